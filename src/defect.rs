@@ -1,0 +1,48 @@
+//! Engines broken on purpose, so that tests can show that the oracles and the simulator notice.
+//!
+//! Without the feature `known-bad` every question below is answered "no" at compile time.
+
+/// One way in which an engine can be wrong.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Defect {
+    /// Hold-back queues let everything through in the order of arrival.
+    NoHoldBack,
+    /// A receiver that misses a packet never asks for it.
+    NoNack,
+    /// What arrives twice is given upwards twice.
+    NoDuplicateFilter,
+    /// A sender that falls silent never says how far it got, so a lost tail stays unnoticed.
+    NoTailAnnouncement,
+}
+
+impl Defect {
+    /// Every defect, by the name that `groupcast sim --known-bad` takes.
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("no-hold-back", Self::NoHoldBack),
+        ("no-nack", Self::NoNack),
+        ("no-duplicate-filter", Self::NoDuplicateFilter),
+        ("no-tail-announcement", Self::NoTailAnnouncement),
+    ];
+}
+
+/// The defect that an engine was built with: none, outside of tests.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Defects(Option<Defect>);
+
+impl Defects {
+    /// An engine as it should be.
+    pub const NONE: Self = Self(None);
+
+    /// An engine with one defect.
+    #[cfg(feature = "known-bad")]
+    #[must_use]
+    pub const fn only(defect: Defect) -> Self {
+        Self(Some(defect))
+    }
+
+    /// Whether the engine is to misbehave in this way.
+    #[must_use]
+    pub fn has(self, defect: Defect) -> bool {
+        cfg!(feature = "known-bad") && self.0 == Some(defect)
+    }
+}

@@ -1,0 +1,133 @@
+//! How a program ends: one table of exit codes for all of them, and failures that say what to do.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// Why a program ended. The number is its exit code, the same in every program.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Exit {
+    /// Done; every property that was asked for holds.
+    Ok = 0,
+    /// A property is violated.
+    Violated = 1,
+    /// It could not be decided whether a property holds.
+    Undecided = 2,
+    /// A flag or its value is wrong.
+    Usage = 64,
+    /// An input file is malformed.
+    BadData = 65,
+    /// An input file is missing or unreadable.
+    NoInput = 66,
+    /// A port is taken, a peer is missing or lost, an id is taken, something cannot be delivered.
+    Unavailable = 69,
+    /// A bug in this program.
+    Bug = 70,
+    /// An output file cannot be created.
+    CannotCreate = 73,
+    /// Reading or writing failed in mid-run.
+    Io = 74,
+    /// A wait reached its limit.
+    TimedOut = 75,
+    /// The configurations of the members disagree.
+    Config = 78,
+    /// SIGINT.
+    Interrupted = 130,
+    /// SIGTERM.
+    Terminated = 143,
+}
+
+/// The table of exit codes, for every `--help`.
+pub const HELP: &str = "\
+Exit codes:
+  0 ok                    1 a property is violated   2 undecided
+  64 usage                65 bad data                66 no input
+  69 unavailable (port taken, peer lost, id taken, undeliverable)
+  70 bug                  73 cannot create           74 input or output failed
+  75 timed out            78 bad configuration       130, 143 interrupted";
+
+impl Exit {
+    /// Every way to end.
+    pub const ALL: [Self; 14] = [
+        Self::Ok,
+        Self::Violated,
+        Self::Undecided,
+        Self::Usage,
+        Self::BadData,
+        Self::NoInput,
+        Self::Unavailable,
+        Self::Bug,
+        Self::CannotCreate,
+        Self::Io,
+        Self::TimedOut,
+        Self::Config,
+        Self::Interrupted,
+        Self::Terminated,
+    ];
+
+    /// The exit code.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The way to end that has this code.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|exit| exit.code() == code)
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// An end that is not success: what happened, where, and what to do about it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Failure {
+    /// The exit code to end with.
+    pub exit: Exit,
+    /// What happened, in one line without a final stop.
+    pub message: String,
+    /// Where: several lines with a caret under the place, ready to print.
+    pub place: Option<String>,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+impl Failure {
+    /// A failure with a message alone.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), place: None, help: None }
+    }
+
+    /// Says what to do.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Says where.
+    #[must_use]
+    pub fn place(mut self, place: impl Into<String>) -> Self {
+        self.place = Some(place.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if let Some(place) = &self.place {
+            write!(f, "\n{place}")?;
+        }
+        if let Some(help) = &self.help {
+            write!(f, "\n  help: {help}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Failure {}

@@ -1,0 +1,51 @@
+//! Ordered, reliable group communication over ZeroMQ.
+//!
+//! # The path of a message
+//!
+//! 1. [`script`]: what the user asked for: parse, validate, replay
+//! 2. [`client`]: one member: script in, engines in the middle, results out
+//! 3. [`engine`]: the contract of every engine; [`stack`]: two engines are again an engine
+//! 4. [`order`]: may it be delivered yet?
+//! 5. [`reliable`]: does every member have it, exactly once?
+//! 6. [`member`]: who is in the group, and who has finished?
+//! 7. [`wire`]: bytes
+//! 8. [`transport`]: the only I/O; [`driver`]: the loop, and the only reader of the clock
+//! 9. [`forwarder`], [`router`], [`sequencer`]: what stands in the middle; [`session`]: start and finish
+//! 10. [`results`]: deliveries to result file and history
+//!
+//! Beside the path: [`sim`] runs the same engines on a simulated network, [`check`] judges what was delivered.
+
+pub mod script;
+
+pub mod client;
+
+pub mod engine;
+pub mod stack;
+
+pub mod order;
+
+pub mod reliable;
+
+pub mod member;
+
+pub mod wire;
+
+pub mod transport;
+
+pub mod driver;
+
+pub mod forwarder;
+pub mod router;
+pub mod sequencer;
+pub mod session;
+
+pub mod results;
+
+pub mod check;
+pub mod sim;
+
+pub mod cli;
+pub mod defect;
+pub mod exit;
+pub mod prng;
+pub mod talk;

@@ -1,0 +1,159 @@
+//! Station 6: one member of the group: what a client asks for goes to its order, to one other member, or into
+//! the announcement that it has finished; what comes back up is sorted the same way.
+
+mod finish;
+
+use std::collections::BTreeMap;
+
+use crate::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To, View};
+use crate::order::Place;
+use crate::order::hold_back::HoldBack;
+use crate::reliable::Reliable;
+use crate::stack::Stack;
+use crate::wire::{Batch, Encoded, Frames, Malformed, Reader, Wire, Writer};
+pub use finish::{Finish, Tally};
+
+/// The whole line of engines of one member, down to bytes.
+pub type Line = Box<dyn Engine<App = App, Wire = Frames> + Send>;
+
+/// What a client submits and is given.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum App {
+    /// Messages for the group, in the group's order.
+    Multicast(Batch),
+    /// Messages for one member, in the order they were sent.
+    Direct(Batch),
+    /// The submitting client will send nothing more.
+    Finished(Tally),
+}
+
+/// What members exchange above the reliable layer; `M` is what the order exchanges.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Message<M> {
+    /// For the order's engine.
+    Ordered(M),
+    /// Messages for one member.
+    Direct(Batch),
+    /// The sender will send nothing more.
+    Finished(Tally),
+}
+
+/// One member: an order beside the direct streams and the finish.
+#[derive(Debug)]
+pub struct Member<O: Engine> {
+    order: O,
+    effects: Effects<O::App, O::Wire>,
+    direct: BTreeMap<MemberId, HoldBack<Batch>>,
+}
+
+/// Puts a member with this order on a reliable layer, and that on the wire.
+pub(crate) fn assemble<O>(order: O, place: Place<'_>) -> Line
+where
+    O: Engine<App = Batch> + Send + 'static,
+    O::Wire: Wire + Send + 'static,
+{
+    let reliable = Reliable::new(place.me, place.view, place.seed, place.defects);
+    let stack = Stack::new(Member::new(order, place.view), reliable);
+    Box::new(Encoded::new(stack, place.run, place.me))
+}
+
+impl<O: Engine<App = Batch>> Member<O> {
+    /// A member of `view` whose multicasts `order` orders.
+    pub fn new(order: O, view: &View) -> Self {
+        let direct = view.clients.iter().map(|&client| (client, HoldBack::default())).collect();
+        Self { order, effects: Effects::default(), direct }
+    }
+
+    fn ordered(&mut self, now: Time, input: Input<Batch, O::Wire>, out: &mut Effects<App, Message<O::Wire>>) {
+        self.order.handle(now, input, &mut self.effects);
+        for effect in self.effects.drain() {
+            match effect {
+                Effect::Send { to, message } => out.send(to, Message::Ordered(message)),
+                Effect::Deliver { from, number, app } => out.deliver(from, number, App::Multicast(app)),
+                Effect::Drop { from, reason } => out.drop(from, reason),
+            }
+        }
+    }
+
+    fn receive_direct(&mut self, from: MemberId, batch: Batch, out: &mut Effects<App, Message<O::Wire>>) {
+        let Some(queue) = self.direct.get_mut(&from) else {
+            return out.drop(from, DropReason::Stranger);
+        };
+        if !queue.insert(batch) {
+            return out.drop(from, DropReason::BreaksContract);
+        }
+        while let Some(batch) = queue.pop() {
+            out.deliver(from, None, App::Direct(batch));
+        }
+    }
+}
+
+impl<O: Engine<App = Batch>> Engine for Member<O> {
+    type App = App;
+    type Wire = Message<O::Wire>;
+
+    fn handle(&mut self, now: Time, input: Input<App, Self::Wire>, out: &mut Effects<App, Self::Wire>) {
+        match input {
+            Input::Submit { to, app: App::Multicast(batch) } => {
+                self.ordered(now, Input::Submit { to, app: batch }, out);
+            }
+            Input::Submit { to, app: App::Direct(batch) } => out.send(to, Message::Direct(batch)),
+            Input::Submit { to, app: App::Finished(tally) } => out.send(to, Message::Finished(tally)),
+            Input::Receive { from, message: Message::Ordered(message) } => {
+                self.ordered(now, Input::Receive { from, message }, out);
+            }
+            Input::Receive { from, message: Message::Direct(batch) } => self.receive_direct(from, batch, out),
+            Input::Receive { from, message: Message::Finished(tally) } => {
+                out.deliver(from, None, App::Finished(tally));
+            }
+            Input::Wake => self.ordered(now, Input::Wake, out),
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        self.order.next_deadline()
+    }
+
+    fn window(&self, to: To) -> usize {
+        match to {
+            To::Group => self.order.window(to),
+            To::Member(_) => usize::MAX,
+        }
+    }
+}
+
+impl<M: Wire> Wire for Message<M> {
+    fn write(&self, out: &mut Writer) {
+        match self {
+            Self::Ordered(message) => {
+                out.u8(1);
+                message.write(out);
+            }
+            Self::Direct(batch) => {
+                out.u8(2);
+                batch.write(out);
+            }
+            Self::Finished(tally) => {
+                out.u8(3);
+                tally.write(out);
+            }
+        }
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        match from.u8()? {
+            1 => Ok(Self::Ordered(M::read(from)?)),
+            2 => Ok(Self::Direct(Batch::read(from)?)),
+            3 => Ok(Self::Finished(Tally::read(from)?)),
+            _ => Err(Malformed),
+        }
+    }
+
+    fn weight(&self) -> usize {
+        match self {
+            Self::Ordered(message) => message.weight(),
+            Self::Direct(batch) => batch.weight(),
+            Self::Finished(_) => 0,
+        }
+    }
+}

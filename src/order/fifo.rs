@@ -1,0 +1,62 @@
+//! FIFO order: each sender's messages in the order it sent them (CDK, section 15.4.3).
+//!
+//! A batch carries the number of its first message; a batch that is ahead waits in the sender's hold-back queue.
+
+use std::collections::BTreeMap;
+
+use super::hold_back::HoldBack;
+use crate::defect::{Defect, Defects};
+use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
+use crate::wire::Batch;
+
+/// A member's engine for FIFO order. Its own batches are delivered when they are submitted.
+#[derive(Debug)]
+pub struct Fifo {
+    me: MemberId,
+    senders: BTreeMap<MemberId, HoldBack<Batch>>,
+    defects: Defects,
+}
+
+impl Fifo {
+    /// The engine of `me` in `view`.
+    #[must_use]
+    pub fn new(me: MemberId, view: &View, defects: Defects) -> Self {
+        let senders = view.clients.iter().map(|&client| (client, HoldBack::default())).collect();
+        Self { me, senders, defects }
+    }
+
+    fn receive(&mut self, from: MemberId, batch: Batch, out: &mut Effects<Batch, Batch>) {
+        let Some(queue) = self.senders.get_mut(&from) else {
+            return out.drop(from, DropReason::Stranger);
+        };
+        if self.defects.has(Defect::NoHoldBack) {
+            return out.deliver(from, None, batch);
+        }
+        if !queue.insert(batch) {
+            return out.drop(from, DropReason::BreaksContract);
+        }
+        while let Some(batch) = queue.pop() {
+            out.deliver(from, None, batch);
+        }
+    }
+}
+
+impl Engine for Fifo {
+    type App = Batch;
+    type Wire = Batch;
+
+    fn handle(&mut self, _now: Time, input: Input<Batch, Batch>, out: &mut Effects<Batch, Batch>) {
+        match input {
+            Input::Submit { to, app } => {
+                out.send(to, app.clone());
+                out.deliver(self.me, None, app);
+            }
+            Input::Receive { from, message } => self.receive(from, message, out),
+            Input::Wake => {}
+        }
+    }
+
+    fn window(&self, _to: To) -> usize {
+        usize::MAX
+    }
+}

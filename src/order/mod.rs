@@ -1,0 +1,124 @@
+//! Station 4: may it be delivered yet? One file per order, one hold-back queue for all.
+//!
+//! The table below is the only place that names the orders. An engine here hands batches up in its order; that
+//! each batch arrives, and exactly once, is the business of [`crate::reliable`] beneath it.
+
+pub mod fifo;
+pub mod hold_back;
+pub mod numbering;
+pub mod total;
+pub mod unordered;
+
+use crate::defect::Defects;
+use crate::engine::{Engine, MemberId, View};
+use crate::member::{self, Line};
+use crate::wire::{Batch, Wire};
+
+/// An order as `--order` and `--method` name it.
+#[derive(Clone, Copy, Debug)]
+pub struct Order {
+    /// The value of `--order`.
+    pub name: &'static str,
+    /// The value of `--method`, for the order that has several.
+    pub method: Option<&'static str>,
+    /// Ends the names of result files: `test_result_<id>_<suffix>.txt`.
+    pub suffix: &'static str,
+    /// Whether a sequencer must be running.
+    pub sequencer: bool,
+    /// What it promises beyond reliable delivery.
+    pub promises: &'static [Promise],
+    assemble: fn(Place<'_>) -> Line,
+}
+
+/// A promise about the order of deliveries.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Promise {
+    /// A sender's messages are delivered in the order it sent them.
+    Fifo,
+    /// What happened before a multicast is delivered before it.
+    Causal,
+    /// All members deliver in the same order.
+    Total,
+}
+
+use Promise::{Causal, Fifo, Total};
+
+/// Every order that can be chosen.
+pub const ORDERS: [Order; 3] = [
+    Order {
+        name: "unordered",
+        method: None,
+        suffix: "unordered",
+        sequencer: false,
+        promises: &[],
+        assemble: |at| at.member(unordered::Unordered::new(at.me)),
+    },
+    Order {
+        name: "fifo",
+        method: None,
+        suffix: "fifo",
+        sequencer: false,
+        promises: &[Fifo],
+        assemble: |at| at.member(fifo::Fifo::new(at.me, at.view, at.defects)),
+    },
+    Order {
+        name: "total",
+        method: Some("bb"),
+        suffix: "tom",
+        sequencer: true,
+        promises: &[Fifo, Causal, Total],
+        assemble: |at| match at.view.sequencer {
+            Some(sequencer) if sequencer == at.me => at.member(numbering::Numbering::new(at.view)),
+            Some(sequencer) => at.member(total::Total::new(at.me, at.view, sequencer, at.defects)),
+            None => panic!("the start of a run with this order waits for a sequencer"),
+        },
+    },
+];
+
+/// The method of `--order total` when none is given.
+pub const DEFAULT_METHOD: &str = "bb";
+
+impl Order {
+    /// The order with this name and, where it has methods, this method.
+    #[must_use]
+    pub fn find(name: &str, method: &str) -> Option<&'static Self> {
+        ORDERS.iter().find(|order| order.name == name && order.method.is_none_or(|own| own == method))
+    }
+
+    /// The whole line of engines of one member, from what a client submits down to bytes.
+    #[must_use]
+    pub fn assemble(&self, place: Place<'_>) -> Line {
+        (self.assemble)(place)
+    }
+
+    /// Its name with its method, as people read it: `total (bb)`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        self.method.map_or_else(|| self.name.to_owned(), |method| format!("{} ({method})", self.name))
+    }
+}
+
+/// Where a line of engines is to stand.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Whose line it is.
+    pub me: MemberId,
+    /// View 1.
+    pub view: &'a View,
+    /// The run's number, in every packet.
+    pub run: u64,
+    /// Of the jitter of back-off; any number, different for each member.
+    pub seed: u64,
+    /// Broken on purpose?
+    pub defects: Defects,
+}
+
+impl Place<'_> {
+    fn member<O>(self, order: O) -> Line
+    where
+        O: Engine<App = Batch> + Send + 'static,
+        O::Wire: Wire + Send + 'static,
+    {
+        member::assemble(order, self)
+    }
+}

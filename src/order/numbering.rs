@@ -1,0 +1,149 @@
+//! The numbering side of total order: what the sequencer does with every batch it receives.
+//!
+//! Numbers are given to ranges of messages, so the sequencer's work is per batch; it takes each sender's batches
+//! in that sender's order, and what arrived together is announced together.
+
+use std::collections::BTreeMap;
+
+use super::hold_back::HoldBack;
+use super::total::TotalWire;
+use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
+use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
+
+/// Most ranges in one announcement.
+pub const MAX_RANGES: usize = 4096;
+
+/// `count` consecutive messages of `sender`, beginning with its `first`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Range {
+    /// Who multicast them.
+    pub sender: MemberId,
+    /// The sender's number of the first.
+    pub first: u64,
+    /// How many; at least 1.
+    pub count: u32,
+}
+
+/// An announcement: the messages of `ranges`, one after the other, have the global numbers from `first` on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Numbered {
+    /// The global number of the first message of the first range; the group's first message has number 1.
+    pub first: u64,
+    /// 1 to [`MAX_RANGES`] ranges.
+    pub ranges: Vec<Range>,
+}
+
+impl Numbered {
+    /// How many messages are numbered.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.ranges.iter().map(|range| u64::from(range.count)).sum()
+    }
+}
+
+/// The sequencer's engine.
+#[derive(Debug)]
+pub struct Numbering {
+    next: u64,
+    senders: BTreeMap<MemberId, HoldBack<Batch>>,
+    /// Numbered and not yet announced.
+    pending: Vec<Range>,
+    /// When the oldest pending range was numbered.
+    pending_since: Option<Time>,
+}
+
+impl Numbering {
+    /// The engine that numbers what the clients of `view` multicast, from 1.
+    #[must_use]
+    pub fn new(view: &View) -> Self {
+        Self {
+            next: 1,
+            senders: view.clients.iter().map(|&client| (client, HoldBack::default())).collect(),
+            pending: Vec::new(),
+            pending_since: None,
+        }
+    }
+
+    fn number(&mut self, now: Time, from: MemberId, batch: Batch, out: &mut Effects<Batch, TotalWire>) {
+        let Some(queue) = self.senders.get_mut(&from) else {
+            return out.drop(from, DropReason::Stranger);
+        };
+        if !queue.insert(batch) {
+            return out.drop(from, DropReason::BreaksContract);
+        }
+        while let Some(batch) = queue.pop() {
+            let range = Range { sender: from, first: batch.first(), count: batch.count() };
+            match self.pending.last_mut() {
+                Some(last) if last.sender == from && last.count.checked_add(range.count).is_some() => {
+                    last.count += range.count;
+                }
+                _ => self.pending.push(range),
+            }
+            self.pending_since.get_or_insert(now);
+        }
+        if self.pending.len() >= MAX_RANGES {
+            self.announce(out);
+        }
+    }
+
+    fn announce(&mut self, out: &mut Effects<Batch, TotalWire>) {
+        self.pending_since = None;
+        let pending = std::mem::take(&mut self.pending);
+        for ranges in pending.chunks(MAX_RANGES) {
+            let numbered = Numbered { first: self.next, ranges: ranges.to_vec() };
+            self.next += numbered.count();
+            out.send(To::Group, TotalWire::Numbers(numbered));
+        }
+    }
+}
+
+impl Engine for Numbering {
+    type App = Batch;
+    type Wire = TotalWire;
+
+    fn handle(&mut self, now: Time, input: Input<Batch, TotalWire>, out: &mut Effects<Batch, TotalWire>) {
+        match input {
+            Input::Receive { from, message: TotalWire::Body(batch) } => self.number(now, from, batch, out),
+            Input::Receive { from, message: TotalWire::Numbers(_) } => {
+                out.drop(from, DropReason::BreaksContract)
+            }
+            Input::Wake => self.announce(out),
+            Input::Submit { .. } => unreachable!("a sequencer multicasts nothing of its own"),
+        }
+    }
+
+    /// Due at once: announce as soon as nothing more is waiting to be numbered.
+    fn next_deadline(&self) -> Option<Time> {
+        self.pending_since
+    }
+
+    fn window(&self, _to: To) -> usize {
+        0
+    }
+}
+
+impl Wire for Numbered {
+    fn write(&self, out: &mut Writer) {
+        out.u64(self.first);
+        out.length(self.ranges.len());
+        for range in &self.ranges {
+            out.member(range.sender);
+            out.u64(range.first);
+            out.u32(range.count);
+        }
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        let first = from.u64()?;
+        let ranges = (0..from.length(14)?)
+            .map(|_| Ok(Range { sender: from.member()?, first: from.u64()?, count: from.u32()? }))
+            .collect::<Result<Vec<_>, _>>()?;
+        let sane = ranges.len() <= MAX_RANGES && ranges.iter().all(|range| range.count > 0);
+        let numbered = Self { first, ranges };
+        if first == 0 || numbered.ranges.is_empty() || !sane || first.checked_add(numbered.count()).is_none()
+        {
+            return Err(Malformed);
+        }
+        Ok(numbered)
+    }
+}

@@ -1,0 +1,171 @@
+//! Total order by a fixed sequencer, method BB: everyone gets the message, then its number.
+//! Here: the member's side. The numbering side is [`super::numbering`].
+//!
+//! Birman's protocol in CDK (figure 15.13), "broadcast-broadcast" in Défago, Schiper and Urban: a member
+//! multicasts its batch to all, the sequencer multicasts which numbers the batch got, a member delivers a
+//! batch when its numbers are next. Numbers are given to ranges: see [`Range`].
+
+use std::collections::BTreeMap;
+
+use super::hold_back::{HoldBack, Span};
+use super::numbering::{Numbered, Range};
+use crate::defect::{Defect, Defects};
+use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
+use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
+
+/// How many of its own batches a member may have sent and not yet delivered: what bounds every hold-back queue.
+pub const OWN_WINDOW: usize = 64;
+
+/// What members and sequencer exchange.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum TotalWire {
+    /// A member's batch, to all.
+    Body(Batch),
+    /// The sequencer's numbers, to all.
+    Numbers(Numbered),
+}
+
+/// A member's engine for total order.
+///
+/// Each sender's batches are numbered in their order, so a range of a sender always means the next ones in that
+/// sender's queue.
+#[derive(Debug)]
+pub struct Total {
+    me: MemberId,
+    sequencer: MemberId,
+    bodies: BTreeMap<MemberId, HoldBack<Batch>>,
+    numbers: HoldBack<Numbered>,
+    /// Ranges whose numbers are next in line; the first one waits for its bodies.
+    due: std::collections::VecDeque<Range>,
+    /// The number of the next message to deliver.
+    next: u64,
+    own_undelivered: usize,
+    defects: Defects,
+}
+
+impl Total {
+    /// The engine of `me` in `view`, numbered by `sequencer`.
+    #[must_use]
+    pub fn new(me: MemberId, view: &View, sequencer: MemberId, defects: Defects) -> Self {
+        Self {
+            me,
+            sequencer,
+            bodies: view.clients.iter().map(|&client| (client, HoldBack::default())).collect(),
+            numbers: HoldBack::default(),
+            due: std::collections::VecDeque::new(),
+            next: 1,
+            own_undelivered: 0,
+            defects,
+        }
+    }
+
+    fn receive_body(&mut self, from: MemberId, batch: Batch, out: &mut Effects<Batch, TotalWire>) {
+        let Some(queue) = self.bodies.get_mut(&from) else {
+            return out.drop(from, DropReason::Stranger);
+        };
+        if self.defects.has(Defect::NoHoldBack) {
+            return out.deliver(from, None, batch);
+        }
+        if !queue.insert(batch) {
+            return out.drop(from, DropReason::BreaksContract);
+        }
+        self.deliver_due(out);
+    }
+
+    fn receive_numbers(&mut self, from: MemberId, numbered: Numbered, out: &mut Effects<Batch, TotalWire>) {
+        let known = numbered.ranges.iter().all(|range| self.bodies.contains_key(&range.sender));
+        if from != self.sequencer || !known || !self.numbers.insert(numbered) {
+            return out.drop(from, DropReason::BreaksContract);
+        }
+        while let Some(numbered) = self.numbers.pop() {
+            self.due.extend(numbered.ranges);
+        }
+        self.deliver_due(out);
+    }
+
+    /// Delivers as long as the next number's body is here.
+    fn deliver_due(&mut self, out: &mut Effects<Batch, TotalWire>) {
+        while let Some(range) = self.due.front_mut() {
+            let queue = self.bodies.get_mut(&range.sender).expect("checked on receipt");
+            let Some(batch) = queue.pop() else { return };
+            if batch.first() != range.first || batch.count() > range.count {
+                // The sequencer numbers whole batches in their sender's order; one that does not is not ours.
+                out.drop(self.sequencer, DropReason::BreaksContract);
+            }
+            let sender = range.sender;
+            range.first = batch.next();
+            range.count = range.count.saturating_sub(batch.count());
+            if range.count == 0 {
+                self.due.pop_front();
+            }
+            let number = self.next;
+            self.next += u64::from(batch.count());
+            self.own_undelivered -= usize::from(sender == self.me);
+            out.deliver(sender, Some(number), batch);
+        }
+    }
+}
+
+impl Engine for Total {
+    type App = Batch;
+    type Wire = TotalWire;
+
+    fn handle(&mut self, _now: Time, input: Input<Batch, TotalWire>, out: &mut Effects<Batch, TotalWire>) {
+        match input {
+            Input::Submit { to, app } => {
+                self.own_undelivered += 1;
+                out.send(to, TotalWire::Body(app.clone()));
+                self.receive_body(self.me, app, out);
+            }
+            Input::Receive { from, message: TotalWire::Body(batch) } => self.receive_body(from, batch, out),
+            Input::Receive { from, message: TotalWire::Numbers(numbers) } => {
+                self.receive_numbers(from, numbers, out)
+            }
+            Input::Wake => {}
+        }
+    }
+
+    fn window(&self, _to: To) -> usize {
+        OWN_WINDOW.saturating_sub(self.own_undelivered)
+    }
+}
+
+impl Span for Numbered {
+    fn first(&self) -> u64 {
+        self.first
+    }
+
+    fn next(&self) -> u64 {
+        self.first + self.count()
+    }
+}
+
+impl Wire for TotalWire {
+    fn write(&self, out: &mut Writer) {
+        match self {
+            Self::Body(batch) => {
+                out.u8(1);
+                batch.write(out);
+            }
+            Self::Numbers(numbers) => {
+                out.u8(2);
+                numbers.write(out);
+            }
+        }
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        match from.u8()? {
+            1 => Ok(Self::Body(Batch::read(from)?)),
+            2 => Ok(Self::Numbers(Numbered::read(from)?)),
+            _ => Err(Malformed),
+        }
+    }
+
+    fn weight(&self) -> usize {
+        match self {
+            Self::Body(batch) => batch.weight(),
+            Self::Numbers(_) => 0,
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! No order: a batch is delivered when it is received (B-deliver in CDK, on reliable channels).
+
+use crate::engine::{Effects, Engine, Input, MemberId, Time, To};
+use crate::wire::Batch;
+
+/// A member's engine without any order.
+#[derive(Debug)]
+pub struct Unordered {
+    me: MemberId,
+}
+
+impl Unordered {
+    /// The engine of `me`.
+    #[must_use]
+    pub const fn new(me: MemberId) -> Self {
+        Self { me }
+    }
+}
+
+impl Engine for Unordered {
+    type App = Batch;
+    type Wire = Batch;
+
+    fn handle(&mut self, _now: Time, input: Input<Batch, Batch>, out: &mut Effects<Batch, Batch>) {
+        match input {
+            Input::Submit { to, app } => {
+                out.send(to, app.clone());
+                out.deliver(self.me, None, app);
+            }
+            Input::Receive { from, message } => out.deliver(from, None, message),
+            Input::Wake => {}
+        }
+    }
+
+    fn window(&self, _to: To) -> usize {
+        usize::MAX
+    }
+}

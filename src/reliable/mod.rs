@@ -1,0 +1,357 @@
+//! Station 5: does every member have it, exactly once?
+//!
+//! Packets are numbered per sender and destination. A receiver that sees a gap asks for what is missing (NACK,
+//! after a short random wait, and not at all if another member has just asked the same); the sender sends it
+//! again. A sender that falls silent announces how far it got, so that a lost tail is noticed too. Receivers
+//! acknowledge cumulatively; what all have is stable and forgotten, and a sender never runs more than a window
+//! ahead of the slowest. What goes up is delivered once, in the order of arrival: order is not our business.
+//!
+//! This is R-multicast over an unreliable B-multicast (CDK, section 15.4.2) with positive acknowledgements added
+//! for stability, as in Kaashoek's history buffer.
+
+mod receive_window;
+mod send_window;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::defect::{Defect, Defects};
+use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View, sooner};
+use crate::prng::Prng;
+use crate::wire::{Malformed, Reader, Wire, Writer};
+use receive_window::{Arrival, ReceiveWindow};
+use send_window::SendWindow;
+
+/// How many packets a sender may be ahead of the slowest receiver.
+pub const WINDOW_PACKETS: u64 = 64;
+/// How many bytes of body may be unacknowledged before a sender must wait.
+pub const WINDOW_BYTES: usize = 4 << 20;
+/// Most ranges in one NACK; what is beyond is asked for later.
+pub const MAX_NACK_RANGES: usize = 16;
+
+/// A received packet is acknowledged after at most this long …
+const ACK_DELAY: Duration = Duration::from_millis(10);
+/// … or as soon as this many packets …
+const ACK_PACKETS: u64 = WINDOW_PACKETS / 4;
+/// … or bytes have come.
+const ACK_BYTES: usize = WINDOW_BYTES / 16;
+
+/// What the reliable layers of two members exchange.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Packet<M> {
+    /// The destination whose stream this is about, and where the packet goes.
+    pub to: To,
+    /// What it says.
+    pub body: Body<M>,
+}
+
+/// What a packet says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Body<M> {
+    /// Packet `number` of the sender's stream to this destination; the first has number 1.
+    Data {
+        /// Its number.
+        number: u64,
+        /// What it carries.
+        message: M,
+    },
+    /// How far the sender got, and how far it has received others.
+    Status {
+        /// The number of the last packet it sent to this destination.
+        sent: u64,
+        /// Whether it wants an acknowledgement in return.
+        asks: bool,
+        /// Of each sender: the number up to which every packet has been received.
+        received: Vec<(MemberId, u64)>,
+    },
+    /// Please send these packets of `sender` again.
+    Nack {
+        /// Whose packets.
+        sender: MemberId,
+        /// 1 to [`MAX_NACK_RANGES`] ranges of numbers, both ends included.
+        missing: Vec<(u64, u64)>,
+    },
+}
+
+/// One member's reliable layer; `M` is what it carries.
+#[derive(Debug)]
+pub struct Reliable<M> {
+    me: MemberId,
+    channels: BTreeMap<To, Channel<M>>,
+    jitter: Prng,
+    defects: Defects,
+}
+
+/// One destination: our stream to it, and the streams of those who send to the same.
+///
+/// The group is one channel with every member at the other end; each pair of members is another.
+#[derive(Debug)]
+struct Channel<M> {
+    to: To,
+    outgoing: SendWindow<M>,
+    incoming: BTreeMap<MemberId, ReceiveWindow>,
+    ack_due: Option<Time>,
+    unacked_packets: u64,
+    unacked_bytes: usize,
+}
+
+type Out<M> = Effects<M, Packet<M>>;
+
+impl<M: Wire> Reliable<M> {
+    /// The layer of `me` among the members of `view`. `seed` is that of its back-off jitter.
+    #[must_use]
+    pub fn new(me: MemberId, view: &View, seed: u64, defects: Defects) -> Self {
+        let others: Vec<MemberId> = view.members().into_iter().filter(|&member| member != me).collect();
+        let mut channels = BTreeMap::from([(To::Group, Channel::new(To::Group, &others))]);
+        for &other in &others {
+            channels.insert(To::Member(other), Channel::new(To::Member(other), &[other]));
+        }
+        Self { me, channels, jitter: Prng::new(seed), defects }
+    }
+
+    fn receive(&mut self, now: Time, from: MemberId, packet: Packet<M>, out: &mut Out<M>) {
+        let to = match packet.to {
+            To::Group => To::Group,
+            To::Member(member) if member == self.me => To::Member(from),
+            To::Member(_) => return out.drop(from, DropReason::Stranger),
+        };
+        let Some(channel) = self.channels.get_mut(&to) else {
+            return out.drop(from, DropReason::Stranger);
+        };
+        let outcome = match packet.body {
+            Body::Data { number, message } => {
+                let weight = message.weight();
+                let arrival = channel.data(now, from, number, weight, &mut self.jitter);
+                let passes = arrival == Ok(())
+                    || (arrival == Err(DropReason::Duplicate) && self.defects.has(Defect::NoDuplicateFilter));
+                if passes {
+                    out.deliver(from, None, message);
+                }
+                arrival
+            }
+            Body::Status { sent, asks, received } => {
+                channel.status(now, from, self.me, sent, asks, &received, &mut self.jitter, out)
+            }
+            Body::Nack { sender, missing } if sender == self.me => channel.resend(now, &missing, out),
+            Body::Nack { sender, missing } => {
+                channel.overhear(now, sender, &missing, &mut self.jitter);
+                Ok(())
+            }
+        };
+        if let Err(reason) = outcome {
+            out.drop(from, reason);
+        }
+    }
+}
+
+impl<M: Wire> Channel<M> {
+    fn new(to: To, others: &[MemberId]) -> Self {
+        Self {
+            to,
+            outgoing: SendWindow::new(others),
+            incoming: others.iter().map(|&other| (other, ReceiveWindow::default())).collect(),
+            ack_due: None,
+            unacked_packets: 0,
+            unacked_bytes: 0,
+        }
+    }
+
+    fn packet(&self, body: Body<M>) -> Packet<M> {
+        Packet { to: self.to, body }
+    }
+
+    /// Sends whatever the window lets out.
+    fn flow(&mut self, now: Time, out: &mut Out<M>) {
+        while let Some((number, message)) = self.outgoing.next_to_send(now) {
+            out.send(self.to, self.packet(Body::Data { number, message }));
+        }
+    }
+
+    fn data(
+        &mut self,
+        now: Time,
+        from: MemberId,
+        number: u64,
+        weight: usize,
+        jitter: &mut Prng,
+    ) -> Result<(), DropReason> {
+        let window = self.incoming.get_mut(&from).ok_or(DropReason::Stranger)?;
+        let arrival = window.receive(now, number, jitter);
+        if arrival != Arrival::Outside {
+            self.unacked_packets += 1;
+            self.unacked_bytes += weight;
+            let many = self.unacked_packets >= ACK_PACKETS || self.unacked_bytes >= ACK_BYTES;
+            let due = if many { now } else { now.after(ACK_DELAY) };
+            self.ack_due = sooner(self.ack_due, Some(due));
+        }
+        match arrival {
+            Arrival::New => Ok(()),
+            Arrival::Duplicate => Err(DropReason::Duplicate),
+            Arrival::Outside => Err(DropReason::OutsideWindow),
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the fields of one packet, and the engine's own three")]
+    fn status(
+        &mut self,
+        now: Time,
+        from: MemberId,
+        me: MemberId,
+        sent: u64,
+        asks: bool,
+        received: &[(MemberId, u64)],
+        jitter: &mut Prng,
+        out: &mut Out<M>,
+    ) -> Result<(), DropReason> {
+        let window = self.incoming.get_mut(&from).ok_or(DropReason::Stranger)?;
+        let ours = received.iter().find(|&&(sender, _)| sender == me).map(|&(_, number)| number);
+        if ours.is_some_and(|number| number > self.outgoing.last_sent()) {
+            return Err(DropReason::BreaksContract);
+        }
+        if !window.announced(now, sent, jitter) {
+            return Err(DropReason::OutsideWindow);
+        }
+        if asks {
+            self.ack_due = sooner(self.ack_due, Some(now.after(ACK_DELAY)));
+        }
+        if let Some(number) = ours {
+            self.outgoing.acknowledged(now, from, number);
+            self.flow(now, out);
+        }
+        Ok(())
+    }
+
+    fn resend(&mut self, now: Time, missing: &[(u64, u64)], out: &mut Out<M>) -> Result<(), DropReason> {
+        if missing.iter().any(|&(_, last)| last > self.outgoing.last_sent()) {
+            return Err(DropReason::BreaksContract);
+        }
+        for &range in missing {
+            for (number, message) in self.outgoing.to_resend(now, range) {
+                out.send(self.to, Packet { to: self.to, body: Body::Data { number, message } });
+            }
+        }
+        Ok(())
+    }
+
+    /// Another member has asked `sender` for these: if that covers all we miss, our own request can wait.
+    fn overhear(&mut self, now: Time, sender: MemberId, missing: &[(u64, u64)], jitter: &mut Prng) {
+        if let Some(window) = self.incoming.get_mut(&sender) {
+            window.overheard(now, missing, jitter);
+        }
+    }
+
+    fn wake(&mut self, now: Time, jitter: &mut Prng, defects: Defects, out: &mut Out<M>) {
+        let is_due = |deadline: Option<Time>| deadline.is_some_and(|due| due <= now);
+        let asks = is_due(self.outgoing.announce_at());
+        if asks {
+            self.outgoing.announced(now);
+        }
+        if is_due(self.ack_due) || (asks && !defects.has(Defect::NoTailAnnouncement)) {
+            let sent = if defects.has(Defect::NoTailAnnouncement) { 0 } else { self.outgoing.last_sent() };
+            let received =
+                self.incoming.iter().map(|(&sender, window)| (sender, window.complete())).collect();
+            out.send(self.to, self.packet(Body::Status { sent, asks, received }));
+            self.ack_due = None;
+            self.unacked_packets = 0;
+            self.unacked_bytes = 0;
+        }
+        for (&sender, window) in &mut self.incoming {
+            if is_due(window.nack_at()) {
+                let missing = window.ask(now, jitter);
+                if defects.has(Defect::NoNack) {
+                    continue;
+                }
+                out.send(self.to, Packet { to: self.to, body: Body::Nack { sender, missing } });
+            }
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        let own = sooner(self.outgoing.announce_at(), self.ack_due);
+        self.incoming.values().map(ReceiveWindow::nack_at).fold(own, sooner)
+    }
+}
+
+impl<M: Wire> Engine for Reliable<M> {
+    type App = M;
+    type Wire = Packet<M>;
+
+    fn handle(&mut self, now: Time, input: Input<M, Packet<M>>, out: &mut Out<M>) {
+        match input {
+            Input::Submit { to, app } => {
+                let channel = self.channels.get_mut(&to).expect("the layer above knows the members");
+                channel.outgoing.submit(app);
+                channel.flow(now, out);
+            }
+            Input::Receive { from, message } => self.receive(now, from, message, out),
+            Input::Wake => {
+                for channel in self.channels.values_mut() {
+                    channel.wake(now, &mut self.jitter, self.defects, out);
+                }
+            }
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        self.channels.values().map(Channel::next_deadline).fold(None, sooner)
+    }
+
+    fn window(&self, to: To) -> usize {
+        self.channels.get(&to).map_or(0, |channel| channel.outgoing.room())
+    }
+}
+
+impl<M: Wire> Body<M> {
+    pub(crate) fn write(&self, out: &mut Writer) {
+        match self {
+            Self::Data { number, message } => {
+                out.u64(*number);
+                message.write(out);
+            }
+            Self::Status { sent, asks, received } => {
+                out.u64(*sent);
+                out.u8(u8::from(*asks));
+                out.length(received.len());
+                for &(sender, number) in received {
+                    out.member(sender);
+                    out.u64(number);
+                }
+            }
+            Self::Nack { sender, missing } => {
+                out.member(*sender);
+                out.length(missing.len());
+                for &(first, last) in missing {
+                    out.u64(first);
+                    out.u64(last);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn read_data(from: &mut Reader) -> Result<Self, Malformed> {
+        Ok(Self::Data { number: from.u64()?, message: M::read(from)? })
+    }
+
+    pub(crate) fn read_status(from: &mut Reader) -> Result<Self, Malformed> {
+        let sent = from.u64()?;
+        let asks = match from.u8()? {
+            0 => false,
+            1 => true,
+            _ => return Err(Malformed),
+        };
+        let received =
+            (0..from.length(10)?).map(|_| Ok((from.member()?, from.u64()?))).collect::<Result<_, _>>()?;
+        Ok(Self::Status { sent, asks, received })
+    }
+
+    pub(crate) fn read_nack(from: &mut Reader) -> Result<Self, Malformed> {
+        let sender = from.member()?;
+        let missing: Vec<_> =
+            (0..from.length(16)?).map(|_| Ok((from.u64()?, from.u64()?))).collect::<Result<_, _>>()?;
+        let sane = missing.iter().all(|&(first, last)| 0 < first && first <= last);
+        if missing.is_empty() || missing.len() > MAX_NACK_RANGES || !sane {
+            return Err(Malformed);
+        }
+        Ok(Self::Nack { sender, missing })
+    }
+}

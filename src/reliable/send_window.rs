@@ -1,0 +1,132 @@
+//! What was sent and may still be asked for: one stream of numbered packets to one destination.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::{WINDOW_BYTES, WINDOW_PACKETS};
+use crate::engine::{MemberId, Time};
+use crate::wire::Wire;
+
+/// A sender that has fallen silent announces how far it got after this long, and then ever more rarely …
+const ANNOUNCE_FIRST: Duration = Duration::from_millis(40);
+/// … up to this.
+const ANNOUNCE_MAX: Duration = Duration::from_millis(1000);
+/// A packet is not sent again sooner than this after it was last sent: several requests for it are one.
+const RESEND_GAP: Duration = Duration::from_millis(10);
+
+/// The sending side of one stream.
+#[derive(Debug)]
+pub(super) struct SendWindow<M> {
+    /// Of each receiver: the number up to which it has acknowledged everything.
+    acknowledged: BTreeMap<MemberId, u64>,
+    /// Sent and not yet stable, by ascending number; the first has number `base`.
+    sent: VecDeque<Sent<M>>,
+    base: u64,
+    /// Body bytes in `sent`.
+    bytes: usize,
+    /// Submitted and not yet sent, because the window is full.
+    waiting: VecDeque<M>,
+    announce_at: Option<Time>,
+    announce_gap: Duration,
+}
+
+#[derive(Debug)]
+struct Sent<M> {
+    message: M,
+    at: Time,
+}
+
+impl<M: Wire> SendWindow<M> {
+    pub(super) fn new(receivers: &[MemberId]) -> Self {
+        Self {
+            acknowledged: receivers.iter().map(|&receiver| (receiver, 0)).collect(),
+            sent: VecDeque::new(),
+            base: 1,
+            bytes: 0,
+            waiting: VecDeque::new(),
+            announce_at: None,
+            announce_gap: ANNOUNCE_FIRST,
+        }
+    }
+
+    /// Takes a message; [`Self::next_to_send`] tells when it may go.
+    pub(super) fn submit(&mut self, message: M) {
+        self.waiting.push_back(message);
+    }
+
+    /// The next packet to send, while the window has room.
+    pub(super) fn next_to_send(&mut self, now: Time) -> Option<(u64, M)> {
+        if !self.is_open() {
+            return None;
+        }
+        let message = self.waiting.pop_front()?;
+        if self.acknowledged.is_empty() {
+            self.base += 1; // A stream without receivers: stable at once.
+            return Some((self.base - 1, message));
+        }
+        self.bytes += message.weight();
+        self.sent.push_back(Sent { message: message.clone(), at: now });
+        self.announce_gap = ANNOUNCE_FIRST;
+        self.announce_at = Some(now.after(self.announce_gap));
+        Some((self.last_sent(), message))
+    }
+
+    fn is_open(&self) -> bool {
+        (self.sent.len() as u64) < WINDOW_PACKETS && self.bytes < WINDOW_BYTES
+    }
+
+    /// How many submissions are welcome.
+    pub(super) fn room(&self) -> usize {
+        if !self.is_open() {
+            return 0;
+        }
+        (WINDOW_PACKETS as usize - self.sent.len()).saturating_sub(self.waiting.len())
+    }
+
+    /// The number of the last packet sent; 0 before the first.
+    pub(super) fn last_sent(&self) -> u64 {
+        self.base + self.sent.len() as u64 - 1
+    }
+
+    /// `from` has everything up to `number`, which must have been sent. What all have is forgotten.
+    pub(super) fn acknowledged(&mut self, now: Time, from: MemberId, number: u64) {
+        assert!(number <= self.last_sent(), "checked by the caller");
+        let Some(known) = self.acknowledged.get_mut(&from) else { return };
+        if number <= *known {
+            return;
+        }
+        *known = number;
+        let stable = self.acknowledged.values().copied().min().unwrap_or(0);
+        while self.base <= stable {
+            let sent = self.sent.pop_front().expect("what is acknowledged was sent");
+            self.bytes -= sent.message.weight();
+            self.base += 1;
+        }
+        self.announce_gap = ANNOUNCE_FIRST;
+        self.announce_at = (!self.sent.is_empty()).then(|| now.after(self.announce_gap));
+    }
+
+    /// The packets of this range that are not yet stable and were not sent just now.
+    pub(super) fn to_resend(&mut self, now: Time, (first, last): (u64, u64)) -> Vec<(u64, M)> {
+        let mut again = Vec::new();
+        for number in first.max(self.base)..=last.min(self.last_sent()) {
+            let sent = &mut self.sent[(number - self.base) as usize];
+            if now.since(sent.at) >= RESEND_GAP {
+                sent.at = now;
+                again.push((number, sent.message.clone()));
+            }
+        }
+        again
+    }
+
+    /// When to announce how far we got; nothing while everything is stable.
+    pub(super) const fn announce_at(&self) -> Option<Time> {
+        self.announce_at
+    }
+
+    /// It has been announced; the next time comes later.
+    pub(super) fn announced(&mut self, now: Time) {
+        self.announce_gap = (self.announce_gap * 2).min(ANNOUNCE_MAX);
+        self.announce_at = Some(now.after(self.announce_gap));
+    }
+}

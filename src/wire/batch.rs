@@ -1,0 +1,150 @@
+//! A batch: consecutive messages of one sender to one destination, back to back in one piece of memory.
+//!
+//! It is what clients submit, engines order and packets carry, so that the work per message is a slice.
+//! Layout of the body: for each message its length as LEB128, then its bytes.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::field::{Malformed, Reader, Wire, Writer};
+
+/// Longest text of one message, in bytes.
+pub const MAX_TEXT: usize = 1 << 20;
+/// A batch takes no further message once its body has this many bytes.
+pub const FULL_BODY: usize = 64 << 10;
+/// Longest body of a batch, in bytes: nearly full, then one longest text with its length.
+pub const MAX_BODY: usize = FULL_BODY + MAX_TEXT + 4;
+/// Most messages of one batch: a full body of empty texts.
+pub const MAX_COUNT: u32 = FULL_BODY as u32;
+
+/// Consecutive messages of one sender to one destination. Never empty, always well-formed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Batch {
+    first: u64,
+    count: u32,
+    body: Bytes,
+}
+
+impl Batch {
+    /// The number of its first message; the sender's first message to a destination has number 1.
+    #[must_use]
+    pub const fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// How many messages it holds: 1 to [`MAX_COUNT`].
+    #[must_use]
+    pub const fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// The number of the message after its last.
+    #[must_use]
+    pub const fn next(&self) -> u64 {
+        self.first + self.count as u64
+    }
+
+    /// The bytes of its messages.
+    #[must_use]
+    pub const fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// Its messages, each with its number.
+    pub fn messages(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let mut at = 0;
+        (self.first..self.next()).map(move |number| {
+            let (start, end) = text_at(&self.body, at).expect("a batch is checked when it is made");
+            at = end;
+            (number, &self.body[start..end])
+        })
+    }
+
+    /// A batch as a peer sent it.
+    ///
+    /// # Errors
+    /// [`Malformed`] unless `body` holds exactly `count` messages, within the limits.
+    pub fn parse(first: u64, count: u32, body: Bytes) -> Result<Self, Malformed> {
+        let fits = first > 0 && first.checked_add(u64::from(count)).is_some();
+        if !fits || count == 0 || count > MAX_COUNT || body.len() > MAX_BODY {
+            return Err(Malformed);
+        }
+        let mut at = 0;
+        for _ in 0..count {
+            at = text_at(&body, at)?.1;
+        }
+        if at == body.len() { Ok(Self { first, count, body }) } else { Err(Malformed) }
+    }
+}
+
+/// Where the text whose length stands at `at` begins and ends.
+fn text_at(body: &[u8], at: usize) -> Result<(usize, usize), Malformed> {
+    let mut length = 0_usize;
+    for (i, byte) in body.get(at..).ok_or(Malformed)?.iter().take(3).enumerate() {
+        length |= usize::from(byte & 0x7f) << (7 * i);
+        if byte & 0x80 == 0 {
+            let start = at + i + 1;
+            let fits = length <= MAX_TEXT && length <= body.len() - start;
+            return if fits { Ok((start, start + length)) } else { Err(Malformed) };
+        }
+    }
+    Err(Malformed)
+}
+
+impl Wire for Batch {
+    fn write(&self, out: &mut Writer) {
+        out.u64(self.first);
+        out.u32(self.count);
+        out.body(self.body.clone());
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        let (first, count) = (from.u64()?, from.u32()?);
+        Self::parse(first, count, from.body())
+    }
+
+    fn weight(&self) -> usize {
+        self.body.len()
+    }
+}
+
+/// Fills a batch, message by message.
+#[derive(Debug)]
+pub struct BatchBuilder {
+    first: u64,
+    count: u32,
+    body: BytesMut,
+}
+
+impl BatchBuilder {
+    /// An empty batch whose first message will have the number `first`.
+    #[must_use]
+    pub fn new(first: u64) -> Self {
+        Self { first, count: 0, body: BytesMut::new() }
+    }
+
+    /// Whether another message is welcome.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.body.len() >= FULL_BODY || self.count >= MAX_COUNT
+    }
+
+    /// Appends a message and returns its number. `text` must have at most [`MAX_TEXT`] bytes.
+    pub fn push(&mut self, text: &[u8]) -> u64 {
+        assert!(text.len() <= MAX_TEXT && !self.is_full(), "the caller keeps the limits of a batch");
+        let mut length = text.len();
+        while length >= 0x80 {
+            self.body.put_u8(length as u8 | 0x80);
+            length >>= 7;
+        }
+        self.body.put_u8(length as u8);
+        self.body.put_slice(text);
+        self.count += 1;
+        self.first + u64::from(self.count) - 1
+    }
+
+    /// The batch, or nothing if it has no message.
+    #[must_use]
+    pub fn finish(self) -> Option<Batch> {
+        (self.count > 0).then(|| Batch { first: self.first, count: self.count, body: self.body.freeze() })
+    }
+}

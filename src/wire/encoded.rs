@@ -1,0 +1,111 @@
+//! Between typed packets and frames: an engine that speaks [`Packet`]s becomes one that speaks bytes.
+//!
+//! Simulation and real runs both go through here, so what is proved is what is sent.
+
+use bytes::Bytes;
+
+use super::field::{Malformed, Reader, Wire, Writer};
+use super::header::{Header, Kind};
+use crate::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To};
+use crate::reliable::{Body, Packet};
+
+/// A packet as bytes: two frames of a ZeroMQ message.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Frames {
+    /// Sixteen bytes of [`Header`], then the fields of the packet's kind.
+    pub header: Bytes,
+    /// The messages of a batch; empty in packets without one.
+    pub body: Bytes,
+}
+
+/// Writes a packet.
+pub fn encode<M: Wire>(run: u64, sender: MemberId, packet: &Packet<M>) -> Frames {
+    let kind = match packet.body {
+        Body::Data { .. } => Kind::Data,
+        Body::Status { .. } => Kind::Status,
+        Body::Nack { .. } => Kind::Nack,
+    };
+    let mut out = Writer::default();
+    Header { kind, sender, to: packet.to, run }.write(&mut out);
+    packet.body.write(&mut out);
+    let (header, body) = out.finish();
+    Frames { header, body }
+}
+
+/// Reads a packet and who says to have sent it.
+///
+/// # Errors
+/// [`Malformed`] if it is not a packet for an engine, or of another run.
+pub fn decode<M: Wire>(run: u64, frames: Frames) -> Result<(MemberId, Packet<M>), Malformed> {
+    let mut from = Reader::new(frames.header, frames.body);
+    let header = Header::read(&mut from)?;
+    if header.run != run {
+        return Err(Malformed);
+    }
+    let body = match header.kind {
+        Kind::Data => Body::read_data(&mut from)?,
+        Kind::Status => Body::read_status(&mut from)?,
+        Kind::Nack => Body::read_nack(&mut from)?,
+        Kind::Probe | Kind::Undeliverable => return Err(Malformed),
+    };
+    from.end()?;
+    Ok((header.sender, Packet { to: header.to, body }))
+}
+
+/// A probe: goes out to see whether it comes back.
+#[must_use]
+pub fn probe(run: u64, sender: MemberId, to: To) -> Frames {
+    let mut out = Writer::default();
+    Header { kind: Kind::Probe, sender, to, run }.write(&mut out);
+    let (header, body) = out.finish();
+    Frames { header, body }
+}
+
+/// An engine that speaks bytes.
+pub struct Encoded<E: Engine> {
+    inner: E,
+    run: u64,
+    me: MemberId,
+    effects: Effects<E::App, E::Wire>,
+}
+
+impl<E: Engine> Encoded<E> {
+    /// Gives `inner`, the engine of `me`, a voice of bytes in this run.
+    pub fn new(inner: E, run: u64, me: MemberId) -> Self {
+        Self { inner, run, me, effects: Effects::default() }
+    }
+}
+
+impl<M: Wire, E: Engine<Wire = Packet<M>>> Engine for Encoded<E> {
+    type App = E::App;
+    type Wire = Frames;
+
+    fn handle(&mut self, now: Time, input: Input<E::App, Frames>, out: &mut Effects<E::App, Frames>) {
+        let input = match input {
+            Input::Submit { to, app } => Input::Submit { to, app },
+            Input::Wake => Input::Wake,
+            Input::Receive { from, message } => match decode(self.run, message) {
+                // Everybody hears what it multicasts; the engines delivered it when it was submitted.
+                Ok((sender, _)) if sender == self.me => return,
+                Ok((sender, packet)) if sender == from => Input::Receive { from, message: packet },
+                _ => return out.drop(from, DropReason::Malformed),
+            },
+        };
+        self.inner.handle(now, input, &mut self.effects);
+        for effect in self.effects.drain() {
+            match effect {
+                Effect::Send { to, message } => out.send(to, encode(self.run, self.me, &message)),
+                Effect::Deliver { from, number, app } => out.deliver(from, number, app),
+                Effect::Drop { from, reason } => out.drop(from, reason),
+            }
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        self.inner.next_deadline()
+    }
+
+    fn window(&self, to: To) -> usize {
+        self.inner.window(to)
+    }
+}

@@ -1,0 +1,167 @@
+//! Fields: the few primitives that every header is made of, and the trait of whatever has a place in one.
+//!
+//! A [`Reader`] never reads past its end, never allocates what a length claims, and never panics.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::engine::MemberId;
+
+/// The bytes do not say what they should. Carries no detail: a stranger's nonsense is counted, not explained.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Malformed;
+
+/// Something with a place in a packet: the header's fields and, for a batch, the body.
+pub trait Wire: Sized + Clone + std::fmt::Debug {
+    /// Appends the fields to the header and hands over the body.
+    fn write(&self, out: &mut Writer);
+
+    /// Reads the fields back.
+    ///
+    /// # Errors
+    /// [`Malformed`] if the fields are not those that [`Wire::write`] writes.
+    fn read(from: &mut Reader) -> Result<Self, Malformed>;
+
+    /// Bytes of body it carries: what a send window counts.
+    fn weight(&self) -> usize {
+        0
+    }
+}
+
+/// Collects a packet: a header of fields and at most one body.
+#[derive(Debug, Default)]
+pub struct Writer {
+    header: BytesMut,
+    body: Bytes,
+}
+
+impl Writer {
+    /// Appends one byte.
+    pub fn u8(&mut self, value: u8) {
+        self.header.put_u8(value);
+    }
+
+    /// Appends a 16-bit number, little-endian.
+    pub fn u16(&mut self, value: u16) {
+        self.header.put_u16_le(value);
+    }
+
+    /// Appends a 32-bit number, little-endian.
+    pub fn u32(&mut self, value: u32) {
+        self.header.put_u32_le(value);
+    }
+
+    /// Appends a 64-bit number, little-endian.
+    pub fn u64(&mut self, value: u64) {
+        self.header.put_u64_le(value);
+    }
+
+    /// Appends a member's slot.
+    pub fn member(&mut self, member: MemberId) {
+        self.u16(member.0);
+    }
+
+    /// Appends raw bytes whose length the reader knows.
+    pub fn raw(&mut self, bytes: &[u8]) {
+        self.header.put_slice(bytes);
+    }
+
+    /// Appends the length of a list, which must be at most 65,535.
+    pub fn length(&mut self, length: usize) {
+        self.u16(u16::try_from(length).expect("lists in headers are short"));
+    }
+
+    /// Sets the body. A packet has at most one.
+    pub fn body(&mut self, body: Bytes) {
+        debug_assert!(self.body.is_empty(), "one body a packet");
+        self.body = body;
+    }
+
+    /// The packet: header and body.
+    #[must_use]
+    pub fn finish(self) -> (Bytes, Bytes) {
+        (self.header.freeze(), self.body)
+    }
+}
+
+/// Takes a packet apart, front to back.
+#[derive(Debug)]
+pub struct Reader {
+    header: Bytes,
+    body: Bytes,
+}
+
+impl Reader {
+    /// A reader at the start of `header`.
+    #[must_use]
+    pub const fn new(header: Bytes, body: Bytes) -> Self {
+        Self { header, body }
+    }
+
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let bytes = *self.header.first_chunk::<N>().ok_or(Malformed)?;
+        bytes::Buf::advance(&mut self.header, N);
+        Ok(bytes)
+    }
+
+    /// Reads one byte.
+    ///
+    /// # Errors
+    /// [`Malformed`] at the end of the header; the same for the functions below.
+    pub fn u8(&mut self) -> Result<u8, Malformed> {
+        Ok(self.take::<1>()?[0])
+    }
+
+    /// Reads a 16-bit number.
+    ///
+    /// # Errors
+    /// [`Malformed`] at the end of the header.
+    pub fn u16(&mut self) -> Result<u16, Malformed> {
+        Ok(u16::from_le_bytes(self.take()?))
+    }
+
+    /// Reads a 32-bit number.
+    ///
+    /// # Errors
+    /// [`Malformed`] at the end of the header.
+    pub fn u32(&mut self) -> Result<u32, Malformed> {
+        Ok(u32::from_le_bytes(self.take()?))
+    }
+
+    /// Reads a 64-bit number.
+    ///
+    /// # Errors
+    /// [`Malformed`] at the end of the header.
+    pub fn u64(&mut self) -> Result<u64, Malformed> {
+        Ok(u64::from_le_bytes(self.take()?))
+    }
+
+    /// Reads a member's slot.
+    ///
+    /// # Errors
+    /// [`Malformed`] at the end of the header.
+    pub fn member(&mut self) -> Result<MemberId, Malformed> {
+        Ok(MemberId(self.u16()?))
+    }
+
+    /// Reads the length of a list whose entries take `entry` bytes each; refuses one that cannot be there.
+    ///
+    /// # Errors
+    /// [`Malformed`] if the header is too short for that many entries.
+    pub fn length(&mut self, entry: usize) -> Result<usize, Malformed> {
+        let length = usize::from(self.u16()?);
+        if length * entry > self.header.len() { Err(Malformed) } else { Ok(length) }
+    }
+
+    /// Takes the body, leaving none.
+    pub fn body(&mut self) -> Bytes {
+        std::mem::take(&mut self.body)
+    }
+
+    /// Requires that everything has been read.
+    ///
+    /// # Errors
+    /// [`Malformed`] if anything is left.
+    pub fn end(self) -> Result<(), Malformed> {
+        if self.header.is_empty() && self.body.is_empty() { Ok(()) } else { Err(Malformed) }
+    }
+}

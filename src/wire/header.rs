@@ -1,0 +1,100 @@
+//! The sixteen bytes that every packet begins with.
+
+use bytes::Bytes;
+
+use super::field::{Malformed, Reader, Writer};
+use crate::engine::{MemberId, To};
+
+/// The protocol version of this build.
+pub const VERSION: u8 = 1;
+/// The bytes at the start of a header.
+pub const MAGIC: [u8; 2] = *b"GC";
+/// Length of a header before the fields of its kind.
+pub const HEADER_LEN: usize = 16;
+/// Longest first frame of a packet, in bytes: an announcement of numbers with the most ranges.
+pub const MAX_HEADER: usize = 64 << 10;
+
+const TO_GROUP: u16 = u16::MAX;
+
+/// What a packet is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub enum Kind {
+    /// A numbered packet.
+    Data = 1,
+    /// How far its sender got and received.
+    Status = 2,
+    /// A request to send again.
+    Nack = 3,
+    /// Goes out to see whether it comes back.
+    Probe = 4,
+    /// From the router: the packet with this header, but for its kind, could not be delivered.
+    Undeliverable = 5,
+}
+
+impl Kind {
+    const fn from_byte(byte: u8) -> Result<Self, Malformed> {
+        Ok(match byte {
+            1 => Self::Data,
+            2 => Self::Status,
+            3 => Self::Nack,
+            4 => Self::Probe,
+            5 => Self::Undeliverable,
+            _ => return Err(Malformed),
+        })
+    }
+}
+
+/// Whose packet it is, for whom, of which run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Header {
+    /// What it is.
+    pub kind: Kind,
+    /// Who made it.
+    pub sender: MemberId,
+    /// For whom it is.
+    pub to: To,
+    /// The number that the forwarder drew for this run; packets of any other run are ignored.
+    pub run: u64,
+}
+
+impl Header {
+    /// Appends the header.
+    pub fn write(&self, out: &mut Writer) {
+        out.raw(&MAGIC);
+        out.u8(VERSION);
+        out.u8(self.kind as u8);
+        out.member(self.sender);
+        out.u16(match self.to {
+            To::Group => TO_GROUP,
+            To::Member(member) => member.0,
+        });
+        out.u64(self.run);
+    }
+
+    /// Reads a header.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is not one, or one of another protocol version.
+    pub fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        if [from.u8()?, from.u8()?] != MAGIC || from.u8()? != VERSION {
+            return Err(Malformed);
+        }
+        let kind = Kind::from_byte(from.u8()?)?;
+        let sender = from.member()?;
+        let to = match from.u16()? {
+            TO_GROUP => To::Group,
+            slot => To::Member(MemberId(slot)),
+        };
+        Ok(Self { kind, sender, to, run: from.u64()? })
+    }
+
+    /// The header at the start of these bytes.
+    ///
+    /// # Errors
+    /// As [`Header::read`].
+    pub fn peek(bytes: &[u8]) -> Result<Self, Malformed> {
+        let start = bytes.get(..HEADER_LEN).ok_or(Malformed)?;
+        Self::read(&mut Reader::new(Bytes::copy_from_slice(start), Bytes::new()))
+    }
+}
