@@ -1,1 +1,132 @@
-//! Not yet written.
+//! What all programs have in common on their command lines, and how each of them begins and ends.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::builder::FalseyValueParser;
+use clap::{Args, Parser};
+
+use crate::exit::{Exit, Failure};
+use crate::talk::{Color, Level, Talk};
+
+/// How much a program says, and in which colours.
+#[derive(Args, Clone, Debug)]
+pub struct Voice {
+    /// Say nothing but errors
+    #[arg(short, long, env = "GROUPCAST_QUIET", hide_env = true, value_parser = FalseyValueParser::new(), conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more
+    #[arg(short, long, env = "GROUPCAST_VERBOSE", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub verbose: bool,
+    /// Use colours on standard error
+    #[arg(long, value_name = "WHEN", env = "GROUPCAST_COLOR", hide_env = true, default_value = "auto")]
+    pub color: Color,
+}
+
+impl Voice {
+    /// The voice of the program that people know as `name`.
+    #[must_use]
+    pub fn talk(&self, name: &str) -> Talk {
+        let level = match (self.quiet, self.verbose) {
+            (true, _) => Level::Quiet,
+            (false, true) => Level::Verbose,
+            (false, false) => Level::Normal,
+        };
+        Talk::new(name, level, self.color)
+    }
+}
+
+/// Where the forwarder and the router listen.
+#[derive(Args, Clone, Debug)]
+pub struct Address {
+    /// Where the forwarder and the router listen
+    #[arg(long, value_name = "HOST", env = "GROUPCAST_CONNECT", hide_env = true, default_value = "127.0.0.1")]
+    pub connect: String,
+    /// First of the four ports: in, out, sync, router
+    #[arg(long, value_name = "PORT", env = "GROUPCAST_PORT_BASE", hide_env = true, default_value_t = DEFAULT_PORT_BASE, value_parser = port_base())]
+    pub port_base: u16,
+}
+
+/// The first port when none is given.
+pub const DEFAULT_PORT_BASE: u16 = 5559;
+
+/// Accepts a first port that leaves room for the other three.
+#[must_use]
+pub fn port_base() -> clap::builder::RangedI64ValueParser<u16> {
+    clap::value_parser!(u16).range(1..=65532)
+}
+
+/// A duration on a command line: `250ms`, `60s`, `2min`; a bare number is seconds.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).map_err(|_| "a duration is not negative and not endless".to_owned());
+    }
+    humantime::parse_duration(text).map_err(|error| format!("{error}; write for example 60s, 250ms or 2min"))
+}
+
+/// A factor above zero.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub fn factor(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(factor) if factor.is_finite() && factor > 0.0 => Ok(factor),
+        _ => Err("expected a number above 0".to_owned()),
+    }
+}
+
+/// The id of a member, or the name of a group.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub fn id(text: &str) -> Result<String, String> {
+    crate::script::check_id(text).map(|()| text.to_owned())
+}
+
+/// Runs a program: parses its arguments, does its work, says how it failed, and maps all of it to an exit code.
+pub fn main<P: Parser>(voice: fn(&P) -> Talk, work: fn(&P, &Talk) -> Result<Exit, Failure>) -> ExitCode {
+    let arguments = match P::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+            let printed = error.print();
+            return if exit == Exit::Ok && printed.is_err() { Exit::Io.into() } else { exit.into() };
+        }
+    };
+    let talk = voice(&arguments);
+    match catch_unwind(AssertUnwindSafe(|| work(&arguments, &talk))) {
+        Ok(Ok(exit)) => exit.into(),
+        Ok(Err(failure)) => {
+            talk.fail(&failure);
+            failure.exit.into()
+        }
+        Err(_) => {
+            talk.fail(
+                &Failure::new(Exit::Bug, "this is a bug in groupcast")
+                    .help("please report it with the lines above and the command that you ran"),
+            );
+            Exit::Bug.into()
+        }
+    }
+}
+
+/// Prints a result line on standard output.
+///
+/// A reader that has gone away (a closed pipe) wants no more results: that is no failure.
+///
+/// # Errors
+/// [`Exit::Io`] if standard output cannot be written.
+pub fn print(text: &str) -> Result<(), Failure> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Exit::Io, format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,1 +1,197 @@
-//! Not yet written.
+//! Station 9, in the middle: what one member publishes, all receive; and the register of who takes part.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::{self, Voice};
+use crate::driver::{Clock, clock};
+use crate::engine::Time;
+use crate::exit::{Exit, Failure};
+use crate::session::SAY_EVERY;
+use crate::session::register::{Actions, Register, Rules};
+use crate::talk::{self, Talk};
+use crate::transport::signals::{Signals, interruption};
+use crate::transport::zmq::{self, Context, Port, Sent, Socket};
+use crate::wire::control::read_request;
+
+/// What `forwarder` is told.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// How many clients a run has (the sequencer is not counted)
+    #[arg(short = 'n', long, value_name = "N", env = "GROUPCAST_CLIENTS", hide_env = true, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub clients: u16,
+    /// Address to listen on; anything but 127.0.0.1 lets other machines in
+    #[arg(long, value_name = "HOST", env = "GROUPCAST_BIND", hide_env = true, default_value = "127.0.0.1")]
+    pub bind: String,
+    /// First of the ports: in, out (+1), sync (+2); the router has +3
+    #[arg(long, value_name = "PORT", env = "GROUPCAST_PORT_BASE", hide_env = true, default_value_t = cli::DEFAULT_PORT_BASE, value_parser = cli::port_base())]
+    pub port_base: u16,
+    /// Give up if not all clients are ready by then
+    #[arg(long, value_name = "TIME", env = "GROUPCAST_START_TIMEOUT", hide_env = true, default_value = "60s", value_parser = cli::duration)]
+    pub start_timeout: Duration,
+    /// Serve one run after the other instead of ending after the first
+    #[arg(long, env = "GROUPCAST_STAY", hide_env = true, value_parser = clap::builder::FalseyValueParser::new())]
+    pub stay: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub voice: Voice,
+}
+
+/// Most packets passed on before the sync port gets its turn.
+const PACKETS_PER_TURN: usize = 256;
+/// The register looks at the time this often.
+const TICK: Duration = Duration::from_millis(100);
+/// How long a forwarder that must end goes on telling the members so.
+const FAREWELL: Duration = Duration::from_millis(300);
+
+/// Runs the forwarder until the run is over.
+///
+/// # Errors
+/// [`Exit::Unavailable`] if a port is taken or a member was lost, [`Exit::TimedOut`] if the start was not complete
+/// in time, and interruption.
+pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
+    let signals = Signals::catch()?;
+    let mut forwarder = Forwarder::listen(options, talk)?;
+    loop {
+        zmq::wait(&[&forwarder.input, &forwarder.sync], Some(&signals), TICK);
+        if let Some(exit) = signals.received() {
+            let failure = interruption(exit);
+            forwarder.say_farewell(&failure);
+            return Err(failure);
+        }
+        if let Some(outcome) = forwarder.turn(options)? {
+            forwarder.report();
+            return outcome.map(|()| Exit::Ok);
+        }
+    }
+}
+
+struct Forwarder<'a> {
+    // Sockets before their context: they are closed in this order.
+    input: Socket,
+    output: Socket,
+    sync: Socket,
+    _context: Context,
+    register: Register,
+    actions: Actions,
+    clock: Clock,
+    ticked: Time,
+    said: Time,
+    passed: u64,
+    dropped: u64,
+    talk: &'a Talk,
+}
+
+impl<'a> Forwarder<'a> {
+    fn listen(options: &Options, talk: &'a Talk) -> Result<Self, Failure> {
+        let context = Context::default();
+        let (host, base) = (options.bind.as_str(), options.port_base);
+        let rules = Rules {
+            clients: usize::from(options.clients),
+            start_timeout: options.start_timeout,
+            stay: options.stay,
+        };
+        let forwarder = Self {
+            input: context.listen_in(&Port::In.endpoint(host, base))?,
+            output: context.listen_out(&Port::Out.endpoint(host, base))?,
+            sync: context.listen_sync(&Port::Sync.endpoint(host, base))?,
+            _context: context,
+            register: Register::new(rules, clock::nonce()),
+            actions: Actions::default(),
+            clock: Clock::start(),
+            ticked: Time::ZERO,
+            said: Time::ZERO,
+            passed: 0,
+            dropped: 0,
+            talk,
+        };
+        talk.say(format!(
+            "listening on {host}: in {}, out {}, sync {}; waiting for {} client{}",
+            Port::In.number(base),
+            Port::Out.number(base),
+            Port::Sync.number(base),
+            options.clients,
+            if options.clients == 1 { "" } else { "s" }
+        ));
+        Ok(forwarder)
+    }
+
+    /// Does what there is to do; the outcome when everything is over.
+    fn turn(&mut self, options: &Options) -> Result<Option<Result<(), Failure>>, Failure> {
+        let now = self.clock.now();
+        let known = |topic: &[u8]| {
+            let name = topic.strip_suffix(b"/").and_then(|name| std::str::from_utf8(name).ok());
+            name.is_some_and(|name| self.register.serves(name))
+        };
+        for _ in 0..PACKETS_PER_TURN {
+            if !self.input.forward(&self.output, known, &mut self.dropped, &mut self.passed) {
+                break;
+            }
+        }
+        self.serve_sync(now);
+        if now.since(self.ticked) >= TICK {
+            self.ticked = now;
+            self.register.tick(now, &mut self.actions);
+            self.perform(now);
+        }
+        self.say_waiting(now);
+        let waited = now.since(Time::ZERO);
+        if self.register.is_untouched() && !options.stay && waited >= options.start_timeout {
+            let message = format!(
+                "nobody came within {}: waited for {} clients",
+                talk::duration(options.start_timeout),
+                options.clients
+            );
+            return Err(Failure::new(Exit::TimedOut, message));
+        }
+        Ok(self.register.outcome(now))
+    }
+
+    fn serve_sync(&mut self, now: Time) {
+        for _ in 0..PACKETS_PER_TURN {
+            let Some(asked) = self.sync.asked() else { break };
+            if let Some((asker, request)) = asked {
+                self.register.asked(now, asker, read_request(&request), &mut self.actions);
+                self.perform(now);
+            }
+        }
+    }
+
+    fn perform(&mut self, now: Time) {
+        for (asker, reply) in self.actions.replies.drain(..) {
+            if self.sync.reply(&asker, &reply.to_bytes()) == Sent::Unreachable {
+                self.register.unreachable(now, &asker);
+            }
+        }
+        for notice in self.actions.notices.drain(..) {
+            self.talk.say(notice);
+        }
+    }
+
+    fn say_waiting(&mut self, now: Time) {
+        if now.since(self.said) >= SAY_EVERY {
+            self.said = now;
+            for line in self.register.waiting(now) {
+                self.talk.say(line);
+            }
+        }
+    }
+
+    fn say_farewell(&mut self, failure: &Failure) {
+        let began = self.clock.now();
+        let mut now = began;
+        let told = Failure::new(Exit::Unavailable, format!("the forwarder was {}", failure.message));
+        while now.since(began) < FAREWELL {
+            self.register.close(&told, &mut self.actions);
+            self.perform(now);
+            zmq::wait(&[&self.sync], None, FAREWELL.saturating_sub(now.since(began)));
+            self.serve_sync(now);
+            now = self.clock.now();
+        }
+    }
+
+    fn report(&self) {
+        self.talk.detail(format!("{} packets passed on, {} dropped as nonsense", self.passed, self.dropped));
+    }
+}

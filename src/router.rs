@@ -1,1 +1,146 @@
-//! Not yet written.
+//! Station 9, in the middle: carries what one member sends to another, and says what it cannot deliver.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+
+use crate::cli::{self, Voice};
+use crate::driver::{Caller, Clock, clock};
+use crate::engine::Time;
+use crate::exit::{Exit, Failure};
+use crate::session::attendance::News;
+use crate::session::{CONNECT_LIMIT, SAY_EVERY};
+use crate::talk::Talk;
+use crate::transport::signals::{Signals, interruption};
+use crate::transport::zmq::{self, Context, Port, Routed, Socket};
+use crate::wire::control::{Ask, Identity, Role};
+use crate::wire::encoded::{bare, probe};
+use crate::wire::{Header, Kind};
+
+/// What `router` is told.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// Address to listen on; anything but 127.0.0.1 lets other machines in
+    #[arg(long, value_name = "HOST", env = "GROUPCAST_BIND", hide_env = true, default_value = "127.0.0.1")]
+    pub bind: String,
+    /// First of the four ports; the router listens on the fourth (+3)
+    #[arg(long, value_name = "PORT", env = "GROUPCAST_PORT_BASE", hide_env = true, default_value_t = cli::DEFAULT_PORT_BASE, value_parser = cli::port_base())]
+    pub port_base: u16,
+    /// Serve one run after the other instead of ending after the first
+    #[arg(long, env = "GROUPCAST_STAY", hide_env = true, value_parser = clap::builder::FalseyValueParser::new())]
+    pub stay: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub voice: Voice,
+}
+
+const PACKETS_PER_TURN: usize = 256;
+/// Names of unreachable receivers that are remembered for the report; a stranger must not make it grow.
+const MAX_NAMES: usize = 64;
+
+/// Runs the router until the forwarder says that the run is over.
+///
+/// # Errors
+/// [`Exit::Unavailable`] if the port is taken or the forwarder is lost, and interruption.
+pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
+    let signals = Signals::catch()?;
+    let context = Context::default();
+    let socket = context.listen_router(&Port::Router.endpoint(&options.bind, options.port_base))?;
+    talk.say(format!("listening on {}: {}", options.bind, Port::Router.number(options.port_base)));
+    let mut clock = Clock::start();
+    let who = identity(Role::Router, "router");
+    let limit = (!options.stay).then_some(CONNECT_LIMIT);
+    let forwarder = (reachable(&options.bind), options.port_base);
+    let mut caller = Caller::new(&context, forwarder, clock.now(), who, Ask::Attend, limit)?;
+    let mut router = Router { socket, undeliverable: BTreeMap::new(), passed: 0, lost: 0, said: Time::ZERO, talk };
+    loop {
+        let now = clock.now();
+        let limit = caller.next_deadline().since(now).min(clock::LONGEST_WAIT);
+        zmq::wait(&[&router.socket, caller.socket()], Some(&signals), limit);
+        let now = clock.now();
+        if let Some(exit) = signals.received() {
+            let failure = interruption(exit);
+            caller.leave(now, &failure);
+            return Err(failure);
+        }
+        router.turn(now);
+        match caller.turn(now, talk) {
+            Ok(News::End) => break,
+            Ok(_) => {}
+            // The forwarder may come back for the next run.
+            Err(failure) if options.stay && failure.exit == Exit::Unavailable => {
+                talk.warn(&failure.message);
+                caller = Caller::new(&context, forwarder, now, identity(Role::Router, "router"), Ask::Attend, None)?;
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    router.report();
+    Ok(Exit::Ok)
+}
+
+/// Who a process is that serves every group.
+#[must_use]
+pub(crate) fn identity(role: Role, id: &str) -> Identity {
+    let (group, order, method) = (String::new(), String::new(), String::new());
+    Identity { group, id: id.to_owned(), role, nonce: clock::nonce(), incarnation: 0, order, method }
+}
+
+/// Where to connect to what listens on `bind`.
+fn reachable(bind: &str) -> &str {
+    match bind {
+        "*" | "0.0.0.0" => "127.0.0.1",
+        "[::]" => "[::1]",
+        host => host,
+    }
+}
+
+struct Router<'a> {
+    socket: Socket,
+    /// How many packets could not be delivered to whom since the last report.
+    undeliverable: BTreeMap<String, u64>,
+    passed: u64,
+    lost: u64,
+    said: Time,
+    talk: &'a Talk,
+}
+
+impl Router<'_> {
+    fn turn(&mut self, now: Time) {
+        for _ in 0..PACKETS_PER_TURN {
+            let Some(routed) = self.socket.take_routed() else { break };
+            if let Some((routed, header)) = routed.and_then(|routed| routed.header().map(|header| (routed, header))) {
+                self.route(routed, header);
+            }
+        }
+        if !self.undeliverable.is_empty() && now.since(self.said) >= SAY_EVERY {
+            self.said = now;
+            for (name, count) in std::mem::take(&mut self.undeliverable) {
+                self.talk.warn(format!("cannot deliver to {name}: not connected ({count} packets; they will be sent again)"));
+            }
+        }
+    }
+
+    fn route(&mut self, routed: Routed, header: Header) {
+        let to = routed.to();
+        if to.is_empty() {
+            if header.kind == Kind::Probe {
+                routed.answer(&self.socket, &probe(header.run, header.sender, header.to));
+            }
+            return;
+        }
+        let Err(routed) = routed.pass_on(&self.socket) else {
+            self.passed += 1;
+            return;
+        };
+        self.lost += 1;
+        if self.undeliverable.contains_key(&to) || self.undeliverable.len() < MAX_NAMES {
+            *self.undeliverable.entry(to).or_default() += 1;
+        }
+        routed.answer(&self.socket, &bare(Header { kind: Kind::Undeliverable, ..header }));
+    }
+
+    fn report(&self) {
+        self.talk.detail(format!("{} packets passed on, {} could not be delivered at once", self.passed, self.lost));
+    }
+}

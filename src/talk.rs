@@ -1,1 +1,117 @@
-//! Not yet written.
+//! What a program says to people, on standard error; results never go here.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use crate::exit::Failure;
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How much a program says.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Level {
+    /// Errors only.
+    Quiet,
+    /// What a person wants to know.
+    Normal,
+    /// And the details.
+    Verbose,
+}
+
+/// The voice of one program.
+#[derive(Clone, Debug)]
+pub struct Talk {
+    name: String,
+    level: Level,
+    color: bool,
+}
+
+impl Talk {
+    /// The voice of the program that people know as `name`.
+    #[must_use]
+    pub fn new(name: &str, level: Level, color: Color) -> Self {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let color = match color {
+            Color::Auto => std::io::stderr().is_terminal() && !plain,
+            Color::Always => true,
+            Color::Never => false,
+        };
+        Self { name: name.to_owned(), level, color }
+    }
+
+    /// Something a person wants to know.
+    pub fn say(&self, text: impl AsRef<str>) {
+        if self.level >= Level::Normal {
+            self.line("", "", text.as_ref());
+        }
+    }
+
+    /// A detail for `-v`.
+    pub fn detail(&self, text: impl AsRef<str>) {
+        if self.level >= Level::Verbose {
+            self.line("\x1b[2m", "", text.as_ref());
+        }
+    }
+
+    /// Something is not as it should be, but the run goes on.
+    pub fn warn(&self, text: impl AsRef<str>) {
+        self.line("\x1b[33m", "warning: ", text.as_ref());
+    }
+
+    /// The program ends with this.
+    pub fn fail(&self, failure: &Failure) {
+        self.line("\x1b[31m", "error: ", &failure.to_string());
+    }
+
+    /// Nobody to listen is no reason to fail: errors of standard error are ignored.
+    fn line(&self, color: &str, label: &str, text: &str) {
+        let (on, off) = if self.color && !color.is_empty() { (color, "\x1b[0m") } else { ("", "") };
+        // In one write, so that lines of several programs on one terminal do not mix.
+        let line = format!("{}: {on}{label}{}{off}\n", self.name, printable(text));
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    }
+}
+
+/// The text without control characters other than line feed: payloads must not steer a terminal.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() && c != '\n' { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
+/// A duration as people say it: `850 ms`, `3.2 s`, `58 s`, `5 min`.
+#[must_use]
+pub fn duration(length: Duration) -> String {
+    let millis = length.as_millis();
+    match millis {
+        0..1_000 => format!("{millis} ms"),
+        1_000..10_000 => format!("{:.1} s", length.as_secs_f64()),
+        10_000..120_000 => format!("{} s", length.as_secs()),
+        _ => format!("{} min", length.as_secs() / 60),
+    }
+}
+
+/// `c1, c2 and c3`.
+#[must_use]
+pub fn list<S: AsRef<str>>(names: &[S]) -> String {
+    match names {
+        [] => "nobody".to_owned(),
+        [one] => one.as_ref().to_owned(),
+        [init @ .., last] => {
+            let init: Vec<&str> = init.iter().map(AsRef::as_ref).collect();
+            format!("{} and {}", init.join(", "), last.as_ref())
+        }
+    }
+}

@@ -1,1 +1,2 @@
 //! Not yet written.
+pub fn check_id(_: &str) -> Result<(), String> { Ok(()) }

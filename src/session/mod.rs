@@ -1,1 +1,19 @@
-//! Not yet written.
+//! Station 9, start and finish: how a run begins together and ends together.
+//!
+//! [`register`] is the forwarder's side: who has joined, who is ready, who is done, who is lost. [`attendance`]
+//! is the side of everybody else: one request under way at all times, so that silence means something. Both are
+//! pure; their messages are in [`crate::wire::control`].
+
+pub mod attendance;
+pub mod register;
+
+use std::time::Duration;
+
+/// A member whose connection has closed, or a forwarder that is silent, is given up after this long.
+pub const LOST_AFTER: Duration = Duration::from_secs(10);
+/// A member that is connected and says nothing is given up after this long.
+pub const SILENT_AFTER: Duration = Duration::from_secs(30);
+/// A forwarder or router that cannot be reached at the start is given up after this long.
+pub const CONNECT_LIMIT: Duration = Duration::from_secs(30);
+/// Whoever waits says for whom at least this often.
+pub const SAY_EVERY: Duration = Duration::from_secs(2);

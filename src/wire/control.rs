@@ -1,1 +1,247 @@
-//! Not yet written.
+//! The talk on the sync port: how a member joins, says that it is ready, is told to start, and says that it is done.
+//!
+//! One JSON object a message. A member always has one request under way; the forwarder answers at once when
+//! there is news and otherwise within [`HOLD_MILLIS`], so that each knows that the other is alive.
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::header::VERSION;
+
+/// The forwarder holds a request for at most this long before it answers that there is no news.
+pub const HOLD_MILLIS: u64 = 1000;
+/// Longest message on the sync port, in bytes.
+pub const MAX_CONTROL: usize = 64 << 10;
+
+/// What a process is to the group.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Multicasts and delivers.
+    Client,
+    /// Numbers what clients multicast.
+    Sequencer,
+    /// Carries what members send to one another.
+    Router,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Client => "client",
+            Self::Sequencer => "sequencer",
+            Self::Router => "router",
+        })
+    }
+}
+
+/// Who asks. The same in every request of a process, but for the incarnation, which it learns when it joins.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Identity {
+    /// The group; empty from processes that serve every group.
+    pub group: String,
+    /// The member's name.
+    pub id: String,
+    /// What it is to the group.
+    pub role: Role,
+    /// Different for each process, so that two processes with one name are told apart.
+    pub nonce: u64,
+    /// The how-manieth process of this name in this run; 0 until the forwarder has said so.
+    pub incarnation: u32,
+    /// The value of `--order`; empty where the role does not choose one.
+    pub order: String,
+    /// The value of `--method`; empty for an order that has none.
+    pub method: String,
+}
+
+/// A request of a member.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Request {
+    /// The protocol version.
+    pub v: u8,
+    /// Rises with each request of a process; the reply carries it back.
+    pub seq: u64,
+    /// Who asks.
+    #[serde(flatten)]
+    pub who: Identity,
+    /// What it asks.
+    #[serde(flatten)]
+    pub ask: Ask,
+}
+
+/// What a member asks.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum Ask {
+    /// May I take part?
+    Join,
+    /// My way out and in works: may I start?
+    Ready,
+    /// I am at work: is there news?
+    Alive,
+    /// I have everything that all have sent: is it over?
+    Done,
+    /// I must leave before the end.
+    Leave {
+        /// The exit code I leave with.
+        code: u8,
+        /// Why, for people.
+        reason: String,
+    },
+    /// I serve every group (router, sequencer): which are there, and is it over?
+    Attend,
+}
+
+/// The forwarder's answer.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Reply {
+    /// The protocol version.
+    pub v: u8,
+    /// That of the request.
+    pub seq: u64,
+    /// What it says.
+    #[serde(flatten)]
+    pub say: Say,
+}
+
+/// What the forwarder answers.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "say", rename_all = "snake_case")]
+pub enum Say {
+    /// Join: yes.
+    Welcome {
+        /// The run's number, sixteen hexadecimal digits.
+        run: String,
+        /// The member's slot.
+        slot: u16,
+        /// The member's incarnation.
+        incarnation: u32,
+    },
+    /// Join: no.
+    Refused {
+        /// The exit code that this means.
+        code: u8,
+        /// Why, for people.
+        reason: String,
+    },
+    /// No news; these are still missing.
+    Wait {
+        /// Whom the group waits for, for people.
+        missing: Vec<String>,
+        /// When the forwarder gives up, in milliseconds; absent if it never does.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        gives_up_in_ms: Option<u64>,
+    },
+    /// Ready: everybody is. This is view 1.
+    Start {
+        /// Every process of the group.
+        members: Vec<Seat>,
+    },
+    /// Alive: no news.
+    CarryOn,
+    /// Attend: the groups that are being served now.
+    Groups {
+        /// Their names with their orders.
+        groups: Vec<GroupEntry>,
+    },
+    /// The run is over: everybody has everything.
+    End,
+    /// The run is over before its end.
+    Abort {
+        /// The exit code that this means.
+        code: u8,
+        /// Why, for people.
+        reason: String,
+    },
+    /// Leave: noted.
+    Bye,
+}
+
+/// One process in the member list.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Seat {
+    /// Its slot: how packets name it.
+    pub slot: u16,
+    /// Its name.
+    pub id: String,
+    /// Its incarnation.
+    pub incarnation: u32,
+    /// What it is to the group.
+    pub role: Role,
+}
+
+/// One group that is being served.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct GroupEntry {
+    /// Its name.
+    pub group: String,
+    /// The number of its run, sixteen hexadecimal digits.
+    pub run: String,
+    /// Its order.
+    pub order: String,
+    /// Its method; empty if the order has none.
+    pub method: String,
+}
+
+impl Request {
+    /// A request in this build's protocol version.
+    #[must_use]
+    pub const fn new(seq: u64, who: Identity, ask: Ask) -> Self {
+        Self { v: VERSION, seq, who, ask }
+    }
+
+    /// The request as it travels.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("strings and numbers always have a JSON form")
+    }
+}
+
+impl Reply {
+    /// A reply in this build's protocol version.
+    #[must_use]
+    pub const fn new(seq: u64, say: Say) -> Self {
+        Self { v: VERSION, seq, say }
+    }
+
+    /// The reply as it travels.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("strings and numbers always have a JSON form")
+    }
+}
+
+/// The request in these bytes.
+///
+/// # Errors
+/// The protocol version of a request of another version; `None` for what is no request at all.
+pub fn read_request(bytes: &[u8]) -> Result<Request, Option<u64>> {
+    read(bytes, |request: &Request| request.v)
+}
+
+/// The reply in these bytes.
+///
+/// # Errors
+/// As [`read_request`].
+pub fn read_reply(bytes: &[u8]) -> Result<Reply, Option<u64>> {
+    read(bytes, |reply: &Reply| reply.v)
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8], version: fn(&T) -> u8) -> Result<T, Option<u64>> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        v: u64,
+    }
+    if bytes.len() > MAX_CONTROL {
+        return Err(None);
+    }
+    match serde_json::from_slice::<T>(bytes) {
+        Ok(message) if version(&message) == VERSION => Ok(message),
+        _ => {
+            let theirs = serde_json::from_slice::<Versioned>(bytes).ok().map(|any| any.v);
+            Err(theirs.filter(|&v| v != u64::from(VERSION)))
+        }
+    }
+}

@@ -55,8 +55,14 @@ pub fn decode<M: Wire>(run: u64, frames: Frames) -> Result<(MemberId, Packet<M>)
 /// A probe: goes out to see whether it comes back.
 #[must_use]
 pub fn probe(run: u64, sender: MemberId, to: To) -> Frames {
+    bare(Header { kind: Kind::Probe, sender, to, run })
+}
+
+/// A packet that is nothing but a header.
+#[must_use]
+pub fn bare(header: Header) -> Frames {
     let mut out = Writer::default();
-    Header { kind: Kind::Probe, sender, to, run }.write(&mut out);
+    header.write(&mut out);
     let (header, body) = out.finish();
     Frames { header, body }
 }

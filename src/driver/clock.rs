@@ -1,0 +1,50 @@
+//! The only reader of the clock, and the only source of a number that no other process has.
+
+#![allow(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::engine::Time;
+
+/// No wait is longer than this, so that a longer one means that the process was stopped meanwhile.
+pub const LONGEST_WAIT: Duration = Duration::from_millis(500);
+
+/// The clock of a process.
+#[derive(Debug)]
+pub struct Clock {
+    began: Instant,
+    last: Instant,
+    now: Time,
+}
+
+impl Clock {
+    /// A clock that begins now.
+    #[must_use]
+    pub fn start() -> Self {
+        let began = Instant::now();
+        Self { began, last: began, now: Time::ZERO }
+    }
+
+    /// The time that protocols go by. It stands still while the process is stopped: a process that could not
+    /// listen must not conclude that the others were silent.
+    pub fn now(&mut self) -> Time {
+        let instant = Instant::now();
+        self.now = self.now.after((instant - self.last).min(2 * LONGEST_WAIT));
+        self.last = instant;
+        self.now
+    }
+
+    /// Microseconds since the clock began, stopped or not: for people and histories.
+    #[must_use]
+    pub fn elapsed_micros(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+/// A number that another process, here or elsewhere, is unlikely to draw.
+#[must_use]
+pub fn nonce() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seed = (since.as_nanos() as u64) ^ (u64::from(std::process::id()) << 32);
+    crate::prng::Prng::new(seed).next_u64() >> 1
+}

@@ -1,0 +1,68 @@
+//! SIGINT and SIGTERM as something to poll: the first one asks the program to end, the second one ends it.
+
+use std::io::Read;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::exit::{Exit, Failure};
+
+/// Tells when the program has been asked to end.
+#[derive(Debug)]
+pub struct Signals {
+    int: UnixStream,
+    term: UnixStream,
+}
+
+impl Signals {
+    /// Catches the signals from now on. Once a process.
+    ///
+    /// # Errors
+    /// [`Exit::Bug`] if the system refuses, which it has no reason to.
+    pub fn catch() -> Result<Self, Failure> {
+        Self::try_catch().map_err(|error| Failure::new(Exit::Bug, format!("cannot catch signals: {error}")))
+    }
+
+    fn try_catch() -> std::io::Result<Self> {
+        let once = Arc::new(AtomicBool::new(false));
+        let pipe = |signal: i32, code: i32| {
+            // In this order: the first signal finds the flag unset and then sets it, the second one ends the process.
+            signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&once))?;
+            signal_hook::flag::register(signal, Arc::clone(&once))?;
+            let (reader, writer) = UnixStream::pair()?;
+            reader.set_nonblocking(true)?;
+            signal_hook::low_level::pipe::register(signal, writer)?;
+            std::io::Result::Ok(reader)
+        };
+        Ok(Self { int: pipe(SIGINT, 130)?, term: pipe(SIGTERM, 143)? })
+    }
+
+    /// What to poll for reading.
+    #[must_use]
+    pub fn fds(&self) -> [RawFd; 2] {
+        [self.int.as_raw_fd(), self.term.as_raw_fd()]
+    }
+
+    /// The end that was asked for.
+    #[must_use]
+    pub fn received(&self) -> Option<Exit> {
+        let came = |mut stream: &UnixStream| stream.read(&mut [0]).is_ok_and(|bytes| bytes > 0);
+        if came(&self.int) {
+            Some(Exit::Interrupted)
+        } else if came(&self.term) {
+            Some(Exit::Terminated)
+        } else {
+            None
+        }
+    }
+}
+
+/// The failure that an interruption is.
+#[must_use]
+pub fn interruption(exit: Exit) -> Failure {
+    let name = if exit == Exit::Terminated { "terminated (SIGTERM)" } else { "interrupted (Ctrl-C)" };
+    Failure::new(exit, name)
+}

@@ -1,0 +1,387 @@
+//! ZeroMQ, and all of it that this crate uses.
+//!
+//! Closed here: sockets that linger for ever at exit, reads that return on a signal, messages that pin their
+//! receive buffer or alias another socket's, sizes without a limit, heartbeats that are off by default.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::signals::Signals;
+use crate::exit::{Exit, Failure};
+use crate::wire::batch::MAX_BODY;
+use crate::wire::control::MAX_CONTROL;
+use crate::wire::header::MAX_HEADER;
+use crate::wire::{Frames, Header};
+
+/// How long a closing socket may take to hand over what was already sent.
+const LINGER_MILLIS: i32 = 1000;
+/// Packets a socket queues for one peer before it drops; windows keep what is under way far below.
+const QUEUE_PACKETS: i32 = 10_000;
+/// Largest frame a socket accepts; the peer that sends a larger one is cut off.
+const MAX_FRAME: i64 = if MAX_BODY > MAX_HEADER { MAX_BODY as i64 } else { MAX_HEADER as i64 };
+/// Largest frame where only subscriptions are due: a group's name.
+const MAX_SUBSCRIPTION: i64 = 256;
+/// A peer that has not finished its handshake by then is cut off.
+const HANDSHAKE_MILLIS: i32 = 5000;
+const HEARTBEAT_MILLIS: i32 = 2000;
+const HEARTBEAT_TIMEOUT_MILLIS: i32 = 10_000;
+const RECONNECT_MILLIS: i32 = 50;
+const RECONNECT_MAX_MILLIS: i32 = 500;
+
+/// The first frame of every packet of a group: its name, ended by a character that no name has, so that a
+/// subscription to `red` does not match `redder`.
+#[must_use]
+pub fn topic(group: &str) -> Vec<u8> {
+    format!("{group}/").into_bytes()
+}
+
+/// The three TCP ports of a forwarder and the one of a router.
+#[derive(Clone, Copy, Debug)]
+pub enum Port {
+    /// Members publish here.
+    In,
+    /// Members subscribe here.
+    Out,
+    /// Members join here.
+    Sync,
+    /// Members send to one another here.
+    Router,
+}
+
+impl Port {
+    /// The port's number, counted from the first.
+    #[must_use]
+    pub const fn number(self, base: u16) -> u16 {
+        base + self as u16
+    }
+
+    /// The port's address.
+    #[must_use]
+    pub fn endpoint(self, host: &str, base: u16) -> String {
+        format!("tcp://{host}:{}", self.number(base))
+    }
+}
+
+/// The sockets' home. One a process; dropping it waits for what is being sent, for a limited time.
+#[derive(Clone)]
+pub struct Context(zmq::Context);
+
+impl Default for Context {
+    fn default() -> Self {
+        Self(zmq::Context::new())
+    }
+}
+
+/// A socket with its limits set. Owned by one thread.
+pub struct Socket(zmq::Socket);
+
+/// What came of sending to one peer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sent {
+    /// Handed to ZeroMQ.
+    Handed,
+    /// No such peer is connected.
+    Unreachable,
+    /// The peer's queue is full.
+    Full,
+}
+
+impl Context {
+    fn socket(&self, kind: zmq::SocketType, max_frame: i64) -> Result<Socket, zmq::Error> {
+        let socket = self.0.socket(kind)?;
+        socket.set_linger(LINGER_MILLIS)?;
+        socket.set_sndhwm(QUEUE_PACKETS)?;
+        socket.set_rcvhwm(QUEUE_PACKETS)?;
+        socket.set_maxmsgsize(max_frame)?;
+        socket.set_handshake_ivl(HANDSHAKE_MILLIS)?;
+        socket.set_heartbeat_ivl(HEARTBEAT_MILLIS)?;
+        socket.set_heartbeat_timeout(HEARTBEAT_TIMEOUT_MILLIS)?;
+        socket.set_reconnect_ivl(RECONNECT_MILLIS)?;
+        socket.set_reconnect_ivl_max(RECONNECT_MAX_MILLIS)?;
+        socket.set_ipv6(true)?;
+        Ok(Socket(socket))
+    }
+
+    fn listen(&self, kind: zmq::SocketType, max_frame: i64, endpoint: &str) -> Result<Socket, Failure> {
+        let socket = self.socket(kind, max_frame).map_err(|error| failed("create a socket", error))?;
+        if kind == zmq::ROUTER {
+            socket.0.set_router_mandatory(true).map_err(|error| failed("set up a socket", error))?;
+        }
+        socket.0.bind(endpoint).map_err(|error| cannot_listen(endpoint, error))?;
+        Ok(socket)
+    }
+
+    /// Where members publish: hears every group.
+    ///
+    /// # Errors
+    /// [`Exit::Unavailable`] if the port is taken; the same for the functions below.
+    pub fn listen_in(&self, endpoint: &str) -> Result<Socket, Failure> {
+        let socket = self.listen(zmq::SUB, MAX_FRAME, endpoint)?;
+        socket.0.set_subscribe(b"").map_err(|error| failed("subscribe", error))?;
+        Ok(socket)
+    }
+
+    /// Where members subscribe.
+    ///
+    /// # Errors
+    /// [`Exit::Unavailable`] if the port is taken.
+    pub fn listen_out(&self, endpoint: &str) -> Result<Socket, Failure> {
+        self.listen(zmq::PUB, MAX_SUBSCRIPTION, endpoint)
+    }
+
+    /// Where members join.
+    ///
+    /// # Errors
+    /// [`Exit::Unavailable`] if the port is taken.
+    pub fn listen_sync(&self, endpoint: &str) -> Result<Socket, Failure> {
+        self.listen(zmq::ROUTER, MAX_CONTROL as i64, endpoint)
+    }
+
+    /// Where members send to one another. A member that connects again takes its name over from its old connection.
+    ///
+    /// # Errors
+    /// [`Exit::Unavailable`] if the port is taken.
+    pub fn listen_router(&self, endpoint: &str) -> Result<Socket, Failure> {
+        let socket = self.listen(zmq::ROUTER, MAX_FRAME, endpoint)?;
+        socket.0.set_router_handover(true).map_err(|error| failed("set up a socket", error))?;
+        Ok(socket)
+    }
+
+    fn connect(&self, kind: zmq::SocketType, endpoint: &str, name: Option<&[u8]>) -> Result<Socket, Failure> {
+        let connected = || {
+            let socket = self.socket(kind, MAX_FRAME)?;
+            if let Some(name) = name {
+                socket.0.set_identity(name)?;
+            }
+            socket.0.connect(endpoint)?;
+            Ok(socket)
+        };
+        connected().map_err(|error: zmq::Error| {
+            Failure::new(Exit::Unavailable, format!("cannot connect to {endpoint}: {error}"))
+                .help("is --connect a host name or an address, and nothing else?")
+        })
+    }
+
+    /// A member's way out to its group.
+    ///
+    /// # Errors
+    /// [`Exit::Unavailable`] if the address makes no sense; that nobody listens there shows later.
+    pub fn publisher(&self, endpoint: &str) -> Result<Socket, Failure> {
+        self.connect(zmq::PUB, endpoint, None)
+    }
+
+    /// A member's way in from its group.
+    ///
+    /// # Errors
+    /// As [`Context::publisher`].
+    pub fn subscriber(&self, endpoint: &str, group: &str) -> Result<Socket, Failure> {
+        let socket = self.connect(zmq::SUB, endpoint, None)?;
+        socket.0.set_subscribe(&topic(group)).map_err(|error| failed("subscribe", error))?;
+        Ok(socket)
+    }
+
+    /// A member's way to other members, under the name by which they reach it.
+    ///
+    /// # Errors
+    /// As [`Context::publisher`].
+    pub fn dealer(&self, endpoint: &str, name: &[u8]) -> Result<Socket, Failure> {
+        self.connect(zmq::DEALER, endpoint, Some(name))
+    }
+
+    /// A member's way to the forwarder's sync port.
+    ///
+    /// # Errors
+    /// As [`Context::publisher`].
+    pub fn asker(&self, endpoint: &str) -> Result<Socket, Failure> {
+        self.connect(zmq::DEALER, endpoint, None)
+    }
+}
+
+impl Socket {
+    /// The next message, if one is waiting: its first `N` frames, and whether it had exactly as many.
+    fn receive<const N: usize>(&self) -> Option<([zmq::Message; N], bool)> {
+        let mut frames = std::array::from_fn(|_| zmq::Message::new());
+        self.receive_frame(&mut frames[0])?;
+        let mut count = 1;
+        let mut rest = zmq::Message::new();
+        while self.0.get_rcvmore().unwrap_or(false) {
+            self.receive_frame(frames.get_mut(count).unwrap_or(&mut rest))?;
+            count += 1;
+        }
+        Some((frames, count == N))
+    }
+
+    fn receive_frame(&self, into: &mut zmq::Message) -> Option<()> {
+        loop {
+            match self.0.recv(into, zmq::DONTWAIT) {
+                Ok(()) => return Some(()),
+                Err(zmq::Error::EINTR) => {}
+                // EAGAIN: nothing there. Anything else: nothing to be had from this socket.
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// Sends frames as one message; never blocks.
+    fn send<F: Into<zmq::Message>>(&self, frames: impl IntoIterator<Item = F>) -> Sent {
+        let mut frames = frames.into_iter().peekable();
+        while let Some(frame) = frames.next() {
+            let more = if frames.peek().is_some() { zmq::SNDMORE } else { 0 };
+            match self.0.send(frame, zmq::DONTWAIT | more) {
+                Ok(()) => {}
+                Err(zmq::Error::EHOSTUNREACH) => return Sent::Unreachable,
+                Err(_) => return Sent::Full,
+            }
+        }
+        Sent::Handed
+    }
+
+    /// Publishes a packet to a group. What ZeroMQ drops here, the reliable layer notices.
+    pub fn publish(&self, topic: &[u8], frames: &Frames) {
+        self.send([topic, &frames.header, &frames.body]);
+    }
+
+    /// The next packet from the group, if one is waiting; `None` inside for what is no packet of this group.
+    #[must_use]
+    pub fn hear(&self, topic: &[u8]) -> Option<Option<Frames>> {
+        let ([name, header, body], whole) = self.receive::<3>()?;
+        Some((whole && *name == *topic).then(|| copied(&header, &body)))
+    }
+
+    /// Passes the next waiting packet on to `out`, if `known` knows its group; false if none was waiting.
+    /// Tells `dropped` of what is no packet.
+    pub fn forward(&self, out: &Self, known: impl Fn(&[u8]) -> bool, dropped: &mut u64, passed: &mut u64) -> bool {
+        let Some((frames, whole)) = self.receive::<3>() else { return false };
+        if whole && known(&frames[0]) && Header::peek(&frames[1]).is_ok() {
+            out.send(frames);
+            *passed += 1;
+        } else {
+            *dropped += 1;
+        }
+        true
+    }
+
+    /// Sends a packet to the member with this name, through the router.
+    pub fn send_to(&self, name: &[u8], topic: &[u8], frames: &Frames) {
+        self.send([name, topic, &frames.header, &frames.body]);
+    }
+
+    /// The next packet from the router, if one is waiting; `None` inside for what is no packet of this group.
+    #[must_use]
+    pub fn hear_routed(&self, topic: &[u8]) -> Option<Option<Frames>> {
+        let ([_from, name, header, body], whole) = self.receive::<4>()?;
+        Some((whole && *name == *topic).then(|| copied(&header, &body)))
+    }
+
+    /// At the router: the next routed packet, if one is waiting; `None` inside for what is none.
+    #[must_use]
+    pub fn take_routed(&self) -> Option<Option<Routed>> {
+        let ([from, to, topic, header, body], whole) = self.receive::<5>()?;
+        Some((whole && Header::peek(&header).is_ok()).then_some(Routed { from, to, topic, header, body }))
+    }
+
+    /// Sends a request to the forwarder.
+    pub fn ask(&self, request: &[u8]) {
+        self.send([&[][..], request]);
+    }
+
+    /// The forwarder's next reply, if one is waiting.
+    #[must_use]
+    pub fn answer(&self) -> Option<Option<Vec<u8>>> {
+        let ([empty, reply], whole) = self.receive::<2>()?;
+        Some((whole && empty.is_empty()).then(|| reply.to_vec()))
+    }
+
+    /// At the forwarder: the next request with its asker's address, if one is waiting.
+    #[must_use]
+    pub fn asked(&self) -> Option<Option<(Vec<u8>, Vec<u8>)>> {
+        let ([asker, empty, request], whole) = self.receive::<3>()?;
+        Some((whole && empty.is_empty()).then(|| (asker.to_vec(), request.to_vec())))
+    }
+
+    /// Answers an asker.
+    pub fn reply(&self, asker: &[u8], reply: &[u8]) -> Sent {
+        self.send([asker, &[][..], reply])
+    }
+}
+
+/// A packet on its way through the router.
+pub struct Routed {
+    from: zmq::Message,
+    to: zmq::Message,
+    topic: zmq::Message,
+    header: zmq::Message,
+    body: zmq::Message,
+}
+
+impl Routed {
+    /// The receiver's name; empty for the router itself.
+    #[must_use]
+    pub fn to(&self) -> String {
+        String::from_utf8_lossy(&self.to).into_owned()
+    }
+
+    /// Its header.
+    #[must_use]
+    pub fn header(&self) -> Option<Header> {
+        Header::peek(&self.header).ok()
+    }
+
+    /// Hands the packet to its receiver.
+    ///
+    /// # Errors
+    /// The packet itself, if its receiver is not connected or its queue is full.
+    pub fn pass_on(self, router: &Socket) -> Result<(), Self> {
+        // The router decides on the first frame; the others follow it wherever it goes.
+        if router.0.send(&*self.to, zmq::DONTWAIT | zmq::SNDMORE).is_err() {
+            return Err(self);
+        }
+        router.send([self.from, self.topic, self.header, self.body]);
+        Ok(())
+    }
+
+    /// Gives the sender `frames` as an answer of the router itself.
+    pub fn answer(&self, router: &Socket, frames: &Frames) {
+        router.send([&*self.from, &[], &*self.topic, &frames.header, &frames.body]);
+    }
+}
+
+/// A received message pins a whole receive buffer; what is kept must be copied out.
+fn copied(header: &[u8], body: &[u8]) -> Frames {
+    Frames { header: Bytes::copy_from_slice(header), body: Bytes::copy_from_slice(body) }
+}
+
+/// Waits until a socket has something, a signal comes or `limit` is over. Says nothing about which: ask them.
+pub fn wait(sockets: &[&Socket], signals: Option<&Signals>, limit: Duration) {
+    let mut items: Vec<zmq::PollItem<'_>> = sockets.iter().map(|socket| socket.0.as_poll_item(zmq::POLLIN)).collect();
+    if let Some(signals) = signals {
+        items.extend(signals.fds().map(|fd| zmq::PollItem::from_fd(fd, zmq::POLLIN)));
+    }
+    // Rounded up: waking a little late is right, waking a little early would only mean to wait again.
+    let millis = limit.as_micros().div_ceil(1000);
+    // Interrupted by a signal or not: the caller looks for itself.
+    let _ = zmq::poll(&mut items, i64::try_from(millis).unwrap_or(i64::MAX));
+}
+
+/// The version of the ZeroMQ library that this program runs on.
+#[must_use]
+pub fn library_version() -> String {
+    let (major, minor, patch) = zmq::version();
+    format!("{major}.{minor}.{patch}")
+}
+
+fn failed(what: &str, error: zmq::Error) -> Failure {
+    Failure::new(Exit::Bug, format!("ZeroMQ cannot {what}: {error}"))
+}
+
+fn cannot_listen(endpoint: &str, error: zmq::Error) -> Failure {
+    let failure = Failure::new(Exit::Unavailable, format!("cannot listen on {endpoint}: {error}"));
+    match error {
+        zmq::Error::EADDRINUSE => {
+            failure.help("another program has this port: end it, or choose other ports with --port-base")
+        }
+        zmq::Error::EACCES => failure.help("ports below 1024 are for root: choose others with --port-base"),
+        _ => failure.help("is --bind an address of this machine? 127.0.0.1 always is"),
+    }
+}
