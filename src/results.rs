@@ -1,1 +1,690 @@
-//! Not yet written.
+//! Station 10: what was delivered, as result files that `diff` compares and a history that checkers judge.
+//!
+//! The last station of the path, and the only place that writes result files. Every file is `*.part` until the run
+//! is complete. Only whole lines are written, so that whatever remains of a broken run can be read.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use base64::display::Base64Display;
+use base64::engine::general_purpose::{GeneralPurpose, STANDARD};
+use serde::{Serialize, Serializer};
+
+use crate::exit::{Exit, Failure};
+
+/// Version of the history's format, in every line of it.
+const VERSION: u8 = 1;
+/// Lines are handed to the operating system when there are this many bytes of them.
+const FULL_BUFFER: usize = 64 << 10;
+
+/// Which message: its sender, the sender's incarnation, and a number that counts from 1. It prints as `c1/1/7`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct MessageId<'a> {
+    /// Who sent it.
+    pub member: &'a str,
+    /// Which life of the sender.
+    pub incarnation: u32,
+    /// Which of the sender's messages.
+    pub number: u64,
+}
+
+impl fmt::Display for MessageId<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.member, self.incarnation, self.number)
+    }
+}
+
+impl Serialize for MessageId<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// How a run of one client began.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Start<'a> {
+    /// Who this client is.
+    pub member: &'a str,
+    /// Which life of it.
+    pub incarnation: u32,
+    /// The group.
+    pub group: &'a str,
+    /// The value of `--order`.
+    pub order: &'a str,
+    /// The value of `--method`, where the order has several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<&'a str>,
+    /// Everyone in view 1.
+    pub members: &'a [&'a str],
+    /// When, in microseconds since the run began.
+    pub time_us: u64,
+}
+
+/// What one client did in a whole run, counted in messages.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct Counts {
+    /// Those it multicast.
+    pub multicasts: u64,
+    /// Multicasts of anyone that it delivered.
+    pub delivered: u64,
+    /// Those it sent to one member.
+    pub sent: u64,
+    /// Those it received from one member.
+    pub received: u64,
+}
+
+/// A line of the history.
+#[derive(Serialize)]
+struct Row<'a> {
+    v: u8,
+    #[serde(flatten)]
+    event: Event<'a>,
+}
+
+/// What happened. The order of the fields is the order in the file.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+enum Event<'a> {
+    Start(Start<'a>),
+    View {
+        number: u64,
+        members: &'a [&'a str],
+        time_us: u64,
+    },
+    Multicast {
+        id: MessageId<'a>,
+        #[serde(flatten)]
+        text: Text<'a>,
+        time_us: u64,
+    },
+    Deliver {
+        id: MessageId<'a>,
+        #[serde(flatten)]
+        text: Text<'a>,
+        time_us: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        number: Option<u64>,
+    },
+    Send {
+        id: MessageId<'a>,
+        to: &'a str,
+        #[serde(flatten)]
+        text: Text<'a>,
+        time_us: u64,
+    },
+    Receive {
+        id: MessageId<'a>,
+        from: &'a str,
+        #[serde(flatten)]
+        text: Text<'a>,
+        time_us: u64,
+    },
+    End {
+        reason: &'a str,
+        #[serde(flatten)]
+        counts: &'a Counts,
+        time_us: u64,
+    },
+}
+
+/// A text as JSON can hold it: `text`, or `text_b64` if it is not UTF-8.
+#[derive(Serialize)]
+enum Text<'a> {
+    #[serde(rename = "text")]
+    Plain(&'a str),
+    #[serde(rename = "text_b64", serialize_with = "in_base64")]
+    Bytes(&'a [u8]),
+}
+
+impl<'a> From<&'a [u8]> for Text<'a> {
+    fn from(text: &'a [u8]) -> Self {
+        std::str::from_utf8(text).map_or(Self::Bytes(text), Self::Plain)
+    }
+}
+
+fn in_base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&Base64Display::<GeneralPurpose>::new(bytes, &STANDARD))
+}
+
+/// The result files and the history of one client.
+///
+/// Dropped without [`Results::finish`], they keep their `.part` names and everything that was written; but a run
+/// that never started leaves no files.
+#[derive(Debug)]
+pub struct Results {
+    dir: PathBuf,
+    delivered: Output,
+    received: Output,
+    history: Option<Output>,
+}
+
+impl Results {
+    /// Creates `dir` if needed, and in it the files of the client `id`, empty and with `.part` behind their names:
+    /// `test_result_<id>_<suffix>.txt`, `test_result_<id>_uno.txt` and, if `history`, `history_<id>.jsonl`.
+    /// If `force`, the files of an earlier run are removed, its history in any case.
+    ///
+    /// # Errors
+    /// Exit 73 if something cannot be created, or if one of the files exists and `force` is not given.
+    pub fn create(dir: &Path, id: &str, suffix: &str, history: bool, force: bool) -> Result<Self, Failure> {
+        let multicasts = dir.join(format!("test_result_{id}_{suffix}.txt"));
+        let messages = dir.join(format!("test_result_{id}_uno.txt"));
+        let events = dir.join(format!("history_{id}.jsonl"));
+        let old = [&multicasts, &messages, &events];
+        if !force {
+            refuse_to_overwrite(old)?;
+        }
+        fs::create_dir_all(dir).map_err(|reason| cannot_create(dir, &reason))?;
+        let results = Self {
+            dir: dir.into(),
+            delivered: Output::create(multicasts.clone(), force)?,
+            received: Output::create(messages.clone(), force)?,
+            history: history.then(|| Output::create(events.clone(), force)).transpose()?,
+        };
+        if force {
+            old.into_iter().try_for_each(|path| remove(path))?;
+            if !history {
+                remove(&part(&events))?;
+            }
+        }
+        Ok(results)
+    }
+
+    /// The run has started: from now on the files are kept, whatever happens.
+    ///
+    /// # Errors
+    /// Exit 74 if a file cannot be written; so it is with every method below. What was written before stays valid.
+    pub fn start(&mut self, start: &Start<'_>) -> Result<(), Failure> {
+        self.outputs().for_each(|output| output.state = State::Started);
+        self.record(Event::Start(*start))
+    }
+
+    /// An agreed list of members, with its number.
+    ///
+    /// # Errors
+    /// Exit 74.
+    pub fn view(&mut self, number: u64, members: &[&str], time_us: u64) -> Result<(), Failure> {
+        self.record(Event::View { number, members, time_us })
+    }
+
+    /// This client multicast a message.
+    ///
+    /// # Errors
+    /// Exit 74.
+    pub fn multicast(&mut self, id: MessageId<'_>, text: &[u8], time_us: u64) -> Result<(), Failure> {
+        self.record(Event::Multicast { id, text: text.into(), time_us })
+    }
+
+    /// A multicast of `from` was delivered, with its place in the total order where there is one.
+    ///
+    /// # Errors
+    /// Exit 74.
+    pub fn deliver(
+        &mut self,
+        from: &str,
+        id: MessageId<'_>,
+        text: &[u8],
+        number: Option<u64>,
+        time_us: u64,
+    ) -> Result<(), Failure> {
+        self.delivered.line(|line| write_result(line, from, text))?;
+        self.record(Event::Deliver { id, text: text.into(), time_us, number })
+    }
+
+    /// This client sent a message to one member.
+    ///
+    /// # Errors
+    /// Exit 74.
+    pub fn send(&mut self, id: MessageId<'_>, to: &str, text: &[u8], time_us: u64) -> Result<(), Failure> {
+        self.record(Event::Send { id, to, text: text.into(), time_us })
+    }
+
+    /// A message that `from` sent to this client alone arrived.
+    ///
+    /// # Errors
+    /// Exit 74.
+    pub fn receive(
+        &mut self,
+        id: MessageId<'_>,
+        from: &str,
+        text: &[u8],
+        time_us: u64,
+    ) -> Result<(), Failure> {
+        self.received.line(|line| write_result(line, from, text))?;
+        self.record(Event::Receive { id, from, text: text.into(), time_us })
+    }
+
+    /// The run is over. `reason` is `done`, `interrupted`, or why it could not be completed.
+    ///
+    /// # Errors
+    /// Exit 74.
+    pub fn end(&mut self, reason: &str, counts: &Counts, time_us: u64) -> Result<(), Failure> {
+        self.record(Event::End { reason, counts, time_us })
+    }
+
+    /// Hands every line to the operating system.
+    ///
+    /// # Errors
+    /// Exit 74 with the first file that could not be written; the others are written all the same.
+    pub fn flush(&mut self) -> Result<(), Failure> {
+        self.outputs().map(Output::flush).fold(Ok(()), Result::and)
+    }
+
+    /// Makes the files durable and gives them their final names, which it returns: multicasts, messages to this
+    /// client alone, and the history if there is one.
+    ///
+    /// # Errors
+    /// Exit 74; the file it names, and those after it, keep their `.part` names.
+    pub fn finish(mut self) -> Result<Vec<PathBuf>, Failure> {
+        self.flush()?;
+        self.outputs().try_for_each(|output| output.sync())?;
+        let paths = self.outputs().map(Output::rename).collect::<Result<_, _>>()?;
+        // Some file systems cannot do this for a directory; the names are in place all the same.
+        let _ = File::open(&self.dir).and_then(|dir| dir.sync_all());
+        Ok(paths)
+    }
+
+    fn record(&mut self, event: Event<'_>) -> Result<(), Failure> {
+        let Some(history) = &mut self.history else { return Ok(()) };
+        history.line(|line| {
+            serde_json::to_writer(line, &Row { v: VERSION, event }).expect("memory takes every event");
+        })
+    }
+
+    fn outputs(&mut self) -> impl Iterator<Item = &mut Output> {
+        [&mut self.delivered, &mut self.received].into_iter().chain(&mut self.history)
+    }
+}
+
+/// Appends `<from>###<text>`, the text on one line.
+fn write_result(line: &mut Vec<u8>, from: &str, text: &[u8]) {
+    line.extend_from_slice(from.as_bytes());
+    line.extend_from_slice(b"###");
+    let mut rest = text;
+    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'\\' | b'\n' | b'\r')) {
+        line.extend_from_slice(&rest[..at]);
+        line.extend_from_slice(match rest[at] {
+            b'\n' => b"\\n",
+            b'\r' => b"\\r",
+            _ => b"\\\\",
+        });
+        rest = &rest[at + 1..];
+    }
+    line.extend_from_slice(rest);
+}
+
+/// One file on its way: `<path>.part` until it is complete.
+#[derive(Debug)]
+struct Output {
+    path: PathBuf,
+    file: File,
+    /// Length of the file, which ends with a whole line.
+    length: u64,
+    /// Whole lines that are not in the file yet.
+    buffer: Vec<u8>,
+    state: State,
+}
+
+/// How far a file has come, which decides what becomes of it when it is dropped.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    /// Nothing happened yet: removed.
+    Created,
+    /// Something may have happened: kept as it is.
+    Started,
+    /// It has its final name.
+    Finished,
+}
+
+impl Output {
+    fn create(path: PathBuf, force: bool) -> Result<Self, Failure> {
+        let part = part(&path);
+        let mut options = OpenOptions::new();
+        // Appending, so that writing goes on at the right place after half a line was cut off.
+        options.append(true).create(true).create_new(!force);
+        let file = options.open(&part).map_err(|reason| match reason.kind() {
+            io::ErrorKind::AlreadyExists => exists(&part),
+            _ => cannot_create(&part, &reason),
+        })?;
+        if force {
+            // What is not a regular file has no length to take away.
+            let _ = file.set_len(0);
+        }
+        Ok(Self { path, file, length: 0, buffer: Vec::new(), state: State::Created })
+    }
+
+    fn line(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Failure> {
+        write(&mut self.buffer);
+        self.buffer.push(b'\n');
+        if self.buffer.len() < FULL_BUFFER { Ok(()) } else { self.flush() }
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        let (written, outcome) = write_all(&mut self.file, &self.buffer);
+        self.settle(written);
+        outcome.map_err(|reason| self.cannot_write(&reason))
+    }
+
+    /// Takes the whole lines among the first `written` bytes out of the buffer, and half a line out of the file.
+    fn settle(&mut self, written: usize) {
+        let whole = self.buffer[..written].iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        self.buffer.drain(..whole);
+        self.length += whole as u64;
+        if written > whole {
+            // If even this fails, half a line is the least of the troubles.
+            let _ = self.file.set_len(self.length);
+        }
+    }
+
+    fn sync(&self) -> Result<(), Failure> {
+        self.file.sync_all().map_err(|reason| self.cannot_write(&reason))
+    }
+
+    fn rename(&mut self) -> Result<PathBuf, Failure> {
+        fs::rename(part(&self.path), &self.path).map_err(|reason| self.cannot_write(&reason))?;
+        self.state = State::Finished;
+        Ok(self.path.clone())
+    }
+
+    fn cannot_write(&self, reason: &io::Error) -> Failure {
+        Failure::new(Exit::Io, format!("cannot write {}: {reason}", part(&self.path).display()))
+            .help("the lines that were written before are whole and stay")
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        // There is nobody left to tell of a failure.
+        let _ = match self.state {
+            State::Created => fs::remove_file(part(&self.path)).is_ok(),
+            State::Started => self.flush().is_ok(),
+            State::Finished => true,
+        };
+    }
+}
+
+/// Writes as much as possible, and tells how much that was.
+fn write_all(file: &mut impl Write, bytes: &[u8]) -> (usize, io::Result<()>) {
+    let mut written = 0;
+    while written < bytes.len() {
+        match file.write(&bytes[written..]) {
+            Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
+            Ok(more) => written += more,
+            Err(reason) if reason.kind() == io::ErrorKind::Interrupted => {}
+            Err(reason) => return (written, Err(reason)),
+        }
+    }
+    (written, Ok(()))
+}
+
+/// The name of a file that is not complete.
+fn part(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
+}
+
+fn refuse_to_overwrite(paths: [&PathBuf; 3]) -> Result<(), Failure> {
+    let both = paths.into_iter().flat_map(|path| [path.clone(), part(path)]);
+    // A link to nowhere is something, too.
+    both.filter(|path| path.symlink_metadata().is_ok()).try_for_each(|path| Err(exists(&path)))
+}
+
+fn remove(path: &Path) -> Result<(), Failure> {
+    match fs::remove_file(path) {
+        Err(reason) if reason.kind() != io::ErrorKind::NotFound => Err(Failure::new(
+            Exit::CannotCreate,
+            format!("cannot remove {} of an earlier run: {reason}", path.display()),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn exists(path: &Path) -> Failure {
+    Failure::new(Exit::CannotCreate, format!("{} is there already", path.display()))
+        .help("name another directory with --out, or replace the results of that run with --force")
+}
+
+fn cannot_create(path: &Path, reason: &io::Error) -> Failure {
+    Failure::new(Exit::CannotCreate, format!("cannot create {}: {reason}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    const ID: MessageId<'_> = MessageId { member: "c1", incarnation: 1, number: 7 };
+    const START: Start<'_> = Start {
+        member: "c1",
+        incarnation: 1,
+        group: "main",
+        order: "total",
+        method: Some("bb"),
+        members: &["c1", "c2"],
+        time_us: 5,
+    };
+
+    /// Results with a history in an empty directory, started.
+    fn started(dir: &Path) -> Results {
+        let mut results = Results::create(dir, "c1", "tom", true, false).unwrap();
+        results.start(&START).unwrap();
+        results
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn files_have_their_final_names_only_when_finished() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("a/b");
+        let results = started(&out);
+        assert_eq!(
+            names(&out),
+            ["history_c1.jsonl.part", "test_result_c1_tom.txt.part", "test_result_c1_uno.txt.part"]
+        );
+        let paths = results.finish().unwrap();
+        let finals = ["test_result_c1_tom.txt", "test_result_c1_uno.txt", "history_c1.jsonl"];
+        assert_eq!(paths, finals.map(|name| out.join(name)));
+        assert_eq!(names(&out), ["history_c1.jsonl", "test_result_c1_tom.txt", "test_result_c1_uno.txt"]);
+    }
+
+    #[test]
+    fn without_a_history_there_are_two_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut results = Results::create(dir.path(), "c1", "fifo", false, false).unwrap();
+        results.start(&START).unwrap();
+        results.deliver("c1", ID, b"x", None, 9).unwrap();
+        results.finish().unwrap();
+        assert_eq!(names(dir.path()), ["test_result_c1_fifo.txt", "test_result_c1_uno.txt"]);
+    }
+
+    #[test]
+    fn a_result_is_one_line_whatever_the_text() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut results = started(dir.path());
+        let texts: [&[u8]; 5] = [b"command1", b"", b"a\\b\nc\rd\n", b"\xff\0###\t", "ä".as_bytes()];
+        for text in texts {
+            results.deliver("c2", ID, text, Some(1), 9).unwrap();
+        }
+        results.receive(ID, "c3", b"x\ny", 9).unwrap();
+        let paths = results.finish().unwrap();
+        assert_eq!(
+            fs::read(&paths[0]).unwrap(),
+            b"c2###command1\nc2###\nc2###a\\\\b\\nc\\rd\\n\nc2###\xff\0###\t\nc2###\xc3\xa4\n"
+        );
+        assert_eq!(fs::read(&paths[1]).unwrap(), b"c3###x\\ny\n");
+    }
+
+    #[test]
+    fn the_history_holds_every_event_with_its_fields() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut results = started(dir.path());
+        results.start(&Start { method: None, ..START }).unwrap();
+        results.view(1, &["c1", "c2"], 6).unwrap();
+        results.multicast(ID, b"say \"hi\"\n", 7).unwrap();
+        results.multicast(ID, b"\xff\0", 8).unwrap();
+        results.deliver("c1", ID, b"x", None, 9).unwrap();
+        results.deliver("c1", ID, b"\xff", Some(12), 10).unwrap();
+        results.send(ID, "c2", b"", 11).unwrap();
+        results.receive(MessageId { member: "c2", ..ID }, "c2", b"z", 12).unwrap();
+        let counts = Counts { multicasts: 1, delivered: 2, sent: 3, received: 4 };
+        results.end("done", &counts, 13).unwrap();
+        let paths = results.finish().unwrap();
+        let expected = r#"
+{"v":1,"event":"start","member":"c1","incarnation":1,"group":"main","order":"total","method":"bb","members":["c1","c2"],"time_us":5}
+{"v":1,"event":"start","member":"c1","incarnation":1,"group":"main","order":"total","members":["c1","c2"],"time_us":5}
+{"v":1,"event":"view","number":1,"members":["c1","c2"],"time_us":6}
+{"v":1,"event":"multicast","id":"c1/1/7","text":"say \"hi\"\n","time_us":7}
+{"v":1,"event":"multicast","id":"c1/1/7","text_b64":"/wA=","time_us":8}
+{"v":1,"event":"deliver","id":"c1/1/7","text":"x","time_us":9}
+{"v":1,"event":"deliver","id":"c1/1/7","text_b64":"/w==","time_us":10,"number":12}
+{"v":1,"event":"send","id":"c1/1/7","to":"c2","text":"","time_us":11}
+{"v":1,"event":"receive","id":"c2/1/7","from":"c2","text":"z","time_us":12}
+{"v":1,"event":"end","reason":"done","multicasts":1,"delivered":2,"sent":3,"received":4,"time_us":13}
+"#;
+        assert_eq!(fs::read_to_string(&paths[2]).unwrap(), expected.trim_start());
+    }
+
+    #[test]
+    fn results_of_another_run_are_not_touched_without_force() {
+        for name in [
+            "test_result_c1_tom.txt",
+            "test_result_c1_tom.txt.part",
+            "test_result_c1_uno.txt",
+            "test_result_c1_uno.txt.part",
+            "history_c1.jsonl",
+            "history_c1.jsonl.part",
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join(name), "old").unwrap();
+            let failure = Results::create(dir.path(), "c1", "tom", false, false).unwrap_err();
+            assert_eq!(failure.exit, Exit::CannotCreate);
+            assert!(failure.message.ends_with(&format!("/{name} is there already")), "{failure}");
+            assert!(failure.help.unwrap().contains("--force"));
+            assert_eq!(names(dir.path()), [name]);
+            assert_eq!(fs::read(dir.path().join(name)).unwrap(), b"old");
+        }
+    }
+
+    #[test]
+    fn results_of_other_clients_and_orders_are_not_in_the_way() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("test_result_c2_tom.txt"), "old").unwrap();
+        fs::write(dir.path().join("test_result_c1_fifo.txt"), "old").unwrap();
+        assert!(Results::create(dir.path(), "c1", "tom", true, false).is_ok());
+    }
+
+    #[test]
+    fn force_leaves_nothing_of_another_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut results = started(dir.path());
+        results.deliver("c1", ID, b"old", None, 9).unwrap();
+        drop(results);
+        for name in ["test_result_c1_tom.txt", "test_result_c1_uno.txt", "history_c1.jsonl"] {
+            fs::write(dir.path().join(name), "old").unwrap();
+        }
+        let mut results = Results::create(dir.path(), "c1", "tom", false, true).unwrap();
+        assert_eq!(names(dir.path()), ["test_result_c1_tom.txt.part", "test_result_c1_uno.txt.part"]);
+        results.start(&START).unwrap();
+        results.deliver("c1", ID, b"new", None, 9).unwrap();
+        assert_eq!(fs::read(&results.finish().unwrap()[0]).unwrap(), b"c1###new\n");
+    }
+
+    #[test]
+    fn a_run_that_is_cut_off_keeps_what_it_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut results = started(dir.path());
+        results.deliver("c1", ID, b"x", None, 9).unwrap();
+        drop(results);
+        assert_eq!(fs::read(dir.path().join("test_result_c1_tom.txt.part")).unwrap(), b"c1###x\n");
+        assert_eq!(names(dir.path()).len(), 3);
+    }
+
+    #[test]
+    fn a_run_that_never_started_leaves_no_files() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Results::create(dir.path(), "c1", "tom", true, false).unwrap());
+        assert!(names(dir.path()).is_empty());
+        fs::create_dir(dir.path().join("test_result_c1_uno.txt.part")).unwrap();
+        Results::create(dir.path(), "c1", "tom", true, true).unwrap_err();
+        assert_eq!(names(dir.path()), ["test_result_c1_uno.txt.part"]);
+    }
+
+    #[test]
+    fn what_cannot_be_created_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        for out in [file.clone(), file.join("below")] {
+            let failure = Results::create(&out, "c1", "tom", true, false).unwrap_err();
+            assert_eq!(failure.exit, Exit::CannotCreate);
+            assert!(failure.message.starts_with(&format!("cannot create {}: ", out.display())), "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_full_disk_ends_with_its_name_and_reason() {
+        for name in ["test_result_c1_tom.txt.part", "test_result_c1_uno.txt.part", "history_c1.jsonl.part"] {
+            let dir = tempfile::tempdir().unwrap();
+            symlink("/dev/full", dir.path().join(name)).unwrap();
+            let mut results = Results::create(dir.path(), "c1", "tom", true, true).unwrap();
+            results.start(&START).unwrap();
+            results.deliver("c1", ID, b"x", None, 9).unwrap();
+            results.receive(ID, "c1", b"x", 9).unwrap();
+            let failure = results.flush().unwrap_err();
+            assert_eq!(failure.exit, Exit::Io);
+            assert!(failure.message.contains(name) && failure.message.contains("No space left"), "{failure}");
+            assert_eq!(results.finish().unwrap_err(), failure);
+            let others = names(dir.path()).into_iter().filter(|other| other != name);
+            assert!(
+                others.map(|other| fs::read(dir.path().join(other)).unwrap()).all(|file| !file.is_empty())
+            );
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_noticed_in_mid_run() {
+        let dir = tempfile::tempdir().unwrap();
+        symlink("/dev/full", dir.path().join("test_result_c1_tom.txt.part")).unwrap();
+        let mut results = Results::create(dir.path(), "c1", "tom", false, true).unwrap();
+        let outcome = (0..100).try_for_each(|_| results.deliver("c1", ID, &[b'x'; 1024], None, 9));
+        assert_eq!(outcome.unwrap_err().exit, Exit::Io);
+    }
+
+    #[test]
+    fn half_a_line_is_taken_back_and_written_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut output = Output::create(dir.path().join("f"), false).unwrap();
+        output.state = State::Started;
+        let content = || fs::read(dir.path().join("f.part")).unwrap();
+        output.line(|line| line.extend_from_slice(b"ab")).unwrap();
+        output.line(|line| line.extend_from_slice(b"cd")).unwrap();
+        output.file.write_all(b"ab\nc").unwrap();
+        output.settle(4);
+        assert_eq!((content(), &*output.buffer), (b"ab\n".to_vec(), &b"cd\n"[..]));
+        output.flush().unwrap();
+        assert_eq!(content(), b"ab\ncd\n");
+    }
+
+    #[test]
+    fn much_is_written_before_anyone_asks_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut results = started(dir.path());
+        for number in 1..=10_000 {
+            results.deliver("c1", MessageId { number, ..ID }, &[b'x'; 100], Some(number), 9).unwrap();
+        }
+        assert!(results.delivered.length > 900_000 && results.delivered.buffer.len() < FULL_BUFFER);
+        let paths = results.finish().unwrap();
+        assert_eq!(fs::read_to_string(&paths[0]).unwrap().lines().count(), 10_000);
+    }
+}

@@ -1,2 +1,198 @@
-//! Not yet written.
-pub fn check_id(_: &str) -> Result<(), String> { Ok(()) }
+//! Station 1: what the user asked for: a command file, validated as a whole before anything connects.
+//!
+//! On the path: [`Script::read`] takes the file in, `csv` takes it apart, `rules` makes operations of its records;
+//! the client replays them. A mistake ends the program with exit 65 and shows its place.
+
+mod csv;
+mod id;
+mod nearest;
+mod place;
+mod rules;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+pub use id::{MAX_ID, check_id};
+
+use crate::exit::{Exit, Failure};
+use csv::Splitter;
+use nearest::nearest;
+use place::{Flaw, Source, quoted, shown};
+use rules::Rules;
+
+/// Largest command file, in bytes: an endless pipe has to end somewhere.
+pub const MAX_FILE: u64 = 256 << 20;
+/// Longest sleep of one operation: a day.
+pub const MAX_SLEEP: Duration = Duration::from_secs(86_400);
+
+/// How many members a message lists.
+const LISTED: usize = 20;
+
+/// What one client is asked to do, in order.
+#[derive(Debug)]
+pub struct Script {
+    source: Source,
+    lines: Vec<Line>,
+    receivers: Vec<Receiver>,
+}
+
+/// One operation and where it stands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Line {
+    /// The line of the file that it starts on, from 1.
+    pub line: u32,
+    /// What to do.
+    pub op: Op,
+}
+
+/// One operation.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Op {
+    /// Multicast a text of at most [`crate::wire::batch::MAX_TEXT`] bytes to the group.
+    Multicast(Bytes),
+    /// Do nothing for this long, at most [`MAX_SLEEP`].
+    Sleep(Duration),
+    /// Send a text to one member.
+    Send {
+        /// Whom, as [`Script::receiver`] tells.
+        to: ReceiverId,
+        /// At most [`crate::wire::batch::MAX_TEXT`] bytes.
+        text: Bytes,
+    },
+}
+
+/// A receiver of one script, shared by all operations that name it. It counts from 0 in order of appearance.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct ReceiverId(pub u32);
+
+/// A member that the script sends something to, and where it is first named.
+#[derive(Debug)]
+struct Receiver {
+    id: String,
+    span: Range<usize>,
+}
+
+impl Script {
+    /// Reads and validates the command file of the client `me`; the path `-` is standard input.
+    ///
+    /// # Errors
+    /// Exit 66 if the file cannot be read; exit 65 if it is longer than [`MAX_FILE`], of which no more is read, or
+    /// malformed.
+    pub fn read(path: &Path, me: &str) -> Result<Self, Failure> {
+        let stdin = path.as_os_str() == "-";
+        let name = if stdin { "<stdin>".into() } else { shown(path.as_os_str().as_encoded_bytes()) };
+        let file = if stdin { read_all(io::stdin().lock()) } else { File::open(path).and_then(read_all) };
+        let file = file.map_err(|reason| {
+            Failure::new(Exit::NoInput, format!("cannot read the commands {name}: {reason}"))
+        })?;
+        if file.len() as u64 > MAX_FILE {
+            let message = format!("the commands {name} are longer than {} MiB", MAX_FILE >> 20);
+            return Err(Failure::new(Exit::BadData, message));
+        }
+        Self::parse(&name, file.into(), me)
+    }
+
+    /// Validates the command file of the client `me`, whose id [`check_id`] has accepted. Errors call it `name`.
+    ///
+    /// # Errors
+    /// Exit 65 with the place of the first mistake.
+    pub fn parse(name: &str, file: Bytes, me: &str) -> Result<Self, Failure> {
+        let source = Source { name: name.into(), text: without_mark(file) };
+        match parse(&source.text, me) {
+            Ok((lines, receivers)) => Ok(Self { source, lines, receivers }),
+            Err(flaw) => Err(source.failure(flaw)),
+        }
+    }
+
+    /// Its operations, in order.
+    #[must_use]
+    pub fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    /// The id of a receiver of this script.
+    ///
+    /// # Panics
+    /// If `receiver` is of another script, it may be unknown here.
+    #[must_use]
+    pub fn receiver(&self, receiver: ReceiverId) -> &str {
+        &self.receivers[receiver.0 as usize].id
+    }
+
+    /// The ids of all receivers, the one of `ReceiverId(0)` first.
+    pub fn receivers(&self) -> impl Iterator<Item = &str> {
+        self.receivers.iter().map(|receiver| &*receiver.id)
+    }
+
+    /// The failure to end with if the script sends something to someone who is not among `members`: exit 65 with
+    /// the first place that does.
+    #[must_use]
+    pub fn unknown_receiver(&self, members: &[&str]) -> Option<Failure> {
+        let known: BTreeSet<&str> = members.iter().copied().collect();
+        let unknown = self.receivers.iter().find(|receiver| !known.contains(&*receiver.id))?;
+        let message = format!("{} is not a member of this run", quoted(unknown.id.as_bytes()));
+        let help = match nearest(&unknown.id, members.iter().copied()) {
+            Some(member) => format!("did you mean `{member}`? the members are {}", list(members)),
+            None => format!("the members are {}", list(members)),
+        };
+        Some(self.source.failure(Flaw::new(unknown.span.clone(), message).help(help)))
+    }
+}
+
+/// One operation a line, each with the line of the file it stands on: what `--dry-run` prints. Fit for a terminal.
+impl fmt::Display for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Line { line, op } in &self.lines {
+            match op {
+                Op::Multicast(text) => writeln!(f, "{line:>6}  multicast  {}", shown(text))?,
+                Op::Sleep(duration) => writeln!(f, "{line:>6}  sleep      {duration:?}")?,
+                Op::Send { to, text } => {
+                    writeln!(f, "{line:>6}  send to {}  {}", self.receiver(*to), shown(text))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_all(input: impl Read) -> io::Result<Vec<u8>> {
+    let mut file = Vec::new();
+    input.take(MAX_FILE + 1).read_to_end(&mut file)?;
+    Ok(file)
+}
+
+/// The file without the byte order mark that some editors put in front.
+fn without_mark(file: Bytes) -> Bytes {
+    if file.starts_with(b"\xef\xbb\xbf") { file.slice(3..) } else { file }
+}
+
+fn parse(file: &Bytes, me: &str) -> Result<(Vec<Line>, Vec<Receiver>), Flaw> {
+    if file.starts_with(b"\xff\xfe") || file.starts_with(b"\xfe\xff") {
+        return Err(Flaw::new(0..2, "this is UTF-16").help("save the file as UTF-8"));
+    }
+    let mut rules = Rules::new(me);
+    let mut lines = Vec::new();
+    for record in Splitter::new(file.clone()) {
+        let record = record?;
+        lines.push(Line { line: record.line, op: rules.op(record)? });
+    }
+    Ok((lines, rules.receivers()))
+}
+
+fn list(members: &[&str]) -> String {
+    let listed = members[..members.len().min(LISTED)].join(", ");
+    match members.len().saturating_sub(LISTED) {
+        0 => listed,
+        more => format!("{listed} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

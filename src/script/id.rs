@@ -1,0 +1,67 @@
+//! Station 1, beside the path: what may be the name of a member or a group.
+//!
+//! Ids stand in command files, in file names and before `###` in results: none of these may be confused by one.
+
+/// Longest id, in bytes.
+pub const MAX_ID: usize = 64;
+
+/// Words that mean something else where an id may stand.
+const RESERVED: [&str; 3] = ["Multicast", "sleep", "start"];
+
+/// Whether `id` may name a member or a group: 1 to [`MAX_ID`] letters, digits, `.`, `_` or `-` of ASCII, the first
+/// a letter, a digit or `_`, and not `Multicast`, `sleep` or `start`.
+///
+/// # Errors
+/// Which of these rules `id` breaks, in one line without a final stop.
+pub fn check_id(id: &str) -> Result<(), String> {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if id.is_empty() {
+        Err("an id must not be empty".into())
+    } else if !id.bytes().all(is_allowed) {
+        Err("an id consists of the letters A-Z and a-z, digits, `.`, `_` and `-`".into())
+    } else if id.len() > MAX_ID {
+        Err(format!("an id has at most {MAX_ID} characters, this one has {}", id.len()))
+    } else if id.starts_with(['.', '-']) {
+        Err("an id starts with a letter, a digit or `_`".into())
+    } else if RESERVED.contains(&id) {
+        Err(format!("`{id}` is a word of command files or of the protocol, so it is no id"))
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_ids_are_accepted() {
+        for id in ["c1", "C", "7", "_", "a.b-c_d", "sequencer", "multicast", &"x".repeat(MAX_ID)] {
+            assert_eq!(check_id(id), Ok(()), "{id}");
+        }
+    }
+
+    #[test]
+    fn bad_ids_are_refused_with_a_reason() {
+        for (id, reason) in [
+            ("", "empty"),
+            (&*"x".repeat(MAX_ID + 1), "at most 64"),
+            (".", "starts with"),
+            ("..", "starts with"),
+            ("-q", "starts with"),
+            ("a/b", "consists of"),
+            ("a#b", "consists of"),
+            ("a,b", "consists of"),
+            ("a b", "consists of"),
+            ("\0a", "consists of"),
+            ("a\n", "consists of"),
+            ("ä", "consists of"),
+            ("Multicast", "no id"),
+            ("sleep", "no id"),
+            ("start", "no id"),
+        ] {
+            let found = check_id(id).unwrap_err();
+            assert!(found.contains(reason), "{id:?}: {found}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Station 1, beside the path: shows a person which place of a command file is wrong.
+//!
+//! Everything is worked out from a byte offset when it is needed, so that a good file pays nothing for it.
+
+use std::fmt::Write;
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::exit::{Exit, Failure};
+
+/// How many bytes of a line are shown before, under and behind the caret, each.
+const SHOWN: usize = 48;
+
+/// What is wrong with a place of a file.
+#[derive(Debug)]
+pub(super) struct Flaw {
+    /// The place, in bytes of the file. An empty one is a place where something is missing.
+    pub(super) span: Range<usize>,
+    message: String,
+    help: Option<String>,
+}
+
+impl Flaw {
+    pub(super) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
+        Self { span, message: message.into(), help: None }
+    }
+
+    /// Says what to do.
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// A file as its errors name and show it.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// Its path, fit for a terminal.
+    pub(super) name: String,
+    /// Its content, without a byte order mark.
+    pub(super) text: Bytes,
+}
+
+impl Source {
+    /// The end of a program because of `flaw`: exit 65 with `file:line:column` and a caret.
+    pub(super) fn failure(&self, flaw: Flaw) -> Failure {
+        let line_span = self.line_around(flaw.span.start);
+        let number = 1 + self.text[..line_span.start].iter().filter(|&&byte| byte == b'\n').count();
+        let column = column(&self.text[line_span.clone()], flaw.span.start - line_span.start);
+        let at = format!("{}:{number}:{column}", self.name);
+        let failure = Failure::new(Exit::BadData, format!("{at}: {}", flaw.message))
+            .place(self.place(&at, number, line_span, flaw.span));
+        match flaw.help {
+            Some(help) => failure.help(help),
+            None => failure,
+        }
+    }
+
+    /// The line that holds the byte at `at`, without its line end.
+    fn line_around(&self, at: usize) -> Range<usize> {
+        let is_end = |&byte: &u8| byte == b'\n';
+        let start = self.text[..at].iter().rposition(is_end).map_or(0, |end| end + 1);
+        let line = self.text[start..].split(is_end).next().unwrap_or_default();
+        let ended = start + line.len() < self.text.len();
+        let length = line.strip_suffix(b"\r").filter(|_| ended).unwrap_or(line).len();
+        start..(start + length).max(at)
+    }
+
+    fn place(&self, at: &str, number: usize, line: Range<usize>, marked: Range<usize>) -> String {
+        let marked_end = marked.end.min(line.end);
+        let before = last_of(&self.text[line.start..marked.start]);
+        let under = first_of(&self.text[marked.start..marked_end]);
+        let behind = first_of(&self.text[marked_end..line.end]);
+        let gutter = " ".repeat(number.to_string().len());
+        let indent = " ".repeat(before.chars().count());
+        let carets = "^".repeat(under.chars().count().max(1));
+        format!(
+            "{gutter}--> {at}\n{gutter} |\n{number} | {before}{under}{behind}\n{gutter} | {indent}{carets}"
+        )
+    }
+}
+
+/// The column of the byte at `at`, from 1: in characters if the line is UTF-8, otherwise in bytes.
+fn column(line: &[u8], at: usize) -> usize {
+    let characters = std::str::from_utf8(line).ok().and_then(|line| Some(line.get(..at)?.chars().count()));
+    1 + characters.unwrap_or(at)
+}
+
+/// The end of a piece of a line, with a mark where it was cut.
+fn last_of(bytes: &[u8]) -> String {
+    if bytes.len() <= SHOWN {
+        return shown(bytes);
+    }
+    let mut from = bytes.len() - SHOWN;
+    while bytes.get(from).is_some_and(|&byte| is_continuation(byte)) {
+        from += 1;
+    }
+    format!("…{}", shown(&bytes[from..]))
+}
+
+/// The beginning of a piece of a line, with a mark where it was cut.
+fn first_of(bytes: &[u8]) -> String {
+    if bytes.len() <= SHOWN {
+        return shown(bytes);
+    }
+    let mut to = SHOWN;
+    while to > 0 && is_continuation(bytes[to]) {
+        to -= 1;
+    }
+    format!("{}…", shown(&bytes[..to]))
+}
+
+/// Whether a byte is inside a character of UTF-8.
+const fn is_continuation(byte: u8) -> bool {
+    byte & 0xc0 == 0x80
+}
+
+/// `bytes` fit for a terminal: whatever could move the cursor, hide or is not UTF-8 is escaped.
+pub(super) fn shown(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            match character {
+                '"' | '\'' | '\\' => out.push(character),
+                _ => out.extend(character.escape_debug()),
+            }
+        }
+        for byte in chunk.invalid() {
+            write!(out, "\\x{byte:02x}").expect("a string takes everything");
+        }
+    }
+    out
+}
+
+/// A short piece of a file inside a message.
+pub(super) fn quoted(bytes: &[u8]) -> String {
+    format!("`{}`", first_of(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(text: &'static [u8], span: Range<usize>) -> Failure {
+        let source = Source { name: "c1.txt".into(), text: Bytes::from_static(text) };
+        source.failure(Flaw::new(span, "bad").help("mend it"))
+    }
+
+    fn shown_place(text: &'static [u8], span: Range<usize>) -> String {
+        failure(text, span).place.unwrap()
+    }
+
+    #[test]
+    fn a_failure_says_what_where_and_what_to_do() {
+        let failure = failure(b"sleep,1\nc1,c9,command2\nsleep,1\n", 11..13);
+        assert_eq!(failure.exit, Exit::BadData);
+        assert_eq!(
+            failure.to_string(),
+            "c1.txt:2:4: bad\n --> c1.txt:2:4\n  |\n2 | c1,c9,command2\n  |    ^^\n  help: mend it"
+        );
+    }
+
+    #[test]
+    fn the_gutter_is_as_wide_as_the_line_number() {
+        let place = shown_place(b"\n\n\n\n\n\n\n\n\nab", 9..11);
+        assert_eq!(place, "  --> c1.txt:10:1\n   |\n10 | ab\n   | ^^");
+    }
+
+    #[test]
+    fn columns_count_characters_where_they_can() {
+        assert!(failure("äö,x".as_bytes(), 5..6).message.starts_with("c1.txt:1:4:"));
+        assert!(failure(b"\xff\xc3\xa4,x", 4..5).message.starts_with("c1.txt:1:5:"));
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_escaped_and_the_caret_still_fits() {
+        assert_eq!(
+            shown_place(b"a\t\x1b\xff,xy\r\n", 5..7),
+            " --> c1.txt:1:6\n  |\n1 | a\\t\\u{1b}\\xff,xy\n  |               ^^"
+        );
+        assert_eq!(shown("\u{202e}\u{200b}\0\u{a0}ä\"\\".as_bytes()), "\\u{202e}\\u{200b}\\0\\u{a0}ä\"\\");
+    }
+
+    #[test]
+    fn a_place_ends_with_its_line() {
+        assert_eq!(shown_place(b"a,\"b\nc\"", 2..7), " --> c1.txt:1:3\n  |\n1 | a,\"b\n  |   ^^");
+        assert_eq!(shown_place(b"ab,\nc", 3..3), " --> c1.txt:1:4\n  |\n1 | ab,\n  |    ^");
+        assert_eq!(shown_place(b"", 0..0), " --> c1.txt:1:1\n  |\n1 | \n  | ^");
+        assert_eq!(shown_place(b"a\r", 1..2), " --> c1.txt:1:2\n  |\n1 | a\\r\n  |  ^^");
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_its_place() {
+        let line: Bytes = ["ä".repeat(100), "X".into(), "ö".repeat(100)].concat().into();
+        let source = Source { name: "f".into(), text: line };
+        let place = source.failure(Flaw::new(200..201, "bad")).place.unwrap();
+        let (before, behind) = ("ä".repeat(24), "ö".repeat(24));
+        let indent = " ".repeat(25);
+        assert_eq!(place, format!(" --> f:1:101\n  |\n1 | …{before}X{behind}…\n  | {indent}^"));
+    }
+}

@@ -1,0 +1,184 @@
+//! Station 1, second step: a record becomes an operation, or a flaw that says what would have been right.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::csv::{Field, Record};
+use super::id::check_id;
+use super::nearest::nearest;
+use super::place::{Flaw, quoted};
+use super::{MAX_SLEEP, Op, Receiver, ReceiverId};
+use crate::wire::batch::MAX_TEXT;
+
+const MULTICAST: &str = "Multicast";
+const SLEEP: &str = "sleep";
+
+/// The rules of one client's command file, and the receivers seen so far.
+#[derive(Debug)]
+pub(super) struct Rules<'a> {
+    me: &'a str,
+    receivers: Vec<Receiver>,
+    known: BTreeMap<Bytes, ReceiverId>,
+}
+
+impl<'a> Rules<'a> {
+    /// The rules of the command file of `me`.
+    pub(super) const fn new(me: &'a str) -> Self {
+        Self { me, receivers: Vec::new(), known: BTreeMap::new() }
+    }
+
+    /// The receivers of all operations, in order of appearance.
+    pub(super) fn receivers(self) -> Vec<Receiver> {
+        self.receivers
+    }
+
+    /// What `record` asks for.
+    pub(super) fn op(&mut self, record: Record) -> Result<Op, Flaw> {
+        match &*record.fields[0].text {
+            first if first == MULTICAST.as_bytes() => self.multicast(record),
+            first if first == SLEEP.as_bytes() => sleep(record),
+            first if first == self.me.as_bytes() => self.send(record),
+            _ => Err(self.no_operation(&record.fields[0])),
+        }
+    }
+
+    fn multicast(&self, record: Record) -> Result<Op, Flaw> {
+        let usage = || with_text(&format!("{MULTICAST},{}", self.me));
+        let [_, sender, text] = exactly(record, usage)?;
+        if sender.text == self.me {
+            return Ok(Op::Multicast(checked(text)?));
+        }
+        check_field_id(&sender)?;
+        Err(self.line_of_another(&sender))
+    }
+
+    fn send(&mut self, record: Record) -> Result<Op, Flaw> {
+        let usage = || with_text(&format!("{},<receiver>", self.me));
+        let [_, receiver, text] = exactly(record, usage)?;
+        if receiver.text == self.me {
+            return Err(Flaw::new(receiver.span, "a client does not send to itself")
+                .help(format!("`{MULTICAST},{},<text>` reaches every member, its sender too", self.me)));
+        }
+        Ok(Op::Send { to: self.receiver(&receiver)?, text: checked(text)? })
+    }
+
+    fn receiver(&mut self, field: &Field) -> Result<ReceiverId, Flaw> {
+        if let Some(&receiver) = self.known.get(&field.text) {
+            return Ok(receiver);
+        }
+        let id = check_field_id(field)?.to_owned();
+        let next = ReceiverId(self.receivers.len() as u32);
+        self.receivers.push(Receiver { id, span: field.span.clone() });
+        self.known.insert(field.text.clone(), next);
+        Ok(next)
+    }
+
+    fn no_operation(&self, first: &Field) -> Flaw {
+        let unknown = |help: String| {
+            Flaw::new(first.span.clone(), format!("unknown operation {}", quoted(&first.text))).help(help)
+        };
+        if let Some(trimmed) = trimmed(first) {
+            return unknown(format!("spaces are part of a field: write {} without them", quoted(trimmed)));
+        }
+        let word = std::str::from_utf8(&first.text).unwrap_or_default();
+        let meant = nearest(word, [MULTICAST, SLEEP]);
+        if let Some(meant) = meant.or_else(|| word.eq_ignore_ascii_case(self.me).then_some(self.me)) {
+            return unknown(format!("did you mean `{meant}`?"));
+        }
+        if check_id(word).is_ok() { self.line_of_another(first) } else { unknown(self.usage()) }
+    }
+
+    fn line_of_another(&self, id: &Field) -> Flaw {
+        let message = format!("this is a line of another client, {}", quoted(&id.text));
+        Flaw::new(id.span.clone(), message).help(format!(
+            "these are the commands of `{}`: {}",
+            self.me,
+            self.usage()
+        ))
+    }
+
+    fn usage(&self) -> String {
+        let me = self.me;
+        format!("a line is `{MULTICAST},{me},<text>`, `{SLEEP},<seconds>` or `{me},<receiver>,<text>`")
+    }
+}
+
+/// How an operation that ends with a text is written.
+fn with_text(start: &str) -> String {
+    format!("write `{start},<text>`; a text with a comma must be quoted: `{start},\"one, two\"`")
+}
+
+fn sleep(record: Record) -> Result<Op, Flaw> {
+    let usage = || format!("write `{SLEEP},<seconds>`; decimals follow a point: `{SLEEP},0.25`");
+    let [_, seconds] = exactly(record, usage)?;
+    if let Some(trimmed) = trimmed(&seconds) {
+        return Err(not_seconds(&seconds)
+            .help(format!("spaces are part of a field: write {} without them", quoted(trimmed))));
+    }
+    let duration = parse_seconds(&seconds.text)
+        .ok_or_else(|| not_seconds(&seconds).help("write digits, with decimals or without: `3`, `0.25`"))?;
+    if duration > MAX_SLEEP {
+        return Err(Flaw::new(seconds.span, "a sleep is longer than a day")
+            .help(format!("a sleep takes at most {} seconds", MAX_SLEEP.as_secs())));
+    }
+    Ok(Op::Sleep(duration))
+}
+
+fn not_seconds(field: &Field) -> Flaw {
+    Flaw::new(field.span.clone(), format!("{} is not a number of seconds", quoted(&field.text)))
+}
+
+/// Digits, and after a point more digits. What is too much for a duration is the longest one; what is finer than
+/// a nanosecond is cut off.
+fn parse_seconds(text: &[u8]) -> Option<Duration> {
+    let text = std::str::from_utf8(text).ok()?;
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(whole) || !is_number(decimals) {
+        return None;
+    }
+    let nanos = decimals.bytes().chain(std::iter::repeat(b'0')).take(9);
+    let nanos = nanos.fold(0, |sum, digit| 10 * sum + u32::from(digit - b'0'));
+    Some(Duration::new(whole.parse().unwrap_or(u64::MAX), nanos))
+}
+
+/// The fields of `record` if it has exactly as many as its operation takes.
+fn exactly<const N: usize>(record: Record, usage: impl Fn() -> String) -> Result<[Field; N], Flaw> {
+    let Record { count, span, fields, .. } = record;
+    fields.try_into().map_err(|fields: Vec<Field>| {
+        let start = fields.get(N).map_or(span.start, |surplus| surplus.span.start);
+        let message = format!("this operation has {N} fields, this line has {count}");
+        Flaw::new(start..span.end, message).help(usage())
+    })
+}
+
+/// The id that a field holds.
+fn check_field_id(field: &Field) -> Result<&str, Flaw> {
+    let flaw = || Flaw::new(field.span.clone(), format!("{} is not an id", quoted(&field.text)));
+    if let Some(trimmed) = trimmed(field) {
+        return Err(
+            flaw().help(format!("spaces are part of a field: write {} without them", quoted(trimmed)))
+        );
+    }
+    let id =
+        std::str::from_utf8(&field.text).map_err(|_| flaw().help("an id is never anything but ASCII"))?;
+    check_id(id).map_err(|reason| flaw().help(reason))?;
+    Ok(id)
+}
+
+/// What is left of a field without the spaces around it, if there are any.
+fn trimmed(field: &Field) -> Option<&[u8]> {
+    let trimmed = field.text.trim_ascii();
+    (trimmed.len() < field.text.len()).then_some(trimmed)
+}
+
+/// The text that a field holds.
+fn checked(field: Field) -> Result<Bytes, Flaw> {
+    if field.text.len() <= MAX_TEXT {
+        return Ok(field.text);
+    }
+    let message = format!("this text has {} bytes, at most {MAX_TEXT} are possible", field.text.len());
+    Err(Flaw::new(field.span, message).help("split it into several messages"))
+}
