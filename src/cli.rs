@@ -41,7 +41,13 @@ impl Voice {
 #[derive(Args, Clone, Debug)]
 pub struct Address {
     /// Where the forwarder and the router listen
-    #[arg(long, value_name = "HOST", env = "GROUPCAST_CONNECT", hide_env = true, default_value = "127.0.0.1")]
+    #[arg(
+        long,
+        value_name = "HOST",
+        env = "GROUPCAST_CONNECT",
+        hide_env = true,
+        default_value = "127.0.0.1"
+    )]
     pub connect: String,
     /// First of the four ports: in, out, sync, router
     #[arg(long, value_name = "PORT", env = "GROUPCAST_PORT_BASE", hide_env = true, default_value_t = DEFAULT_PORT_BASE, value_parser = port_base())]
@@ -63,7 +69,8 @@ pub fn port_base() -> clap::builder::RangedI64ValueParser<u16> {
 /// What is wrong with it, for people.
 pub fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).map_err(|_| "a duration is not negative and not endless".to_owned());
+        return Duration::try_from_secs_f64(seconds)
+            .map_err(|_| "a duration is not negative and not endless".to_owned());
     }
     humantime::parse_duration(text).map_err(|error| format!("{error}; write for example 60s, 250ms or 2min"))
 }

@@ -91,7 +91,8 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
         cli::print(script.to_string().trim_end())?;
         return Ok(Exit::Ok);
     }
-    let mut results = Results::create(&options.out, &options.id, order.suffix, !options.no_history, options.force)?;
+    let mut results =
+        Results::create(&options.out, &options.id, order.suffix, !options.no_history, options.force)?;
     // Caught before anything can be lost; from here on a signal is an orderly end.
     let signals = Signals::catch()?;
     let context = Context::default();
@@ -102,14 +103,20 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     match outcome {
         Ok(()) => {
             results.end("done", &counts, now)?;
-            let files: Vec<String> = results.finish()?.iter().map(|path| path.display().to_string()).collect();
+            let files: Vec<String> =
+                results.finish()?.iter().map(|path| path.display().to_string()).collect();
             cli::print(&format!("{}: {}; {}", options.id, describe(&counts), files.join(" ")))?;
             Ok(Exit::Ok)
         }
         Err(failure) => {
             node.leave(&failure);
             let kept = results.end(reason(failure.exit), &counts, now).and_then(|()| results.flush());
-            let partial = format!("partial: {}; see {}/*_{}*.part", describe(&counts), options.out.display(), options.id);
+            let partial = format!(
+                "partial: {}; see {}/*_{}*.part",
+                describe(&counts),
+                options.out.display(),
+                options.id
+            );
             talk.warn(kept.map_or_else(|error| error.message, |()| partial));
             Err(failure)
         }
@@ -197,8 +204,15 @@ impl<'a> Client<'a> {
 
     /// Writes down the start, now that it is known who takes part.
     fn begin(&mut self, node: &Node, order: &Order) -> Result<(), Failure> {
-        let members: Vec<&str> = node.view().clients.iter().map(|&client| node.seat(client).id.as_str()).collect();
-        self.talk.say(format!("start of {} with {}, order {}", self.options.group, talk::list(&members), order.title()));
+        let mut members: Vec<&str> =
+            node.view().clients.iter().map(|&client| node.seat(client).id.as_str()).collect();
+        members.sort_unstable();
+        self.talk.say(format!(
+            "start of {} with {}, order {}",
+            self.options.group,
+            talk::list(&members),
+            order.title()
+        ));
         let time_us = node.elapsed_micros();
         self.results.start(&Start {
             member: &self.options.id,
@@ -325,7 +339,13 @@ impl<'a> Client<'a> {
             App::Multicast(batch) => {
                 for (place, (own_number, text)) in batch.messages().enumerate() {
                     let id = message_id(node, from, own_number);
-                    self.results.deliver(sender, id, text, number.map(|first| first + place as u64), at_us)?;
+                    self.results.deliver(
+                        sender,
+                        id,
+                        text,
+                        number.map(|first| first + place as u64),
+                        at_us,
+                    )?;
                     self.counts.delivered += 1;
                 }
                 self.finish.delivered(from, u64::from(batch.count()));
@@ -353,7 +373,11 @@ impl<'a> Client<'a> {
             node.done();
             return Ok(());
         }
-        node.say_waiting(&format!("waiting for {} to finish ({})", self.waits_for(node), describe(&self.counts)));
+        node.say_waiting(&format!(
+            "waiting for {} to finish ({})",
+            self.waits_for(node),
+            describe(&self.counts)
+        ));
         self.check_limit(node, now)
     }
 

@@ -52,7 +52,8 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     let limit = (!options.stay).then_some(CONNECT_LIMIT);
     let forwarder = (reachable(&options.bind), options.port_base);
     let mut caller = Caller::new(&context, forwarder, clock.now(), who, Ask::Attend, limit)?;
-    let mut router = Router { socket, undeliverable: BTreeMap::new(), passed: 0, lost: 0, said: Time::ZERO, talk };
+    let mut router =
+        Router { socket, undeliverable: BTreeMap::new(), passed: 0, lost: 0, said: Time::ZERO, talk };
     loop {
         let now = clock.now();
         let limit = caller.next_deadline().since(now).min(clock::LONGEST_WAIT);
@@ -70,7 +71,14 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
             // The forwarder may come back for the next run.
             Err(failure) if options.stay && failure.exit == Exit::Unavailable => {
                 talk.warn(&failure.message);
-                caller = Caller::new(&context, forwarder, now, identity(Role::Router, "router"), Ask::Attend, None)?;
+                caller = Caller::new(
+                    &context,
+                    forwarder,
+                    now,
+                    identity(Role::Router, "router"),
+                    Ask::Attend,
+                    None,
+                )?;
             }
             Err(failure) => return Err(failure),
         }
@@ -109,19 +117,23 @@ impl Router<'_> {
     fn turn(&mut self, now: Time) {
         for _ in 0..PACKETS_PER_TURN {
             let Some(routed) = self.socket.take_routed() else { break };
-            if let Some((routed, header)) = routed.and_then(|routed| routed.header().map(|header| (routed, header))) {
+            if let Some((routed, header)) =
+                routed.and_then(|routed| routed.header().map(|header| (routed, header)))
+            {
                 self.route(routed, header);
             }
         }
         if !self.undeliverable.is_empty() && now.since(self.said) >= SAY_EVERY {
             self.said = now;
             for (name, count) in std::mem::take(&mut self.undeliverable) {
-                self.talk.warn(format!("cannot deliver to {name}: not connected ({count} packets; they will be sent again)"));
+                self.talk.warn(format!(
+                    "cannot deliver to {name}: not connected ({count} packets; they will be sent again)"
+                ));
             }
         }
     }
 
-    fn route(&mut self, routed: Routed, header: Header) {
+    fn route(&mut self, mut routed: Routed, header: Header) {
         let to = routed.to();
         if to.is_empty() {
             if header.kind == Kind::Probe {
@@ -129,10 +141,10 @@ impl Router<'_> {
             }
             return;
         }
-        let Err(routed) = routed.pass_on(&self.socket) else {
+        if routed.pass_on(&self.socket) {
             self.passed += 1;
             return;
-        };
+        }
         self.lost += 1;
         if self.undeliverable.contains_key(&to) || self.undeliverable.len() < MAX_NAMES {
             *self.undeliverable.entry(to).or_default() += 1;
@@ -141,6 +153,9 @@ impl Router<'_> {
     }
 
     fn report(&self) {
-        self.talk.detail(format!("{} packets passed on, {} could not be delivered at once", self.passed, self.lost));
+        self.talk.detail(format!(
+            "{} packets passed on, {} could not be delivered at once",
+            self.passed, self.lost
+        ));
     }
 }

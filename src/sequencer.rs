@@ -79,7 +79,10 @@ impl Groups<'_> {
     fn serve(&mut self, entries: Vec<GroupEntry>) -> Result<(), Failure> {
         for entry in entries {
             let order = Order::find(&entry.order, &entry.method).ok_or_else(|| {
-                Failure::new(Exit::Config, format!("group {} wants an unknown order {}", entry.group, entry.order))
+                Failure::new(
+                    Exit::Config,
+                    format!("group {} wants an unknown order {}", entry.group, entry.order),
+                )
             })?;
             if order.sequencer && !self.members.contains_key(&entry.run) {
                 self.members.insert(entry.run, self.become_member(entry.group, order));
@@ -113,11 +116,17 @@ impl Groups<'_> {
 
     /// Takes note of groups that are over; a failure of one ends the process.
     fn reap(&mut self) -> Result<(), Failure> {
-        let over: Vec<String> =
-            self.members.iter().filter(|(_, thread)| thread.is_finished()).map(|(run, _)| run.clone()).collect();
+        let over: Vec<String> = self
+            .members
+            .iter()
+            .filter(|(_, thread)| thread.is_finished())
+            .map(|(run, _)| run.clone())
+            .collect();
         for run in over {
             let Some(thread) = self.members.remove(&run) else { continue };
-            thread.join().map_err(|_| Failure::new(Exit::Bug, "the numbering of a group ended in a panic"))??;
+            thread
+                .join()
+                .map_err(|_| Failure::new(Exit::Bug, "the numbering of a group ended in a panic"))??;
         }
         Ok(())
     }

@@ -88,7 +88,9 @@ impl Talk {
 /// The text without control characters other than line feed: payloads must not steer a terminal.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() && c != '\n' { c.escape_default().collect() } else { vec![c] }).collect()
+    text.chars()
+        .flat_map(|c| if c.is_control() && c != '\n' { c.escape_default().collect() } else { vec![c] })
+        .collect()
 }
 
 /// A duration as people say it: `850 ms`, `3.2 s`, `58 s`, `5 min`.

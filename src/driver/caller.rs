@@ -71,7 +71,8 @@ impl Caller {
             news = match read_reply(&bytes) {
                 Ok(reply) => self.attendance.answered(now, reply),
                 Err(Some(theirs)) => {
-                    let message = format!("the forwarder speaks protocol version {theirs}, this program {VERSION}");
+                    let message =
+                        format!("the forwarder speaks protocol version {theirs}, this program {VERSION}");
                     return Err(Failure::new(Exit::Config, message));
                 }
                 Err(None) => News::Nothing,
@@ -98,8 +99,9 @@ impl Caller {
         if let Some(limit) = patience.filter(|limit| silence >= *limit) {
             let what = if self.attendance.has_heard() { "has gone silent" } else { "does not answer" };
             let message = format!("the forwarder at {} {what} ({})", self.endpoint, talk::duration(limit));
-            return Err(Failure::new(Exit::Unavailable, message)
-                .help("is `forwarder` running, with the same --port-base, on the host that --connect names?"));
+            return Err(Failure::new(Exit::Unavailable, message).help(
+                "is `forwarder` running, with the same --port-base, on the host that --connect names?",
+            ));
         }
         if silence >= SAY_EVERY && now.since(self.said) >= SAY_EVERY {
             self.said = now;

@@ -222,7 +222,9 @@ impl Node {
         }
         match self.wires.caller.turn(now, &self.wires.talk)? {
             News::End => self.is_over = true,
-            News::Wait { missing, .. } => self.wires.say_waiting(now, &format!("waiting for {} to be done", talk::list(&missing))),
+            News::Wait { missing, .. } => {
+                self.wires.say_waiting(now, &format!("waiting for {} to be done", talk::list(&missing)))
+            }
             _ => {}
         }
         Ok(())
@@ -238,14 +240,20 @@ impl Node {
             Kind::Probe => {}
             // Our own packets come back to us; the engines had them when they were submitted.
             _ if header.sender == self.me => {}
-            _ => self.line.handle(now, Input::Receive { from: header.sender, message: frames }, &mut self.effects),
+            _ => self.line.handle(
+                now,
+                Input::Receive { from: header.sender, message: frames },
+                &mut self.effects,
+            ),
         }
     }
 
     fn perform(&mut self) {
         for effect in self.effects.drain() {
             match effect {
-                Effect::Send { to: To::Group, message } => self.wires.publisher.publish(&self.wires.topic, &message),
+                Effect::Send { to: To::Group, message } => {
+                    self.wires.publisher.publish(&self.wires.topic, &message)
+                }
                 Effect::Send { to: To::Member(member), message } => {
                     if let (Some(dealer), Some(seat)) = (&self.wires.dealer, self.seats.get(&member)) {
                         dealer.send_to(&route(&self.wires.group, &seat.id), &self.wires.topic, &message);
@@ -364,11 +372,13 @@ impl<'a> Barrier<'a> {
             match wires.caller.turn(now, &wires.talk)? {
                 News::Welcome { run, slot } => self.welcome(context, wires, run, MemberId(slot))?,
                 News::Wait { missing, gives_up_in } => {
-                    let left = gives_up_in.map_or_else(String::new, |left| format!(" (gives up in {})", talk::duration(left)));
+                    let left = gives_up_in
+                        .map_or_else(String::new, |left| format!(" (gives up in {})", talk::duration(left)));
                     self.waits_for = format!("{}{left}", talk::list(&missing));
                 }
                 News::Start(seats) => {
-                    let (run, me) = self.seat.ok_or_else(|| Failure::new(Exit::Bug, "started without a slot"))?;
+                    let (run, me) =
+                        self.seat.ok_or_else(|| Failure::new(Exit::Bug, "started without a slot"))?;
                     wires.caller.turn_to(Ask::Alive);
                     return Ok((run, me, seats));
                 }
@@ -384,7 +394,13 @@ impl<'a> Barrier<'a> {
         }
     }
 
-    fn welcome(&mut self, context: &Context, wires: &mut Wires, run: u64, me: MemberId) -> Result<(), Failure> {
+    fn welcome(
+        &mut self,
+        context: &Context,
+        wires: &mut Wires,
+        run: u64,
+        me: MemberId,
+    ) -> Result<(), Failure> {
         self.seat = Some((run, me));
         self.waits_for = "its own probe to come back through the forwarder".to_owned();
         let endpoint = Port::Router.endpoint(&self.joining.host, self.joining.port_base);
@@ -422,7 +438,8 @@ impl<'a> Barrier<'a> {
         if !self.out_and_in {
             wires.publisher.publish(&wires.topic, &probe(run, me, To::Group));
         } else if let Some(dealer) = &wires.dealer {
-            self.waits_for = format!("a router at {}", Port::Router.endpoint(&self.joining.host, self.joining.port_base));
+            self.waits_for =
+                format!("a router at {}", Port::Router.endpoint(&self.joining.host, self.joining.port_base));
             dealer.send_to(b"", &wires.topic, &probe(run, me, To::Member(me)));
         }
     }
@@ -432,11 +449,13 @@ impl<'a> Barrier<'a> {
         let waited = now.since(Time::ZERO);
         if self.out_and_in && !self.router && waited >= timeout.min(CONNECT_LIMIT) {
             let message = format!("gave up waiting for {}", self.waits_for);
-            return Err(Failure::new(Exit::Unavailable, message)
-                .help("the command file sends to single members, which goes through `router`: is it running?"));
+            return Err(Failure::new(Exit::Unavailable, message).help(
+                "the command file sends to single members, which goes through `router`: is it running?",
+            ));
         }
         if wires.caller.has_heard() && waited >= timeout {
-            let message = format!("no start within {}: waited for {}", talk::duration(timeout), self.waits_for);
+            let message =
+                format!("no start within {}: waited for {}", talk::duration(timeout), self.waits_for);
             return Err(Failure::new(Exit::TimedOut, message));
         }
         Ok(())

@@ -173,16 +173,28 @@ impl Register {
     }
 
     /// A request has arrived; `Err` carries the version of one that we do not speak.
-    pub fn asked(&mut self, now: Time, asker: Asker, request: Result<Request, Option<u64>>, actions: &mut Actions) {
+    pub fn asked(
+        &mut self,
+        now: Time,
+        asker: Asker,
+        request: Result<Request, Option<u64>>,
+        actions: &mut Actions,
+    ) {
         match request {
             Ok(request) if request.who.group.is_empty() => self.attendant_asks(now, asker, request, actions),
             Ok(request) => self.member_asks(now, asker, request, actions),
             Err(version) => {
                 let reason = version.map_or_else(
                     || "this is not a request".to_owned(),
-                    |theirs| format!("this forwarder speaks protocol version {VERSION}, the request version {theirs}"),
+                    |theirs| {
+                        format!(
+                            "this forwarder speaks protocol version {VERSION}, the request version {theirs}"
+                        )
+                    },
                 );
-                actions.replies.push((asker, Reply::new(0, Say::Refused { code: Exit::Config.code(), reason })));
+                actions
+                    .replies
+                    .push((asker, Reply::new(0, Say::Refused { code: Exit::Config.code(), reason })));
             }
         }
         self.tick(now, actions);
@@ -202,7 +214,8 @@ impl Register {
                 let reason = format!("there is already a {role} here ({})", attendant.id);
                 return refuse(asker, request.seq, Exit::Unavailable, reason, actions);
             }
-            *attendant = Attendant { id, presence: Presence::new(now, nonce, asker.clone()), told: Vec::new() };
+            *attendant =
+                Attendant { id, presence: Presence::new(now, nonce, asker.clone()), told: Vec::new() };
         }
         attendant.presence.hears(now, asker, request.seq, &request.ask);
         if let Ask::Leave { code, reason } = request.ask {
@@ -217,7 +230,7 @@ impl Register {
         self.attendants.remove(&role);
         actions.notices.push(why.to_owned());
         for group in self.groups.values_mut().filter(|group| group.phase == Phase::Running) {
-            group.end(Err(Failure::new(Exit::Unavailable, why)), actions);
+            group.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
         }
     }
 
@@ -236,14 +249,23 @@ impl Register {
         }
         let group = self.groups.get_mut(&request.who.group).expect("found or made above");
         match request.ask {
-            Ask::Join => group.join(now, &self.rules, Held { asker, seq: request.seq, since: now, wants_start: false }, request, actions),
+            Ask::Join => group.join(
+                now,
+                &self.rules,
+                Held { asker, seq: request.seq, since: now, wants_start: false },
+                request,
+                actions,
+            ),
             _ => group.asked(now, asker, request, actions),
         }
     }
 
     /// An answer could not be delivered: whoever was there has closed its connection.
     pub fn unreachable(&mut self, now: Time, asker: &Asker) {
-        let members = self.groups.values_mut().flat_map(|group| group.seats.values_mut().map(|seat| &mut seat.presence));
+        let members = self
+            .groups
+            .values_mut()
+            .flat_map(|group| group.seats.values_mut().map(|seat| &mut seat.presence));
         let attendants = self.attendants.values_mut().map(|attendant| &mut attendant.presence);
         for presence in members.chain(attendants) {
             if presence.asker == *asker && presence.gone.is_none() {
@@ -255,7 +277,10 @@ impl Register {
     /// Time has passed.
     pub fn tick(&mut self, now: Time, actions: &mut Actions) {
         let lost = self.attendants.iter().find_map(|(role, attendant)| {
-            attendant.presence.lost(now).map(|why| (*role, format!("the {role} {} is lost: {why}", attendant.id)))
+            attendant
+                .presence
+                .lost(now)
+                .map(|why| (*role, format!("the {role} {} is lost: {why}", attendant.id)))
         });
         if let Some((role, why)) = lost {
             self.attendant_is_gone(role, &why, actions);
@@ -323,7 +348,7 @@ impl Register {
     /// Ends every group, because the forwarder itself must end.
     pub fn close(&mut self, failure: &Failure, actions: &mut Actions) {
         for group in self.groups.values_mut() {
-            group.end(Err(failure.clone()), actions);
+            group.end(&Err(failure.clone()), actions);
         }
         for attendant in self.attendants.values_mut() {
             attendant.presence.answer(abort(failure), actions);
@@ -343,9 +368,8 @@ impl Register {
                 _ => return None,
             };
             let missing = group.missing(&self.rules);
-            (!missing.is_empty()).then(|| {
-                format!("{name}: {}; waiting for {}{gives_up}", group.progress(), list(&missing))
-            })
+            (!missing.is_empty())
+                .then(|| format!("{name}: {}; waiting for {}{gives_up}", group.progress(), list(&missing)))
         };
         self.groups.iter().filter_map(describe).collect()
     }
@@ -378,7 +402,9 @@ impl Group {
     fn join(&mut self, now: Time, rules: &Rules, held: Held, request: Request, actions: &mut Actions) {
         match self.may_join(&request, rules) {
             Ok(()) => self.welcome(now, held, &request, actions),
-            Err(Objection::Taken) if held.since.after(CHALLENGE) > now => self.challengers.push((held, request)),
+            Err(Objection::Taken) if held.since.after(CHALLENGE) > now => {
+                self.challengers.push((held, request))
+            }
             Err(objection) => {
                 let (exit, reason) = objection.explain(self, &request);
                 refuse(held.asker, held.seq, exit, reason, actions);
@@ -388,10 +414,12 @@ impl Group {
 
     fn may_join(&self, request: &Request, rules: &Rules) -> Result<(), Objection> {
         let who = &request.who;
-        let same_order = Order::find(&who.order, &who.method).is_some_and(|order| order.title() == self.order.title());
+        let same_order =
+            Order::find(&who.order, &who.method).is_some_and(|order| order.title() == self.order.title());
         let there = self.seats.get(&who.id);
-        let role_taken =
-            |role: Role| self.seats.iter().find(|(id, seat)| seat.role == role && **id != who.id).map(|(id, _)| id.clone());
+        let role_taken = |role: Role| {
+            self.seats.iter().find(|(id, seat)| seat.role == role && **id != who.id).map(|(id, _)| id.clone())
+        };
         match who.role {
             Role::Router => return Err(Objection::NotAMember),
             _ if there.is_some_and(|seat| seat.presence.nonce == who.nonce) => return Ok(()),
@@ -454,7 +482,7 @@ impl Group {
                     self.seats.remove(&who.id);
                     actions.notices.push(why);
                 } else {
-                    self.end(Err(Failure::new(Exit::Unavailable, why)), actions);
+                    self.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
                 }
             }
             Ask::Alive | Ask::Join | Ask::Attend => {}
@@ -463,7 +491,8 @@ impl Group {
 
     fn tick(&mut self, now: Time, name: &str, rules: &Rules, actions: &mut Actions) {
         if self.phase == Phase::Gathering {
-            self.seats.retain(|_, seat| seat.presence.gone.is_none_or(|gone| now < gone.after(GONE_BEFORE_START)));
+            self.seats
+                .retain(|_, seat| seat.presence.gone.is_none_or(|gone| now < gone.after(GONE_BEFORE_START)));
         }
         for (held, request) in std::mem::take(&mut self.challengers) {
             self.join(now, rules, held, request, actions);
@@ -481,7 +510,7 @@ impl Group {
                     self.progress(),
                     list(&self.missing(rules))
                 );
-                self.end(Err(Failure::new(Exit::TimedOut, why)), actions);
+                self.end(&Err(Failure::new(Exit::TimedOut, why)), actions);
             }
             Phase::Running => self.supervise(now, name, actions),
             _ => {}
@@ -495,10 +524,10 @@ impl Group {
         let lost = self.seats.iter().find_map(|(id, seat)| Some((id, seat.presence.lost(now)?)));
         if let Some((id, why)) = lost {
             let why = format!("{id} is lost: {why}");
-            self.end(Err(Failure::new(Exit::Unavailable, why)), actions);
+            self.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
         } else if self.clients().all(|seat| seat.done) {
             actions.notices.push(format!("{name}: done, {}", self.progress()));
-            self.end(Ok(()), actions);
+            self.end(&Ok(()), actions);
         }
     }
 
@@ -521,12 +550,14 @@ impl Group {
                 let gives_up_in_ms = Some(left.as_millis() as u64);
                 presence.answer(Say::Wait { missing, gives_up_in_ms }, actions);
             }
-            Phase::Running if seat.done => presence.answer(Say::Wait { missing, gives_up_in_ms: None }, actions),
+            Phase::Running if seat.done => {
+                presence.answer(Say::Wait { missing, gives_up_in_ms: None }, actions)
+            }
             _ => presence.answer(Say::CarryOn, actions),
         }
     }
 
-    fn end(&mut self, result: Result<(), Failure>, actions: &mut Actions) {
+    fn end(&mut self, result: &Result<(), Failure>, actions: &mut Actions) {
         if matches!(self.phase, Phase::Over(_)) {
             return;
         }
@@ -611,22 +642,33 @@ impl Objection {
         let who = &request.who;
         let names = || list(&group.seats.keys().collect::<Vec<_>>());
         match self {
-            Self::Taken => {
-                (Exit::Unavailable, format!("the id {} is taken: a process with this id is in the group", who.id))
-            }
-            Self::Started => {
-                (Exit::Unavailable, format!("the run of group {} has already started with {}", who.group, names()))
-            }
+            Self::Taken => (
+                Exit::Unavailable,
+                format!("the id {} is taken: a process with this id is in the group", who.id),
+            ),
+            Self::Started => (
+                Exit::Unavailable,
+                format!("the run of group {} has already started with {}", who.group, names()),
+            ),
             Self::OtherOrder => {
-                let theirs = Order::find(&who.order, &who.method).map_or_else(|| who.order.clone(), Order::title);
+                let theirs =
+                    Order::find(&who.order, &who.method).map_or_else(|| who.order.clone(), Order::title);
                 let ours = group.order.title();
-                (Exit::Config, format!("{} wants order {theirs}, but group {} has order {ours}", who.id, who.group))
+                (
+                    Exit::Config,
+                    format!("{} wants order {theirs}, but group {} has order {ours}", who.id, who.group),
+                )
             }
-            Self::Full => {
-                (Exit::Unavailable, format!("group {} is complete without {}: it has {}", who.group, who.id, names()))
+            Self::Full => (
+                Exit::Unavailable,
+                format!("group {} is complete without {}: it has {}", who.group, who.id, names()),
+            ),
+            Self::HasSequencer(id) => {
+                (Exit::Unavailable, format!("group {} has a sequencer: {id}", who.group))
             }
-            Self::HasSequencer(id) => (Exit::Unavailable, format!("group {} has a sequencer: {id}", who.group)),
-            Self::NotAMember => (Exit::Config, format!("group {} has no place for a {}", who.group, who.role)),
+            Self::NotAMember => {
+                (Exit::Config, format!("group {} has no place for a {}", who.group, who.role))
+            }
         }
     }
 }

@@ -251,7 +251,13 @@ impl Socket {
 
     /// Passes the next waiting packet on to `out`, if `known` knows its group; false if none was waiting.
     /// Tells `dropped` of what is no packet.
-    pub fn forward(&self, out: &Self, known: impl Fn(&[u8]) -> bool, dropped: &mut u64, passed: &mut u64) -> bool {
+    pub fn forward(
+        &self,
+        out: &Self,
+        known: impl Fn(&[u8]) -> bool,
+        dropped: &mut u64,
+        passed: &mut u64,
+    ) -> bool {
         let Some((frames, whole)) = self.receive::<3>() else { return false };
         if whole && known(&frames[0]) && Header::peek(&frames[1]).is_ok() {
             out.send(frames);
@@ -328,17 +334,16 @@ impl Routed {
         Header::peek(&self.header).ok()
     }
 
-    /// Hands the packet to its receiver.
-    ///
-    /// # Errors
-    /// The packet itself, if its receiver is not connected or its queue is full.
-    pub fn pass_on(self, router: &Socket) -> Result<(), Self> {
+    /// Hands the packet to its receiver; false, and nothing has happened, if it is not connected or its queue is full.
+    #[must_use]
+    pub fn pass_on(&mut self, router: &Socket) -> bool {
         // The router decides on the first frame; the others follow it wherever it goes.
         if router.0.send(&*self.to, zmq::DONTWAIT | zmq::SNDMORE).is_err() {
-            return Err(self);
+            return false;
         }
-        router.send([self.from, self.topic, self.header, self.body]);
-        Ok(())
+        let take = |message: &mut zmq::Message| std::mem::replace(message, zmq::Message::new());
+        router.send([&mut self.from, &mut self.topic, &mut self.header, &mut self.body].map(take));
+        true
     }
 
     /// Gives the sender `frames` as an answer of the router itself.
@@ -354,7 +359,8 @@ fn copied(header: &[u8], body: &[u8]) -> Frames {
 
 /// Waits until a socket has something, a signal comes or `limit` is over. Says nothing about which: ask them.
 pub fn wait(sockets: &[&Socket], signals: Option<&Signals>, limit: Duration) {
-    let mut items: Vec<zmq::PollItem<'_>> = sockets.iter().map(|socket| socket.0.as_poll_item(zmq::POLLIN)).collect();
+    let mut items: Vec<zmq::PollItem<'_>> =
+        sockets.iter().map(|socket| socket.0.as_poll_item(zmq::POLLIN)).collect();
     if let Some(signals) = signals {
         items.extend(signals.fds().map(|fd| zmq::PollItem::from_fd(fd, zmq::POLLIN)));
     }
