@@ -45,6 +45,7 @@ pub mod check;
 pub mod sim;
 
 pub mod cli;
+pub mod clock;
 pub mod defect;
 pub mod exit;
 pub mod prng;

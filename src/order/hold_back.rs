@@ -28,7 +28,7 @@ impl Span for Batch {
 /// Items waiting for the ones before them. Numbers begin at 1.
 ///
 /// How many items it may hold is the promise of the layer below: no more than a receive window.
-#[derive(Debug)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct HoldBack<T> {
     next: u64,
     held: BTreeMap<u64, T>,

@@ -3,10 +3,15 @@
 //! The table below is the only place that names the orders. An engine here hands batches up in its order; that
 //! each batch arrives, and exactly once, is the business of [`crate::reliable`] beneath it.
 
+pub mod agreed;
+pub mod causal;
 pub mod fifo;
 pub mod hold_back;
+pub mod lamport;
 pub mod numbering;
 pub mod total;
+pub mod total_ub;
+pub mod total_uub;
 pub mod unordered;
 
 use crate::defect::Defects;

@@ -17,7 +17,7 @@ use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
 pub const OWN_WINDOW: usize = 64;
 
 /// What members and sequencer exchange.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum TotalWire {
     /// A member's batch, to all.
     Body(Batch),
@@ -29,7 +29,7 @@ pub enum TotalWire {
 ///
 /// Each sender's batches are numbered in their order, so a range of a sender always means the next ones in that
 /// sender's queue.
-#[derive(Debug)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Total {
     me: MemberId,
     sequencer: MemberId,
@@ -116,6 +116,9 @@ impl Engine for Total {
                 self.own_undelivered += 1;
                 out.send(to, TotalWire::Body(app.clone()));
                 self.receive_body(self.me, app, out);
+            }
+            Input::Receive { from, message: TotalWire::Body(_) } if from == self.me => {
+                out.drop(from, DropReason::Stranger)
             }
             Input::Receive { from, message: TotalWire::Body(batch) } => self.receive_body(from, batch, out),
             Input::Receive { from, message: TotalWire::Numbers(numbers) } => {
