@@ -1,1 +1,2 @@
 //! The test suite: one binary, one module per subject.
+mod tidy;
