@@ -10,8 +10,9 @@ use super::{LOST_AFTER, SILENT_AFTER};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::order::Order;
+use crate::script::check_id;
 use crate::talk::list;
-use crate::wire::control::{Ask, GroupEntry, HOLD_MILLIS, Reply, Request, Role, Say, Seat};
+use crate::wire::control::{Ask, GroupEntry, HOLD_MILLIS, Identity, Reply, Request, Role, Say, Seat};
 use crate::wire::header::VERSION;
 
 /// Most groups that a forwarder serves at one time.
@@ -235,11 +236,19 @@ impl Register {
     }
 
     fn member_asks(&mut self, now: Time, asker: Asker, request: Request, actions: &mut Actions) {
+        // A slash in a name would let the packets of one group pass for those of another.
+        if let Err(reason) = check_id(&request.who.group).and_then(|()| check_id(&request.who.id)) {
+            return refuse(asker, request.seq, Exit::Usage, reason, actions);
+        }
         if !self.groups.contains_key(&request.who.group) {
-            let order = Order::find(&request.who.order, &request.who.method);
-            let (Ask::Join, Role::Client, Some(order)) = (&request.ask, request.who.role, order) else {
+            let (Ask::Join, Role::Client) = (&request.ask, request.who.role) else {
                 let reason = format!("there is no group {} here", request.who.group);
                 return refuse(asker, request.seq, Exit::Unavailable, reason, actions);
+            };
+            let Some(order) = Order::find(&request.who.order, &request.who.method) else {
+                let Identity { order, method, .. } = &request.who;
+                let reason = format!("this forwarder knows no order `{order}` with method `{method}`");
+                return refuse(asker, request.seq, Exit::Config, reason, actions);
             };
             if self.groups.len() >= MAX_GROUPS {
                 return refuse(asker, request.seq, Exit::Unavailable, "too many groups", actions);
@@ -433,6 +442,10 @@ impl Group {
                 }
             }
             Role::Client => {}
+        }
+        // The last slot stands for the whole group in packets.
+        if self.next_slot == u16::MAX {
+            return Err(Objection::WornOut);
         }
         let clients = self.seats.values().filter(|seat| seat.role == Role::Client).count();
         if who.role == Role::Client && there.is_none() && clients >= rules.clients {
@@ -633,6 +646,7 @@ enum Objection {
     Started,
     OtherOrder,
     Full,
+    WornOut,
     HasSequencer(String),
     NotAMember,
 }
@@ -663,6 +677,9 @@ impl Objection {
                 Exit::Unavailable,
                 format!("group {} is complete without {}: it has {}", who.group, who.id, names()),
             ),
+            Self::WornOut => {
+                (Exit::Unavailable, format!("group {} has seen too many members come and go", who.group))
+            }
             Self::HasSequencer(id) => {
                 (Exit::Unavailable, format!("group {} has a sequencer: {id}", who.group))
             }
