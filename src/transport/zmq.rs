@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::signals::Signals;
 use crate::exit::{Exit, Failure};
 use crate::wire::batch::MAX_BODY;
-use crate::wire::control::MAX_CONTROL;
+use crate::wire::control::{MAX_REPLY, MAX_REQUEST};
 use crate::wire::header::MAX_HEADER;
 use crate::wire::{Frames, Header};
 
@@ -135,7 +135,7 @@ impl Context {
     /// # Errors
     /// [`Exit::Unavailable`] if the port is taken.
     pub fn listen_sync(&self, endpoint: &str) -> Result<Socket, Failure> {
-        self.listen(zmq::ROUTER, MAX_CONTROL as i64, endpoint)
+        self.listen(zmq::ROUTER, MAX_REQUEST as i64, endpoint)
     }
 
     /// Where members send to one another. A member that connects again takes its name over from its old connection.
@@ -148,9 +148,15 @@ impl Context {
         Ok(socket)
     }
 
-    fn connect(&self, kind: zmq::SocketType, endpoint: &str, name: Option<&[u8]>) -> Result<Socket, Failure> {
+    fn connect(
+        &self,
+        kind: zmq::SocketType,
+        max_frame: i64,
+        endpoint: &str,
+        name: Option<&[u8]>,
+    ) -> Result<Socket, Failure> {
         let connected = || {
-            let socket = self.socket(kind, MAX_FRAME)?;
+            let socket = self.socket(kind, max_frame)?;
             if let Some(name) = name {
                 socket.0.set_identity(name)?;
             }
@@ -168,7 +174,7 @@ impl Context {
     /// # Errors
     /// [`Exit::Unavailable`] if the address makes no sense; that nobody listens there shows later.
     pub fn publisher(&self, endpoint: &str) -> Result<Socket, Failure> {
-        self.connect(zmq::PUB, endpoint, None)
+        self.connect(zmq::PUB, MAX_FRAME, endpoint, None)
     }
 
     /// A member's way in from its group.
@@ -176,7 +182,7 @@ impl Context {
     /// # Errors
     /// As [`Context::publisher`].
     pub fn subscriber(&self, endpoint: &str, group: &str) -> Result<Socket, Failure> {
-        let socket = self.connect(zmq::SUB, endpoint, None)?;
+        let socket = self.connect(zmq::SUB, MAX_FRAME, endpoint, None)?;
         socket.0.set_subscribe(&topic(group)).map_err(|error| failed("subscribe", error))?;
         Ok(socket)
     }
@@ -186,7 +192,7 @@ impl Context {
     /// # Errors
     /// As [`Context::publisher`].
     pub fn dealer(&self, endpoint: &str, name: &[u8]) -> Result<Socket, Failure> {
-        self.connect(zmq::DEALER, endpoint, Some(name))
+        self.connect(zmq::DEALER, MAX_FRAME, endpoint, Some(name))
     }
 
     /// A member's way to the forwarder's sync port.
@@ -194,7 +200,7 @@ impl Context {
     /// # Errors
     /// As [`Context::publisher`].
     pub fn asker(&self, endpoint: &str) -> Result<Socket, Failure> {
-        self.connect(zmq::DEALER, endpoint, None)
+        self.connect(zmq::DEALER, MAX_REPLY as i64, endpoint, None)
     }
 }
 
