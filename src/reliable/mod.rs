@@ -115,7 +115,9 @@ impl<M: Wire> Reliable<M> {
             To::Member(member) if member == self.me => To::Member(from),
             To::Member(_) => return out.drop(from, DropReason::Stranger),
         };
-        let Some(channel) = self.channels.get_mut(&to) else {
+        // A stranger may neither make us send nor keep us from asking.
+        let Some(channel) = self.channels.get_mut(&to).filter(|channel| channel.incoming.contains_key(&from))
+        else {
             return out.drop(from, DropReason::Stranger);
         };
         let outcome = match packet.body {
