@@ -19,13 +19,13 @@ use crate::wire::header::VERSION;
 pub const MAX_GROUPS: usize = 1024;
 
 /// A newcomer with the name of a member is kept waiting for this long, to see whether that member is still there.
-const CHALLENGE: Duration = Duration::from_millis(HOLD_MILLIS + 500);
+pub const CHALLENGE: Duration = Duration::from_millis(HOLD_MILLIS + 500);
 const HOLD: Duration = Duration::from_millis(HOLD_MILLIS);
 /// A member that is not yet ready and whose connection is closed gives up its seat after this long.
-const GONE_BEFORE_START: Duration = Duration::from_secs(2);
+pub const GONE_BEFORE_START: Duration = Duration::from_secs(2);
 
 /// The end of a run is kept for a member that asks nothing for this long.
-const END_KEPT: Duration = Duration::from_secs(5);
+pub const END_KEPT: Duration = Duration::from_secs(5);
 
 /// Where to send an answer: the address of the connection on which the question came.
 pub type Asker = Vec<u8>;

@@ -15,19 +15,23 @@ use crate::wire::header::MAX_HEADER;
 use crate::wire::{Frames, Header};
 
 /// How long a closing socket may take to hand over what was already sent.
-const LINGER_MILLIS: i32 = 1000;
+pub const LINGER_MILLIS: i32 = 1000;
 /// Packets a socket queues for one peer before it drops; windows keep what is under way far below.
-const QUEUE_PACKETS: i32 = 10_000;
+pub const QUEUE_PACKETS: i32 = 10_000;
 /// Largest frame a socket accepts; the peer that sends a larger one is cut off.
-const MAX_FRAME: i64 = if MAX_BODY > MAX_HEADER { MAX_BODY as i64 } else { MAX_HEADER as i64 };
+pub const MAX_FRAME: i64 = if MAX_BODY > MAX_HEADER { MAX_BODY as i64 } else { MAX_HEADER as i64 };
 /// Largest frame where only subscriptions are due: a group's name.
-const MAX_SUBSCRIPTION: i64 = 256;
+pub const MAX_SUBSCRIPTION: i64 = 256;
 /// A peer that has not finished its handshake by then is cut off.
-const HANDSHAKE_MILLIS: i32 = 5000;
-const HEARTBEAT_MILLIS: i32 = 2000;
-const HEARTBEAT_TIMEOUT_MILLIS: i32 = 10_000;
-const RECONNECT_MILLIS: i32 = 50;
-const RECONNECT_MAX_MILLIS: i32 = 500;
+pub const HANDSHAKE_MILLIS: i32 = 5000;
+/// A connection on which nothing came for this long is tried with a heartbeat …
+pub const HEARTBEAT_MILLIS: i32 = 2000;
+/// … and closed if that has no answer for this long.
+pub const HEARTBEAT_TIMEOUT_MILLIS: i32 = 10_000;
+/// A lost connection is tried again after this long, and then ever more rarely …
+pub const RECONNECT_MILLIS: i32 = 50;
+/// … up to this.
+pub const RECONNECT_MAX_MILLIS: i32 = 500;
 
 /// The first frame of every packet of a group: its name, ended by a character that no name has, so that a
 /// subscription to `red` does not match `redder`.
