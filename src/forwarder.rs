@@ -43,7 +43,7 @@ const PACKETS_PER_TURN: usize = 256;
 /// The register looks at the time this often.
 const TICK: Duration = Duration::from_millis(100);
 /// How long a forwarder that must end goes on telling the members so.
-const FAREWELL: Duration = Duration::from_millis(300);
+pub const FAREWELL: Duration = Duration::from_millis(300);
 
 /// Runs the forwarder until the run is over.
 ///

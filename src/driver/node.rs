@@ -19,7 +19,7 @@ use crate::wire::encoded::probe;
 use crate::wire::{Frames, Header, Kind};
 
 /// A member sends its probes again after this long.
-const PROBE_EVERY: Duration = Duration::from_millis(50);
+pub const PROBE_EVERY: Duration = Duration::from_millis(50);
 /// Most packets taken before anything else gets its turn.
 const PACKETS_PER_TURN: usize = 64;
 

@@ -26,8 +26,15 @@ impl Wire for Tally {
 
     fn read(from: &mut Reader) -> Result<Self, Malformed> {
         let multicasts = from.u64()?;
-        let sent =
-            (0..from.length(10)?).map(|_| Ok((from.member()?, from.u64()?))).collect::<Result<_, _>>()?;
+        let mut sent = BTreeMap::new();
+        for _ in 0..from.length(10)? {
+            let (member, count) = (from.member()?, from.u64()?);
+            // Ascending, so that nobody is named twice and every tally has one form.
+            if sent.last_key_value().is_some_and(|(&last, _)| last >= member) {
+                return Err(Malformed);
+            }
+            sent.insert(member, count);
+        }
         Ok(Self { multicasts, sent })
     }
 }

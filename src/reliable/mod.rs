@@ -20,7 +20,9 @@ use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View
 use crate::prng::Prng;
 use crate::wire::{Malformed, Reader, Wire, Writer};
 use receive_window::{Arrival, ReceiveWindow};
+pub use receive_window::{NACK_AGAIN_FIRST, NACK_AGAIN_MAX, NACK_WAIT_MAX, NACK_WAIT_MIN};
 use send_window::SendWindow;
+pub use send_window::{ANNOUNCE_FIRST, ANNOUNCE_MAX, RESEND_GAP};
 
 /// How many packets a sender may be ahead of the slowest receiver.
 pub const WINDOW_PACKETS: u64 = 64;
@@ -30,11 +32,11 @@ pub const WINDOW_BYTES: usize = 4 << 20;
 pub const MAX_NACK_RANGES: usize = 16;
 
 /// A received packet is acknowledged after at most this long …
-const ACK_DELAY: Duration = Duration::from_millis(10);
+pub const ACK_DELAY: Duration = Duration::from_millis(10);
 /// … or as soon as this many packets …
-const ACK_PACKETS: u64 = WINDOW_PACKETS / 4;
+pub const ACK_PACKETS: u64 = WINDOW_PACKETS / 4;
 /// … or bytes have come.
-const ACK_BYTES: usize = WINDOW_BYTES / 16;
+pub const ACK_BYTES: usize = WINDOW_BYTES / 16;
 
 /// What the reliable layers of two members exchange.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -115,7 +117,9 @@ impl<M: Wire> Reliable<M> {
             To::Member(member) if member == self.me => To::Member(from),
             To::Member(_) => return out.drop(from, DropReason::Stranger),
         };
-        let Some(channel) = self.channels.get_mut(&to) else {
+        // A stranger may neither make us send nor keep us from asking.
+        let Some(channel) = self.channels.get_mut(&to).filter(|channel| channel.incoming.contains_key(&from))
+        else {
             return out.drop(from, DropReason::Stranger);
         };
         let outcome = match packet.body {

@@ -8,13 +8,13 @@ use crate::engine::Time;
 use crate::prng::Prng;
 
 /// After a gap shows, wait from this long …
-const NACK_WAIT_MIN: Duration = Duration::from_millis(3);
+pub const NACK_WAIT_MIN: Duration = Duration::from_millis(3);
 /// … to this long before asking: the packet may only be late, or another member may ask first.
-const NACK_WAIT_MAX: Duration = Duration::from_millis(10);
+pub const NACK_WAIT_MAX: Duration = Duration::from_millis(10);
 /// Ask again after this long, and then ever more rarely …
-const NACK_AGAIN_FIRST: Duration = Duration::from_millis(20);
+pub const NACK_AGAIN_FIRST: Duration = Duration::from_millis(20);
 /// … up to this.
-const NACK_AGAIN_MAX: Duration = Duration::from_millis(640);
+pub const NACK_AGAIN_MAX: Duration = Duration::from_millis(640);
 
 /// The receiving side of one stream.
 #[derive(Debug)]

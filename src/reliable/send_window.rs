@@ -8,11 +8,11 @@ use crate::engine::{MemberId, Time};
 use crate::wire::Wire;
 
 /// A sender that has fallen silent announces how far it got after this long, and then ever more rarely …
-const ANNOUNCE_FIRST: Duration = Duration::from_millis(40);
+pub const ANNOUNCE_FIRST: Duration = Duration::from_millis(40);
 /// … up to this.
-const ANNOUNCE_MAX: Duration = Duration::from_millis(1000);
+pub const ANNOUNCE_MAX: Duration = Duration::from_millis(1000);
 /// A packet is not sent again sooner than this after it was last sent: several requests for it are one.
-const RESEND_GAP: Duration = Duration::from_millis(10);
+pub const RESEND_GAP: Duration = Duration::from_millis(10);
 
 /// The sending side of one stream.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use crate::session::{CONNECT_LIMIT, LOST_AFTER};
 use crate::wire::control::{Ask, GroupEntry, HOLD_MILLIS, Identity, Reply, Request, Say, Seat};
 
 /// A request that has had no answer for this long was lost: the forwarder answers sooner, even without news.
-const ASK_AGAIN: Duration = Duration::from_millis(HOLD_MILLIS + 1000);
+pub const ASK_AGAIN: Duration = Duration::from_millis(HOLD_MILLIS + 1000);
 
 /// What the forwarder's answer means.
 #[derive(Clone, Debug, Eq, PartialEq)]

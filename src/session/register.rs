@@ -10,21 +10,22 @@ use super::{LOST_AFTER, SILENT_AFTER};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::order::Order;
+use crate::script::check_id;
 use crate::talk::list;
-use crate::wire::control::{Ask, GroupEntry, HOLD_MILLIS, Reply, Request, Role, Say, Seat};
+use crate::wire::control::{Ask, GroupEntry, HOLD_MILLIS, Identity, Reply, Request, Role, Say, Seat};
 use crate::wire::header::VERSION;
 
 /// Most groups that a forwarder serves at one time.
 pub const MAX_GROUPS: usize = 1024;
 
 /// A newcomer with the name of a member is kept waiting for this long, to see whether that member is still there.
-const CHALLENGE: Duration = Duration::from_millis(HOLD_MILLIS + 500);
+pub const CHALLENGE: Duration = Duration::from_millis(HOLD_MILLIS + 500);
 const HOLD: Duration = Duration::from_millis(HOLD_MILLIS);
 /// A member that is not yet ready and whose connection is closed gives up its seat after this long.
-const GONE_BEFORE_START: Duration = Duration::from_secs(2);
+pub const GONE_BEFORE_START: Duration = Duration::from_secs(2);
 
 /// The end of a run is kept for a member that asks nothing for this long.
-const END_KEPT: Duration = Duration::from_secs(5);
+pub const END_KEPT: Duration = Duration::from_secs(5);
 
 /// Where to send an answer: the address of the connection on which the question came.
 pub type Asker = Vec<u8>;
@@ -235,11 +236,19 @@ impl Register {
     }
 
     fn member_asks(&mut self, now: Time, asker: Asker, request: Request, actions: &mut Actions) {
+        // A slash in a name would let the packets of one group pass for those of another.
+        if let Err(reason) = check_id(&request.who.group).and_then(|()| check_id(&request.who.id)) {
+            return refuse(asker, request.seq, Exit::Usage, reason, actions);
+        }
         if !self.groups.contains_key(&request.who.group) {
-            let order = Order::find(&request.who.order, &request.who.method);
-            let (Ask::Join, Role::Client, Some(order)) = (&request.ask, request.who.role, order) else {
+            let (Ask::Join, Role::Client) = (&request.ask, request.who.role) else {
                 let reason = format!("there is no group {} here", request.who.group);
                 return refuse(asker, request.seq, Exit::Unavailable, reason, actions);
+            };
+            let Some(order) = Order::find(&request.who.order, &request.who.method) else {
+                let Identity { order, method, .. } = &request.who;
+                let reason = format!("this forwarder knows no order `{order}` with method `{method}`");
+                return refuse(asker, request.seq, Exit::Config, reason, actions);
             };
             if self.groups.len() >= MAX_GROUPS {
                 return refuse(asker, request.seq, Exit::Unavailable, "too many groups", actions);
@@ -433,6 +442,10 @@ impl Group {
                 }
             }
             Role::Client => {}
+        }
+        // The last slot stands for the whole group in packets.
+        if self.next_slot == u16::MAX {
+            return Err(Objection::WornOut);
         }
         let clients = self.seats.values().filter(|seat| seat.role == Role::Client).count();
         if who.role == Role::Client && there.is_none() && clients >= rules.clients {
@@ -633,6 +646,7 @@ enum Objection {
     Started,
     OtherOrder,
     Full,
+    WornOut,
     HasSequencer(String),
     NotAMember,
 }
@@ -663,6 +677,9 @@ impl Objection {
                 Exit::Unavailable,
                 format!("group {} is complete without {}: it has {}", who.group, who.id, names()),
             ),
+            Self::WornOut => {
+                (Exit::Unavailable, format!("group {} has seen too many members come and go", who.group))
+            }
             Self::HasSequencer(id) => {
                 (Exit::Unavailable, format!("group {} has a sequencer: {id}", who.group))
             }

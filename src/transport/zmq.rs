@@ -10,24 +10,28 @@ use bytes::Bytes;
 use super::signals::Signals;
 use crate::exit::{Exit, Failure};
 use crate::wire::batch::MAX_BODY;
-use crate::wire::control::MAX_CONTROL;
+use crate::wire::control::{MAX_REPLY, MAX_REQUEST};
 use crate::wire::header::MAX_HEADER;
 use crate::wire::{Frames, Header};
 
 /// How long a closing socket may take to hand over what was already sent.
-const LINGER_MILLIS: i32 = 1000;
+pub const LINGER_MILLIS: i32 = 1000;
 /// Packets a socket queues for one peer before it drops; windows keep what is under way far below.
-const QUEUE_PACKETS: i32 = 10_000;
+pub const QUEUE_PACKETS: i32 = 10_000;
 /// Largest frame a socket accepts; the peer that sends a larger one is cut off.
-const MAX_FRAME: i64 = if MAX_BODY > MAX_HEADER { MAX_BODY as i64 } else { MAX_HEADER as i64 };
+pub const MAX_FRAME: i64 = if MAX_BODY > MAX_HEADER { MAX_BODY as i64 } else { MAX_HEADER as i64 };
 /// Largest frame where only subscriptions are due: a group's name.
-const MAX_SUBSCRIPTION: i64 = 256;
+pub const MAX_SUBSCRIPTION: i64 = 256;
 /// A peer that has not finished its handshake by then is cut off.
-const HANDSHAKE_MILLIS: i32 = 5000;
-const HEARTBEAT_MILLIS: i32 = 2000;
-const HEARTBEAT_TIMEOUT_MILLIS: i32 = 10_000;
-const RECONNECT_MILLIS: i32 = 50;
-const RECONNECT_MAX_MILLIS: i32 = 500;
+pub const HANDSHAKE_MILLIS: i32 = 5000;
+/// A connection on which nothing came for this long is tried with a heartbeat …
+pub const HEARTBEAT_MILLIS: i32 = 2000;
+/// … and closed if that has no answer for this long.
+pub const HEARTBEAT_TIMEOUT_MILLIS: i32 = 10_000;
+/// A lost connection is tried again after this long, and then ever more rarely …
+pub const RECONNECT_MILLIS: i32 = 50;
+/// … up to this.
+pub const RECONNECT_MAX_MILLIS: i32 = 500;
 
 /// The first frame of every packet of a group: its name, ended by a character that no name has, so that a
 /// subscription to `red` does not match `redder`.
@@ -135,7 +139,7 @@ impl Context {
     /// # Errors
     /// [`Exit::Unavailable`] if the port is taken.
     pub fn listen_sync(&self, endpoint: &str) -> Result<Socket, Failure> {
-        self.listen(zmq::ROUTER, MAX_CONTROL as i64, endpoint)
+        self.listen(zmq::ROUTER, MAX_REQUEST as i64, endpoint)
     }
 
     /// Where members send to one another. A member that connects again takes its name over from its old connection.
@@ -148,9 +152,15 @@ impl Context {
         Ok(socket)
     }
 
-    fn connect(&self, kind: zmq::SocketType, endpoint: &str, name: Option<&[u8]>) -> Result<Socket, Failure> {
+    fn connect(
+        &self,
+        kind: zmq::SocketType,
+        max_frame: i64,
+        endpoint: &str,
+        name: Option<&[u8]>,
+    ) -> Result<Socket, Failure> {
         let connected = || {
-            let socket = self.socket(kind, MAX_FRAME)?;
+            let socket = self.socket(kind, max_frame)?;
             if let Some(name) = name {
                 socket.0.set_identity(name)?;
             }
@@ -168,7 +178,7 @@ impl Context {
     /// # Errors
     /// [`Exit::Unavailable`] if the address makes no sense; that nobody listens there shows later.
     pub fn publisher(&self, endpoint: &str) -> Result<Socket, Failure> {
-        self.connect(zmq::PUB, endpoint, None)
+        self.connect(zmq::PUB, MAX_FRAME, endpoint, None)
     }
 
     /// A member's way in from its group.
@@ -176,7 +186,7 @@ impl Context {
     /// # Errors
     /// As [`Context::publisher`].
     pub fn subscriber(&self, endpoint: &str, group: &str) -> Result<Socket, Failure> {
-        let socket = self.connect(zmq::SUB, endpoint, None)?;
+        let socket = self.connect(zmq::SUB, MAX_FRAME, endpoint, None)?;
         socket.0.set_subscribe(&topic(group)).map_err(|error| failed("subscribe", error))?;
         Ok(socket)
     }
@@ -186,7 +196,7 @@ impl Context {
     /// # Errors
     /// As [`Context::publisher`].
     pub fn dealer(&self, endpoint: &str, name: &[u8]) -> Result<Socket, Failure> {
-        self.connect(zmq::DEALER, endpoint, Some(name))
+        self.connect(zmq::DEALER, MAX_FRAME, endpoint, Some(name))
     }
 
     /// A member's way to the forwarder's sync port.
@@ -194,7 +204,7 @@ impl Context {
     /// # Errors
     /// As [`Context::publisher`].
     pub fn asker(&self, endpoint: &str) -> Result<Socket, Failure> {
-        self.connect(zmq::DEALER, endpoint, None)
+        self.connect(zmq::DEALER, MAX_REPLY as i64, endpoint, None)
     }
 }
 

@@ -12,8 +12,10 @@ use super::header::VERSION;
 
 /// The forwarder holds a request for at most this long before it answers that there is no news.
 pub const HOLD_MILLIS: u64 = 1000;
-/// Longest message on the sync port, in bytes.
-pub const MAX_CONTROL: usize = 64 << 10;
+/// Longest request, in bytes.
+pub const MAX_REQUEST: usize = 64 << 10;
+/// Longest reply, in bytes: enough for the member list of the largest group.
+pub const MAX_REPLY: usize = 2 << 20;
 
 /// What a process is to the group.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -218,7 +220,7 @@ impl Reply {
 /// # Errors
 /// The protocol version of a request of another version; `None` for what is no request at all.
 pub fn read_request(bytes: &[u8]) -> Result<Request, Option<u64>> {
-    read(bytes, |request: &Request| request.v)
+    read(bytes, MAX_REQUEST, |request: &Request| request.v)
 }
 
 /// The reply in these bytes.
@@ -226,15 +228,15 @@ pub fn read_request(bytes: &[u8]) -> Result<Request, Option<u64>> {
 /// # Errors
 /// As [`read_request`].
 pub fn read_reply(bytes: &[u8]) -> Result<Reply, Option<u64>> {
-    read(bytes, |reply: &Reply| reply.v)
+    read(bytes, MAX_REPLY, |reply: &Reply| reply.v)
 }
 
-fn read<T: DeserializeOwned>(bytes: &[u8], version: fn(&T) -> u8) -> Result<T, Option<u64>> {
+fn read<T: DeserializeOwned>(bytes: &[u8], limit: usize, version: fn(&T) -> u8) -> Result<T, Option<u64>> {
     #[derive(Deserialize)]
     struct Versioned {
         v: u64,
     }
-    if bytes.len() > MAX_CONTROL {
+    if bytes.len() > limit {
         return Err(None);
     }
     match serde_json::from_slice::<T>(bytes) {

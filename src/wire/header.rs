@@ -11,8 +11,8 @@ pub const VERSION: u8 = 1;
 pub const MAGIC: [u8; 2] = *b"GC";
 /// Length of a header before the fields of its kind.
 pub const HEADER_LEN: usize = 16;
-/// Longest first frame of a packet, in bytes: an announcement of numbers with the most ranges.
-pub const MAX_HEADER: usize = 64 << 10;
+/// Longest header frame of a packet, in bytes: a status that names as many senders as a list can count.
+pub const MAX_HEADER: usize = HEADER_LEN + 11 + 10 * u16::MAX as usize;
 
 const TO_GROUP: u16 = u16::MAX;
 
