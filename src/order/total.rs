@@ -119,7 +119,7 @@ impl Engine for Total {
             }
             Input::Receive { from, message: TotalWire::Body(batch) } => self.receive_body(from, batch, out),
             Input::Receive { from, message: TotalWire::Numbers(numbers) } => {
-                self.receive_numbers(from, numbers, out)
+                self.receive_numbers(from, numbers, out);
             }
             Input::Wake => {}
         }

@@ -226,7 +226,7 @@ impl<M: Wire> Channel<M> {
             return Err(DropReason::BreaksContract);
         }
         for &range in missing {
-            for (number, message) in self.outgoing.to_resend(now, range) {
+            for (number, message) in self.outgoing.again(now, range) {
                 out.send(self.to, Packet { to: self.to, body: Body::Data { number, message } });
             }
         }
