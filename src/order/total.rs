@@ -64,6 +64,7 @@ impl Total {
             return out.drop(from, DropReason::Stranger);
         };
         if self.defects.has(Defect::NoHoldBack) {
+            self.own_undelivered -= usize::from(from == self.me);
             return out.deliver(from, None, batch);
         }
         if !queue.insert(batch) {
