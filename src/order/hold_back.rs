@@ -67,13 +67,6 @@ impl<T: Span> HoldBack<T> {
         Some(item)
     }
 
-    /// Takes the item with the lowest number, gap or no gap: how an engine without hold-back would behave.
-    pub fn pop_any(&mut self) -> Option<T> {
-        let (_, item) = self.held.pop_first()?;
-        self.next = item.next();
-        Some(item)
-    }
-
     /// The number that the next item out must begin with.
     #[must_use]
     pub const fn next(&self) -> u64 {

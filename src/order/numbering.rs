@@ -105,7 +105,7 @@ impl Engine for Numbering {
         match input {
             Input::Receive { from, message: TotalWire::Body(batch) } => self.number(now, from, batch, out),
             Input::Receive { from, message: TotalWire::Numbers(_) } => {
-                out.drop(from, DropReason::BreaksContract)
+                out.drop(from, DropReason::BreaksContract);
             }
             Input::Wake => self.announce(out),
             Input::Submit { .. } => unreachable!("a sequencer multicasts nothing of its own"),

@@ -64,6 +64,7 @@ impl Total {
             return out.drop(from, DropReason::Stranger);
         };
         if self.defects.has(Defect::NoHoldBack) {
+            self.own_undelivered -= usize::from(from == self.me);
             return out.deliver(from, None, batch);
         }
         if !queue.insert(batch) {
@@ -122,7 +123,7 @@ impl Engine for Total {
             }
             Input::Receive { from, message: TotalWire::Body(batch) } => self.receive_body(from, batch, out),
             Input::Receive { from, message: TotalWire::Numbers(numbers) } => {
-                self.receive_numbers(from, numbers, out)
+                self.receive_numbers(from, numbers, out);
             }
             Input::Wake => {}
         }

@@ -136,6 +136,7 @@ impl<M: Wire> Reliable<M> {
             Body::Status { sent, asks, received } => {
                 channel.status(now, from, self.me, sent, asks, &received, &mut self.jitter, out)
             }
+            Body::Nack { .. } if !channel.incoming.contains_key(&from) => Err(DropReason::Stranger),
             Body::Nack { sender, missing } if sender == self.me => channel.resend(now, &missing, out),
             Body::Nack { sender, missing } => {
                 channel.overhear(now, sender, &missing, &mut self.jitter);
@@ -230,7 +231,7 @@ impl<M: Wire> Channel<M> {
             return Err(DropReason::BreaksContract);
         }
         for &range in missing {
-            for (number, message) in self.outgoing.to_resend(now, range) {
+            for (number, message) in self.outgoing.again(now, range) {
                 out.send(self.to, Packet { to: self.to, body: Body::Data { number, message } });
             }
         }
@@ -357,5 +358,35 @@ impl<M: Wire> Body<M> {
             return Err(Malformed);
         }
         Ok(Self::Nack { sender, missing })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Effect;
+    use crate::wire::{Batch, BatchBuilder};
+
+    fn batch() -> Batch {
+        let mut batch = BatchBuilder::new(1);
+        batch.push(b"x");
+        batch.finish().expect("one message")
+    }
+
+    #[test]
+    fn a_stranger_is_sent_nothing_again() {
+        let view = View { number: 1, clients: vec![MemberId(0), MemberId(1)], sequencer: None };
+        let mut sender = Reliable::new(MemberId(0), &view, 1, Defects::NONE);
+        let mut out = Effects::default();
+        sender.handle(Time::ZERO, Input::Submit { to: To::Group, app: batch() }, &mut out);
+        let later = Time::from_micros(1_000_000);
+        let request =
+            Packet { to: To::Group, body: Body::Nack { sender: MemberId(0), missing: vec![(1, 1)] } };
+        for (from, resends) in [(MemberId(7), 0), (MemberId(1), 1)] {
+            let _ = out.drain();
+            sender.handle(later, Input::Receive { from, message: request.clone() }, &mut out);
+            let sent = out.as_slice().iter().filter(|effect| matches!(effect, Effect::Send { .. })).count();
+            assert_eq!(sent, resends, "{from}");
+        }
     }
 }

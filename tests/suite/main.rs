@@ -1,2 +1,4 @@
 //! The test suite: one binary, one module per subject.
+
+mod simulation;
 mod tidy;
