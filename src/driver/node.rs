@@ -223,7 +223,7 @@ impl Node {
         match self.wires.caller.turn(now, &self.wires.talk)? {
             News::End => self.is_over = true,
             News::Wait { missing, .. } => {
-                self.wires.say_waiting(now, &format!("waiting for {} to be done", talk::list(&missing)))
+                self.wires.say_waiting(now, &format!("waiting for {} to be done", talk::list(&missing)));
             }
             _ => {}
         }
@@ -252,7 +252,7 @@ impl Node {
         for effect in self.effects.drain() {
             match effect {
                 Effect::Send { to: To::Group, message } => {
-                    self.wires.publisher.publish(&self.wires.topic, &message)
+                    self.wires.publisher.publish(&self.wires.topic, &message);
                 }
                 Effect::Send { to: To::Member(member), message } => {
                     if let (Some(dealer), Some(seat)) = (&self.wires.dealer, self.seats.get(&member)) {

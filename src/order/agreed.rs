@@ -191,7 +191,7 @@ impl Engine for Agreed {
                 self.receive_proposal(from, first, number, out);
             }
             Input::Receive { from, message: AgreedWire::Agreed { first, rank } } => {
-                self.agree(from, first, rank, out)
+                self.agree(from, first, rank, out);
             }
             Input::Wake => {}
         }

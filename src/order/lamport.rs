@@ -34,6 +34,8 @@ pub struct Lamport {
     /// How many messages we have sent, and the timestamp of the last.
     sent: u64,
     said: u64,
+    /// The latest timestamp of a batch of others: what they wait to hear from us too.
+    owed: u64,
     peers: BTreeMap<MemberId, Peer>,
     /// Received and not yet delivered, in the order of delivery.
     held: BTreeMap<(u64, MemberId), Batch>,
@@ -62,6 +64,7 @@ impl Lamport {
             clock: 0,
             sent: 0,
             said: 0,
+            owed: 0,
             peers: others.map(|&client| (client, Peer::default())).collect(),
             held: BTreeMap::new(),
             next: 1,
@@ -101,12 +104,13 @@ impl Lamport {
             peer.heard = time;
             self.clock = self.clock.max(time);
             if let Some(batch) = batch {
+                self.owed = self.owed.max(time);
                 self.held.insert((time, from), batch);
             }
         }
         self.deliver_ripe(out);
-        // What is still held waits for an acknowledgement, maybe for ours.
-        if self.held.last_key_value().is_some_and(|(&(time, _), _)| time > self.said) {
+        // Also if it has been delivered here: others may still wait for our word.
+        if self.owed > self.said {
             self.ack_due.get_or_insert(now);
         }
     }

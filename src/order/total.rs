@@ -119,7 +119,7 @@ impl Engine for Total {
                 self.receive_body(self.me, app, out);
             }
             Input::Receive { from, message: TotalWire::Body(_) } if from == self.me => {
-                out.drop(from, DropReason::Stranger)
+                out.drop(from, DropReason::Stranger);
             }
             Input::Receive { from, message: TotalWire::Body(batch) } => self.receive_body(from, batch, out),
             Input::Receive { from, message: TotalWire::Numbers(numbers) } => {

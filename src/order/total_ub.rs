@@ -78,7 +78,7 @@ impl Engine for TotalUb {
                 out.send(To::Member(self.sequencer), UbWire::Raw(app));
             }
             Input::Receive { from, message: UbWire::Sequenced(sequenced) } => {
-                self.receive(from, sequenced, out)
+                self.receive(from, sequenced, out);
             }
             Input::Receive { from, message: UbWire::Raw(_) } => out.drop(from, DropReason::BreaksContract),
             Input::Wake => {}

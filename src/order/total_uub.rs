@@ -108,10 +108,10 @@ impl Engine for TotalUub {
                 self.granted(from, first, number, out);
             }
             Input::Receive { from, message: UubWire::Numbered(numbered) } => {
-                self.receive(from, numbered, out)
+                self.receive(from, numbered, out);
             }
             Input::Receive { from, message: UubWire::Request(_) } => {
-                out.drop(from, DropReason::BreaksContract)
+                out.drop(from, DropReason::BreaksContract);
             }
             Input::Wake => {}
         }

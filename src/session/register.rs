@@ -412,7 +412,7 @@ impl Group {
         match self.may_join(&request, rules) {
             Ok(()) => self.welcome(now, held, &request, actions),
             Err(Objection::Taken) if held.since.after(CHALLENGE) > now => {
-                self.challengers.push((held, request))
+                self.challengers.push((held, request));
             }
             Err(objection) => {
                 let (exit, reason) = objection.explain(self, &request);
@@ -564,7 +564,7 @@ impl Group {
                 presence.answer(Say::Wait { missing, gives_up_in_ms }, actions);
             }
             Phase::Running if seat.done => {
-                presence.answer(Say::Wait { missing, gives_up_in_ms: None }, actions)
+                presence.answer(Say::Wait { missing, gives_up_in_ms: None }, actions);
             }
             _ => presence.answer(Say::CarryOn, actions),
         }
