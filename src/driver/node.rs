@@ -449,9 +449,8 @@ impl<'a> Barrier<'a> {
         let waited = now.since(Time::ZERO);
         if self.out_and_in && !self.router && waited >= timeout.min(CONNECT_LIMIT) {
             let message = format!("gave up waiting for {}", self.waits_for);
-            return Err(Failure::new(Exit::Unavailable, message).help(
-                "the command file sends to single members, which goes through `router`: is it running?",
-            ));
+            return Err(Failure::new(Exit::Unavailable, message)
+                .help("what members send to single members goes through `router`: is it running?"));
         }
         if wires.caller.has_heard() && waited >= timeout {
             let message =
