@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files over the limit of lines. May only shrink.
-const LONG_FILES: [&str; 1] = ["src/session/register.rs"];
+const LONG_FILES: [&str; 0] = [];
 const MAX_LINES: usize = 600;
 const MAX_BIN_LINES: usize = 80;
 
