@@ -1,4 +1,6 @@
 //! The test suite: one binary, one module per subject.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod simulation;
 mod tidy;
