@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use serde::{Deserialize, Serialize};
 
 use crate::cli::{self, Address, Voice};
 use crate::driver::Node;
@@ -62,6 +63,9 @@ pub struct Options {
     /// Only check the command file and print what would be done
     #[arg(long, env = "GROUPCAST_DRY_RUN", hide_env = true, value_parser = clap::builder::FalseyValueParser::new())]
     pub dry_run: bool,
+    /// Tell the parent process how far this client is, on standard error
+    #[arg(long, hide = true)]
+    pub progress: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub voice: Voice,
@@ -69,6 +73,23 @@ pub struct Options {
 
 /// Most batches submitted before incoming packets get their turn.
 const BATCHES_PER_TURN: usize = 8;
+/// What a line of `--progress` begins with.
+pub const PROGRESS: &str = "progress ";
+/// A parent hears of progress no more often than this.
+const TELL_EVERY: Duration = Duration::from_millis(200);
+
+/// How far a client is: what `--progress` tells, as JSON behind [`PROGRESS`].
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Progress {
+    /// Operations of the command file that are done …
+    pub done: u64,
+    /// … and that there are.
+    pub total: u64,
+    /// Messages delivered here, multicasts and those to this client alone.
+    pub delivered: u64,
+    /// Messages received here that wait for what comes before them.
+    pub held: u64,
+}
 
 fn order_name(name: &str) -> Result<String, String> {
     if ORDERS.iter().any(|order| order.name == name) {
@@ -174,6 +195,8 @@ struct Client<'a> {
     counts: Counts,
     /// When something last happened.
     progress: Time,
+    /// What the parent was told last, and when.
+    told: Option<(Progress, Time)>,
 }
 
 impl<'a> Client<'a> {
@@ -199,6 +222,7 @@ impl<'a> Client<'a> {
             finish: Finish::new(node.me(), node.view()),
             counts: Counts::default(),
             progress: Time::ZERO,
+            told: None,
         }
     }
 
@@ -245,9 +269,29 @@ impl<'a> Client<'a> {
             if self.counts != before || now < self.wakes {
                 self.progress = now;
             }
+            if self.options.progress && self.told.is_none_or(|(_, at)| now >= at.after(TELL_EVERY)) {
+                self.tell_progress(node, now);
+            }
             self.look_for_the_end(node, now)?;
         }
+        if self.options.progress {
+            self.tell_progress(node, self.progress);
+        }
         Ok(())
+    }
+
+    fn tell_progress(&mut self, node: &Node, now: Time) {
+        let progress = Progress {
+            done: self.at as u64,
+            total: self.script.lines().len() as u64,
+            delivered: self.counts.delivered + self.counts.received,
+            held: node.held_back(),
+        };
+        if self.told.is_none_or(|(told, _)| told != progress) {
+            let json = serde_json::to_string(&progress).expect("numbers are JSON");
+            self.talk.machine(&format!("{PROGRESS}{json}"));
+        }
+        self.told = Some((progress, now));
     }
 
     /// Submits what the script has for now and the window has room for.

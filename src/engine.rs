@@ -247,6 +247,11 @@ pub trait Engine {
     ///
     /// Submitting more is safe but takes memory until the window opens again.
     fn window(&self, to: To) -> usize;
+
+    /// How many messages were received and wait here for what comes before them: for people who watch.
+    fn held_back(&self) -> u64 {
+        0
+    }
 }
 
 impl<E: Engine + ?Sized> Engine for Box<E> {
@@ -263,6 +268,10 @@ impl<E: Engine + ?Sized> Engine for Box<E> {
 
     fn window(&self, to: To) -> usize {
         (**self).window(to)
+    }
+
+    fn held_back(&self) -> u64 {
+        (**self).held_back()
     }
 }
 

@@ -76,6 +76,11 @@ impl Talk {
         self.line("\x1b[31m", "error: ", &failure.to_string());
     }
 
+    /// A line for a program that listens, as it is.
+    pub fn machine(&self, line: &str) {
+        let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+    }
+
     /// Nobody to listen is no reason to fail: errors of standard error are ignored.
     fn line(&self, color: &str, label: &str, text: &str) {
         let (on, off) = if self.color && !color.is_empty() { (color, "\x1b[0m") } else { ("", "") };

@@ -170,6 +170,12 @@ impl Node {
         self.line.window(to)
     }
 
+    /// How many messages wait here for what comes before them.
+    #[must_use]
+    pub fn held_back(&self) -> u64 {
+        self.line.held_back()
+    }
+
     /// Whether the whole group has finished.
     #[must_use]
     pub const fn is_over(&self) -> bool {

@@ -120,6 +120,10 @@ impl<O: Engine<App = Batch>> Engine for Member<O> {
             To::Member(_) => usize::MAX,
         }
     }
+
+    fn held_back(&self) -> u64 {
+        self.order.held_back() + self.direct.values().map(HoldBack::covered).sum::<u64>()
+    }
 }
 
 impl<M: Wire> Wire for Message<M> {

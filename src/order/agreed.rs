@@ -200,6 +200,10 @@ impl Engine for Agreed {
     fn window(&self, _to: To) -> usize {
         OWN_WINDOW.saturating_sub(self.own_undelivered)
     }
+
+    fn held_back(&self) -> u64 {
+        self.held.values().map(|held| u64::from(held.batch.count())).sum()
+    }
 }
 
 impl Wire for AgreedWire {

@@ -95,6 +95,10 @@ impl Engine for Causal {
     fn window(&self, _to: To) -> usize {
         usize::MAX
     }
+
+    fn held_back(&self) -> u64 {
+        self.senders.values().map(HoldBack::covered).sum()
+    }
 }
 
 impl Span for Stamped {

@@ -59,4 +59,8 @@ impl Engine for Fifo {
     fn window(&self, _to: To) -> usize {
         usize::MAX
     }
+
+    fn held_back(&self) -> u64 {
+        self.senders.values().map(HoldBack::covered).sum()
+    }
 }

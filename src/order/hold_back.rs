@@ -79,6 +79,12 @@ impl<T: Span> HoldBack<T> {
         self.held.len()
     }
 
+    /// How many numbers the waiting items cover.
+    #[must_use]
+    pub fn covered(&self) -> u64 {
+        self.held.values().map(|item| item.next() - item.first()).sum()
+    }
+
     /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -106,7 +112,7 @@ mod tests {
     fn gives_out_without_a_gap() {
         let mut queue = HoldBack::default();
         assert!(queue.insert(Run(4, 6)));
-        assert_eq!(queue.pop(), None);
+        assert_eq!((queue.pop(), queue.len(), queue.covered()), (None, 1, 2));
         assert!(queue.insert(Run(1, 4)));
         assert_eq!(queue.pop(), Some(Run(1, 4)));
         assert_eq!(queue.pop(), Some(Run(4, 6)));

@@ -154,6 +154,10 @@ impl Engine for Lamport {
     fn window(&self, _to: To) -> usize {
         OWN_WINDOW.saturating_sub(self.own_undelivered)
     }
+
+    fn held_back(&self) -> u64 {
+        self.held.values().map(|batch| u64::from(batch.count())).sum()
+    }
 }
 
 impl Span for Stamped {

@@ -132,6 +132,10 @@ impl Engine for Total {
     fn window(&self, _to: To) -> usize {
         OWN_WINDOW.saturating_sub(self.own_undelivered)
     }
+
+    fn held_back(&self) -> u64 {
+        self.bodies.values().map(HoldBack::covered).sum()
+    }
 }
 
 impl Span for Numbered {

@@ -88,6 +88,10 @@ impl Engine for TotalUb {
     fn window(&self, _to: To) -> usize {
         OWN_WINDOW.saturating_sub(self.own_undelivered)
     }
+
+    fn held_back(&self) -> u64 {
+        self.held.covered()
+    }
 }
 
 impl SequencerUb {

@@ -120,6 +120,10 @@ impl Engine for TotalUub {
     fn window(&self, _to: To) -> usize {
         OWN_WINDOW.saturating_sub(self.own_undelivered)
     }
+
+    fn held_back(&self) -> u64 {
+        self.held.covered()
+    }
 }
 
 impl SequencerUub {
