@@ -19,6 +19,25 @@ pub enum Color {
     Never,
 }
 
+impl Color {
+    /// Whether to use colour on something that is a terminal, or is not.
+    #[must_use]
+    pub fn on(self, terminal: bool) -> bool {
+        let no_color = || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        match self {
+            Self::Auto => terminal && !is_dumb() && !no_color(),
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
+/// Whether the terminal is one that only types lines.
+#[must_use]
+pub fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
 /// How much a program says.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Level {
@@ -42,14 +61,7 @@ impl Talk {
     /// The voice of the program that people know as `name`.
     #[must_use]
     pub fn new(name: &str, level: Level, color: Color) -> Self {
-        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-            || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let color = match color {
-            Color::Auto => std::io::stderr().is_terminal() && !plain,
-            Color::Always => true,
-            Color::Never => false,
-        };
-        Self { name: name.to_owned(), level, color }
+        Self { name: name.to_owned(), level, color: color.on(std::io::stderr().is_terminal()) }
     }
 
     /// Something a person wants to know.

@@ -1,4 +1,4 @@
-//! The only reader of the clock, and the only source of a number that no other process has.
+//! The only reader of the clock and the calendar, and the only source of a number that no other process has.
 
 #![allow(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
 
@@ -39,6 +39,12 @@ impl Clock {
     pub fn elapsed_micros(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
+}
+
+/// The date and the time of day (UTC) as a name for a folder: `2026-11-21T09-40-12`.
+#[must_use]
+pub fn date_and_time() -> String {
+    humantime::format_rfc3339_seconds(SystemTime::now()).to_string().replace(':', "-").replace('Z', "")
 }
 
 /// A number that another process, here or elsewhere, is unlikely to draw.

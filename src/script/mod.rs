@@ -5,8 +5,8 @@
 
 mod csv;
 mod id;
-mod nearest;
-mod place;
+pub(crate) mod nearest;
+pub(crate) mod place;
 mod rules;
 
 use std::collections::BTreeSet;

@@ -6,7 +6,7 @@ const MAX_WORD: usize = 64;
 /// The candidate that `word` was probably meant to be: at most one in three of its letters differ.
 ///
 /// Case is no difference, so that `multicast` finds `Multicast`; `c9` does not find `c1`.
-pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > MAX_WORD {
         return None;
     }

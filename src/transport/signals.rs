@@ -1,4 +1,6 @@
 //! SIGINT and SIGTERM as something to poll: the first one asks the program to end, the second one ends it.
+//!
+//! A program that started others hears of every one, and the others end when it does.
 
 use std::io::Read;
 use std::os::fd::{AsRawFd, RawFd};
@@ -56,6 +58,43 @@ impl Signals {
             Some(Exit::Terminated)
         } else {
             None
+        }
+    }
+}
+
+/// Tells `hear` of every SIGINT and SIGTERM from now on, from a thread of its own. One that it does not want to know
+/// about (false) ends the program. Once a process, instead of [`Signals::catch`].
+///
+/// # Errors
+/// [`Exit::Bug`] if the system refuses, which it has no reason to.
+pub fn listen(hear: impl Fn(Exit) -> bool + Send + 'static) -> Result<(), Failure> {
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])
+        .map_err(|error| Failure::new(Exit::Bug, format!("cannot catch signals: {error}")))?;
+    std::thread::spawn(move || {
+        for signal in signals.forever() {
+            let exit = if signal == SIGTERM { Exit::Terminated } else { Exit::Interrupted };
+            if !hear(exit) {
+                std::process::exit(exit.code().into());
+            }
+        }
+    });
+    Ok(())
+}
+
+/// The environment variable that tells a program who started it and wants it to end with itself: a process number.
+pub const PARENT: &str = "GROUPCAST_PARENT";
+
+/// Lets this process be terminated when the one that [`PARENT`] names ends, whatever ends that one.
+///
+/// It takes a request to the system that only some have; elsewhere this does nothing.
+pub fn end_with_parent() {
+    #[cfg(target_os = "linux")]
+    if let Some(parent) = std::env::var(PARENT).ok().and_then(|pid| pid.parse::<i32>().ok()) {
+        use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+        let asked = set_parent_process_death_signal(Some(Signal::TERM));
+        // It may have ended before we asked.
+        if asked.is_ok() && getppid().is_none_or(|pid| pid.as_raw_nonzero().get() != parent) {
+            std::process::exit(Exit::Terminated.code().into());
         }
     }
 }
