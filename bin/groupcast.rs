@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use groupcast::exit::{self, Exit, Failure};
-use groupcast::sim;
+use groupcast::{run as runs, sim};
 
 /// Tools for ordered, reliable group communication.
 #[derive(Parser)]
-#[command(version, after_help = format!("Example:\n  groupcast sim --order total --seeds 100\n\n{}", exit::HELP))]
+#[command(version, after_help = format!("Examples:\n  groupcast run testdata/banks --speed 50\n  groupcast sim --order total --seeds 100\n\n{}", exit::HELP))]
 struct Cli {
     #[command(subcommand)]
     tool: Tool,
@@ -18,6 +18,8 @@ struct Cli {
 enum Tool {
     /// Run the engines on a simulated network and judge what they deliver
     Sim(sim::tool::Args),
+    /// Start everything, wait for the end, and judge what was delivered
+    Run(runs::tool::Args),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
 fn run(tool: &Tool) -> Result<Exit, Failure> {
     match tool {
         Tool::Sim(args) => sim::tool::run(args),
+        Tool::Run(args) => runs::tool::run(args),
     }
 }
 

@@ -13,7 +13,8 @@
 //! 9. [`forwarder`], [`router`], [`sequencer`]: what stands in the middle; [`session`]: start and finish
 //! 10. [`results`]: deliveries to result file and history
 //!
-//! Beside the path: [`sim`] runs the same engines on a simulated network, [`check`] judges what was delivered.
+//! Beside the path: [`sim`] runs the same engines on a simulated network, [`check`] judges what was
+//! delivered, [`run`] does a whole run in one command.
 
 pub mod script;
 
@@ -42,6 +43,7 @@ pub mod session;
 pub mod results;
 
 pub mod check;
+pub mod run;
 pub mod sim;
 
 pub mod cli;

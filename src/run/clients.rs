@@ -1,0 +1,180 @@
+//! Who takes part in a run and what each one replays: found, and checked as a whole before anything starts.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::scenario::{Commands, Scenario};
+use crate::exit::{Exit, Failure};
+use crate::script::{Op, Script, check_id};
+use crate::talk::list;
+
+/// How many clients a workload has that nobody gave a number for.
+const MEMBERS: usize = 4;
+/// Names that the other processes of a run have.
+pub(super) const SERVERS: [&str; 3] = ["forwarder", "router", "sequencer"];
+
+/// One client of a run.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    pub(super) id: String,
+    pub(super) source: Source,
+    /// How many operations it has, and how many of them are multicasts.
+    pub(super) operations: u64,
+    pub(super) multicasts: u64,
+}
+
+/// Where a command file comes from.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    File(PathBuf),
+    /// So many multicasts, one after the other.
+    Made(u64),
+}
+
+impl Client {
+    /// Puts its command file at `path`.
+    pub(super) fn write_commands(&self, path: &Path) -> std::io::Result<()> {
+        match &self.source {
+            Source::File(file) => fs::copy(file, path).map(drop),
+            Source::Made(count) => fs::write(path, workload(&self.id, *count)),
+        }
+    }
+}
+
+fn workload(id: &str, count: u64) -> String {
+    (1..=count).map(|number| format!("Multicast,{id},message {number}\n")).collect()
+}
+
+/// The clients that a scenario asks for.
+///
+/// # Errors
+/// [`Exit::Usage`] if it asks for nothing that can be done, [`Exit::NoInput`] and [`Exit::BadData`] for files.
+pub(super) fn clients(scenario: &Scenario) -> Result<Vec<Client>, Failure> {
+    let found = match (&scenario.commands, scenario.messages) {
+        (Some(_), Some(_)) => {
+            let message = "there are command files, so there is nothing to make: leave out --messages";
+            return Err(Failure::new(Exit::Usage, message));
+        }
+        (None, None) => {
+            return Err(Failure::new(Exit::Usage, "there is nothing to run")
+                .help("name a folder of command files or a scenario, or give --messages"));
+        }
+        (None, Some(count)) => {
+            let made = |number| Client {
+                id: format!("c{number}"),
+                source: Source::Made(count),
+                operations: count,
+                multicasts: count,
+            };
+            return Ok((1..=scenario.members.unwrap_or(MEMBERS)).map(made).collect());
+        }
+        (Some(Commands::Folder(folder)), None) => command_files(folder)?,
+        (Some(Commands::Files(files)), None) => files.clone(),
+    };
+    let wanted = scenario.members.unwrap_or(found.len());
+    if wanted > found.len() {
+        let message = format!("{wanted} members are asked for, and there are {} command files", found.len());
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    read(&found[..wanted])
+}
+
+/// The `*.txt` of a folder, `c2` before `c10`.
+fn command_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let cannot = |reason| Failure::new(Exit::NoInput, format!("cannot read {}: {reason}", folder.display()));
+    let paths = fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+    let mut paths: Vec<PathBuf> = paths.map_err(cannot)?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
+    paths.sort_by_cached_key(|path| natural(&path.to_string_lossy()));
+    if paths.is_empty() {
+        let message = format!("there are no command files (*.txt) in {}", folder.display());
+        return Err(Failure::new(Exit::NoInput, message));
+    }
+    Ok(paths)
+}
+
+/// A name so that a number at its end counts as one.
+fn natural(path: &str) -> (String, u64, String) {
+    let stem = path.trim_end_matches(".txt");
+    let name = stem.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    (name.to_owned(), stem[name.len()..].parse().unwrap_or_default(), path.to_owned())
+}
+
+fn read(files: &[PathBuf]) -> Result<Vec<Client>, Failure> {
+    let ids = files.iter().map(|file| id(file)).collect::<Result<Vec<_>, _>>()?;
+    for (place, id) in ids.iter().enumerate() {
+        if ids[..place].contains(id) {
+            return Err(Failure::new(Exit::Usage, format!("two command files are for a client {id}")));
+        }
+    }
+    let names: Vec<&str> = ids.iter().map(String::as_str).collect();
+    files.iter().zip(&ids).map(|(file, id)| client(file, id, &names)).collect()
+}
+
+fn client(file: &Path, id: &str, members: &[&str]) -> Result<Client, Failure> {
+    let script = Script::read(file, id)?;
+    if let Some(failure) = script.unknown_receiver(members) {
+        return Err(failure);
+    }
+    let multicasts = script.lines().iter().filter(|line| matches!(line.op, Op::Multicast(_))).count() as u64;
+    let operations = script.lines().len() as u64;
+    Ok(Client { id: id.to_owned(), source: Source::File(file.to_owned()), operations, multicasts })
+}
+
+/// The id that a command file is named after.
+fn id(file: &Path) -> Result<String, Failure> {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let objection = if SERVERS.contains(&&*stem) {
+        Err(format!("{} are names of the other processes", list(&SERVERS)))
+    } else {
+        check_id(&stem)
+    };
+    objection.map(|()| stem).map_err(|objection| {
+        Failure::new(Exit::BadData, format!("no client can be named after {}: {objection}", file.display()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        folder
+    }
+
+    fn of(folder: &tempfile::TempDir, members: Option<usize>) -> Result<Vec<Client>, Failure> {
+        let commands = Some(Commands::Folder(folder.path().to_owned()));
+        clients(&Scenario { commands, members, ..Scenario::default() })
+    }
+
+    #[test]
+    fn the_first_files_are_the_first_by_number() {
+        let files = [("c10.txt", "sleep,1"), ("c2.txt", "Multicast,c2,x\nsleep,1"), ("notes.md", "")];
+        let found = of(&folder(&files), None).unwrap();
+        assert_eq!(found.iter().map(|client| &*client.id).collect::<Vec<_>>(), ["c2", "c10"]);
+        assert_eq!((found[0].operations, found[0].multicasts), (2, 1));
+        assert_eq!(of(&folder(&files), Some(1)).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_refused_before_anything_starts() {
+        let refused = |files, members| of(&folder(files), members).unwrap_err();
+        assert_eq!(refused(&[], None).exit, Exit::NoInput);
+        assert_eq!(refused(&[("c1.txt", "")], Some(2)).exit, Exit::Usage);
+        assert_eq!(refused(&[("router.txt", "")], None).exit, Exit::BadData);
+        let unknown = refused(&[("c1.txt", "c1,c2,x"), ("c2.txt", "")], Some(1));
+        assert!(unknown.message.contains("c1.txt:1:4: `c2` is not a member"), "{unknown}");
+    }
+
+    #[test]
+    fn a_workload_can_be_made() {
+        let scenario = Scenario { messages: Some(3), members: Some(2), ..Scenario::default() };
+        let made = clients(&scenario).unwrap();
+        assert_eq!((made.len(), &*made[1].id), (2, "c2"));
+        assert_eq!(workload("c2", 2), "Multicast,c2,message 1\nMulticast,c2,message 2\n");
+    }
+}

@@ -1,0 +1,101 @@
+//! How a process of a run ended, and what that means for the run.
+
+use std::fmt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+use signal_hook::consts::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP};
+use signal_hook::low_level::signal_name;
+
+use crate::exit::Exit;
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum End {
+    Code(u8),
+    Signal(i32),
+}
+
+impl From<ExitStatus> for End {
+    fn from(status: ExitStatus) -> Self {
+        match (status.code(), status.signal()) {
+            (Some(code), _) => Self::Code(code as u8),
+            (None, signal) => Self::Signal(signal.unwrap_or_default()),
+        }
+    }
+}
+
+impl End {
+    pub(super) const fn is_good(self) -> bool {
+        matches!(self, Self::Code(0))
+    }
+
+    /// Its exit code, if it came to having one.
+    pub(super) const fn code(self) -> Option<u8> {
+        match self {
+            Self::Code(code) => Some(code),
+            Self::Signal(_) => None,
+        }
+    }
+
+    /// The name of the signal that killed it.
+    pub(super) fn signal(self) -> Option<&'static str> {
+        match self {
+            Self::Signal(signal) => Some(signal_name(signal).unwrap_or("a signal")),
+            Self::Code(_) => None,
+        }
+    }
+
+    /// What a run ends with that this process spoiled. To the run, a process that somebody stopped or killed is a
+    /// lost peer; 130 and 143 are for a run that was itself interrupted.
+    pub(super) fn exit(self) -> Exit {
+        match self {
+            Self::Signal(SIGABRT | SIGBUS | SIGFPE | SIGILL | SIGSEGV | SIGTRAP) => Exit::Bug,
+            Self::Signal(_) => Exit::Unavailable,
+            Self::Code(code) => match Exit::from_code(code) {
+                Some(Exit::Interrupted | Exit::Terminated) => Exit::Unavailable,
+                exit => exit.unwrap_or(Exit::Bug),
+            },
+        }
+    }
+
+    /// How likely this is the cause of the other ends, the smallest number first: a process that was killed said
+    /// nothing to anyone, and one that lost a peer follows it.
+    pub(super) fn suspicion(self) -> u8 {
+        match self {
+            Self::Signal(_) => 0,
+            Self::Code(code) if code == Exit::Unavailable.code() => 2,
+            Self::Code(_) => 1,
+        }
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit {code}"),
+            Self::Signal(_) => write!(f, "killed by {}", self.signal().unwrap_or_default()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_process_a_crash_and_an_exit_code_are_told_apart() {
+        for (end, exit, shown) in [
+            (End::Signal(9), Exit::Unavailable, "killed by SIGKILL"),
+            (End::Signal(11), Exit::Bug, "killed by SIGSEGV"),
+            (End::Code(143), Exit::Unavailable, "exit 143"),
+            (End::Code(65), Exit::BadData, "exit 65"),
+            (End::Code(101), Exit::Bug, "exit 101"),
+        ] {
+            assert_eq!((end.exit(), &*end.to_string()), (exit, shown));
+        }
+        let mut ends = [End::Code(69), End::Code(65), End::Signal(9)];
+        ends.sort_by_key(|end| end.suspicion());
+        assert_eq!(ends, [End::Signal(9), End::Code(65), End::Code(69)]);
+    }
+}

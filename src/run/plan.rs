@@ -1,0 +1,362 @@
+//! What a run starts: every process with its whole command line, its ports and its files.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::clients::{Client, SERVERS, clients};
+use super::scenario::{Expect, Fault, Scenario};
+use crate::driver::clock;
+use crate::exit::{Exit, Failure};
+use crate::order::{DEFAULT_METHOD, ORDERS, Order};
+use crate::script::nearest::nearest;
+use crate::talk::{duration, list};
+use crate::transport::signals::PARENT;
+use crate::transport::zmq::Port;
+
+/// Where free ports are looked for: below those that the system gives to outgoing connections.
+const PORTS: std::ops::Range<u64> = 10_000..32_000;
+/// How many places are tried.
+const TRIES: usize = 1000;
+/// How many ports a run has.
+const WIDTH: u16 = 4;
+/// A client gives up when nothing has happened for this long …
+const TIMEOUT: Duration = Duration::from_secs(300);
+/// … and the forwarder when not everybody has come by then.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A scenario that can be run: everything is chosen and checked.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) clients: Vec<Client>,
+    pub(super) order: &'static Order,
+    pub(super) speed: f64,
+    pub(super) timeout: Duration,
+    pub(super) expect: Expect,
+    pub(super) faults: Vec<Fault>,
+    /// Whether the processes are to say more.
+    pub(super) verbose: bool,
+}
+
+impl Settings {
+    /// Checks a scenario and its command files.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`], [`Exit::NoInput`] or [`Exit::BadData`]: what cannot be run.
+    pub(super) fn new(scenario: &Scenario, verbose: bool) -> Result<Self, Failure> {
+        let settings = Self {
+            clients: clients(scenario)?,
+            order: order(scenario)?,
+            speed: scenario.speed.unwrap_or(1.0),
+            timeout: scenario.timeout.unwrap_or(TIMEOUT),
+            expect: scenario.expect.clone(),
+            faults: scenario.faults.clone(),
+            verbose,
+        };
+        let names = settings.names();
+        let expected = match &settings.expect {
+            Expect::Died(process) => process.as_ref(),
+            _ => None,
+        };
+        let named = settings.faults.iter().map(|fault| &fault.process).chain(expected);
+        match named.into_iter().find(|name| !names.contains(&name.as_str())) {
+            Some(name) => Err(no_process(name, &names)),
+            None => Ok(settings),
+        }
+    }
+
+    /// The servers of a run in this order, in the order they are started, and then the clients.
+    fn names(&self) -> Vec<&str> {
+        let clients = self.clients.iter().map(|client| client.id.as_str());
+        self.servers().map(|name| -> &str { name }).chain(clients).collect()
+    }
+
+    fn servers(&self) -> impl Iterator<Item = &'static str> {
+        SERVERS.into_iter().filter(|name| *name != "sequencer" || self.order.sequencer)
+    }
+
+    pub(super) fn multicasts(&self) -> u64 {
+        self.clients.iter().map(|client| client.multicasts).sum()
+    }
+
+    /// What a run is like, for people.
+    pub(super) fn title(&self) -> String {
+        let (order, clients) = (self.order.title(), self.clients.len());
+        let s = if clients == 1 { "" } else { "s" };
+        format!("order {order}, {clients} client{s}, speed {}", self.speed)
+    }
+}
+
+fn order(scenario: &Scenario) -> Result<&'static Order, Failure> {
+    let name = scenario.order.as_deref().unwrap_or("total");
+    let method = scenario.method.as_deref().unwrap_or(DEFAULT_METHOD);
+    Order::find(name, method).ok_or_else(|| {
+        let methods = ORDERS.iter().filter(|order| order.name == name);
+        let methods: Vec<&str> = methods.filter_map(|order| order.method).collect();
+        Failure::new(Exit::Usage, format!("order {name} has no method {method}"))
+            .help(format!("its methods are {}", list(&methods)))
+    })
+}
+
+fn no_process(name: &str, names: &[&str]) -> Failure {
+    let meant = nearest(name, names.iter().copied());
+    let meant = meant.map_or_else(String::new, |meant| format!("did you mean `{meant}`? "));
+    Failure::new(Exit::BadData, format!("no process of this run is called {name}"))
+        .help(format!("{meant}there are {}", list(names)))
+}
+
+/// One run of [`Settings`], with its folder and its ports.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) folder: PathBuf,
+    pub(super) port_base: u16,
+    pub(super) processes: Vec<Process>,
+    /// How many of the processes, the first ones, are servers.
+    pub(super) servers: usize,
+}
+
+/// One process of a run.
+#[derive(Clone, Debug)]
+pub(super) struct Process {
+    pub(super) name: String,
+    program: PathBuf,
+    arguments: Vec<String>,
+    /// How many operations a client has.
+    pub(super) operations: Option<u64>,
+}
+
+impl Plan {
+    /// Plans a run in `folder`, beginning with port `port_base` or with one that is free.
+    ///
+    /// # Errors
+    /// [`Exit::Unavailable`] if there are no free ports, or not the programs.
+    pub(super) fn new(settings: &Settings, folder: PathBuf, port_base: Option<u16>) -> Result<Self, Failure> {
+        let port_base = port_base.map_or_else(free_ports, Ok)?;
+        let programs = programs()?;
+        let process = |name: &str, program: &str, arguments: String, operations| {
+            let mut arguments: Vec<String> = arguments.split(' ').map(str::to_owned).collect();
+            arguments.extend(settings.verbose.then(|| "--verbose".to_owned()));
+            Process { name: name.to_owned(), program: programs.join(program), arguments, operations }
+        };
+        let mut processes: Vec<Process> = settings
+            .servers()
+            .map(|name| process(name, name, server_arguments(name, settings, port_base), None))
+            .collect();
+        let servers = processes.len();
+        for client in &settings.clients {
+            let arguments = client_arguments(client, settings, port_base);
+            let mut process = process(&client.id, "client", arguments, Some(client.operations));
+            // Apart, because a folder may have a space in its name.
+            let commands = commands_file(&folder, client);
+            process.arguments.extend(["--commands".to_owned(), commands.display().to_string()]);
+            process.arguments.extend(["--out".to_owned(), folder.display().to_string()]);
+            processes.push(process);
+        }
+        Ok(Self { folder, port_base, processes, servers })
+    }
+
+    /// Puts the command files into the folder, and beside them a description of the run.
+    ///
+    /// # Errors
+    /// [`Exit::CannotCreate`].
+    pub(super) fn prepare(&self, settings: &Settings, replay: &str) -> Result<(), Failure> {
+        let description = format!("{:#}\n", self.describe(settings, replay));
+        fs::create_dir_all(self.commands_folder())
+            .and_then(|()| {
+                settings
+                    .clients
+                    .iter()
+                    .try_for_each(|client| client.write_commands(&commands_file(&self.folder, client)))
+            })
+            .and_then(|()| fs::write(self.folder.join("run.json"), description))
+            .map_err(|reason| {
+                let message = format!("cannot fill {}: {reason}", self.folder.display());
+                Failure::new(Exit::CannotCreate, message)
+            })
+    }
+
+    pub(super) fn commands_folder(&self) -> PathBuf {
+        self.folder.join("commands")
+    }
+
+    /// Where everything that a process says is kept.
+    pub(super) fn log(&self, process: &Process) -> PathBuf {
+        self.folder.join(format!("{}.log", process.name))
+    }
+
+    /// The processes that are clients.
+    pub(super) fn clients(&self) -> &[Process] {
+        &self.processes[self.servers..]
+    }
+
+    /// Everything that would be done, for programs.
+    pub(super) fn describe(&self, settings: &Settings, replay: &str) -> Value {
+        let processes = self.processes.iter();
+        let processes: Vec<Value> = processes
+            .map(
+                |process| json!({"name": process.name, "command": process.words(), "log": self.log(process)}),
+            )
+            .collect();
+        json!({
+            "v": 1,
+            "event": "plan",
+            "version": env!("CARGO_PKG_VERSION"),
+            "dir": self.folder,
+            "order": settings.order.name,
+            "method": settings.order.method,
+            "speed": settings.speed,
+            "clients": self.clients().iter().map(|client| &client.name).collect::<Vec<_>>(),
+            "operations": settings.clients.iter().map(|client| client.operations).sum::<u64>(),
+            "multicasts": settings.multicasts(),
+            "port_base": self.port_base,
+            "processes": processes,
+            "replay": replay,
+        })
+    }
+
+    /// Everything that would be done, for people.
+    pub(super) fn text(&self, settings: &Settings) -> String {
+        let mut text = String::new();
+        let width = self.width().max("folder".len());
+        let mut line = |name: &str, what: &str| {
+            let _ = writeln!(text, "{name:<width$}  {what}");
+        };
+        let timeout = duration(settings.timeout);
+        line("run", &format!("{}, timeout {timeout}; a dry run: nothing is started", settings.title()));
+        line("folder", &format!("{}/", self.folder.display()));
+        let port = |port: Port| port.number(self.port_base);
+        let [input, output, sync, router] = [Port::In, Port::Out, Port::Sync, Port::Router].map(port);
+        line("ports", &format!("in {input}, out {output}, sync {sync}, router {router}"));
+        for process in &self.processes {
+            line(&process.name, &process.command_line());
+        }
+        let suffix = settings.order.suffix;
+        for (place, Process { name, .. }) in self.clients().iter().enumerate() {
+            let files =
+                format!("test_result_{name}_{suffix}.txt  test_result_{name}_uno.txt  history_{name}.jsonl");
+            line(if place == 0 { "files" } else { "" }, &files);
+        }
+        let logs: Vec<String> =
+            self.processes.iter().map(|process| format!("{}.log", process.name)).collect();
+        line("", &format!("commands/  run.json  {}", logs.join("  ")));
+        text
+    }
+
+    /// The length of the longest name.
+    pub(super) fn width(&self) -> usize {
+        self.processes.iter().map(|process| process.name.len()).max().unwrap_or_default()
+    }
+}
+
+impl Process {
+    /// The command that starts it; what is set in our own environment for us is not for it.
+    pub(super) fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        let ours = std::env::vars_os().map(|(name, _)| name);
+        for name in ours.filter(|name| name.as_encoded_bytes().starts_with(b"GROUPCAST_")) {
+            command.env_remove(name);
+        }
+        command.args(&self.arguments).env(PARENT, std::process::id().to_string());
+        command
+    }
+
+    fn words(&self) -> Vec<String> {
+        let program = self.program.display().to_string();
+        std::iter::once(program).chain(self.arguments.iter().cloned()).collect()
+    }
+
+    /// As it could be typed into a shell.
+    pub(super) fn command_line(&self) -> String {
+        self.words().iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// A word as a shell takes it.
+pub(super) fn quoted(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,+@%".contains(letter);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+fn server_arguments(name: &str, settings: &Settings, port_base: u16) -> String {
+    let clients = settings.clients.len();
+    let timeout =
+        humantime::format_duration(settings.timeout.min(START_TIMEOUT)).to_string().replace(' ', "");
+    match name {
+        "forwarder" => format!("--clients {clients} --start-timeout {timeout} --port-base {port_base}"),
+        _ => format!("--port-base {port_base}"),
+    }
+}
+
+fn client_arguments(client: &Client, settings: &Settings, port_base: u16) -> String {
+    let Settings { order, speed, timeout, .. } = settings;
+    let timeout = humantime::format_duration(*timeout).to_string().replace(' ', "");
+    let method = order.method.map_or_else(String::new, |method| format!(" --method {method}"));
+    let (id, order) = (&client.id, order.name);
+    format!(
+        "--id {id} --order {order}{method} --speed {speed} --timeout {timeout} --port-base {port_base} --progress"
+    )
+}
+
+fn commands_file(folder: &Path, client: &Client) -> PathBuf {
+    folder.join("commands").join(format!("{}.txt", client.id))
+}
+
+/// The folder of the other programs: the one that this one is in.
+fn programs() -> Result<PathBuf, Failure> {
+    let me = std::env::current_exe()
+        .map_err(|reason| Failure::new(Exit::Unavailable, format!("cannot find the programs: {reason}")))?;
+    let folder = me.parent().unwrap_or(Path::new("")).to_owned();
+    match ["forwarder", "router", "sequencer", "client"].iter().find(|name| !folder.join(name).is_file()) {
+        None => Ok(folder),
+        Some(missing) => {
+            let message = format!("there is no {missing} beside {}", me.display());
+            Err(Failure::new(Exit::Unavailable, message)
+                .help("the programs belong into one folder: cargo build --bins makes them all"))
+        }
+    }
+}
+
+/// The first of some ports that are free; another program could take one before we do, and then ours says so.
+fn free_ports() -> Result<u16, Failure> {
+    let is_free = |base: u16| (base..base + WIDTH).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok());
+    let places = (PORTS.end - PORTS.start) / u64::from(WIDTH);
+    // Begun anywhere, so that runs that start together do not all want the same.
+    let start = clock::nonce();
+    (0..TRIES as u64)
+        .map(|step| PORTS.start + (start.wrapping_add(step) % places) * u64::from(WIDTH))
+        .map(|base| base as u16)
+        .find(|&base| is_free(base))
+        .ok_or_else(|| {
+            Failure::new(Exit::Unavailable, "cannot find free ports").help("choose some with --port-base")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_for_a_shell_where_they_must_be() {
+        for (word, expected) in [("--speed", "--speed"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("", "''")]
+        {
+            assert_eq!(quoted(word), expected);
+        }
+    }
+
+    #[test]
+    fn free_ports_can_be_bound() {
+        let base = free_ports().unwrap();
+        let bound: Vec<_> =
+            (base..base + WIDTH).map(|port| TcpListener::bind(("127.0.0.1", port)).unwrap()).collect();
+        assert_eq!(bound.len(), 4);
+    }
+}

@@ -1,0 +1,299 @@
+//! What is asked for: on the command line, or in a `scenario.toml`, every mistake with its place.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rustix::process::Signal;
+use serde::Deserialize;
+use toml::{Spanned, Value};
+
+use crate::check::PROPERTIES;
+use crate::cli;
+use crate::exit::{Exit, Failure};
+use crate::order::ORDERS;
+use crate::script::nearest::nearest;
+use crate::script::place::{Flaw, Source, quoted, shown};
+
+/// The keys of a scenario and of a fault in it.
+const KEYS: [&str; 9] =
+    ["commands", "members", "messages", "order", "method", "speed", "timeout", "expect", "faults"];
+const FAULT_KEYS: [&str; 3] = ["kill", "after", "signal"];
+
+const SIGNALS: [(&str, Signal); 5] = [
+    ("KILL", Signal::KILL),
+    ("TERM", Signal::TERM),
+    ("INT", Signal::INT),
+    ("STOP", Signal::STOP),
+    ("CONT", Signal::CONT),
+];
+
+/// Everything that may be asked for; what is not has its default in the plan.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scenario {
+    pub(super) commands: Option<Commands>,
+    pub(super) members: Option<usize>,
+    pub(super) messages: Option<u64>,
+    pub(super) order: Option<String>,
+    pub(super) method: Option<String>,
+    pub(super) speed: Option<f64>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) expect: Expect,
+    pub(super) faults: Vec<Fault>,
+}
+
+/// Where the command files are.
+#[derive(Clone, Debug)]
+pub(super) enum Commands {
+    /// Every `*.txt` of a folder.
+    Folder(PathBuf),
+    /// These.
+    Files(Vec<PathBuf>),
+}
+
+/// A signal that a process of the run gets.
+#[derive(Clone, Debug)]
+pub(super) struct Fault {
+    pub(super) process: String,
+    /// From the start of the clients.
+    pub(super) after: Duration,
+    pub(super) signal: Signal,
+}
+
+/// The verdict that makes a run pass.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) enum Expect {
+    #[default]
+    Pass,
+    Undecided,
+    /// Any property, or this one.
+    Violated(Option<String>),
+    /// Any process, or this one.
+    Died(Option<String>),
+}
+
+/// A scenario file as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    commands: Option<Spanned<Value>>,
+    members: Option<Spanned<i64>>,
+    messages: Option<Spanned<i64>>,
+    order: Option<Spanned<String>>,
+    method: Option<Spanned<String>>,
+    speed: Option<Spanned<f64>>,
+    timeout: Option<Spanned<String>>,
+    expect: Option<Spanned<String>>,
+    #[serde(default)]
+    faults: Vec<FaultInFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FaultInFile {
+    kill: String,
+    after: Spanned<String>,
+    signal: Option<Spanned<String>>,
+}
+
+impl Scenario {
+    /// Reads a scenario file. Its paths are relative to the folder it is in.
+    ///
+    /// # Errors
+    /// [`Exit::NoInput`] if it cannot be read, [`Exit::BadData`] with the place of the first mistake.
+    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+        let name = shown(path.as_os_str().as_encoded_bytes());
+        let text = std::fs::read_to_string(path)
+            .map_err(|reason| Failure::new(Exit::NoInput, format!("cannot read {name}: {reason}")))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        parse(&text, folder).map_err(|flaw| Source { name, text: Bytes::from(text) }.failure(flaw))
+    }
+}
+
+fn parse(text: &str, folder: &Path) -> Result<Scenario, Flaw> {
+    let file: File = toml::from_str(text).map_err(|error| flaw(&error, text))?;
+    Ok(Scenario {
+        commands: file.commands.map(|commands| read_commands(&commands, folder)).transpose()?,
+        members: file.members.map(|members| checked(&members, count)).transpose()?,
+        messages: file.messages.map(|messages| checked(&messages, |n| Ok(count(n)? as u64))).transpose()?,
+        order: file.order.map(|order| checked(&order, |name| order_name(name))).transpose()?,
+        method: file.method.map(|method| checked(&method, |name| method_name(name))).transpose()?,
+        speed: file
+            .speed
+            .map(|speed| checked(&speed, |speed| cli::factor(&speed.to_string())))
+            .transpose()?,
+        timeout: file.timeout.map(|time| checked(&time, |time| cli::duration(time))).transpose()?,
+        expect: file
+            .expect
+            .map(|expect| checked(&expect, |text| Expect::parse(text)))
+            .transpose()?
+            .unwrap_or_default(),
+        faults: file.faults.into_iter().map(FaultInFile::read).collect::<Result<_, _>>()?,
+    })
+}
+
+impl FaultInFile {
+    fn read(self) -> Result<Fault, Flaw> {
+        let after = checked(&self.after, |time| cli::duration(time))?;
+        let signal = self.signal.map(|signal| checked(&signal, |name| signal_named(name))).transpose()?;
+        Ok(Fault { process: self.kill, after, signal: signal.unwrap_or(Signal::KILL) })
+    }
+}
+
+impl Expect {
+    fn parse(text: &str) -> Result<Self, String> {
+        let (word, rest) = text.split_once(':').map_or((text, None), |(word, rest)| (word, Some(rest)));
+        match (word, rest) {
+            ("pass", None) => Ok(Self::Pass),
+            ("undecided", None) => Ok(Self::Undecided),
+            ("died", process) => Ok(Self::Died(process.map(str::to_owned))),
+            ("violated", None) => Ok(Self::Violated(None)),
+            ("violated", Some(property)) => {
+                let names: Vec<&str> = PROPERTIES.iter().map(|property| property.name).collect();
+                one_of(property, &names).map(|name| Self::Violated(Some(name.to_owned())))
+            }
+            _ => Err(unknown(
+                text,
+                &["pass", "undecided", "violated", "violated:<property>", "died:<process>"],
+            )),
+        }
+    }
+}
+
+fn read_commands(commands: &Spanned<Value>, folder: &Path) -> Result<Commands, Flaw> {
+    let path = |value: &Value| value.as_str().map(|name| folder.join(name));
+    let read = match commands.get_ref() {
+        Value::Array(files) => files.iter().map(path).collect::<Option<_>>().map(Commands::Files),
+        value => path(value).map(Commands::Folder),
+    };
+    read.ok_or_else(|| {
+        Flaw::new(commands.span(), "this is no folder and no list of command files")
+            .help("write commands = \".\" or commands = [\"c1.txt\", \"c2.txt\"]")
+    })
+}
+
+/// What `check` makes of a value, or its objection with the place.
+fn checked<T, R>(value: &Spanned<T>, check: impl Fn(&T) -> Result<R, String>) -> Result<R, Flaw> {
+    check(value.get_ref()).map_err(|objection| Flaw::new(value.span(), objection))
+}
+
+fn count(number: &i64) -> Result<usize, String> {
+    usize::try_from(*number).ok().filter(|&number| number > 0).ok_or("expected a number above 0".to_owned())
+}
+
+fn order_name(name: &str) -> Result<String, String> {
+    one_of(name, &ORDERS.map(|order| order.name)).map(str::to_owned)
+}
+
+fn method_name(name: &str) -> Result<String, String> {
+    let methods: Vec<&str> = ORDERS.iter().filter_map(|order| order.method).collect();
+    one_of(name, &methods).map(str::to_owned)
+}
+
+fn signal_named(name: &str) -> Result<Signal, String> {
+    let name = one_of(name.trim_start_matches("SIG"), &SIGNALS.map(|(name, _)| name))?;
+    let signal = SIGNALS.into_iter().find(|(known, _)| *known == name);
+    signal.map(|(_, signal)| signal).ok_or_else(|| "no signal".to_owned())
+}
+
+fn one_of<'a>(word: &str, known: &[&'a str]) -> Result<&'a str, String> {
+    known.iter().copied().find(|known| *known == word).ok_or_else(|| unknown(word, known))
+}
+
+fn unknown(word: &str, known: &[&str]) -> String {
+    let mut known = known.to_vec();
+    known.dedup();
+    let meant = nearest(word, known.iter().copied());
+    let meant = meant.map_or_else(String::new, |meant| format!("did you mean `{meant}`? "));
+    format!("unknown word {}; {meant}there are: {}", quoted(word.as_bytes()), known.join(", "))
+}
+
+/// What the TOML parser says, with its place; an unknown key with the one that was probably meant.
+fn flaw(error: &toml::de::Error, text: &str) -> Flaw {
+    let span: Range<usize> = error.span().unwrap_or(0..0);
+    if !error.message().starts_with("unknown field") {
+        return Flaw::new(span, error.message().trim_end().replace('\n', "; "));
+    }
+    let key = text[span.clone()].trim_matches(['"', '\'']);
+    let known = if error.message().contains(FAULT_KEYS[0]) { &FAULT_KEYS[..] } else { &KEYS[..] };
+    let help = match nearest(key, known.iter().copied()) {
+        Some(meant) => format!("did you mean `{meant}`? the keys are {}", known.join(", ")),
+        None => format!("the keys are {}", known.join(", ")),
+    };
+    Flaw::new(span, format!("unknown key {}", quoted(key.as_bytes()))).help(help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(text: &str) -> String {
+        let source = Source { name: "s.toml".into(), text: Bytes::copy_from_slice(text.as_bytes()) };
+        source.failure(parse(text, Path::new("dir")).unwrap_err()).to_string()
+    }
+
+    #[test]
+    fn a_whole_scenario_is_read() {
+        let text = r#"
+            commands = ["a.txt", "sub/b.txt"]
+            members = 2
+            order = "total"
+            method = "ub"
+            speed = 50
+            timeout = "20s"
+            expect = "died:a"
+            [[faults]]
+            kill = "a"
+            after = "250ms"
+            signal = "SIGSTOP"
+        "#;
+        let scenario = parse(text, Path::new("dir")).unwrap();
+        let Some(Commands::Files(files)) = &scenario.commands else { panic!("{scenario:?}") };
+        assert_eq!(*files, [Path::new("dir/a.txt"), Path::new("dir/sub/b.txt")]);
+        assert_eq!((scenario.members, scenario.speed), (Some(2), Some(50.0)));
+        assert_eq!((scenario.order.as_deref(), scenario.method.as_deref()), (Some("total"), Some("ub")));
+        assert_eq!(scenario.expect, Expect::Died(Some("a".into())));
+        assert_eq!(scenario.faults[0].after, Duration::from_millis(250));
+        assert_eq!(scenario.faults[0].signal, Signal::STOP);
+    }
+
+    #[test]
+    fn the_list_of_keys_is_complete() {
+        for keys in [&KEYS[..], &FAULT_KEYS[..]] {
+            let text = if keys.len() == KEYS.len() { "x = 1" } else { "[[faults]]\nx = 1" };
+            let message = toml::from_str::<File>(text).err().unwrap().message().to_owned();
+            let names: Vec<&str> = message.split('`').skip(3).step_by(2).collect();
+            assert_eq!(names, keys, "{message}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_shown_with_the_one_that_was_meant() {
+        let shown = failure("members = 4\nordr = \"total\"\n");
+        assert!(shown.starts_with("s.toml:2:1: unknown key `ordr`\n"), "{shown}");
+        assert!(shown.contains("2 | ordr = \"total\"\n  | ^^^^\n  help: did you mean `order`?"), "{shown}");
+        assert!(failure("[[faults]]\nkil = \"c2\"\n").contains("did you mean `kill`?"));
+    }
+
+    #[test]
+    fn every_value_is_checked_with_its_place() {
+        for (text, expected) in [
+            ("order = \"totl\"", "s.toml:1:9: unknown word `totl`; did you mean `total`?"),
+            ("members = 0", "s.toml:1:11: expected a number above 0"),
+            ("speed = -1.0", "s.toml:1:9: expected a number above 0"),
+            ("timeout = \"soon\"", "s.toml:1:11: "),
+            ("expect = \"violated:totl\"", "did you mean `total`?"),
+            ("commands = 7", "s.toml:1:12: this is no folder"),
+            ("members = \"4\"", "s.toml:1:11: invalid type: string"),
+            ("members = ", "s.toml:1:11: "),
+            (
+                "[[faults]]\nkill = \"c1\"\nafter = \"1s\"\nsignal = \"KIL\"",
+                "s.toml:4:10: unknown word `KIL`",
+            ),
+        ] {
+            let shown = failure(text);
+            assert!(shown.contains(expected), "{text}: {shown}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! A run as lines that begin with the name of who says them: for pipes, logs and terminals that only type.
+
+use std::io::Write;
+use std::time::Duration;
+
+use super::{Show, last_line, red, words};
+use crate::client::Progress;
+use crate::engine::Time;
+use crate::run::plan::{Plan, Process};
+use crate::run::supervisor::Death;
+use crate::talk::printable;
+
+/// Clients that say nothing by themselves are reported this often.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
+
+pub(super) struct Plain {
+    width: usize,
+    color: bool,
+    quiet: bool,
+    /// What each process was last known to have done, unless it has been reported.
+    news: Vec<Option<(String, Progress)>>,
+    reported: Time,
+}
+
+impl Plain {
+    pub(super) fn new(plan: &Plan, color: bool, quiet: bool) -> Self {
+        let news = vec![None; plan.processes.len()];
+        Self { width: plan.width(), color, quiet, news, reported: Time::ZERO }
+    }
+
+    /// Nobody to listen is no reason to fail.
+    fn line(&self, name: &str, text: &str) {
+        let line = format!("{name:<width$} | {text}\n", width = self.width);
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    }
+}
+
+impl Show for Plain {
+    fn said(&mut self, _who: usize, process: &Process, text: &str) {
+        if !self.quiet {
+            self.line(&process.name, &printable(text));
+        }
+    }
+
+    fn progressed(&mut self, who: usize, process: &Process, progress: Progress, _now: Time) {
+        self.news[who] = Some((process.name.clone(), progress));
+    }
+
+    fn ended(&mut self, who: usize, process: &Process, death: &Death, was_told: bool) {
+        self.news[who] = None;
+        match last_line(death, was_told) {
+            Some(line) if !was_told => self.line(&process.name, &red(&printable(&line), self.color)),
+            Some(line) if !self.quiet => self.line(&process.name, &line),
+            _ => {}
+        }
+    }
+
+    fn notice(&mut self, text: &str) {
+        if !self.quiet {
+            self.line("run", text);
+        }
+    }
+
+    fn tick(&mut self, now: Time) {
+        if now.since(self.reported) < REPORT_EVERY || self.quiet {
+            return;
+        }
+        self.reported = now;
+        let news: Vec<_> = self.news.iter_mut().filter_map(Option::take).collect();
+        for (name, progress) in &news {
+            self.line(name, &words(progress));
+        }
+    }
+}

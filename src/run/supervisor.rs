@@ -1,0 +1,399 @@
+//! Starts the processes of a run, watches them to the end, and leaves none behind.
+//!
+//! Nothing is polled: a thread per process turns its output into events, its end included, and signals are events
+//! too. The supervisor handles one after the other and looks at the clock in between.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, PipeReader, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::end::End;
+use super::plan::{Plan, Process};
+use super::scenario::Fault;
+use super::show::Show;
+use crate::client::{PROGRESS, Progress};
+use crate::driver::Clock;
+use crate::engine::Time;
+use crate::exit::{Exit, Failure};
+
+/// How long the others may take to end by themselves when one has failed, or after they were interrupted.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long servers may take to end when all clients are done; a forwarder waits this long for a silent member.
+const FAREWELL: Duration = Duration::from_secs(10);
+/// How long a process that was told to end may take, before it is killed.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// Clients are started when the servers have spoken: then the ports are theirs. Or after this long.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The clock is looked at this often.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Something that happened.
+enum Event {
+    Said(usize, Vec<u8>),
+    Closed(usize),
+    Asked(Exit),
+}
+
+/// Where SIGINT and SIGTERM go: to the supervisor that is at work, if there is one.
+#[derive(Clone, Default)]
+pub(super) struct Ears(Arc<Mutex<Option<Sender<Event>>>>);
+
+impl Ears {
+    /// Passes on that the run is asked to end; false if nothing is running that would have to be ended.
+    pub(super) fn hear(&self, exit: Exit) -> bool {
+        let to = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        to.as_ref().is_some_and(|to| to.send(Event::Asked(exit)).is_ok())
+    }
+
+    fn lead_to(&self, to: Option<Sender<Event>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = to;
+    }
+}
+
+/// How the processes of a run ended.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    /// What the run was interrupted with.
+    pub(super) interrupted: Option<Exit>,
+    /// The process that spoiled the run.
+    pub(super) culprit: Option<Death>,
+    /// Faults that came too late to do anything.
+    pub(super) idle_faults: usize,
+    pub(super) took: Duration,
+}
+
+/// How a process spoiled a run.
+#[derive(Clone, Debug)]
+pub(super) struct Death {
+    pub(super) name: String,
+    pub(super) end: End,
+    /// Its last complaint.
+    pub(super) error: Option<String>,
+    /// How much it had delivered.
+    pub(super) delivered: Option<u64>,
+}
+
+impl Death {
+    /// How it died, in words.
+    pub(super) fn how(&self) -> String {
+        let after = self.delivered.map_or_else(String::new, |count| format!(" after {count} deliveries"));
+        match (&self.error, self.end) {
+            (Some(error), End::Code(_)) => format!("{}: {error}", self.end),
+            _ => format!("{}{after}", self.end),
+        }
+    }
+}
+
+/// A process that was started.
+struct Running {
+    child: Child,
+    log: File,
+    has_spoken: bool,
+    error: Option<String>,
+    progress: Option<Progress>,
+    /// We told it to end.
+    was_told: bool,
+    end: Option<End>,
+}
+
+/// What is done next to those that are still there.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Step {
+    Tell,
+    Kill,
+}
+
+/// Runs the processes of `plan` to their end.
+///
+/// # Errors
+/// A process that cannot be started, or a log that cannot be written; the others have been ended then.
+pub(super) fn watch(
+    plan: &Plan,
+    faults: &[Fault],
+    ears: &Ears,
+    show: &mut dyn Show,
+) -> Result<Outcome, Failure> {
+    let (sender, events) = channel();
+    ears.lead_to(Some(sender.clone()));
+    let mut supervisor = Supervisor {
+        plan,
+        show,
+        ears,
+        sender,
+        events,
+        clock: Clock::start(),
+        children: Vec::new(),
+        faults: faults.to_vec(),
+        idle_faults: 0,
+        began: None,
+        deaths: Vec::new(),
+        interrupted: None,
+        next: None,
+    };
+    let watched = supervisor.watch();
+    supervisor.show.close();
+    watched.map(|()| supervisor.outcome())
+}
+
+struct Supervisor<'a> {
+    plan: &'a Plan,
+    show: &'a mut dyn Show,
+    ears: &'a Ears,
+    sender: Sender<Event>,
+    events: Receiver<Event>,
+    clock: Clock,
+    /// Those that were started, in the order of the plan.
+    children: Vec<Running>,
+    /// Those that are still to be done.
+    faults: Vec<Fault>,
+    idle_faults: usize,
+    /// When the clients were started.
+    began: Option<Time>,
+    /// Of those that failed without being told to end, in the order they did.
+    deaths: Vec<Death>,
+    interrupted: Option<Exit>,
+    next: Option<(Time, Step)>,
+}
+
+impl Supervisor<'_> {
+    fn watch(&mut self) -> Result<(), Failure> {
+        let plan = self.plan;
+        plan.processes[..plan.servers].iter().try_for_each(|process| self.start(process))?;
+        while self.began.is_none() || self.children.iter().any(|child| child.end.is_none()) {
+            let first = self.events.recv_timeout(TICK).ok();
+            let rest: Vec<Event> = self.events.try_iter().collect();
+            let now = self.clock.now();
+            first.into_iter().chain(rest).try_for_each(|event| self.handle(event, now))?;
+            self.start_clients(now)?;
+            self.do_faults(now);
+            self.take_step(now);
+            self.show.tick(now);
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, process: &Process) -> Result<(), Failure> {
+        let log = self.plan.log(process);
+        let log = File::create(&log).map_err(|reason| {
+            Failure::new(Exit::CannotCreate, format!("cannot create {}: {reason}", log.display()))
+        })?;
+        let (child, output) = spawn(process).map_err(|reason| {
+            Failure::new(Exit::Unavailable, format!("cannot start {}: {reason}", process.name))
+        })?;
+        self.show.started(process, child.id());
+        let (who, sender) = (self.children.len(), self.sender.clone());
+        std::thread::spawn(move || listen(who, output, &sender));
+        self.children.push(Running {
+            child,
+            log,
+            has_spoken: false,
+            error: None,
+            progress: None,
+            was_told: false,
+            end: None,
+        });
+        Ok(())
+    }
+
+    /// Starts the clients once the servers have spoken, or not at all if something has gone wrong before.
+    fn start_clients(&mut self, now: Time) -> Result<(), Failure> {
+        let ready = self.children.iter().all(|child| child.has_spoken || child.end.is_some());
+        if self.began.is_some() || !(ready || now >= Time::ZERO.after(PATIENCE)) {
+            return Ok(());
+        }
+        self.began = Some(now);
+        if self.deaths.is_empty() && self.interrupted.is_none() {
+            let plan = self.plan;
+            return plan.clients().iter().try_for_each(|process| self.start(process));
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, event: Event, now: Time) -> Result<(), Failure> {
+        match event {
+            Event::Said(who, line) => self.said(who, &line, now),
+            Event::Closed(who) => self.closed(who, now),
+            Event::Asked(exit) => {
+                self.asked(exit, now);
+                Ok(())
+            }
+        }
+    }
+
+    fn said(&mut self, who: usize, line: &[u8], now: Time) -> Result<(), Failure> {
+        let (process, child) = (&self.plan.processes[who], &mut self.children[who]);
+        child.has_spoken = true;
+        let text = String::from_utf8_lossy(line);
+        if let Some(progress) = text.strip_prefix(PROGRESS).and_then(|json| serde_json::from_str(json).ok()) {
+            child.progress = Some(progress);
+            self.show.progressed(who, process, progress, now);
+            return Ok(());
+        }
+        child.log.write_all(line).and_then(|()| child.log.write_all(b"\n")).map_err(|reason| {
+            Failure::new(Exit::Io, format!("cannot write {}: {reason}", self.plan.log(process).display()))
+        })?;
+        // Each begins its lines with its name, which is shown anyway.
+        let text = text.strip_prefix(&format!("{}: ", process.name)).unwrap_or(&text);
+        if let Some(error) = text.strip_prefix("error: ") {
+            child.error = Some(error.to_owned());
+        }
+        let folder = format!("{}/", self.plan.folder.display());
+        self.show.said(who, process, &text.replace(&folder, ""));
+        Ok(())
+    }
+
+    /// A process has closed its output: it has ended, or is about to.
+    fn closed(&mut self, who: usize, now: Time) -> Result<(), Failure> {
+        let (process, child) = (&self.plan.processes[who], &mut self.children[who]);
+        let end: End = child.child.wait().map(End::from).map_err(|reason| {
+            Failure::new(Exit::Io, format!("cannot wait for {}: {reason}", process.name))
+        })?;
+        child.end = Some(end);
+        let death = Death {
+            name: process.name.clone(),
+            end,
+            error: child.error.clone(),
+            delivered: child.progress.map(|progress| progress.delivered),
+        };
+        let was_told = child.was_told;
+        self.show.ended(who, process, &death, was_told);
+        if !end.is_good() && !was_told {
+            if self.deaths.is_empty() {
+                self.fail(now);
+            }
+            self.deaths.push(death);
+        } else if self.are_clients_done() {
+            self.plan_step(now.after(FAREWELL), Step::Tell);
+        }
+        Ok(())
+    }
+
+    /// The first process has failed.
+    fn fail(&mut self, now: Time) {
+        // Without clients nobody has anything to save.
+        let grace = if self.began.is_some() { GRACE } else { Duration::ZERO };
+        if self.children.iter().any(|child| child.end.is_none()) && grace > Duration::ZERO {
+            self.show.notice(&format!("the others have {} s to end by themselves", grace.as_secs()));
+        }
+        self.plan_step(now.after(grace), Step::Tell);
+    }
+
+    fn are_clients_done(&self) -> bool {
+        let clients = self.children.get(self.plan.servers..).unwrap_or_default();
+        clients.len() == self.plan.clients().len() && clients.iter().all(|child| child.end.is_some())
+    }
+
+    /// The first time everybody is told, the second time everybody is killed.
+    fn asked(&mut self, exit: Exit, now: Time) {
+        if self.interrupted.is_some() {
+            self.show.notice("killing them all");
+            return self.end_all(Signal::KILL);
+        }
+        self.interrupted = Some(exit);
+        self.show.notice("ending; once more kills at once");
+        self.end_all(if exit == Exit::Terminated { Signal::TERM } else { Signal::INT });
+        self.next = Some((now.after(GRACE), Step::Kill));
+    }
+
+    /// What is planned already is kept if it comes sooner.
+    fn plan_step(&mut self, at: Time, step: Step) {
+        if self.next.is_none_or(|(planned, _)| planned > at) {
+            self.next = Some((at, step));
+        }
+    }
+
+    fn take_step(&mut self, now: Time) {
+        let Some((_, step)) = self.next.filter(|(at, _)| now >= *at) else { return };
+        match step {
+            Step::Tell => {
+                self.end_all(Signal::TERM);
+                self.next = Some((now.after(LAST_WORDS), Step::Kill));
+            }
+            Step::Kill => {
+                self.end_all(Signal::KILL);
+                self.next = None;
+            }
+        }
+    }
+
+    fn end_all(&mut self, signal: Signal) {
+        for child in self.children.iter_mut().filter(|child| child.end.is_none()) {
+            child.was_told = true;
+            child.signal(signal);
+        }
+    }
+
+    fn do_faults(&mut self, now: Time) {
+        let Some(began) = self.began else { return };
+        for fault in self.faults.extract_if(.., |fault| now >= began.after(fault.after)) {
+            let who = self.plan.processes.iter().position(|process| process.name == fault.process);
+            let child = who.and_then(|who| self.children.get(who)).filter(|child| child.end.is_none());
+            match child {
+                Some(child) => child.signal(fault.signal),
+                None => self.idle_faults += 1,
+            }
+        }
+    }
+
+    fn outcome(&mut self) -> Outcome {
+        // One that came while the last process ended.
+        let late = self.events.try_iter().find_map(|event| match event {
+            Event::Asked(exit) => Some(exit),
+            _ => None,
+        });
+        Outcome {
+            interrupted: self.interrupted.or(late),
+            culprit: self.deaths.iter().min_by_key(|death| death.end.suspicion()).cloned(),
+            idle_faults: self.idle_faults + self.faults.len(),
+            took: self.began.map_or(Duration::ZERO, |began| self.clock.now().since(began)),
+        }
+    }
+}
+
+impl Drop for Supervisor<'_> {
+    /// However this ends, nothing is left behind.
+    fn drop(&mut self) {
+        self.ears.lead_to(None);
+        self.end_all(Signal::KILL);
+        for child in self.children.iter_mut().filter(|child| child.end.is_none()) {
+            let _ = child.child.wait();
+        }
+    }
+}
+
+impl Running {
+    fn signal(&self, signal: Signal) {
+        // It may have ended just now, and then it is a process of its own kind until we have waited for it.
+        let _ = kill_process(Pid::from_child(&self.child), signal);
+    }
+}
+
+/// Starts a process with its output and its complaints in one pipe.
+fn spawn(process: &Process) -> std::io::Result<(Child, PipeReader)> {
+    let (reader, writer) = std::io::pipe()?;
+    let child = process
+        .command()
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone()?)
+        .stderr(writer)
+        // Ctrl-C on the terminal is for us; they hear of it once, from us.
+        .process_group(0)
+        .spawn()?;
+    Ok((child, reader))
+}
+
+/// Turns the output of a process into events, up to its end.
+fn listen(who: usize, output: PipeReader, events: &Sender<Event>) {
+    for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+        if events.send(Event::Said(who, line)).is_err() {
+            return;
+        }
+    }
+    let _ = events.send(Event::Closed(who));
+}

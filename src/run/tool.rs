@@ -1,0 +1,267 @@
+//! `groupcast run`: what can be asked of a run on the command line, and how it answers.
+
+use std::fs;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::{FalseyValueParser, PossibleValuesParser};
+use serde_json::{Value, json};
+
+use super::judge::judge;
+use super::plan::{Plan, Settings, quoted};
+use super::scenario::{Commands, Scenario};
+use super::supervisor::{Ears, watch};
+use super::verdict::Verdict;
+use super::{folder, show};
+use crate::cli::{self, Voice};
+use crate::exit::{Exit, Failure};
+use crate::order::ORDERS;
+use crate::talk::Talk;
+use crate::transport::signals::{interruption, listen};
+
+/// The example and the notes of `--help`.
+const HELP: &str = "\
+Examples:
+  groupcast run testdata/banks --speed 50
+  groupcast run --members 8 --messages 1000 --order causal
+  groupcast run scenario.toml --repeat 20
+
+A folder has one command file (*.txt) per client, which is named after it. A scenario is a file like this, in which \
+everything may be left out and the command line comes first:
+  commands = \".\"               # or [\"c1.txt\", \"c2.txt\"]; relative to the scenario
+  members = 4                  # the first so many command files
+  messages = 100               # instead of command files: so many multicasts of each member
+  order = \"total\"              # and method, speed, timeout
+  expect = \"died:c2\"           # or pass, undecided, violated, violated:total
+  [[faults]]
+  kill = \"c2\"                  # the name of a process: a client, forwarder, router, sequencer
+  after = \"500ms\"              # from the start of the clients
+  signal = \"KILL\"              # or TERM, INT, STOP, CONT
+
+Everything is kept in runs/<date and time>/, to which runs/latest leads: results, histories, what each process said \
+(<name>.log), the command files, and run.json, which says how it was started. Ctrl-C ends a run within a few seconds, \
+a second one at once. A client or server that dies ends the run with its exit code, or with 69 if it was killed.";
+
+/// Arguments of `groupcast run`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = format!("{HELP}\n\n{}", crate::exit::HELP))]
+pub struct Args {
+    /// A folder with a command file (*.txt) per client, or a scenario (*.toml)
+    #[arg(value_name = "DIR|SCENARIO")]
+    path: Option<PathBuf>,
+    /// The order of delivery
+    #[arg(long, value_name = "ORDER", env = "GROUPCAST_ORDER", hide_env = true, value_parser = PossibleValuesParser::new(orders()))]
+    order: Option<String>,
+    /// How that order is made, where there are several ways: bb, ub, uub
+    #[arg(long, value_name = "METHOD", env = "GROUPCAST_METHOD", hide_env = true)]
+    method: Option<String>,
+    /// Divide the sleeps of the command files by this
+    #[arg(long, value_name = "FACTOR", env = "GROUPCAST_SPEED", hide_env = true, value_parser = cli::factor)]
+    speed: Option<f64>,
+    /// Take only the first so many command files; with --messages, how many clients there are
+    #[arg(long, value_name = "N", env = "GROUPCAST_MEMBERS", hide_env = true, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    members: Option<u16>,
+    /// Instead of command files: so many multicasts of each client
+    #[arg(long, value_name = "N", env = "GROUPCAST_MESSAGES", hide_env = true, conflicts_with = "path", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    messages: Option<u64>,
+    /// Run so many times, up to the first that does not pass; of those that pass only the last is kept
+    #[arg(long, value_name = "N", env = "GROUPCAST_REPEAT", hide_env = true, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: u32,
+    /// Keep the folders of all repeated runs
+    #[arg(long, env = "GROUPCAST_KEEP", hide_env = true, value_parser = FalseyValueParser::new())]
+    keep: bool,
+    /// Print what would be started, with ports and files, and start nothing
+    #[arg(long, env = "GROUPCAST_DRY_RUN", hide_env = true, value_parser = FalseyValueParser::new())]
+    dry_run: bool,
+    /// Print what happens as JSON, one object a line, the last one a summary
+    #[arg(long, env = "GROUPCAST_JSON", hide_env = true, value_parser = FalseyValueParser::new())]
+    json: bool,
+    /// First of the four ports; without it, free ones are found
+    #[arg(long, value_name = "PORT", env = "GROUPCAST_PORT_BASE", hide_env = true, value_parser = cli::port_base())]
+    port_base: Option<u16>,
+    /// Give up if nothing has happened for this long (300s)
+    #[arg(long, value_name = "TIME", env = "GROUPCAST_TIMEOUT", hide_env = true, value_parser = cli::duration)]
+    timeout: Option<Duration>,
+    #[command(flatten)]
+    voice: Voice,
+}
+
+fn orders() -> Vec<&'static str> {
+    let mut names: Vec<&str> = ORDERS.iter().map(|order| order.name).collect();
+    names.dedup();
+    names
+}
+
+/// Runs what is asked for, and judges it.
+///
+/// # Errors
+/// What keeps it from being run or judged. A run that fails is no error: it is printed, and its exit returned.
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    let scenario = args.scenario()?;
+    let settings = Settings::new(&scenario, args.voice.verbose)?;
+    let run = Run { args, settings, talk: args.voice.talk("run"), ears: Ears::default() };
+    if args.dry_run { run.tell_plan() } else { run.repeat() }
+}
+
+impl Args {
+    /// What the scenario file asks for, if there is one, and on top of it the command line.
+    fn scenario(&self) -> Result<Scenario, Failure> {
+        let asked = match &self.path {
+            Some(path) if path.extension().is_some_and(|extension| extension == "toml") => {
+                Scenario::read(path)?
+            }
+            path => Scenario { commands: path.clone().map(Commands::Folder), ..Scenario::default() },
+        };
+        Ok(Scenario {
+            members: self.members.map(usize::from).or(asked.members),
+            messages: self.messages.or(asked.messages),
+            order: self.order.clone().or(asked.order),
+            method: self.method.clone().or(asked.method),
+            speed: self.speed.or(asked.speed),
+            timeout: self.timeout.or(asked.timeout),
+            ..asked
+        })
+    }
+
+    /// The command that runs the same once more.
+    fn replay(&self) -> String {
+        let mut words = vec!["groupcast".to_owned(), "run".to_owned()];
+        words.extend(self.path.iter().map(|path| quoted(&path.display().to_string())));
+        let options = [
+            ("--order", self.order.clone()),
+            ("--method", self.method.clone()),
+            ("--speed", self.speed.map(|speed| speed.to_string())),
+            ("--members", self.members.map(|members| members.to_string())),
+            ("--messages", self.messages.map(|messages| messages.to_string())),
+            ("--timeout", self.timeout.map(|time| quoted(&humantime::format_duration(time).to_string()))),
+        ];
+        for (name, value) in options {
+            words.extend(value.into_iter().flat_map(|value| [name.to_owned(), value]));
+        }
+        words.join(" ")
+    }
+}
+
+/// What is run, maybe several times.
+struct Run<'a> {
+    args: &'a Args,
+    settings: Settings,
+    talk: Talk,
+    ears: Ears,
+}
+
+impl Run<'_> {
+    fn tell_plan(&self) -> Result<Exit, Failure> {
+        let plan = Plan::new(&self.settings, folder::next(), self.args.port_base)?;
+        if self.args.json {
+            cli::print(&plan.describe(&self.settings, &self.args.replay()).to_string())?;
+        } else {
+            cli::print(plan.text(&self.settings).trim_end())?;
+        }
+        Ok(Exit::Ok)
+    }
+
+    fn repeat(&self) -> Result<Exit, Failure> {
+        let (ears, talk) = (self.ears.clone(), self.talk.clone());
+        listen(move |exit| {
+            let heard = ears.hear(exit);
+            if !heard {
+                talk.fail(&interruption(exit));
+            }
+            heard
+        })?;
+        let mut before: Option<PathBuf> = None;
+        for turn in 1..=self.args.repeat {
+            let (verdict, folder) = self.once(turn)?;
+            if let Some(passed) = before.replace(folder).filter(|_| !self.args.keep) {
+                self.remove(&passed);
+            }
+            if verdict.exit != Exit::Ok {
+                self.summarize(turn - 1, Some(&verdict))?;
+                return Ok(verdict.exit);
+            }
+        }
+        self.summarize(self.args.repeat, None)?;
+        Ok(Exit::Ok)
+    }
+
+    /// One run, from its folder to its verdict.
+    fn once(&self, turn: u32) -> Result<(Verdict, PathBuf), Failure> {
+        let plan = Plan::new(&self.settings, folder::create()?, self.args.port_base)?;
+        plan.prepare(&self.settings, &self.args.replay())?;
+        self.announce(&plan, turn)?;
+        let mut show = show::choose(&self.args.voice, self.args.json, &plan);
+        let outcome = watch(&plan, &self.settings.faults, &self.ears, &mut *show)?;
+        let is_complete = outcome.interrupted.is_none() && outcome.culprit.is_none();
+        let judgement = is_complete.then(|| judge(&plan, self.settings.order, self.args.json)).transpose()?;
+        let verdict = Verdict::new(&self.settings, &outcome, judgement.as_ref());
+        self.tell(&verdict, &plan, turn)?;
+        Ok((verdict, plan.folder))
+    }
+
+    fn announce(&self, plan: &Plan, turn: u32) -> Result<(), Failure> {
+        if self.args.json {
+            let mut value = plan.describe(&self.settings, &self.args.replay());
+            value["event"] = json!("start");
+            value["turn"] = json!(turn);
+            return cli::print(&value.to_string());
+        }
+        let turn =
+            if self.args.repeat > 1 { format!("{turn} of {}: ", self.args.repeat) } else { String::new() };
+        let (title, base) = (self.settings.title(), plan.port_base);
+        self.talk.say(format!("{turn}{title}, ports {base}-{}, {}/", base + 3, plan.folder.display()));
+        Ok(())
+    }
+
+    fn tell(&self, verdict: &Verdict, plan: &Plan, turn: u32) -> Result<(), Failure> {
+        if self.args.json {
+            let mut value = verdict.json();
+            value["dir"] = json!(plan.folder);
+            value["replay"] = json!(self.args.replay());
+            value["turn"] = json!(turn);
+            return cli::print(&value.to_string());
+        }
+        let color = self.args.voice.color.on(std::io::stdout().is_terminal());
+        cli::print(&verdict.line(color))?;
+        // Of many that pass, the last one says where it is.
+        if verdict.exit != Exit::Ok || turn == self.args.repeat {
+            cli::print(&format!("      see {}/   again: {}", plan.folder.display(), self.args.replay()))?;
+        }
+        Ok(())
+    }
+
+    /// What came of several runs.
+    fn summarize(&self, passed: u32, failed: Option<&Verdict>) -> Result<(), Failure> {
+        let Args { repeat, keep, json, .. } = *self.args;
+        if repeat == 1 {
+            return Ok(());
+        }
+        if json {
+            let word = failed.map_or("PASS", Verdict::word);
+            let value: Value = json!({
+                "v": 1, "event": "repeat", "verdict": word, "passed": passed, "asked": repeat, "kept": keep,
+            });
+            return cli::print(&value.to_string());
+        }
+        let kept = match (keep, failed) {
+            (true, _) => "all folders are kept",
+            (false, None) => "the folder of the last one is kept; --keep keeps all",
+            (false, Some(_)) => {
+                "the folder of the last one is kept, those of the others are not; --keep keeps all"
+            }
+        };
+        let s = if passed == 1 { "" } else { "s" };
+        cli::print(&match failed {
+            None => format!("{passed} runs, all passed; {kept}"),
+            Some(verdict) => format!("{} after {passed} run{s} that passed; {kept}", verdict.word()),
+        })
+    }
+
+    /// Removes the folder of a run that passed.
+    fn remove(&self, folder: &PathBuf) {
+        if let Err(reason) = fs::remove_dir_all(folder) {
+            self.talk.warn(format!("cannot remove {}: {reason}", folder.display()));
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What a run came to, against what was expected of it.
+
+use serde_json::{Value, json};
+
+use super::judge::Judgement;
+use super::plan::Settings;
+use super::scenario::Expect;
+use super::supervisor::Outcome;
+use crate::exit::Exit;
+use crate::talk::{duration, list, printable};
+
+/// What a run came to.
+#[derive(Clone, Debug)]
+pub(super) struct Verdict {
+    pub(super) exit: Exit,
+    why: String,
+}
+
+impl Verdict {
+    /// The verdict on a run whose processes ended like this, and whose results, if there are all, are judged so.
+    pub(super) fn new(settings: &Settings, outcome: &Outcome, judgement: Option<&Judgement>) -> Self {
+        if let Some(exit) = outcome.interrupted {
+            return Self { exit, why: "partial results are kept".to_owned() };
+        }
+        let (exit, why) = found(settings, outcome, judgement);
+        match (&settings.expect, is_met(&settings.expect, outcome, judgement)) {
+            _ if outcome.idle_faults > 0 => {
+                let late =
+                    format!("{} of the faults came too late to do anything; {why}", outcome.idle_faults);
+                Self { exit: if exit == Exit::Ok { Exit::Undecided } else { exit }, why: late }
+            }
+            (Expect::Pass, _) => Self { exit, why },
+            (_, true) => Self { exit: Exit::Ok, why: format!("as expected: {why}") },
+            (expect, false) => {
+                let exit = if exit == Exit::Ok { Exit::Violated } else { exit };
+                Self { exit, why: format!("{} was expected: {why}", expect.words()) }
+            }
+        }
+    }
+
+    pub(super) const fn word(&self) -> &'static str {
+        match self.exit {
+            Exit::Ok => "PASS",
+            Exit::Undecided => "UNDECIDED",
+            Exit::Interrupted | Exit::Terminated => "INTERRUPTED",
+            _ => "FAIL",
+        }
+    }
+
+    /// In a line, without colour or with it.
+    pub(super) fn line(&self, color: bool) -> String {
+        let (on, off) = match self.exit {
+            _ if !color => ("", ""),
+            Exit::Ok => ("\x1b[1;32m", "\x1b[0m"),
+            Exit::Undecided | Exit::Interrupted | Exit::Terminated => ("\x1b[1;33m", "\x1b[0m"),
+            _ => ("\x1b[1;31m", "\x1b[0m"),
+        };
+        format!("{on}{}{off}  {}", self.word(), printable(&self.why))
+    }
+
+    /// As the fields of a summary.
+    pub(super) fn json(&self) -> Value {
+        json!({"v": 1, "event": "summary", "verdict": self.word(), "exit": self.exit.code(), "why": self.why})
+    }
+}
+
+/// What the run came to, whatever was expected.
+fn found(settings: &Settings, outcome: &Outcome, judgement: Option<&Judgement>) -> (Exit, String) {
+    if let Some(death) = &outcome.culprit {
+        return (death.end.exit(), format!("{} died: {}", death.name, death.how()));
+    }
+    let (multicasts, took) = (settings.multicasts(), duration(outcome.took));
+    let all = match settings.clients.len() {
+        1 => "the one client".to_owned(),
+        2 => "both clients".to_owned(),
+        count => format!("all {count} clients"),
+    };
+    match judgement {
+        Some(judgement) if judgement.exit == Exit::Violated => {
+            (Exit::Violated, format!("violated: {}", list(&judgement.violated)))
+        }
+        Some(judgement) if judgement.exit == Exit::Ok => {
+            (Exit::Ok, format!("{multicasts} multicasts, each delivered by {all}, in {took}"))
+        }
+        _ => (
+            Exit::Undecided,
+            format!("{multicasts} multicasts in {took}, and not everything could be judged"),
+        ),
+    }
+}
+
+fn is_met(expect: &Expect, outcome: &Outcome, judgement: Option<&Judgement>) -> bool {
+    match (expect, &outcome.culprit, judgement) {
+        (Expect::Died(name), Some(death), _) => name.as_ref().is_none_or(|name| *name == death.name),
+        (Expect::Pass, None, Some(judgement)) => judgement.exit == Exit::Ok,
+        (Expect::Undecided, None, Some(judgement)) => judgement.exit == Exit::Undecided,
+        (Expect::Violated(name), None, Some(judgement)) => {
+            let is_among = name.as_ref().is_none_or(|name| judgement.violated.contains(name));
+            judgement.exit == Exit::Violated && is_among
+        }
+        _ => false,
+    }
+}
+
+impl Expect {
+    fn words(&self) -> String {
+        let which = |word: &str, name: &Option<String>| match name {
+            Some(name) => format!("{word}:{name}"),
+            None => word.to_owned(),
+        };
+        match self {
+            Self::Pass => "pass".to_owned(),
+            Self::Undecided => "undecided".to_owned(),
+            Self::Violated(name) => which("violated", name),
+            Self::Died(name) => which("died", name),
+        }
+    }
+}
