@@ -54,7 +54,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     let signals = Signals::catch()?;
     let mut forwarder = Forwarder::listen(options, talk)?;
     loop {
-        zmq::wait(&[&forwarder.input, &forwarder.sync], Some(&signals), TICK);
+        zmq::wait(&[&forwarder.input, &forwarder.sync], signals.fds(), TICK);
         if let Some(exit) = signals.received() {
             let failure = interruption(exit);
             forwarder.say_farewell(&failure);
@@ -185,7 +185,7 @@ impl<'a> Forwarder<'a> {
         while now.since(began) < FAREWELL {
             self.register.close(&told, &mut self.actions);
             self.perform(now);
-            zmq::wait(&[&self.sync], None, FAREWELL.saturating_sub(now.since(began)));
+            zmq::wait(&[&self.sync], [], FAREWELL.saturating_sub(now.since(began)));
             self.serve_sync(now);
             now = self.clock.now();
         }

@@ -57,7 +57,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     loop {
         let now = clock.now();
         let limit = caller.next_deadline().since(now).min(clock::LONGEST_WAIT);
-        zmq::wait(&[&router.socket, caller.socket()], Some(&signals), limit);
+        zmq::wait(&[&router.socket, caller.socket()], signals.fds(), limit);
         let now = clock.now();
         if let Some(exit) = signals.received() {
             let failure = interruption(exit);

@@ -13,6 +13,7 @@ use crate::session::attendance::News;
 use crate::session::{CONNECT_LIMIT, SAY_EVERY};
 use crate::talk::{self, Talk};
 use crate::transport::signals::{Signals, interruption};
+use crate::transport::wakeup::Wakeup;
 use crate::transport::zmq::{self, Context, Port, Socket, topic};
 use crate::wire::control::{Ask, Identity, Role, Seat};
 use crate::wire::encoded::probe;
@@ -74,6 +75,8 @@ pub struct Node {
 struct Wires {
     clock: Clock,
     signals: Option<Signals>,
+    wakeup: Option<Wakeup>,
+    listens: bool,
     talk: Talk,
     caller: Caller,
     publisher: Socket,
@@ -199,6 +202,25 @@ impl Node {
         std::mem::take(&mut self.delivered)
     }
 
+    /// From now on this member's waits end also when `wakeup` is woken.
+    pub fn wake_by(&mut self, wakeup: Wakeup) {
+        self.wires.wakeup = Some(wakeup);
+    }
+
+    /// Whether packets of the others are taken in. Not to listen is to hold them all back: the windows of the
+    /// senders close when this member acknowledges nothing.
+    pub fn listen(&mut self, listens: bool) {
+        self.wires.listens = listens;
+    }
+
+    /// Waits, for a limited time, without taking part in the run any more.
+    ///
+    /// # Errors
+    /// The interruption that came.
+    pub fn linger(&mut self) -> Result<(), Failure> {
+        self.wires.wait_on(&[], clock::LONGEST_WAIT)
+    }
+
     /// One round: waits until there is something to do or `until` has come, and does it.
     ///
     /// # Errors
@@ -206,15 +228,8 @@ impl Node {
     pub fn turn(&mut self, until: Option<Time>) -> Result<(), Failure> {
         self.wires.wait(self.line.next_deadline().into_iter().chain(until).min())?;
         let now = self.wires.clock.now();
-        for _ in 0..PACKETS_PER_TURN {
-            let packets = [self.wires.subscriber.hear(&self.wires.topic), self.wires.hear_direct()];
-            if packets.iter().all(Option::is_none) {
-                break;
-            }
-            for frames in packets.into_iter().flatten().flatten() {
-                self.receive(now, frames);
-                self.perform();
-            }
+        if self.wires.listens {
+            self.take_packets(now);
         }
         if self.line.next_deadline().is_some_and(|due| due <= now) {
             self.line.handle(now, Input::Wake, &mut self.effects);
@@ -228,6 +243,19 @@ impl Node {
             _ => {}
         }
         Ok(())
+    }
+
+    fn take_packets(&mut self, now: Time) {
+        for _ in 0..PACKETS_PER_TURN {
+            let packets = [self.wires.subscriber.hear(&self.wires.topic), self.wires.hear_direct()];
+            if packets.iter().all(Option::is_none) {
+                break;
+            }
+            for frames in packets.into_iter().flatten().flatten() {
+                self.receive(now, frames);
+                self.perform();
+            }
+        }
     }
 
     fn receive(&mut self, now: Time, frames: Frames) {
@@ -305,6 +333,8 @@ impl Wires {
         Ok(Self {
             clock,
             signals,
+            wakeup: None,
+            listens: true,
             talk: talk.clone(),
             caller: Caller::new(context, (host, base), now, who, Ask::Join, limit)?,
             publisher: context.publisher(&Port::In.endpoint(host, base))?,
@@ -320,9 +350,20 @@ impl Wires {
     fn wait(&mut self, deadline: Option<Time>) -> Result<(), Failure> {
         let now = self.clock.now();
         let until = self.caller.next_deadline().min(deadline.unwrap_or(Time::from_micros(u64::MAX)));
-        let mut sockets = vec![&self.subscriber, self.caller.socket()];
-        sockets.extend(&self.dealer);
-        zmq::wait(&sockets, self.signals.as_ref(), until.since(now).min(clock::LONGEST_WAIT));
+        let mut sockets = vec![self.caller.socket()];
+        if self.listens {
+            sockets.push(&self.subscriber);
+            sockets.extend(&self.dealer);
+        }
+        self.wait_on(&sockets, until.since(now).min(clock::LONGEST_WAIT))
+    }
+
+    fn wait_on(&self, sockets: &[&Socket], limit: Duration) -> Result<(), Failure> {
+        let signals = self.signals.iter().flat_map(Signals::fds);
+        zmq::wait(sockets, signals.chain(self.wakeup.iter().map(Wakeup::fd)), limit);
+        if let Some(wakeup) = &self.wakeup {
+            wakeup.clear();
+        }
         match self.signals.as_ref().and_then(Signals::received) {
             Some(exit) => Err(interruption(exit)),
             None => Ok(()),

@@ -3,11 +3,11 @@
 //! Closed here: sockets that linger for ever at exit, reads that return on a signal, messages that pin their
 //! receive buffer or alias another socket's, sizes without a limit, heartbeats that are off by default.
 
+use std::os::fd::RawFd;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::signals::Signals;
 use crate::exit::{Exit, Failure};
 use crate::wire::batch::MAX_BODY;
 use crate::wire::control::{MAX_REPLY, MAX_REQUEST};
@@ -367,13 +367,12 @@ fn copied(header: &[u8], body: &[u8]) -> Frames {
     Frames { header: Bytes::copy_from_slice(header), body: Bytes::copy_from_slice(body) }
 }
 
-/// Waits until a socket has something, a signal comes or `limit` is over. Says nothing about which: ask them.
-pub fn wait(sockets: &[&Socket], signals: Option<&Signals>, limit: Duration) {
+/// Waits until one of the sockets or of the file descriptors has something, or `limit` is over. Says nothing about
+/// which: ask them.
+pub fn wait(sockets: &[&Socket], fds: impl IntoIterator<Item = RawFd>, limit: Duration) {
     let mut items: Vec<zmq::PollItem<'_>> =
         sockets.iter().map(|socket| socket.0.as_poll_item(zmq::POLLIN)).collect();
-    if let Some(signals) = signals {
-        items.extend(signals.fds().map(|fd| zmq::PollItem::from_fd(fd, zmq::POLLIN)));
-    }
+    items.extend(fds.into_iter().map(|fd| zmq::PollItem::from_fd(fd, zmq::POLLIN)));
     // Rounded up: waking a little late is right, waking a little early would only mean to wait again.
     let millis = limit.as_micros().div_ceil(1000);
     // Interrupted by a signal or not: the caller looks for itself.
