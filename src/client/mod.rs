@@ -1,7 +1,7 @@
 //! Station 2: one member: what its user wants sent goes in, engines in the middle, what is delivered comes out.
 //!
-//! [`user`] is whom it works for: a command file ([`replay`]), two pipes ([`pipe`]) or a person ([`chat`], who types
-//! on [`keys`] into an [`editor`] on a [`screen`]). [`member`] takes part in the run for any of them.
+//! `user` is whom it works for: a command file (`replay`), two pipes (`pipe`) or a person (`chat`, who types
+//! on `keys` into an `editor` on a `screen`). `member` takes part in the run for any of them.
 
 mod chat;
 mod editor;
