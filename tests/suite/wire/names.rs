@@ -5,7 +5,7 @@ use groupcast::engine::{MemberId, To};
 use groupcast::member::{Message, Tally};
 use groupcast::order::total::TotalWire;
 use groupcast::reliable::{Body, Packet};
-use groupcast::wire::{Batch, Header, Kind};
+use groupcast::wire::{Batch, Kind};
 
 use super::files::hex;
 use super::{RUN, Value};
@@ -32,9 +32,7 @@ impl Fields {
                 let name = if header.kind == Kind::Probe { "Probe" } else { "Undeliverable" };
                 fields.start(header.kind as u8, name, header.sender, header.to);
             }
-            Value::Fifo(sender, packet) => {
-                fields.packet(*sender, packet, |fields, batch| fields.batch(batch))
-            }
+            Value::Fifo(sender, packet) => fields.packet(*sender, packet, Self::batch),
             Value::Total(sender, packet) => fields.packet(*sender, packet, Self::total),
         }
         fields
