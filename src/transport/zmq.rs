@@ -24,9 +24,9 @@ pub const MAX_FRAME: i64 = if MAX_BODY > MAX_HEADER { MAX_BODY as i64 } else { M
 pub const MAX_SUBSCRIPTION: i64 = 256;
 /// A peer that has not finished its handshake by then is cut off.
 pub const HANDSHAKE_MILLIS: i32 = 5000;
-/// A connection on which nothing came for this long is tried with a heartbeat …
+/// A connection is tried with a heartbeat this often …
 pub const HEARTBEAT_MILLIS: i32 = 2000;
-/// … and closed if that has no answer for this long.
+/// … and closed when a heartbeat has had no answer for this long.
 pub const HEARTBEAT_TIMEOUT_MILLIS: i32 = 10_000;
 /// A lost connection is tried again after this long, and then ever more rarely …
 pub const RECONNECT_MILLIS: i32 = 50;

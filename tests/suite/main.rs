@@ -4,3 +4,4 @@
 
 mod simulation;
 mod tidy;
+mod wire;
