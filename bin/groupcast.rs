@@ -1,2 +1,51 @@
-//! Not yet written.
-fn main() {}
+//! `groupcast`: the tools around the four programs.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use groupcast::exit::{self, Exit, Failure};
+use groupcast::sim;
+
+/// Tools for ordered, reliable group communication.
+#[derive(Parser)]
+#[command(version, after_help = format!("Example:\n  groupcast sim --order total --seeds 100\n\n{}", exit::HELP))]
+struct Cli {
+    #[command(subcommand)]
+    tool: Tool,
+}
+
+#[derive(Subcommand)]
+enum Tool {
+    /// Run the engines on a simulated network and judge what they deliver
+    Sim(sim::tool::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return told(&error),
+    };
+    match run(&cli.tool) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("groupcast: {failure}");
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(tool: &Tool) -> Result<Exit, Failure> {
+    match tool {
+        Tool::Sim(args) => sim::tool::run(args),
+    }
+}
+
+/// Help and version were asked for; everything else is an error in the command line.
+fn told(error: &clap::Error) -> ExitCode {
+    let printed = error.print();
+    match (error.use_stderr(), printed) {
+        (true, _) => Exit::Usage.into(),
+        (false, Ok(())) => Exit::Ok.into(),
+        (false, Err(_)) => Exit::Io.into(),
+    }
+}

@@ -35,10 +35,10 @@ pub struct Options {
     /// Folder for the result files; made if it is not there
     #[arg(short, long, value_name = "DIR", env = "GROUPCAST_OUT", hide_env = true)]
     pub out: PathBuf,
-    /// Order of delivery: unordered, fifo, total
+    /// Order of delivery: unordered, fifo, causal, total, lamport, agreed
     #[arg(long, value_name = "ORDER", env = "GROUPCAST_ORDER", hide_env = true, default_value = "total", value_parser = order_name)]
     pub order: String,
-    /// How the total order is made: bb
+    /// How `total` is made: bb (message, then its number), ub (through the sequencer), uub (ask for a number first)
     #[arg(long, value_name = "METHOD", env = "GROUPCAST_METHOD", hide_env = true, default_value = DEFAULT_METHOD)]
     pub method: String,
     /// Name of the group
@@ -131,7 +131,7 @@ fn joining(options: &Options, order: &'static Order, script: &Script) -> Joining
         id: options.id.clone(),
         role: Role::Client,
         order,
-        needs_router: script.receivers().next().is_some(),
+        needs_router: order.addressed || script.receivers().next().is_some(),
         timeout: Some(options.timeout),
     }
 }

@@ -3,7 +3,7 @@
 //! Without the feature `known-bad` every question below is answered "no" at compile time.
 
 /// One way in which an engine can be wrong.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Defect {
     /// Hold-back queues let everything through in the order of arrival.
     NoHoldBack,
@@ -13,20 +13,32 @@ pub enum Defect {
     NoDuplicateFilter,
     /// A sender that falls silent never says how far it got, so a lost tail stays unnoticed.
     NoTailAnnouncement,
+    /// Causal order looks at each sender's own order only.
+    FifoForCausal,
+    /// Lamport's order delivers without waiting for everybody.
+    NotAllAcknowledged,
+    /// Agreed order takes the first proposal for what was agreed.
+    ProposalAsAgreed,
+    /// The sequencer numbers batches as they arrive, in no sender's order.
+    NumberedOnArrival,
 }
 
 impl Defect {
     /// Every defect, by the name that `groupcast sim --known-bad` takes.
-    pub const ALL: [(&'static str, Self); 4] = [
+    pub const ALL: [(&'static str, Self); 8] = [
         ("no-hold-back", Self::NoHoldBack),
         ("no-nack", Self::NoNack),
         ("no-duplicate-filter", Self::NoDuplicateFilter),
         ("no-tail-announcement", Self::NoTailAnnouncement),
+        ("fifo-for-causal", Self::FifoForCausal),
+        ("not-all-acknowledged", Self::NotAllAcknowledged),
+        ("proposal-as-agreed", Self::ProposalAsAgreed),
+        ("numbered-on-arrival", Self::NumberedOnArrival),
     ];
 }
 
 /// The defect that an engine was built with: none, outside of tests.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Defects(Option<Defect>);
 
 impl Defects {

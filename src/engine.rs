@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// A moment, in microseconds since the run began. Only a driver reads a clock; engines are told.
-#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Time(u64);
 
 impl Time {
@@ -48,7 +48,7 @@ impl fmt::Display for Time {
 /// A process of the group: its slot in the member list that `start` carried.
 ///
 /// Engines know members by slot alone; names (`c1`) exist at the edges. A slot identifies, it never orders.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct MemberId(pub u16);
 
 impl fmt::Display for MemberId {
@@ -58,7 +58,7 @@ impl fmt::Display for MemberId {
 }
 
 /// Whom a message is for.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum To {
     /// Every member of the group.
     Group,

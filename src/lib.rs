@@ -8,7 +8,7 @@
 //! 4. [`order`]: may it be delivered yet?
 //! 5. [`reliable`]: does every member have it, exactly once?
 //! 6. [`member`]: who is in the group, and who has finished?
-//! 7. [`wire`]: bytes
+//! 7. [`wire`]: the bytes of every packet
 //! 8. [`transport`]: the only I/O; [`driver`]: the loop, and the only reader of the clock
 //! 9. [`forwarder`], [`router`], [`sequencer`]: what stands in the middle; [`session`]: start and finish
 //! 10. [`results`]: deliveries to result file and history
@@ -45,6 +45,7 @@ pub mod check;
 pub mod sim;
 
 pub mod cli;
+pub mod clock;
 pub mod defect;
 pub mod exit;
 pub mod prng;

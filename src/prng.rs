@@ -13,6 +13,12 @@ impl Prng {
         Self(seed)
     }
 
+    /// A generator of its own, for something that is to draw apart from everything else.
+    #[must_use]
+    pub fn fork(&mut self) -> Self {
+        Self::new(self.next_u64())
+    }
+
     /// The next 64 random bits.
     pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -99,7 +99,7 @@ impl Groups<'_> {
             id: self.options.id.clone(),
             role: Role::Sequencer,
             order,
-            needs_router: false,
+            needs_router: order.addressed,
             timeout: None,
         };
         let (context, talk) = (self.context.clone(), self.talk.clone());

@@ -39,7 +39,7 @@ impl<Upper: Engine, Lower: Engine<App = Upper::Wire>> Engine for Stack<Upper, Lo
         match input {
             Input::Submit { to, app } => self.steps.push_back(Step::Upper(Input::Submit { to, app })),
             Input::Receive { from, message } => {
-                self.steps.push_back(Step::Lower(Input::Receive { from, message }))
+                self.steps.push_back(Step::Lower(Input::Receive { from, message }));
             }
             Input::Wake => self.steps.extend([Step::Lower(Input::Wake), Step::Upper(Input::Wake)]),
         }
@@ -60,7 +60,7 @@ impl<Upper: Engine, Lower: Engine<App = Upper::Wire>> Engine for Stack<Upper, Lo
             for effect in self.up.drain() {
                 match effect {
                     Effect::Send { to, message } => {
-                        self.steps.push_back(Step::Lower(Input::Submit { to, app: message }))
+                        self.steps.push_back(Step::Lower(Input::Submit { to, app: message }));
                     }
                     Effect::Deliver { from, number, app } => out.deliver(from, number, app),
                     Effect::Drop { from, reason } => out.drop(from, reason),

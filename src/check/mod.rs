@@ -1,1 +1,123 @@
-//! Not yet written.
+//! Beside the path: the oracles. Each judges one property of a [`History`], in one file, in time linear in it.
+//!
+//! The table below names the properties. The same oracles judge simulated runs and real ones. Definitions follow
+//! Hadzilacos and Toueg (*A Modular Approach to Fault-Tolerant Broadcasts and Related Problems*, 1994).
+
+mod agreement;
+mod catalogue;
+mod causal;
+mod creation;
+mod direct;
+mod duplicates;
+mod fifo;
+mod history;
+mod numbers;
+mod streams;
+mod total;
+mod validity;
+mod verdict;
+
+#[cfg(test)]
+mod tests;
+
+use crate::order::{Order, Promise};
+pub use catalogue::Catalogue;
+pub use history::{Event, History, MessageId, Record};
+pub use verdict::{Verdict, Witness};
+
+/// Something that is true or false of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Property {
+    /// What people call it.
+    pub name: &'static str,
+    /// What it says, in a line.
+    pub says: &'static str,
+    promised: fn(&Order) -> bool,
+    judge: fn(&Catalogue<'_>) -> Verdict,
+}
+
+/// Every property, in the order in which they are reported: what makes the others meaningless comes first.
+pub const PROPERTIES: [Property; 9] = [
+    Property {
+        name: "no-creation",
+        says: "what is delivered was multicast",
+        promised: |_| true,
+        judge: creation::judge,
+    },
+    Property {
+        name: "no-duplicate",
+        says: "nothing is delivered twice",
+        promised: |_| true,
+        judge: duplicates::judge,
+    },
+    Property {
+        name: "validity",
+        says: "a member delivers what it multicasts",
+        promised: |_| true,
+        judge: validity::judge,
+    },
+    Property {
+        name: "agreement",
+        says: "what one member delivers, all deliver",
+        promised: |_| true,
+        judge: agreement::judge,
+    },
+    Property {
+        name: "fifo",
+        says: "a sender's messages are delivered in the order it multicast them",
+        promised: |order| order.promises.contains(&Promise::Fifo),
+        judge: fifo::judge,
+    },
+    Property {
+        name: "causal",
+        says: "what happened before a multicast is delivered before it",
+        promised: |order| order.promises.contains(&Promise::Causal),
+        judge: causal::judge,
+    },
+    Property {
+        name: "total",
+        says: "all members deliver in the same order",
+        promised: |order| order.promises.contains(&Promise::Total),
+        judge: total::judge,
+    },
+    Property {
+        name: "numbers",
+        says: "every member delivers numbers 1, 2, 3, …, each the same message everywhere",
+        promised: |order| order.sequencer,
+        judge: numbers::judge,
+    },
+    Property {
+        name: "point-to-point",
+        says: "what is sent to one member is received exactly once, in order",
+        promised: |_| true,
+        judge: direct::judge,
+    },
+];
+
+impl Property {
+    /// The property of this name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Self> {
+        PROPERTIES.iter().find(|property| property.name == name)
+    }
+
+    /// What this order promises.
+    pub fn promised_by(order: &Order) -> impl Iterator<Item = &'static Self> {
+        PROPERTIES.iter().filter(move |property| (property.promised)(order))
+    }
+
+    /// Whether it holds.
+    #[must_use]
+    pub fn judge(&self, catalogue: &Catalogue<'_>) -> Verdict {
+        (self.judge)(catalogue)
+    }
+}
+
+/// Judges these properties of `history`, in their order.
+pub fn judge<'p>(
+    history: &History,
+    properties: impl IntoIterator<Item = &'p Property>,
+) -> Vec<(&'static str, Verdict)> {
+    let catalogue = Catalogue::new(history);
+    properties.into_iter().map(|property| (property.name, property.judge(&catalogue))).collect()
+}

@@ -223,7 +223,7 @@ impl Node {
         match self.wires.caller.turn(now, &self.wires.talk)? {
             News::End => self.is_over = true,
             News::Wait { missing, .. } => {
-                self.wires.say_waiting(now, &format!("waiting for {} to be done", talk::list(&missing)))
+                self.wires.say_waiting(now, &format!("waiting for {} to be done", talk::list(&missing)));
             }
             _ => {}
         }
@@ -252,7 +252,7 @@ impl Node {
         for effect in self.effects.drain() {
             match effect {
                 Effect::Send { to: To::Group, message } => {
-                    self.wires.publisher.publish(&self.wires.topic, &message)
+                    self.wires.publisher.publish(&self.wires.topic, &message);
                 }
                 Effect::Send { to: To::Member(member), message } => {
                     if let (Some(dealer), Some(seat)) = (&self.wires.dealer, self.seats.get(&member)) {
@@ -449,9 +449,8 @@ impl<'a> Barrier<'a> {
         let waited = now.since(Time::ZERO);
         if self.out_and_in && !self.router && waited >= timeout.min(CONNECT_LIMIT) {
             let message = format!("gave up waiting for {}", self.waits_for);
-            return Err(Failure::new(Exit::Unavailable, message).help(
-                "the command file sends to single members, which goes through `router`: is it running?",
-            ));
+            return Err(Failure::new(Exit::Unavailable, message)
+                .help("what members send to single members goes through `router`: is it running?"));
         }
         if wires.caller.has_heard() && waited >= timeout {
             let message =

@@ -10,7 +10,7 @@ use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View
 use crate::wire::Batch;
 
 /// A member's engine for FIFO order. Its own batches are delivered when they are submitted.
-#[derive(Debug)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Fifo {
     me: MemberId,
     senders: BTreeMap<MemberId, HoldBack<Batch>>,

@@ -28,7 +28,7 @@ impl Span for Batch {
 /// Items waiting for the ones before them. Numbers begin at 1.
 ///
 /// How many items it may hold is the promise of the layer below: no more than a receive window.
-#[derive(Debug)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct HoldBack<T> {
     next: u64,
     held: BTreeMap<u64, T>,
@@ -63,13 +63,6 @@ impl<T: Span> HoldBack<T> {
     /// Takes the item that is next in line, if it is here.
     pub fn pop(&mut self) -> Option<T> {
         let item = self.held.remove(&self.next)?;
-        self.next = item.next();
-        Some(item)
-    }
-
-    /// Takes the item with the lowest number, gap or no gap: how an engine without hold-back would behave.
-    pub fn pop_any(&mut self) -> Option<T> {
-        let (_, item) = self.held.pop_first()?;
         self.next = item.next();
         Some(item)
     }

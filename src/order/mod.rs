@@ -3,10 +3,15 @@
 //! The table below is the only place that names the orders. An engine here hands batches up in its order; that
 //! each batch arrives, and exactly once, is the business of [`crate::reliable`] beneath it.
 
+pub mod agreed;
+pub mod causal;
 pub mod fifo;
 pub mod hold_back;
+pub mod lamport;
 pub mod numbering;
 pub mod total;
+pub mod total_ub;
+pub mod total_uub;
 pub mod unordered;
 
 use crate::defect::Defects;
@@ -25,6 +30,8 @@ pub struct Order {
     pub suffix: &'static str,
     /// Whether a sequencer must be running.
     pub sequencer: bool,
+    /// Whether its members also send to single members, which goes through a router.
+    pub addressed: bool,
     /// What it promises beyond reliable delivery.
     pub promises: &'static [Promise],
     assemble: fn(Place<'_>) -> Line,
@@ -43,13 +50,14 @@ pub enum Promise {
 
 use Promise::{Causal, Fifo, Total};
 
-/// Every order that can be chosen.
-pub const ORDERS: [Order; 3] = [
+/// Every order that can be chosen. To add one: its file in this folder, and its row here.
+pub const ORDERS: [Order; 8] = [
     Order {
         name: "unordered",
         method: None,
         suffix: "unordered",
         sequencer: false,
+        addressed: false,
         promises: &[],
         assemble: |at| at.member(unordered::Unordered::new(at.me)),
     },
@@ -58,20 +66,72 @@ pub const ORDERS: [Order; 3] = [
         method: None,
         suffix: "fifo",
         sequencer: false,
+        addressed: false,
         promises: &[Fifo],
         assemble: |at| at.member(fifo::Fifo::new(at.me, at.view, at.defects)),
+    },
+    Order {
+        name: "causal",
+        method: None,
+        suffix: "causal",
+        sequencer: false,
+        addressed: false,
+        promises: &[Fifo, Causal],
+        assemble: |at| at.member(causal::Causal::new(at.me, at.view, at.defects)),
     },
     Order {
         name: "total",
         method: Some("bb"),
         suffix: "tom",
         sequencer: true,
+        addressed: false,
         promises: &[Fifo, Causal, Total],
-        assemble: |at| match at.view.sequencer {
-            Some(sequencer) if sequencer == at.me => at.member(numbering::Numbering::new(at.view)),
+        assemble: |at| match at.numbered_by() {
             Some(sequencer) => at.member(total::Total::new(at.me, at.view, sequencer, at.defects)),
-            None => panic!("the start of a run with this order waits for a sequencer"),
+            None => at.member(numbering::Numbering::new(at.view)),
         },
+    },
+    Order {
+        name: "total",
+        method: Some("ub"),
+        suffix: "tom",
+        sequencer: true,
+        addressed: true,
+        promises: &[Fifo, Causal, Total],
+        assemble: |at| match at.numbered_by() {
+            Some(sequencer) => at.member(total_ub::TotalUb::new(at.me, at.view, sequencer)),
+            None => at.member(total_ub::SequencerUb::new(at.view)),
+        },
+    },
+    Order {
+        name: "total",
+        method: Some("uub"),
+        suffix: "tom",
+        sequencer: true,
+        addressed: true,
+        promises: &[Fifo, Causal, Total],
+        assemble: |at| match at.numbered_by() {
+            Some(sequencer) => at.member(total_uub::TotalUub::new(at.me, at.view, sequencer)),
+            None => at.member(total_uub::SequencerUub::new(at.view)),
+        },
+    },
+    Order {
+        name: "lamport",
+        method: None,
+        suffix: "tom",
+        sequencer: false,
+        addressed: false,
+        promises: &[Fifo, Causal, Total],
+        assemble: |at| at.member(lamport::Lamport::new(at.me, at.view, at.defects)),
+    },
+    Order {
+        name: "agreed",
+        method: None,
+        suffix: "tom",
+        sequencer: false,
+        addressed: true,
+        promises: &[Total],
+        assemble: |at| at.member(agreed::Agreed::new(at.me, at.view, at.defects)),
     },
 ];
 
@@ -114,6 +174,13 @@ pub struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// The member that numbers what this one multicasts; none for that member itself.
+    fn numbered_by(self) -> Option<MemberId> {
+        let sequencer =
+            self.view.sequencer.expect("the start of a run with this order waits for a sequencer");
+        (sequencer != self.me).then_some(sequencer)
+    }
+
     fn member<O>(self, order: O) -> Line
     where
         O: Engine<App = Batch> + Send + 'static,

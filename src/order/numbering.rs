@@ -14,7 +14,7 @@ use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
 pub const MAX_RANGES: usize = 4096;
 
 /// `count` consecutive messages of `sender`, beginning with its `first`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Range {
     /// Who multicast them.
     pub sender: MemberId,
@@ -25,7 +25,7 @@ pub struct Range {
 }
 
 /// An announcement: the messages of `ranges`, one after the other, have the global numbers from `first` on.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Numbered {
     /// The global number of the first message of the first range; the group's first message has number 1.
     pub first: u64,
@@ -42,7 +42,7 @@ impl Numbered {
 }
 
 /// The sequencer's engine.
-#[derive(Debug)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Numbering {
     next: u64,
     senders: BTreeMap<MemberId, HoldBack<Batch>>,
@@ -105,7 +105,7 @@ impl Engine for Numbering {
         match input {
             Input::Receive { from, message: TotalWire::Body(batch) } => self.number(now, from, batch, out),
             Input::Receive { from, message: TotalWire::Numbers(_) } => {
-                out.drop(from, DropReason::BreaksContract)
+                out.drop(from, DropReason::BreaksContract);
             }
             Input::Wake => self.announce(out),
             Input::Submit { .. } => unreachable!("a sequencer multicasts nothing of its own"),

@@ -17,7 +17,7 @@ use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
 pub const OWN_WINDOW: usize = 64;
 
 /// What members and sequencer exchange.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum TotalWire {
     /// A member's batch, to all.
     Body(Batch),
@@ -29,7 +29,7 @@ pub enum TotalWire {
 ///
 /// Each sender's batches are numbered in their order, so a range of a sender always means the next ones in that
 /// sender's queue.
-#[derive(Debug)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Total {
     me: MemberId,
     sequencer: MemberId,
@@ -64,6 +64,7 @@ impl Total {
             return out.drop(from, DropReason::Stranger);
         };
         if self.defects.has(Defect::NoHoldBack) {
+            self.own_undelivered -= usize::from(from == self.me);
             return out.deliver(from, None, batch);
         }
         if !queue.insert(batch) {
@@ -117,9 +118,12 @@ impl Engine for Total {
                 out.send(to, TotalWire::Body(app.clone()));
                 self.receive_body(self.me, app, out);
             }
+            Input::Receive { from, message: TotalWire::Body(_) } if from == self.me => {
+                out.drop(from, DropReason::Stranger);
+            }
             Input::Receive { from, message: TotalWire::Body(batch) } => self.receive_body(from, batch, out),
             Input::Receive { from, message: TotalWire::Numbers(numbers) } => {
-                self.receive_numbers(from, numbers, out)
+                self.receive_numbers(from, numbers, out);
             }
             Input::Wake => {}
         }

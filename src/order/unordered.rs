@@ -4,7 +4,7 @@ use crate::engine::{Effects, Engine, Input, MemberId, Time, To};
 use crate::wire::Batch;
 
 /// A member's engine without any order.
-#[derive(Debug)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Unordered {
     me: MemberId,
 }

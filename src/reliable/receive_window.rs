@@ -57,8 +57,13 @@ impl ReceiveWindow {
         }
         self.known = self.known.max(number);
         self.early.insert(number);
+        let before = self.next;
         while self.early.remove(&self.next) {
             self.next += 1;
+        }
+        if self.next > before {
+            // The next gap is another one: it is not asked for as rarely as this one came to be.
+            self.nack_at = None;
             self.nack_gap = NACK_AGAIN_FIRST;
         }
         self.look_for_gaps(now, jitter);

@@ -107,16 +107,16 @@ impl<M: Wire> SendWindow<M> {
     }
 
     /// The packets of this range that are not yet stable and were not sent just now.
-    pub(super) fn to_resend(&mut self, now: Time, (first, last): (u64, u64)) -> Vec<(u64, M)> {
-        let mut again = Vec::new();
+    pub(super) fn again(&mut self, now: Time, (first, last): (u64, u64)) -> Vec<(u64, M)> {
+        let mut packets = Vec::new();
         for number in first.max(self.base)..=last.min(self.last_sent()) {
             let sent = &mut self.sent[(number - self.base) as usize];
             if now.since(sent.at) >= RESEND_GAP {
                 sent.at = now;
-                again.push((number, sent.message.clone()));
+                packets.push((number, sent.message.clone()));
             }
         }
-        again
+        packets
     }
 
     /// When to announce how far we got; nothing while everything is stable.

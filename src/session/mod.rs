@@ -1,10 +1,12 @@
 //! Station 9, start and finish: how a run begins together and ends together.
 //!
-//! [`register`] is the forwarder's side: who has joined, who is ready, who is done, who is lost. [`attendance`]
-//! is the side of everybody else: one request under way at all times, so that silence means something. Both are
+//! [`register`] is the forwarder's side: who has joined, who is ready, who is done, who is lost; [`group`] is one
+//! group in it, [`presence`] one process. [`attendance`] is the side of everybody else: one request under way at all times, so that silence means something. Both are
 //! pure; their messages are in [`crate::wire::control`].
 
 pub mod attendance;
+pub mod group;
+pub mod presence;
 pub mod register;
 
 use std::time::Duration;

@@ -17,7 +17,7 @@ pub const MAX_BODY: usize = FULL_BODY + MAX_TEXT + 4;
 pub const MAX_COUNT: u32 = FULL_BODY as u32;
 
 /// Consecutive messages of one sender to one destination. Never empty, always well-formed.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Batch {
     first: u64,
     count: u32,

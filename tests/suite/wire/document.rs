@@ -7,6 +7,7 @@ use groupcast::engine::Time;
 use groupcast::order::{numbering, total};
 use groupcast::session::attendance::{self, Attendance, News};
 use groupcast::session::register::{self, Actions, Register, Rules};
+use groupcast::session::{group, presence};
 use groupcast::transport::zmq;
 use groupcast::wire::control::{
     self, Ask, Identity, Reply, Request, Role, Say, Seat, read_reply, read_request,
@@ -77,12 +78,12 @@ fn constants() -> BTreeMap<String, u64> {
         ("PROBE_EVERY", ms(driver::node::PROBE_EVERY)),
         ("HOLD_MILLIS", control::HOLD_MILLIS),
         ("ASK_AGAIN", ms(attendance::ASK_AGAIN)),
-        ("CHALLENGE", ms(register::CHALLENGE)),
-        ("GONE_BEFORE_START", ms(register::GONE_BEFORE_START)),
+        ("CHALLENGE", ms(group::CHALLENGE)),
+        ("GONE_BEFORE_START", ms(group::GONE_BEFORE_START)),
         ("LOST_AFTER", ms(session::LOST_AFTER)),
         ("SILENT_AFTER", ms(session::SILENT_AFTER)),
         ("CONNECT_LIMIT", ms(session::CONNECT_LIMIT)),
-        ("END_KEPT", ms(register::END_KEPT)),
+        ("END_KEPT", ms(presence::END_KEPT)),
         ("FAREWELL", ms(forwarder::FAREWELL)),
         ("SAY_EVERY", ms(session::SAY_EVERY)),
         ("LINGER_MILLIS", signed(zmq::LINGER_MILLIS)),

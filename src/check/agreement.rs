@@ -1,0 +1,41 @@
+//! Agreement: what one member delivers, all deliver.
+
+use super::catalogue::Catalogue;
+use super::verdict::{Verdict, Witness};
+
+pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
+    let delivered_by = first_deliverers(catalogue);
+    let mut ended = catalogue.members().filter(|&member| catalogue.record(member).ended);
+    catalogue.conclude(ended.find_map(|member| missing(catalogue, member, &delivered_by)))
+}
+
+/// Of each message: some member that delivered it, and the event.
+fn first_deliverers(catalogue: &Catalogue<'_>) -> Vec<Option<(usize, usize)>> {
+    let mut delivered_by = vec![None; catalogue.len()];
+    for member in catalogue.members() {
+        for (event, message) in catalogue.deliveries(member) {
+            delivered_by[message].get_or_insert((member, event));
+        }
+    }
+    delivered_by
+}
+
+/// The earliest delivery of another member that `member` has no counterpart of.
+fn missing(
+    catalogue: &Catalogue<'_>,
+    member: usize,
+    delivered_by: &[Option<(usize, usize)>],
+) -> Option<Witness> {
+    let own = catalogue.first_deliveries(member);
+    let (event, other, message) = (0..catalogue.len())
+        .filter(|&message| own.of(message).is_none())
+        .filter_map(|message| delivered_by[message].map(|(other, event)| (event, other, message)))
+        .min()?;
+    let (name, other) = (catalogue.name(message), catalogue.record(other));
+    let place = other.place(&[event]);
+    Some(Witness(format!(
+        "{} delivered {name} {place}; {} never did",
+        other.name,
+        catalogue.record(member).name
+    )))
+}

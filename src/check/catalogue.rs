@@ -1,0 +1,154 @@
+//! A history made ready to be judged: every message has a small index, so that an oracle is a walk over arrays.
+
+use super::history::{Event, History, MessageId, Record};
+use super::verdict::{Verdict, Witness};
+
+/// Stands for an event that did not happen.
+const NEVER: u32 = u32::MAX;
+
+/// A history with an index for each of its multicast messages.
+pub struct Catalogue<'h> {
+    /// What is judged.
+    pub history: &'h History,
+    /// The messages that were multicast or delivered, ascending; a message's index is its place here.
+    ids: Vec<MessageId>,
+    /// Of each event of each member: its message, or [`NEVER`] if it is about none that was multicast.
+    messages: Vec<Vec<u32>>,
+    /// Of each message: the first event of its sender's record that multicasts it.
+    origins: Vec<u32>,
+}
+
+/// The first event of one member that delivers each message.
+pub(super) struct Deliveries(Vec<u32>);
+
+impl<'h> Catalogue<'h> {
+    /// Indexes the messages of `history`: sorting them is the only work that is more than linear.
+    #[must_use]
+    pub fn new(history: &'h History) -> Self {
+        let events = || history.records.iter().flat_map(|record| &record.events);
+        let mut ids: Vec<MessageId> = events().filter_map(multicast_id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let index = |event| {
+            let place = multicast_id(event).and_then(|id| ids.binary_search(&id).ok());
+            place.map_or(NEVER, |place| place as u32)
+        };
+        let messages: Vec<Vec<u32>> =
+            history.records.iter().map(|record| record.events.iter().map(index).collect()).collect();
+        let mut catalogue = Self { history, origins: vec![NEVER; ids.len()], ids, messages };
+        for member in 0..history.records.len() {
+            let found: Vec<_> = catalogue.multicasts(member).collect();
+            for (event, message) in found.into_iter().rev() {
+                catalogue.origins[message] = event as u32;
+            }
+        }
+        catalogue
+    }
+
+    /// The members' indices.
+    pub(super) fn members(&self) -> std::ops::Range<usize> {
+        0..self.history.records.len()
+    }
+
+    /// How many messages there are.
+    pub(super) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// A member's record.
+    pub(super) fn record(&self, member: usize) -> &'h Record {
+        &self.history.records[member]
+    }
+
+    /// The record of a message's sender; nothing if there is no such member.
+    pub(super) fn sender(&self, message: usize) -> Option<&'h Record> {
+        self.history.records.get(usize::from(self.ids[message].member))
+    }
+
+    /// A message's identity.
+    pub(super) fn id(&self, message: usize) -> MessageId {
+        self.ids[message]
+    }
+
+    /// A message as people read it.
+    pub(super) fn name(&self, message: usize) -> String {
+        self.history.name(self.ids[message])
+    }
+
+    /// The first event of the sender's record that multicasts this message.
+    pub(super) fn origin(&self, message: usize) -> Option<usize> {
+        happened(self.origins[message])
+    }
+
+    /// A member's deliveries in its order: the event, and the message.
+    pub(super) fn deliveries(&self, member: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.events(member, |event| matches!(event, Event::Deliver { .. }))
+    }
+
+    /// A member's multicasts of messages of its own, in its order: the event, and the message.
+    pub(super) fn multicasts(&self, member: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let is_own = move |id: MessageId| usize::from(id.member) == member;
+        self.events(member, move |event| matches!(event, Event::Multicast { id, .. } if is_own(*id)))
+    }
+
+    /// A member's multicasts and deliveries in its order: the event, and the message.
+    pub(super) fn group_events(&self, member: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.events(member, |event| multicast_id(event).is_some())
+    }
+
+    fn events(&self, member: usize, which: impl Fn(&Event) -> bool) -> impl Iterator<Item = (usize, usize)> {
+        let record = self.record(member);
+        let messages = &self.messages[member];
+        (0..record.events.len())
+            .filter(move |&event| which(&record.events[event]))
+            .map(move |event| (event, messages[event] as usize))
+    }
+
+    /// Where a member delivered each message first.
+    pub(super) fn first_deliveries(&self, member: usize) -> Deliveries {
+        let mut first = vec![NEVER; self.len()];
+        for (event, message) in self.deliveries(member) {
+            first[message] = first[message].min(event as u32);
+        }
+        Deliveries(first)
+    }
+
+    /// The verdict of an oracle that looked for a violation: without one, it takes a run in which something was
+    /// multicast, and that is known to its end, to call a property valid.
+    pub(super) fn conclude(&self, violation: Option<Witness>) -> Verdict {
+        let something = self.origins.iter().any(|&event| event != NEVER);
+        self.conclude_if(violation, something, "nothing was multicast")
+    }
+
+    /// The same for a property that needs something else to have happened.
+    pub(super) fn conclude_if(&self, violation: Option<Witness>, something: bool, nothing: &str) -> Verdict {
+        if let Some(witness) = violation {
+            return Verdict::Violated(witness);
+        }
+        if !something {
+            return Verdict::Undecided(nothing.to_owned());
+        }
+        match self.history.records.iter().find(|record| !record.ended) {
+            Some(record) => Verdict::Undecided(format!("the history of {} has no end", record.name)),
+            None => Verdict::Valid,
+        }
+    }
+}
+
+impl Deliveries {
+    /// The event that delivered this message first.
+    pub(super) fn of(&self, message: usize) -> Option<usize> {
+        happened(self.0[message])
+    }
+}
+
+fn happened(event: u32) -> Option<usize> {
+    (event != NEVER).then_some(event as usize)
+}
+
+const fn multicast_id(event: &Event) -> Option<MessageId> {
+    match event {
+        Event::Multicast { id, .. } | Event::Deliver { id, .. } => Some(*id),
+        Event::Send { .. } | Event::Receive { .. } => None,
+    }
+}

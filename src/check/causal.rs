@@ -1,0 +1,88 @@
+//! Causal order: what happened before a multicast is delivered before it.
+//!
+//! FIFO order and local order together (Hadzilacos and Toueg). Where FIFO order holds, "has delivered the first
+//! k of that sender" says all, so a multicast depends on one count per sender; and as counts only grow, it is
+//! enough to keep the counts that changed since the sender's previous multicast.
+
+use std::collections::BTreeSet;
+
+use super::catalogue::Catalogue;
+use super::fifo;
+use super::history::Event;
+use super::streams::Streams;
+use super::verdict::{Verdict, Witness};
+
+/// That `count` messages of `stream` were delivered before a message was multicast.
+struct Need {
+    stream: usize,
+    count: usize,
+}
+
+pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
+    let streams = Streams::new(catalogue);
+    let violation = fifo::first_violation(catalogue, &streams).or_else(|| {
+        let needs = needs(catalogue, &streams);
+        catalogue.members().find_map(|member| too_early(catalogue, &streams, &needs, member))
+    });
+    catalogue.conclude(violation)
+}
+
+/// Of each message: what its sender had delivered since its previous multicast.
+fn needs(catalogue: &Catalogue<'_>, streams: &Streams) -> Vec<Vec<Need>> {
+    let mut needs: Vec<Vec<Need>> = (0..catalogue.len()).map(|_| Vec::new()).collect();
+    for member in catalogue.members() {
+        let mut delivered = vec![0; streams.len()];
+        let mut changed = BTreeSet::new();
+        for (event, message) in catalogue.group_events(member) {
+            match (&catalogue.record(member).events[event], streams.place(message)) {
+                (Event::Deliver { .. }, Some((stream, rank))) => {
+                    delivered[stream] = delivered[stream].max(rank + 1);
+                    changed.insert(stream);
+                }
+                (Event::Multicast { .. }, _) if catalogue.origin(message) == Some(event) => {
+                    let changed = std::mem::take(&mut changed).into_iter();
+                    needs[message] =
+                        changed.map(|stream| Need { stream, count: delivered[stream] }).collect();
+                }
+                _ => {}
+            }
+        }
+    }
+    needs
+}
+
+/// The first delivery of `member` before something that its sender had delivered before sending it.
+fn too_early(
+    catalogue: &Catalogue<'_>,
+    streams: &Streams,
+    needs: &[Vec<Need>],
+    member: usize,
+) -> Option<Witness> {
+    let mut delivered = vec![0; streams.len()];
+    catalogue.deliveries(member).find_map(|(event, message)| {
+        let (own, rank) = streams.place(message)?;
+        let lacks = |need: &&Need| need.stream != own && delivered[need.stream] < need.count;
+        if let Some(need) = needs[message].iter().find(lacks) {
+            let cause = streams.message(need.stream, delivered[need.stream]);
+            return Some(story(catalogue, member, event, message, cause));
+        }
+        delivered[own] = delivered[own].max(rank + 1);
+        None
+    })
+}
+
+fn story(catalogue: &Catalogue<'_>, member: usize, event: usize, message: usize, cause: usize) -> Witness {
+    let record = catalogue.record(member);
+    let how = match catalogue.first_deliveries(member).of(cause) {
+        Some(late) => format!("before {} {}", catalogue.name(cause), record.place(&[event, late])),
+        None => format!("{} and never {}", record.place(&[event]), catalogue.name(cause)),
+    };
+    let sender = usize::from(catalogue.id(message).member);
+    let known = catalogue.first_deliveries(sender).of(cause).into_iter().chain(catalogue.origin(message));
+    let place = catalogue.record(sender).place(&known.collect::<Vec<_>>());
+    let (name, sender) = (catalogue.name(message), &catalogue.record(sender).name);
+    Witness(format!(
+        "{} delivered {name} {how}, which {sender} had delivered before it multicast {name} {place}",
+        record.name
+    ))
+}

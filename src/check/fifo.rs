@@ -1,0 +1,45 @@
+//! FIFO order: who delivers a message has delivered what its sender multicast before it.
+//!
+//! As Hadzilacos and Toueg define it: a message passed over breaks FIFO order even if it never comes.
+
+use super::catalogue::Catalogue;
+use super::streams::Streams;
+use super::verdict::{Verdict, Witness};
+
+pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
+    catalogue.conclude(first_violation(catalogue, &Streams::new(catalogue)))
+}
+
+/// The first delivery of any member that passes over an earlier message of the same sender.
+pub(super) fn first_violation(catalogue: &Catalogue<'_>, streams: &Streams) -> Option<Witness> {
+    catalogue.members().find_map(|member| {
+        let mut next = vec![0; streams.len()];
+        catalogue.deliveries(member).find_map(|(event, message)| {
+            let (stream, rank) = streams.place(message)?;
+            if rank > next[stream] {
+                let before = streams.message(stream, next[stream]);
+                return Some(passed_over(catalogue, member, event, message, before));
+            }
+            // Below the next is a repetition, which is not this property's business.
+            next[stream] += usize::from(rank == next[stream]);
+            None
+        })
+    })
+}
+
+fn passed_over(
+    catalogue: &Catalogue<'_>,
+    member: usize,
+    event: usize,
+    message: usize,
+    before: usize,
+) -> Witness {
+    let record = catalogue.record(member);
+    let (later, earlier) = (catalogue.name(message), catalogue.name(before));
+    let how = match catalogue.first_deliveries(member).of(before) {
+        Some(late) => format!("before {earlier} {}", record.place(&[event, late])),
+        None => format!("{} and never {earlier}", record.place(&[event])),
+    };
+    let sender = catalogue.sender(before).map_or("?", |sender| &sender.name);
+    Witness(format!("{} delivered {later} {how}, which {sender} multicast first", record.name))
+}

@@ -1,0 +1,221 @@
+//! The oracles on histories made by hand: each damage is found by the property it breaks, and told.
+//!
+//! A history is one line for each of the members a, b, c: `+` multicasts the member's next message, `a2` delivers
+//! a's second, `a2!` delivers it with another text, `>b` sends b its next message, `<a1` receives a's first, and
+//! `…` at the end says that the rest is unknown. Deliveries are numbered 1, 2, 3; `a2#7` has the number 7.
+
+use bytes::Bytes;
+
+use super::*;
+
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+fn history(lines: &[&str]) -> History {
+    History { records: lines.iter().zip(0..).map(|(line, member)| record(line, member)).collect() }
+}
+
+fn record(line: &str, member: u16) -> Record {
+    let known = line.trim_end_matches('…');
+    let ended = known == line;
+    let mut record = Record { name: NAMES[usize::from(member)].to_owned(), events: Vec::new(), ended };
+    let (mut multicasts, mut sent, mut delivered) = (0, [0; NAMES.len()], 0);
+    for word in known.split_whitespace() {
+        let event = match word.split_at(1) {
+            ("+", "") => {
+                multicasts += 1;
+                Event::Multicast { id: id(member, multicasts), text: text(multicasts) }
+            }
+            (">", to) => {
+                let to = slot(to);
+                sent[usize::from(to)] += 1;
+                let number = sent[usize::from(to)];
+                Event::Send { id: id(member, number), to, text: text(number) }
+            }
+            ("<", from) => {
+                let (from, number) = (slot(&from[..1]), from[1..].parse().unwrap());
+                Event::Receive { id: id(from, number), text: text(number) }
+            }
+            (from, message) => {
+                delivered += 1;
+                let (message, number) = message.split_once('#').unwrap_or((message, ""));
+                let (message, forged) =
+                    message.strip_suffix('!').map_or((message, 0), |message| (message, 1));
+                let message: u64 = message.parse().unwrap();
+                let number = Some(number.parse().unwrap_or(delivered));
+                Event::Deliver { id: id(slot(from), message), number, text: text(message + forged) }
+            }
+        };
+        record.events.push(event);
+    }
+    record
+}
+
+fn id(member: u16, number: u64) -> MessageId {
+    MessageId { member, incarnation: 1, number }
+}
+
+fn slot(name: &str) -> u16 {
+    NAMES.iter().position(|known| *known == name).unwrap() as u16
+}
+
+fn text(number: u64) -> Bytes {
+    number.to_string().into()
+}
+
+fn verdict(property: &str, lines: &[&str]) -> Verdict {
+    Property::find(property).unwrap().judge(&Catalogue::new(&history(lines)))
+}
+
+/// The properties that `lines` violate, and the story that the first of `expected` tells.
+fn violates(expected: &[&str], story: &str, lines: &[&str]) {
+    let verdicts = judge(&history(lines), &PROPERTIES);
+    let violated: Vec<&str> =
+        verdicts.iter().filter(|(_, verdict)| verdict.is_violated()).map(|(name, _)| *name).collect();
+    assert_eq!(violated, expected, "{lines:?}: {verdicts:?}");
+    assert_eq!(verdict(expected[0], lines).why(), Some(story));
+}
+
+#[test]
+fn a_good_history_is_valid() {
+    let good = ["+ a1 >b >b + b1 a2 + a3", "<a1 + a1 b1 <a2 a2 a3", "a1 b1 a2 a3"];
+    for (name, verdict) in judge(&history(&good), &PROPERTIES) {
+        assert_eq!(verdict, Verdict::Valid, "{name}");
+    }
+}
+
+#[test]
+fn a_history_that_shows_nothing_is_undecided() {
+    let undecided = |lines: &[&str], reason: &str| {
+        for (name, verdict) in judge(&history(lines), &PROPERTIES) {
+            assert!(matches!(verdict, Verdict::Undecided(_)), "{name} {verdict}");
+        }
+        assert_eq!(verdict("fifo", lines).why(), Some(reason));
+    };
+    undecided(&[], "nothing was multicast");
+    undecided(&["", "", ""], "nothing was multicast");
+    undecided(&["+ a1 …", "a1"], "the history of a has no end");
+    undecided(&["+ a1 >b", "…"], "the history of b has no end");
+    assert_eq!(verdict("total", &["+ a1", "…"]).word(), "undecided");
+}
+
+#[test]
+fn an_unknown_end_hides_nothing_that_is_known() {
+    assert!(verdict("no-duplicate", &["+ a1 a1 …"]).is_violated());
+    assert_eq!(verdict("no-creation", &["…", "a1"]).word(), "undecided", "a may have multicast it after all");
+}
+
+#[test]
+fn creation() {
+    let story = "a delivered c/1/1 (event 3), which c never multicast";
+    violates(&["no-creation"], story, &["+ a1 c1", "a1 c1", "a1 c1"]);
+    violates(
+        &["no-creation"],
+        "b delivered a/1/1 (event 1), as b\"2\"; a multicast it (event 1) as b\"1\"",
+        &["+ a1", "a1!"],
+    );
+    violates(
+        &["no-creation"],
+        "a delivered a/1/1 (event 1), before it multicast it (event 2)",
+        &["a1 +", "a1"],
+    );
+    let mut reused = history(&["+ + a1", "a1"]);
+    reused.records[0].events[1] = reused.records[0].events[0].clone();
+    let verdict = Property::find("no-creation").unwrap().judge(&Catalogue::new(&reused));
+    assert_eq!(verdict.why(), Some("a multicast two messages as a/1/1 (events 1, 2)"));
+}
+
+#[test]
+fn duplicates() {
+    violates(&["no-duplicate"], "b delivered a/1/1 twice (events 1, 3)", &["+ + a1 a2", "a1 a2 a1"]);
+}
+
+#[test]
+fn validity_and_agreement() {
+    violates(&["validity"], "a multicast a/1/2 (event 3) and never delivered it", &["+ a1 +", "a1"]);
+    violates(&["agreement"], "a delivered a/1/2 (event 4); b never did", &["+ a1 + a2", "a1"]);
+    violates(&["validity", "agreement"], "a multicast a/1/1 (event 1) and never delivered it", &["+", "a1"]);
+}
+
+#[test]
+fn fifo() {
+    violates(
+        &["fifo", "causal", "total", "numbers"],
+        "b delivered a/1/2 before a/1/1 (events 1, 2), which a multicast first",
+        &["+ + a1 a2", "a2#2 a1#1"],
+    );
+    let passed_over = ["+ + a1 a2", "a2 …"];
+    let story = "b delivered a/1/2 (event 1) and never a/1/1, which a multicast first";
+    assert_eq!(verdict("fifo", &passed_over).why(), Some(story));
+    assert_eq!(verdict("total", &passed_over).word(), "undecided");
+    assert!(verdict("fifo", &["+ + a1 a1 a2", "a1 a2 a2"]).is_valid(), "a repetition is no inversion");
+}
+
+#[test]
+fn causal() {
+    let effect_first = ["+ a1 b1", "a1 + b1", "b1 a1"];
+    let story = "c delivered b/1/1 before a/1/1 (events 1, 2), which b had delivered before it multicast b/1/1 \
+                 (events 1, 2)";
+    assert_eq!(verdict("causal", &effect_first).why(), Some(story));
+    assert!(verdict("fifo", &effect_first).is_valid());
+    assert!(verdict("causal", &["+ a1 b1", "+ a1 b1", "b1 a1"]).is_valid(), "these two are concurrent");
+    // b's second message depends on a's only through its first.
+    assert!(verdict("causal", &["+ a1 b1 b2", "a1 + b1 + b2", "b1 b2 a1"]).is_violated());
+    // c's message depends on a's through b's.
+    let through = ["+ a1 b1 c1", "a1 + b1 c1", "a1 b1 + c1"];
+    assert!(verdict("causal", &through).is_valid());
+    assert!(verdict("causal", &["+ a1 c1 b1", "a1 + b1 c1", "a1 b1 + c1"]).is_violated());
+}
+
+#[test]
+fn total() {
+    violates(
+        &["total", "numbers"],
+        "a delivered a/1/1 then b/1/1 (events 2, 3); c delivered b/1/1 then a/1/1 (events 1, 2)",
+        &["+ a1 b1", "+ a1 b1", "b1 a1"],
+    );
+    // What one of them lacks does not hide the order of the rest.
+    assert!(verdict("total", &["+ + a1 b1 a2", "+ a2 b1", "b1"]).is_violated());
+    assert!(verdict("total", &["+ + a1 b1 a2", "+ a1 a2", "b1 a2"]).is_valid());
+}
+
+#[test]
+fn numbers() {
+    violates(&["numbers"], "a/1/2 at b (event 2) has number 3 where 2 was next", &["+ + a1 a2", "a1 a2#3"]);
+    let story = "number 1 is a/1/1 at a (event 2) and b/1/1 at b (event 2)";
+    assert_eq!(verdict("numbers", &["+ a1 b1", "+ b1 a1"]).why(), Some(story));
+}
+
+#[test]
+fn point_to_point() {
+    let tells = |lines: &[&str], story: &str| assert_eq!(verdict("point-to-point", lines).why(), Some(story));
+    tells(&[">b >b", "<a2 <a1"], "a → b: b received a/1/2 (event 1) where a/1/1 (event 1) was next");
+    tells(&[">b >b", "<a1"], "a → b: b never received a/1/2 (event 2)");
+    tells(&[">b", "<a1 <a1"], "a → b: b received a/1/1 (event 2) more than was sent");
+    tells(&[">b", "<a1", "<a1"], "a → c: c received a/1/1 (event 1) more than was sent");
+    assert!(verdict("point-to-point", &[">b >c >b", "<a1 <a2", "<a1"]).is_valid());
+}
+
+#[test]
+fn a_million_events_are_judged_in_seconds() {
+    let members: u16 = 8;
+    let each = 14_000;
+    let mut records: Vec<Record> = (0..members)
+        .map(|member| Record { name: format!("c{member}"), events: Vec::new(), ended: true })
+        .collect();
+    let mut number = 0;
+    for message in 1..=each {
+        for sender in 0..members {
+            number += 1;
+            let id = id(sender, message);
+            records[usize::from(sender)].events.push(Event::Multicast { id, text: Bytes::new() });
+            for record in &mut records {
+                record.events.push(Event::Deliver { id, number: Some(number), text: Bytes::new() });
+            }
+        }
+    }
+    let history = History { records };
+    assert!(history.records.iter().map(|record| record.events.len()).sum::<usize>() > 1_000_000);
+    for (name, verdict) in judge(&history, PROPERTIES.iter().filter(|one| one.name != "point-to-point")) {
+        assert!(verdict.is_valid(), "{name}");
+    }
+}

@@ -1,0 +1,20 @@
+//! Validity: a member delivers what it multicasts.
+
+use super::catalogue::Catalogue;
+use super::verdict::{Verdict, Witness};
+
+pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
+    catalogue.conclude(catalogue.members().find_map(|member| undelivered(catalogue, member)))
+}
+
+/// The first message of a member that it never delivered itself, if its record is whole.
+fn undelivered(catalogue: &Catalogue<'_>, member: usize) -> Option<Witness> {
+    let record = catalogue.record(member);
+    let delivered = catalogue.first_deliveries(member);
+    let (event, message) =
+        catalogue.multicasts(member).find(|&(_, message)| delivered.of(message).is_none())?;
+    record.ended.then(|| {
+        let (name, place) = (catalogue.name(message), record.place(&[event]));
+        Witness(format!("{} multicast {name} {place} and never delivered it", record.name))
+    })
+}

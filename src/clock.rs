@@ -1,0 +1,102 @@
+//! Vector clocks: values that tell what happened before what. They have nothing to do with time.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use crate::engine::MemberId;
+use crate::wire::{Malformed, Reader, Wire, Writer};
+
+/// Of each member: how many of its messages (Fidge, Mattern).
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct VectorClock(BTreeMap<MemberId, u64>);
+
+impl VectorClock {
+    /// Nothing of anybody.
+    #[must_use]
+    pub fn new(members: &[MemberId]) -> Self {
+        Self(members.iter().map(|&member| (member, 0)).collect())
+    }
+
+    /// How many of this member's.
+    #[must_use]
+    pub fn get(&self, member: MemberId) -> u64 {
+        self.0.get(&member).copied().unwrap_or(0)
+    }
+
+    /// `count` more of this member's.
+    pub fn advance(&mut self, member: MemberId, count: u64) {
+        let entry = self.0.entry(member).or_default();
+        *entry = entry.saturating_add(count);
+    }
+
+    /// Whether both are clocks of the same members.
+    #[must_use]
+    pub fn is_over(&self, other: &Self) -> bool {
+        self.0.keys().eq(other.0.keys())
+    }
+}
+
+/// `a <= b` if everything in `a` is in `b`; neither, if they are concurrent. Only clocks of the same members compare.
+impl PartialOrd for VectorClock {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        if !self.is_over(other) {
+            return None;
+        }
+        let mut order = Ordering::Equal;
+        for (own, theirs) in self.0.values().zip(other.0.values()) {
+            match (order, own.cmp(theirs)) {
+                (_, Ordering::Equal) => {}
+                (Ordering::Equal, here) => order = here,
+                (before, here) if before == here => {}
+                _ => return None,
+            }
+        }
+        Some(order)
+    }
+}
+
+impl std::fmt::Display for VectorClock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let counts: Vec<String> = self.0.values().map(u64::to_string).collect();
+        write!(f, "({})", counts.join(","))
+    }
+}
+
+impl Wire for VectorClock {
+    fn write(&self, out: &mut Writer) {
+        out.length(self.0.len());
+        for (&member, &count) in &self.0 {
+            out.member(member);
+            out.u64(count);
+        }
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        let length = from.length(10)?;
+        let entries: BTreeMap<_, _> =
+            (0..length).map(|_| Ok((from.member()?, from.u64()?))).collect::<Result<_, _>>()?;
+        // No member twice, and no count that one more message would overflow.
+        let sane = entries.len() == length && entries.values().all(|&count| count < u64::MAX);
+        if sane { Ok(Self(entries)) } else { Err(Malformed) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compares_what_happened_before() {
+        let members = [MemberId(0), MemberId(1)];
+        let clock = |a, b| {
+            let mut clock = VectorClock::new(&members);
+            clock.advance(members[0], a);
+            clock.advance(members[1], b);
+            clock
+        };
+        assert!(clock(1, 0) <= clock(1, 0));
+        assert!(clock(1, 0) < clock(1, 2));
+        assert_eq!(clock(1, 0).partial_cmp(&clock(0, 1)), None);
+        assert_eq!(clock(0, 0).partial_cmp(&VectorClock::new(&members[..1])), None);
+    }
+}

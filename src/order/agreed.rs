@@ -1,0 +1,250 @@
+//! Total order by agreed numbers (the ISIS algorithm of Birman and Joseph; CDK, figure 15.14): every member proposes
+//! a number for a message, the sender picks the largest, and messages are delivered by agreed number.
+//!
+//! Nothing ties the agreed numbers to a sender's order or to what caused a message: this order may break FIFO and
+//! causal order, and a checker can show it.
+
+use std::collections::BTreeMap;
+
+use super::total::OWN_WINDOW;
+use crate::defect::{Defect, Defects};
+use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
+use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
+
+/// No honest number gets this far: it counts batches.
+const NUMBER_MAX: u64 = u64::MAX / 2;
+
+/// A place in the order: a number, made unique by who proposed it and, since a member proposes one number for one
+/// batch only, by nothing else.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Rank {
+    /// The number.
+    pub number: u64,
+    /// Who proposed it.
+    pub proposer: MemberId,
+}
+
+/// What members exchange.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum AgreedWire {
+    /// A batch, to all.
+    Body(Batch),
+    /// To its sender: the proposed number of the batch that begins with the sender's message `first`.
+    Proposal {
+        /// The sender's number of the batch's first message.
+        first: u64,
+        /// The proposed number.
+        number: u64,
+    },
+    /// From its sender, to all: what was agreed for the batch that begins with the sender's message `first`.
+    Agreed {
+        /// The sender's number of the batch's first message.
+        first: u64,
+        /// Its place.
+        rank: Rank,
+    },
+}
+
+/// A member's engine.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Agreed {
+    me: MemberId,
+    clients: Vec<MemberId>,
+    /// The largest number proposed here or agreed anywhere, so far as is known here.
+    largest: u64,
+    /// Received and not yet delivered, by their place so far.
+    held: BTreeMap<Rank, Held>,
+    /// Where in `held` a batch is.
+    places: BTreeMap<(MemberId, u64), Rank>,
+    /// Own batches that still lack proposals.
+    ballots: BTreeMap<u64, Ballot>,
+    next: u64,
+    own_undelivered: usize,
+    defects: Defects,
+}
+
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct Held {
+    sender: MemberId,
+    batch: Batch,
+    is_agreed: bool,
+}
+
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct Ballot {
+    missing: Vec<MemberId>,
+    best: Rank,
+}
+
+type Out = Effects<Batch, AgreedWire>;
+
+impl Agreed {
+    /// The engine of `me` in `view`.
+    #[must_use]
+    pub fn new(me: MemberId, view: &View, defects: Defects) -> Self {
+        Self {
+            me,
+            clients: view.clients.clone(),
+            largest: 0,
+            held: BTreeMap::new(),
+            places: BTreeMap::new(),
+            ballots: BTreeMap::new(),
+            next: 1,
+            own_undelivered: 0,
+            defects,
+        }
+    }
+
+    /// Takes a batch in at a place of our own proposal.
+    fn propose(&mut self, sender: MemberId, batch: Batch) -> Rank {
+        self.largest += 1;
+        let rank = Rank { number: self.largest, proposer: self.me };
+        self.places.insert((sender, batch.first()), rank);
+        self.held.insert(rank, Held { sender, batch, is_agreed: self.defects.has(Defect::ProposalAsAgreed) });
+        rank
+    }
+
+    fn submit(&mut self, batch: Batch, out: &mut Out) {
+        let first = batch.first();
+        self.own_undelivered += 1;
+        out.send(To::Group, AgreedWire::Body(batch.clone()));
+        let best = self.propose(self.me, batch);
+        let missing = self.clients.iter().copied().filter(|&client| client != self.me).collect();
+        self.ballots.insert(first, Ballot { missing, best });
+        self.settle(first, out);
+    }
+
+    fn receive_body(&mut self, from: MemberId, batch: Batch, out: &mut Out) {
+        let first = batch.first();
+        if from == self.me || !self.clients.contains(&from) || self.places.contains_key(&(from, first)) {
+            return out.drop(from, DropReason::BreaksContract);
+        }
+        let Rank { number, .. } = self.propose(from, batch);
+        out.send(To::Member(from), AgreedWire::Proposal { first, number });
+        self.deliver_agreed(out);
+    }
+
+    fn receive_proposal(&mut self, from: MemberId, first: u64, number: u64, out: &mut Out) {
+        let ballot = self.ballots.get_mut(&first);
+        let expected = ballot.and_then(|ballot| {
+            let at = ballot.missing.iter().position(|&member| member == from)?;
+            Some((ballot, at))
+        });
+        let Some((ballot, at)) = expected else {
+            return out.drop(from, DropReason::BreaksContract);
+        };
+        ballot.missing.swap_remove(at);
+        ballot.best = ballot.best.max(Rank { number, proposer: from });
+        self.settle(first, out);
+    }
+
+    /// Announces what is agreed for an own batch, once all have proposed.
+    fn settle(&mut self, first: u64, out: &mut Out) {
+        let Some(ballot) = self.ballots.get(&first).filter(|ballot| ballot.missing.is_empty()) else {
+            return;
+        };
+        let rank = ballot.best;
+        self.ballots.remove(&first);
+        out.send(To::Group, AgreedWire::Agreed { first, rank });
+        self.agree(self.me, first, rank, out);
+    }
+
+    fn agree(&mut self, sender: MemberId, first: u64, rank: Rank, out: &mut Out) {
+        let place = self.places.get(&(sender, first)).copied();
+        // Agreed once, and at a place that is our own proposal's or a later one that nobody else has.
+        let sane = place.is_some_and(|place| {
+            (rank == place || (rank > place && !self.held.contains_key(&rank)))
+                && self.clients.contains(&rank.proposer)
+        });
+        let Some(mut held) = place.filter(|_| sane).and_then(|place| self.held.remove(&place)) else {
+            return out.drop(sender, DropReason::BreaksContract);
+        };
+        held.is_agreed = true;
+        self.held.insert(rank, held);
+        self.places.insert((sender, first), rank);
+        self.largest = self.largest.max(rank.number);
+        self.deliver_agreed(out);
+    }
+
+    /// Delivers as long as the first place is agreed: places that are not can only move back.
+    fn deliver_agreed(&mut self, out: &mut Out) {
+        while let Some(entry) = self.held.first_entry().filter(|entry| entry.get().is_agreed) {
+            let Held { sender, batch, .. } = entry.remove();
+            self.places.remove(&(sender, batch.first()));
+            self.own_undelivered -= usize::from(sender == self.me);
+            let number = self.next;
+            self.next += u64::from(batch.count());
+            out.deliver(sender, Some(number), batch);
+        }
+    }
+}
+
+impl Engine for Agreed {
+    type App = Batch;
+    type Wire = AgreedWire;
+
+    fn handle(&mut self, _now: Time, input: Input<Batch, AgreedWire>, out: &mut Out) {
+        match input {
+            Input::Submit { app, .. } => self.submit(app, out),
+            Input::Receive { from, message: AgreedWire::Body(batch) } => self.receive_body(from, batch, out),
+            Input::Receive { from, message: AgreedWire::Proposal { first, number } } => {
+                self.receive_proposal(from, first, number, out);
+            }
+            Input::Receive { from, message: AgreedWire::Agreed { first, rank } } => {
+                self.agree(from, first, rank, out);
+            }
+            Input::Wake => {}
+        }
+    }
+
+    fn window(&self, _to: To) -> usize {
+        OWN_WINDOW.saturating_sub(self.own_undelivered)
+    }
+}
+
+impl Wire for AgreedWire {
+    fn write(&self, out: &mut Writer) {
+        match self {
+            Self::Body(batch) => {
+                out.u8(1);
+                batch.write(out);
+            }
+            Self::Proposal { first, number } => {
+                out.u8(2);
+                out.u64(*first);
+                out.u64(*number);
+            }
+            Self::Agreed { first, rank } => {
+                out.u8(3);
+                out.u64(*first);
+                out.u64(rank.number);
+                out.member(rank.proposer);
+            }
+        }
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        let number = |from: &mut Reader| {
+            from.u64().and_then(
+                |number| if number > 0 && number < NUMBER_MAX { Ok(number) } else { Err(Malformed) },
+            )
+        };
+        match from.u8()? {
+            1 => Ok(Self::Body(Batch::read(from)?)),
+            2 => Ok(Self::Proposal { first: from.u64()?, number: number(from)? }),
+            3 => {
+                let first = from.u64()?;
+                let rank = Rank { number: number(from)?, proposer: from.member()? };
+                Ok(Self::Agreed { first, rank })
+            }
+            _ => Err(Malformed),
+        }
+    }
+
+    fn weight(&self) -> usize {
+        match self {
+            Self::Body(batch) => batch.weight(),
+            Self::Proposal { .. } | Self::Agreed { .. } => 0,
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Total order by Lamport's clocks: messages are delivered by timestamp, and a message is delivered when every member
+//! has been heard from with that timestamp or a later one, so that nothing earlier can come any more.
+//!
+//! Whatever a member sends acknowledges everything up to its timestamp. A member that has nothing to send
+//! acknowledges what has arrived so far with one message, as soon as nothing more is waiting to be read.
+
+use std::collections::BTreeMap;
+
+use super::hold_back::{HoldBack, Span};
+use super::total::OWN_WINDOW;
+use crate::defect::{Defect, Defects};
+use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
+use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
+
+/// No honest clock gets this far: it counts messages.
+const CLOCK_MAX: u64 = u64::MAX / 2;
+
+/// What members exchange: a batch, or an acknowledgement that carries none.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Stamped {
+    /// Counts what its sender has sent, acknowledgements too, from 1: timestamps mean something only in this order.
+    pub sequence: u64,
+    /// The sender's Lamport clock.
+    pub time: u64,
+    /// The messages, if it is no acknowledgement.
+    pub batch: Option<Batch>,
+}
+
+/// A member's engine.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Lamport {
+    me: MemberId,
+    clock: u64,
+    /// How many messages we have sent, and the timestamp of the last.
+    sent: u64,
+    said: u64,
+    /// The latest timestamp of a batch of others: what they wait to hear from us too.
+    owed: u64,
+    peers: BTreeMap<MemberId, Peer>,
+    /// Received and not yet delivered, in the order of delivery.
+    held: BTreeMap<(u64, MemberId), Batch>,
+    next: u64,
+    own_undelivered: usize,
+    ack_due: Option<Time>,
+    defects: Defects,
+}
+
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+struct Peer {
+    incoming: HoldBack<Stamped>,
+    /// The latest timestamp heard, everything before it having arrived.
+    heard: u64,
+}
+
+type Out = Effects<Batch, Stamped>;
+
+impl Lamport {
+    /// The engine of `me` in `view`.
+    #[must_use]
+    pub fn new(me: MemberId, view: &View, defects: Defects) -> Self {
+        let others = view.clients.iter().filter(|&&client| client != me);
+        Self {
+            me,
+            clock: 0,
+            sent: 0,
+            said: 0,
+            owed: 0,
+            peers: others.map(|&client| (client, Peer::default())).collect(),
+            held: BTreeMap::new(),
+            next: 1,
+            own_undelivered: 0,
+            ack_due: None,
+            defects,
+        }
+    }
+
+    fn say(&mut self, batch: Option<Batch>, out: &mut Out) {
+        self.sent += 1;
+        self.said = self.clock;
+        self.ack_due = None;
+        out.send(To::Group, Stamped { sequence: self.sent, time: self.clock, batch });
+    }
+
+    fn submit(&mut self, batch: Batch, out: &mut Out) {
+        self.clock += 1;
+        self.own_undelivered += 1;
+        self.held.insert((self.clock, self.me), batch.clone());
+        self.say(Some(batch), out);
+        self.deliver_ripe(out);
+    }
+
+    fn receive(&mut self, now: Time, from: MemberId, stamped: Stamped, out: &mut Out) {
+        let Some(peer) = self.peers.get_mut(&from) else {
+            return out.drop(from, DropReason::Stranger);
+        };
+        if !peer.incoming.insert(stamped) {
+            return out.drop(from, DropReason::BreaksContract);
+        }
+        while let Some(Stamped { time, batch, .. }) = peer.incoming.pop() {
+            if time < peer.heard || (batch.is_some() && time == peer.heard) {
+                out.drop(from, DropReason::BreaksContract);
+                continue;
+            }
+            peer.heard = time;
+            self.clock = self.clock.max(time);
+            if let Some(batch) = batch {
+                self.owed = self.owed.max(time);
+                self.held.insert((time, from), batch);
+            }
+        }
+        self.deliver_ripe(out);
+        // Also if it has been delivered here: others may still wait for our word.
+        if self.owed > self.said {
+            self.ack_due.get_or_insert(now);
+        }
+    }
+
+    /// Delivers what nothing earlier can come before.
+    fn deliver_ripe(&mut self, out: &mut Out) {
+        while let Some(entry) = self.held.first_entry() {
+            let (time, sender) = *entry.key();
+            // Ours is the clock itself, which has seen `time`: whatever we send next is later.
+            let ripe = self.peers.iter().all(|(&peer, state)| peer == sender || state.heard >= time);
+            if !ripe && !self.defects.has(Defect::NotAllAcknowledged) {
+                return;
+            }
+            let batch = entry.remove();
+            let number = self.next;
+            self.next += u64::from(batch.count());
+            self.own_undelivered -= usize::from(sender == self.me);
+            out.deliver(sender, Some(number), batch);
+        }
+    }
+}
+
+impl Engine for Lamport {
+    type App = Batch;
+    type Wire = Stamped;
+
+    fn handle(&mut self, now: Time, input: Input<Batch, Stamped>, out: &mut Out) {
+        match input {
+            Input::Submit { app, .. } => self.submit(app, out),
+            Input::Receive { from, message } => self.receive(now, from, message, out),
+            Input::Wake if self.ack_due.is_some_and(|due| due <= now) => self.say(None, out),
+            Input::Wake => {}
+        }
+    }
+
+    /// Due at once: one acknowledgement for all that has arrived.
+    fn next_deadline(&self) -> Option<Time> {
+        self.ack_due
+    }
+
+    fn window(&self, _to: To) -> usize {
+        OWN_WINDOW.saturating_sub(self.own_undelivered)
+    }
+}
+
+impl Span for Stamped {
+    fn first(&self) -> u64 {
+        self.sequence
+    }
+
+    fn next(&self) -> u64 {
+        self.sequence + 1
+    }
+}
+
+impl Wire for Stamped {
+    fn write(&self, out: &mut Writer) {
+        out.u64(self.sequence);
+        out.u64(self.time);
+        out.u8(u8::from(self.batch.is_some()));
+        if let Some(batch) = &self.batch {
+            batch.write(out);
+        }
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        let (sequence, time) = (from.u64()?, from.u64()?);
+        let batch = match from.u8()? {
+            0 => None,
+            1 => Some(Batch::read(from)?),
+            _ => return Err(Malformed),
+        };
+        let sane = sequence > 0 && sequence < u64::MAX && time > 0 && time < CLOCK_MAX;
+        if sane { Ok(Self { sequence, time, batch }) } else { Err(Malformed) }
+    }
+
+    fn weight(&self) -> usize {
+        self.batch.as_ref().map_or(0, Wire::weight)
+    }
+}

@@ -1,0 +1,189 @@
+//! Total order by a fixed sequencer, method UB: a member gives its batch to the sequencer, which multicasts it with
+//! its numbers ("unicast-broadcast" in Défago, Schiper and Urban). Both sides.
+
+use std::collections::BTreeMap;
+
+use super::hold_back::{HoldBack, Span};
+use super::total::OWN_WINDOW;
+use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
+use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
+
+/// What members and sequencer exchange.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum UbWire {
+    /// A member's batch, to the sequencer.
+    Raw(Batch),
+    /// A numbered batch, to all.
+    Sequenced(Sequenced),
+}
+
+/// A batch with its place in the total order.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Sequenced {
+    /// The global number of its first message.
+    pub number: u64,
+    /// Who multicast it.
+    pub sender: MemberId,
+    /// The messages.
+    pub batch: Batch,
+}
+
+/// A member's side.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct TotalUb {
+    me: MemberId,
+    sequencer: MemberId,
+    clients: Vec<MemberId>,
+    held: HoldBack<Sequenced>,
+    own_undelivered: usize,
+}
+
+/// The sequencer's side.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct SequencerUb {
+    next: u64,
+    senders: BTreeMap<MemberId, HoldBack<Batch>>,
+}
+
+type Out = Effects<Batch, UbWire>;
+
+impl TotalUb {
+    /// The engine of `me` in `view`, numbered by `sequencer`.
+    #[must_use]
+    pub fn new(me: MemberId, view: &View, sequencer: MemberId) -> Self {
+        Self { me, sequencer, clients: view.clients.clone(), held: HoldBack::default(), own_undelivered: 0 }
+    }
+
+    fn receive(&mut self, from: MemberId, sequenced: Sequenced, out: &mut Out) {
+        let sane = from == self.sequencer && self.clients.contains(&sequenced.sender);
+        if !sane || !self.held.insert(sequenced) {
+            return out.drop(from, DropReason::BreaksContract);
+        }
+        while let Some(Sequenced { number, sender, batch }) = self.held.pop() {
+            let is_own = usize::from(sender == self.me);
+            self.own_undelivered = self.own_undelivered.saturating_sub(is_own);
+            out.deliver(sender, Some(number), batch);
+        }
+    }
+}
+
+impl Engine for TotalUb {
+    type App = Batch;
+    type Wire = UbWire;
+
+    fn handle(&mut self, _now: Time, input: Input<Batch, UbWire>, out: &mut Out) {
+        match input {
+            Input::Submit { app, .. } => {
+                self.own_undelivered += 1;
+                out.send(To::Member(self.sequencer), UbWire::Raw(app));
+            }
+            Input::Receive { from, message: UbWire::Sequenced(sequenced) } => {
+                self.receive(from, sequenced, out);
+            }
+            Input::Receive { from, message: UbWire::Raw(_) } => out.drop(from, DropReason::BreaksContract),
+            Input::Wake => {}
+        }
+    }
+
+    fn window(&self, _to: To) -> usize {
+        OWN_WINDOW.saturating_sub(self.own_undelivered)
+    }
+}
+
+impl SequencerUb {
+    /// The engine that numbers what the clients of `view` multicast, from 1.
+    #[must_use]
+    pub fn new(view: &View) -> Self {
+        Self { next: 1, senders: view.clients.iter().map(|&client| (client, HoldBack::default())).collect() }
+    }
+
+    fn number(&mut self, from: MemberId, batch: Batch, out: &mut Out) {
+        let Some(queue) = self.senders.get_mut(&from) else {
+            return out.drop(from, DropReason::Stranger);
+        };
+        if !queue.insert(batch) {
+            return out.drop(from, DropReason::BreaksContract);
+        }
+        while let Some(batch) = queue.pop() {
+            let sequenced = Sequenced { number: self.next, sender: from, batch };
+            self.next = sequenced.next();
+            out.send(To::Group, UbWire::Sequenced(sequenced));
+        }
+    }
+}
+
+impl Engine for SequencerUb {
+    type App = Batch;
+    type Wire = UbWire;
+
+    fn handle(&mut self, _now: Time, input: Input<Batch, UbWire>, out: &mut Out) {
+        match input {
+            Input::Receive { from, message: UbWire::Raw(batch) } => self.number(from, batch, out),
+            Input::Receive { from, .. } => out.drop(from, DropReason::BreaksContract),
+            Input::Wake => {}
+            Input::Submit { .. } => unreachable!("a sequencer multicasts nothing of its own"),
+        }
+    }
+
+    fn window(&self, _to: To) -> usize {
+        0
+    }
+}
+
+impl Span for Sequenced {
+    fn first(&self) -> u64 {
+        self.number
+    }
+
+    fn next(&self) -> u64 {
+        self.number + u64::from(self.batch.count())
+    }
+}
+
+impl Wire for Sequenced {
+    fn write(&self, out: &mut Writer) {
+        out.u64(self.number);
+        out.member(self.sender);
+        self.batch.write(out);
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        let (number, sender, batch) = (from.u64()?, from.member()?, Batch::read(from)?);
+        let fits = number > 0 && number.checked_add(u64::from(batch.count())).is_some();
+        if fits { Ok(Self { number, sender, batch }) } else { Err(Malformed) }
+    }
+
+    fn weight(&self) -> usize {
+        self.batch.weight()
+    }
+}
+
+impl Wire for UbWire {
+    fn write(&self, out: &mut Writer) {
+        match self {
+            Self::Raw(batch) => {
+                out.u8(1);
+                batch.write(out);
+            }
+            Self::Sequenced(sequenced) => {
+                out.u8(2);
+                sequenced.write(out);
+            }
+        }
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        match from.u8()? {
+            1 => Ok(Self::Raw(Batch::read(from)?)),
+            2 => Ok(Self::Sequenced(Sequenced::read(from)?)),
+            _ => Err(Malformed),
+        }
+    }
+
+    fn weight(&self) -> usize {
+        match self {
+            Self::Raw(batch) => batch.weight(),
+            Self::Sequenced(sequenced) => sequenced.weight(),
+        }
+    }
+}

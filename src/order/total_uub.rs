@@ -1,0 +1,220 @@
+//! Total order by a fixed sequencer, method UUB: a member asks for numbers, gets them, and multicasts its batch with
+//! them ("unicast-unicast-broadcast" in Défago, Schiper and Urban). Both sides.
+//!
+//! Numbers that were granted and are never used would block everybody: a group whose member is lost ends with an
+//! error that names it, as long as a group cannot go on without a member.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::hold_back::{HoldBack, Span};
+use super::total::OWN_WINDOW;
+use super::total_ub::Sequenced;
+use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
+use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
+
+/// What members and sequencer exchange.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum UubWire {
+    /// A member asks the sequencer for numbers.
+    Request(Request),
+    /// The sequencer grants them: the batch that begins with the asker's message `first` begins at `number`.
+    Grant {
+        /// The asker's number of the batch's first message.
+        first: u64,
+        /// Its global number.
+        number: u64,
+    },
+    /// A batch with its numbers, to all.
+    Numbered(Sequenced),
+}
+
+/// Numbers wanted for `count` messages, the first of which has the asker's number `first`.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Request {
+    /// The asker's number of the first message.
+    pub first: u64,
+    /// How many messages.
+    pub count: u32,
+}
+
+/// A member's side.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct TotalUub {
+    me: MemberId,
+    sequencer: MemberId,
+    clients: Vec<MemberId>,
+    /// Own batches whose numbers are asked for.
+    asked: VecDeque<Batch>,
+    held: HoldBack<Sequenced>,
+    own_undelivered: usize,
+}
+
+/// The sequencer's side.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct SequencerUub {
+    next: u64,
+    askers: BTreeMap<MemberId, HoldBack<Request>>,
+}
+
+type Out = Effects<Batch, UubWire>;
+
+impl TotalUub {
+    /// The engine of `me` in `view`, numbered by `sequencer`.
+    #[must_use]
+    pub fn new(me: MemberId, view: &View, sequencer: MemberId) -> Self {
+        let (clients, held) = (view.clients.clone(), HoldBack::default());
+        Self { me, sequencer, clients, asked: VecDeque::new(), held, own_undelivered: 0 }
+    }
+
+    fn submit(&mut self, batch: Batch, out: &mut Out) {
+        let request = Request { first: batch.first(), count: batch.count() };
+        out.send(To::Member(self.sequencer), UubWire::Request(request));
+        self.asked.push_back(batch);
+        self.own_undelivered += 1;
+    }
+
+    fn granted(&mut self, from: MemberId, first: u64, number: u64, out: &mut Out) {
+        let asked = self.asked.iter().position(|batch| batch.first() == first);
+        let Some(batch) = asked.filter(|_| from == self.sequencer).and_then(|at| self.asked.remove(at))
+        else {
+            return out.drop(from, DropReason::BreaksContract);
+        };
+        let numbered = Sequenced { number, sender: self.me, batch };
+        out.send(To::Group, UubWire::Numbered(numbered.clone()));
+        self.receive(self.me, numbered, out);
+    }
+
+    fn receive(&mut self, from: MemberId, numbered: Sequenced, out: &mut Out) {
+        let sane = from == numbered.sender && self.clients.contains(&from);
+        if !sane || !self.held.insert(numbered) {
+            return out.drop(from, DropReason::BreaksContract);
+        }
+        while let Some(Sequenced { number, sender, batch }) = self.held.pop() {
+            let is_own = usize::from(sender == self.me);
+            self.own_undelivered = self.own_undelivered.saturating_sub(is_own);
+            out.deliver(sender, Some(number), batch);
+        }
+    }
+}
+
+impl Engine for TotalUub {
+    type App = Batch;
+    type Wire = UubWire;
+
+    fn handle(&mut self, _now: Time, input: Input<Batch, UubWire>, out: &mut Out) {
+        match input {
+            Input::Submit { app, .. } => self.submit(app, out),
+            Input::Receive { from, message: UubWire::Grant { first, number } } => {
+                self.granted(from, first, number, out);
+            }
+            Input::Receive { from, message: UubWire::Numbered(numbered) } => {
+                self.receive(from, numbered, out);
+            }
+            Input::Receive { from, message: UubWire::Request(_) } => {
+                out.drop(from, DropReason::BreaksContract);
+            }
+            Input::Wake => {}
+        }
+    }
+
+    fn window(&self, _to: To) -> usize {
+        OWN_WINDOW.saturating_sub(self.own_undelivered)
+    }
+}
+
+impl SequencerUub {
+    /// The engine that numbers what the clients of `view` multicast, from 1.
+    #[must_use]
+    pub fn new(view: &View) -> Self {
+        Self { next: 1, askers: view.clients.iter().map(|&client| (client, HoldBack::default())).collect() }
+    }
+
+    /// Grants in each asker's order, so that the total order keeps it.
+    fn grant(&mut self, from: MemberId, request: Request, out: &mut Out) {
+        let Some(queue) = self.askers.get_mut(&from) else {
+            return out.drop(from, DropReason::Stranger);
+        };
+        if !queue.insert(request) {
+            return out.drop(from, DropReason::BreaksContract);
+        }
+        while let Some(Request { first, count }) = queue.pop() {
+            out.send(To::Member(from), UubWire::Grant { first, number: self.next });
+            self.next = self.next.saturating_add(u64::from(count));
+        }
+    }
+}
+
+impl Engine for SequencerUub {
+    type App = Batch;
+    type Wire = UubWire;
+
+    fn handle(&mut self, _now: Time, input: Input<Batch, UubWire>, out: &mut Out) {
+        match input {
+            Input::Receive { from, message: UubWire::Request(request) } => self.grant(from, request, out),
+            // It hears what the members multicast, as everybody does; the numbers are its own.
+            Input::Receive { message: UubWire::Numbered(_), .. } | Input::Wake => {}
+            Input::Receive { from, .. } => out.drop(from, DropReason::BreaksContract),
+            Input::Submit { .. } => unreachable!("a sequencer multicasts nothing of its own"),
+        }
+    }
+
+    fn window(&self, _to: To) -> usize {
+        0
+    }
+}
+
+impl Span for Request {
+    fn first(&self) -> u64 {
+        self.first
+    }
+
+    fn next(&self) -> u64 {
+        self.first + u64::from(self.count)
+    }
+}
+
+impl Wire for UubWire {
+    fn write(&self, out: &mut Writer) {
+        match self {
+            Self::Request(Request { first, count }) => {
+                out.u8(1);
+                out.u64(*first);
+                out.u32(*count);
+            }
+            Self::Grant { first, number } => {
+                out.u8(2);
+                out.u64(*first);
+                out.u64(*number);
+            }
+            Self::Numbered(numbered) => {
+                out.u8(3);
+                numbered.write(out);
+            }
+        }
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        match from.u8()? {
+            1 => {
+                let (first, count) = (from.u64()?, from.u32()?);
+                let fits = first > 0 && count > 0 && first.checked_add(u64::from(count)).is_some();
+                if fits { Ok(Self::Request(Request { first, count })) } else { Err(Malformed) }
+            }
+            2 => {
+                let (first, number) = (from.u64()?, from.u64()?);
+                // Room for any batch behind the number.
+                let fits = number > 0 && number < u64::MAX - u64::from(u32::MAX);
+                if fits { Ok(Self::Grant { first, number }) } else { Err(Malformed) }
+            }
+            3 => Ok(Self::Numbered(Sequenced::read(from)?)),
+            _ => Err(Malformed),
+        }
+    }
+
+    fn weight(&self) -> usize {
+        match self {
+            Self::Numbered(numbered) => numbered.weight(),
+            Self::Request(_) | Self::Grant { .. } => 0,
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! One group, as the forwarder sees it, from the first member that joins to the last one that knows the end.
+//!
+//! It passes through `Gathering` (members join and become ready), `Running` (all were ready and were told to start)
+//! and `Over` (all were done, or one was lost or left). PROTOCOL.md draws the diagram.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::presence::{Held, Presence};
+use super::register::{Actions, Asker, Rules, abort, refuse};
+use crate::engine::Time;
+use crate::exit::{Exit, Failure};
+use crate::order::Order;
+use crate::talk::list;
+use crate::wire::control::{Ask, GroupEntry, HOLD_MILLIS, Request, Role, Say, Seat};
+
+/// A newcomer with the name of a member is kept waiting for this long, to see whether that member is still there.
+pub const CHALLENGE: Duration = Duration::from_millis(HOLD_MILLIS + 500);
+/// A member that is not yet ready and whose connection is closed gives up its seat after this long.
+pub const GONE_BEFORE_START: Duration = Duration::from_secs(2);
+
+#[derive(Debug)]
+pub(super) struct Group {
+    run: u64,
+    order: &'static Order,
+    pub(super) since: Time,
+    pub(super) seats: BTreeMap<String, Member>,
+    incarnations: BTreeMap<String, u32>,
+    next_slot: u16,
+    challengers: Vec<(Held, Request)>,
+    pub(super) phase: Phase,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Phase {
+    Gathering,
+    Running,
+    Over(Result<(), Failure>),
+}
+
+#[derive(Debug)]
+pub(super) struct Member {
+    role: Role,
+    slot: u16,
+    incarnation: u32,
+    pub(super) presence: Presence,
+    ready: bool,
+    pub(super) done: bool,
+}
+impl Group {
+    pub(super) fn new(now: Time, run: u64, order: &'static Order) -> Self {
+        Self {
+            run,
+            order,
+            since: now,
+            seats: BTreeMap::new(),
+            incarnations: BTreeMap::new(),
+            next_slot: 0,
+            challengers: Vec::new(),
+            phase: Phase::Gathering,
+        }
+    }
+
+    pub(super) fn entry(&self, name: &str) -> GroupEntry {
+        let method = self.order.method.unwrap_or_default().to_owned();
+        let (group, order) = (name.to_owned(), self.order.name.to_owned());
+        GroupEntry { group, run: format!("{:016x}", self.run), order, method }
+    }
+
+    fn join(&mut self, now: Time, rules: &Rules, held: Held, request: Request, actions: &mut Actions) {
+        match self.may_join(&request, rules) {
+            Ok(()) => self.welcome(now, held, &request, actions),
+            Err(Objection::Taken) if held.since.after(CHALLENGE) > now => {
+                self.challengers.push((held, request));
+            }
+            Err(objection) => {
+                let (exit, reason) = objection.explain(self, &request);
+                refuse(held.asker, held.seq, exit, reason, actions);
+            }
+        }
+    }
+
+    fn may_join(&self, request: &Request, rules: &Rules) -> Result<(), Objection> {
+        let who = &request.who;
+        let same_order =
+            Order::find(&who.order, &who.method).is_some_and(|order| order.title() == self.order.title());
+        let there = self.seats.get(&who.id);
+        let role_taken = |role: Role| {
+            self.seats.iter().find(|(id, seat)| seat.role == role && **id != who.id).map(|(id, _)| id.clone())
+        };
+        match who.role {
+            Role::Router => return Err(Objection::NotAMember),
+            _ if there.is_some_and(|seat| seat.presence.nonce == who.nonce) => return Ok(()),
+            _ if there.is_some_and(|seat| seat.presence.gone.is_none()) => return Err(Objection::Taken),
+            _ if self.phase != Phase::Gathering => return Err(Objection::Started),
+            Role::Client if !same_order => return Err(Objection::OtherOrder),
+            Role::Sequencer if !self.order.sequencer => return Err(Objection::NotAMember),
+            Role::Sequencer => {
+                if let Some(id) = role_taken(Role::Sequencer) {
+                    return Err(Objection::HasSequencer(id));
+                }
+            }
+            Role::Client => {}
+        }
+        // The last slot stands for the whole group in packets.
+        if self.next_slot == u16::MAX {
+            return Err(Objection::WornOut);
+        }
+        let clients = self.seats.values().filter(|seat| seat.role == Role::Client).count();
+        if who.role == Role::Client && there.is_none() && clients >= rules.clients {
+            return Err(Objection::Full);
+        }
+        Ok(())
+    }
+
+    fn welcome(&mut self, now: Time, held: Held, request: &Request, actions: &mut Actions) {
+        let who = &request.who;
+        if self.seats.get(&who.id).is_none_or(|seat| seat.presence.nonce != who.nonce) {
+            let incarnation = self.incarnations.entry(who.id.clone()).or_default();
+            *incarnation += 1;
+            let seat = Member {
+                role: who.role,
+                slot: self.next_slot,
+                incarnation: *incarnation,
+                presence: Presence::new(now, who.nonce, held.asker.clone()),
+                ready: false,
+                done: false,
+            };
+            self.next_slot += 1;
+            self.seats.insert(who.id.clone(), seat);
+        }
+        let seat = self.seats.get_mut(&who.id).expect("there, or seated above");
+        seat.presence.hears(now, held.asker, held.seq, &request.ask);
+        let (slot, incarnation) = (seat.slot, seat.incarnation);
+        let run = format!("{:016x}", self.run);
+        seat.presence.answer(Say::Welcome { run, slot, incarnation }, actions);
+    }
+
+    pub(super) fn asked(
+        &mut self,
+        now: Time,
+        rules: &Rules,
+        asker: Asker,
+        request: Request,
+        actions: &mut Actions,
+    ) {
+        if request.ask == Ask::Join {
+            let held = Held { asker, seq: request.seq, since: now, wants_start: false };
+            return self.join(now, rules, held, request, actions);
+        }
+        let who = &request.who;
+        let Some(seat) = self.seats.get_mut(&who.id).filter(|seat| seat.presence.nonce == who.nonce) else {
+            let reason = format!("{} is not a member of group {}", who.id, who.group);
+            return refuse(asker, request.seq, Exit::Unavailable, reason, actions);
+        };
+        seat.presence.hears(now, asker, request.seq, &request.ask);
+        match request.ask {
+            Ask::Ready => seat.ready = true,
+            Ask::Done => seat.done = true,
+            Ask::Leave { code, reason } => {
+                seat.presence.answer(Say::Bye, actions);
+                seat.presence.told_end = true;
+                let why = format!("{} left the run: {reason} (exit {code})", who.id);
+                if self.phase == Phase::Gathering {
+                    self.seats.remove(&who.id);
+                    actions.notices.push(why);
+                } else {
+                    self.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
+                }
+            }
+            Ask::Alive | Ask::Join | Ask::Attend => {}
+        }
+    }
+
+    pub(super) fn tick(&mut self, now: Time, name: &str, rules: &Rules, actions: &mut Actions) {
+        if self.phase == Phase::Gathering {
+            self.seats
+                .retain(|_, seat| seat.presence.gone.is_none_or(|gone| now < gone.after(GONE_BEFORE_START)));
+        }
+        for (held, request) in std::mem::take(&mut self.challengers) {
+            self.join(now, rules, held, request, actions);
+        }
+        match self.phase {
+            Phase::Gathering if self.is_ready(rules) => {
+                self.phase = Phase::Running;
+                let waited = crate::talk::duration(now.since(self.since));
+                actions.notices.push(format!("{name}: start, {} after {waited}", self.progress()));
+            }
+            Phase::Gathering if now >= self.since.after(rules.start_timeout) => {
+                let why = format!(
+                    "group {name} did not start within {}: {}, waiting for {}",
+                    crate::talk::duration(rules.start_timeout),
+                    self.progress(),
+                    list(&self.missing(rules))
+                );
+                self.end(&Err(Failure::new(Exit::TimedOut, why)), actions);
+            }
+            Phase::Running => self.supervise(now, name, actions),
+            _ => {}
+        }
+        self.answer(now, rules, actions);
+    }
+
+    fn supervise(&mut self, now: Time, name: &str, actions: &mut Actions) {
+        let lost = self.seats.iter().find_map(|(id, seat)| Some((id, seat.presence.lost(now)?)));
+        if let Some((id, why)) = lost {
+            let why = format!("{id} is lost: {why}");
+            self.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
+        } else if self.clients().all(|seat| seat.done) {
+            actions.notices.push(format!("{name}: done, {}", self.progress()));
+            self.end(&Ok(()), actions);
+        }
+    }
+
+    /// Answers the members whose news has come, and those who have waited long enough.
+    fn answer(&mut self, now: Time, rules: &Rules, actions: &mut Actions) {
+        let starts = self.phase == Phase::Running;
+        let is_due = |presence: &Presence| {
+            presence.is_overdue(now) || presence.held.as_ref().is_some_and(|held| starts && held.wants_start)
+        };
+        let is_over = matches!(self.phase, Phase::Over(_));
+        if !self.seats.values().any(|seat| is_over || is_due(&seat.presence)) {
+            return;
+        }
+        let (members, missing) = (self.member_list(), self.missing(rules));
+        let left = rules.start_timeout.saturating_sub(now.since(self.since)).as_millis() as u64;
+        for seat in self.seats.values_mut().filter(|seat| is_over || is_due(&seat.presence)) {
+            let wants_start = seat.presence.held.as_ref().is_some_and(|held| held.wants_start);
+            let say = match &self.phase {
+                Phase::Over(Ok(())) => Say::End,
+                Phase::Over(Err(failure)) => abort(failure),
+                Phase::Running if wants_start => Say::Start { members: members.clone() },
+                Phase::Gathering if seat.ready => {
+                    Say::Wait { missing: missing.clone(), gives_up_in_ms: Some(left) }
+                }
+                Phase::Running if seat.done => Say::Wait { missing: missing.clone(), gives_up_in_ms: None },
+                _ => Say::CarryOn,
+            };
+            seat.presence.answer(say, actions);
+        }
+    }
+
+    pub(super) fn end(&mut self, result: &Result<(), Failure>, actions: &mut Actions) {
+        if matches!(self.phase, Phase::Over(_)) {
+            return;
+        }
+        self.phase = Phase::Over(result.clone());
+        for (held, _) in self.challengers.drain(..) {
+            refuse(held.asker, held.seq, Exit::Unavailable, "the run is over", actions);
+        }
+        for seat in self.seats.values_mut() {
+            seat.presence.answer(result.as_ref().err().map_or(Say::End, abort), actions);
+        }
+    }
+
+    fn clients(&self) -> impl Iterator<Item = &Member> {
+        self.seats.values().filter(|seat| seat.role == Role::Client)
+    }
+
+    fn is_ready(&self, rules: &Rules) -> bool {
+        let ready = self.clients().filter(|seat| seat.ready && seat.presence.gone.is_none()).count();
+        let sequencer = self.seats.values().any(|seat| seat.role == Role::Sequencer && seat.ready);
+        ready == rules.clients && (sequencer || !self.order.sequencer)
+    }
+
+    fn member_list(&self) -> Vec<Seat> {
+        let seat = |(id, seat): (&String, &Member)| Seat {
+            slot: seat.slot,
+            id: id.clone(),
+            incarnation: seat.incarnation,
+            role: seat.role,
+        };
+        self.seats.iter().map(seat).collect()
+    }
+
+    /// Whom the group waits for, for people.
+    pub(super) fn missing(&self, rules: &Rules) -> Vec<String> {
+        if self.phase != Phase::Gathering {
+            let late = self.seats.iter().filter(|(_, seat)| seat.role == Role::Client && !seat.done);
+            return late.map(|(id, _)| id.clone()).collect();
+        }
+        let mut missing: Vec<String> = self
+            .seats
+            .iter()
+            .filter(|(_, seat)| !seat.ready)
+            .map(|(id, _)| format!("{id} (joined, not ready)"))
+            .collect();
+        match rules.clients.saturating_sub(self.clients().count()) {
+            0 => {}
+            1 => missing.push("1 more client".to_owned()),
+            more => missing.push(format!("{more} more clients")),
+        }
+        if self.order.sequencer && !self.seats.values().any(|seat| seat.role == Role::Sequencer) {
+            missing.push("a sequencer".to_owned());
+        }
+        missing
+    }
+
+    pub(super) fn progress(&self) -> String {
+        let names = |wanted: fn(&Member) -> bool| {
+            self.seats.iter().filter(|(_, seat)| wanted(seat)).map(|(id, _)| id.as_str()).collect::<Vec<_>>()
+        };
+        match self.phase {
+            Phase::Gathering => format!("ready: {}", list(&names(|seat| seat.ready))),
+            Phase::Running if self.clients().any(|seat| seat.done) => {
+                format!("done: {}", list(&names(|seat| seat.done)))
+            }
+            _ => format!("all ready: {}", list(&names(|_| true))),
+        }
+    }
+}
+/// Why a process may not join.
+enum Objection {
+    Taken,
+    Started,
+    OtherOrder,
+    Full,
+    WornOut,
+    HasSequencer(String),
+    NotAMember,
+}
+
+impl Objection {
+    fn explain(self, group: &Group, request: &Request) -> (Exit, String) {
+        let who = &request.who;
+        let names = || list(&group.seats.keys().collect::<Vec<_>>());
+        match self {
+            Self::Taken => (
+                Exit::Unavailable,
+                format!("the id {} is taken: a process with this id is in the group", who.id),
+            ),
+            Self::Started => (
+                Exit::Unavailable,
+                format!("the run of group {} has already started with {}", who.group, names()),
+            ),
+            Self::OtherOrder => {
+                let theirs =
+                    Order::find(&who.order, &who.method).map_or_else(|| who.order.clone(), Order::title);
+                let ours = group.order.title();
+                (
+                    Exit::Config,
+                    format!("{} wants order {theirs}, but group {} has order {ours}", who.id, who.group),
+                )
+            }
+            Self::Full => (
+                Exit::Unavailable,
+                format!("group {} is complete without {}: it has {}", who.group, who.id, names()),
+            ),
+            Self::WornOut => {
+                (Exit::Unavailable, format!("group {} has seen too many members come and go", who.group))
+            }
+            Self::HasSequencer(id) => {
+                (Exit::Unavailable, format!("group {} has a sequencer: {id}", who.group))
+            }
+            Self::NotAMember => {
+                (Exit::Config, format!("group {} has no place for a {}", who.group, who.role))
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! A process at the other end of the sync port, as the forwarder sees it: is it there, and what does it wait to hear?
+
+use std::time::Duration;
+
+use super::register::{Actions, Asker};
+use super::{LOST_AFTER, SILENT_AFTER};
+use crate::engine::Time;
+use crate::wire::control::{Ask, HOLD_MILLIS, Reply, Say};
+
+const HOLD: Duration = Duration::from_millis(HOLD_MILLIS);
+/// The end of a run is kept for a member that asks nothing for this long.
+pub const END_KEPT: Duration = Duration::from_secs(5);
+
+/// A process at the other end: is it there, and what does it wait to hear?
+#[derive(Debug)]
+pub(super) struct Presence {
+    pub(super) nonce: u64,
+    pub(super) asker: Asker,
+    heard: Time,
+    pub(super) gone: Option<Time>,
+    pub(super) held: Option<Held>,
+    pub(super) told_end: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) asker: Asker,
+    pub(super) seq: u64,
+    pub(super) since: Time,
+    /// It wants to be told to start, and nothing less.
+    pub(super) wants_start: bool,
+}
+
+impl Presence {
+    pub(super) fn new(now: Time, nonce: u64, asker: Asker) -> Self {
+        Self { nonce, asker, heard: now, gone: None, held: None, told_end: false }
+    }
+
+    /// It has asked something: that is what it waits for now.
+    pub(super) fn hears(&mut self, now: Time, asker: Asker, seq: u64, ask: &Ask) {
+        self.heard = now;
+        self.gone = None;
+        self.asker.clone_from(&asker);
+        self.held = Some(Held { asker, seq, since: now, wants_start: *ask == Ask::Ready });
+    }
+
+    pub(super) fn answer(&mut self, say: Say, actions: &mut Actions) {
+        if let Some(held) = self.held.take() {
+            self.told_end |= matches!(say, Say::End | Say::Abort { .. });
+            actions.replies.push((held.asker, Reply::new(held.seq, say)));
+        }
+    }
+
+    pub(super) fn is_overdue(&self, now: Time) -> bool {
+        self.held.as_ref().is_some_and(|held| now >= held.since.after(HOLD))
+    }
+
+    /// Why it is to be given up, if it is.
+    pub(super) fn lost(&self, now: Time) -> Option<String> {
+        if self.gone.is_some_and(|gone| now >= gone.after(LOST_AFTER)) {
+            let seconds = LOST_AFTER.as_secs();
+            return Some(format!("its connection closed and it has not come back within {seconds} s"));
+        }
+        let seconds = SILENT_AFTER.as_secs();
+        (now >= self.heard.after(SILENT_AFTER)).then(|| format!("it has said nothing for {seconds} s"))
+    }
+
+    /// Whether there is no use in keeping the end of the run for it any longer.
+    pub(super) fn knows_the_end(&self, now: Time) -> bool {
+        self.told_end || self.gone.is_some() || now >= self.heard.after(END_KEPT)
+    }
+}

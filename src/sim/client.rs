@@ -1,0 +1,130 @@
+//! A simulated client: submits its tasks as the windows open, says that it has finished, and keeps a record.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::workload::Task;
+use crate::check::{Event, MessageId, Record};
+use crate::engine::{MemberId, To, View};
+use crate::member::{App, Finish, Tally};
+use crate::wire::{Batch, BatchBuilder};
+
+/// One client of the run.
+#[derive(Debug)]
+pub(super) struct Client {
+    me: MemberId,
+    pub(super) record: Record,
+    finish: Finish,
+    tally: Tally,
+    /// Tasks whose time has not come.
+    ahead: usize,
+    /// Tasks whose time has come, waiting for a window.
+    backlog: VecDeque<Task>,
+    said_so: bool,
+}
+
+impl Client {
+    pub(super) fn new(me: MemberId, view: &View, tasks: usize) -> Self {
+        Self {
+            me,
+            record: Record { name: me.to_string(), events: Vec::new(), ended: false },
+            finish: Finish::new(me, view),
+            tally: Tally::default(),
+            ahead: tasks,
+            backlog: VecDeque::new(),
+            said_so: false,
+        }
+    }
+
+    /// The time of a task has come.
+    pub(super) fn take(&mut self, task: Task) {
+        self.ahead -= 1;
+        self.backlog.push_back(task);
+    }
+
+    /// Whether something waits for its window.
+    pub(super) fn has_backlog(&self) -> bool {
+        !self.backlog.is_empty()
+    }
+
+    /// What to submit next, if its window is open: the oldest task or, after the last, that it has finished.
+    pub(super) fn next_submission(&mut self, window: impl Fn(To) -> usize) -> Option<(To, App)> {
+        let to = self.backlog.front().map_or(To::Group, |task| task.to);
+        let idle = self.backlog.is_empty() && (self.ahead > 0 || self.said_so);
+        if idle || window(to) == 0 {
+            return None;
+        }
+        match self.backlog.pop_front() {
+            Some(task) => Some((to, self.submission(&task))),
+            None => Some((to, self.finished())),
+        }
+    }
+
+    fn submission(&mut self, task: &Task) -> App {
+        match task.to {
+            To::Group => {
+                let batch = self.batch(task, self.tally.multicasts + 1);
+                self.tally.multicasts += u64::from(batch.count());
+                for (id, text) in self.messages(self.me, &batch) {
+                    self.record.events.push(Event::Multicast { id, text });
+                }
+                App::Multicast(batch)
+            }
+            To::Member(to) => {
+                let sent = self.tally.sent.get(&to).copied().unwrap_or(0);
+                let batch = self.batch(task, sent + 1);
+                self.tally.sent.insert(to, sent + u64::from(batch.count()));
+                for (id, text) in self.messages(self.me, &batch) {
+                    self.record.events.push(Event::Send { id, to: to.0, text });
+                }
+                App::Direct(batch)
+            }
+        }
+    }
+
+    fn batch(&self, task: &Task, first: u64) -> Batch {
+        let mut batch = BatchBuilder::new(first);
+        for (number, &padding) in (first..).zip(&task.paddings) {
+            let text = format!("{}>{} {number} {}", self.me, task.to, ".".repeat(padding));
+            batch.push(text.as_bytes());
+        }
+        batch.finish().expect("a task has messages")
+    }
+
+    fn finished(&mut self) -> App {
+        self.said_so = true;
+        self.finish.finished(self.me, self.tally.clone());
+        App::Finished(self.tally.clone())
+    }
+
+    /// Something came back up.
+    pub(super) fn deliver(&mut self, from: MemberId, number: Option<u64>, app: App) {
+        match app {
+            App::Multicast(batch) => {
+                self.finish.delivered(from, u64::from(batch.count()));
+                for (offset, (id, text)) in (0..).zip(self.messages(from, &batch)) {
+                    let number = number.map(|first| first + offset);
+                    self.record.events.push(Event::Deliver { id, number, text });
+                }
+            }
+            App::Direct(batch) => {
+                self.finish.received(from, u64::from(batch.count()));
+                for (id, text) in self.messages(from, &batch) {
+                    self.record.events.push(Event::Receive { id, text });
+                }
+            }
+            App::Finished(tally) => self.finish.finished(from, tally),
+        }
+    }
+
+    fn messages(&self, from: MemberId, batch: &Batch) -> Vec<(MessageId, Bytes)> {
+        let id = |number| MessageId { member: from.0, incarnation: 1, number };
+        batch.messages().map(|(number, text)| (id(number), batch.body().slice_ref(text))).collect()
+    }
+
+    /// Whom it still waits for: itself, too, while it has not said that it has finished.
+    pub(super) fn waits_for(&self) -> Vec<MemberId> {
+        self.finish.waits_for().collect()
+    }
+}

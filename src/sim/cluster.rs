@@ -1,0 +1,300 @@
+//! A group on a simulated network: every member's real line of engines, one queue of events, no clock.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::client::Client;
+use super::contract;
+use super::counters::{Counters, Seen};
+use super::network::Network;
+use super::trace::{AppWords, Trace, Words};
+use super::workload::{Task, Workload};
+use crate::check::{History, Verdict, Witness};
+use crate::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To, View};
+use crate::member::{App, Line};
+use crate::wire::{Frames, Header};
+
+/// One member: its engines and, unless it is the sequencer, its client.
+pub(super) struct Process {
+    pub(super) line: Line,
+    pub(super) client: Option<Client>,
+}
+
+/// Something that happens at its time. Deadlines are not in the queue: they are asked for.
+enum Happening {
+    Arrival { at: MemberId, from: MemberId, frames: Frames },
+    Task(Task),
+    Heal,
+}
+
+/// The whole simulated world.
+pub(super) struct Cluster<'t> {
+    processes: Vec<Process>,
+    /// Of each process: when it wants to be woken.
+    deadlines: Vec<Option<Time>>,
+    network: Network,
+    /// What happens, by its time and then in the order in which it was scheduled.
+    queue: BTreeMap<(Time, u64), Happening>,
+    scheduled: u64,
+    now: Time,
+    heal_at: Time,
+    breach: Option<Witness>,
+    counters: Counters,
+    seen: Seen,
+    trace: &'t mut Trace,
+    /// Reused between calls, empty outside of them.
+    effects: Effects<App, Frames>,
+}
+
+/// What a run leaves behind.
+pub(super) struct Remains {
+    pub(super) history: History,
+    pub(super) contract: Verdict,
+    pub(super) liveness: Verdict,
+    pub(super) counters: Counters,
+}
+
+impl<'t> Cluster<'t> {
+    /// The members of `view`, of which every client does its part of `workload`.
+    pub(super) fn new(
+        view: &View,
+        lines: Vec<Line>,
+        workload: Workload,
+        network: Network,
+        trace: &'t mut Trace,
+    ) -> Self {
+        let client = |me: MemberId| {
+            let tasks = workload.tasks.iter().filter(|task| task.client == me).count();
+            view.clients.contains(&me).then(|| Client::new(me, view, tasks))
+        };
+        let processes: Vec<Process> = view
+            .members()
+            .into_iter()
+            .zip(lines)
+            .map(|(me, line)| Process { line, client: client(me) })
+            .collect();
+        let mut cluster = Self {
+            deadlines: vec![None; processes.len()],
+            processes,
+            network,
+            queue: BTreeMap::new(),
+            scheduled: 0,
+            now: Time::ZERO,
+            heal_at: workload.heal_at,
+            breach: None,
+            counters: Counters::default(),
+            seen: Seen::default(),
+            trace,
+            effects: Effects::default(),
+        };
+        cluster.schedule(workload.heal_at, Happening::Heal);
+        for task in workload.tasks {
+            cluster.schedule(task.at, Happening::Task(task));
+        }
+        cluster
+    }
+
+    /// Runs until nothing more happens, until an engine breaks its contract, or until `patience` after the network
+    /// healed.
+    pub(super) fn run(mut self, patience: Duration) -> Remains {
+        let limit = self.heal_at.after(patience);
+        for at in 0..self.processes.len() {
+            self.submit(MemberId(at as u16));
+        }
+        let mut at_rest = false;
+        while self.breach.is_none() && !at_rest && self.now < limit {
+            at_rest = !self.step();
+        }
+        self.remains(at_rest)
+    }
+
+    /// Lets the next thing happen; false if there is none.
+    fn step(&mut self) -> bool {
+        let due = self.deadlines.iter().zip(0_u16..).filter_map(|(due, at)| Some(((*due)?, at))).min();
+        let next = self.queue.first_key_value().map(|(&(time, _), _)| time);
+        match (next, due) {
+            // What arrives at the very moment of a deadline comes before it.
+            (Some(time), due) if due.is_none_or(|(due, _)| time <= due) => {
+                if let Some(((time, _), happening)) = self.queue.pop_first() {
+                    self.now = time;
+                    self.happen(happening);
+                }
+            }
+            (_, Some((due, at))) => self.wake(MemberId(at), due),
+            (_, None) => return false,
+        }
+        true
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Arrival { at, from, frames } => {
+                self.trace.line(self.now, &at, "receive", &from, format_args!("{}", Words(&frames)));
+                self.drive(at, Input::Receive { from, message: frames });
+            }
+            Happening::Task(task) => {
+                let at = task.client;
+                if let Some(client) = self.client(at) {
+                    client.take(task);
+                }
+                self.submit(at);
+                let waits = self.client(at).is_some_and(|client| client.has_backlog());
+                self.counters.waited += u64::from(waits);
+            }
+            Happening::Heal => {
+                self.trace.line(
+                    self.now,
+                    &"",
+                    "heal",
+                    &"",
+                    format_args!("the network loses nothing from now on"),
+                );
+                self.network.heal();
+            }
+        }
+    }
+
+    fn wake(&mut self, at: MemberId, due: Time) {
+        self.now = self.now.max(due);
+        self.trace.line(self.now, &at, "wake", &"", format_args!(""));
+        self.handle(at, Input::Wake);
+        self.report(contract::after_wake(at, due, self.deadlines[usize::from(at.0)]));
+        self.submit(at);
+    }
+
+    /// Gives a member an input, and then whatever its client can submit.
+    fn drive(&mut self, at: MemberId, input: Input<App, Frames>) {
+        self.handle(at, input);
+        self.submit(at);
+    }
+
+    /// Submits as long as the client has something and its window is open.
+    fn submit(&mut self, at: MemberId) {
+        loop {
+            let Process { line, client: Some(client) } = &mut self.processes[usize::from(at.0)] else {
+                return;
+            };
+            let Some((to, app)) = client.next_submission(|to| line.window(to)) else { return };
+            self.trace.line(self.now, &at, "submit", &to, format_args!("{}", AppWords(&app, None)));
+            self.counters.submitted(&app);
+            self.handle(at, Input::Submit { to, app });
+        }
+    }
+
+    /// One step of one member's engines, with all its consequences.
+    fn handle(&mut self, at: MemberId, input: Input<App, Frames>) {
+        let from = if let Input::Receive { from, .. } = &input { Some(*from) } else { None };
+        let mut effects = std::mem::take(&mut self.effects);
+        let line = &mut self.processes[usize::from(at.0)].line;
+        line.handle(self.now, input, &mut effects);
+        self.deadlines[usize::from(at.0)] = line.next_deadline();
+        if let Some(from) = from {
+            self.counters.received(from, effects.as_slice());
+        }
+        for effect in effects.drain() {
+            self.perform(at, effect);
+        }
+        self.effects = effects;
+    }
+
+    fn perform(&mut self, at: MemberId, effect: Effect<App, Frames>) {
+        match effect {
+            Effect::Send { to, message } => self.send(at, to, &message),
+            Effect::Deliver { from, number, app } => {
+                let what = AppWords(&app, number);
+                self.trace.line(self.now, &at, "deliver", &from, format_args!("{what}"));
+                if let Some(client) = self.client(at) {
+                    client.deliver(from, number, app);
+                }
+            }
+            Effect::Drop { from, reason } => {
+                self.trace.line(self.now, &at, "drop", &from, format_args!("{reason}"));
+                self.counters.dropped += u64::from(reason == DropReason::Duplicate);
+                self.report(contract::after_drop(at, self.now, from, reason));
+            }
+        }
+    }
+
+    fn send(&mut self, at: MemberId, to: To, frames: &Frames) {
+        self.trace.line(self.now, &at, "send", &to, format_args!("{}", Words(frames)));
+        self.seen.sent(frames, &mut self.counters);
+        match to {
+            // Whoever multicasts hears itself, as it does through a forwarder.
+            To::Group => {
+                for receiver in 0..self.processes.len() as u16 {
+                    self.carry(MemberId(receiver), frames);
+                }
+            }
+            To::Member(receiver) => self.carry(receiver, frames),
+        }
+    }
+
+    fn carry(&mut self, at: MemberId, frames: &Frames) {
+        let Ok(header) = Header::peek(&frames.header) else {
+            return self.report(Some(Witness("a member sent something that is no packet".to_owned())));
+        };
+        let arrivals = self.network.carry(self.now);
+        self.counters.packets += 1;
+        self.counters.lost += u64::from(arrivals.first.is_none());
+        self.counters.duplicated += u64::from(arrivals.second.is_some());
+        if arrivals.first.is_none() {
+            self.trace.line(self.now, &header.sender, "lose", &at, format_args!("{}", Words(frames)));
+        }
+        for time in arrivals.first.into_iter().chain(arrivals.second) {
+            self.schedule(time, Happening::Arrival { at, from: header.sender, frames: frames.clone() });
+        }
+    }
+
+    fn schedule(&mut self, time: Time, happening: Happening) {
+        self.queue.insert((time, self.scheduled), happening);
+        self.scheduled += 1;
+    }
+
+    fn client(&mut self, at: MemberId) -> Option<&mut Client> {
+        self.processes[usize::from(at.0)].client.as_mut()
+    }
+
+    /// Remembers the first breach of the contract.
+    fn report(&mut self, breach: Option<Witness>) {
+        self.breach = self.breach.take().or(breach);
+    }
+
+    fn remains(mut self, at_rest: bool) -> Remains {
+        self.counters.simulated_us = self.now.as_micros();
+        let liveness = self.liveness(at_rest);
+        let clients = self.processes.into_iter().filter_map(|process| process.client);
+        let records = clients.map(|mut client| {
+            client.record.ended = client.waits_for().is_empty();
+            client.record
+        });
+        Remains {
+            history: History { records: records.collect() },
+            contract: self.breach.map_or(Verdict::Valid, Verdict::Violated),
+            liveness,
+            counters: self.counters,
+        }
+    }
+
+    /// Everybody has everything, and nobody has anything left to do.
+    fn liveness(&self, at_rest: bool) -> Verdict {
+        if self.breach.is_some() {
+            return Verdict::Undecided("the run ended early".to_owned());
+        }
+        if self.counters.multicasts == 0 {
+            return Verdict::Undecided("nothing was multicast".to_owned());
+        }
+        let waits = self.processes.iter().zip(0..).find_map(|(process, at)| {
+            let whom = process.client.as_ref()?.waits_for();
+            (!whom.is_empty()).then_some((MemberId(at), whom))
+        });
+        let long = format!("{:.1} s after the network healed", self.now.since(self.heal_at).as_secs_f64());
+        match waits {
+            Some((who, whom)) => {
+                let whom: Vec<String> = whom.iter().map(ToString::to_string).collect();
+                Verdict::Violated(Witness(format!("{who} still waits for {}, {long}", whom.join(", "))))
+            }
+            None if at_rest => Verdict::Valid,
+            None => Verdict::Violated(Witness(format!("members still send to each other, {long}"))),
+        }
+    }
+}

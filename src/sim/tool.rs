@@ -1,0 +1,208 @@
+//! `groupcast sim`: what can be asked of the simulator on the command line, and how it answers.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use clap::builder::PossibleValuesParser;
+use serde_json::{Value, json};
+
+use super::swarm::{self, Report};
+use super::{Delay, Setup, Share, Trace};
+use crate::defect::Defects;
+use crate::exit::{Exit, Failure};
+use crate::order::{DEFAULT_METHOD, ORDERS, Order};
+
+/// The example and the notes of `--help`.
+const HELP: &str = "\
+Examples:
+  groupcast sim --order total --members 4 --messages 50 --loss 20% --seed 7 -v
+  groupcast sim --order fifo --seeds 2000
+
+Whatever is not given of --loss, --duplicate and --delay is drawn from each seed: \
+up to 30%, up to 20%, and up to 50ms. A violation is shown with the command that replays it.";
+
+/// Arguments of `groupcast sim`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = format!("{HELP}\n\n{}", crate::exit::HELP))]
+pub struct Args {
+    /// The order that the members use
+    #[arg(long, default_value = "total", value_parser = PossibleValuesParser::new(names()))]
+    order: String,
+    /// How that order is made, where there are several ways
+    #[arg(long, default_value = DEFAULT_METHOD)]
+    method: String,
+    /// How many clients; a sequencer comes on top where the order has one
+    #[arg(long, default_value_t = 4, value_name = "N",
+          value_parser = clap::value_parser!(u16).range(2..=i64::from(Setup::MAX_MEMBERS)))]
+    members: u16,
+    /// How many messages each client multicasts
+    #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
+    messages: u64,
+    /// The share of packets that are lost until the network heals, like 20% or 0.2
+    #[arg(long, value_name = "SHARE")]
+    loss: Option<Share>,
+    /// The share of packets that come twice until the network heals, like 10% or 0.1
+    #[arg(long, value_name = "SHARE")]
+    duplicate: Option<Share>,
+    /// How long packets travel, like 0-50ms or 5ms
+    #[arg(long, value_name = "RANGE")]
+    delay: Option<Delay>,
+    /// The seed from which everything is drawn, or the first of several
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many seeds to run, up to the first that fails
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: u64,
+    /// Show every event: of the seed that failed or, if none did, of the first
+    #[arg(long, short)]
+    verbose: bool,
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+    /// Let the engines do this wrong
+    #[cfg(feature = "known-bad")]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(defects()))]
+    known_bad: Option<String>,
+}
+
+fn names() -> Vec<&'static str> {
+    let mut names: Vec<&str> = ORDERS.iter().map(|order| order.name).collect();
+    names.dedup();
+    names
+}
+
+#[cfg(feature = "known-bad")]
+fn defects() -> impl Iterator<Item = &'static str> {
+    crate::defect::Defect::ALL.into_iter().map(|(name, _)| name)
+}
+
+/// Runs the simulator and prints what it found.
+///
+/// # Errors
+/// [`Exit::Usage`] for a method that the order does not have, [`Exit::Io`] if standard output cannot be written.
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    let setup = args.setup()?;
+    let report = swarm::run(&setup, args.seed, args.seeds);
+    let mut trace = Trace::off();
+    if args.verbose {
+        trace = Trace::kept();
+        let _ = swarm::run_one(&setup, report.failed.unwrap_or(args.seed), &mut trace);
+    }
+    let text =
+        if args.json { args.json(&setup, &report, &trace) } else { args.text(&setup, &report, &trace) };
+    let written = std::io::stdout().lock().write_all(text.as_bytes());
+    written.map_err(|error| Failure::new(Exit::Io, format!("cannot write the result: {error}")))?;
+    Ok(report.exit())
+}
+
+impl Args {
+    fn setup(&self) -> Result<Setup, Failure> {
+        let order = Order::find(&self.order, &self.method).ok_or_else(|| {
+            let methods = ORDERS.iter().filter(|order| order.name == self.order);
+            let methods: Vec<&str> = methods.filter_map(|order| order.method).collect();
+            Failure::new(Exit::Usage, format!("--order {} has no method '{}'", self.order, self.method))
+                .help(format!("--method {}", methods.join(" | ")))
+        })?;
+        Ok(Setup {
+            loss: self.loss,
+            duplicate: self.duplicate,
+            delay: self.delay,
+            defects: self.defects(),
+            ..Setup::new(order, self.members, self.messages)
+        })
+    }
+
+    #[cfg(feature = "known-bad")]
+    fn defects(&self) -> Defects {
+        let chosen = crate::defect::Defect::ALL.into_iter().find(|(name, _)| self.known_bad() == Some(*name));
+        chosen.map_or(Defects::NONE, |(_, defect)| Defects::only(defect))
+    }
+
+    #[cfg(not(feature = "known-bad"))]
+    #[allow(clippy::unused_self, reason = "the same question with the feature")]
+    const fn defects(&self) -> Defects {
+        Defects::NONE
+    }
+
+    #[cfg(feature = "known-bad")]
+    fn known_bad(&self) -> Option<&str> {
+        self.known_bad.as_deref()
+    }
+
+    #[cfg(not(feature = "known-bad"))]
+    #[allow(clippy::unused_self, reason = "the same question with the feature")]
+    const fn known_bad(&self) -> Option<&str> {
+        None
+    }
+
+    /// The command that runs one seed again, every event shown.
+    fn replay(&self, setup: &Setup, seed: u64) -> String {
+        let mut command = format!("groupcast sim --order {}", self.order);
+        let mut option = |name: &str, value: Option<String>| {
+            if let Some(value) = value {
+                let _ = write!(command, " --{name} {value}");
+            }
+        };
+        option("method", setup.order.method.map(str::to_owned));
+        option("members", Some(self.members.to_string()));
+        option("messages", Some(self.messages.to_string()));
+        option("loss", self.loss.map(|share| share.to_string()));
+        option("duplicate", self.duplicate.map(|share| share.to_string()));
+        option("delay", self.delay.map(|delay| delay.to_string()));
+        option("known-bad", self.known_bad().map(str::to_owned));
+        option("seed", Some(seed.to_string()));
+        command + " -v"
+    }
+
+    fn text(&self, setup: &Setup, report: &Report, trace: &Trace) -> String {
+        let mut text = trace.text().to_owned();
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        for (name, verdict) in &report.verdicts {
+            let _ = writeln!(text, "{name:<16}{verdict}");
+        }
+        let word = word(report.exit());
+        let Self { members, messages, seed, .. } = self;
+        let title = setup.order.title();
+        let seeds =
+            if report.seeds == 1 { format!("seed {seed}") } else { format!("{} seeds", report.seeds) };
+        let _ = writeln!(text, "{word}: {title}, {members} members × {messages} messages, {seeds}");
+        let _ = writeln!(text, "\n{}", report.counters);
+        if let Some(seed) = report.failed {
+            let _ = writeln!(text, "\nreplay    {}", self.replay(setup, seed));
+        }
+        text
+    }
+
+    fn json(&self, setup: &Setup, report: &Report, trace: &Trace) -> String {
+        let verdicts = report.verdicts.iter();
+        let verdicts: Vec<Value> = verdicts
+            .map(|(name, verdict)| json!({"property": name, "verdict": verdict.word(), "why": verdict.why()}))
+            .collect();
+        let value = json!({
+            "v": 1,
+            "verdict": word(report.exit()),
+            "order": self.order,
+            "method": setup.order.method,
+            "members": self.members,
+            "messages": self.messages,
+            "first_seed": self.seed,
+            "seeds": report.seeds,
+            "failed_seed": report.failed,
+            "replay": self.replay(setup, report.failed.unwrap_or(self.seed)),
+            "properties": verdicts,
+            "counters": report.counters,
+            "trace": self.verbose.then(|| trace.text().lines().collect::<Vec<_>>()),
+        });
+        format!("{value:#}\n")
+    }
+}
+
+const fn word(exit: Exit) -> &'static str {
+    match exit {
+        Exit::Ok => "PASS",
+        Exit::Undecided => "UNDECIDED",
+        _ => "FAIL",
+    }
+}

@@ -1,0 +1,107 @@
+//! The trace: one line per event, in fixed columns: when, at whom, what, with whom, and the details.
+
+use std::fmt;
+
+use crate::engine::Time;
+use crate::member::App;
+use crate::reliable::Body;
+use crate::wire::{Batch, Frames, Header, Kind, Malformed, Reader};
+
+/// Collects lines, or nothing.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub struct Trace(Option<String>);
+
+impl Trace {
+    /// A trace that keeps what it is told.
+    #[must_use]
+    pub fn kept() -> Self {
+        Self(Some(String::new()))
+    }
+
+    /// A trace that keeps nothing and costs nothing.
+    #[must_use]
+    pub const fn off() -> Self {
+        Self(None)
+    }
+
+    /// Its lines; empty if it is off.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.0.as_deref().unwrap_or_default()
+    }
+
+    /// Adds a line, if the trace is kept; only then is anything put into words.
+    pub(super) fn line(
+        &mut self,
+        now: Time,
+        at: &dyn fmt::Display,
+        verb: &str,
+        peer: &dyn fmt::Display,
+        what: fmt::Arguments<'_>,
+    ) {
+        if let Some(lines) = &mut self.0 {
+            let [now, at, peer] = [now.to_string(), at.to_string(), peer.to_string()];
+            let line = format!("{now:>11}  {at:<4} {verb:<9} {peer:<4} {what}");
+            lines.push_str(line.trim_end());
+            lines.push('\n');
+        }
+    }
+}
+
+/// A packet in words, read where it is shown.
+pub(super) struct Words<'a>(pub(super) &'a Frames);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match words(self.0) {
+            Ok(words) => f.write_str(&words),
+            Err(Malformed) => f.write_str("malformed"),
+        }
+    }
+}
+
+fn words(frames: &Frames) -> Result<String, Malformed> {
+    let mut from = Reader::new(frames.header.clone(), frames.body.clone());
+    let header = Header::read(&mut from)?;
+    // What a data packet carries is the order's own; the other kinds carry nothing, whatever the order.
+    Ok(match header.kind {
+        Kind::Data => format!("data {}, {} bytes", from.u64()?, frames.header.len() + frames.body.len()),
+        Kind::Status => body_words(&Body::read_status(&mut from)?),
+        Kind::Nack => body_words(&Body::read_nack(&mut from)?),
+        kind @ (Kind::Probe | Kind::Undeliverable) => format!("{kind:?}"),
+    })
+}
+
+fn body_words(body: &Body<Batch>) -> String {
+    match body {
+        Body::Data { number, .. } => format!("data {number}"),
+        Body::Status { sent, asks, received } => {
+            let received: Vec<String> =
+                received.iter().map(|(sender, number)| format!("{sender}:{number}")).collect();
+            let asks = if *asks { ", asks" } else { "" };
+            format!("status: sent {sent}, received {}{asks}", received.join(" "))
+        }
+        Body::Nack { sender, missing } => {
+            let missing: Vec<String> = missing.iter().map(|&range| span(range)).collect();
+            format!("nack: {sender} {}", missing.join(" "))
+        }
+    }
+}
+
+/// What a client submits or is given, in words; with its place in the total order where it has one.
+pub(super) struct AppWords<'a>(pub(super) &'a App, pub(super) Option<u64>);
+
+impl fmt::Display for AppWords<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            App::Multicast(batch) => write!(f, "multicast {}", span((batch.first(), batch.next() - 1))),
+            App::Direct(batch) => write!(f, "direct {}", span((batch.first(), batch.next() - 1))),
+            App::Finished(tally) => write!(f, "finished, after {} multicasts", tally.multicasts),
+        }?;
+        self.1.map_or(Ok(()), |number| write!(f, ", number {number}"))
+    }
+}
+
+fn span((first, last): (u64, u64)) -> String {
+    if first == last { first.to_string() } else { format!("{first}..{last}") }
+}

@@ -1,0 +1,83 @@
+//! What the simulated clients do and when, drawn from the seed.
+
+use std::time::Duration;
+
+use crate::engine::{MemberId, Time, To};
+use crate::prng::Prng;
+
+/// The workload lasts up to this long for each message of a member; drawn, so that some runs are one burst.
+const GAP: Duration = Duration::from_millis(10);
+/// The network heals at most this long after the last task: what is lost at the very end must be noticed too.
+const HEAL_AFTER: Duration = Duration::from_millis(500);
+/// Most messages that are submitted as one batch.
+const MAX_BATCH: u64 = 8;
+/// In so many cases of a million a multicast is a batch of several.
+const BATCHED: u32 = 200_000;
+/// Longest padding of a text, in bytes.
+const MAX_PADDING: u64 = 64;
+
+/// One submission: as many messages as there are paddings.
+#[derive(Clone, Debug)]
+pub(super) struct Task {
+    pub(super) at: Time,
+    pub(super) client: MemberId,
+    pub(super) to: To,
+    /// Of each text: how many bytes follow what makes it unique.
+    pub(super) paddings: Vec<usize>,
+}
+
+/// Everything that the clients of a run do.
+#[derive(Clone, Debug)]
+pub(super) struct Workload {
+    pub(super) tasks: Vec<Task>,
+    /// When the network heals: some time after half of the tasks.
+    pub(super) heal_at: Time,
+}
+
+impl Workload {
+    /// `messages` multicasts of each of these clients, and some messages from one to one.
+    pub(super) fn draw(prng: &mut Prng, clients: &[MemberId], messages: u64) -> Self {
+        let span = prng.below(GAP.as_micros() as u64 * messages + 1);
+        let mut tasks = Vec::new();
+        for &client in clients {
+            multicasts(prng, client, messages, span, &mut tasks);
+            if clients.len() > 1 && messages > 0 {
+                directs(prng, client, clients, messages, span, &mut tasks);
+            }
+        }
+        let heal_at = Time::from_micros(prng.between(span / 2, span + HEAL_AFTER.as_micros() as u64));
+        Self { tasks, heal_at }
+    }
+}
+
+fn multicasts(prng: &mut Prng, client: MemberId, messages: u64, span: u64, tasks: &mut Vec<Task>) {
+    let mut left = messages;
+    while left > 0 {
+        let wanted = if prng.chance(BATCHED) { prng.between(2, MAX_BATCH) } else { 1 };
+        let count = wanted.min(left);
+        left -= count;
+        tasks.push(task(prng, client, To::Group, count, span));
+    }
+}
+
+fn directs(
+    prng: &mut Prng,
+    client: MemberId,
+    clients: &[MemberId],
+    messages: u64,
+    span: u64,
+    tasks: &mut Vec<Task>,
+) {
+    let others: Vec<MemberId> = clients.iter().copied().filter(|&other| other != client).collect();
+    for _ in 0..prng.between(1, messages / 4 + 1) {
+        let to = others[prng.below(others.len() as u64) as usize];
+        let count = prng.between(1, 2);
+        tasks.push(task(prng, client, To::Member(to), count, span));
+    }
+}
+
+fn task(prng: &mut Prng, client: MemberId, to: To, count: u64, span: u64) -> Task {
+    let at = Time::from_micros(prng.below(span + 1));
+    let paddings = (0..count).map(|_| prng.below(MAX_PADDING + 1) as usize).collect();
+    Task { at, client, to, paddings }
+}
