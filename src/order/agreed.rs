@@ -5,7 +5,9 @@
 //! causal order, and a checker can show it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use super::describe;
 use super::total::OWN_WINDOW;
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
@@ -176,6 +178,22 @@ impl Agreed {
             self.next += u64::from(batch.count());
             out.deliver(sender, Some(number), batch);
         }
+    }
+}
+
+impl fmt::Display for Rank {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.number, self.proposer)
+    }
+}
+
+impl fmt::Display for Agreed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let held = self.held.iter().map(|(rank, Held { sender, batch, is_agreed })| {
+            let state = if *is_agreed { "agreed" } else { "proposed" };
+            format!("{} {state} as {rank}", describe::messages(*sender, batch))
+        });
+        f.write_str(&describe::holds(&held.collect::<Vec<_>>(), &[]))
     }
 }
 

@@ -3,7 +3,9 @@
 //! A batch carries the number of its first message; a batch that is ahead waits in the sender's hold-back queue.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use super::describe;
 use super::hold_back::HoldBack;
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
@@ -38,6 +40,13 @@ impl Fifo {
         while let Some(batch) = queue.pop() {
             out.deliver(from, None, batch);
         }
+    }
+}
+
+/// What it holds back and until what; the same for every engine of an order.
+impl fmt::Display for Fifo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&describe::holds(&describe::held(&self.senders), &describe::gaps(&self.senders)))
     }
 }
 

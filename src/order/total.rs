@@ -6,7 +6,9 @@
 //! batch when its numbers are next. Numbers are given to ranges: see [`Range`].
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use super::describe;
 use super::hold_back::{HoldBack, Span};
 use super::numbering::{Numbered, Range};
 use crate::defect::{Defect, Defects};
@@ -104,6 +106,18 @@ impl Total {
             self.own_undelivered -= usize::from(sender == self.me);
             out.deliver(sender, Some(number), batch);
         }
+    }
+}
+
+impl fmt::Display for Total {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut held = describe::held(&self.bodies);
+        let numbers = self.numbers.iter().map(|numbered| describe::numbers(numbered.first, numbered.next()));
+        held.extend(numbers.map(|numbers| format!("numbers {numbers}")));
+        let next = self.due.front().map(|range| format!(" of {}/{}", range.sender, range.first));
+        let until = format!("number {}{}", self.next, next.unwrap_or_default());
+        let waits = !held.is_empty() || !self.due.is_empty();
+        f.write_str(&describe::holds(&held, if waits { std::slice::from_ref(&until) } else { &[] }))
     }
 }
 

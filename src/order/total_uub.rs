@@ -5,10 +5,12 @@
 //! error that names it, as long as a group cannot go on without a member.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 
+use super::describe;
 use super::hold_back::{HoldBack, Span};
 use super::total::OWN_WINDOW;
-use super::total_ub::Sequenced;
+use super::total_ub::{Sequenced, held_by_number};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
 
@@ -97,6 +99,14 @@ impl TotalUub {
     }
 }
 
+impl fmt::Display for TotalUub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&held_by_number(&self.held))?;
+        let asked: Vec<String> = self.asked.iter().map(|batch| describe::messages(self.me, batch)).collect();
+        if asked.is_empty() { Ok(()) } else { write!(f, ", asks for numbers for {}", asked.join(", ")) }
+    }
+}
+
 impl Engine for TotalUub {
     type App = Batch;
     type Wire = UubWire;
@@ -141,6 +151,12 @@ impl SequencerUub {
             out.send(To::Member(from), UubWire::Grant { first, number: self.next });
             self.next = self.next.saturating_add(u64::from(count));
         }
+    }
+}
+
+impl fmt::Display for SequencerUub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&describe::holds(&describe::held(&self.askers), &describe::gaps(&self.askers)))
     }
 }
 
