@@ -23,8 +23,8 @@ impl Fifo {
     /// The engine of `me` in `view`.
     #[must_use]
     pub fn new(me: MemberId, view: &View, defects: Defects) -> Self {
-        let senders = view.clients.iter().map(|&client| (client, HoldBack::default())).collect();
-        Self { me, senders, defects }
+        let others = view.clients.iter().filter(|&&client| client != me);
+        Self { me, senders: others.map(|&client| (client, HoldBack::default())).collect(), defects }
     }
 
     fn receive(&mut self, from: MemberId, batch: Batch, out: &mut Effects<Batch, Batch>) {
