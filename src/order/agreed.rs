@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::describe;
+use super::hold_back::HoldBack;
+use super::numbering::Range;
 use super::total::OWN_WINDOW;
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
@@ -54,6 +56,8 @@ pub struct Agreed {
     clients: Vec<MemberId>,
     /// The largest number proposed here or agreed anywhere, so far as is known here.
     largest: u64,
+    /// Which messages of each other member have been received, so that none is taken for a new one again.
+    seen: BTreeMap<MemberId, HoldBack<Range>>,
     /// Received and not yet delivered, by their place so far.
     held: BTreeMap<Rank, Held>,
     /// Where in `held` a batch is.
@@ -84,10 +88,12 @@ impl Agreed {
     /// The engine of `me` in `view`.
     #[must_use]
     pub fn new(me: MemberId, view: &View, defects: Defects) -> Self {
+        let others = view.clients.iter().filter(|&&client| client != me);
         Self {
             me,
             clients: view.clients.clone(),
             largest: 0,
+            seen: others.map(|&client| (client, HoldBack::default())).collect(),
             held: BTreeMap::new(),
             places: BTreeMap::new(),
             ballots: BTreeMap::new(),
@@ -117,10 +123,14 @@ impl Agreed {
     }
 
     fn receive_body(&mut self, from: MemberId, batch: Batch, out: &mut Out) {
-        let first = batch.first();
-        if from == self.me || !self.clients.contains(&from) || self.places.contains_key(&(from, first)) {
+        let (first, count) = (batch.first(), batch.count());
+        let Some(seen) = self.seen.get_mut(&from) else {
+            return out.drop(from, DropReason::Stranger);
+        };
+        if !seen.insert(Range { sender: from, first, count }) {
             return out.drop(from, DropReason::BreaksContract);
         }
+        while seen.pop().is_some() {}
         let Rank { number, .. } = self.propose(from, batch);
         out.send(To::Member(from), AgreedWire::Proposal { first, number });
         self.deliver_agreed(out);
