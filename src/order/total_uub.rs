@@ -77,13 +77,17 @@ impl TotalUub {
 
     fn granted(&mut self, from: MemberId, first: u64, number: u64, out: &mut Out) {
         let asked = self.asked.iter().position(|batch| batch.first() == first);
-        let Some(batch) = asked.filter(|_| from == self.sequencer).and_then(|at| self.asked.remove(at))
-        else {
+        let Some(at) = asked.filter(|_| from == self.sequencer) else {
             return out.drop(from, DropReason::BreaksContract);
         };
-        let numbered = Sequenced { number, sender: self.me, batch };
-        out.send(To::Group, UubWire::Numbered(numbered.clone()));
-        self.receive(self.me, numbered, out);
+        let numbered = Sequenced { number, sender: self.me, batch: self.asked[at].clone() };
+        // Numbers that are taken are the sequencer's mistake; who used them would make it their own.
+        if !self.held.insert(numbered.clone()) {
+            return out.drop(from, DropReason::BreaksContract);
+        }
+        self.asked.remove(at);
+        out.send(To::Group, UubWire::Numbered(numbered));
+        self.deliver_next(out);
     }
 
     fn receive(&mut self, from: MemberId, numbered: Sequenced, out: &mut Out) {
@@ -91,6 +95,11 @@ impl TotalUub {
         if !sane || !self.held.insert(numbered) {
             return out.drop(from, DropReason::BreaksContract);
         }
+        self.deliver_next(out);
+    }
+
+    /// Delivers as long as the next number is here.
+    fn deliver_next(&mut self, out: &mut Out) {
         while let Some(Sequenced { number, sender, batch }) = self.held.pop() {
             let is_own = usize::from(sender == self.me);
             self.own_undelivered = self.own_undelivered.saturating_sub(is_own);
