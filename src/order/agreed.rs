@@ -10,7 +10,7 @@ use std::fmt;
 use super::describe;
 use super::hold_back::HoldBack;
 use super::numbering::Range;
-use super::total::OWN_WINDOW;
+use super::total::{FAR_AHEAD, OWN_WINDOW};
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
@@ -145,6 +145,9 @@ impl Agreed {
         let Some((ballot, at)) = expected else {
             return out.drop(from, DropReason::BreaksContract);
         };
+        if number > self.largest.saturating_add(FAR_AHEAD) {
+            return out.drop(from, DropReason::OutsideWindow);
+        }
         ballot.missing.swap_remove(at);
         ballot.best = ballot.best.max(Rank { number, proposer: from });
         self.settle(first, out);
@@ -162,6 +165,9 @@ impl Agreed {
     }
 
     fn agree(&mut self, sender: MemberId, first: u64, rank: Rank, out: &mut Out) {
+        if rank.number > self.largest.saturating_add(FAR_AHEAD) {
+            return out.drop(sender, DropReason::OutsideWindow);
+        }
         let place = self.places.get(&(sender, first)).copied();
         // Agreed once, and at a place that is our own proposal's or a later one that nobody else has.
         let sane = place.is_some_and(|place| {

@@ -9,7 +9,7 @@ use std::fmt;
 
 use super::describe;
 use super::hold_back::{HoldBack, Span};
-use super::total::OWN_WINDOW;
+use super::total::{FAR_AHEAD, OWN_WINDOW};
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
@@ -95,6 +95,10 @@ impl Lamport {
         let Some(peer) = self.peers.get_mut(&from) else {
             return out.drop(from, DropReason::Stranger);
         };
+        // Nothing later than what we said last is delivered anywhere, so honest clocks stay near it.
+        if stamped.time > self.said.saturating_add(FAR_AHEAD) {
+            return out.drop(from, DropReason::OutsideWindow);
+        }
         if !peer.incoming.insert(stamped) {
             return out.drop(from, DropReason::BreaksContract);
         }

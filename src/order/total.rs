@@ -18,6 +18,10 @@ use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
 /// How many of its own batches a member may have sent and not yet delivered: what bounds every hold-back queue.
 pub const OWN_WINDOW: usize = 64;
 
+/// How far ahead of ours a number may be that a peer has chosen for the whole group to count on from: further than any
+/// group can get that waits for us, near enough that a peer that lies cannot use the numbers up.
+pub(super) const FAR_AHEAD: u64 = 1 << 32;
+
 /// What members and sequencer exchange.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum TotalWire {
