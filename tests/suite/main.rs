@@ -2,7 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod barrier;
+mod commands;
+mod flags;
+mod harness;
+mod hostile;
+mod load;
+mod programs;
 mod scenarios;
 mod simulation;
 mod tidy;
+mod trouble;
 mod wire;
