@@ -27,7 +27,7 @@ With --interactive, a line goes to everybody:
 
 /// One member of a group: replays a command file, is a pipe, or lets a person talk
 #[derive(Parser)]
-#[command(version, after_help = format!("{HELP}\n\n{}", exit::HELP))]
+#[command(name = "client", version, after_help = format!("{HELP}\n\n{}", exit::HELP))]
 struct Program {
     #[command(flatten)]
     options: client::Options,

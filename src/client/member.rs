@@ -3,6 +3,8 @@
 //! It sends what its user wants sent as fast as the send window allows, writes down what is delivered, says when it
 //! will send nothing more, and ends when it has everything that all have sent.
 
+use std::time::Duration;
+
 use super::user::{Next, Source, User};
 use super::{Options, describe};
 use crate::driver::Node;
@@ -18,6 +20,8 @@ use crate::wire::BatchBuilder;
 
 /// Most batches submitted before incoming packets get their turn.
 const BATCHES_PER_TURN: usize = 8;
+/// What was delivered is in the files after about this long, so that a client that dies leaves it behind.
+const FLUSH_EVERY: Duration = Duration::from_millis(500);
 
 /// A client between start and end.
 pub(super) struct Member<'a> {
@@ -35,6 +39,7 @@ pub(super) struct Member<'a> {
     counts: Counts,
     /// When something last happened.
     progress: Time,
+    flushed: Time,
 }
 
 impl<'a> Member<'a> {
@@ -58,6 +63,7 @@ impl<'a> Member<'a> {
             finish: Finish::new(node.me(), node.view()),
             counts: Counts::default(),
             progress: Time::ZERO,
+            flushed: Time::ZERO,
         }
     }
 
@@ -108,6 +114,10 @@ impl<'a> Member<'a> {
             let now = node.now();
             if self.counts != before {
                 self.progress = now;
+            }
+            if now.since(self.flushed) >= FLUSH_EVERY {
+                self.flushed = now;
+                self.results.flush()?;
             }
             self.look_for_the_end(node, now)?;
         }

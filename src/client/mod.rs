@@ -105,9 +105,9 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
         cli::print(script.to_string().trim_end())?;
         return Ok(Exit::Ok);
     }
-    let mut results = options.results(order)?;
-    // Caught before anything can be lost; from here on a signal is an orderly end.
+    // From here on a signal is an orderly end, which leaves no files of a run that never began.
     let signals = Signals::catch()?;
+    let mut results = options.results(order)?;
     let context = Context::default();
     let mut node = Node::join(&context, &joining(options, order, &source), Some(signals), talk)?;
     let (outcome, counts) = take_part(options, order, &source, &mut node, &mut results, talk);
@@ -119,13 +119,17 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
             Ok(Exit::Ok)
         }
         Err(failure) => {
-            node.leave(&failure);
             let kept = results.end(reason(failure.exit), &counts, now).and_then(|()| results.flush());
+            if let Err(error) = kept
+                && error != failure
+            {
+                talk.warn(error.message);
+            }
             if let Some(out) = &options.out {
                 let described = describe(&counts);
-                let partial = format!("partial: {described}; see {}/*_{}*.part", out.display(), options.id);
-                talk.warn(kept.map_or_else(|error| error.message, |()| partial));
+                talk.warn(format!("partial: {described}; see {}/*_{}*.part", out.display(), options.id));
             }
+            node.leave(&failure);
             if failure.exit == Exit::Ok { Ok(Exit::Ok) } else { Err(failure) }
         }
     }

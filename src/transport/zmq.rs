@@ -15,7 +15,7 @@ use crate::wire::header::MAX_HEADER;
 use crate::wire::{Frames, Header};
 
 /// How long a closing socket may take to hand over what was already sent.
-pub const LINGER_MILLIS: i32 = 1000;
+pub const LINGER_MILLIS: i32 = 500;
 /// Packets a socket queues for one peer before it drops; windows keep what is under way far below.
 pub const QUEUE_PACKETS: i32 = 10_000;
 /// Largest frame a socket accepts; the peer that sends a larger one is cut off.
@@ -24,9 +24,9 @@ pub const MAX_FRAME: i64 = if MAX_BODY > MAX_HEADER { MAX_BODY as i64 } else { M
 pub const MAX_SUBSCRIPTION: i64 = 256;
 /// A peer that has not finished its handshake by then is cut off.
 pub const HANDSHAKE_MILLIS: i32 = 5000;
-/// A connection on which nothing came for this long is tried with a heartbeat …
+/// A connection is tried with a heartbeat this often …
 pub const HEARTBEAT_MILLIS: i32 = 2000;
-/// … and closed if that has no answer for this long.
+/// … and closed when a heartbeat has had no answer for this long.
 pub const HEARTBEAT_TIMEOUT_MILLIS: i32 = 10_000;
 /// A lost connection is tried again after this long, and then ever more rarely …
 pub const RECONNECT_MILLIS: i32 = 50;
@@ -103,7 +103,6 @@ impl Context {
         socket.set_heartbeat_timeout(HEARTBEAT_TIMEOUT_MILLIS)?;
         socket.set_reconnect_ivl(RECONNECT_MILLIS)?;
         socket.set_reconnect_ivl_max(RECONNECT_MAX_MILLIS)?;
-        socket.set_ipv6(true)?;
         Ok(Socket(socket))
     }
 
@@ -112,7 +111,8 @@ impl Context {
         if kind == zmq::ROUTER {
             socket.0.set_router_mandatory(true).map_err(|error| failed("set up a socket", error))?;
         }
-        socket.0.bind(endpoint).map_err(|error| cannot_listen(endpoint, error))?;
+        socket.0.set_ipv6(is_ipv6(endpoint)).map_err(|error| failed("set up a socket", error))?;
+        socket.0.bind(&numeric(endpoint)).map_err(|error| cannot_listen(endpoint, error))?;
         Ok(socket)
     }
 
@@ -164,6 +164,7 @@ impl Context {
             if let Some(name) = name {
                 socket.0.set_identity(name)?;
             }
+            socket.0.set_ipv6(is_ipv6(endpoint))?;
             socket.0.connect(endpoint)?;
             Ok(socket)
         };
@@ -384,6 +385,20 @@ pub fn wait(sockets: &[&Socket], fds: impl IntoIterator<Item = RawFd>, limit: Du
 pub fn library_version() -> String {
     let (major, minor, patch) = zmq::version();
     format!("{major}.{minor}.{patch}")
+}
+
+/// Whether the address is one of IPv6. A name is looked up as IPv4: where IPv6 is allowed, ZeroMQ takes
+/// `localhost` for `::1` and never tries `127.0.0.1`, where our programs listen.
+fn is_ipv6(endpoint: &str) -> bool {
+    endpoint.contains('[')
+}
+
+/// The address with a number for the host's name, which ZeroMQ cannot listen on; as it is, if there is none.
+fn numeric(endpoint: &str) -> String {
+    let addresses = endpoint.strip_prefix("tcp://").map(std::net::ToSocketAddrs::to_socket_addrs);
+    let found =
+        addresses.and_then(Result::ok).and_then(|mut found| found.find(std::net::SocketAddr::is_ipv4));
+    found.map_or_else(|| endpoint.to_owned(), |address| format!("tcp://{address}"))
 }
 
 fn failed(what: &str, error: zmq::Error) -> Failure {
