@@ -200,7 +200,8 @@ fn ask(register: &mut Register, group: &str, id: &str, order: &str, what: Ask) -
         method: String::new(),
     };
     let mut actions = Actions::default();
-    register.asked(Time::ZERO, b"asker".to_vec(), Ok(Request::new(1, who, what)), &mut actions);
+    register.asked(Time::ZERO, id.as_bytes().to_vec(), Ok(Request::new(1, who, what)), &mut actions);
+    register.tick(Time::ZERO, &mut actions);
     actions.replies.into_iter().map(|(_, reply)| reply.say).collect()
 }
 
