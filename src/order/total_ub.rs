@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::hold_back::{HoldBack, Span};
 use super::total::OWN_WINDOW;
+use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
 
@@ -43,6 +44,7 @@ pub struct TotalUb {
 pub struct SequencerUb {
     next: u64,
     senders: BTreeMap<MemberId, HoldBack<Batch>>,
+    defects: Defects,
 }
 
 type Out = Effects<Batch, UbWire>;
@@ -93,8 +95,9 @@ impl Engine for TotalUb {
 impl SequencerUb {
     /// The engine that numbers what the clients of `view` multicast, from 1.
     #[must_use]
-    pub fn new(view: &View) -> Self {
-        Self { next: 1, senders: view.clients.iter().map(|&client| (client, HoldBack::default())).collect() }
+    pub fn new(view: &View, defects: Defects) -> Self {
+        let senders = view.clients.iter().map(|&client| (client, HoldBack::default())).collect();
+        Self { next: 1, senders, defects }
     }
 
     fn number(&mut self, from: MemberId, batch: Batch, out: &mut Out) {
@@ -104,7 +107,8 @@ impl SequencerUb {
         if !queue.insert(batch) {
             return out.drop(from, DropReason::BreaksContract);
         }
-        while let Some(batch) = queue.pop() {
+        let on_arrival = self.defects.has(Defect::NumberedOnArrival);
+        while let Some(batch) = if on_arrival { queue.pop_any() } else { queue.pop() } {
             let sequenced = Sequenced { number: self.next, sender: from, batch };
             self.next = sequenced.next();
             out.send(To::Group, UbWire::Sequenced(sequenced));
