@@ -7,6 +7,8 @@ pub mod agreed;
 pub mod causal;
 pub mod fifo;
 pub mod hold_back;
+#[cfg(test)]
+mod hostile;
 pub mod lamport;
 pub mod numbering;
 pub mod total;

@@ -191,3 +191,42 @@ impl Wire for UbWire {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::hostile::{P0, P1, SEQUENCER, STRANGER, batch, is_readable, receive, view};
+
+    const REFUSED: Result<usize, DropReason> = Err(DropReason::BreaksContract);
+
+    fn sequenced(number: u64, sender: MemberId) -> UbWire {
+        UbWire::Sequenced(Sequenced { number, sender, batch: batch(1) })
+    }
+
+    #[test]
+    fn a_member_listens_to_the_sequencer_alone() {
+        let mut member = TotalUb::new(P1, &view(), SEQUENCER);
+        assert_eq!(receive(&mut member, P0, sequenced(1, P0)), REFUSED);
+        assert_eq!(receive(&mut member, SEQUENCER, UbWire::Raw(batch(1))), REFUSED);
+        assert_eq!(receive(&mut member, SEQUENCER, sequenced(1, STRANGER)), REFUSED);
+        assert_eq!(receive(&mut member, SEQUENCER, sequenced(u64::MAX - 1, P0)), Ok(0));
+        assert_eq!(receive(&mut member, SEQUENCER, sequenced(1, P0)), Ok(1));
+        assert_eq!(receive(&mut member, SEQUENCER, sequenced(1, P0)), REFUSED, "a number given twice");
+        assert_eq!(receive(&mut member, SEQUENCER, sequenced(2, P1)), Ok(1), "which we never multicast");
+    }
+
+    #[test]
+    fn a_sequencer_numbers_a_batch_once_and_for_clients() {
+        let mut sequencer = SequencerUb::new(&view(), Defects::NONE);
+        assert_eq!(receive(&mut sequencer, P0, sequenced(1, P0)), REFUSED);
+        assert_eq!(receive(&mut sequencer, STRANGER, UbWire::Raw(batch(1))), Err(DropReason::Stranger));
+        assert_eq!(receive(&mut sequencer, P0, UbWire::Raw(batch(1))), Ok(0));
+        assert_eq!(receive(&mut sequencer, P0, UbWire::Raw(batch(1))), REFUSED);
+    }
+
+    #[test]
+    fn no_number_near_the_limit_is_read() {
+        assert!(!is_readable(&sequenced(0, P0)) && !is_readable(&sequenced(u64::MAX, P0)));
+        assert!(is_readable(&sequenced(u64::MAX - 1, P0)));
+    }
+}
