@@ -16,7 +16,7 @@ A command file has one operation a line:
 
 /// One member of a group: replays a command file and writes down what is delivered
 #[derive(Parser)]
-#[command(version, about, after_help = format!("{HELP}\n\n{}", exit::HELP))]
+#[command(name = "client", version, about, after_help = format!("{HELP}\n\n{}", exit::HELP))]
 struct Program {
     #[command(flatten)]
     options: client::Options,

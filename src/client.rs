@@ -69,6 +69,8 @@ pub struct Options {
 
 /// Most batches submitted before incoming packets get their turn.
 const BATCHES_PER_TURN: usize = 8;
+/// What was delivered is in the files after about this long, so that a client that dies leaves it behind.
+const FLUSH_EVERY: Duration = Duration::from_millis(500);
 
 fn order_name(name: &str) -> Result<String, String> {
     if ORDERS.iter().any(|order| order.name == name) {
@@ -91,10 +93,10 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
         cli::print(script.to_string().trim_end())?;
         return Ok(Exit::Ok);
     }
+    // From here on a signal is an orderly end, which leaves no files of a run that never began.
+    let signals = Signals::catch()?;
     let mut results =
         Results::create(&options.out, &options.id, order.suffix, !options.no_history, options.force)?;
-    // Caught before anything can be lost; from here on a signal is an orderly end.
-    let signals = Signals::catch()?;
     let context = Context::default();
     let mut node = Node::join(&context, &joining(options, order, &script), Some(signals), talk)?;
     let mut client = Client::new(options, talk, &node, &script, &mut results);
@@ -109,7 +111,6 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
             Ok(Exit::Ok)
         }
         Err(failure) => {
-            node.leave(&failure);
             let kept = results.end(reason(failure.exit), &counts, now).and_then(|()| results.flush());
             let partial = format!(
                 "partial: {}; see {}/*_{}*.part",
@@ -117,7 +118,13 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
                 options.out.display(),
                 options.id
             );
-            talk.warn(kept.map_or_else(|error| error.message, |()| partial));
+            if let Err(error) = kept
+                && error != failure
+            {
+                talk.warn(error.message);
+            }
+            talk.warn(partial);
+            node.leave(&failure);
             Err(failure)
         }
     }
@@ -174,6 +181,7 @@ struct Client<'a> {
     counts: Counts,
     /// When something last happened.
     progress: Time,
+    flushed: Time,
 }
 
 impl<'a> Client<'a> {
@@ -199,6 +207,7 @@ impl<'a> Client<'a> {
             finish: Finish::new(node.me(), node.view()),
             counts: Counts::default(),
             progress: Time::ZERO,
+            flushed: Time::ZERO,
         }
     }
 
@@ -244,6 +253,10 @@ impl<'a> Client<'a> {
             let now = node.now();
             if self.counts != before || now < self.wakes {
                 self.progress = now;
+            }
+            if now.since(self.flushed) >= FLUSH_EVERY {
+                self.flushed = now;
+                self.results.flush()?;
             }
             self.look_for_the_end(node, now)?;
         }

@@ -9,7 +9,7 @@ use crate::driver::{Clock, clock};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::session::SAY_EVERY;
-use crate::session::register::{Actions, Register, Rules};
+use crate::session::register::{Actions, Register, Rules, clients};
 use crate::talk::{self, Talk};
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::zmq::{self, Context, Port, Sent, Socket};
@@ -107,12 +107,11 @@ impl<'a> Forwarder<'a> {
             talk,
         };
         talk.say(format!(
-            "listening on {host}: in {}, out {}, sync {}; waiting for {} client{}",
+            "listening on {host}: in {}, out {}, sync {}; waiting for {}",
             Port::In.number(base),
             Port::Out.number(base),
             Port::Sync.number(base),
-            options.clients,
-            if options.clients == 1 { "" } else { "s" }
+            clients(usize::from(options.clients))
         ));
         Ok(forwarder)
     }
@@ -139,9 +138,9 @@ impl<'a> Forwarder<'a> {
         let waited = now.since(Time::ZERO);
         if self.register.is_untouched() && !options.stay && waited >= options.start_timeout {
             let message = format!(
-                "nobody came within {}: waited for {} clients",
+                "nobody came within {}: waited for {}",
                 talk::duration(options.start_timeout),
-                options.clients
+                clients(usize::from(options.clients))
             );
             return Err(Failure::new(Exit::TimedOut, message));
         }

@@ -16,6 +16,7 @@ use crate::order::Order;
 use crate::router::identity;
 use crate::session::CONNECT_LIMIT;
 use crate::session::attendance::News;
+use crate::session::register::clients;
 use crate::talk::Talk;
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::zmq::{self, Context};
@@ -104,17 +105,22 @@ impl Groups<'_> {
         };
         let (context, talk) = (self.context.clone(), self.talk.clone());
         std::thread::spawn(move || {
-            let mut node = Node::join(&context, &joining, None, &talk)?;
-            talk.say(format!("{}: numbering for {} clients", joining.group, node.view().clients.len()));
+            let named = |failure: Failure| Failure {
+                message: format!("{}: {}", joining.group, failure.message),
+                ..failure
+            };
+            let mut node = Node::join(&context, &joining, None, &talk).map_err(named)?;
+            talk.say(format!("{}: numbering for {}", joining.group, clients(node.view().clients.len())));
             while !node.is_over() {
-                node.turn(None)?;
+                node.turn(None).map_err(named)?;
                 node.delivered();
             }
             Ok(())
         })
     }
 
-    /// Takes note of groups that are over; a failure of one ends the process.
+    /// Takes note of groups that are over. If one has failed, the others go on: the forwarder knows, and says how
+    /// everything has ended when it has.
     fn reap(&mut self) -> Result<(), Failure> {
         let over: Vec<String> = self
             .members
@@ -124,9 +130,11 @@ impl Groups<'_> {
             .collect();
         for run in over {
             let Some(thread) = self.members.remove(&run) else { continue };
-            thread
-                .join()
-                .map_err(|_| Failure::new(Exit::Bug, "the numbering of a group ended in a panic"))??;
+            match thread.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(failure)) => self.talk.warn(failure.message),
+                Err(_) => return Err(Failure::new(Exit::Bug, "the numbering of a group ended in a panic")),
+            }
         }
         Ok(())
     }

@@ -6,8 +6,12 @@
 //! proposes a greater number.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use super::total::OWN_WINDOW;
+use super::describe;
+use super::hold_back::HoldBack;
+use super::numbering::Range;
+use super::total::{FAR_AHEAD, OWN_WINDOW};
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
@@ -53,6 +57,8 @@ pub struct Agreed {
     clients: Vec<MemberId>,
     /// The largest number proposed here or agreed anywhere, so far as is known here.
     largest: u64,
+    /// Which messages of each other member have been received, so that none is taken for a new one again.
+    seen: BTreeMap<MemberId, HoldBack<Range>>,
     /// Received and not yet delivered, by their place so far.
     held: BTreeMap<Rank, Held>,
     /// Where in `held` a batch is.
@@ -83,10 +89,12 @@ impl Agreed {
     /// The engine of `me` in `view`.
     #[must_use]
     pub fn new(me: MemberId, view: &View, defects: Defects) -> Self {
+        let others = view.clients.iter().filter(|&&client| client != me);
         Self {
             me,
             clients: view.clients.clone(),
             largest: 0,
+            seen: others.map(|&client| (client, HoldBack::default())).collect(),
             held: BTreeMap::new(),
             places: BTreeMap::new(),
             ballots: BTreeMap::new(),
@@ -116,10 +124,14 @@ impl Agreed {
     }
 
     fn receive_body(&mut self, from: MemberId, batch: Batch, out: &mut Out) {
-        let first = batch.first();
-        if from == self.me || !self.clients.contains(&from) || self.places.contains_key(&(from, first)) {
+        let (first, count) = (batch.first(), batch.count());
+        let Some(seen) = self.seen.get_mut(&from) else {
+            return out.drop(from, DropReason::Stranger);
+        };
+        if !seen.insert(Range { sender: from, first, count }) {
             return out.drop(from, DropReason::BreaksContract);
         }
+        while seen.pop().is_some() {}
         let Rank { number, .. } = self.propose(from, batch);
         out.send(To::Member(from), AgreedWire::Proposal { first, number });
         self.deliver_agreed(out);
@@ -134,6 +146,9 @@ impl Agreed {
         let Some((ballot, at)) = expected else {
             return out.drop(from, DropReason::BreaksContract);
         };
+        if number > self.largest.saturating_add(FAR_AHEAD) {
+            return out.drop(from, DropReason::OutsideWindow);
+        }
         ballot.missing.swap_remove(at);
         ballot.best = ballot.best.max(Rank { number, proposer: from });
         self.settle(first, out);
@@ -151,6 +166,9 @@ impl Agreed {
     }
 
     fn agree(&mut self, sender: MemberId, first: u64, rank: Rank, out: &mut Out) {
+        if rank.number > self.largest.saturating_add(FAR_AHEAD) {
+            return out.drop(sender, DropReason::OutsideWindow);
+        }
         let place = self.places.get(&(sender, first)).copied();
         // Agreed once, and at a place that is our own proposal's or a later one that nobody else has.
         let sane = place.is_some_and(|place| {
@@ -178,6 +196,22 @@ impl Agreed {
             self.next += u64::from(batch.count());
             out.deliver(sender, Some(number), batch);
         }
+    }
+}
+
+impl fmt::Display for Rank {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.number, self.proposer)
+    }
+}
+
+impl fmt::Display for Agreed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let held = self.held.iter().map(|(rank, Held { sender, batch, is_agreed })| {
+            let state = if *is_agreed { "agreed" } else { "proposed" };
+            format!("{} {state} as {rank}", describe::messages(*sender, batch))
+        });
+        f.write_str(&describe::holds(&held.collect::<Vec<_>>(), &[]))
     }
 }
 

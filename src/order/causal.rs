@@ -4,8 +4,10 @@
 //! A batch carries how many messages of each member its sender had delivered; it waits until as many have been
 //! delivered here. Both that and the sender's own order are the vector's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
+use super::describe;
 use super::hold_back::{HoldBack, Span};
 use crate::clock::VectorClock;
 use crate::defect::{Defect, Defects};
@@ -66,6 +68,14 @@ impl Causal {
         while self.deliver_one(out) {}
     }
 
+    /// The messages before `clock` that have not been delivered here.
+    fn lacking(&self, clock: &VectorClock) -> impl Iterator<Item = String> {
+        self.senders.keys().filter_map(|&sender| {
+            let (first, next) = (self.delivered.get(sender) + 1, clock.get(sender) + 1);
+            (first < next).then(|| format!("{sender}/{}", describe::numbers(first, next)))
+        })
+    }
+
     /// Delivers a batch whose causes have all been delivered, if there is one.
     fn deliver_one(&mut self, out: &mut Out) -> bool {
         let ready = |(_, queue): &(&MemberId, &mut HoldBack<Stamped>)| {
@@ -77,6 +87,20 @@ impl Causal {
         self.delivered.advance(sender, u64::from(batch.count()));
         out.deliver(sender, None, batch);
         true
+    }
+}
+
+impl fmt::Display for Causal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let first = self.senders.values().filter_map(|queue| queue.iter().next());
+        let lacking = first.flat_map(|stamped| self.lacking(&stamped.clock)).collect::<BTreeSet<_>>();
+        let lacking: Vec<String> = lacking.into_iter().collect();
+        write!(
+            f,
+            "has delivered {}, {}",
+            self.delivered,
+            describe::holds(&describe::held(&self.senders), &lacking)
+        )
     }
 }
 

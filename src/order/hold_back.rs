@@ -74,6 +74,11 @@ impl<T: Span> HoldBack<T> {
         Some(item)
     }
 
+    /// What waits, lowest number first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.held.values()
+    }
+
     /// The number that the next item out must begin with.
     #[must_use]
     pub const fn next(&self) -> u64 {

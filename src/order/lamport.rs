@@ -5,9 +5,11 @@
 //! acknowledges what has arrived so far with one message, as soon as nothing more is waiting to be read.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use super::describe;
 use super::hold_back::{HoldBack, Span};
-use super::total::OWN_WINDOW;
+use super::total::{FAR_AHEAD, OWN_WINDOW};
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
@@ -93,6 +95,10 @@ impl Lamport {
         let Some(peer) = self.peers.get_mut(&from) else {
             return out.drop(from, DropReason::Stranger);
         };
+        // Nothing later than what we said last is delivered anywhere, so honest clocks stay near it.
+        if stamped.time > self.said.saturating_add(FAR_AHEAD) {
+            return out.drop(from, DropReason::OutsideWindow);
+        }
         if !peer.incoming.insert(stamped) {
             return out.drop(from, DropReason::BreaksContract);
         }
@@ -130,6 +136,23 @@ impl Lamport {
             self.own_undelivered -= usize::from(sender == self.me);
             out.deliver(sender, Some(number), batch);
         }
+    }
+}
+
+impl fmt::Display for Lamport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let held = self
+            .held
+            .iter()
+            .map(|(&(time, sender), batch)| format!("{} at {time}", describe::messages(sender, batch)));
+        let early = self.peers.iter().flat_map(|(&peer, state)| {
+            state.incoming.iter().map(move |stamped| format!("{peer}#{}", stamped.sequence))
+        });
+        let heard: Vec<String> =
+            self.peers.iter().map(|(peer, state)| format!("{peer} {}", state.heard)).collect();
+        let held = describe::holds(&held.chain(early).collect::<Vec<_>>(), &[]);
+        let owes = if self.ack_due.is_some() { ", owes an acknowledgement" } else { "" };
+        write!(f, "has clock {}, heard {}, {held}{owes}", self.clock, heard.join(", "))
     }
 }
 

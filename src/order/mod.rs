@@ -5,6 +5,7 @@
 
 pub mod agreed;
 pub mod causal;
+mod describe;
 pub mod fifo;
 pub mod hold_back;
 #[cfg(test)]

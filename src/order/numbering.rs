@@ -4,8 +4,10 @@
 //! in that sender's order, and what arrived together is announced together.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use super::hold_back::HoldBack;
+use super::describe;
+use super::hold_back::{HoldBack, Span};
 use super::total::TotalWire;
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
@@ -101,6 +103,19 @@ impl Numbering {
     }
 }
 
+impl fmt::Display for Numbering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&describe::holds(&describe::held(&self.senders), &describe::gaps(&self.senders)))?;
+        let owed: Vec<String> =
+            self.pending.iter().map(|range| describe::messages(range.sender, range)).collect();
+        if owed.is_empty() {
+            Ok(())
+        } else {
+            write!(f, ", owes numbers from {} for {}", self.next, owed.join(", "))
+        }
+    }
+}
+
 impl Engine for Numbering {
     type App = Batch;
     type Wire = TotalWire;
@@ -123,6 +138,16 @@ impl Engine for Numbering {
 
     fn window(&self, _to: To) -> usize {
         0
+    }
+}
+
+impl Span for Range {
+    fn first(&self) -> u64 {
+        self.first
+    }
+
+    fn next(&self) -> u64 {
+        self.first + u64::from(self.count)
     }
 }
 

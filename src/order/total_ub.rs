@@ -2,7 +2,9 @@
 //! its numbers ("unicast-broadcast" in Défago, Schiper and Urban). Both sides.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use super::describe;
 use super::hold_back::{HoldBack, Span};
 use super::total::OWN_WINDOW;
 use crate::defect::{Defect, Defects};
@@ -69,6 +71,12 @@ impl TotalUb {
     }
 }
 
+impl fmt::Display for TotalUb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&held_by_number(&self.held))
+    }
+}
+
 impl Engine for TotalUb {
     type App = Batch;
     type Wire = UbWire;
@@ -116,6 +124,12 @@ impl SequencerUb {
     }
 }
 
+impl fmt::Display for SequencerUb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&describe::holds(&describe::held(&self.senders), &describe::gaps(&self.senders)))
+    }
+}
+
 impl Engine for SequencerUb {
     type App = Batch;
     type Wire = UbWire;
@@ -132,6 +146,13 @@ impl Engine for SequencerUb {
     fn window(&self, _to: To) -> usize {
         0
     }
+}
+
+/// What waits for earlier numbers.
+pub(super) fn held_by_number(held: &HoldBack<Sequenced>) -> String {
+    let messages = held.iter().map(|sequenced| describe::messages(sequenced.sender, &sequenced.batch));
+    let until = (!held.is_empty()).then(|| format!("number {}", held.next()));
+    describe::holds(&messages.collect::<Vec<_>>(), until.as_slice())
 }
 
 impl Span for Sequenced {

@@ -5,10 +5,12 @@
 //! error that names it, as long as a group cannot go on without a member.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 
+use super::describe;
 use super::hold_back::{HoldBack, Span};
 use super::total::OWN_WINDOW;
-use super::total_ub::Sequenced;
+use super::total_ub::{Sequenced, held_by_number};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
 
@@ -75,13 +77,17 @@ impl TotalUub {
 
     fn granted(&mut self, from: MemberId, first: u64, number: u64, out: &mut Out) {
         let asked = self.asked.iter().position(|batch| batch.first() == first);
-        let Some(batch) = asked.filter(|_| from == self.sequencer).and_then(|at| self.asked.remove(at))
-        else {
+        let Some(at) = asked.filter(|_| from == self.sequencer) else {
             return out.drop(from, DropReason::BreaksContract);
         };
-        let numbered = Sequenced { number, sender: self.me, batch };
-        out.send(To::Group, UubWire::Numbered(numbered.clone()));
-        self.receive(self.me, numbered, out);
+        let numbered = Sequenced { number, sender: self.me, batch: self.asked[at].clone() };
+        // Numbers that are taken are the sequencer's mistake; who used them would make it their own.
+        if !self.held.insert(numbered.clone()) {
+            return out.drop(from, DropReason::BreaksContract);
+        }
+        self.asked.remove(at);
+        out.send(To::Group, UubWire::Numbered(numbered));
+        self.deliver_next(out);
     }
 
     fn receive(&mut self, from: MemberId, numbered: Sequenced, out: &mut Out) {
@@ -89,11 +95,24 @@ impl TotalUub {
         if !sane || !self.held.insert(numbered) {
             return out.drop(from, DropReason::BreaksContract);
         }
+        self.deliver_next(out);
+    }
+
+    /// Delivers as long as the next number is here.
+    fn deliver_next(&mut self, out: &mut Out) {
         while let Some(Sequenced { number, sender, batch }) = self.held.pop() {
             let is_own = usize::from(sender == self.me);
             self.own_undelivered = self.own_undelivered.saturating_sub(is_own);
             out.deliver(sender, Some(number), batch);
         }
+    }
+}
+
+impl fmt::Display for TotalUub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&held_by_number(&self.held))?;
+        let asked: Vec<String> = self.asked.iter().map(|batch| describe::messages(self.me, batch)).collect();
+        if asked.is_empty() { Ok(()) } else { write!(f, ", asks for numbers for {}", asked.join(", ")) }
     }
 }
 
@@ -141,6 +160,12 @@ impl SequencerUub {
             out.send(To::Member(from), UubWire::Grant { first, number: self.next });
             self.next = self.next.saturating_add(u64::from(count));
         }
+    }
+}
+
+impl fmt::Display for SequencerUub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&describe::holds(&describe::held(&self.askers), &describe::gaps(&self.askers)))
     }
 }
 

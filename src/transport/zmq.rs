@@ -15,7 +15,7 @@ use crate::wire::header::MAX_HEADER;
 use crate::wire::{Frames, Header};
 
 /// How long a closing socket may take to hand over what was already sent.
-pub const LINGER_MILLIS: i32 = 1000;
+pub const LINGER_MILLIS: i32 = 500;
 /// Packets a socket queues for one peer before it drops; windows keep what is under way far below.
 pub const QUEUE_PACKETS: i32 = 10_000;
 /// Largest frame a socket accepts; the peer that sends a larger one is cut off.
@@ -103,7 +103,6 @@ impl Context {
         socket.set_heartbeat_timeout(HEARTBEAT_TIMEOUT_MILLIS)?;
         socket.set_reconnect_ivl(RECONNECT_MILLIS)?;
         socket.set_reconnect_ivl_max(RECONNECT_MAX_MILLIS)?;
-        socket.set_ipv6(true)?;
         Ok(Socket(socket))
     }
 
@@ -112,7 +111,8 @@ impl Context {
         if kind == zmq::ROUTER {
             socket.0.set_router_mandatory(true).map_err(|error| failed("set up a socket", error))?;
         }
-        socket.0.bind(endpoint).map_err(|error| cannot_listen(endpoint, error))?;
+        socket.0.set_ipv6(is_ipv6(endpoint)).map_err(|error| failed("set up a socket", error))?;
+        socket.0.bind(&numeric(endpoint)).map_err(|error| cannot_listen(endpoint, error))?;
         Ok(socket)
     }
 
@@ -164,6 +164,7 @@ impl Context {
             if let Some(name) = name {
                 socket.0.set_identity(name)?;
             }
+            socket.0.set_ipv6(is_ipv6(endpoint))?;
             socket.0.connect(endpoint)?;
             Ok(socket)
         };
@@ -385,6 +386,20 @@ pub fn wait(sockets: &[&Socket], signals: Option<&Signals>, limit: Duration) {
 pub fn library_version() -> String {
     let (major, minor, patch) = zmq::version();
     format!("{major}.{minor}.{patch}")
+}
+
+/// Whether the address is one of IPv6. A name is looked up as IPv4: where IPv6 is allowed, ZeroMQ takes
+/// `localhost` for `::1` and never tries `127.0.0.1`, where our programs listen.
+fn is_ipv6(endpoint: &str) -> bool {
+    endpoint.contains('[')
+}
+
+/// The address with a number for the host's name, which ZeroMQ cannot listen on; as it is, if there is none.
+fn numeric(endpoint: &str) -> String {
+    let addresses = endpoint.strip_prefix("tcp://").map(std::net::ToSocketAddrs::to_socket_addrs);
+    let found =
+        addresses.and_then(Result::ok).and_then(|mut found| found.find(std::net::SocketAddr::is_ipv4));
+    found.map_or_else(|| endpoint.to_owned(), |address| format!("tcp://{address}"))
 }
 
 fn failed(what: &str, error: zmq::Error) -> Failure {

@@ -2,7 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod barrier;
+mod commands;
+mod flags;
+mod harness;
+mod hostile;
+mod load;
 mod model;
+mod programs;
+mod scenarios;
 mod simulation;
 mod tidy;
+mod trouble;
 mod wire;

@@ -107,7 +107,7 @@ fn its_packets_are_packets() {
     for block in packets {
         let sample = Sample::parse(block);
         let dialect = Dialect::find(&sample.order);
-        let value = Value::decode(dialect, sample.frames()).expect(block);
+        let value = Value::decode(dialect, &sample.frames()).expect(block);
         assert!(
             block.ends_with(&render(dialect, &value)),
             "{block}\nshould end with\n{}",

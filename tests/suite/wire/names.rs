@@ -3,7 +3,11 @@
 
 use groupcast::engine::{MemberId, To};
 use groupcast::member::{Message, Tally};
+use groupcast::order::agreed::AgreedWire;
 use groupcast::order::total::TotalWire;
+use groupcast::order::total_ub::{Sequenced, UbWire};
+use groupcast::order::total_uub::UubWire;
+use groupcast::order::{causal, lamport};
 use groupcast::reliable::{Body, Packet};
 use groupcast::wire::{Batch, Kind};
 
@@ -34,6 +38,11 @@ impl Fields {
             }
             Value::Fifo(sender, packet) => fields.packet(*sender, packet, Self::batch),
             Value::Total(sender, packet) => fields.packet(*sender, packet, Self::total),
+            Value::Causal(sender, packet) => fields.packet(*sender, packet, Self::causal),
+            Value::Ub(sender, packet) => fields.packet(*sender, packet, Self::ub),
+            Value::Uub(sender, packet) => fields.packet(*sender, packet, Self::uub),
+            Value::Lamport(sender, packet) => fields.packet(*sender, packet, Self::lamport),
+            Value::Agreed(sender, packet) => fields.packet(*sender, packet, Self::agreed),
         }
         fields
     }
@@ -133,6 +142,86 @@ impl Fields {
                     self.u64(range.first, "    from its message");
                     self.u32(range.count, "    count");
                 }
+            }
+        }
+    }
+
+    fn causal(&mut self, stamped: &causal::Stamped) {
+        // A client names every client of the view; the vectors' group has three.
+        self.u16(3, "clock: entries");
+        for slot in 0..3 {
+            self.u16(slot, "  of slot");
+            self.u64(stamped.clock.get(MemberId(slot)), "    messages before:");
+        }
+        self.batch(&stamped.batch);
+    }
+
+    fn ub(&mut self, message: &UbWire) {
+        match message {
+            UbWire::Raw(batch) => {
+                self.add([1], "ub 1: Raw");
+                self.batch(batch);
+            }
+            UbWire::Sequenced(sequenced) => {
+                self.add([2], "ub 2: Sequenced");
+                self.sequenced(sequenced);
+            }
+        }
+    }
+
+    fn uub(&mut self, message: &UubWire) {
+        match message {
+            UubWire::Request(request) => {
+                self.add([1], "uub 1: Request");
+                self.u64(request.first, "first message");
+                self.u32(request.count, "count");
+            }
+            UubWire::Grant { first, number } => {
+                self.add([2], "uub 2: Grant");
+                self.u64(*first, "first message");
+                self.u64(*number, "global number");
+            }
+            UubWire::Numbered(sequenced) => {
+                self.add([3], "uub 3: Numbered");
+                self.sequenced(sequenced);
+            }
+        }
+    }
+
+    fn sequenced(&mut self, sequenced: &Sequenced) {
+        self.u64(sequenced.number, "global number");
+        self.u16(sequenced.sender.0, "multicast by slot");
+        self.batch(&sequenced.batch);
+    }
+
+    fn lamport(&mut self, stamped: &lamport::Stamped) {
+        self.u64(stamped.sequence, "utterance");
+        self.u64(stamped.time, "time");
+        match &stamped.batch {
+            None => self.add([0], "no batch: an acknowledgement"),
+            Some(batch) => {
+                self.add([1], "a batch follows");
+                self.batch(batch);
+            }
+        }
+    }
+
+    fn agreed(&mut self, message: &AgreedWire) {
+        match message {
+            AgreedWire::Body(batch) => {
+                self.add([1], "agreed 1: Body");
+                self.batch(batch);
+            }
+            AgreedWire::Proposal { first, number } => {
+                self.add([2], "agreed 2: Proposal");
+                self.u64(*first, "first message");
+                self.u64(*number, "proposed number");
+            }
+            AgreedWire::Agreed { first, rank } => {
+                self.add([3], "agreed 3: Agreed");
+                self.u64(*first, "first message");
+                self.u64(rank.number, "agreed number");
+                self.u16(rank.proposer.0, "proposed by slot");
             }
         }
     }

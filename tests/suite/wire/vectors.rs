@@ -4,10 +4,15 @@
 
 use std::collections::BTreeMap;
 
+use groupcast::clock::VectorClock;
 use groupcast::engine::{MemberId, To};
 use groupcast::member::{Message, Tally};
+use groupcast::order::agreed::{AgreedWire, Rank};
 use groupcast::order::numbering::{Numbered, Range};
 use groupcast::order::total::TotalWire;
+use groupcast::order::total_ub::{Sequenced, UbWire};
+use groupcast::order::total_uub::{self, UubWire};
+use groupcast::order::{causal, lamport};
 use groupcast::reliable::{Body, Packet};
 use groupcast::wire::control::{Ask, GroupEntry, Identity, Reply, Request, Role, Say, Seat};
 use groupcast::wire::{Batch, BatchBuilder, Header, Kind};
@@ -22,6 +27,7 @@ const C3: MemberId = MemberId(2);
 const SEQUENCER: MemberId = MemberId(3);
 
 /// A good packet.
+#[derive(Clone)]
 pub(super) struct Vector {
     pub(super) file: &'static str,
     title: &'static str,
@@ -44,21 +50,9 @@ pub(super) fn render(dialect: Dialect, value: &Value) -> String {
 }
 
 impl Dialect {
-    /// As the vectors name it.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Any => "any",
-            Self::Fifo => "fifo or unordered",
-            Self::Total => "total (bb)",
-        }
-    }
-
     /// The one with this name.
     pub(super) fn find(name: &str) -> Self {
-        [Self::Any, Self::Fifo, Self::Total]
-            .into_iter()
-            .find(|one| one.name() == name)
-            .expect("a known order")
+        *Self::ALL.iter().find(|one| one.name() == name).expect("a known order")
     }
 }
 
@@ -89,6 +83,10 @@ fn bare(kind: Kind, sender: MemberId, to: To) -> Value {
 
 /// Every good packet.
 pub(super) fn packets() -> Vec<Vector> {
+    [common(), other_orders()].concat()
+}
+
+fn common() -> Vec<Vector> {
     use Dialect::{Any, Fifo, Total};
     use Message::{Direct, Finished, Ordered};
     let to_c3 = To::Member(C3);
@@ -216,6 +214,95 @@ pub(super) fn packets() -> Vec<Vector> {
             "Undeliverable: the router could not deliver a packet of c1 to c3 and gives c1 its header back",
             Any,
             bare(Kind::Undeliverable, C1, to_c3),
+        ),
+    ];
+    let vector = |(file, title, dialect, value)| Vector { file, title, dialect, value };
+    rows.into_iter().map(vector).collect()
+}
+
+fn data<M>(to: To, number: u64, message: M) -> Packet<Message<M>> {
+    Packet { to, body: Body::Data { number, message: Message::Ordered(message) } }
+}
+
+/// What `causal`, `ub`, `uub`, `lamport` and `agreed` say.
+fn other_orders() -> Vec<Vector> {
+    let to_sequencer = To::Member(SEQUENCER);
+    let causal = {
+        let mut clock = VectorClock::new(&[C1, C2, C3]);
+        clock.advance(C1, 4);
+        clock.advance(C3, 2);
+        data(To::Group, 3, causal::Stamped { clock, batch: batch(5, &["command1", "command2"]) })
+    };
+    let numbered = || Sequenced { number: 41, sender: C1, batch: batch(5, &["command1", "command2"]) };
+    let request = total_uub::Request { first: 5, count: 2 };
+    let stamped = |sequence, time, batch| lamport::Stamped { sequence, time, batch };
+    let rank = Rank { number: 17, proposer: C3 };
+    let rows = [
+        (
+            "data_causal.hex",
+            "Data in a group with order causal: c1's messages 5 and 6, after 4 of its own, none of c2 and 2 of c3",
+            Dialect::Causal,
+            Value::Causal(C1, causal),
+        ),
+        (
+            "data_ub_raw.hex",
+            "Data in a group with order total, method ub: c1 gives the sequencer its messages 5 and 6",
+            Dialect::Ub,
+            Value::Ub(C1, data(to_sequencer, 3, UbWire::Raw(batch(5, &["command1", "command2"])))),
+        ),
+        (
+            "data_ub_sequenced.hex",
+            "Data of the sequencer, method ub: c1's messages 5 and 6 with the global numbers 41 and 42",
+            Dialect::Ub,
+            Value::Ub(SEQUENCER, data(To::Group, 12, UbWire::Sequenced(numbered()))),
+        ),
+        (
+            "data_uub_request.hex",
+            "Data in a group with order total, method uub: c1 asks the sequencer for numbers for its messages 5 and 6",
+            Dialect::Uub,
+            Value::Uub(C1, data(to_sequencer, 3, UubWire::Request(request))),
+        ),
+        (
+            "data_uub_grant.hex",
+            "Data of the sequencer, method uub: c1's batch that begins with its message 5 begins at global number 41",
+            Dialect::Uub,
+            Value::Uub(SEQUENCER, data(To::Member(C1), 3, UubWire::Grant { first: 5, number: 41 })),
+        ),
+        (
+            "data_uub_numbered.hex",
+            "Data, method uub: c1 multicasts its messages 5 and 6 with the global numbers 41 and 42",
+            Dialect::Uub,
+            Value::Uub(C1, data(To::Group, 3, UubWire::Numbered(numbered()))),
+        ),
+        (
+            "data_lamport_batch.hex",
+            "Data in a group with order lamport: c1's fourth utterance, at time 9, with its messages 5 and 6",
+            Dialect::Lamport,
+            Value::Lamport(C1, data(To::Group, 4, stamped(4, 9, Some(batch(5, &["command1", "command2"]))))),
+        ),
+        (
+            "data_lamport_ack.hex",
+            "Data in a group with order lamport: c2 has heard everything up to time 9 and has nothing to multicast",
+            Dialect::Lamport,
+            Value::Lamport(C2, data(To::Group, 7, stamped(7, 9, None))),
+        ),
+        (
+            "data_agreed_body.hex",
+            "Data in a group with order agreed: c1's messages 5 and 6, which have no place yet",
+            Dialect::Agreed,
+            Value::Agreed(C1, data(To::Group, 3, AgreedWire::Body(batch(5, &["command1", "command2"])))),
+        ),
+        (
+            "data_agreed_proposal.hex",
+            "Data in a group with order agreed: c3 proposes 17 for c1's batch that begins with its message 5",
+            Dialect::Agreed,
+            Value::Agreed(C3, data(To::Member(C1), 3, AgreedWire::Proposal { first: 5, number: 17 })),
+        ),
+        (
+            "data_agreed_agreed.hex",
+            "Data in a group with order agreed: c1's batch that begins with its message 5 has the place 17 of c3",
+            Dialect::Agreed,
+            Value::Agreed(C1, data(To::Group, 4, AgreedWire::Agreed { first: 5, rank })),
         ),
     ];
     let vector = |(file, title, dialect, value)| Vector { file, title, dialect, value };
