@@ -65,6 +65,7 @@ fn constants() -> BTreeMap<String, u64> {
         ("WINDOW_PACKETS", reliable::WINDOW_PACKETS),
         ("WINDOW_BYTES", reliable::WINDOW_BYTES as u64),
         ("OWN_WINDOW", total::OWN_WINDOW as u64),
+        ("FAR_AHEAD", total::FAR_AHEAD),
         ("ACK_PACKETS", reliable::ACK_PACKETS),
         ("ACK_BYTES", reliable::ACK_BYTES as u64),
         ("ACK_DELAY", ms(reliable::ACK_DELAY)),
