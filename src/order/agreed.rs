@@ -304,7 +304,8 @@ mod tests {
     fn a_batch_comes_once_and_from_another_member() {
         let mut engine = engine();
         for from in [P1, STRANGER] {
-            assert_eq!(receive(&mut engine, from, AgreedWire::Body(batch(1))), REFUSED);
+            let outcome = receive(&mut engine, from, AgreedWire::Body(batch(1)));
+            assert_eq!(outcome, Err(DropReason::Stranger));
         }
         assert_eq!(receive(&mut engine, P0, AgreedWire::Body(batch(1))), Ok(0));
         assert_eq!(receive(&mut engine, P0, AgreedWire::Body(batch(1))), REFUSED);
@@ -313,7 +314,7 @@ mod tests {
     #[test]
     fn a_member_proposes_once_and_for_what_was_asked() {
         let mut engine = engine();
-        let proposal = |first| AgreedWire::Proposal { first, number: NUMBER_MAX - 1 };
+        let proposal = |first| AgreedWire::Proposal { first, number: 1 };
         assert_eq!(receive(&mut engine, P0, proposal(1)), REFUSED, "nothing was asked");
         submit(&mut engine, 1);
         assert_eq!(receive(&mut engine, P1, proposal(1)), REFUSED);
@@ -321,7 +322,6 @@ mod tests {
         assert_eq!(receive(&mut engine, P0, proposal(2)), REFUSED);
         assert_eq!(receive(&mut engine, P0, proposal(1)), Ok(1));
         assert_eq!(receive(&mut engine, P0, proposal(1)), REFUSED);
-        submit(&mut engine, 2);
     }
 
     #[test]
@@ -340,6 +340,21 @@ mod tests {
         assert_eq!(receive(&mut engine, P0, agreed(1, 1, P1)), Ok(1));
         assert_eq!(receive(&mut engine, P0, agreed(1, 12, P0)), REFUSED, "delivered already");
         assert_eq!(receive(&mut engine, P0, agreed(3, 10, P0)), Ok(2));
+    }
+
+    #[test]
+    fn an_absurd_number_changes_nothing() {
+        let mut engine = engine();
+        submit(&mut engine, 1);
+        let proposal = |number| AgreedWire::Proposal { first: 1, number };
+        for number in [FAR_AHEAD + 2, NUMBER_MAX - 1, u64::MAX] {
+            assert_eq!(receive(&mut engine, P0, proposal(number)), Err(DropReason::OutsideWindow));
+        }
+        assert_eq!(receive(&mut engine, P0, AgreedWire::Body(batch(1))), Ok(0));
+        for number in [FAR_AHEAD + 3, NUMBER_MAX - 1, u64::MAX] {
+            assert_eq!(receive(&mut engine, P0, agreed(1, number, P0)), Err(DropReason::OutsideWindow));
+        }
+        assert_eq!(receive(&mut engine, P0, proposal(FAR_AHEAD + 2)), Ok(0));
     }
 
     #[test]

@@ -251,13 +251,17 @@ mod tests {
     }
 
     #[test]
-    fn a_time_near_the_limit_does_no_harm() {
+    fn an_absurd_time_changes_nothing() {
         for (sequence, time) in [(0, 1), (1, 0), (u64::MAX, 1), (1, CLOCK_MAX)] {
             assert!(!is_readable(&said(sequence, time, None)));
         }
-        let mut engine = Lamport::new(P1, &view(), Defects::NONE);
         assert!(is_readable(&said(1, CLOCK_MAX - 1, None)));
-        assert_eq!(receive(&mut engine, P0, said(1, CLOCK_MAX - 1, Some(batch(1)))), Ok(1));
+        let mut engine = Lamport::new(P1, &view(), Defects::NONE);
+        for time in [FAR_AHEAD + 1, CLOCK_MAX - 1, u64::MAX] {
+            let outcome = receive(&mut engine, P0, said(1, time, Some(batch(1))));
+            assert_eq!(outcome, Err(DropReason::OutsideWindow));
+        }
+        assert_eq!(receive(&mut engine, P0, said(1, FAR_AHEAD, Some(batch(1)))), Ok(1));
         submit(&mut engine, 1);
         assert_eq!(
             receive(&mut engine, P0, said(u64::MAX - 1, 1, None)),
