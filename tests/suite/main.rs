@@ -8,6 +8,7 @@ mod flags;
 mod harness;
 mod hostile;
 mod load;
+mod model;
 mod programs;
 mod scenarios;
 mod simulation;
