@@ -102,6 +102,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     let mut client = Client::new(options, talk, &node, &script, &mut results);
     let outcome = client.begin(&node, order).and_then(|()| client.replay(&mut node));
     let (counts, now) = (client.counts, node.elapsed_micros());
+    talk.detail(format!("cost: {}", node.meter()));
     match outcome {
         Ok(()) => {
             results.end("done", &counts, now)?;

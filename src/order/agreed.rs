@@ -236,6 +236,10 @@ impl Engine for Agreed {
     fn window(&self, _to: To) -> usize {
         OWN_WINDOW.saturating_sub(self.own_undelivered)
     }
+
+    fn held(&self) -> usize {
+        self.held.len()
+    }
 }
 
 impl Wire for AgreedWire {

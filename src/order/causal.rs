@@ -119,6 +119,10 @@ impl Engine for Causal {
     fn window(&self, _to: To) -> usize {
         usize::MAX
     }
+
+    fn held(&self) -> usize {
+        self.senders.values().map(HoldBack::len).sum()
+    }
 }
 
 impl Span for Stamped {

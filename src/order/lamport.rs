@@ -177,6 +177,10 @@ impl Engine for Lamport {
     fn window(&self, _to: To) -> usize {
         OWN_WINDOW.saturating_sub(self.own_undelivered)
     }
+
+    fn held(&self) -> usize {
+        self.held.len() + self.peers.values().map(|peer| peer.incoming.len()).sum::<usize>()
+    }
 }
 
 impl Span for Stamped {

@@ -139,6 +139,10 @@ impl Engine for Numbering {
     fn window(&self, _to: To) -> usize {
         0
     }
+
+    fn held(&self) -> usize {
+        self.senders.values().map(HoldBack::len).sum()
+    }
 }
 
 impl Span for Range {

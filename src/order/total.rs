@@ -150,6 +150,10 @@ impl Engine for Total {
     fn window(&self, _to: To) -> usize {
         OWN_WINDOW.saturating_sub(self.own_undelivered)
     }
+
+    fn held(&self) -> usize {
+        self.bodies.values().map(HoldBack::len).sum()
+    }
 }
 
 impl Span for Numbered {

@@ -98,6 +98,10 @@ impl Engine for TotalUb {
     fn window(&self, _to: To) -> usize {
         OWN_WINDOW.saturating_sub(self.own_undelivered)
     }
+
+    fn held(&self) -> usize {
+        self.held.len()
+    }
 }
 
 impl SequencerUb {
@@ -145,6 +149,10 @@ impl Engine for SequencerUb {
 
     fn window(&self, _to: To) -> usize {
         0
+    }
+
+    fn held(&self) -> usize {
+        self.senders.values().map(HoldBack::len).sum()
     }
 }
 

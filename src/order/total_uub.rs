@@ -139,6 +139,10 @@ impl Engine for TotalUub {
     fn window(&self, _to: To) -> usize {
         OWN_WINDOW.saturating_sub(self.own_undelivered)
     }
+
+    fn held(&self) -> usize {
+        self.held.len()
+    }
 }
 
 impl SequencerUub {
@@ -185,6 +189,10 @@ impl Engine for SequencerUub {
 
     fn window(&self, _to: To) -> usize {
         0
+    }
+
+    fn held(&self) -> usize {
+        self.askers.values().map(HoldBack::len).sum()
     }
 }
 
