@@ -6,7 +6,7 @@ use clap::Parser;
 use groupcast::{cli, client, exit};
 
 const HELP: &str = "\
-Examples:
+Example:
   client --id c1 --commands c1.txt --out results
   producer | client --id c1 --lines | consumer
   client --id c1 --interactive

@@ -247,6 +247,12 @@ pub trait Engine {
     ///
     /// Submitting more is safe but takes memory until the window opens again.
     fn window(&self, to: To) -> usize;
+
+    /// How many items have been received and wait to be delivered: the depth of the hold-back queue. A pure function
+    /// of state, for those who measure.
+    fn held(&self) -> usize {
+        0
+    }
 }
 
 impl<E: Engine + ?Sized> Engine for Box<E> {
@@ -263,6 +269,10 @@ impl<E: Engine + ?Sized> Engine for Box<E> {
 
     fn window(&self, to: To) -> usize {
         (**self).window(to)
+    }
+
+    fn held(&self) -> usize {
+        (**self).held()
     }
 }
 

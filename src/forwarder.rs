@@ -129,11 +129,6 @@ impl<'a> Forwarder<'a> {
             }
         }
         self.serve_sync(now);
-        if now.since(self.ticked) >= TICK {
-            self.ticked = now;
-            self.register.tick(now, &mut self.actions);
-            self.perform(now);
-        }
         self.say_waiting(now);
         let waited = now.since(Time::ZERO);
         if self.register.is_untouched() && !options.stay && waited >= options.start_timeout {
@@ -148,12 +143,18 @@ impl<'a> Forwarder<'a> {
     }
 
     fn serve_sync(&mut self, now: Time) {
+        let mut any = false;
         for _ in 0..PACKETS_PER_TURN {
             let Some(asked) = self.sync.asked() else { break };
+            any = true;
             if let Some((asker, request)) = asked {
                 self.register.asked(now, asker, read_request(&request), &mut self.actions);
-                self.perform(now);
             }
+        }
+        if any || now.since(self.ticked) >= TICK {
+            self.ticked = now;
+            self.register.tick(now, &mut self.actions);
+            self.perform(now);
         }
     }
 

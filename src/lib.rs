@@ -46,6 +46,7 @@ pub mod sim;
 
 pub mod cli;
 pub mod clock;
+pub mod cost;
 pub mod defect;
 pub mod exit;
 pub mod prng;

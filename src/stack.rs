@@ -76,4 +76,8 @@ impl<Upper: Engine, Lower: Engine<App = Upper::Wire>> Engine for Stack<Upper, Lo
     fn window(&self, to: To) -> usize {
         self.upper.window(to).min(self.lower.window(to))
     }
+
+    fn held(&self) -> usize {
+        self.upper.held() + self.lower.held()
+    }
 }

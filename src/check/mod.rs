@@ -103,7 +103,13 @@ impl Property {
 
     /// What this order promises.
     pub fn promised_by(order: &Order) -> impl Iterator<Item = &'static Self> {
-        PROPERTIES.iter().filter(move |property| (property.promised)(order))
+        PROPERTIES.iter().filter(move |property| property.is_promised_by(order))
+    }
+
+    /// Whether this order promises it.
+    #[must_use]
+    pub fn is_promised_by(&self, order: &Order) -> bool {
+        (self.promised)(order)
     }
 
     /// Whether it holds.

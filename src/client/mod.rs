@@ -15,8 +15,8 @@ mod user;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::Args;
 use clap::builder::FalseyValueParser;
-use clap::{ArgGroup, Args};
 
 use crate::cli::{self, Address, Voice};
 use crate::driver::Node;
@@ -35,22 +35,21 @@ use user::{Source, User};
 
 /// What `client` is told.
 #[derive(Args, Clone, Debug)]
-#[command(group = ArgGroup::new("source").required(true))]
 pub struct Options {
     /// Name of this client in its group
     #[arg(short, long, value_name = "ID", env = "GROUPCAST_ID", hide_env = true, value_parser = cli::id)]
     pub id: String,
     /// The command file to replay; - for standard input
-    #[arg(short, long, value_name = "FILE", env = "GROUPCAST_COMMANDS", hide_env = true, group = "source")]
+    #[arg(short, long, value_name = "FILE", env = "GROUPCAST_COMMANDS", hide_env = true)]
     pub commands: Option<PathBuf>,
     /// Multicast each line of standard input, and print each delivery on standard output: SENDER###TEXT
-    #[arg(long, env = "GROUPCAST_LINES", hide_env = true, group = "source", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "GROUPCAST_LINES", hide_env = true, value_parser = FalseyValueParser::new())]
     pub lines: bool,
     /// Talk with the group at a prompt
-    #[arg(long, env = "GROUPCAST_INTERACTIVE", hide_env = true, group = "source", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "GROUPCAST_INTERACTIVE", hide_env = true, value_parser = FalseyValueParser::new())]
     pub interactive: bool,
-    /// Folder for the result files; made if it is not there. Needed with --commands
-    #[arg(short, long, value_name = "DIR", env = "GROUPCAST_OUT", hide_env = true, required_unless_present_any = ["lines", "interactive"])]
+    /// Folder for the result files; made if it is not there. Needed for a command file
+    #[arg(short, long, value_name = "DIR", env = "GROUPCAST_OUT", hide_env = true)]
     pub out: Option<PathBuf>,
     /// Order of delivery: unordered, fifo, causal, total, lamport, agreed
     #[arg(long, value_name = "ORDER", env = "GROUPCAST_ORDER", hide_env = true, default_value = "total", value_parser = order_name)]
@@ -77,7 +76,7 @@ pub struct Options {
     #[arg(long, env = "GROUPCAST_FORCE", hide_env = true, value_parser = FalseyValueParser::new())]
     pub force: bool,
     /// Only check the command file and print what would be done
-    #[arg(long, env = "GROUPCAST_DRY_RUN", hide_env = true, conflicts_with_all = ["lines", "interactive"], value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "GROUPCAST_DRY_RUN", hide_env = true, value_parser = FalseyValueParser::new())]
     pub dry_run: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -100,6 +99,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     let order = Order::find(&options.order, &options.method).ok_or_else(|| {
         Failure::new(Exit::Usage, format!("order {} has no method {}", options.order, options.method))
     })?;
+    options.check()?;
     let source = options.source()?;
     if let (true, Source::Script(script)) = (options.dry_run, &source) {
         cli::print(script.to_string().trim_end())?;
@@ -112,6 +112,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     let mut node = Node::join(&context, &joining(options, order, &source), Some(signals), talk)?;
     let (outcome, counts) = take_part(options, order, &source, &mut node, &mut results, talk);
     let now = node.elapsed_micros();
+    talk.detail(format!("cost: {}", node.meter()));
     match outcome {
         Ok(()) => {
             results.end("done", &counts, now)?;
@@ -136,6 +137,20 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
 }
 
 impl Options {
+    /// What flags ask of one another. To clap, a switch that is off in the environment would be there all the same.
+    fn check(&self) -> Result<(), Failure> {
+        let is_script = self.commands.is_some();
+        let sources = [is_script, self.lines, self.interactive].into_iter().filter(|&is_given| is_given);
+        let wrong = match sources.count() {
+            1 if is_script && self.out.is_none() => "--commands needs --out, a folder for the result files",
+            1 if self.dry_run && !is_script => "--dry-run checks a command file: it needs --commands",
+            1 => return Ok(()),
+            0 => "what is to be sent? one of --commands FILE, --lines and --interactive is needed",
+            _ => "only one of --commands FILE, --lines and --interactive is possible",
+        };
+        Err(Failure::new(Exit::Usage, wrong).help("`client --help` shows examples"))
+    }
+
     fn source(&self) -> Result<Source, Failure> {
         match &self.commands {
             Some(commands) => Ok(Source::Script(Script::read(commands, &self.id)?)),

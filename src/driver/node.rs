@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::meter::Meter;
 use super::{Caller, Clock, clock};
 use crate::defect::Defects;
 use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
@@ -69,6 +70,7 @@ pub struct Node {
     me: MemberId,
     is_over: bool,
     undeliverable: u64,
+    meter: Meter,
 }
 
 /// What connects a member with the world.
@@ -129,6 +131,7 @@ impl Node {
             me,
             is_over: false,
             undeliverable: 0,
+            meter: Meter::default(),
         }
     }
 
@@ -173,6 +176,12 @@ impl Node {
         self.line.window(to)
     }
 
+    /// What it has cost so far.
+    #[must_use]
+    pub const fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
     /// Whether the whole group has finished.
     #[must_use]
     pub const fn is_over(&self) -> bool {
@@ -193,6 +202,7 @@ impl Node {
     /// Submits `app`. What this delivers here at once is among the next [`Node::delivered`].
     pub fn submit(&mut self, to: To, app: App) {
         let now = self.wires.clock.now();
+        self.meter.submitted(Time::from_micros(self.wires.clock.elapsed_micros()), &app);
         self.line.handle(now, Input::Submit { to, app }, &mut self.effects);
         self.perform();
     }
@@ -268,27 +278,31 @@ impl Node {
             Kind::Probe => {}
             // Our own packets come back to us; the engines had them when they were submitted.
             _ if header.sender == self.me => {}
-            _ => self.line.handle(
-                now,
-                Input::Receive { from: header.sender, message: frames },
-                &mut self.effects,
-            ),
+            _ => {
+                self.meter.received(&frames);
+                let input = Input::Receive { from: header.sender, message: frames };
+                self.line.handle(now, input, &mut self.effects);
+            }
         }
     }
 
     fn perform(&mut self) {
+        self.meter.holds(self.line.held());
         for effect in self.effects.drain() {
             match effect {
                 Effect::Send { to: To::Group, message } => {
+                    self.meter.sent(&message);
                     self.wires.publisher.publish(&self.wires.topic, &message);
                 }
                 Effect::Send { to: To::Member(member), message } => {
                     if let (Some(dealer), Some(seat)) = (&self.wires.dealer, self.seats.get(&member)) {
+                        self.meter.sent(&message);
                         dealer.send_to(&route(&self.wires.group, &seat.id), &self.wires.topic, &message);
                     }
                 }
                 Effect::Deliver { from, number, app } => {
                     let at_us = self.wires.clock.elapsed_micros();
+                    self.meter.delivered(Time::from_micros(at_us), from == self.me, &app);
                     self.delivered.push(Delivery { at_us, from, number, app });
                 }
                 Effect::Drop { from, reason } => {

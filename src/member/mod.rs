@@ -120,6 +120,11 @@ impl<O: Engine<App = Batch>> Engine for Member<O> {
             To::Member(_) => usize::MAX,
         }
     }
+
+    /// What waits for its order; messages to one member are not counted.
+    fn held(&self) -> usize {
+        self.order.held()
+    }
 }
 
 impl<M: Wire> Wire for Message<M> {

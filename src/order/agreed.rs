@@ -1,8 +1,9 @@
 //! Total order by agreed numbers (the ISIS algorithm of Birman and Joseph; CDK, figure 15.14): every member proposes
 //! a number for a message, the sender picks the largest, and messages are delivered by agreed number.
 //!
-//! Nothing ties the agreed numbers to a sender's order or to what caused a message: this order may break FIFO and
-//! causal order, and a checker can show it.
+//! Nothing ties the agreed numbers to a sender's order: this order may break FIFO order, and causal order with it; a
+//! checker can show it. What a member had delivered before a multicast does come first everywhere: the member
+//! proposes a greater number.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -171,7 +172,8 @@ impl Agreed {
         let place = self.places.get(&(sender, first)).copied();
         // Agreed once, and at a place that is our own proposal's or a later one that nobody else has.
         let sane = place.is_some_and(|place| {
-            (rank == place || (rank > place && !self.held.contains_key(&rank)))
+            self.held.get(&place).is_some_and(|held| !held.is_agreed)
+                && (rank == place || (rank > place && !self.held.contains_key(&rank)))
                 && self.clients.contains(&rank.proposer)
         });
         let Some(mut held) = place.filter(|_| sane).and_then(|place| self.held.remove(&place)) else {
@@ -234,6 +236,10 @@ impl Engine for Agreed {
     fn window(&self, _to: To) -> usize {
         OWN_WINDOW.saturating_sub(self.own_undelivered)
     }
+
+    fn held(&self) -> usize {
+        self.held.len()
+    }
 }
 
 impl Wire for AgreedWire {
@@ -280,5 +286,87 @@ impl Wire for AgreedWire {
             Self::Body(batch) => batch.weight(),
             Self::Proposal { .. } | Self::Agreed { .. } => 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::hostile::{P0, P1, STRANGER, batch, is_readable, receive, submit, view};
+
+    const REFUSED: Result<usize, DropReason> = Err(DropReason::BreaksContract);
+
+    fn engine() -> Agreed {
+        Agreed::new(P1, &view(), Defects::NONE)
+    }
+
+    fn agreed(first: u64, number: u64, proposer: MemberId) -> AgreedWire {
+        AgreedWire::Agreed { first, rank: Rank { number, proposer } }
+    }
+
+    #[test]
+    fn a_batch_comes_once_and_from_another_member() {
+        let mut engine = engine();
+        for from in [P1, STRANGER] {
+            let outcome = receive(&mut engine, from, AgreedWire::Body(batch(1)));
+            assert_eq!(outcome, Err(DropReason::Stranger));
+        }
+        assert_eq!(receive(&mut engine, P0, AgreedWire::Body(batch(1))), Ok(0));
+        assert_eq!(receive(&mut engine, P0, AgreedWire::Body(batch(1))), REFUSED);
+    }
+
+    #[test]
+    fn a_member_proposes_once_and_for_what_was_asked() {
+        let mut engine = engine();
+        let proposal = |first| AgreedWire::Proposal { first, number: 1 };
+        assert_eq!(receive(&mut engine, P0, proposal(1)), REFUSED, "nothing was asked");
+        submit(&mut engine, 1);
+        assert_eq!(receive(&mut engine, P1, proposal(1)), REFUSED);
+        assert_eq!(receive(&mut engine, STRANGER, proposal(1)), REFUSED);
+        assert_eq!(receive(&mut engine, P0, proposal(2)), REFUSED);
+        assert_eq!(receive(&mut engine, P0, proposal(1)), Ok(1));
+        assert_eq!(receive(&mut engine, P0, proposal(1)), REFUSED);
+    }
+
+    #[test]
+    fn a_place_is_agreed_once_and_not_below_the_proposal() {
+        let mut engine = engine();
+        assert_eq!(receive(&mut engine, P0, agreed(1, 1, P0)), REFUSED, "of an unknown batch");
+        for first in 1..=3 {
+            assert_eq!(receive(&mut engine, P0, AgreedWire::Body(batch(first))), Ok(0));
+        }
+        assert_eq!(receive(&mut engine, P1, agreed(2, 9, P0)), REFUSED, "by another than its sender");
+        assert_eq!(receive(&mut engine, P0, agreed(2, 1, P0)), REFUSED, "below our proposal");
+        assert_eq!(receive(&mut engine, P0, agreed(2, 3, P1)), REFUSED, "where another batch is");
+        assert_eq!(receive(&mut engine, P0, agreed(2, 9, STRANGER)), REFUSED, "proposed by nobody");
+        assert_eq!(receive(&mut engine, P0, agreed(2, 9, P0)), Ok(0));
+        assert_eq!(receive(&mut engine, P0, agreed(2, 11, P0)), REFUSED, "agreed already");
+        assert_eq!(receive(&mut engine, P0, agreed(1, 1, P1)), Ok(1));
+        assert_eq!(receive(&mut engine, P0, agreed(1, 12, P0)), REFUSED, "delivered already");
+        assert_eq!(receive(&mut engine, P0, agreed(3, 10, P0)), Ok(2));
+    }
+
+    #[test]
+    fn an_absurd_number_changes_nothing() {
+        let mut engine = engine();
+        submit(&mut engine, 1);
+        let proposal = |number| AgreedWire::Proposal { first: 1, number };
+        for number in [FAR_AHEAD + 2, NUMBER_MAX - 1, u64::MAX] {
+            assert_eq!(receive(&mut engine, P0, proposal(number)), Err(DropReason::OutsideWindow));
+        }
+        assert_eq!(receive(&mut engine, P0, AgreedWire::Body(batch(1))), Ok(0));
+        for number in [FAR_AHEAD + 3, NUMBER_MAX - 1, u64::MAX] {
+            assert_eq!(receive(&mut engine, P0, agreed(1, number, P0)), Err(DropReason::OutsideWindow));
+        }
+        assert_eq!(receive(&mut engine, P0, proposal(FAR_AHEAD + 2)), Ok(0));
+    }
+
+    #[test]
+    fn no_number_near_the_limit_is_read() {
+        for number in [0, NUMBER_MAX, u64::MAX] {
+            assert!(!is_readable(&AgreedWire::Proposal { first: 1, number }));
+            assert!(!is_readable(&agreed(1, number, P0)));
+        }
+        assert!(is_readable(&agreed(1, NUMBER_MAX - 1, P0)));
     }
 }

@@ -119,6 +119,10 @@ impl Engine for Causal {
     fn window(&self, _to: To) -> usize {
         usize::MAX
     }
+
+    fn held(&self) -> usize {
+        self.senders.values().map(HoldBack::len).sum()
+    }
 }
 
 impl Span for Stamped {
@@ -143,5 +147,54 @@ impl Wire for Stamped {
 
     fn weight(&self) -> usize {
         self.batch.weight()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::hostile::{P0, P1, STRANGER, batch, receive, view};
+
+    fn stamped(counts: &[(MemberId, u64)], first: u64) -> Stamped {
+        let members: Vec<MemberId> = counts.iter().map(|&(member, _)| member).collect();
+        let mut clock = VectorClock::new(&members);
+        for &(member, count) in counts {
+            clock.advance(member, count);
+        }
+        Stamped { clock, batch: batch(first) }
+    }
+
+    #[test]
+    fn a_clock_that_no_member_has_is_refused() {
+        let mut engine = Causal::new(P1, &view(), Defects::NONE);
+        for nonsense in [
+            stamped(&[(P0, 0)], 1),
+            stamped(&[(P0, 0), (STRANGER, 0)], 1),
+            stamped(&[(P0, 0), (P1, 0), (STRANGER, 0)], 1),
+            stamped(&[(P0, 1), (P1, 0)], 1),
+            stamped(&[(P0, u64::MAX - 1), (P1, 0)], 1),
+        ] {
+            assert_eq!(receive(&mut engine, P0, nonsense), Err(DropReason::BreaksContract));
+        }
+        assert_eq!(receive(&mut engine, P0, stamped(&[(P0, 0), (P1, 0)], 1)), Ok(1));
+        let again = receive(&mut engine, P0, stamped(&[(P0, 0), (P1, 0)], 1));
+        assert_eq!(again, Err(DropReason::BreaksContract));
+    }
+
+    #[test]
+    fn only_other_members_are_heard() {
+        let mut engine = Causal::new(P1, &view(), Defects::NONE);
+        for from in [P1, STRANGER] {
+            let outcome = receive(&mut engine, from, stamped(&[(P0, 0), (P1, 0)], 1));
+            assert_eq!(outcome, Err(DropReason::Stranger));
+        }
+    }
+
+    #[test]
+    fn causes_that_never_come_only_wait() {
+        let mut engine = Causal::new(P1, &view(), Defects::NONE);
+        assert_eq!(receive(&mut engine, P0, stamped(&[(P0, 0), (P1, u64::MAX - 1)], 1)), Ok(0));
+        let far = stamped(&[(P0, u64::MAX - 3), (P1, 0)], u64::MAX - 2);
+        assert_eq!(receive(&mut engine, P0, far), Ok(0));
     }
 }

@@ -68,4 +68,8 @@ impl Engine for Fifo {
     fn window(&self, _to: To) -> usize {
         usize::MAX
     }
+
+    fn held(&self) -> usize {
+        self.senders.values().map(HoldBack::len).sum()
+    }
 }

@@ -67,6 +67,13 @@ impl<T: Span> HoldBack<T> {
         Some(item)
     }
 
+    /// Takes the item with the lowest number, gap or no gap: what a queue that holds nothing back would do.
+    pub fn pop_any(&mut self) -> Option<T> {
+        let (_, item) = self.held.pop_first()?;
+        self.next = item.next();
+        Some(item)
+    }
+
     /// What waits, lowest number first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.held.values()

@@ -177,6 +177,10 @@ impl Engine for Lamport {
     fn window(&self, _to: To) -> usize {
         OWN_WINDOW.saturating_sub(self.own_undelivered)
     }
+
+    fn held(&self) -> usize {
+        self.held.len() + self.peers.values().map(|peer| peer.incoming.len()).sum::<usize>()
+    }
 }
 
 impl Span for Stamped {
@@ -212,5 +216,61 @@ impl Wire for Stamped {
 
     fn weight(&self) -> usize {
         self.batch.as_ref().map_or(0, Wire::weight)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::hostile::{P0, P1, STRANGER, batch, is_readable, receive, submit, view};
+
+    fn said(sequence: u64, time: u64, batch: Option<Batch>) -> Stamped {
+        Stamped { sequence, time, batch }
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_is_refused() {
+        let mut engine = Lamport::new(P1, &view(), Defects::NONE);
+        assert_eq!(receive(&mut engine, P0, said(1, 5, Some(batch(1)))), Ok(1));
+        for (sequence, time, batch) in [(2, 4, None), (3, 4, Some(batch(2))), (4, 5, Some(batch(2)))] {
+            let outcome = receive(&mut engine, P0, said(sequence, time, batch));
+            assert_eq!(outcome, Err(DropReason::BreaksContract));
+        }
+        let twice = receive(&mut engine, P0, said(4, 6, None));
+        assert_eq!(twice, Err(DropReason::BreaksContract));
+        assert_eq!(
+            receive(&mut engine, P0, said(5, 5, None)),
+            Ok(0),
+            "an acknowledgement may repeat its time"
+        );
+        assert_eq!(receive(&mut engine, P0, said(6, 6, Some(batch(2)))), Ok(1));
+    }
+
+    #[test]
+    fn only_other_members_are_heard() {
+        let mut engine = Lamport::new(P1, &view(), Defects::NONE);
+        for from in [P1, STRANGER] {
+            assert_eq!(receive(&mut engine, from, said(1, 1, None)), Err(DropReason::Stranger));
+        }
+    }
+
+    #[test]
+    fn an_absurd_time_changes_nothing() {
+        for (sequence, time) in [(0, 1), (1, 0), (u64::MAX, 1), (1, CLOCK_MAX)] {
+            assert!(!is_readable(&said(sequence, time, None)));
+        }
+        assert!(is_readable(&said(1, CLOCK_MAX - 1, None)));
+        let mut engine = Lamport::new(P1, &view(), Defects::NONE);
+        for time in [FAR_AHEAD + 1, CLOCK_MAX - 1, u64::MAX] {
+            let outcome = receive(&mut engine, P0, said(1, time, Some(batch(1))));
+            assert_eq!(outcome, Err(DropReason::OutsideWindow));
+        }
+        assert_eq!(receive(&mut engine, P0, said(1, FAR_AHEAD, Some(batch(1)))), Ok(1));
+        submit(&mut engine, 1);
+        assert_eq!(
+            receive(&mut engine, P0, said(u64::MAX - 1, 1, None)),
+            Ok(0),
+            "it waits for what is missing"
+        );
     }
 }

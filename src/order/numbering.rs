@@ -9,6 +9,7 @@ use std::fmt;
 use super::describe;
 use super::hold_back::{HoldBack, Span};
 use super::total::TotalWire;
+use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
 
@@ -52,17 +53,19 @@ pub struct Numbering {
     pending: Vec<Range>,
     /// When the oldest pending range was numbered.
     pending_since: Option<Time>,
+    defects: Defects,
 }
 
 impl Numbering {
     /// The engine that numbers what the clients of `view` multicast, from 1.
     #[must_use]
-    pub fn new(view: &View) -> Self {
+    pub fn new(view: &View, defects: Defects) -> Self {
         Self {
             next: 1,
             senders: view.clients.iter().map(|&client| (client, HoldBack::default())).collect(),
             pending: Vec::new(),
             pending_since: None,
+            defects,
         }
     }
 
@@ -73,7 +76,8 @@ impl Numbering {
         if !queue.insert(batch) {
             return out.drop(from, DropReason::BreaksContract);
         }
-        while let Some(batch) = queue.pop() {
+        let on_arrival = self.defects.has(Defect::NumberedOnArrival);
+        while let Some(batch) = if on_arrival { queue.pop_any() } else { queue.pop() } {
             let range = Range { sender: from, first: batch.first(), count: batch.count() };
             match self.pending.last_mut() {
                 Some(last) if last.sender == from && last.count.checked_add(range.count).is_some() => {
@@ -134,6 +138,10 @@ impl Engine for Numbering {
 
     fn window(&self, _to: To) -> usize {
         0
+    }
+
+    fn held(&self) -> usize {
+        self.senders.values().map(HoldBack::len).sum()
     }
 }
 

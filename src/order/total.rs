@@ -20,7 +20,7 @@ pub const OWN_WINDOW: usize = 64;
 
 /// How far ahead of ours a number may be that a peer has chosen for the whole group to count on from: further than any
 /// group can get that waits for us, near enough that a peer that lies cannot use the numbers up.
-pub(super) const FAR_AHEAD: u64 = 1 << 32;
+pub const FAR_AHEAD: u64 = 1 << 32;
 
 /// What members and sequencer exchange.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -149,6 +149,10 @@ impl Engine for Total {
 
     fn window(&self, _to: To) -> usize {
         OWN_WINDOW.saturating_sub(self.own_undelivered)
+    }
+
+    fn held(&self) -> usize {
+        self.bodies.values().map(HoldBack::len).sum()
     }
 }
 

@@ -139,6 +139,10 @@ impl Engine for TotalUub {
     fn window(&self, _to: To) -> usize {
         OWN_WINDOW.saturating_sub(self.own_undelivered)
     }
+
+    fn held(&self) -> usize {
+        self.held.len()
+    }
 }
 
 impl SequencerUub {
@@ -185,6 +189,10 @@ impl Engine for SequencerUub {
 
     fn window(&self, _to: To) -> usize {
         0
+    }
+
+    fn held(&self) -> usize {
+        self.askers.values().map(HoldBack::len).sum()
     }
 }
 
@@ -241,5 +249,65 @@ impl Wire for UubWire {
             Self::Numbered(numbered) => numbered.weight(),
             Self::Request(_) | Self::Grant { .. } => 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::hostile::{P0, P1, SEQUENCER, STRANGER, batch, is_readable, receive, submit, view};
+
+    const REFUSED: Result<usize, DropReason> = Err(DropReason::BreaksContract);
+
+    fn grant(first: u64, number: u64) -> UubWire {
+        UubWire::Grant { first, number }
+    }
+
+    fn numbered(number: u64, sender: MemberId) -> UubWire {
+        UubWire::Numbered(Sequenced { number, sender, batch: batch(1) })
+    }
+
+    fn request(first: u64, count: u32) -> UubWire {
+        UubWire::Request(Request { first, count })
+    }
+
+    #[test]
+    fn a_number_is_granted_once_and_for_what_was_asked() {
+        let mut member = TotalUub::new(P1, &view(), SEQUENCER);
+        assert_eq!(receive(&mut member, SEQUENCER, grant(1, 1)), REFUSED, "nothing was asked");
+        submit(&mut member, 1);
+        assert_eq!(receive(&mut member, P0, grant(1, 1)), REFUSED, "not the sequencer");
+        assert_eq!(receive(&mut member, SEQUENCER, grant(2, 1)), REFUSED);
+        assert_eq!(receive(&mut member, SEQUENCER, grant(1, 1)), Ok(1));
+        assert_eq!(receive(&mut member, SEQUENCER, grant(1, 2)), REFUSED);
+    }
+
+    #[test]
+    fn a_member_speaks_for_itself() {
+        let mut member = TotalUub::new(P1, &view(), SEQUENCER);
+        assert_eq!(receive(&mut member, P0, numbered(1, P1)), REFUSED);
+        assert_eq!(receive(&mut member, STRANGER, numbered(1, STRANGER)), REFUSED);
+        assert_eq!(receive(&mut member, P0, request(1, 1)), REFUSED);
+        assert_eq!(receive(&mut member, P0, numbered(1, P0)), Ok(1));
+        assert_eq!(receive(&mut member, P0, numbered(1, P0)), REFUSED, "a number used twice");
+        assert_eq!(receive(&mut member, P0, numbered(u64::MAX - 1, P0)), Ok(0));
+    }
+
+    #[test]
+    fn a_sequencer_grants_once_and_to_clients() {
+        let mut sequencer = SequencerUub::new(&view());
+        assert_eq!(receive(&mut sequencer, STRANGER, request(1, 1)), Err(DropReason::Stranger));
+        assert_eq!(receive(&mut sequencer, P0, grant(1, 1)), REFUSED);
+        assert_eq!(receive(&mut sequencer, P0, request(1, u32::MAX)), Ok(0));
+        assert_eq!(receive(&mut sequencer, P0, request(1, 1)), REFUSED);
+    }
+
+    #[test]
+    fn no_number_near_the_limit_is_read() {
+        let limit = u64::MAX - u64::from(u32::MAX);
+        assert!(!is_readable(&grant(1, 0)) && !is_readable(&grant(1, limit)));
+        assert!(is_readable(&grant(1, limit - 1)));
+        assert!(!is_readable(&request(0, 1)) && !is_readable(&request(1, 0)));
+        assert!(!is_readable(&request(u64::MAX, 1)));
     }
 }

@@ -76,7 +76,7 @@ pub enum Body<M> {
 }
 
 /// One member's reliable layer; `M` is what it carries.
-#[derive(Debug)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Reliable<M> {
     me: MemberId,
     channels: BTreeMap<To, Channel<M>>,
@@ -87,7 +87,7 @@ pub struct Reliable<M> {
 /// One destination: our stream to it, and the streams of those who send to the same.
 ///
 /// The group is one channel with every member at the other end; each pair of members is another.
-#[derive(Debug)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Channel<M> {
     to: To,
     outgoing: SendWindow<M>,

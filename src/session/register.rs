@@ -16,6 +16,8 @@ use crate::wire::header::VERSION;
 
 /// Most groups that a forwarder serves at one time.
 pub const MAX_GROUPS: usize = 1024;
+/// Most newcomers that are kept waiting at one time.
+const MAX_CHALLENGERS: usize = 256;
 /// A group that has not started and has no client any more is forgotten after this long.
 pub const EMPTY_KEPT: Duration = Duration::from_secs(5);
 /// A forwarder is not over before it is this old, if a router or a sequencer may still be on its way: those that
@@ -82,7 +84,8 @@ impl Register {
         self.groups.contains_key(group)
     }
 
-    /// A request has arrived; `Err` carries the version of one that we do not speak.
+    /// A request has arrived; `Err` carries the version of one that we do not speak. What follows from it for the
+    /// group shows at the next [`Register::tick`], which is due when all that has arrived has been told.
     pub fn asked(
         &mut self,
         now: Time,
@@ -106,7 +109,6 @@ impl Register {
                     .push((asker, Reply::new(0, Say::Refused { code: Exit::Config.code(), reason })));
             }
         }
-        self.tick(now, actions);
     }
 
     fn consider(&mut self, now: Time, held: Held, request: Request, actions: &mut Actions) {
@@ -126,7 +128,7 @@ impl Register {
         if let Some(other) = self.attendants.get(&role).filter(is_other)
             && other.presence.gone.is_none()
         {
-            if now < held.since.after(CHALLENGE) {
+            if now < held.since.after(CHALLENGE) && self.challengers.len() < MAX_CHALLENGERS {
                 return self.challengers.push((held, request));
             }
             let reason = format!("there is already a {role} here ({})", other.id);
@@ -175,7 +177,11 @@ impl Register {
         }
         match group.may_join(&request, &self.rules) {
             Ok(()) => group.welcome(now, held, &request, &self.rules, actions),
-            Err(objection) if objection.may_pass(now, held.since) => self.challengers.push((held, request)),
+            Err(objection)
+                if objection.may_pass(now, held.since) && self.challengers.len() < MAX_CHALLENGERS =>
+            {
+                self.challengers.push((held, request));
+            }
             Err(objection) => {
                 let (exit, reason) = objection.explain(group, &request);
                 refuse(held, exit, reason, actions);

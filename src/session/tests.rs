@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::attendance::{Attendance, News};
-use super::register::{Actions, Register, Rules};
+use super::register::{Actions, LATECOMERS, Register, Rules};
 use super::{LOST_AFTER, SILENT_AFTER};
 use crate::engine::Time;
 use crate::exit::Exit;
@@ -34,6 +34,7 @@ impl Forwarder {
         self.seq += 1;
         let request = Request::new(self.seq, who.clone(), ask);
         self.register.asked(self.now, address(who), Ok(request), &mut self.actions);
+        self.register.tick(self.now, &mut self.actions);
         self.heard(who)
     }
 
@@ -73,10 +74,28 @@ impl Forwarder {
         for member in members {
             assert!(matches!(self.ask(member, Ask::Join), Some(Say::Welcome { .. })), "{} joins", member.id);
         }
+        self.ready(members);
+    }
+
+    /// All of these say that they are ready, are called once more, and start.
+    fn ready(&mut self, members: &[&Identity]) {
         for member in members {
             self.ask(member, Ask::Ready);
         }
-        for member in &members[..members.len() - 1] {
+        for member in members {
+            self.heard(member);
+        }
+        let (last, others) = members.split_last().expect("somebody");
+        for member in others {
+            assert_eq!(
+                self.ask(member, Ask::Ready),
+                None,
+                "{} waits for the others to answer the call",
+                member.id
+            );
+        }
+        assert!(matches!(self.ask(last, Ask::Ready), Some(Say::Start { .. })), "{} starts", last.id);
+        for member in others {
             assert!(matches!(self.heard(member), Some(Say::Start { .. })), "{} starts", member.id);
         }
     }
@@ -106,11 +125,29 @@ fn all_start_when_the_last_is_ready_and_not_before() {
     assert_eq!(missing, ["a sequencer"]);
     forwarder.ask(&c1, Ask::Ready);
     forwarder.ask(&sequencer, Ask::Join);
-    let Some(Say::Start { members }) = forwarder.ask(&sequencer, Ask::Ready) else { panic!("no start") };
-    assert_eq!(members.len(), 3);
-    assert_eq!(forwarder.heard(&c1), Some(Say::Start { members: members.clone() }));
+    forwarder.ready(&[&c1, &c2, &sequencer]);
     // An answer that got lost is asked for again.
-    assert_eq!(forwarder.ask(&c1, Ask::Ready), Some(Say::Start { members }));
+    assert!(matches!(forwarder.ask(&c1, Ask::Ready), Some(Say::Start { members }) if members.len() == 3));
+}
+
+#[test]
+fn who_was_ready_and_is_gone_is_not_started_without() {
+    let mut forwarder = Forwarder::of(2);
+    let (c1, c2, sequencer) = (who("c1", 1), who("c2", 2), who("sequencer", 3));
+    for member in [&c1, &c2, &sequencer] {
+        forwarder.ask(member, Ask::Join);
+        forwarder.ask(member, Ask::Ready);
+    }
+    // c2 does not answer the call.
+    for member in [&c1, &sequencer] {
+        forwarder.heard(member);
+        assert_eq!(forwarder.ask(member, Ask::Ready), None);
+    }
+    forwarder.register.unreachable(forwarder.now, &address(&c2));
+    assert_eq!(forwarder.pass_with(&[&c1, &sequencer], Duration::from_secs(3)), None);
+    forwarder.ask(&c1, Ask::Ready);
+    forwarder.pass(Duration::from_secs(1));
+    assert!(matches!(forwarder.heard(&c1), Some(Say::Wait { missing, .. }) if missing == ["1 more client"]));
 }
 
 #[test]
@@ -148,7 +185,7 @@ fn a_process_that_died_before_the_start_is_replaced_and_counted_once() {
         forwarder.ask(member, Ask::Join);
         assert_eq!(forwarder.ask(member, Ask::Ready), None, "c1 is not ready again");
     }
-    assert!(matches!(forwarder.ask(&again, Ask::Ready), Some(Say::Start { members }) if members.len() == 3));
+    forwarder.ready(&[&c2, &sequencer, &again]);
 }
 
 #[test]
@@ -165,7 +202,12 @@ fn members_that_disagree_are_refused_with_both_values() {
 fn there_are_no_more_clients_than_expected() {
     let mut forwarder = Forwarder::of(1);
     forwarder.ask(&who("c1", 1), Ask::Join);
-    let (code, reason) = refusal(forwarder.ask(&who("c2", 2), Ask::Join));
+    assert_eq!(forwarder.ask(&who("c2", 2), Ask::Join), None, "c1 may be gone");
+    for _ in 0..3 {
+        forwarder.ask(&who("c1", 1), Ask::Alive);
+        forwarder.pass(Duration::from_millis(600));
+    }
+    let (code, reason) = refusal(forwarder.heard(&who("c2", 2)));
     assert!(code == Exit::Unavailable.code() && reason.contains("c1"), "{reason}");
 }
 
@@ -234,6 +276,8 @@ fn a_run_is_over_when_all_clients_are_done_and_know_it() {
     assert_eq!(forwarder.register.outcome(forwarder.now), None);
     assert_eq!(forwarder.ask(&c2, Ask::Done), Some(Say::End));
     assert_eq!((forwarder.heard(&c1), forwarder.heard(&sequencer)), (Some(Say::End), Some(Say::End)));
+    // A router that was started at the same time may still be on its way.
+    forwarder.pass(LATECOMERS);
     assert_eq!(forwarder.register.outcome(forwarder.now), Some(Ok(())));
 }
 

@@ -24,6 +24,8 @@ pub const MAX_FRAME: i64 = if MAX_BODY > MAX_HEADER { MAX_BODY as i64 } else { M
 pub const MAX_SUBSCRIPTION: i64 = 256;
 /// A peer that has not finished its handshake by then is cut off.
 pub const HANDSHAKE_MILLIS: i32 = 5000;
+/// Connections that may wait to be accepted: a crowd that comes at once must not cost anyone a second.
+pub const BACKLOG: i32 = 1024;
 /// A connection is tried with a heartbeat this often …
 pub const HEARTBEAT_MILLIS: i32 = 2000;
 /// … and closed when a heartbeat has had no answer for this long.
@@ -111,7 +113,11 @@ impl Context {
         if kind == zmq::ROUTER {
             socket.0.set_router_mandatory(true).map_err(|error| failed("set up a socket", error))?;
         }
-        socket.0.set_ipv6(is_ipv6(endpoint)).map_err(|error| failed("set up a socket", error))?;
+        let set_up = || {
+            socket.0.set_ipv6(is_ipv6(endpoint))?;
+            socket.0.set_backlog(BACKLOG)
+        };
+        set_up().map_err(|error| failed("set up a socket", error))?;
         socket.0.bind(&numeric(endpoint)).map_err(|error| cannot_listen(endpoint, error))?;
         Ok(socket)
     }

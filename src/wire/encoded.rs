@@ -114,4 +114,8 @@ impl<M: Wire, E: Engine<Wire = Packet<M>>> Engine for Encoded<E> {
     fn window(&self, to: To) -> usize {
         self.inner.window(to)
     }
+
+    fn held(&self) -> usize {
+        self.inner.held()
+    }
 }

@@ -108,6 +108,8 @@ const VARIABLES: &[(&str, &str, &str, i32, &str)] = &[
     ("client", "timeout", "soon", 64, "--timeout"),
     ("client", "speed", "slow", 64, "--speed"),
     ("client", "color", "blue", 64, "--color"),
+    ("client", "lines", "yes", 64, "only one of --commands FILE, --lines"),
+    ("client", "interactive", "yes", 64, "only one of --commands FILE, --lines"),
     ("client", "dry-run", "yes", 0, ""),
     ("client", "quiet", "yes", 69, "!waiting"),
     ("client", "verbose", "yes", 69, ""),
@@ -181,7 +183,7 @@ fn a_switch_that_is_off_in_the_environment_is_off() {
     let stage = Stage::new();
     let mut programs = Vec::from(stage.middle(1));
     let client = stage.client("c1", "Multicast,c1,x\n").arg("-v");
-    let client = ["QUIET", "NO_HISTORY", "FORCE", "DRY_RUN"]
+    let client = ["QUIET", "NO_HISTORY", "FORCE", "DRY_RUN", "LINES", "INTERACTIVE"]
         .into_iter()
         .fold(client, |client, name| client.env(&format!("GROUPCAST_{name}"), "0"));
     programs.push(client.start());

@@ -8,6 +8,8 @@ mod flags;
 mod harness;
 mod hostile;
 mod load;
+mod model;
+mod orders;
 mod pipes;
 mod programs;
 mod scenarios;

@@ -216,11 +216,11 @@ fn results_are_written_beside_when_they_are_asked_for() {
 #[test]
 fn a_client_has_one_source_and_says_so() {
     for (flags, said) in [
-        (&[][..], "--commands <FILE>|--lines|--interactive"),
-        (&["--lines", "--interactive"], "cannot be used with"),
-        (&["--lines", "--commands", "c1.txt"], "cannot be used with"),
-        (&["--commands", "c1.txt"], "--out <DIR>"),
-        (&["--lines", "--dry-run"], "cannot be used with"),
+        (&[][..], "one of --commands FILE, --lines and --interactive is needed"),
+        (&["--lines", "--interactive"], "only one of"),
+        (&["--lines", "--commands", "c1.txt"], "only one of"),
+        (&["--commands", "c1.txt"], "--commands needs --out"),
+        (&["--lines", "--dry-run"], "it needs --commands"),
         (&["--interactive"], "--lines multicasts each line"),
     ] {
         let mut client = Command::new(env!("CARGO_BIN_EXE_client"));

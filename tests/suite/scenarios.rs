@@ -43,11 +43,11 @@ fn play(order: &str, text: &str) -> Result<String, String> {
         "fifo" => perform(text, promises, |at| Box::new(Fifo::new(at.me, at.view, Defects::NONE))),
         "causal" => perform(text, promises, |at| Box::new(Causal::new(at.me, at.view, Defects::NONE))),
         "total-bb" => perform(text, promises, |at| match at.sequencer() {
-            None => Box::new(Numbering::new(at.view)),
+            None => Box::new(Numbering::new(at.view, Defects::NONE)),
             Some(sequencer) => Box::new(Total::new(at.me, at.view, sequencer, Defects::NONE)),
         }),
         "total-ub" => perform(text, promises, |at| match at.sequencer() {
-            None => Box::new(SequencerUb::new(at.view)),
+            None => Box::new(SequencerUb::new(at.view, Defects::NONE)),
             Some(sequencer) => Box::new(TotalUb::new(at.me, at.view, sequencer)),
         }),
         "total-uub" => perform(text, promises, |at| match at.sequencer() {

@@ -578,7 +578,7 @@ fn run_after_run_is_served_by_those_who_stay() {
 fn a_client_may_come_back_at_once() {
     let stage = Stage::new();
     let _middle = [stage.forwarder(2).arg("--stay"), stage.router().arg("--stay"), stage.sequencer()]
-        .map(Launch::start);
+        .map(crate::harness::Launch::start);
     let again = |id: &'static str| {
         for run in 0..10 {
             stage.client(id, short(id)).out(format!("out-{run}")).ends(0);
@@ -591,7 +591,7 @@ fn a_client_may_come_back_at_once() {
 fn a_failed_run_does_not_keep_those_who_stay_from_the_next() {
     let stage = Stage::new();
     let _middle = [stage.forwarder(2).arg("--stay"), stage.router().arg("--stay"), stage.sequencer()]
-        .map(Launch::start);
+        .map(crate::harness::Launch::start);
     let [mut c1, mut c2] = ["c1", "c2"].map(|id| stage.client(id, long(id)).start());
     ["c1", "c2"].iter().for_each(|id| has_delivered(&stage, id, 4));
     c1.signal(Signal::TERM);

@@ -65,6 +65,7 @@ fn constants() -> BTreeMap<String, u64> {
         ("WINDOW_PACKETS", reliable::WINDOW_PACKETS),
         ("WINDOW_BYTES", reliable::WINDOW_BYTES as u64),
         ("OWN_WINDOW", total::OWN_WINDOW as u64),
+        ("FAR_AHEAD", total::FAR_AHEAD),
         ("ACK_PACKETS", reliable::ACK_PACKETS),
         ("ACK_BYTES", reliable::ACK_BYTES as u64),
         ("ACK_DELAY", ms(reliable::ACK_DELAY)),
@@ -199,7 +200,8 @@ fn ask(register: &mut Register, group: &str, id: &str, order: &str, what: Ask) -
         method: String::new(),
     };
     let mut actions = Actions::default();
-    register.asked(Time::ZERO, b"asker".to_vec(), Ok(Request::new(1, who, what)), &mut actions);
+    register.asked(Time::ZERO, id.as_bytes().to_vec(), Ok(Request::new(1, who, what)), &mut actions);
+    register.tick(Time::ZERO, &mut actions);
     actions.replies.into_iter().map(|(_, reply)| reply.say).collect()
 }
 
