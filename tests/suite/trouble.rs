@@ -8,7 +8,7 @@ use std::time::Duration;
 use groupcast::prng::Prng;
 use rustix::process::Signal;
 
-use crate::harness::{Launch, Program, Stage, all_end, events, lines, now, pause, side_by_side, until};
+use crate::harness::{Program, Stage, all_end, events, lines, now, pause, side_by_side, until};
 
 /// What a client has that is in the middle of its run: something delivered, and a long time to go.
 fn long(id: &str) -> String {
