@@ -48,5 +48,7 @@ pub mod cli;
 pub mod clock;
 pub mod defect;
 pub mod exit;
+mod nearest;
+mod place;
 pub mod prng;
 pub mod talk;
