@@ -12,6 +12,7 @@ mod duplicates;
 mod fifo;
 mod history;
 mod numbers;
+mod replay;
 mod streams;
 mod total;
 mod validity;
@@ -22,8 +23,8 @@ mod tests;
 
 use crate::order::{Order, Promise};
 pub use catalogue::Catalogue;
-pub use history::{Event, History, MessageId, Record};
-pub use verdict::{Verdict, Witness};
+pub use history::{Event, History, MessageId, Record, Source};
+pub use verdict::{Place, Verdict, Witness};
 
 /// Something that is true or false of a run.
 #[derive(Clone, Copy, Debug)]

@@ -231,7 +231,7 @@ impl<'t> Cluster<'t> {
 
     fn carry(&mut self, at: MemberId, frames: &Frames) {
         let Ok(header) = Header::peek(&frames.header) else {
-            return self.report(Some(Witness("a member sent something that is no packet".to_owned())));
+            return self.report(Some(Witness::from("a member sent something that is no packet".to_owned())));
         };
         let arrivals = self.network.carry(self.now);
         self.counters.packets += 1;
@@ -268,7 +268,7 @@ impl<'t> Cluster<'t> {
             client.record
         });
         Remains {
-            history: History { records: records.collect() },
+            history: History { records: records.collect(), ..History::default() },
             contract: self.breach.map_or(Verdict::Valid, Verdict::Violated),
             liveness,
             counters: self.counters,
@@ -291,10 +291,10 @@ impl<'t> Cluster<'t> {
         match waits {
             Some((who, whom)) => {
                 let whom: Vec<String> = whom.iter().map(ToString::to_string).collect();
-                Verdict::Violated(Witness(format!("{who} still waits for {}, {long}", whom.join(", "))))
+                Verdict::Violated(Witness::from(format!("{who} still waits for {}, {long}", whom.join(", "))))
             }
             None if at_rest => Verdict::Valid,
-            None => Verdict::Violated(Witness(format!("members still send to each other, {long}"))),
+            None => Verdict::Violated(Witness::from(format!("members still send to each other, {long}"))),
         }
     }
 }
