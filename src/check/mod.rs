@@ -4,16 +4,23 @@
 //! Hadzilacos and Toueg (*A Modular Approach to Fault-Tolerant Broadcasts and Related Problems*, 1994).
 
 mod agreement;
+mod barrier;
 mod catalogue;
 mod causal;
+mod consistency;
 mod creation;
 mod direct;
 mod duplicates;
+mod evidence;
 mod fifo;
 mod history;
 mod numbers;
+mod read;
 mod replay;
+mod report;
 mod streams;
+mod texts;
+pub mod tool;
 mod total;
 mod validity;
 mod verdict;
