@@ -49,5 +49,7 @@ pub mod clock;
 pub mod cost;
 pub mod defect;
 pub mod exit;
+mod nearest;
+mod place;
 pub mod prng;
 pub mod talk;

@@ -4,15 +4,23 @@
 //! Hadzilacos and Toueg (*A Modular Approach to Fault-Tolerant Broadcasts and Related Problems*, 1994).
 
 mod agreement;
+mod barrier;
 mod catalogue;
 mod causal;
+mod consistency;
 mod creation;
 mod direct;
 mod duplicates;
+mod evidence;
 mod fifo;
 mod history;
 mod numbers;
+mod read;
+mod replay;
+mod report;
 mod streams;
+mod texts;
+pub mod tool;
 mod total;
 mod validity;
 mod verdict;
@@ -22,8 +30,8 @@ mod tests;
 
 use crate::order::{Order, Promise};
 pub use catalogue::Catalogue;
-pub use history::{Event, History, MessageId, Record};
-pub use verdict::{Verdict, Witness};
+pub use history::{Event, History, MessageId, Record, Source};
+pub use verdict::{Place, Verdict, Witness};
 
 /// Something that is true or false of a run.
 #[derive(Clone, Copy, Debug)]

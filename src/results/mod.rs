@@ -307,6 +307,13 @@ impl Results {
     }
 }
 
+/// A delivery as a result file has it, without the end of its line.
+pub(crate) fn result_line(from: &str, text: &[u8]) -> Vec<u8> {
+    let mut line = Vec::with_capacity(from.len() + 3 + text.len());
+    write_result(&mut line, from, text);
+    line
+}
+
 /// Appends `<from>###<text>`, the text on one line.
 pub(crate) fn write_result(line: &mut Vec<u8>, from: &str, text: &[u8]) {
     line.extend_from_slice(from.as_bytes());

@@ -28,7 +28,7 @@ impl Client {
     pub(super) fn new(me: MemberId, view: &View, tasks: usize) -> Self {
         Self {
             me,
-            record: Record { name: me.to_string(), events: Vec::new(), ended: false },
+            record: Record { name: me.to_string(), ..Record::default() },
             finish: Finish::new(me, view),
             tally: Tally::default(),
             ahead: tasks,

@@ -255,7 +255,7 @@ impl<'t> Cluster<'t> {
     fn send(&mut self, at: MemberId, to: To, frames: &Frames) {
         self.trace.line(self.now, &at, "send", &to, format_args!("{}", Words(frames)));
         let Ok(heading) = Heading::read(frames) else {
-            return self.report(Some(Witness("a member sent something that is no packet".to_owned())));
+            return self.report(Some(Witness::from("a member sent something that is no packet".to_owned())));
         };
         self.seen.sent(heading, frames, &mut self.counters);
         match to {
@@ -309,7 +309,7 @@ impl<'t> Cluster<'t> {
             client.record
         });
         Remains {
-            history: History { records: records.collect() },
+            history: History { records: records.collect(), ..History::default() },
             contract: self.breach.map_or(Verdict::Valid, Verdict::Violated),
             liveness,
             counters: self.counters,
@@ -333,10 +333,10 @@ impl<'t> Cluster<'t> {
         match waits {
             Some((who, whom)) => {
                 let whom: Vec<String> = whom.iter().map(ToString::to_string).collect();
-                Verdict::Violated(Witness(format!("{who} still waits for {}, {long}", whom.join(", "))))
+                Verdict::Violated(Witness::from(format!("{who} still waits for {}, {long}", whom.join(", "))))
             }
             None if at_rest => Verdict::Valid,
-            None => Verdict::Violated(Witness(format!("members still send to each other, {long}"))),
+            None => Verdict::Violated(Witness::from(format!("members still send to each other, {long}"))),
         }
     }
 }

@@ -79,7 +79,7 @@ pub fn run_one(setup: &Setup, seed: u64, trace: &mut Trace) -> Outcome {
     catch_unwind(AssertUnwindSafe(|| setup.run(seed, trace))).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-        let witness = Witness(format!("an engine panicked: {text}"));
+        let witness = Witness::from(format!("an engine panicked: {text}"));
         let verdicts = vec![("contract", Verdict::Violated(witness))];
         Outcome { seed, verdicts, counters: Counters::default(), cost: Cost::default() }
     })

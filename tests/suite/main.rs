@@ -9,6 +9,7 @@ mod harness;
 mod hostile;
 mod load;
 mod model;
+mod oracles;
 mod orders;
 mod pipes;
 mod programs;

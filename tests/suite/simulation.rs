@@ -332,7 +332,7 @@ fn the_tool_shows_how_to_replay_a_failure() {
     let text = said(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
     let witness = text.lines().find(|line| line.starts_with("fifo")).expect("a verdict");
-    assert!(witness.contains("which p"), "{text}");
+    assert!(witness.contains("; p"), "{text}");
     let replay = text.lines().find_map(|line| line.strip_prefix("replay    groupcast ")).expect("a command");
     let again = groupcast(replay);
     assert_eq!(again.status.code(), Some(1));

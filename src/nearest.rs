@@ -1,4 +1,4 @@
-//! Station 1, beside the path: which word was probably meant.
+//! Beside the path: which word was probably meant.
 
 /// Longest word that is compared, in bytes: the longest id. Longer ones are no slip of the finger.
 const MAX_WORD: usize = 64;
@@ -6,7 +6,7 @@ const MAX_WORD: usize = 64;
 /// The candidate that `word` was probably meant to be: at most one in three of its letters differ.
 ///
 /// Case is no difference, so that `multicast` finds `Multicast`; `c9` does not find `c1`.
-pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > MAX_WORD {
         return None;
     }

@@ -1,4 +1,4 @@
-//! Station 1, beside the path: shows a person which place of a command file is wrong.
+//! Beside the path: shows a person which place of an input file is wrong.
 //!
 //! Everything is worked out from a byte offset when it is needed, so that a good file pays nothing for it.
 
@@ -14,20 +14,20 @@ const SHOWN: usize = 48;
 
 /// What is wrong with a place of a file.
 #[derive(Debug)]
-pub(super) struct Flaw {
+pub(crate) struct Flaw {
     /// The place, in bytes of the file. An empty one is a place where something is missing.
-    pub(super) span: Range<usize>,
+    pub(crate) span: Range<usize>,
     message: String,
     help: Option<String>,
 }
 
 impl Flaw {
-    pub(super) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
+    pub(crate) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
         Self { span, message: message.into(), help: None }
     }
 
     /// Says what to do.
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
@@ -35,16 +35,16 @@ impl Flaw {
 
 /// A file as its errors name and show it.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(crate) struct Source {
     /// Its path, fit for a terminal.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Its content, without a byte order mark.
-    pub(super) text: Bytes,
+    pub(crate) text: Bytes,
 }
 
 impl Source {
     /// The end of a program because of `flaw`: exit 65 with `file:line:column` and a caret.
-    pub(super) fn failure(&self, flaw: Flaw) -> Failure {
+    pub(crate) fn failure(&self, flaw: Flaw) -> Failure {
         let line_span = self.line_around(flaw.span.start);
         let number = 1 + self.text[..line_span.start].iter().filter(|&&byte| byte == b'\n').count();
         let column = column(&self.text[line_span.clone()], flaw.span.start - line_span.start);
@@ -116,8 +116,13 @@ const fn is_continuation(byte: u8) -> bool {
     byte & 0xc0 == 0x80
 }
 
+/// The file without the byte order mark that some editors put in front.
+pub(crate) fn without_mark(file: Bytes) -> Bytes {
+    if file.starts_with(b"\xef\xbb\xbf") { file.slice(3..) } else { file }
+}
+
 /// `bytes` fit for a terminal: whatever could move the cursor, hide or is not UTF-8 is escaped.
-pub(super) fn shown(bytes: &[u8]) -> String {
+pub(crate) fn shown(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
@@ -134,7 +139,7 @@ pub(super) fn shown(bytes: &[u8]) -> String {
 }
 
 /// A short piece of a file inside a message.
-pub(super) fn quoted(bytes: &[u8]) -> String {
+pub(crate) fn quoted(bytes: &[u8]) -> String {
     format!("`{}`", first_of(bytes))
 }
 
