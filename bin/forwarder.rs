@@ -7,7 +7,7 @@ use groupcast::{cli, exit, forwarder};
 
 /// Passes what one member multicasts on to all, and lets a group start and finish together
 #[derive(Parser)]
-#[command(version, about, after_help = format!("Example:\n  forwarder --clients 4 --port-base 5559\n\n{}", exit::HELP))]
+#[command(name = "forwarder", version, about, after_help = format!("Example:\n  forwarder --clients 4 --port-base 5559\n\n{}", exit::HELP))]
 struct Program {
     #[command(flatten)]
     options: forwarder::Options,

@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use groupcast::exit::{self, Exit, Failure};
-use groupcast::{run as runs, sim};
+use groupcast::{check, run as runs, sim};
 
 /// Tools for ordered, reliable group communication.
 #[derive(Parser)]
-#[command(version, after_help = format!("Examples:\n  groupcast run testdata/banks --speed 50\n  groupcast sim --order total --seeds 100\n\n{}", exit::HELP))]
+#[command(version, after_help = format!("Examples:\n  groupcast run testdata/banks --speed 50\n  groupcast check results\n  groupcast sim --order total --seeds 100\n\n{}", exit::HELP))]
 struct Cli {
     #[command(subcommand)]
     tool: Tool,
@@ -16,6 +16,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Tool {
+    /// Judge the results of a run: did everyone deliver everything, and in the order that was promised?
+    Check(check::tool::Args),
     /// Run the engines on a simulated network and judge what they deliver
     Sim(sim::tool::Args),
     /// Start everything, wait for the end, and judge what was delivered
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
 
 fn run(tool: &Tool) -> Result<Exit, Failure> {
     match tool {
+        Tool::Check(args) => check::tool::run(args),
         Tool::Sim(args) => sim::tool::run(args),
         Tool::Run(args) => runs::tool::run(args),
     }

@@ -7,7 +7,7 @@ use groupcast::{cli, exit, router};
 
 /// Carries what one member sends to another
 #[derive(Parser)]
-#[command(version, about, after_help = format!("Example:\n  router --port-base 5559\n\n{}", exit::HELP))]
+#[command(name = "router", version, about, after_help = format!("Example:\n  router --port-base 5559\n\n{}", exit::HELP))]
 struct Program {
     #[command(flatten)]
     options: router::Options,

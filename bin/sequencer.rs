@@ -7,7 +7,7 @@ use groupcast::{cli, exit, sequencer};
 
 /// Gives every multicast of every group its place in the total order
 #[derive(Parser)]
-#[command(version, about, after_help = format!("Example:\n  sequencer --connect 127.0.0.1 --port-base 5559\n\n{}", exit::HELP))]
+#[command(name = "sequencer", version, about, after_help = format!("Example:\n  sequencer --connect 127.0.0.1 --port-base 5559\n\n{}", exit::HELP))]
 struct Program {
     #[command(flatten)]
     options: sequencer::Options,

@@ -15,7 +15,7 @@ use crate::transport::signals;
 #[derive(Args, Clone, Debug)]
 pub struct Voice {
     /// Say nothing but errors
-    #[arg(short, long, env = "GROUPCAST_QUIET", hide_env = true, value_parser = FalseyValueParser::new(), conflicts_with = "verbose")]
+    #[arg(short, long, env = "GROUPCAST_QUIET", hide_env = true, value_parser = FalseyValueParser::new())]
     pub quiet: bool,
     /// Say more
     #[arg(short, long, env = "GROUPCAST_VERBOSE", hide_env = true, value_parser = FalseyValueParser::new())]
@@ -30,9 +30,10 @@ impl Voice {
     #[must_use]
     pub fn talk(&self, name: &str) -> Talk {
         let level = match (self.quiet, self.verbose) {
-            (true, _) => Level::Quiet,
+            (true, false) => Level::Quiet,
             (false, true) => Level::Verbose,
-            (false, false) => Level::Normal,
+            // One of both may come from the environment, so that the other takes it back.
+            (true, true) | (false, false) => Level::Normal,
         };
         Talk::new(name, level, self.color)
     }

@@ -72,12 +72,17 @@ impl Wire for VectorClock {
     }
 
     fn read(from: &mut Reader) -> Result<Self, Malformed> {
-        let length = from.length(10)?;
-        let entries: BTreeMap<_, _> =
-            (0..length).map(|_| Ok((from.member()?, from.u64()?))).collect::<Result<_, _>>()?;
-        // No member twice, and no count that one more message would overflow.
-        let sane = entries.len() == length && entries.values().all(|&count| count < u64::MAX);
-        if sane { Ok(Self(entries)) } else { Err(Malformed) }
+        let mut entries = BTreeMap::new();
+        for _ in 0..from.length(10)? {
+            let (member, count) = (from.member()?, from.u64()?);
+            // Ascending, so that every clock has one form; and no count that one more message would overflow.
+            let is_next = entries.last_key_value().is_none_or(|(&last, _)| last < member);
+            if !is_next || count == u64::MAX {
+                return Err(Malformed);
+            }
+            entries.insert(member, count);
+        }
+        Ok(Self(entries))
     }
 }
 

@@ -248,8 +248,9 @@ pub trait Engine {
     /// Submitting more is safe but takes memory until the window opens again.
     fn window(&self, to: To) -> usize;
 
-    /// How many messages were received and wait here for what comes before them: for people who watch.
-    fn held_back(&self) -> u64 {
+    /// How many items have been received and wait to be delivered: the depth of the hold-back queue. A pure function
+    /// of state, for those who measure.
+    fn held(&self) -> usize {
         0
     }
 }
@@ -270,8 +271,8 @@ impl<E: Engine + ?Sized> Engine for Box<E> {
         (**self).window(to)
     }
 
-    fn held_back(&self) -> u64 {
-        (**self).held_back()
+    fn held(&self) -> usize {
+        (**self).held()
     }
 }
 

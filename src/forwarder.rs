@@ -9,7 +9,7 @@ use crate::driver::{Clock, clock};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::session::SAY_EVERY;
-use crate::session::register::{Actions, Register, Rules};
+use crate::session::register::{Actions, Register, Rules, clients};
 use crate::talk::{self, Talk};
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::zmq::{self, Context, Port, Sent, Socket};
@@ -54,7 +54,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     let signals = Signals::catch()?;
     let mut forwarder = Forwarder::listen(options, talk)?;
     loop {
-        zmq::wait(&[&forwarder.input, &forwarder.sync], Some(&signals), TICK);
+        zmq::wait(&[&forwarder.input, &forwarder.sync], signals.fds(), TICK);
         if let Some(exit) = signals.received() {
             let failure = interruption(exit);
             forwarder.say_farewell(&failure);
@@ -107,12 +107,11 @@ impl<'a> Forwarder<'a> {
             talk,
         };
         talk.say(format!(
-            "listening on {host}: in {}, out {}, sync {}; waiting for {} client{}",
+            "listening on {host}: in {}, out {}, sync {}; waiting for {}",
             Port::In.number(base),
             Port::Out.number(base),
             Port::Sync.number(base),
-            options.clients,
-            if options.clients == 1 { "" } else { "s" }
+            clients(usize::from(options.clients))
         ));
         Ok(forwarder)
     }
@@ -130,18 +129,13 @@ impl<'a> Forwarder<'a> {
             }
         }
         self.serve_sync(now);
-        if now.since(self.ticked) >= TICK {
-            self.ticked = now;
-            self.register.tick(now, &mut self.actions);
-            self.perform(now);
-        }
         self.say_waiting(now);
         let waited = now.since(Time::ZERO);
         if self.register.is_untouched() && !options.stay && waited >= options.start_timeout {
             let message = format!(
-                "nobody came within {}: waited for {} clients",
+                "nobody came within {}: waited for {}",
                 talk::duration(options.start_timeout),
-                options.clients
+                clients(usize::from(options.clients))
             );
             return Err(Failure::new(Exit::TimedOut, message));
         }
@@ -149,12 +143,18 @@ impl<'a> Forwarder<'a> {
     }
 
     fn serve_sync(&mut self, now: Time) {
+        let mut any = false;
         for _ in 0..PACKETS_PER_TURN {
             let Some(asked) = self.sync.asked() else { break };
+            any = true;
             if let Some((asker, request)) = asked {
                 self.register.asked(now, asker, read_request(&request), &mut self.actions);
-                self.perform(now);
             }
+        }
+        if any || now.since(self.ticked) >= TICK {
+            self.ticked = now;
+            self.register.tick(now, &mut self.actions);
+            self.perform(now);
         }
     }
 
@@ -185,7 +185,7 @@ impl<'a> Forwarder<'a> {
         while now.since(began) < FAREWELL {
             self.register.close(&told, &mut self.actions);
             self.perform(now);
-            zmq::wait(&[&self.sync], None, FAREWELL.saturating_sub(now.since(began)));
+            zmq::wait(&[&self.sync], [], FAREWELL.saturating_sub(now.since(began)));
             self.serve_sync(now);
             now = self.clock.now();
         }

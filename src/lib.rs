@@ -48,7 +48,10 @@ pub mod sim;
 
 pub mod cli;
 pub mod clock;
+pub mod cost;
 pub mod defect;
 pub mod exit;
+mod nearest;
+mod place;
 pub mod prng;
 pub mod talk;

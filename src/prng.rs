@@ -3,7 +3,7 @@
 //! Its numbers are part of what a seed means, so it is ours: no new version of a library can change them.
 
 /// SplitMix64 by Steele, Lea and Flood: 64 bits of state, every seed is good.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Prng(u64);
 
 impl Prng {

@@ -57,7 +57,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     loop {
         let now = clock.now();
         let limit = caller.next_deadline().since(now).min(clock::LONGEST_WAIT);
-        zmq::wait(&[&router.socket, caller.socket()], Some(&signals), limit);
+        zmq::wait(&[&router.socket, caller.socket()], signals.fds(), limit);
         let now = clock.now();
         if let Some(exit) = signals.received() {
             let failure = interruption(exit);
@@ -66,20 +66,14 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
         }
         router.turn(now);
         match caller.turn(now, talk) {
-            Ok(News::End) => break,
-            Ok(_) => {}
-            // The forwarder may come back for the next run.
-            Err(failure) if options.stay && failure.exit == Exit::Unavailable => {
+            Ok(News::End) if !options.stay => break,
+            // The forwarder, or the next one, may have another run.
+            Ok(News::End) => caller.rest(now),
+            Err(failure) if options.stay && failure.exit != Exit::Config => {
                 talk.warn(&failure.message);
-                caller = Caller::new(
-                    &context,
-                    forwarder,
-                    now,
-                    identity(Role::Router, "router"),
-                    Ask::Attend,
-                    None,
-                )?;
+                caller.rest(now);
             }
+            Ok(_) => {}
             Err(failure) => return Err(failure),
         }
     }

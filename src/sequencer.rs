@@ -16,9 +16,10 @@ use crate::order::Order;
 use crate::router::identity;
 use crate::session::CONNECT_LIMIT;
 use crate::session::attendance::News;
+use crate::session::register::clients;
 use crate::talk::Talk;
 use crate::transport::signals::{Signals, interruption};
-use crate::transport::zmq::{self, Context};
+use crate::transport::zmq::{self, Context, Port};
 use crate::wire::control::{Ask, GroupEntry, Role};
 
 /// What `sequencer` is told.
@@ -46,11 +47,12 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     let who = identity(Role::Sequencer, &options.id);
     let forwarder = (options.address.connect.as_str(), options.address.port_base);
     let mut caller = Caller::new(&context, forwarder, clock.now(), who, Ask::Attend, Some(CONNECT_LIMIT))?;
+    talk.say(format!("asking the forwarder at {}:{} for groups", forwarder.0, Port::Sync.number(forwarder.1)));
     let mut groups = Groups { context: context.clone(), options, talk, members: BTreeMap::new() };
     loop {
         let now = clock.now();
         let limit = caller.next_deadline().since(now).min(clock::LONGEST_WAIT);
-        zmq::wait(&[caller.socket()], Some(&signals), limit);
+        zmq::wait(&[caller.socket()], signals.fds(), limit);
         let now = clock.now();
         if let Some(exit) = signals.received() {
             let failure = interruption(exit);
@@ -104,17 +106,22 @@ impl Groups<'_> {
         };
         let (context, talk) = (self.context.clone(), self.talk.clone());
         std::thread::spawn(move || {
-            let mut node = Node::join(&context, &joining, None, &talk)?;
-            talk.say(format!("{}: numbering for {} clients", joining.group, node.view().clients.len()));
+            let named = |failure: Failure| Failure {
+                message: format!("{}: {}", joining.group, failure.message),
+                ..failure
+            };
+            let mut node = Node::join(&context, &joining, None, &talk).map_err(named)?;
+            talk.say(format!("{}: numbering for {}", joining.group, clients(node.view().clients.len())));
             while !node.is_over() {
-                node.turn(None)?;
+                node.turn(None).map_err(named)?;
                 node.delivered();
             }
             Ok(())
         })
     }
 
-    /// Takes note of groups that are over; a failure of one ends the process.
+    /// Takes note of groups that are over. If one has failed, the others go on: the forwarder knows, and says how
+    /// everything has ended when it has.
     fn reap(&mut self) -> Result<(), Failure> {
         let over: Vec<String> = self
             .members
@@ -124,9 +131,11 @@ impl Groups<'_> {
             .collect();
         for run in over {
             let Some(thread) = self.members.remove(&run) else { continue };
-            thread
-                .join()
-                .map_err(|_| Failure::new(Exit::Bug, "the numbering of a group ended in a panic"))??;
+            match thread.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(failure)) => self.talk.warn(failure.message),
+                Err(_) => return Err(Failure::new(Exit::Bug, "the numbering of a group ended in a panic")),
+            }
         }
         Ok(())
     }

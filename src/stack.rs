@@ -77,7 +77,7 @@ impl<Upper: Engine, Lower: Engine<App = Upper::Wire>> Engine for Stack<Upper, Lo
         self.upper.window(to).min(self.lower.window(to))
     }
 
-    fn held_back(&self) -> u64 {
-        self.upper.held_back() + self.lower.held_back()
+    fn held(&self) -> usize {
+        self.upper.held() + self.lower.held()
     }
 }

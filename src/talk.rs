@@ -1,6 +1,7 @@
 //! What a program says to people, on standard error; results never go here.
 
 use std::io::{IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -49,19 +50,32 @@ pub enum Level {
     Verbose,
 }
 
-/// The voice of one program.
-#[derive(Clone, Debug)]
+/// The voice of one program. Its clones speak with it.
+#[derive(Clone)]
 pub struct Talk {
     name: String,
     level: Level,
     color: bool,
+    detour: Detour,
 }
+
+/// Where lines go instead of standard error.
+type Detour = Arc<Mutex<Option<Listener>>>;
+
+/// Who gets lines instead, each with its line feed.
+pub type Listener = Box<dyn Fn(&str) + Send>;
 
 impl Talk {
     /// The voice of the program that people know as `name`.
     #[must_use]
     pub fn new(name: &str, level: Level, color: Color) -> Self {
-        Self { name: name.to_owned(), level, color: color.on(std::io::stderr().is_terminal()) }
+        let color = color.on(std::io::stderr().is_terminal());
+        Self { name: name.to_owned(), level, color, detour: Detour::default() }
+    }
+
+    /// From now on lines go to `listener`, because something else is drawn on the terminal; `None` brings them back.
+    pub fn divert(&self, listener: Option<Listener>) {
+        *self.detour.lock().unwrap_or_else(PoisonError::into_inner) = listener;
     }
 
     /// Something a person wants to know.
@@ -98,16 +112,46 @@ impl Talk {
         let (on, off) = if self.color && !color.is_empty() { (color, "\x1b[0m") } else { ("", "") };
         // In one write, so that lines of several programs on one terminal do not mix.
         let line = format!("{}: {on}{label}{}{off}\n", self.name, printable(text));
-        let _ = std::io::stderr().write_all(line.as_bytes());
+        match &*self.detour.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(listener) => listener(&line),
+            None => drop(std::io::stderr().write_all(line.as_bytes())),
+        }
     }
 }
 
 /// The text without control characters other than line feed: payloads must not steer a terminal.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| if c.is_control() && c != '\n' { c.escape_default().collect() } else { vec![c] })
-        .collect()
+    escaped(text, |character| character.is_control() && character != '\n')
+}
+
+/// A member's text as a person may see it, on one line: nothing in it steers the terminal, or looks as if somebody
+/// else had said it.
+#[must_use]
+pub fn on_one_line(text: &[u8]) -> String {
+    let mut line = String::with_capacity(text.len());
+    for chunk in text.utf8_chunks() {
+        line += &escaped(chunk.valid(), steers);
+        line.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
+    }
+    line
+}
+
+/// Whether a character would do something to a terminal, such as to turn the direction of writing, instead of
+/// only being shown.
+#[must_use]
+pub fn steers(character: char) -> bool {
+    let turns =
+        matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    character.is_control() || turns || matches!(character, '\u{2028}' | '\u{2029}')
+}
+
+fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_escaped(character) { out.extend(character.escape_default()) } else { out.push(character) }
+    }
+    out
 }
 
 /// A duration as people say it: `850 ms`, `3.2 s`, `58 s`, `5 min`.
@@ -132,5 +176,17 @@ pub fn list<S: AsRef<str>>(names: &[S]) -> String {
             let init: Vec<&str> = init.iter().map(AsRef::as_ref).collect();
             format!("{} and {}", init.join(", "), last.as_ref())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_on_one_line_neither_steers_nor_pretends() {
+        assert_eq!(on_one_line("grüß dich, e\u{301} 好".as_bytes()), "grüß dich, e\u{301} 好");
+        assert_eq!(on_one_line(b"a\nc2> b\x1b[2J\xff\r\t"), "a\\nc2> b\\u{1b}[2J\\xff\\r\\t");
+        assert_eq!(on_one_line("\u{202e}x\u{9b}".as_bytes()), "\\u{202e}x\\u{9b}");
     }
 }

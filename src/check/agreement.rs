@@ -1,18 +1,24 @@
 //! Agreement: what one member delivers, all deliver.
+//!
+//! As Hadzilacos and Toueg define it, it binds the members that came to the end: one that failed on the way may
+//! have delivered what the others never got, its own last multicast above all. (Uniform agreement forbids that.)
 
 use super::catalogue::Catalogue;
-use super::verdict::{Verdict, Witness};
+use super::verdict::{Place, Verdict, Witness};
 
 pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
     let delivered_by = first_deliverers(catalogue);
-    let mut ended = catalogue.members().filter(|&member| catalogue.record(member).ended);
-    catalogue.conclude(ended.find_map(|member| missing(catalogue, member, &delivered_by)))
+    catalogue.conclude(ended(catalogue).find_map(|member| missing(catalogue, member, &delivered_by)))
 }
 
-/// Of each message: some member that delivered it, and the event.
+fn ended(catalogue: &Catalogue<'_>) -> impl Iterator<Item = usize> {
+    catalogue.members().filter(|&member| catalogue.record(member).ended)
+}
+
+/// Of each message: a member that delivered it and came to the end, and the event.
 fn first_deliverers(catalogue: &Catalogue<'_>) -> Vec<Option<(usize, usize)>> {
     let mut delivered_by = vec![None; catalogue.len()];
-    for member in catalogue.members() {
+    for member in ended(catalogue) {
         for (event, message) in catalogue.deliveries(member) {
             delivered_by[message].get_or_insert((member, event));
         }
@@ -33,9 +39,12 @@ fn missing(
         .min()?;
     let (name, other) = (catalogue.name(message), catalogue.record(other));
     let place = other.place(&[event]);
-    Some(Witness(format!(
-        "{} delivered {name} {place}; {} never did",
-        other.name,
-        catalogue.record(member).name
-    )))
+    let this = catalogue.record(member).place(&[]);
+    let story = format!("{} delivered {name} {place}; {} never did{}", other.name, this.member, whole(&this));
+    Some(Witness::new(story, [place, this]))
+}
+
+/// The file that is known to its end, and has no such line.
+fn whole(place: &Place) -> String {
+    if place.file.is_some() { format!(" {place}") } else { String::new() }
 }

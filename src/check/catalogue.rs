@@ -75,6 +75,11 @@ impl<'h> Catalogue<'h> {
         self.history.name(self.ids[message])
     }
 
+    /// The message that an event of a member is about, if it was multicast or delivered.
+    pub(super) fn message(&self, (member, event): (usize, usize)) -> Option<usize> {
+        happened(self.messages[member][event])
+    }
+
     /// The first event of the sender's record that multicasts this message.
     pub(super) fn origin(&self, message: usize) -> Option<usize> {
         happened(self.origins[message])
@@ -125,11 +130,10 @@ impl<'h> Catalogue<'h> {
         if let Some(witness) = violation {
             return Verdict::Violated(witness);
         }
-        if !something {
-            return Verdict::Undecided(nothing.to_owned());
-        }
         match self.history.records.iter().find(|record| !record.ended) {
+            Some(Record { open: Some(reason), .. }) => Verdict::Undecided(reason.clone()),
             Some(record) => Verdict::Undecided(format!("the history of {} has no end", record.name)),
+            None if !something => Verdict::Undecided(nothing.to_owned()),
             None => Verdict::Valid,
         }
     }

@@ -3,6 +3,9 @@
 //! FIFO order and local order together (Hadzilacos and Toueg). Where FIFO order holds, "has delivered the first
 //! k of that sender" says all, so a multicast depends on one count per sender; and as counts only grow, it is
 //! enough to keep the counts that changed since the sender's previous multicast.
+//!
+//! Causes are what was multicast and delivered. Messages to one member travel on a way of their own, and no order
+//! promises anything across the two.
 
 use std::collections::BTreeSet;
 
@@ -73,16 +76,17 @@ fn too_early(
 
 fn story(catalogue: &Catalogue<'_>, member: usize, event: usize, message: usize, cause: usize) -> Witness {
     let record = catalogue.record(member);
-    let how = match catalogue.first_deliveries(member).of(cause) {
-        Some(late) => format!("before {} {}", catalogue.name(cause), record.place(&[event, late])),
-        None => format!("{} and never {}", record.place(&[event]), catalogue.name(cause)),
+    let (name, cause_name) = (catalogue.name(message), catalogue.name(cause));
+    let (how, place) = match catalogue.first_deliveries(member).of(cause) {
+        Some(late) => (format!("before {cause_name}"), record.place(&[event, late])),
+        None => (format!("and never {cause_name}"), record.place(&[event])),
     };
     let sender = usize::from(catalogue.id(message).member);
     let known = catalogue.first_deliveries(sender).of(cause).into_iter().chain(catalogue.origin(message));
-    let place = catalogue.record(sender).place(&known.collect::<Vec<_>>());
-    let (name, sender) = (catalogue.name(message), &catalogue.record(sender).name);
-    Witness(format!(
-        "{} delivered {name} {how}, which {sender} had delivered before it multicast {name} {place}",
-        record.name
-    ))
+    let origin = catalogue.record(sender).place(&known.collect::<Vec<_>>());
+    let story = format!(
+        "{} delivered {name} {how} {place}; {} had delivered {cause_name} before it multicast {name} {origin}",
+        record.name, origin.member
+    );
+    Witness::new(story, [place, origin])
 }

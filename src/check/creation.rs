@@ -1,39 +1,55 @@
 //! No creation: what is delivered was multicast before, by the member it is said to be from, in these words.
 
 use super::catalogue::Catalogue;
-use super::history::Record;
-use super::verdict::{Verdict, Witness};
+use super::history::{Event, Record};
+use super::replay;
+use super::verdict::{Place, Verdict, Witness};
+use crate::place::quoted;
 
 pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
-    let created = catalogue.members().find_map(|member| created(catalogue, member));
-    catalogue.conclude(created.or_else(|| catalogue.members().find_map(|member| reused(catalogue, member))))
+    let of_any = |find: fn(&Catalogue<'_>, usize) -> Option<Witness>| {
+        catalogue.members().find_map(|member| find(catalogue, member))
+    };
+    catalogue.conclude(
+        of_any(created)
+            .or_else(|| of_any(reused))
+            .or_else(|| of_any(borrowed))
+            .or_else(|| replay::stuck(catalogue)),
+    )
 }
 
 /// The first delivery of a member that no multicast explains.
 fn created(catalogue: &Catalogue<'_>, member: usize) -> Option<Witness> {
     catalogue.deliveries(member).find_map(|(event, message)| {
         let record = catalogue.record(member);
-        let story = unexplained(catalogue, record, event, message)?;
+        let (story, origin) = unexplained(catalogue, record, event, message)?;
         let (name, place) = (catalogue.name(message), record.place(&[event]));
-        Some(Witness(format!("{} delivered {name} {place}, {story}", record.name)))
+        let story = format!("{} delivered {name} {place}, {story}", record.name);
+        Some(Witness::new(story, [place].into_iter().chain(origin).collect::<Vec<_>>()))
     })
 }
 
 /// Why this delivery cannot be, if so. A sender whose record has no end may have multicast it after all.
-fn unexplained(catalogue: &Catalogue<'_>, record: &Record, event: usize, message: usize) -> Option<String> {
+fn unexplained(
+    catalogue: &Catalogue<'_>,
+    record: &Record,
+    event: usize,
+    message: usize,
+) -> Option<(String, Option<Place>)> {
     let Some(sender) = catalogue.sender(message) else {
-        return Some("whose sender is no member".to_owned());
+        return Some(("whose sender is no member".to_owned(), None));
     };
     let Some(origin) = catalogue.origin(message) else {
-        return sender.ended.then(|| format!("which {} never multicast", sender.name));
+        return sender.ended.then(|| (format!("which {} never multicast", sender.name), None));
     };
     let place = sender.place(&[origin]);
     let (given, sent) = (record.events[event].text(), sender.events[origin].text());
     if given != sent {
-        return Some(format!("as {given:?}; {} multicast it {place} as {sent:?}", sender.name));
+        let story = format!("as {}; {} multicast it {place} as {}", quoted(given), sender.name, quoted(sent));
+        return Some((story, Some(place)));
     }
     let is_own = std::ptr::eq(record, sender);
-    (is_own && event < origin).then(|| format!("before it multicast it {place}"))
+    (is_own && event < origin).then(|| (format!("before it multicast it {place}"), Some(place)))
 }
 
 /// Two messages under one identity.
@@ -42,5 +58,17 @@ fn reused(catalogue: &Catalogue<'_>, member: usize) -> Option<Witness> {
     let (event, message) =
         catalogue.multicasts(member).find(|&(event, message)| catalogue.origin(message) != Some(event))?;
     let place = record.place(&[catalogue.origin(message)?, event]);
-    Some(Witness(format!("{} multicast two messages as {} {place}", record.name, catalogue.name(message))))
+    let story = format!("{} multicast two messages as {} {place}", record.name, catalogue.name(message));
+    Some(Witness::new(story, [place]))
+}
+
+/// A multicast under the name of another member.
+fn borrowed(catalogue: &Catalogue<'_>, member: usize) -> Option<Witness> {
+    let record = catalogue.record(member);
+    let is_borrowed =
+        |event: &Event| matches!(event, Event::Multicast { id, .. } if usize::from(id.member) != member);
+    let event = record.events.iter().position(is_borrowed)?;
+    let (name, place) = (catalogue.history.name(record.events[event].id()), record.place(&[event]));
+    let story = format!("{} multicast {name} {place}, under the name of another", record.name);
+    Some(Witness::new(story, [place]))
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::catalogue::Catalogue;
-use super::history::Event;
+use super::history::{Event, Record};
 use super::verdict::{Verdict, Witness};
+use crate::place::quoted;
 
 /// Of each pair of sender and receiver: the events that send, in the sender's record, and those that receive.
 type Pairs = BTreeMap<(usize, usize), (Vec<usize>, Vec<usize>)>;
@@ -42,28 +43,76 @@ fn difference(
     sent: &[usize],
     received: &[usize],
 ) -> Option<Witness> {
-    let (Some(sender), Some(receiver)) =
-        (catalogue.history.records.get(from), catalogue.history.records.get(to))
-    else {
-        return Some(Witness("a message was sent to or received from someone who is no member".to_owned()));
+    let records = &catalogue.history.records;
+    let (Some(sender), Some(receiver)) = (records.get(from), records.get(to)) else {
+        return with_stranger(catalogue, (from, sent), (to, received));
     };
+    let tell = |record: &Record, events: &[usize]| {
+        (catalogue.history.name(record.events[events[0]].id()), record.place(events))
+    };
+    if let Some(twice) = repeated(sender, sent) {
+        let (name, place) = tell(sender, &twice);
+        let story = format!("{} sent {} two messages as {name} {place}", sender.name, receiver.name);
+        return Some(Witness::new(story, [place]));
+    }
+    if let Some(twice) = repeated(receiver, received) {
+        let (name, place) = tell(receiver, &twice);
+        return Some(Witness::new(format!("{} received {name} twice {place}", receiver.name), [place]));
+    }
     let same = |(sent, received): &(&usize, &usize)| {
         let (sent, received) = (&sender.events[**sent], &receiver.events[**received]);
         sent.id() == received.id() && sent.text() == received.text()
     };
     let agreed = sent.iter().zip(received).take_while(same).count();
-    let tell = |event: usize, record: &super::Record| {
-        format!("{} {}", catalogue.history.name(record.events[event].id()), record.place(&[event]))
-    };
-    let story = match (sent.get(agreed), received.get(agreed)) {
+    match (sent.get(agreed), received.get(agreed)) {
         (Some(&sent), Some(&received)) => {
-            format!("received {} where {} was next", tell(received, receiver), tell(sent, sender))
+            let ((next, origin), (given, place)) = (tell(sender, &[sent]), tell(receiver, &[received]));
+            let text = |record: &Record, event: usize| quoted(record.events[event].text());
+            let story = format!(
+                "{} received {given} {} {place} where {next} {} {origin} was next from {}",
+                receiver.name,
+                text(receiver, received),
+                text(sender, sent),
+                sender.name
+            );
+            Some(Witness::new(story, [place, origin]))
         }
-        (Some(&sent), None) if receiver.ended => format!("never received {}", tell(sent, sender)),
+        (Some(&sent), None) if receiver.ended => {
+            let (name, place) = tell(sender, &[sent]);
+            let story = format!("{} sent {name} {place}; {} never received it", sender.name, receiver.name);
+            Some(Witness::new(story, [place]))
+        }
         (None, Some(&received)) if sender.ended => {
-            format!("received {} more than was sent", tell(received, receiver))
+            let (name, place) = tell(receiver, &[received]);
+            let story = format!("{} received {name} {place}, which was never sent to it", receiver.name);
+            Some(Witness::new(story, [place]))
         }
+        _ => None,
+    }
+}
+
+/// The first two of these events that are about one message.
+fn repeated(record: &Record, events: &[usize]) -> Option<[usize; 2]> {
+    let mut known = BTreeMap::new();
+    let pair = |&event: &usize| known.insert(record.events[event].id(), event).map(|first| [first, event]);
+    events.iter().find_map(pair)
+}
+
+/// One of the two is no member.
+fn with_stranger(
+    catalogue: &Catalogue<'_>,
+    (from, sent): (usize, &[usize]),
+    (to, received): (usize, &[usize]),
+) -> Option<Witness> {
+    let history = catalogue.history;
+    let (member, event, stranger, doing) = match (sent, received) {
+        ([event, ..], _) => (from, *event, to, "sent"),
+        (_, [event, ..]) => (to, *event, from, "received"),
         _ => return None,
     };
-    Some(Witness(format!("{} → {}: {} {story}", sender.name, receiver.name, receiver.name)))
+    let record = catalogue.record(member);
+    let (name, place) = (history.name(record.events[event].id()), record.place(&[event]));
+    let stranger = history.who(stranger as u16);
+    let story = format!("{} {doing} {name} {place}, but {stranger} is no member", record.name);
+    Some(Witness::new(story, [place]))
 }

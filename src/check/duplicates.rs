@@ -13,5 +13,6 @@ fn repeated(catalogue: &Catalogue<'_>, member: usize) -> Option<Witness> {
     let (event, message) = catalogue.deliveries(member).find(again)?;
     let record = catalogue.record(member);
     let place = record.place(&[first.of(message)?, event]);
-    Some(Witness(format!("{} delivered {} twice {place}", record.name, catalogue.name(message))))
+    let story = format!("{} delivered {} twice {place}", record.name, catalogue.name(message));
+    Some(Witness::new(story, [place]))
 }

@@ -36,10 +36,16 @@ fn passed_over(
 ) -> Witness {
     let record = catalogue.record(member);
     let (later, earlier) = (catalogue.name(message), catalogue.name(before));
-    let how = match catalogue.first_deliveries(member).of(before) {
-        Some(late) => format!("before {earlier} {}", record.place(&[event, late])),
-        None => format!("{} and never {earlier}", record.place(&[event])),
+    let (how, place) = match catalogue.first_deliveries(member).of(before) {
+        Some(late) => (format!("before {earlier}"), record.place(&[event, late])),
+        None => (format!("and never {earlier}"), record.place(&[event])),
     };
-    let sender = catalogue.sender(before).map_or("?", |sender| &sender.name);
-    Witness(format!("{} delivered {later} {how}, which {sender} multicast first", record.name))
+    let Some(sender) = catalogue.sender(before) else { return Witness::default() };
+    let order: Vec<usize> = [before, message].into_iter().filter_map(|one| catalogue.origin(one)).collect();
+    let origin = sender.place(&order);
+    let story = format!(
+        "{} delivered {later} {how} {place}; {} multicast {earlier} first {origin}",
+        record.name, sender.name
+    );
+    Witness::new(story, [place, origin])
 }

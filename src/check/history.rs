@@ -4,10 +4,12 @@
 
 use bytes::Bytes;
 
+use super::verdict::Place;
+
 /// The identity of a message. It identifies; what came before what is told by the records alone.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct MessageId {
-    /// Who sent it: the index of its record.
+    /// Who sent it: the index of its record; beyond the records, that of a stranger.
     pub member: u16,
     /// Which life of that member; 1 for the first.
     pub incarnation: u32,
@@ -61,13 +63,28 @@ pub struct Record {
     pub events: Vec<Event>,
     /// Whether the member came to the end of the run; if not, more may have happened than is known.
     pub ended: bool,
+    /// Why the rest is unknown, where more can be said than that the record has no end.
+    pub open: Option<String>,
+    /// The file that all this was read from, if it was.
+    pub source: Option<Source>,
+}
+
+/// Where a record was read.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Source {
+    /// The file's name.
+    pub file: String,
+    /// Of each event: its line.
+    pub lines: Vec<u32>,
 }
 
 /// A run as its members saw it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct History {
-    /// One record of each member; at most 65,536.
+    /// One record of each member. Together with the strangers there are at most 65,536.
     pub records: Vec<Record>,
+    /// Names that messages are said to be from, or to go to, and that are no members'.
+    pub strangers: Vec<String>,
 }
 
 impl Event {
@@ -80,6 +97,12 @@ impl Event {
             | Self::Send { id, .. }
             | Self::Receive { id, .. } => *id,
         }
+    }
+
+    /// Whether it is about a message to one member.
+    #[must_use]
+    pub const fn is_direct(&self) -> bool {
+        matches!(self, Self::Send { .. } | Self::Receive { .. })
     }
 
     /// The message's text.
@@ -98,16 +121,28 @@ impl History {
     /// A message as people read it: `c1/1/7`.
     #[must_use]
     pub fn name(&self, id: MessageId) -> String {
-        let member = self.records.get(usize::from(id.member)).map_or("?", |record| &record.name);
-        format!("{member}/{}/{}", id.incarnation, id.number)
+        format!("{}/{}/{}", self.who(id.member), id.incarnation, id.number)
+    }
+
+    /// The name of a member or a stranger.
+    #[must_use]
+    pub fn who(&self, member: u16) -> &str {
+        let member = usize::from(member);
+        let stranger = || self.strangers.get(member - self.records.len()).map_or("?", String::as_str);
+        self.records.get(member).map_or_else(stranger, |record| &record.name)
     }
 }
 
 impl Record {
-    /// Where these events stand, for a witness: `(event 3)`, `(events 3, 5)`; the first event of a record is 1.
+    /// Where these events stand; the first event of a record is 1.
     #[must_use]
-    pub fn place(&self, events: &[usize]) -> String {
-        let numbers: Vec<String> = events.iter().map(|event| (event + 1).to_string()).collect();
-        format!("(event{} {})", if events.len() == 1 { "" } else { "s" }, numbers.join(", "))
+    pub fn place(&self, events: &[usize]) -> Place {
+        let line = |&event: &usize| match &self.source {
+            Some(source) => source.lines[event],
+            None => event as u32 + 1,
+        };
+        let lines = events.iter().map(line).collect();
+        let file = self.source.as_ref().map(|source| source.file.clone());
+        Place { member: self.name.clone(), file, lines }
     }
 }

@@ -4,15 +4,23 @@
 //! Hadzilacos and Toueg (*A Modular Approach to Fault-Tolerant Broadcasts and Related Problems*, 1994).
 
 mod agreement;
+mod barrier;
 mod catalogue;
 mod causal;
+mod consistency;
 mod creation;
 mod direct;
 mod duplicates;
+mod evidence;
 mod fifo;
 mod history;
 mod numbers;
+mod read;
+mod replay;
+mod report;
 mod streams;
+mod texts;
+pub mod tool;
 mod total;
 mod validity;
 mod verdict;
@@ -22,8 +30,10 @@ mod tests;
 
 use crate::order::{Order, Promise};
 pub use catalogue::Catalogue;
-pub use history::{Event, History, MessageId, Record};
-pub use verdict::{Verdict, Witness};
+pub use history::{Event, History, MessageId, Record, Source};
+pub use report::{Judgement, exit};
+pub use tool::judge_folder;
+pub use verdict::{Place, Verdict, Witness};
 
 /// Something that is true or false of a run.
 #[derive(Clone, Copy, Debug)]
@@ -103,7 +113,13 @@ impl Property {
 
     /// What this order promises.
     pub fn promised_by(order: &Order) -> impl Iterator<Item = &'static Self> {
-        PROPERTIES.iter().filter(move |property| (property.promised)(order))
+        PROPERTIES.iter().filter(move |property| property.is_promised_by(order))
+    }
+
+    /// Whether this order promises it.
+    #[must_use]
+    pub fn is_promised_by(&self, order: &Order) -> bool {
+        (self.promised)(order)
     }
 
     /// Whether it holds.

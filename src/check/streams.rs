@@ -1,4 +1,7 @@
 //! Streams: each sender's messages in the order it multicast them, one stream for each of its lives.
+//!
+//! A message whose multicast is not known, but may have happened after what is known of its sender, is a stream of
+//! its own: nothing is known of its place among the sender's others, yet it may be the cause of something.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +11,7 @@ use super::catalogue::Catalogue;
 pub(super) struct Streams {
     /// Of each stream: its messages in the order they were multicast.
     messages: Vec<Vec<u32>>,
-    /// Of each message: its stream and its rank in it; nothing if no multicast of it is known.
+    /// Of each message: its stream and its rank in it; nothing if it cannot have been multicast.
     places: Vec<Option<(u32, u32)>>,
 }
 
@@ -24,6 +27,12 @@ impl Streams {
                     let stream = *found.entry((id.member, id.incarnation)).or_insert(next);
                     streams.append(stream, message);
                 }
+            }
+        }
+        for message in 0..catalogue.len() {
+            let may_exist = catalogue.sender(message).is_some_and(|sender| !sender.ended);
+            if may_exist && catalogue.origin(message).is_none() {
+                streams.append(streams.messages.len(), message);
             }
         }
         streams

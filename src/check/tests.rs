@@ -11,13 +11,14 @@ use super::*;
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
 fn history(lines: &[&str]) -> History {
-    History { records: lines.iter().zip(0..).map(|(line, member)| record(line, member)).collect() }
+    let records = lines.iter().zip(0..).map(|(line, member)| record(line, member)).collect();
+    History { records, ..History::default() }
 }
 
 fn record(line: &str, member: u16) -> Record {
     let known = line.trim_end_matches('…');
     let ended = known == line;
-    let mut record = Record { name: NAMES[usize::from(member)].to_owned(), events: Vec::new(), ended };
+    let mut record = Record { name: NAMES[usize::from(member)].to_owned(), ended, ..Record::default() };
     let (mut multicasts, mut sent, mut delivered) = (0, [0; NAMES.len()], 0);
     for word in known.split_whitespace() {
         let event = match word.split_at(1) {
@@ -110,7 +111,7 @@ fn creation() {
     violates(&["no-creation"], story, &["+ a1 c1", "a1 c1", "a1 c1"]);
     violates(
         &["no-creation"],
-        "b delivered a/1/1 (event 1), as b\"2\"; a multicast it (event 1) as b\"1\"",
+        "b delivered a/1/1 (event 1), as `2`; a multicast it (event 1) as `1`",
         &["+ a1", "a1!"],
     );
     violates(
@@ -125,6 +126,25 @@ fn creation() {
 }
 
 #[test]
+fn nothing_is_delivered_before_it_was_multicast() {
+    let impossible = ["b1 + a1", "a1 + b1", "a1 b1"];
+    let story = "a was given b/1/1 before it gave a/1/1 (events 1, 2); b was given a/1/1 before it gave b/1/1 \
+                 (events 1, 2): none of them can have been first";
+    assert_eq!(verdict("no-creation", &impossible).why(), Some(story));
+    assert!(verdict("no-creation", &["<b1 + a1", "a1 >a", "a1"]).is_violated(), "by way of a message to one");
+    assert!(verdict("no-creation", &["+ <b1 a1", "a1 >a", "a1"]).is_valid());
+    assert_eq!(verdict("no-creation", &["b1 + a1", "…", "a1 b1"]).word(), "undecided");
+}
+
+#[test]
+fn a_message_has_the_name_of_its_sender() {
+    let mut borrowed = history(&["+ a1 b1", "a1 b1"]);
+    borrowed.records[0].events.push(Event::Multicast { id: id(1, 2), text: text(2) });
+    let verdict = Property::find("no-creation").unwrap().judge(&Catalogue::new(&borrowed));
+    assert!(verdict.is_violated());
+}
+
+#[test]
 fn duplicates() {
     violates(&["no-duplicate"], "b delivered a/1/1 twice (events 1, 3)", &["+ + a1 a2", "a1 a2 a1"]);
 }
@@ -133,6 +153,8 @@ fn duplicates() {
 fn validity_and_agreement() {
     violates(&["validity"], "a multicast a/1/2 (event 3) and never delivered it", &["+ a1 +", "a1"]);
     violates(&["agreement"], "a delivered a/1/2 (event 4); b never did", &["+ a1 + a2", "a1"]);
+    let failed = verdict("agreement", &["+ a1 + a2 …", "a1"]);
+    assert_eq!(failed.why(), Some("the history of a has no end"), "who fails may have delivered more");
     violates(&["validity", "agreement"], "a multicast a/1/1 (event 1) and never delivered it", &["+", "a1"]);
 }
 
@@ -140,11 +162,11 @@ fn validity_and_agreement() {
 fn fifo() {
     violates(
         &["fifo", "causal", "total", "numbers"],
-        "b delivered a/1/2 before a/1/1 (events 1, 2), which a multicast first",
+        "b delivered a/1/2 before a/1/1 (events 1, 2); a multicast a/1/1 first (events 1, 2)",
         &["+ + a1 a2", "a2#2 a1#1"],
     );
     let passed_over = ["+ + a1 a2", "a2 …"];
-    let story = "b delivered a/1/2 (event 1) and never a/1/1, which a multicast first";
+    let story = "b delivered a/1/2 and never a/1/1 (event 1); a multicast a/1/1 first (events 1, 2)";
     assert_eq!(verdict("fifo", &passed_over).why(), Some(story));
     assert_eq!(verdict("total", &passed_over).word(), "undecided");
     assert!(verdict("fifo", &["+ + a1 a1 a2", "a1 a2 a2"]).is_valid(), "a repetition is no inversion");
@@ -153,13 +175,16 @@ fn fifo() {
 #[test]
 fn causal() {
     let effect_first = ["+ a1 b1", "a1 + b1", "b1 a1"];
-    let story = "c delivered b/1/1 before a/1/1 (events 1, 2), which b had delivered before it multicast b/1/1 \
+    let story = "c delivered b/1/1 before a/1/1 (events 1, 2); b had delivered a/1/1 before it multicast b/1/1 \
                  (events 1, 2)";
     assert_eq!(verdict("causal", &effect_first).why(), Some(story));
     assert!(verdict("fifo", &effect_first).is_valid());
     assert!(verdict("causal", &["+ a1 b1", "+ a1 b1", "b1 a1"]).is_valid(), "these two are concurrent");
     // b's second message depends on a's only through its first.
     assert!(verdict("causal", &["+ a1 b1 b2", "a1 + b1 + b2", "b1 b2 a1"]).is_violated());
+    // What a member delivered of someone whose record is lost is a cause, too.
+    assert!(verdict("causal", &["…", "a1 + b1", "b1 a1"]).is_violated());
+    assert_eq!(verdict("causal", &["…", "a1 + b1", "a1 b1"]).word(), "undecided");
     // c's message depends on a's through b's.
     let through = ["+ a1 b1 c1", "a1 + b1 c1", "a1 b1 + c1"];
     assert!(verdict("causal", &through).is_valid());
@@ -188,10 +213,10 @@ fn numbers() {
 #[test]
 fn point_to_point() {
     let tells = |lines: &[&str], story: &str| assert_eq!(verdict("point-to-point", lines).why(), Some(story));
-    tells(&[">b >b", "<a2 <a1"], "a → b: b received a/1/2 (event 1) where a/1/1 (event 1) was next");
-    tells(&[">b >b", "<a1"], "a → b: b never received a/1/2 (event 2)");
-    tells(&[">b", "<a1 <a1"], "a → b: b received a/1/1 (event 2) more than was sent");
-    tells(&[">b", "<a1", "<a1"], "a → c: c received a/1/1 (event 1) more than was sent");
+    tells(&[">b >b", "<a2 <a1"], "b received a/1/2 `2` (event 1) where a/1/1 `1` (event 1) was next from a");
+    tells(&[">b >b", "<a1"], "a sent a/1/2 (event 2); b never received it");
+    tells(&[">b", "<a1 <a1"], "b received a/1/1 twice (events 1, 2)");
+    tells(&[">b", "<a1", "<a1"], "c received a/1/1 (event 1), which was never sent to it");
     assert!(verdict("point-to-point", &[">b >c >b", "<a1 <a2", "<a1"]).is_valid());
 }
 
@@ -200,7 +225,7 @@ fn a_million_events_are_judged_in_seconds() {
     let members: u16 = 8;
     let each = 14_000;
     let mut records: Vec<Record> = (0..members)
-        .map(|member| Record { name: format!("c{member}"), events: Vec::new(), ended: true })
+        .map(|member| Record { name: format!("c{member}"), ended: true, ..Record::default() })
         .collect();
     let mut number = 0;
     for message in 1..=each {
@@ -213,7 +238,7 @@ fn a_million_events_are_judged_in_seconds() {
             }
         }
     }
-    let history = History { records };
+    let history = History { records, ..History::default() };
     assert!(history.records.iter().map(|record| record.events.len()).sum::<usize>() > 1_000_000);
     for (name, verdict) in judge(&history, PROPERTIES.iter().filter(|one| one.name != "point-to-point")) {
         assert!(verdict.is_valid(), "{name}");

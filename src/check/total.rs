@@ -31,13 +31,12 @@ fn disagreement(
         {
             let (first, second) = (catalogue.name(message), catalogue.name(before));
             let (one, other) = (catalogue.record(one), catalogue.record(other));
-            return Some(Witness(format!(
+            let places = [one.place(&[at_one, before_at_one]), other.place(&[before_event, event])];
+            let story = format!(
                 "{} delivered {first} then {second} {}; {} delivered {second} then {first} {}",
-                one.name,
-                one.place(&[at_one, before_at_one]),
-                other.name,
-                other.place(&[before_event, event]),
-            )));
+                one.name, places[0], other.name, places[1],
+            );
+            return Some(Witness::new(story, places));
         }
         last = Some((message, event, at_one));
     }

@@ -15,6 +15,7 @@ fn undelivered(catalogue: &Catalogue<'_>, member: usize) -> Option<Witness> {
         catalogue.multicasts(member).find(|&(_, message)| delivered.of(message).is_none())?;
     record.ended.then(|| {
         let (name, place) = (catalogue.name(message), record.place(&[event]));
-        Witness(format!("{} multicast {name} {place} and never delivered it", record.name))
+        let story = format!("{} multicast {name} {place} and never delivered it", record.name);
+        Witness::new(story, [place])
     })
 }

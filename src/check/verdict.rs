@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 /// Whether a property holds.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Verdict {
@@ -13,9 +15,52 @@ pub enum Verdict {
     Undecided(String),
 }
 
-/// The first violation found, told as a sentence that names members, messages and places.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Witness(pub String);
+/// The first violation found: a sentence that names members, messages and places.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Witness {
+    /// The sentence.
+    pub story: String,
+    /// The places that it names, for programs.
+    pub places: Vec<Place>,
+}
+
+/// Some events of one member, as people find them again. It prints as `(history_c1.jsonl:12,13)`, or as
+/// `(events 3, 5)` where there is no file.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Place {
+    /// Whose events.
+    pub member: String,
+    /// The file that tells them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Their lines in the file or, without one, their numbers, from 1.
+    pub lines: Vec<u32>,
+}
+
+impl Witness {
+    /// A story and the places that it names.
+    pub fn new(story: impl Into<String>, places: impl Into<Vec<Place>>) -> Self {
+        Self { story: story.into(), places: places.into() }
+    }
+}
+
+impl From<String> for Witness {
+    fn from(story: String) -> Self {
+        Self::new(story, [])
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.lines.iter().map(ToString::to_string).collect();
+        match (&self.file, lines.len()) {
+            (Some(file), 0) => write!(f, "({file})"),
+            (Some(file), _) => write!(f, "({file}:{})", lines.join(",")),
+            (None, 1) => write!(f, "(event {})", lines[0]),
+            (None, _) => write!(f, "(events {})", lines.join(", ")),
+        }
+    }
+}
 
 impl Verdict {
     /// Whether it is [`Verdict::Valid`].
@@ -40,12 +85,21 @@ impl Verdict {
         }
     }
 
-    /// The witness or the reason; nothing to add to `valid`.
+    /// Where a violation shows itself.
+    #[must_use]
+    pub fn places(&self) -> &[Place] {
+        match self {
+            Self::Violated(witness) => &witness.places,
+            Self::Valid | Self::Undecided(_) => &[],
+        }
+    }
+
+    /// The story of the violation, or the reason; nothing to add to `valid`.
     #[must_use]
     pub fn why(&self) -> Option<&str> {
         match self {
             Self::Valid => None,
-            Self::Violated(Witness(story)) => Some(story),
+            Self::Violated(witness) => Some(&witness.story),
             Self::Undecided(reason) => Some(reason),
         }
     }

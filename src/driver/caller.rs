@@ -8,9 +8,12 @@ use crate::exit::{Exit, Failure};
 use crate::session::SAY_EVERY;
 use crate::session::attendance::{Attendance, News};
 use crate::talk::{self, Talk};
-use crate::transport::zmq::{Context, Port, Socket};
-use crate::wire::control::{Ask, Identity, read_reply};
+use crate::transport::zmq::{self, Context, Port, Socket};
+use crate::wire::control::{Ask, Identity, Say, read_reply};
 use crate::wire::header::VERSION;
+
+/// How long a process that leaves waits for the forwarder to take note.
+pub const GOODBYE: Duration = Duration::from_millis(200);
 
 /// A process's line to the forwarder's sync port.
 pub struct Caller {
@@ -117,12 +120,25 @@ impl Caller {
         Ok(())
     }
 
-    /// Tells the forwarder, if it is there, that this process leaves before the end.
+    /// Tells the forwarder, if it is there, that this process leaves before the end; gives it a moment to hear that.
     pub fn leave(&mut self, now: Time, failure: &Failure) {
         let (code, reason) = (failure.exit.code(), failure.message.clone());
         self.attendance.turn_to(Ask::Leave { code, reason });
         if let Some(request) = self.attendance.request(now) {
             self.socket.ask(&request.to_bytes());
         }
+        // An answer to what was asked before may come first.
+        for _ in 0..2 {
+            zmq::wait(&[&self.socket], None, GOODBYE);
+            let Some(answer) = self.socket.answer() else { return };
+            if answer.is_some_and(|bytes| read_reply(&bytes).is_ok_and(|reply| reply.say == Say::Bye)) {
+                return;
+            }
+        }
+    }
+
+    /// Begins anew with a forwarder that has ended a run or itself, after a moment of rest.
+    pub fn rest(&mut self, now: Time) {
+        self.attendance.rest(now);
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::meter::Meter;
 use super::{Caller, Clock, clock};
 use crate::defect::Defects;
 use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
@@ -13,6 +14,7 @@ use crate::session::attendance::News;
 use crate::session::{CONNECT_LIMIT, SAY_EVERY};
 use crate::talk::{self, Talk};
 use crate::transport::signals::{Signals, interruption};
+use crate::transport::wakeup::Wakeup;
 use crate::transport::zmq::{self, Context, Port, Socket, topic};
 use crate::wire::control::{Ask, Identity, Role, Seat};
 use crate::wire::encoded::probe;
@@ -68,12 +70,15 @@ pub struct Node {
     me: MemberId,
     is_over: bool,
     undeliverable: u64,
+    meter: Meter,
 }
 
 /// What connects a member with the world.
 struct Wires {
     clock: Clock,
     signals: Option<Signals>,
+    wakeup: Option<Wakeup>,
+    listens: bool,
     talk: Talk,
     caller: Caller,
     publisher: Socket,
@@ -126,6 +131,7 @@ impl Node {
             me,
             is_over: false,
             undeliverable: 0,
+            meter: Meter::default(),
         }
     }
 
@@ -170,10 +176,16 @@ impl Node {
         self.line.window(to)
     }
 
-    /// How many messages wait here for what comes before them.
+    /// How many batches wait here for what comes before them.
     #[must_use]
-    pub fn held_back(&self) -> u64 {
-        self.line.held_back()
+    pub fn held(&self) -> usize {
+        self.line.held()
+    }
+
+    /// What it has cost so far.
+    #[must_use]
+    pub const fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// Whether the whole group has finished.
@@ -196,6 +208,7 @@ impl Node {
     /// Submits `app`. What this delivers here at once is among the next [`Node::delivered`].
     pub fn submit(&mut self, to: To, app: App) {
         let now = self.wires.clock.now();
+        self.meter.submitted(Time::from_micros(self.wires.clock.elapsed_micros()), &app);
         self.line.handle(now, Input::Submit { to, app }, &mut self.effects);
         self.perform();
     }
@@ -205,6 +218,25 @@ impl Node {
         std::mem::take(&mut self.delivered)
     }
 
+    /// From now on this member's waits end also when `wakeup` is woken.
+    pub fn wake_by(&mut self, wakeup: Wakeup) {
+        self.wires.wakeup = Some(wakeup);
+    }
+
+    /// Whether packets of the others are taken in. Not to listen is to hold them all back: the windows of the
+    /// senders close when this member acknowledges nothing.
+    pub fn listen(&mut self, listens: bool) {
+        self.wires.listens = listens;
+    }
+
+    /// Waits, for a limited time, without taking part in the run any more.
+    ///
+    /// # Errors
+    /// The interruption that came.
+    pub fn linger(&mut self) -> Result<(), Failure> {
+        self.wires.wait_on(&[], clock::LONGEST_WAIT)
+    }
+
     /// One round: waits until there is something to do or `until` has come, and does it.
     ///
     /// # Errors
@@ -212,15 +244,8 @@ impl Node {
     pub fn turn(&mut self, until: Option<Time>) -> Result<(), Failure> {
         self.wires.wait(self.line.next_deadline().into_iter().chain(until).min())?;
         let now = self.wires.clock.now();
-        for _ in 0..PACKETS_PER_TURN {
-            let packets = [self.wires.subscriber.hear(&self.wires.topic), self.wires.hear_direct()];
-            if packets.iter().all(Option::is_none) {
-                break;
-            }
-            for frames in packets.into_iter().flatten().flatten() {
-                self.receive(now, frames);
-                self.perform();
-            }
+        if self.wires.listens {
+            self.take_packets(now);
         }
         if self.line.next_deadline().is_some_and(|due| due <= now) {
             self.line.handle(now, Input::Wake, &mut self.effects);
@@ -236,6 +261,19 @@ impl Node {
         Ok(())
     }
 
+    fn take_packets(&mut self, now: Time) {
+        for _ in 0..PACKETS_PER_TURN {
+            let packets = [self.wires.subscriber.hear(&self.wires.topic), self.wires.hear_direct()];
+            if packets.iter().all(Option::is_none) {
+                break;
+            }
+            for frames in packets.into_iter().flatten().flatten() {
+                self.receive(now, frames);
+                self.perform();
+            }
+        }
+    }
+
     fn receive(&mut self, now: Time, frames: Frames) {
         let Ok(header) = Header::peek(&frames.header) else { return };
         match header.kind {
@@ -246,27 +284,31 @@ impl Node {
             Kind::Probe => {}
             // Our own packets come back to us; the engines had them when they were submitted.
             _ if header.sender == self.me => {}
-            _ => self.line.handle(
-                now,
-                Input::Receive { from: header.sender, message: frames },
-                &mut self.effects,
-            ),
+            _ => {
+                self.meter.received(&frames);
+                let input = Input::Receive { from: header.sender, message: frames };
+                self.line.handle(now, input, &mut self.effects);
+            }
         }
     }
 
     fn perform(&mut self) {
+        self.meter.holds(self.line.held());
         for effect in self.effects.drain() {
             match effect {
                 Effect::Send { to: To::Group, message } => {
+                    self.meter.sent(&message);
                     self.wires.publisher.publish(&self.wires.topic, &message);
                 }
                 Effect::Send { to: To::Member(member), message } => {
                     if let (Some(dealer), Some(seat)) = (&self.wires.dealer, self.seats.get(&member)) {
+                        self.meter.sent(&message);
                         dealer.send_to(&route(&self.wires.group, &seat.id), &self.wires.topic, &message);
                     }
                 }
                 Effect::Deliver { from, number, app } => {
                     let at_us = self.wires.clock.elapsed_micros();
+                    self.meter.delivered(Time::from_micros(at_us), from == self.me, &app);
                     self.delivered.push(Delivery { at_us, from, number, app });
                 }
                 Effect::Drop { from, reason } => {
@@ -311,6 +353,8 @@ impl Wires {
         Ok(Self {
             clock,
             signals,
+            wakeup: None,
+            listens: true,
             talk: talk.clone(),
             caller: Caller::new(context, (host, base), now, who, Ask::Join, limit)?,
             publisher: context.publisher(&Port::In.endpoint(host, base))?,
@@ -326,9 +370,20 @@ impl Wires {
     fn wait(&mut self, deadline: Option<Time>) -> Result<(), Failure> {
         let now = self.clock.now();
         let until = self.caller.next_deadline().min(deadline.unwrap_or(Time::from_micros(u64::MAX)));
-        let mut sockets = vec![&self.subscriber, self.caller.socket()];
-        sockets.extend(&self.dealer);
-        zmq::wait(&sockets, self.signals.as_ref(), until.since(now).min(clock::LONGEST_WAIT));
+        let mut sockets = vec![self.caller.socket()];
+        if self.listens {
+            sockets.push(&self.subscriber);
+            sockets.extend(&self.dealer);
+        }
+        self.wait_on(&sockets, until.since(now).min(clock::LONGEST_WAIT))
+    }
+
+    fn wait_on(&self, sockets: &[&Socket], limit: Duration) -> Result<(), Failure> {
+        let signals = self.signals.iter().flat_map(Signals::fds);
+        zmq::wait(sockets, signals.chain(self.wakeup.iter().map(Wakeup::fd)), limit);
+        if let Some(wakeup) = &self.wakeup {
+            wakeup.clear();
+        }
         match self.signals.as_ref().and_then(Signals::received) {
             Some(exit) => Err(interruption(exit)),
             None => Ok(()),

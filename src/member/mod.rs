@@ -121,8 +121,9 @@ impl<O: Engine<App = Batch>> Engine for Member<O> {
         }
     }
 
-    fn held_back(&self) -> u64 {
-        self.order.held_back() + self.direct.values().map(HoldBack::covered).sum::<u64>()
+    /// What waits for its order; messages to one member are not counted.
+    fn held(&self) -> usize {
+        self.order.held()
     }
 }
 

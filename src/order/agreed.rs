@@ -1,12 +1,17 @@
 //! Total order by agreed numbers (the ISIS algorithm of Birman and Joseph; CDK, figure 15.14): every member proposes
 //! a number for a message, the sender picks the largest, and messages are delivered by agreed number.
 //!
-//! Nothing ties the agreed numbers to a sender's order or to what caused a message: this order may break FIFO and
-//! causal order, and a checker can show it.
+//! Nothing ties the agreed numbers to a sender's order: this order may break FIFO order, and causal order with it; a
+//! checker can show it. What a member had delivered before a multicast does come first everywhere: the member
+//! proposes a greater number.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use super::total::OWN_WINDOW;
+use super::describe;
+use super::hold_back::HoldBack;
+use super::numbering::Range;
+use super::total::{FAR_AHEAD, OWN_WINDOW};
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
@@ -52,6 +57,8 @@ pub struct Agreed {
     clients: Vec<MemberId>,
     /// The largest number proposed here or agreed anywhere, so far as is known here.
     largest: u64,
+    /// Which messages of each other member have been received, so that none is taken for a new one again.
+    seen: BTreeMap<MemberId, HoldBack<Range>>,
     /// Received and not yet delivered, by their place so far.
     held: BTreeMap<Rank, Held>,
     /// Where in `held` a batch is.
@@ -82,10 +89,12 @@ impl Agreed {
     /// The engine of `me` in `view`.
     #[must_use]
     pub fn new(me: MemberId, view: &View, defects: Defects) -> Self {
+        let others = view.clients.iter().filter(|&&client| client != me);
         Self {
             me,
             clients: view.clients.clone(),
             largest: 0,
+            seen: others.map(|&client| (client, HoldBack::default())).collect(),
             held: BTreeMap::new(),
             places: BTreeMap::new(),
             ballots: BTreeMap::new(),
@@ -115,10 +124,14 @@ impl Agreed {
     }
 
     fn receive_body(&mut self, from: MemberId, batch: Batch, out: &mut Out) {
-        let first = batch.first();
-        if from == self.me || !self.clients.contains(&from) || self.places.contains_key(&(from, first)) {
+        let (first, count) = (batch.first(), batch.count());
+        let Some(seen) = self.seen.get_mut(&from) else {
+            return out.drop(from, DropReason::Stranger);
+        };
+        if !seen.insert(Range { sender: from, first, count }) {
             return out.drop(from, DropReason::BreaksContract);
         }
+        while seen.pop().is_some() {}
         let Rank { number, .. } = self.propose(from, batch);
         out.send(To::Member(from), AgreedWire::Proposal { first, number });
         self.deliver_agreed(out);
@@ -133,6 +146,9 @@ impl Agreed {
         let Some((ballot, at)) = expected else {
             return out.drop(from, DropReason::BreaksContract);
         };
+        if number > self.largest.saturating_add(FAR_AHEAD) {
+            return out.drop(from, DropReason::OutsideWindow);
+        }
         ballot.missing.swap_remove(at);
         ballot.best = ballot.best.max(Rank { number, proposer: from });
         self.settle(first, out);
@@ -150,10 +166,14 @@ impl Agreed {
     }
 
     fn agree(&mut self, sender: MemberId, first: u64, rank: Rank, out: &mut Out) {
+        if rank.number > self.largest.saturating_add(FAR_AHEAD) {
+            return out.drop(sender, DropReason::OutsideWindow);
+        }
         let place = self.places.get(&(sender, first)).copied();
         // Agreed once, and at a place that is our own proposal's or a later one that nobody else has.
         let sane = place.is_some_and(|place| {
-            (rank == place || (rank > place && !self.held.contains_key(&rank)))
+            self.held.get(&place).is_some_and(|held| !held.is_agreed)
+                && (rank == place || (rank > place && !self.held.contains_key(&rank)))
                 && self.clients.contains(&rank.proposer)
         });
         let Some(mut held) = place.filter(|_| sane).and_then(|place| self.held.remove(&place)) else {
@@ -179,6 +199,22 @@ impl Agreed {
     }
 }
 
+impl fmt::Display for Rank {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.number, self.proposer)
+    }
+}
+
+impl fmt::Display for Agreed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let held = self.held.iter().map(|(rank, Held { sender, batch, is_agreed })| {
+            let state = if *is_agreed { "agreed" } else { "proposed" };
+            format!("{} {state} as {rank}", describe::messages(*sender, batch))
+        });
+        f.write_str(&describe::holds(&held.collect::<Vec<_>>(), &[]))
+    }
+}
+
 impl Engine for Agreed {
     type App = Batch;
     type Wire = AgreedWire;
@@ -201,8 +237,8 @@ impl Engine for Agreed {
         OWN_WINDOW.saturating_sub(self.own_undelivered)
     }
 
-    fn held_back(&self) -> u64 {
-        self.held.values().map(|held| u64::from(held.batch.count())).sum()
+    fn held(&self) -> usize {
+        self.held.len()
     }
 }
 
@@ -250,5 +286,87 @@ impl Wire for AgreedWire {
             Self::Body(batch) => batch.weight(),
             Self::Proposal { .. } | Self::Agreed { .. } => 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::hostile::{P0, P1, STRANGER, batch, is_readable, receive, submit, view};
+
+    const REFUSED: Result<usize, DropReason> = Err(DropReason::BreaksContract);
+
+    fn engine() -> Agreed {
+        Agreed::new(P1, &view(), Defects::NONE)
+    }
+
+    fn agreed(first: u64, number: u64, proposer: MemberId) -> AgreedWire {
+        AgreedWire::Agreed { first, rank: Rank { number, proposer } }
+    }
+
+    #[test]
+    fn a_batch_comes_once_and_from_another_member() {
+        let mut engine = engine();
+        for from in [P1, STRANGER] {
+            let outcome = receive(&mut engine, from, AgreedWire::Body(batch(1)));
+            assert_eq!(outcome, Err(DropReason::Stranger));
+        }
+        assert_eq!(receive(&mut engine, P0, AgreedWire::Body(batch(1))), Ok(0));
+        assert_eq!(receive(&mut engine, P0, AgreedWire::Body(batch(1))), REFUSED);
+    }
+
+    #[test]
+    fn a_member_proposes_once_and_for_what_was_asked() {
+        let mut engine = engine();
+        let proposal = |first| AgreedWire::Proposal { first, number: 1 };
+        assert_eq!(receive(&mut engine, P0, proposal(1)), REFUSED, "nothing was asked");
+        submit(&mut engine, 1);
+        assert_eq!(receive(&mut engine, P1, proposal(1)), REFUSED);
+        assert_eq!(receive(&mut engine, STRANGER, proposal(1)), REFUSED);
+        assert_eq!(receive(&mut engine, P0, proposal(2)), REFUSED);
+        assert_eq!(receive(&mut engine, P0, proposal(1)), Ok(1));
+        assert_eq!(receive(&mut engine, P0, proposal(1)), REFUSED);
+    }
+
+    #[test]
+    fn a_place_is_agreed_once_and_not_below_the_proposal() {
+        let mut engine = engine();
+        assert_eq!(receive(&mut engine, P0, agreed(1, 1, P0)), REFUSED, "of an unknown batch");
+        for first in 1..=3 {
+            assert_eq!(receive(&mut engine, P0, AgreedWire::Body(batch(first))), Ok(0));
+        }
+        assert_eq!(receive(&mut engine, P1, agreed(2, 9, P0)), REFUSED, "by another than its sender");
+        assert_eq!(receive(&mut engine, P0, agreed(2, 1, P0)), REFUSED, "below our proposal");
+        assert_eq!(receive(&mut engine, P0, agreed(2, 3, P1)), REFUSED, "where another batch is");
+        assert_eq!(receive(&mut engine, P0, agreed(2, 9, STRANGER)), REFUSED, "proposed by nobody");
+        assert_eq!(receive(&mut engine, P0, agreed(2, 9, P0)), Ok(0));
+        assert_eq!(receive(&mut engine, P0, agreed(2, 11, P0)), REFUSED, "agreed already");
+        assert_eq!(receive(&mut engine, P0, agreed(1, 1, P1)), Ok(1));
+        assert_eq!(receive(&mut engine, P0, agreed(1, 12, P0)), REFUSED, "delivered already");
+        assert_eq!(receive(&mut engine, P0, agreed(3, 10, P0)), Ok(2));
+    }
+
+    #[test]
+    fn an_absurd_number_changes_nothing() {
+        let mut engine = engine();
+        submit(&mut engine, 1);
+        let proposal = |number| AgreedWire::Proposal { first: 1, number };
+        for number in [FAR_AHEAD + 2, NUMBER_MAX - 1, u64::MAX] {
+            assert_eq!(receive(&mut engine, P0, proposal(number)), Err(DropReason::OutsideWindow));
+        }
+        assert_eq!(receive(&mut engine, P0, AgreedWire::Body(batch(1))), Ok(0));
+        for number in [FAR_AHEAD + 3, NUMBER_MAX - 1, u64::MAX] {
+            assert_eq!(receive(&mut engine, P0, agreed(1, number, P0)), Err(DropReason::OutsideWindow));
+        }
+        assert_eq!(receive(&mut engine, P0, proposal(FAR_AHEAD + 2)), Ok(0));
+    }
+
+    #[test]
+    fn no_number_near_the_limit_is_read() {
+        for number in [0, NUMBER_MAX, u64::MAX] {
+            assert!(!is_readable(&AgreedWire::Proposal { first: 1, number }));
+            assert!(!is_readable(&agreed(1, number, P0)));
+        }
+        assert!(is_readable(&agreed(1, NUMBER_MAX - 1, P0)));
     }
 }

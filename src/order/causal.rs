@@ -4,8 +4,10 @@
 //! A batch carries how many messages of each member its sender had delivered; it waits until as many have been
 //! delivered here. Both that and the sender's own order are the vector's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
+use super::describe;
 use super::hold_back::{HoldBack, Span};
 use crate::clock::VectorClock;
 use crate::defect::{Defect, Defects};
@@ -66,6 +68,14 @@ impl Causal {
         while self.deliver_one(out) {}
     }
 
+    /// The messages before `clock` that have not been delivered here.
+    fn lacking(&self, clock: &VectorClock) -> impl Iterator<Item = String> {
+        self.senders.keys().filter_map(|&sender| {
+            let (first, next) = (self.delivered.get(sender) + 1, clock.get(sender) + 1);
+            (first < next).then(|| format!("{sender}/{}", describe::numbers(first, next)))
+        })
+    }
+
     /// Delivers a batch whose causes have all been delivered, if there is one.
     fn deliver_one(&mut self, out: &mut Out) -> bool {
         let ready = |(_, queue): &(&MemberId, &mut HoldBack<Stamped>)| {
@@ -77,6 +87,20 @@ impl Causal {
         self.delivered.advance(sender, u64::from(batch.count()));
         out.deliver(sender, None, batch);
         true
+    }
+}
+
+impl fmt::Display for Causal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let first = self.senders.values().filter_map(|queue| queue.iter().next());
+        let lacking = first.flat_map(|stamped| self.lacking(&stamped.clock)).collect::<BTreeSet<_>>();
+        let lacking: Vec<String> = lacking.into_iter().collect();
+        write!(
+            f,
+            "has delivered {}, {}",
+            self.delivered,
+            describe::holds(&describe::held(&self.senders), &lacking)
+        )
     }
 }
 
@@ -96,8 +120,8 @@ impl Engine for Causal {
         usize::MAX
     }
 
-    fn held_back(&self) -> u64 {
-        self.senders.values().map(HoldBack::covered).sum()
+    fn held(&self) -> usize {
+        self.senders.values().map(HoldBack::len).sum()
     }
 }
 
@@ -123,5 +147,54 @@ impl Wire for Stamped {
 
     fn weight(&self) -> usize {
         self.batch.weight()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::hostile::{P0, P1, STRANGER, batch, receive, view};
+
+    fn stamped(counts: &[(MemberId, u64)], first: u64) -> Stamped {
+        let members: Vec<MemberId> = counts.iter().map(|&(member, _)| member).collect();
+        let mut clock = VectorClock::new(&members);
+        for &(member, count) in counts {
+            clock.advance(member, count);
+        }
+        Stamped { clock, batch: batch(first) }
+    }
+
+    #[test]
+    fn a_clock_that_no_member_has_is_refused() {
+        let mut engine = Causal::new(P1, &view(), Defects::NONE);
+        for nonsense in [
+            stamped(&[(P0, 0)], 1),
+            stamped(&[(P0, 0), (STRANGER, 0)], 1),
+            stamped(&[(P0, 0), (P1, 0), (STRANGER, 0)], 1),
+            stamped(&[(P0, 1), (P1, 0)], 1),
+            stamped(&[(P0, u64::MAX - 1), (P1, 0)], 1),
+        ] {
+            assert_eq!(receive(&mut engine, P0, nonsense), Err(DropReason::BreaksContract));
+        }
+        assert_eq!(receive(&mut engine, P0, stamped(&[(P0, 0), (P1, 0)], 1)), Ok(1));
+        let again = receive(&mut engine, P0, stamped(&[(P0, 0), (P1, 0)], 1));
+        assert_eq!(again, Err(DropReason::BreaksContract));
+    }
+
+    #[test]
+    fn only_other_members_are_heard() {
+        let mut engine = Causal::new(P1, &view(), Defects::NONE);
+        for from in [P1, STRANGER] {
+            let outcome = receive(&mut engine, from, stamped(&[(P0, 0), (P1, 0)], 1));
+            assert_eq!(outcome, Err(DropReason::Stranger));
+        }
+    }
+
+    #[test]
+    fn causes_that_never_come_only_wait() {
+        let mut engine = Causal::new(P1, &view(), Defects::NONE);
+        assert_eq!(receive(&mut engine, P0, stamped(&[(P0, 0), (P1, u64::MAX - 1)], 1)), Ok(0));
+        let far = stamped(&[(P0, u64::MAX - 3), (P1, 0)], u64::MAX - 2);
+        assert_eq!(receive(&mut engine, P0, far), Ok(0));
     }
 }

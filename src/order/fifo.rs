@@ -3,7 +3,9 @@
 //! A batch carries the number of its first message; a batch that is ahead waits in the sender's hold-back queue.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use super::describe;
 use super::hold_back::HoldBack;
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
@@ -21,8 +23,8 @@ impl Fifo {
     /// The engine of `me` in `view`.
     #[must_use]
     pub fn new(me: MemberId, view: &View, defects: Defects) -> Self {
-        let senders = view.clients.iter().map(|&client| (client, HoldBack::default())).collect();
-        Self { me, senders, defects }
+        let others = view.clients.iter().filter(|&&client| client != me);
+        Self { me, senders: others.map(|&client| (client, HoldBack::default())).collect(), defects }
     }
 
     fn receive(&mut self, from: MemberId, batch: Batch, out: &mut Effects<Batch, Batch>) {
@@ -38,6 +40,13 @@ impl Fifo {
         while let Some(batch) = queue.pop() {
             out.deliver(from, None, batch);
         }
+    }
+}
+
+/// What it holds back and until what; the same for every engine of an order.
+impl fmt::Display for Fifo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&describe::holds(&describe::held(&self.senders), &describe::gaps(&self.senders)))
     }
 }
 
@@ -60,7 +69,7 @@ impl Engine for Fifo {
         usize::MAX
     }
 
-    fn held_back(&self) -> u64 {
-        self.senders.values().map(HoldBack::covered).sum()
+    fn held(&self) -> usize {
+        self.senders.values().map(HoldBack::len).sum()
     }
 }

@@ -5,9 +5,11 @@
 //! acknowledges what has arrived so far with one message, as soon as nothing more is waiting to be read.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use super::describe;
 use super::hold_back::{HoldBack, Span};
-use super::total::OWN_WINDOW;
+use super::total::{FAR_AHEAD, OWN_WINDOW};
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
@@ -93,6 +95,10 @@ impl Lamport {
         let Some(peer) = self.peers.get_mut(&from) else {
             return out.drop(from, DropReason::Stranger);
         };
+        // Nothing later than what we said last is delivered anywhere, so honest clocks stay near it.
+        if stamped.time > self.said.saturating_add(FAR_AHEAD) {
+            return out.drop(from, DropReason::OutsideWindow);
+        }
         if !peer.incoming.insert(stamped) {
             return out.drop(from, DropReason::BreaksContract);
         }
@@ -133,6 +139,23 @@ impl Lamport {
     }
 }
 
+impl fmt::Display for Lamport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let held = self
+            .held
+            .iter()
+            .map(|(&(time, sender), batch)| format!("{} at {time}", describe::messages(sender, batch)));
+        let early = self.peers.iter().flat_map(|(&peer, state)| {
+            state.incoming.iter().map(move |stamped| format!("{peer}#{}", stamped.sequence))
+        });
+        let heard: Vec<String> =
+            self.peers.iter().map(|(peer, state)| format!("{peer} {}", state.heard)).collect();
+        let held = describe::holds(&held.chain(early).collect::<Vec<_>>(), &[]);
+        let owes = if self.ack_due.is_some() { ", owes an acknowledgement" } else { "" };
+        write!(f, "has clock {}, heard {}, {held}{owes}", self.clock, heard.join(", "))
+    }
+}
+
 impl Engine for Lamport {
     type App = Batch;
     type Wire = Stamped;
@@ -155,8 +178,8 @@ impl Engine for Lamport {
         OWN_WINDOW.saturating_sub(self.own_undelivered)
     }
 
-    fn held_back(&self) -> u64 {
-        self.held.values().map(|batch| u64::from(batch.count())).sum()
+    fn held(&self) -> usize {
+        self.held.len() + self.peers.values().map(|peer| peer.incoming.len()).sum::<usize>()
     }
 }
 
@@ -193,5 +216,61 @@ impl Wire for Stamped {
 
     fn weight(&self) -> usize {
         self.batch.as_ref().map_or(0, Wire::weight)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::hostile::{P0, P1, STRANGER, batch, is_readable, receive, submit, view};
+
+    fn said(sequence: u64, time: u64, batch: Option<Batch>) -> Stamped {
+        Stamped { sequence, time, batch }
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_is_refused() {
+        let mut engine = Lamport::new(P1, &view(), Defects::NONE);
+        assert_eq!(receive(&mut engine, P0, said(1, 5, Some(batch(1)))), Ok(1));
+        for (sequence, time, batch) in [(2, 4, None), (3, 4, Some(batch(2))), (4, 5, Some(batch(2)))] {
+            let outcome = receive(&mut engine, P0, said(sequence, time, batch));
+            assert_eq!(outcome, Err(DropReason::BreaksContract));
+        }
+        let twice = receive(&mut engine, P0, said(4, 6, None));
+        assert_eq!(twice, Err(DropReason::BreaksContract));
+        assert_eq!(
+            receive(&mut engine, P0, said(5, 5, None)),
+            Ok(0),
+            "an acknowledgement may repeat its time"
+        );
+        assert_eq!(receive(&mut engine, P0, said(6, 6, Some(batch(2)))), Ok(1));
+    }
+
+    #[test]
+    fn only_other_members_are_heard() {
+        let mut engine = Lamport::new(P1, &view(), Defects::NONE);
+        for from in [P1, STRANGER] {
+            assert_eq!(receive(&mut engine, from, said(1, 1, None)), Err(DropReason::Stranger));
+        }
+    }
+
+    #[test]
+    fn an_absurd_time_changes_nothing() {
+        for (sequence, time) in [(0, 1), (1, 0), (u64::MAX, 1), (1, CLOCK_MAX)] {
+            assert!(!is_readable(&said(sequence, time, None)));
+        }
+        assert!(is_readable(&said(1, CLOCK_MAX - 1, None)));
+        let mut engine = Lamport::new(P1, &view(), Defects::NONE);
+        for time in [FAR_AHEAD + 1, CLOCK_MAX - 1, u64::MAX] {
+            let outcome = receive(&mut engine, P0, said(1, time, Some(batch(1))));
+            assert_eq!(outcome, Err(DropReason::OutsideWindow));
+        }
+        assert_eq!(receive(&mut engine, P0, said(1, FAR_AHEAD, Some(batch(1)))), Ok(1));
+        submit(&mut engine, 1);
+        assert_eq!(
+            receive(&mut engine, P0, said(u64::MAX - 1, 1, None)),
+            Ok(0),
+            "it waits for what is missing"
+        );
     }
 }

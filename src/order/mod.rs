@@ -5,8 +5,11 @@
 
 pub mod agreed;
 pub mod causal;
+mod describe;
 pub mod fifo;
 pub mod hold_back;
+#[cfg(test)]
+mod hostile;
 pub mod lamport;
 pub mod numbering;
 pub mod total;
@@ -88,7 +91,7 @@ pub const ORDERS: [Order; 8] = [
         promises: &[Fifo, Causal, Total],
         assemble: |at| match at.numbered_by() {
             Some(sequencer) => at.member(total::Total::new(at.me, at.view, sequencer, at.defects)),
-            None => at.member(numbering::Numbering::new(at.view)),
+            None => at.member(numbering::Numbering::new(at.view, at.defects)),
         },
     },
     Order {
@@ -100,7 +103,7 @@ pub const ORDERS: [Order; 8] = [
         promises: &[Fifo, Causal, Total],
         assemble: |at| match at.numbered_by() {
             Some(sequencer) => at.member(total_ub::TotalUb::new(at.me, at.view, sequencer)),
-            None => at.member(total_ub::SequencerUb::new(at.view)),
+            None => at.member(total_ub::SequencerUb::new(at.view, at.defects)),
         },
     },
     Order {

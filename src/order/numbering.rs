@@ -4,9 +4,12 @@
 //! in that sender's order, and what arrived together is announced together.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use super::hold_back::HoldBack;
+use super::describe;
+use super::hold_back::{HoldBack, Span};
 use super::total::TotalWire;
+use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
 
@@ -50,17 +53,19 @@ pub struct Numbering {
     pending: Vec<Range>,
     /// When the oldest pending range was numbered.
     pending_since: Option<Time>,
+    defects: Defects,
 }
 
 impl Numbering {
     /// The engine that numbers what the clients of `view` multicast, from 1.
     #[must_use]
-    pub fn new(view: &View) -> Self {
+    pub fn new(view: &View, defects: Defects) -> Self {
         Self {
             next: 1,
             senders: view.clients.iter().map(|&client| (client, HoldBack::default())).collect(),
             pending: Vec::new(),
             pending_since: None,
+            defects,
         }
     }
 
@@ -71,7 +76,8 @@ impl Numbering {
         if !queue.insert(batch) {
             return out.drop(from, DropReason::BreaksContract);
         }
-        while let Some(batch) = queue.pop() {
+        let on_arrival = self.defects.has(Defect::NumberedOnArrival);
+        while let Some(batch) = if on_arrival { queue.pop_any() } else { queue.pop() } {
             let range = Range { sender: from, first: batch.first(), count: batch.count() };
             match self.pending.last_mut() {
                 Some(last) if last.sender == from && last.count.checked_add(range.count).is_some() => {
@@ -93,6 +99,19 @@ impl Numbering {
             let numbered = Numbered { first: self.next, ranges: ranges.to_vec() };
             self.next += numbered.count();
             out.send(To::Group, TotalWire::Numbers(numbered));
+        }
+    }
+}
+
+impl fmt::Display for Numbering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&describe::holds(&describe::held(&self.senders), &describe::gaps(&self.senders)))?;
+        let owed: Vec<String> =
+            self.pending.iter().map(|range| describe::messages(range.sender, range)).collect();
+        if owed.is_empty() {
+            Ok(())
+        } else {
+            write!(f, ", owes numbers from {} for {}", self.next, owed.join(", "))
         }
     }
 }
@@ -119,6 +138,20 @@ impl Engine for Numbering {
 
     fn window(&self, _to: To) -> usize {
         0
+    }
+
+    fn held(&self) -> usize {
+        self.senders.values().map(HoldBack::len).sum()
+    }
+}
+
+impl Span for Range {
+    fn first(&self) -> u64 {
+        self.first
+    }
+
+    fn next(&self) -> u64 {
+        self.first + u64::from(self.count)
     }
 }
 

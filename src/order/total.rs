@@ -6,7 +6,9 @@
 //! batch when its numbers are next. Numbers are given to ranges: see [`Range`].
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use super::describe;
 use super::hold_back::{HoldBack, Span};
 use super::numbering::{Numbered, Range};
 use crate::defect::{Defect, Defects};
@@ -15,6 +17,10 @@ use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
 
 /// How many of its own batches a member may have sent and not yet delivered: what bounds every hold-back queue.
 pub const OWN_WINDOW: usize = 64;
+
+/// How far ahead of ours a number may be that a peer has chosen for the whole group to count on from: further than any
+/// group can get that waits for us, near enough that a peer that lies cannot use the numbers up.
+pub const FAR_AHEAD: u64 = 1 << 32;
 
 /// What members and sequencer exchange.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -107,6 +113,18 @@ impl Total {
     }
 }
 
+impl fmt::Display for Total {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut held = describe::held(&self.bodies);
+        let numbers = self.numbers.iter().map(|numbered| describe::numbers(numbered.first, numbered.next()));
+        held.extend(numbers.map(|numbers| format!("numbers {numbers}")));
+        let next = self.due.front().map(|range| format!(" of {}/{}", range.sender, range.first));
+        let until = format!("number {}{}", self.next, next.unwrap_or_default());
+        let waits = !held.is_empty() || !self.due.is_empty();
+        f.write_str(&describe::holds(&held, if waits { std::slice::from_ref(&until) } else { &[] }))
+    }
+}
+
 impl Engine for Total {
     type App = Batch;
     type Wire = TotalWire;
@@ -133,8 +151,8 @@ impl Engine for Total {
         OWN_WINDOW.saturating_sub(self.own_undelivered)
     }
 
-    fn held_back(&self) -> u64 {
-        self.bodies.values().map(HoldBack::covered).sum()
+    fn held(&self) -> usize {
+        self.bodies.values().map(HoldBack::len).sum()
     }
 }
 

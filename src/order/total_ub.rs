@@ -2,9 +2,12 @@
 //! its numbers ("unicast-broadcast" in Défago, Schiper and Urban). Both sides.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use super::describe;
 use super::hold_back::{HoldBack, Span};
 use super::total::OWN_WINDOW;
+use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
 
@@ -43,6 +46,7 @@ pub struct TotalUb {
 pub struct SequencerUb {
     next: u64,
     senders: BTreeMap<MemberId, HoldBack<Batch>>,
+    defects: Defects,
 }
 
 type Out = Effects<Batch, UbWire>;
@@ -64,6 +68,12 @@ impl TotalUb {
             self.own_undelivered = self.own_undelivered.saturating_sub(is_own);
             out.deliver(sender, Some(number), batch);
         }
+    }
+}
+
+impl fmt::Display for TotalUb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&held_by_number(&self.held))
     }
 }
 
@@ -89,16 +99,17 @@ impl Engine for TotalUb {
         OWN_WINDOW.saturating_sub(self.own_undelivered)
     }
 
-    fn held_back(&self) -> u64 {
-        self.held.covered()
+    fn held(&self) -> usize {
+        self.held.len()
     }
 }
 
 impl SequencerUb {
     /// The engine that numbers what the clients of `view` multicast, from 1.
     #[must_use]
-    pub fn new(view: &View) -> Self {
-        Self { next: 1, senders: view.clients.iter().map(|&client| (client, HoldBack::default())).collect() }
+    pub fn new(view: &View, defects: Defects) -> Self {
+        let senders = view.clients.iter().map(|&client| (client, HoldBack::default())).collect();
+        Self { next: 1, senders, defects }
     }
 
     fn number(&mut self, from: MemberId, batch: Batch, out: &mut Out) {
@@ -108,11 +119,18 @@ impl SequencerUb {
         if !queue.insert(batch) {
             return out.drop(from, DropReason::BreaksContract);
         }
-        while let Some(batch) = queue.pop() {
+        let on_arrival = self.defects.has(Defect::NumberedOnArrival);
+        while let Some(batch) = if on_arrival { queue.pop_any() } else { queue.pop() } {
             let sequenced = Sequenced { number: self.next, sender: from, batch };
             self.next = sequenced.next();
             out.send(To::Group, UbWire::Sequenced(sequenced));
         }
+    }
+}
+
+impl fmt::Display for SequencerUb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&describe::holds(&describe::held(&self.senders), &describe::gaps(&self.senders)))
     }
 }
 
@@ -132,6 +150,17 @@ impl Engine for SequencerUb {
     fn window(&self, _to: To) -> usize {
         0
     }
+
+    fn held(&self) -> usize {
+        self.senders.values().map(HoldBack::len).sum()
+    }
+}
+
+/// What waits for earlier numbers.
+pub(super) fn held_by_number(held: &HoldBack<Sequenced>) -> String {
+    let messages = held.iter().map(|sequenced| describe::messages(sequenced.sender, &sequenced.batch));
+    let until = (!held.is_empty()).then(|| format!("number {}", held.next()));
+    describe::holds(&messages.collect::<Vec<_>>(), until.as_slice())
 }
 
 impl Span for Sequenced {
@@ -189,5 +218,44 @@ impl Wire for UbWire {
             Self::Raw(batch) => batch.weight(),
             Self::Sequenced(sequenced) => sequenced.weight(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::hostile::{P0, P1, SEQUENCER, STRANGER, batch, is_readable, receive, view};
+
+    const REFUSED: Result<usize, DropReason> = Err(DropReason::BreaksContract);
+
+    fn sequenced(number: u64, sender: MemberId) -> UbWire {
+        UbWire::Sequenced(Sequenced { number, sender, batch: batch(1) })
+    }
+
+    #[test]
+    fn a_member_listens_to_the_sequencer_alone() {
+        let mut member = TotalUb::new(P1, &view(), SEQUENCER);
+        assert_eq!(receive(&mut member, P0, sequenced(1, P0)), REFUSED);
+        assert_eq!(receive(&mut member, SEQUENCER, UbWire::Raw(batch(1))), REFUSED);
+        assert_eq!(receive(&mut member, SEQUENCER, sequenced(1, STRANGER)), REFUSED);
+        assert_eq!(receive(&mut member, SEQUENCER, sequenced(u64::MAX - 1, P0)), Ok(0));
+        assert_eq!(receive(&mut member, SEQUENCER, sequenced(1, P0)), Ok(1));
+        assert_eq!(receive(&mut member, SEQUENCER, sequenced(1, P0)), REFUSED, "a number given twice");
+        assert_eq!(receive(&mut member, SEQUENCER, sequenced(2, P1)), Ok(1), "which we never multicast");
+    }
+
+    #[test]
+    fn a_sequencer_numbers_a_batch_once_and_for_clients() {
+        let mut sequencer = SequencerUb::new(&view(), Defects::NONE);
+        assert_eq!(receive(&mut sequencer, P0, sequenced(1, P0)), REFUSED);
+        assert_eq!(receive(&mut sequencer, STRANGER, UbWire::Raw(batch(1))), Err(DropReason::Stranger));
+        assert_eq!(receive(&mut sequencer, P0, UbWire::Raw(batch(1))), Ok(0));
+        assert_eq!(receive(&mut sequencer, P0, UbWire::Raw(batch(1))), REFUSED);
+    }
+
+    #[test]
+    fn no_number_near_the_limit_is_read() {
+        assert!(!is_readable(&sequenced(0, P0)) && !is_readable(&sequenced(u64::MAX, P0)));
+        assert!(is_readable(&sequenced(u64::MAX - 1, P0)));
     }
 }

@@ -5,10 +5,12 @@
 //! error that names it, as long as a group cannot go on without a member.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 
+use super::describe;
 use super::hold_back::{HoldBack, Span};
 use super::total::OWN_WINDOW;
-use super::total_ub::Sequenced;
+use super::total_ub::{Sequenced, held_by_number};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
 
@@ -75,13 +77,17 @@ impl TotalUub {
 
     fn granted(&mut self, from: MemberId, first: u64, number: u64, out: &mut Out) {
         let asked = self.asked.iter().position(|batch| batch.first() == first);
-        let Some(batch) = asked.filter(|_| from == self.sequencer).and_then(|at| self.asked.remove(at))
-        else {
+        let Some(at) = asked.filter(|_| from == self.sequencer) else {
             return out.drop(from, DropReason::BreaksContract);
         };
-        let numbered = Sequenced { number, sender: self.me, batch };
-        out.send(To::Group, UubWire::Numbered(numbered.clone()));
-        self.receive(self.me, numbered, out);
+        let numbered = Sequenced { number, sender: self.me, batch: self.asked[at].clone() };
+        // Numbers that are taken are the sequencer's mistake; who used them would make it their own.
+        if !self.held.insert(numbered.clone()) {
+            return out.drop(from, DropReason::BreaksContract);
+        }
+        self.asked.remove(at);
+        out.send(To::Group, UubWire::Numbered(numbered));
+        self.deliver_next(out);
     }
 
     fn receive(&mut self, from: MemberId, numbered: Sequenced, out: &mut Out) {
@@ -89,11 +95,24 @@ impl TotalUub {
         if !sane || !self.held.insert(numbered) {
             return out.drop(from, DropReason::BreaksContract);
         }
+        self.deliver_next(out);
+    }
+
+    /// Delivers as long as the next number is here.
+    fn deliver_next(&mut self, out: &mut Out) {
         while let Some(Sequenced { number, sender, batch }) = self.held.pop() {
             let is_own = usize::from(sender == self.me);
             self.own_undelivered = self.own_undelivered.saturating_sub(is_own);
             out.deliver(sender, Some(number), batch);
         }
+    }
+}
+
+impl fmt::Display for TotalUub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&held_by_number(&self.held))?;
+        let asked: Vec<String> = self.asked.iter().map(|batch| describe::messages(self.me, batch)).collect();
+        if asked.is_empty() { Ok(()) } else { write!(f, ", asks for numbers for {}", asked.join(", ")) }
     }
 }
 
@@ -121,8 +140,8 @@ impl Engine for TotalUub {
         OWN_WINDOW.saturating_sub(self.own_undelivered)
     }
 
-    fn held_back(&self) -> u64 {
-        self.held.covered()
+    fn held(&self) -> usize {
+        self.held.len()
     }
 }
 
@@ -148,6 +167,12 @@ impl SequencerUub {
     }
 }
 
+impl fmt::Display for SequencerUub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&describe::holds(&describe::held(&self.askers), &describe::gaps(&self.askers)))
+    }
+}
+
 impl Engine for SequencerUub {
     type App = Batch;
     type Wire = UubWire;
@@ -164,6 +189,10 @@ impl Engine for SequencerUub {
 
     fn window(&self, _to: To) -> usize {
         0
+    }
+
+    fn held(&self) -> usize {
+        self.askers.values().map(HoldBack::len).sum()
     }
 }
 
@@ -220,5 +249,65 @@ impl Wire for UubWire {
             Self::Numbered(numbered) => numbered.weight(),
             Self::Request(_) | Self::Grant { .. } => 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::hostile::{P0, P1, SEQUENCER, STRANGER, batch, is_readable, receive, submit, view};
+
+    const REFUSED: Result<usize, DropReason> = Err(DropReason::BreaksContract);
+
+    fn grant(first: u64, number: u64) -> UubWire {
+        UubWire::Grant { first, number }
+    }
+
+    fn numbered(number: u64, sender: MemberId) -> UubWire {
+        UubWire::Numbered(Sequenced { number, sender, batch: batch(1) })
+    }
+
+    fn request(first: u64, count: u32) -> UubWire {
+        UubWire::Request(Request { first, count })
+    }
+
+    #[test]
+    fn a_number_is_granted_once_and_for_what_was_asked() {
+        let mut member = TotalUub::new(P1, &view(), SEQUENCER);
+        assert_eq!(receive(&mut member, SEQUENCER, grant(1, 1)), REFUSED, "nothing was asked");
+        submit(&mut member, 1);
+        assert_eq!(receive(&mut member, P0, grant(1, 1)), REFUSED, "not the sequencer");
+        assert_eq!(receive(&mut member, SEQUENCER, grant(2, 1)), REFUSED);
+        assert_eq!(receive(&mut member, SEQUENCER, grant(1, 1)), Ok(1));
+        assert_eq!(receive(&mut member, SEQUENCER, grant(1, 2)), REFUSED);
+    }
+
+    #[test]
+    fn a_member_speaks_for_itself() {
+        let mut member = TotalUub::new(P1, &view(), SEQUENCER);
+        assert_eq!(receive(&mut member, P0, numbered(1, P1)), REFUSED);
+        assert_eq!(receive(&mut member, STRANGER, numbered(1, STRANGER)), REFUSED);
+        assert_eq!(receive(&mut member, P0, request(1, 1)), REFUSED);
+        assert_eq!(receive(&mut member, P0, numbered(1, P0)), Ok(1));
+        assert_eq!(receive(&mut member, P0, numbered(1, P0)), REFUSED, "a number used twice");
+        assert_eq!(receive(&mut member, P0, numbered(u64::MAX - 1, P0)), Ok(0));
+    }
+
+    #[test]
+    fn a_sequencer_grants_once_and_to_clients() {
+        let mut sequencer = SequencerUub::new(&view());
+        assert_eq!(receive(&mut sequencer, STRANGER, request(1, 1)), Err(DropReason::Stranger));
+        assert_eq!(receive(&mut sequencer, P0, grant(1, 1)), REFUSED);
+        assert_eq!(receive(&mut sequencer, P0, request(1, u32::MAX)), Ok(0));
+        assert_eq!(receive(&mut sequencer, P0, request(1, 1)), REFUSED);
+    }
+
+    #[test]
+    fn no_number_near_the_limit_is_read() {
+        let limit = u64::MAX - u64::from(u32::MAX);
+        assert!(!is_readable(&grant(1, 0)) && !is_readable(&grant(1, limit)));
+        assert!(is_readable(&grant(1, limit - 1)));
+        assert!(!is_readable(&request(0, 1)) && !is_readable(&request(1, 0)));
+        assert!(!is_readable(&request(u64::MAX, 1)));
     }
 }

@@ -1,5 +1,7 @@
 //! No order: a batch is delivered when it is received (B-deliver in CDK, on reliable channels).
 
+use std::fmt;
+
 use crate::engine::{Effects, Engine, Input, MemberId, Time, To};
 use crate::wire::Batch;
 
@@ -14,6 +16,12 @@ impl Unordered {
     #[must_use]
     pub const fn new(me: MemberId) -> Self {
         Self { me }
+    }
+}
+
+impl fmt::Display for Unordered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("holds nothing back")
     }
 }
 

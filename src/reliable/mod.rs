@@ -76,7 +76,7 @@ pub enum Body<M> {
 }
 
 /// One member's reliable layer; `M` is what it carries.
-#[derive(Debug)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Reliable<M> {
     me: MemberId,
     channels: BTreeMap<To, Channel<M>>,
@@ -87,7 +87,7 @@ pub struct Reliable<M> {
 /// One destination: our stream to it, and the streams of those who send to the same.
 ///
 /// The group is one channel with every member at the other end; each pair of members is another.
-#[derive(Debug)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Channel<M> {
     to: To,
     outgoing: SendWindow<M>,
@@ -367,26 +367,29 @@ mod tests {
     use crate::engine::Effect;
     use crate::wire::{Batch, BatchBuilder};
 
-    fn batch() -> Batch {
-        let mut batch = BatchBuilder::new(1);
-        batch.push(b"x");
-        batch.finish().expect("one message")
-    }
-
     #[test]
-    fn a_stranger_is_sent_nothing_again() {
+    fn a_stranger_can_neither_ask_nor_answer() {
         let view = View { number: 1, clients: vec![MemberId(0), MemberId(1)], sequencer: None };
-        let mut sender = Reliable::new(MemberId(0), &view, 1, Defects::NONE);
-        let mut out = Effects::default();
-        sender.handle(Time::ZERO, Input::Submit { to: To::Group, app: batch() }, &mut out);
-        let later = Time::from_micros(1_000_000);
-        let request =
-            Packet { to: To::Group, body: Body::Nack { sender: MemberId(0), missing: vec![(1, 1)] } };
-        for (from, resends) in [(MemberId(7), 0), (MemberId(1), 1)] {
-            let _ = out.drain();
-            sender.handle(later, Input::Receive { from, message: request.clone() }, &mut out);
-            let sent = out.as_slice().iter().filter(|effect| matches!(effect, Effect::Send { .. })).count();
-            assert_eq!(sent, resends, "{from}");
+        let mut layer = Reliable::new(MemberId(0), &view, 1, Defects::NONE);
+        let mut out = Effects::<Batch, Packet<Batch>>::default();
+        let mut batch = BatchBuilder::new(1);
+        batch.push(b"hello");
+        let app = batch.finish().expect("not empty");
+        layer.handle(Time::ZERO, Input::Submit { to: To::Group, app }, &mut out);
+        let sent: Vec<_> = out.drain().collect();
+        assert!(matches!(sent[..], [Effect::Send { to: To::Group, .. }]));
+
+        let later = Time::ZERO.after(RESEND_GAP);
+        let nack = || Body::Nack { sender: MemberId(0), missing: vec![(1, 1)] };
+        for body in [nack(), Body::Status { sent: 1, asks: true, received: vec![(MemberId(0), 1)] }] {
+            let message = Packet { to: To::Group, body };
+            layer.handle(later, Input::Receive { from: MemberId(9), message }, &mut out);
+            let expected = Effect::Drop { from: MemberId(9), reason: DropReason::Stranger };
+            assert_eq!(out.drain().collect::<Vec<_>>(), [expected]);
         }
+
+        let message = Packet { to: To::Group, body: nack() };
+        layer.handle(later, Input::Receive { from: MemberId(1), message }, &mut out);
+        assert_eq!(out.drain().collect::<Vec<_>>(), sent, "a member may ask");
     }
 }

@@ -17,7 +17,7 @@ pub const NACK_AGAIN_FIRST: Duration = Duration::from_millis(20);
 pub const NACK_AGAIN_MAX: Duration = Duration::from_millis(640);
 
 /// The receiving side of one stream.
-#[derive(Debug)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct ReceiveWindow {
     /// Everything below has arrived.
     next: u64,

@@ -15,7 +15,7 @@ pub const ANNOUNCE_MAX: Duration = Duration::from_millis(1000);
 pub const RESEND_GAP: Duration = Duration::from_millis(10);
 
 /// The sending side of one stream.
-#[derive(Debug)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct SendWindow<M> {
     /// Of each receiver: the number up to which it has acknowledged everything.
     acknowledged: BTreeMap<MemberId, u64>,
@@ -30,7 +30,7 @@ pub(super) struct SendWindow<M> {
     announce_gap: Duration,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Sent<M> {
     message: M,
     at: Time,

@@ -155,8 +155,8 @@ fn in_base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Err
 #[derive(Debug)]
 pub struct Results {
     dir: PathBuf,
-    delivered: Output,
-    received: Output,
+    delivered: Option<Output>,
+    received: Option<Output>,
     history: Option<Output>,
 }
 
@@ -178,8 +178,8 @@ impl Results {
         fs::create_dir_all(dir).map_err(|reason| cannot_create(dir, &reason))?;
         let results = Self {
             dir: dir.into(),
-            delivered: Output::create(multicasts.clone(), force)?,
-            received: Output::create(messages.clone(), force)?,
+            delivered: Some(Output::create(multicasts.clone(), force)?),
+            received: Some(Output::create(messages.clone(), force)?),
             history: history.then(|| Output::create(events.clone(), force)).transpose()?,
         };
         if force {
@@ -189,6 +189,12 @@ impl Results {
             }
         }
         Ok(results)
+    }
+
+    /// No files at all: everything is forgotten at once.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { dir: PathBuf::new(), delivered: None, received: None, history: None }
     }
 
     /// The run has started: from now on the files are kept, whatever happens.
@@ -228,7 +234,9 @@ impl Results {
         number: Option<u64>,
         time_us: u64,
     ) -> Result<(), Failure> {
-        self.delivered.line(|line| write_result(line, from, text))?;
+        if let Some(delivered) = &mut self.delivered {
+            delivered.line(|line| write_result(line, from, text))?;
+        }
         self.record(Event::Deliver { id, text: text.into(), time_us, number })
     }
 
@@ -251,7 +259,9 @@ impl Results {
         text: &[u8],
         time_us: u64,
     ) -> Result<(), Failure> {
-        self.received.line(|line| write_result(line, from, text))?;
+        if let Some(received) = &mut self.received {
+            received.line(|line| write_result(line, from, text))?;
+        }
         self.record(Event::Receive { id, from, text: text.into(), time_us })
     }
 
@@ -293,12 +303,19 @@ impl Results {
     }
 
     fn outputs(&mut self) -> impl Iterator<Item = &mut Output> {
-        [&mut self.delivered, &mut self.received].into_iter().chain(&mut self.history)
+        [&mut self.delivered, &mut self.received, &mut self.history].into_iter().flatten()
     }
 }
 
+/// A delivery as a result file has it, without the end of its line.
+pub(crate) fn result_line(from: &str, text: &[u8]) -> Vec<u8> {
+    let mut line = Vec::with_capacity(from.len() + 3 + text.len());
+    write_result(&mut line, from, text);
+    line
+}
+
 /// Appends `<from>###<text>`, the text on one line.
-fn write_result(line: &mut Vec<u8>, from: &str, text: &[u8]) {
+pub(crate) fn write_result(line: &mut Vec<u8>, from: &str, text: &[u8]) {
     line.extend_from_slice(from.as_bytes());
     line.extend_from_slice(b"###");
     let mut rest = text;

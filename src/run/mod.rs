@@ -9,6 +9,7 @@ mod end;
 mod folder;
 mod judge;
 mod plan;
+mod ports;
 mod scenario;
 mod show;
 mod supervisor;

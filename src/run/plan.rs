@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -10,21 +9,15 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::clients::{Client, SERVERS, clients};
+use super::ports::Ports;
 use super::scenario::{Expect, Fault, Scenario};
-use crate::driver::clock;
 use crate::exit::{Exit, Failure};
+use crate::nearest::nearest;
 use crate::order::{DEFAULT_METHOD, ORDERS, Order};
-use crate::script::nearest::nearest;
 use crate::talk::{duration, list};
 use crate::transport::signals::PARENT;
 use crate::transport::zmq::Port;
 
-/// Where free ports are looked for: below those that the system gives to outgoing connections.
-const PORTS: std::ops::Range<u64> = 10_000..32_000;
-/// How many places are tried.
-const TRIES: usize = 1000;
-/// How many ports a run has.
-const WIDTH: u16 = 4;
 /// A client gives up when nothing has happened for this long …
 const TIMEOUT: Duration = Duration::from_secs(300);
 /// … and the forwarder when not everybody has come by then.
@@ -111,10 +104,10 @@ fn no_process(name: &str, names: &[&str]) -> Failure {
 }
 
 /// One run of [`Settings`], with its folder and its ports.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Plan {
     pub(super) folder: PathBuf,
-    pub(super) port_base: u16,
+    pub(super) ports: Ports,
     pub(super) processes: Vec<Process>,
     /// How many of the processes, the first ones, are servers.
     pub(super) servers: usize,
@@ -136,7 +129,7 @@ impl Plan {
     /// # Errors
     /// [`Exit::Unavailable`] if there are no free ports, or not the programs.
     pub(super) fn new(settings: &Settings, folder: PathBuf, port_base: Option<u16>) -> Result<Self, Failure> {
-        let port_base = port_base.map_or_else(free_ports, Ok)?;
+        let ports = port_base.map_or_else(Ports::free, |base| Ok(Ports::at(base)))?;
         let programs = programs()?;
         let process = |name: &str, program: &str, arguments: String, operations| {
             let mut arguments: Vec<String> = arguments.split(' ').map(str::to_owned).collect();
@@ -145,11 +138,11 @@ impl Plan {
         };
         let mut processes: Vec<Process> = settings
             .servers()
-            .map(|name| process(name, name, server_arguments(name, settings, port_base), None))
+            .map(|name| process(name, name, server_arguments(name, settings, ports.base), None))
             .collect();
         let servers = processes.len();
         for client in &settings.clients {
-            let arguments = client_arguments(client, settings, port_base);
+            let arguments = client_arguments(client, settings, ports.base);
             let mut process = process(&client.id, "client", arguments, Some(client.operations));
             // Apart, because a folder may have a space in its name.
             let commands = commands_file(&folder, client);
@@ -157,7 +150,7 @@ impl Plan {
             process.arguments.extend(["--out".to_owned(), folder.display().to_string()]);
             processes.push(process);
         }
-        Ok(Self { folder, port_base, processes, servers })
+        Ok(Self { folder, ports, processes, servers })
     }
 
     /// Puts the command files into the folder, and beside them a description of the run.
@@ -213,7 +206,7 @@ impl Plan {
             "clients": self.clients().iter().map(|client| &client.name).collect::<Vec<_>>(),
             "operations": settings.clients.iter().map(|client| client.operations).sum::<u64>(),
             "multicasts": settings.multicasts(),
-            "port_base": self.port_base,
+            "port_base": self.ports.base,
             "processes": processes,
             "replay": replay,
         })
@@ -229,7 +222,7 @@ impl Plan {
         let timeout = duration(settings.timeout);
         line("run", &format!("{}, timeout {timeout}; a dry run: nothing is started", settings.title()));
         line("folder", &format!("{}/", self.folder.display()));
-        let port = |port: Port| port.number(self.port_base);
+        let port = |port: Port| port.number(self.ports.base);
         let [input, output, sync, router] = [Port::In, Port::Out, Port::Sync, Port::Router].map(port);
         line("ports", &format!("in {input}, out {output}, sync {sync}, router {router}"));
         for process in &self.processes {
@@ -325,21 +318,6 @@ fn programs() -> Result<PathBuf, Failure> {
     }
 }
 
-/// The first of some ports that are free; another program could take one before we do, and then ours says so.
-fn free_ports() -> Result<u16, Failure> {
-    let is_free = |base: u16| (base..base + WIDTH).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok());
-    let places = (PORTS.end - PORTS.start) / u64::from(WIDTH);
-    // Begun anywhere, so that runs that start together do not all want the same.
-    let start = clock::nonce();
-    (0..TRIES as u64)
-        .map(|step| PORTS.start + (start.wrapping_add(step) % places) * u64::from(WIDTH))
-        .map(|base| base as u16)
-        .find(|&base| is_free(base))
-        .ok_or_else(|| {
-            Failure::new(Exit::Unavailable, "cannot find free ports").help("choose some with --port-base")
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -350,13 +328,5 @@ mod tests {
         {
             assert_eq!(quoted(word), expected);
         }
-    }
-
-    #[test]
-    fn free_ports_can_be_bound() {
-        let base = free_ports().unwrap();
-        let bound: Vec<_> =
-            (base..base + WIDTH).map(|port| TcpListener::bind(("127.0.0.1", port)).unwrap()).collect();
-        assert_eq!(bound.len(), 4);
     }
 }

@@ -12,9 +12,9 @@ use toml::{Spanned, Value};
 use crate::check::PROPERTIES;
 use crate::cli;
 use crate::exit::{Exit, Failure};
+use crate::nearest::nearest;
 use crate::order::ORDERS;
-use crate::script::nearest::nearest;
-use crate::script::place::{Flaw, Source, quoted, shown};
+use crate::place::{Flaw, Source, quoted, shown};
 
 /// The keys of a scenario and of a fault in it.
 const KEYS: [&str; 9] =

@@ -194,7 +194,7 @@ impl Run<'_> {
         let mut show = show::choose(&self.args.voice, self.args.json, &plan);
         let outcome = watch(&plan, &self.settings.faults, &self.ears, &mut *show)?;
         let is_complete = outcome.interrupted.is_none() && outcome.culprit.is_none();
-        let judgement = is_complete.then(|| judge(&plan, self.settings.order, self.args.json)).transpose()?;
+        let judgement = is_complete.then(|| judge(&plan, self.args.json)).transpose()?;
         let verdict = Verdict::new(&self.settings, &outcome, judgement.as_ref());
         self.tell(&verdict, &plan, turn)?;
         Ok((verdict, plan.folder))
@@ -209,7 +209,7 @@ impl Run<'_> {
         }
         let turn =
             if self.args.repeat > 1 { format!("{turn} of {}: ", self.args.repeat) } else { String::new() };
-        let (title, base) = (self.settings.title(), plan.port_base);
+        let (title, base) = (self.settings.title(), plan.ports.base);
         self.talk.say(format!("{turn}{title}, ports {base}-{}, {}/", base + 3, plan.folder.display()));
         Ok(())
     }

@@ -95,7 +95,8 @@ fn is_met(expect: &Expect, outcome: &Outcome, judgement: Option<&Judgement>) -> 
         (Expect::Pass, None, Some(judgement)) => judgement.exit == Exit::Ok,
         (Expect::Undecided, None, Some(judgement)) => judgement.exit == Exit::Undecided,
         (Expect::Violated(name), None, Some(judgement)) => {
-            let is_among = name.as_ref().is_none_or(|name| judgement.violated.contains(name));
+            let is_among =
+                name.as_ref().is_none_or(|name| judgement.violated.iter().any(|violated| violated == name));
             judgement.exit == Exit::Violated && is_among
         }
         _ => false,

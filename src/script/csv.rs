@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::place::Flaw;
+use crate::place::Flaw;
 
 /// How many fields of a record are kept. No operation has as many, so of the others only the count matters.
 const KEPT_FIELDS: usize = 4;

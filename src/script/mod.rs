@@ -5,8 +5,6 @@
 
 mod csv;
 mod id;
-pub(crate) mod nearest;
-pub(crate) mod place;
 mod rules;
 
 use std::collections::BTreeSet;
@@ -22,9 +20,9 @@ use bytes::Bytes;
 pub use id::{MAX_ID, check_id};
 
 use crate::exit::{Exit, Failure};
+use crate::nearest::nearest;
+use crate::place::{Flaw, Source, quoted, shown, without_mark};
 use csv::Splitter;
-use nearest::nearest;
-use place::{Flaw, Source, quoted, shown};
 use rules::Rules;
 
 /// Largest command file, in bytes: an endless pipe has to end somewhere.
@@ -166,11 +164,6 @@ fn read_all(input: impl Read) -> io::Result<Vec<u8>> {
     let mut file = Vec::new();
     input.take(MAX_FILE + 1).read_to_end(&mut file)?;
     Ok(file)
-}
-
-/// The file without the byte order mark that some editors put in front.
-fn without_mark(file: Bytes) -> Bytes {
-    if file.starts_with(b"\xef\xbb\xbf") { file.slice(3..) } else { file }
 }
 
 fn parse(file: &Bytes, me: &str) -> Result<(Vec<Line>, Vec<Receiver>), Flaw> {

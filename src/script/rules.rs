@@ -7,9 +7,9 @@ use bytes::Bytes;
 
 use super::csv::{Field, Record};
 use super::id::check_id;
-use super::nearest::nearest;
-use super::place::{Flaw, quoted};
 use super::{MAX_SLEEP, Op, Receiver, ReceiverId};
+use crate::nearest::nearest;
+use crate::place::{Flaw, quoted};
 use crate::wire::batch::MAX_TEXT;
 
 const MULTICAST: &str = "Multicast";

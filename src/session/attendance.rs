@@ -72,6 +72,12 @@ impl Attendance {
         self.asked = None;
     }
 
+    /// Asks nothing for a while, and then the same as if it never had; waits for the answer for ever.
+    pub fn rest(&mut self, now: Time) {
+        (self.asked, self.heard) = (Some(now), None);
+        (self.began, self.connect_limit) = (now, None);
+    }
+
     /// The request to send now, if one is due.
     pub fn request(&mut self, now: Time) -> Option<Request> {
         if self.asked.is_some_and(|at| now < at.after(ASK_AGAIN)) {

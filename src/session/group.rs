@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::presence::{Held, Presence};
-use super::register::{Actions, Asker, Rules, abort, refuse};
+use super::register::{Actions, Rules, abort, refuse};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::order::Order;
@@ -24,10 +24,13 @@ pub(super) struct Group {
     run: u64,
     order: &'static Order,
     pub(super) since: Time,
+    /// When it last had a client.
+    pub(super) inhabited: Time,
     pub(super) seats: BTreeMap<String, Member>,
     incarnations: BTreeMap<String, u32>,
     next_slot: u16,
-    challengers: Vec<(Held, Request)>,
+    /// Whether all are ready and are being called once more.
+    roll_call: bool,
     pub(super) phase: Phase,
 }
 
@@ -47,16 +50,18 @@ pub(super) struct Member {
     ready: bool,
     pub(super) done: bool,
 }
+
 impl Group {
     pub(super) fn new(now: Time, run: u64, order: &'static Order) -> Self {
         Self {
             run,
             order,
             since: now,
+            inhabited: now,
             seats: BTreeMap::new(),
             incarnations: BTreeMap::new(),
             next_slot: 0,
-            challengers: Vec::new(),
+            roll_call: false,
             phase: Phase::Gathering,
         }
     }
@@ -67,20 +72,7 @@ impl Group {
         GroupEntry { group, run: format!("{:016x}", self.run), order, method }
     }
 
-    fn join(&mut self, now: Time, rules: &Rules, held: Held, request: Request, actions: &mut Actions) {
-        match self.may_join(&request, rules) {
-            Ok(()) => self.welcome(now, held, &request, actions),
-            Err(Objection::Taken) if held.since.after(CHALLENGE) > now => {
-                self.challengers.push((held, request));
-            }
-            Err(objection) => {
-                let (exit, reason) = objection.explain(self, &request);
-                refuse(held.asker, held.seq, exit, reason, actions);
-            }
-        }
-    }
-
-    fn may_join(&self, request: &Request, rules: &Rules) -> Result<(), Objection> {
+    pub(super) fn may_join(&self, request: &Request, rules: &Rules) -> Result<(), Objection> {
         let who = &request.who;
         let same_order =
             Order::find(&who.order, &who.method).is_some_and(|order| order.title() == self.order.title());
@@ -90,6 +82,7 @@ impl Group {
         };
         match who.role {
             Role::Router => return Err(Objection::NotAMember),
+            _ if rules.stay && matches!(self.phase, Phase::Over(_)) => return Err(Objection::Ending),
             _ if there.is_some_and(|seat| seat.presence.nonce == who.nonce) => return Ok(()),
             _ if there.is_some_and(|seat| seat.presence.gone.is_none()) => return Err(Objection::Taken),
             _ if self.phase != Phase::Gathering => return Err(Objection::Started),
@@ -106,15 +99,25 @@ impl Group {
         if self.next_slot == u16::MAX {
             return Err(Objection::WornOut);
         }
-        let clients = self.seats.values().filter(|seat| seat.role == Role::Client).count();
+        let clients = self.clients().filter(|seat| seat.presence.gone.is_none()).count();
         if who.role == Role::Client && there.is_none() && clients >= rules.clients {
             return Err(Objection::Full);
         }
         Ok(())
     }
 
-    fn welcome(&mut self, now: Time, held: Held, request: &Request, actions: &mut Actions) {
+    pub(super) fn welcome(
+        &mut self,
+        now: Time,
+        held: Held,
+        request: &Request,
+        rules: &Rules,
+        actions: &mut Actions,
+    ) {
         let who = &request.who;
+        if who.role == Role::Client && !self.seats.contains_key(&who.id) {
+            self.make_room(rules);
+        }
         if self.seats.get(&who.id).is_none_or(|seat| seat.presence.nonce != who.nonce) {
             let incarnation = self.incarnations.entry(who.id.clone()).or_default();
             *incarnation += 1;
@@ -130,30 +133,30 @@ impl Group {
             self.seats.insert(who.id.clone(), seat);
         }
         let seat = self.seats.get_mut(&who.id).expect("there, or seated above");
-        seat.presence.hears(now, held.asker, held.seq, &request.ask);
+        seat.presence.hears(now, held);
         let (slot, incarnation) = (seat.slot, seat.incarnation);
         let run = format!("{:016x}", self.run);
         seat.presence.answer(Say::Welcome { run, slot, incarnation }, actions);
     }
 
-    pub(super) fn asked(
-        &mut self,
-        now: Time,
-        rules: &Rules,
-        asker: Asker,
-        request: Request,
-        actions: &mut Actions,
-    ) {
-        if request.ask == Ask::Join {
-            let held = Held { asker, seq: request.seq, since: now, wants_start: false };
-            return self.join(now, rules, held, request, actions);
+    /// A client that is gone gives its place to one that is here.
+    fn make_room(&mut self, rules: &Rules) {
+        if self.clients().count() < rules.clients {
+            return;
         }
+        let is_gone = |seat: &Member| seat.role == Role::Client && seat.presence.gone.is_some();
+        if let Some(id) = self.seats.iter().find(|(_, seat)| is_gone(seat)).map(|(id, _)| id.clone()) {
+            self.seats.remove(&id);
+        }
+    }
+
+    pub(super) fn asked(&mut self, now: Time, held: Held, request: Request, actions: &mut Actions) {
         let who = &request.who;
         let Some(seat) = self.seats.get_mut(&who.id).filter(|seat| seat.presence.nonce == who.nonce) else {
             let reason = format!("{} is not a member of group {}", who.id, who.group);
-            return refuse(asker, request.seq, Exit::Unavailable, reason, actions);
+            return refuse(held, Exit::Unavailable, reason, actions);
         };
-        seat.presence.hears(now, asker, request.seq, &request.ask);
+        seat.presence.hears(now, held);
         match request.ask {
             Ask::Ready => seat.ready = true,
             Ask::Done => seat.done = true,
@@ -173,15 +176,9 @@ impl Group {
     }
 
     pub(super) fn tick(&mut self, now: Time, name: &str, rules: &Rules, actions: &mut Actions) {
-        if self.phase == Phase::Gathering {
-            self.seats
-                .retain(|_, seat| seat.presence.gone.is_none_or(|gone| now < gone.after(GONE_BEFORE_START)));
-        }
-        for (held, request) in std::mem::take(&mut self.challengers) {
-            self.join(now, rules, held, request, actions);
-        }
+        let all_ready = self.phase == Phase::Gathering && self.gather(now, rules, actions);
         match self.phase {
-            Phase::Gathering if self.is_ready(rules) => {
+            Phase::Gathering if all_ready => {
                 self.phase = Phase::Running;
                 let waited = crate::talk::duration(now.since(self.since));
                 actions.notices.push(format!("{name}: start, {} after {waited}", self.progress()));
@@ -201,19 +198,41 @@ impl Group {
         self.answer(now, rules, actions);
     }
 
+    /// Lets go of members that are gone; tells whether all are ready and still there.
+    fn gather(&mut self, now: Time, rules: &Rules, actions: &mut Actions) -> bool {
+        self.seats.retain(|_, seat| {
+            let is_gone = seat.presence.gone.is_some_and(|gone| now >= gone.after(GONE_BEFORE_START));
+            !is_gone && seat.presence.lost(now).is_none()
+        });
+        if self.clients().next().is_some() {
+            self.inhabited = now;
+        }
+        let is_ready = self.is_ready(rules);
+        if is_ready && !self.roll_call {
+            // Whoever was ready may be gone by now: all are called once more, and answer by asking again.
+            for seat in self.seats.values_mut() {
+                seat.presence.present = false;
+                seat.presence.answer(Say::CarryOn, actions);
+            }
+        }
+        self.roll_call = is_ready;
+        is_ready && self.seats.values().all(|seat| seat.presence.present)
+    }
+
     fn supervise(&mut self, now: Time, name: &str, actions: &mut Actions) {
         let lost = self.seats.iter().find_map(|(id, seat)| Some((id, seat.presence.lost(now)?)));
         if let Some((id, why)) = lost {
             let why = format!("{id} is lost: {why}");
             self.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
         } else if self.clients().all(|seat| seat.done) {
-            actions.notices.push(format!("{name}: done, {}", self.progress()));
+            actions.notices.push(format!("{name}: {}; the run is complete", self.progress()));
             self.end(&Ok(()), actions);
         }
     }
 
     /// Answers the members whose news has come, and those who have waited long enough.
     fn answer(&mut self, now: Time, rules: &Rules, actions: &mut Actions) {
+        self.seats.values_mut().for_each(|seat| seat.presence.nudge(now, actions));
         let starts = self.phase == Phase::Running;
         let is_due = |presence: &Presence| {
             presence.is_overdue(now) || presence.held.as_ref().is_some_and(|held| starts && held.wants_start)
@@ -245,9 +264,6 @@ impl Group {
             return;
         }
         self.phase = Phase::Over(result.clone());
-        for (held, _) in self.challengers.drain(..) {
-            refuse(held.asker, held.seq, Exit::Unavailable, "the run is over", actions);
-        }
         for seat in self.seats.values_mut() {
             seat.presence.answer(result.as_ref().err().map_or(Say::End, abort), actions);
         }
@@ -279,12 +295,12 @@ impl Group {
             let late = self.seats.iter().filter(|(_, seat)| seat.role == Role::Client && !seat.done);
             return late.map(|(id, _)| id.clone()).collect();
         }
-        let mut missing: Vec<String> = self
-            .seats
-            .iter()
-            .filter(|(_, seat)| !seat.ready)
-            .map(|(id, _)| format!("{id} (joined, not ready)"))
-            .collect();
+        let state = |(id, seat): (&String, &Member)| match (seat.ready, seat.presence.present) {
+            (false, _) => Some(format!("{id} (joined, not ready)")),
+            (true, false) => Some(format!("{id} (ready, but silent now)")),
+            (true, true) => None,
+        };
+        let mut missing: Vec<String> = self.seats.iter().filter_map(state).collect();
         match rules.clients.saturating_sub(self.clients().count()) {
             0 => {}
             1 => missing.push("1 more client".to_owned()),
@@ -309,10 +325,12 @@ impl Group {
         }
     }
 }
+
 /// Why a process may not join.
-enum Objection {
+pub(super) enum Objection {
     Taken,
     Started,
+    Ending,
     OtherOrder,
     Full,
     WornOut,
@@ -321,7 +339,16 @@ enum Objection {
 }
 
 impl Objection {
-    fn explain(self, group: &Group, request: &Request) -> (Exit, String) {
+    /// Whether a newcomer since `since` is to wait, because it may join once it is known who is gone.
+    pub(super) fn may_pass(&self, now: Time, since: Time) -> bool {
+        match self {
+            Self::Ending => true,
+            Self::Taken | Self::Full => now < since.after(CHALLENGE),
+            _ => false,
+        }
+    }
+
+    pub(super) fn explain(self, group: &Group, request: &Request) -> (Exit, String) {
         let who = &request.who;
         let names = || list(&group.seats.keys().collect::<Vec<_>>());
         match self {
@@ -333,6 +360,7 @@ impl Objection {
                 Exit::Unavailable,
                 format!("the run of group {} has already started with {}", who.group, names()),
             ),
+            Self::Ending => (Exit::Unavailable, format!("the run of group {} is over", who.group)),
             Self::OtherOrder => {
                 let theirs =
                     Order::find(&who.order, &who.method).map_or_else(|| who.order.clone(), Order::title);

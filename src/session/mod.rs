@@ -19,3 +19,6 @@ pub const SILENT_AFTER: Duration = Duration::from_secs(30);
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 /// Whoever waits says for whom at least this often.
 pub const SAY_EVERY: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests;

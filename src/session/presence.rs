@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::register::{Actions, Asker};
 use super::{LOST_AFTER, SILENT_AFTER};
 use crate::engine::Time;
-use crate::wire::control::{Ask, HOLD_MILLIS, Reply, Say};
+use crate::wire::control::{Ask, HOLD_MILLIS, Reply, Request, Say};
 
 const HOLD: Duration = Duration::from_millis(HOLD_MILLIS);
 /// The end of a run is kept for a member that asks nothing for this long.
@@ -19,6 +19,9 @@ pub(super) struct Presence {
     heard: Time,
     pub(super) gone: Option<Time>,
     pub(super) held: Option<Held>,
+    /// Whether it has asked something since it was last called.
+    pub(super) present: bool,
+    nudged: Time,
     pub(super) told_end: bool,
 }
 
@@ -31,17 +34,32 @@ pub(super) struct Held {
     pub(super) wants_start: bool,
 }
 
+impl Held {
+    pub(super) fn new(now: Time, asker: Asker, request: &Request) -> Self {
+        Self { asker, seq: request.seq, since: now, wants_start: request.ask == Ask::Ready }
+    }
+}
+
 impl Presence {
     pub(super) fn new(now: Time, nonce: u64, asker: Asker) -> Self {
-        Self { nonce, asker, heard: now, gone: None, held: None, told_end: false }
+        Self { nonce, asker, heard: now, gone: None, held: None, present: true, nudged: now, told_end: false }
     }
 
     /// It has asked something: that is what it waits for now.
-    pub(super) fn hears(&mut self, now: Time, asker: Asker, seq: u64, ask: &Ask) {
+    pub(super) fn hears(&mut self, now: Time, held: Held) {
         self.heard = now;
         self.gone = None;
-        self.asker.clone_from(&asker);
-        self.held = Some(Held { asker, seq, since: now, wants_start: *ask == Ask::Ready });
+        self.present = true;
+        self.asker.clone_from(&held.asker);
+        self.held = Some(held);
+    }
+
+    /// Says something to one that waits for nothing: only so does it show that its connection has closed.
+    pub(super) fn nudge(&mut self, now: Time, actions: &mut Actions) {
+        if self.held.is_none() && now >= self.heard.max(self.nudged).after(HOLD) {
+            self.nudged = now;
+            actions.replies.push((self.asker.clone(), Reply::new(0, Say::CarryOn)));
+        }
     }
 
     pub(super) fn answer(&mut self, say: Say, actions: &mut Actions) {

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::group::{Group, Phase};
-use super::presence::Presence;
+use super::group::{CHALLENGE, Group, Phase};
+use super::presence::{Held, Presence};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::order::Order;
@@ -16,6 +16,13 @@ use crate::wire::header::VERSION;
 
 /// Most groups that a forwarder serves at one time.
 pub const MAX_GROUPS: usize = 1024;
+/// Most newcomers that are kept waiting at one time.
+const MAX_CHALLENGERS: usize = 256;
+/// A group that has not started and has no client any more is forgotten after this long.
+pub const EMPTY_KEPT: Duration = Duration::from_secs(5);
+/// A forwarder is not over before it is this old, if a router or a sequencer may still be on its way: those that
+/// were started together with it are to hear of the end, however short the run was.
+pub const LATECOMERS: Duration = Duration::from_secs(2);
 
 /// Where to send an answer: the address of the connection on which the question came.
 pub type Asker = Vec<u8>;
@@ -47,6 +54,8 @@ pub struct Register {
     groups: BTreeMap<String, Group>,
     /// Routers and sequencers, which serve every group.
     attendants: BTreeMap<Role, Attendant>,
+    /// Newcomers that are kept waiting, because whoever has their place may be gone.
+    challengers: Vec<(Held, Request)>,
     runs: u64,
     outcome: Option<Failure>,
     served: usize,
@@ -65,7 +74,8 @@ impl Register {
     /// run's number, from which those of later runs are counted.
     #[must_use]
     pub fn new(rules: Rules, runs: u64) -> Self {
-        Self { rules, groups: BTreeMap::new(), attendants: BTreeMap::new(), runs, outcome: None, served: 0 }
+        let (groups, attendants) = (BTreeMap::new(), BTreeMap::new());
+        Self { rules, groups, attendants, challengers: Vec::new(), runs, outcome: None, served: 0 }
     }
 
     /// Whether the forwarder passes packets of this group on.
@@ -74,7 +84,8 @@ impl Register {
         self.groups.contains_key(group)
     }
 
-    /// A request has arrived; `Err` carries the version of one that we do not speak.
+    /// A request has arrived; `Err` carries the version of one that we do not speak. What follows from it for the
+    /// group shows at the next [`Register::tick`], which is due when all that has arrived has been told.
     pub fn asked(
         &mut self,
         now: Time,
@@ -83,8 +94,7 @@ impl Register {
         actions: &mut Actions,
     ) {
         match request {
-            Ok(request) if request.who.group.is_empty() => self.attendant_asks(now, asker, request, actions),
-            Ok(request) => self.member_asks(now, asker, request, actions),
+            Ok(request) => self.consider(now, Held::new(now, asker, &request), request, actions),
             Err(version) => {
                 let reason = version.map_or_else(
                     || "this is not a request".to_owned(),
@@ -99,31 +109,42 @@ impl Register {
                     .push((asker, Reply::new(0, Say::Refused { code: Exit::Config.code(), reason })));
             }
         }
-        self.tick(now, actions);
     }
 
-    fn attendant_asks(&mut self, now: Time, asker: Asker, request: Request, actions: &mut Actions) {
-        let (id, nonce, role) = (request.who.id, request.who.nonce, request.who.role);
+    fn consider(&mut self, now: Time, held: Held, request: Request, actions: &mut Actions) {
+        if request.who.group.is_empty() {
+            self.attendant_asks(now, held, request, actions);
+        } else {
+            self.member_asks(now, held, request, actions);
+        }
+    }
+
+    fn attendant_asks(&mut self, now: Time, held: Held, request: Request, actions: &mut Actions) {
+        let (id, nonce, role) = (&request.who.id, request.who.nonce, request.who.role);
         if role == Role::Client {
-            return refuse(asker, request.seq, Exit::Usage, "a client joins a group", actions);
+            return refuse(held, Exit::Usage, "a client joins a group", actions);
         }
-        let attendant = self.attendants.entry(role).or_insert_with(|| {
-            actions.notices.push(format!("{role} {id} is here"));
-            Attendant { id: id.clone(), presence: Presence::new(now, nonce, asker.clone()), told: Vec::new() }
-        });
-        if attendant.presence.nonce != nonce {
-            if attendant.presence.gone.is_none() {
-                let reason = format!("there is already a {role} here ({})", attendant.id);
-                return refuse(asker, request.seq, Exit::Unavailable, reason, actions);
+        let is_other = |there: &&Attendant| there.presence.nonce != nonce;
+        if let Some(other) = self.attendants.get(&role).filter(is_other)
+            && other.presence.gone.is_none()
+        {
+            if now < held.since.after(CHALLENGE) && self.challengers.len() < MAX_CHALLENGERS {
+                return self.challengers.push((held, request));
             }
-            *attendant =
-                Attendant { id, presence: Presence::new(now, nonce, asker.clone()), told: Vec::new() };
+            let reason = format!("there is already a {role} here ({})", other.id);
+            return refuse(held, Exit::Unavailable, reason, actions);
         }
-        attendant.presence.hears(now, asker, request.seq, &request.ask);
-        if let Ask::Leave { code, reason } = request.ask {
+        if self.attendants.get(&role).is_none_or(|there| is_other(&there)) {
+            actions.notices.push(format!("{} is here", attendant_name(role, id)));
+            let presence = Presence::new(now, nonce, held.asker.clone());
+            self.attendants.insert(role, Attendant { id: id.clone(), presence, told: Vec::new() });
+        }
+        let attendant = self.attendants.get_mut(&role).expect("there, or added above");
+        attendant.presence.hears(now, held);
+        if let Ask::Leave { code, reason } = &request.ask {
             attendant.presence.answer(Say::Bye, actions);
-            let why = format!("the {role} left the run: {reason} (exit {code})");
-            self.attendant_is_gone(role, &why, actions);
+            let name = attendant_name(role, id);
+            self.attendant_is_gone(role, &format!("{name} left the run: {reason} (exit {code})"), actions);
         }
     }
 
@@ -136,29 +157,65 @@ impl Register {
         }
     }
 
-    fn member_asks(&mut self, now: Time, asker: Asker, request: Request, actions: &mut Actions) {
+    fn member_asks(&mut self, now: Time, held: Held, request: Request, actions: &mut Actions) {
+        let who = &request.who;
         // A slash in a name would let the packets of one group pass for those of another.
-        if let Err(reason) = check_id(&request.who.group).and_then(|()| check_id(&request.who.id)) {
-            return refuse(asker, request.seq, Exit::Usage, reason, actions);
+        if let Err(reason) = check_id(&who.group).and_then(|()| check_id(&who.id)) {
+            return refuse(held, Exit::Usage, reason, actions);
         }
-        if !self.groups.contains_key(&request.who.group) {
-            let (Ask::Join, Role::Client) = (&request.ask, request.who.role) else {
-                let reason = format!("there is no group {} here", request.who.group);
-                return refuse(asker, request.seq, Exit::Unavailable, reason, actions);
-            };
-            let Some(order) = Order::find(&request.who.order, &request.who.method) else {
-                let Identity { order, method, .. } = &request.who;
-                let reason = format!("this forwarder knows no order `{order}` with method `{method}`");
-                return refuse(asker, request.seq, Exit::Config, reason, actions);
-            };
-            if self.groups.len() >= MAX_GROUPS {
-                return refuse(asker, request.seq, Exit::Unavailable, "too many groups", actions);
+        if self.has_another_seat(&held.asker, who) {
+            return refuse(held, Exit::Unavailable, "one connection is one member", actions);
+        }
+        if !self.groups.contains_key(&who.group)
+            && let Err((exit, reason)) = self.open(now, &request)
+        {
+            return refuse(held, exit, reason, actions);
+        }
+        let group = self.groups.get_mut(&who.group).expect("found or opened above");
+        if request.ask != Ask::Join {
+            return group.asked(now, held, request, actions);
+        }
+        match group.may_join(&request, &self.rules) {
+            Ok(()) => group.welcome(now, held, &request, &self.rules, actions),
+            Err(objection)
+                if objection.may_pass(now, held.since) && self.challengers.len() < MAX_CHALLENGERS =>
+            {
+                self.challengers.push((held, request));
             }
-            self.runs = self.runs.wrapping_add(1);
-            self.groups.insert(request.who.group.clone(), Group::new(now, self.runs, order));
+            Err(objection) => {
+                let (exit, reason) = objection.explain(group, &request);
+                refuse(held, exit, reason, actions);
+            }
         }
-        let group = self.groups.get_mut(&request.who.group).expect("found or made above");
-        group.asked(now, &self.rules, asker, request, actions);
+    }
+
+    /// Whether this connection is that of another member: nobody takes the places of many.
+    fn has_another_seat(&self, asker: &Asker, who: &Identity) -> bool {
+        self.groups.iter().any(|(name, group)| {
+            let is_other = |id: &String| *name != who.group || *id != who.id;
+            group.seats.iter().any(|(id, seat)| seat.presence.asker == *asker && is_other(id))
+        })
+    }
+
+    /// Opens the group that a request names.
+    fn open(&mut self, now: Time, request: &Request) -> Result<(), (Exit, String)> {
+        let Identity { group, id, order, method, role, .. } = &request.who;
+        if (&request.ask, role) != (&Ask::Join, &Role::Client) {
+            return Err((Exit::Unavailable, format!("there is no group {group} here")));
+        }
+        if self.is_over() {
+            return Err((Exit::Unavailable, format!("the run is over; {id} comes too late")));
+        }
+        let Some(order) = Order::find(order, method) else {
+            let reason = format!("this forwarder knows no order `{order}` with method `{method}`");
+            return Err((Exit::Config, reason));
+        };
+        if self.groups.len() >= MAX_GROUPS {
+            return Err((Exit::Unavailable, "too many groups".to_owned()));
+        }
+        self.runs = self.runs.wrapping_add(1);
+        self.groups.insert(group.clone(), Group::new(now, self.runs, order));
+        Ok(())
     }
 
     /// An answer could not be delivered: whoever was there has closed its connection.
@@ -177,11 +234,12 @@ impl Register {
 
     /// Time has passed.
     pub fn tick(&mut self, now: Time, actions: &mut Actions) {
+        for (held, request) in std::mem::take(&mut self.challengers) {
+            self.consider(now, held, request, actions);
+        }
         let lost = self.attendants.iter().find_map(|(role, attendant)| {
-            attendant
-                .presence
-                .lost(now)
-                .map(|why| (*role, format!("the {role} {} is lost: {why}", attendant.id)))
+            let name = attendant_name(*role, &attendant.id);
+            attendant.presence.lost(now).map(|why| (*role, format!("{name} is lost: {why}")))
         });
         if let Some((role, why)) = lost {
             self.attendant_is_gone(role, &why, actions);
@@ -189,14 +247,19 @@ impl Register {
         for (name, group) in &mut self.groups {
             group.tick(now, name, &self.rules, actions);
         }
-        self.retire(now);
+        self.retire(now, actions);
         self.answer_attendants(now, actions);
     }
 
-    /// Groups that are over, and whose members all know it, make room.
-    fn retire(&mut self, now: Time) {
+    /// Groups that are over, and whose members all know it, make room; so do those that all clients have left.
+    fn retire(&mut self, now: Time, actions: &mut Actions) {
         let Self { groups, outcome, served, .. } = self;
-        groups.retain(|_, group| {
+        groups.retain(|name, group| {
+            if group.phase == Phase::Gathering && now >= group.inhabited.after(EMPTY_KEPT) {
+                let why = format!("all clients of group {name} have left");
+                group.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
+                return false;
+            }
             let Phase::Over(result) = &group.phase else { return true };
             if !group.seats.values().all(|seat| seat.presence.knows_the_end(now)) {
                 return true;
@@ -214,6 +277,7 @@ impl Register {
         let live = self.groups.iter().filter(|(_, group)| !matches!(group.phase, Phase::Over(_)));
         let groups: Vec<GroupEntry> = live.map(|(name, group)| group.entry(name)).collect();
         for attendant in self.attendants.values_mut() {
+            attendant.presence.nudge(now, actions);
             let say = match (&over, &self.outcome) {
                 (true, None) => Say::End,
                 (true, Some(failure)) => abort(failure),
@@ -237,7 +301,9 @@ impl Register {
     #[must_use]
     pub fn outcome(&self, now: Time) -> Option<Result<(), Failure>> {
         let known = self.attendants.values().all(|attendant| attendant.presence.knows_the_end(now));
-        (self.is_over() && known).then(|| self.outcome.clone().map_or(Ok(()), Err))
+        let all_came = self.attendants.len() == 2 || now >= Time::ZERO.after(LATECOMERS);
+        let all_answered = known && self.challengers.is_empty();
+        (self.is_over() && all_answered && all_came).then(|| self.outcome.clone().map_or(Ok(()), Err))
     }
 
     /// Whether nobody has ever joined.
@@ -272,14 +338,30 @@ impl Register {
             (!missing.is_empty())
                 .then(|| format!("{name}: {}; waiting for {}{gives_up}", group.progress(), list(&missing)))
         };
+        if self.is_untouched() && !self.rules.stay {
+            let left = self.rules.start_timeout.saturating_sub(now.since(Time::ZERO)).as_secs();
+            return vec![format!("waiting for {} (gives up in {left} s)", clients(self.rules.clients))];
+        }
         self.groups.iter().filter_map(describe).collect()
     }
 }
 
-pub(super) fn refuse(asker: Asker, seq: u64, exit: Exit, reason: impl Into<String>, actions: &mut Actions) {
-    actions.replies.push((asker, Reply::new(seq, Say::Refused { code: exit.code(), reason: reason.into() })));
+pub(super) fn refuse(held: Held, exit: Exit, reason: impl Into<String>, actions: &mut Actions) {
+    let say = Say::Refused { code: exit.code(), reason: reason.into() };
+    actions.replies.push((held.asker, Reply::new(held.seq, say)));
 }
 
 pub(super) fn abort(failure: &Failure) -> Say {
     Say::Abort { code: failure.exit.code(), reason: failure.message.clone() }
+}
+
+/// A router or sequencer for people: its name alone, if that says what it is.
+fn attendant_name(role: Role, id: &str) -> String {
+    if id == role.to_string() { format!("the {role}") } else { format!("the {role} {id}") }
+}
+
+/// `1 client`, `2 clients`.
+#[must_use]
+pub fn clients(count: usize) -> String {
+    format!("{count} client{}", if count == 1 { "" } else { "s" })
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::workload::Task;
+use super::workload::{Task, text};
 use crate::check::{Event, MessageId, Record};
 use crate::engine::{MemberId, To, View};
 use crate::member::{App, Finish, Tally};
@@ -28,7 +28,7 @@ impl Client {
     pub(super) fn new(me: MemberId, view: &View, tasks: usize) -> Self {
         Self {
             me,
-            record: Record { name: me.to_string(), events: Vec::new(), ended: false },
+            record: Record { name: me.to_string(), ..Record::default() },
             finish: Finish::new(me, view),
             tally: Tally::default(),
             ahead: tasks,
@@ -86,8 +86,7 @@ impl Client {
     fn batch(&self, task: &Task, first: u64) -> Batch {
         let mut batch = BatchBuilder::new(first);
         for (number, &padding) in (first..).zip(&task.paddings) {
-            let text = format!("{}>{} {number} {}", self.me, task.to, ".".repeat(padding));
-            batch.push(text.as_bytes());
+            batch.push(text(self.me, task.to, number, padding).as_bytes());
         }
         batch.finish().expect("a task has messages")
     }

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use super::client::Client;
 use super::contract;
-use super::counters::{Counters, Seen};
+use super::cost::{Cost, Meter};
+use super::counters::{Counters, Heading, Seen};
 use super::network::Network;
 use super::trace::{AppWords, Trace, Words};
 use super::workload::{Task, Workload};
 use crate::check::{History, Verdict, Witness};
 use crate::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::member::{App, Line};
-use crate::wire::{Frames, Header};
+use crate::wire::Frames;
 
 /// One member: its engines and, unless it is the sequencer, its client.
 pub(super) struct Process {
@@ -22,15 +23,21 @@ pub(super) struct Process {
 
 /// Something that happens at its time. Deadlines are not in the queue: they are asked for.
 enum Happening {
-    Arrival { at: MemberId, from: MemberId, frames: Frames },
+    Arrival {
+        at: MemberId,
+        heading: Heading,
+        frames: Frames,
+    },
     Task(Task),
+    /// For the trace alone: the network knows its outages.
+    Outage(String),
     Heal,
 }
 
 /// The whole simulated world.
 pub(super) struct Cluster<'t> {
     processes: Vec<Process>,
-    /// Of each process: when it wants to be woken.
+    /// Of each process: when it wants to be woken; a paused one is when it goes on.
     deadlines: Vec<Option<Time>>,
     network: Network,
     /// What happens, by its time and then in the order in which it was scheduled.
@@ -41,6 +48,7 @@ pub(super) struct Cluster<'t> {
     breach: Option<Witness>,
     counters: Counters,
     seen: Seen,
+    meter: Meter,
     trace: &'t mut Trace,
     /// Reused between calls, empty outside of them.
     effects: Effects<App, Frames>,
@@ -52,6 +60,7 @@ pub(super) struct Remains {
     pub(super) contract: Verdict,
     pub(super) liveness: Verdict,
     pub(super) counters: Counters,
+    pub(super) cost: Cost,
 }
 
 impl<'t> Cluster<'t> {
@@ -84,9 +93,14 @@ impl<'t> Cluster<'t> {
             breach: None,
             counters: Counters::default(),
             seen: Seen::default(),
+            meter: Meter::new(view.clients.len()),
             trace,
             effects: Effects::default(),
         };
+        let outages = if cluster.trace.is_kept() { cluster.network.announcements() } else { Vec::new() };
+        for (begin, outage) in outages {
+            cluster.schedule(begin, Happening::Outage(outage));
+        }
         cluster.schedule(workload.heal_at, Happening::Heal);
         for task in workload.tasks {
             cluster.schedule(task.at, Happening::Task(task));
@@ -110,7 +124,8 @@ impl<'t> Cluster<'t> {
 
     /// Lets the next thing happen; false if there is none.
     fn step(&mut self) -> bool {
-        let due = self.deadlines.iter().zip(0_u16..).filter_map(|(due, at)| Some(((*due)?, at))).min();
+        let dues = self.deadlines.iter().zip(0_u16..).filter_map(|(due, at)| Some(((*due)?, at)));
+        let due = dues.map(|(due, at)| (self.awake(MemberId(at), due), at)).min();
         let next = self.queue.first_key_value().map(|(&(time, _), _)| time);
         match (next, due) {
             // What arrives at the very moment of a deadline comes before it.
@@ -120,7 +135,7 @@ impl<'t> Cluster<'t> {
                     self.happen(happening);
                 }
             }
-            (_, Some((due, at))) => self.wake(MemberId(at), due),
+            (_, Some((time, at))) => self.wake(MemberId(at), time),
             (_, None) => return false,
         }
         true
@@ -128,43 +143,59 @@ impl<'t> Cluster<'t> {
 
     fn happen(&mut self, happening: Happening) {
         match happening {
-            Happening::Arrival { at, from, frames } => {
-                self.trace.line(self.now, &at, "receive", &from, format_args!("{}", Words(&frames)));
-                self.drive(at, Input::Receive { from, message: frames });
+            Happening::Arrival { at, .. } | Happening::Task(Task { client: at, .. })
+                if self.awake(at, self.now) > self.now =>
+            {
+                // In the order in which it came, as from a socket that nobody reads.
+                self.counters.paused += 1;
+                self.schedule(self.awake(at, self.now), happening);
             }
-            Happening::Task(task) => {
-                let at = task.client;
-                if let Some(client) = self.client(at) {
-                    client.take(task);
-                }
-                self.submit(at);
-                let waits = self.client(at).is_some_and(|client| client.has_backlog());
-                self.counters.waited += u64::from(waits);
-            }
+            Happening::Arrival { at, heading, frames } => self.receive(at, heading, frames),
+            Happening::Task(task) => self.take(task),
+            Happening::Outage(what) => self.trace.line(self.now, &"", "outage", &"", format_args!("{what}")),
             Happening::Heal => {
-                self.trace.line(
-                    self.now,
-                    &"",
-                    "heal",
-                    &"",
-                    format_args!("the network loses nothing from now on"),
-                );
+                let what = format_args!("the network is at no fault from now on");
+                self.trace.line(self.now, &"", "heal", &"", what);
                 self.network.heal();
             }
         }
     }
 
-    fn wake(&mut self, at: MemberId, due: Time) {
-        self.now = self.now.max(due);
-        self.trace.line(self.now, &at, "wake", &"", format_args!(""));
-        self.handle(at, Input::Wake);
-        self.report(contract::after_wake(at, due, self.deadlines[usize::from(at.0)]));
+    fn receive(&mut self, at: MemberId, heading: Heading, frames: Frames) {
+        let from = heading.header.sender;
+        self.trace.line(self.now, &at, "receive", &from, format_args!("{}", Words(&frames)));
+        self.seen.received(at, heading);
+        let is_overheard = heading.is_overheard(at, &frames);
+        let before = self.deadlines[usize::from(at.0)];
+        self.handle(at, Input::Receive { from, message: frames });
+        if is_overheard {
+            self.counters.overheard(before, self.deadlines[usize::from(at.0)]);
+        }
         self.submit(at);
     }
 
-    /// Gives a member an input, and then whatever its client can submit.
-    fn drive(&mut self, at: MemberId, input: Input<App, Frames>) {
-        self.handle(at, input);
+    fn take(&mut self, task: Task) {
+        let at = task.client;
+        if let Some(client) = self.client(at) {
+            client.take(task);
+        }
+        self.submit(at);
+        let waits = self.client(at).is_some_and(|client| client.has_backlog());
+        self.counters.waited += u64::from(waits);
+    }
+
+    /// When a member can do what is due at `time`: then or, if it is paused, when it goes on.
+    fn awake(&self, at: MemberId, time: Time) -> Time {
+        self.network.paused_until(at, time).unwrap_or(time)
+    }
+
+    fn wake(&mut self, at: MemberId, time: Time) {
+        self.now = self.now.max(time);
+        let Some(due) = self.deadlines[usize::from(at.0)] else { return };
+        self.counters.paused += u64::from(due < time);
+        self.trace.line(self.now, &at, "wake", &"", format_args!(""));
+        self.handle(at, Input::Wake);
+        self.report(contract::after_wake(at, due, self.deadlines[usize::from(at.0)]));
         self.submit(at);
     }
 
@@ -177,6 +208,7 @@ impl<'t> Cluster<'t> {
             let Some((to, app)) = client.next_submission(|to| line.window(to)) else { return };
             self.trace.line(self.now, &at, "submit", &to, format_args!("{}", AppWords(&app, None)));
             self.counters.submitted(&app);
+            self.meter.submitted(self.now, at, &app);
             self.handle(at, Input::Submit { to, app });
         }
     }
@@ -188,6 +220,7 @@ impl<'t> Cluster<'t> {
         let line = &mut self.processes[usize::from(at.0)].line;
         line.handle(self.now, input, &mut effects);
         self.deadlines[usize::from(at.0)] = line.next_deadline();
+        let held = line.held();
         if let Some(from) = from {
             self.counters.received(from, effects.as_slice());
         }
@@ -195,6 +228,9 @@ impl<'t> Cluster<'t> {
             self.perform(at, effect);
         }
         self.effects = effects;
+        if self.client(at).is_some() {
+            self.meter.holds(self.now, at, held);
+        }
     }
 
     fn perform(&mut self, at: MemberId, effect: Effect<App, Frames>) {
@@ -203,6 +239,7 @@ impl<'t> Cluster<'t> {
             Effect::Deliver { from, number, app } => {
                 let what = AppWords(&app, number);
                 self.trace.line(self.now, &at, "deliver", &from, format_args!("{what}"));
+                self.meter.delivered(self.now, at, from, &app);
                 if let Some(client) = self.client(at) {
                     client.deliver(from, number, app);
                 }
@@ -217,31 +254,35 @@ impl<'t> Cluster<'t> {
 
     fn send(&mut self, at: MemberId, to: To, frames: &Frames) {
         self.trace.line(self.now, &at, "send", &to, format_args!("{}", Words(frames)));
-        self.seen.sent(frames, &mut self.counters);
+        let Ok(heading) = Heading::read(frames) else {
+            return self.report(Some(Witness::from("a member sent something that is no packet".to_owned())));
+        };
+        self.seen.sent(heading, frames, &mut self.counters);
         match to {
             // Whoever multicasts hears itself, as it does through a forwarder.
             To::Group => {
+                self.meter.sent(frames, self.processes.len() - 1);
                 for receiver in 0..self.processes.len() as u16 {
-                    self.carry(MemberId(receiver), frames);
+                    self.carry(MemberId(receiver), heading, frames);
                 }
             }
-            To::Member(receiver) => self.carry(receiver, frames),
+            To::Member(receiver) => {
+                self.meter.sent(frames, 1);
+                self.carry(receiver, heading, frames);
+            }
         }
     }
 
-    fn carry(&mut self, at: MemberId, frames: &Frames) {
-        let Ok(header) = Header::peek(&frames.header) else {
-            return self.report(Some(Witness("a member sent something that is no packet".to_owned())));
-        };
-        let arrivals = self.network.carry(self.now);
-        self.counters.packets += 1;
-        self.counters.lost += u64::from(arrivals.first.is_none());
-        self.counters.duplicated += u64::from(arrivals.second.is_some());
-        if arrivals.first.is_none() {
-            self.trace.line(self.now, &header.sender, "lose", &at, format_args!("{}", Words(frames)));
+    fn carry(&mut self, at: MemberId, heading: Heading, frames: &Frames) {
+        let from = heading.header.sender;
+        let passage = self.network.carry(self.now, from, at);
+        self.counters.carried(passage);
+        if passage.arrivals[0].is_none() {
+            let verb = if passage.is_cut { "cut" } else { "lose" };
+            self.trace.line(self.now, &from, verb, &at, format_args!("{}", Words(frames)));
         }
-        for time in arrivals.first.into_iter().chain(arrivals.second) {
-            self.schedule(time, Happening::Arrival { at, from: header.sender, frames: frames.clone() });
+        for time in passage.arrivals.into_iter().flatten() {
+            self.schedule(time, Happening::Arrival { at, heading, frames: frames.clone() });
         }
     }
 
@@ -268,10 +309,11 @@ impl<'t> Cluster<'t> {
             client.record
         });
         Remains {
-            history: History { records: records.collect() },
+            history: History { records: records.collect(), ..History::default() },
             contract: self.breach.map_or(Verdict::Valid, Verdict::Violated),
             liveness,
             counters: self.counters,
+            cost: self.meter.cost,
         }
     }
 
@@ -291,10 +333,10 @@ impl<'t> Cluster<'t> {
         match waits {
             Some((who, whom)) => {
                 let whom: Vec<String> = whom.iter().map(ToString::to_string).collect();
-                Verdict::Violated(Witness(format!("{who} still waits for {}, {long}", whom.join(", "))))
+                Verdict::Violated(Witness::from(format!("{who} still waits for {}, {long}", whom.join(", "))))
             }
             None if at_rest => Verdict::Valid,
-            None => Verdict::Violated(Witness(format!("members still send to each other, {long}"))),
+            None => Verdict::Violated(Witness::from(format!("members still send to each other, {long}"))),
         }
     }
 }

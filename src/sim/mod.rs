@@ -1,15 +1,19 @@
 //! Beside the path: the world, simulated. The engines that run for real run here on a network that loses,
-//! duplicates, delays and reorders, all of it drawn from one seed.
+//! duplicates, delays and reorders, whose links clog, that falls into parts, and whose members pause: all of it
+//! drawn from one seed.
 //!
-//! A run has two phases. While the network is at fault everything must stay safe; then it heals, and everybody
-//! must get everything. The oracles of [`crate::check`] judge what the members delivered. Same seed, same trace,
+//! A run has two phases. While the network is at fault everything must stay safe; then all of it heals, and
+//! everybody must get everything. The oracles of [`crate::check`] judge what the members delivered. Same seed, same trace,
 //! byte for byte.
 
 mod client;
 mod cluster;
 mod contract;
+mod cost;
 mod counters;
+mod faults;
 mod network;
+mod outages;
 pub mod swarm;
 pub mod tool;
 mod trace;
@@ -17,16 +21,19 @@ mod workload;
 
 use std::time::Duration;
 
-use crate::check::{self, Property, Verdict};
+use crate::check::{self, PROPERTIES, Property, Verdict};
 use crate::defect::Defects;
 use crate::engine::{MemberId, View};
 use crate::member::Line;
 use crate::order::{Order, Place};
 use crate::prng::Prng;
 use cluster::Cluster;
+pub use cost::Cost;
 pub use counters::Counters;
+use faults::SLOW;
+pub use faults::{Delay, Faults, Share};
 use network::Network;
-pub use network::{Delay, Faults, Share};
+use outages::Outages;
 pub use trace::Trace;
 use workload::Workload;
 
@@ -42,16 +49,29 @@ const RUN: u64 = 1;
 pub struct Setup {
     /// The order that the members use.
     pub order: &'static Order,
-    /// How many clients there are, 2 to [`Setup::MAX_MEMBERS`]; a sequencer comes on top where the order has one.
-    pub members: u16,
+    /// How many clients there are, 2 to [`Setup::MAX_MEMBERS`]; none: drawn, 2 to 8. A sequencer comes on top where
+    /// the order has one.
+    pub members: Option<u16>,
     /// How many messages each client multicasts. Besides, it sends some to one other client each.
     pub messages: u64,
-    /// The share of packets that are lost before the network heals; none: drawn from 0 to 30 %.
+    /// Whether the clients multicast at a steady pace and do nothing else, as is good for comparing costs.
+    pub steady: bool,
+    /// The share of packets that are lost before the network heals; none: drawn, as all shares below.
     pub loss: Option<Share>,
-    /// The share of packets that come twice before the network heals; none: drawn from 0 to 20 %.
+    /// The share of packets that come twice.
     pub duplicate: Option<Share>,
     /// How long packets travel; none: drawn, at most 50 ms.
     pub delay: Option<Delay>,
+    /// The share of packets that are slow.
+    pub slow: Option<Share>,
+    /// The share of the time in which a link is clogged.
+    pub clog: Option<Share>,
+    /// The share of the time in which the group is parted.
+    pub partition: Option<Share>,
+    /// The share of the time in which a member is paused.
+    pub pause: Option<Share>,
+    /// A property that is expected to be violated, and judged also if the order does not promise it.
+    pub expect: Option<&'static Property>,
     /// What the engines do wrong on purpose.
     pub defects: Defects,
 }
@@ -65,16 +85,34 @@ pub struct Outcome {
     pub verdicts: Vec<(&'static str, Verdict)>,
     /// What happened.
     pub counters: Counters,
+    /// What it cost.
+    pub cost: Cost,
 }
 
 impl Setup {
     /// Most clients of a simulated group.
     pub const MAX_MEMBERS: u16 = 64;
+    /// How many clients a seed draws, where that is not fixed.
+    pub const DRAWN_MEMBERS: (u16, u16) = (2, 8);
 
     /// This many members of this order, sending this many messages each; all else is drawn from the seed.
     #[must_use]
     pub const fn new(order: &'static Order, members: u16, messages: u64) -> Self {
-        Self { order, members, messages, loss: None, duplicate: None, delay: None, defects: Defects::NONE }
+        Self {
+            order,
+            members: Some(members),
+            messages,
+            steady: false,
+            loss: None,
+            duplicate: None,
+            delay: None,
+            slow: None,
+            clog: None,
+            partition: None,
+            pause: None,
+            expect: None,
+            defects: Defects::NONE,
+        }
     }
 
     /// Runs one seed, telling every event to `trace`.
@@ -82,17 +120,31 @@ impl Setup {
     pub fn run(&self, seed: u64, trace: &mut Trace) -> Outcome {
         // A generator for each concern, so that a change to one does not change what the others draw.
         let mut prng = Prng::new(seed);
-        let [mut swarm, mut tasks, packets, mut engines] = std::array::from_fn(|_| prng.fork());
+        let [mut swarm, mut tasks, packets, mut engines, mut outages] = std::array::from_fn(|_| prng.fork());
+        let view = self.view(&mut swarm);
         let faults = self.faults(&mut swarm);
-        let view = self.view();
-        let workload = Workload::draw(&mut tasks, &view.clients, self.messages);
+        let draw = if self.steady { Workload::steady } else { Workload::draw };
+        let workload = draw(&mut tasks, &view.clients, self.messages);
         let lines = self.lines(&view, &mut engines);
-        let remains = Cluster::new(&view, lines, workload, Network::new(faults, packets), trace)
-            .run(self.patience(faults));
+        let outages = Outages::draw(&mut outages, faults, &view.members(), workload.heal_at);
+        let network = Network::new(faults, outages, packets);
+        let patience = self.patience(faults, view.clients.len());
+        let remains = Cluster::new(&view, lines, workload, network, trace).run(patience);
         let mut verdicts = vec![("contract", remains.contract)];
-        verdicts.extend(check::judge(&remains.history, Property::promised_by(self.order)));
+        verdicts.extend(check::judge(&remains.history, self.judged()));
         verdicts.push(("liveness", remains.liveness));
-        Outcome { seed, verdicts, counters: remains.counters }
+        Outcome { seed, verdicts, counters: remains.counters, cost: remains.cost }
+    }
+
+    /// What the order promises, and what is expected to be violated; nothing of what a steady workload leaves out.
+    fn judged(&self) -> impl Iterator<Item = &'static Property> {
+        let is_expected = |name| self.expect.is_some_and(|expected| expected.name == name);
+        let is_left_out = |name| self.steady && name == "point-to-point";
+        let is_judged = move |property: &&Property| {
+            let is_promised = property.is_promised_by(self.order) && !is_left_out(property.name);
+            is_promised || is_expected(property.name)
+        };
+        PROPERTIES.iter().filter(is_judged)
     }
 
     fn faults(&self, prng: &mut Prng) -> Faults {
@@ -101,12 +153,19 @@ impl Setup {
             loss: self.loss.unwrap_or(drawn.loss),
             duplicate: self.duplicate.unwrap_or(drawn.duplicate),
             delay: self.delay.unwrap_or(drawn.delay),
+            slow: self.slow.unwrap_or(drawn.slow),
+            clog: self.clog.unwrap_or(drawn.clog),
+            partition: self.partition.unwrap_or(drawn.partition),
+            pause: self.pause.unwrap_or(drawn.pause),
         }
     }
 
-    fn view(&self) -> View {
-        let clients: Vec<MemberId> = (0..self.members).map(MemberId).collect();
-        let sequencer = self.order.sequencer.then_some(MemberId(self.members));
+    fn view(&self, prng: &mut Prng) -> View {
+        let (low, high) = Self::DRAWN_MEMBERS;
+        let drawn = prng.between(u64::from(low), u64::from(high)) as u16;
+        let members = self.members.unwrap_or(drawn);
+        let clients: Vec<MemberId> = (0..members).map(MemberId).collect();
+        let sequencer = self.order.sequencer.then_some(MemberId(members));
         View { number: 1, clients, sequencer }
     }
 
@@ -115,9 +174,9 @@ impl Setup {
         view.members().into_iter().map(place).map(|place| self.order.assemble(place)).collect()
     }
 
-    fn patience(&self, faults: Faults) -> Duration {
-        let messages = u32::try_from(self.messages * u64::from(self.members)).unwrap_or(u32::MAX);
-        PATIENCE + (PATIENCE_PER_MESSAGE + faults.delay.max).saturating_mul(messages)
+    fn patience(&self, faults: Faults, clients: usize) -> Duration {
+        let messages = u32::try_from(self.messages * clients as u64).unwrap_or(u32::MAX);
+        PATIENCE + SLOW + (PATIENCE_PER_MESSAGE + faults.delay.max).saturating_mul(messages)
     }
 }
 

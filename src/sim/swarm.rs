@@ -1,53 +1,76 @@
 //! Many seeds, until the first that fails. Threads change how long it takes and nothing else.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use super::{Counters, Outcome, Setup, Share, Trace};
+use super::{Cost, Counters, Outcome, Setup, Share, Trace};
 use crate::check::{Verdict, Witness};
 use crate::exit::Exit;
 
 /// What a row of seeds showed.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Report {
-    /// How many seeds ran, up to and with the first that failed.
+    /// How many seeds ran, up to and with the first that violates something.
     pub seeds: u64,
-    /// The seed that failed.
+    /// The seed that violates something.
     pub failed: Option<u64>,
+    /// The property that was expected to be violated.
+    pub expected: Option<&'static str>,
     /// Of each property: violated if a seed violates it, valid if it held in at least one, else undecided.
     pub verdicts: Vec<(&'static str, Verdict)>,
     /// Sums over the seeds.
     pub counters: Counters,
+    /// The cost, over all seeds.
+    pub cost: Cost,
 }
 
-/// Runs `seeds` seeds from `first` on, up to the first that fails.
+/// The report as it grows: seeds end in any order and are reported in theirs.
+#[derive(Default)]
+struct Progress {
+    report: Report,
+    early: BTreeMap<u64, Outcome>,
+}
+
+/// Runs `seeds` seeds from `first` on, up to the first that violates something.
 #[must_use]
 pub fn run(setup: &Setup, first: u64, seeds: u64) -> Report {
     let next = AtomicU64::new(0);
-    let stop = AtomicU64::new(seeds);
-    let outcomes = Mutex::new(Vec::new());
+    let progress = Mutex::new(Progress::default());
     let work = || {
         loop {
             // Seeds are taken in order, so every seed before the first that fails is run to its end.
             let index = next.fetch_add(1, Ordering::SeqCst);
-            if index >= stop.load(Ordering::SeqCst) {
+            if index >= seeds || progress.lock().expect("no worker panics").report.failed.is_some() {
                 return;
             }
             let outcome = run_one(setup, first.wrapping_add(index), &mut Trace::off());
-            if outcome.is_violated() {
-                stop.fetch_min(index + 1, Ordering::SeqCst);
-            }
-            outcomes.lock().expect("no worker panics").push((index, outcome));
+            progress.lock().expect("no worker panics").take(index, outcome);
         }
     };
     let workers = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| (0..workers).for_each(|_| drop(scope.spawn(work))));
-    let mut outcomes = outcomes.into_inner().expect("no worker panics");
-    outcomes.sort_unstable_by_key(|(index, _)| *index);
-    outcomes.truncate(usize::try_from(stop.into_inner()).unwrap_or(usize::MAX));
-    report(setup, outcomes.into_iter().map(|(_, outcome)| outcome))
+    let mut report = progress.into_inner().expect("no worker panics").report;
+    report.expected = setup.expect.map(|property| property.name);
+    if report.expected.is_none() {
+        let faults = idle_fault(setup, &report.counters).map(|why| ("faults", Verdict::Undecided(why)));
+        let order = idle_order(setup, &report.counters).map(|why| ("hold-back", Verdict::Undecided(why)));
+        report.verdicts.extend(faults.into_iter().chain(order));
+    }
+    report
+}
+
+impl Progress {
+    /// Adds what is next to the report; nothing after a seed that failed, however many have run by then.
+    fn take(&mut self, index: u64, outcome: Outcome) {
+        self.early.insert(index, outcome);
+        while self.report.failed.is_none() {
+            let Some(outcome) = self.early.remove(&self.report.seeds) else { return };
+            self.report.take(outcome);
+        }
+    }
 }
 
 /// Runs one seed. A panic of an engine is a violation like any other: it has a seed that replays it, and a trace.
@@ -56,45 +79,47 @@ pub fn run_one(setup: &Setup, seed: u64, trace: &mut Trace) -> Outcome {
     catch_unwind(AssertUnwindSafe(|| setup.run(seed, trace))).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-        let witness = Witness(format!("an engine panicked: {text}"));
+        let witness = Witness::from(format!("an engine panicked: {text}"));
         let verdicts = vec![("contract", Verdict::Violated(witness))];
-        Outcome { seed, verdicts, counters: Counters::default() }
+        Outcome { seed, verdicts, counters: Counters::default(), cost: Cost::default() }
     })
 }
 
-fn report(setup: &Setup, outcomes: impl Iterator<Item = Outcome>) -> Report {
-    let mut report = Report { seeds: 0, failed: None, verdicts: Vec::new(), counters: Counters::default() };
-    for outcome in outcomes {
-        report.seeds += 1;
-        report.counters += outcome.counters;
-        if outcome.is_violated() {
-            report.failed = Some(outcome.seed);
-        }
-        for (name, verdict) in outcome.verdicts {
-            report.add(name, verdict);
-        }
-    }
-    report
-        .verdicts
-        .extend(idle_faults(setup, &report.counters).map(|why| ("faults", Verdict::Undecided(why))));
-    report
+/// A fault that was asked for and never struck: then nothing was shown about it.
+fn idle_fault(setup: &Setup, counters: &Counters) -> Option<String> {
+    let asked = [
+        (setup.loss, counters.lost, "loss was asked for and nothing was lost"),
+        (setup.duplicate, counters.duplicated, "duplication was asked for and nothing came twice"),
+        (setup.slow, counters.slow, "slow packets were asked for and none was slow"),
+        (setup.clog, counters.clogged, "clogged links were asked for and held nothing"),
+        (setup.partition, counters.cut, "partitions were asked for and kept nothing away"),
+        (setup.pause, counters.paused, "pauses were asked for and delayed nothing"),
+    ];
+    let is_idle =
+        |share: Option<Share>, struck| share.is_some_and(|share| share != Share::ZERO) && struck == 0;
+    let idle = asked.into_iter().find(|&(share, struck, _)| is_idle(share, struck));
+    idle.map(|(_, _, what)| what.to_owned())
 }
 
-/// A fault that was asked for and never struck: then nothing was shown about it.
-fn idle_faults(setup: &Setup, counters: &Counters) -> Option<String> {
-    let idle = |share: Option<Share>, struck: u64| share.is_some_and(|share| !share.is_zero()) && struck == 0;
-    let (lost, duplicated) = (counters.lost, counters.duplicated);
-    let what = if idle(setup.loss, lost) {
-        "loss was asked for and nothing was lost"
-    } else if idle(setup.duplicate, duplicated) {
-        "duplication was asked for and nothing came twice"
-    } else {
-        return None;
-    };
-    Some(what.to_owned())
+/// An order that never had to hold anything back: without it, everything would have come out the same.
+fn idle_order(setup: &Setup, counters: &Counters) -> Option<String> {
+    let is_idle = !setup.order.promises.is_empty() && counters.held_back == 0;
+    is_idle.then(|| "nothing came out of order".to_owned())
 }
 
 impl Report {
+    fn take(&mut self, outcome: Outcome) {
+        self.seeds += 1;
+        self.counters += outcome.counters;
+        if outcome.is_violated() {
+            self.failed = Some(outcome.seed);
+        }
+        self.cost += outcome.cost;
+        for (name, verdict) in outcome.verdicts {
+            self.add(name, verdict);
+        }
+    }
+
     fn add(&mut self, name: &'static str, verdict: Verdict) {
         let Some((_, known)) = self.verdicts.iter_mut().find(|(known, _)| *known == name) else {
             return self.verdicts.push((name, verdict));
@@ -109,11 +134,15 @@ impl Report {
         }
     }
 
-    /// What it comes to: violated, undecided or all right.
+    /// What it comes to: violated, undecided or all right. A violation that was expected, and nothing else, is right.
     #[must_use]
     pub fn exit(&self) -> Exit {
-        if self.verdicts.iter().any(|(_, verdict)| verdict.is_violated()) {
+        let is_expected = |name: &str| self.expected == Some(name);
+        let mut violated = self.verdicts.iter().filter(|(_, verdict)| verdict.is_violated());
+        if violated.clone().any(|(name, _)| !is_expected(name)) {
             Exit::Violated
+        } else if self.expected.is_some() {
+            if violated.next().is_some() { Exit::Ok } else { Exit::Violated }
         } else if self.verdicts.iter().all(|(_, verdict)| verdict.is_valid()) {
             Exit::Ok
         } else {

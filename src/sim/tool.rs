@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::swarm::{self, Report};
 use super::{Delay, Setup, Share, Trace};
+use crate::check::{PROPERTIES, Property};
 use crate::defect::Defects;
 use crate::exit::{Exit, Failure};
 use crate::order::{DEFAULT_METHOD, ORDERS, Order};
@@ -17,9 +18,13 @@ const HELP: &str = "\
 Examples:
   groupcast sim --order total --members 4 --messages 50 --loss 20% --seed 7 -v
   groupcast sim --order fifo --seeds 2000
+  groupcast sim --order fifo --expect-violation causal
 
-Whatever is not given of --loss, --duplicate and --delay is drawn from each seed: \
-up to 30%, up to 20%, and up to 50ms. A violation is shown with the command that replays it.";
+Whatever is not given of the members and the faults is drawn from each seed, and half of the seeds \
+leave each fault out. A violation is shown with the command that replays it.";
+
+/// How many seeds are tried for a violation that is expected, unless it is said.
+const SEEDS_TO_EXPECT: u64 = 1000;
 
 /// Arguments of `groupcast sim`.
 #[derive(Clone, Debug, clap::Args)]
@@ -31,28 +36,49 @@ pub struct Args {
     /// How that order is made, where there are several ways
     #[arg(long, default_value = DEFAULT_METHOD)]
     method: String,
-    /// How many clients; a sequencer comes on top where the order has one
-    #[arg(long, default_value_t = 4, value_name = "N",
+    /// How many clients, or 2 to 8 as the seed has it; a sequencer comes on top where the order has one
+    #[arg(long, value_name = "N",
           value_parser = clap::value_parser!(u16).range(2..=i64::from(Setup::MAX_MEMBERS)))]
-    members: u16,
+    members: Option<u16>,
     /// How many messages each client multicasts
     #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
     messages: u64,
-    /// The share of packets that are lost until the network heals, like 20% or 0.2
+    /// Every client multicasts 64 bytes every 10 ms and nothing else: to compare costs
+    #[arg(long)]
+    steady: bool,
+    /// The share of packets that are lost until the network heals, like 20% or 0.2; drawn: up to 30%
     #[arg(long, value_name = "SHARE")]
     loss: Option<Share>,
-    /// The share of packets that come twice until the network heals, like 10% or 0.1
+    /// The share of packets that come twice until the network heals; drawn: up to 20%
     #[arg(long, value_name = "SHARE")]
     duplicate: Option<Share>,
-    /// How long packets travel, like 0-50ms or 5ms
+    /// How long packets travel, like 0-50ms or 5ms; drawn: up to 50ms
     #[arg(long, value_name = "RANGE")]
     delay: Option<Delay>,
+    /// The share of packets that take up to a second longer; drawn: up to 10%
+    #[arg(long, value_name = "SHARE")]
+    slow: Option<Share>,
+    /// The share of the time in which a link holds everything, to let it go at once; drawn: up to 30%
+    #[arg(long, value_name = "SHARE")]
+    clog: Option<Share>,
+    /// The share of the time in which a part of the group cannot reach the rest, or be reached; drawn: up to 50%
+    #[arg(long, value_name = "SHARE")]
+    partition: Option<Share>,
+    /// The share of the time in which a member does nothing; drawn: up to 30%
+    #[arg(long, value_name = "SHARE")]
+    pause: Option<Share>,
     /// The seed from which everything is drawn, or the first of several
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many seeds to run, up to the first that fails
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    seeds: u64,
+    /// How many seeds to run, up to the first that violates something; 1, or 1000 if that is expected
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: Option<u64>,
+    /// Succeed only if this property is violated, whether the order promises it or not, and no other
+    #[arg(long, value_name = "PROPERTY", value_parser = PossibleValuesParser::new(properties()))]
+    expect_violation: Option<String>,
+    /// Show what a multicast costs: packets, bytes, hold-back, latency
+    #[arg(long)]
+    cost: bool,
     /// Show every event: of the seed that failed or, if none did, of the first
     #[arg(long, short)]
     verbose: bool,
@@ -71,6 +97,10 @@ fn names() -> Vec<&'static str> {
     names
 }
 
+fn properties() -> impl Iterator<Item = &'static str> {
+    PROPERTIES.iter().map(|property| property.name)
+}
+
 #[cfg(feature = "known-bad")]
 fn defects() -> impl Iterator<Item = &'static str> {
     crate::defect::Defect::ALL.into_iter().map(|(name, _)| name)
@@ -82,7 +112,7 @@ fn defects() -> impl Iterator<Item = &'static str> {
 /// [`Exit::Usage`] for a method that the order does not have, [`Exit::Io`] if standard output cannot be written.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let setup = args.setup()?;
-    let report = swarm::run(&setup, args.seed, args.seeds);
+    let report = swarm::run(&setup, args.seed, args.seeds());
     let mut trace = Trace::off();
     if args.verbose {
         trace = Trace::kept();
@@ -96,6 +126,10 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
 }
 
 impl Args {
+    fn seeds(&self) -> u64 {
+        self.seeds.unwrap_or(if self.expect_violation.is_some() { SEEDS_TO_EXPECT } else { 1 })
+    }
+
     fn setup(&self) -> Result<Setup, Failure> {
         let order = Order::find(&self.order, &self.method).ok_or_else(|| {
             let methods = ORDERS.iter().filter(|order| order.name == self.order);
@@ -107,8 +141,15 @@ impl Args {
             loss: self.loss,
             duplicate: self.duplicate,
             delay: self.delay,
+            slow: self.slow,
+            clog: self.clog,
+            partition: self.partition,
+            pause: self.pause,
+            members: self.members,
+            steady: self.steady,
+            expect: self.expect_violation.as_deref().and_then(Property::find),
             defects: self.defects(),
-            ..Setup::new(order, self.members, self.messages)
+            ..Setup::new(order, 0, self.messages)
         })
     }
 
@@ -144,14 +185,25 @@ impl Args {
             }
         };
         option("method", setup.order.method.map(str::to_owned));
-        option("members", Some(self.members.to_string()));
+        option("members", self.members.map(|members| members.to_string()));
         option("messages", Some(self.messages.to_string()));
-        option("loss", self.loss.map(|share| share.to_string()));
-        option("duplicate", self.duplicate.map(|share| share.to_string()));
         option("delay", self.delay.map(|delay| delay.to_string()));
+        let (loss, duplicate, slow) = (self.loss, self.duplicate, self.slow);
+        let (clog, partition, pause) = (self.clog, self.partition, self.pause);
+        for (name, share) in [
+            ("loss", loss),
+            ("duplicate", duplicate),
+            ("slow", slow),
+            ("clog", clog),
+            ("partition", partition),
+            ("pause", pause),
+        ] {
+            option(name, share.map(|share| share.to_string()));
+        }
+        option("expect-violation", self.expect_violation.clone());
         option("known-bad", self.known_bad().map(str::to_owned));
         option("seed", Some(seed.to_string()));
-        command + " -v"
+        command + if self.steady { " --steady -v" } else { " -v" }
     }
 
     fn text(&self, setup: &Setup, report: &Report, trace: &Trace) -> String {
@@ -162,17 +214,31 @@ impl Args {
         for (name, verdict) in &report.verdicts {
             let _ = writeln!(text, "{name:<16}{verdict}");
         }
-        let word = word(report.exit());
-        let Self { members, messages, seed, .. } = self;
-        let title = setup.order.title();
-        let seeds =
-            if report.seeds == 1 { format!("seed {seed}") } else { format!("{} seeds", report.seeds) };
-        let _ = writeln!(text, "{word}: {title}, {members} members × {messages} messages, {seeds}");
+        let _ = writeln!(text, "{}: {}", word(report.exit()), self.sentence(setup, report));
         let _ = writeln!(text, "\n{}", report.counters);
+        if self.cost {
+            let _ = writeln!(text, "{}", report.cost);
+        }
         if let Some(seed) = report.failed {
             let _ = writeln!(text, "\nreplay    {}", self.replay(setup, seed));
         }
         text
+    }
+
+    fn sentence(&self, setup: &Setup, report: &Report) -> String {
+        let (low, high) = Setup::DRAWN_MEMBERS;
+        let members = self.members.map_or_else(|| format!("{low} to {high}"), |members| members.to_string());
+        let run = format!("{}, {members} members × {} messages", setup.order.title(), self.messages);
+        let seeds =
+            if report.seeds == 1 { format!("seed {}", self.seed) } else { format!("{} seeds", report.seeds) };
+        match (report.expected, report.failed) {
+            (None, _) => format!("{run}, {seeds}"),
+            (Some(expected), None) => format!("{run}, {seeds}, none of which violates {expected}"),
+            (Some(expected), Some(failed)) if report.exit() == Exit::Ok => {
+                format!("{run}, seed {failed} violates {expected} as expected")
+            }
+            (Some(_), Some(failed)) => format!("{run}, seed {failed} violates what it should not"),
+        }
     }
 
     fn json(&self, setup: &Setup, report: &Report, trace: &Trace) -> String {
@@ -190,9 +256,11 @@ impl Args {
             "first_seed": self.seed,
             "seeds": report.seeds,
             "failed_seed": report.failed,
+            "expected": report.expected,
             "replay": self.replay(setup, report.failed.unwrap_or(self.seed)),
             "properties": verdicts,
             "counters": report.counters,
+            "cost": report.cost.json(),
             "trace": self.verbose.then(|| trace.text().lines().collect::<Vec<_>>()),
         });
         format!("{value:#}\n")

@@ -30,6 +30,11 @@ impl Trace {
         self.0.as_deref().unwrap_or_default()
     }
 
+    /// Whether anybody will read it.
+    pub(super) const fn is_kept(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Adds a line, if the trace is kept; only then is anything put into words.
     pub(super) fn line(
         &mut self,

@@ -15,6 +15,10 @@ const MAX_BATCH: u64 = 8;
 const BATCHED: u32 = 200_000;
 /// Longest padding of a text, in bytes.
 const MAX_PADDING: u64 = 64;
+/// In a steady workload, a client multicasts this often …
+const STEADY_GAP: u64 = 10_000;
+/// … a text of this many bytes.
+const STEADY_TEXT: usize = 64;
 
 /// One submission: as many messages as there are paddings.
 #[derive(Clone, Debug)]
@@ -48,6 +52,26 @@ impl Workload {
         let heal_at = Time::from_micros(prng.between(span / 2, span + HEAL_AFTER.as_micros() as u64));
         Self { tasks, heal_at }
     }
+
+    /// `messages` multicasts of each of these clients, one at a time at a steady pace, and nothing else: what is
+    /// measured is the order, not the workload. Only how the clients fall in with each other is drawn.
+    pub(super) fn steady(prng: &mut Prng, clients: &[MemberId], messages: u64) -> Self {
+        let mut tasks = Vec::new();
+        for &client in clients {
+            let phase = prng.below(STEADY_GAP);
+            for number in 0..messages {
+                let at = Time::from_micros(phase + number * STEADY_GAP);
+                let padding = STEADY_TEXT.saturating_sub(text(client, To::Group, number + 1, 0).len());
+                tasks.push(Task { at, client, to: To::Group, paddings: vec![padding] });
+            }
+        }
+        Self { tasks, heal_at: Time::from_micros(STEADY_GAP * messages) }
+    }
+}
+
+/// A text that no other message of the run has.
+pub(super) fn text(from: MemberId, to: To, number: u64, padding: usize) -> String {
+    format!("{from}>{to} {number} {}", ".".repeat(padding))
 }
 
 fn multicasts(prng: &mut Prng, client: MemberId, messages: u64, span: u64, tasks: &mut Vec<Task>) {

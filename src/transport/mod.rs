@@ -1,4 +1,10 @@
 //! Station 8: the only I/O. All of ZeroMQ is in [`zmq`], with its traps closed; no order is known here.
+//!
+//! [`stdio`] and [`terminal`] are the standard streams of a process that must not block on them, [`signals`] and
+//! [`wakeup`] are what its loop can wait on beside sockets.
 
 pub mod signals;
+pub mod stdio;
+pub mod terminal;
+pub mod wakeup;
 pub mod zmq;

@@ -3,11 +3,11 @@
 //! Closed here: sockets that linger for ever at exit, reads that return on a signal, messages that pin their
 //! receive buffer or alias another socket's, sizes without a limit, heartbeats that are off by default.
 
+use std::os::fd::RawFd;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::signals::Signals;
 use crate::exit::{Exit, Failure};
 use crate::wire::batch::MAX_BODY;
 use crate::wire::control::{MAX_REPLY, MAX_REQUEST};
@@ -15,7 +15,7 @@ use crate::wire::header::MAX_HEADER;
 use crate::wire::{Frames, Header};
 
 /// How long a closing socket may take to hand over what was already sent.
-pub const LINGER_MILLIS: i32 = 1000;
+pub const LINGER_MILLIS: i32 = 500;
 /// Packets a socket queues for one peer before it drops; windows keep what is under way far below.
 pub const QUEUE_PACKETS: i32 = 10_000;
 /// Largest frame a socket accepts; the peer that sends a larger one is cut off.
@@ -24,9 +24,11 @@ pub const MAX_FRAME: i64 = if MAX_BODY > MAX_HEADER { MAX_BODY as i64 } else { M
 pub const MAX_SUBSCRIPTION: i64 = 256;
 /// A peer that has not finished its handshake by then is cut off.
 pub const HANDSHAKE_MILLIS: i32 = 5000;
-/// A connection on which nothing came for this long is tried with a heartbeat …
+/// Connections that may wait to be accepted: a crowd that comes at once must not cost anyone a second.
+pub const BACKLOG: i32 = 1024;
+/// A connection is tried with a heartbeat this often …
 pub const HEARTBEAT_MILLIS: i32 = 2000;
-/// … and closed if that has no answer for this long.
+/// … and closed when a heartbeat has had no answer for this long.
 pub const HEARTBEAT_TIMEOUT_MILLIS: i32 = 10_000;
 /// A lost connection is tried again after this long, and then ever more rarely …
 pub const RECONNECT_MILLIS: i32 = 50;
@@ -103,7 +105,6 @@ impl Context {
         socket.set_heartbeat_timeout(HEARTBEAT_TIMEOUT_MILLIS)?;
         socket.set_reconnect_ivl(RECONNECT_MILLIS)?;
         socket.set_reconnect_ivl_max(RECONNECT_MAX_MILLIS)?;
-        socket.set_ipv6(true)?;
         Ok(Socket(socket))
     }
 
@@ -112,7 +113,12 @@ impl Context {
         if kind == zmq::ROUTER {
             socket.0.set_router_mandatory(true).map_err(|error| failed("set up a socket", error))?;
         }
-        socket.0.bind(endpoint).map_err(|error| cannot_listen(endpoint, error))?;
+        let set_up = || {
+            socket.0.set_ipv6(is_ipv6(endpoint))?;
+            socket.0.set_backlog(BACKLOG)
+        };
+        set_up().map_err(|error| failed("set up a socket", error))?;
+        socket.0.bind(&numeric(endpoint)).map_err(|error| cannot_listen(endpoint, error))?;
         Ok(socket)
     }
 
@@ -164,6 +170,7 @@ impl Context {
             if let Some(name) = name {
                 socket.0.set_identity(name)?;
             }
+            socket.0.set_ipv6(is_ipv6(endpoint))?;
             socket.0.connect(endpoint)?;
             Ok(socket)
         };
@@ -367,13 +374,12 @@ fn copied(header: &[u8], body: &[u8]) -> Frames {
     Frames { header: Bytes::copy_from_slice(header), body: Bytes::copy_from_slice(body) }
 }
 
-/// Waits until a socket has something, a signal comes or `limit` is over. Says nothing about which: ask them.
-pub fn wait(sockets: &[&Socket], signals: Option<&Signals>, limit: Duration) {
+/// Waits until one of the sockets or of the file descriptors has something, or `limit` is over. Says nothing about
+/// which: ask them.
+pub fn wait(sockets: &[&Socket], fds: impl IntoIterator<Item = RawFd>, limit: Duration) {
     let mut items: Vec<zmq::PollItem<'_>> =
         sockets.iter().map(|socket| socket.0.as_poll_item(zmq::POLLIN)).collect();
-    if let Some(signals) = signals {
-        items.extend(signals.fds().map(|fd| zmq::PollItem::from_fd(fd, zmq::POLLIN)));
-    }
+    items.extend(fds.into_iter().map(|fd| zmq::PollItem::from_fd(fd, zmq::POLLIN)));
     // Rounded up: waking a little late is right, waking a little early would only mean to wait again.
     let millis = limit.as_micros().div_ceil(1000);
     // Interrupted by a signal or not: the caller looks for itself.
@@ -385,6 +391,20 @@ pub fn wait(sockets: &[&Socket], signals: Option<&Signals>, limit: Duration) {
 pub fn library_version() -> String {
     let (major, minor, patch) = zmq::version();
     format!("{major}.{minor}.{patch}")
+}
+
+/// Whether the address is one of IPv6. A name is looked up as IPv4: where IPv6 is allowed, ZeroMQ takes
+/// `localhost` for `::1` and never tries `127.0.0.1`, where our programs listen.
+fn is_ipv6(endpoint: &str) -> bool {
+    endpoint.contains('[')
+}
+
+/// The address with a number for the host's name, which ZeroMQ cannot listen on; as it is, if there is none.
+fn numeric(endpoint: &str) -> String {
+    let addresses = endpoint.strip_prefix("tcp://").map(std::net::ToSocketAddrs::to_socket_addrs);
+    let found =
+        addresses.and_then(Result::ok).and_then(|mut found| found.find(std::net::SocketAddr::is_ipv4));
+    found.map_or_else(|| endpoint.to_owned(), |address| format!("tcp://{address}"))
 }
 
 fn failed(what: &str, error: zmq::Error) -> Failure {

@@ -115,7 +115,7 @@ impl<M: Wire, E: Engine<Wire = Packet<M>>> Engine for Encoded<E> {
         self.inner.window(to)
     }
 
-    fn held_back(&self) -> u64 {
-        self.inner.held_back()
+    fn held(&self) -> usize {
+        self.inner.held()
     }
 }

@@ -1,4 +1,4 @@
-//! Station 1, beside the path: which word was probably meant.
+//! Beside the path: which word was probably meant.
 
 /// Longest word that is compared, in bytes: the longest id. Longer ones are no slip of the finger.
 const MAX_WORD: usize = 64;

@@ -1,4 +1,4 @@
-//! Station 1, beside the path: shows a person which place of a command file is wrong.
+//! Beside the path: shows a person which place of an input file is wrong.
 //!
 //! Everything is worked out from a byte offset when it is needed, so that a good file pays nothing for it.
 
@@ -114,6 +114,11 @@ fn first_of(bytes: &[u8]) -> String {
 /// Whether a byte is inside a character of UTF-8.
 const fn is_continuation(byte: u8) -> bool {
     byte & 0xc0 == 0x80
+}
+
+/// The file without the byte order mark that some editors put in front.
+pub(crate) fn without_mark(file: Bytes) -> Bytes {
+    if file.starts_with(b"\xef\xbb\xbf") { file.slice(3..) } else { file }
 }
 
 /// `bytes` fit for a terminal: whatever could move the cursor, hide or is not UTF-8 is escaped.

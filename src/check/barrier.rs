@@ -1,0 +1,117 @@
+//! Start barrier: everyone began once, before anything else, together with the same others, and nothing that was
+//! multicast at the very beginning got lost.
+
+use std::collections::BTreeSet;
+
+use super::catalogue::Catalogue;
+use super::read::{Account, Member, Run, Start};
+use super::streams::Streams;
+use super::verdict::{Place, Verdict, Witness};
+use crate::talk::list;
+
+pub(super) fn judge(run: &Run, catalogue: &Catalogue<'_>) -> Verdict {
+    let violation = run
+        .members
+        .iter()
+        .find_map(began_otherwise)
+        .or_else(|| disagreement(run))
+        .or_else(|| unlisted(run))
+        .or_else(|| lost(catalogue));
+    if violation.is_none() && !run.has_histories() {
+        return Verdict::Undecided("only histories tell how a run began".to_owned());
+    }
+    if violation.is_none()
+        && let Some(reason) = missing(run)
+    {
+        return Verdict::Undecided(reason);
+    }
+    catalogue.conclude(violation)
+}
+
+/// The first event of a history is a start, and there is no other.
+fn began_otherwise(member: &Member) -> Option<Witness> {
+    let account = member.account()?;
+    let (first, _) = account.lines?;
+    let place = |lines: Vec<u32>| place(member, account, lines);
+    match &account.starts[..] {
+        [Start { line, .. }] if *line == first => None,
+        [] => Some(tell(&member.id, "never started, and yet something happened", place(vec![first]))),
+        [start] => Some(tell(&member.id, "did something before it started", place(vec![first, start.line]))),
+        [one, other, ..] => Some(tell(&member.id, "started twice", place(vec![one.line, other.line]))),
+    }
+}
+
+fn tell(id: &str, what: &str, place: Place) -> Witness {
+    Witness::new(format!("{id} {what} {place}"), [place])
+}
+
+fn place(member: &Member, account: &Account, lines: Vec<u32>) -> Place {
+    Place { member: member.id.clone(), file: Some(account.file.clone()), lines }
+}
+
+/// Two members that began different runs.
+fn disagreement(run: &Run) -> Option<Witness> {
+    let mut starts = run.starts();
+    let (member, account, start) = starts.next()?;
+    starts.find_map(|(other_member, other_account, other)| {
+        let (one, two) = difference(start, other)?;
+        let places =
+            [place(member, account, vec![start.line]), place(other_member, other_account, vec![other.line])];
+        let (id, other_id) = (&member.id, &other_member.id);
+        let story = format!("{id} started with {one} {}; {other_id} with {two} {}", places[0], places[1]);
+        Some(Witness::new(story, places))
+    })
+}
+
+fn difference(one: &Start, other: &Start) -> Option<(String, String)> {
+    let words = |start: &Start| {
+        let method = start.method.as_deref().map_or_else(String::new, |method| format!(" ({method})"));
+        [format!("group {}", start.group), format!("order {}{method}", start.order), list(&start.members)]
+    };
+    words(one).into_iter().zip(words(other)).find(|(one, other)| one != other)
+}
+
+/// A member that has files here and that the beginning does not list.
+fn unlisted(run: &Run) -> Option<Witness> {
+    let (starter, account, start) = run.starts().next()?;
+    let listed: BTreeSet<&String> = start.members.iter().collect();
+    let member = run.members.iter().find(|member| member.has_files() && !listed.contains(&member.id))?;
+    let at = place(starter, account, vec![start.line]);
+    let story = format!(
+        "{} has files here, and {} started with {} {at}",
+        member.id,
+        starter.id,
+        list(&start.members)
+    );
+    Some(Witness::new(story, [at]))
+}
+
+/// Members that are listed and whose histories are not here.
+fn missing(run: &Run) -> Option<String> {
+    let without = run.members.iter().filter(|member| member.account.is_none());
+    let ids: Vec<&str> = without.map(|member| member.id.as_str()).collect();
+    let are = if ids.len() == 1 { "the history of" } else { "the histories of" };
+    (!ids.is_empty())
+        .then(|| format!("{are} {} missing", list(&ids) + if ids.len() == 1 { " is" } else { " are" }))
+}
+
+/// The first multicast of a member that someone who came to the end never delivered.
+fn lost(catalogue: &Catalogue<'_>) -> Option<Witness> {
+    let streams = Streams::new(catalogue);
+    let ended = || catalogue.members().filter(|&member| catalogue.record(member).ended);
+    ended().find_map(|member| {
+        let delivered = catalogue.first_deliveries(member);
+        let firsts = (0..streams.len()).map(|stream| streams.message(stream, 0));
+        let (message, event) = firsts
+            .filter(|&message| delivered.of(message).is_none())
+            .find_map(|message| Some((message, catalogue.origin(message)?)))?;
+        let (sender, receiver) = (catalogue.sender(message)?, catalogue.record(member));
+        let place = sender.place(&[event]);
+        let (name, end) = (catalogue.name(message), receiver.place(&[]));
+        let story = format!(
+            "the first that {} multicast, {name} {place}, {} never delivered {end}",
+            sender.name, receiver.name
+        );
+        Some(Witness::new(story, [place, end]))
+    })
+}

@@ -1,0 +1,160 @@
+//! Consistency: what a member's files say goes together: its result files are its history's deliveries, its counts
+//! are right, its names are its own, and members that were given a view of one number were given the same members.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::catalogue::Catalogue;
+use super::history::{Event, History, Record};
+use super::read::{Account, Member, ResultFile, Run, View};
+use super::verdict::{Place, Verdict, Witness};
+use crate::place::quoted;
+use crate::results::result_line;
+use crate::talk::list;
+
+pub(super) fn judge(run: &Run, catalogue: &Catalogue<'_>) -> Verdict {
+    if !run.has_histories() {
+        return Verdict::Undecided("there is no history to compare with".to_owned());
+    }
+    let of_member = |(member, record): (&Member, &Record)| {
+        let account = member.account()?;
+        wrong_name(member, account)
+            .or_else(|| after_the_end(member, account))
+            .or_else(|| wrong_count(member, account, record))
+            .or_else(|| wrong_view(member, account))
+            .or_else(|| wrong_results(&run.history, member, record))
+    };
+    let violation = run.with_records().find_map(of_member).or_else(|| views_differ(run));
+    catalogue.conclude(violation)
+}
+
+fn place(member: &Member, account: &Account, lines: impl Into<Vec<u32>>) -> Place {
+    Place { member: member.id.clone(), file: Some(account.file.clone()), lines: lines.into() }
+}
+
+/// The history of one member under the name of another, or a receipt that names two senders.
+fn wrong_name(member: &Member, account: &Account) -> Option<Witness> {
+    let other = account.starts.iter().find(|start| start.member != member.id);
+    if let Some(start) = other {
+        let place = place(member, account, [start.line]);
+        return Some(Witness::new(format!("this is the history of {} {place}", start.member), [place]));
+    }
+    let place = place(member, account, [account.misattributed?]);
+    let story =
+        format!("{} received a message with two senders, in \"id\" and in \"from\" {place}", member.id);
+    Some(Witness::new(story, [place]))
+}
+
+fn after_the_end(member: &Member, account: &Account) -> Option<Witness> {
+    let (end, (_, last)) = (account.ends.first()?, account.lines?);
+    let place = place(member, account, [end.line, last]);
+    let story = format!("{} ended, and then something happened {place}", member.id);
+    (end.line < last).then(|| Witness::new(story, [place]))
+}
+
+/// What the end counted is not what happened.
+fn wrong_count(member: &Member, account: &Account, record: &Record) -> Option<Witness> {
+    let end = account.ends.last()?;
+    let count =
+        |is_one: fn(&Event) -> bool| record.events.iter().filter(|event| is_one(event)).count() as u64;
+    let counts = [
+        ("multicast", count(|event| matches!(event, Event::Multicast { .. }))),
+        ("delivered", count(|event| matches!(event, Event::Deliver { .. }))),
+        ("sent", count(|event| matches!(event, Event::Send { .. }))),
+        ("received", count(|event| matches!(event, Event::Receive { .. }))),
+    ];
+    let mut both = counts.into_iter().zip(end.counts);
+    let ((what, found), told) =
+        both.find_map(|(counted, told)| Some((counted, told.filter(|told| *told != counted.1)?)))?;
+    let place = place(member, account, [end.line]);
+    let story =
+        format!("{} counted {told} {what} at its end {place}, and its history has {found}", member.id);
+    Some(Witness::new(story, [place]))
+}
+
+/// A view without its own member, or with a number that is no larger than the one before.
+fn wrong_view(member: &Member, account: &Account) -> Option<Witness> {
+    if let Some(view) = account.views.iter().find(|view| !view.members.contains(&member.id)) {
+        let place = place(member, account, [view.line]);
+        let story = format!("{} was given view {} without itself {place}", member.id, view.number);
+        return Some(Witness::new(story, [place]));
+    }
+    let pair = account.views.windows(2).find(|pair| pair[0].number >= pair[1].number)?;
+    let place = place(member, account, [pair[0].line, pair[1].line]);
+    let (first, then) = (pair[0].number, pair[1].number);
+    Some(Witness::new(format!("{} was given view {first} and then view {then} {place}", member.id), [place]))
+}
+
+/// Two members that were given different members in the view of one number.
+fn views_differ(run: &Run) -> Option<Witness> {
+    let mut known: BTreeMap<u64, (&Member, &Account, &View)> = BTreeMap::new();
+    let accounts = run.members.iter().filter_map(|member| Some((member, member.account()?)));
+    for (member, account) in accounts {
+        for view in &account.views {
+            let (other, other_account, other_view) =
+                *known.entry(view.number).or_insert((member, account, view));
+            if other_view.members != view.members {
+                let places =
+                    [place(other, other_account, [other_view.line]), place(member, account, [view.line])];
+                let story = format!(
+                    "view {} is {} at {} {} and {} at {} {}",
+                    view.number,
+                    list(&other_view.members),
+                    other.id,
+                    places[0],
+                    list(&view.members),
+                    member.id,
+                    places[1]
+                );
+                return Some(Witness::new(story, places));
+            }
+        }
+    }
+    None
+}
+
+/// A result file that is not what the history says.
+fn wrong_results(history: &History, member: &Member, record: &Record) -> Option<Witness> {
+    let compare = |file: &Option<ResultFile>, is_one: fn(&Event) -> bool| {
+        difference(history, record, file.as_ref()?, is_one)
+    };
+    compare(&member.delivered, |event| matches!(event, Event::Deliver { .. }))
+        .or_else(|| compare(&member.received, |event| matches!(event, Event::Receive { .. })))
+}
+
+fn difference(
+    history: &History,
+    record: &Record,
+    file: &ResultFile,
+    is_one: fn(&Event) -> bool,
+) -> Option<Witness> {
+    let events = || (0..record.events.len()).filter(|&event| is_one(&record.events[event]));
+    let line = |event: usize| {
+        let event = &record.events[event];
+        Bytes::from(result_line(history.who(event.id().member), event.text()))
+    };
+    let at = |line: usize| Place {
+        member: record.name.clone(),
+        file: Some(file.name.clone()),
+        lines: vec![line as u32 + 1],
+    };
+    let differs = events().zip(file.lines().enumerate()).find(|(event, (_, found))| line(*event) != *found);
+    if let Some((event, (index, found))) = differs {
+        let places = [record.place(&[event]), at(index)];
+        let (told, found) = (quoted(&line(event)), quoted(&found));
+        let story =
+            format!("the history says {told} {} where the results say {found} {}", places[0], places[1]);
+        return Some(Witness::new(story, places));
+    }
+    let (told, found) = (events().count(), file.lines().len());
+    if told > found && file.ended {
+        let place = record.place(&[events().nth(found)?]);
+        let story =
+            format!("the history tells a delivery {place} after the end of the results ({})", file.name);
+        return Some(Witness::new(story, [place]));
+    }
+    let place = at(told);
+    let story = format!("the results have a line {place} after the end of the history");
+    (told < found && record.ended).then(|| Witness::new(story, [place]))
+}

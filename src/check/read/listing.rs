@@ -1,0 +1,108 @@
+//! Which files of a folder are whose: `history_<id>.jsonl`, `test_result_<id>_<suffix>.txt`, and `.part` of each.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::cannot_read;
+use crate::exit::{Exit, Failure};
+use crate::order::ORDERS;
+use crate::place::shown;
+
+/// The suffix of the files of messages to one member.
+pub(super) const UNO: &str = "uno";
+
+/// The files of one member.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    pub(super) history: Option<PathBuf>,
+    /// By suffix.
+    pub(super) results: BTreeMap<String, PathBuf>,
+}
+
+/// The files of all members, by their names.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    pub(super) members: BTreeMap<String, Files>,
+}
+
+/// What a file's name says.
+#[derive(Debug, Eq, PartialEq)]
+enum Name<'a> {
+    History { id: &'a str },
+    Result { id: &'a str, suffix: &'a str },
+}
+
+impl Listing {
+    /// Looks through a folder.
+    pub(super) fn of(dir: &Path) -> Result<Self, Failure> {
+        let entries = fs::read_dir(dir).map_err(|reason| cannot_read(dir, &reason))?;
+        let mut listing = Self::default();
+        for entry in entries {
+            let path = entry.map_err(|reason| cannot_read(dir, &reason))?.path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            if let Some(name) = name.and_then(parse) {
+                listing.add(&name, &path)?;
+            }
+        }
+        if listing.members.is_empty() {
+            let dir = shown(dir.as_os_str().as_encoded_bytes());
+            return Err(Failure::new(Exit::NoInput, format!("there are no results in {dir}"))
+                .help("results are history_<id>.jsonl and test_result_<id>_<suffix>.txt"));
+        }
+        Ok(listing)
+    }
+
+    fn add(&mut self, name: &Name<'_>, path: &Path) -> Result<(), Failure> {
+        let earlier = match *name {
+            Name::History { id } => {
+                self.members.entry(id.to_owned()).or_default().history.replace(path.into())
+            }
+            Name::Result { id, suffix } => {
+                let files = self.members.entry(id.to_owned()).or_default();
+                files.results.insert(suffix.to_owned(), path.into())
+            }
+        };
+        let Some(earlier) = earlier else { return Ok(()) };
+        let mut both = [&earlier, path].map(super::file_name);
+        both.sort_unstable_by_key(String::len);
+        let message = format!("{} and {} are both there: they are of two runs", both[0], both[1]);
+        Err(Failure::new(Exit::BadData, message).help("leave one of them in the folder"))
+    }
+}
+
+/// What this name says, if it is one of a history or a result file.
+fn parse(name: &str) -> Option<Name<'_>> {
+    let name = name.strip_suffix(".part").unwrap_or(name);
+    if let Some(id) = name.strip_prefix("history_").and_then(|name| name.strip_suffix(".jsonl")) {
+        return (!id.is_empty()).then_some(Name::History { id });
+    }
+    let name = name.strip_prefix("test_result_")?.strip_suffix(".txt")?;
+    let (id, suffix) = name.rsplit_once('_')?;
+    let is_known = suffix == UNO || ORDERS.iter().any(|order| order.suffix == suffix);
+    (is_known && !id.is_empty()).then_some(Name::Result { id, suffix })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_say_whose_files_they_are() {
+        for (name, expected) in [
+            ("history_c1.jsonl", Some(Name::History { id: "c1" })),
+            ("history_c1.jsonl.part", Some(Name::History { id: "c1" })),
+            ("history_a.b-c_d.jsonl", Some(Name::History { id: "a.b-c_d" })),
+            ("test_result_c1_tom.txt", Some(Name::Result { id: "c1", suffix: "tom" })),
+            ("test_result_a_uno_fifo.txt.part", Some(Name::Result { id: "a_uno", suffix: "fifo" })),
+            ("test_result_c1_uno.txt", Some(Name::Result { id: "c1", suffix: "uno" })),
+            ("test_result_c1_other.txt", None),
+            ("test_result_tom.txt", None),
+            ("history_.jsonl", None),
+            ("history_c1.jsonl.gz", None),
+            ("notes.txt", None),
+        ] {
+            assert_eq!(parse(name), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! A folder of histories and result files made into runs that can be judged, one of each group.
+
+mod commands;
+mod history_file;
+mod listing;
+mod result_file;
+mod roll;
+mod runs;
+
+use std::fs;
+use std::path::Path;
+
+use bytes::Bytes;
+
+use super::history::{History, Record};
+use crate::exit::{Exit, Failure};
+use crate::place::{shown, without_mark};
+pub(super) use commands::Commands;
+pub(super) use history_file::{Account, Start, View};
+use listing::Listing;
+pub(super) use result_file::{ResultFile, sender};
+use roll::Roll;
+
+/// A run of one group, as the files of its members tell it.
+#[derive(Debug)]
+pub(super) struct Run {
+    /// The group; nothing if there are only result files, which do not say.
+    pub(super) group: Option<String>,
+    /// The suffix of its result files.
+    pub(super) suffix: Option<String>,
+    /// Everyone who has a file here or is in a list of members, by name.
+    pub(super) members: Vec<Member>,
+    /// The messages of the histories: first the record of each of `members`, then those of lives of members that
+    /// no file tells.
+    pub(super) history: History,
+    /// Whether it was looked for what the clients were asked to do.
+    pub(super) has_commands: bool,
+}
+
+/// What is known of one member.
+#[derive(Debug, Default)]
+pub(super) struct Member {
+    pub(super) id: String,
+    /// What its history says beside its messages.
+    pub(super) account: Option<Account>,
+    /// The multicasts that it delivered.
+    pub(super) delivered: Option<ResultFile>,
+    /// What it received from one member.
+    pub(super) received: Option<ResultFile>,
+    /// What it was asked to do.
+    pub(super) commands: Option<Commands>,
+}
+
+impl Run {
+    /// The beginnings that its histories tell, and of whom.
+    pub(super) fn starts(&self) -> impl Iterator<Item = (&Member, &Account, &Start)> {
+        let account = |member| Member::account(member).map(|account| (member, account));
+        self.members
+            .iter()
+            .filter_map(account)
+            .flat_map(|(member, account)| account.starts.iter().map(move |start| (member, account, start)))
+    }
+
+    /// Whether any member has a history.
+    pub(super) fn has_histories(&self) -> bool {
+        self.members.iter().any(|member| member.account.is_some())
+    }
+
+    /// The members with their records.
+    pub(super) fn with_records(&self) -> impl Iterator<Item = (&Member, &Record)> {
+        self.members.iter().zip(&self.history.records)
+    }
+}
+
+impl Member {
+    pub(super) const fn account(&self) -> Option<&Account> {
+        self.account.as_ref()
+    }
+
+    /// Whether it has any file here.
+    pub(super) const fn has_files(&self) -> bool {
+        self.account.is_some() || self.delivered.is_some() || self.received.is_some()
+    }
+}
+
+/// Reads the folder `dir` and, if there is one, the folder of command files.
+///
+/// # Errors
+/// Exit 66 if a folder or a file cannot be read, or nothing is there to judge; exit 65 if a file is malformed or two
+/// files tell the same.
+pub(super) fn read(dir: &Path, commands: Option<&Path>) -> Result<Vec<Run>, Failure> {
+    let listing = Listing::of(dir)?;
+    let mut roll = Roll::default();
+    let mut runs = runs::assemble(&listing, &mut roll)?;
+    if let Some(commands) = commands {
+        commands::attach(commands, &mut runs)?;
+    }
+    Ok(runs)
+}
+
+/// A file as it is named and its content.
+fn read_file(path: &Path) -> Result<(String, Bytes), Failure> {
+    let content = fs::read(path).map_err(|reason| cannot_read(path, &reason))?;
+    Ok((file_name(path), without_mark(content.into())))
+}
+
+/// The last part of a path, fit for a terminal.
+fn file_name(path: &Path) -> String {
+    shown(path.file_name().unwrap_or(path.as_os_str()).as_encoded_bytes())
+}
+
+fn cannot_read(path: &Path, reason: &std::io::Error) -> Failure {
+    let path = shown(path.as_os_str().as_encoded_bytes());
+    Failure::new(Exit::NoInput, format!("cannot read {path}: {reason}"))
+}

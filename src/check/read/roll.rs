@@ -1,0 +1,41 @@
+//! The names that message ids hold, as small numbers: what a million events name has to be looked up in no time.
+
+use std::collections::BTreeMap;
+
+use crate::exit::{Exit, Failure};
+
+/// Stands for whichever life of a member: who sends something to a member does not say.
+pub(super) const ANY_LIFE: u32 = 0;
+
+/// The members and lives that were named, in order of appearance.
+#[derive(Debug, Default)]
+pub(super) struct Roll {
+    slots: BTreeMap<String, Vec<(u32, u16)>>,
+    names: Vec<(String, u32)>,
+}
+
+impl Roll {
+    /// The slot of a life of the member of this name.
+    pub(super) fn slot(&mut self, name: &str, life: u32) -> Result<u16, Failure> {
+        let known = self.slots.get(name).and_then(|lives| lives.iter().find(|(known, _)| *known == life));
+        if let Some(&(_, slot)) = known {
+            return Ok(slot);
+        }
+        let slot = u16::try_from(self.names.len())
+            .map_err(|_| Failure::new(Exit::BadData, "these files name more than 65,536 members"))?;
+        self.names.push((name.to_owned(), life));
+        self.slots.entry(name.to_owned()).or_default().push((life, slot));
+        Ok(slot)
+    }
+
+    /// The name and the life at this slot.
+    pub(super) fn name(&self, slot: u16) -> (&str, u32) {
+        let (name, life) = &self.names[usize::from(slot)];
+        (name, *life)
+    }
+
+    /// How many slots there are.
+    pub(super) fn len(&self) -> usize {
+        self.names.len()
+    }
+}

@@ -1,0 +1,229 @@
+//! Which files belong together: a run is one group's, and a folder may hold several.
+//!
+//! A history says in its `start` which group it is of. A member without one belongs where a list of members names
+//! it, or to the only group there is. Result files that belong to no history are a run of their own, one for each
+//! suffix: somebody else's program may have written them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::listing::{Files, Listing, UNO};
+use super::roll::{ANY_LIFE, Roll};
+use super::{Account, History, Member, Record, ResultFile, Run, history_file};
+use crate::check::history::Event;
+use crate::exit::{Exit, Failure};
+use crate::order::ORDERS;
+
+/// A member's files, read.
+struct Loaded {
+    id: String,
+    history: Option<(Account, Record)>,
+    /// By suffix.
+    results: BTreeMap<String, ResultFile>,
+}
+
+/// What tells one run from another: the group, or the suffix of result files that no history goes with.
+type Key = (Option<String>, Option<String>);
+
+/// Members with their records, before they are sorted.
+type Parts = BTreeMap<Key, Vec<(Member, Option<Record>)>>;
+
+/// Reads what is listed and puts together what belongs together.
+pub(super) fn assemble(listing: &Listing, roll: &mut Roll) -> Result<Vec<Run>, Failure> {
+    let load = |(id, files): (&String, &Files)| Loaded::read(id, files, roll);
+    let loaded = listing.members.iter().map(load).collect::<Result<Vec<_>, _>>()?;
+    let lists = lists(&loaded);
+    let mut parts = Parts::new();
+    for loaded in loaded {
+        loaded.divide(&lists, &mut parts);
+    }
+    let mut runs = Vec::new();
+    for ((group, suffix), mut members) in parts {
+        for absent in lists.get(group.as_deref().unwrap_or_default()).into_iter().flatten() {
+            if members.iter().all(|(member, _)| member.id != *absent) {
+                members.push((Member { id: absent.clone(), ..Member::default() }, None));
+            }
+        }
+        runs.push(run(group, suffix, members, roll)?);
+    }
+    Ok(runs)
+}
+
+/// Of each group: everyone whom a beginning of it lists.
+fn lists(loaded: &[Loaded]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut lists: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (account, _) in loaded.iter().filter_map(|loaded| loaded.history.as_ref()) {
+        if let Some(start) = account.starts.first() {
+            lists.entry(start.group.clone()).or_default().extend(start.members.iter().cloned());
+        }
+    }
+    lists
+}
+
+impl Loaded {
+    fn read(id: &str, files: &Files, roll: &mut Roll) -> Result<Self, Failure> {
+        let history = files.history.as_ref().map(|path| history_file::read(path, id, roll)).transpose()?;
+        let results =
+            files.results.iter().map(|(suffix, path)| Ok((suffix.clone(), ResultFile::read(path)?)));
+        Ok(Self { id: id.to_owned(), history, results: results.collect::<Result<_, Failure>>()? })
+    }
+
+    /// Gives each of its files to the run that it belongs to.
+    fn divide(mut self, lists: &BTreeMap<String, BTreeSet<String>>, parts: &mut Parts) {
+        let received = self.results.remove(UNO);
+        let group = self.group(lists);
+        if group.is_some() || self.history.is_some() {
+            let delivered = self.own_suffix().and_then(|suffix| self.results.remove(&suffix));
+            self.add((group, None), delivered, received, parts);
+        } else if let Some((suffix, delivered)) = self.results.pop_first() {
+            self.add((None, Some(suffix)), Some(delivered), received, parts);
+        } else {
+            self.add((None, Some(UNO.to_owned())), None, received, parts);
+        }
+        while let Some((suffix, delivered)) = self.results.pop_first() {
+            self.add((None, Some(suffix)), Some(delivered), None, parts);
+        }
+    }
+
+    fn group(&self, lists: &BTreeMap<String, BTreeSet<String>>) -> Option<String> {
+        let start = self.history.as_ref().and_then(|(account, _)| account.starts.first());
+        let listed = || lists.iter().find(|(_, members)| members.contains(&self.id));
+        let only = || lists.iter().next().filter(|_| lists.len() == 1);
+        let told = start.map(|start| start.group.clone());
+        told.or_else(|| listed().or_else(only).map(|(group, _)| group.clone()))
+    }
+
+    /// The suffix of the result file that goes with its history; the only one there is if it has none.
+    fn own_suffix(&self) -> Option<String> {
+        let start = self.history.as_ref().and_then(|(account, _)| account.starts.first());
+        let order = start.and_then(|start| ORDERS.iter().find(|order| order.name == start.order));
+        let only = || self.results.keys().next().filter(|_| self.results.len() == 1).cloned();
+        order.map_or_else(only, |order| Some(order.suffix.to_owned()))
+    }
+
+    fn add(
+        &mut self,
+        key: Key,
+        delivered: Option<ResultFile>,
+        received: Option<ResultFile>,
+        parts: &mut Parts,
+    ) {
+        let (account, record) = self.history.take().unzip();
+        let member = Member { id: self.id.clone(), account, delivered, received, commands: None };
+        parts.entry(key).or_default().push((member, record));
+    }
+}
+
+fn run(
+    group: Option<String>,
+    suffix: Option<String>,
+    mut members: Vec<(Member, Option<Record>)>,
+    roll: &Roll,
+) -> Result<Run, Failure> {
+    members.sort_by(|(one, _), (other, _)| one.id.cmp(&other.id));
+    let (members, records): (Vec<Member>, Vec<Option<Record>>) = members.into_iter().unzip();
+    let records =
+        members.iter().zip(records).map(|(member, record)| record.unwrap_or_else(|| absent(member)));
+    let mut history = History { records: records.collect(), strangers: Vec::new() };
+    Names::new(roll, &members).settle(&mut history)?;
+    let suffix = suffix.filter(|suffix| suffix != UNO);
+    Ok(Run { group, suffix, members, history, has_commands: false })
+}
+
+/// What is known of the messages of a member without a history: nothing.
+fn absent(member: &Member) -> Record {
+    let what = if member.has_files() { "history" } else { "files" };
+    let open = Some(format!("{} has no {what} here", member.id));
+    Record { name: member.id.clone(), open, ..Record::default() }
+}
+
+/// What the slots of the roll are in one run.
+struct Names<'r> {
+    roll: &'r Roll,
+    members: &'r [Member],
+    /// Lives of members that no file tells: their slots.
+    lives: Vec<u16>,
+    /// Names that are no members', in order of appearance.
+    strangers: BTreeMap<&'r str, usize>,
+}
+
+impl<'r> Names<'r> {
+    const fn new(roll: &'r Roll, members: &'r [Member]) -> Self {
+        Self { roll, members, lives: Vec::new(), strangers: BTreeMap::new() }
+    }
+
+    /// Makes indices of records of the slots that the events hold; adds records for lives that no file tells.
+    fn settle(mut self, history: &mut History) -> Result<(), Failure> {
+        let mut used = vec![false; self.roll.len()];
+        for slot in history.records.iter_mut().flat_map(|record| &mut record.events).flat_map(slots) {
+            used[usize::from(*slot)] = true;
+        }
+        let used = (0..self.roll.len()).filter(|&slot| used[slot]).map(|slot| slot as u16);
+        let used: Vec<u16> = used.collect();
+        used.iter().for_each(|&slot| self.enrol(slot));
+        if self.members.len() + self.lives.len() + self.strangers.len() > usize::from(u16::MAX) {
+            return Err(Failure::new(Exit::BadData, "a run has at most 65,535 members"));
+        }
+        let mut indices = vec![0; self.roll.len()];
+        for slot in used {
+            indices[usize::from(slot)] = self.index(slot) as u16;
+        }
+        for slot in history.records.iter_mut().flat_map(|record| &mut record.events).flat_map(slots) {
+            *slot = indices[usize::from(*slot)];
+        }
+        history.records.extend(self.lives.iter().map(|&slot| self.untold(slot)));
+        let mut strangers: Vec<_> = self.strangers.into_iter().collect();
+        strangers.sort_unstable_by_key(|&(_, place)| place);
+        history.strangers = strangers.into_iter().map(|(name, _)| name.to_owned()).collect();
+        Ok(())
+    }
+
+    fn member(&self, name: &str) -> Option<usize> {
+        self.members.binary_search_by(|member| member.id.as_str().cmp(name)).ok()
+    }
+
+    /// Whether the file of a member tells of this life of it.
+    fn tells(&self, member: usize, life: u32) -> bool {
+        let account = self.members[member].account().filter(|account| !account.starts.is_empty());
+        let is_it = |account: &Account| account.starts.iter().any(|start| start.incarnation == life);
+        life == ANY_LIFE || account.is_none_or(is_it)
+    }
+
+    fn enrol(&mut self, slot: u16) {
+        let (name, life) = self.roll.name(slot);
+        match self.member(name) {
+            Some(member) if self.tells(member, life) => {}
+            Some(_) => self.lives.push(slot),
+            None => {
+                let next = self.strangers.len();
+                self.strangers.entry(name).or_insert(next);
+            }
+        }
+    }
+
+    fn index(&self, slot: u16) -> usize {
+        let (name, life) = self.roll.name(slot);
+        match self.member(name) {
+            Some(member) if self.tells(member, life) => member,
+            Some(_) => self.members.len() + self.lives.partition_point(|&known| known < slot),
+            None => {
+                let stranger = self.strangers.get(name).copied().unwrap_or_default();
+                self.members.len() + self.lives.len() + stranger
+            }
+        }
+    }
+
+    fn untold(&self, slot: u16) -> Record {
+        let (name, life) = self.roll.name(slot);
+        let open = Some(format!("no history here tells life {life} of {name}"));
+        Record { name: name.to_owned(), open, ..Record::default() }
+    }
+}
+
+/// The slots that an event holds.
+fn slots(event: &mut Event) -> impl Iterator<Item = &mut u16> {
+    let (id, to) = match event {
+        Event::Send { id, to, .. } => (id, Some(to)),
+        Event::Multicast { id, .. } | Event::Deliver { id, .. } | Event::Receive { id, .. } => (id, None),
+    };
+    std::iter::once(&mut id.member).chain(to)
+}

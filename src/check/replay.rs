@@ -1,0 +1,116 @@
+//! Whether all this can have happened at all: nothing is delivered or received before it was multicast or sent.
+//!
+//! There is no clock that members share, but there is something better: the records are replayed side by side, and
+//! who is given a message waits until its sender has come to the event that gives it. If in the end members wait
+//! for each other, their records contradict each other: all that they wait for came before itself.
+
+use super::catalogue::Catalogue;
+use super::history::{Event, MessageId};
+use super::verdict::Witness;
+
+/// An event: the member, and its place in the member's record.
+type At = (usize, usize);
+
+struct Replay<'c, 'h> {
+    catalogue: &'c Catalogue<'h>,
+    /// What was sent to one member: the message, its receiver, and the event; ascending.
+    sends: Vec<((MessageId, u16), usize)>,
+    /// Of each member: how many of its events have happened.
+    happened: Vec<usize>,
+}
+
+/// A circle of members of which each is given a message before its sender gives it, if there is one.
+pub(super) fn stuck(catalogue: &Catalogue<'_>) -> Option<Witness> {
+    let mut replay = Replay::new(catalogue);
+    let mut waiting: Vec<Vec<usize>> = vec![Vec::new(); replay.happened.len()];
+    let mut ready: Vec<usize> = catalogue.members().collect();
+    while let Some(member) = ready.pop() {
+        let before = replay.happened[member];
+        if let Some((sender, _)) = replay.advance(member) {
+            waiting[sender].push(member);
+        }
+        if replay.happened[member] > before {
+            ready.append(&mut waiting[member]);
+        }
+    }
+    replay.circle().map(|circle| story(catalogue, &circle))
+}
+
+impl<'c, 'h> Replay<'c, 'h> {
+    fn new(catalogue: &'c Catalogue<'h>) -> Self {
+        let mut sends = Vec::new();
+        for member in catalogue.members() {
+            for (index, event) in catalogue.record(member).events.iter().enumerate() {
+                if let Event::Send { id, to, .. } = event {
+                    sends.push(((*id, *to), index));
+                }
+            }
+        }
+        sends.sort_unstable();
+        Self { catalogue, sends, happened: vec![0; catalogue.members().len()] }
+    }
+
+    /// Lets the member go on as far as it can; what it then waits for.
+    fn advance(&mut self, member: usize) -> Option<At> {
+        let length = self.catalogue.record(member).events.len();
+        while self.happened[member] < length {
+            if let Some((sender, origin)) = self.origin((member, self.happened[member]))
+                && self.happened[sender] <= origin
+            {
+                return Some((sender, origin));
+            }
+            self.happened[member] += 1;
+        }
+        None
+    }
+
+    /// The event that gave the message that this event is given, if that is known.
+    fn origin(&self, (member, event): At) -> Option<At> {
+        let id = self.catalogue.record(member).events[event].id();
+        let origin = match self.catalogue.record(member).events[event] {
+            Event::Deliver { .. } => self.catalogue.origin(self.catalogue.message((member, event))?)?,
+            Event::Receive { .. } => {
+                let key = (id, member as u16);
+                let place = self.sends.partition_point(|(sent, _)| *sent < key);
+                self.sends.get(place).filter(|(sent, _)| *sent == key)?.1
+            }
+            Event::Multicast { .. } | Event::Send { .. } => return None,
+        };
+        Some((usize::from(id.member), origin))
+    }
+
+    /// The event at which a member is stuck, and what it waits for.
+    fn block(&self, member: usize) -> Option<(At, At)> {
+        let at = (member, self.happened[member]);
+        (at.1 < self.catalogue.record(member).events.len()).then(|| Some((at, self.origin(at)?)))?
+    }
+
+    /// Members that wait for each other: of each the event at which it waits, and what for. Whoever is stuck waits
+    /// for someone who is stuck, so the way from one to the next ends in a circle.
+    fn circle(&self) -> Option<Vec<(At, At)>> {
+        let mut way: Vec<(At, At)> = Vec::new();
+        let mut member = self.catalogue.members().find(|&member| self.block(member).is_some())?;
+        loop {
+            let block = self.block(member)?;
+            if let Some(start) = way.iter().position(|known| *known == block) {
+                return Some(way.split_off(start));
+            }
+            way.push(block);
+            member = block.1.0;
+        }
+    }
+}
+
+fn story(catalogue: &Catalogue<'_>, circle: &[(At, At)]) -> Witness {
+    let links = circle.iter().cycle().skip(circle.len() - 1).zip(circle);
+    let (stories, places): (Vec<_>, Vec<_>) = links
+        .map(|(&(_, gives), &(taken, _))| {
+            let record = catalogue.record(taken.0);
+            let name = |event: usize| catalogue.history.name(record.events[event].id());
+            let place = record.place(&[taken.1, gives.1]);
+            let (given, gave) = (name(taken.1), name(gives.1));
+            (format!("{} was given {given} before it gave {gave} {place}", record.name), place)
+        })
+        .unzip();
+    Witness::new(format!("{}: none of them can have been first", stories.join("; ")), places)
+}

@@ -1,0 +1,81 @@
+//! Point-to-point, in texts: a member received from each other exactly what that one was asked to send it, in order.
+
+use super::{Page, Sheet, Texts};
+use crate::check::verdict::{Verdict, Witness};
+
+pub(super) fn judge(texts: &Texts<'_>) -> Verdict {
+    let receivers = || 0..texts.members.len();
+    let pairs = || receivers().flat_map(|receiver| receivers().map(move |sender| (sender, receiver)));
+    let violation = pairs().find_map(|(sender, receiver)| difference(texts, sender, receiver));
+    if let Some(witness) = violation {
+        return Verdict::Violated(witness);
+    }
+    let reason = nothing(texts).or_else(|| receivers().find_map(|member| unknown(texts, member)));
+    reason.map_or(Verdict::Valid, Verdict::Undecided)
+}
+
+fn nothing(texts: &Texts<'_>) -> Option<String> {
+    let silent = |page: &Page| {
+        page.sends.is_empty() && page.received.as_ref().is_none_or(|sheet| sheet.words.is_empty())
+    };
+    texts.members.iter().all(silent).then(|| "nothing was sent to one member alone".to_owned())
+}
+
+/// Why it is not known what this member received, or what it sent.
+fn unknown(texts: &Texts<'_>, member: usize) -> Option<String> {
+    let (page, name) = (&texts.members[member], texts.name(member));
+    match &page.received {
+        _ if !texts.run.has_commands => {
+            Some("result files do not tell what was sent; --commands DIR does".to_owned())
+        }
+        None => Some(format!("what {name} received is not here")),
+        Some(Sheet { ended: false, file, .. }) => Some(format!("{file} has no end")),
+        Some(received) => match received.words.iter().find(|&&word| texts.sender(word).is_none()) {
+            Some(&word) => Some(format!("{} is from someone who has no files here", texts.quote(word))),
+            None => page.asked.is_none().then(|| format!("what {name} was asked to send is not known")),
+        },
+    }
+}
+
+/// The first place where what was received is not what was asked for.
+fn difference(texts: &Texts<'_>, sender: usize, receiver: usize) -> Option<Witness> {
+    let (from, to) = (&texts.members[sender], texts.members[receiver].received.as_ref()?);
+    from.asked.as_ref()?;
+    let nothing = Sheet::new(texts.name(sender), "", true);
+    let asked = from.sends.get(texts.name(receiver)).unwrap_or(&nothing);
+    let received = to.filtered(|word| texts.sender(word) == Some(sender));
+    let agreed =
+        asked.words.iter().zip(&received.words).take_while(|(asked, received)| asked == received).count();
+    let ended = received.ended && from.delivered.as_ref().is_some_and(|sheet| sheet.ended);
+    let (name, line) = (&to.member, |sheet: &Sheet| texts.quote(sheet.words[agreed]));
+    let at = |sheet: &Sheet| sheet.place(&[agreed]);
+    Some(match (asked.words.get(agreed), received.words.get(agreed)) {
+        (Some(_), Some(_)) => {
+            let (place, origin) = (at(&received), at(asked));
+            let (given, next) = (line(&received), line(asked));
+            Witness::new(
+                format!("{name} received {given} {place} where {next} {origin} was next"),
+                [place, origin],
+            )
+        }
+        (Some(_), None) if ended => {
+            let (origin, place) = (at(asked), to.place(&[]));
+            let (asked, line) = (&asked.member, line(asked));
+            Witness::new(
+                format!("{asked} was asked to send {line} {origin}; {name} never received it {place}"),
+                [origin, place],
+            )
+        }
+        (None, Some(_)) => {
+            let place = at(&received);
+            let (sender, line) = (&asked.member, line(&received));
+            Witness::new(
+                format!(
+                    "{name} received {line} {place}, which {sender} was not asked to send, or not as often"
+                ),
+                [place],
+            )
+        }
+        _ => return None,
+    })
+}

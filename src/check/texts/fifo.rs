@@ -1,0 +1,79 @@
+//! FIFO order, in texts: each member delivered a sender's lines in the order in which it was asked to multicast them.
+//!
+//! With the commands, a member's lines are followed through them: a line is the next that the sender was asked
+//! for, or repeats one that has been delivered, or passes over the next. To take a line for the next whenever it
+//! can be is the choice that explains most, so what it cannot explain, no choice of messages can. Without them, two
+//! members that deliver a sender's lines in two orders cannot both be right.
+
+use super::order::{self, Order};
+use super::{Sheet, Texts};
+use crate::check::verdict::{Verdict, Witness};
+
+/// Of a word that its sender was never asked for.
+const NEVER: usize = usize::MAX;
+
+pub(super) fn judge(texts: &Texts<'_>) -> Verdict {
+    let mut senders = 0..texts.members.len();
+    texts.conclude(senders.find_map(|sender| violation(texts, sender)), texts.unasked())
+}
+
+fn violation(texts: &Texts<'_>, sender: usize) -> Option<Witness> {
+    match texts.asked(sender) {
+        Some(asked) => {
+            let first = first_places(texts, asked);
+            texts.delivered().find_map(|sheet| passed_over(texts, sheet, asked, &first))
+        }
+        None => disagreement(texts, sender),
+    }
+}
+
+/// Of each word: where it is asked for first.
+fn first_places(texts: &Texts<'_>, asked: &Sheet) -> Vec<usize> {
+    let mut first = vec![NEVER; texts.lines.len()];
+    for (place, &word) in asked.words.iter().enumerate().rev() {
+        first[word as usize] = place;
+    }
+    first
+}
+
+fn passed_over(texts: &Texts<'_>, sheet: &Sheet, asked: &Sheet, first: &[usize]) -> Option<Witness> {
+    let mut next = 0;
+    for (index, &word) in sheet.words.iter().enumerate() {
+        let place = first[word as usize];
+        if asked.words.get(next) == Some(&word) {
+            next += 1;
+        } else if place != NEVER && place > next {
+            return Some(story(texts, (sheet, index), (asked, next, place)));
+        }
+    }
+    None
+}
+
+fn story(
+    texts: &Texts<'_>,
+    (sheet, index): (&Sheet, usize),
+    (asked, next, place): (&Sheet, usize, usize),
+) -> Witness {
+    let earlier = asked.words[next];
+    let late = (index..sheet.words.len()).find(|&late| sheet.words[late] == earlier);
+    let delivered = sheet.place(&[Some(index), late].into_iter().flatten().collect::<Vec<_>>());
+    let origin = asked.place(&[next, place]);
+    let (later, earlier) = (texts.quote(sheet.words[index]), texts.quote(earlier));
+    let story = format!(
+        "{} delivered {later} before {earlier} {delivered}; {} was asked to multicast {earlier} first {origin}",
+        sheet.member, asked.member,
+    );
+    Witness::new(story, [delivered, origin])
+}
+
+fn disagreement(texts: &Texts<'_>, sender: usize) -> Option<Witness> {
+    let sheets = texts.delivered().map(|sheet| sheet.filtered(|word| texts.sender(word) == Some(sender)));
+    let sheets: Vec<Sheet> = sheets.collect();
+    order::pairs(&sheets).find_map(|(one, other)| match order::compare(texts, one, other) {
+        Order::Differs(Witness { story, places }) => {
+            let name = texts.name(sender);
+            Some(Witness::new(format!("{story}: {name} multicast one of the two first"), places))
+        }
+        Order::Same | Order::Unclear(_) => None,
+    })
+}

@@ -1,0 +1,289 @@
+//! The properties as far as texts can tell: where only result files, or command files, are at hand.
+//!
+//! A line of a result file is a sender and a text; which message it was, nobody wrote down. So two messages of one
+//! sender with one text are exchangeable: whoever reads the files cannot tell them apart, nor can these oracles.
+//! A property is called
+//!
+//! * *violated* if it cannot hold, whichever messages the lines stand for, provided that the properties reported
+//!   before it hold. (Texts `A B A` here and `A A B` there: if both delivered the same two messages `A`, no matter
+//!   which of them is which, the order of `A` and `B` differs. If they did not, agreement or no-duplicate is
+//!   broken. Something is broken in any case.)
+//! * *valid* if it holds for some choice of messages, the members came to the end, and everything it speaks of is
+//!   in the files. (Equal files are in total order.)
+//! * *undecided* otherwise.
+//!
+//! That the k-th line with a text is the same message everywhere is not assumed: it need not be so without FIFO.
+//! What was multicast is told by the command files alone: who came to the end multicast all of it, who did not, at
+//! most that.
+
+mod agreement;
+mod causal;
+mod creation;
+mod direct;
+mod duplicates;
+mod fifo;
+mod order;
+mod total;
+mod validity;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::history::{Event, History, Record};
+use super::read::{Commands, Member, ResultFile, Run, sender};
+use super::verdict::{Place, Verdict, Witness};
+use crate::place::quoted;
+use crate::results::result_line;
+
+type Judge = fn(&Texts<'_>) -> Verdict;
+
+/// What is to be had from texts, by the names of the properties. Of the others: nothing.
+const JUDGES: [(&str, Judge); 8] = [
+    ("no-creation", creation::judge),
+    ("no-duplicate", duplicates::judge),
+    ("validity", validity::judge),
+    ("agreement", agreement::judge),
+    ("fifo", fifo::judge),
+    ("causal", causal::judge),
+    ("total", total::judge),
+    ("point-to-point", direct::judge),
+];
+
+/// Everything that the texts of a run tell.
+pub(super) struct Texts<'r> {
+    run: &'r Run,
+    /// Every line that occurs anywhere, `<sender>###<text>`; its index is its *word*.
+    lines: Vec<Bytes>,
+    /// Of each word: the member that it names as its sender.
+    senders: Vec<Option<usize>>,
+    members: Vec<Page>,
+}
+
+/// What the texts tell of one member.
+#[derive(Default)]
+struct Page {
+    delivered: Option<Sheet>,
+    received: Option<Sheet>,
+    /// What it was asked to multicast.
+    asked: Option<Sheet>,
+    /// What it was asked to send, by receiver.
+    sends: BTreeMap<String, Sheet>,
+}
+
+/// A row of words, and where each stands.
+struct Sheet {
+    member: String,
+    file: String,
+    words: Vec<u32>,
+    lines: Vec<u32>,
+    /// Whether nothing is missing at the end.
+    ended: bool,
+}
+
+/// Gives every line a word.
+#[derive(Default)]
+struct Dictionary {
+    words: BTreeMap<Bytes, u32>,
+    lines: Vec<Bytes>,
+}
+
+impl<'r> Texts<'r> {
+    /// Reads the texts of a run.
+    pub(super) fn new(run: &'r Run) -> Self {
+        let mut dictionary = Dictionary::default();
+        let page = |(member, record)| Page::new(&run.history, member, record, &mut dictionary);
+        let members = run.with_records().map(page).collect();
+        let lines = dictionary.lines;
+        let ids: BTreeMap<&[u8], usize> =
+            run.members.iter().map(|member| member.id.as_bytes()).zip(0..).collect();
+        let senders = lines.iter().map(|line| ids.get(sender(line)).copied()).collect();
+        Self { run, lines, senders, members }
+    }
+
+    /// What the texts tell about the property of this name.
+    pub(super) fn judge(&self, property: &str) -> Verdict {
+        match JUDGES.iter().find(|(name, _)| *name == property) {
+            Some((_, judge)) => judge(self),
+            None => Verdict::Undecided("only histories tell".to_owned()),
+        }
+    }
+
+    fn name(&self, member: usize) -> &'r str {
+        &self.run.members[member].id
+    }
+
+    /// A line as people read it.
+    fn quote(&self, word: u32) -> String {
+        quoted(&self.lines[word as usize])
+    }
+
+    fn sender(&self, word: u32) -> Option<usize> {
+        self.senders[word as usize]
+    }
+
+    /// What each member delivered, as far as that is known.
+    fn delivered(&self) -> impl Iterator<Item = &Sheet> {
+        self.members.iter().filter_map(|page| page.delivered.as_ref())
+    }
+
+    /// The same, of members that came to the end.
+    fn ended(&self) -> impl Iterator<Item = &Sheet> {
+        self.delivered().filter(|sheet| sheet.ended)
+    }
+
+    /// What a member was asked to multicast, if that is known.
+    fn asked(&self, member: usize) -> Option<&Sheet> {
+        self.members[member].asked.as_ref()
+    }
+
+    /// How often each word is in the sheet.
+    fn counts(&self, sheet: &Sheet) -> Vec<u32> {
+        let mut counts = vec![0; self.lines.len()];
+        sheet.words.iter().for_each(|&word| counts[word as usize] += 1);
+        counts
+    }
+
+    /// Of each word: how often its sender was asked to multicast it; nothing if that is not known.
+    fn asked_counts(&self) -> Vec<Option<u32>> {
+        let known = |sender: &Option<usize>| sender.is_some_and(|sender| self.asked(sender).is_some());
+        let mut counts: Vec<Option<u32>> =
+            self.senders.iter().map(|sender| known(sender).then_some(0)).collect();
+        for &word in self.members.iter().filter_map(|page| page.asked.as_ref()).flat_map(|sheet| &sheet.words)
+        {
+            counts[word as usize] = counts[word as usize].map(|count| count + 1);
+        }
+        counts
+    }
+
+    /// The verdict of an oracle that looked for a violation, and for a reason why the texts do not tell.
+    fn conclude(&self, violation: Option<Witness>, unclear: Option<String>) -> Verdict {
+        if let Some(witness) = violation {
+            return Verdict::Violated(witness);
+        }
+        let reason =
+            unclear.or_else(|| self.unknown_end()).or_else(|| self.stranger()).or_else(|| self.nothing());
+        reason.map_or(Verdict::Valid, Verdict::Undecided)
+    }
+
+    fn unknown_end(&self) -> Option<String> {
+        let end = |(page, member): (&Page, &Member)| match &page.delivered {
+            None => Some(format!("what {} delivered is not here", member.id)),
+            Some(Sheet { ended: false, file, .. }) => Some(format!("{file} has no end")),
+            Some(_) => None,
+        };
+        self.members.iter().zip(&self.run.members).find_map(end)
+    }
+
+    /// Someone who sent something, and of whom nothing else is known, may be a member whose file is missing.
+    fn stranger(&self) -> Option<String> {
+        let delivered = self.delivered().flat_map(|sheet| &sheet.words);
+        let word = delivered.copied().find(|&word| self.sender(word).is_none())?;
+        Some(format!("{} is from someone who has no files here", self.quote(word)))
+    }
+
+    fn nothing(&self) -> Option<String> {
+        self.delivered().all(|sheet| sheet.words.is_empty()).then(|| "nothing was delivered".to_owned())
+    }
+
+    /// A sender of something delivered whose commands are not known, as a reason.
+    fn unasked(&self) -> Option<String> {
+        if !self.run.has_commands {
+            return Some("result files do not tell what was multicast; --commands DIR does".to_owned());
+        }
+        let unknown = (0..self.members.len()).find(|&member| self.asked(member).is_none())?;
+        Some(format!("what {} was asked to multicast is not known", self.name(unknown)))
+    }
+}
+
+impl Page {
+    fn new(history: &History, member: &Member, record: &Record, dictionary: &mut Dictionary) -> Self {
+        let mut sheet = |file: Option<&ResultFile>, is_one: fn(&Event) -> bool| match (file, &record.source) {
+            (Some(file), source) if file.ended || source.is_none() => Some(dictionary.file(&member.id, file)),
+            (_, Some(_)) => Some(dictionary.record(history, record, is_one)),
+            _ => None,
+        };
+        let delivered = sheet(member.delivered.as_ref(), |event| matches!(event, Event::Deliver { .. }));
+        let received = sheet(member.received.as_ref(), |event| matches!(event, Event::Receive { .. }));
+        let mut page = Self { delivered, received, ..Self::default() };
+        if let Some(commands) = &member.commands {
+            page.ask(&member.id, commands, dictionary);
+        }
+        page
+    }
+
+    fn ask(&mut self, id: &str, commands: &Commands, dictionary: &mut Dictionary) {
+        let mut asked = Sheet::new(id, &commands.file, true);
+        for (line, text) in &commands.multicasts {
+            asked.push(dictionary.word(result_line(id, text).into()), *line);
+        }
+        self.asked = Some(asked);
+        for (line, to, text) in &commands.sends {
+            let sheet = self.sends.entry(to.clone()).or_insert_with(|| Sheet::new(id, &commands.file, true));
+            sheet.push(dictionary.word(result_line(id, text).into()), *line);
+        }
+    }
+}
+
+impl Dictionary {
+    fn word(&mut self, line: Bytes) -> u32 {
+        if let Some(&word) = self.words.get(&line) {
+            return word;
+        }
+        let word = self.lines.len() as u32;
+        self.lines.push(line.clone());
+        self.words.insert(line, word);
+        word
+    }
+
+    fn file(&mut self, id: &str, file: &ResultFile) -> Sheet {
+        let mut sheet = Sheet::new(id, &file.name, file.ended);
+        for (line, number) in file.lines().zip(1..) {
+            sheet.push(self.word(line), number);
+        }
+        sheet
+    }
+
+    fn record(&mut self, history: &History, record: &Record, is_one: fn(&Event) -> bool) -> Sheet {
+        let (file, lines) =
+            record.source.as_ref().map_or(("", &[][..]), |source| (&*source.file, &source.lines));
+        let mut sheet = Sheet::new(&record.name, file, record.ended);
+        for (event, line) in record.events.iter().zip(lines).filter(|(event, _)| is_one(event)) {
+            sheet.push(self.word(result_line(history.who(event.id().member), event.text()).into()), *line);
+        }
+        sheet
+    }
+}
+
+impl Sheet {
+    fn new(member: &str, file: &str, ended: bool) -> Self {
+        Self { member: member.to_owned(), file: file.to_owned(), words: Vec::new(), lines: Vec::new(), ended }
+    }
+
+    fn push(&mut self, word: u32, line: u32) {
+        self.words.push(word);
+        self.lines.push(line);
+    }
+
+    /// The same sheet with these words alone.
+    fn filtered(&self, keep: impl Fn(u32) -> bool) -> Self {
+        let mut sheet = Self::new(&self.member, &self.file, self.ended);
+        for (&word, &line) in self.words.iter().zip(&self.lines).filter(|(word, _)| keep(**word)) {
+            sheet.push(word, line);
+        }
+        sheet
+    }
+
+    /// Where these of its words stand.
+    fn place(&self, indices: &[usize]) -> Place {
+        let lines = indices.iter().map(|&index| self.lines[index]).collect();
+        Place { member: self.member.clone(), file: Some(self.file.clone()), lines }
+    }
+
+    /// Where a word stands, every time; the first few times, if they are many.
+    fn places_of(&self, word: u32) -> Place {
+        const SHOWN: usize = 8;
+        let indices = (0..self.words.len()).filter(|&index| self.words[index] == word);
+        self.place(&indices.take(SHOWN).collect::<Vec<_>>())
+    }
+}

@@ -1,0 +1,121 @@
+//! `groupcast check`: what can be asked about the results of a run on the command line, and how it answers.
+
+use std::path::{Path, PathBuf};
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args as Arguments, ValueEnum};
+
+use super::evidence::{self, Evidence};
+use super::read;
+use super::report::{self, Judgement};
+use crate::cli::{self, Voice};
+use crate::exit::{Exit, Failure};
+use crate::order::ORDERS;
+
+/// Stands for every property there is.
+const ALL: &str = "all";
+
+/// The example and the notes of `--help`.
+const HELP: &str = "\
+Examples:
+  groupcast check results
+  groupcast check results --commands testdata/banks
+  groupcast check results --property total,agreement --format json
+
+Judged are history_<id>.jsonl, test_result_<id>_<suffix>.txt and test_result_<id>_uno.txt, also with .part behind
+the name; each group apart. Result files alone do not show everything: what they do not show is undecided.";
+
+/// How to answer.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub enum Format {
+    /// For people: one line per property.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
+    /// JUnit's XML, for continuous integration.
+    Junit,
+}
+
+/// Arguments of `groupcast check`.
+#[derive(Arguments, Clone, Debug)]
+#[command(after_help = help())]
+pub struct Args {
+    /// The folder with the results
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    /// The folder with the command files, of client c1 c1.txt: then it is known what should have happened
+    #[arg(long, value_name = "DIR")]
+    commands: Option<PathBuf>,
+    /// What to judge, separated by commas, or `all`; if not given, what the order promises
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', hide_possible_values = true,
+          value_parser = PossibleValuesParser::new(property_names()))]
+    property: Vec<String>,
+    /// The order whose promises count; if not given, the one that the histories name
+    #[arg(long, value_parser = PossibleValuesParser::new(order_names()))]
+    order: Option<String>,
+    /// How to answer
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    voice: Voice,
+}
+
+fn property_names() -> impl Iterator<Item = &'static str> {
+    evidence::properties().map(|(name, _)| name).chain([ALL])
+}
+
+fn order_names() -> Vec<&'static str> {
+    let mut names: Vec<&str> = ORDERS.iter().map(|order| order.name).collect();
+    names.dedup();
+    names
+}
+
+fn help() -> String {
+    let properties: Vec<String> =
+        evidence::properties().map(|(name, says)| format!("  {name:<16}{says}")).collect();
+    format!("{HELP}\n\nProperties:\n{}\n\n{}", properties.join("\n"), crate::exit::HELP)
+}
+
+/// Judges the results and prints the verdicts.
+///
+/// # Errors
+/// Exit 65 if a file is malformed, 66 if something cannot be read or there is nothing to judge, 74 if standard
+/// output cannot be written.
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    let talk = args.voice.talk("groupcast");
+    let runs = read::read(&args.dir, args.commands.as_deref())?;
+    talk.detail(format!("{} has {} groups", args.dir.display(), runs.len()));
+    let judged = runs.iter().map(|run| judgement(run, &args.property, args.order.as_deref()));
+    let judgements: Vec<Judgement> = judged.collect();
+    let text = match args.format {
+        Format::Text => report::text(&judgements),
+        Format::Json => report::json(&judgements),
+        Format::Junit => report::junit(&judgements),
+    };
+    cli::print(text.trim_end())?;
+    Ok(report::exit(judgements.iter().flat_map(Judgement::verdicts)))
+}
+
+/// Judges the run in `dir` by what its order promises. In `commands` are the command files.
+///
+/// # Errors
+/// As [`run`].
+pub fn judge_folder(dir: &Path, commands: &Path) -> Result<Vec<Judgement>, Failure> {
+    let runs = read::read(dir, Some(commands))?;
+    Ok(runs.iter().map(|run| judgement(run, &[], None)).collect())
+}
+
+/// Judges the properties `asked` for, or else what the order promises.
+fn judgement(run: &read::Run, asked: &[String], order: Option<&str>) -> Judgement {
+    let evidence = Evidence::new(run);
+    let is_asked = |name: &str| asked.iter().any(|one| one == name || one == ALL);
+    let names = if asked.is_empty() {
+        evidence.promised(order)
+    } else {
+        evidence::properties().map(|(name, _)| name).filter(|name| is_asked(name)).collect()
+    };
+    let verdicts = names.into_iter().map(|name| (name, evidence.judge(name))).collect();
+    Judgement::new(&evidence, order, verdicts)
+}

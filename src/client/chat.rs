@@ -1,0 +1,212 @@
+//! Station 2: a person at a prompt. A line is a multicast, `@c2 text` is for c2 alone, and what is delivered appears
+//! above the line being typed.
+
+use std::collections::VecDeque;
+use std::io::IsTerminal;
+
+use bytes::Bytes;
+
+use super::screen::Screen;
+use super::user::Next;
+use crate::driver::Node;
+use crate::engine::MemberId;
+use crate::exit::Failure;
+use crate::talk::{self, Talk};
+use crate::transport::stdio::{Input, Output};
+use crate::transport::terminal::Unechoed;
+use crate::transport::wakeup::Waker;
+
+/// No key is read while so many lines wait to be sent.
+const MOST_WAITING: usize = 64;
+const WELCOME: &str = "@NAME TEXT is for NAME alone, /who lists all, /quit or Ctrl-D finishes";
+const UNCLEAR: &str = "that is no command: /who, /quit, @NAME TEXT; // and @@ begin a text with / and @";
+
+/// A person, a keyboard and a screen.
+pub(super) struct Chat {
+    me: String,
+    members: Vec<(String, MemberId)>,
+    input: Input,
+    screen: Screen,
+    /// What is still to be sent: to whom, or to all, and what.
+    waiting: VecDeque<(Option<MemberId>, Bytes)>,
+    has_finished: bool,
+    talk: Talk,
+    _unechoed: Unechoed,
+}
+
+impl Chat {
+    /// Takes over the terminal, and what `talk` says on it.
+    pub(super) fn begin(node: &Node, waker: Waker, talk: &Talk) -> Result<Self, Failure> {
+        let me = node.seat(node.me()).id.clone();
+        let clients = node.view().clients.iter();
+        let mut members: Vec<_> = clients.map(|&client| (node.seat(client).id.clone(), client)).collect();
+        members.sort_unstable();
+        let unechoed = Unechoed::begin()?;
+        let screen = Screen::new(Output::stdout(waker.clone())?, format!("{me}> "));
+        if std::io::stderr().is_terminal() {
+            let screen = screen.clone();
+            talk.divert(Some(Box::new(move |line| screen.print(line))));
+        }
+        screen.print(&format!("{WELCOME}\n"));
+        Ok(Self {
+            me,
+            members,
+            input: Input::stdin(waker)?,
+            screen,
+            waiting: VecDeque::new(),
+            has_finished: false,
+            talk: talk.clone(),
+            _unechoed: unechoed,
+        })
+    }
+
+    pub(super) fn next(&mut self) -> Result<Next<'_>, Failure> {
+        while self.waiting.len() < MOST_WAITING && !self.has_finished {
+            let Some(typed) = self.input.take()? else { break };
+            self.typed(&typed);
+        }
+        Ok(match self.waiting.front() {
+            Some((None, text)) => Next::Multicast(text),
+            Some((Some(to), text)) => Next::Send(*to, text),
+            None if self.has_finished => Next::Finished,
+            None => Next::Rest(None),
+        })
+    }
+
+    pub(super) fn advance(&mut self) {
+        self.waiting.pop_front();
+    }
+
+    pub(super) fn delivered(&self, from: &str, text: &[u8]) {
+        self.screen.print(&format!("{from}> {}\n", talk::on_one_line(text)));
+    }
+
+    pub(super) fn received(&self, from: &str, text: &[u8]) {
+        self.screen.print(&format!("{from} (to you)> {}\n", talk::on_one_line(text)));
+    }
+
+    pub(super) fn show(&self) {
+        self.screen.show();
+    }
+
+    pub(super) fn output(&self) -> &Output {
+        self.screen.output()
+    }
+
+    fn typed(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            // The terminal has gone.
+            return self.quit();
+        }
+        for line in self.screen.typed(bytes) {
+            match line {
+                Some(line) if !self.has_finished => self.line(&line),
+                Some(_) => {}
+                None => self.quit(),
+            }
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        match Said::parse(line) {
+            Said::Nothing => {}
+            Said::ToAll(text) => self.waiting.push_back((None, Bytes::copy_from_slice(text.as_bytes()))),
+            Said::ToOne(name, text) => self.whisper(name, text),
+            Said::Who => self.note(&self.who()),
+            Said::Quit => self.quit(),
+            Said::Unclear => self.note(UNCLEAR),
+        }
+    }
+
+    fn whisper(&mut self, name: &str, text: &str) {
+        match self.members.iter().find(|(member, _)| member == name) {
+            _ if name == self.me => self.note("that is you"),
+            Some(&(_, member)) => {
+                self.note(&format!("{} (to {name})> {text}", self.me));
+                self.waiting.push_back((Some(member), Bytes::copy_from_slice(text.as_bytes())));
+            }
+            None => self.note(&format!("{name} is not a member; here are {}", self.who())),
+        }
+    }
+
+    fn who(&self) -> String {
+        let you = |name: &String| if *name == self.me { format!("{name} (you)") } else { name.clone() };
+        talk::list(&self.members.iter().map(|(name, _)| you(name)).collect::<Vec<_>>())
+    }
+
+    fn quit(&mut self) {
+        if !self.has_finished {
+            self.has_finished = true;
+            self.screen.close();
+            self.note("you have finished; the run ends when all others have (Ctrl-C leaves it now)");
+        }
+    }
+
+    fn note(&self, text: &str) {
+        self.screen.print(&format!("{text}\n"));
+    }
+}
+
+impl Drop for Chat {
+    fn drop(&mut self) {
+        self.talk.divert(None);
+        self.screen.close();
+        self.screen.show();
+        self.output().settle(super::pipe::GRACE);
+    }
+}
+
+/// What a line means.
+#[derive(Debug, Eq, PartialEq)]
+enum Said<'a> {
+    Nothing,
+    ToAll(&'a str),
+    ToOne(&'a str, &'a str),
+    Who,
+    Quit,
+    Unclear,
+}
+
+impl<'a> Said<'a> {
+    fn parse(line: &'a str) -> Self {
+        match line {
+            _ if line.trim().is_empty() => Self::Nothing,
+            _ if line.starts_with("//") || line.starts_with("@@") => Self::ToAll(&line[1..]),
+            _ if line.starts_with('@') => match line[1..].split_once(' ') {
+                Some((name, text)) if !name.is_empty() && !text.is_empty() => Self::ToOne(name, text),
+                _ => Self::Unclear,
+            },
+            _ if line.starts_with('/') => match line.trim_end() {
+                "/who" => Self::Who,
+                "/quit" => Self::Quit,
+                _ => Self::Unclear,
+            },
+            _ => Self::ToAll(line),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_mean_what_the_help_says() {
+        for (line, said) in [
+            ("", Said::Nothing),
+            ("  ", Said::Nothing),
+            ("hello", Said::ToAll("hello")),
+            (" /who", Said::ToAll(" /who")),
+            ("@c2 hi there", Said::ToOne("c2", "hi there")),
+            ("@c2", Said::Unclear),
+            ("@ c2", Said::Unclear),
+            ("@@c2 hi", Said::ToAll("@c2 hi")),
+            ("//etc", Said::ToAll("/etc")),
+            ("/who ", Said::Who),
+            ("/quit", Said::Quit),
+            ("/exit", Said::Unclear),
+        ] {
+            assert_eq!(Said::parse(line), said, "{line}");
+        }
+    }
+}

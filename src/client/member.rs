@@ -1,0 +1,312 @@
+//! Station 2: a client between start and end.
+//!
+//! It sends what its user wants sent as fast as the send window allows, writes down what is delivered, says when it
+//! will send nothing more, and ends when it has everything that all have sent.
+
+use std::time::Duration;
+
+use super::progress::{Progress, Report};
+use super::user::{Next, Source, User};
+use super::{Options, describe};
+use crate::driver::Node;
+use crate::driver::node::Delivery;
+use crate::engine::{MemberId, Time, To};
+use crate::exit::{Exit, Failure};
+use crate::member::{App, Finish, Tally};
+use crate::order::Order;
+use crate::results::{Counts, MessageId, Results, Start};
+use crate::session::SAY_EVERY;
+use crate::talk::{self, Talk};
+use crate::wire::BatchBuilder;
+
+/// Most batches submitted before incoming packets get their turn.
+const BATCHES_PER_TURN: usize = 8;
+/// What was delivered is in the files after about this long, so that a client that dies leaves it behind.
+const FLUSH_EVERY: Duration = Duration::from_millis(500);
+
+/// A client between start and end.
+pub(super) struct Member<'a> {
+    options: &'a Options,
+    talk: &'a Talk,
+    user: User<'a>,
+    results: &'a mut Results,
+    me: MemberId,
+    tally: Tally,
+    /// The user cannot follow: nothing is taken in until it can.
+    is_full: bool,
+    has_finished: bool,
+    is_done: bool,
+    finish: Finish,
+    counts: Counts,
+    /// What a parent hears under `--progress`.
+    report: Option<Report>,
+    /// When something last happened.
+    progress: Time,
+    flushed: Time,
+}
+
+impl<'a> Member<'a> {
+    pub(super) fn new(
+        options: &'a Options,
+        talk: &'a Talk,
+        node: &Node,
+        user: User<'a>,
+        results: &'a mut Results,
+    ) -> Self {
+        Self {
+            options,
+            talk,
+            user,
+            results,
+            me: node.me(),
+            tally: Tally::default(),
+            is_full: false,
+            has_finished: false,
+            is_done: false,
+            finish: Finish::new(node.me(), node.view()),
+            counts: Counts::default(),
+            report: options.progress.then(Report::default),
+            progress: Time::ZERO,
+            flushed: Time::ZERO,
+        }
+    }
+
+    /// What it has done until now.
+    pub(super) const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Writes down the start, now that it is known who takes part.
+    pub(super) fn begin(&mut self, node: &Node, order: &Order, source: &Source) -> Result<(), Failure> {
+        let mut members: Vec<&str> =
+            node.view().clients.iter().map(|&client| node.seat(client).id.as_str()).collect();
+        members.sort_unstable();
+        self.talk.say(format!(
+            "start of {} with {}, order {}",
+            self.options.group,
+            talk::list(&members),
+            order.title()
+        ));
+        let time_us = node.elapsed_micros();
+        self.results.start(&Start {
+            member: &self.options.id,
+            incarnation: node.seat(self.me).incarnation,
+            group: &self.options.group,
+            order: order.name,
+            method: order.method,
+            members: &members,
+            time_us,
+        })?;
+        self.results.view(node.view().number, &members, time_us)?;
+        match source {
+            Source::Script(script) => script.unknown_receiver(&members).map_or(Ok(()), Err),
+            Source::Lines | Source::Terminal => Ok(()),
+        }
+    }
+
+    /// Takes part until the whole group has finished.
+    pub(super) fn replay(&mut self, node: &mut Node) -> Result<(), Failure> {
+        self.progress = node.now();
+        while !node.is_over() {
+            let before = self.counts;
+            let next_feed = self.attend(node)?;
+            self.user.show();
+            let turned = node.turn(next_feed);
+            // Also after a failure: what was delivered before belongs into the results.
+            self.take_deliveries(node)?;
+            turned?;
+            let now = node.now();
+            if self.counts != before {
+                self.progress = now;
+            }
+            if now.since(self.flushed) >= FLUSH_EVERY {
+                self.flushed = now;
+                self.results.flush()?;
+            }
+            if self.report.as_ref().is_some_and(|report| report.is_due(now)) {
+                self.tell_progress(node, now);
+            }
+            self.look_for_the_end(node, now)?;
+        }
+        let now = node.now();
+        self.tell_progress(node, now);
+        self.user.show();
+        while self.user.is_behind()? {
+            node.linger()?;
+        }
+        Ok(())
+    }
+
+    fn tell_progress(&mut self, node: &Node, now: Time) {
+        let Some(report) = &mut self.report else { return };
+        let (done, total) = self.user.operations();
+        let progress = Progress {
+            done,
+            total,
+            delivered: self.counts.delivered + self.counts.received,
+            held: node.held() as u64,
+        };
+        report.tell(progress, now, self.talk);
+    }
+
+    /// Takes part in both directions while the user can follow, in none otherwise. When to go on by itself.
+    fn attend(&mut self, node: &mut Node) -> Result<Option<Time>, Failure> {
+        self.is_full = self.user.is_full()?;
+        node.listen(!self.is_full);
+        if !self.is_full {
+            return self.feed(node);
+        }
+        // A reader that is only slower than the group is nothing to speak of.
+        if node.now().since(self.progress) >= SAY_EVERY {
+            node.say_waiting(&format!("waiting for {}", self.waits_for(node)));
+        }
+        Ok(None)
+    }
+
+    /// Submits what the user wants sent for now and the window has room for. When to go on by itself.
+    fn feed(&mut self, node: &mut Node) -> Result<Option<Time>, Failure> {
+        for _ in 0..BATCHES_PER_TURN {
+            let now = node.now();
+            match self.user.next(now)? {
+                Next::Multicast(_) if node.window(To::Group) > 0 => self.multicast(node)?,
+                Next::Send(to, _) if node.window(To::Member(to)) > 0 => self.send(node, to)?,
+                Next::Multicast(_) | Next::Send(..) => return Ok(None),
+                Next::Rest(until) => {
+                    self.progress = now;
+                    return Ok(until);
+                }
+                Next::Finished => {
+                    self.say_finished(node);
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(node.now()))
+    }
+
+    fn say_finished(&mut self, node: &mut Node) {
+        if !self.has_finished {
+            self.has_finished = true;
+            self.finish.finished(self.me, self.tally.clone());
+            node.submit(To::Group, App::Finished(self.tally.clone()));
+        }
+    }
+
+    /// Multicasts what is next, as much as goes into one batch.
+    fn multicast(&mut self, node: &mut Node) -> Result<(), Failure> {
+        let now = node.now();
+        let mut batch = BatchBuilder::new(self.tally.multicasts + 1);
+        // A failure comes again when what was good before it is on its way.
+        while let Ok(Next::Multicast(text)) = self.user.next(now) {
+            if batch.is_full() {
+                break;
+            }
+            let number = batch.push(text);
+            self.results.multicast(message_id(node, self.me, number), text, node.elapsed_micros())?;
+            self.user.advance();
+            self.counts.multicasts += 1;
+            self.tally.multicasts = number;
+        }
+        if let Some(batch) = batch.finish() {
+            node.submit(To::Group, App::Multicast(batch));
+        }
+        self.take_deliveries(node)
+    }
+
+    /// Sends what is next to this receiver, as much as goes into one batch.
+    fn send(&mut self, node: &mut Node, receiver: MemberId) -> Result<(), Failure> {
+        let now = node.now();
+        let mut batch = BatchBuilder::new(self.tally.sent.get(&receiver).copied().unwrap_or(0) + 1);
+        while let Ok(Next::Send(to, text)) = self.user.next(now) {
+            if batch.is_full() || to != receiver {
+                break;
+            }
+            let number = batch.push(text);
+            let to = &node.seat(receiver).id;
+            self.results.send(message_id(node, self.me, number), to, text, node.elapsed_micros())?;
+            self.user.advance();
+            self.counts.sent += 1;
+            self.tally.sent.insert(receiver, number);
+        }
+        if let Some(batch) = batch.finish() {
+            node.submit(To::Member(receiver), App::Direct(batch));
+        }
+        Ok(())
+    }
+
+    fn take_deliveries(&mut self, node: &mut Node) -> Result<(), Failure> {
+        node.delivered().into_iter().try_for_each(|delivery| self.deliver(node, delivery))
+    }
+
+    fn deliver(&mut self, node: &Node, delivery: Delivery) -> Result<(), Failure> {
+        let Delivery { at_us, from, number, app } = delivery;
+        let sender = &node.seat(from).id;
+        match app {
+            App::Multicast(batch) => {
+                for (place, (own_number, text)) in batch.messages().enumerate() {
+                    let id = message_id(node, from, own_number);
+                    self.results.deliver(
+                        sender,
+                        id,
+                        text,
+                        number.map(|first| first + place as u64),
+                        at_us,
+                    )?;
+                    self.user.delivered(sender, text);
+                    self.counts.delivered += 1;
+                }
+                self.finish.delivered(from, u64::from(batch.count()));
+            }
+            App::Direct(batch) => {
+                for (own_number, text) in batch.messages() {
+                    self.results.receive(message_id(node, from, own_number), sender, text, at_us)?;
+                    self.user.received(sender, text);
+                    self.counts.received += 1;
+                }
+                self.finish.received(from, u64::from(batch.count()));
+            }
+            App::Finished(tally) => self.finish.finished(from, tally),
+        }
+        Ok(())
+    }
+
+    /// Tells the group when this client has everything; says for whom it waits until then, but not for ever.
+    fn look_for_the_end(&mut self, node: &mut Node, now: Time) -> Result<(), Failure> {
+        if self.is_done || !self.has_finished {
+            return self.check_limit(node, now);
+        }
+        if self.finish.is_complete() {
+            self.is_done = true;
+            self.progress = now;
+            node.done();
+            return Ok(());
+        }
+        node.say_waiting(&format!(
+            "waiting for {} to finish ({})",
+            self.waits_for(node),
+            describe(&self.counts)
+        ));
+        self.check_limit(node, now)
+    }
+
+    fn waits_for(&self, node: &Node) -> String {
+        if self.is_full {
+            return "whoever reads standard output".to_owned();
+        }
+        talk::list(&self.finish.waits_for().map(|client| node.seat(client).id.as_str()).collect::<Vec<_>>())
+    }
+
+    fn check_limit(&self, node: &Node, now: Time) -> Result<(), Failure> {
+        if now.since(self.progress) < self.options.timeout || self.user.is_person() {
+            return Ok(());
+        }
+        let limit = talk::duration(self.options.timeout);
+        let message = format!("nothing has happened for {limit}; waited for {}", self.waits_for(node));
+        Err(Failure::new(Exit::TimedOut, message).help("a longer --timeout waits longer"))
+    }
+}
+
+fn message_id(node: &Node, member: MemberId, number: u64) -> MessageId<'_> {
+    let seat = node.seat(member);
+    MessageId { member: &seat.id, incarnation: seat.incarnation, number }
+}

@@ -1,0 +1,235 @@
+//! Station 2: one member: what its user wants sent goes in, engines in the middle, what is delivered comes out.
+//!
+//! `user` is whom it works for: a command file (`replay`), two pipes (`pipe`) or a person (`chat`, who types
+//! on `keys` into an `editor` on a `screen`). `member` takes part in the run for any of them.
+
+mod chat;
+mod editor;
+mod keys;
+mod member;
+mod pipe;
+mod progress;
+mod replay;
+mod screen;
+mod user;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::FalseyValueParser;
+
+use crate::cli::{self, Address, Voice};
+use crate::driver::Node;
+use crate::driver::node::Joining;
+use crate::exit::{Exit, Failure};
+use crate::order::{DEFAULT_METHOD, ORDERS, Order};
+use crate::results::{Counts, Results};
+use crate::script::Script;
+use crate::talk::{self, Talk};
+use crate::transport::signals::Signals;
+use crate::transport::terminal;
+use crate::transport::zmq::Context;
+use crate::wire::control::Role;
+use member::Member;
+pub use progress::{PROGRESS, Progress};
+use user::{Source, User};
+
+/// What `client` is told.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// Name of this client in its group
+    #[arg(short, long, value_name = "ID", env = "GROUPCAST_ID", hide_env = true, value_parser = cli::id)]
+    pub id: String,
+    /// The command file to replay; - for standard input
+    #[arg(short, long, value_name = "FILE", env = "GROUPCAST_COMMANDS", hide_env = true)]
+    pub commands: Option<PathBuf>,
+    /// Multicast each line of standard input, and print each delivery on standard output: SENDER###TEXT
+    #[arg(long, env = "GROUPCAST_LINES", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub lines: bool,
+    /// Talk with the group at a prompt
+    #[arg(long, env = "GROUPCAST_INTERACTIVE", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub interactive: bool,
+    /// Folder for the result files; made if it is not there. Needed for a command file
+    #[arg(short, long, value_name = "DIR", env = "GROUPCAST_OUT", hide_env = true)]
+    pub out: Option<PathBuf>,
+    /// Order of delivery: unordered, fifo, causal, total, lamport, agreed
+    #[arg(long, value_name = "ORDER", env = "GROUPCAST_ORDER", hide_env = true, default_value = "total", value_parser = order_name)]
+    pub order: String,
+    /// How `total` is made: bb (message, then its number), ub (through the sequencer), uub (ask for a number first)
+    #[arg(long, value_name = "METHOD", env = "GROUPCAST_METHOD", hide_env = true, default_value = DEFAULT_METHOD)]
+    pub method: String,
+    /// Name of the group
+    #[arg(long, value_name = "NAME", env = "GROUPCAST_GROUP", hide_env = true, default_value = "main", value_parser = cli::id)]
+    pub group: String,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub address: Address,
+    /// Give up if nothing has happened for this long
+    #[arg(long, value_name = "TIME", env = "GROUPCAST_TIMEOUT", hide_env = true, default_value = "300s", value_parser = cli::duration)]
+    pub timeout: Duration,
+    /// Divide the sleeps of the command file by this
+    #[arg(long, value_name = "FACTOR", env = "GROUPCAST_SPEED", hide_env = true, default_value = "1", value_parser = cli::factor)]
+    pub speed: f64,
+    /// Write no history file
+    #[arg(long, env = "GROUPCAST_NO_HISTORY", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub no_history: bool,
+    /// Overwrite the results of an earlier run
+    #[arg(long, env = "GROUPCAST_FORCE", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub force: bool,
+    /// Only check the command file and print what would be done
+    #[arg(long, env = "GROUPCAST_DRY_RUN", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub dry_run: bool,
+    /// Tell the parent process how far this client is, on standard error
+    #[arg(long, hide = true)]
+    pub progress: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub voice: Voice,
+}
+
+fn order_name(name: &str) -> Result<String, String> {
+    if ORDERS.iter().any(|order| order.name == name) {
+        return Ok(name.to_owned());
+    }
+    let names: Vec<&str> = ORDERS.iter().map(|order| order.name).collect();
+    Err(format!("the orders are {}", talk::list(&names)))
+}
+
+/// Runs a client to the end of its run.
+///
+/// # Errors
+/// Everything in the table of exit codes; what was delivered before is in the `.part` files.
+pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
+    let order = Order::find(&options.order, &options.method).ok_or_else(|| {
+        Failure::new(Exit::Usage, format!("order {} has no method {}", options.order, options.method))
+    })?;
+    options.check()?;
+    let source = options.source()?;
+    if let (true, Source::Script(script)) = (options.dry_run, &source) {
+        cli::print(script.to_string().trim_end())?;
+        return Ok(Exit::Ok);
+    }
+    // From here on a signal is an orderly end, which leaves no files of a run that never began.
+    let signals = Signals::catch()?;
+    let mut results = options.results(order)?;
+    let context = Context::default();
+    let mut node = Node::join(&context, &joining(options, order, &source), Some(signals), talk)?;
+    let (outcome, counts) = take_part(options, order, &source, &mut node, &mut results, talk);
+    let now = node.elapsed_micros();
+    talk.detail(format!("cost: {}", node.meter()));
+    match outcome {
+        Ok(()) => {
+            results.end("done", &counts, now)?;
+            conclude(options, &counts, &results.finish()?, talk)?;
+            Ok(Exit::Ok)
+        }
+        Err(failure) => {
+            let kept = results.end(reason(failure.exit), &counts, now).and_then(|()| results.flush());
+            if let Err(error) = kept
+                && error != failure
+            {
+                talk.warn(error.message);
+            }
+            if let Some(out) = &options.out {
+                let described = describe(&counts);
+                talk.warn(format!("partial: {described}; see {}/*_{}*.part", out.display(), options.id));
+            }
+            node.leave(&failure);
+            if failure.exit == Exit::Ok { Ok(Exit::Ok) } else { Err(failure) }
+        }
+    }
+}
+
+impl Options {
+    /// What flags ask of one another. To clap, a switch that is off in the environment would be there all the same.
+    fn check(&self) -> Result<(), Failure> {
+        let is_script = self.commands.is_some();
+        let sources = [is_script, self.lines, self.interactive].into_iter().filter(|&is_given| is_given);
+        let wrong = match sources.count() {
+            1 if is_script && self.out.is_none() => "--commands needs --out, a folder for the result files",
+            1 if self.dry_run && !is_script => "--dry-run checks a command file: it needs --commands",
+            1 => return Ok(()),
+            0 => "what is to be sent? one of --commands FILE, --lines and --interactive is needed",
+            _ => "only one of --commands FILE, --lines and --interactive is possible",
+        };
+        Err(Failure::new(Exit::Usage, wrong).help("`client --help` shows examples"))
+    }
+
+    fn source(&self) -> Result<Source, Failure> {
+        match &self.commands {
+            Some(commands) => Ok(Source::Script(Script::read(commands, &self.id)?)),
+            None if self.interactive => terminal::check().map(|()| Source::Terminal),
+            None => Ok(Source::Lines),
+        }
+    }
+
+    fn results(&self, order: &Order) -> Result<Results, Failure> {
+        match &self.out {
+            Some(out) => Results::create(out, &self.id, order.suffix, !self.no_history, self.force),
+            None => Ok(Results::none()),
+        }
+    }
+}
+
+/// Takes part in a run that has started, to its end or to the end of this member in it.
+fn take_part(
+    options: &Options,
+    order: &Order,
+    source: &Source,
+    node: &mut Node,
+    results: &mut Results,
+    talk: &Talk,
+) -> (Result<(), Failure>, Counts) {
+    let user = match User::meet(source, node, options.speed, talk) {
+        Ok(user) => user,
+        Err(failure) => return (Err(failure), Counts::default()),
+    };
+    let mut member = Member::new(options, talk, node, user, results);
+    let outcome = member.begin(node, order, source).and_then(|()| member.replay(node));
+    (outcome, member.counts())
+}
+
+/// Says what has been done: on standard output, unless that is for what was delivered.
+fn conclude(options: &Options, counts: &Counts, files: &[PathBuf], talk: &Talk) -> Result<(), Failure> {
+    let files: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
+    let done = [describe(counts), files.join(" ")].join("; ");
+    let done = done.trim_end_matches("; ");
+    if options.commands.is_some() {
+        return cli::print(&format!("{}: {done}", options.id));
+    }
+    talk.say(done);
+    Ok(())
+}
+
+fn joining(options: &Options, order: &'static Order, source: &Source) -> Joining {
+    Joining {
+        host: options.address.connect.clone(),
+        port_base: options.address.port_base,
+        group: options.group.clone(),
+        id: options.id.clone(),
+        role: Role::Client,
+        order,
+        needs_router: order.addressed || source.is_addressed(),
+        timeout: Some(options.timeout),
+    }
+}
+
+/// The word for an end in a history.
+const fn reason(exit: Exit) -> &'static str {
+    match exit {
+        Exit::Interrupted => "interrupted",
+        Exit::Terminated => "terminated",
+        Exit::TimedOut => "timed_out",
+        Exit::Unavailable => "lost",
+        Exit::Ok => "unread",
+        _ => "failed",
+    }
+}
+
+fn describe(counts: &Counts) -> String {
+    format!(
+        "{} multicast, {} delivered, {} sent, {} received",
+        counts.multicasts, counts.delivered, counts.sent, counts.received
+    )
+}

@@ -1,0 +1,201 @@
+//! Station 2: `producer | client --lines | consumer`: each line that comes in is a multicast, each delivery is a
+//! line that goes out, as in a result file.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::user::Next;
+use crate::exit::{Exit, Failure};
+use crate::results::write_result;
+use crate::talk::{self, Talk};
+use crate::transport::stdio::{Input, Output};
+use crate::transport::wakeup::Waker;
+use crate::wire::batch::MAX_TEXT;
+
+/// How long a client that ends early goes on writing what was delivered before.
+pub(super) const GRACE: Duration = Duration::from_millis(500);
+
+/// Standard input and standard output.
+pub(super) struct Pipe {
+    input: Input,
+    lines: Lines,
+    failure: Option<Failure>,
+    output: Output,
+    /// What was delivered and is not on its way out yet.
+    delivered: Vec<u8>,
+    is_seen: bool,
+    talk: Talk,
+}
+
+impl Pipe {
+    pub(super) fn begin(waker: Waker, talk: &Talk) -> Result<Self, Failure> {
+        Ok(Self {
+            input: Input::stdin(waker.clone())?,
+            lines: Lines::default(),
+            failure: None,
+            output: Output::stdout(waker)?,
+            delivered: Vec::new(),
+            is_seen: std::io::stdout().is_terminal(),
+            talk: talk.clone(),
+        })
+    }
+
+    pub(super) fn next(&mut self) -> Result<Next<'_>, Failure> {
+        while self.lines.wants_more()? {
+            if let Some(failure) = &self.failure {
+                return Err(failure.clone());
+            }
+            match self.input.take() {
+                Ok(Some(chunk)) => self.lines.push(&chunk),
+                Ok(None) => return Ok(Next::Rest(None)),
+                Err(failure) => self.failure = Some(failure),
+            }
+        }
+        Ok(self.lines.first().map_or(Next::Finished, Next::Multicast))
+    }
+
+    pub(super) fn advance(&mut self) {
+        self.lines.advance();
+    }
+
+    pub(super) fn delivered(&mut self, from: &str, text: &[u8]) {
+        if self.is_seen {
+            write_result(&mut self.delivered, from, talk::on_one_line(text).as_bytes());
+        } else {
+            write_result(&mut self.delivered, from, text);
+        }
+        self.delivered.push(b'\n');
+    }
+
+    /// Standard output is for the multicasts, which are the same at every member.
+    pub(super) fn received(&self, from: &str, text: &[u8]) {
+        self.talk.say(format!("{from} (to you)> {}", talk::on_one_line(text)));
+    }
+
+    pub(super) fn show(&mut self) {
+        if !self.delivered.is_empty() {
+            self.output.write(&self.delivered);
+            self.delivered.clear();
+        }
+    }
+
+    pub(super) const fn output(&self) -> &Output {
+        &self.output
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        self.show();
+        self.output.settle(GRACE);
+    }
+}
+
+/// Chunks become lines. A last line may have no line feed.
+#[derive(Debug, Default)]
+struct Lines {
+    /// The line at the front, without its line feed.
+    first: Option<Bytes>,
+    rest: BytesMut,
+    /// So many bytes of the rest hold no line feed.
+    searched: usize,
+    /// How many lines were taken out of the rest.
+    number: u64,
+    has_ended: bool,
+}
+
+impl Lines {
+    /// Appends what was read; nothing is the end.
+    fn push(&mut self, chunk: &[u8]) {
+        self.rest.extend_from_slice(chunk);
+        self.has_ended = chunk.is_empty();
+    }
+
+    fn first(&self) -> Option<&Bytes> {
+        self.first.as_ref()
+    }
+
+    fn advance(&mut self) {
+        self.first = None;
+    }
+
+    /// Looks for the next line; whether it, or the end, is still to be read.
+    fn wants_more(&mut self) -> Result<bool, Failure> {
+        if self.first.is_some() {
+            return Ok(false);
+        }
+        let end = self.rest[self.searched..].iter().position(|&byte| byte == b'\n');
+        self.searched += end.unwrap_or(self.rest.len() - self.searched);
+        match end {
+            _ if self.searched > MAX_TEXT => return Err(self.too_long()),
+            Some(_) => self.take(1),
+            None if !self.has_ended => return Ok(true),
+            None if self.rest.is_empty() => {}
+            None => self.take(0),
+        }
+        Ok(false)
+    }
+
+    /// Takes what was searched as the next line, and so many bytes of line feed behind it away.
+    fn take(&mut self, line_feed: usize) {
+        self.first = Some(self.rest.split_to(self.searched).freeze());
+        self.rest.advance(line_feed);
+        self.searched = 0;
+        self.number += 1;
+    }
+
+    fn too_long(&self) -> Failure {
+        let message = format!(
+            "<stdin>:{}: this line has more than {MAX_TEXT} bytes, the most possible",
+            self.number + 1
+        );
+        Failure::new(Exit::BadData, message).help("split it into several lines")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lines that these chunks hold, until more is wanted.
+    fn lines(chunks: &[&[u8]]) -> Result<Vec<String>, Failure> {
+        let (mut lines, mut taken) = (Lines::default(), Vec::new());
+        for chunk in chunks {
+            lines.push(chunk);
+            while !lines.wants_more()? {
+                let Some(line) = lines.first() else { return Ok([taken, vec!["END".into()]].concat()) };
+                taken.push(String::from_utf8(line.to_vec()).unwrap());
+                lines.advance();
+            }
+        }
+        Ok(taken)
+    }
+
+    #[test]
+    fn chunks_become_lines_wherever_they_are_cut() {
+        assert_eq!(lines(&[b"one\ntwo\n"]).unwrap(), ["one", "two"]);
+        assert_eq!(lines(&[b"o", b"ne", b"\n\ntw", b"o\n"]).unwrap(), ["one", "", "two"]);
+        assert_eq!(lines(&[b"a,\"b\\\r\n"]).unwrap(), ["a,\"b\\\r"]);
+    }
+
+    #[test]
+    fn the_last_line_needs_no_line_feed() {
+        assert_eq!(lines(&[b"one\ntw", b"o", b""]).unwrap(), ["one", "two", "END"]);
+        assert_eq!(lines(&[b"one\n", b""]).unwrap(), ["one", "END"]);
+        assert_eq!(lines(&[b""]).unwrap(), ["END"]);
+    }
+
+    #[test]
+    fn the_longest_line_passes_and_a_longer_one_is_named() {
+        let longest = vec![b'x'; MAX_TEXT];
+        assert_eq!(lines(&[&longest, b"\n"]).unwrap()[0].len(), MAX_TEXT);
+        assert_eq!(lines(&[&longest, b""]).unwrap()[0].len(), MAX_TEXT);
+        for end in [&b"x"[..], b"x\n"] {
+            let failure = lines(&[b"one\ntwo\n", &longest, end]).unwrap_err();
+            assert_eq!(failure.exit, Exit::BadData);
+            assert!(failure.message.starts_with("<stdin>:3: "), "{failure}");
+        }
+    }
+}

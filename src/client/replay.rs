@@ -1,0 +1,49 @@
+//! Station 2: the operations of a command file, one after the other, as slowly as the file asks.
+
+use super::user::Next;
+use crate::driver::Node;
+use crate::engine::{MemberId, Time};
+use crate::script::{Op, Script};
+
+/// A command file and how far it has been replayed.
+pub(super) struct Replay<'a> {
+    script: &'a Script,
+    speed: f64,
+    /// The next line of the script.
+    at: usize,
+    /// Asleep until then.
+    wakes: Time,
+    /// The member that each receiver of the script is.
+    receivers: Vec<MemberId>,
+}
+
+impl<'a> Replay<'a> {
+    /// Sleeps are divided by `speed`.
+    pub(super) fn new(script: &'a Script, node: &Node, speed: f64) -> Self {
+        // A run with an unknown receiver ends before the first operation, so that none is missing later.
+        let receivers = script.receivers().filter_map(|id| node.find(id)).collect();
+        Self { script, speed, at: 0, wakes: Time::ZERO, receivers }
+    }
+
+    pub(super) fn next(&mut self, now: Time) -> Next<'a> {
+        while now >= self.wakes {
+            match self.script.lines().get(self.at).map(|line| &line.op) {
+                None => return Next::Finished,
+                Some(Op::Multicast(text)) => return Next::Multicast(text),
+                Some(Op::Send { to, text }) => return Next::Send(self.receivers[to.0 as usize], text),
+                Some(Op::Sleep(length)) => self.wakes = now.after(length.div_f64(self.speed)),
+            }
+            self.at += 1;
+        }
+        Next::Rest(Some(self.wakes))
+    }
+
+    /// How many operations are done, and how many there are.
+    pub(super) fn operations(&self) -> (u64, u64) {
+        (self.at as u64, self.script.lines().len() as u64)
+    }
+
+    pub(super) const fn advance(&mut self) {
+        self.at += 1;
+    }
+}

@@ -1,0 +1,91 @@
+//! Station 2, at a terminal: lines above, the line being typed below.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::editor::{Editor, Typed};
+use super::keys::{Key, Keys};
+use crate::transport::stdio::Output;
+use crate::transport::terminal;
+
+/// To the beginning of the row, and erases it.
+const ERASE: &str = "\r\x1b[K";
+/// To the upper left, and erases everything.
+const CLEAR: &str = "\x1b[H\x1b[2J";
+
+/// The screen. Its clones print on it, too.
+#[derive(Clone)]
+pub(super) struct Screen {
+    shared: Arc<Mutex<State>>,
+    output: Arc<Output>,
+}
+
+struct State {
+    keys: Keys,
+    editor: Editor,
+    is_open: bool,
+    /// What is to be printed before the line is drawn again.
+    printed: String,
+    is_stale: bool,
+}
+
+impl Screen {
+    /// An open prompt.
+    pub(super) fn new(output: Output, prompt: String) -> Self {
+        let (keys, editor) = (Keys::default(), Editor::new(prompt));
+        let state = State { keys, editor, is_open: true, printed: String::new(), is_stale: true };
+        Self { shared: Arc::new(Mutex::new(state)), output: Arc::new(output) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Prints whole lines above the line being typed.
+    pub(super) fn print(&self, lines: &str) {
+        let mut state = self.state();
+        state.printed += lines;
+        state.is_stale = true;
+    }
+
+    /// Takes in what was typed; the lines that this finished, `None` for a wish to end.
+    pub(super) fn typed(&self, bytes: &[u8]) -> Vec<Option<String>> {
+        let mut state = self.state();
+        state.is_stale = true;
+        bytes.iter().filter_map(|&byte| state.push(byte)).collect()
+    }
+
+    /// There will be nothing more to type.
+    pub(super) fn close(&self) {
+        let mut state = self.state();
+        state.is_open = false;
+        state.is_stale = true;
+    }
+
+    /// Brings the terminal up to date.
+    pub(super) fn show(&self) {
+        let mut state = self.state();
+        if std::mem::take(&mut state.is_stale) {
+            let line = if state.is_open { state.editor.draw(terminal::columns()) } else { String::new() };
+            self.output.write(format!("{ERASE}{}{line}", state.printed).as_bytes());
+            state.printed.clear();
+        }
+    }
+
+    pub(super) fn output(&self) -> &Output {
+        &self.output
+    }
+}
+
+impl State {
+    fn push(&mut self, byte: u8) -> Option<Option<String>> {
+        let key = self.keys.push(byte)?;
+        if key == Key::ClearScreen {
+            self.printed.insert_str(0, CLEAR);
+        }
+        match self.editor.press(key) {
+            Typed::Line(line) => Some(Some(line)),
+            Typed::End => Some(None),
+            Typed::Nothing => None,
+        }
+    }
+}

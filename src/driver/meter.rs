@@ -1,0 +1,95 @@
+//! What taking part costs a member, counted at its sockets and at what it multicasts itself.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::cost::{Spread, Traffic, body_bytes, control_share};
+use crate::engine::Time;
+use crate::member::App;
+use crate::wire::Frames;
+
+/// The account of one member. Its own packets, which come back to it through the forwarder, are counted once.
+#[derive(Debug, Default)]
+pub struct Meter {
+    sent: Traffic,
+    received: Traffic,
+    /// Bytes of bodies that it submitted, or was given by others.
+    bodies: u64,
+    /// The most batches that it held back at one time.
+    deepest: usize,
+    /// Its multicasts that have not come back up, by their first number: since when.
+    open: BTreeMap<u64, Time>,
+    /// From the submission of a multicast to its delivery here.
+    latency: Spread,
+}
+
+impl Meter {
+    pub(super) fn sent(&mut self, frames: &Frames) {
+        self.sent.add(frames, 1);
+    }
+
+    pub(super) fn received(&mut self, frames: &Frames) {
+        self.received.add(frames, 1);
+    }
+
+    pub(super) fn submitted(&mut self, now: Time, app: &App) {
+        self.bodies += body_bytes(app);
+        if let App::Multicast(batch) = app {
+            self.open.insert(batch.first(), now);
+        }
+    }
+
+    pub(super) fn delivered(&mut self, now: Time, is_own: bool, app: &App) {
+        if !is_own {
+            self.bodies += body_bytes(app);
+        } else if let App::Multicast(batch) = app
+            && let Some(since) = self.open.remove(&batch.first())
+        {
+            self.latency.add(now.since(since), u64::from(batch.count()));
+        }
+    }
+
+    pub(super) fn holds(&mut self, depth: usize) {
+        self.deepest = self.deepest.max(depth);
+    }
+}
+
+impl fmt::Display for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sent, received, bodies, deepest, latency, .. } = self;
+        let control = 100.0 * control_share(*bodies, sent.bytes + received.bytes);
+        write!(
+            f,
+            "{} packets ({} bytes) sent, {} packets ({} bytes) received, {control:.1}% control; at most {deepest} \
+             batches held back; own multicasts delivered after {latency}",
+            sent.packets, sent.bytes, received.packets, received.bytes
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::BatchBuilder;
+
+    #[test]
+    fn counts_what_goes_through_a_member() {
+        let mut batch = BatchBuilder::new(1);
+        batch.push(b"123456789");
+        let app = App::Multicast(batch.finish().unwrap());
+        let frames = Frames { header: vec![0; 10].into(), body: vec![0; 10].into() };
+        let mut meter = Meter::default();
+        meter.submitted(Time::ZERO, &app);
+        meter.sent(&frames);
+        meter.received(&frames);
+        meter.holds(3);
+        meter.holds(1);
+        meter.delivered(Time::from_micros(2_000), true, &app);
+        meter.delivered(Time::from_micros(9_000), false, &app);
+        assert_eq!(
+            meter.to_string(),
+            "1 packets (20 bytes) sent, 1 packets (20 bytes) received, 50.0% control; at most 3 batches held back; \
+             own multicasts delivered after mean 2.0 ms, p50 2.0 ms, p99 2.0 ms, max 2.0 ms"
+        );
+    }
+}

@@ -1,0 +1,66 @@
+//! The four ports of a run: those that were asked for, or some that are free and that no other run takes.
+
+use std::net::TcpListener;
+
+use crate::driver::clock;
+use crate::exit::{Exit, Failure};
+
+/// Where free ports are looked for: below those that the system gives to outgoing connections.
+const PORTS: std::ops::Range<u64> = 21_000..32_000;
+/// How many places are tried.
+const TRIES: u64 = 1000;
+/// How many ports a run has.
+const WIDTH: u16 = 4;
+
+/// Where the programs of a run listen.
+#[derive(Debug)]
+pub(super) struct Ports {
+    pub(super) base: u16,
+    /// The port behind ours. While we have it no other run believes that ours are free, even before our programs
+    /// listen there.
+    _claim: Option<TcpListener>,
+}
+
+impl Ports {
+    /// The four ports from `base`, whoever has them.
+    pub(super) const fn at(base: u16) -> Self {
+        Self { base, _claim: None }
+    }
+
+    /// Four free ports. A program other than a run could take one before ours does, and then ours says so.
+    ///
+    /// # Errors
+    /// [`Exit::Unavailable`] if there seem to be none.
+    pub(super) fn free() -> Result<Self, Failure> {
+        let block = u64::from(WIDTH) + 1;
+        let places = (PORTS.end - PORTS.start) / block;
+        // Begun anywhere, so that runs that start together do not all want the same.
+        let start = clock::nonce();
+        (0..TRIES)
+            .map(|step| PORTS.start + (start.wrapping_add(step) % places) * block)
+            .find_map(|base| Self::take(base as u16))
+            .ok_or_else(|| {
+                Failure::new(Exit::Unavailable, "cannot find free ports").help("choose some with --port-base")
+            })
+    }
+
+    fn take(base: u16) -> Option<Self> {
+        let bind = |port: u16| TcpListener::bind(("127.0.0.1", port)).ok();
+        let claim = bind(base + WIDTH)?;
+        (base..base + WIDTH).all(|port| bind(port).is_some()).then_some(Self { base, _claim: Some(claim) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn free_ports_can_be_bound_and_are_not_found_again() {
+        let ports = Ports::free().unwrap();
+        let bound: Vec<_> =
+            (ports.base..).take(4).map(|port| TcpListener::bind(("127.0.0.1", port)).unwrap()).collect();
+        drop(bound);
+        assert!(Ports::take(ports.base).is_none());
+    }
+}

@@ -1,0 +1,302 @@
+//! The start barrier and the finish, as the forwarder lives through them.
+
+use std::time::Duration;
+
+use super::attendance::{Attendance, News};
+use super::register::{Actions, LATECOMERS, Register, Rules};
+use super::{LOST_AFTER, SILENT_AFTER};
+use crate::engine::Time;
+use crate::exit::Exit;
+use crate::wire::control::{Ask, Identity, Reply, Request, Role, Say};
+
+/// A forwarder and the answers it has given.
+struct Forwarder {
+    register: Register,
+    actions: Actions,
+    now: Time,
+    seq: u64,
+}
+
+fn who(id: &str, nonce: u64) -> Identity {
+    let (group, order, method) = ("main".to_owned(), "total".to_owned(), "bb".to_owned());
+    let role = if id == "sequencer" { Role::Sequencer } else { Role::Client };
+    Identity { group, id: id.to_owned(), role, nonce, incarnation: 0, order, method }
+}
+
+impl Forwarder {
+    fn of(clients: usize) -> Self {
+        let rules = Rules { clients, start_timeout: Duration::from_secs(60), stay: false };
+        Self { register: Register::new(rules, 7), actions: Actions::default(), now: Time::ZERO, seq: 0 }
+    }
+
+    /// What `who` is answered at once, if anything.
+    fn ask(&mut self, who: &Identity, ask: Ask) -> Option<Say> {
+        self.seq += 1;
+        let request = Request::new(self.seq, who.clone(), ask);
+        self.register.asked(self.now, address(who), Ok(request), &mut self.actions);
+        self.register.tick(self.now, &mut self.actions);
+        self.heard(who)
+    }
+
+    /// The last thing that `who` has been told and has not read yet.
+    fn heard(&mut self, who: &Identity) -> Option<Say> {
+        let (own, others) =
+            std::mem::take(&mut self.actions.replies).into_iter().partition(|(to, _)| *to == address(who));
+        self.actions.replies = others;
+        let own: Vec<(Vec<u8>, Reply)> = own;
+        own.into_iter().last().map(|(_, reply)| reply.say)
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now = self.now.after(time);
+        self.register.tick(self.now, &mut self.actions);
+    }
+
+    /// Lets time pass while all of these keep asking; true if one was told that the run was aborted.
+    fn pass_with(&mut self, members: &[&Identity], time: Duration) -> Option<String> {
+        let end = self.now.after(time);
+        while self.now < end {
+            self.pass(Duration::from_millis(500));
+            for member in members {
+                if let Some(Say::Abort { reason, .. }) = self.heard(member) {
+                    return Some(reason);
+                }
+                if let Some(Say::Abort { reason, .. }) = self.ask(member, Ask::Alive) {
+                    return Some(reason);
+                }
+            }
+        }
+        None
+    }
+
+    /// Joins all of these and lets them start.
+    fn start(&mut self, members: &[&Identity]) {
+        for member in members {
+            assert!(matches!(self.ask(member, Ask::Join), Some(Say::Welcome { .. })), "{} joins", member.id);
+        }
+        self.ready(members);
+    }
+
+    /// All of these say that they are ready, are called once more, and start.
+    fn ready(&mut self, members: &[&Identity]) {
+        for member in members {
+            self.ask(member, Ask::Ready);
+        }
+        for member in members {
+            self.heard(member);
+        }
+        let (last, others) = members.split_last().expect("somebody");
+        for member in others {
+            assert_eq!(
+                self.ask(member, Ask::Ready),
+                None,
+                "{} waits for the others to answer the call",
+                member.id
+            );
+        }
+        assert!(matches!(self.ask(last, Ask::Ready), Some(Say::Start { .. })), "{} starts", last.id);
+        for member in others {
+            assert!(matches!(self.heard(member), Some(Say::Start { .. })), "{} starts", member.id);
+        }
+    }
+}
+
+fn address(who: &Identity) -> Vec<u8> {
+    format!("{}-{}", who.id, who.nonce).into_bytes()
+}
+
+fn refusal(say: Option<Say>) -> (u8, String) {
+    match say {
+        Some(Say::Refused { code, reason }) => (code, reason),
+        other => panic!("expected a refusal, got {other:?}"),
+    }
+}
+
+#[test]
+fn all_start_when_the_last_is_ready_and_not_before() {
+    let mut forwarder = Forwarder::of(2);
+    let (c1, c2, sequencer) = (who("c1", 1), who("c2", 2), who("sequencer", 3));
+    for member in [&c1, &c2] {
+        forwarder.ask(member, Ask::Join);
+        assert_eq!(forwarder.ask(member, Ask::Ready), None, "held: the sequencer is missing");
+    }
+    forwarder.pass(Duration::from_secs(1));
+    let Some(Say::Wait { missing, .. }) = forwarder.heard(&c1) else { panic!("no word for a whole second") };
+    assert_eq!(missing, ["a sequencer"]);
+    forwarder.ask(&c1, Ask::Ready);
+    forwarder.ask(&sequencer, Ask::Join);
+    forwarder.ready(&[&c1, &c2, &sequencer]);
+    // An answer that got lost is asked for again.
+    assert!(matches!(forwarder.ask(&c1, Ask::Ready), Some(Say::Start { members }) if members.len() == 3));
+}
+
+#[test]
+fn who_was_ready_and_is_gone_is_not_started_without() {
+    let mut forwarder = Forwarder::of(2);
+    let (c1, c2, sequencer) = (who("c1", 1), who("c2", 2), who("sequencer", 3));
+    for member in [&c1, &c2, &sequencer] {
+        forwarder.ask(member, Ask::Join);
+        forwarder.ask(member, Ask::Ready);
+    }
+    // c2 does not answer the call.
+    for member in [&c1, &sequencer] {
+        forwarder.heard(member);
+        assert_eq!(forwarder.ask(member, Ask::Ready), None);
+    }
+    forwarder.register.unreachable(forwarder.now, &address(&c2));
+    assert_eq!(forwarder.pass_with(&[&c1, &sequencer], Duration::from_secs(3)), None);
+    forwarder.ask(&c1, Ask::Ready);
+    forwarder.pass(Duration::from_secs(1));
+    assert!(matches!(forwarder.heard(&c1), Some(Say::Wait { missing, .. }) if missing == ["1 more client"]));
+}
+
+#[test]
+fn an_id_is_taken_while_its_process_is_there() {
+    let mut forwarder = Forwarder::of(2);
+    let (first, second) = (who("c1", 1), who("c1", 2));
+    forwarder.ask(&first, Ask::Join);
+    forwarder.ask(&first, Ask::Ready);
+    assert_eq!(
+        forwarder.ask(&second, Ask::Join),
+        None,
+        "first it is seen whether the other one is still there"
+    );
+    for _ in 0..4 {
+        forwarder.pass(Duration::from_millis(500));
+        forwarder.heard(&first);
+        forwarder.ask(&first, Ask::Ready);
+    }
+    let (code, reason) = refusal(forwarder.heard(&second));
+    assert!(code == Exit::Unavailable.code() && reason.contains("c1 is taken"), "{code} {reason}");
+}
+
+#[test]
+fn a_process_that_died_before_the_start_is_replaced_and_counted_once() {
+    let mut forwarder = Forwarder::of(2);
+    let (dead, again, c2, sequencer) = (who("c1", 1), who("c1", 2), who("c2", 3), who("sequencer", 4));
+    forwarder.ask(&dead, Ask::Join);
+    forwarder.ask(&dead, Ask::Ready);
+    assert_eq!(forwarder.ask(&again, Ask::Join), None);
+    forwarder.register.unreachable(forwarder.now, &address(&dead));
+    forwarder.pass(Duration::from_millis(100));
+    let Some(Say::Welcome { incarnation, .. }) = forwarder.heard(&again) else { panic!("not let in") };
+    assert_eq!(incarnation, 2);
+    for member in [&c2, &sequencer] {
+        forwarder.ask(member, Ask::Join);
+        assert_eq!(forwarder.ask(member, Ask::Ready), None, "c1 is not ready again");
+    }
+    forwarder.ready(&[&c2, &sequencer, &again]);
+}
+
+#[test]
+fn members_that_disagree_are_refused_with_both_values() {
+    let mut forwarder = Forwarder::of(2);
+    forwarder.ask(&who("c1", 1), Ask::Join);
+    let fifo = Identity { order: "fifo".to_owned(), method: String::new(), ..who("c2", 2) };
+    let (code, reason) = refusal(forwarder.ask(&fifo, Ask::Join));
+    assert_eq!(code, Exit::Config.code());
+    assert!(reason.contains("fifo") && reason.contains("total (bb)"), "{reason}");
+}
+
+#[test]
+fn there_are_no_more_clients_than_expected() {
+    let mut forwarder = Forwarder::of(1);
+    forwarder.ask(&who("c1", 1), Ask::Join);
+    assert_eq!(forwarder.ask(&who("c2", 2), Ask::Join), None, "c1 may be gone");
+    for _ in 0..3 {
+        forwarder.ask(&who("c1", 1), Ask::Alive);
+        forwarder.pass(Duration::from_millis(600));
+    }
+    let (code, reason) = refusal(forwarder.heard(&who("c2", 2)));
+    assert!(code == Exit::Unavailable.code() && reason.contains("c1"), "{reason}");
+}
+
+#[test]
+fn a_start_that_does_not_come_about_is_given_up_naming_who_is_missing() {
+    let mut forwarder = Forwarder::of(3);
+    let c1 = who("c1", 1);
+    forwarder.ask(&c1, Ask::Join);
+    for _ in 0..120 {
+        forwarder.ask(&c1, Ask::Ready);
+        forwarder.pass(Duration::from_millis(500));
+    }
+    let Some(Say::Abort { code, reason }) = forwarder.heard(&c1) else { panic!("still waiting") };
+    assert_eq!(code, Exit::TimedOut.code());
+    assert!(reason.contains("2 more clients and a sequencer"), "{reason}");
+    let outcome = forwarder.register.outcome(forwarder.now);
+    assert_eq!(outcome.unwrap().unwrap_err().exit, Exit::TimedOut);
+}
+
+#[test]
+fn who_leaves_a_run_is_named_to_the_others() {
+    let mut forwarder = Forwarder::of(2);
+    let (c1, c2, sequencer) = (who("c1", 1), who("c2", 2), who("sequencer", 3));
+    forwarder.start(&[&c1, &c2, &sequencer]);
+    forwarder.ask(&c2, Ask::Alive);
+    let leave = Ask::Leave { code: 130, reason: "interrupted (Ctrl-C)".to_owned() };
+    assert_eq!(forwarder.ask(&c1, leave), Some(Say::Bye));
+    let Some(Say::Abort { code, reason }) = forwarder.heard(&c2) else { panic!("not told") };
+    assert!(code == Exit::Unavailable.code() && reason.contains("c1 left the run: interrupted"), "{reason}");
+}
+
+#[test]
+fn who_is_gone_or_silent_for_too_long_ends_the_run() {
+    for (limit, is_gone) in [(LOST_AFTER, true), (SILENT_AFTER, false)] {
+        let mut forwarder = Forwarder::of(2);
+        let (c1, c2, sequencer) = (who("c1", 1), who("c2", 2), who("sequencer", 3));
+        forwarder.start(&[&c1, &c2, &sequencer]);
+        if is_gone {
+            forwarder.register.unreachable(forwarder.now, &address(&c1));
+        }
+        let early =
+            forwarder.pass_with(&[&c2, &sequencer], limit.checked_sub(Duration::from_secs(1)).unwrap());
+        assert_eq!(early, None, "not before its time");
+        let reason = forwarder.pass_with(&[&c2, &sequencer], Duration::from_secs(2)).expect("the run ends");
+        assert!(reason.contains("c1 is lost"), "{reason}");
+    }
+}
+
+#[test]
+fn who_comes_back_in_time_is_forgiven() {
+    let mut forwarder = Forwarder::of(2);
+    let (c1, c2, sequencer) = (who("c1", 1), who("c2", 2), who("sequencer", 3));
+    forwarder.start(&[&c1, &c2, &sequencer]);
+    forwarder.register.unreachable(forwarder.now, &address(&c1));
+    assert_eq!(forwarder.pass_with(&[&c2, &sequencer], Duration::from_secs(5)), None);
+    assert_eq!(forwarder.pass_with(&[&c1, &c2, &sequencer], LOST_AFTER), None);
+}
+
+#[test]
+fn a_run_is_over_when_all_clients_are_done_and_know_it() {
+    let mut forwarder = Forwarder::of(2);
+    let (c1, c2, sequencer) = (who("c1", 1), who("c2", 2), who("sequencer", 3));
+    forwarder.start(&[&c1, &c2, &sequencer]);
+    forwarder.ask(&sequencer, Ask::Alive);
+    assert_eq!(forwarder.ask(&c1, Ask::Done), None);
+    assert_eq!(forwarder.register.outcome(forwarder.now), None);
+    assert_eq!(forwarder.ask(&c2, Ask::Done), Some(Say::End));
+    assert_eq!((forwarder.heard(&c1), forwarder.heard(&sequencer)), (Some(Say::End), Some(Say::End)));
+    // A router that was started at the same time may still be on its way.
+    forwarder.pass(LATECOMERS);
+    assert_eq!(forwarder.register.outcome(forwarder.now), Some(Ok(())));
+}
+
+#[test]
+fn what_is_no_request_of_this_version_is_refused_with_both_versions() {
+    let mut forwarder = Forwarder::of(1);
+    forwarder.register.asked(forwarder.now, address(&who("c1", 1)), Err(Some(9)), &mut forwarder.actions);
+    let (code, reason) = refusal(forwarder.heard(&who("c1", 1)));
+    assert!(code == Exit::Config.code() && reason.contains('1') && reason.contains('9'), "{reason}");
+}
+
+#[test]
+fn a_member_asks_again_when_an_answer_is_lost_and_ignores_old_ones() {
+    let mut attendance = Attendance::new(Time::ZERO, who("c1", 1), Ask::Join, Some(Duration::from_secs(9)));
+    let first = attendance.request(Time::ZERO).unwrap();
+    assert_eq!(attendance.request(Time::from_micros(1_000_000)), None, "one under way");
+    let second = attendance.request(attendance.next_deadline()).unwrap();
+    assert!(second.seq > first.seq && second.ask == Ask::Join);
+    let now = attendance.next_deadline();
+    assert_eq!(attendance.answered(now, Reply::new(first.seq, Say::End)), News::Nothing, "an old answer");
+    assert_eq!(attendance.answered(now, Reply::new(second.seq, Say::End)), News::End);
+}

@@ -1,0 +1,286 @@
+//! Standard input and output for a member that must never block on them: whoever is at the other end may be slow,
+//! and a member that falls silent is given up by its group.
+//!
+//! Each has a thread of its own and wakes the loop. Both are bounded: reading stops while nobody takes what was
+//! read, and whoever writes asks [`Output::is_full`] first.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::wakeup::Waker;
+use crate::exit::{Exit, Failure};
+
+/// Most bytes read at one time.
+const CHUNK: usize = 64 << 10;
+/// How many bytes may wait to be written until no more are welcome.
+const FULL: usize = 1 << 20;
+
+/// Standard input, read ahead by one chunk.
+#[derive(Debug)]
+pub struct Input {
+    chunks: Receiver<io::Result<Bytes>>,
+}
+
+impl Input {
+    /// Begins to read standard input.
+    ///
+    /// # Errors
+    /// [`Exit::Io`] if this process may not open any more files.
+    pub fn stdin(waker: Waker) -> Result<Self, Failure> {
+        // Without the buffer of `io::stdin`, in which half of what was read could stay behind.
+        let from = io::stdin().as_fd().try_clone_to_owned().map_err(|reason| cannot_read(&reason))?;
+        Ok(Self::read(File::from(from), waker))
+    }
+
+    fn read(from: impl Read + Send + 'static, waker: Waker) -> Self {
+        let (sender, chunks) = sync_channel(1);
+        thread::spawn(move || read_all(from, &sender, &waker));
+        Self { chunks }
+    }
+
+    /// The next chunk, if one has come; an empty one is the end.
+    ///
+    /// # Errors
+    /// [`Exit::Io`] if it cannot be read.
+    pub fn take(&self) -> Result<Option<Bytes>, Failure> {
+        self.chunks.try_recv().ok().transpose().map_err(|reason| cannot_read(&reason))
+    }
+}
+
+fn read_all(mut from: impl Read, sender: &SyncSender<io::Result<Bytes>>, waker: &Waker) {
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let read = match from.read(&mut chunk) {
+            Err(reason) if reason.kind() == io::ErrorKind::Interrupted => continue,
+            read => read.map(|length| Bytes::copy_from_slice(&chunk[..length])),
+        };
+        let is_last = !read.as_ref().is_ok_and(|chunk| !chunk.is_empty());
+        if sender.send(read).is_err() || is_last {
+            return waker.wake();
+        }
+        waker.wake();
+    }
+}
+
+fn cannot_read(reason: &io::Error) -> Failure {
+    Failure::new(Exit::Io, format!("cannot read standard input: {reason}"))
+}
+
+/// Standard output, written by a thread of its own.
+#[derive(Debug)]
+pub struct Output {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What is still to be written.
+    waiting: Vec<u8>,
+    is_writing: bool,
+    /// The loop wants to be woken when something has been written.
+    is_watched: bool,
+    is_closed: bool,
+    failure: Option<Failure>,
+}
+
+impl State {
+    fn is_idle(&self) -> bool {
+        self.failure.is_some() || (self.waiting.is_empty() && !self.is_writing)
+    }
+}
+
+impl Output {
+    /// Takes over standard output.
+    ///
+    /// # Errors
+    /// [`Exit::Io`] if this process may not open any more files.
+    pub fn stdout(waker: Waker) -> Result<Self, Failure> {
+        let to = io::stdout().as_fd().try_clone_to_owned().map_err(|reason| cannot_write(&reason))?;
+        Ok(Self::write_to(File::from(to), waker))
+    }
+
+    fn write_to(to: impl Write + Send + 'static, waker: Waker) -> Self {
+        let shared = Arc::new(Shared::default());
+        let theirs = Arc::clone(&shared);
+        thread::spawn(move || theirs.write_all(to, &waker));
+        Self { shared }
+    }
+
+    /// Writes `bytes` as soon as whoever reads them lets it.
+    pub fn write(&self, bytes: &[u8]) {
+        self.shared.lock().waiting.extend_from_slice(bytes);
+        self.shared.changed.notify_all();
+    }
+
+    /// Whether so much waits to be written that no more is welcome. The loop is woken when that changes.
+    ///
+    /// # Errors
+    /// [`Exit::Io`] if standard output cannot be written; [`Exit::Ok`], which is a quiet end, if whoever read it
+    /// has gone away.
+    pub fn is_full(&self) -> Result<bool, Failure> {
+        self.watch(|state| state.waiting.len() >= FULL)
+    }
+
+    /// Whether something still waits to be written. The loop is woken when that changes.
+    ///
+    /// # Errors
+    /// As [`Output::is_full`].
+    pub fn is_busy(&self) -> Result<bool, Failure> {
+        self.watch(|state| !state.is_idle())
+    }
+
+    fn watch(&self, is_so: impl FnOnce(&State) -> bool) -> Result<bool, Failure> {
+        let mut state = self.shared.lock();
+        if let Some(failure) = &state.failure {
+            return Err(failure.clone());
+        }
+        state.is_watched = is_so(&state);
+        Ok(state.is_watched)
+    }
+
+    /// Waits until everything is written, but no longer than `limit`.
+    pub fn settle(&self, limit: Duration) {
+        let state = self.shared.lock();
+        drop(self.shared.changed.wait_timeout_while(state, limit, |state| !state.is_idle()));
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.shared.lock().is_closed = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_all(&self, mut to: impl Write, waker: &Waker) {
+        while let Some(bytes) = self.next() {
+            let written = to.write_all(&bytes).and_then(|()| to.flush());
+            let mut state = self.lock();
+            state.is_writing = false;
+            state.failure = written.err().map(|reason| cannot_write(&reason));
+            if std::mem::take(&mut state.is_watched) || state.failure.is_some() {
+                waker.wake();
+            }
+            self.changed.notify_all();
+            if state.failure.is_some() {
+                return;
+            }
+        }
+    }
+
+    /// What is to be written next; nothing once there is nobody left who could want something written.
+    fn next(&self) -> Option<Vec<u8>> {
+        let mut state = self.lock();
+        while state.waiting.is_empty() && !state.is_closed {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.is_writing = !state.waiting.is_empty();
+        state.is_writing.then(|| std::mem::take(&mut state.waiting))
+    }
+}
+
+fn cannot_write(reason: &io::Error) -> Failure {
+    if reason.kind() == io::ErrorKind::BrokenPipe {
+        return Failure::new(Exit::Ok, "nobody reads its output any more");
+    }
+    Failure::new(Exit::Io, format!("cannot write to standard output: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::wakeup::{Wakeup, wakeup};
+    use crate::transport::zmq;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn wait(wakeup: &Wakeup) {
+        zmq::wait(&[], [wakeup.fd()], LONG);
+        wakeup.clear();
+    }
+
+    #[test]
+    fn input_comes_in_chunks_and_wakes() {
+        let (wakeup, waker) = wakeup().unwrap();
+        let input = Input::read(&b"one two"[..], waker);
+        let mut taken = Vec::new();
+        while taken.last().is_none_or(|chunk: &Bytes| !chunk.is_empty()) {
+            wait(&wakeup);
+            taken.extend(std::iter::from_fn(|| input.take().unwrap()));
+        }
+        assert_eq!(taken.concat(), b"one two");
+    }
+
+    #[test]
+    fn a_failure_to_read_is_told() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::IsADirectory.into())
+            }
+        }
+        let (wakeup, waker) = wakeup().unwrap();
+        let input = Input::read(Broken, waker);
+        wait(&wakeup);
+        assert_eq!(input.take().unwrap_err().exit, Exit::Io);
+    }
+
+    #[test]
+    fn output_is_full_while_nobody_reads_and_wakes_when_it_is_read() {
+        let (wakeup, waker) = wakeup().unwrap();
+        let (mut reader, writer) = std::os::unix::net::UnixStream::pair().unwrap();
+        let output = Output::write_to(writer, waker);
+        let text = vec![b'x'; 4 * FULL];
+        output.write(&text);
+        output.write(&text);
+        assert!(output.is_full().unwrap(), "the second half waits for the first, which nobody reads");
+        let reading = thread::spawn(move || {
+            let mut read = vec![0; 8 * FULL];
+            reader.read_exact(&mut read).unwrap();
+        });
+        while output.is_busy().unwrap() {
+            wait(&wakeup);
+        }
+        assert!(!output.is_full().unwrap());
+        reading.join().unwrap();
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_a_quiet_end() {
+        let (wakeup, waker) = wakeup().unwrap();
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let output = Output::write_to(writer, waker);
+        output.write(b"x");
+        wait(&wakeup);
+        assert_eq!(output.is_full().unwrap_err().exit, Exit::Ok);
+        output.settle(LONG);
+    }
+
+    #[test]
+    fn a_full_disk_is_a_failure() {
+        let (wakeup, waker) = wakeup().unwrap();
+        let output = Output::write_to(File::options().write(true).open("/dev/full").unwrap(), waker);
+        output.write(b"x");
+        wait(&wakeup);
+        assert_eq!(output.is_busy().unwrap_err().exit, Exit::Io);
+    }
+}

@@ -1,0 +1,52 @@
+//! Lets another thread of this process wake the loop, which waits for sockets and file descriptors.
+
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use crate::exit::{Exit, Failure};
+
+/// What the loop waits on.
+#[derive(Debug)]
+pub struct Wakeup(UnixStream);
+
+/// What other threads wake it with.
+#[derive(Clone, Debug)]
+pub struct Waker(Arc<UnixStream>);
+
+/// The two ends of a way to be woken.
+///
+/// # Errors
+/// [`Exit::Io`] if the process may not open any more files.
+pub fn wakeup() -> Result<(Wakeup, Waker), Failure> {
+    let pair = || {
+        let (reader, writer) = UnixStream::pair()?;
+        reader.set_nonblocking(true)?;
+        writer.set_nonblocking(true)?;
+        std::io::Result::Ok((Wakeup(reader), Waker(Arc::new(writer))))
+    };
+    pair().map_err(|error| Failure::new(Exit::Io, format!("cannot open a way to be woken: {error}")))
+}
+
+impl Wakeup {
+    /// What to poll for reading.
+    #[must_use]
+    pub fn fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+
+    /// Forgets that it was woken: to be called after a wait, before looking at what there is to do.
+    pub fn clear(&self) {
+        let mut bytes = [0; 64];
+        while (&self.0).read(&mut bytes).is_ok_and(|count| count > 0) {}
+    }
+}
+
+impl Waker {
+    /// Wakes the loop now, or as soon as it waits.
+    pub fn wake(&self) {
+        // No room for another byte, or nobody at the other end: it is awake, or never will be.
+        let _ = (&*self.0).write(&[0]);
+    }
+}

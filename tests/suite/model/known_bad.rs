@@ -1,0 +1,50 @@
+//! Engines broken on purpose: for each there is a shortest run that shows it.
+
+use groupcast::defect::{Defect, Defects};
+
+use super::group::Script;
+use super::lossy::{Bounds, Lossy};
+use super::{ALL, LIGHT, check, lossy, orders};
+
+/// Orders, defects, the property that breaks and the number of steps of the shortest run that breaks it.
+#[rustfmt::skip]
+const ORDERS: &[(&str, Script, Defect, &str, usize)] = &[
+    ("fifo",       &[&[1, 1], &[]],    Defect::NoHoldBack,         "FIFO",      3),
+    ("causal",     &[&[1, 1], &[]],    Defect::NoHoldBack,         "FIFO",      3),
+    ("causal",     &[&[1], &[1], &[]], Defect::NoHoldBack,         "causal",    4),
+    ("causal",     &[&[1], &[1], &[]], Defect::FifoForCausal,      "causal",    4),
+    ("total (bb)", &[&[1, 1], &[]],    Defect::NoHoldBack,         "FIFO",      3),
+    ("total (bb)", &[&[1], &[1]],      Defect::NoHoldBack,         "total",     2),
+    ("total (bb)", &[&[1, 1], &[]],    Defect::NumberedOnArrival,  "agreement", 9),
+    ("total (ub)", &[&[1, 1], &[]],    Defect::NumberedOnArrival,  "FIFO",      4),
+    ("lamport",    &[&[1], &[1]],      Defect::NotAllAcknowledged, "total",     2),
+    ("agreed",     &[&[1], &[1]],      Defect::ProposalAsAgreed,   "total",     4),
+];
+
+/// The same for the reliable layer.
+#[rustfmt::skip]
+const LOSSY: &[(lossy::Script, Bounds, Defect, &str, usize)] = &[
+    (&[&[ALL], &[]],      Bounds { losses: 0, repeats: 1, wakes: 0 }, Defect::NoDuplicateFilter,  "no duplicate", 3),
+    (&[&[ALL, ALL], &[]], Bounds { losses: 1, repeats: 0, wakes: 0 }, Defect::NoNack,             "agreement",    4),
+    (&[&[ALL], &[]],      Bounds { losses: 1, repeats: 0, wakes: 0 }, Defect::NoTailAnnouncement, "agreement",    2),
+];
+
+#[test]
+fn broken_orders_are_noticed() {
+    for &(title, script, defect, property, steps) in ORDERS {
+        let order = orders::order(title);
+        let model = orders::model(order, script, order.promises, Defects::only(defect));
+        let title = format!("{title} with {defect:?}");
+        assert_eq!(model.steps_to_break(&title, property), steps, "how soon {title} breaks {property}");
+    }
+}
+
+#[test]
+fn a_broken_reliable_layer_is_noticed() {
+    for &(script, bounds, defect, property, steps) in LOSSY {
+        let model = Lossy::<LIGHT>::new(script, bounds, Defects::only(defect));
+        let title = format!("reliable with {defect:?}");
+        let found = check::shortest(&title, &model, property).into_actions().len();
+        assert_eq!(found, steps, "how soon {title} breaks {property}");
+    }
+}

@@ -1,0 +1,172 @@
+//! Model checking: the real engines in small groups, through every order of events that there is.
+//!
+//! Where the simulator draws long runs by chance, this goes through all short ones. How many states a group has is
+//! asserted, so that a change of behaviour shows as a changed number.
+
+mod check;
+mod group;
+#[cfg(feature = "known-bad")]
+mod known_bad;
+mod lossy;
+mod orders;
+mod packet;
+mod promises;
+mod seat;
+
+use groupcast::defect::Defects;
+use groupcast::engine::{MemberId, To};
+use groupcast::order::Promise::{self, Causal, Fifo, Total};
+use groupcast::reliable::WINDOW_BYTES;
+
+use group::Script;
+use lossy::{Bounds, Lossy};
+use orders::{model, order};
+
+/// Orders, scripts and numbers of states. A script has a list for each client: how many messages are in each batch
+/// that it multicasts.
+#[rustfmt::skip]
+const ORDERS: &[(&str, Script, usize)] = &[
+    ("unordered",   &[&[1, 2], &[1]],      52),
+    ("unordered",   &[&[1], &[1], &[1]],   1_008),
+    ("fifo",        &[&[1, 2], &[1]],      41),
+    ("fifo",        &[&[1, 2], &[1], &[]], 329),
+    ("causal",      &[&[1, 2], &[1]],      41),
+    ("causal",      &[&[1, 2], &[1], &[]], 289),
+    ("causal",      &[&[1], &[1], &[1]],   690),
+    ("total (bb)",  &[&[1, 2], &[1]],      6_757),
+    ("total (bb)",  &[&[1], &[1], &[]],    3_585),
+    ("total (bb)",  &[&[1, 2], &[1], &[]], 291_681),
+    ("total (ub)",  &[&[1, 2], &[1]],      751),
+    ("total (ub)",  &[&[1, 2], &[1], &[]], 4_862),
+    ("total (ub)",  &[&[1], &[1], &[1]],   9_806),
+    ("total (uub)", &[&[1, 2], &[1]],      1_453),
+    ("total (uub)", &[&[1, 2], &[1], &[]], 7_985),
+    ("total (uub)", &[&[1], &[1], &[1]],   12_572),
+    ("lamport",     &[&[1, 2], &[1]],      178),
+    ("lamport",     &[&[1, 2], &[1], &[]], 78_723),
+    ("lamport",     &[&[1], &[1], &[1]],   106_061),
+    ("agreed",      &[&[1, 2], &[1]],      1_208),
+    ("agreed",      &[&[1], &[1], &[]],    864),
+    ("agreed",      &[&[1, 2], &[1], &[]], 112_081),
+];
+
+/// What an order does not promise, and how few steps show it.
+#[rustfmt::skip]
+const BROKEN: &[(&str, Script, Promise, usize)] = &[
+    ("unordered", &[&[1, 1], &[]],    Fifo,   3),
+    ("fifo",      &[&[1], &[1], &[]], Causal, 4),
+    ("causal",    &[&[1], &[1]],      Total,  2),
+    ("agreed",    &[&[1, 1], &[]],    Fifo,   5),
+];
+
+/// Runs of the reliable layer: whom each member sends something to, the bounds, and the numbers of states with
+/// messages that take no room in the send window, and with messages that each fill it.
+#[rustfmt::skip]
+const LOSSY: &[(lossy::Script, Bounds, usize, usize)] = &[
+    (&[&[ALL], &[]],      Bounds { losses: 2, repeats: 1, wakes: 6 }, 66_690, 56_193),
+    (&[&[ALL, ALL], &[]], Bounds { losses: 1, repeats: 1, wakes: 4 }, 150_438, 12_062),
+    (&[&[ALL, ALL], &[]], Bounds { losses: 2, repeats: 0, wakes: 5 }, 217_682, 12_458),
+    (&[&[ONE, ALL], &[]], Bounds { losses: 1, repeats: 0, wakes: 4 }, 81_600, 46_340),
+    (&[&[ALL], &[ALL]],   Bounds { losses: 1, repeats: 1, wakes: 3 }, 57_995, 38_130),
+    (&[&[ALL], &[], &[]], Bounds { losses: 1, repeats: 0, wakes: 3 }, 42_497, 19_647),
+];
+const ALL: To = To::Group;
+const ONE: To = To::Member(MemberId(1));
+/// Too light to ever fill a window.
+const LIGHT: usize = 1;
+/// So heavy that a window holds one.
+const HEAVY: usize = WINDOW_BYTES;
+
+/// A group of this order with no more expected of it than it promises.
+fn honest(title: &str, script: Script) -> usize {
+    let order = order(title);
+    model(order, script, order.promises, Defects::NONE).states(&format!("{title} {script:?}"))
+}
+
+fn keeps_its_promises(title: &str) {
+    for &(_, script, states) in ORDERS.iter().filter(|row| row.0 == title) {
+        assert_eq!(honest(title, script), states, "states of {title} {script:?}");
+    }
+}
+
+#[test]
+fn unordered() {
+    keeps_its_promises("unordered");
+}
+
+#[test]
+fn fifo() {
+    keeps_its_promises("fifo");
+}
+
+#[test]
+fn causal() {
+    keeps_its_promises("causal");
+}
+
+#[test]
+fn total_bb() {
+    keeps_its_promises("total (bb)");
+}
+
+#[test]
+fn total_ub() {
+    keeps_its_promises("total (ub)");
+}
+
+#[test]
+fn total_uub() {
+    keeps_its_promises("total (uub)");
+}
+
+#[test]
+fn lamport() {
+    keeps_its_promises("lamport");
+}
+
+#[test]
+fn agreed() {
+    keeps_its_promises("agreed");
+}
+
+/// Agreed order breaks causal order only where it breaks a sender's own: what a member multicasts after a delivery,
+/// it proposes a greater number for.
+#[test]
+fn agreed_order_keeps_to_what_was_delivered() {
+    let model = model(order("agreed"), &[&[1], &[1], &[1]], &[Causal, Total], Defects::NONE);
+    assert_eq!(model.states("agreed, one batch each"), 191_702);
+}
+
+#[test]
+fn every_order_is_checked() {
+    for order in &groupcast::order::ORDERS {
+        assert!(ORDERS.iter().any(|row| row.0 == order.title()), "no model of {}", order.title());
+    }
+}
+
+#[test]
+fn no_order_keeps_more_than_it_promises() {
+    for &(title, script, promise, steps) in BROKEN {
+        assert!(!order(title).promises.contains(&promise));
+        let model = model(order(title), script, &[Fifo, Causal, Total], Defects::NONE);
+        let found = model.steps_to_break(title, promises::name(promise));
+        assert_eq!(found, steps, "how soon {title} breaks {promise:?}");
+    }
+}
+
+#[test]
+fn the_reliable_layer_on_a_lossy_network() {
+    for &(script, bounds, light, heavy) in LOSSY {
+        let title = format!("{script:?} {bounds:?}");
+        assert_eq!(
+            check::states(&title, &Lossy::<LIGHT>::new(script, bounds, Defects::NONE)),
+            light,
+            "{title}"
+        );
+        assert_eq!(
+            check::states(&title, &Lossy::<HEAVY>::new(script, bounds, Defects::NONE)),
+            heavy,
+            "{title}"
+        );
+    }
+}

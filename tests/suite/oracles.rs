@@ -1,0 +1,7 @@
+//! The oracles themselves, proved: against naive definitions on all tiny histories, and by damage of every kind.
+
+mod damage;
+mod exhaustive;
+mod files;
+mod naive;
+mod texts;

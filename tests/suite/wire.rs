@@ -1,0 +1,259 @@
+//! The wire format, held to the vectors in `testdata/wire` and to `docs/PROTOCOL.md`.
+//!
+//! `GROUPCAST_REWRITE=1 cargo test wire` writes the vectors anew from the typed values in [`vectors`], so that a
+//! change of the format is reviewed as a diff.
+
+mod bad;
+mod document;
+mod files;
+mod names;
+mod vectors;
+
+use bytes::Bytes;
+use groupcast::engine::MemberId;
+use groupcast::member::Message;
+use groupcast::order::agreed::AgreedWire;
+use groupcast::order::total::TotalWire;
+use groupcast::order::total_ub::UbWire;
+use groupcast::order::total_uub::UubWire;
+use groupcast::order::{causal, lamport};
+use groupcast::reliable::Packet;
+use groupcast::wire::control::{read_reply, read_request};
+use groupcast::wire::encoded::{bare, decode, encode};
+use groupcast::wire::{Batch, Frames, Header, Kind, Malformed};
+
+use bad::RefusedBy;
+use files::{Sample, read_sample};
+use names::{Field, Fields};
+use vectors::Control;
+
+/// The number of the run that all vectors belong to.
+const RUN: u64 = 0x0123_4567_89ab_cdef;
+
+/// One variant for each order whose Data packets differ from those of others.
+macro_rules! dialects {
+    ($($name:ident $message:ty, $title:literal;)*) => {
+        /// What the Data packets of a group hold, which depends on its order.
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        enum Dialect {
+            /// The packet is the same in every order.
+            Any,
+            $($name,)*
+        }
+
+        /// A packet as a program has it.
+        #[derive(Clone, Debug, Eq, PartialEq)]
+        enum Value {
+            Bare(Header),
+            $($name(MemberId, Packet<Message<$message>>),)*
+        }
+
+        impl Dialect {
+            const ALL: &[Self] = &[Self::Any, $(Self::$name),*];
+
+            /// As the vectors name it.
+            const fn name(self) -> &'static str {
+                match self {
+                    Self::Any => "any",
+                    $(Self::$name => $title,)*
+                }
+            }
+        }
+
+        impl Value {
+            fn encode(&self) -> Frames {
+                match self {
+                    Self::Bare(header) => bare(*header),
+                    $(Self::$name(sender, packet) => encode(RUN, *sender, packet),)*
+                }
+            }
+
+            fn decode_in(dialect: Dialect, run: u64, frames: &Frames) -> Result<Self, Malformed> {
+                match dialect {
+                    Dialect::Any => {
+                        // In every order alike.
+                        for &dialect in &Dialect::ALL[1..] {
+                            Self::decode_in(dialect, run, frames)?;
+                        }
+                        Self::decode_in(Dialect::Total, run, frames)
+                    }
+                    $(Dialect::$name => decode(run, frames.clone()).map(|(sender, packet)| Self::$name(sender, packet)),)*
+                }
+            }
+        }
+    };
+}
+
+dialects! {
+    Fifo Batch, "fifo or unordered";
+    Causal causal::Stamped, "causal";
+    Total TotalWire, "total (bb)";
+    Ub UbWire, "total (ub)";
+    Uub UubWire, "total (uub)";
+    Lamport lamport::Stamped, "lamport";
+    Agreed AgreedWire, "agreed";
+}
+
+impl Value {
+    fn decode(dialect: Dialect, frames: &Frames) -> Result<Self, Malformed> {
+        let header = Header::peek(&frames.header)?;
+        if matches!(header.kind, Kind::Probe | Kind::Undeliverable) {
+            return Ok(Self::Bare(header));
+        }
+        Self::decode_in(dialect, RUN, frames)
+    }
+}
+
+#[test]
+fn every_vector_says_what_it_should_and_comes_out_the_same() {
+    let vectors = vectors::packets();
+    for vector in &vectors {
+        let sample = read_sample(vector.file);
+        let value = Value::decode(vector.dialect, &sample.frames()).expect(vector.file);
+        assert_eq!(value, vector.value, "{}", vector.file);
+        assert_eq!(value.encode(), sample.frames(), "{}", vector.file);
+        let (fields, joined) = (Fields::of(&value), |fields: &[Field]| {
+            fields.iter().flat_map(|field| field.bytes.clone()).collect::<Vec<_>>()
+        });
+        assert_eq!(joined(&fields.header), sample.header, "{}: named otherwise", vector.file);
+        assert_eq!(joined(&fields.body), sample.body, "{}: named otherwise", vector.file);
+    }
+    for (file, control) in vectors::controls() {
+        let text = files::read(file);
+        let bytes = text.trim_end().as_bytes();
+        match control {
+            Control::Request(request) => {
+                assert_eq!(read_request(bytes), Ok(request.clone()), "{file}");
+                assert_eq!(request.to_bytes(), bytes, "{file}");
+            }
+            Control::Reply(reply) => {
+                assert_eq!(read_reply(bytes), Ok(reply.clone()), "{file}");
+                assert_eq!(reply.to_bytes(), bytes, "{file}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_files_are_those_of_the_table() {
+    let expected = files::expected();
+    assert!(expected.len() > 60, "only {} vectors", expected.len());
+    assert_eq!(
+        files::names(),
+        expected.keys().cloned().collect::<Vec<_>>(),
+        "GROUPCAST_REWRITE=1 rewrites them"
+    );
+    for (name, text) in expected {
+        assert_eq!(files::read(&name), text, "{name}: GROUPCAST_REWRITE=1 rewrites it");
+    }
+}
+
+#[test]
+fn every_bad_vector_is_refused() {
+    for vector in bad::packets() {
+        let sample = read_sample(vector.file);
+        let frames = sample.frames();
+        assert_eq!(Value::decode(vector.dialect, &frames), Err(Malformed), "{}", vector.file);
+        assert_eq!(
+            Header::peek(&frames.header).is_err(),
+            vector.by == RefusedBy::Forwarder,
+            "the forwarder looks at the first sixteen bytes alone: {}",
+            vector.file
+        );
+    }
+    for vector in bad::controls() {
+        let text = files::read(vector.file);
+        let bytes = text.trim_end().as_bytes();
+        assert_eq!(read_request(bytes), Err(vector.version), "{}", vector.file);
+        assert_eq!(read_reply(bytes), Err(vector.version), "{}", vector.file);
+    }
+}
+
+#[test]
+fn packets_of_another_run_are_refused() {
+    for vector in vectors::packets() {
+        let refused = Value::decode_in(vector.dialect, RUN + 1, &vector.value.encode());
+        assert_eq!(refused, Err(Malformed), "{}", vector.file);
+    }
+}
+
+#[test]
+fn every_truncation_is_refused() {
+    for vector in vectors::packets() {
+        let Frames { header, body } = vector.value.encode();
+        let header_end = if matches!(vector.value, Value::Bare(_)) { 16 } else { header.len() };
+        for end in 0..header_end {
+            let cut = Frames { header: header.slice(..end), body: body.clone() };
+            assert_eq!(Value::decode(vector.dialect, &cut), Err(Malformed), "{}: {end} bytes", vector.file);
+        }
+        for end in 0..body.len() {
+            let cut = Frames { header: header.clone(), body: body.slice(..end) };
+            assert_eq!(Value::decode(vector.dialect, &cut), Err(Malformed), "{}: {end} bytes", vector.file);
+        }
+    }
+    for (file, control) in vectors::controls() {
+        let bytes = control.to_bytes();
+        for end in 0..bytes.len() {
+            assert_eq!(read_request(&bytes[..end]), Err(None), "{file}: {end} bytes");
+            assert_eq!(read_reply(&bytes[..end]), Err(None), "{file}: {end} bytes");
+        }
+    }
+}
+
+#[test]
+fn a_changed_byte_is_refused_or_means_something_else_but_never_breaks_anything() {
+    for vector in vectors::packets() {
+        let Frames { header, body } = vector.value.encode();
+        for change in 1..=u8::MAX {
+            for at in 0..header.len() {
+                let header = flip(&header, at, change);
+                check_changed(vector.dialect, &Frames { header, body: body.clone() }, vector.file);
+            }
+            for at in 0..body.len() {
+                let body = flip(&body, at, change);
+                check_changed(vector.dialect, &Frames { header: header.clone(), body }, vector.file);
+            }
+        }
+    }
+    for (_, control) in vectors::controls() {
+        let bytes = control.to_bytes();
+        for at in 0..bytes.len() {
+            for with in *b"\0 \"\\{}[],:019-e\x7f\xff" {
+                let mut changed = bytes.clone();
+                changed[at] = with;
+                if let Ok(request) = read_request(&changed) {
+                    assert_eq!(read_request(&request.to_bytes()), Ok(request));
+                }
+                if let Ok(reply) = read_reply(&changed) {
+                    assert_eq!(read_reply(&reply.to_bytes()), Ok(reply));
+                }
+            }
+        }
+    }
+}
+
+fn flip(bytes: &Bytes, at: usize, change: u8) -> Bytes {
+    let mut changed = bytes.to_vec();
+    changed[at] ^= change;
+    changed.into()
+}
+
+/// What can still be read has one form alone: the one that was read.
+fn check_changed(dialect: Dialect, frames: &Frames, file: &str) {
+    match Value::decode(dialect, frames) {
+        Ok(Value::Bare(header)) => assert_eq!(Header::peek(&bare(header).header), Ok(header)),
+        Ok(value) if frames.header[8..16] == RUN.to_le_bytes() => {
+            assert_eq!(value.encode(), *frames, "{file}");
+        }
+        Ok(_) => panic!("{file}: of another run"),
+        Err(Malformed) => {}
+    }
+}
+
+#[test]
+fn a_sample_reads_back_as_it_was_written() {
+    for vector in vectors::packets() {
+        let text = vector.text();
+        assert_eq!(Sample::parse(&text).frames(), vector.value.encode(), "{text}");
+    }
+}
