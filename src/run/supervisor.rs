@@ -228,7 +228,6 @@ impl Supervisor<'_> {
 
     fn said(&mut self, who: usize, line: &[u8], now: Time) -> Result<(), Failure> {
         let (process, child) = (&self.plan.processes[who], &mut self.children[who]);
-        child.has_spoken = true;
         let text = String::from_utf8_lossy(line);
         if let Some(progress) = text.strip_prefix(PROGRESS).and_then(|json| serde_json::from_str(json).ok()) {
             child.progress = Some(progress);
@@ -243,6 +242,8 @@ impl Supervisor<'_> {
         if let Some(error) = text.strip_prefix("error: ") {
             child.error = Some(error.to_owned());
         }
+        // Somebody who complains is about to end, which decides.
+        child.has_spoken |= child.error.is_none();
         let folder = format!("{}/", self.plan.folder.display());
         self.show.said(who, process, &text.replace(&folder, ""));
         Ok(())
