@@ -5,8 +5,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
+#[cfg(feature = "known-bad")]
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser};
 
+use crate::defect::{Defect, Defects};
 use crate::exit::{Exit, Failure};
 use crate::talk::{Color, Level, Talk};
 use crate::transport::signals;
@@ -36,6 +39,33 @@ impl Voice {
             (true, true) | (false, false) => Level::Normal,
         };
         Talk::new(name, level, self.color)
+    }
+}
+
+/// An engine broken on purpose, in test builds.
+#[derive(Args, Clone, Debug, Default)]
+pub struct KnownBad {
+    /// Let the engines do this wrong
+    #[cfg(feature = "known-bad")]
+    #[arg(long, value_name = "NAME", env = "GROUPCAST_KNOWN_BAD", hide_env = true, value_parser = PossibleValuesParser::new(Defect::ALL.map(|(name, _)| name)))]
+    known_bad: Option<String>,
+}
+
+impl KnownBad {
+    /// What was asked for, by name.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        #[cfg(feature = "known-bad")]
+        return self.known_bad.as_deref();
+        #[cfg(not(feature = "known-bad"))]
+        None
+    }
+
+    /// What was asked for.
+    #[must_use]
+    pub fn defects(&self) -> Defects {
+        let chosen = Defect::ALL.into_iter().find(|(name, _)| self.name() == Some(*name));
+        chosen.map_or(Defects::NONE, |(_, defect)| Defects::only(defect))
     }
 }
 

@@ -46,7 +46,6 @@ impl Defects {
     pub const NONE: Self = Self(None);
 
     /// An engine with one defect.
-    #[cfg(feature = "known-bad")]
     #[must_use]
     pub const fn only(defect: Defect) -> Self {
         Self(Some(defect))

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use clap::Args;
 
-use crate::cli::{self, Address, Voice};
+use crate::cli::{self, Address, KnownBad, Voice};
 use crate::driver::node::Joining;
 use crate::driver::{Caller, Clock, Node, clock};
 use crate::exit::{Exit, Failure};
@@ -33,6 +33,9 @@ pub struct Options {
     pub address: Address,
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub known_bad: KnownBad,
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub voice: Voice,
 }
 
@@ -47,7 +50,11 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     let who = identity(Role::Sequencer, &options.id);
     let forwarder = (options.address.connect.as_str(), options.address.port_base);
     let mut caller = Caller::new(&context, forwarder, clock.now(), who, Ask::Attend, Some(CONNECT_LIMIT))?;
-    talk.say(format!("asking the forwarder at {}:{} for groups", forwarder.0, Port::Sync.number(forwarder.1)));
+    talk.say(format!(
+        "asking the forwarder at {}:{} for groups",
+        forwarder.0,
+        Port::Sync.number(forwarder.1)
+    ));
     let mut groups = Groups { context: context.clone(), options, talk, members: BTreeMap::new() };
     loop {
         let now = clock.now();
@@ -103,6 +110,7 @@ impl Groups<'_> {
             order,
             needs_router: order.addressed,
             timeout: None,
+            defects: self.options.known_bad.defects(),
         };
         let (context, talk) = (self.context.clone(), self.talk.clone());
         std::thread::spawn(move || {

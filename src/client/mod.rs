@@ -19,7 +19,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::FalseyValueParser;
 
-use crate::cli::{self, Address, Voice};
+use crate::cli::{self, Address, KnownBad, Voice};
 use crate::driver::Node;
 use crate::driver::node::Joining;
 use crate::exit::{Exit, Failure};
@@ -83,6 +83,9 @@ pub struct Options {
     /// Tell the parent process how far this client is, on standard error
     #[arg(long, hide = true)]
     pub progress: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub known_bad: KnownBad,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub voice: Voice,
@@ -212,6 +215,7 @@ fn joining(options: &Options, order: &'static Order, source: &Source) -> Joining
         order,
         needs_router: order.addressed || source.is_addressed(),
         timeout: Some(options.timeout),
+        defects: options.known_bad.defects(),
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Joining {
     pub needs_router: bool,
     /// How long to wait for the start; `None` leaves that to the forwarder.
     pub timeout: Option<Duration>,
+    /// What its engines are to do wrong.
+    pub defects: Defects,
 }
 
 /// Something that was delivered to this member.
@@ -120,7 +122,7 @@ impl Node {
         };
         let sequencer = of_role(Role::Sequencer).first().copied();
         let view = View { number: 1, clients: of_role(Role::Client), sequencer };
-        let place = Place { me, view: &view, run, seed: run ^ u64::from(me.0), defects: Defects::NONE };
+        let place = Place { me, view: &view, run, seed: run ^ u64::from(me.0), defects: joining.defects };
         Self {
             line: joining.order.assemble(place),
             wires,

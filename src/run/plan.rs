@@ -34,6 +34,8 @@ pub(super) struct Settings {
     pub(super) faults: Vec<Fault>,
     /// Whether the processes are to say more.
     pub(super) verbose: bool,
+    /// What their engines are to do wrong.
+    pub(super) known_bad: Option<String>,
 }
 
 impl Settings {
@@ -50,6 +52,7 @@ impl Settings {
             expect: scenario.expect.clone(),
             faults: scenario.faults.clone(),
             verbose,
+            known_bad: None,
         };
         let names = settings.names();
         let expected = match &settings.expect {
@@ -134,6 +137,9 @@ impl Plan {
         let process = |name: &str, program: &str, arguments: String, operations| {
             let mut arguments: Vec<String> = arguments.split(' ').map(str::to_owned).collect();
             arguments.extend(settings.verbose.then(|| "--verbose".to_owned()));
+            if let (Some(known_bad), "client" | "sequencer") = (&settings.known_bad, program) {
+                arguments.extend(["--known-bad".to_owned(), known_bad.clone()]);
+            }
             Process { name: name.to_owned(), program: programs.join(program), arguments, operations }
         };
         let mut processes: Vec<Process> = settings

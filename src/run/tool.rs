@@ -14,7 +14,7 @@ use super::scenario::{Commands, Scenario};
 use super::supervisor::{Ears, watch};
 use super::verdict::Verdict;
 use super::{folder, show};
-use crate::cli::{self, Voice};
+use crate::cli::{self, KnownBad, Voice};
 use crate::exit::{Exit, Failure};
 use crate::order::ORDERS;
 use crate::talk::Talk;
@@ -84,6 +84,8 @@ pub struct Args {
     #[arg(long, value_name = "TIME", env = "GROUPCAST_TIMEOUT", hide_env = true, value_parser = cli::duration)]
     timeout: Option<Duration>,
     #[command(flatten)]
+    known_bad: KnownBad,
+    #[command(flatten)]
     voice: Voice,
 }
 
@@ -99,7 +101,8 @@ fn orders() -> Vec<&'static str> {
 /// What keeps it from being run or judged. A run that fails is no error: it is printed, and its exit returned.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let scenario = args.scenario()?;
-    let settings = Settings::new(&scenario, args.voice.verbose)?;
+    let known_bad = args.known_bad.name().map(str::to_owned);
+    let settings = Settings { known_bad, ..Settings::new(&scenario, args.voice.verbose)? };
     let run = Run { args, settings, talk: args.voice.talk("run"), ears: Ears::default() };
     if args.dry_run { run.tell_plan() } else { run.repeat() }
 }
@@ -134,6 +137,7 @@ impl Args {
             ("--speed", self.speed.map(|speed| speed.to_string())),
             ("--members", self.members.map(|members| members.to_string())),
             ("--messages", self.messages.map(|messages| messages.to_string())),
+            ("--known-bad", self.known_bad.name().map(str::to_owned)),
             ("--timeout", self.timeout.map(|time| quoted(&humantime::format_duration(time).to_string()))),
         ];
         for (name, value) in options {

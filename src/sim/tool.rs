@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::swarm::{self, Report};
 use super::{Delay, Setup, Share, Trace};
 use crate::check::{PROPERTIES, Property};
-use crate::defect::Defects;
+use crate::cli::KnownBad;
 use crate::exit::{Exit, Failure};
 use crate::order::{DEFAULT_METHOD, ORDERS, Order};
 
@@ -85,10 +85,9 @@ pub struct Args {
     /// Answer in JSON
     #[arg(long)]
     json: bool,
-    /// Let the engines do this wrong
-    #[cfg(feature = "known-bad")]
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(defects()))]
-    known_bad: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    known_bad: KnownBad,
 }
 
 fn names() -> Vec<&'static str> {
@@ -99,11 +98,6 @@ fn names() -> Vec<&'static str> {
 
 fn properties() -> impl Iterator<Item = &'static str> {
     PROPERTIES.iter().map(|property| property.name)
-}
-
-#[cfg(feature = "known-bad")]
-fn defects() -> impl Iterator<Item = &'static str> {
-    crate::defect::Defect::ALL.into_iter().map(|(name, _)| name)
 }
 
 /// Runs the simulator and prints what it found.
@@ -148,32 +142,9 @@ impl Args {
             members: self.members,
             steady: self.steady,
             expect: self.expect_violation.as_deref().and_then(Property::find),
-            defects: self.defects(),
+            defects: self.known_bad.defects(),
             ..Setup::new(order, 0, self.messages)
         })
-    }
-
-    #[cfg(feature = "known-bad")]
-    fn defects(&self) -> Defects {
-        let chosen = crate::defect::Defect::ALL.into_iter().find(|(name, _)| self.known_bad() == Some(*name));
-        chosen.map_or(Defects::NONE, |(_, defect)| Defects::only(defect))
-    }
-
-    #[cfg(not(feature = "known-bad"))]
-    #[allow(clippy::unused_self, reason = "the same question with the feature")]
-    const fn defects(&self) -> Defects {
-        Defects::NONE
-    }
-
-    #[cfg(feature = "known-bad")]
-    fn known_bad(&self) -> Option<&str> {
-        self.known_bad.as_deref()
-    }
-
-    #[cfg(not(feature = "known-bad"))]
-    #[allow(clippy::unused_self, reason = "the same question with the feature")]
-    const fn known_bad(&self) -> Option<&str> {
-        None
     }
 
     /// The command that runs one seed again, every event shown.
@@ -201,7 +172,7 @@ impl Args {
             option(name, share.map(|share| share.to_string()));
         }
         option("expect-violation", self.expect_violation.clone());
-        option("known-bad", self.known_bad().map(str::to_owned));
+        option("known-bad", self.known_bad.name().map(str::to_owned));
         option("seed", Some(seed.to_string()));
         command + if self.steady { " --steady -v" } else { " -v" }
     }

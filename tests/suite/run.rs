@@ -270,6 +270,23 @@ fn repeated_runs_keep_what_was_asked_for() {
     });
 }
 
+#[cfg(feature = "known-bad")]
+#[test]
+fn broken_engines_fail_with_what_they_broke() {
+    let broken = [("total", "no-hold-back"), ("lamport", "not-all-acknowledged")];
+    each(broken, |(order, defect)| {
+        let folder = tempfile::tempdir().unwrap();
+        let banks = banks().display().to_string();
+        let output =
+            output(folder.path(), &[&banks, "--speed", "50", "--order", order, "--known-bad", defect]);
+        let stdout = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{stdout}");
+        let story = stdout.lines().find(|line| line.starts_with("total ")).unwrap();
+        assert!(story.contains("violated") && story.contains("(history_"), "{stdout}");
+        assert!(stdout.contains("FAIL  violated: total"), "{stdout}");
+    });
+}
+
 /// A folder with a scenario and two clients.
 fn scenario(text: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
