@@ -58,6 +58,11 @@ impl Caller {
         self.attendance.turn_to(ask);
     }
 
+    /// This process is in a run from now on; see [`Attendance::started`].
+    pub fn started(&mut self, run: u64, slot: u16) {
+        self.attendance.started(run, slot);
+    }
+
     /// When [`Caller::turn`] is next due, if no answer comes.
     #[must_use]
     pub fn next_deadline(&self) -> Time {

@@ -255,6 +255,9 @@ impl Node {
         }
         match self.wires.caller.turn(now, &self.wires.talk)? {
             News::End => self.is_over = true,
+            News::Forgotten => {
+                self.wires.talk.warn("the forwarder was started again; telling it of this run");
+            }
             News::Wait { missing, .. } => {
                 self.wires.say_waiting(now, &format!("waiting for {} to be done", talk::list(&missing)));
             }
@@ -442,8 +445,14 @@ impl<'a> Barrier<'a> {
                 News::Start(seats) => {
                     let (run, me) =
                         self.seat.ok_or_else(|| Failure::new(Exit::Bug, "started without a slot"))?;
+                    wires.caller.started(run, me.0);
                     wires.caller.turn_to(Ask::Alive);
                     return Ok((run, me, seats));
+                }
+                News::Forgotten => {
+                    wires.dealer = None;
+                    wires.caller.turn_to(Ask::Join);
+                    self = Self::new(self.joining);
                 }
                 News::End => return Err(Failure::new(Exit::Unavailable, "the run ended before it started")),
                 _ => {}

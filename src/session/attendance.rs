@@ -33,6 +33,8 @@ pub enum News {
     Start(Vec<Seat>),
     /// These groups are being served.
     Groups(Vec<GroupEntry>),
+    /// The forwarder is another one, and has to be told from the beginning.
+    Forgotten,
     /// The run is over and complete.
     End,
     /// The run is over, or over for this member, with a failure.
@@ -44,6 +46,9 @@ pub enum News {
 pub struct Attendance {
     who: Identity,
     ask: Ask,
+    /// How to go on with a forwarder that does not know this run.
+    resume: Option<Ask>,
+    is_unknown: bool,
     seq: u64,
     asked: Option<Time>,
     heard: Option<Time>,
@@ -57,7 +62,17 @@ impl Attendance {
     #[must_use]
     pub fn new(now: Time, who: Identity, ask: Ask, connect_limit: Option<Duration>) -> Self {
         let connect_limit = connect_limit.map(|limit| limit.min(CONNECT_LIMIT));
-        Self { who, ask, seq: 0, asked: None, heard: None, began: now, connect_limit }
+        Self {
+            who,
+            ask,
+            resume: None,
+            is_unknown: false,
+            seq: 0,
+            asked: None,
+            heard: None,
+            began: now,
+            connect_limit,
+        }
     }
 
     /// Who asks.
@@ -70,6 +85,11 @@ impl Attendance {
     pub fn turn_to(&mut self, ask: Ask) {
         self.ask = ask;
         self.asked = None;
+    }
+
+    /// This process is in a run from now on: a forwarder that does not know it is told so, before anything else.
+    pub fn started(&mut self, run: u64, slot: u16) {
+        self.resume = Some(Ask::Resume { run: format!("{run:016x}"), slot });
     }
 
     /// Asks nothing for a while, and then the same as if it never had; waits for the answer for ever.
@@ -85,7 +105,8 @@ impl Attendance {
         }
         self.asked = Some(now);
         self.seq += 1;
-        Some(Request::new(self.seq, self.who.clone(), self.ask.clone()))
+        let ask = self.resume.as_ref().filter(|_| self.is_unknown).unwrap_or(&self.ask);
+        Some(Request::new(self.seq, self.who.clone(), ask.clone()))
     }
 
     /// When the next request is due, if no answer comes.
@@ -101,6 +122,7 @@ impl Attendance {
             return News::Nothing;
         }
         self.asked = None;
+        self.is_unknown = reply.say == Say::Unknown;
         match reply.say {
             Say::Welcome { run, slot, incarnation } => {
                 self.who.incarnation = incarnation;
@@ -118,6 +140,7 @@ impl Attendance {
             Say::Refused { code, reason } | Say::Abort { code, reason } => {
                 News::Failed(Failure::new(Exit::from_code(code).unwrap_or(Exit::Unavailable), reason))
             }
+            Say::Unknown => News::Forgotten,
             Say::CarryOn | Say::Bye => News::Nothing,
         }
     }

@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::LOST_AFTER;
 use super::presence::{Held, Presence};
-use super::register::{Actions, Rules, abort, refuse};
+use super::register::{Actions, Rules, abort, answer, refuse};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::order::Order;
 use crate::talk::list;
-use crate::wire::control::{Ask, GroupEntry, HOLD_MILLIS, Request, Role, Say, Seat};
+use crate::wire::control::{Ask, GroupEntry, HOLD_MILLIS, Identity, Request, Role, Say, Seat};
 
 /// A newcomer with the name of a member is kept waiting for this long, to see whether that member is still there.
 pub const CHALLENGE: Duration = Duration::from_millis(HOLD_MILLIS + 500);
@@ -21,7 +22,7 @@ pub const GONE_BEFORE_START: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Group {
-    run: u64,
+    pub(super) run: u64,
     order: &'static Order,
     pub(super) since: Time,
     /// When it last had a client.
@@ -31,6 +32,8 @@ pub(super) struct Group {
     next_slot: u16,
     /// Whether all are ready and are being called once more.
     roll_call: bool,
+    /// When it was taken up from another forwarder that had begun it.
+    resumed: Option<Time>,
     pub(super) phase: Phase,
 }
 
@@ -62,8 +65,14 @@ impl Group {
             incarnations: BTreeMap::new(),
             next_slot: 0,
             roll_call: false,
+            resumed: None,
             phase: Phase::Gathering,
         }
+    }
+
+    /// A group that another forwarder began and that this one takes up: its members come back one by one.
+    pub(super) fn resumed(now: Time, run: u64, order: &'static Order) -> Self {
+        Self { resumed: Some(now), phase: Phase::Running, ..Self::new(now, run, order) }
     }
 
     pub(super) fn entry(&self, name: &str) -> GroupEntry {
@@ -152,9 +161,11 @@ impl Group {
 
     pub(super) fn asked(&mut self, now: Time, held: Held, request: Request, actions: &mut Actions) {
         let who = &request.who;
+        if let Ask::Resume { run, slot } = &request.ask {
+            return self.resume(now, held, who, (run, *slot), actions);
+        }
         let Some(seat) = self.seats.get_mut(&who.id).filter(|seat| seat.presence.nonce == who.nonce) else {
-            let reason = format!("{} is not a member of group {}", who.id, who.group);
-            return refuse(held, Exit::Unavailable, reason, actions);
+            return answer(held, Say::Unknown, actions);
         };
         seat.presence.hears(now, held);
         match request.ask {
@@ -171,8 +182,45 @@ impl Group {
                     self.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
                 }
             }
-            Ask::Alive | Ask::Join | Ask::Attend => {}
+            Ask::Alive | Ask::Join | Ask::Attend | Ask::Resume { .. } => {}
         }
+    }
+
+    /// A member of the run comes back.
+    fn resume(
+        &mut self,
+        now: Time,
+        held: Held,
+        who: &Identity,
+        (run, slot): (&str, u16),
+        actions: &mut Actions,
+    ) {
+        let is_same = |(id, seat): (&String, &Member)| *id == who.id && seat.presence.nonce == who.nonce;
+        let is_new = self.resumed.is_some()
+            && self.phase == Phase::Running
+            && !self.seats.iter().any(|(id, seat)| *id == who.id || seat.slot == slot);
+        if run != format!("{:016x}", self.run) || !(is_new || self.seats.iter().any(is_same)) {
+            let reason = format!("{} is not a member of group {}", who.id, who.group);
+            return refuse(held, Exit::Unavailable, reason, actions);
+        }
+        let seat = self.seats.entry(who.id.clone()).or_insert_with(|| Member {
+            role: who.role,
+            slot,
+            incarnation: who.incarnation,
+            presence: Presence::new(now, who.nonce, held.asker.clone()),
+            ready: true,
+            done: false,
+        });
+        seat.presence.hears(now, held);
+        seat.presence.answer(Say::CarryOn, actions);
+    }
+
+    /// A sequencer that was started again does not know which numbers it gave: the run cannot go on.
+    pub(super) fn is_without_numbers(&self, newcomer: &Request) -> bool {
+        let is_gone = |seat: &Member| seat.role == Role::Sequencer && seat.presence.gone.is_some();
+        newcomer.who.role == Role::Sequencer
+            && self.phase == Phase::Running
+            && self.seats.values().any(is_gone)
     }
 
     pub(super) fn tick(&mut self, now: Time, name: &str, rules: &Rules, actions: &mut Actions) {
@@ -192,7 +240,7 @@ impl Group {
                 );
                 self.end(&Err(Failure::new(Exit::TimedOut, why)), actions);
             }
-            Phase::Running => self.supervise(now, name, actions),
+            Phase::Running => self.supervise(now, name, rules, actions),
             _ => {}
         }
         self.answer(now, rules, actions);
@@ -219,12 +267,19 @@ impl Group {
         is_ready && self.seats.values().all(|seat| seat.presence.present)
     }
 
-    fn supervise(&mut self, now: Time, name: &str, actions: &mut Actions) {
+    fn supervise(&mut self, now: Time, name: &str, rules: &Rules, actions: &mut Actions) {
         let lost = self.seats.iter().find_map(|(id, seat)| Some((id, seat.presence.lost(now)?)));
+        let is_whole = self.empty_seats(rules).next().is_none();
         if let Some((id, why)) = lost {
             let why = format!("{id} is lost: {why}");
             self.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
-        } else if self.clients().all(|seat| seat.done) {
+        } else if self.resumed.is_some_and(|at| !is_whole && now >= at.after(LOST_AFTER)) {
+            let seconds = LOST_AFTER.as_secs();
+            let missing = list(&self.empty_seats(rules).collect::<Vec<_>>());
+            let why =
+                format!("the forwarder was started again, and within {seconds} s did not hear of {missing}");
+            self.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
+        } else if is_whole && self.clients().all(|seat| seat.done) {
             actions.notices.push(format!("{name}: {}; the run is complete", self.progress()));
             self.end(&Ok(()), actions);
         }
@@ -293,23 +348,26 @@ impl Group {
     pub(super) fn missing(&self, rules: &Rules) -> Vec<String> {
         if self.phase != Phase::Gathering {
             let late = self.seats.iter().filter(|(_, seat)| seat.role == Role::Client && !seat.done);
-            return late.map(|(id, _)| id.clone()).collect();
+            return late.map(|(id, _)| id.clone()).chain(self.empty_seats(rules)).collect();
         }
         let state = |(id, seat): (&String, &Member)| match (seat.ready, seat.presence.present) {
             (false, _) => Some(format!("{id} (joined, not ready)")),
             (true, false) => Some(format!("{id} (ready, but silent now)")),
             (true, true) => None,
         };
-        let mut missing: Vec<String> = self.seats.iter().filter_map(state).collect();
-        match rules.clients.saturating_sub(self.clients().count()) {
-            0 => {}
-            1 => missing.push("1 more client".to_owned()),
-            more => missing.push(format!("{more} more clients")),
-        }
-        if self.order.sequencer && !self.seats.values().any(|seat| seat.role == Role::Sequencer) {
-            missing.push("a sequencer".to_owned());
-        }
-        missing
+        self.seats.iter().filter_map(state).chain(self.empty_seats(rules)).collect()
+    }
+
+    /// Who has to come, besides those who are there.
+    fn empty_seats(&self, rules: &Rules) -> impl Iterator<Item = String> {
+        let clients = match rules.clients.saturating_sub(self.clients().count()) {
+            0 => None,
+            1 => Some("1 more client".to_owned()),
+            more => Some(format!("{more} more clients")),
+        };
+        let has_sequencer = self.seats.values().any(|seat| seat.role == Role::Sequencer);
+        let sequencer = (self.order.sequencer && !has_sequencer).then(|| "a sequencer".to_owned());
+        clients.into_iter().chain(sequencer)
     }
 
     pub(super) fn progress(&self) -> String {

@@ -1,9 +1,10 @@
 //! The forwarder's side of the talk on the sync port: a start barrier and a finish for every group.
 //! What happens to one group is in `group`; here is what they share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::LOST_AFTER;
 use super::group::{CHALLENGE, Group, Phase};
 use super::presence::{Held, Presence};
 use crate::engine::Time;
@@ -23,6 +24,10 @@ pub const EMPTY_KEPT: Duration = Duration::from_secs(5);
 /// A forwarder is not over before it is this old, if a router or a sequencer may still be on its way: those that
 /// were started together with it are to hear of the end, however short the run was.
 pub const LATECOMERS: Duration = Duration::from_secs(2);
+/// A run that another forwarder began is taken up only by one that is not older than this.
+pub const RESUMABLE: Duration = Duration::from_secs(2 * LOST_AFTER.as_secs());
+/// The outcomes of so many runs are remembered.
+const ENDED_KEPT: usize = 64;
 
 /// Where to send an answer: the address of the connection on which the question came.
 pub type Asker = Vec<u8>;
@@ -57,6 +62,8 @@ pub struct Register {
     /// Newcomers that are kept waiting, because whoever has their place may be gone.
     challengers: Vec<(Held, Request)>,
     runs: u64,
+    /// The last runs that ended here, for members that did not hear of it.
+    ended: VecDeque<(u64, Result<(), Failure>)>,
     outcome: Option<Failure>,
     served: usize,
 }
@@ -75,7 +82,8 @@ impl Register {
     #[must_use]
     pub fn new(rules: Rules, runs: u64) -> Self {
         let (groups, attendants) = (BTreeMap::new(), BTreeMap::new());
-        Self { rules, groups, attendants, challengers: Vec::new(), runs, outcome: None, served: 0 }
+        let (challengers, ended) = (Vec::new(), VecDeque::new());
+        Self { rules, groups, attendants, challengers, runs, ended, outcome: None, served: 0 }
     }
 
     /// Whether the forwarder passes packets of this group on.
@@ -167,9 +175,9 @@ impl Register {
             return refuse(held, Exit::Unavailable, "one connection is one member", actions);
         }
         if !self.groups.contains_key(&who.group)
-            && let Err((exit, reason)) = self.open(now, &request)
+            && let Err(say) = self.open(now, &request, actions)
         {
-            return refuse(held, exit, reason, actions);
+            return answer(held, say, actions);
         }
         let group = self.groups.get_mut(&who.group).expect("found or opened above");
         if request.ask != Ask::Join {
@@ -184,6 +192,10 @@ impl Register {
             }
             Err(objection) => {
                 let (exit, reason) = objection.explain(group, &request);
+                if group.is_without_numbers(&request) {
+                    let why = "the sequencer was started again and does not know which numbers it gave";
+                    group.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
+                }
                 refuse(held, exit, reason, actions);
             }
         }
@@ -197,25 +209,49 @@ impl Register {
         })
     }
 
-    /// Opens the group that a request names.
-    fn open(&mut self, now: Time, request: &Request) -> Result<(), (Exit, String)> {
+    /// Opens the group that a request names, or says why not.
+    fn open(&mut self, now: Time, request: &Request, actions: &mut Actions) -> Result<(), Say> {
         let Identity { group, id, order, method, role, .. } = &request.who;
-        if (&request.ask, role) != (&Ask::Join, &Role::Client) {
-            return Err((Exit::Unavailable, format!("there is no group {group} here")));
-        }
+        let refused = |exit: Exit, reason: String| Err(Say::Refused { code: exit.code(), reason });
+        let resumed = match (&request.ask, role) {
+            (Ask::Join, Role::Client) => None,
+            (Ask::Resume { run, .. }, _) => Some(self.resumable(now, run)?),
+            (Ask::Leave { .. }, _) => return Err(Say::Bye),
+            (Ask::Alive | Ask::Ready | Ask::Done, _) => return Err(Say::Unknown),
+            _ => return refused(Exit::Unavailable, format!("there is no group {group} here")),
+        };
         if self.is_over() {
-            return Err((Exit::Unavailable, format!("the run is over; {id} comes too late")));
+            return refused(Exit::Unavailable, format!("the run is over; {id} comes too late"));
         }
         let Some(order) = Order::find(order, method) else {
             let reason = format!("this forwarder knows no order `{order}` with method `{method}`");
-            return Err((Exit::Config, reason));
+            return refused(Exit::Config, reason);
         };
         if self.groups.len() >= MAX_GROUPS {
-            return Err((Exit::Unavailable, "too many groups".to_owned()));
+            return refused(Exit::Unavailable, "too many groups".to_owned());
         }
-        self.runs = self.runs.wrapping_add(1);
-        self.groups.insert(group.clone(), Group::new(now, self.runs, order));
+        let opened = if let Some(run) = resumed {
+            actions.notices.push(format!("{group}: {id} goes on with a run that another forwarder began"));
+            Group::resumed(now, run, order)
+        } else {
+            self.runs = self.runs.wrapping_add(1);
+            Group::new(now, self.runs, order)
+        };
+        self.groups.insert(group.clone(), opened);
         Ok(())
+    }
+
+    /// The number of a run that may be taken up from another forwarder. What this one ended stays ended.
+    fn resumable(&self, now: Time, run: &str) -> Result<u64, Say> {
+        let number = u64::from_str_radix(run, 16).ok();
+        if let Some((_, result)) = self.ended.iter().find(|(ended, _)| Some(*ended) == number) {
+            return Err(result.as_ref().err().map_or(Say::End, abort));
+        }
+        // Later than this, members have given up a forwarder that fell silent.
+        number.filter(|_| now < Time::ZERO.after(RESUMABLE)).ok_or_else(|| Say::Refused {
+            code: Exit::Unavailable.code(),
+            reason: format!("this forwarder knows nothing of run {run}"),
+        })
     }
 
     /// An answer could not be delivered: whoever was there has closed its connection.
@@ -253,7 +289,7 @@ impl Register {
 
     /// Groups that are over, and whose members all know it, make room; so do those that all clients have left.
     fn retire(&mut self, now: Time, actions: &mut Actions) {
-        let Self { groups, outcome, served, .. } = self;
+        let Self { groups, ended, outcome, served, .. } = self;
         groups.retain(|name, group| {
             if group.phase == Phase::Gathering && now >= group.inhabited.after(EMPTY_KEPT) {
                 let why = format!("all clients of group {name} have left");
@@ -265,6 +301,10 @@ impl Register {
                 return true;
             }
             *served += 1;
+            if ended.len() == ENDED_KEPT {
+                ended.pop_front();
+            }
+            ended.push_back((group.run, result.clone()));
             if let Err(failure) = result {
                 outcome.get_or_insert_with(|| failure.clone());
             }
@@ -346,9 +386,12 @@ impl Register {
     }
 }
 
-pub(super) fn refuse(held: Held, exit: Exit, reason: impl Into<String>, actions: &mut Actions) {
-    let say = Say::Refused { code: exit.code(), reason: reason.into() };
+pub(super) fn answer(held: Held, say: Say, actions: &mut Actions) {
     actions.replies.push((held.asker, Reply::new(held.seq, say)));
+}
+
+pub(super) fn refuse(held: Held, exit: Exit, reason: impl Into<String>, actions: &mut Actions) {
+    answer(held, Say::Refused { code: exit.code(), reason: reason.into() }, actions);
 }
 
 pub(super) fn abort(failure: &Failure) -> Say {

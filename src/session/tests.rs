@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::attendance::{Attendance, News};
-use super::register::{Actions, LATECOMERS, Register, Rules};
+use super::register::{Actions, LATECOMERS, RESUMABLE, Register, Rules};
 use super::{LOST_AFTER, SILENT_AFTER};
 use crate::engine::Time;
 use crate::exit::Exit;
@@ -299,4 +299,87 @@ fn a_member_asks_again_when_an_answer_is_lost_and_ignores_old_ones() {
     let now = attendance.next_deadline();
     assert_eq!(attendance.answered(now, Reply::new(first.seq, Say::End)), News::Nothing, "an old answer");
     assert_eq!(attendance.answered(now, Reply::new(second.seq, Say::End)), News::End);
+}
+
+fn resume(run: u64, slot: u16) -> Ask {
+    Ask::Resume { run: format!("{run:016x}"), slot }
+}
+
+#[test]
+fn a_new_forwarder_takes_up_a_run_in_the_middle() {
+    let mut forwarder = Forwarder::of(2);
+    let (c1, c2, sequencer) = (who("c1", 1), who("c2", 2), who("sequencer", 3));
+    for (slot, member) in [&c1, &c2, &sequencer].into_iter().enumerate() {
+        assert_eq!(forwarder.ask(member, Ask::Alive), Some(Say::Unknown), "{}", member.id);
+        assert_eq!(forwarder.ask(member, resume(8, slot as u16)), Some(Say::CarryOn), "{}", member.id);
+        // The answer may have been lost.
+        assert_eq!(forwarder.ask(member, resume(8, slot as u16)), Some(Say::CarryOn), "{}", member.id);
+    }
+    assert_eq!(forwarder.ask(&c1, Ask::Done), None, "c2 is not done");
+    assert_eq!(forwarder.ask(&c2, Ask::Done), Some(Say::End));
+    assert_eq!(forwarder.heard(&c1), Some(Say::End));
+}
+
+#[test]
+fn a_run_that_is_taken_up_waits_for_all_but_not_for_ever() {
+    let mut forwarder = Forwarder::of(2);
+    let (c1, sequencer) = (who("c1", 1), who("sequencer", 3));
+    forwarder.ask(&c1, resume(8, 0));
+    forwarder.ask(&sequencer, resume(8, 2));
+    forwarder.ask(&c1, Ask::Done);
+    let reason = forwarder.pass_with(&[&sequencer], LOST_AFTER * 2).expect("it ends");
+    assert!(reason.contains("did not hear of 1 more client"), "{reason}");
+}
+
+#[test]
+fn nobody_takes_another_place_in_a_run_that_is_taken_up() {
+    let mut forwarder = Forwarder::of(3);
+    forwarder.ask(&who("c1", 1), resume(8, 0));
+    for (member, run, slot) in [("c1", 8, 1), ("c2", 8, 0), ("c2", 9, 1)] {
+        let (code, _) = refusal(forwarder.ask(&who(member, 2), resume(run, slot)));
+        assert_eq!(code, Exit::Unavailable.code(), "{member} {run} {slot}");
+    }
+    let (_, reason) = refusal(forwarder.ask(&who("c3", 3), Ask::Join));
+    assert!(reason.contains("already started"), "{reason}");
+}
+
+#[test]
+fn an_old_forwarder_takes_up_nothing_but_remembers_what_it_ended() {
+    let mut forwarder = Forwarder::of(2);
+    let (c1, c2, sequencer) = (who("c1", 1), who("c2", 2), who("sequencer", 3));
+    forwarder.start(&[&c1, &c2, &sequencer]);
+    for member in [&sequencer, &c1, &c2] {
+        forwarder.ask(member, if member.role == Role::Client { Ask::Done } else { Ask::Alive });
+    }
+    forwarder.pass(Duration::from_secs(1));
+    assert_eq!(forwarder.ask(&c1, Ask::Done), Some(Say::Unknown), "its end was lost on the way");
+    assert_eq!(forwarder.ask(&c1, resume(8, 0)), Some(Say::End));
+    forwarder.pass(RESUMABLE);
+    let (code, _) = refusal(forwarder.ask(&c1, resume(9, 0)));
+    assert_eq!(code, Exit::Unavailable.code());
+}
+
+#[test]
+fn a_sequencer_that_forgot_its_numbers_ends_the_run() {
+    let mut forwarder = Forwarder::of(1);
+    let (c1, sequencer) = (who("c1", 1), who("sequencer", 3));
+    forwarder.start(&[&c1, &sequencer]);
+    forwarder.ask(&c1, Ask::Alive);
+    forwarder.register.unreachable(forwarder.now, &address(&sequencer));
+    let (_, reason) = refusal(forwarder.ask(&who("sequencer", 4), Ask::Join));
+    assert!(reason.contains("already started"), "{reason}");
+    let Some(Say::Abort { reason, .. }) = forwarder.heard(&c1) else { panic!("c1 is not told") };
+    assert!(reason.contains("does not know which numbers it gave"), "{reason}");
+}
+
+#[test]
+fn a_member_goes_on_where_it_was_with_a_forwarder_that_does_not_know_it() {
+    let mut attendance = Attendance::new(Time::ZERO, who("c1", 1), Ask::Alive, None);
+    attendance.started(8, 0);
+    let seq = attendance.request(Time::ZERO).unwrap().seq;
+    assert_eq!(attendance.answered(Time::ZERO, Reply::new(seq, Say::Unknown)), News::Forgotten);
+    let again = attendance.request(Time::ZERO).unwrap();
+    assert_eq!(again.ask, resume(8, 0));
+    assert_eq!(attendance.answered(Time::ZERO, Reply::new(again.seq, Say::CarryOn)), News::Nothing);
+    assert_eq!(attendance.request(Time::ZERO).unwrap().ask, Ask::Alive);
 }

@@ -85,6 +85,13 @@ pub enum Ask {
     Alive,
     /// I have everything that all have sent: is it over?
     Done,
+    /// I am in a run that you do not know: another forwarder began it, and you have its place.
+    Resume {
+        /// The run's number, sixteen hexadecimal digits.
+        run: String,
+        /// My slot in it.
+        slot: u16,
+    },
     /// I must leave before the end.
     Leave {
         /// The exit code I leave with.
@@ -143,6 +150,8 @@ pub enum Say {
     },
     /// Alive: no news.
     CarryOn,
+    /// Alive, ready, done: I do not know you. If you are in a run, resume it; if you are not, join.
+    Unknown,
     /// Attend: the groups that are being served now.
     Groups {
         /// Their names with their orders.
