@@ -8,6 +8,7 @@ mod flags;
 mod harness;
 mod hostile;
 mod load;
+mod middle;
 mod model;
 mod oracles;
 mod orders;

@@ -85,6 +85,7 @@ fn constants() -> BTreeMap<String, u64> {
         ("SILENT_AFTER", ms(session::SILENT_AFTER)),
         ("CONNECT_LIMIT", ms(session::CONNECT_LIMIT)),
         ("END_KEPT", ms(presence::END_KEPT)),
+        ("RESUMABLE", ms(register::RESUMABLE)),
         ("FAREWELL", ms(forwarder::FAREWELL)),
         ("SAY_EVERY", ms(session::SAY_EVERY)),
         ("LINGER_MILLIS", signed(zmq::LINGER_MILLIS)),

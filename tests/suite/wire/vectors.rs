@@ -360,6 +360,7 @@ pub(super) fn controls() -> Vec<(&'static str, Control)> {
         ("request_ready.json", 3, client(1), Ask::Ready),
         ("request_done.json", 9, client(1), Ask::Done),
         ("request_leave.json", 9, client(1), Ask::Leave { code: 130, reason: text("interrupted") }),
+        ("request_resume.json", 12, client(1), Ask::Resume { run: format!("{RUN:016x}"), slot: 0 }),
         ("request_attend_router.json", 1, serves_all(Role::Router, "router"), Ask::Attend),
         ("request_attend_sequencer.json", 1, serves_all(Role::Sequencer, "sequencer"), Ask::Attend),
     ];
@@ -395,6 +396,7 @@ pub(super) fn controls() -> Vec<(&'static str, Control)> {
             },
         ),
         ("reply_carry_on.json", 5, Say::CarryOn),
+        ("reply_unknown.json", 11, Say::Unknown),
         (
             "reply_groups.json",
             2,
