@@ -284,7 +284,7 @@ fn whatever_is_no_history_is_refused_at_its_place() {
 }
 
 #[test]
-fn half_a_line_is_refused_in_a_finished_file_and_tolerated_in_a_part() {
+fn half_a_line_is_refused_in_a_finished_history_and_tolerated_in_a_part() {
     let cut = |file: &str, part: bool| {
         let folder = Folder::good();
         let content = folder.read(file);
@@ -294,10 +294,12 @@ fn half_a_line_is_refused_in_a_finished_file_and_tolerated_in_a_part() {
         }
         folder
     };
-    for file in ["history_c3.jsonl", "test_result_c3_tom.txt", "test_result_c3_uno.txt"] {
-        let output = cut(file, false).check("");
-        assert_eq!(output.status.code(), Some(65), "{file}");
-        assert!(said(&output.stderr).contains("in the middle of"), "{}", said(&output.stderr));
+    let output = cut("history_c3.jsonl", false).check("");
+    assert_eq!(output.status.code(), Some(65));
+    assert!(said(&output.stderr).contains("in the middle of"), "{}", said(&output.stderr));
+    // Of a text nobody knows where it should end; but it is not what the history says.
+    for file in ["test_result_c3_tom.txt", "test_result_c3_uno.txt"] {
+        assert_eq!(cut(file, false).verdicts("").with("violated"), ["consistency"], "{file}");
     }
     let verdicts = cut("history_c3.jsonl", true).verdicts("");
     assert_eq!(verdicts.code, 2, "{verdicts:?}");
@@ -353,7 +355,7 @@ fn what_is_unusual_and_right_is_valid() {
                 |id: MessageId, text: &mut Bytes| *text = Bytes::from_static(texts[id.number as usize % 5]);
             match event {
                 Event::Multicast { id, text } => fill(*id, text),
-                Event::Deliver { id, number, text } => {
+                Event::Deliver { id, number, text, .. } => {
                     fill(*id, text);
                     *number = None;
                 }
@@ -484,7 +486,7 @@ fn what_the_files_of_a_run_contradict_is_violated() {
             "history_c2.jsonl",
             |lines| lines[1] = lines[1].replace("\"c1\",", ""),
             "consistency",
-            "view 1 is c1, c2 and c3 at c1",
+            "c2 started with c1, c2 and c3, and its view 1 is c2 and c3 (history_c2.jsonl:1,2)",
         ),
         (
             "history_c2.jsonl",
