@@ -115,7 +115,9 @@ fn lost(catalogue: &Catalogue<'_>) -> Option<Witness> {
         let (name, end) = (catalogue.name(message), receiver.place(&[]));
         let story = format!(
             "the first that {} multicast, {name} {place}, {} never delivered{}",
-            sender.name, receiver.name, end.whole()
+            sender.name,
+            receiver.name,
+            end.whole()
         );
         Some(Witness::new(story, [place, end]))
     })

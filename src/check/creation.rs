@@ -41,9 +41,9 @@ fn unexplained(
     };
     let Some(origin) = catalogue.origin(message) else {
         let place = sender.place(&[]);
-        return sender.is_whole().then(|| {
-            (format!("which {} never multicast{}", sender.name, place.whole()), Some(place))
-        });
+        return sender
+            .is_whole()
+            .then(|| (format!("which {} never multicast{}", sender.name, place.whole()), Some(place)));
     };
     let place = sender.place(&[origin]);
     let (given, sent) = (record.events[event].text(), sender.events[origin].text());

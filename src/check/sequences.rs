@@ -131,7 +131,10 @@ mod tests {
         assert_eq!(story(&[&[1, 2], &[3, 1], &[2, 3]]), Some(vec![[1, 2], [2, 3], [3, 1]]));
         let four = story(&[&[0, 1, 8, 2], &[2, 3], &[9, 3, 4], &[4, 1]]).unwrap();
         assert_eq!(four.len(), 4);
-        assert!(four.iter().zip(four.iter().cycle().skip(1)).all(|(one, next)| one[1] == next[0]), "{four:?}");
+        assert!(
+            four.iter().zip(four.iter().cycle().skip(1)).all(|(one, next)| one[1] == next[0]),
+            "{four:?}"
+        );
         // Two that contradict each other are shown before three.
         assert_eq!(story(&[&[1, 2, 8, 9], &[2, 3, 9, 8], &[3, 1]]), Some(vec![[8, 9], [9, 8]]));
         // Whoever is not part of the circle is left out.

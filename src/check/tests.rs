@@ -205,7 +205,11 @@ fn total() {
 
 #[test]
 fn numbers() {
-    violates(&["numbers"], "a/1/2 at b (event 2) has number 3 where number 2 was next", &["+ + a1 a2", "a1 a2#3"]);
+    violates(
+        &["numbers"],
+        "a/1/2 at b (event 2) has number 3 where number 2 was next",
+        &["+ + a1 a2", "a1 a2#3"],
+    );
     let story = "number 1 is a/1/1 at a (event 2) and b/1/1 at b (event 2)";
     assert_eq!(verdict("numbers", &["+ a1 b1", "+ b1 a1"]).why(), Some(story));
 }

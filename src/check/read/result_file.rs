@@ -28,7 +28,11 @@ impl ResultFile {
         let (name, content) = read_file(path)?;
         let ended = !name.ends_with(".part");
         // Half a line at the end of a `.part`: writing was interrupted, and what it would have said is unknown.
-        let whole = if ended { content.len() } else { content.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1) };
+        let whole = if ended {
+            content.len()
+        } else {
+            content.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1)
+        };
         match take_apart(&content[..whole]) {
             Ok(lines) => Ok(Self { name, ended, content, lines }),
             Err(flaw) => Err(Source { name, text: content }.failure(flaw)),
@@ -79,7 +83,8 @@ mod tests {
 
     #[test]
     fn other_lines_are_refused() {
-        for (file, at) in [("c1###a\n\n", 7..7), ("c1##a\n", 0..5), ("###a\n", 0..4), ("c1###a\nc1#", 7..10)] {
+        for (file, at) in [("c1###a\n\n", 7..7), ("c1##a\n", 0..5), ("###a\n", 0..4), ("c1###a\nc1#", 7..10)]
+        {
             assert_eq!(take_apart(file.as_bytes()).unwrap_err().span, at, "{file:?}");
         }
     }
