@@ -4,7 +4,7 @@
 //! have delivered what the others never got, its own last multicast above all. (Uniform agreement forbids that.)
 
 use super::catalogue::Catalogue;
-use super::verdict::{Place, Verdict, Witness};
+use super::verdict::{Verdict, Witness};
 
 pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
     let delivered_by = first_deliverers(catalogue);
@@ -40,11 +40,6 @@ fn missing(
     let (name, other) = (catalogue.name(message), catalogue.record(other));
     let place = other.place(&[event]);
     let this = catalogue.record(member).place(&[]);
-    let story = format!("{} delivered {name} {place}; {} never did{}", other.name, this.member, whole(&this));
+    let story = format!("{} delivered {name} {place}; {} never did{}", other.name, this.member, this.whole());
     Some(Witness::new(story, [place, this]))
-}
-
-/// The file that is known to its end, and has no such line.
-fn whole(place: &Place) -> String {
-    if place.file.is_some() { format!(" {place}") } else { String::new() }
 }

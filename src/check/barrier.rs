@@ -95,22 +95,29 @@ fn missing(run: &Run) -> Option<String> {
         .then(|| format!("{are} {} missing", list(&ids) + if ids.len() == 1 { " is" } else { " are" }))
 }
 
-/// The first multicast of a member that someone who came to the end never delivered.
+/// The first multicast of a member that someone who came to the end never delivered. If its sender failed, and
+/// nobody else who came to the end delivered it either, then it need not have come.
 fn lost(catalogue: &Catalogue<'_>) -> Option<Witness> {
     let streams = Streams::new(catalogue);
     let ended = || catalogue.members().filter(|&member| catalogue.record(member).ended);
+    let mut is_due = vec![false; catalogue.len()];
+    for (_, message) in ended().flat_map(|member| catalogue.group_events(member)) {
+        is_due[message] = true;
+    }
     ended().find_map(|member| {
         let delivered = catalogue.first_deliveries(member);
         let firsts = (0..streams.len()).map(|stream| streams.message(stream, 0));
         let (message, event) = firsts
-            .filter(|&message| delivered.of(message).is_none())
+            .filter(|&message| is_due[message] && delivered.of(message).is_none())
             .find_map(|message| Some((message, catalogue.origin(message)?)))?;
         let (sender, receiver) = (catalogue.sender(message)?, catalogue.record(member));
         let place = sender.place(&[event]);
         let (name, end) = (catalogue.name(message), receiver.place(&[]));
         let story = format!(
-            "the first that {} multicast, {name} {place}, {} never delivered {end}",
-            sender.name, receiver.name
+            "the first that {} multicast, {name} {place}, {} never delivered{}",
+            sender.name,
+            receiver.name,
+            end.whole()
         );
         Some(Witness::new(story, [place, end]))
     })

@@ -73,11 +73,21 @@ fn wrong_count(member: &Member, account: &Account, record: &Record) -> Option<Wi
     Some(Witness::new(story, [place]))
 }
 
-/// A view without its own member, or with a number that is no larger than the one before.
+/// A view without its own member, or with a number that is no larger than the one before; or a first view that is
+/// not what the start says.
 fn wrong_view(member: &Member, account: &Account) -> Option<Witness> {
     if let Some(view) = account.views.iter().find(|view| !view.members.contains(&member.id)) {
         let place = place(member, account, [view.line]);
         let story = format!("{} was given view {} without itself {place}", member.id, view.number);
+        return Some(Witness::new(story, [place]));
+    }
+    if let (Some(start), Some(view)) = (account.starts.first(), account.views.first())
+        && view.number == 1
+        && view.members != start.members
+    {
+        let place = place(member, account, [start.line, view.line]);
+        let (started, viewed) = (list(&start.members), list(&view.members));
+        let story = format!("{} started with {started}, and its view 1 is {viewed} {place}", member.id);
         return Some(Witness::new(story, [place]));
     }
     let pair = account.views.windows(2).find(|pair| pair[0].number >= pair[1].number)?;

@@ -29,7 +29,7 @@ fn created(catalogue: &Catalogue<'_>, member: usize) -> Option<Witness> {
     })
 }
 
-/// Why this delivery cannot be, if so. A sender whose record has no end may have multicast it after all.
+/// Why this delivery cannot be, if so. A sender whose record is not whole may have multicast it.
 fn unexplained(
     catalogue: &Catalogue<'_>,
     record: &Record,
@@ -40,7 +40,10 @@ fn unexplained(
         return Some(("whose sender is no member".to_owned(), None));
     };
     let Some(origin) = catalogue.origin(message) else {
-        return sender.ended.then(|| (format!("which {} never multicast", sender.name), None));
+        let place = sender.place(&[]);
+        return sender
+            .is_whole()
+            .then(|| (format!("which {} never multicast{}", sender.name, place.whole()), Some(place)));
     };
     let place = sender.place(&[origin]);
     let (given, sent) = (record.events[event].text(), sender.events[origin].text());
@@ -62,13 +65,13 @@ fn reused(catalogue: &Catalogue<'_>, member: usize) -> Option<Witness> {
     Some(Witness::new(story, [place]))
 }
 
-/// A multicast under the name of another member.
+/// A multicast under the name of another member, or of another life of the same.
 fn borrowed(catalogue: &Catalogue<'_>, member: usize) -> Option<Witness> {
     let record = catalogue.record(member);
     let is_borrowed =
         |event: &Event| matches!(event, Event::Multicast { id, .. } if usize::from(id.member) != member);
     let event = record.events.iter().position(is_borrowed)?;
     let (name, place) = (catalogue.history.name(record.events[event].id()), record.place(&[event]));
-    let story = format!("{} multicast {name} {place}, under the name of another", record.name);
+    let story = format!("{} multicast {name} {place}, with an id that is not its own", record.name);
     Some(Witness::new(story, [place]))
 }

@@ -78,14 +78,16 @@ fn difference(
             Some(Witness::new(story, [place, origin]))
         }
         (Some(&sent), None) if receiver.ended => {
-            let (name, place) = tell(sender, &[sent]);
-            let story = format!("{} sent {name} {place}; {} never received it", sender.name, receiver.name);
-            Some(Witness::new(story, [place]))
+            let ((name, place), end) = (tell(sender, &[sent]), receiver.place(&[]));
+            let (from, to) = (&sender.name, &receiver.name);
+            let story = format!("{from} sent {name} {place}; {to} never received it{}", end.whole());
+            Some(Witness::new(story, [place, end]))
         }
-        (None, Some(&received)) if sender.ended => {
-            let (name, place) = tell(receiver, &[received]);
-            let story = format!("{} received {name} {place}, which was never sent to it", receiver.name);
-            Some(Witness::new(story, [place]))
+        (None, Some(&received)) if sender.is_whole() => {
+            let ((name, place), end) = (tell(receiver, &[received]), sender.place(&[]));
+            let (from, to) = (&sender.name, &receiver.name);
+            let story = format!("{to} received {name} {place}, which {from} never sent to it{}", end.whole());
+            Some(Witness::new(story, [place, end]))
         }
         _ => None,
     }

@@ -53,19 +53,19 @@ impl<'r> Evidence<'r> {
 
     /// The orders that it may have been: as told, or as the histories say, or as the result files are called.
     pub(super) fn orders(&self, told: Option<&str>) -> Vec<&'static Order> {
-        let started = || self.run.starts().next().map(|(_, _, start)| start);
+        let started = self.run.starts().next().map(|(_, _, start)| start);
         let suffix = self.run.suffix.as_deref();
-        let is_it = |order: &&Order| match (told, started()) {
+        let is_it = |order: &&Order| match (told, started) {
             (Some(told), _) => order.name == told,
-            (None, Some(start)) => {
-                order.name == start.order
-                    && order
-                        .method
-                        .is_none_or(|own| start.method.as_deref().is_none_or(|method| method == own))
-            }
+            (None, Some(start)) => order.name == start.order,
             (None, None) => suffix.is_none_or(|suffix| order.suffix == suffix),
         };
-        let orders: Vec<&Order> = ORDERS.iter().filter(is_it).collect();
+        let mut orders: Vec<&Order> = ORDERS.iter().filter(is_it).collect();
+        // Its methods promise the same; which it was is told if it is known.
+        let method = started.and_then(|start| start.method.as_deref());
+        if orders.iter().any(|order| order.method.is_some() && order.method == method) {
+            orders.retain(|order| order.method == method);
+        }
         // Of an order that nobody knows, only what all promise can be expected.
         if orders.is_empty() { ORDERS.iter().collect() } else { orders }
     }

@@ -33,6 +33,8 @@ pub enum Event {
         id: MessageId,
         /// Its place in the total order, from 1, where the order has one.
         number: Option<u64>,
+        /// Which counting of places this is, from 1.
+        epoch: u64,
         /// Its text.
         text: Bytes,
     },
@@ -61,9 +63,11 @@ pub struct Record {
     pub name: String,
     /// What happened, first to last.
     pub events: Vec<Event>,
-    /// Whether the member came to the end of the run; if not, more may have happened than is known.
+    /// Whether the member came to the end of the run.
     pub ended: bool,
-    /// Why the rest is unknown, where more can be said than that the record has no end.
+    /// Whether it stopped before the end of the run and the record says so: this is all that it ever did.
+    pub stopped: bool,
+    /// Why it is not known to have come to the end, where more can be said than that the record has no end.
     pub open: Option<String>,
     /// The file that all this was read from, if it was.
     pub source: Option<Source>,
@@ -134,6 +138,12 @@ impl History {
 }
 
 impl Record {
+    /// Whether everything that happened is known; if not, more may have happened than the record tells.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.ended || self.stopped
+    }
+
     /// Where these events stand; the first event of a record is 1.
     #[must_use]
     pub fn place(&self, events: &[usize]) -> Place {

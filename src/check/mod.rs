@@ -18,6 +18,7 @@ mod numbers;
 mod read;
 mod replay;
 mod report;
+mod sequences;
 mod streams;
 mod texts;
 pub mod tool;

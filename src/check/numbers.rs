@@ -1,8 +1,17 @@
 //! Numbers: every member delivers 1, 2, 3, …, and a number is the same message everywhere.
+//!
+//! A number belongs to an epoch. In a later epoch the numbers may go on or begin again; a member never goes back to
+//! an earlier one. So the first delivery has the same number everywhere, and the second, and so on.
 
 use super::catalogue::Catalogue;
 use super::history::Event;
 use super::verdict::{Place, Verdict, Witness};
+
+/// A delivery: the member, its event, the message.
+type Delivery = (usize, usize, usize);
+
+/// A place in the total order: the epoch, and the number in it.
+type Number = (u64, u64);
 
 pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
     let numbered = |event: &Event| matches!(event, Event::Deliver { number: Some(_), .. });
@@ -13,31 +22,61 @@ pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
     catalogue.conclude(catalogue.members().find_map(|member| wrong(catalogue, member, &mut named)))
 }
 
-/// A delivery: the member, its event, the message.
-type Delivery = (usize, usize, usize);
-
-/// The first delivery of `member` whose number is not the next, or was another message's at another member.
-/// `named` has, for each number so far, a delivery under it.
-fn wrong(catalogue: &Catalogue<'_>, member: usize, named: &mut Vec<Delivery>) -> Option<Witness> {
+/// The first delivery of `member` whose number is not the next, or not that of this message at another member.
+/// `named` has, for each place so far, its number and a delivery under it.
+fn wrong(catalogue: &Catalogue<'_>, member: usize, named: &mut Vec<(Number, Delivery)>) -> Option<Witness> {
+    let mut before = None;
     for (index, (event, message)) in catalogue.deliveries(member).enumerate() {
-        let (next, this) = (index + 1, (member, event, message));
-        if let Event::Deliver { number, .. } = catalogue.record(member).events[event]
-            && number != Some(next as u64)
-        {
-            let given = number.map_or_else(|| "no number".to_owned(), |number| format!("number {number}"));
-            let (told, place) = tell(catalogue, this);
-            return Some(Witness::new(format!("{told} has {given} where {next} was next"), [place]));
-        }
+        let this = (member, event, message);
+        let number = match next(before, number(catalogue, this)) {
+            Ok(number) => number,
+            Err(story) => {
+                let (told, place) = tell(catalogue, this);
+                return Some(Witness::new(format!("{told} has {story}"), [place]));
+            }
+        };
         match named.get(index) {
-            Some(&other) if other.2 != message => {
+            Some(&(known, other)) if (known, other.2) != (number, message) => {
                 let ((one, at), (two, and_at)) = (tell(catalogue, other), tell(catalogue, this));
-                return Some(Witness::new(format!("number {next} is {one} and {two}"), [at, and_at]));
+                let story = if known == number {
+                    format!("{} is {one} and {two}", words(number))
+                } else {
+                    format!("{one} has {} where {two} has {}", words(known), words(number))
+                };
+                return Some(Witness::new(story, [at, and_at]));
             }
             Some(_) => {}
-            None => named.push(this),
+            None => named.push((number, this)),
         }
+        before = Some(number);
     }
     None
+}
+
+/// The number of a delivery, if it has one.
+fn number(catalogue: &Catalogue<'_>, (member, event, _): Delivery) -> Option<Number> {
+    match catalogue.record(member).events[event] {
+        Event::Deliver { number, epoch, .. } => number.map(|number| (epoch, number)),
+        _ => None,
+    }
+}
+
+/// The number of a delivery, if it may come after this one; or what it has, and what was next.
+fn next(before: Option<Number>, given: Option<Number>) -> Result<Number, String> {
+    let (epoch, last) = before.unwrap_or_default();
+    let next = last.saturating_add(1);
+    match given {
+        Some((same, number)) if same == epoch && number == next => Ok((same, number)),
+        Some((later, number)) if later > epoch && (number == next || number == 1) => Ok((later, number)),
+        _ => {
+            let given = given.map_or_else(|| "no number".to_owned(), words);
+            Err(format!("{given} where {} was next", words((epoch, next))))
+        }
+    }
+}
+
+fn words((epoch, number): Number) -> String {
+    if epoch <= 1 { format!("number {number}") } else { format!("number {number} of epoch {epoch}") }
 }
 
 fn tell(catalogue: &Catalogue<'_>, (member, event, message): Delivery) -> (String, Place) {

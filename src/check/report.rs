@@ -8,6 +8,7 @@ use super::evidence::Evidence;
 use super::history::Event;
 use super::verdict::{Place, Verdict};
 use crate::exit::Exit;
+use crate::order::ORDERS;
 use crate::talk::printable;
 
 /// Version of the JSON that is written.
@@ -68,6 +69,7 @@ impl Judgement {
         let run = evidence.run;
         let mut orders: Vec<String> = match &evidence.orders(order)[..] {
             [one] => vec![one.title()],
+            all if all.len() == ORDERS.len() => vec!["order unknown".to_owned()],
             several => several.iter().map(|order| order.name.to_owned()).collect(),
         };
         orders.dedup();

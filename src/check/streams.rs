@@ -30,7 +30,7 @@ impl Streams {
             }
         }
         for message in 0..catalogue.len() {
-            let may_exist = catalogue.sender(message).is_some_and(|sender| !sender.ended);
+            let may_exist = catalogue.sender(message).is_some_and(|sender| !sender.is_whole());
             if may_exist && catalogue.origin(message).is_none() {
                 streams.append(streams.messages.len(), message);
             }

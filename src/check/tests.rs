@@ -1,8 +1,9 @@
 //! The oracles on histories made by hand: each damage is found by the property it breaks, and told.
 //!
 //! A history is one line for each of the members a, b, c: `+` multicasts the member's next message, `a2` delivers
-//! a's second, `a2!` delivers it with another text, `>b` sends b its next message, `<a1` receives a's first, and
-//! `…` at the end says that the rest is unknown. Deliveries are numbered 1, 2, 3; `a2#7` has the number 7.
+//! a's second, `a2!` delivers it with another text, `>b` sends b its next message, `<a1` receives a's first, `…`
+//! at the end says that the rest is unknown, and `†` that it stopped there. Deliveries are numbered 1, 2, 3; `a2#7`
+//! has the number 7, and `a2#2.1` the first of epoch 2.
 
 use bytes::Bytes;
 
@@ -16,9 +17,10 @@ fn history(lines: &[&str]) -> History {
 }
 
 fn record(line: &str, member: u16) -> Record {
-    let known = line.trim_end_matches('…');
-    let ended = known == line;
-    let mut record = Record { name: NAMES[usize::from(member)].to_owned(), ended, ..Record::default() };
+    let known = line.trim_end_matches(['…', '†']);
+    let (ended, stopped) = (known == line, line.ends_with('†'));
+    let mut record =
+        Record { name: NAMES[usize::from(member)].to_owned(), ended, stopped, ..Record::default() };
     let (mut multicasts, mut sent, mut delivered) = (0, [0; NAMES.len()], 0);
     for word in known.split_whitespace() {
         let event = match word.split_at(1) {
@@ -42,8 +44,9 @@ fn record(line: &str, member: u16) -> Record {
                 let (message, forged) =
                     message.strip_suffix('!').map_or((message, 0), |message| (message, 1));
                 let message: u64 = message.parse().unwrap();
-                let number = Some(number.parse().unwrap_or(delivered));
-                Event::Deliver { id: id(slot(from), message), number, text: text(message + forged) }
+                let (epoch, number) = number.split_once('.').unwrap_or(("1", number));
+                let (epoch, number) = (epoch.parse().unwrap(), Some(number.parse().unwrap_or(delivered)));
+                Event::Deliver { id: id(slot(from), message), number, epoch, text: text(message + forged) }
             }
         };
         record.events.push(event);
@@ -103,6 +106,18 @@ fn a_history_that_shows_nothing_is_undecided() {
 fn an_unknown_end_hides_nothing_that_is_known() {
     assert!(verdict("no-duplicate", &["+ a1 a1 …"]).is_violated());
     assert_eq!(verdict("no-creation", &["…", "a1"]).word(), "undecided", "a may have multicast it after all");
+}
+
+#[test]
+fn who_says_that_it_stopped_tells_all_that_it_did() {
+    let never = verdict("no-creation", &["+ a1 †", "a1 a2"]);
+    assert_eq!(never.why(), Some("b delivered a/1/2 (event 2), which a never multicast"));
+    assert!(verdict("point-to-point", &[">b †", "<a1 <a2"]).is_violated());
+    assert_eq!(verdict("point-to-point", &[">b …", "<a1 <a2"]).word(), "undecided");
+    // It may have delivered what nobody else was given, and lacks what came later.
+    for property in ["validity", "agreement"] {
+        assert_eq!(verdict(property, &["+ a1 + a2 †", "a1 + b1", "a1 b1"]).word(), "undecided");
+    }
 }
 
 #[test]
@@ -201,13 +216,39 @@ fn total() {
     // What one of them lacks does not hide the order of the rest.
     assert!(verdict("total", &["+ + a1 b1 a2", "+ a2 b1", "b1"]).is_violated());
     assert!(verdict("total", &["+ + a1 b1 a2", "+ a1 a2", "b1 a2"]).is_valid());
+    // No two of them delivered two messages both.
+    assert_eq!(
+        verdict("total", &["+ a1 b1 …", "+ b1 c1 …", "+ c1 a1 …"]).why(),
+        Some(
+            "a delivered a/1/1 then b/1/1 (events 2, 3); b delivered b/1/1 then c/1/1 (events 2, 3); \
+             c delivered c/1/1 then a/1/1 (events 2, 3)"
+        )
+    );
 }
 
 #[test]
 fn numbers() {
-    violates(&["numbers"], "a/1/2 at b (event 2) has number 3 where 2 was next", &["+ + a1 a2", "a1 a2#3"]);
+    violates(
+        &["numbers"],
+        "a/1/2 at b (event 2) has number 3 where number 2 was next",
+        &["+ + a1 a2", "a1 a2#3"],
+    );
     let story = "number 1 is a/1/1 at a (event 2) and b/1/1 at b (event 2)";
     assert_eq!(verdict("numbers", &["+ a1 b1", "+ b1 a1"]).why(), Some(story));
+}
+
+#[test]
+fn numbers_of_a_later_epoch_go_on_or_begin_again() {
+    let numbers = |one: &str, other: &str| verdict("numbers", &[one, other]);
+    assert!(numbers("+ + + a1 a2 a3#2.3", "a1 a2 a3#2.3").is_valid());
+    assert!(numbers("+ + + a1 a2 a3#2.1", "a1 a2 a3#2.1").is_valid());
+    let other_epoch = numbers("+ + a1 a2#2.2", "a1 a2");
+    let story = "a/1/2 at a (event 4) has number 2 of epoch 2 where a/1/2 at b (event 2) has number 2";
+    assert_eq!(other_epoch.why(), Some(story));
+    for wrong in ["a1 a2#2.3 a3#2.4", "a1#2.1 a2#1.2 a3#1.3", "a1 a2#2.1 a3#2.1"] {
+        assert!(numbers(&format!("+ + + {wrong}"), wrong).is_violated(), "{wrong}");
+    }
+    assert!(numbers("+ + + a1 a2 a3#2.1", "a1 a3#2.1").is_violated(), "b lacks the last of epoch 1");
 }
 
 #[test]
@@ -216,7 +257,7 @@ fn point_to_point() {
     tells(&[">b >b", "<a2 <a1"], "b received a/1/2 `2` (event 1) where a/1/1 `1` (event 1) was next from a");
     tells(&[">b >b", "<a1"], "a sent a/1/2 (event 2); b never received it");
     tells(&[">b", "<a1 <a1"], "b received a/1/1 twice (events 1, 2)");
-    tells(&[">b", "<a1", "<a1"], "c received a/1/1 (event 1), which was never sent to it");
+    tells(&[">b", "<a1", "<a1"], "c received a/1/1 (event 1), which a never sent to it");
     assert!(verdict("point-to-point", &[">b >c >b", "<a1 <a2", "<a1"]).is_valid());
 }
 
@@ -234,7 +275,7 @@ fn a_million_events_are_judged_in_seconds() {
             let id = id(sender, message);
             records[usize::from(sender)].events.push(Event::Multicast { id, text: Bytes::new() });
             for record in &mut records {
-                record.events.push(Event::Deliver { id, number: Some(number), text: Bytes::new() });
+                record.events.push(Event::Deliver { id, number: Some(number), epoch: 1, text: Bytes::new() });
             }
         }
     }

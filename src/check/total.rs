@@ -1,44 +1,39 @@
-//! Total order: two members that both deliver two messages deliver them in the same order.
+//! Total order: there is one order in which all members deliver.
 //!
-//! Every pair of members is compared on what both delivered, so a missing message does not hide an order, nor
-//! count as one: that is agreement's business.
+//! Only the order of what was delivered counts, so a missing message neither hides an order nor counts as one:
+//! that is agreement's business. Two members that deliver two messages the other way round are the plain case.
+//! Where deliveries are missing, a circle may need more: a then b, b then c, c then a, by three members.
 
-use super::catalogue::{Catalogue, Deliveries};
+use super::catalogue::Catalogue;
+use super::sequences::{self, Step};
 use super::verdict::{Verdict, Witness};
 
 pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
-    let places: Vec<Deliveries> =
-        catalogue.members().map(|member| catalogue.first_deliveries(member)).collect();
-    let mut pairs = catalogue.members().flat_map(|one| (0..one).map(move |other| (other, one)));
-    catalogue.conclude(pairs.find_map(|(one, other)| disagreement(catalogue, &places, one, other)))
+    let delivered: Vec<Vec<(usize, usize)>> =
+        catalogue.members().map(|member| first_deliveries(catalogue, member)).collect();
+    let messages = |deliveries: &Vec<(usize, usize)>| -> Vec<u32> {
+        deliveries.iter().map(|(_, message)| *message as u32).collect()
+    };
+    let orders: Vec<Vec<u32>> = delivered.iter().map(messages).collect();
+    let circle = sequences::contradiction(&orders, catalogue.len());
+    catalogue.conclude(circle.map(|circle| story(catalogue, &delivered, &circle)))
 }
 
-/// The first two messages that `other` delivered one after the other and `one` the other way round.
-fn disagreement(
-    catalogue: &Catalogue<'_>,
-    places: &[Deliveries],
-    one: usize,
-    other: usize,
-) -> Option<Witness> {
-    let mut last: Option<(usize, usize, usize)> = None;
-    for (event, message) in catalogue.deliveries(other) {
-        let Some(at_one) = places[one].of(message) else { continue };
-        if places[other].of(message) != Some(event) {
-            continue; // A repetition.
-        }
-        if let Some((before, before_event, before_at_one)) = last
-            && at_one < before_at_one
-        {
-            let (first, second) = (catalogue.name(message), catalogue.name(before));
-            let (one, other) = (catalogue.record(one), catalogue.record(other));
-            let places = [one.place(&[at_one, before_at_one]), other.place(&[before_event, event])];
-            let story = format!(
-                "{} delivered {first} then {second} {}; {} delivered {second} then {first} {}",
-                one.name, places[0], other.name, places[1],
-            );
-            return Some(Witness::new(story, places));
-        }
-        last = Some((message, event, at_one));
-    }
-    None
+/// What a member delivered, without repetitions: the event, and the message.
+fn first_deliveries(catalogue: &Catalogue<'_>, member: usize) -> Vec<(usize, usize)> {
+    let first = catalogue.first_deliveries(member);
+    catalogue.deliveries(member).filter(|&(event, message)| first.of(message) == Some(event)).collect()
+}
+
+fn story(catalogue: &Catalogue<'_>, delivered: &[Vec<(usize, usize)>], circle: &[Step]) -> Witness {
+    let tell = |step: &Step| {
+        let [(event, first), (then_event, then)] =
+            [step.before, step.after].map(|place| delivered[step.sequence][place]);
+        let record = catalogue.record(step.sequence);
+        let place = record.place(&[event, then_event]);
+        let [first, then] = [first, then].map(|message| catalogue.name(message));
+        (format!("{} delivered {first} then {then} {place}", record.name), place)
+    };
+    let (stories, places): (Vec<_>, Vec<_>) = circle.iter().map(tell).unzip();
+    Witness::new(stories.join("; "), places)
 }

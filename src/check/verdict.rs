@@ -44,6 +44,14 @@ impl Witness {
     }
 }
 
+impl Place {
+    /// The whole file, as what has no such line: ` (history_c1.jsonl)`, or nothing where there is no file.
+    #[must_use]
+    pub fn whole(&self) -> String {
+        self.file.as_ref().map_or_else(String::new, |file| format!(" ({file})"))
+    }
+}
+
 impl From<String> for Witness {
     fn from(story: String) -> Self {
         Self::new(story, [])

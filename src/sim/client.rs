@@ -104,7 +104,7 @@ impl Client {
                 self.finish.delivered(from, u64::from(batch.count()));
                 for (offset, (id, text)) in (0..).zip(self.messages(from, &batch)) {
                     let number = number.map(|first| first + offset);
-                    self.record.events.push(Event::Deliver { id, number, text });
+                    self.record.events.push(Event::Deliver { id, number, epoch: 1, text });
                 }
             }
             App::Direct(batch) => {

@@ -88,6 +88,7 @@ struct Row<'a> {
     #[serde(borrow)]
     text_b64: Option<Text<'a>>,
     number: Option<u64>,
+    epoch: Option<u64>,
     #[serde(borrow)]
     to: Option<Text<'a>>,
     #[serde(borrow)]
@@ -151,6 +152,7 @@ pub(super) fn read(path: &Path, id: &str, roll: &mut Roll) -> Result<(Account, R
     id.clone_into(&mut record.name);
     record.open = account.open(id);
     record.ended = record.open.is_none();
+    record.stopped = account.cut_off.is_none() && !account.ends.is_empty() && !record.ended;
     let lines = record.source.take().unwrap_or_default().lines;
     record.source = Some(RecordSource { file: account.file.clone(), lines });
     Ok((account, record))
@@ -232,7 +234,7 @@ impl Reader<'_> {
         let text = line.text(row)?;
         Ok(match event {
             "multicast" => Event::Multicast { id, text },
-            "deliver" => Event::Deliver { id, number: row.number, text },
+            "deliver" => Event::Deliver { id, number: row.number, epoch: row.epoch.unwrap_or(1), text },
             "send" => {
                 let to = line.need(&row.to, "to", row)?;
                 Event::Send { id, to: self.roll.slot(&to.0, ANY_LIFE)?, text }

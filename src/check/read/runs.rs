@@ -1,14 +1,15 @@
 //! Which files belong together: a run is one group's, and a folder may hold several.
 //!
-//! A history says in its `start` which group it is of. A member without one belongs where a list of members names
-//! it, or to the only group there is. Result files that belong to no history are a run of their own, one for each
+//! A history says in its `start` which group it is of, and with whom. Two runs of groups of one name have nobody in
+//! common, or the files of one would have replaced those of the other. A member without a `start` belongs where a
+//! list of members names it, or to the only run there is. Result files that belong to no history are a run of their own, one for each
 //! suffix: somebody else's program may have written them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::listing::{Files, Listing, UNO};
 use super::roll::{ANY_LIFE, Roll};
-use super::{Account, History, Member, Record, ResultFile, Run, history_file};
+use super::{Account, History, Member, Record, ResultFile, Run, Start, history_file};
 use crate::check::history::Event;
 use crate::exit::{Exit, Failure};
 use crate::order::ORDERS;
@@ -21,8 +22,14 @@ struct Loaded {
     results: BTreeMap<String, ResultFile>,
 }
 
-/// What tells one run from another: the group, or the suffix of result files that no history goes with.
-type Key = (Option<String>, Option<String>);
+/// Everyone whom the histories of one run list.
+struct Roster {
+    group: String,
+    members: BTreeSet<String>,
+}
+
+/// What tells one run from another: the roster, or the suffix of result files that no history goes with.
+type Key = (Option<usize>, Option<String>);
 
 /// Members with their records, before they are sorted.
 type Parts = BTreeMap<Key, Vec<(Member, Option<Record>)>>;
@@ -31,32 +38,40 @@ type Parts = BTreeMap<Key, Vec<(Member, Option<Record>)>>;
 pub(super) fn assemble(listing: &Listing, roll: &mut Roll) -> Result<Vec<Run>, Failure> {
     let load = |(id, files): (&String, &Files)| Loaded::read(id, files, roll);
     let loaded = listing.members.iter().map(load).collect::<Result<Vec<_>, _>>()?;
-    let lists = lists(&loaded);
+    let rosters = rosters(&loaded);
     let mut parts = Parts::new();
     for loaded in loaded {
-        loaded.divide(&lists, &mut parts);
+        loaded.divide(&rosters, &mut parts);
     }
     let mut runs = Vec::new();
-    for ((group, suffix), mut members) in parts {
-        for absent in lists.get(group.as_deref().unwrap_or_default()).into_iter().flatten() {
+    for ((roster, suffix), mut members) in parts {
+        let roster = roster.map(|roster| &rosters[roster]);
+        for absent in roster.iter().flat_map(|roster| &roster.members) {
             if members.iter().all(|(member, _)| member.id != *absent) {
                 members.push((Member { id: absent.clone(), ..Member::default() }, None));
             }
         }
-        runs.push(run(group, suffix, members, roll)?);
+        runs.push(run(roster.map(|roster| roster.group.clone()), suffix, members, roll)?);
     }
     Ok(runs)
 }
 
-/// Of each group: everyone whom a beginning of it lists.
-fn lists(loaded: &[Loaded]) -> BTreeMap<String, BTreeSet<String>> {
-    let mut lists: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (account, _) in loaded.iter().filter_map(|loaded| loaded.history.as_ref()) {
-        if let Some(start) = account.starts.first() {
-            lists.entry(start.group.clone()).or_default().extend(start.members.iter().cloned());
-        }
+/// The rosters: of one group, lists that have somebody in common are of one run. They stand by group and name.
+fn rosters(loaded: &[Loaded]) -> Vec<Roster> {
+    let mut rosters: Vec<Roster> = Vec::new();
+    for (member, start) in loaded.iter().filter_map(|loaded| Some((&loaded.id, loaded.start()?))) {
+        let mut members: BTreeSet<String> = start.members.iter().chain([member]).cloned().collect();
+        rosters.retain(|known| {
+            let is_it = known.group == start.group && !known.members.is_disjoint(&members);
+            if is_it {
+                members.extend(known.members.iter().cloned());
+            }
+            !is_it
+        });
+        rosters.push(Roster { group: start.group.clone(), members });
     }
-    lists
+    rosters.sort_by(|one, other| (&one.group, &one.members).cmp(&(&other.group, &other.members)));
+    rosters
 }
 
 impl Loaded {
@@ -68,12 +83,12 @@ impl Loaded {
     }
 
     /// Gives each of its files to the run that it belongs to.
-    fn divide(mut self, lists: &BTreeMap<String, BTreeSet<String>>, parts: &mut Parts) {
+    fn divide(mut self, rosters: &[Roster], parts: &mut Parts) {
         let received = self.results.remove(UNO);
-        let group = self.group(lists);
-        if group.is_some() || self.history.is_some() {
+        let roster = self.roster(rosters);
+        if roster.is_some() || self.history.is_some() {
             let delivered = self.own_suffix().and_then(|suffix| self.results.remove(&suffix));
-            self.add((group, None), delivered, received, parts);
+            self.add((roster, None), delivered, received, parts);
         } else if let Some((suffix, delivered)) = self.results.pop_first() {
             self.add((None, Some(suffix)), Some(delivered), received, parts);
         } else {
@@ -84,18 +99,23 @@ impl Loaded {
         }
     }
 
-    fn group(&self, lists: &BTreeMap<String, BTreeSet<String>>) -> Option<String> {
-        let start = self.history.as_ref().and_then(|(account, _)| account.starts.first());
-        let listed = || lists.iter().find(|(_, members)| members.contains(&self.id));
-        let only = || lists.iter().next().filter(|_| lists.len() == 1);
-        let told = start.map(|start| start.group.clone());
-        told.or_else(|| listed().or_else(only).map(|(group, _)| group.clone()))
+    fn start(&self) -> Option<&Start> {
+        self.history.as_ref().and_then(|(account, _)| account.starts.first())
+    }
+
+    /// The roster that it belongs to, as its own start says, or another's.
+    fn roster(&self, rosters: &[Roster]) -> Option<usize> {
+        let group = self.start().map(|start| &start.group);
+        let lists_it = |roster: &Roster| {
+            roster.members.contains(&self.id) && group.is_none_or(|group| *group == roster.group)
+        };
+        let only = (rosters.len() == 1).then_some(0);
+        rosters.iter().position(lists_it).or(only)
     }
 
     /// The suffix of the result file that goes with its history; the only one there is if it has none.
     fn own_suffix(&self) -> Option<String> {
-        let start = self.history.as_ref().and_then(|(account, _)| account.starts.first());
-        let order = start.and_then(|start| ORDERS.iter().find(|order| order.name == start.order));
+        let order = self.start().and_then(|start| ORDERS.iter().find(|order| order.name == start.order));
         let only = || self.results.keys().next().filter(|_| self.results.len() == 1).cloned();
         order.map_or_else(only, |order| Some(order.suffix.to_owned()))
     }

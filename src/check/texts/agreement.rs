@@ -7,7 +7,7 @@ use super::{Sheet, Texts};
 use crate::check::verdict::{Verdict, Witness};
 
 pub(super) fn judge(texts: &Texts<'_>) -> Verdict {
-    texts.conclude(difference(texts), None)
+    texts.conclude(difference(texts), texts.ambiguous().or_else(|| texts.alone()))
 }
 
 fn difference(texts: &Texts<'_>) -> Option<Witness> {

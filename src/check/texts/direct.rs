@@ -32,7 +32,8 @@ fn unknown(texts: &Texts<'_>, member: usize) -> Option<String> {
         Some(Sheet { ended: false, file, .. }) => Some(format!("{file} has no end")),
         Some(received) => match received.words.iter().find(|&&word| texts.sender(word).is_none()) {
             Some(&word) => Some(format!("{} is from someone who has no files here", texts.quote(word))),
-            None => page.asked.is_none().then(|| format!("what {name} was asked to send is not known")),
+            None if page.asked.is_none() => Some(format!("what {name} was asked to send is not known")),
+            None => texts.repeated(received),
         },
     }
 }

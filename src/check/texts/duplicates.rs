@@ -1,7 +1,6 @@
 //! No duplicate, in texts: no line is delivered more often than its sender was asked to multicast it.
 //!
-//! Without commands, a member whose lines all differ delivered nothing twice; where two are the same, they may be
-//! one message or two.
+//! A member whose lines all differ delivered nothing twice; where two are the same, they may be one message or two.
 
 use super::{Sheet, Texts};
 use crate::check::verdict::{Verdict, Witness};
@@ -9,8 +8,7 @@ use crate::check::verdict::{Verdict, Witness};
 pub(super) fn judge(texts: &Texts<'_>) -> Verdict {
     let asked = texts.asked_counts();
     let violation = texts.delivered().find_map(|sheet| surplus(texts, sheet, &asked));
-    let unclear = texts.delivered().find_map(|sheet| unclear(texts, sheet, &asked));
-    texts.conclude(violation, unclear)
+    texts.conclude(violation, texts.ambiguous())
 }
 
 /// The first line that is there too often. What was never asked for is no-creation's business.
@@ -35,15 +33,4 @@ fn surplus(texts: &Texts<'_>, sheet: &Sheet, asked: &[Option<u32>]) -> Option<Wi
         }),
     );
     Some(Witness::new(story, [place, origin]))
-}
-
-fn unclear(texts: &Texts<'_>, sheet: &Sheet, asked: &[Option<u32>]) -> Option<String> {
-    let counts = texts.counts(sheet);
-    let repeated = |word: &u32| counts[*word as usize] > 1 && asked[*word as usize].is_none();
-    let word = sheet.words.iter().copied().find(repeated)?;
-    let (line, place) = (texts.quote(word), sheet.places_of(word));
-    Some(format!(
-        "{} delivered {line} more than once {place}: one message, or several with one text?",
-        sheet.member
-    ))
 }

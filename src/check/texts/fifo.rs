@@ -2,11 +2,11 @@
 //!
 //! With the commands, a member's lines are followed through them: a line is the next that the sender was asked
 //! for, or repeats one that has been delivered, or passes over the next. To take a line for the next whenever it
-//! can be is the choice that explains most, so what it cannot explain, no choice of messages can. Without them, two
-//! members that deliver a sender's lines in two orders cannot both be right.
+//! can be is the choice that explains most, so what it cannot explain, no choice of messages can. Without them, what
+//! two members delivered of a sender begins alike, or one of them passed something over.
 
-use super::order::{self, Order};
 use super::{Sheet, Texts};
+use crate::check::sequences;
 use crate::check::verdict::{Verdict, Witness};
 
 /// Of a word that its sender was never asked for.
@@ -14,7 +14,8 @@ const NEVER: usize = usize::MAX;
 
 pub(super) fn judge(texts: &Texts<'_>) -> Verdict {
     let mut senders = 0..texts.members.len();
-    texts.conclude(senders.find_map(|sender| violation(texts, sender)), texts.unasked())
+    let unclear = texts.unasked().or_else(|| texts.ambiguous());
+    texts.conclude(senders.find_map(|sender| violation(texts, sender)), unclear)
 }
 
 fn violation(texts: &Texts<'_>, sender: usize) -> Option<Witness> {
@@ -66,14 +67,21 @@ fn story(
     Witness::new(story, [delivered, origin])
 }
 
+/// Two members that delivered something else where both had delivered the same of this sender.
 fn disagreement(texts: &Texts<'_>, sender: usize) -> Option<Witness> {
     let sheets = texts.delivered().map(|sheet| sheet.filtered(|word| texts.sender(word) == Some(sender)));
     let sheets: Vec<Sheet> = sheets.collect();
-    order::pairs(&sheets).find_map(|(one, other)| match order::compare(texts, one, other) {
-        Order::Differs(Witness { story, places }) => {
-            let name = texts.name(sender);
-            Some(Witness::new(format!("{story}: {name} multicast one of the two first"), places))
-        }
-        Order::Same | Order::Unclear(_) => None,
+    sequences::pairs(sheets.len()).find_map(|(one, other)| {
+        let (one, other) = (&sheets[one], &sheets[other]);
+        let at = one.words.iter().zip(&other.words).position(|(one, other)| one != other)?;
+        let places = [one.place(&[at]), other.place(&[at])];
+        let [line, other_line] = [one, other].map(|sheet| texts.quote(sheet.words[at]));
+        let (name, after) = (texts.name(sender), if at == 0 { "first" } else { "next, after the same" });
+        let story = format!(
+            "of {name}, {} delivered {line} {} {after}, and {} {other_line} {}: one of them passed over what {name} \
+             multicast first",
+            one.member, places[0], other.member, places[1]
+        );
+        Some(Witness::new(story, places))
     })
 }

@@ -8,8 +8,8 @@
 //!   before it hold. (Texts `A B A` here and `A A B` there: if both delivered the same two messages `A`, no matter
 //!   which of them is which, the order of `A` and `B` differs. If they did not, agreement or no-duplicate is
 //!   broken. Something is broken in any case.)
-//! * *valid* if it holds for some choice of messages, the members came to the end, and everything it speaks of is
-//!   in the files. (Equal files are in total order.)
+//! * *valid* if it holds, whichever messages the lines stand for, the members came to the end, and everything it
+//!   speaks of is in the files. (Equal files are in total order if no line is in them twice.)
 //! * *undecided* otherwise.
 //!
 //! That the k-th line with a text is the same message everywhere is not assumed: it need not be so without FIFO.
@@ -22,7 +22,6 @@ mod creation;
 mod direct;
 mod duplicates;
 mod fifo;
-mod order;
 mod total;
 mod validity;
 
@@ -182,6 +181,27 @@ impl<'r> Texts<'r> {
         Some(format!("{} is from someone who has no files here", self.quote(word)))
     }
 
+    /// Whoever delivered a line twice was given one message twice, or two with one text: nobody can tell.
+    fn ambiguous(&self) -> Option<String> {
+        self.delivered().find_map(|sheet| self.repeated(sheet))
+    }
+
+    fn repeated(&self, sheet: &Sheet) -> Option<String> {
+        let counts = self.counts(sheet);
+        let word = sheet.words.iter().copied().find(|&word| counts[word as usize] > 1)?;
+        let (line, place) = (self.quote(word), sheet.places_of(word));
+        let member = &sheet.member;
+        Some(format!("{member} has {line} more than once {place}: one message, or several with one text?"))
+    }
+
+    /// One member alone agrees with itself; whether there are others the files of one do not say.
+    fn alone(&self) -> Option<String> {
+        let [page] = &self.members[..] else { return None };
+        let is_all = self.run.has_commands || self.run.starts().next().is_some();
+        let member = &page.delivered.as_ref()?.member;
+        (!is_all).then(|| format!("only {member} has files here, and there is nobody to compare it with"))
+    }
+
     fn nothing(&self) -> Option<String> {
         self.delivered().all(|sheet| sheet.words.is_empty()).then(|| "nothing was delivered".to_owned())
     }
@@ -199,7 +219,8 @@ impl<'r> Texts<'r> {
 impl Page {
     fn new(history: &History, member: &Member, record: &Record, dictionary: &mut Dictionary) -> Self {
         let mut sheet = |file: Option<&ResultFile>, is_one: fn(&Event) -> bool| match (file, &record.source) {
-            (Some(file), source) if file.ended || source.is_none() => Some(dictionary.file(&member.id, file)),
+            (Some(file), None) => Some(dictionary.file(&member.id, file, file.ended)),
+            (Some(file), _) if file.ended => Some(dictionary.file(&member.id, file, record.ended)),
             (_, Some(_)) => Some(dictionary.record(history, record, is_one)),
             _ => None,
         };
@@ -236,8 +257,8 @@ impl Dictionary {
         word
     }
 
-    fn file(&mut self, id: &str, file: &ResultFile) -> Sheet {
-        let mut sheet = Sheet::new(id, &file.name, file.ended);
+    fn file(&mut self, id: &str, file: &ResultFile, ended: bool) -> Sheet {
+        let mut sheet = Sheet::new(id, &file.name, ended);
         for (line, number) in file.lines().zip(1..) {
             sheet.push(self.word(line), number);
         }

@@ -1,19 +1,56 @@
-//! Total order, in texts: any two members delivered the lines that they share in the same order.
+//! Total order, in texts: there is one order in which all members delivered their lines.
+//!
+//! If two members came to the end with the same lines, each as often, then they are in one order only if the files
+//! are equal: at the first line that differs, the one has its next `x` before its next `y`, and the other after it,
+//! however often both came before. Otherwise only lines that nobody has twice can be compared.
 
-use super::order::{self, Order};
 use super::{Sheet, Texts};
-use crate::check::verdict::Verdict;
+use crate::check::sequences;
+use crate::check::verdict::{Place, Verdict, Witness};
 
 pub(super) fn judge(texts: &Texts<'_>) -> Verdict {
     let sheets: Vec<&Sheet> = texts.delivered().collect();
-    let mut unclear = None;
-    let violation = order::pairs(&sheets).find_map(|(one, other)| match order::compare(texts, one, other) {
-        Order::Differs(witness) => Some(witness),
-        Order::Unclear(reason) => {
-            unclear.get_or_insert(reason);
-            None
-        }
-        Order::Same => None,
-    });
-    texts.conclude(violation, unclear)
+    let of_two = |(one, other): (usize, usize)| {
+        let (one, other) = (sheets[one], sheets[other]);
+        contradiction(texts, &[one, other]).or_else(|| first_difference(texts, one, other))
+    };
+    let violation = sequences::pairs(sheets.len()).find_map(of_two);
+    let violation = violation.or_else(|| contradiction(texts, &sheets));
+    texts.conclude(violation, texts.ambiguous().or_else(|| texts.alone()))
+}
+
+/// A contradiction among the lines that none of these members has twice.
+fn contradiction(texts: &Texts<'_>, sheets: &[&Sheet]) -> Option<Witness> {
+    let mut is_single = vec![true; texts.lines.len()];
+    for (word, count) in sheets.iter().flat_map(|sheet| texts.counts(sheet).into_iter().enumerate()) {
+        is_single[word] &= count <= 1;
+    }
+    let singles: Vec<Sheet> =
+        sheets.iter().map(|sheet| sheet.filtered(|word| is_single[word as usize])).collect();
+    let words: Vec<Vec<u32>> = singles.iter().map(|sheet| sheet.words.clone()).collect();
+    let circle = sequences::contradiction(&words, texts.lines.len())?;
+    let told = circle.iter().map(|step| tell(texts, &singles[step.sequence], [step.before, step.after]));
+    Some(witness(told))
+}
+
+/// Two members that came to the end with the same lines in two orders.
+fn first_difference(texts: &Texts<'_>, one: &Sheet, other: &Sheet) -> Option<Witness> {
+    let at = one.words.iter().zip(&other.words).position(|(one, other)| one != other)?;
+    if !one.ended || !other.ended || texts.counts(one) != texts.counts(other) {
+        return None;
+    }
+    let after = |sheet: &Sheet, word: u32| (at..sheet.words.len()).find(|&index| sheet.words[index] == word);
+    let [second, first] = [after(one, other.words[at])?, after(other, one.words[at])?];
+    Some(witness([tell(texts, one, [at, second]), tell(texts, other, [at, first])].into_iter()))
+}
+
+fn tell(texts: &Texts<'_>, sheet: &Sheet, indices: [usize; 2]) -> (String, Place) {
+    let [first, then] = indices.map(|index| texts.quote(sheet.words[index]));
+    let place = sheet.place(&indices);
+    (format!("{} delivered {first} then {then} {place}", sheet.member), place)
+}
+
+fn witness(told: impl Iterator<Item = (String, Place)>) -> Witness {
+    let (stories, places): (Vec<_>, Vec<_>) = told.unzip();
+    Witness::new(stories.join("; "), places)
 }

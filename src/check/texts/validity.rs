@@ -8,7 +8,7 @@ pub(super) fn judge(texts: &Texts<'_>) -> Verdict {
         (Some(delivered), Some(asked)) if delivered.ended => undelivered(texts, delivered, asked),
         _ => None,
     });
-    texts.conclude(violation, texts.unasked())
+    texts.conclude(violation, texts.unasked().or_else(|| texts.ambiguous()))
 }
 
 fn undelivered(texts: &Texts<'_>, delivered: &Sheet, asked: &Sheet) -> Option<Witness> {

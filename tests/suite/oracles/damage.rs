@@ -45,7 +45,7 @@ pub(super) fn valid(prng: &mut Prng) -> History {
             1 if delivered[me] < log.len() => {
                 let (id, text) = log[delivered[me]].clone();
                 delivered[me] += 1;
-                Event::Deliver { id, number: Some(delivered[me] as u64), text }
+                Event::Deliver { id, number: Some(delivered[me] as u64), epoch: 1, text }
             }
             2 if sent[me].iter().sum::<u64>() < SENDS => {
                 let to = (me + 1 + prng.below(2) as usize) % NAMES.len();
@@ -195,7 +195,7 @@ fn insert_forged(history: &mut History, prng: &mut Prng, id: MessageId) -> (usiz
     let member = prng.below(NAMES.len() as u64) as usize;
     let events = &mut history.records[member].events;
     let at = prng.below(events.len() as u64 + 1) as usize;
-    events.insert(at, Event::Deliver { id, number: None, text: Bytes::from_static(b"never said") });
+    events.insert(at, Event::Deliver { id, number: None, epoch: 1, text: Bytes::from_static(b"never said") });
     (member, at)
 }
 

@@ -122,7 +122,7 @@ const fn multicast(id: MessageId) -> Event {
 }
 
 const fn deliver(id: MessageId) -> Event {
-    Event::Deliver { id, number: None, text: TEXT }
+    Event::Deliver { id, number: None, epoch: 1, text: TEXT }
 }
 
 /// A world in which all members may be given all of these messages, and each is multicast but for those `unsaid`.
@@ -198,7 +198,7 @@ fn texts_and_names_that_are_not_the_message_s() {
     let [a1, b1, stranger] = [id(0, 1), id(1, 1), id(9, 1)];
     let mut every = world(&[a1, b1], &[], 2, 2, &[7, 6, 5, 3]);
     every.given.iter_mut().for_each(|given| {
-        given.push(Event::Deliver { id: a1, number: None, text: OTHER_TEXT });
+        given.push(Event::Deliver { id: a1, number: None, epoch: 1, text: OTHER_TEXT });
     });
     let forged = every.compare();
     let mut every = world(&[a1, stranger], &[], 2, 2, &ALL_ENDS);
@@ -214,7 +214,7 @@ fn texts_and_names_that_are_not_the_message_s() {
 #[test]
 fn numbers() {
     let [a1, b1] = [id(0, 1), id(1, 1)];
-    let numbered = |id: MessageId, number: Option<u64>| Event::Deliver { id, number, text: TEXT };
+    let numbered = |id: MessageId, number: Option<u64>| Event::Deliver { id, number, epoch: 1, text: TEXT };
     let every = |numbers: &[Option<u64>], longest: usize, third: bool| {
         let all = |id: MessageId| numbers.iter().map(move |number| numbered(id, *number));
         let given: Vec<Event> = all(a1).chain(all(b1)).collect();

@@ -170,7 +170,7 @@ impl<'h> World<'h> {
                     self.precedes(one, other) && self.delivers_without(member, other, one)
                 })
             }),
-            "total" => self.members().any(|one| self.members().any(|other| self.order_differs(one, other))),
+            "total" => self.no_order_for_all(),
             "numbers" => self.numbers(),
             "point-to-point" => self.direct(),
             _ => panic!("no such property: {property}"),
@@ -203,12 +203,29 @@ impl<'h> World<'h> {
         (0..self.events.len()).any(|event| self.before[event] & (1 << event) != 0)
     }
 
-    fn order_differs(&self, one: usize, other: usize) -> bool {
-        let before = |member, first, second| {
-            let both = (self.first_delivery(member, first), self.first_delivery(member, second));
-            matches!(both, (Some(first), Some(second)) if first < second)
+    /// Whether a message would have to come before itself, if all that members deliver stood in one order.
+    fn no_order_for_all(&self) -> bool {
+        let at_one = |first, then| {
+            self.members().any(|member| {
+                let both = (self.first_delivery(member, first), self.first_delivery(member, then));
+                matches!(both, (Some(first), Some(then)) if first < then)
+            })
         };
-        self.pairs().any(|(m, n)| before(one, m, n) && before(other, n, m))
+        let mut before: Vec<(MessageId, MessageId)> =
+            self.pairs().filter(|&(first, then)| at_one(first, then)).collect();
+        loop {
+            let through = |&(first, then): &(MessageId, MessageId)| {
+                let farther = before.iter().filter(move |(next, _)| *next == then);
+                farther.map(move |(_, last)| (first, *last)).collect::<Vec<_>>()
+            };
+            let mut next: Vec<_> = before.iter().flat_map(through).chain(before.iter().copied()).collect();
+            next.sort_unstable();
+            next.dedup();
+            if next == before {
+                return before.iter().any(|(first, then)| first == then);
+            }
+            before = next;
+        }
     }
 
     /// The deliveries of a member: the message, and the number.
