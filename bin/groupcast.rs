@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use groupcast::exit::{self, Exit, Failure};
-use groupcast::{check, sim};
+use groupcast::{check, doctor, shell, sim};
 
 /// Tools for ordered, reliable group communication.
 #[derive(Parser)]
-#[command(version, after_help = format!("Examples:\n  groupcast check results\n  groupcast sim --order total --seeds 100\n\n{}", exit::HELP))]
+#[command(version, after_help = format!("Examples:\n  groupcast check results\n  groupcast sim --order total --seeds 100\n  groupcast examples\n\n{}", exit::HELP))]
 struct Cli {
     #[command(subcommand)]
     tool: Tool,
@@ -20,6 +20,14 @@ enum Tool {
     Check(check::tool::Args),
     /// Run the engines on a simulated network and judge what they deliver
     Sim(sim::tool::Args),
+    /// Show how something is done, with commands to copy
+    Examples(shell::examples::Args),
+    /// Say whether everything is here that a run needs
+    Doctor(doctor::Args),
+    /// Print what lets a shell complete the command lines of all programs
+    Completions(shell::completions::Args),
+    /// Write the manual pages of all programs
+    Man(shell::man::Args),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +48,10 @@ fn run(tool: &Tool) -> Result<Exit, Failure> {
     match tool {
         Tool::Check(args) => check::tool::run(args),
         Tool::Sim(args) => sim::tool::run(args),
+        Tool::Examples(args) => shell::examples::run(args),
+        Tool::Doctor(args) => doctor::run(args),
+        Tool::Completions(args) => shell::completions::run(args, Cli::command()),
+        Tool::Man(args) => shell::man::run(args, Cli::command()),
     }
 }
 

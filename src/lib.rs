@@ -13,7 +13,8 @@
 //! 9. [`forwarder`], [`router`], [`sequencer`]: what stands in the middle; [`session`]: start and finish
 //! 10. [`results`]: deliveries to result file and history
 //!
-//! Beside the path: [`sim`] runs the same engines on a simulated network, [`check`] judges what was delivered.
+//! Beside the path: [`sim`] runs the same engines on a simulated network, [`check`] judges what was delivered,
+//! [`shell`] and [`doctor`] help people at a prompt.
 
 pub mod script;
 
@@ -43,6 +44,10 @@ pub mod results;
 
 pub mod check;
 pub mod sim;
+
+pub mod doctor;
+pub mod programs;
+pub mod shell;
 
 pub mod cli;
 pub mod clock;

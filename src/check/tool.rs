@@ -22,7 +22,7 @@ Examples:
   groupcast check results --commands testdata/banks
   groupcast check results --property total,agreement --format json
 
-Judged are history_<id>.jsonl, test_result_<id>_<suffix>.txt and test_result_<id>_uno.txt, also with .part behind
+Judged are history_<id>.jsonl, test_result_<id>_<suffix>.txt and test_result_<id>_uno.txt, also with .part behind \
 the name; each group apart. Result files alone do not show everything: what they do not show is undecided.";
 
 /// How to answer.

@@ -25,7 +25,7 @@ use crate::exit::{Exit, Failure};
 use crate::order::{self, DEFAULT_METHOD, Order};
 use crate::results::{Counts, Results};
 use crate::script::Script;
-use crate::talk::{self, Talk};
+use crate::talk::Talk;
 use crate::transport::signals::Signals;
 use crate::transport::terminal;
 use crate::transport::zmq::Context;

@@ -31,7 +31,8 @@ impl fmt::Display for Holder {
 pub fn of(endpoint: &str) -> Option<Holder> {
     let wanted = endpoint.strip_prefix("tcp://")?.replace('*', "0.0.0.0").parse().ok()?;
     let listed = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
-    let inode = listed.iter().flat_map(|list| list.lines()).find_map(|line| inode_in_the_way(line, wanted))?;
+    let inode =
+        listed.iter().flat_map(|list| list.lines()).find_map(|line| inode_in_the_way(line, wanted))?;
     process_with(&format!("socket:[{inode}]"))
 }
 
@@ -64,7 +65,8 @@ fn process_with(file: &str) -> Option<Holder> {
     for process in fs::read_dir("/proc").ok()?.flatten() {
         let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
         let Ok(files) = fs::read_dir(process.path().join("fd")) else { continue };
-        let has = files.flatten().any(|open| fs::read_link(open.path()).is_ok_and(|to| to.as_os_str() == file));
+        let has =
+            files.flatten().any(|open| fs::read_link(open.path()).is_ok_and(|to| to.as_os_str() == file));
         if has {
             let name = fs::read_to_string(process.path().join("comm")).ok()?;
             return Some(Holder { pid, name: name.trim_end().to_owned() });
@@ -80,7 +82,9 @@ mod tests {
     #[test]
     fn lines_of_the_system_are_read() {
         let line = |address: &str, state: &str| {
-            format!("  1: {address} 00000000:0000 {state} 00000000:00000000 00:00000000 00000000  0 0 4711 1 x")
+            format!(
+                "  1: {address} 00000000:0000 {state} 00000000:00000000 00:00000000 00000000  0 0 4711 1 x"
+            )
         };
         let local = if cfg!(target_endian = "little") { "0100007F:15B7" } else { "7F000001:15B7" };
         let all_v6 = "00000000000000000000000000000000:15B7";

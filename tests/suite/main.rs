@@ -4,6 +4,8 @@
 
 mod barrier;
 mod commands;
+mod doctor;
+mod examples;
 mod flags;
 mod harness;
 mod hostile;
@@ -14,6 +16,7 @@ mod orders;
 mod pipes;
 mod programs;
 mod scenarios;
+mod shell;
 mod simulation;
 mod tidy;
 mod trouble;
