@@ -49,7 +49,7 @@ fn run(tool: &Tool) -> Result<Exit, Failure> {
         Tool::Check(args) => check::tool::run(args),
         Tool::Sim(args) => sim::tool::run(args),
         Tool::Examples(args) => shell::examples::run(args),
-        Tool::Doctor(args) => doctor::run(args),
+        Tool::Doctor(args) => doctor::run(args, &Cli::command()),
         Tool::Completions(args) => shell::completions::run(args, Cli::command()),
         Tool::Man(args) => shell::man::run(args, Cli::command()),
     }

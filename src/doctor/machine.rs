@@ -7,13 +7,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::CommandFactory as _;
+use clap::Command;
 use rustix::process::{Resource, getrlimit};
 
 use super::Finding;
 use crate::driver::{Clock, clock as time};
 use crate::nearest::nearest;
-use crate::programs::{self, Client};
+use crate::programs;
 use crate::talk;
 use crate::transport::zmq;
 
@@ -83,8 +83,8 @@ fn program(name: &str, own: &Path, folders: &[PathBuf]) -> Option<Finding> {
 }
 
 /// Variables that change what programs do, and those that look as if they did.
-pub(super) fn environment() -> Vec<Finding> {
-    let known = variables();
+pub(super) fn environment(groupcast: &Command) -> Vec<Finding> {
+    let known = variables(groupcast);
     let (mut used, mut found) = (Vec::new(), Vec::new());
     for name in env::vars_os().filter_map(|(name, _)| name.into_string().ok()) {
         if !name.starts_with("GROUPCAST_") {
@@ -107,11 +107,11 @@ pub(super) fn environment() -> Vec<Finding> {
     found
 }
 
-/// The variables that programs know.
-fn variables() -> BTreeSet<String> {
-    let mut commands = Vec::from(programs::commands());
-    commands.push(Client::command());
-    let arguments = commands.iter().flat_map(clap::Command::get_arguments);
+/// The variables that programs and tools know.
+fn variables(groupcast: &Command) -> BTreeSet<String> {
+    let programs = programs::commands();
+    let commands = programs.iter().chain(groupcast.get_subcommands());
+    let arguments = commands.flat_map(Command::get_arguments);
     arguments.filter_map(|argument| Some(argument.get_env()?.to_str()?.to_owned())).collect()
 }
 
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn the_variables_of_all_programs_are_known() {
-        let known = variables();
+        let known = variables(&Command::new("groupcast"));
         for name in ["GROUPCAST_PORT_BASE", "GROUPCAST_CLIENTS", "GROUPCAST_ID", "GROUPCAST_STAY"] {
             assert!(known.contains(name), "{name}");
         }

@@ -8,6 +8,7 @@ mod network;
 
 use std::path::PathBuf;
 
+use clap::Command;
 use serde::Serialize;
 
 use crate::cli;
@@ -95,13 +96,13 @@ impl Finding {
 ///
 /// # Errors
 /// [`Exit::Io`] if standard output cannot be written.
-pub fn run(args: &Args) -> Result<Exit, Failure> {
+pub fn run(args: &Args, groupcast: &Command) -> Result<Exit, Failure> {
     let mut worst = Exit::Ok;
     let (clock, calendar) = (Clock::start(), machine::calendar());
     let checks: [&dyn Fn() -> Vec<Finding>; 8] = [
         &|| vec![machine::versions()],
         &machine::programs,
-        &machine::environment,
+        &|| machine::environment(groupcast),
         &|| network::ports(&args.bind, args.port_base),
         &|| machine::folders(args.out.as_deref()),
         &|| vec![machine::descriptors()],

@@ -22,11 +22,13 @@ const PROBE: &[u8] = b"probe";
 
 /// Whether a forwarder and a router could listen.
 pub(super) fn ports(host: &str, base: u16) -> Vec<Finding> {
+    // As the standard library writes it.
+    let address = host.replace('*', "0.0.0.0").replace(['[', ']'], "");
     let wanted = [Port::In, Port::Out, Port::Sync, Port::Router];
     let found: Vec<Finding> = wanted
         .into_iter()
         .filter_map(|port| {
-            let error = TcpListener::bind((host.replace('*', "0.0.0.0"), port.number(base))).err()?;
+            let error = TcpListener::bind((&*address, port.number(base))).err()?;
             Some(taken(&port.endpoint(host, base), port.number(base), &error))
         })
         .collect();
@@ -62,7 +64,8 @@ fn taken(endpoint: &str, port: u16, error: &io::Error) -> Finding {
 /// Whether packets and requests get through ZeroMQ on this machine.
 pub(super) fn loopback() -> Finding {
     let help = "does a firewall or a sandbox keep processes of this machine from one another on 127.0.0.1?";
-    match probe() {
+    // Somebody may take a port in the moment between finding it free and listening on it.
+    match probe().or_else(|_| probe()) {
         Ok(took) => Finding::ok(
             "loopback",
             format!("a packet and a request went through ZeroMQ in {}", talk::duration(took)),
