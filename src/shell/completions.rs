@@ -70,7 +70,8 @@ mod tests {
                 assert!(script.contains(program), "{shell}: {program}");
             }
             assert!(script.contains("port-base"), "{shell}");
-            let first: Vec<bool> = script.lines().map(|line| line.starts_with("using namespace ")).collect();
+            let lines = script.lines().filter(|line| !line.is_empty());
+            let first: Vec<bool> = lines.map(|line| line.starts_with("using namespace ")).collect();
             assert!(first.is_sorted_by(|one, next| one >= next), "{shell}: `using` comes first");
         }
     }

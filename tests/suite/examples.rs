@@ -15,6 +15,7 @@ use std::thread;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::harness::{Launch, Stage, side_by_side, until};
+use company::Line;
 use compare::is_as_shown;
 use sources::{Example, in_readme, in_topics};
 pub(crate) use sources::{commands, in_help};
@@ -26,7 +27,7 @@ const CODES: [(&str, i32); 1] = [("groupcast check testdata/check/swapped", 1)];
 const MARK: &str = "=== exit code ";
 /// Seconds; only a hang takes as long.
 const LIMIT: u32 = 90;
-/// The programs have two processors, often.
+/// Examples wait more than they work.
 const AT_ONCE: usize = 4;
 
 #[test]
@@ -142,11 +143,11 @@ fn at_a_terminal(stage: &Stage, example: &Example) -> String {
         until(&format!("{}: {words:?} is seen", example.source), || seen().contains(words).then_some(()));
     };
     sees("c1> ");
-    for (who, text, _) in company::spoken(example) {
+    for Line { shown, who, text, .. } in company::spoken(example) {
         if example.script().contains(&format!("--id {who} ")) {
             keys.write_all(format!("{text}\r").as_bytes()).unwrap();
         }
-        sees(&format!("> {text}\r\n"));
+        sees(&format!("{shown}\r\n"));
     }
     keys.write_all(b"/quit\r").unwrap();
     shell.ends(0);

@@ -60,17 +60,26 @@ fn play_the_banks(stage: &Stage) {
     all_end(&mut programs);
 }
 
-/// What people say in a transcript: who, and the words; to everybody, or to the reader alone.
-pub(super) fn spoken(example: &Example) -> Vec<(String, String, bool)> {
-    let lines = example.steps.iter().filter(|step| step.script.contains("--interactive"));
-    lines
-        .flat_map(|step| &step.output)
-        .filter_map(|line| {
-            let (who, text) = line.split_once("> ")?;
-            let alone = who.strip_suffix(" (to you)");
-            Some((alone.unwrap_or(who).to_owned(), text.to_owned(), alone.is_some()))
-        })
-        .collect()
+/// What is said in a transcript.
+pub(super) struct Line {
+    /// As it is shown.
+    pub(super) shown: String,
+    pub(super) who: String,
+    pub(super) text: String,
+    /// To the reader alone.
+    is_direct: bool,
+}
+
+/// What people say in the transcript of an example.
+pub(super) fn spoken(example: &Example) -> Vec<Line> {
+    let steps = example.steps.iter().filter(|step| step.script.contains("--interactive"));
+    let line = |shown: &String| {
+        let (who, text) = shown.split_once("> ")?;
+        let direct = who.strip_suffix(" (to you)");
+        let (who, is_direct) = (direct.unwrap_or(who).to_owned(), direct.is_some());
+        Some(Line { shown: shown.clone(), who, text: text.to_owned(), is_direct })
+    };
+    steps.flat_map(|step| &step.output).filter_map(line).collect()
 }
 
 /// Starts whoever is missing.
@@ -86,8 +95,8 @@ pub(super) fn invite(stage: &Stage, example: &Example) -> Vec<Program> {
     let after =
         |flag: &str| words.windows(2).filter(|pair| pair[0] == flag).map(|pair| pair[1]).collect::<Vec<_>>();
     let mine = after("--id");
-    let spoken: Vec<_> =
-        spoken(example).into_iter().filter(|(who, _, _)| !mine.contains(&who.as_str())).collect();
+    let mut spoken = spoken(example);
+    spoken.retain(|line| !mine.contains(&&*line.who));
     let waits_for = after("--clients").first().map_or(1, |count| count.parse().unwrap());
     let silent = if own_client { 0 } else { waits_for - spoken.len() };
 
@@ -99,8 +108,8 @@ pub(super) fn invite(stage: &Stage, example: &Example) -> Vec<Program> {
             other => stage.program(other).start(),
         });
     }
-    for (who, text, alone) in spoken {
-        let to = if alone { format!("{who},{}", mine[0]) } else { format!("Multicast,{who}") };
+    for Line { who, text, is_direct, .. } in spoken {
+        let to = if is_direct { format!("{who},{}", mine[0]) } else { format!("Multicast,{who}") };
         company.push(stage.client(&who, format!("{to},{text}\n")).start());
     }
     for number in 1..=silent {
