@@ -24,8 +24,11 @@ const STUBS: [(&str, &str); 5] = [
 ];
 
 /// Files that examples take for granted.
-const FILES: [(&str, &str); 2] =
-    [("c1.txt", "Multicast,c1,hello\n"), ("app.log", "all is well\nERROR the disk is full\n")];
+const FILES: [(&str, &str); 3] = [
+    ("c1.txt", "Multicast,c1,hello\n"),
+    ("scenario.toml", "members = 2\nmessages = 3\n"),
+    ("app.log", "all is well\nERROR the disk is full\n"),
+];
 
 const MIDDLE: [&str; 3] = ["forwarder", "router", "sequencer"];
 const BANKS: [&str; 4] = ["c1", "c2", "c3", "c4"];
