@@ -2,13 +2,14 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use groupcast::exit::{self, Exit, Failure};
-use groupcast::{check, run as runs, sim};
+use groupcast::talk::{Color, Level, Talk};
+use groupcast::{check, cli, doctor, run as runs, shell, sim};
 
 /// Tools for ordered, reliable group communication.
 #[derive(Parser)]
-#[command(version, after_help = format!("Examples:\n  groupcast run testdata/banks --speed 50\n  groupcast check results\n  groupcast sim --order total --seeds 100\n\n{}", exit::HELP))]
+#[command(version, after_help = format!("Examples:\n  groupcast run testdata/banks --speed 50\n  groupcast check results\n  groupcast sim --order total --seeds 100\n  groupcast examples\n\n{}", exit::HELP))]
 struct Cli {
     #[command(subcommand)]
     tool: Tool,
@@ -16,42 +17,34 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Tool {
+    /// Start everything, wait for the end, and judge what was delivered
+    Run(runs::tool::Args),
     /// Judge the results of a run: did everyone deliver everything, and in the order that was promised?
     Check(check::tool::Args),
     /// Run the engines on a simulated network and judge what they deliver
     Sim(sim::tool::Args),
-    /// Start everything, wait for the end, and judge what was delivered
-    Run(runs::tool::Args),
+    /// Show how something is done, with commands to copy
+    Examples(shell::examples::Args),
+    /// Say whether everything is here that a run needs
+    Doctor(doctor::Args),
+    /// Print what lets a shell complete the command lines of all programs
+    Completions(shell::completions::Args),
+    /// Write the manual pages of all programs
+    Man(shell::man::Args),
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return told(&error),
-    };
-    match run(&cli.tool) {
-        Ok(exit) => exit.into(),
-        Err(failure) => {
-            eprintln!("groupcast: {failure}");
-            failure.exit.into()
-        }
-    }
+    cli::main::<Cli>(|_| Talk::new("groupcast", Level::Normal, Color::Auto), |program, _| run(&program.tool))
 }
 
 fn run(tool: &Tool) -> Result<Exit, Failure> {
     match tool {
+        Tool::Run(args) => runs::tool::run(args),
         Tool::Check(args) => check::tool::run(args),
         Tool::Sim(args) => sim::tool::run(args),
-        Tool::Run(args) => runs::tool::run(args),
-    }
-}
-
-/// Help and version were asked for; everything else is an error in the command line.
-fn told(error: &clap::Error) -> ExitCode {
-    let printed = error.print();
-    match (error.use_stderr(), printed) {
-        (true, _) => Exit::Usage.into(),
-        (false, Ok(())) => Exit::Ok.into(),
-        (false, Err(_)) => Exit::Io.into(),
+        Tool::Examples(args) => shell::examples::run(args),
+        Tool::Doctor(args) => doctor::run(args, &Cli::command()),
+        Tool::Completions(args) => shell::completions::run(args, Cli::command()),
+        Tool::Man(args) => shell::man::run(args, Cli::command()),
     }
 }

@@ -2,19 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use groupcast::{cli, exit, router};
-
-/// Carries what one member sends to another
-#[derive(Parser)]
-#[command(name = "router", version, about, after_help = format!("Example:\n  router --port-base 5559\n\n{}", exit::HELP))]
-struct Program {
-    #[command(flatten)]
-    options: router::Options,
-}
+use groupcast::{cli, programs, router};
 
 fn main() -> ExitCode {
-    cli::main::<Program>(
+    cli::main::<programs::Router>(
         |program| program.options.voice.talk("router"),
         |program, talk| router::run(&program.options, talk),
     )

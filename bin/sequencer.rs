@@ -2,19 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use groupcast::{cli, exit, sequencer};
-
-/// Gives every multicast of every group its place in the total order
-#[derive(Parser)]
-#[command(name = "sequencer", version, about, after_help = format!("Example:\n  sequencer --connect 127.0.0.1 --port-base 5559\n\n{}", exit::HELP))]
-struct Program {
-    #[command(flatten)]
-    options: sequencer::Options,
-}
+use groupcast::{cli, programs, sequencer};
 
 fn main() -> ExitCode {
-    cli::main::<Program>(
+    cli::main::<programs::Sequencer>(
         |program| program.options.voice.talk(&program.options.id),
         |program, talk| sequencer::run(&program.options, talk),
     )

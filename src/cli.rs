@@ -47,7 +47,7 @@ impl Voice {
 pub struct KnownBad {
     /// Let the engines do this wrong
     #[cfg(feature = "known-bad")]
-    #[arg(long, value_name = "NAME", env = "GROUPCAST_KNOWN_BAD", hide_env = true, value_parser = PossibleValuesParser::new(Defect::ALL.map(|(name, _)| name)))]
+    #[arg(long, value_name = "NAME", env = "GROUPCAST_KNOWN_BAD", hide = true, value_parser = PossibleValuesParser::new(Defect::ALL.map(|(name, _)| name)))]
     known_bad: Option<String>,
 }
 

@@ -18,7 +18,7 @@ use crate::wire::control::read_request;
 /// What `forwarder` is told.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// How many clients a run has (the sequencer is not counted)
+    /// How many clients each group has (the sequencer is not counted)
     #[arg(short = 'n', long, value_name = "N", env = "GROUPCAST_CLIENTS", hide_env = true, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub clients: u16,
     /// Address to listen on; anything but 127.0.0.1 lets other machines in

@@ -13,8 +13,8 @@
 //! 9. [`forwarder`], [`router`], [`sequencer`]: what stands in the middle; [`session`]: start and finish
 //! 10. [`results`]: deliveries to result file and history
 //!
-//! Beside the path: [`sim`] runs the same engines on a simulated network, [`check`] judges what was
-//! delivered, [`run`] does a whole run in one command.
+//! Beside the path: [`run`] does a whole run in one command, [`check`] judges what was delivered, [`sim`] runs the
+//! same engines on a simulated network, [`shell`] and [`doctor`] help people at a prompt.
 
 pub mod script;
 
@@ -45,6 +45,10 @@ pub mod results;
 pub mod check;
 pub mod run;
 pub mod sim;
+
+pub mod doctor;
+pub mod programs;
+pub mod shell;
 
 pub mod cli;
 pub mod clock;

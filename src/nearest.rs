@@ -3,7 +3,7 @@
 /// Longest word that is compared, in bytes: the longest id. Longer ones are no slip of the finger.
 const MAX_WORD: usize = 64;
 
-/// The candidate that `word` was probably meant to be: at most one in three of its letters differ.
+/// The candidate that `word` was probably meant to be: at most one slip for three of its letters.
 ///
 /// Case is no difference, so that `multicast` finds `Multicast`; `c9` does not find `c1`.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -20,20 +20,27 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
         .map(|(_, candidate)| candidate)
 }
 
-/// How many letters have to be inserted, removed or replaced to make one word the other (Levenshtein).
+/// How many letters have to be inserted, removed or replaced, or neighbours swapped, to make one word the other:
+/// the optimal string alignment distance. A letter that was swapped is not touched again.
 fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().map(|letter| letter.to_ascii_lowercase()).collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, letter) in one.chars().map(|letter| letter.to_ascii_lowercase()).enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, &against) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != against);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+    let letters = |word: &str| word.chars().map(|letter| letter.to_ascii_lowercase()).collect::<Vec<char>>();
+    let (one, other) = (letters(one), letters(other));
+    // Of each row, how far the letters of `one` up to there are from the first ones of `other`.
+    let mut before_last = Vec::new();
+    let mut last: Vec<usize> = (0..=other.len()).collect();
+    for i in 0..one.len() {
+        let mut row = vec![i + 1];
+        for j in 0..other.len() {
+            let replaced = last[j] + usize::from(one[i] != other[j]);
+            let mut fewest = replaced.min(last[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && one[i] == other[j - 1] && one[i - 1] == other[j] {
+                fewest = fewest.min(before_last[j - 1] + 1);
+            }
+            row.push(fewest);
         }
+        before_last = std::mem::replace(&mut last, row);
     }
-    row[other.len()]
+    last[other.len()]
 }
 
 #[cfg(test)]
@@ -41,11 +48,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn distances_are_those_of_levenshtein() {
-        for (one, other, expected) in
-            [("", "", 0), ("", "abc", 3), ("abc", "", 3), ("kitten", "sitting", 3), ("SLEEP", "sleep", 0)]
-        {
+    fn distances_are_those_of_optimal_string_alignment() {
+        for (one, other, expected) in [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("kitten", "sitting", 3),
+            ("SLEEP", "sleep", 0),
+            ("odrer", "order", 1),
+            ("ab", "ba", 1),
+            ("abcd", "badc", 2),
+            ("CA", "abc", 3),
+        ] {
             assert_eq!(distance(one, other), expected, "{one} {other}");
+            assert_eq!(distance(other, one), expected, "{other} {one}");
         }
     }
 
@@ -63,6 +79,7 @@ mod tests {
         ] {
             assert_eq!(nearest(word, words), expected, "{word}");
         }
+        assert_eq!(nearest("odrer", ["order", "other"]), Some("order"));
         assert_eq!(nearest("c9", ["c1", "c2"]), None);
         assert_eq!(nearest("C2", ["c1", "c2"]), Some("c2"));
         assert_eq!(nearest("alicf", ["bob", "alice"]), Some("alice"));

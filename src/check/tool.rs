@@ -10,7 +10,7 @@ use super::read;
 use super::report::{self, Judgement};
 use crate::cli::{self, Voice};
 use crate::exit::{Exit, Failure};
-use crate::order::ORDERS;
+use crate::order;
 
 /// Stands for every property there is.
 const ALL: &str = "all";
@@ -22,7 +22,7 @@ Examples:
   groupcast check results --commands testdata/banks
   groupcast check results --property total,agreement --format json
 
-Judged are history_<id>.jsonl, test_result_<id>_<suffix>.txt and test_result_<id>_uno.txt, also with .part behind
+Judged are history_<id>.jsonl, test_result_<id>_<suffix>.txt and test_result_<id>_uno.txt, also with .part behind \
 the name; each group apart. Result files alone do not show everything: what they do not show is undecided.";
 
 /// How to answer.
@@ -52,7 +52,7 @@ pub struct Args {
           value_parser = PossibleValuesParser::new(property_names()))]
     property: Vec<String>,
     /// The order whose promises count; if not given, the one that the histories name
-    #[arg(long, value_parser = PossibleValuesParser::new(order_names()))]
+    #[arg(long, value_parser = PossibleValuesParser::new(order::names()))]
     order: Option<String>,
     /// How to answer
     #[arg(long, value_enum, default_value_t)]
@@ -64,12 +64,6 @@ pub struct Args {
 
 fn property_names() -> impl Iterator<Item = &'static str> {
     evidence::properties().map(|(name, _)| name).chain([ALL])
-}
-
-fn order_names() -> Vec<&'static str> {
-    let mut names: Vec<&str> = ORDERS.iter().map(|order| order.name).collect();
-    names.dedup();
-    names
 }
 
 fn help() -> String {

@@ -17,16 +17,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use clap::builder::FalseyValueParser;
+use clap::builder::{FalseyValueParser, PossibleValuesParser};
 
 use crate::cli::{self, Address, KnownBad, Voice};
 use crate::driver::Node;
 use crate::driver::node::Joining;
 use crate::exit::{Exit, Failure};
-use crate::order::{DEFAULT_METHOD, ORDERS, Order};
+use crate::order::{self, DEFAULT_METHOD, Order};
 use crate::results::{Counts, Results};
 use crate::script::Script;
-use crate::talk::{self, Talk};
+use crate::talk::Talk;
 use crate::transport::signals::Signals;
 use crate::transport::terminal;
 use crate::transport::zmq::Context;
@@ -53,8 +53,8 @@ pub struct Options {
     /// Folder for the result files; made if it is not there. Needed for a command file
     #[arg(short, long, value_name = "DIR", env = "GROUPCAST_OUT", hide_env = true)]
     pub out: Option<PathBuf>,
-    /// Order of delivery: unordered, fifo, causal, total, lamport, agreed
-    #[arg(long, value_name = "ORDER", env = "GROUPCAST_ORDER", hide_env = true, default_value = "total", value_parser = order_name)]
+    /// Order of delivery
+    #[arg(long, value_name = "ORDER", env = "GROUPCAST_ORDER", hide_env = true, default_value = "total", value_parser = PossibleValuesParser::new(order::names()))]
     pub order: String,
     /// How `total` is made: bb (message, then its number), ub (through the sequencer), uub (ask for a number first)
     #[arg(long, value_name = "METHOD", env = "GROUPCAST_METHOD", hide_env = true, default_value = DEFAULT_METHOD)]
@@ -91,22 +91,12 @@ pub struct Options {
     pub voice: Voice,
 }
 
-fn order_name(name: &str) -> Result<String, String> {
-    if ORDERS.iter().any(|order| order.name == name) {
-        return Ok(name.to_owned());
-    }
-    let names: Vec<&str> = ORDERS.iter().map(|order| order.name).collect();
-    Err(format!("the orders are {}", talk::list(&names)))
-}
-
 /// Runs a client to the end of its run.
 ///
 /// # Errors
 /// Everything in the table of exit codes; what was delivered before is in the `.part` files.
 pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
-    let order = Order::find(&options.order, &options.method).ok_or_else(|| {
-        Failure::new(Exit::Usage, format!("order {} has no method {}", options.order, options.method))
-    })?;
+    let order = Order::chosen(&options.order, &options.method)?;
     options.check()?;
     let source = options.source()?;
     if let (true, Source::Script(script)) = (options.dry_run, &source) {

@@ -47,10 +47,15 @@ pub fn date_and_time() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string().replace(':', "-").replace('Z', "")
 }
 
+/// What the calendar shows, counted from 1970 on. It may be wrong, and jump.
+#[must_use]
+pub fn calendar() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
 /// A number that another process, here or elsewhere, is unlikely to draw.
 #[must_use]
 pub fn nonce() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seed = (since.as_nanos() as u64) ^ (u64::from(std::process::id()) << 32);
+    let seed = (calendar().as_nanos() as u64) ^ (u64::from(std::process::id()) << 32);
     crate::prng::Prng::new(seed).next_u64() >> 1
 }

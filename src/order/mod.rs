@@ -19,7 +19,9 @@ pub mod unordered;
 
 use crate::defect::Defects;
 use crate::engine::{Engine, MemberId, View};
+use crate::exit::{Exit, Failure};
 use crate::member::{self, Line};
+use crate::nearest::nearest;
 use crate::wire::{Batch, Wire};
 
 /// An order as `--order` and `--method` name it.
@@ -141,7 +143,32 @@ pub const ORDERS: [Order; 8] = [
 /// The method of `--order total` when none is given.
 pub const DEFAULT_METHOD: &str = "bb";
 
+/// The name of every order, each once.
+#[must_use]
+pub fn names() -> Vec<&'static str> {
+    let mut names: Vec<&str> = ORDERS.iter().map(|order| order.name).collect();
+    names.dedup();
+    names
+}
+
 impl Order {
+    /// The order that a command line asks for.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] if it is not made by this method.
+    pub fn chosen(name: &str, method: &str) -> Result<&'static Self, Failure> {
+        Self::find(name, method).ok_or_else(|| {
+            let methods = ORDERS.iter().filter(|order| order.name == name).filter_map(|order| order.method);
+            let methods: Vec<&str> = methods.collect();
+            let known = format!("--method {}", methods.join(" | "));
+            let help = match nearest(method, methods) {
+                Some(meant) => format!("did you mean `{meant}`? {known}"),
+                None => known,
+            };
+            Failure::new(Exit::Usage, format!("--order {name} has no method '{method}'")).help(help)
+        })
+    }
+
     /// The order with this name and, where it has methods, this method.
     #[must_use]
     pub fn find(name: &str, method: &str) -> Option<&'static Self> {

@@ -92,11 +92,11 @@ impl<'a> Rules<'a> {
 
     fn line_of_another(&self, id: &Field) -> Flaw {
         let message = format!("this is a line of another client, {}", quoted(&id.text));
-        Flaw::new(id.span.clone(), message).help(format!(
-            "these are the commands of `{}`: {}",
-            self.me,
-            self.usage()
-        ))
+        let help = match std::str::from_utf8(&id.text).ok().and_then(|id| nearest(id, [self.me])) {
+            Some(me) => format!("did you mean `{me}`? these are its commands: {}", self.usage()),
+            None => format!("these are the commands of `{}`: {}", self.me, self.usage()),
+        };
+        Flaw::new(id.span.clone(), message).help(help)
     }
 
     fn usage(&self) -> String {

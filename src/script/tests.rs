@@ -105,6 +105,7 @@ const BAD: &[(&[u8], &str, &str)] = &[
     (b"Multicast, c1,x", "1:11: ` c1` is not an id", "write `c1` without"),
     (b"Multicast,,x", "1:11: `` is not an id", "must not be empty"),
     (b"Multicast,c\xff,x", "1:11: `c\\xff` is not an id", "ASCII"),
+    (b"Multicast,C1,x", "1:11: this is a line of another client, `C1`", "did you mean `c1`?"),
     // To whom?
     (b"c1,c1,x", "1:4: a client does not send to itself", "reaches every member"),
     (b"c1,,x", "1:4: `` is not an id", "must not be empty"),

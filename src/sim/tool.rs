@@ -11,7 +11,7 @@ use super::{Delay, Setup, Share, Trace};
 use crate::check::{PROPERTIES, Property};
 use crate::cli::KnownBad;
 use crate::exit::{Exit, Failure};
-use crate::order::{DEFAULT_METHOD, ORDERS, Order};
+use crate::order::{self, DEFAULT_METHOD, Order};
 
 /// The example and the notes of `--help`.
 const HELP: &str = "\
@@ -31,7 +31,7 @@ const SEEDS_TO_EXPECT: u64 = 1000;
 #[command(after_help = format!("{HELP}\n\n{}", crate::exit::HELP))]
 pub struct Args {
     /// The order that the members use
-    #[arg(long, default_value = "total", value_parser = PossibleValuesParser::new(names()))]
+    #[arg(long, default_value = "total", value_parser = PossibleValuesParser::new(order::names()))]
     order: String,
     /// How that order is made, where there are several ways
     #[arg(long, default_value = DEFAULT_METHOD)]
@@ -90,12 +90,6 @@ pub struct Args {
     known_bad: KnownBad,
 }
 
-fn names() -> Vec<&'static str> {
-    let mut names: Vec<&str> = ORDERS.iter().map(|order| order.name).collect();
-    names.dedup();
-    names
-}
-
 fn properties() -> impl Iterator<Item = &'static str> {
     PROPERTIES.iter().map(|property| property.name)
 }
@@ -125,12 +119,7 @@ impl Args {
     }
 
     fn setup(&self) -> Result<Setup, Failure> {
-        let order = Order::find(&self.order, &self.method).ok_or_else(|| {
-            let methods = ORDERS.iter().filter(|order| order.name == self.order);
-            let methods: Vec<&str> = methods.filter_map(|order| order.method).collect();
-            Failure::new(Exit::Usage, format!("--order {} has no method '{}'", self.order, self.method))
-                .help(format!("--method {}", methods.join(" | ")))
-        })?;
+        let order = Order::chosen(&self.order, &self.method)?;
         Ok(Setup {
             loss: self.loss,
             duplicate: self.duplicate,

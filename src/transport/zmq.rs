@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::holder;
 use crate::exit::{Exit, Failure};
 use crate::wire::batch::MAX_BODY;
 use crate::wire::control::{MAX_REPLY, MAX_REQUEST};
@@ -412,7 +413,13 @@ fn failed(what: &str, error: zmq::Error) -> Failure {
 }
 
 fn cannot_listen(endpoint: &str, error: zmq::Error) -> Failure {
-    let failure = Failure::new(Exit::Unavailable, format!("cannot listen on {endpoint}: {error}"));
+    let mut message = format!("cannot listen on {endpoint}: {error}");
+    if error == zmq::Error::EADDRINUSE
+        && let Some(holder) = holder::of(&numeric(endpoint))
+    {
+        message += &format!(" by {holder}");
+    }
+    let failure = Failure::new(Exit::Unavailable, message);
     match error {
         zmq::Error::EADDRINUSE => {
             failure.help("another program has this port: end it, or choose other ports with --port-base")

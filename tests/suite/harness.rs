@@ -232,6 +232,7 @@ fn executable(program: &str) -> &'static str {
         "router" => env!("CARGO_BIN_EXE_router"),
         "sequencer" => env!("CARGO_BIN_EXE_sequencer"),
         "client" => env!("CARGO_BIN_EXE_client"),
+        "groupcast" => env!("CARGO_BIN_EXE_groupcast"),
         other => panic!("no program {other}"),
     }
 }

@@ -4,6 +4,8 @@
 
 mod barrier;
 mod commands;
+mod doctor;
+mod examples;
 mod flags;
 mod harness;
 mod hostile;
@@ -16,6 +18,7 @@ mod pipes;
 mod programs;
 mod run;
 mod scenarios;
+mod shell;
 mod simulation;
 mod tidy;
 mod trouble;

@@ -17,7 +17,7 @@ const EACH: usize = 100;
 fn commands(place: usize) -> String {
     let (id, next) = (CLIENTS[place], CLIENTS[(place + 1) % CLIENTS.len()]);
     let line = |number: usize| {
-        let rest = if number % 5 == 0 { "sleep,0.1\n" } else { "" };
+        let rest = if number.is_multiple_of(5) { "sleep,0.1\n" } else { "" };
         format!("Multicast,{id},{number}\n{id},{next},{number}\n{rest}")
     };
     (1..=EACH).map(line).collect()

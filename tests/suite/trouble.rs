@@ -229,7 +229,9 @@ fn a_busy_port_is_named() {
         let port = stage.port(offset);
         let _busy = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let program = if offset == 3 { stage.router() } else { stage.forwarder(1) };
-        program.start().ends_saying(69, &["error: ", &format!("127.0.0.1:{port}"), "in use", "--port-base"]);
+        let holder = format!("(pid {})", std::process::id());
+        let words = ["error: ", &format!("127.0.0.1:{port}"), "in use", &*holder, "--port-base"];
+        program.start().ends_saying(69, &words);
     }
 }
 
@@ -238,7 +240,7 @@ fn two_forwarders_do_not_share_a_port() {
     let stage = Stage::new();
     let mut first = stage.forwarder(1).start();
     first.says("listening");
-    stage.forwarder(1).start().ends_saying(69, &["in use"]);
+    stage.forwarder(1).start().ends_saying(69, &["in use by forwarder (pid "]);
     stage.router().start().says("listening");
 }
 

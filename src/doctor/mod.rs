@@ -1,0 +1,122 @@
+//! `groupcast doctor`: is everything here that a run needs, and what is to be done if not?
+//!
+//! `machine` looks at what the system gives a process, `network` at ports and at ZeroMQ on loopback. Each check is
+//! one line, or several where several things are wrong.
+
+mod machine;
+mod network;
+
+use std::path::PathBuf;
+
+use clap::Command;
+use serde::Serialize;
+
+use crate::cli;
+use crate::driver::Clock;
+use crate::exit::{Exit, Failure};
+
+/// The example and the notes of `--help`.
+const HELP: &str = "\
+Examples:
+  groupcast doctor
+  groupcast doctor --port-base 6000 --out results --json
+
+One line for each check: ok, warn (a run can work all the same) or fail (it cannot). The exit code is 0 if nothing \
+fails, and 69 otherwise.";
+
+/// Arguments of `groupcast doctor`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = format!("{HELP}\n\n{}", crate::exit::HELP))]
+pub struct Args {
+    /// Address that the forwarder and the router are to listen on
+    #[arg(long, value_name = "HOST", env = "GROUPCAST_BIND", hide_env = true, default_value = "127.0.0.1")]
+    bind: String,
+    /// First of the four ports that they are to have
+    #[arg(long, value_name = "PORT", env = "GROUPCAST_PORT_BASE", hide_env = true, default_value_t = cli::DEFAULT_PORT_BASE, value_parser = cli::port_base())]
+    port_base: u16,
+    /// Folder in which clients are to leave their results
+    #[arg(short, long, value_name = "DIR", env = "GROUPCAST_OUT", hide_env = true)]
+    out: Option<PathBuf>,
+    /// Answer in JSON: one object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// How a check came out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    /// As it should be.
+    Ok,
+    /// A run can work, but something is not as it should be.
+    Warn,
+    /// No run can work.
+    Fail,
+}
+
+/// What a check found.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+struct Finding {
+    v: u32,
+    check: &'static str,
+    verdict: Verdict,
+    says: String,
+    help: Option<String>,
+}
+
+impl Finding {
+    fn ok(check: &'static str, says: impl Into<String>) -> Self {
+        Self { v: 1, check, verdict: Verdict::Ok, says: says.into(), help: None }
+    }
+
+    fn warn(check: &'static str, says: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Warn, help: Some(help.into()), ..Self::ok(check, says) }
+    }
+
+    fn fail(check: &'static str, says: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Fail, help: Some(help.into()), ..Self::ok(check, says) }
+    }
+
+    fn text(&self) -> String {
+        let word = match self.verdict {
+            Verdict::Ok => "ok",
+            Verdict::Warn => "warn",
+            Verdict::Fail => "fail",
+        };
+        let help = self.help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
+        format!("{word:<6}{:<13}{}{help}", self.check, self.says)
+    }
+
+    fn json(&self) -> String {
+        serde_json::to_string(self).expect("a finding is always JSON")
+    }
+}
+
+/// Looks at everything and prints what was found.
+///
+/// # Errors
+/// [`Exit::Io`] if standard output cannot be written.
+pub fn run(args: &Args, groupcast: &Command) -> Result<Exit, Failure> {
+    let mut worst = Exit::Ok;
+    let (clock, calendar) = (Clock::start(), machine::calendar());
+    let checks: [&dyn Fn() -> Vec<Finding>; 8] = [
+        &|| vec![machine::versions()],
+        &machine::programs,
+        &|| machine::environment(groupcast),
+        &|| network::ports(&args.bind, args.port_base),
+        &|| machine::folders(args.out.as_deref()),
+        &|| vec![machine::descriptors()],
+        &|| vec![network::loopback()],
+        // Last, so that some time has passed since the beginning.
+        &|| vec![machine::clock(&clock, calendar)],
+    ];
+    for check in checks {
+        for finding in check() {
+            if finding.verdict == Verdict::Fail {
+                worst = Exit::Unavailable;
+            }
+            cli::print(&if args.json { finding.json() } else { finding.text() })?;
+        }
+    }
+    Ok(worst)
+}

@@ -1,0 +1,117 @@
+//! Ports that a run would listen on, and ZeroMQ on loopback: does what goes in on one socket come out of another?
+
+use std::io::{self, ErrorKind};
+use std::net::TcpListener;
+use std::time::Duration;
+
+use super::Finding;
+use crate::driver::Clock;
+use crate::engine::Time;
+use crate::exit::{Exit, Failure};
+use crate::talk;
+use crate::transport::holder;
+use crate::transport::zmq::{self, Context, Port, topic};
+use crate::wire::Frames;
+
+/// A probe on this machine that has not come back by then is lost.
+const LIMIT: Duration = Duration::from_secs(3);
+/// It is sent again this often: a subscription takes a moment.
+const AGAIN: Duration = Duration::from_millis(20);
+/// What is sent.
+const PROBE: &[u8] = b"probe";
+
+/// Whether a forwarder and a router could listen.
+pub(super) fn ports(host: &str, base: u16) -> Vec<Finding> {
+    // As the standard library writes it.
+    let address = host.replace('*', "0.0.0.0").replace(['[', ']'], "");
+    let wanted = [Port::In, Port::Out, Port::Sync, Port::Router];
+    let found: Vec<Finding> = wanted
+        .into_iter()
+        .filter_map(|port| {
+            let error = TcpListener::bind((&*address, port.number(base))).err()?;
+            Some(taken(&port.endpoint(host, base), port.number(base), &error))
+        })
+        .collect();
+    if found.is_empty() {
+        return vec![Finding::ok("ports", format!("{base} to {} on {host} are free", base + 3))];
+    }
+    found
+}
+
+fn taken(endpoint: &str, port: u16, error: &io::Error) -> Finding {
+    match (error.kind(), holder::of(endpoint)) {
+        (ErrorKind::AddrInUse, Some(holder)) => Finding::fail(
+            "ports",
+            format!("{port} is held by {holder}"),
+            "end it, or choose other ports with --port-base",
+        ),
+        (ErrorKind::AddrInUse, None) => {
+            Finding::fail("ports", format!("{port} is in use"), "choose other ports with --port-base")
+        }
+        (ErrorKind::PermissionDenied, _) => Finding::fail(
+            "ports",
+            format!("{port} is not for you: {error}"),
+            "ports below 1024 are for root: choose others with --port-base",
+        ),
+        _ => Finding::fail(
+            "ports",
+            format!("nobody can listen on {endpoint}: {error}"),
+            "is --bind an address of this machine? 127.0.0.1 always is",
+        ),
+    }
+}
+
+/// Whether packets and requests get through ZeroMQ on this machine.
+pub(super) fn loopback() -> Finding {
+    let help = "does a firewall or a sandbox keep processes of this machine from one another on 127.0.0.1?";
+    // Somebody may take a port in the moment between finding it free and listening on it.
+    match probe().or_else(|_| probe()) {
+        Ok(took) => Finding::ok(
+            "loopback",
+            format!("a packet and a request went through ZeroMQ in {}", talk::duration(took)),
+        ),
+        Err(failure) => Finding::fail("loopback", failure.message, help),
+    }
+}
+
+/// Publishes to itself and asks itself, as a member and a forwarder do; gives back how long that took.
+fn probe() -> Result<Duration, Failure> {
+    let context = Context::default();
+    let (group, question) = (free_endpoint()?, free_endpoint()?);
+    let (publisher, subscriber) = (context.listen_out(&group)?, context.subscriber(&group, "doctor")?);
+    let (answerer, asker) = (context.listen_sync(&question)?, context.asker(&question)?);
+    let topic = topic("doctor");
+    let packet = Frames { header: PROBE.into(), body: PROBE.into() };
+    let (mut heard, mut answered) = (false, false);
+    let mut clock = Clock::start();
+    asker.ask(PROBE);
+    loop {
+        publisher.publish(&topic, &packet);
+        zmq::wait(&[&subscriber, &answerer, &asker], [], AGAIN);
+        heard |= subscriber.hear(&topic).flatten().is_some_and(|frames| frames == packet);
+        if let Some((who, request)) = answerer.asked().flatten() {
+            answerer.reply(&who, &request);
+        }
+        answered |= asker.answer().flatten().is_some_and(|reply| reply == PROBE);
+        let took = clock.now().since(Time::ZERO);
+        match (heard, answered) {
+            (true, true) => return Ok(took),
+            _ if took < LIMIT => {}
+            (true, false) => return Err(lost("a request had no answer (DEALER, ROUTER)")),
+            (false, true) => return Err(lost("a packet did not arrive (PUB, SUB)")),
+            (false, false) => return Err(lost("neither a packet nor a request arrived")),
+        }
+    }
+}
+
+fn lost(what: &str) -> Failure {
+    Failure::new(Exit::TimedOut, format!("{what} within {}", talk::duration(LIMIT)))
+}
+
+/// An address on loopback where nobody listened a moment ago.
+fn free_endpoint() -> Result<String, Failure> {
+    let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    address
+        .map(|address| format!("tcp://{address}"))
+        .map_err(|error| Failure::new(Exit::Unavailable, format!("cannot listen on 127.0.0.1: {error}")))
+}

@@ -1,0 +1,57 @@
+//! `groupcast examples`: how something is done, as commands to copy. Each text is a file in `examples/`; what is
+//! indented in it by four spaces is a script, and the tests run it.
+
+use std::fmt::Write as _;
+
+use clap::builder::PossibleValuesParser;
+
+use crate::cli;
+use crate::exit::{Exit, Failure};
+
+/// The example of `--help`.
+const HELP: &str = "\
+Examples:
+  groupcast examples
+  groupcast examples start";
+
+/// Every topic with its text, whose first line is its title.
+const TOPICS: [(&str, &str); 7] = [
+    ("start", include_str!("examples/start.md")),
+    ("files", include_str!("examples/files.md")),
+    ("pipes", include_str!("examples/pipes.md")),
+    ("orders", include_str!("examples/orders.md")),
+    ("groups", include_str!("examples/groups.md")),
+    ("check", include_str!("examples/check.md")),
+    ("sim", include_str!("examples/sim.md")),
+];
+
+/// Arguments of `groupcast examples`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = format!("{HELP}\n\n{}", crate::exit::HELP))]
+pub struct Args {
+    /// What to show; without it, what there is
+    #[arg(value_name = "TOPIC", value_parser = PossibleValuesParser::new(TOPICS.map(|(name, _)| name)))]
+    topic: Option<String>,
+}
+
+/// Prints a topic, or the list of them.
+///
+/// # Errors
+/// [`Exit::Io`] if standard output cannot be written.
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    let chosen = TOPICS.iter().find(|(name, _)| Some(*name) == args.topic.as_deref());
+    match chosen {
+        Some((_, text)) => cli::print(text.trim_end())?,
+        None => cli::print(list().trim_end())?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn list() -> String {
+    let mut list = String::new();
+    for (name, text) in TOPICS {
+        let title = text.lines().next().unwrap_or_default().trim_start_matches("# ");
+        let _ = writeln!(list, "groupcast examples {name:<8}{title}");
+    }
+    list
+}
