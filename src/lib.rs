@@ -53,3 +53,4 @@ mod nearest;
 mod place;
 pub mod prng;
 pub mod talk;
+pub mod waiting;

@@ -7,6 +7,7 @@ mod agreement;
 mod barrier;
 mod catalogue;
 mod causal;
+mod chronicle;
 mod consistency;
 mod creation;
 mod direct;
@@ -30,7 +31,9 @@ mod tests;
 
 use crate::order::{Order, Promise};
 pub use catalogue::Catalogue;
+pub(crate) use chronicle::{Chronicle, Happening, Member, What, Word};
 pub use history::{Event, History, MessageId, Record, Source};
+pub(crate) use read::Reason;
 pub use verdict::{Place, Verdict, Witness};
 
 /// Something that is true or false of a run.

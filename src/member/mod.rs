@@ -10,6 +10,7 @@ use crate::order::Place;
 use crate::order::hold_back::HoldBack;
 use crate::reliable::Reliable;
 use crate::stack::Stack;
+use crate::waiting::{Clock, Waiting};
 use crate::wire::{Batch, Encoded, Frames, Malformed, Reader, Wire, Writer};
 pub use finish::{Finish, Tally};
 
@@ -124,6 +125,14 @@ impl<O: Engine<App = Batch>> Engine for Member<O> {
     /// What waits for its order; messages to one member are not counted.
     fn held(&self) -> usize {
         self.order.held()
+    }
+
+    fn waiting(&self) -> Vec<Waiting> {
+        self.order.waiting()
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        self.order.clock()
     }
 }
 

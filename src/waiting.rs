@@ -1,0 +1,116 @@
+//! Beside the path: what a member holds back, and what each of its messages waits for.
+//!
+//! An order tells it as a pure function of its state ([`crate::engine::Engine::waiting`]); nobody pays for it who does
+//! not ask. A [`Watch`] asks after every step and notes what is new: when a message was first seen, and each time
+//! that it waits for something else.
+
+use std::collections::BTreeMap;
+
+use crate::clock::VectorClock;
+use crate::engine::{Effect, Effects, Engine, MemberId};
+use crate::member::App;
+
+/// Consecutive messages of one sender: from number `first` up to, and without, `next`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Messages {
+    /// Who multicast them.
+    pub sender: MemberId,
+    /// The sender's number of the first.
+    pub first: u64,
+    /// The number after that of the last.
+    pub next: u64,
+}
+
+/// What must come before a message can be delivered.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum WaitsFor {
+    /// Earlier messages of the same sender.
+    Earlier(Messages),
+    /// Something that this member said earlier, be it a message or an acknowledgement.
+    EarlierWord(MemberId),
+    /// Messages of others that happened before it.
+    Causes(Vec<Messages>),
+    /// Its number, which the sequencer gives.
+    Number,
+    /// An earlier place in the total order: its number, and the message that has it, where that is known.
+    Place(u64, Option<Messages>),
+    /// A word of each of these members that is no earlier than the message.
+    Acknowledgements(Vec<MemberId>),
+    /// The numbers that these members propose.
+    Proposals(Vec<MemberId>),
+    /// The number that its sender will announce as agreed.
+    Agreement,
+    /// A message that may still come before it.
+    Turn(Messages),
+}
+
+/// Messages that were received and are not delivered.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Waiting {
+    /// Which.
+    pub messages: Messages,
+    /// The place of the first in the total order, if it is known already.
+    pub number: Option<u64>,
+    /// What they wait for.
+    pub waits_for: WaitsFor,
+}
+
+/// The clock of a member, where its order has one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Clock {
+    /// Of each member, how many of its messages have been delivered here.
+    Vector(VectorClock),
+    /// Counts what may have happened before.
+    Lamport(u64),
+}
+
+/// What a watch notes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Note {
+    /// These messages are here.
+    Arrived {
+        /// Which.
+        messages: Messages,
+        /// The place of the first in the total order, if it is known already.
+        number: Option<u64>,
+        /// The member's clock, when they had been taken in.
+        clock: Option<Clock>,
+    },
+    /// From now on these messages wait for this.
+    Waits(Messages, WaitsFor),
+}
+
+/// Looks at one member's line of engines after every step.
+#[derive(Debug, Default)]
+pub struct Watch {
+    /// What is held back, and for what.
+    held: BTreeMap<(MemberId, u64), WaitsFor>,
+}
+
+impl Watch {
+    /// What is new after a step that had these effects.
+    pub fn look<W>(
+        &mut self,
+        line: &dyn Engine<App = App, Wire = W>,
+        effects: &Effects<App, W>,
+        notes: &mut Vec<Note>,
+    ) {
+        for effect in effects.as_slice() {
+            if let Effect::Deliver { from, number, app: App::Multicast(batch) } = effect
+                && self.held.remove(&(*from, batch.first())).is_none()
+            {
+                let messages = Messages { sender: *from, first: batch.first(), next: batch.next() };
+                notes.push(Note::Arrived { messages, number: *number, clock: line.clock() });
+            }
+        }
+        for Waiting { messages, number, waits_for } in line.waiting() {
+            let before = self.held.insert((messages.sender, messages.first), waits_for.clone());
+            if before.is_none() {
+                notes.push(Note::Arrived { messages, number, clock: line.clock() });
+            }
+            if before.as_ref() != Some(&waits_for) {
+                notes.push(Note::Waits(messages, waits_for));
+            }
+        }
+    }
+}
