@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use groupcast::exit::{self, Exit, Failure};
-use groupcast::{check, sim};
+use groupcast::{check, diagram, sim};
 
 /// Tools for ordered, reliable group communication.
 #[derive(Parser)]
@@ -18,6 +18,8 @@ struct Cli {
 enum Tool {
     /// Judge the results of a run: did everyone deliver everything, and in the order that was promised?
     Check(check::tool::Args),
+    /// Draw a run: who multicast, received and delivered what, and what was held back
+    Diagram(diagram::tool::Args),
     /// Run the engines on a simulated network and judge what they deliver
     Sim(sim::tool::Args),
 }
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
 fn run(tool: &Tool) -> Result<Exit, Failure> {
     match tool {
         Tool::Check(args) => check::tool::run(args),
+        Tool::Diagram(args) => diagram::tool::run(args),
         Tool::Sim(args) => sim::tool::run(args),
     }
 }

@@ -42,6 +42,7 @@ pub mod session;
 pub mod results;
 
 pub mod check;
+pub mod diagram;
 pub mod sim;
 
 pub mod cli;

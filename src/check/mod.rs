@@ -34,6 +34,7 @@ pub use catalogue::Catalogue;
 pub(crate) use chronicle::{Chronicle, Happening, Member, What, Word};
 pub use history::{Event, History, MessageId, Record, Source};
 pub(crate) use read::Reason;
+pub(crate) use report::escaped;
 pub use verdict::{Place, Verdict, Witness};
 
 /// Something that is true or false of a run.

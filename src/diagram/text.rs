@@ -1,0 +1,126 @@
+//! The picture in characters, for a terminal: a column for each member, time downwards.
+//!
+//! What happened at several members and has nothing to do with each other shares a line.
+
+use std::collections::BTreeSet;
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use super::sequence::{Place, causes};
+use super::svg::Picture;
+use crate::check::What;
+use crate::talk::on_one_line;
+
+/// The column of times.
+const GUTTER: usize = 9;
+/// Events that are at least so far apart in time do not share a line.
+const BESIDE_US: u64 = 1_000;
+
+/// A line: its time, and in it the events of different members.
+struct Row {
+    time_us: u64,
+    places: Vec<Place>,
+}
+
+/// The picture, at most `columns` wide.
+pub(super) fn text(picture: &Picture<'_>, columns: usize) -> String {
+    let members = &picture.chronicle.members;
+    let width = (columns.saturating_sub(GUTTER) / members.len().max(1)).max(3);
+    let mut lines: Vec<String> = Vec::new();
+    let mut say = |text: &str| lines.extend(super::svg::wrapped(text, columns));
+    say(&picture.title());
+    picture.violation().iter().chain(&picture.notes()).for_each(|text| say(text));
+    say("● multicast  ◆ delivered  ○ arrived, held back  ┃ something is held back  → sent  ← received");
+    lines.push(String::new());
+    let heads: String = members.iter().map(|member| fitted(&member.name, width)).collect();
+    lines.push(format!("{:>GUTTER$}{heads}", "s  ").trim_end().to_owned());
+    let mut held: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); members.len()];
+    for row in rows(picture) {
+        let mut cells = vec![None; members.len()];
+        for &(lane, index) in &row.places {
+            let happening = &members[lane].happenings[index];
+            match happening.what {
+                What::Arrive { .. } => _ = held[lane].insert(happening.message),
+                What::Deliver(_) => _ = held[lane].remove(&happening.message),
+                _ => {}
+            }
+            cells[lane] = Some(picture.cell((lane, index)));
+        }
+        let cells = cells.into_iter().enumerate().map(|(lane, cell)| {
+            let axis = if held[lane].is_empty() { "│" } else { "┃" };
+            fitted(cell.as_deref().unwrap_or(axis), width)
+        });
+        let time = format!("{}.{:03}", row.time_us / 1_000_000, row.time_us % 1_000_000 / 1_000);
+        let line = format!("{time:>width$}  {}", cells.collect::<String>(), width = GUTTER - 2);
+        lines.push(line.trim_end().to_owned());
+    }
+    lines.join("\n") + "\n"
+}
+
+/// The events that are shown, in lines; what is delivered at once has not arrived on a line of its own.
+fn rows(picture: &Picture<'_>) -> Vec<Row> {
+    let causes = causes(picture.stays);
+    let mut rows: Vec<Row> = Vec::new();
+    for &place in picture.shown.iter().filter(|place| picture.is_told(**place)) {
+        let (lane, index) = place;
+        let time_us = picture.chronicle.members[lane].happenings[index].time_us;
+        let fits = |row: &Row| {
+            let is_effect = causes.get(&place).is_some_and(|cause| row.places.contains(cause));
+            let is_busy = row.places.iter().any(|&(other, _)| other == lane);
+            !is_effect && !is_busy && time_us.abs_diff(row.time_us) < BESIDE_US
+        };
+        match rows.last_mut().filter(|row| fits(row)) {
+            Some(row) => row.places.push(place),
+            None => rows.push(Row { time_us, places: vec![place] }),
+        }
+    }
+    rows
+}
+
+impl Picture<'_> {
+    fn is_told(&self, (lane, index): Place) -> bool {
+        let happening = &self.chronicle.members[lane].happenings[index];
+        match happening.what {
+            What::Wait(_) => false,
+            What::Arrive { .. } => self.stays.of_message(lane, happening.message).is_held_back(),
+            _ => true,
+        }
+    }
+
+    fn cell(&self, (lane, index): Place) -> String {
+        let happening = &self.chronicle.members[lane].happenings[index];
+        let word = &self.chronicle.messages[happening.message];
+        let text = on_one_line(&word.text);
+        let fault = if self.is_fault((lane, index)) { "!" } else { "" };
+        let short = super::svg::short(word);
+        match happening.what {
+            What::Multicast => format!("●{fault} {short} {text}"),
+            What::Deliver(Some(number)) => format!("◆{fault}{number} {short} {text}"),
+            What::Deliver(None) => format!("◆{fault} {short} {text}"),
+            What::Send => format!("→{fault}{} {text}", word.to.as_deref().unwrap_or_default()),
+            What::Receive => format!("←{fault}{} {text}", word.sender),
+            What::Arrive { .. } | What::Wait(_) => format!("○{fault} {short}"),
+        }
+    }
+}
+
+/// A text in exactly `width` columns, with a space at its end.
+fn fitted(text: &str, width: usize) -> String {
+    let room = width.saturating_sub(1);
+    let mut out = String::new();
+    let mut used = 0;
+    let is_whole = text.width() <= room;
+    for character in text.chars() {
+        let next = character.width().unwrap_or(0);
+        if used + next > if is_whole { room } else { room.saturating_sub(1) } {
+            break;
+        }
+        out.push(character);
+        used += next;
+    }
+    if !is_whole && room > 0 {
+        out.push('…');
+        used += 1;
+    }
+    out + &" ".repeat(width - used)
+}
