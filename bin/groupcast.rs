@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use groupcast::exit::{self, Exit, Failure};
-use groupcast::{check, diagram, sim};
+use groupcast::{check, diagram, explain, sim};
 
 /// Tools for ordered, reliable group communication.
 #[derive(Parser)]
@@ -20,6 +20,8 @@ enum Tool {
     Check(check::tool::Args),
     /// Draw a run: who multicast, received and delivered what, and what was held back
     Diagram(diagram::tool::Args),
+    /// Say what a message waited for at a member
+    Explain(explain::Args),
     /// Run the engines on a simulated network and judge what they deliver
     Sim(sim::tool::Args),
 }
@@ -42,6 +44,7 @@ fn run(tool: &Tool) -> Result<Exit, Failure> {
     match tool {
         Tool::Check(args) => check::tool::run(args),
         Tool::Diagram(args) => diagram::tool::run(args),
+        Tool::Explain(args) => explain::run(args),
         Tool::Sim(args) => sim::tool::run(args),
     }
 }

@@ -13,7 +13,8 @@
 //! 9. [`forwarder`], [`router`], [`sequencer`]: what stands in the middle; [`session`]: start and finish
 //! 10. [`results`]: deliveries to result file and history
 //!
-//! Beside the path: [`sim`] runs the same engines on a simulated network, [`check`] judges what was delivered.
+//! Beside the path: [`sim`] runs the same engines on a simulated network, [`check`] judges what was delivered,
+//! [`diagram`] draws it and [`explain`] says what a message waited for.
 
 pub mod script;
 
@@ -43,6 +44,7 @@ pub mod results;
 
 pub mod check;
 pub mod diagram;
+pub mod explain;
 pub mod sim;
 
 pub mod cli;

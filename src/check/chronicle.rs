@@ -19,7 +19,7 @@ pub(crate) struct Chronicle {
     pub(crate) group: String,
     /// The order with its method, as people read it.
     pub(crate) order: String,
-    /// Those who have a history, by name.
+    /// Those who have a history, by name, c2 before c10.
     pub(crate) members: Vec<Member>,
     /// Every message that was multicast or sent, or given to anybody; multicasts first, each kind by sender and
     /// number.
@@ -131,18 +131,16 @@ impl Chronicle {
         let words = Words::of(run);
         let orders = evidence.orders(None);
         let told = run.starts().next().map_or_else(String::new, |(_, _, start)| start.order.clone());
+        let mut members: Vec<Member> =
+            (0..run.members.len()).filter_map(|member| words.member(run, member)).collect();
+        members.sort_by_cached_key(|member| natural(&member.name));
         Self {
             group: run.group.clone().unwrap_or_default(),
             order: if let [order] = orders[..] { order.title() } else { told },
-            members: (0..run.members.len()).filter_map(|member| words.member(run, member)).collect(),
+            members,
             messages: words.messages,
             violation,
         }
-    }
-
-    /// Whether it was written down at any member when messages arrived.
-    pub(crate) fn is_traced(&self) -> bool {
-        self.members.iter().any(|member| member.is_traced)
     }
 }
 
@@ -161,6 +159,8 @@ impl Words {
                 messages.push(word(run, event, receiver));
             }
         }
+        let traces = run.members.iter().filter_map(|member| member.account()).flat_map(|account| &account.traces);
+        messages.extend(traces.filter_map(|trace| untold(&trace.id)));
         // A message is known by the first text that is told of it; that texts differ is the oracles' business.
         let key = |word: &Word| (word.to.clone(), word.sender.clone(), word.incarnation, word.number);
         messages.sort_by_key(key);
@@ -208,6 +208,12 @@ impl Words {
     }
 }
 
+/// A name in pieces, so that c2 comes before c10: what stands before its last number, and that number.
+fn natural(name: &str) -> (String, Option<u64>, String) {
+    let stem = name.trim_end_matches(|character: char| character.is_ascii_digit());
+    (stem.to_owned(), name[stem.len()..].parse().ok(), name.to_owned())
+}
+
 /// The message of an event of a member.
 fn word(run: &Run, event: &Event, member: usize) -> Word {
     let id = event.id();
@@ -218,6 +224,13 @@ fn word(run: &Run, event: &Event, member: usize) -> Word {
     };
     let sender = run.history.who(id.member).to_owned();
     Word { to, sender, incarnation: id.incarnation, number: id.number, text: event.text().clone() }
+}
+
+/// A message of which it is known that it arrived somewhere, and perhaps nothing else.
+fn untold(id: &str) -> Option<Word> {
+    let mut parts = id.rsplitn(3, '/');
+    let (number, incarnation) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    Some(Word { to: None, sender: parts.next()?.to_owned(), incarnation, number, text: Bytes::new() })
 }
 
 const fn what(event: &Event) -> What {

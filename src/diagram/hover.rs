@@ -58,7 +58,7 @@ fn hold_back(member: &Member, stay: &Stay) -> Vec<String> {
 }
 
 /// Each reason to wait, and how long it was the reason.
-pub(super) fn reasons(member: &Member, stay: &Stay) -> Vec<(String, Option<u64>)> {
+pub(crate) fn reasons(member: &Member, stay: &Stay) -> Vec<(String, Option<u64>)> {
     let time = |index: usize| member.happenings[index].time_us;
     let ends = stay.waits.iter().skip(1).copied().map(Some).chain([stay.delivered]);
     let told = |(&from, until): (&usize, Option<usize>)| match &member.happenings[from].what {
@@ -77,7 +77,7 @@ fn sent(chronicle: &Chronicle, stays: &Stays, sender: usize, message: usize, ind
 }
 
 /// The clock that a message has: that of its sender, when it had multicast it.
-pub(super) fn clock(member: &Member, stay: &Stay) -> Option<String> {
+pub(crate) fn clock(member: &Member, stay: &Stay) -> Option<String> {
     match &member.happenings[stay.sent.and(stay.arrived)?].what {
         What::Arrive { clock, .. } => clock.clone(),
         _ => None,
@@ -85,7 +85,7 @@ pub(super) fn clock(member: &Member, stay: &Stay) -> Option<String> {
 }
 
 /// Who multicast or sent a message, and the event.
-pub(super) fn origin(chronicle: &Chronicle, stays: &Stays, message: usize) -> Option<(usize, usize)> {
+pub(crate) fn origin(chronicle: &Chronicle, stays: &Stays, message: usize) -> Option<(usize, usize)> {
     let sender = &chronicle.messages[message].sender;
     let lane = chronicle.members.iter().position(|member| member.name == *sender)?;
     Some((lane, stays.of_message(lane, message).sent?))

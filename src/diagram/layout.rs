@@ -85,7 +85,7 @@ impl Layout {
         let tracks = bars.iter().map(|(_, track)| track + 1).max().unwrap_or(0).min(MAX_TRACKS);
         let lanes = lanes(chronicle.members.len(), tracks);
         let bars: Vec<Bar> = bars.into_iter().map(|(bar, track)| bar.on(&lanes, track)).collect();
-        let lines = lines(&lanes, &bars, &events, &causes, chronicle);
+        let lines = Lines { lanes: &lanes, bars: &bars, events: &events, stays }.all(&causes, chronicle);
         let width = lanes.last().map_or(GUTTER, |lane| lane.right) + 8.0;
         Self { width, height, lanes, events, bars, lines, times }
     }
@@ -217,21 +217,29 @@ impl Bar {
     }
 }
 
-fn lines(
-    lanes: &[Lane],
-    bars: &[Bar],
-    events: &BTreeMap<Place, f64>,
-    causes: &BTreeMap<Place, Place>,
-    chronicle: &Chronicle,
-) -> Vec<Line> {
-    let held: BTreeMap<(usize, usize), f64> = bars.iter().map(|bar| ((bar.lane, bar.message), bar.x)).collect();
-    let line = |(effect, cause): (&Place, &Place)| {
-        let y = *events.get(effect)?;
-        let message = chronicle.members[effect.0].happenings[effect.1].message;
-        let x = held.get(&(effect.0, message)).copied().unwrap_or(lanes[effect.0].axis);
-        // What was sent before the picture begins comes from above.
-        let sent = events.get(cause).copied().unwrap_or(-LINE);
-        Some(Line { message, from: (lanes[cause.0].axis, sent), to: (x, y) })
-    };
-    causes.iter().filter_map(line).collect()
+/// Finds out where messages go.
+struct Lines<'l> {
+    lanes: &'l [Lane],
+    bars: &'l [Bar],
+    events: &'l BTreeMap<Place, f64>,
+    stays: &'l Stays,
+}
+
+impl Lines<'_> {
+    fn all(&self, causes: &BTreeMap<Place, Place>, chronicle: &Chronicle) -> Vec<Line> {
+        let held: BTreeMap<_, _> = self.bars.iter().map(|bar| ((bar.lane, bar.message), bar.x)).collect();
+        let line = |(&(lane, index), cause): (&Place, &Place)| {
+            let message = chronicle.members[lane].happenings[index].message;
+            let bar = held.get(&(lane, message));
+            // What nothing holds back goes on to the mark of its delivery.
+            let delivered = self.stays.of_message(lane, message).delivered.filter(|_| bar.is_none());
+            let delivered = delivered.and_then(|index| self.events.get(&(lane, index)));
+            let y = *delivered.or_else(|| self.events.get(&(lane, index)))?;
+            let x = bar.copied().unwrap_or(self.lanes[lane].axis);
+            // What was sent before the picture begins comes from above.
+            let sent = self.events.get(cause).copied().unwrap_or(-LINE);
+            Some(Line { message, from: (self.lanes[cause.0].axis, sent), to: (x, y) })
+        };
+        causes.iter().filter_map(line).collect()
+    }
 }

@@ -1,10 +1,12 @@
 //! Beside the path: pictures of a run, made from its histories: `groupcast diagram`.
 //!
+//! What is said about a message at a member (`hover`) is what [`crate::explain`] says, too.
+//!
 //! `sequence` puts the events of all members in one order that no cause contradicts, `stays` knows how long each
 //! member held each message back, `layout` gives everything a place, and a file each draws: `svg`, `html` around it,
 //! `text` for a terminal. `shiviz` writes what another program draws.
 
-mod hover;
+pub(crate) mod hover;
 mod html;
 mod layout;
 mod sequence;
@@ -16,4 +18,5 @@ pub mod tool;
 mod words;
 
 pub(crate) use stays::{Stay, Stays};
-pub(crate) use words::{length, reason, time};
+pub(crate) use tool::find;
+pub(crate) use words::{length, time};

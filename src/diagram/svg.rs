@@ -115,7 +115,7 @@ impl<'c> Picture<'c> {
 
     /// The names of the members, above their lanes.
     pub(super) fn heads(&self) -> String {
-        let mut out = String::new();
+        let mut out = String::from("<text class=\"pale\" x=\"8\" y=\"28\">seconds</text>\n");
         for (index, (lane, member)) in self.layout.lanes.iter().zip(&self.chronicle.members).enumerate() {
             let name = cut(&member.name, ((lane.right - lane.axis + 30.0) / 8.0) as usize);
             let width = name.width() as f64 * 8.0 + 18.0;
@@ -173,7 +173,7 @@ impl<'c> Picture<'c> {
         }
         out.push_str("<g class=\"pale\">\n");
         for (y, at) in &self.layout.times {
-            let _ = writeln!(out, "<text x=\"8\" y=\"{:.1}\">{}</text>", y + 4.0, millis(*at));
+            let _ = writeln!(out, "<text x=\"8\" y=\"{:.1}\">{}</text>", y + 4.0, moment(*at));
         }
         out.push_str("</g>\n");
         for place in &self.faults {
@@ -235,16 +235,20 @@ impl<'c> Picture<'c> {
         let Lane { axis, right, .. } = self.layout.lanes[lane];
         let room = ((right - axis - LABEL - 4.0) / LETTER) as usize;
         let fault = self.faults.contains(&place);
+        let label = cut(&label, room);
+        let back = (label.width() as f64).mul_add(LETTER, 4.0);
         let ring = if fault { "<circle class=\"ring\" r=\"11\"/>" } else { "" };
         let wrong = if fault { " wrong" } else { "" };
         let _ = writeln!(
             out,
-            "<g class=\"mark {}\" data-m=\"{}\" transform=\"translate({axis:.1},{:.1})\">{shape}{ring}\
-             <text class=\"label {class}{wrong}\" x=\"{LABEL}\" y=\"4\">{}</text><title>{}</title></g>",
+            "<g class=\"mark {}\" data-m=\"{}\" transform=\"translate({axis:.1},{:.1})\">\
+             <rect class=\"back\" x=\"{:.1}\" y=\"-7\" width=\"{back:.1}\" height=\"14\"/>{shape}{ring}\
+             <text class=\"{class}{wrong}\" x=\"{LABEL}\" y=\"4\">{}</text><title>{}</title></g>",
             self.colour(happening.message),
             happening.message,
             self.layout.events.get(&place).copied().unwrap_or_default(),
-            escaped(&cut(&label, room)),
+            LABEL - 2.0,
+            escaped(&label),
             self.about(lane, happening.message),
         );
     }
@@ -307,9 +311,10 @@ fn pill(number: Option<u64>) -> String {
     )
 }
 
-/// A time as the gutter has it.
-fn millis(micros: u64) -> String {
-    format!("{}.{:03} s", micros / 1_000_000, micros % 1_000_000 / 1_000)
+/// A time as the gutter has it: seconds, to the microsecond.
+fn moment(micros: u64) -> String {
+    let (millis, rest) = (micros % 1_000_000 / 1_000, micros % 1_000);
+    format!("{}.{millis:03} {rest:03}", micros / 1_000_000)
 }
 
 /// The events that a violation names.
@@ -364,16 +369,16 @@ pub(super) fn svg(picture: &Picture<'_>) -> String {
 /// What the marks mean, in a line.
 pub(super) fn legend(y: f64) -> String {
     let marks = [
-        (8.0, "<circle class=\"dot\" r=\"6\" cx=\"6\" cy=\"-4\"/>", "multicast"),
+        (8.0, "<circle class=\"dot\" r=\"6.5\" cx=\"8\" cy=\"-4\"/>", "multicast"),
         (
-            94.0,
+            100.0,
             "<rect class=\"pill\" x=\"-2\" y=\"-11.5\" width=\"20\" height=\"15\" rx=\"7.5\"/>\
              <text class=\"in\" x=\"8\">7</text>",
             "delivered, 7th",
         ),
-        (220.0, "<rect class=\"bar\" x=\"6\" y=\"-12\" width=\"4\" height=\"16\" rx=\"2\"/>", "held back"),
-        (310.0, "<circle class=\"hollow\" r=\"4\" cx=\"6\" cy=\"-4\"/>", "sent to one"),
-        (412.0, "<path class=\"hollow\" d=\"M6 -9L11 -4L6 1L1 -4Z\"/>", "received alone"),
+        (226.0, "<rect class=\"bar\" x=\"12\" y=\"-12\" width=\"4\" height=\"16\" rx=\"2\"/>", "held back"),
+        (316.0, "<circle class=\"hollow\" r=\"4\" cx=\"12\" cy=\"-4\"/>", "sent to one"),
+        (420.0, "<path class=\"hollow\" d=\"M12 -9L17 -4L12 1L7 -4Z\"/>", "received"),
     ];
     let mut out = format!("<g class=\"legend s9\" transform=\"translate(0,{y:.1})\">\n");
     for (x, mark, word) in marks {

@@ -4,7 +4,7 @@ use crate::check::Reason;
 use crate::talk::list;
 
 /// What a message waits for, to stand behind "waits for".
-pub(crate) fn reason(reason: &Reason) -> String {
+pub(super) fn reason(reason: &Reason) -> String {
     let Reason { what, place, messages, members } = reason;
     let (messages, members) = (list(messages), list(members));
     match (what.as_str(), place) {
