@@ -2,7 +2,7 @@
 //!
 //! What happened at several members and has nothing to do with each other shares a line.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -12,7 +12,7 @@ use crate::check::What;
 use crate::talk::on_one_line;
 
 /// The column of times.
-const GUTTER: usize = 9;
+const GUTTER: usize = 10;
 /// Events that are at least so far apart in time do not share a line.
 const BESIDE_US: u64 = 1_000;
 
@@ -33,7 +33,7 @@ pub(super) fn text(picture: &Picture<'_>, columns: usize) -> String {
     say("● multicast  ◆ delivered  ○ arrived, held back  ┃ something is held back  → sent  ← received");
     lines.push(String::new());
     let heads: String = members.iter().map(|member| fitted(&member.name, width)).collect();
-    lines.push(format!("{:>GUTTER$}{heads}", "s  ").trim_end().to_owned());
+    lines.push(format!("{:>GUTTER$}{heads}", "seconds  ").trim_end().to_owned());
     let mut held: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); members.len()];
     for row in rows(picture) {
         let mut cells = vec![None; members.len()];
@@ -50,29 +50,35 @@ pub(super) fn text(picture: &Picture<'_>, columns: usize) -> String {
             let axis = if held[lane].is_empty() { "│" } else { "┃" };
             fitted(cell.as_deref().unwrap_or(axis), width)
         });
-        let time = format!("{}.{:03}", row.time_us / 1_000_000, row.time_us % 1_000_000 / 1_000);
+        let time = format!("{}.{:06}", row.time_us / 1_000_000, row.time_us % 1_000_000);
         let line = format!("{time:>width$}  {}", cells.collect::<String>(), width = GUTTER - 2);
         lines.push(line.trim_end().to_owned());
     }
     lines.join("\n") + "\n"
 }
 
-/// The events that are shown, in lines; what is delivered at once has not arrived on a line of its own.
+/// The events that are shown, each in the first line that is below what it comes after.
 fn rows(picture: &Picture<'_>) -> Vec<Row> {
     let causes = causes(picture.stays);
     let mut rows: Vec<Row> = Vec::new();
+    let mut below: BTreeMap<Place, usize> = BTreeMap::new();
+    let mut last: Vec<usize> = vec![0; picture.chronicle.members.len()];
+    // The first line that is not clearly earlier.
+    let mut beside = 0;
     for &place in picture.shown.iter().filter(|place| picture.is_told(**place)) {
         let (lane, index) = place;
         let time_us = picture.chronicle.members[lane].happenings[index].time_us;
-        let fits = |row: &Row| {
-            let is_effect = causes.get(&place).is_some_and(|cause| row.places.contains(cause));
-            let is_busy = row.places.iter().any(|&(other, _)| other == lane);
-            !is_effect && !is_busy && time_us.abs_diff(row.time_us) < BESIDE_US
-        };
-        match rows.last_mut().filter(|row| fits(row)) {
-            Some(row) => row.places.push(place),
-            None => rows.push(Row { time_us, places: vec![place] }),
+        while rows.get(beside).is_some_and(|row| row.time_us + BESIDE_US <= time_us) {
+            beside += 1;
         }
+        let cause = causes.get(&place).and_then(|cause| below.get(cause)).copied().unwrap_or(0);
+        let at = beside.max(cause).max(last[lane]);
+        while rows.len() <= at {
+            rows.push(Row { time_us, places: Vec::new() });
+        }
+        rows[at].places.push(place);
+        below.insert(place, at + 1);
+        last[lane] = at + 1;
     }
     rows
 }

@@ -174,6 +174,11 @@ pub(crate) fn find(chronicle: &Chronicle, id: &str) -> Result<usize, Failure> {
         return Ok(message);
     }
     let failure = Failure::new(Exit::NoInput, format!("nobody multicast or delivered {}", shown(id.as_bytes())));
+    let stem = id.rsplit_once('/').map(|(stem, _)| format!("{stem}/"));
+    let last = multicasts().filter(|word| stem.as_ref().is_some_and(|stem| word.id().starts_with(stem))).last();
+    if let Some(last) = last {
+        return Err(failure.help(format!("the last one of {} is {}", last.sender, last.id())));
+    }
     let ids: Vec<String> = multicasts().map(crate::check::Word::id).collect();
     Err(match nearest(id, ids.iter().map(String::as_str)) {
         Some(near) => failure.help(format!("did you mean {near}?")),

@@ -73,7 +73,6 @@ pub(in crate::check) struct View {
 #[derive(Debug)]
 pub(in crate::check) struct End {
     pub(in crate::check) line: u32,
-    pub(in crate::check) time_us: u64,
     pub(in crate::check) reason: String,
     /// What it counted: multicasts, delivered, sent, received.
     pub(in crate::check) counts: [Option<u64>; 4],
@@ -392,7 +391,6 @@ impl Line<'_> {
     fn end(&self, row: &Row<'_>) -> Result<End, Flaw> {
         Ok(End {
             line: self.number,
-            time_us: row.time_us.unwrap_or_default(),
             reason: self.need(&row.reason, "reason", row)?.0.to_string(),
             counts: [row.multicasts, row.delivered, row.sent, row.received],
         })
