@@ -52,7 +52,7 @@ pub struct Args {
 /// Exit 66 if there are no histories, or no such member or message; 65 if a history is malformed; 74 if standard output
 /// cannot be written.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
-    let chronicle = Chronicle::read(&args.dir, args.group.as_deref())?;
+    let chronicle = Chronicle::read(&args.dir, args.group.as_deref(), None)?;
     let lane = lane(&chronicle, &args.member)?;
     let message = find(&chronicle, &args.id)?;
     cli::print(explain(&chronicle, lane, message).trim_end())?;
@@ -62,7 +62,8 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
 fn lane(chronicle: &Chronicle, name: &str) -> Result<usize, Failure> {
     let names = || chronicle.members.iter().map(|member| member.name.as_str());
     names().position(|known| known == name).ok_or_else(|| {
-        let failure = Failure::new(Exit::NoInput, format!("there is no history of {}", shown(name.as_bytes())));
+        let failure =
+            Failure::new(Exit::NoInput, format!("there is no history of {}", shown(name.as_bytes())));
         match nearest(name, names()) {
             Some(near) => failure.help(format!("did you mean {near}?")),
             None => failure.help(format!("there are those of {}", list(&names().collect::<Vec<_>>()))),
@@ -102,7 +103,13 @@ struct Story<'c> {
 
 impl Story<'_> {
     fn title(&self) -> String {
-        format!("{} at {}, order {}: {}", self.word.id(), self.member.name, self.chronicle.order, on_one_line(&self.word.text))
+        format!(
+            "{} at {}, order {}: {}",
+            self.word.id(),
+            self.member.name,
+            self.chronicle.order,
+            on_one_line(&self.word.text)
+        )
     }
 
     fn multicast(&self, origin: Option<(usize, usize)>) -> String {
@@ -158,7 +165,9 @@ impl Story<'_> {
             _ => String::new(),
         };
         let after = match self.stay.length(self.member) {
-            Some(micros) if self.stay.is_held_back() => format!(", {} after it arrived", diagram::length(micros)),
+            Some(micros) if self.stay.is_held_back() => {
+                format!(", {} after it arrived", diagram::length(micros))
+            }
             _ => String::new(),
         };
         format!("{name} delivered it{number} at {}{after}.", place(self.member, index))
@@ -174,7 +183,12 @@ impl Story<'_> {
         let id = |&index: &usize| self.chronicle.messages[happenings[index].message].id();
         if self.stay.arrived.is_none() {
             let last = deliveries.last()?;
-            return Some(format!("Right before it, {} delivered {} {}.", self.member.name, id(last), source(self.member, *last)));
+            return Some(format!(
+                "Right before it, {} delivered {} {}.",
+                self.member.name,
+                id(last),
+                source(self.member, *last)
+            ));
         }
         if deliveries.is_empty() {
             return None;

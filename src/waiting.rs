@@ -81,7 +81,7 @@ pub enum Note {
 }
 
 /// Looks at one member's line of engines after every step.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Eq, PartialEq)]
 pub struct Watch {
     /// What is held back, and for what.
     held: BTreeMap<(MemberId, u64), WaitsFor>,

@@ -25,7 +25,7 @@ pub(crate) struct Chronicle {
     /// number.
     pub(crate) messages: Vec<Word>,
     /// The first property that is violated, and how.
-    pub(crate) violation: Option<(&'static str, Witness)>,
+    pub(crate) violation: Option<(String, Witness)>,
 }
 
 /// One member and what happened at it.
@@ -95,11 +95,12 @@ impl Word {
 }
 
 impl Chronicle {
-    /// The run of this group in the folder `dir`; of the only group, if none is named.
+    /// The run of this group in the folder `dir`; of the only group, if none is named. It is judged by this property;
+    /// by everything that its order promises, if none is named.
     ///
     /// # Errors
     /// As [`read::read`]; exit 66 also if there is no history of such a group, exit 64 if it must be said which.
-    pub(crate) fn read(dir: &Path, group: Option<&str>) -> Result<Self, Failure> {
+    pub(crate) fn read(dir: &Path, group: Option<&str>, property: Option<&str>) -> Result<Self, Failure> {
         let mut runs = read::read(dir, None)?;
         runs.retain(Run::has_histories);
         let groups: Vec<String> = runs.iter().filter_map(|run| run.group.clone()).collect();
@@ -108,7 +109,7 @@ impl Chronicle {
         }
         let names = groups.join(", ");
         match (&runs[..], group) {
-            ([run], _) => Ok(Self::new(run)),
+            ([run], _) => Ok(Self::new(run, property)),
             ([], None) => {
                 Err(Failure::new(Exit::NoInput, format!("there are no histories in {}", dir.display()))
                     .help("a client writes history_<id>.jsonl, unless it is told --no-history"))
@@ -122,10 +123,11 @@ impl Chronicle {
         }
     }
 
-    fn new(run: &Run) -> Self {
+    fn new(run: &Run, property: Option<&str>) -> Self {
         let evidence = Evidence::new(run);
-        let violation = evidence.promised(None).into_iter().find_map(|name| match evidence.judge(name) {
-            Verdict::Violated(witness) => Some((name, witness)),
+        let judged = property.map_or_else(|| evidence.promised(None), |property| vec![property]);
+        let violation = judged.into_iter().find_map(|name| match evidence.judge(name) {
+            Verdict::Violated(witness) => Some((name.to_owned(), witness)),
             Verdict::Valid | Verdict::Undecided(_) => None,
         });
         let words = Words::of(run);
@@ -159,7 +161,8 @@ impl Words {
                 messages.push(word(run, event, receiver));
             }
         }
-        let traces = run.members.iter().filter_map(|member| member.account()).flat_map(|account| &account.traces);
+        let traces =
+            run.members.iter().filter_map(|member| member.account()).flat_map(|account| &account.traces);
         messages.extend(traces.filter_map(|trace| untold(&trace.id)));
         // A message is known by the first text that is told of it; that texts differ is the oracles' business.
         let key = |word: &Word| (word.to.clone(), word.sender.clone(), word.incarnation, word.number);
@@ -179,11 +182,12 @@ impl Words {
         let (record, account) = (&run.history.records[member], run.members[member].account()?);
         let lines = record.source.iter().flat_map(|source| &source.lines);
         let started = account.starts.first().map_or(0, |start| start.time_us);
-        let told = record.events.iter().zip(lines).zip(&account.times).filter_map(|((event, &line), &time)| {
-            let Word { to, .. } = word(run, event, member);
-            let message = self.index(run.history.name(event.id()), to)?;
-            Some(Happening { line, time_us: time.saturating_sub(started), message, what: what(event) })
-        });
+        let told =
+            record.events.iter().zip(lines).zip(&account.times).filter_map(|((event, &line), &time)| {
+                let Word { to, .. } = word(run, event, member);
+                let message = self.index(run.history.name(event.id()), to)?;
+                Some(Happening { line, time_us: time.saturating_sub(started), message, what: what(event) })
+            });
         let mut happenings: Vec<Happening> = told.chain(self.traced(account, started)).collect();
         happenings.sort_by_key(|happening| happening.line);
         Some(Member {

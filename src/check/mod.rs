@@ -131,6 +131,11 @@ impl Property {
     }
 }
 
+/// The names of all properties that can be judged by files.
+pub(crate) fn property_names() -> impl Iterator<Item = &'static str> {
+    evidence::properties().map(|(name, _)| name)
+}
+
 /// Judges these properties of `history`, in their order.
 pub fn judge<'p>(
     history: &History,

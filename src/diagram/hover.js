@@ -1,6 +1,6 @@
 // Whoever points at a mark sees all of its message: what is not of it fades.
 (function () {
-  const picture = document.querySelector("svg.picture");
+  const picture = document.querySelector("svg.run") || document.querySelector("svg.picture");
   let lit = null;
   function light(message) {
     if (message === lit) return;

@@ -7,6 +7,8 @@ use crate::talk::on_one_line;
 
 /// Longest text that is shown whole.
 const TEXT: usize = 200;
+/// Most reasons to wait that are shown.
+const REASONS: usize = 6;
 
 /// Everything that is known of a message at a member, a fact a line.
 pub(super) fn about(chronicle: &Chronicle, stays: &Stays, lane: usize, message: usize) -> String {
@@ -47,10 +49,15 @@ fn hold_back(member: &Member, stay: &Stay) -> Vec<String> {
         None => ", held back to the end:".to_owned(),
     };
     let mut lines = vec![format!("arrived at {}{what}", place(member, arrived))];
-    lines.extend(reasons(member, stay).into_iter().map(|(reason, micros)| match micros {
-        Some(micros) => format!("  {} for {reason}", length(micros)),
+    let reasons = reasons(member, stay);
+    lines.extend(reasons.iter().take(REASONS).map(|(reason, micros)| match micros {
+        Some(micros) => format!("  {} for {reason}", length(*micros)),
         None => format!("  for {reason}"),
     }));
+    if reasons.len() > REASONS {
+        let more = reasons.len() - REASONS;
+        lines.push(format!("  and for {more} more; `groupcast explain` tells all"));
+    }
     if let What::Arrive { clock: Some(clock), .. } = &member.happenings[arrived].what {
         lines.push(format!("clock of {} when it arrived: {clock}", member.name));
     }

@@ -58,7 +58,7 @@ pub(super) struct Bar {
     pub(super) x: f64,
     pub(super) top: f64,
     pub(super) bottom: f64,
-    /// Whether it goes on below the picture.
+    /// Whether it is held back to the end.
     pub(super) is_open: bool,
 }
 
@@ -159,7 +159,11 @@ impl Heights {
         let clearly = time_us.saturating_sub(BESIDE_US);
         let earlier = self.passed.range(..=clearly).next_back().map_or(0.0, |(_, &y)| y);
         let idle = time_us.saturating_sub(self.latest);
-        let gap = if idle > BESIDE_US { (5.0 * (idle as f64 / BESIDE_US as f64).log2() + 4.0).min(40.0) } else { 0.0 };
+        let gap = if idle > BESIDE_US {
+            (5.0 * (idle as f64 / BESIDE_US as f64).log2() + 4.0).min(40.0)
+        } else {
+            0.0
+        };
         let from = if gap > 0.0 { self.bottom } else { earlier };
         let below = cause.and_then(|cause| self.events.get(cause)).map_or(0.0, |y| y + SLOPE);
         (from + gap).max(below)
@@ -180,9 +184,12 @@ impl Bars<'_> {
         for &(lane, index) in shown {
             first[lane] = first[lane].min(index);
         }
-        let bars = self.stays.iter().filter_map(|(lane, message, stay)| self.bar(lane, message, stay, first[lane]));
+        let bars =
+            self.stays.iter().filter_map(|(lane, message, stay)| self.bar(lane, message, stay, first[lane]));
         let mut bars: Vec<Bar> = bars.collect();
-        bars.sort_by(|one, other| (one.lane, one.top).partial_cmp(&(other.lane, other.top)).expect("heights are numbers"));
+        bars.sort_by(|one, other| {
+            (one.lane, one.top).partial_cmp(&(other.lane, other.top)).expect("heights are numbers")
+        });
         let mut busy: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
         let track = |bar: Bar| {
             let until = busy.entry(bar.lane).or_default();
@@ -206,7 +213,7 @@ impl Bars<'_> {
             None => return None,
         };
         let end = stay.delivered.and_then(|end| self.events.get(&(lane, end)).copied());
-        let (bottom, is_open) = end.map_or((self.height, true), |y| (y, false));
+        let (bottom, is_open) = (end.unwrap_or(self.height), stay.delivered.is_none());
         Some(Bar { lane, message, x: 0.0, top, bottom, is_open })
     }
 }

@@ -28,7 +28,12 @@ pub(super) fn sequence(chronicle: &Chronicle, stays: &Stays) -> Vec<Place> {
     let is_ready =
         |place: Place, done: &BTreeSet<Place>| causes.get(&place).is_none_or(|cause| done.contains(cause));
     let heads = |next: &[usize]| next.iter().copied().enumerate().collect::<Vec<Place>>();
-    ready.extend(heads(&next).into_iter().filter(|&head| is_ready(head, &done)).filter_map(|head| Some((time(head)?, head))));
+    ready.extend(
+        heads(&next)
+            .into_iter()
+            .filter(|&head| is_ready(head, &done))
+            .filter_map(|head| Some((time(head)?, head))),
+    );
     let mut sequence = Vec::new();
     loop {
         // Only in histories that contradict themselves does everybody wait for somebody.

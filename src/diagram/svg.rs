@@ -13,7 +13,7 @@ use super::layout::{Bar, Lane, Layout};
 use super::sequence::Place;
 use super::stays::Stays;
 use super::words::{cut, time};
-use crate::check::{Chronicle, What, Word, Witness, escaped};
+use crate::check::{Chronicle, What, Witness, Word, escaped};
 use crate::talk::{list, on_one_line};
 
 pub(super) const STYLE: &str = include_str!("picture.css");
@@ -43,7 +43,12 @@ pub(super) struct Picture<'c> {
 
 impl<'c> Picture<'c> {
     /// A picture of these events.
-    pub(super) fn new(chronicle: &'c Chronicle, stays: &'c Stays, shown: &'c [Place], is_whole: bool) -> Self {
+    pub(super) fn new(
+        chronicle: &'c Chronicle,
+        stays: &'c Stays,
+        shown: &'c [Place],
+        is_whole: bool,
+    ) -> Self {
         let mut senders: Vec<&str> = chronicle.members.iter().map(|member| member.name.as_str()).collect();
         for word in &chronicle.messages {
             if !senders.contains(&word.sender.as_str()) {
@@ -93,7 +98,9 @@ impl<'c> Picture<'c> {
         } else if !names.is_empty() {
             notes.push(format!("No messages arrived, or none were traced, at {}.", list(&names)));
         }
-        notes.extend(self.chronicle.members.iter().filter_map(|member| member.open.clone()).map(|why| why + "."));
+        notes.extend(
+            self.chronicle.members.iter().filter_map(|member| member.open.clone()).map(|why| why + "."),
+        );
         notes
     }
 
@@ -105,7 +112,9 @@ impl<'c> Picture<'c> {
 
     /// Where the first event of the violation stands.
     pub(super) fn fault(&self) -> Option<(f64, f64)> {
-        self.faults.iter().find_map(|place| Some((self.layout.lanes[place.0].axis, *self.layout.events.get(place)?)))
+        self.faults
+            .iter()
+            .find_map(|place| Some((self.layout.lanes[place.0].axis, *self.layout.events.get(place)?)))
     }
 
     /// Whether the violation names this event.
@@ -180,7 +189,10 @@ impl<'c> Picture<'c> {
             let Some(y) = self.layout.events.get(place) else { continue };
             let Lane { left, right, .. } = self.layout.lanes[place.0];
             let (y, width) = (y - 9.0, right - left);
-            let _ = writeln!(out, "<rect class=\"fault\" x=\"{left:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"18\"/>");
+            let _ = writeln!(
+                out,
+                "<rect class=\"fault\" x=\"{left:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"18\"/>"
+            );
         }
     }
 
@@ -223,9 +235,13 @@ impl<'c> Picture<'c> {
         let (shape, class, label) = match &happening.what {
             What::Wait(_) => return,
             What::Arrive { .. } => return self.arrival(out, place),
-            What::Multicast => ("<circle class=\"dot\" r=\"6.5\"/>".to_owned(), "own", self.label(happening.message)),
+            What::Multicast => {
+                ("<circle class=\"dot\" r=\"6.5\"/>".to_owned(), "own", self.label(happening.message))
+            }
             What::Deliver(number) => (pill(*number), "", self.label(happening.message)),
-            What::Send => ("<circle class=\"hollow\" r=\"4\"/>".to_owned(), "pale", self.label(happening.message)),
+            What::Send => {
+                ("<circle class=\"hollow\" r=\"4\"/>".to_owned(), "pale", self.label(happening.message))
+            }
             What::Receive => (
                 "<path class=\"hollow\" d=\"M0 -5L5 0L0 5L-5 0Z\"/>".to_owned(),
                 "pale",
@@ -325,7 +341,9 @@ pub(super) fn faults_of(chronicle: &Chronicle, witness: &Witness) -> BTreeSet<Pl
             let is_named = place.file.as_ref() == Some(&member.file);
             let events = member.happenings.iter().enumerate().filter(|_| is_named);
             faults.extend(
-                events.filter(|(_, happening)| place.lines.contains(&happening.line)).map(|(index, _)| (lane, index)),
+                events
+                    .filter(|(_, happening)| place.lines.contains(&happening.line))
+                    .map(|(index, _)| (lane, index)),
             );
         }
     }

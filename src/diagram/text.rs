@@ -30,7 +30,7 @@ pub(super) fn text(picture: &Picture<'_>, columns: usize) -> String {
     let mut say = |text: &str| lines.extend(super::svg::wrapped(text, columns));
     say(&picture.title());
     picture.violation().iter().chain(&picture.notes()).for_each(|text| say(text));
-    say("● multicast  ◆ delivered  ○ arrived, held back  ┃ something is held back  → sent  ← received");
+    say("● multicast  ◆ delivered  ○ arrived  ┃ held back  → sent  ← received  ! violation");
     lines.push(String::new());
     let heads: String = members.iter().map(|member| fitted(&member.name, width)).collect();
     lines.push(format!("{:>GUTTER$}{heads}", "seconds  ").trim_end().to_owned());

@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args as Arguments, ValueEnum};
 
 use super::sequence::{Place, sequence};
 use super::stays::Stays;
 use super::svg::{Picture, svg};
 use super::{html, shiviz, text};
-use crate::check::Chronicle;
+use crate::check::{self, Chronicle, Word};
 use crate::cli::{self, Voice};
 use crate::exit::{Exit, Failure};
 use crate::nearest::nearest;
@@ -65,6 +66,10 @@ pub struct Args {
     /// Show what happened around this message, or around the first violation
     #[arg(long, value_name = "ID|violation", conflicts_with_all = ["from", "to"])]
     around: Option<String>,
+    /// Show where this property is violated; if not given, the first violation of what the order promises
+    #[arg(long, value_name = "NAME", hide_possible_values = true,
+          value_parser = PossibleValuesParser::new(check::property_names()))]
+    property: Option<String>,
     /// The group, if the folder has histories of several
     #[arg(long, value_name = "NAME")]
     group: Option<String>,
@@ -80,7 +85,7 @@ pub struct Args {
 /// cannot be created, 74 if standard output cannot be written.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let format = args.form()?;
-    let chronicle = Chronicle::read(&args.dir, args.group.as_deref())?;
+    let chronicle = Chronicle::read(&args.dir, args.group.as_deref(), args.property.as_deref())?;
     let stays = Stays::of(&chronicle);
     let all = sequence(&chronicle, &stays);
     let part = args.part(&chronicle, &all)?;
@@ -173,13 +178,15 @@ pub(crate) fn find(chronicle: &Chronicle, id: &str) -> Result<usize, Failure> {
     if let Some(message) = multicasts().position(|word| word.id() == id) {
         return Ok(message);
     }
-    let failure = Failure::new(Exit::NoInput, format!("nobody multicast or delivered {}", shown(id.as_bytes())));
+    let failure =
+        Failure::new(Exit::NoInput, format!("nobody multicast or delivered {}", shown(id.as_bytes())));
     let stem = id.rsplit_once('/').map(|(stem, _)| format!("{stem}/"));
-    let last = multicasts().filter(|word| stem.as_ref().is_some_and(|stem| word.id().starts_with(stem))).last();
+    let last =
+        multicasts().filter(|word| stem.as_ref().is_some_and(|stem| word.id().starts_with(stem))).last();
     if let Some(last) = last {
         return Err(failure.help(format!("the last one of {} is {}", last.sender, last.id())));
     }
-    let ids: Vec<String> = multicasts().map(crate::check::Word::id).collect();
+    let ids: Vec<String> = multicasts().map(Word::id).collect();
     Err(match nearest(id, ids.iter().map(String::as_str)) {
         Some(near) => failure.help(format!("did you mean {near}?")),
         None => failure.help("an id is <member>/<incarnation>/<number>, like c1/1/7"),

@@ -104,7 +104,8 @@ impl fmt::Display for Causal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let first = self.senders.values().filter_map(|queue| queue.iter().next());
         let lacking = first.flat_map(|stamped| self.lacking(&stamped.clock));
-        let in_words = |Messages { sender, first, next }| format!("{sender}/{}", describe::numbers(first, next));
+        let in_words =
+            |Messages { sender, first, next }| format!("{sender}/{}", describe::numbers(first, next));
         let lacking = lacking.map(in_words).collect::<BTreeSet<_>>();
         let lacking: Vec<String> = lacking.into_iter().collect();
         write!(

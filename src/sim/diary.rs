@@ -11,20 +11,20 @@ use crate::waiting::{Note, Watch};
 use crate::wire::{Batch, Frames};
 
 /// Everything that happens at the clients.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Eq, PartialEq)]
 pub(super) struct Diary {
     clients: Vec<Page>,
 }
 
 /// What happens at one of them.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Eq, PartialEq)]
 struct Page {
     watch: Watch,
     entries: Vec<(Time, Entry)>,
     ended: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Eq, PartialEq)]
 enum Entry {
     Multicast(Batch),
     Send(MemberId, Batch),
@@ -62,7 +62,14 @@ impl Diary {
         }
     }
 
-    pub(super) fn delivered(&mut self, now: Time, at: MemberId, from: MemberId, number: Option<u64>, app: &App) {
+    pub(super) fn delivered(
+        &mut self,
+        now: Time,
+        at: MemberId,
+        from: MemberId,
+        number: Option<u64>,
+        app: &App,
+    ) {
         match app {
             App::Multicast(batch) => self.add(now, at, Entry::Deliver(from, number, batch.clone())),
             App::Direct(batch) => self.add(now, at, Entry::Receive(from, batch.clone())),
@@ -87,7 +94,13 @@ impl Diary {
 }
 
 impl Page {
-    fn write(&self, mut results: Results, name: &str, names: &[String], order: &Order) -> Result<(), Failure> {
+    fn write(
+        &self,
+        mut results: Results,
+        name: &str,
+        names: &[String],
+        order: &Order,
+    ) -> Result<(), Failure> {
         let members: Vec<&str> = names.iter().map(String::as_str).collect();
         results.start(&Start {
             member: name,
@@ -120,7 +133,9 @@ impl Entry {
     ) -> Result<(), Failure> {
         let who = |member: MemberId| *members.get(usize::from(member.0)).unwrap_or(&"sequencer");
         let id = |member, number| MessageId { member, incarnation: 1, number };
-        let each = |batch: &Batch, count: &mut u64, write: &mut dyn FnMut(u64, u64, &[u8]) -> Result<(), Failure>| {
+        let each = |batch: &Batch,
+                    count: &mut u64,
+                    write: &mut dyn FnMut(u64, u64, &[u8]) -> Result<(), Failure>| {
             *count += u64::from(batch.count());
             (0..).zip(batch.messages()).try_for_each(|(place, (number, text))| write(place, number, text))
         };
@@ -132,10 +147,12 @@ impl Entry {
                 results.send(id(name, number), who(*to), text, time_us)
             }),
             Self::Note(note) => results.note(note, &|member| (who(member), 1), time_us),
-            Self::Deliver(from, first, batch) => each(batch, &mut counts.delivered, &mut |place, number, text| {
-                let place = first.map(|first| first + place);
-                results.deliver(who(*from), id(who(*from), number), text, place, time_us)
-            }),
+            Self::Deliver(from, first, batch) => {
+                each(batch, &mut counts.delivered, &mut |place, number, text| {
+                    let place = first.map(|first| first + place);
+                    results.deliver(who(*from), id(who(*from), number), text, place, time_us)
+                })
+            }
             Self::Receive(from, batch) => each(batch, &mut counts.received, &mut |_, number, text| {
                 results.receive(id(who(*from), number), who(*from), text, time_us)
             }),

@@ -12,7 +12,7 @@ use crate::reliable::Body;
 use crate::wire::{Batch, Frames, Header, Kind, Malformed, Reader};
 
 /// Collects lines, histories, both or nothing.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Eq, PartialEq)]
 pub struct Trace {
     lines: Option<String>,
     pub(super) diary: Option<Diary>,
