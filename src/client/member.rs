@@ -11,12 +11,11 @@ use crate::driver::Node;
 use crate::driver::node::Delivery;
 use crate::engine::{MemberId, Time, To};
 use crate::exit::{Exit, Failure};
-use crate::member::{App, Finish, Tally};
+use crate::member::{App, Finish, Note, Tally};
 use crate::order::Order;
 use crate::results::{Counts, MessageId, Results, Start};
 use crate::session::SAY_EVERY;
 use crate::talk::{self, Talk};
-use crate::waiting::Note;
 use crate::wire::BatchBuilder;
 
 /// Most batches submitted before incoming packets get their turn.

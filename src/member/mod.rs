@@ -2,6 +2,7 @@
 //! the announcement that it has finished; what comes back up is sorted the same way.
 
 mod finish;
+mod watch;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use crate::stack::Stack;
 use crate::waiting::{Clock, Waiting};
 use crate::wire::{Batch, Encoded, Frames, Malformed, Reader, Wire, Writer};
 pub use finish::{Finish, Tally};
+pub use watch::{Note, Watch};
 
 /// The whole line of engines of one member, down to bytes.
 pub type Line = Box<dyn Engine<App = App, Wire = Frames> + Send>;

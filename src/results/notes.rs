@@ -9,7 +9,8 @@ use serde::{Serialize, Serializer};
 use super::{Event, MessageId, Results};
 use crate::engine::MemberId;
 use crate::exit::Failure;
-use crate::waiting::{Clock, Messages, Note, WaitsFor};
+use crate::member::Note;
+use crate::waiting::{Clock, Messages, WaitsFor};
 
 /// The name and the incarnation of a member.
 pub(super) type Who<'n> = dyn Fn(MemberId) -> (&'n str, u32) + 'n;

@@ -4,10 +4,9 @@ use std::path::Path;
 
 use crate::engine::{Effects, MemberId, Time, To};
 use crate::exit::Failure;
-use crate::member::{App, Line};
+use crate::member::{App, Line, Note, Watch};
 use crate::order::Order;
 use crate::results::{Counts, MessageId, Results, Start};
-use crate::waiting::{Note, Watch};
 use crate::wire::{Batch, Frames};
 
 /// Everything that happens at the clients.
@@ -133,29 +132,31 @@ impl Entry {
     ) -> Result<(), Failure> {
         let who = |member: MemberId| *members.get(usize::from(member.0)).unwrap_or(&"sequencer");
         let id = |member, number| MessageId { member, incarnation: 1, number };
-        let each = |batch: &Batch,
-                    count: &mut u64,
-                    write: &mut dyn FnMut(u64, u64, &[u8]) -> Result<(), Failure>| {
-            *count += u64::from(batch.count());
-            (0..).zip(batch.messages()).try_for_each(|(place, (number, text))| write(place, number, text))
-        };
         match self {
-            Self::Multicast(batch) => each(batch, &mut counts.multicasts, &mut |_, number, text| {
+            Self::Multicast(batch) => each(batch, &mut counts.multicasts, |_, number, text| {
                 results.multicast(id(name, number), text, time_us)
             }),
-            Self::Send(to, batch) => each(batch, &mut counts.sent, &mut |_, number, text| {
+            Self::Send(to, batch) => each(batch, &mut counts.sent, |_, number, text| {
                 results.send(id(name, number), who(*to), text, time_us)
             }),
             Self::Note(note) => results.note(note, &|member| (who(member), 1), time_us),
-            Self::Deliver(from, first, batch) => {
-                each(batch, &mut counts.delivered, &mut |place, number, text| {
-                    let place = first.map(|first| first + place);
-                    results.deliver(who(*from), id(who(*from), number), text, place, time_us)
-                })
-            }
-            Self::Receive(from, batch) => each(batch, &mut counts.received, &mut |_, number, text| {
+            Self::Deliver(from, first, batch) => each(batch, &mut counts.delivered, |place, number, text| {
+                let place = first.map(|first| first + place);
+                results.deliver(who(*from), id(who(*from), number), text, place, time_us)
+            }),
+            Self::Receive(from, batch) => each(batch, &mut counts.received, |_, number, text| {
                 results.receive(id(who(*from), number), who(*from), text, time_us)
             }),
         }
     }
+}
+
+/// Writes the messages of a batch, each with its place in it and its number; counts them.
+fn each(
+    batch: &Batch,
+    count: &mut u64,
+    mut write: impl FnMut(u64, u64, &[u8]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    *count += u64::from(batch.count());
+    (0..).zip(batch.messages()).try_for_each(|(place, (number, text))| write(place, number, text))
 }

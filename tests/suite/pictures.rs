@@ -154,7 +154,9 @@ fn probe(page: &Path, wanted: &str) -> Value {
 
 /// The page as it is after its scripts have run, and what the browser said.
 fn browse(page: &Path) -> (String, String) {
-    let is_there = |name: &&str| Command::new(name).arg("--version").stdout(Stdio::null()).status().is_ok();
+    let is_there = |name: &&str| {
+        Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+    };
     let Some(browser) = BROWSERS.into_iter().find(is_there) else {
         panic!("there is no Chromium to open the page in: `scripts/setup` installs it");
     };
