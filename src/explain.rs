@@ -35,7 +35,7 @@ pub struct Args {
     /// The member at which the message waited
     #[arg(value_name = "MEMBER")]
     member: String,
-    /// The message: <sender>/<incarnation>/<number>, like c1/1/7
+    /// The message: its sender, which life of it, its number, like c1/1/7
     #[arg(value_name = "ID")]
     id: String,
     /// The group, if the folder has histories of several

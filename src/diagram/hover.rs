@@ -15,10 +15,10 @@ pub(super) fn about(chronicle: &Chronicle, stays: &Stays, lane: usize, message: 
     let member = &chronicle.members[lane];
     let stay = stays.of_message(lane, message);
     let mut lines = vec![title(&chronicle.messages[message])];
-    lines.extend(end(member, &stay));
-    lines.extend(hold_back(member, &stay));
     let sender = origin(chronicle, stays, message);
     lines.extend(sender.map(|(sender, index)| sent(chronicle, stays, sender, message, index)));
+    lines.extend(hold_back(member, &stay));
+    lines.extend(end(member, &stay));
     lines.join("\n")
 }
 
@@ -48,7 +48,7 @@ fn hold_back(member: &Member, stay: &Stay) -> Vec<String> {
         Some(micros) => format!(", held back for {}:", length(micros)),
         None => ", held back to the end:".to_owned(),
     };
-    let mut lines = vec![format!("arrived at {}{what}", place(member, arrived))];
+    let mut lines = vec![format!("it arrived at {} at {}{what}", member.name, place(member, arrived))];
     let reasons = reasons(member, stay);
     lines.extend(reasons.iter().take(REASONS).map(|(reason, micros)| match micros {
         Some(micros) => format!("  {} for {reason}", length(*micros)),
@@ -59,7 +59,7 @@ fn hold_back(member: &Member, stay: &Stay) -> Vec<String> {
         lines.push(format!("  and for {more} more; `groupcast explain` tells all"));
     }
     if let What::Arrive { clock: Some(clock), .. } = &member.happenings[arrived].what {
-        lines.push(format!("clock of {} when it arrived: {clock}", member.name));
+        lines.push(format!("  clock of {} by then: {clock}", member.name));
     }
     lines
 }

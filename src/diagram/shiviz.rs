@@ -2,7 +2,7 @@
 //!
 //! A file for ShiViz begins with the regular expression that takes its events apart, and an empty line for what would
 //! part several runs. Every event ticks its member's own entry, from 1, and a receipt takes in the clock of what was
-//! sent. Reasons to wait are part of the event before them.
+//! sent. To wait for something else is an event, too.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

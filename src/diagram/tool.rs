@@ -141,6 +141,9 @@ impl Args {
         if let Some(middle) = &self.around {
             return around(chronicle, all, middle);
         }
+        if self.from.is_none() && self.to.is_none() {
+            return Ok(all.to_vec());
+        }
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let (from, to) = (self.from.map_or(0, micros), self.to.map_or(u64::MAX, micros));
         let time = |&(lane, index): &Place| chronicle.members[lane].happenings[index].time_us;

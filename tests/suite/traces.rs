@@ -236,7 +236,7 @@ fn a_client_traces_if_it_is_told_to_and_check_does_not_mind() {
     let stage = Stage::new();
     let mut programs: Vec<Program> = stage.middle(2).into();
     let commands = |id: &str| format!("Multicast,{id},one\nMulticast,{id},two\n");
-    programs.push(stage.client("c1", commands("c1")).arg("--trace").start());
+    programs.push(stage.client("c1", commands("c1")).env("GROUPCAST_TRACE", "1").start());
     programs.push(stage.client("c2", commands("c2")).start());
     all_end(&mut programs);
     let of_kind =
