@@ -30,7 +30,7 @@ pub(super) fn text(picture: &Picture<'_>, columns: usize) -> String {
     let mut say = |text: &str| lines.extend(super::svg::wrapped(text, columns));
     say(&picture.title());
     picture.violation().iter().chain(&picture.notes()).for_each(|text| say(text));
-    say("● multicast  ◆ delivered  ○ arrived  ┃ held back  → sent  ← received  ! violation");
+    say("● multicast  ◆ delivered  ○ arrived  ┃ held back  → sent  ← received");
     lines.push(String::new());
     let heads: String = members.iter().map(|member| fitted(&member.name, width)).collect();
     lines.push(format!("{:>GUTTER$}{heads}", "seconds  ").trim_end().to_owned());
@@ -44,7 +44,7 @@ pub(super) fn text(picture: &Picture<'_>, columns: usize) -> String {
                 What::Deliver(_) => _ = held[lane].remove(&happening.message),
                 _ => {}
             }
-            cells[lane] = Some(picture.cell((lane, index)));
+            cells[lane] = Some(picture.cell((lane, index), width - 1));
         }
         let cells = cells.into_iter().enumerate().map(|(lane, cell)| {
             let axis = if held[lane].is_empty() { "│" } else { "┃" };
@@ -93,20 +93,27 @@ impl Picture<'_> {
         }
     }
 
-    fn cell(&self, (lane, index): Place) -> String {
+    /// What an event is, in as many words as there is room for.
+    fn cell(&self, (lane, index): Place, room: usize) -> String {
         let happening = &self.chronicle.members[lane].happenings[index];
         let word = &self.chronicle.messages[happening.message];
         let text = on_one_line(&word.text);
-        let fault = if self.is_fault((lane, index)) { "!" } else { "" };
-        let short = super::svg::short(word);
-        match happening.what {
-            What::Multicast => format!("●{fault} {short} {text}"),
-            What::Deliver(Some(number)) => format!("◆{fault}{number} {short} {text}"),
-            What::Deliver(None) => format!("◆{fault} {short} {text}"),
-            What::Send => format!("→{fault}{} {text}", word.to.as_deref().unwrap_or_default()),
-            What::Receive => format!("←{fault}{} {text}", word.sender),
-            What::Arrive { .. } | What::Wait(_) => format!("○{fault} {short}"),
-        }
+        let id = super::svg::short(word);
+        let (mark, name, least) = match happening.what {
+            What::Multicast => ("●", format!(" {id}"), word.number.to_string()),
+            What::Deliver(Some(number)) => ("◆", format!("{number} {id}"), number.to_string()),
+            What::Deliver(None) => ("◆", format!(" {id}"), id),
+            What::Send => ("→", word.to.clone().unwrap_or_default(), String::new()),
+            What::Receive => ("←", word.sender.clone(), String::new()),
+            What::Arrive { .. } | What::Wait(_) => {
+                return if room > id.width() { format!("○ {id}") } else { "○".into() };
+            }
+        };
+        let mark = format!("{mark}{}", if self.is_fault((lane, index)) { "!" } else { "" });
+        let all = [format!("{mark}{name} {text}"), format!("{mark}{name}"), format!("{mark}{least}"), mark];
+        let best = (1..4).find(|&short| all[short].width() <= room).unwrap_or(3);
+        // A text may be cut, a name may not.
+        all[if best == 1 { 0 } else { best }].clone()
     }
 }
 
