@@ -103,13 +103,11 @@ struct Story<'c> {
 
 impl Story<'_> {
     fn title(&self) -> String {
-        format!(
-            "{} at {}, order {}: {}",
-            self.word.id(),
-            self.member.name,
-            self.chronicle.order,
-            on_one_line(&self.word.text)
-        )
+        let title = format!("{} at {}, order {}", self.word.id(), self.member.name, self.chronicle.order);
+        match &*on_one_line(&self.word.text) {
+            "" => title,
+            text => format!("{title}: {text}"),
+        }
     }
 
     fn multicast(&self, origin: Option<(usize, usize)>) -> String {

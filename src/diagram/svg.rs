@@ -98,9 +98,8 @@ impl<'c> Picture<'c> {
         } else if !names.is_empty() {
             notes.push(format!("No messages arrived, or none were traced, at {}.", list(&names)));
         }
-        notes.extend(
-            self.chronicle.members.iter().filter_map(|member| member.open.clone()).map(|why| why + "."),
-        );
+        let open = self.chronicle.members.iter().filter_map(|member| member.open.as_ref());
+        notes.extend(open.map(|why| format!("Not all is known: {why}.")));
         notes
     }
 
@@ -122,20 +121,34 @@ impl<'c> Picture<'c> {
         self.faults.contains(&place)
     }
 
+    /// Whether the violation is that something is missing at this member.
+    fn lacks(&self, member: &str) -> bool {
+        let places = self.chronicle.violation.iter().flat_map(|(_, witness)| &witness.places);
+        places.into_iter().any(|place| place.member == member && place.lines.is_empty())
+    }
+
     /// The names of the members, above their lanes.
     pub(super) fn heads(&self) -> String {
         let mut out = String::from("<text class=\"pale\" x=\"8\" y=\"28\">seconds</text>\n");
         for (index, (lane, member)) in self.layout.lanes.iter().zip(&self.chronicle.members).enumerate() {
             let name = cut(&member.name, ((lane.right - lane.axis + 30.0) / 8.0) as usize);
             let width = name.width() as f64 * 8.0 + 18.0;
+            let frame = |class: &str, more: f64| {
+                let (x, y) = (-width / 2.0 - more, -12.0 - more);
+                let (width, height) = (2.0f64.mul_add(more, width), 2.0f64.mul_add(more, 22.0));
+                format!(
+                    "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" \
+                     rx=\"6\"/>"
+                )
+            };
+            let ring = if self.lacks(&member.name) { frame("ring", 4.0) } else { String::new() };
             let _ = writeln!(
                 out,
-                "<g class=\"s{}\" transform=\"translate({:.1},24)\"><rect class=\"pill\" x=\"{:.1}\" y=\"-12\" \
-                 width=\"{width:.1}\" height=\"22\" rx=\"6\"/><text class=\"head\" y=\"4\">{}</text>\
+                "<g class=\"s{}\" transform=\"translate({:.1},24)\">{}{ring}<text class=\"head\" y=\"4\">{}</text>\
                  <title>{}</title></g>",
                 index % COLOURS,
                 lane.axis,
-                -width / 2.0,
+                frame("pill", 0.0),
                 escaped(&name),
                 escaped(&format!("{}, told by {}", member.name, member.file)),
             );
