@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use groupcast::exit::{self, Exit, Failure};
 use groupcast::talk::{Color, Level, Talk};
-use groupcast::{check, cli, doctor, run as runs, shell, sim};
+use groupcast::{check, cli, diagram, doctor, explain, run as runs, shell, sim};
 
 /// Tools for ordered, reliable group communication.
 #[derive(Parser)]
@@ -21,6 +21,10 @@ enum Tool {
     Run(runs::tool::Args),
     /// Judge the results of a run: did everyone deliver everything, and in the order that was promised?
     Check(check::tool::Args),
+    /// Draw a run: who multicast, received and delivered what, and what was held back
+    Diagram(diagram::tool::Args),
+    /// Say what a message waited for at a member
+    Explain(explain::Args),
     /// Run the engines on a simulated network and judge what they deliver
     Sim(sim::tool::Args),
     /// Show how something is done, with commands to copy
@@ -41,6 +45,8 @@ fn run(tool: &Tool) -> Result<Exit, Failure> {
     match tool {
         Tool::Run(args) => runs::tool::run(args),
         Tool::Check(args) => check::tool::run(args),
+        Tool::Diagram(args) => diagram::tool::run(args),
+        Tool::Explain(args) => explain::run(args),
         Tool::Sim(args) => sim::tool::run(args),
         Tool::Examples(args) => shell::examples::run(args),
         Tool::Doctor(args) => doctor::run(args, &Cli::command()),

@@ -23,6 +23,11 @@ impl VectorClock {
         self.0.get(&member).copied().unwrap_or(0)
     }
 
+    /// Each member with how many of its.
+    pub fn iter(&self) -> impl Iterator<Item = (MemberId, u64)> + '_ {
+        self.0.iter().map(|(&member, &count)| (member, count))
+    }
+
     /// `count` more of this member's.
     pub fn advance(&mut self, member: MemberId, count: u64) {
         let entry = self.0.entry(member).or_default();

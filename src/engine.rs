@@ -6,6 +6,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::waiting::{Clock, Waiting};
+
 /// A moment, in microseconds since the run began. Only a driver reads a clock; engines are told.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Time(u64);
@@ -253,6 +255,16 @@ pub trait Engine {
     fn held(&self) -> usize {
         0
     }
+
+    /// What has been received and waits to be delivered, and what for. A pure function of state, for those who ask.
+    fn waiting(&self) -> Vec<Waiting> {
+        Vec::new()
+    }
+
+    /// The clock, of an order that has one. A pure function of state, for those who ask.
+    fn clock(&self) -> Option<Clock> {
+        None
+    }
 }
 
 impl<E: Engine + ?Sized> Engine for Box<E> {
@@ -273,6 +285,14 @@ impl<E: Engine + ?Sized> Engine for Box<E> {
 
     fn held(&self) -> usize {
         (**self).held()
+    }
+
+    fn waiting(&self) -> Vec<Waiting> {
+        (**self).waiting()
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        (**self).clock()
     }
 }
 

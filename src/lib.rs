@@ -13,8 +13,9 @@
 //! 9. [`forwarder`], [`router`], [`sequencer`]: what stands in the middle; [`session`]: start and finish
 //! 10. [`results`]: deliveries to result file and history
 //!
-//! Beside the path: [`run`] does a whole run in one command, [`check`] judges what was delivered, [`sim`] runs the
-//! same engines on a simulated network, [`shell`] and [`doctor`] help people at a prompt.
+//! Beside the path: [`run`] does a whole run in one command, [`check`] judges what was delivered, [`diagram`] draws it
+//! and [`explain`] says what a message waited for; [`sim`] runs the same engines on a simulated network, [`shell`] and
+//! [`doctor`] help people at a prompt.
 
 pub mod script;
 
@@ -43,6 +44,8 @@ pub mod session;
 pub mod results;
 
 pub mod check;
+pub mod diagram;
+pub mod explain;
 pub mod run;
 pub mod sim;
 
@@ -59,3 +62,4 @@ mod nearest;
 mod place;
 pub mod prng;
 pub mod talk;
+pub mod waiting;

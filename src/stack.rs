@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::engine::{Effect, Effects, Engine, Input, Time, To, sooner};
+use crate::waiting::{Clock, Waiting};
 
 /// `Upper` on `Lower`: what the upper engine sends is what the lower one is asked to carry.
 pub struct Stack<Upper: Engine, Lower: Engine<App = Upper::Wire>> {
@@ -79,5 +80,13 @@ impl<Upper: Engine, Lower: Engine<App = Upper::Wire>> Engine for Stack<Upper, Lo
 
     fn held(&self) -> usize {
         self.upper.held() + self.lower.held()
+    }
+
+    fn waiting(&self) -> Vec<Waiting> {
+        self.upper.waiting()
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        self.upper.clock()
     }
 }

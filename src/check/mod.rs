@@ -7,6 +7,7 @@ mod agreement;
 mod barrier;
 mod catalogue;
 mod causal;
+mod chronicle;
 mod consistency;
 mod creation;
 mod direct;
@@ -31,7 +32,10 @@ mod tests;
 
 use crate::order::{Order, Promise};
 pub use catalogue::Catalogue;
+pub(crate) use chronicle::{Chronicle, Happening, Member, What, Word};
 pub use history::{Event, History, MessageId, Record, Source};
+pub(crate) use read::Reason;
+pub(crate) use report::escaped;
 pub use report::{Judgement, exit};
 pub use tool::judge_folder;
 pub use verdict::{Place, Verdict, Witness};
@@ -128,6 +132,11 @@ impl Property {
     pub fn judge(&self, catalogue: &Catalogue<'_>) -> Verdict {
         (self.judge)(catalogue)
     }
+}
+
+/// The names of all properties that can be judged by files.
+pub(crate) fn property_names() -> impl Iterator<Item = &'static str> {
+    evidence::properties().map(|(name, _)| name)
 }
 
 /// Judges these properties of `history`, in their order.

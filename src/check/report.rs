@@ -235,7 +235,7 @@ pub(super) fn junit(judgements: &[Judgement]) -> String {
 }
 
 /// A text as XML can hold it: what XML has no way to write is replaced.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

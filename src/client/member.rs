@@ -12,7 +12,7 @@ use crate::driver::Node;
 use crate::driver::node::Delivery;
 use crate::engine::{MemberId, Time, To};
 use crate::exit::{Exit, Failure};
-use crate::member::{App, Finish, Tally};
+use crate::member::{App, Finish, Note, Tally};
 use crate::order::Order;
 use crate::results::{Counts, MessageId, Results, Start};
 use crate::session::SAY_EVERY;
@@ -77,7 +77,10 @@ impl<'a> Member<'a> {
     }
 
     /// Writes down the start, now that it is known who takes part.
-    pub(super) fn begin(&mut self, node: &Node, order: &Order, source: &Source) -> Result<(), Failure> {
+    pub(super) fn begin(&mut self, node: &mut Node, order: &Order, source: &Source) -> Result<(), Failure> {
+        if self.options.trace {
+            node.watch();
+        }
         let mut members: Vec<&str> =
             node.view().clients.iter().map(|&client| node.seat(client).id.as_str()).collect();
         members.sort_unstable();
@@ -234,8 +237,21 @@ impl<'a> Member<'a> {
         Ok(())
     }
 
+    /// Writes down what was delivered and, if that is asked for, what arrived and waits, in the order of time.
     fn take_deliveries(&mut self, node: &mut Node) -> Result<(), Failure> {
-        node.delivered().into_iter().try_for_each(|delivery| self.deliver(node, delivery))
+        let mut noted = node.noted().into_iter().peekable();
+        for delivery in node.delivered() {
+            while let Some((at_us, note)) = noted.next_if(|(at_us, _)| *at_us <= delivery.at_us) {
+                self.note(node, &note, at_us)?;
+            }
+            self.deliver(node, delivery)?;
+        }
+        noted.try_for_each(|(at_us, note)| self.note(node, &note, at_us))
+    }
+
+    fn note(&mut self, node: &Node, note: &Note, at_us: u64) -> Result<(), Failure> {
+        let who = |member| (node.seat(member).id.as_str(), node.seat(member).incarnation);
+        self.results.note(note, &who, at_us)
     }
 
     fn deliver(&mut self, node: &Node, delivery: Delivery) -> Result<(), Failure> {

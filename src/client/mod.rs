@@ -74,6 +74,9 @@ pub struct Options {
     /// Write no history file
     #[arg(long, env = "GROUPCAST_NO_HISTORY", hide_env = true, value_parser = FalseyValueParser::new())]
     pub no_history: bool,
+    /// Write into the history also when each multicast arrived here and what it waited for
+    #[arg(long, env = "GROUPCAST_TRACE", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub trace: bool,
     /// Overwrite the results of an earlier run
     #[arg(long, env = "GROUPCAST_FORCE", hide_env = true, value_parser = FalseyValueParser::new())]
     pub force: bool,
@@ -141,6 +144,9 @@ impl Options {
         let sources = [is_script, self.lines, self.interactive].into_iter().filter(|&is_given| is_given);
         let wrong = match sources.count() {
             1 if is_script && self.out.is_none() => "--commands needs --out, a folder for the result files",
+            1 if self.trace && (self.out.is_none() || self.no_history) => {
+                "--trace writes into the history: it needs --out, and no --no-history"
+            }
             1 if self.dry_run && !is_script => "--dry-run checks a command file: it needs --commands",
             1 => return Ok(()),
             0 => "what is to be sent? one of --commands FILE, --lines and --interactive is needed",

@@ -8,7 +8,7 @@ use super::{Caller, Clock, clock};
 use crate::defect::Defects;
 use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::exit::{Exit, Failure};
-use crate::member::{App, Line};
+use crate::member::{App, Line, Note, Watch};
 use crate::order::{Order, Place};
 use crate::session::attendance::News;
 use crate::session::{CONNECT_LIMIT, SAY_EVERY};
@@ -67,6 +67,8 @@ pub struct Node {
     line: Line,
     effects: Effects<App, Frames>,
     delivered: Vec<Delivery>,
+    /// Who watches what is held back, and what it has noted.
+    watch: Option<(Watch, Vec<(u64, Note)>)>,
     view: View,
     seats: BTreeMap<MemberId, Seat>,
     me: MemberId,
@@ -128,6 +130,7 @@ impl Node {
             wires,
             effects: Effects::default(),
             delivered: Vec::new(),
+            watch: None,
             view,
             seats: seats.into_iter().map(|seat| (MemberId(seat.slot), seat)).collect(),
             me,
@@ -220,6 +223,16 @@ impl Node {
         std::mem::take(&mut self.delivered)
     }
 
+    /// From now on it is noted what arrives for the group, and what it waits for.
+    pub fn watch(&mut self) {
+        self.watch = Some(Default::default());
+    }
+
+    /// Takes what has been noted since the last call, each with its time in microseconds since this member began.
+    pub fn noted(&mut self) -> Vec<(u64, Note)> {
+        self.watch.as_mut().map(|(_, noted)| std::mem::take(noted)).unwrap_or_default()
+    }
+
     /// From now on this member's waits end also when `wakeup` is woken.
     pub fn wake_by(&mut self, wakeup: Wakeup) {
         self.wires.wakeup = Some(wakeup);
@@ -299,6 +312,12 @@ impl Node {
 
     fn perform(&mut self) {
         self.meter.holds(self.line.held());
+        if let Some((watch, noted)) = &mut self.watch {
+            let at_us = self.wires.clock.elapsed_micros();
+            let mut notes = Vec::new();
+            watch.look(&*self.line, &self.effects, &mut notes);
+            noted.extend(notes.into_iter().map(|note| (at_us, note)));
+        }
         for effect in self.effects.drain() {
             match effect {
                 Effect::Send { to: To::Group, message } => {

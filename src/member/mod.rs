@@ -2,6 +2,7 @@
 //! the announcement that it has finished; what comes back up is sorted the same way.
 
 mod finish;
+mod watch;
 
 use std::collections::BTreeMap;
 
@@ -10,8 +11,10 @@ use crate::order::Place;
 use crate::order::hold_back::HoldBack;
 use crate::reliable::Reliable;
 use crate::stack::Stack;
+use crate::waiting::{Clock, Waiting};
 use crate::wire::{Batch, Encoded, Frames, Malformed, Reader, Wire, Writer};
 pub use finish::{Finish, Tally};
+pub use watch::{Note, Watch};
 
 /// The whole line of engines of one member, down to bytes.
 pub type Line = Box<dyn Engine<App = App, Wire = Frames> + Send>;
@@ -124,6 +127,14 @@ impl<O: Engine<App = Batch>> Engine for Member<O> {
     /// What waits for its order; messages to one member are not counted.
     fn held(&self) -> usize {
         self.order.held()
+    }
+
+    fn waiting(&self) -> Vec<Waiting> {
+        self.order.waiting()
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        self.order.clock()
     }
 }
 

@@ -14,6 +14,7 @@ use super::numbering::Range;
 use super::total::{FAR_AHEAD, OWN_WINDOW};
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
+use crate::waiting::{Waiting, WaitsFor};
 use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
 
 /// No honest number gets this far: it counts batches.
@@ -186,6 +187,20 @@ impl Agreed {
         self.deliver_agreed(out);
     }
 
+    /// What a batch that is not agreed waits for.
+    fn agreement(&self, sender: MemberId, first: u64) -> WaitsFor {
+        match self.ballots.get(&first).filter(|_| sender == self.me) {
+            Some(ballot) => WaitsFor::Proposals(ballot.missing.clone()),
+            None => WaitsFor::Agreement,
+        }
+    }
+
+    /// What a batch that is agreed waits for: the first that is not agreed, which is before it.
+    fn turn(&self) -> WaitsFor {
+        let first = self.held.values().find(|held| !held.is_agreed);
+        first.map_or(WaitsFor::Agreement, |held| WaitsFor::Turn(describe::span(held.sender, &held.batch)))
+    }
+
     /// Delivers as long as the first place is agreed: places that are not can only move back.
     fn deliver_agreed(&mut self, out: &mut Out) {
         while let Some(entry) = self.held.first_entry().filter(|entry| entry.get().is_agreed) {
@@ -239,6 +254,15 @@ impl Engine for Agreed {
 
     fn held(&self) -> usize {
         self.held.len()
+    }
+
+    fn waiting(&self) -> Vec<Waiting> {
+        let waiting = |Held { sender, batch, is_agreed }: &Held| Waiting {
+            messages: describe::span(*sender, batch),
+            number: None,
+            waits_for: if *is_agreed { self.turn() } else { self.agreement(*sender, batch.first()) },
+        };
+        self.held.values().map(waiting).collect()
     }
 }
 

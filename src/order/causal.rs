@@ -12,6 +12,7 @@ use super::hold_back::{HoldBack, Span};
 use crate::clock::VectorClock;
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
+use crate::waiting::{Clock, Messages, Waiting, WaitsFor};
 use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
 
 /// A batch and what its sender had delivered when it multicast it.
@@ -69,11 +70,20 @@ impl Causal {
     }
 
     /// The messages before `clock` that have not been delivered here.
-    fn lacking(&self, clock: &VectorClock) -> impl Iterator<Item = String> {
+    fn lacking(&self, clock: &VectorClock) -> impl Iterator<Item = Messages> {
         self.senders.keys().filter_map(|&sender| {
             let (first, next) = (self.delivered.get(sender) + 1, clock.get(sender) + 1);
-            (first < next).then(|| format!("{sender}/{}", describe::numbers(first, next)))
+            (first < next).then_some(Messages { sender, first, next })
         })
+    }
+
+    /// What a batch in a sender's queue waits for.
+    fn waits_for(&self, sender: MemberId, queue: &HoldBack<Stamped>, stamped: &Stamped) -> WaitsFor {
+        let first = stamped.batch.first();
+        if queue.next() < first {
+            return describe::earlier(sender, queue, first);
+        }
+        WaitsFor::Causes(self.lacking(&stamped.clock).collect())
     }
 
     /// Delivers a batch whose causes have all been delivered, if there is one.
@@ -93,7 +103,10 @@ impl Causal {
 impl fmt::Display for Causal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let first = self.senders.values().filter_map(|queue| queue.iter().next());
-        let lacking = first.flat_map(|stamped| self.lacking(&stamped.clock)).collect::<BTreeSet<_>>();
+        let lacking = first.flat_map(|stamped| self.lacking(&stamped.clock));
+        let in_words =
+            |Messages { sender, first, next }| format!("{sender}/{}", describe::numbers(first, next));
+        let lacking = lacking.map(in_words).collect::<BTreeSet<_>>();
         let lacking: Vec<String> = lacking.into_iter().collect();
         write!(
             f,
@@ -122,6 +135,22 @@ impl Engine for Causal {
 
     fn held(&self) -> usize {
         self.senders.values().map(HoldBack::len).sum()
+    }
+
+    fn waiting(&self) -> Vec<Waiting> {
+        let of = |(&sender, queue): (&MemberId, &HoldBack<Stamped>)| -> Vec<Waiting> {
+            let waiting = |stamped: &Stamped| Waiting {
+                messages: describe::span(sender, stamped),
+                number: None,
+                waits_for: self.waits_for(sender, queue, stamped),
+            };
+            queue.iter().map(waiting).collect()
+        };
+        self.senders.iter().flat_map(of).collect()
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        Some(Clock::Vector(self.delivered.clone()))
     }
 }
 

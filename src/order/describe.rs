@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::hold_back::{HoldBack, Span};
 use crate::engine::MemberId;
+use crate::waiting::{Messages, WaitsFor};
 
 /// The numbers from `first` up to `next`: `3`, or `3-5`.
 pub(super) fn numbers(first: u64, next: u64) -> String {
@@ -13,6 +14,17 @@ pub(super) fn numbers(first: u64, next: u64) -> String {
 /// Messages of one sender: `p0/3-5`.
 pub(super) fn messages(sender: MemberId, of: &impl Span) -> String {
     format!("{sender}/{}", numbers(of.first(), of.next()))
+}
+
+/// Messages of one sender, for those who ask what is held back.
+pub(super) fn span(sender: MemberId, of: &impl Span) -> Messages {
+    Messages { sender, first: of.first(), next: of.next() }
+}
+
+/// The messages of one sender that must come before this one of it.
+pub(super) fn earlier<T: Span>(sender: MemberId, queue: &HoldBack<T>, first: u64) -> WaitsFor {
+    let (first, next) = queue.missing_before(first);
+    WaitsFor::Earlier(Messages { sender, first, next })
 }
 
 /// What waits in the queues of all senders.

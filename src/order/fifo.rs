@@ -9,6 +9,7 @@ use super::describe;
 use super::hold_back::HoldBack;
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
+use crate::waiting::Waiting;
 use crate::wire::Batch;
 
 /// A member's engine for FIFO order. Its own batches are delivered when they are submitted.
@@ -71,5 +72,17 @@ impl Engine for Fifo {
 
     fn held(&self) -> usize {
         self.senders.values().map(HoldBack::len).sum()
+    }
+
+    fn waiting(&self) -> Vec<Waiting> {
+        let of = |(&sender, queue): (&MemberId, &HoldBack<Batch>)| -> Vec<Waiting> {
+            let waiting = |batch: &Batch| Waiting {
+                messages: describe::span(sender, batch),
+                number: None,
+                waits_for: describe::earlier(sender, queue, batch.first()),
+            };
+            queue.iter().map(waiting).collect()
+        };
+        self.senders.iter().flat_map(of).collect()
     }
 }

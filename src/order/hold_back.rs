@@ -79,6 +79,13 @@ impl<T: Span> HoldBack<T> {
         self.held.values()
     }
 
+    /// What must come out before the item that begins with `first`: numbers that are not here or, if those before it
+    /// all are, the items before it. From one number up to, and without, the other.
+    pub(super) fn missing_before(&self, first: u64) -> (u64, u64) {
+        let head = self.held.first_key_value().map_or(first, |(&head, _)| head);
+        (self.next, if head > self.next { head } else { first })
+    }
+
     /// The number that the next item out must begin with.
     #[must_use]
     pub const fn next(&self) -> u64 {
@@ -123,6 +130,15 @@ mod tests {
         assert_eq!(queue.pop(), Some(Run(1, 4)));
         assert_eq!(queue.pop(), Some(Run(4, 6)));
         assert_eq!((queue.pop(), queue.next(), queue.is_empty()), (None, 6, true));
+    }
+
+    #[test]
+    fn knows_what_is_missing() {
+        let mut queue = HoldBack::default();
+        assert!(queue.insert(Run(4, 6)) && queue.insert(Run(8, 9)));
+        assert_eq!((queue.missing_before(4), queue.missing_before(8)), ((1, 4), (1, 4)));
+        assert!(queue.insert(Run(1, 4)));
+        assert_eq!(queue.missing_before(8), (1, 8));
     }
 
     #[test]

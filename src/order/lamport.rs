@@ -12,6 +12,7 @@ use super::hold_back::{HoldBack, Span};
 use super::total::{FAR_AHEAD, OWN_WINDOW};
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
+use crate::waiting::{Clock, Waiting, WaitsFor};
 use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
 
 /// No honest clock gets this far: it counts messages.
@@ -121,16 +122,21 @@ impl Lamport {
         }
     }
 
+    /// Of whom something may still come that is earlier than what `sender` sent at `time`. Ours is the clock itself,
+    /// which has seen `time`: whatever we send next is later.
+    fn silent(&self, time: u64, sender: MemberId) -> impl Iterator<Item = MemberId> {
+        let others = self.peers.iter().filter(move |&(&peer, _)| peer != sender);
+        others.filter(move |(_, state)| state.heard < time).map(|(&peer, _)| peer)
+    }
+
     /// Delivers what nothing earlier can come before.
     fn deliver_ripe(&mut self, out: &mut Out) {
-        while let Some(entry) = self.held.first_entry() {
-            let (time, sender) = *entry.key();
-            // Ours is the clock itself, which has seen `time`: whatever we send next is later.
-            let ripe = self.peers.iter().all(|(&peer, state)| peer == sender || state.heard >= time);
+        while let Some((&(time, sender), _)) = self.held.first_key_value() {
+            let ripe = self.silent(time, sender).next().is_none();
             if !ripe && !self.defects.has(Defect::NotAllAcknowledged) {
                 return;
             }
-            let batch = entry.remove();
+            let Some((_, batch)) = self.held.pop_first() else { return };
             let number = self.next;
             self.next += u64::from(batch.count());
             self.own_undelivered -= usize::from(sender == self.me);
@@ -180,6 +186,27 @@ impl Engine for Lamport {
 
     fn held(&self) -> usize {
         self.held.len() + self.peers.values().map(|peer| peer.incoming.len()).sum::<usize>()
+    }
+
+    fn waiting(&self) -> Vec<Waiting> {
+        let held = self.held.iter().map(|(&(time, sender), batch)| Waiting {
+            messages: describe::span(sender, batch),
+            number: None,
+            waits_for: WaitsFor::Acknowledgements(self.silent(time, sender).collect()),
+        });
+        let early = self.peers.iter().flat_map(|(&peer, state)| {
+            let batches = state.incoming.iter().filter_map(|stamped| stamped.batch.as_ref());
+            batches.map(move |batch| Waiting {
+                messages: describe::span(peer, batch),
+                number: None,
+                waits_for: WaitsFor::EarlierWord(peer),
+            })
+        });
+        held.chain(early).collect()
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        Some(Clock::Lamport(self.clock))
     }
 }
 

@@ -27,6 +27,15 @@ pub struct Range {
     pub count: u32,
 }
 
+impl Range {
+    /// The place of the sender's message `number` in the total order, if it is one of these and they have the places
+    /// from `first` on.
+    pub(super) fn place_of(&self, sender: MemberId, number: u64, first: u64) -> Option<u64> {
+        let is_here = self.sender == sender && (self.first()..self.next()).contains(&number);
+        is_here.then(|| first + (number - self.first))
+    }
+}
+
 /// An announcement: the messages of `ranges`, one after the other, have the global numbers from `first` on.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Numbered {

@@ -13,6 +13,7 @@ use super::hold_back::{HoldBack, Span};
 use super::numbering::{Numbered, Range};
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
+use crate::waiting::{Messages, Waiting, WaitsFor};
 use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
 
 /// How many of its own batches a member may have sent and not yet delivered: what bounds every hold-back queue.
@@ -90,6 +91,27 @@ impl Total {
         self.deliver_due(out);
     }
 
+    /// The number of the message `number` of a sender, so far as it is announced, and the place it waits for.
+    fn place_of(&self, sender: MemberId, number: u64) -> Option<(u64, WaitsFor)> {
+        let mut places = self.next;
+        for range in &self.due {
+            if let Some(place) = range.place_of(sender, number, places) {
+                let next = self.due.front().map(|Range { sender, first, .. }| (*sender, *first));
+                let next = next.map(|(sender, first)| Messages { sender, first, next: first + 1 });
+                return Some((place, WaitsFor::Place(self.next, next)));
+            }
+            places += u64::from(range.count);
+        }
+        self.numbers.iter().find_map(|numbered| {
+            let mut places = numbered.first;
+            numbered.ranges.iter().find_map(|range| {
+                let place = range.place_of(sender, number, places);
+                places += u64::from(range.count);
+                place.map(|place| (place, WaitsFor::Place(self.numbers.next(), None)))
+            })
+        })
+    }
+
     /// Delivers as long as the next number's body is here.
     fn deliver_due(&mut self, out: &mut Effects<Batch, TotalWire>) {
         while let Some(range) = self.due.front_mut() {
@@ -153,6 +175,16 @@ impl Engine for Total {
 
     fn held(&self) -> usize {
         self.bodies.values().map(HoldBack::len).sum()
+    }
+
+    fn waiting(&self) -> Vec<Waiting> {
+        let waiting = |sender: MemberId, batch: &Batch| {
+            let (number, waits_for) = self.place_of(sender, batch.first()).unzip();
+            let waits_for = waits_for.unwrap_or(WaitsFor::Number);
+            Waiting { messages: describe::span(sender, batch), number, waits_for }
+        };
+        let queues = self.bodies.iter();
+        queues.flat_map(|(&sender, queue)| queue.iter().map(move |batch| waiting(sender, batch))).collect()
     }
 }
 

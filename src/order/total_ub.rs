@@ -9,6 +9,7 @@ use super::hold_back::{HoldBack, Span};
 use super::total::OWN_WINDOW;
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
+use crate::waiting::{Waiting, WaitsFor};
 use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
 
 /// What members and sequencer exchange.
@@ -102,6 +103,10 @@ impl Engine for TotalUb {
     fn held(&self) -> usize {
         self.held.len()
     }
+
+    fn waiting(&self) -> Vec<Waiting> {
+        waiting_by_number(&self.held)
+    }
 }
 
 impl SequencerUb {
@@ -161,6 +166,16 @@ pub(super) fn held_by_number(held: &HoldBack<Sequenced>) -> String {
     let messages = held.iter().map(|sequenced| describe::messages(sequenced.sender, &sequenced.batch));
     let until = (!held.is_empty()).then(|| format!("number {}", held.next()));
     describe::holds(&messages.collect::<Vec<_>>(), until.as_slice())
+}
+
+/// The same for those who ask.
+pub(super) fn waiting_by_number(held: &HoldBack<Sequenced>) -> Vec<Waiting> {
+    let waiting = |Sequenced { number, sender, batch }: &Sequenced| Waiting {
+        messages: describe::span(*sender, batch),
+        number: Some(*number),
+        waits_for: WaitsFor::Place(held.next(), None),
+    };
+    held.iter().map(waiting).collect()
 }
 
 impl Span for Sequenced {

@@ -10,8 +10,9 @@ use std::fmt;
 use super::describe;
 use super::hold_back::{HoldBack, Span};
 use super::total::OWN_WINDOW;
-use super::total_ub::{Sequenced, held_by_number};
+use super::total_ub::{Sequenced, held_by_number, waiting_by_number};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
+use crate::waiting::{Waiting, WaitsFor};
 use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
 
 /// What members and sequencer exchange.
@@ -142,6 +143,15 @@ impl Engine for TotalUub {
 
     fn held(&self) -> usize {
         self.held.len()
+    }
+
+    fn waiting(&self) -> Vec<Waiting> {
+        let unnumbered = |batch: &Batch| Waiting {
+            messages: describe::span(self.me, batch),
+            number: None,
+            waits_for: WaitsFor::Number,
+        };
+        self.asked.iter().map(unnumbered).chain(waiting_by_number(&self.held)).collect()
     }
 }
 

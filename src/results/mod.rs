@@ -3,6 +3,8 @@
 //! The last station of the path, and the only place that writes result files. Every file is `*.part` until the run
 //! is complete. Only whole lines are written, so that whatever remains of a broken run can be read.
 
+mod notes;
+
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -13,6 +15,7 @@ use base64::engine::general_purpose::{GeneralPurpose, STANDARD};
 use serde::{Serialize, Serializer};
 
 use crate::exit::{Exit, Failure};
+use notes::{Reading, Reason};
 
 /// Version of the history's format, in every line of it.
 const VERSION: u8 = 1;
@@ -106,6 +109,20 @@ enum Event<'a> {
         time_us: u64,
         #[serde(skip_serializing_if = "Option::is_none")]
         number: Option<u64>,
+    },
+    Arrive {
+        id: MessageId<'a>,
+        time_us: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        number: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        clock: Option<&'a Reading<'a>>,
+    },
+    Wait {
+        id: MessageId<'a>,
+        #[serde(flatten)]
+        reason: &'a Reason<'a>,
+        time_us: u64,
     },
     Send {
         id: MessageId<'a>,

@@ -10,7 +10,7 @@ use super::counters::{Counters, Heading, Seen};
 use super::network::Network;
 use super::trace::{AppWords, Trace, Words};
 use super::workload::{Task, Workload};
-use crate::check::{History, Verdict, Witness};
+use crate::check::{History, Record, Verdict, Witness};
 use crate::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::member::{App, Line};
 use crate::wire::Frames;
@@ -97,6 +97,9 @@ impl<'t> Cluster<'t> {
             trace,
             effects: Effects::default(),
         };
+        if let Some(diary) = &mut cluster.trace.diary {
+            diary.begin(view.clients.len());
+        }
         let outages = if cluster.trace.is_kept() { cluster.network.announcements() } else { Vec::new() };
         for (begin, outage) in outages {
             cluster.schedule(begin, Happening::Outage(outage));
@@ -207,6 +210,9 @@ impl<'t> Cluster<'t> {
             };
             let Some((to, app)) = client.next_submission(|to| line.window(to)) else { return };
             self.trace.line(self.now, &at, "submit", &to, format_args!("{}", AppWords(&app, None)));
+            if let Some(diary) = &mut self.trace.diary {
+                diary.submitted(self.now, at, to, &app);
+            }
             self.counters.submitted(&app);
             self.meter.submitted(self.now, at, &app);
             self.handle(at, Input::Submit { to, app });
@@ -219,6 +225,9 @@ impl<'t> Cluster<'t> {
         let mut effects = std::mem::take(&mut self.effects);
         let line = &mut self.processes[usize::from(at.0)].line;
         line.handle(self.now, input, &mut effects);
+        if let Some(diary) = &mut self.trace.diary {
+            diary.stepped(self.now, at, line, &effects);
+        }
         self.deadlines[usize::from(at.0)] = line.next_deadline();
         let held = line.held();
         if let Some(from) = from {
@@ -239,6 +248,9 @@ impl<'t> Cluster<'t> {
             Effect::Deliver { from, number, app } => {
                 let what = AppWords(&app, number);
                 self.trace.line(self.now, &at, "deliver", &from, format_args!("{what}"));
+                if let Some(diary) = &mut self.trace.diary {
+                    diary.delivered(self.now, at, from, number, &app);
+                }
                 self.meter.delivered(self.now, at, from, &app);
                 if let Some(client) = self.client(at) {
                     client.deliver(from, number, app);
@@ -308,8 +320,12 @@ impl<'t> Cluster<'t> {
             client.record.ended = client.waits_for().is_empty();
             client.record
         });
+        let records: Vec<Record> = records.collect();
+        if let Some(diary) = &mut self.trace.diary {
+            diary.end(records.iter().map(|record| record.ended));
+        }
         Remains {
-            history: History { records: records.collect(), ..History::default() },
+            history: History { records, ..History::default() },
             contract: self.breach.map_or(Verdict::Valid, Verdict::Violated),
             liveness,
             counters: self.counters,

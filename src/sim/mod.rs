@@ -11,6 +11,7 @@ mod cluster;
 mod contract;
 mod cost;
 mod counters;
+mod diary;
 mod faults;
 mod network;
 mod outages;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
@@ -82,6 +83,10 @@ pub struct Args {
     /// Show every event: of the seed that failed or, if none did, of the first
     #[arg(long, short)]
     verbose: bool,
+    /// Write what the clients would have written, of the seed that failed or, if none did, of the first; for
+    /// `groupcast check`, `diagram` and `explain`
+    #[arg(long, value_name = "DIR")]
+    histories: Option<PathBuf>,
     /// Answer in JSON
     #[arg(long)]
     json: bool,
@@ -97,14 +102,20 @@ fn properties() -> impl Iterator<Item = &'static str> {
 /// Runs the simulator and prints what it found.
 ///
 /// # Errors
-/// [`Exit::Usage`] for a method that the order does not have, [`Exit::Io`] if standard output cannot be written.
+/// [`Exit::Usage`] for a method that the order does not have, [`Exit::CannotCreate`] for histories that cannot be
+/// written, [`Exit::Io`] if standard output cannot.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let setup = args.setup()?;
     let report = swarm::run(&setup, args.seed, args.seeds());
-    let mut trace = Trace::off();
-    if args.verbose {
-        trace = Trace::kept();
+    let mut trace = if args.verbose { Trace::kept() } else { Trace::off() };
+    if args.histories.is_some() {
+        trace = trace.with_histories();
+    }
+    if args.verbose || args.histories.is_some() {
         let _ = swarm::run_one(&setup, report.failed.unwrap_or(args.seed), &mut trace);
+    }
+    if let Some(dir) = &args.histories {
+        trace.write_histories(dir, setup.order)?;
     }
     let text =
         if args.json { args.json(&setup, &report, &trace) } else { args.text(&setup, &report, &trace) };

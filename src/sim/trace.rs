@@ -1,38 +1,59 @@
 //! The trace: one line per event, in fixed columns: when, at whom, what, with whom, and the details.
 
 use std::fmt;
+use std::path::Path;
 
+use super::diary::Diary;
 use crate::engine::Time;
+use crate::exit::Failure;
 use crate::member::App;
+use crate::order::Order;
 use crate::reliable::Body;
 use crate::wire::{Batch, Frames, Header, Kind, Malformed, Reader};
 
-/// Collects lines, or nothing.
+/// Collects lines, histories, both or nothing.
 #[derive(Debug, Default, Eq, PartialEq)]
-pub struct Trace(Option<String>);
+pub struct Trace {
+    lines: Option<String>,
+    pub(super) diary: Option<Diary>,
+}
 
 impl Trace {
     /// A trace that keeps what it is told.
     #[must_use]
     pub fn kept() -> Self {
-        Self(Some(String::new()))
+        Self { lines: Some(String::new()), diary: None }
     }
 
     /// A trace that keeps nothing and costs nothing.
     #[must_use]
     pub const fn off() -> Self {
-        Self(None)
+        Self { lines: None, diary: None }
+    }
+
+    /// The same, that also keeps what the clients would have written into their histories.
+    #[must_use]
+    pub fn with_histories(self) -> Self {
+        Self { diary: Some(Diary::default()), ..self }
+    }
+
+    /// Writes the histories, if they were kept, of a run with this order into a folder.
+    ///
+    /// # Errors
+    /// Exit 73 or 74, as when a client writes.
+    pub fn write_histories(&self, dir: &Path, order: &Order) -> Result<(), Failure> {
+        self.diary.as_ref().map_or(Ok(()), |diary| diary.write(dir, order))
     }
 
     /// Its lines; empty if it is off.
     #[must_use]
     pub fn text(&self) -> &str {
-        self.0.as_deref().unwrap_or_default()
+        self.lines.as_deref().unwrap_or_default()
     }
 
     /// Whether anybody will read it.
     pub(super) const fn is_kept(&self) -> bool {
-        self.0.is_some()
+        self.lines.is_some()
     }
 
     /// Adds a line, if the trace is kept; only then is anything put into words.
@@ -44,7 +65,7 @@ impl Trace {
         peer: &dyn fmt::Display,
         what: fmt::Arguments<'_>,
     ) {
-        if let Some(lines) = &mut self.0 {
+        if let Some(lines) = &mut self.lines {
             let [now, at, peer] = [now.to_string(), at.to_string(), peer.to_string()];
             let line = format!("{now:>11}  {at:<4} {verb:<9} {peer:<4} {what}");
             lines.push_str(line.trim_end());

@@ -8,6 +8,7 @@ use super::field::{Malformed, Reader, Wire, Writer};
 use super::header::{Header, Kind};
 use crate::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To};
 use crate::reliable::{Body, Packet};
+use crate::waiting::{Clock, Waiting};
 
 /// A packet as bytes: two frames of a ZeroMQ message.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -117,5 +118,13 @@ impl<M: Wire, E: Engine<Wire = Packet<M>>> Engine for Encoded<E> {
 
     fn held(&self) -> usize {
         self.inner.held()
+    }
+
+    fn waiting(&self) -> Vec<Waiting> {
+        self.inner.waiting()
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        self.inner.clock()
     }
 }

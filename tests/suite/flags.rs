@@ -115,8 +115,8 @@ const VARIABLES: &[(&str, &str, &str, i32, &str)] = &[
     ("client", "verbose", "yes", 69, ""),
 ];
 
-/// Those whose variable shows in a run, below.
-const IN_A_RUN: [&str; 4] = ["no-history", "force", "stay", "quiet"];
+/// Those whose variable shows in a run: below and, of `trace`, in `traces`.
+const IN_A_RUN: [&str; 5] = ["no-history", "force", "stay", "quiet", "trace"];
 
 #[test]
 fn each_flag_has_a_variable() {
@@ -183,7 +183,7 @@ fn a_switch_that_is_off_in_the_environment_is_off() {
     let stage = Stage::new();
     let mut programs = Vec::from(stage.middle(1));
     let client = stage.client("c1", "Multicast,c1,x\n").arg("-v");
-    let client = ["QUIET", "NO_HISTORY", "FORCE", "DRY_RUN", "LINES", "INTERACTIVE"]
+    let client = ["QUIET", "NO_HISTORY", "TRACE", "FORCE", "DRY_RUN", "LINES", "INTERACTIVE"]
         .into_iter()
         .fold(client, |client, name| client.env(&format!("GROUPCAST_{name}"), "0"));
     programs.push(client.start());

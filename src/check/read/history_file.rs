@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::read_file;
 use super::roll::{ANY_LIFE, Roll};
+use super::trace::{Clock, Noted, Reason, Trace};
 use crate::check::history::{Event, MessageId, Record, Source as RecordSource};
 use crate::exit::Failure;
 use crate::nearest::nearest;
@@ -22,7 +23,8 @@ use crate::place::{Flaw, Source, quoted};
 /// The version of the format that is understood.
 const VERSION: u64 = 1;
 /// The events that are understood.
-const EVENTS: [&str; 7] = ["start", "multicast", "deliver", "send", "receive", "view", "end"];
+const EVENTS: [&str; 9] =
+    ["start", "multicast", "deliver", "send", "receive", "view", "end", "arrive", "wait"];
 
 /// What a history says beside its messages.
 #[derive(Debug, Default)]
@@ -32,6 +34,10 @@ pub(in crate::check) struct Account {
     pub(in crate::check) starts: Vec<Start>,
     pub(in crate::check) views: Vec<View>,
     pub(in crate::check) ends: Vec<End>,
+    /// Of each event of the record: when it happened, in microseconds.
+    pub(in crate::check) times: Vec<u64>,
+    /// What arrived and waited, which nothing is judged by.
+    pub(in crate::check) traces: Vec<Trace>,
     /// The line of its first event, and of its last.
     pub(in crate::check) lines: Option<(u32, u32)>,
     /// The line in which it is cut off.
@@ -44,6 +50,7 @@ pub(in crate::check) struct Account {
 #[derive(Debug)]
 pub(in crate::check) struct Start {
     pub(in crate::check) line: u32,
+    pub(in crate::check) time_us: u64,
     pub(in crate::check) member: String,
     pub(in crate::check) incarnation: u32,
     pub(in crate::check) group: String,
@@ -110,6 +117,11 @@ struct Row<'a> {
     delivered: Option<u64>,
     sent: Option<u64>,
     received: Option<u64>,
+    time_us: Option<u64>,
+    clock: Option<Clock>,
+    r#for: Option<String>,
+    place: Option<u64>,
+    messages: Option<Vec<String>>,
 }
 
 /// The version alone, of a line that is not understood otherwise.
@@ -221,7 +233,9 @@ impl Reader<'_> {
                 let event = self.message(line, row, event)?;
                 self.record.events.push(event);
                 self.record.source.get_or_insert_default().lines.push(line.number);
+                self.account.times.push(row.time_us.unwrap_or_default());
             }
+            "arrive" | "wait" => self.account.traces.push(line.trace(row, event)?),
             _ => return Err(line.unknown_event(&row.event).into()),
         }
         self.account.lines.get_or_insert((line.number, 0)).1 = line.number;
@@ -341,6 +355,7 @@ impl Line<'_> {
     fn start(&self, row: &Row<'_>) -> Result<Start, Flaw> {
         Ok(Start {
             line: self.number,
+            time_us: row.time_us.unwrap_or_default(),
             member: self.need(&row.member, "member", row)?.0.to_string(),
             incarnation: *self.need(&row.incarnation, "incarnation", row)?,
             group: self.need(&row.group, "group", row)?.0.to_string(),
@@ -348,6 +363,23 @@ impl Line<'_> {
             method: row.method.as_ref().map(|method| method.0.to_string()),
             members: names(self.need(&row.members, "members", row)?),
         })
+    }
+
+    fn trace(&self, row: &Row<'_>, event: &str) -> Result<Trace, Flaw> {
+        let id = self.need(&row.id, "id", row)?;
+        self.id(id)?;
+        let what = if event == "arrive" {
+            Noted::Arrived { clock: row.clock.as_ref().map(Clock::to_string), number: row.number }
+        } else {
+            let members = row.members.iter().flatten().map(|name| name.0.to_string()).collect();
+            Noted::Waits(Reason {
+                what: self.need(&row.r#for, "for", row)?.clone(),
+                place: row.place,
+                messages: row.messages.clone().unwrap_or_default(),
+                members,
+            })
+        };
+        Ok(Trace { line: self.number, time_us: row.time_us.unwrap_or_default(), id: id.0.to_string(), what })
     }
 
     fn view(&self, row: &Row<'_>) -> Result<View, Flaw> {

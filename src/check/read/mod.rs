@@ -6,6 +6,7 @@ mod listing;
 mod result_file;
 mod roll;
 mod runs;
+mod trace;
 
 use std::fs;
 use std::path::Path;
@@ -20,6 +21,8 @@ pub(super) use history_file::{Account, Start, View};
 use listing::Listing;
 pub(super) use result_file::{ResultFile, sender};
 use roll::Roll;
+pub(super) use trace::Noted;
+pub(crate) use trace::Reason;
 
 /// A run of one group, as the files of its members tell it.
 #[derive(Debug)]

@@ -1,0 +1,104 @@
+//! What is said about a message at a member when somebody points at it.
+
+use super::stays::{Stay, Stays};
+use super::words::{length, reason, time};
+use crate::check::{Chronicle, Member, What, Word};
+use crate::talk::on_one_line;
+
+/// Longest text that is shown whole.
+const TEXT: usize = 200;
+/// Most reasons to wait that are shown.
+const REASONS: usize = 6;
+
+/// Everything that is known of a message at a member, a fact a line.
+pub(super) fn about(chronicle: &Chronicle, stays: &Stays, lane: usize, message: usize) -> String {
+    let member = &chronicle.members[lane];
+    let stay = stays.of_message(lane, message);
+    let mut lines = vec![title(&chronicle.messages[message])];
+    let sender = origin(chronicle, stays, message);
+    lines.extend(sender.map(|(sender, index)| sent(chronicle, stays, sender, message, index)));
+    lines.extend(hold_back(member, &stay));
+    lines.extend(end(member, &stay));
+    lines.join("\n")
+}
+
+/// The message's id and text; to whom it is, if it is for one member.
+fn title(word: &Word) -> String {
+    let to = word.to.as_ref().map_or_else(String::new, |to| format!(" to {to} alone"));
+    format!("{}{to}: {}", word.id(), super::words::cut(&on_one_line(&word.text), TEXT))
+}
+
+fn end(member: &Member, stay: &Stay) -> Option<String> {
+    let (name, at) = (&member.name, |index| place(member, index));
+    match (stay.delivered, stay.arrived) {
+        (Some(end), _) => Some(match member.happenings[end].what {
+            What::Deliver(Some(number)) => format!("{name} delivered it as number {number} at {}", at(end)),
+            What::Receive => format!("{name} received it at {}", at(end)),
+            _ => format!("{name} delivered it at {}", at(end)),
+        }),
+        (None, Some(_)) => Some(format!("{name} never delivered it")),
+        (None, None) => None,
+    }
+}
+
+fn hold_back(member: &Member, stay: &Stay) -> Vec<String> {
+    let Some(arrived) = stay.arrived else { return Vec::new() };
+    let what = match stay.length(member) {
+        _ if !stay.is_held_back() => ", nothing held it back".to_owned(),
+        Some(micros) => format!(", held back for {}:", length(micros)),
+        None => ", held back to the end:".to_owned(),
+    };
+    let mut lines = vec![format!("it arrived at {} at {}{what}", member.name, place(member, arrived))];
+    let reasons = reasons(member, stay);
+    lines.extend(reasons.iter().take(REASONS).map(|(reason, micros)| match micros {
+        Some(micros) => format!("  {} for {reason}", length(*micros)),
+        None => format!("  for {reason}"),
+    }));
+    if reasons.len() > REASONS {
+        let more = reasons.len() - REASONS;
+        lines.push(format!("  and for {more} more; `groupcast explain` tells all"));
+    }
+    if let What::Arrive { clock: Some(clock), .. } = &member.happenings[arrived].what {
+        lines.push(format!("  clock of {} by then: {clock}", member.name));
+    }
+    lines
+}
+
+/// Each reason to wait, and how long it was the reason.
+pub(crate) fn reasons(member: &Member, stay: &Stay) -> Vec<(String, Option<u64>)> {
+    let time = |index: usize| member.happenings[index].time_us;
+    let ends = stay.waits.iter().skip(1).copied().map(Some).chain([stay.delivered]);
+    let told = |(&from, until): (&usize, Option<usize>)| match &member.happenings[from].what {
+        What::Wait(why) => Some((reason(why), until.map(|until| time(until).saturating_sub(time(from))))),
+        _ => None,
+    };
+    stay.waits.iter().zip(ends).filter_map(told).collect()
+}
+
+fn sent(chronicle: &Chronicle, stays: &Stays, sender: usize, message: usize, index: usize) -> String {
+    let member = &chronicle.members[sender];
+    let what = if chronicle.messages[message].to.is_some() { "sent" } else { "multicast" };
+    let clock = clock(member, &stays.of_message(sender, message));
+    let clock = clock.map_or_else(String::new, |clock| format!(", its clock {clock}"));
+    format!("{} {what} it at {}{clock}", member.name, place(member, index))
+}
+
+/// The clock that a message has: that of its sender, when it had multicast it.
+pub(crate) fn clock(member: &Member, stay: &Stay) -> Option<String> {
+    match &member.happenings[stay.sent.and(stay.arrived)?].what {
+        What::Arrive { clock, .. } => clock.clone(),
+        _ => None,
+    }
+}
+
+/// Who multicast or sent a message, and the event.
+pub(crate) fn origin(chronicle: &Chronicle, stays: &Stays, message: usize) -> Option<(usize, usize)> {
+    let sender = &chronicle.messages[message].sender;
+    let lane = chronicle.members.iter().position(|member| member.name == *sender)?;
+    Some((lane, stays.of_message(lane, message).sent?))
+}
+
+fn place(member: &Member, index: usize) -> String {
+    let happening = &member.happenings[index];
+    format!("{} ({}:{})", time(happening.time_us), member.file, happening.line)
+}

@@ -1,0 +1,252 @@
+//! Where everything stands in the picture: a lane for each member from left to right, time downwards.
+//!
+//! Time is not to scale. What happened later stands lower, an effect below its cause, and the labels of one lane never
+//! overlap; a long time without events is a gap that says little more than that it was long.
+
+use std::collections::BTreeMap;
+
+use super::sequence::{Place, causes};
+use super::stays::{Stay, Stays};
+use crate::check::{Chronicle, What};
+
+/// The column of times, at the left.
+pub(super) const GUTTER: f64 = 78.0;
+/// Labels of one lane are this far apart.
+const LINE: f64 = 17.0;
+/// Arrivals are, as they have no labels.
+const TICK: f64 = 5.0;
+/// A message that goes from one lane to another goes down by this much.
+const SLOPE: f64 = 9.0;
+/// Events that are less far apart in time stand beside each other: clocks of members do not agree any better.
+const BESIDE_US: u64 = 1_000;
+/// The least distance between two times in the gutter.
+const TIMES_APART: f64 = 34.0;
+/// Bars of messages that are held back at one time: how far apart, and how many.
+const TRACK: f64 = 6.0;
+const MAX_TRACKS: usize = 12;
+/// Between the axis of a lane and what is left of it.
+const MARGIN: f64 = 16.0;
+
+/// The places of everything.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub(super) width: f64,
+    pub(super) height: f64,
+    pub(super) lanes: Vec<Lane>,
+    /// Of each event that is shown: how far down it stands.
+    pub(super) events: BTreeMap<Place, f64>,
+    pub(super) bars: Vec<Bar>,
+    pub(super) lines: Vec<Line>,
+    /// Times in the gutter.
+    pub(super) times: Vec<(f64, u64)>,
+}
+
+/// The place of a member.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) left: f64,
+    pub(super) right: f64,
+    /// Where its events stand.
+    pub(super) axis: f64,
+}
+
+/// A message that is held back.
+#[derive(Debug)]
+pub(super) struct Bar {
+    pub(super) lane: usize,
+    pub(super) message: usize,
+    pub(super) x: f64,
+    pub(super) top: f64,
+    pub(super) bottom: f64,
+    /// Whether it is held back to the end.
+    pub(super) is_open: bool,
+}
+
+/// A message on its way from one member to another.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) message: usize,
+    pub(super) from: (f64, f64),
+    pub(super) to: (f64, f64),
+}
+
+impl Layout {
+    /// The places of the events in `shown`, which is a part of the run without gaps.
+    pub(super) fn new(chronicle: &Chronicle, stays: &Stays, shown: &[Place]) -> Self {
+        let causes = causes(stays);
+        let mut heights = Heights::new(chronicle.members.len());
+        for &place in shown {
+            let happening = &chronicle.members[place.0].happenings[place.1];
+            heights.add(place, happening.time_us, &happening.what, causes.get(&place));
+        }
+        let Heights { events, times, bottom, .. } = heights;
+        let height = bottom + 2.0 * LINE;
+        let bars = Bars { stays, events: &events, height }.all(chronicle, shown);
+        let tracks = bars.iter().map(|(_, track)| track + 1).max().unwrap_or(0).min(MAX_TRACKS);
+        let lanes = lanes(chronicle.members.len(), tracks);
+        let bars: Vec<Bar> = bars.into_iter().map(|(bar, track)| bar.on(&lanes, track)).collect();
+        let lines = Lines { lanes: &lanes, bars: &bars, events: &events, stays }.all(&causes, chronicle);
+        let width = lanes.last().map_or(GUTTER, |lane| lane.right) + 8.0;
+        Self { width, height, lanes, events, bars, lines, times }
+    }
+}
+
+/// The narrower, the more there are.
+fn lanes(count: usize, tracks: usize) -> Vec<Lane> {
+    let labels = match count {
+        0..=2 => 300.0,
+        3..=4 => 190.0,
+        5..=6 => 150.0,
+        _ => 92.0,
+    };
+    let before = MARGIN + tracks as f64 * TRACK;
+    let lane = |index: usize| {
+        let left = GUTTER + index as f64 * (before + labels);
+        Lane { left, right: left + before + labels, axis: left + before }
+    };
+    (0..count).map(lane).collect()
+}
+
+/// Gives each event its height, one after the other.
+struct Heights {
+    events: BTreeMap<Place, f64>,
+    times: Vec<(f64, u64)>,
+    /// Of each lane: the last event, and the last one with a label.
+    last: Vec<(f64, f64)>,
+    /// The latest time, and where its event stands.
+    latest: u64,
+    bottom: f64,
+    /// Events by time, with the greatest height up to then.
+    passed: BTreeMap<u64, f64>,
+}
+
+impl Heights {
+    fn new(lanes: usize) -> Self {
+        Self {
+            events: BTreeMap::new(),
+            times: Vec::new(),
+            last: vec![(0.0, 0.0); lanes],
+            latest: 0,
+            bottom: 0.0,
+            passed: BTreeMap::new(),
+        }
+    }
+
+    fn add(&mut self, place: Place, time_us: u64, what: &What, cause: Option<&Place>) {
+        let (lane, _) = place;
+        let (last, labelled) = self.last[lane];
+        let y = match what {
+            // It has no mark of its own: it is a reason to wait.
+            What::Wait(_) => last,
+            What::Arrive { .. } => self.least(time_us, cause).max(last + TICK),
+            _ => self.least(time_us, cause).max(last + 1.0).max(labelled + LINE),
+        };
+        let has_label = !matches!(what, What::Wait(_) | What::Arrive { .. });
+        self.last[lane] = (y, if has_label { y } else { labelled });
+        self.events.insert(place, y);
+        self.bottom = self.bottom.max(y);
+        if time_us >= self.latest {
+            self.latest = time_us;
+            self.passed.insert(time_us, self.bottom);
+            if has_label && self.times.last().is_none_or(|(last, _)| y - last >= TIMES_APART) {
+                self.times.push((y, time_us));
+            }
+        }
+    }
+
+    /// The least height at this time: below what was clearly earlier, and below the cause.
+    fn least(&self, time_us: u64, cause: Option<&Place>) -> f64 {
+        let clearly = time_us.saturating_sub(BESIDE_US);
+        let earlier = self.passed.range(..=clearly).next_back().map_or(0.0, |(_, &y)| y);
+        let idle = time_us.saturating_sub(self.latest);
+        let gap = if idle > BESIDE_US {
+            (5.0 * (idle as f64 / BESIDE_US as f64).log2() + 4.0).min(40.0)
+        } else {
+            0.0
+        };
+        let from = if gap > 0.0 { self.bottom } else { earlier };
+        let below = cause.and_then(|cause| self.events.get(cause)).map_or(0.0, |y| y + SLOPE);
+        (from + gap).max(below)
+    }
+}
+
+/// Finds out which messages are held back in a picture.
+struct Bars<'l> {
+    stays: &'l Stays,
+    events: &'l BTreeMap<Place, f64>,
+    height: f64,
+}
+
+impl Bars<'_> {
+    /// All of them, each with a track that no other in its lane has at the time.
+    fn all(&self, chronicle: &Chronicle, shown: &[Place]) -> Vec<(Bar, usize)> {
+        let mut first = vec![usize::MAX; chronicle.members.len()];
+        for &(lane, index) in shown {
+            first[lane] = first[lane].min(index);
+        }
+        let bars =
+            self.stays.iter().filter_map(|(lane, message, stay)| self.bar(lane, message, stay, first[lane]));
+        let mut bars: Vec<Bar> = bars.collect();
+        bars.sort_by(|one, other| {
+            (one.lane, one.top).partial_cmp(&(other.lane, other.top)).expect("heights are numbers")
+        });
+        let mut busy: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+        let track = |bar: Bar| {
+            let until = busy.entry(bar.lane).or_default();
+            let free = until.iter().position(|&until| until <= bar.top).unwrap_or(until.len());
+            let track = free.min(MAX_TRACKS - 1);
+            if track == until.len() {
+                until.push(0.0);
+            }
+            until[track] = until[track].max(bar.bottom);
+            (bar, track)
+        };
+        bars.into_iter().map(track).collect()
+    }
+
+    fn bar(&self, lane: usize, message: usize, stay: &Stay, first: usize) -> Option<Bar> {
+        let arrived = stay.arrived.filter(|_| stay.is_held_back())?;
+        let top = match self.events.get(&(lane, arrived)) {
+            Some(&y) => y,
+            // It arrived before the picture begins, and is still here.
+            None if arrived < first && stay.delivered.is_none_or(|end| end >= first) => -LINE,
+            None => return None,
+        };
+        let end = stay.delivered.and_then(|end| self.events.get(&(lane, end)).copied());
+        let (bottom, is_open) = (end.unwrap_or(self.height), stay.delivered.is_none());
+        Some(Bar { lane, message, x: 0.0, top, bottom, is_open })
+    }
+}
+
+impl Bar {
+    fn on(self, lanes: &[Lane], track: usize) -> Self {
+        Self { x: lanes[self.lane].axis - MARGIN + 3.0 - track as f64 * TRACK, ..self }
+    }
+}
+
+/// Finds out where messages go.
+struct Lines<'l> {
+    lanes: &'l [Lane],
+    bars: &'l [Bar],
+    events: &'l BTreeMap<Place, f64>,
+    stays: &'l Stays,
+}
+
+impl Lines<'_> {
+    fn all(&self, causes: &BTreeMap<Place, Place>, chronicle: &Chronicle) -> Vec<Line> {
+        let held: BTreeMap<_, _> = self.bars.iter().map(|bar| ((bar.lane, bar.message), bar.x)).collect();
+        let line = |(&(lane, index), cause): (&Place, &Place)| {
+            let message = chronicle.members[lane].happenings[index].message;
+            let bar = held.get(&(lane, message));
+            // What nothing holds back goes on to the mark of its delivery.
+            let delivered = self.stays.of_message(lane, message).delivered.filter(|_| bar.is_none());
+            let delivered = delivered.and_then(|index| self.events.get(&(lane, index)));
+            let y = *delivered.or_else(|| self.events.get(&(lane, index)))?;
+            let x = bar.copied().unwrap_or(self.lanes[lane].axis);
+            // What was sent before the picture begins comes from above.
+            let sent = self.events.get(cause).copied().unwrap_or(-LINE);
+            Some(Line { message, from: (self.lanes[cause.0].axis, sent), to: (x, y) })
+        };
+        causes.iter().filter_map(line).collect()
+    }
+}

@@ -1,0 +1,439 @@
+//! The picture as SVG: complete in itself, light or dark as its reader likes it.
+//!
+//! A dot is a multicast, a numbered pill a delivery, a bar a message that is held back, a line a message on its way,
+//! all in the colour of who multicast it.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use unicode_width::UnicodeWidthStr;
+
+use super::hover;
+use super::layout::{Bar, Lane, Layout};
+use super::sequence::Place;
+use super::stays::Stays;
+use super::words::{cut, time};
+use crate::check::{Chronicle, What, Witness, Word, escaped};
+use crate::talk::{list, on_one_line};
+
+pub(super) const STYLE: &str = include_str!("picture.css");
+pub(super) const DARK: &str = include_str!("dark.css");
+pub(super) const HOVER: &str = include_str!("hover.js");
+/// How many colours the style has.
+const COLOURS: usize = 12;
+/// The width of a character, and of the space between a mark and its label.
+const LETTER: f64 = 6.7;
+const LABEL: f64 = 17.0;
+/// The height of the row of names.
+pub(super) const HEADS: f64 = 44.0;
+/// The height of a line of text above the picture.
+const ROW: f64 = 18.0;
+
+/// Everything that a picture is made from.
+pub(super) struct Picture<'c> {
+    pub(super) chronicle: &'c Chronicle,
+    pub(super) stays: &'c Stays,
+    pub(super) shown: &'c [Place],
+    pub(super) is_whole: bool,
+    layout: Layout,
+    /// Whoever sent anything, members first: their places are their colours.
+    senders: Vec<&'c str>,
+    faults: BTreeSet<Place>,
+}
+
+impl<'c> Picture<'c> {
+    /// A picture of these events.
+    pub(super) fn new(
+        chronicle: &'c Chronicle,
+        stays: &'c Stays,
+        shown: &'c [Place],
+        is_whole: bool,
+    ) -> Self {
+        let mut senders: Vec<&str> = chronicle.members.iter().map(|member| member.name.as_str()).collect();
+        for word in &chronicle.messages {
+            if !senders.contains(&word.sender.as_str()) {
+                senders.push(&word.sender);
+            }
+        }
+        let layout = Layout::new(chronicle, stays, shown);
+        let faults = chronicle.violation.as_ref();
+        let faults = faults.map_or_else(BTreeSet::new, |(_, witness)| faults_of(chronicle, witness));
+        Self { chronicle, stays, shown, is_whole, layout, senders, faults }
+    }
+
+    /// Its width, and its height without what stands above the lanes.
+    pub(super) const fn size(&self) -> (f64, f64) {
+        (self.layout.width, self.layout.height)
+    }
+
+    /// What it shows, in a line.
+    pub(super) fn title(&self) -> String {
+        let Chronicle { group, order, members, .. } = self.chronicle;
+        let count = |is_one: fn(&What) -> bool| {
+            let events = members.iter().flat_map(|member| &member.happenings);
+            events.filter(|happening| is_one(&happening.what)).count()
+        };
+        let multicasts = count(|what| *what == What::Multicast);
+        let deliveries = count(|what| matches!(what, What::Deliver(_)));
+        let members = members.len();
+        format!("group {group}, {order}, {members} members: {multicasts} multicast, {deliveries} delivered")
+    }
+
+    /// What it cannot show, and what part of the run it is, a sentence each.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let time = |&(lane, index): &Place| time(self.chronicle.members[lane].happenings[index].time_us);
+        if let (false, Some(first), Some(last)) = (self.is_whole, self.shown.first(), self.shown.last()) {
+            notes.push(format!("This is a part of the run: from {} to {}.", time(first), time(last)));
+        }
+        let (traced, untraced): (Vec<_>, Vec<_>) =
+            self.chronicle.members.iter().partition(|member| member.is_traced);
+        let names: Vec<&str> = untraced.iter().map(|member| member.name.as_str()).collect();
+        if traced.is_empty() {
+            notes.push(
+                "When messages arrived and why they were held back is not in these histories; clients write it with \
+                 --trace."
+                    .to_owned(),
+            );
+        } else if !names.is_empty() {
+            notes.push(format!("No messages arrived, or none were traced, at {}.", list(&names)));
+        }
+        let open = self.chronicle.members.iter().filter_map(|member| member.open.as_ref());
+        notes.extend(open.map(|why| format!("Not all is known: {why}.")));
+        notes
+    }
+
+    /// The first violation, in words.
+    pub(super) fn violation(&self) -> Option<String> {
+        let (name, Witness { story, .. }) = self.chronicle.violation.as_ref()?;
+        Some(format!("{name} is violated: {}", on_one_line(story.as_bytes())))
+    }
+
+    /// Where the first event of the violation stands.
+    pub(super) fn fault(&self) -> Option<(f64, f64)> {
+        self.faults
+            .iter()
+            .find_map(|place| Some((self.layout.lanes[place.0].axis, *self.layout.events.get(place)?)))
+    }
+
+    /// Whether the violation names this event.
+    pub(super) fn is_fault(&self, place: Place) -> bool {
+        self.faults.contains(&place)
+    }
+
+    /// Whether the violation is that something is missing at this member.
+    fn lacks(&self, member: &str) -> bool {
+        let places = self.chronicle.violation.iter().flat_map(|(_, witness)| &witness.places);
+        places.into_iter().any(|place| place.member == member && place.lines.is_empty())
+    }
+
+    /// The names of the members, above their lanes.
+    pub(super) fn heads(&self) -> String {
+        let mut out = String::from("<text class=\"pale\" x=\"8\" y=\"28\">seconds</text>\n");
+        for (index, (lane, member)) in self.layout.lanes.iter().zip(&self.chronicle.members).enumerate() {
+            let name = cut(&member.name, ((lane.right - lane.axis + 30.0) / 8.0) as usize);
+            let width = name.width() as f64 * 8.0 + 18.0;
+            let frame = |class: &str, more: f64| {
+                let (x, y) = (-width / 2.0 - more, -12.0 - more);
+                let (width, height) = (2.0f64.mul_add(more, width), 2.0f64.mul_add(more, 22.0));
+                format!(
+                    "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" \
+                     rx=\"6\"/>"
+                )
+            };
+            let ring = if self.lacks(&member.name) { frame("ring", 4.0) } else { String::new() };
+            let _ = writeln!(
+                out,
+                "<g class=\"s{}\" transform=\"translate({:.1},24)\">{}{ring}<text class=\"head\" y=\"4\">{}</text>\
+                 <title>{}</title></g>",
+                index % COLOURS,
+                lane.axis,
+                frame("pill", 0.0),
+                escaped(&name),
+                escaped(&format!("{}, told by {}", member.name, member.file)),
+            );
+        }
+        out
+    }
+
+    /// The lanes with everything in them.
+    pub(super) fn body(&self) -> String {
+        let mut out = String::new();
+        self.stripes(&mut out);
+        out.push_str("<g class=\"lines\">\n");
+        self.lines(&mut out);
+        out.push_str("</g>\n<g class=\"bars\">\n");
+        self.layout.bars.iter().for_each(|bar| self.bar(&mut out, bar));
+        out.push_str("</g>\n");
+        for lane in 0..self.layout.lanes.len() {
+            let _ = writeln!(out, "<g class=\"marks {}\">", if lane % 2 == 1 { "odd" } else { "even" });
+            let mut places: Vec<Place> = self.shown.iter().copied().filter(|place| place.0 == lane).collect();
+            places.sort_unstable();
+            places.into_iter().for_each(|place| self.mark(&mut out, place));
+            out.push_str("</g>\n");
+        }
+        out
+    }
+
+    fn stripes(&self, out: &mut String) {
+        let height = self.layout.height;
+        for (index, (lane, member)) in self.layout.lanes.iter().zip(&self.chronicle.members).enumerate() {
+            let Lane { left, right, axis } = lane;
+            if index % 2 == 1 {
+                let width = right - left;
+                let _ = writeln!(
+                    out,
+                    "<rect class=\"stripe\" x=\"{left:.1}\" y=\"-8\" width=\"{width:.1}\" height=\"{:.1}\"/>",
+                    height + 8.0
+                );
+            }
+            let class = if member.open.is_some() { "axis lost" } else { "axis" };
+            let _ = writeln!(
+                out,
+                "<line class=\"{class}\" x1=\"{axis:.1}\" x2=\"{axis:.1}\" y1=\"-8\" y2=\"{height:.1}\"/>"
+            );
+        }
+        out.push_str("<g class=\"pale\">\n");
+        for (y, at) in &self.layout.times {
+            let _ = writeln!(out, "<text x=\"8\" y=\"{:.1}\">{}</text>", y + 4.0, moment(*at));
+        }
+        out.push_str("</g>\n");
+        for place in &self.faults {
+            let Some(y) = self.layout.events.get(place) else { continue };
+            let Lane { left, right, .. } = self.layout.lanes[place.0];
+            let (y, width) = (y - 9.0, right - left);
+            let _ = writeln!(
+                out,
+                "<rect class=\"fault\" x=\"{left:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"18\"/>"
+            );
+        }
+    }
+
+    /// All ways of a message in one path.
+    fn lines(&self, out: &mut String) {
+        let mut lines: Vec<_> = self.layout.lines.iter().collect();
+        lines.sort_by_key(|line| line.message);
+        for ways in lines.chunk_by(|one, other| one.message == other.message) {
+            let message = ways[0].message;
+            let direct = if self.chronicle.messages[message].to.is_some() { " direct" } else { "" };
+            let mut path = String::new();
+            for way in ways {
+                let ((x1, y1), (x2, y2)) = (way.from, way.to);
+                let _ = write!(path, "M{x1:.1} {y1:.1}L{x2:.1} {y2:.1}");
+            }
+            let _ = writeln!(
+                out,
+                "<path class=\"line{direct} {}\" data-m=\"{message}\" d=\"{path}\"/>",
+                self.colour(message)
+            );
+        }
+    }
+
+    fn bar(&self, out: &mut String, bar: &Bar) {
+        let Bar { lane, message, x, top, bottom, is_open } = bar;
+        let (open, height) = (if *is_open { " open" } else { "" }, (bottom - top).max(3.0));
+        let _ = writeln!(
+            out,
+            "<rect class=\"bar{open} {}\" data-m=\"{message}\" x=\"{:.1}\" y=\"{top:.1}\" width=\"4\" \
+             height=\"{height:.1}\" rx=\"2\"><title>{}</title></rect>",
+            self.colour(*message),
+            x - 2.0,
+            self.about(*lane, *message),
+        );
+    }
+
+    fn mark(&self, out: &mut String, place: Place) {
+        let (lane, index) = place;
+        let happening = &self.chronicle.members[lane].happenings[index];
+        let (shape, class, label) = match &happening.what {
+            What::Wait(_) => return,
+            What::Arrive { .. } => return self.arrival(out, place),
+            What::Multicast => {
+                ("<circle class=\"dot\" r=\"6.5\"/>".to_owned(), "own", self.label(happening.message))
+            }
+            What::Deliver(number) => (pill(*number), "", self.label(happening.message)),
+            What::Send => {
+                ("<circle class=\"hollow\" r=\"4\"/>".to_owned(), "pale", self.label(happening.message))
+            }
+            What::Receive => (
+                "<path class=\"hollow\" d=\"M0 -5L5 0L0 5L-5 0Z\"/>".to_owned(),
+                "pale",
+                self.label(happening.message),
+            ),
+        };
+        let Lane { axis, right, .. } = self.layout.lanes[lane];
+        let room = ((right - axis - LABEL - 4.0) / LETTER) as usize;
+        let fault = self.faults.contains(&place);
+        let label = cut(&label, room);
+        let back = (label.width() as f64).mul_add(LETTER, 4.0);
+        let ring = if fault { "<circle class=\"ring\" r=\"11\"/>" } else { "" };
+        let wrong = if fault { " wrong" } else { "" };
+        let _ = writeln!(
+            out,
+            "<g class=\"mark {}\" data-m=\"{}\" transform=\"translate({axis:.1},{:.1})\">\
+             <rect class=\"back\" x=\"{:.1}\" y=\"-7\" width=\"{back:.1}\" height=\"14\"/>{shape}{ring}\
+             <text class=\"{class}{wrong}\" x=\"{LABEL}\" y=\"4\">{}</text><title>{}</title></g>",
+            self.colour(happening.message),
+            happening.message,
+            self.layout.events.get(&place).copied().unwrap_or_default(),
+            LABEL - 2.0,
+            escaped(&label),
+            self.about(lane, happening.message),
+        );
+    }
+
+    /// What arrives and is neither held back nor delivered has no bar and no pill.
+    fn arrival(&self, out: &mut String, (lane, index): Place) {
+        let happening = &self.chronicle.members[lane].happenings[index];
+        let stay = self.stays.of_message(lane, happening.message);
+        if stay.is_held_back() || stay.delivered.is_some() {
+            return;
+        }
+        let y = self.layout.events.get(&(lane, index)).copied().unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "<circle class=\"mark hollow {}\" data-m=\"{}\" cx=\"{:.1}\" cy=\"{y:.1}\" r=\"3\"><title>{}</title></circle>",
+            self.colour(happening.message),
+            happening.message,
+            self.layout.lanes[lane].axis,
+            self.about(lane, happening.message),
+        );
+    }
+
+    fn about(&self, lane: usize, message: usize) -> String {
+        escaped(&hover::about(self.chronicle, self.stays, lane, message))
+    }
+
+    fn colour(&self, message: usize) -> String {
+        let sender = &self.chronicle.messages[message].sender;
+        let place = self.senders.iter().position(|name| name == sender).unwrap_or_default();
+        format!("s{}", place % COLOURS)
+    }
+
+    /// A message beside its mark: short, as everything is said to who points at it.
+    fn label(&self, message: usize) -> String {
+        let word = &self.chronicle.messages[message];
+        let text = on_one_line(&word.text);
+        match &word.to {
+            Some(to) => format!("{}→{to} {text}", word.sender),
+            None => format!("{} {text}", short(word)),
+        }
+    }
+}
+
+/// The id without the incarnation, which is 1 nearly always.
+pub(super) fn short(word: &Word) -> String {
+    match word.incarnation {
+        1 => format!("{}/{}", word.sender, word.number),
+        _ => word.id(),
+    }
+}
+
+fn pill(number: Option<u64>) -> String {
+    let Some(number) = number else { return "<circle class=\"pill\" r=\"5\"/>".to_owned() };
+    let number = number.to_string();
+    let width = (number.len() as f64).mul_add(LETTER, 9.0).max(20.0);
+    format!(
+        "<rect class=\"pill\" x=\"{:.1}\" y=\"-7.5\" width=\"{width:.1}\" height=\"15\" rx=\"7.5\"/>\
+         <text class=\"in\" y=\"4\">{number}</text>",
+        -width / 2.0
+    )
+}
+
+/// A time as the gutter has it: seconds, to the microsecond.
+fn moment(micros: u64) -> String {
+    let (millis, rest) = (micros % 1_000_000 / 1_000, micros % 1_000);
+    format!("{}.{millis:03} {rest:03}", micros / 1_000_000)
+}
+
+/// The events that a violation names.
+pub(super) fn faults_of(chronicle: &Chronicle, witness: &Witness) -> BTreeSet<Place> {
+    let mut faults = BTreeSet::new();
+    for place in &witness.places {
+        for (lane, member) in chronicle.members.iter().enumerate() {
+            let is_named = place.file.as_ref() == Some(&member.file);
+            let events = member.happenings.iter().enumerate().filter(|_| is_named);
+            faults.extend(
+                events
+                    .filter(|(_, happening)| place.lines.contains(&happening.line))
+                    .map(|(index, _)| (lane, index)),
+            );
+        }
+    }
+    faults
+}
+
+/// The picture as a file of its own.
+pub(super) fn svg(picture: &Picture<'_>) -> String {
+    let (width, height) = picture.size();
+    let width = width.max(560.0);
+    let mut above = String::new();
+    let mut y = 8.0;
+    let mut row = |class: &str, text: &str| {
+        y += ROW;
+        let _ = writeln!(above, "<text class=\"{class}\" x=\"8\" y=\"{y:.1}\">{}</text>", escaped(text));
+    };
+    row("title", &picture.title());
+    let columns = ((width - 16.0) / LETTER) as usize;
+    for line in picture.violation().iter().flat_map(|story| wrapped(story, columns)) {
+        row("wrong", &line);
+    }
+    for line in picture.notes().iter().flat_map(|note| wrapped(note, columns)) {
+        row("pale", &line);
+    }
+    let top = y + ROW + 12.0;
+    let whole = top + HEADS + height;
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"picture\" width=\"{width:.0}\" height=\"{whole:.0}\" \
+         viewBox=\"0 0 {width:.0} {whole:.0}\">\n<style>\n{STYLE}@media (prefers-color-scheme: dark) {{\n{DARK}}}\n\
+         </style>\n<rect class=\"paper\" width=\"100%\" height=\"100%\"/>\n{above}{}\
+         <g transform=\"translate(0,{:.1})\">\n{}</g>\n<g transform=\"translate(0,{:.1})\">\n{}</g>\n\
+         <script><![CDATA[\n{HOVER}]]></script>\n</svg>\n",
+        legend(y + ROW),
+        top,
+        picture.heads(),
+        top + HEADS,
+        picture.body(),
+    )
+}
+
+/// What the marks mean, in a line.
+pub(super) fn legend(y: f64) -> String {
+    let marks = [
+        (8.0, "<circle class=\"dot\" r=\"6.5\" cx=\"8\" cy=\"-4\"/>", "multicast"),
+        (
+            100.0,
+            "<rect class=\"pill\" x=\"-2\" y=\"-11.5\" width=\"20\" height=\"15\" rx=\"7.5\"/>\
+             <text class=\"in\" x=\"8\">7</text>",
+            "delivered, 7th",
+        ),
+        (226.0, "<rect class=\"bar\" x=\"12\" y=\"-12\" width=\"4\" height=\"16\" rx=\"2\"/>", "held back"),
+        (316.0, "<circle class=\"hollow\" r=\"4\" cx=\"12\" cy=\"-4\"/>", "sent to one"),
+        (420.0, "<path class=\"hollow\" d=\"M12 -9L17 -4L12 1L7 -4Z\"/>", "received"),
+    ];
+    let mut out = format!("<g class=\"legend s9\" transform=\"translate(0,{y:.1})\">\n");
+    for (x, mark, word) in marks {
+        let _ = writeln!(
+            out,
+            "<g transform=\"translate({x:.1},0)\">{mark}<text class=\"pale\" x=\"22\">{word}</text></g>"
+        );
+    }
+    out + "</g>\n"
+}
+
+/// A text in lines of at most `columns` characters, broken at spaces.
+pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = vec![String::new()];
+    for word in text.split(' ') {
+        let last = lines.last_mut().expect("there is one at least");
+        if last.is_empty() {
+            last.push_str(word);
+        } else if last.width() + 1 + word.width() <= columns {
+            last.push(' ');
+            last.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}

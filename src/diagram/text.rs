@@ -1,0 +1,139 @@
+//! The picture in characters, for a terminal: a column for each member, time downwards.
+//!
+//! What happened at several members and has nothing to do with each other shares a line.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use super::sequence::{Place, causes};
+use super::svg::Picture;
+use crate::check::What;
+use crate::talk::on_one_line;
+
+/// The column of times.
+const GUTTER: usize = 10;
+/// Events that are at least so far apart in time do not share a line.
+const BESIDE_US: u64 = 1_000;
+
+/// A line: its time, and in it the events of different members.
+struct Row {
+    time_us: u64,
+    places: Vec<Place>,
+}
+
+/// The picture, at most `columns` wide.
+pub(super) fn text(picture: &Picture<'_>, columns: usize) -> String {
+    let members = &picture.chronicle.members;
+    let width = (columns.saturating_sub(GUTTER) / members.len().max(1)).max(3);
+    let mut lines: Vec<String> = Vec::new();
+    let mut say = |text: &str| lines.extend(super::svg::wrapped(text, columns));
+    say(&picture.title());
+    picture.violation().iter().chain(&picture.notes()).for_each(|text| say(text));
+    say("● multicast  ◆ delivered  ○ arrived  ┃ held back  → sent  ← received");
+    lines.push(String::new());
+    let heads: String = members.iter().map(|member| fitted(&member.name, width)).collect();
+    lines.push(format!("{:>GUTTER$}{heads}", "seconds  ").trim_end().to_owned());
+    let mut held: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); members.len()];
+    for row in rows(picture) {
+        let mut cells = vec![None; members.len()];
+        for &(lane, index) in &row.places {
+            let happening = &members[lane].happenings[index];
+            match happening.what {
+                What::Arrive { .. } => _ = held[lane].insert(happening.message),
+                What::Deliver(_) => _ = held[lane].remove(&happening.message),
+                _ => {}
+            }
+            cells[lane] = Some(picture.cell((lane, index), width - 1));
+        }
+        let cells = cells.into_iter().enumerate().map(|(lane, cell)| {
+            let axis = if held[lane].is_empty() { "│" } else { "┃" };
+            fitted(cell.as_deref().unwrap_or(axis), width)
+        });
+        let time = format!("{}.{:06}", row.time_us / 1_000_000, row.time_us % 1_000_000);
+        let line = format!("{time:>width$}  {}", cells.collect::<String>(), width = GUTTER - 2);
+        lines.push(line.trim_end().to_owned());
+    }
+    lines.join("\n") + "\n"
+}
+
+/// The events that are shown, each in the first line that is below what it comes after.
+fn rows(picture: &Picture<'_>) -> Vec<Row> {
+    let causes = causes(picture.stays);
+    let mut rows: Vec<Row> = Vec::new();
+    let mut below: BTreeMap<Place, usize> = BTreeMap::new();
+    let mut last: Vec<usize> = vec![0; picture.chronicle.members.len()];
+    // The first line that is not clearly earlier.
+    let mut beside = 0;
+    for &place in picture.shown.iter().filter(|place| picture.is_told(**place)) {
+        let (lane, index) = place;
+        let time_us = picture.chronicle.members[lane].happenings[index].time_us;
+        while rows.get(beside).is_some_and(|row| row.time_us + BESIDE_US <= time_us) {
+            beside += 1;
+        }
+        let cause = causes.get(&place).and_then(|cause| below.get(cause)).copied().unwrap_or(0);
+        let at = beside.max(cause).max(last[lane]);
+        while rows.len() <= at {
+            rows.push(Row { time_us, places: Vec::new() });
+        }
+        rows[at].places.push(place);
+        below.insert(place, at + 1);
+        last[lane] = at + 1;
+    }
+    rows
+}
+
+impl Picture<'_> {
+    fn is_told(&self, (lane, index): Place) -> bool {
+        let happening = &self.chronicle.members[lane].happenings[index];
+        match happening.what {
+            What::Wait(_) => false,
+            What::Arrive { .. } => self.stays.of_message(lane, happening.message).is_held_back(),
+            _ => true,
+        }
+    }
+
+    /// What an event is, in as many words as there is room for.
+    fn cell(&self, (lane, index): Place, room: usize) -> String {
+        let happening = &self.chronicle.members[lane].happenings[index];
+        let word = &self.chronicle.messages[happening.message];
+        let text = on_one_line(&word.text);
+        let id = super::svg::short(word);
+        let (mark, name, least) = match happening.what {
+            What::Multicast => ("●", format!(" {id}"), word.number.to_string()),
+            What::Deliver(Some(number)) => ("◆", format!("{number} {id}"), number.to_string()),
+            What::Deliver(None) => ("◆", format!(" {id}"), id),
+            What::Send => ("→", word.to.clone().unwrap_or_default(), String::new()),
+            What::Receive => ("←", word.sender.clone(), String::new()),
+            What::Arrive { .. } | What::Wait(_) => {
+                return if room > id.width() { format!("○ {id}") } else { "○".into() };
+            }
+        };
+        let mark = format!("{mark}{}", if self.is_fault((lane, index)) { "!" } else { "" });
+        let all = [format!("{mark}{name} {text}"), format!("{mark}{name}"), format!("{mark}{least}"), mark];
+        let best = (1..4).find(|&short| all[short].width() <= room).unwrap_or(3);
+        // A text may be cut, a name may not.
+        all[if best == 1 { 0 } else { best }].clone()
+    }
+}
+
+/// A text in exactly `width` columns, with a space at its end.
+fn fitted(text: &str, width: usize) -> String {
+    let room = width.saturating_sub(1);
+    let mut out = String::new();
+    let mut used = 0;
+    let is_whole = text.width() <= room;
+    for character in text.chars() {
+        let next = character.width().unwrap_or(0);
+        if used + next > if is_whole { room } else { room.saturating_sub(1) } {
+            break;
+        }
+        out.push(character);
+        used += next;
+    }
+    if !is_whole && room > 0 {
+        out.push('…');
+        used += 1;
+    }
+    out + &" ".repeat(width - used)
+}

@@ -1,0 +1,197 @@
+//! `groupcast diagram`: which part of which run is drawn, in which form, and where to.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args as Arguments, ValueEnum};
+
+use super::sequence::{Place, sequence};
+use super::stays::Stays;
+use super::svg::{Picture, svg};
+use super::{html, shiviz, text};
+use crate::check::{self, Chronicle, Word};
+use crate::cli::{self, Voice};
+use crate::exit::{Exit, Failure};
+use crate::nearest::nearest;
+use crate::place::shown;
+
+/// The example and the notes of `--help`.
+const HELP: &str = "\
+Examples:
+  groupcast diagram results
+  groupcast diagram results -o run.html
+  groupcast diagram results -o run.svg --around c1/1/7
+
+Drawn is what history_<id>.jsonl tell. Clients that are told --trace also write when messages arrived and what held
+them back. FILE ends with .html (zoom, search, everything about what is pointed at), .svg, .txt (for a terminal) or
+.shiviz (a log for ShiViz); without FILE the text goes to standard output.";
+
+/// How many events are shown before and after what is in the middle.
+const AROUND: usize = 60;
+
+/// The forms of a picture; each is also the end of a file's name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Format {
+    /// A page that zooms, finds, and tells about what is pointed at.
+    Html,
+    /// A picture.
+    Svg,
+    /// For a terminal.
+    Txt,
+    /// A log for ShiViz.
+    Shiviz,
+}
+
+/// Arguments of `groupcast diagram`.
+#[derive(Arguments, Clone, Debug)]
+#[command(after_help = format!("{HELP}\n\n{}", crate::exit::HELP))]
+pub struct Args {
+    /// The folder with the histories
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    /// The file to write, whose end says what it becomes: .html, .svg, .txt or .shiviz; - for standard output
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// What it becomes, if its name does not say
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Show nothing before this, counted from the start: 250ms, 1.5s
+    #[arg(long, value_name = "TIME", value_parser = cli::duration)]
+    from: Option<Duration>,
+    /// Show nothing after this
+    #[arg(long, value_name = "TIME", value_parser = cli::duration)]
+    to: Option<Duration>,
+    /// Show what happened around this message, or around the first violation
+    #[arg(long, value_name = "ID|violation", conflicts_with_all = ["from", "to"])]
+    around: Option<String>,
+    /// Show where this property is violated; if not given, the first violation of what the order promises
+    #[arg(long, value_name = "NAME", hide_possible_values = true,
+          value_parser = PossibleValuesParser::new(check::property_names()))]
+    property: Option<String>,
+    /// The group, if the folder has histories of several
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    voice: Voice,
+}
+
+/// Draws a run.
+///
+/// # Errors
+/// Exit 64 if it is not clear what is to be drawn, 65 if a history is malformed, 66 if there is none, 73 if the file
+/// cannot be created, 74 if standard output cannot be written.
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    let format = args.form()?;
+    let chronicle = Chronicle::read(&args.dir, args.group.as_deref(), args.property.as_deref())?;
+    let stays = Stays::of(&chronicle);
+    let all = sequence(&chronicle, &stays);
+    let part = args.part(&chronicle, &all)?;
+    let is_whole = part.len() == all.len();
+    let picture = || Picture::new(&chronicle, &stays, &part, is_whole);
+    let drawn = match format {
+        Format::Html => html::html(&picture()),
+        Format::Svg => svg(&picture()),
+        Format::Txt => text::text(&picture(), columns()),
+        Format::Shiviz => shiviz::shiviz(&chronicle, &stays, &part),
+    };
+    match &args.out {
+        Some(path) if path.as_os_str() != "-" => {
+            fs::write(path, drawn).map_err(|reason| cannot_create(path, &reason))?;
+        }
+        _ => cli::print(drawn.trim_end())?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn cannot_create(path: &Path, reason: &std::io::Error) -> Failure {
+    let path = shown(path.as_os_str().as_encoded_bytes());
+    Failure::new(Exit::CannotCreate, format!("cannot create {path}: {reason}"))
+}
+
+/// How wide a text may be.
+fn columns() -> usize {
+    let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    told.filter(|columns| *columns >= 20).unwrap_or(80)
+}
+
+impl Args {
+    fn form(&self) -> Result<Format, Failure> {
+        let Some(path) = self.out.as_ref().filter(|path| path.as_os_str() != "-") else {
+            return match (self.format, &self.out) {
+                (Some(format), _) => Ok(format),
+                (None, None) => Ok(Format::Txt),
+                (None, Some(_)) => Err(Failure::new(Exit::Usage, "what is to go to standard output?")
+                    .help("--format html, svg, txt or shiviz")),
+            };
+        };
+        let suffix = path.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default();
+        let named = Format::from_str(suffix, true).ok();
+        self.format.or(named).ok_or_else(|| {
+            let path = shown(path.as_os_str().as_encoded_bytes());
+            Failure::new(Exit::Usage, format!("{path} does not say what it is to become"))
+                .help("a name that ends with .html, .svg, .txt or .shiviz does, or --format")
+        })
+    }
+
+    /// The part of the run that is asked for.
+    fn part(&self, chronicle: &Chronicle, all: &[Place]) -> Result<Vec<Place>, Failure> {
+        if let Some(middle) = &self.around {
+            return around(chronicle, all, middle);
+        }
+        if self.from.is_none() && self.to.is_none() {
+            return Ok(all.to_vec());
+        }
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let (from, to) = (self.from.map_or(0, micros), self.to.map_or(u64::MAX, micros));
+        let time = |&(lane, index): &Place| chronicle.members[lane].happenings[index].time_us;
+        let is_in = |place: &Place| (from..=to).contains(&time(place));
+        let (Some(first), Some(last)) = (all.iter().position(is_in), all.iter().rposition(is_in)) else {
+            let end = super::time(all.iter().map(time).max().unwrap_or_default());
+            return Err(Failure::new(Exit::NoInput, "nothing happened in that time")
+                .help(format!("the last event of this run is at {end}")));
+        };
+        Ok(all[first..=last].to_vec())
+    }
+}
+
+/// The events of one message, or of the first violation, and some before and after them.
+fn around(chronicle: &Chronicle, all: &[Place], middle: &str) -> Result<Vec<Place>, Failure> {
+    let places: Vec<Place> = if middle == "violation" {
+        let Some((_, witness)) = &chronicle.violation else {
+            return Err(Failure::new(Exit::NoInput, "nothing is violated in this run"));
+        };
+        super::svg::faults_of(chronicle, witness).into_iter().collect()
+    } else {
+        let message = find(chronicle, middle)?;
+        let is_it = |&(lane, index): &Place| chronicle.members[lane].happenings[index].message == message;
+        all.iter().copied().filter(is_it).collect()
+    };
+    let is_in = |place: &Place| places.contains(place);
+    let (first, last) = (all.iter().position(is_in), all.iter().rposition(is_in));
+    let (first, last) = (first.unwrap_or(0), last.unwrap_or(all.len().saturating_sub(1)));
+    Ok(all[first.saturating_sub(AROUND)..(last + 1 + AROUND).min(all.len())].to_vec())
+}
+
+/// The multicast of this id.
+pub(crate) fn find(chronicle: &Chronicle, id: &str) -> Result<usize, Failure> {
+    let multicasts = || chronicle.messages.iter().filter(|word| word.to.is_none());
+    if let Some(message) = multicasts().position(|word| word.id() == id) {
+        return Ok(message);
+    }
+    let failure =
+        Failure::new(Exit::NoInput, format!("nobody multicast or delivered {}", shown(id.as_bytes())));
+    let stem = id.rsplit_once('/').map(|(stem, _)| format!("{stem}/"));
+    let last =
+        multicasts().filter(|word| stem.as_ref().is_some_and(|stem| word.id().starts_with(stem))).last();
+    if let Some(last) = last {
+        return Err(failure.help(format!("the last one of {} is {}", last.sender, last.id())));
+    }
+    let ids: Vec<String> = multicasts().map(Word::id).collect();
+    Err(match nearest(id, ids.iter().map(String::as_str)) {
+        Some(near) => failure.help(format!("did you mean {near}?")),
+        None => failure.help("an id is <member>/<incarnation>/<number>, like c1/1/7"),
+    })
+}

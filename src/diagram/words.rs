@@ -1,0 +1,80 @@
+//! The words of pictures and explanations: what a message waited for, when, and how long.
+
+use crate::check::Reason;
+use crate::talk::list;
+
+/// What a message waits for, to stand behind "waits for".
+pub(super) fn reason(reason: &Reason) -> String {
+    let Reason { what, place, messages, members } = reason;
+    let (messages, members) = (list(messages), list(members));
+    match (what.as_str(), place) {
+        ("earlier", _) if reason.messages.is_empty() => format!("something that {members} said earlier"),
+        ("earlier", _) => format!("{messages}, earlier by the same sender"),
+        ("cause", _) => format!("{messages}, which happened before it"),
+        ("number", _) => "its number from the sequencer".to_owned(),
+        ("place", Some(place)) if reason.messages.is_empty() => format!("number {place}, which comes first"),
+        ("place", Some(place)) => format!("number {place}, which is {messages}"),
+        ("acknowledgement", _) => format!("an acknowledgement by {members}"),
+        ("proposal", _) => format!("a proposal by {members}"),
+        ("agreement", _) => "the agreed number from its sender".to_owned(),
+        ("turn", _) => format!("{messages}, which may still come before it"),
+        (other, _) => other.to_owned(),
+    }
+}
+
+/// A moment after the start, for people: `0.012345 s`.
+pub(crate) fn time(micros: u64) -> String {
+    format!("{}.{:06} s", micros / 1_000_000, micros % 1_000_000)
+}
+
+/// A length of time, for people: `85 µs`, `1.2 ms`, `3.45 s`.
+pub(crate) fn length(micros: u64) -> String {
+    match micros {
+        0..1_000 => format!("{micros} µs"),
+        1_000..1_000_000 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
+        _ => format!("{}.{:02} s", micros / 1_000_000, micros % 1_000_000 / 10_000),
+    }
+}
+
+/// At most `width` characters of a text.
+pub(super) fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(width.saturating_sub(1)).collect();
+    if width > 0 {
+        short.push('…');
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_words() {
+        let told = |what: &str, place, messages: &[&str], members: &[&str]| {
+            let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+            reason(&Reason { what: what.into(), place, messages: owned(messages), members: owned(members) })
+        };
+        assert_eq!(told("earlier", None, &["c1/1/6"], &[]), "c1/1/6, earlier by the same sender");
+        assert_eq!(told("earlier", None, &[], &["c2"]), "something that c2 said earlier");
+        assert_eq!(told("cause", None, &["c2/1/3"], &[]), "c2/1/3, which happened before it");
+        assert_eq!(told("place", Some(17), &[], &[]), "number 17, which comes first");
+        assert_eq!(told("place", Some(17), &["c2/1/3"], &[]), "number 17, which is c2/1/3");
+        assert_eq!(told("acknowledgement", None, &[], &["c2", "c4"]), "an acknowledgement by c2 and c4");
+        assert_eq!(told("patience", None, &[], &[]), "patience");
+    }
+
+    #[test]
+    fn lengths_have_fitting_units() {
+        assert_eq!([length(0), length(999), length(1_000)], ["0 µs", "999 µs", "1.0 ms"]);
+        assert_eq!([length(1_234_567), time(1_234_567)], ["1.23 s", "1.234567 s"]);
+    }
+
+    #[test]
+    fn a_cut_is_marked() {
+        assert_eq!([cut("abc", 3), cut("abcd", 3), cut("ä", 0)], ["abc", "ab…", ""]);
+    }
+}

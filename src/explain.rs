@@ -1,0 +1,209 @@
+//! Beside the path: `groupcast explain`: what one message waited for at one member, in words.
+//!
+//! Everything is taken from the histories of the run. Where they do not say, the explanation says so.
+
+use std::path::PathBuf;
+
+use clap::Args as Arguments;
+
+use crate::check::{Chronicle, Member, What, Word};
+use crate::cli::{self, Voice};
+use crate::diagram::{self, Stay, Stays, find, hover};
+use crate::exit::{Exit, Failure};
+use crate::nearest::nearest;
+use crate::place::shown;
+use crate::talk::{list, on_one_line};
+
+/// The example of `--help`.
+const HELP: &str = "\
+Example:
+  groupcast explain results c3 c1/1/7
+
+Times are in seconds since the start of the run, by the clock of the member that tells them. When a message arrived and
+what it waited for is known of clients that were told --trace.";
+
+/// Most deliveries that are told by name.
+const TOLD: usize = 8;
+
+/// Arguments of `groupcast explain`.
+#[derive(Arguments, Clone, Debug)]
+#[command(after_help = format!("{HELP}\n\n{}", crate::exit::HELP))]
+pub struct Args {
+    /// The folder with the histories
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    /// The member at which the message waited
+    #[arg(value_name = "MEMBER")]
+    member: String,
+    /// The message: its sender, which life of it, its number, like c1/1/7
+    #[arg(value_name = "ID")]
+    id: String,
+    /// The group, if the folder has histories of several
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    voice: Voice,
+}
+
+/// Prints the explanation.
+///
+/// # Errors
+/// Exit 66 if there are no histories, or no such member or message; 65 if a history is malformed; 74 if standard output
+/// cannot be written.
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    let chronicle = Chronicle::read(&args.dir, args.group.as_deref(), None)?;
+    let lane = lane(&chronicle, &args.member)?;
+    let message = find(&chronicle, &args.id)?;
+    cli::print(explain(&chronicle, lane, message).trim_end())?;
+    Ok(Exit::Ok)
+}
+
+fn lane(chronicle: &Chronicle, name: &str) -> Result<usize, Failure> {
+    let names = || chronicle.members.iter().map(|member| member.name.as_str());
+    names().position(|known| known == name).ok_or_else(|| {
+        let failure =
+            Failure::new(Exit::NoInput, format!("there is no history of {}", shown(name.as_bytes())));
+        match nearest(name, names()) {
+            Some(near) => failure.help(format!("did you mean {near}?")),
+            None => failure.help(format!("there are those of {}", list(&names().collect::<Vec<_>>()))),
+        }
+    })
+}
+
+/// The explanation, a sentence a line.
+fn explain(chronicle: &Chronicle, lane: usize, message: usize) -> String {
+    let stays = Stays::of(chronicle);
+    let story = Story {
+        chronicle,
+        word: &chronicle.messages[message],
+        member: &chronicle.members[lane],
+        stay: stays.of_message(lane, message),
+    };
+    let origin = hover::origin(chronicle, &stays, message);
+    let mut lines = vec![story.title(), story.multicast(origin)];
+    if let Some((sender, _)) = origin {
+        let clock = hover::clock(&chronicle.members[sender], &stays.of_message(sender, message));
+        lines.extend(clock.map(|clock| format!("Its clock is {clock}.")));
+    }
+    lines.extend(story.arrival());
+    lines.extend(story.waits());
+    lines.push(story.end());
+    lines.extend(story.before());
+    lines.join("\n")
+}
+
+/// One message at one member.
+struct Story<'c> {
+    chronicle: &'c Chronicle,
+    word: &'c Word,
+    member: &'c Member,
+    stay: Stay,
+}
+
+impl Story<'_> {
+    fn title(&self) -> String {
+        let title = format!("{} at {}, order {}", self.word.id(), self.member.name, self.chronicle.order);
+        match &*on_one_line(&self.word.text) {
+            "" => title,
+            text => format!("{title}: {text}"),
+        }
+    }
+
+    fn multicast(&self, origin: Option<(usize, usize)>) -> String {
+        let Some((sender, index)) = origin else {
+            return format!("No history here says that {} multicast it.", self.word.sender);
+        };
+        let member = &self.chronicle.members[sender];
+        format!("{} multicast it at {}.", member.name, place(member, index))
+    }
+
+    fn arrival(&self) -> Option<String> {
+        let name = &self.member.name;
+        match self.stay.arrived {
+            Some(index) if self.stay.is_held_back() => {
+                Some(format!("It arrived at {name} at {} and was held back.", place(self.member, index)))
+            }
+            Some(index) => {
+                Some(format!("It arrived at {name} at {}; nothing held it back.", place(self.member, index)))
+            }
+            None if self.member.is_traced => Some(format!("It never arrived at {name}.")),
+            None => Some(format!(
+                "When it arrived at {name} is not in its history: the client was not told --trace, so what held it back \
+                 is not known."
+            )),
+        }
+    }
+
+    /// What it waited for, one reason after the other.
+    fn waits(&self) -> Vec<String> {
+        let reasons = hover::reasons(self.member, &self.stay);
+        let tell = |(place, (&index, (reason, micros))): (usize, (&usize, &(String, Option<u64>)))| {
+            let at = source(self.member, index);
+            let then = if place == 0 { "It waited" } else { "Then it waited" };
+            match micros {
+                Some(micros) => format!("{then} {} for {reason} {at}.", diagram::length(*micros)),
+                None => format!("{then} for {reason} {at}, to the end."),
+            }
+        };
+        self.stay.waits.iter().zip(&reasons).enumerate().map(tell).collect()
+    }
+
+    fn end(&self) -> String {
+        let name = &self.member.name;
+        let Some(index) = self.stay.delivered else {
+            let why = self.member.open.as_ref().map_or_else(
+                || "its history is complete".to_owned(),
+                |open| format!("but the rest is unknown: {open}"),
+            );
+            return format!("{name} never delivered it; {why}.");
+        };
+        let number = match self.member.happenings[index].what {
+            What::Deliver(Some(number)) => format!(" as number {number}"),
+            _ => String::new(),
+        };
+        let after = match self.stay.length(self.member) {
+            Some(micros) if self.stay.is_held_back() => {
+                format!(", {} after it arrived", diagram::length(micros))
+            }
+            _ => String::new(),
+        };
+        format!("{name} delivered it{number} at {}{after}.", place(self.member, index))
+    }
+
+    /// What was delivered while it waited; without a trace, what was delivered right before it.
+    fn before(&self) -> Option<String> {
+        let end = self.stay.delivered?;
+        let happenings = &self.member.happenings;
+        let from = self.stay.arrived.unwrap_or(0);
+        let deliveries: Vec<usize> =
+            (from..end).filter(|&index| matches!(happenings[index].what, What::Deliver(_))).collect();
+        let id = |&index: &usize| self.chronicle.messages[happenings[index].message].id();
+        if self.stay.arrived.is_none() {
+            let last = deliveries.last()?;
+            return Some(format!(
+                "Right before it, {} delivered {} {}.",
+                self.member.name,
+                id(last),
+                source(self.member, *last)
+            ));
+        }
+        if deliveries.is_empty() {
+            return None;
+        }
+        let mut ids: Vec<String> = deliveries.iter().take(TOLD).map(id).collect();
+        if deliveries.len() > TOLD {
+            ids.push(format!("{} more", deliveries.len() - TOLD));
+        }
+        Some(format!("While it waited, {} delivered {}.", self.member.name, list(&ids)))
+    }
+}
+
+/// When and where an event stands.
+fn place(member: &Member, index: usize) -> String {
+    format!("{} {}", diagram::time(member.happenings[index].time_us), source(member, index))
+}
+
+fn source(member: &Member, index: usize) -> String {
+    format!("({}:{})", member.file, member.happenings[index].line)
+}

@@ -1,0 +1,162 @@
+//! What the simulated clients would have written: histories of one seed, to be drawn and explained.
+
+use std::path::Path;
+
+use crate::engine::{Effects, MemberId, Time, To};
+use crate::exit::Failure;
+use crate::member::{App, Line, Note, Watch};
+use crate::order::Order;
+use crate::results::{Counts, MessageId, Results, Start};
+use crate::wire::{Batch, Frames};
+
+/// Everything that happens at the clients.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub(super) struct Diary {
+    clients: Vec<Page>,
+}
+
+/// What happens at one of them.
+#[derive(Debug, Default, Eq, PartialEq)]
+struct Page {
+    watch: Watch,
+    entries: Vec<(Time, Entry)>,
+    ended: bool,
+}
+
+#[derive(Debug, Eq, PartialEq)]
+enum Entry {
+    Multicast(Batch),
+    Send(MemberId, Batch),
+    Note(Note),
+    Deliver(MemberId, Option<u64>, Batch),
+    Receive(MemberId, Batch),
+}
+
+impl Diary {
+    /// There are so many clients, and nothing has happened.
+    pub(super) fn begin(&mut self, clients: usize) {
+        self.clients = (0..clients).map(|_| Page::default()).collect();
+    }
+
+    fn add(&mut self, now: Time, at: MemberId, entry: Entry) {
+        if let Some(page) = self.clients.get_mut(usize::from(at.0)) {
+            page.entries.push((now, entry));
+        }
+    }
+
+    pub(super) fn submitted(&mut self, now: Time, at: MemberId, to: To, app: &App) {
+        match (app, to) {
+            (App::Multicast(batch), _) => self.add(now, at, Entry::Multicast(batch.clone())),
+            (App::Direct(batch), To::Member(to)) => self.add(now, at, Entry::Send(to, batch.clone())),
+            (App::Direct(_) | App::Finished(_), _) => {}
+        }
+    }
+
+    /// Its engines have taken a step.
+    pub(super) fn stepped(&mut self, now: Time, at: MemberId, line: &Line, effects: &Effects<App, Frames>) {
+        if let Some(page) = self.clients.get_mut(usize::from(at.0)) {
+            let mut notes = Vec::new();
+            page.watch.look(&**line, effects, &mut notes);
+            page.entries.extend(notes.into_iter().map(|note| (now, Entry::Note(note))));
+        }
+    }
+
+    pub(super) fn delivered(
+        &mut self,
+        now: Time,
+        at: MemberId,
+        from: MemberId,
+        number: Option<u64>,
+        app: &App,
+    ) {
+        match app {
+            App::Multicast(batch) => self.add(now, at, Entry::Deliver(from, number, batch.clone())),
+            App::Direct(batch) => self.add(now, at, Entry::Receive(from, batch.clone())),
+            App::Finished(_) => {}
+        }
+    }
+
+    /// Whether each client came to its end.
+    pub(super) fn end(&mut self, ended: impl IntoIterator<Item = bool>) {
+        self.clients.iter_mut().zip(ended).for_each(|(page, ended)| page.ended = ended);
+    }
+
+    /// Writes it into a folder, as clients do.
+    pub(super) fn write(&self, dir: &Path, order: &Order) -> Result<(), Failure> {
+        let names: Vec<String> = (0..self.clients.len()).map(|at| MemberId(at as u16).to_string()).collect();
+        self.clients.iter().zip(&names).try_for_each(|(page, name)| {
+            let results = Results::create(dir, name, order.suffix, true, false);
+            let results = results.map_err(|failure| failure.help("name another folder with --histories"))?;
+            page.write(results, name, &names, order)
+        })
+    }
+}
+
+impl Page {
+    fn write(
+        &self,
+        mut results: Results,
+        name: &str,
+        names: &[String],
+        order: &Order,
+    ) -> Result<(), Failure> {
+        let members: Vec<&str> = names.iter().map(String::as_str).collect();
+        results.start(&Start {
+            member: name,
+            incarnation: 1,
+            group: "main",
+            order: order.name,
+            method: order.method,
+            members: &members,
+            time_us: 0,
+        })?;
+        results.view(1, &members, 0)?;
+        let mut counts = Counts::default();
+        for (time, entry) in &self.entries {
+            entry.write(&mut results, name, &members, time.as_micros(), &mut counts)?;
+        }
+        let last = self.entries.last().map_or(0, |(time, _)| time.as_micros());
+        results.end(if self.ended { "done" } else { "timed_out" }, &counts, last)?;
+        results.finish().map(drop)
+    }
+}
+
+impl Entry {
+    fn write(
+        &self,
+        results: &mut Results,
+        name: &str,
+        members: &[&str],
+        time_us: u64,
+        counts: &mut Counts,
+    ) -> Result<(), Failure> {
+        let who = |member: MemberId| *members.get(usize::from(member.0)).unwrap_or(&"sequencer");
+        let id = |member, number| MessageId { member, incarnation: 1, number };
+        match self {
+            Self::Multicast(batch) => each(batch, &mut counts.multicasts, |_, number, text| {
+                results.multicast(id(name, number), text, time_us)
+            }),
+            Self::Send(to, batch) => each(batch, &mut counts.sent, |_, number, text| {
+                results.send(id(name, number), who(*to), text, time_us)
+            }),
+            Self::Note(note) => results.note(note, &|member| (who(member), 1), time_us),
+            Self::Deliver(from, first, batch) => each(batch, &mut counts.delivered, |place, number, text| {
+                let place = first.map(|first| first + place);
+                results.deliver(who(*from), id(who(*from), number), text, place, time_us)
+            }),
+            Self::Receive(from, batch) => each(batch, &mut counts.received, |_, number, text| {
+                results.receive(id(who(*from), number), who(*from), text, time_us)
+            }),
+        }
+    }
+}
+
+/// Writes the messages of a batch, each with its place in it and its number; counts them.
+fn each(
+    batch: &Batch,
+    count: &mut u64,
+    mut write: impl FnMut(u64, u64, &[u8]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    *count += u64::from(batch.count());
+    (0..).zip(batch.messages()).try_for_each(|(place, (number, text))| write(place, number, text))
+}
