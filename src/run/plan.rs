@@ -34,6 +34,8 @@ pub(super) struct Settings {
     pub(super) faults: Vec<Fault>,
     /// Whether the processes are to say more.
     pub(super) verbose: bool,
+    /// Whether histories tell what was held back.
+    pub(super) trace: bool,
     /// What their engines are to do wrong.
     pub(super) known_bad: Option<String>,
 }
@@ -52,6 +54,7 @@ impl Settings {
             expect: scenario.expect.clone(),
             faults: scenario.faults.clone(),
             verbose,
+            trace: false,
             known_bad: None,
         };
         let names = settings.names();
@@ -150,6 +153,7 @@ impl Plan {
         for client in &settings.clients {
             let arguments = client_arguments(client, settings, ports.base);
             let mut process = process(&client.id, "client", arguments, Some(client.operations));
+            process.arguments.extend(settings.trace.then(|| "--trace".to_owned()));
             // Apart, because a folder may have a space in its name.
             let commands = commands_file(&folder, client);
             process.arguments.extend(["--commands".to_owned(), commands.display().to_string()]);

@@ -26,6 +26,7 @@ Examples:
   groupcast run testdata/banks --speed 50
   groupcast run --members 8 --messages 1000 --order causal
   groupcast run scenario.toml --repeat 20
+  groupcast run testdata/banks --speed 50 --trace && groupcast diagram runs/latest -o run.html
 
 A folder has one command file (*.txt) per client, which is named after it. A scenario is a file like this, in which \
 everything may be left out and the command line comes first:
@@ -83,6 +84,9 @@ pub struct Args {
     /// Give up if nothing has happened for this long (300s)
     #[arg(long, value_name = "TIME", env = "GROUPCAST_TIMEOUT", hide_env = true, value_parser = cli::duration)]
     timeout: Option<Duration>,
+    /// Let the histories tell what each message waited for, for `groupcast diagram` and `explain`
+    #[arg(long, env = "GROUPCAST_TRACE", hide_env = true, value_parser = FalseyValueParser::new())]
+    trace: bool,
     #[command(flatten)]
     known_bad: KnownBad,
     #[command(flatten)]
@@ -102,7 +106,7 @@ fn orders() -> Vec<&'static str> {
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let scenario = args.scenario()?;
     let known_bad = args.known_bad.name().map(str::to_owned);
-    let settings = Settings { known_bad, ..Settings::new(&scenario, args.voice.verbose)? };
+    let settings = Settings { known_bad, trace: args.trace, ..Settings::new(&scenario, args.voice.verbose)? };
     let run = Run { args, settings, talk: args.voice.talk("run"), ears: Ears::default() };
     if args.dry_run { run.tell_plan() } else { run.repeat() }
 }
@@ -140,6 +144,7 @@ impl Args {
             ("--known-bad", self.known_bad.name().map(str::to_owned)),
             ("--timeout", self.timeout.map(|time| quoted(&humantime::format_duration(time).to_string()))),
         ];
+        words.extend(self.trace.then(|| "--trace".to_owned()));
         for (name, value) in options {
             words.extend(value.into_iter().flat_map(|value| [name.to_owned(), value]));
         }

@@ -369,3 +369,15 @@ fn what_cannot_be_drawn_is_said() {
         assert!(stderr.contains(words), "{arguments:?}: {stderr}");
     }
 }
+
+#[test]
+fn the_picture_in_the_readme_is_what_the_program_draws() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let traced = root.join("testdata/traced");
+    let drawn = prints(&["diagram", traced.to_str().unwrap(), "--to", "0.13", "-o", "-", "--format", "svg"]);
+    let file = root.join("docs/diagram.svg");
+    if std::env::var_os("GROUPCAST_REWRITE").is_some() {
+        fs::write(&file, &drawn).unwrap();
+    }
+    assert!(fs::read_to_string(&file).unwrap() == drawn, "GROUPCAST_REWRITE=1 draws docs/diagram.svg again");
+}

@@ -284,6 +284,13 @@ fn broken_engines_fail_with_what_they_broke() {
         let story = stdout.lines().find(|line| line.starts_with("total ")).unwrap();
         assert!(story.contains("violated") && story.contains("(history_"), "{stdout}");
         assert!(stdout.contains("FAIL  violated: total"), "{stdout}");
+        let mut diagram = Command::new(env!("CARGO_BIN_EXE_groupcast"));
+        let drawn =
+            diagram.current_dir(folder.path()).args(["diagram", "runs/latest", "--around", "violation"]);
+        let drawn = drawn.args(["--format", "svg", "-o", "-"]).output().unwrap();
+        let picture = text(&drawn.stdout);
+        assert_eq!(drawn.status.code(), Some(0), "{}", text(&drawn.stderr));
+        assert!(picture.matches("class=\"ring\"").count() >= 4, "both sides are marked: {picture}");
     });
 }
 
