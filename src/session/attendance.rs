@@ -138,7 +138,8 @@ impl Attendance {
             Say::Groups { groups } => News::Groups(groups),
             Say::End => News::End,
             Say::Refused { code, reason } | Say::Abort { code, reason } => {
-                News::Failed(Failure::new(Exit::from_code(code).unwrap_or(Exit::Unavailable), reason))
+                let exit = Exit::from_code(code).filter(|&exit| exit != Exit::Ok);
+                News::Failed(Failure::new(exit.unwrap_or(Exit::Unavailable), reason))
             }
             Say::Unknown => News::Forgotten,
             Say::CarryOn | Say::Bye => News::Nothing,
