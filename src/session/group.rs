@@ -199,7 +199,7 @@ impl Group {
         let is_new = self.resumed.is_some()
             && self.phase == Phase::Running
             && !self.seats.iter().any(|(id, seat)| *id == who.id || seat.slot == slot);
-        if run != format!("{:016x}", self.run) || !(is_new || self.seats.iter().any(is_same)) {
+        if u64::from_str_radix(run, 16) != Ok(self.run) || !(is_new || self.seats.iter().any(is_same)) {
             let reason = format!("{} is not a member of group {}", who.id, who.group);
             return refuse(held, Exit::Unavailable, reason, actions);
         }
