@@ -12,7 +12,7 @@ use crate::exit::{Exit, Failure};
 use crate::order::Order;
 use crate::script::check_id;
 use crate::talk::list;
-use crate::wire::control::{Ask, GroupEntry, Identity, Reply, Request, Role, Say};
+use crate::wire::control::{Ask, GroupEntry, Identity, Reply, Request, Role, Say, run_from_text};
 use crate::wire::header::VERSION;
 
 /// Most groups that a forwarder serves at one time.
@@ -248,16 +248,15 @@ impl Register {
     /// What a member is to be told that goes on with a run which has ended here.
     fn how_it_ended(&self, ask: &Ask) -> Option<Say> {
         let Ask::Resume { run, .. } = ask else { return None };
-        let number = u64::from_str_radix(run, 16).ok()?;
+        let number = run_from_text(run)?;
         let (_, result) = self.ended.iter().find(|(ended, _)| *ended == number)?;
         Some(result.as_ref().err().map_or(Say::End, abort))
     }
 
     /// The number of a run that may be taken up from another forwarder.
     fn resumable(now: Time, run: &str) -> Result<u64, Say> {
-        let number = u64::from_str_radix(run, 16).ok();
         // Later than this, members have given up a forwarder that fell silent.
-        number.filter(|_| now < Time::ZERO.after(RESUMABLE)).ok_or_else(|| Say::Refused {
+        run_from_text(run).filter(|_| now < Time::ZERO.after(RESUMABLE)).ok_or_else(|| Say::Refused {
             code: Exit::Unavailable.code(),
             reason: format!("this forwarder knows nothing of run {run}"),
         })
