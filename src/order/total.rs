@@ -203,7 +203,7 @@ impl Wire for TotalWire {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::order::hostile::{P0, P1, SEQUENCER, batch, receive, view};
+    use crate::order::hostile::{P0, P1, SEQUENCER, batch, is_readable, receive, view};
 
     fn numbers(first: u64, sender: MemberId, own_first: u64, count: u32) -> TotalWire {
         TotalWire::Numbers(Numbered { first, ranges: vec![Range { sender, first: own_first, count }] })
@@ -224,5 +224,16 @@ mod tests {
         assert_eq!(receive(&mut engine, SEQUENCER, numbers(5, P0, 1, 2)), Ok(1));
         assert_eq!(receive(&mut engine, SEQUENCER, numbers(7, P0, 3, 1)), Ok(0), "it is to come");
         assert_eq!(receive(&mut engine, P0, TotalWire::Body(batch(3))), Ok(1));
+    }
+
+    #[test]
+    fn no_number_near_the_limit_is_read() {
+        assert!(
+            is_readable(&numbers(1, P0, u64::MAX - 2, 2)) && !is_readable(&numbers(1, P0, u64::MAX - 1, 2))
+        );
+        assert!(
+            is_readable(&numbers(u64::MAX - 2, P0, 1, 2)) && !is_readable(&numbers(u64::MAX - 1, P0, 1, 2))
+        );
+        assert!(!is_readable(&numbers(0, P0, 1, 1)) && !is_readable(&numbers(1, P0, 1, 0)));
     }
 }
