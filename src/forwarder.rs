@@ -124,8 +124,10 @@ impl<'a> Forwarder<'a> {
             name.is_some_and(|name| self.register.serves(name))
         };
         for _ in 0..PACKETS_PER_TURN {
-            if !self.input.forward(&self.output, known, &mut self.dropped, &mut self.passed) {
-                break;
+            match self.input.forward(&self.output, known) {
+                Some(true) => self.passed += 1,
+                Some(false) => self.dropped += 1,
+                None => break,
             }
         }
         self.serve_sync(now);

@@ -193,6 +193,7 @@ mod tests {
     fn the_line_can_be_edited_anywhere() {
         assert_eq!(lines(b"helo\x1b[Dl\r"), ["hello"]);
         assert_eq!(lines(b"one two\x17three\r"), ["one three"]);
+        assert_eq!(lines(b"one two\x1b\x7fthree\r"), ["one three"]);
         assert_eq!(lines(b"two\x01one \x05!\r"), ["one two!"]);
         assert_eq!(lines(b"gone\x15here\r"), ["here"]);
         assert_eq!(lines(b"ab\x01\x1b[3~\r"), ["b"]);

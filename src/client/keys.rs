@@ -40,8 +40,8 @@ const LONGEST: usize = 16;
 impl Keys {
     /// The key that `byte` completes, if it completes one that we know.
     pub(super) fn push(&mut self, byte: u8) -> Option<Key> {
-        // A control character begins anew whatever was begun before.
-        if byte < 0x20 || byte == 0x7f {
+        // A control character begins anew whatever was begun before; only Alt-Backspace ends with one.
+        if byte < 0x20 || (byte == 0x7f && *self.started != [0x1b]) {
             self.started.clear();
         }
         self.started.push(byte);

@@ -108,7 +108,7 @@ impl<'a> Member<'a> {
     }
 
     /// Takes part until the whole group has finished.
-    pub(super) fn replay(&mut self, node: &mut Node) -> Result<(), Failure> {
+    pub(super) fn run(&mut self, node: &mut Node) -> Result<(), Failure> {
         self.progress = node.now();
         while !node.is_over() {
             let before = self.counts;
@@ -308,6 +308,9 @@ impl<'a> Member<'a> {
     fn waits_for(&self, node: &Node) -> String {
         if self.is_full {
             return "whoever reads standard output".to_owned();
+        }
+        if self.is_done {
+            return "the others to be done".to_owned();
         }
         talk::list(&self.finish.waits_for().map(|client| node.seat(client).id.as_str()).collect::<Vec<_>>())
     }

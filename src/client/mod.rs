@@ -185,7 +185,7 @@ fn take_part(
         Err(failure) => return (Err(failure), Counts::default()),
     };
     let mut member = Member::new(options, talk, node, user, results);
-    let outcome = member.begin(node, order, source).and_then(|()| member.replay(node));
+    let outcome = member.begin(node, order, source).and_then(|()| member.run(node));
     (outcome, member.counts())
 }
 

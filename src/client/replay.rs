@@ -1,5 +1,7 @@
 //! Station 2: the operations of a command file, one after the other, as slowly as the file asks.
 
+use std::time::Duration;
+
 use super::user::Next;
 use crate::driver::Node;
 use crate::engine::{MemberId, Time};
@@ -31,7 +33,7 @@ impl<'a> Replay<'a> {
                 None => return Next::Finished,
                 Some(Op::Multicast(text)) => return Next::Multicast(text),
                 Some(Op::Send { to, text }) => return Next::Send(self.receivers[to.0 as usize], text),
-                Some(Op::Sleep(length)) => self.wakes = now.after(length.div_f64(self.speed)),
+                Some(Op::Sleep(length)) => self.wakes = now.after(at_speed(*length, self.speed)),
             }
             self.at += 1;
         }
@@ -45,5 +47,22 @@ impl<'a> Replay<'a> {
 
     pub(super) const fn advance(&mut self) {
         self.at += 1;
+    }
+}
+
+/// A sleep at this speed; for ever, if it is too slow for a clock.
+fn at_speed(length: Duration, speed: f64) -> Duration {
+    Duration::try_from_secs_f64(length.as_secs_f64() / speed).unwrap_or(Duration::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sleep_is_as_long_as_the_speed_makes_it() {
+        let sleep = |speed| at_speed(Duration::from_secs(3), speed);
+        assert_eq!(sleep(2.0), Duration::from_millis(1500));
+        assert_eq!((sleep(f64::MAX), sleep(f64::MIN_POSITIVE)), (Duration::ZERO, Duration::MAX));
     }
 }

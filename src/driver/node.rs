@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::barrier::Barrier;
 use super::meter::Meter;
 use super::{Caller, Clock, clock};
 use crate::defect::Defects;
 use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 use crate::member::{App, Line, Note, Watch};
 use crate::order::{Order, Place};
 use crate::session::attendance::News;
@@ -17,11 +18,8 @@ use crate::transport::signals::{Signals, interruption};
 use crate::transport::wakeup::Wakeup;
 use crate::transport::zmq::{self, Context, Port, Socket, topic};
 use crate::wire::control::{Ask, Identity, Role, Seat};
-use crate::wire::encoded::probe;
 use crate::wire::{Frames, Header, Kind};
 
-/// A member sends its probes again after this long.
-pub const PROBE_EVERY: Duration = Duration::from_millis(50);
 /// Most packets taken before anything else gets its turn.
 const PACKETS_PER_TURN: usize = 64;
 
@@ -73,22 +71,21 @@ pub struct Node {
     seats: BTreeMap<MemberId, Seat>,
     me: MemberId,
     is_over: bool,
-    undeliverable: u64,
     meter: Meter,
 }
 
 /// What connects a member with the world.
-struct Wires {
-    clock: Clock,
+pub(super) struct Wires {
+    pub(super) clock: Clock,
     signals: Option<Signals>,
     wakeup: Option<Wakeup>,
     listens: bool,
-    talk: Talk,
-    caller: Caller,
-    publisher: Socket,
-    subscriber: Socket,
-    dealer: Option<Socket>,
-    topic: Vec<u8>,
+    pub(super) talk: Talk,
+    pub(super) caller: Caller,
+    pub(super) publisher: Socket,
+    pub(super) subscriber: Socket,
+    pub(super) dealer: Option<Socket>,
+    pub(super) topic: Vec<u8>,
     group: String,
     said: Time,
 }
@@ -135,7 +132,6 @@ impl Node {
             seats: seats.into_iter().map(|seat| (MemberId(seat.slot), seat)).collect(),
             me,
             is_over: false,
-            undeliverable: 0,
             meter: Meter::default(),
         }
     }
@@ -296,7 +292,6 @@ impl Node {
         let Ok(header) = Header::peek(&frames.header) else { return };
         match header.kind {
             Kind::Undeliverable => {
-                self.undeliverable += 1;
                 self.wires.talk.detail("the router could not deliver a packet; it will be sent again");
             }
             Kind::Probe => {}
@@ -350,7 +345,7 @@ impl Node {
 }
 
 /// The name by which the router knows a member.
-fn route(group: &str, id: &str) -> Vec<u8> {
+pub(super) fn route(group: &str, id: &str) -> Vec<u8> {
     format!("{group}/{id}").into_bytes()
 }
 
@@ -391,7 +386,7 @@ impl Wires {
     }
 
     /// Waits for something to read, but no longer than until `deadline`, and no longer than is good.
-    fn wait(&mut self, deadline: Option<Time>) -> Result<(), Failure> {
+    pub(super) fn wait(&mut self, deadline: Option<Time>) -> Result<(), Failure> {
         let now = self.clock.now();
         let until = self.caller.next_deadline().min(deadline.unwrap_or(Time::from_micros(u64::MAX)));
         let mut sockets = vec![self.caller.socket()];
@@ -414,140 +409,14 @@ impl Wires {
         }
     }
 
-    fn hear_direct(&self) -> Option<Option<Frames>> {
+    pub(super) fn hear_direct(&self) -> Option<Option<Frames>> {
         self.dealer.as_ref().and_then(|dealer| dealer.hear_routed(&self.topic))
     }
 
-    fn say_waiting(&mut self, now: Time, what: &str) {
+    pub(super) fn say_waiting(&mut self, now: Time, what: &str) {
         if now.since(self.said) >= SAY_EVERY {
             self.said = now;
             self.talk.say(what);
         }
-    }
-}
-
-/// The start barrier as a member passes it: join, hear its own probes come back, be ready, be told to start.
-struct Barrier<'a> {
-    joining: &'a Joining,
-    seat: Option<(u64, MemberId)>,
-    out_and_in: bool,
-    router: bool,
-    probed: Option<Time>,
-    is_ready: bool,
-    waits_for: String,
-}
-
-impl<'a> Barrier<'a> {
-    fn new(joining: &'a Joining) -> Self {
-        Self {
-            joining,
-            seat: None,
-            out_and_in: false,
-            router: !joining.needs_router,
-            probed: None,
-            is_ready: false,
-            waits_for: "the forwarder".to_owned(),
-        }
-    }
-
-    fn pass(mut self, context: &Context, wires: &mut Wires) -> Result<(u64, MemberId, Vec<Seat>), Failure> {
-        loop {
-            wires.wait(self.probed.filter(|_| !self.is_ready).map(|at| at.after(PROBE_EVERY)))?;
-            let now = wires.clock.now();
-            match wires.caller.turn(now, &wires.talk)? {
-                News::Welcome { run, slot } => self.welcome(context, wires, run, MemberId(slot))?,
-                News::Wait { missing, gives_up_in } => {
-                    let left = gives_up_in
-                        .map_or_else(String::new, |left| format!(" (gives up in {})", talk::duration(left)));
-                    self.waits_for = format!("{}{left}", talk::list(&missing));
-                }
-                News::Start(seats) => {
-                    let (run, me) =
-                        self.seat.ok_or_else(|| Failure::new(Exit::Bug, "started without a slot"))?;
-                    wires.caller.started(run, me.0);
-                    wires.caller.turn_to(Ask::Alive);
-                    return Ok((run, me, seats));
-                }
-                News::Forgotten => {
-                    wires.dealer = None;
-                    wires.caller.turn_to(Ask::Join);
-                    self = Self::new(self.joining);
-                }
-                News::End => return Err(Failure::new(Exit::Unavailable, "the run ended before it started")),
-                _ => {}
-            }
-            self.listen(wires);
-            self.probe(wires, now);
-            if wires.caller.has_heard() {
-                wires.say_waiting(now, &format!("waiting for {}", self.waits_for));
-            }
-            self.check_limits(now, wires)?;
-        }
-    }
-
-    fn welcome(
-        &mut self,
-        context: &Context,
-        wires: &mut Wires,
-        run: u64,
-        me: MemberId,
-    ) -> Result<(), Failure> {
-        self.seat = Some((run, me));
-        self.waits_for = "its own probe to come back through the forwarder".to_owned();
-        let endpoint = Port::Router.endpoint(&self.joining.host, self.joining.port_base);
-        wires.dealer = Some(context.dealer(&endpoint, &route(&self.joining.group, &self.joining.id))?);
-        wires.caller.turn_to(Ask::Alive);
-        Ok(())
-    }
-
-    /// Looks for the probes among what comes in; whatever else comes now belongs to no run of ours.
-    fn listen(&mut self, wires: &Wires) {
-        let Some((run, me)) = self.seat else { return };
-        let is_ours = |frames: &Frames| {
-            Header::peek(&frames.header)
-                .is_ok_and(|header| header.kind == Kind::Probe && header.run == run && header.sender == me)
-        };
-        while let Some(heard) = wires.subscriber.hear(&wires.topic) {
-            self.out_and_in |= heard.is_some_and(|frames| is_ours(&frames));
-        }
-        while let Some(heard) = wires.hear_direct() {
-            self.router |= heard.is_some_and(|frames| is_ours(&frames));
-        }
-    }
-
-    fn probe(&mut self, wires: &mut Wires, now: Time) {
-        let Some((run, me)) = self.seat.filter(|_| !self.is_ready) else { return };
-        if self.out_and_in && self.router {
-            self.is_ready = true;
-            self.waits_for = "the others".to_owned();
-            return wires.caller.turn_to(Ask::Ready);
-        }
-        if self.probed.is_some_and(|at| now < at.after(PROBE_EVERY)) {
-            return;
-        }
-        self.probed = Some(now);
-        if !self.out_and_in {
-            wires.publisher.publish(&wires.topic, &probe(run, me, To::Group));
-        } else if let Some(dealer) = &wires.dealer {
-            self.waits_for =
-                format!("a router at {}", Port::Router.endpoint(&self.joining.host, self.joining.port_base));
-            dealer.send_to(b"", &wires.topic, &probe(run, me, To::Member(me)));
-        }
-    }
-
-    fn check_limits(&self, now: Time, wires: &Wires) -> Result<(), Failure> {
-        let Some(timeout) = self.joining.timeout else { return Ok(()) };
-        let waited = now.since(Time::ZERO);
-        if self.out_and_in && !self.router && waited >= timeout.min(CONNECT_LIMIT) {
-            let message = format!("gave up waiting for {}", self.waits_for);
-            return Err(Failure::new(Exit::Unavailable, message)
-                .help("what members send to single members goes through `router`: is it running?"));
-        }
-        if wires.caller.has_heard() && waited >= timeout {
-            let message =
-                format!("no start within {}: waited for {}", talk::duration(timeout), self.waits_for);
-            return Err(Failure::new(Exit::TimedOut, message));
-        }
-        Ok(())
     }
 }

@@ -106,9 +106,11 @@ impl<O: Engine<App = Batch>> Engine for Member<O> {
                 self.ordered(now, Input::Receive { from, message }, out);
             }
             Input::Receive { from, message: Message::Direct(batch) } => self.receive_direct(from, batch, out),
-            Input::Receive { from, message: Message::Finished(tally) } => {
+            Input::Receive { from, message: Message::Finished(tally) } if self.direct.contains_key(&from) => {
                 out.deliver(from, None, App::Finished(tally));
             }
+            // Whoever sends nothing has nothing to finish, and would be waited for.
+            Input::Receive { from, message: Message::Finished(_) } => out.drop(from, DropReason::Stranger),
             Input::Wake => self.ordered(now, Input::Wake, out),
         }
     }
@@ -171,5 +173,26 @@ impl<M: Wire> Wire for Message<M> {
             Self::Direct(batch) => batch.weight(),
             Self::Finished(_) => 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::unordered::Unordered;
+
+    #[test]
+    fn only_clients_finish() {
+        let (client, sequencer) = (MemberId(1), MemberId(2));
+        let view = View { number: 1, clients: vec![MemberId(0), client], sequencer: Some(sequencer) };
+        let mut member = Member::new(Unordered::new(MemberId(0)), &view);
+        let mut heard = |from| {
+            let (mut out, message) = (Effects::default(), Message::Finished(Tally::default()));
+            member.handle(Time::ZERO, Input::Receive { from, message }, &mut out);
+            out.drain().next()
+        };
+        let app = App::Finished(Tally::default());
+        assert_eq!(heard(client), Some(Effect::Deliver { from: client, number: None, app }));
+        assert_eq!(heard(sequencer), Some(Effect::Drop { from: sequencer, reason: DropReason::Stranger }));
     }
 }

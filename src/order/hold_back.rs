@@ -27,7 +27,8 @@ impl Span for Batch {
 
 /// Items waiting for the ones before them. Numbers begin at 1.
 ///
-/// How many items it may hold is the promise of the layer below: no more than a receive window.
+/// It has no bound of its own. While one sender's packet is missing, that sender gets no further than its window, but
+/// the others do; so what is held grows for as long as the packet is asked for in vain.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct HoldBack<T> {
     next: u64,

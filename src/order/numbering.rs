@@ -180,7 +180,8 @@ impl Wire for Numbered {
         let ranges = (0..from.length(14)?)
             .map(|_| Ok(Range { sender: from.member()?, first: from.u64()?, count: from.u32()? }))
             .collect::<Result<Vec<_>, _>>()?;
-        let sane = ranges.len() <= MAX_RANGES && ranges.iter().all(|range| range.count > 0);
+        let fits = |range: &Range| range.count > 0 && range.first.checked_add(range.count.into()).is_some();
+        let sane = ranges.len() <= MAX_RANGES && ranges.iter().all(fits);
         let numbered = Self { first, ranges };
         if first == 0 || numbered.ranges.is_empty() || !sane || first.checked_add(numbered.count()).is_none()
         {

@@ -5,7 +5,7 @@
 //! multicasts its batch to all, the sequencer multicasts which numbers the batch got, a member delivers a
 //! batch when its numbers are next. Numbers are given to ranges: see [`Range`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use super::describe;
@@ -43,7 +43,7 @@ pub struct Total {
     bodies: BTreeMap<MemberId, HoldBack<Batch>>,
     numbers: HoldBack<Numbered>,
     /// Ranges whose numbers are next in line; the first one waits for its bodies.
-    due: std::collections::VecDeque<Range>,
+    due: VecDeque<Range>,
     /// The number of the next message to deliver.
     next: u64,
     own_undelivered: usize,
@@ -59,7 +59,7 @@ impl Total {
             sequencer,
             bodies: view.clients.iter().map(|&client| (client, HoldBack::default())).collect(),
             numbers: HoldBack::default(),
-            due: std::collections::VecDeque::new(),
+            due: VecDeque::new(),
             next: 1,
             own_undelivered: 0,
             defects,
@@ -116,19 +116,23 @@ impl Total {
     fn deliver_due(&mut self, out: &mut Effects<Batch, TotalWire>) {
         while let Some(range) = self.due.front_mut() {
             let queue = self.bodies.get_mut(&range.sender).expect("checked on receipt");
-            let Some(batch) = queue.pop() else { return };
-            if batch.first() != range.first || batch.count() > range.count {
-                // The sequencer numbers whole batches in their sender's order; one that does not is not ours.
+            let cuts = |batch: &Batch| batch.count() > range.count;
+            if range.first != queue.next() || queue.peek().is_some_and(cuts) {
+                // The sequencer numbers whole batches in their sender's order. These numbers are of nothing: every
+                // member finds so by the same batches, and leaves them out.
+                self.next += u64::from(range.count);
+                self.due.pop_front();
                 out.drop(self.sequencer, DropReason::BreaksContract);
+                continue;
             }
-            let sender = range.sender;
+            let Some(batch) = queue.pop() else { return };
+            let (sender, number) = (range.sender, self.next);
+            self.next += u64::from(batch.count());
             range.first = batch.next();
-            range.count = range.count.saturating_sub(batch.count());
+            range.count -= batch.count();
             if range.count == 0 {
                 self.due.pop_front();
             }
-            let number = self.next;
-            self.next += u64::from(batch.count());
             self.own_undelivered -= usize::from(sender == self.me);
             out.deliver(sender, Some(number), batch);
         }
@@ -225,5 +229,43 @@ impl Wire for TotalWire {
             Self::Body(batch) => batch.weight(),
             Self::Numbers(_) => 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::hostile::{P0, P1, SEQUENCER, batch, is_readable, receive, view};
+
+    fn numbers(first: u64, sender: MemberId, own_first: u64, count: u32) -> TotalWire {
+        TotalWire::Numbers(Numbered { first, ranges: vec![Range { sender, first: own_first, count }] })
+    }
+
+    #[test]
+    fn numbers_that_fit_no_batch_deliver_nothing_and_block_nothing() {
+        let refused = Err(DropReason::BreaksContract);
+        let mut engine = Total::new(P1, &view(), SEQUENCER, Defects::NONE);
+        assert_eq!(receive(&mut engine, SEQUENCER, numbers(1, P0, 2, 1)), refused, "another is next");
+        let mut two = crate::wire::BatchBuilder::new(1);
+        two.push(b"x");
+        two.push(b"y");
+        let two = TotalWire::Body(two.finish().expect("it holds two"));
+        assert_eq!(receive(&mut engine, P0, two), Ok(0));
+        assert_eq!(receive(&mut engine, SEQUENCER, numbers(2, P0, 1, 1)), refused, "half a batch");
+        assert_eq!(receive(&mut engine, SEQUENCER, numbers(3, P0, 2, 2)), refused, "the other half");
+        assert_eq!(receive(&mut engine, SEQUENCER, numbers(5, P0, 1, 2)), Ok(1));
+        assert_eq!(receive(&mut engine, SEQUENCER, numbers(7, P0, 3, 1)), Ok(0), "it is to come");
+        assert_eq!(receive(&mut engine, P0, TotalWire::Body(batch(3))), Ok(1));
+    }
+
+    #[test]
+    fn no_number_near_the_limit_is_read() {
+        assert!(
+            is_readable(&numbers(1, P0, u64::MAX - 2, 2)) && !is_readable(&numbers(1, P0, u64::MAX - 1, 2))
+        );
+        assert!(
+            is_readable(&numbers(u64::MAX - 2, P0, 1, 2)) && !is_readable(&numbers(u64::MAX - 1, P0, 1, 2))
+        );
+        assert!(!is_readable(&numbers(0, P0, 1, 1)) && !is_readable(&numbers(1, P0, 1, 0)));
     }
 }

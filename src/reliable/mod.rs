@@ -134,9 +134,14 @@ impl<M: Wire> Reliable<M> {
                 arrival
             }
             Body::Status { sent, asks, received } => {
-                channel.status(now, from, self.me, sent, asks, &received, &mut self.jitter, out)
+                let ours = received.iter().find(|&&(sender, _)| sender == self.me).map(|&(_, number)| number);
+                if ours.is_some_and(|number| number > channel.outgoing.last_sent()) {
+                    Err(DropReason::BreaksContract)
+                } else {
+                    let announced = channel.announced(now, from, sent, asks, &mut self.jitter);
+                    announced.map(|()| channel.acknowledged(now, from, ours, out))
+                }
             }
-            Body::Nack { .. } if !channel.incoming.contains_key(&from) => Err(DropReason::Stranger),
             Body::Nack { sender, missing } if sender == self.me => channel.resend(now, &missing, out),
             Body::Nack { sender, missing } => {
                 channel.overhear(now, sender, &missing, &mut self.jitter);
@@ -196,34 +201,31 @@ impl<M: Wire> Channel<M> {
         }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "the fields of one packet, and the engine's own three")]
-    fn status(
+    /// How far `from` says that it got, and whether it asks for an acknowledgement.
+    fn announced(
         &mut self,
         now: Time,
         from: MemberId,
-        me: MemberId,
         sent: u64,
         asks: bool,
-        received: &[(MemberId, u64)],
         jitter: &mut Prng,
-        out: &mut Out<M>,
     ) -> Result<(), DropReason> {
         let window = self.incoming.get_mut(&from).ok_or(DropReason::Stranger)?;
-        let ours = received.iter().find(|&&(sender, _)| sender == me).map(|&(_, number)| number);
-        if ours.is_some_and(|number| number > self.outgoing.last_sent()) {
-            return Err(DropReason::BreaksContract);
-        }
         if !window.announced(now, sent, jitter) {
             return Err(DropReason::OutsideWindow);
         }
         if asks {
             self.ack_due = sooner(self.ack_due, Some(now.after(ACK_DELAY)));
         }
+        Ok(())
+    }
+
+    /// How far `from` has received us, if it says so: the window may be open again.
+    fn acknowledged(&mut self, now: Time, from: MemberId, ours: Option<u64>, out: &mut Out<M>) {
         if let Some(number) = ours {
             self.outgoing.acknowledged(now, from, number);
             self.flow(now, out);
         }
-        Ok(())
     }
 
     fn resend(&mut self, now: Time, missing: &[(u64, u64)], out: &mut Out<M>) -> Result<(), DropReason> {

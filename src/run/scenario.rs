@@ -29,6 +29,10 @@ const SIGNALS: [(&str, Signal); 5] = [
     ("CONT", Signal::CONT),
 ];
 
+/// Most clients of a run, and most multicasts that are made for each.
+pub(super) const MOST_MEMBERS: u16 = 1000;
+pub(super) const MOST_MESSAGES: u64 = 10_000_000;
+
 /// Everything that may be asked for; what is not has its default in the plan.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scenario {
@@ -115,8 +119,14 @@ fn parse(text: &str, folder: &Path) -> Result<Scenario, Flaw> {
     let file: File = toml::from_str(text).map_err(|error| flaw(&error, text))?;
     Ok(Scenario {
         commands: file.commands.map(|commands| read_commands(&commands, folder)).transpose()?,
-        members: file.members.map(|members| checked(&members, count)).transpose()?,
-        messages: file.messages.map(|messages| checked(&messages, |n| Ok(count(n)? as u64))).transpose()?,
+        members: file
+            .members
+            .map(|members| checked(&members, |&n| Ok(count(n, MOST_MEMBERS.into())? as usize)))
+            .transpose()?,
+        messages: file
+            .messages
+            .map(|messages| checked(&messages, |&n| count(n, MOST_MESSAGES)))
+            .transpose()?,
         order: file.order.map(|order| checked(&order, |name| order_name(name))).transpose()?,
         method: file.method.map(|method| checked(&method, |name| method_name(name))).transpose()?,
         speed: file
@@ -178,8 +188,9 @@ fn checked<T, R>(value: &Spanned<T>, check: impl Fn(&T) -> Result<R, String>) ->
     check(value.get_ref()).map_err(|objection| Flaw::new(value.span(), objection))
 }
 
-fn count(number: &i64) -> Result<usize, String> {
-    usize::try_from(*number).ok().filter(|&number| number > 0).ok_or("expected a number above 0".to_owned())
+fn count(number: i64, most: u64) -> Result<u64, String> {
+    let fits = u64::try_from(number).ok().filter(|number| (1..=most).contains(number));
+    fits.ok_or_else(|| format!("expected a number from 1 to {most}"))
 }
 
 fn order_name(name: &str) -> Result<String, String> {
@@ -280,7 +291,9 @@ mod tests {
     fn every_value_is_checked_with_its_place() {
         for (text, expected) in [
             ("order = \"totl\"", "s.toml:1:9: unknown word `totl`; did you mean `total`?"),
-            ("members = 0", "s.toml:1:11: expected a number above 0"),
+            ("members = 0", "s.toml:1:11: expected a number from 1 to 1000"),
+            ("members = 1001", "s.toml:1:11: expected a number from 1 to 1000"),
+            ("messages = 10000001", "s.toml:1:12: expected a number from 1 to 10000000"),
             ("speed = -1.0", "s.toml:1:9: expected a number above 0"),
             ("timeout = \"soon\"", "s.toml:1:11: "),
             ("expect = \"violated:totl\"", "did you mean `total`?"),

@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 
 use super::judge::judge;
 use super::plan::{Plan, Settings, quoted};
-use super::scenario::{Commands, Scenario};
+use super::scenario::{Commands, MOST_MEMBERS, MOST_MESSAGES, Scenario};
 use super::supervisor::{Ears, watch};
 use super::verdict::Verdict;
 use super::{folder, show};
 use crate::cli::{self, KnownBad, Voice};
 use crate::exit::{Exit, Failure};
-use crate::order::ORDERS;
+use crate::order;
 use crate::talk::Talk;
 use crate::transport::signals::{interruption, listen};
 
@@ -52,7 +52,7 @@ pub struct Args {
     #[arg(value_name = "DIR|SCENARIO")]
     path: Option<PathBuf>,
     /// The order of delivery
-    #[arg(long, value_name = "ORDER", env = "GROUPCAST_ORDER", hide_env = true, value_parser = PossibleValuesParser::new(orders()))]
+    #[arg(long, value_name = "ORDER", env = "GROUPCAST_ORDER", hide_env = true, value_parser = PossibleValuesParser::new(order::names()))]
     order: Option<String>,
     /// How that order is made, where there are several ways: bb, ub, uub
     #[arg(long, value_name = "METHOD", env = "GROUPCAST_METHOD", hide_env = true)]
@@ -61,10 +61,10 @@ pub struct Args {
     #[arg(long, value_name = "FACTOR", env = "GROUPCAST_SPEED", hide_env = true, value_parser = cli::factor)]
     speed: Option<f64>,
     /// Take only the first so many command files; with --messages, how many clients there are
-    #[arg(long, value_name = "N", env = "GROUPCAST_MEMBERS", hide_env = true, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, value_name = "N", env = "GROUPCAST_MEMBERS", hide_env = true, value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_MEMBERS)))]
     members: Option<u16>,
     /// Instead of command files: so many multicasts of each client
-    #[arg(long, value_name = "N", env = "GROUPCAST_MESSAGES", hide_env = true, conflicts_with = "path", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    #[arg(long, value_name = "N", env = "GROUPCAST_MESSAGES", hide_env = true, conflicts_with = "path", value_parser = clap::value_parser!(u64).range(1..=MOST_MESSAGES))]
     messages: Option<u64>,
     /// Run so many times, up to the first that does not pass; of those that pass only the last is kept
     #[arg(long, value_name = "N", env = "GROUPCAST_REPEAT", hide_env = true, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
@@ -91,12 +91,6 @@ pub struct Args {
     known_bad: KnownBad,
     #[command(flatten)]
     voice: Voice,
-}
-
-fn orders() -> Vec<&'static str> {
-    let mut names: Vec<&str> = ORDERS.iter().map(|order| order.name).collect();
-    names.dedup();
-    names
 }
 
 /// Runs what is asked for, and judges it.

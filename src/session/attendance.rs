@@ -5,7 +5,9 @@ use std::time::Duration;
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::session::{CONNECT_LIMIT, LOST_AFTER};
-use crate::wire::control::{Ask, GroupEntry, HOLD_MILLIS, Identity, Reply, Request, Say, Seat};
+use crate::wire::control::{
+    Ask, GroupEntry, HOLD_MILLIS, Identity, Reply, Request, Say, Seat, run_as_text, run_from_text,
+};
 
 /// A request that has had no answer for this long was lost: the forwarder answers sooner, even without news.
 pub const ASK_AGAIN: Duration = Duration::from_millis(HOLD_MILLIS + 1000);
@@ -89,7 +91,7 @@ impl Attendance {
 
     /// This process is in a run from now on: a forwarder that does not know it is told so, before anything else.
     pub fn started(&mut self, run: u64, slot: u16) {
-        self.resume = Some(Ask::Resume { run: format!("{run:016x}"), slot });
+        self.resume = Some(Ask::Resume { run: run_as_text(run), slot });
     }
 
     /// Asks nothing for a while, and then the same as if it never had; waits for the answer for ever.
@@ -126,9 +128,9 @@ impl Attendance {
         match reply.say {
             Say::Welcome { run, slot, incarnation } => {
                 self.who.incarnation = incarnation;
-                match u64::from_str_radix(&run, 16) {
-                    Ok(run) => News::Welcome { run, slot },
-                    Err(_) => News::Failed(Failure::new(Exit::Bug, format!("the run's number is `{run}`"))),
+                match run_from_text(&run) {
+                    Some(run) => News::Welcome { run, slot },
+                    None => News::Failed(Failure::new(Exit::Bug, format!("the run's number is `{run}`"))),
                 }
             }
             Say::Wait { missing, gives_up_in_ms } => {
@@ -138,7 +140,8 @@ impl Attendance {
             Say::Groups { groups } => News::Groups(groups),
             Say::End => News::End,
             Say::Refused { code, reason } | Say::Abort { code, reason } => {
-                News::Failed(Failure::new(Exit::from_code(code).unwrap_or(Exit::Unavailable), reason))
+                let exit = Exit::from_code(code).filter(|&exit| exit != Exit::Ok);
+                News::Failed(Failure::new(exit.unwrap_or(Exit::Unavailable), reason))
             }
             Say::Unknown => News::Forgotten,
             Say::CarryOn | Say::Bye => News::Nothing,

@@ -13,7 +13,9 @@ use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::order::Order;
 use crate::talk::list;
-use crate::wire::control::{Ask, GroupEntry, HOLD_MILLIS, Identity, Request, Role, Say, Seat};
+use crate::wire::control::{
+    Ask, GroupEntry, HOLD_MILLIS, Identity, Request, Role, Say, Seat, run_as_text, run_from_text,
+};
 
 /// A newcomer with the name of a member is kept waiting for this long, to see whether that member is still there.
 pub const CHALLENGE: Duration = Duration::from_millis(HOLD_MILLIS + 500);
@@ -78,7 +80,7 @@ impl Group {
     pub(super) fn entry(&self, name: &str) -> GroupEntry {
         let method = self.order.method.unwrap_or_default().to_owned();
         let (group, order) = (name.to_owned(), self.order.name.to_owned());
-        GroupEntry { group, run: format!("{:016x}", self.run), order, method }
+        GroupEntry { group, run: run_as_text(self.run), order, method }
     }
 
     pub(super) fn may_join(&self, request: &Request, rules: &Rules) -> Result<(), Objection> {
@@ -144,7 +146,7 @@ impl Group {
         let seat = self.seats.get_mut(&who.id).expect("there, or seated above");
         seat.presence.hears(now, held);
         let (slot, incarnation) = (seat.slot, seat.incarnation);
-        let run = format!("{:016x}", self.run);
+        let run = run_as_text(self.run);
         seat.presence.answer(Say::Welcome { run, slot, incarnation }, actions);
     }
 
@@ -199,7 +201,7 @@ impl Group {
         let is_new = self.resumed.is_some()
             && self.phase == Phase::Running
             && !self.seats.iter().any(|(id, seat)| *id == who.id || seat.slot == slot);
-        if run != format!("{:016x}", self.run) || !(is_new || self.seats.iter().any(is_same)) {
+        if run_from_text(run) != Some(self.run) || !(is_new || self.seats.iter().any(is_same)) {
             let reason = format!("{} is not a member of group {}", who.id, who.group);
             return refuse(held, Exit::Unavailable, reason, actions);
         }

@@ -1,8 +1,8 @@
 //! Station 9, start and finish: how a run begins together and ends together.
 //!
 //! [`register`] is the forwarder's side: who has joined, who is ready, who is done, who is lost; [`group`] is one
-//! group in it, [`presence`] one process. [`attendance`] is the side of everybody else: one request under way at all times, so that silence means something. Both are
-//! pure; their messages are in [`crate::wire::control`].
+//! group in it, [`presence`] one process. [`attendance`] is the side of everybody else: one request under way at all
+//! times, so that silence means something. Both are pure; their messages are in [`crate::wire::control`].
 
 pub mod attendance;
 pub mod group;

@@ -12,7 +12,7 @@ use crate::exit::{Exit, Failure};
 use crate::order::Order;
 use crate::script::check_id;
 use crate::talk::list;
-use crate::wire::control::{Ask, GroupEntry, Identity, Reply, Request, Role, Say};
+use crate::wire::control::{Ask, GroupEntry, Identity, Reply, Request, Role, Say, run_from_text};
 use crate::wire::header::VERSION;
 
 /// Most groups that a forwarder serves at one time.
@@ -174,6 +174,10 @@ impl Register {
         if self.has_another_seat(&held.asker, who) {
             return refuse(held, Exit::Unavailable, "one connection is one member", actions);
         }
+        // Also if a group of the same name is in its next run by now.
+        if let Some(say) = self.how_it_ended(&request.ask) {
+            return answer(held, say, actions);
+        }
         if !self.groups.contains_key(&who.group)
             && let Err(say) = self.open(now, &request, actions)
         {
@@ -215,7 +219,7 @@ impl Register {
         let refused = |exit: Exit, reason: String| Err(Say::Refused { code: exit.code(), reason });
         let resumed = match (&request.ask, role) {
             (Ask::Join, Role::Client) => None,
-            (Ask::Resume { run, .. }, _) => Some(self.resumable(now, run)?),
+            (Ask::Resume { run, .. }, _) => Some(Self::resumable(now, run)?),
             (Ask::Leave { .. }, _) => return Err(Say::Bye),
             (Ask::Alive | Ask::Ready | Ask::Done, _) => return Err(Say::Unknown),
             _ => return refused(Exit::Unavailable, format!("there is no group {group} here")),
@@ -241,14 +245,18 @@ impl Register {
         Ok(())
     }
 
-    /// The number of a run that may be taken up from another forwarder. What this one ended stays ended.
-    fn resumable(&self, now: Time, run: &str) -> Result<u64, Say> {
-        let number = u64::from_str_radix(run, 16).ok();
-        if let Some((_, result)) = self.ended.iter().find(|(ended, _)| Some(*ended) == number) {
-            return Err(result.as_ref().err().map_or(Say::End, abort));
-        }
+    /// What a member is to be told that goes on with a run which has ended here.
+    fn how_it_ended(&self, ask: &Ask) -> Option<Say> {
+        let Ask::Resume { run, .. } = ask else { return None };
+        let number = run_from_text(run)?;
+        let (_, result) = self.ended.iter().find(|(ended, _)| *ended == number)?;
+        Some(result.as_ref().err().map_or(Say::End, abort))
+    }
+
+    /// The number of a run that may be taken up from another forwarder.
+    fn resumable(now: Time, run: &str) -> Result<u64, Say> {
         // Later than this, members have given up a forwarder that fell silent.
-        number.filter(|_| now < Time::ZERO.after(RESUMABLE)).ok_or_else(|| Say::Refused {
+        run_from_text(run).filter(|_| now < Time::ZERO.after(RESUMABLE)).ok_or_else(|| Say::Refused {
             code: Exit::Unavailable.code(),
             reason: format!("this forwarder knows nothing of run {run}"),
         })

@@ -360,6 +360,29 @@ fn an_old_forwarder_takes_up_nothing_but_remembers_what_it_ended() {
 }
 
 #[test]
+fn the_end_of_a_run_is_told_although_the_next_one_has_begun() {
+    let mut forwarder = Forwarder::of(1);
+    let rules = Rules { clients: 1, start_timeout: Duration::from_secs(60), stay: true };
+    forwarder.register = Register::new(rules, 7);
+    let (late, next, sequencer) = (who("c1", 1), who("c1", 2), who("sequencer", 3));
+    forwarder.start(&[&late, &sequencer]);
+    forwarder.ask(&sequencer, Ask::Alive);
+    assert_eq!(forwarder.ask(&late, Ask::Done), Some(Say::End));
+    assert!(matches!(forwarder.ask(&next, Ask::Join), Some(Say::Welcome { .. })));
+    assert_eq!(forwarder.ask(&late, Ask::Done), Some(Say::Unknown), "its end was lost on the way");
+    assert_eq!(forwarder.ask(&late, resume(8, 0)), Some(Say::End));
+}
+
+#[test]
+fn a_failure_is_no_success_whatever_code_it_came_with() {
+    let mut attendance = Attendance::new(Time::ZERO, who("c1", 1), Ask::Alive, None);
+    let seq = attendance.request(Time::ZERO).unwrap().seq;
+    let abort = Say::Abort { code: 0, reason: "it is over".to_owned() };
+    let News::Failed(failure) = attendance.answered(Time::ZERO, Reply::new(seq, abort)) else { panic!() };
+    assert_eq!(failure.exit, Exit::Unavailable);
+}
+
+#[test]
 fn a_sequencer_that_forgot_its_numbers_ends_the_run() {
     let mut forwarder = Forwarder::of(1);
     let (c1, sequencer) = (who("c1", 1), who("sequencer", 3));

@@ -7,6 +7,7 @@ use rustix::termios::{
 };
 
 use crate::exit::{Exit, Failure};
+use crate::talk;
 
 /// The width of a terminal that does not say how wide it is.
 const USUAL_COLUMNS: usize = 80;
@@ -20,7 +21,7 @@ pub fn check() -> Result<(), Failure> {
         "standard input is none"
     } else if !io::stdout().is_terminal() {
         "standard output is none"
-    } else if std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
+    } else if talk::is_dumb() {
         "this one cannot redraw a line (TERM=dumb)"
     } else {
         return Ok(());

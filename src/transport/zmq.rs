@@ -267,23 +267,16 @@ impl Socket {
         Some((whole && *name == *topic).then(|| copied(&header, &body)))
     }
 
-    /// Passes the next waiting packet on to `out`, if `known` knows its group; false if none was waiting.
-    /// Tells `dropped` of what is no packet.
-    pub fn forward(
-        &self,
-        out: &Self,
-        known: impl Fn(&[u8]) -> bool,
-        dropped: &mut u64,
-        passed: &mut u64,
-    ) -> bool {
-        let Some((frames, whole)) = self.receive::<3>() else { return false };
-        if whole && known(&frames[0]) && Header::peek(&frames[1]).is_ok() {
+    /// Passes the next waiting packet on to `out`, if it is one and `known` knows its group; whether it did, or `None`
+    /// if none was waiting.
+    #[must_use]
+    pub fn forward(&self, out: &Self, known: impl Fn(&[u8]) -> bool) -> Option<bool> {
+        let (frames, whole) = self.receive::<3>()?;
+        let passes = whole && known(&frames[0]) && Header::peek(&frames[1]).is_ok();
+        if passes {
             out.send(frames);
-            *passed += 1;
-        } else {
-            *dropped += 1;
         }
-        true
+        Some(passes)
     }
 
     /// Sends a packet to the member with this name, through the router.

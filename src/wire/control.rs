@@ -17,6 +17,18 @@ pub const MAX_REQUEST: usize = 64 << 10;
 /// Longest reply, in bytes: enough for the member list of the largest group.
 pub const MAX_REPLY: usize = 2 << 20;
 
+/// A run's number as messages carry it: sixteen hexadecimal digits.
+#[must_use]
+pub fn run_as_text(run: u64) -> String {
+    format!("{run:016x}")
+}
+
+/// The run's number that a message carries.
+#[must_use]
+pub fn run_from_text(text: &str) -> Option<u64> {
+    u64::from_str_radix(text, 16).ok()
+}
+
 /// What a process is to the group.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -87,7 +99,7 @@ pub enum Ask {
     Done,
     /// I am in a run that you do not know: another forwarder began it, and you have its place.
     Resume {
-        /// The run's number, sixteen hexadecimal digits.
+        /// The run's number, [as text](run_as_text).
         run: String,
         /// My slot in it.
         slot: u16,
@@ -121,7 +133,7 @@ pub struct Reply {
 pub enum Say {
     /// Join: yes.
     Welcome {
-        /// The run's number, sixteen hexadecimal digits.
+        /// The run's number, [as text](run_as_text).
         run: String,
         /// The member's slot.
         slot: u16,
@@ -188,7 +200,7 @@ pub struct Seat {
 pub struct GroupEntry {
     /// Its name.
     pub group: String,
-    /// The number of its run, sixteen hexadecimal digits.
+    /// The number of its run, [as text](run_as_text).
     pub run: String,
     /// Its order.
     pub order: String,

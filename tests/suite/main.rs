@@ -9,6 +9,7 @@ mod examples;
 mod flags;
 mod harness;
 mod hostile;
+mod liars;
 mod load;
 mod middle;
 mod model;

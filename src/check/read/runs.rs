@@ -2,8 +2,8 @@
 //!
 //! A history says in its `start` which group it is of, and with whom. Two runs of groups of one name have nobody in
 //! common, or the files of one would have replaced those of the other. A member without a `start` belongs where a
-//! list of members names it, or to the only run there is. Result files that belong to no history are a run of their own, one for each
-//! suffix: somebody else's program may have written them.
+//! list of members names it, or to the only run there is. Result files that belong to no history are a run of their
+//! own, one for each suffix: somebody else's program may have written them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

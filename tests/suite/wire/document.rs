@@ -76,7 +76,7 @@ fn constants() -> BTreeMap<String, u64> {
         ("RESEND_GAP", ms(reliable::RESEND_GAP)),
         ("ANNOUNCE_FIRST", ms(reliable::ANNOUNCE_FIRST)),
         ("ANNOUNCE_MAX", ms(reliable::ANNOUNCE_MAX)),
-        ("PROBE_EVERY", ms(driver::node::PROBE_EVERY)),
+        ("PROBE_EVERY", ms(driver::barrier::PROBE_EVERY)),
         ("HOLD_MILLIS", control::HOLD_MILLIS),
         ("ASK_AGAIN", ms(attendance::ASK_AGAIN)),
         ("CHALLENGE", ms(group::CHALLENGE)),
