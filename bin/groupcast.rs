@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use groupcast::exit::{self, Exit, Failure};
-use groupcast::{check, run as runs, sim};
+use groupcast::{check, proxy, run as runs, sim};
 
 /// Tools for ordered, reliable group communication.
 #[derive(Parser)]
@@ -20,6 +20,8 @@ enum Tool {
     Check(check::tool::Args),
     /// Run the engines on a simulated network and judge what they deliver
     Sim(sim::tool::Args),
+    /// Pass a run's traffic on and let happen to it what a script says: cuts, resets, stalls, delay
+    Proxy(proxy::tool::Args),
     /// Start everything, wait for the end, and judge what was delivered
     Run(runs::tool::Args),
 }
@@ -42,6 +44,7 @@ fn run(tool: &Tool) -> Result<Exit, Failure> {
     match tool {
         Tool::Check(args) => check::tool::run(args),
         Tool::Sim(args) => sim::tool::run(args),
+        Tool::Proxy(args) => proxy::tool::run(args),
         Tool::Run(args) => runs::tool::run(args),
     }
 }

@@ -14,7 +14,7 @@
 //! 10. [`results`]: deliveries to result file and history
 //!
 //! Beside the path: [`sim`] runs the same engines on a simulated network, [`check`] judges what was
-//! delivered, [`run`] does a whole run in one command.
+//! delivered, [`run`] does a whole run in one command, [`proxy`] is a bad network for real runs.
 
 pub mod script;
 
@@ -43,6 +43,7 @@ pub mod session;
 pub mod results;
 
 pub mod check;
+pub mod proxy;
 pub mod run;
 pub mod sim;
 
