@@ -13,6 +13,7 @@ mod oracles;
 mod orders;
 mod pipes;
 mod programs;
+mod proxy;
 mod run;
 mod scenarios;
 mod simulation;
