@@ -83,6 +83,11 @@ impl Ports {
             .expect("four free ports in a row")
     }
 
+    /// The first of them.
+    pub(crate) const fn first(&self) -> u16 {
+        self.base
+    }
+
     fn try_take(locks: &Path, base: u16) -> Option<Self> {
         let lock = File::options()
             .create(true)
