@@ -27,6 +27,9 @@ use crate::talk::{self, Talk};
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Members that have all gone and do not come back within this time have ended: they try every half second.
 const QUIET: Duration = Duration::from_secs(2);
+/// Where nothing at all has moved for so long, nobody is left whom it could concern: members try their connections
+/// every two seconds, and give up after ten.
+const STANDSTILL: Duration = Duration::from_secs(15);
 /// A write gives up waiting after this long, to look whether the connection is still to be.
 const WRITE_LIMIT: Duration = Duration::from_millis(200);
 
@@ -58,6 +61,8 @@ struct State {
     open: BTreeMap<(usize, u64), Arc<Connection>>,
     /// When a connection last came or went.
     stirred: Time,
+    /// When bytes last came.
+    moved: Time,
     totals: Totals,
     interrupted: Option<Exit>,
 }
@@ -87,6 +92,14 @@ pub(super) struct Connection {
     is_half_closed: [AtomicBool; 2],
     /// How many of both directions have come to their end.
     ended: AtomicU8,
+}
+
+impl State {
+    /// Whether everybody has gone.
+    fn is_quiet(&self, now: Time) -> bool {
+        let limit = if self.open.is_empty() { QUIET } else { STANDSTILL };
+        now.since(self.stirred.max(self.moved)) >= limit
+    }
 }
 
 impl Connection {
@@ -149,6 +162,7 @@ impl Relay {
             began: None,
             open: BTreeMap::new(),
             stirred: Time::ZERO,
+            moved: Time::ZERO,
             totals: Totals::default(),
             interrupted: None,
         };
@@ -199,8 +213,7 @@ impl Relay {
                 state = self.wait(state, LONGEST_WAIT);
                 continue;
             };
-            let is_quiet = state.open.is_empty() && now.since(state.stirred) >= QUIET;
-            if is_quiet && !ends.stay {
+            if state.is_quiet(now) && !ends.stay {
                 return Ok(Exit::Ok);
             }
             let until = state.timeline.next_change().map(|change| began.after(change).since(now));
@@ -303,7 +316,8 @@ impl Relay {
         let totals = &mut state.totals;
         *(if place.is_up { &mut totals.up } else { &mut totals.down }) += bytes;
         let delay = state.timeline.delay(place, bytes, jitters);
-        self.now().after(delay)
+        state.moved = self.now();
+        state.moved.after(delay)
     }
 
     /// Waits until it is `due` and bytes may pass in this direction, and tells how fast; `None` if none may any more.

@@ -163,8 +163,8 @@ fn number((word, span): Word<'_>) -> Result<u64, Flaw> {
 fn rate((word, span): Word<'_>) -> Result<u64, Flaw> {
     let bytes = UNITS.iter().find_map(|(unit, factor)| {
         let count = word.strip_suffix(unit)?.parse::<f64>().ok()? * *factor as f64;
-        // The comparison is false for what is no number, too.
-        (count >= 1.0 && count <= 1e12).then_some(count as u64)
+        // What is no number (NaN) is in no range.
+        (1.0..=1e12).contains(&count).then_some(count as u64)
     });
     bytes.ok_or_else(|| {
         Flaw::new(span, format!("{} is no rate", quoted(word.as_bytes())))

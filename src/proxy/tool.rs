@@ -27,7 +27,8 @@ Example:
   client --port-base 6000 --id c1 --commands c1.txt --out results &
   client --port-base 6000 --id c2 --commands c2.txt --out results
 
-The proxy ends 2 s after the last connection, or with Ctrl-C, and prints how often each fault acted.";
+The proxy ends 2 s after the last connection, when nothing has moved for 15 s, or with Ctrl-C, and prints how often \
+each fault acted.";
 
 /// Arguments of `groupcast proxy`.
 #[derive(Clone, Debug, clap::Args)]

@@ -125,14 +125,16 @@ fn a_half_open_connection_is_noticed() {
         "0s stall on sync connection 1",
     ];
     side_by_side(faults.len(), faults.len(), |number| {
-        Run::start(total(), &[faults[number]], "sleep,1\n").passes(faults[number]);
+        // The run must not be over before anybody can notice.
+        Run::start(total(), &[faults[number]], "sleep,10\n").passes(faults[number]);
     });
 }
 
 /// What a member wrote into its old connection comes to the router after its new one: that ends nobody.
 #[test]
 fn bytes_of_an_old_connection_may_come_late() {
-    let faults = ["500ms stall up on router connection 1 for 4s", "1500ms half-close down on router connection 1"];
+    let faults =
+        ["500ms stall up on router connection 1 for 4s", "1500ms half-close down on router connection 1"];
     Run::start(total(), &faults, "sleep,7\n").passes("late");
 }
 
@@ -163,7 +165,8 @@ fn a_seed_of_faults_is_survived_by_every_order() {
         let mut proxy = stage.proxy(&ports).args(["--random", "60/min", "--seed", &seed]).start();
         for (index, id) in CLIENTS.into_iter().enumerate() {
             let order = ORDERS[number].method.map(|method| ["--method", method]);
-            let client = stage.client_at(&ports, id, commands(index, "")).args(["--order", ORDERS[number].name]);
+            let client =
+                stage.client_at(&ports, id, commands(index, "")).args(["--order", ORDERS[number].name]);
             programs.push(client.args(order.into_iter().flatten()).start());
         }
         all_end(&mut programs);
@@ -193,7 +196,10 @@ fn a_script_with_a_mistake_starts_nothing() {
     stage.file("faults.txt", "# a bad night\n1s cut for 2s\n2s rezet on out\n");
     let (_, said) = stage.proxy(&ports).args(["--script", "faults.txt"]).ends(65);
     assert!(said.contains("faults.txt:3:4: unknown fault `rezet`"), "{said}");
-    assert!(said.contains("3 | 2s rezet on out\n  |    ^^^^^") && said.contains("did you mean `reset`?"), "{said}");
+    assert!(
+        said.contains("3 | 2s rezet on out\n  |    ^^^^^") && said.contains("did you mean `reset`?"),
+        "{said}"
+    );
     let (_, said) = stage.proxy(&ports).args(["--fault", "1s cut up"]).ends(64);
     assert!(said.contains("--fault:1:8: cut is about whole connections"), "{said}");
     stage.proxy(&ports).args(["--script", "none.txt"]).ends(66);
