@@ -56,7 +56,7 @@ pub(super) struct Relay {
 /// What changes.
 struct State {
     timeline: Timeline,
-    /// When the first connection came: the zero of the script.
+    /// When the first connection reached the middle: the zero of the script.
     began: Option<Time>,
     open: BTreeMap<(usize, u64), Arc<Connection>>,
     /// When a connection last came or went.
@@ -70,7 +70,7 @@ struct State {
 /// What has passed, faults or not.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Totals {
-    /// Connections of members, at each port.
+    /// Connections of members that reached the middle, at each port.
     pub(super) connections: [u64; 4],
     /// Those that were closed because the middle was not there.
     pub(super) unreachable: u64,
@@ -95,6 +95,12 @@ pub(super) struct Connection {
 }
 
 impl State {
+    /// Whether the next connection of this port is to be closed at once.
+    fn refuses(&mut self, port: usize) -> bool {
+        let connection = self.totals.connections[port] + 1;
+        self.timeline.refuses(Place { port, connection, is_up: true })
+    }
+
     /// Whether everybody has gone.
     fn is_quiet(&self, now: Time) -> bool {
         let limit = if self.open.is_empty() { QUIET } else { STANDSTILL };
@@ -206,9 +212,7 @@ impl Relay {
             }
             let Some(began) = state.began else {
                 if now.since(Time::ZERO) >= ends.start_timeout {
-                    let limit = talk::duration(ends.start_timeout);
-                    return Err(Failure::new(Exit::TimedOut, format!("nobody connected within {limit}"))
-                        .help("members connect to the proxy: their --port-base is that of --listen"));
+                    return Err(self.nobody(state.totals.unreachable > 0, ends.start_timeout));
                 }
                 state = self.wait(state, LONGEST_WAIT);
                 continue;
@@ -221,6 +225,16 @@ impl Relay {
         }
     }
 
+    fn nobody(&self, members_came: bool, limit: Duration) -> Failure {
+        let (who, help) = if members_came {
+            (format!("nobody listened on {}", self.to[0]), "is `forwarder` running, at the ports of --to?")
+        } else {
+            let help = "members connect to the proxy: their --port-base is that of --listen";
+            ("nobody connected".to_owned(), help)
+        };
+        Failure::new(Exit::TimedOut, format!("{who} within {}", talk::duration(limit))).help(help)
+    }
+
     /// What came of everything.
     pub(super) fn sum<T>(&self, tell: impl FnOnce(&Timeline, &Totals) -> T) -> T {
         let state = self.lock();
@@ -231,22 +245,18 @@ impl Relay {
     fn admit(self: &Arc<Self>, port: usize, member: TcpStream) {
         let mut state = self.lock();
         let now = self.now();
-        state.began.get_or_insert(now);
         self.advance(&mut state, now);
         state.stirred = now;
-        state.totals.connections[port] += 1;
-        let number = state.totals.connections[port];
-        let is_refused = state.timeline.refuses(Place { port, connection: number, is_up: true });
+        let is_refused = state.refuses(port);
         drop(state);
-        self.changed.notify_all();
         if !is_refused {
             let relay = Arc::clone(self);
             // No thread is to be had: the member is closed with the closure that has it, and comes again.
-            drop(thread::Builder::new().spawn(move || relay.connect(port, number, member)));
+            drop(thread::Builder::new().spawn(move || relay.connect(port, member)));
         }
     }
 
-    fn connect(self: &Arc<Self>, port: usize, number: u64, member: TcpStream) {
+    fn connect(self: &Arc<Self>, port: usize, member: TcpStream) {
         let Ok(middle) = TcpStream::connect_timeout(&self.to[port], CONNECT_LIMIT) else {
             self.talk.detail(format!("nobody listens on {} ({})", self.to[port], PORTS[port]));
             self.lock().totals.unreachable += 1;
@@ -257,6 +267,15 @@ impl Relay {
             let _ = side.set_nodelay(true);
             let _ = side.set_write_timeout(Some(WRITE_LIMIT));
         }
+        let mut state = self.lock();
+        let now = self.now();
+        state.began.get_or_insert(now);
+        self.advance(&mut state, now);
+        if state.refuses(port) {
+            return;
+        }
+        state.totals.connections[port] += 1;
+        let number = state.totals.connections[port];
         let connection = Arc::new(Connection {
             port,
             number,
@@ -266,12 +285,6 @@ impl Relay {
             is_half_closed: [AtomicBool::new(false), AtomicBool::new(false)],
             ended: AtomicU8::new(0),
         });
-        let mut state = self.lock();
-        let now = self.now();
-        self.advance(&mut state, now);
-        if state.timeline.refuses(connection.place(true)) {
-            return;
-        }
         state.open.insert((port, number), Arc::clone(&connection));
         drop(state);
         for is_up in [true, false] {

@@ -20,7 +20,7 @@ A fault is a line: TIME KIND, then in any order what else is to be said. Times c
   0s bandwidth 1MB/s          no more than that for each connection and direction; also kB/s, B/s
 up is from members to the middle, down the other way, both is meant if nothing is said (half-close: up).
   on PORT           only connections of this port: in, out, sync, router
-  connection N      only the N-th connection of a port, from 1
+  connection N      only the N-th connection of a port, from 1; those that did not reach the middle do not count
   for TIME          how long (cut, stall, delay, bandwidth); for ever if nothing is said
 In a file, empty lines and those that begin with # are skipped.";
 
