@@ -255,6 +255,7 @@ impl Node {
         }
         match self.wires.caller.turn(now, &self.wires.talk)? {
             News::End => self.is_over = true,
+            News::Unseated(failure) => return Err(failure),
             News::Wait { missing, .. } => {
                 self.wires.say_waiting(now, &format!("waiting for {} to be done", talk::list(&missing)));
             }
@@ -445,6 +446,7 @@ impl<'a> Barrier<'a> {
                     wires.caller.turn_to(Ask::Alive);
                     return Ok((run, me, seats));
                 }
+                News::Unseated(_) => self.join_again(wires),
                 News::End => return Err(Failure::new(Exit::Unavailable, "the run ended before it started")),
                 _ => {}
             }
@@ -470,6 +472,13 @@ impl<'a> Barrier<'a> {
         wires.dealer = Some(context.dealer(&endpoint, &route(&self.joining.group, &self.joining.id))?);
         wires.caller.turn_to(Ask::Alive);
         Ok(())
+    }
+
+    /// Its seat was given away while nothing was heard of it. Whether there is another one for it, the forwarder says.
+    fn join_again(&mut self, wires: &mut Wires) {
+        *self = Self::new(self.joining);
+        wires.dealer = None;
+        wires.caller.turn_to(Ask::Join);
     }
 
     /// Looks for the probes among what comes in; whatever else comes now belongs to no run of ours.

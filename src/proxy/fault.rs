@@ -128,10 +128,13 @@ impl fmt::Display for Fault {
 }
 
 fn time(length: Duration) -> String {
-    match length.as_micros() {
-        micros if micros % 1000 != 0 => format!("{micros}us"),
-        micros if micros < 1_000_000 && micros > 0 => format!("{}ms", micros / 1000),
-        _ => format!("{}s", length.as_secs_f64()),
+    match (length.as_micros(), length.as_millis()) {
+        (micros, _) if micros % 1000 != 0 => format!("{micros}us"),
+        (_, millis @ 1..1000) => format!("{millis}ms"),
+        (_, millis) if millis % 1000 == 0 => format!("{}s", millis / 1000),
+        (_, millis) => {
+            format!("{}.{:03}s", millis / 1000, millis % 1000).replace("00s", "s").replace("0s", "s")
+        }
     }
 }
 

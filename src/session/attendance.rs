@@ -35,6 +35,8 @@ pub enum News {
     Groups(Vec<GroupEntry>),
     /// The run is over and complete.
     End,
+    /// The forwarder knows nothing of this member any more.
+    Unseated(Failure),
     /// The run is over, or over for this member, with a failure.
     Failed(Failure),
 }
@@ -101,6 +103,7 @@ impl Attendance {
             return News::Nothing;
         }
         self.asked = None;
+        let is_refusal = matches!(reply.say, Say::Refused { .. });
         match reply.say {
             Say::Welcome { run, slot, incarnation } => {
                 self.who.incarnation = incarnation;
@@ -116,7 +119,12 @@ impl Attendance {
             Say::Groups { groups } => News::Groups(groups),
             Say::End => News::End,
             Say::Refused { code, reason } | Say::Abort { code, reason } => {
-                News::Failed(Failure::new(Exit::from_code(code).unwrap_or(Exit::Unavailable), reason))
+                let failure = Failure::new(Exit::from_code(code).unwrap_or(Exit::Unavailable), reason);
+                if is_refusal && matches!(self.ask, Ask::Alive | Ask::Ready) {
+                    News::Unseated(failure)
+                } else {
+                    News::Failed(failure)
+                }
             }
             Say::CarryOn | Say::Bye => News::Nothing,
         }

@@ -140,6 +140,22 @@ fn bytes_of_an_old_connection_may_come_late() {
     Run::start(total(), &faults, "sleep,7\n").passes("late");
 }
 
+/// Before the start a seat is kept for two seconds only. Who comes back gets another one.
+#[test]
+fn a_cut_before_the_start_is_survived() {
+    let (stage, ports) = (Stage::new(), Ports::take());
+    let mut programs: Vec<Program> = stage.middle(CLIENTS.len()).into();
+    let mut proxy = stage.proxy(&ports).args(["--fault", "1s cut for 5s"]).start();
+    let start = |index: usize| stage.client_at(&ports, CLIENTS[index], commands(index, "")).start();
+    programs.extend([start(0), start(1)]);
+    proxy.says("now: 1s cut for 5s");
+    programs.push(start(2));
+    all_end(&mut programs);
+    proxy.ends(0);
+    let judgements = judge_folder(&stage.out(), stage.dir()).unwrap();
+    assert!(judgements[0].properties().all(|(_, verdict)| verdict.is_valid()), "{}", judgements[0].lines());
+}
+
 #[test]
 fn a_cut_that_is_almost_too_long_is_survived() {
     Run::start(total(), &["4s cut for 8s"], "").passes("8 s");
