@@ -14,8 +14,8 @@
 //! 10. [`results`]: deliveries to result file and history
 //!
 //! Beside the path: [`run`] does a whole run in one command, [`check`] judges what was delivered, [`diagram`] draws it
-//! and [`explain`] says what a message waited for; [`sim`] runs the same engines on a simulated network, [`shell`] and
-//! [`doctor`] help people at a prompt.
+//! and [`explain`] says what a message waited for; [`sim`] runs the same engines on a simulated network, [`proxy`] is a
+//! bad network for real ones; [`shell`] and [`doctor`] help people at a prompt.
 
 pub mod script;
 
@@ -46,6 +46,7 @@ pub mod results;
 pub mod check;
 pub mod diagram;
 pub mod explain;
+pub mod proxy;
 pub mod run;
 pub mod sim;
 

@@ -31,6 +31,8 @@ pub const BACKLOG: i32 = 1024;
 pub const HEARTBEAT_MILLIS: i32 = 2000;
 /// … and closed when a heartbeat has had no answer for this long.
 pub const HEARTBEAT_TIMEOUT_MILLIS: i32 = 10_000;
+/// … on the line to the forwarder sooner: a member that is silent for ten seconds is given up.
+pub const SYNC_HEARTBEAT_TIMEOUT_MILLIS: i32 = 4000;
 /// A lost connection is tried again after this long, and then ever more rarely …
 pub const RECONNECT_MILLIS: i32 = 50;
 /// … up to this.
@@ -110,13 +112,25 @@ impl Context {
     }
 
     fn listen(&self, kind: zmq::SocketType, max_frame: i64, endpoint: &str) -> Result<Socket, Failure> {
+        self.listen_with(kind, max_frame, endpoint, |_| Ok(()))
+    }
+
+    /// Listens on a socket with options of its own: most have no effect later.
+    fn listen_with(
+        &self,
+        kind: zmq::SocketType,
+        max_frame: i64,
+        endpoint: &str,
+        set_options: impl FnOnce(&zmq::Socket) -> Result<(), zmq::Error>,
+    ) -> Result<Socket, Failure> {
         let socket = self.socket(kind, max_frame).map_err(|error| failed("create a socket", error))?;
         if kind == zmq::ROUTER {
             socket.0.set_router_mandatory(true).map_err(|error| failed("set up a socket", error))?;
         }
         let set_up = || {
             socket.0.set_ipv6(is_ipv6(endpoint))?;
-            socket.0.set_backlog(BACKLOG)
+            socket.0.set_backlog(BACKLOG)?;
+            set_options(&socket.0)
         };
         set_up().map_err(|error| failed("set up a socket", error))?;
         socket.0.bind(&numeric(endpoint)).map_err(|error| cannot_listen(endpoint, error))?;
@@ -151,12 +165,17 @@ impl Context {
 
     /// Where members send to one another. A member that connects again takes its name over from its old connection.
     ///
+    /// Members try these connections with heartbeats, the router does not: libzmq 4.3 aborts the process when it
+    /// sends one into a connection whose name was taken over, that had bytes under way, and that was then reset.
+    ///
     /// # Errors
     /// [`Exit::Unavailable`] if the port is taken.
     pub fn listen_router(&self, endpoint: &str) -> Result<Socket, Failure> {
-        let socket = self.listen(zmq::ROUTER, MAX_FRAME, endpoint)?;
-        socket.0.set_router_handover(true).map_err(|error| failed("set up a socket", error))?;
-        Ok(socket)
+        self.listen_with(zmq::ROUTER, MAX_FRAME, endpoint, |socket| {
+            socket.set_router_handover(true)?;
+            socket.set_heartbeat_ivl(0)?;
+            socket.set_tcp_keepalive(1)
+        })
     }
 
     fn connect(
@@ -164,13 +183,11 @@ impl Context {
         kind: zmq::SocketType,
         max_frame: i64,
         endpoint: &str,
-        name: Option<&[u8]>,
+        set_options: impl FnOnce(&zmq::Socket) -> Result<(), zmq::Error>,
     ) -> Result<Socket, Failure> {
         let connected = || {
             let socket = self.socket(kind, max_frame)?;
-            if let Some(name) = name {
-                socket.0.set_identity(name)?;
-            }
+            set_options(&socket.0)?;
             socket.0.set_ipv6(is_ipv6(endpoint))?;
             socket.0.connect(endpoint)?;
             Ok(socket)
@@ -186,7 +203,7 @@ impl Context {
     /// # Errors
     /// [`Exit::Unavailable`] if the address makes no sense; that nobody listens there shows later.
     pub fn publisher(&self, endpoint: &str) -> Result<Socket, Failure> {
-        self.connect(zmq::PUB, MAX_FRAME, endpoint, None)
+        self.connect(zmq::PUB, MAX_FRAME, endpoint, |_| Ok(()))
     }
 
     /// A member's way in from its group.
@@ -194,7 +211,7 @@ impl Context {
     /// # Errors
     /// As [`Context::publisher`].
     pub fn subscriber(&self, endpoint: &str, group: &str) -> Result<Socket, Failure> {
-        let socket = self.connect(zmq::SUB, MAX_FRAME, endpoint, None)?;
+        let socket = self.connect(zmq::SUB, MAX_FRAME, endpoint, |_| Ok(()))?;
         socket.0.set_subscribe(&topic(group)).map_err(|error| failed("subscribe", error))?;
         Ok(socket)
     }
@@ -204,7 +221,7 @@ impl Context {
     /// # Errors
     /// As [`Context::publisher`].
     pub fn dealer(&self, endpoint: &str, name: &[u8]) -> Result<Socket, Failure> {
-        self.connect(zmq::DEALER, MAX_FRAME, endpoint, Some(name))
+        self.connect(zmq::DEALER, MAX_FRAME, endpoint, |socket| socket.set_identity(name))
     }
 
     /// A member's way to the forwarder's sync port.
@@ -212,7 +229,9 @@ impl Context {
     /// # Errors
     /// As [`Context::publisher`].
     pub fn asker(&self, endpoint: &str) -> Result<Socket, Failure> {
-        self.connect(zmq::DEALER, MAX_REPLY as i64, endpoint, None)
+        self.connect(zmq::DEALER, MAX_REPLY as i64, endpoint, |socket| {
+            socket.set_heartbeat_timeout(SYNC_HEARTBEAT_TIMEOUT_MILLIS)
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use std::thread;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use crate::harness::{Launch, Stage, side_by_side, until};
+use crate::harness::{Launch, Ports, Stage, side_by_side, until};
 use company::Line;
 use compare::is_as_shown;
 use sources::{Example, in_readme, in_topics};
@@ -65,11 +65,15 @@ fn run_all(examples: &[Example]) {
 }
 
 fn run(example: &Example) {
-    let stage = Stage::new();
+    let (stage, proxy) = (Stage::new(), Ports::take());
     company::furnish(&stage, example);
     let mut others = company::invite(&stage, example);
     let is_interactive = example.script().contains("--interactive");
-    let printed = if is_interactive { at_a_terminal(&stage, example) } else { in_a_shell(&stage, example) };
+    let printed = if is_interactive {
+        at_a_terminal(&stage, &proxy, example)
+    } else {
+        in_a_shell(&stage, &proxy, example)
+    };
     others.iter_mut().for_each(|program| program.ends(0));
     if is_interactive {
         return;
@@ -95,10 +99,10 @@ fn code_of(script: &str) -> i32 {
 }
 
 /// The shell that runs an example in the folder of the stage. Nothing that it starts outlives it.
-fn shell<'a>(stage: &'a Stage, example: &Example) -> Launch<'a> {
+fn shell<'a>(stage: &'a Stage, proxy: &Ports, example: &Example) -> Launch<'a> {
     let mut script = String::new();
     for step in &example.steps {
-        let commands = on_ports_of(stage, &step.script);
+        let commands = on_ports_of(stage, proxy, &step.script);
         script += "(set -eu; trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n";
         script += &format!("{commands}\n)\nprintf '\\n{MARK}%s\\n' $?\n");
     }
@@ -114,29 +118,34 @@ fn shell<'a>(stage: &'a Stage, example: &Example) -> Launch<'a> {
     shell.through_shell(&format!("exec timeout --kill-after 5 {LIMIT} bash example.sh"))
 }
 
-/// The script with our ports where it names some.
-fn on_ports_of(stage: &Stage, script: &str) -> String {
-    const FLAG: &str = "--port-base ";
-    let mut parts = script.split(FLAG);
-    let mut ours = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        ours += &format!("{FLAG}{}{}", stage.port(0), part.trim_start_matches(|c: char| c.is_ascii_digit()));
+/// The script with our ports where it names some: 5559 and what follows `--port-base` are those of the middle, but 6000
+/// those of a proxy in front of it.
+fn on_ports_of(stage: &Stage, proxy: &Ports, script: &str) -> String {
+    let mut words: Vec<String> = script.split(' ').map(str::to_owned).collect();
+    for at in 1..words.len() {
+        let port = match (&*words[at - 1], &*words[at]) {
+            (_, "6000") => proxy.first(),
+            ("--port-base" | "--to", _) => stage.port(0),
+            _ => continue,
+        };
+        let rest = words[at].trim_start_matches(|c: char| c.is_ascii_digit()).to_owned();
+        words[at] = format!("{port}{rest}");
     }
-    ours
+    words.join(" ")
 }
 
 /// Runs an example; what it printed.
-fn in_a_shell(stage: &Stage, example: &Example) -> String {
-    let (printed, said) = shell(stage, example).ends(0);
+fn in_a_shell(stage: &Stage, proxy: &Ports, example: &Example) -> String {
+    let (printed, said) = shell(stage, proxy, example).ends(0);
     let is_wrong = said.contains("error: ") || said.contains("command not found");
     assert!(!is_wrong, "{}: {}\n{said}", example.source, example.script());
     printed
 }
 
 /// Runs an example at a terminal, types what it shows as typed, and expects to see all that it shows; what was seen.
-fn at_a_terminal(stage: &Stage, example: &Example) -> String {
+fn at_a_terminal(stage: &Stage, proxy: &Ports, example: &Example) -> String {
     let (mut keys, screen, terminal) = open_terminal();
-    let shell = shell(stage, example).env("TERM", "xterm").stdin(terminal.try_clone().unwrap());
+    let shell = shell(stage, proxy, example).env("TERM", "xterm").stdin(terminal.try_clone().unwrap());
     let mut shell = shell.stdout(terminal).start();
     let seen = || String::from_utf8_lossy(&screen.lock().unwrap()).into_owned();
     let sees = |words: &str| {

@@ -66,13 +66,13 @@ pub(crate) fn side_by_side(count: usize, width: usize, work: impl Fn(usize) + Sy
 }
 
 /// Four consecutive free ports, ours until this is dropped, also among several test runs on one machine.
-struct Ports {
+pub(crate) struct Ports {
     base: u16,
     _lock: File,
 }
 
 impl Ports {
-    fn take() -> Self {
+    pub(crate) fn take() -> Self {
         let locks = std::env::temp_dir().join("groupcast-test-ports");
         fs::create_dir_all(&locks).unwrap();
         let blocks = (PORTS.end - PORTS.start) / 4;
@@ -81,6 +81,11 @@ impl Ports {
             .map(|step| PORTS.start + (start + step) % blocks * 4)
             .find_map(|base| Self::try_take(&locks, base))
             .expect("four free ports in a row")
+    }
+
+    /// The first of them.
+    pub(crate) const fn first(&self) -> u16 {
+        self.base
     }
 
     fn try_take(locks: &Path, base: u16) -> Option<Self> {
@@ -151,7 +156,17 @@ impl Stage {
 
     /// A program that knows its ports.
     pub(crate) fn program(&self, program: &str) -> Launch<'_> {
-        self.bare(program).args(["--port-base", &self.port(0).to_string()])
+        self.program_at(&self.ports, program)
+    }
+
+    fn program_at(&self, ports: &Ports, program: &str) -> Launch<'_> {
+        self.bare(program).args(["--port-base", &ports.base.to_string()])
+    }
+
+    /// `groupcast proxy` at `ports` in front of the middle.
+    pub(crate) fn proxy(&self, ports: &Ports) -> Launch<'_> {
+        let (listen, to) = (ports.base.to_string(), self.port(0).to_string());
+        self.bare("groupcast").args(["proxy", "--json", "--listen", &listen, "--to", &to])
     }
 
     pub(crate) fn forwarder(&self, clients: usize) -> Launch<'_> {
@@ -173,8 +188,13 @@ impl Stage {
 
     /// The client `id` with these commands.
     pub(crate) fn client(&self, id: &str, commands: impl AsRef<[u8]>) -> Launch<'_> {
+        self.client_at(&self.ports, id, commands)
+    }
+
+    /// The same where the middle seems to be at other ports.
+    pub(crate) fn client_at(&self, ports: &Ports, id: &str, commands: impl AsRef<[u8]>) -> Launch<'_> {
         let file = self.file(&format!("{id}.txt"), commands);
-        let mut launch = self.program("client").args(["--id", id]).arg("--commands").arg(file);
+        let mut launch = self.program_at(ports, "client").args(["--id", id]).arg("--commands").arg(file);
         launch.name = id.to_owned();
         launch.out = Some(self.out());
         launch

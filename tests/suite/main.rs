@@ -18,6 +18,7 @@ mod orders;
 mod pictures;
 mod pipes;
 mod programs;
+mod proxy;
 mod run;
 mod scenarios;
 mod shell;

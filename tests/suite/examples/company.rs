@@ -24,8 +24,9 @@ const STUBS: [(&str, &str); 5] = [
 ];
 
 /// Files that examples take for granted.
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     ("c1.txt", "Multicast,c1,hello\n"),
+    ("c2.txt", "Multicast,c2,hello\n"),
     ("scenario.toml", "members = 2\nmessages = 3\n"),
     ("app.log", "all is well\nERROR the disk is full\n"),
 ];

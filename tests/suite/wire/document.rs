@@ -93,6 +93,7 @@ fn constants() -> BTreeMap<String, u64> {
         ("HANDSHAKE_MILLIS", signed(zmq::HANDSHAKE_MILLIS)),
         ("HEARTBEAT_MILLIS", signed(zmq::HEARTBEAT_MILLIS)),
         ("HEARTBEAT_TIMEOUT_MILLIS", signed(zmq::HEARTBEAT_TIMEOUT_MILLIS)),
+        ("SYNC_HEARTBEAT_TIMEOUT_MILLIS", signed(zmq::SYNC_HEARTBEAT_TIMEOUT_MILLIS)),
         ("RECONNECT_MILLIS", signed(zmq::RECONNECT_MILLIS)),
         ("RECONNECT_MAX_MILLIS", signed(zmq::RECONNECT_MAX_MILLIS)),
     ]

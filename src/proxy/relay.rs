@@ -1,0 +1,388 @@
+//! The connections, the clock of the script, and whoever waits for either: threads and their one lock.
+//!
+//! A thread per port accepts, two per direction of a connection move bytes (`pump.rs`), and the program's own lets
+//! faults begin and end. All of them end with the process.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rustix::net::sockopt::set_socket_linger;
+
+use super::fault::{Direction, Fault, Kind, Place};
+use super::timeline::{Timeline, Weather};
+use super::{PORTS, pump};
+use crate::driver::Clock;
+use crate::driver::clock::LONGEST_WAIT;
+use crate::engine::Time;
+use crate::exit::{Exit, Failure};
+use crate::prng::Prng;
+use crate::talk::{self, Talk};
+
+/// The middle must accept a connection within this time.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// Members that have all gone and do not come back within this time have ended: they try every half second.
+const QUIET: Duration = Duration::from_secs(2);
+/// Where nothing at all has moved for so long, nobody is left whom it could concern: members try their connections
+/// every two seconds, and give up after ten.
+const STANDSTILL: Duration = Duration::from_secs(15);
+/// A write gives up waiting after this long, to look whether the connection is still to be.
+const WRITE_LIMIT: Duration = Duration::from_millis(200);
+
+/// What ends a proxy.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ends {
+    /// Somebody must have connected by then.
+    pub(super) start_timeout: Duration,
+    /// It goes on when everybody has gone.
+    pub(super) stay: bool,
+}
+
+/// Everything that the threads share.
+pub(super) struct Relay {
+    clock: Clock,
+    /// The four ports of the middle.
+    to: [SocketAddr; 4],
+    seed: u64,
+    talk: Talk,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// What changes.
+struct State {
+    timeline: Timeline,
+    /// When the first connection reached the middle: the zero of the script.
+    began: Option<Time>,
+    open: BTreeMap<(usize, u64), Arc<Connection>>,
+    /// When a connection last came or went.
+    stirred: Time,
+    /// When bytes last came.
+    moved: Time,
+    totals: Totals,
+    interrupted: Option<Exit>,
+}
+
+/// What has passed, faults or not.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Totals {
+    /// Connections of members that reached the middle, at each port.
+    pub(super) connections: [u64; 4],
+    /// Those that were closed because the middle was not there.
+    pub(super) unreachable: u64,
+    /// Bytes that members sent.
+    pub(super) up: u64,
+    /// Bytes that the middle sent.
+    pub(super) down: u64,
+}
+
+/// One connection of a member, and ours to the middle that belongs to it.
+pub(super) struct Connection {
+    port: usize,
+    number: u64,
+    member: TcpStream,
+    middle: TcpStream,
+    /// Nothing passes any more, in neither direction.
+    is_closed: AtomicBool,
+    /// Nothing passes any more in this direction: up, down.
+    is_half_closed: [AtomicBool; 2],
+    /// How many of both directions have come to their end.
+    ended: AtomicU8,
+}
+
+impl State {
+    /// Whether the next connection of this port is to be closed at once.
+    fn refuses(&mut self, port: usize) -> bool {
+        let connection = self.totals.connections[port] + 1;
+        self.timeline.refuses(Place { port, connection, is_up: true })
+    }
+
+    /// Whether everybody has gone.
+    fn is_quiet(&self, now: Time) -> bool {
+        let limit = if self.open.is_empty() { QUIET } else { STANDSTILL };
+        now.since(self.stirred.max(self.moved)) >= limit
+    }
+}
+
+impl Connection {
+    pub(super) const fn place(&self, is_up: bool) -> Place {
+        Place { port: self.port, connection: self.number, is_up }
+    }
+
+    pub(super) const fn source(&self, is_up: bool) -> &TcpStream {
+        if is_up { &self.member } else { &self.middle }
+    }
+
+    pub(super) const fn target(&self, is_up: bool) -> &TcpStream {
+        self.source(!is_up)
+    }
+
+    /// Whether nothing is to pass in this direction any more.
+    pub(super) fn is_over(&self, is_up: bool) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
+            || self.is_half_closed[usize::from(!is_up)].load(Ordering::Relaxed)
+    }
+
+    /// Closes both sides. A side that has gone already cannot be shut down: that is no failure.
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+        for side in [&self.member, &self.middle] {
+            let _ = side.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Breaks both sides off. A socket that does not linger sends RST when the last thread lets go of it; to stop
+    /// reading says nothing to the other side, and wakes the thread that reads.
+    fn reset(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+        for side in [&self.member, &self.middle] {
+            let _ = set_socket_linger(side, Some(Duration::ZERO));
+            let _ = side.shutdown(Shutdown::Read);
+        }
+    }
+
+    /// Tells the target of this direction that nothing more comes.
+    fn half_close(&self, is_up: bool) {
+        self.is_half_closed[usize::from(!is_up)].store(true, Ordering::Relaxed);
+        let _ = self.target(is_up).shutdown(Shutdown::Write);
+    }
+
+    fn suffer(&self, fault: &Fault) {
+        match fault.kind {
+            Kind::Cut => self.close(),
+            Kind::Reset => self.reset(),
+            Kind::HalfClose => self.half_close(fault.direction == Direction::Up),
+            Kind::Stall | Kind::Delay { .. } | Kind::Bandwidth { .. } => {}
+        }
+    }
+}
+
+impl Relay {
+    pub(super) fn new(to: [SocketAddr; 4], seed: u64, timeline: Timeline, talk: Talk) -> Arc<Self> {
+        let state = State {
+            timeline,
+            began: None,
+            open: BTreeMap::new(),
+            stirred: Time::ZERO,
+            moved: Time::ZERO,
+            totals: Totals::default(),
+            interrupted: None,
+        };
+        let (state, changed) = (Mutex::new(state), Condvar::new());
+        Arc::new(Self { clock: Clock::start(), to, seed, talk, state, changed })
+    }
+
+    /// Accepts connections at one of the ports, on a thread of its own.
+    pub(super) fn serve(self: &Arc<Self>, port: usize, listener: TcpListener) -> io::Result<()> {
+        let relay = Arc::clone(self);
+        let accept = move || {
+            loop {
+                match listener.accept() {
+                    Ok((member, _)) => relay.admit(port, member),
+                    // Most likely there are too many files open: better to rest than to spin.
+                    Err(_) => relay.rest(),
+                }
+            }
+        };
+        thread::Builder::new().spawn(accept).map(drop)
+    }
+
+    /// The program is asked to end; false if it already was.
+    pub(super) fn interrupt(&self, exit: Exit) -> bool {
+        let is_first = self.lock().interrupted.replace(exit).is_none();
+        self.changed.notify_all();
+        is_first
+    }
+
+    /// Lets faults begin and end in their time, until it is all over.
+    ///
+    /// # Errors
+    /// [`Exit::TimedOut`] if nobody came.
+    pub(super) fn conduct(&self, ends: Ends) -> Result<Exit, Failure> {
+        let mut state = self.lock();
+        loop {
+            let now = self.now();
+            self.advance(&mut state, now);
+            if let Some(exit) = state.interrupted {
+                return Ok(exit);
+            }
+            let Some(began) = state.began else {
+                if now.since(Time::ZERO) >= ends.start_timeout {
+                    return Err(self.nobody(state.totals.unreachable > 0, ends.start_timeout));
+                }
+                state = self.wait(state, LONGEST_WAIT);
+                continue;
+            };
+            if state.is_quiet(now) && !ends.stay {
+                return Ok(Exit::Ok);
+            }
+            let until = state.timeline.next_change().map(|change| began.after(change).since(now));
+            state = self.wait(state, until.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT));
+        }
+    }
+
+    fn nobody(&self, members_came: bool, limit: Duration) -> Failure {
+        let (who, help) = if members_came {
+            (format!("nobody listened on {}", self.to[0]), "is `forwarder` running, at the ports of --to?")
+        } else {
+            let help = "members connect to the proxy: their --port-base is that of --listen";
+            ("nobody connected".to_owned(), help)
+        };
+        Failure::new(Exit::TimedOut, format!("{who} within {}", talk::duration(limit))).help(help)
+    }
+
+    /// What came of everything.
+    pub(super) fn sum<T>(&self, tell: impl FnOnce(&Timeline, &Totals) -> T) -> T {
+        let state = self.lock();
+        tell(&state.timeline, &state.totals)
+    }
+
+    /// A connection has come: it is connected with the middle, or closed again.
+    fn admit(self: &Arc<Self>, port: usize, member: TcpStream) {
+        let mut state = self.lock();
+        let now = self.now();
+        self.advance(&mut state, now);
+        state.stirred = now;
+        let is_refused = state.refuses(port);
+        drop(state);
+        if !is_refused {
+            let relay = Arc::clone(self);
+            // No thread is to be had: the member is closed with the closure that has it, and comes again.
+            drop(thread::Builder::new().spawn(move || relay.connect(port, member)));
+        }
+    }
+
+    fn connect(self: &Arc<Self>, port: usize, member: TcpStream) {
+        let Ok(middle) = TcpStream::connect_timeout(&self.to[port], CONNECT_LIMIT) else {
+            self.talk.detail(format!("nobody listens on {} ({})", self.to[port], PORTS[port]));
+            self.lock().totals.unreachable += 1;
+            return;
+        };
+        for side in [&member, &middle] {
+            // Without these it is only slower.
+            let _ = side.set_nodelay(true);
+            let _ = side.set_write_timeout(Some(WRITE_LIMIT));
+        }
+        let mut state = self.lock();
+        let now = self.now();
+        state.began.get_or_insert(now);
+        self.advance(&mut state, now);
+        if state.refuses(port) {
+            return;
+        }
+        state.totals.connections[port] += 1;
+        let number = state.totals.connections[port];
+        let connection = Arc::new(Connection {
+            port,
+            number,
+            member,
+            middle,
+            is_closed: AtomicBool::new(false),
+            is_half_closed: [AtomicBool::new(false), AtomicBool::new(false)],
+            ended: AtomicU8::new(0),
+        });
+        state.open.insert((port, number), Arc::clone(&connection));
+        drop(state);
+        for is_up in [true, false] {
+            if pump::start(self, &connection, is_up).is_err() {
+                connection.close();
+                self.forget(&connection);
+            }
+        }
+    }
+
+    /// Lets faults begin and end, and does to the connections what those that begin do.
+    fn advance(&self, state: &mut State, now: Time) {
+        let Some(began) = state.began else { return };
+        for blow in state.timeline.advance(now.since(began)) {
+            let is_up = blow.fault.direction != Direction::Down;
+            let struck: Vec<_> = state
+                .open
+                .values()
+                .filter(|connection| {
+                    blow.fault.kind.strikes() && blow.fault.is_about(connection.place(is_up))
+                })
+                .cloned()
+                .collect();
+            for connection in &struck {
+                connection.suffer(&blow.fault);
+                if blow.fault.kind != Kind::HalfClose {
+                    state.open.remove(&(connection.port, connection.number));
+                    state.stirred = now;
+                }
+            }
+            state.timeline.struck(blow.number, struck.len() as u64);
+            let count =
+                if struck.is_empty() { String::new() } else { format!(" ({} connections)", struck.len()) };
+            self.talk.say(format!("now: {}{count}", blow.fault));
+        }
+        self.changed.notify_all();
+    }
+
+    /// So many bytes have come to pass in this direction; when they are due at the other side.
+    pub(super) fn arrived(&self, place: Place, bytes: u64, jitters: &mut Prng) -> Time {
+        let mut state = self.lock();
+        let totals = &mut state.totals;
+        *(if place.is_up { &mut totals.up } else { &mut totals.down }) += bytes;
+        let delay = state.timeline.delay(place, bytes, jitters);
+        state.moved = self.now();
+        state.moved.after(delay)
+    }
+
+    /// Waits until it is `due` and bytes may pass in this direction, and tells how fast; `None` if none may any more.
+    pub(super) fn clearance(&self, connection: &Connection, is_up: bool, due: Time) -> Option<Weather> {
+        let mut state = self.lock();
+        loop {
+            if connection.is_over(is_up) {
+                return None;
+            }
+            let (now, weather) = (self.now(), state.timeline.weather(connection.place(is_up)));
+            if !weather.is_still && now >= due {
+                return Some(weather);
+            }
+            let wait = if weather.is_still { LONGEST_WAIT } else { due.since(now).min(LONGEST_WAIT) };
+            state = self.wait(state, wait);
+        }
+    }
+
+    /// One direction has come to its end; after the second one the connection is no more.
+    pub(super) fn ended(&self, connection: &Connection) {
+        if connection.ended.fetch_add(1, Ordering::Relaxed) == 1 {
+            self.forget(connection);
+        }
+    }
+
+    fn forget(&self, connection: &Connection) {
+        let mut state = self.lock();
+        if state.open.remove(&(connection.port, connection.number)).is_some() {
+            state.stirred = self.now();
+        }
+    }
+
+    /// Dice of one direction's own, so that what one connection meets does not depend on the others.
+    pub(super) fn jitters(&self, place: Place) -> Prng {
+        let port = place.port as u64 * 2 + u64::from(place.is_up);
+        Prng::new(self.seed ^ place.connection.rotate_left(32) ^ port.rotate_left(56))
+    }
+
+    /// The time that has passed, also while the process was stopped: the script goes on.
+    pub(super) fn now(&self) -> Time {
+        Time::from_micros(self.clock.elapsed_micros())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, limit: Duration) -> MutexGuard<'a, State> {
+        self.changed.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn rest(&self) {
+        drop(self.wait(self.lock(), WRITE_LIMIT));
+    }
+}

@@ -1,0 +1,245 @@
+//! How faults are written: one a line, every mistake with its place and the word that was probably meant.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use super::PORTS;
+use super::fault::{Direction, Fault, Kind};
+use crate::cli;
+use crate::nearest::nearest;
+use crate::place::{Flaw, quoted};
+
+/// The grammar, for `--help`.
+pub(super) const GRAMMAR: &str = "\
+A fault is a line: TIME KIND, then in any order what else is to be said. Times count from the first connection.
+  1.5s cut for 2s             close all connections, and new ones as soon as they come
+  3s reset                    break all connections off (TCP RST on both sides)
+  4s half-close up            tell one side that the other sends no more; it may still send itself
+  2s stall up for 1s          connections stay open, nothing moves: a pulled cable
+  0s delay 20ms jitter 10ms   everything comes 20 to 30 ms later, in its order
+  0s bandwidth 1MB/s          no more than that for each connection and direction; also kB/s, B/s
+up is from members to the middle, down the other way, both is meant if nothing is said (half-close: up).
+  on PORT           only connections of this port: in, out, sync, router
+  connection N      only the N-th connection of a port, from 1; those that did not reach the middle do not count
+  for TIME          how long (cut, stall, delay, bandwidth); for ever if nothing is said
+In a file, empty lines and those that begin with # are skipped.";
+
+const KINDS: [&str; 6] = ["cut", "reset", "half-close", "stall", "delay", "bandwidth"];
+const CLAUSES: [&str; 7] = ["up", "down", "both", "on", "connection", "for", "jitter"];
+const UNITS: [(&str, u64); 3] = [("MB/s", 1_000_000), ("kB/s", 1000), ("B/s", 1)];
+
+/// Reads every fault of a script.
+///
+/// # Errors
+/// The first mistake.
+pub(super) fn parse(text: &str) -> Result<Vec<Fault>, Flaw> {
+    let mut faults = Vec::new();
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let words = Words::of(line, start);
+        start += line.len();
+        faults.extend(words.fault()?);
+    }
+    Ok(faults)
+}
+
+/// A word and where it is.
+type Word<'a> = (&'a str, Range<usize>);
+
+/// The words of a line that have not been read yet.
+struct Words<'a> {
+    rest: std::vec::IntoIter<Word<'a>>,
+    /// Behind the last word: where something is missing.
+    end: usize,
+}
+
+impl<'a> Words<'a> {
+    fn of(line: &'a str, start: usize) -> Self {
+        let mut words = Vec::new();
+        if !line.trim_start().starts_with('#') {
+            for word in line.split_whitespace() {
+                // The words are pieces of the line, so their places are the difference of their addresses.
+                let from = start + (word.as_ptr().addr() - line.as_ptr().addr());
+                words.push((word, from..from + word.len()));
+            }
+        }
+        let end = words.last().map_or(start, |(_, span): &Word<'_>| span.end);
+        Self { rest: words.into_iter(), end }
+    }
+
+    fn fault(mut self) -> Result<Option<Fault>, Flaw> {
+        let Some(first) = self.rest.next() else { return Ok(None) };
+        let at = time(first)?;
+        let kind = self.kind()?;
+        let direction = if kind == Kind::HalfClose { Direction::Up } else { Direction::Both };
+        let mut fault = Fault { at, kind, direction, port: None, connection: None, lasts: None };
+        let mut said = Vec::new();
+        while let Some(word) = self.rest.next() {
+            let subject = if matches!(word.0, "up" | "down" | "both") { "a direction" } else { word.0 };
+            if said.contains(&subject) {
+                return Err(Flaw::new(word.1, format!("{subject} is said twice")));
+            }
+            said.push(subject);
+            self.clause(word, &mut fault)?;
+        }
+        Ok(Some(fault))
+    }
+
+    fn next(&mut self, what: &str) -> Result<Word<'a>, Flaw> {
+        let end = self.end;
+        self.rest.next().ok_or_else(|| Flaw::new(end..end, format!("the line ends where {what} is due")))
+    }
+
+    fn kind(&mut self) -> Result<Kind, Flaw> {
+        let word = self.next("what is to happen")?;
+        Ok(match word.0 {
+            "cut" => Kind::Cut,
+            "reset" => Kind::Reset,
+            "half-close" => Kind::HalfClose,
+            "stall" => Kind::Stall,
+            "delay" => Kind::Delay { by: time(self.next("a time")?)?, jitter: Duration::ZERO },
+            "bandwidth" => Kind::Bandwidth { bytes: rate(self.next("a rate like 1MB/s")?)? },
+            _ => return Err(unknown(word, "fault", &KINDS)),
+        })
+    }
+
+    fn clause(&mut self, word: Word<'a>, fault: &mut Fault) -> Result<(), Flaw> {
+        let kind = fault.kind;
+        let name = kind.word();
+        let refuse = |why: &str| Flaw::new(word.1.clone(), format!("{name} {why}"));
+        match word.0 {
+            "up" | "down" | "both" if !kind.has_direction() => {
+                return Err(refuse("is about whole connections and has no direction"));
+            }
+            "both" if kind == Kind::HalfClose => {
+                return Err(refuse("is about one direction").help("write cut for both"));
+            }
+            "up" => fault.direction = Direction::Up,
+            "down" => fault.direction = Direction::Down,
+            "both" => fault.direction = Direction::Both,
+            "on" => {
+                let port = self.next("a port")?;
+                let number = PORTS.iter().position(|name| *name == port.0);
+                fault.port = Some(number.ok_or_else(|| unknown(port, "port", &PORTS))?);
+            }
+            "connection" => fault.connection = Some(number(self.next("a number")?)?),
+            "for" if !kind.lasts() => return Err(refuse("happens in a moment")),
+            "for" => fault.lasts = Some(time(self.next("a time")?)?),
+            "jitter" => match &mut fault.kind {
+                Kind::Delay { jitter, .. } => *jitter = time(self.next("a time")?)?,
+                _ => return Err(refuse("has no jitter").help("only delay has")),
+            },
+            _ => return Err(unknown(word, "word", &CLAUSES)),
+        }
+        Ok(())
+    }
+}
+
+fn unknown((word, span): Word<'_>, what: &str, known: &[&str]) -> Flaw {
+    let there_are = format!("there are: {}", known.join(", "));
+    let help = match nearest(word, known.iter().copied()) {
+        Some(meant) => format!("did you mean `{meant}`? {there_are}"),
+        None => there_are,
+    };
+    Flaw::new(span, format!("unknown {what} {}", quoted(word.as_bytes()))).help(help)
+}
+
+fn time((word, span): Word<'_>) -> Result<Duration, Flaw> {
+    let wrong =
+        |why: String| Flaw::new(span.clone(), format!("{} is no time", quoted(word.as_bytes()))).help(why);
+    let length = cli::duration(word).map_err(wrong)?;
+    // A script that somebody means ends within a day; what is longer could not be added up.
+    let is_long = length > DAY;
+    if is_long { Err(wrong("the longest is a day".to_owned())) } else { Ok(length) }
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn number((word, span): Word<'_>) -> Result<u64, Flaw> {
+    let number = word.parse().ok().filter(|&number| number > 0);
+    number.ok_or_else(|| Flaw::new(span, format!("{} is no number above 0", quoted(word.as_bytes()))))
+}
+
+fn rate((word, span): Word<'_>) -> Result<u64, Flaw> {
+    let bytes = UNITS.iter().find_map(|(unit, factor)| {
+        let count = word.strip_suffix(unit)?.parse::<f64>().ok()? * *factor as f64;
+        // What is no number (NaN) is in no range.
+        (1.0..=1e12).contains(&count).then_some(count as u64)
+    });
+    bytes.ok_or_else(|| {
+        Flaw::new(span, format!("{} is no rate", quoted(word.as_bytes())))
+            .help("write for example 1MB/s, 64kB/s or 500B/s")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::place::Source;
+
+    fn shown(text: &str) -> String {
+        let source = Source { name: "faults.txt".into(), text: Bytes::copy_from_slice(text.as_bytes()) };
+        source.failure(parse(text).unwrap_err()).to_string()
+    }
+
+    #[test]
+    fn every_fault_is_read_and_shown_as_it_was_written() {
+        for line in [
+            "1.5s cut for 2s",
+            "3s reset on out connection 2",
+            "4s half-close up",
+            "4s half-close down on sync",
+            "2s stall up for 1s",
+            "500ms stall",
+            "0s delay 20ms jitter 10ms",
+            "0s delay 20ms down on router for 250us",
+            "0s bandwidth 1MB/s",
+            "1s bandwidth 64kB/s up",
+            "1s bandwidth 999B/s",
+        ] {
+            let faults = parse(line).unwrap_or_else(|_| panic!("{line}"));
+            let written: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            assert_eq!(written, [line]);
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_has_its_meaning() {
+        let faults = parse("# nothing\n\n 2 half-close\r\n1s stall both on in\n").unwrap();
+        let written: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        assert_eq!(written, ["2s half-close up", "1s stall on in"]);
+    }
+
+    #[test]
+    fn a_mistake_is_shown_with_its_place_and_what_was_meant() {
+        assert_eq!(
+            shown("1s cut\n2s  rezet\n"),
+            "faults.txt:2:5: unknown fault `rezet`\n --> faults.txt:2:5\n  |\n2 | 2s  rezet\n  |     ^^^^^\n  \
+             help: did you mean `reset`? there are: cut, reset, half-close, stall, delay, bandwidth"
+        );
+        for (text, expected) in [
+            ("soon cut", "faults.txt:1:1: `soon` is no time"),
+            ("1s", "faults.txt:1:3: the line ends where what is to happen is due"),
+            ("1s delay", "faults.txt:1:9: the line ends where a time is due"),
+            ("-1 cut", "faults.txt:1:1: `-1` is no time"),
+            ("2000000s cut", "the longest is a day"),
+            ("1s cut up", "faults.txt:1:8: cut is about whole connections and has no direction"),
+            ("1s reset for 2s", "faults.txt:1:10: reset happens in a moment"),
+            ("1s half-close both", "faults.txt:1:15: half-close is about one direction"),
+            ("1s stall jitter 2s", "faults.txt:1:10: stall has no jitter"),
+            ("1s stall up down", "faults.txt:1:13: a direction is said twice"),
+            ("1s stall on out on in", "faults.txt:1:17: on is said twice"),
+            ("1s stall on ruoter", "did you mean `router`?"),
+            ("1s stall dwn", "did you mean `down`?"),
+            ("1s cut connection 0", "faults.txt:1:19: `0` is no number above 0"),
+            ("0s bandwidth 0B/s", "faults.txt:1:14: `0B/s` is no rate"),
+            ("0s bandwidth NaNB/s", "faults.txt:1:14: `NaNB/s` is no rate"),
+            ("0s bandwidth 1Mb/s", "write for example 1MB/s"),
+        ] {
+            let shown = shown(text);
+            assert!(shown.contains(expected), "{text}: {shown}");
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! What acts when, and what it has done: pure, told the time.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::dice::Dice;
+use super::fault::{Fault, Kind, Place};
+use crate::prng::Prng;
+
+/// A fault and what came of it.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) fault: Fault,
+    pub(super) tally: Tally,
+}
+
+/// How often a fault has acted.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Tally {
+    /// Connections closed, broken off or half closed.
+    pub(super) connections: u64,
+    /// Connections closed as they came.
+    pub(super) refused: u64,
+    /// Bytes held back, delayed or slowed down.
+    pub(super) bytes: u64,
+}
+
+impl Tally {
+    pub(super) fn has_acted(self) -> bool {
+        self != Self::default()
+    }
+}
+
+/// What has to be done to connections.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Blow {
+    /// The fault's number.
+    pub(super) number: usize,
+    pub(super) fault: Fault,
+}
+
+/// How it is in one direction of one connection.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Weather {
+    /// Nothing moves.
+    pub(super) is_still: bool,
+    /// At most so many bytes a second.
+    pub(super) rate: Option<u64>,
+}
+
+/// All faults, those to come and those that act now.
+#[derive(Debug)]
+pub(super) struct Timeline {
+    entries: Vec<Entry>,
+    changes: BTreeSet<(Duration, Change)>,
+    active: Vec<usize>,
+    dice: Option<Dice>,
+    /// The last fault that was drawn: when it begins the next one is.
+    drawn: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Change {
+    Begin(usize),
+    End(usize),
+}
+
+impl Timeline {
+    pub(super) fn new(faults: Vec<Fault>, dice: Option<Dice>) -> Self {
+        let mut timeline =
+            Self { entries: Vec::new(), changes: BTreeSet::new(), active: Vec::new(), dice, drawn: None };
+        for fault in faults {
+            timeline.add(fault);
+        }
+        timeline.draw();
+        timeline
+    }
+
+    fn add(&mut self, fault: Fault) {
+        let number = self.entries.len();
+        self.changes.insert((fault.at, Change::Begin(number)));
+        if let Some(lasts) = fault.lasts {
+            self.changes.insert((fault.at + lasts, Change::End(number)));
+        }
+        self.entries.push(Entry { fault, tally: Tally::default() });
+    }
+
+    fn draw(&mut self) {
+        if let Some(fault) = self.dice.as_mut().map(Dice::draw) {
+            self.drawn = Some(self.entries.len());
+            self.add(fault);
+        }
+    }
+
+    /// When [`Timeline::advance`] is next due.
+    pub(super) fn next_change(&self) -> Option<Duration> {
+        self.changes.first().map(|&(at, _)| at)
+    }
+
+    /// It is `now`: lets faults begin and end. Gives back those that began, in their order.
+    pub(super) fn advance(&mut self, now: Duration) -> Vec<Blow> {
+        let mut begun = Vec::new();
+        while let Some(&(at, change)) = self.changes.first().filter(|(at, _)| *at <= now) {
+            self.changes.remove(&(at, change));
+            match change {
+                Change::End(number) => self.active.retain(|&active| active != number),
+                Change::Begin(number) => {
+                    let fault = self.entries[number].fault.clone();
+                    if fault.kind.lasts() {
+                        self.active.push(number);
+                    }
+                    begun.push(Blow { number, fault });
+                    if self.drawn == Some(number) {
+                        self.draw();
+                    }
+                }
+            }
+        }
+        begun
+    }
+
+    /// A fault has been done to so many connections.
+    pub(super) fn struck(&mut self, number: usize, connections: u64) {
+        self.entries[number].tally.connections += connections;
+    }
+
+    /// A connection has come; whether it is to be closed at once.
+    pub(super) fn refuses(&mut self, place: Place) -> bool {
+        let entries = &mut self.entries;
+        let cut =
+            self.active.iter().copied().find(|&number| {
+                entries[number].fault.kind == Kind::Cut && entries[number].fault.is_about(place)
+            });
+        if let Some(number) = cut {
+            entries[number].tally.refused += 1;
+        }
+        cut.is_some()
+    }
+
+    /// So many bytes have come to pass here: how much later they are to arrive.
+    pub(super) fn delay(&mut self, place: Place, bytes: u64, jitters: &mut Prng) -> Duration {
+        let mut delay = Duration::ZERO;
+        for &number in &self.active {
+            let Entry { fault, tally } = &mut self.entries[number];
+            if !fault.is_about(place) || fault.kind == Kind::Cut {
+                continue;
+            }
+            tally.bytes += bytes;
+            if let Kind::Delay { by, jitter } = fault.kind {
+                delay += by + Duration::from_micros(jitters.between(0, jitter.as_micros() as u64));
+            }
+        }
+        delay
+    }
+
+    /// How it is here now.
+    pub(super) fn weather(&self, place: Place) -> Weather {
+        let mut weather = Weather::default();
+        let active = self.active.iter().map(|&number| &self.entries[number].fault);
+        for fault in active.filter(|fault| fault.is_about(place)) {
+            match fault.kind {
+                Kind::Stall => weather.is_still = true,
+                Kind::Bandwidth { bytes } => {
+                    weather.rate = Some(weather.rate.map_or(bytes, |rate| rate.min(bytes)));
+                }
+                _ => {}
+            }
+        }
+        weather
+    }
+
+    /// Every fault up to now with what it did. A drawn one whose time did not come is none.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        let to_come = self
+            .drawn
+            .filter(|&number| self.changes.contains(&(self.entries[number].fault.at, Change::Begin(number))));
+        self.entries
+            .iter()
+            .enumerate()
+            .filter(move |&(number, _)| Some(number) != to_come)
+            .map(|(_, entry)| entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::script;
+    use super::*;
+
+    const UP: Place = Place { port: 1, connection: 2, is_up: true };
+    const DOWN: Place = Place { is_up: false, ..UP };
+
+    fn timeline(script: &str) -> Timeline {
+        let faults = script::parse(script).unwrap_or_else(|_| panic!("{script}"));
+        Timeline::new(faults, None)
+    }
+
+    fn seconds(number: f64) -> Duration {
+        Duration::from_secs_f64(number)
+    }
+
+    fn numbers(begun: &[Blow]) -> Vec<usize> {
+        begun.iter().map(|blow| blow.number).collect()
+    }
+
+    #[test]
+    fn faults_begin_and_end_in_their_time() {
+        let mut timeline =
+            timeline("2s stall up for 1s\n1s reset\n0s bandwidth 1MB/s\n0s bandwidth 1kB/s on in");
+        assert_eq!(numbers(&timeline.advance(seconds(0.0))), [2, 3]);
+        assert_eq!(timeline.weather(UP), Weather { is_still: false, rate: Some(1_000_000) });
+        assert_eq!(timeline.weather(Place { port: 0, ..UP }).rate, Some(1000));
+        assert_eq!(timeline.next_change(), Some(seconds(1.0)));
+        assert_eq!(numbers(&timeline.advance(seconds(1.5))), [1]);
+        assert!(!timeline.weather(UP).is_still);
+        assert_eq!(numbers(&timeline.advance(seconds(2.0))), [0]);
+        assert!(timeline.weather(UP).is_still && !timeline.weather(DOWN).is_still);
+        assert!(timeline.advance(seconds(3.0)).is_empty());
+        assert!(!timeline.weather(UP).is_still);
+        assert_eq!(timeline.next_change(), None);
+    }
+
+    #[test]
+    fn a_fault_that_was_slept_through_has_begun_and_is_over() {
+        let mut timeline = timeline("1s cut for 2s");
+        assert_eq!(numbers(&timeline.advance(seconds(9.0))), [0]);
+        assert!(!timeline.refuses(UP));
+    }
+
+    #[test]
+    fn what_a_fault_did_is_counted_with_it_alone() {
+        let mut timeline =
+            timeline("0s cut on out connection 2\n0s delay 1s jitter 1s down\n0s stall on sync");
+        timeline.advance(seconds(0.0));
+        let mut jitters = Prng::new(1);
+        assert!(timeline.refuses(UP) && !timeline.refuses(Place { connection: 3, ..UP }));
+        assert_eq!(timeline.delay(UP, 5, &mut jitters), seconds(0.0));
+        let delay = timeline.delay(DOWN, 7, &mut jitters);
+        assert!(seconds(1.0) <= delay && delay <= seconds(2.0), "{delay:?}");
+        timeline.struck(0, 3);
+        let tallies: Vec<Tally> = timeline.entries().map(|entry| entry.tally).collect();
+        let none = Tally::default();
+        assert_eq!(tallies, [Tally { connections: 3, refused: 1, ..none }, Tally { bytes: 7, ..none }, none]);
+        assert!(!tallies[2].has_acted());
+    }
+
+    #[test]
+    fn drawn_faults_go_on_without_an_end_and_only_those_that_came_are_told() {
+        let mut timeline = Timeline::new(Vec::new(), Some(Dice::new(1, 60)));
+        let begun = timeline.advance(seconds(600.0)).len();
+        assert!((400..800).contains(&begun), "{begun}");
+        assert_eq!(timeline.entries().count(), begun);
+        assert!(timeline.next_change().is_some());
+    }
+}

@@ -1,0 +1,216 @@
+//! `groupcast proxy`: what can be asked of it on the command line, and how it answers.
+
+use std::fmt::Write as _;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::builder::FalseyValueParser;
+use serde_json::json;
+
+use super::dice::Dice;
+use super::fault::Fault;
+use super::relay::{Ends, Relay, Totals};
+use super::timeline::{Entry, Timeline};
+use super::{PORTS, script};
+use crate::cli::{self, Voice};
+use crate::exit::{Exit, Failure};
+use crate::place::{Source, shown, without_mark};
+use crate::transport::signals::{self, interruption};
+
+/// The example of `--help`; the notes are the grammar.
+const HELP: &str = "\
+Example:
+  forwarder --clients 2 & router & sequencer &
+  groupcast proxy --listen 6000 --to 5559 --fault \"2s cut for 3s\" &
+  client --port-base 6000 --id c1 --commands c1.txt --out results &
+  client --port-base 6000 --id c2 --commands c2.txt --out results
+
+The proxy ends 2 s after the last connection, when nothing has moved for 15 s, or with Ctrl-C, and prints how often \
+each fault acted.";
+
+/// Arguments of `groupcast proxy`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = format!("{HELP}\n\n{}\n\n{}", script::GRAMMAR, crate::exit::HELP))]
+pub struct Args {
+    /// Where members connect: the first of the four ports in, out, sync, router
+    #[arg(long, value_name = "[HOST:]PORT", env = "GROUPCAST_LISTEN", hide_env = true, value_parser = first_port)]
+    listen: FirstPort,
+    /// Where forwarder and router listen: the first of their four ports
+    #[arg(long, value_name = "[HOST:]PORT", env = "GROUPCAST_TO", hide_env = true, value_parser = first_port)]
+    to: FirstPort,
+    /// A file of faults, one a line
+    #[arg(long, value_name = "FILE", env = "GROUPCAST_SCRIPT", hide_env = true)]
+    script: Option<PathBuf>,
+    /// A fault; may be given several times
+    #[arg(long, value_name = "FAULT")]
+    fault: Vec<String>,
+    /// Draw about so many faults a minute, of up to 3 s
+    #[arg(long, value_name = "N/min", env = "GROUPCAST_RANDOM", hide_env = true, value_parser = a_minute)]
+    random: Option<u32>,
+    /// The seed of random faults and of jitter
+    #[arg(long, value_name = "N", env = "GROUPCAST_SEED", hide_env = true, default_value_t = 1)]
+    seed: u64,
+    /// Give up if nobody has connected by then
+    #[arg(long, value_name = "TIME", env = "GROUPCAST_START_TIMEOUT", hide_env = true, default_value = "60s", value_parser = cli::duration)]
+    start_timeout: Duration,
+    /// Go on when all connections have ended
+    #[arg(long, env = "GROUPCAST_STAY", hide_env = true, value_parser = FalseyValueParser::new())]
+    stay: bool,
+    /// Print JSON, one object a line: each fault, and what passed in all
+    #[arg(long, env = "GROUPCAST_JSON", hide_env = true, value_parser = FalseyValueParser::new())]
+    json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    voice: Voice,
+}
+
+/// The first of four ports of a host.
+#[derive(Clone, Debug)]
+struct FirstPort {
+    host: String,
+    port: u16,
+}
+
+fn first_port(text: &str) -> Result<FirstPort, String> {
+    let (host, port) = text.rsplit_once(':').unwrap_or(("127.0.0.1", text));
+    let port = port.parse().ok().filter(|port| (1..=65532).contains(port));
+    let port = port.ok_or("expected [HOST:]PORT with a port from 1 to 65532")?;
+    Ok(FirstPort { host: host.to_owned(), port })
+}
+
+fn a_minute(text: &str) -> Result<u32, String> {
+    let number = text.strip_suffix("/min").and_then(|number| number.parse().ok());
+    number.filter(|number| (1..=600).contains(number)).ok_or("expected 1/min to 600/min".to_owned())
+}
+
+impl FirstPort {
+    fn address(&self, number: usize) -> Result<SocketAddr, Failure> {
+        let name = (self.host.trim_matches(['[', ']']), self.port + number as u16);
+        let mut found = name.to_socket_addrs().map_err(|reason| self.unknown(&reason.to_string()))?;
+        found.next().ok_or_else(|| self.unknown("it has no address"))
+    }
+
+    fn unknown(&self, reason: &str) -> Failure {
+        Failure::new(Exit::Unavailable, format!("cannot find the host {}: {reason}", self.host))
+            .help("is it a host name or an address, and nothing else?")
+    }
+
+    fn addresses(&self) -> Result<[SocketAddr; 4], Failure> {
+        Ok([self.address(0)?, self.address(1)?, self.address(2)?, self.address(3)?])
+    }
+}
+
+/// Passes everything on, and lets happen what is asked for, until members are gone.
+///
+/// # Errors
+/// A malformed script, a port that is taken, a middle without an address, nobody who connects, interruption.
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    signals::end_with_parent();
+    let talk = args.voice.talk("proxy");
+    let timeline = Timeline::new(args.faults()?, args.random.map(|count| Dice::new(args.seed, count)));
+    let (listen, to) = (args.listen.addresses()?, args.to.addresses()?);
+    if listen.iter().any(|address| to.contains(address)) {
+        return Err(Failure::new(Exit::Usage, "--listen and --to have ports in common")
+            .help("the proxy needs four ports of its own"));
+    }
+    let relay = Relay::new(to, args.seed, timeline, talk.clone());
+    let heard = std::sync::Arc::clone(&relay);
+    signals::listen(move |exit| heard.interrupt(exit))?;
+    let listeners = listen.into_iter().map(bind).collect::<Result<Vec<_>, _>>()?;
+    for (port, listener) in listeners.into_iter().enumerate() {
+        let served = relay.serve(port, listener);
+        served
+            .map_err(|reason| Failure::new(Exit::Unavailable, format!("cannot start a thread: {reason}")))?;
+    }
+    talk.say(format!("listening on {}, +1, +2 and +3; passing on to {}", listen[0], to[0]));
+    let exit = relay.conduct(Ends { start_timeout: args.start_timeout, stay: args.stay })?;
+    let told =
+        relay.sum(|timeline, totals| if args.json { json(timeline, totals) } else { text(timeline, totals) });
+    cli::print(told.trim_end())?;
+    if exit == Exit::Ok { Ok(exit) } else { Err(interruption(exit)) }
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).map_err(|reason| {
+        Failure::new(Exit::Unavailable, format!("cannot listen on {address}: {reason}"))
+            .help("is the port free, and the host an address of this machine? choose others with --listen")
+    })
+}
+
+impl Args {
+    fn faults(&self) -> Result<Vec<Fault>, Failure> {
+        let mut faults = self.script.as_deref().map_or(Ok(Vec::new()), read)?;
+        for line in &self.fault {
+            let parsed = script::parse(line).map_err(|flaw| {
+                let source = Source { name: "--fault".into(), text: Bytes::copy_from_slice(line.as_bytes()) };
+                Failure { exit: Exit::Usage, ..source.failure(flaw) }
+            });
+            faults.extend(parsed?);
+        }
+        Ok(faults)
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<Fault>, Failure> {
+    let name = shown(path.as_os_str().as_encoded_bytes());
+    let cannot = |reason: &str| Failure::new(Exit::NoInput, format!("cannot read {name}: {reason}"));
+    let text = std::fs::read(path).map_err(|reason| cannot(&reason.to_string()))?;
+    let text = without_mark(Bytes::from(text));
+    let parsed = script::parse(std::str::from_utf8(&text).map_err(|_| cannot("it is not UTF-8"))?);
+    parsed.map_err(|flaw| Source { name, text: text.clone() }.failure(flaw))
+}
+
+/// A table for people: what each fault did.
+fn text(timeline: &Timeline, totals: &Totals) -> String {
+    let rows: Vec<(String, &Entry)> =
+        timeline.entries().map(|entry| (entry.fault.to_string(), entry)).collect();
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max(5);
+    let mut text = String::new();
+    if !rows.is_empty() {
+        let _ =
+            writeln!(text, "{:width$}  {:>11}  {:>7}  {:>11}", "fault", "connections", "refused", "bytes");
+    }
+    for (name, Entry { tally, .. }) in rows {
+        let never = if tally.has_acted() { "" } else { "  never acted" };
+        let (connections, refused, bytes) = (tally.connections, tally.refused, tally.bytes);
+        let _ = writeln!(text, "{name:width$}  {connections:>11}  {refused:>7}  {bytes:>11}{never}");
+    }
+    let Totals { connections, unreachable, up, down } = totals;
+    let all: u64 = connections.iter().sum();
+    let _ = write!(text, "{all} connections, {up} bytes up, {down} down");
+    if *unreachable > 0 {
+        let _ = write!(text, "; {unreachable} times nobody was there to connect to");
+    }
+    text
+}
+
+/// The same for programs, one object a line.
+fn json(timeline: &Timeline, totals: &Totals) -> String {
+    let mut text = String::new();
+    for Entry { fault, tally } in timeline.entries() {
+        let object = json!({
+            "v": 1,
+            "event": "fault",
+            "fault": fault.to_string(),
+            "kind": fault.kind.word(),
+            "at_ms": fault.at.as_millis() as u64,
+            "acted": tally.has_acted(),
+            "connections": tally.connections,
+            "refused": tally.refused,
+            "bytes": tally.bytes,
+        });
+        let _ = writeln!(text, "{object}");
+    }
+    let ports: serde_json::Map<_, _> = PORTS
+        .iter()
+        .zip(totals.connections)
+        .map(|(port, count)| ((*port).to_owned(), json!(count)))
+        .collect();
+    let Totals { unreachable, up, down, .. } = totals;
+    let object = json!({
+        "v": 1, "event": "end", "connections": ports, "unreachable": unreachable, "bytes_up": up, "bytes_down": down,
+    });
+    text + &object.to_string()
+}
