@@ -152,11 +152,10 @@ impl Story<'_> {
     fn end(&self) -> String {
         let name = &self.member.name;
         let Some(index) = self.stay.delivered else {
-            let why = self.member.open.as_ref().map_or_else(
-                || "its history is complete".to_owned(),
-                |open| format!("but the rest is unknown: {open}"),
-            );
-            return format!("{name} never delivered it; {why}.");
+            return match &self.member.open {
+                None => format!("{name} never delivered it; its history is complete."),
+                Some(open) => format!("{name} delivered it nowhere in what is known: {open}."),
+            };
         };
         let number = match self.member.happenings[index].what {
             What::Deliver(Some(number)) => format!(" as number {number}"),
@@ -188,7 +187,7 @@ impl Story<'_> {
                 source(self.member, *last)
             ));
         }
-        if deliveries.is_empty() {
+        if deliveries.is_empty() || !self.stay.is_held_back() {
             return None;
         }
         let mut ids: Vec<String> = deliveries.iter().take(TOLD).map(id).collect();

@@ -19,7 +19,7 @@ pub(crate) struct Chronicle {
     pub(crate) group: String,
     /// The order with its method, as people read it.
     pub(crate) order: String,
-    /// Those who have a history, by name, c2 before c10.
+    /// All members, by name, c2 before c10; to one whose history is missing nothing happened that is known.
     pub(crate) members: Vec<Member>,
     /// Every message that was multicast or sent, or given to anybody; multicasts first, each kind by sender and
     /// number.
@@ -134,7 +134,7 @@ impl Chronicle {
         let orders = evidence.orders(None);
         let told = run.starts().next().map_or_else(String::new, |(_, _, start)| start.order.clone());
         let mut members: Vec<Member> =
-            (0..run.members.len()).filter_map(|member| words.member(run, member)).collect();
+            (0..run.members.len()).map(|member| words.member(run, member)).collect();
         members.sort_by_cached_key(|member| natural(&member.name));
         Self {
             group: run.group.clone().unwrap_or_default(),
@@ -177,9 +177,13 @@ impl Words {
         self.indices.get(&(id, to)).copied()
     }
 
-    /// A member that has a history; what is traced is put among the other events, by line.
-    fn member(&self, run: &Run, member: usize) -> Option<Member> {
-        let (record, account) = (&run.history.records[member], run.members[member].account()?);
+    /// A member; what is traced is put among the other events, by line.
+    fn member(&self, run: &Run, member: usize) -> Member {
+        let record = &run.history.records[member];
+        let (name, open) = (record.name.clone(), record.open.clone());
+        let Some(account) = run.members[member].account() else {
+            return Member { name, file: String::new(), happenings: Vec::new(), is_traced: false, open };
+        };
         let lines = record.source.iter().flat_map(|source| &source.lines);
         let started = account.starts.first().map_or(0, |start| start.time_us);
         let told =
@@ -190,13 +194,7 @@ impl Words {
             });
         let mut happenings: Vec<Happening> = told.chain(self.traced(account, started)).collect();
         happenings.sort_by_key(|happening| happening.line);
-        Some(Member {
-            name: record.name.clone(),
-            file: account.file.clone(),
-            happenings,
-            is_traced: !account.traces.is_empty(),
-            open: record.open.clone(),
-        })
+        Member { name, file: account.file.clone(), happenings, is_traced: !account.traces.is_empty(), open }
     }
 
     fn traced<'a>(&'a self, account: &'a Account, started: u64) -> impl Iterator<Item = Happening> + 'a {

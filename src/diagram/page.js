@@ -98,9 +98,10 @@
   picture.addEventListener("mouseleave", () => { about.hidden = true; });
 
   const find = document.getElementById("find");
-  let last = null;
+  let last = null, searched = "";
   function search(again) {
-    const wanted = find.value.trim().toLowerCase();
+    searched = find.value;
+    const wanted = searched.trim().toLowerCase();
     if (!wanted) { pin(null); return; }
     const parts = [...said.keys()].filter((part) => {
       const title = said.get(part).split("\n")[0].toLowerCase();
@@ -112,12 +113,14 @@
     const next = again ? messages[(messages.indexOf(last) + 1) % messages.length] : messages[0];
     last = next;
     pin(next);
-    const box = parts.find((part) => part.dataset.m === next);
+    // Long bars and lines have their corners far from what is looked for.
+    const its = parts.filter((part) => part.dataset.m === next);
+    const box = its.find((part) => part.matches(".mark")) || its[0];
     const at = box.getBBox(), move = box.transform.baseVal.consolidate();
     show((move ? move.matrix.e : 0) + at.x, (move ? move.matrix.f : 0) + at.y + +picture.dataset.heads);
   }
   find.addEventListener("input", () => find.setCustomValidity(""));
-  find.addEventListener("change", () => search(false));
+  find.addEventListener("change", () => { if (find.value !== searched) search(false); });
   find.addEventListener("keydown", (event) => {
     if (event.key === "Enter") { event.preventDefault(); search(last !== null); }
     if (event.key === "Escape") { find.value = ""; pin(null); find.blur(); }

@@ -146,6 +146,9 @@ impl Args {
         }
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let (from, to) = (self.from.map_or(0, micros), self.to.map_or(u64::MAX, micros));
+        if from > to {
+            return Err(Failure::new(Exit::Usage, "--from is later than --to"));
+        }
         let time = |&(lane, index): &Place| chronicle.members[lane].happenings[index].time_us;
         let is_in = |place: &Place| (from..=to).contains(&time(place));
         let (Some(first), Some(last)) = (all.iter().position(is_in), all.iter().rposition(is_in)) else {

@@ -202,6 +202,13 @@ fn method_name(name: &str) -> Result<String, String> {
     one_of(name, &methods).map(str::to_owned)
 }
 
+impl Fault {
+    /// The signal as people write it.
+    pub(super) fn name(&self) -> &'static str {
+        SIGNALS.into_iter().find(|(_, signal)| *signal == self.signal).map_or("a signal", |(name, _)| name)
+    }
+}
+
 fn signal_named(name: &str) -> Result<Signal, String> {
     let name = one_of(name.trim_start_matches("SIG"), &SIGNALS.map(|(name, _)| name))?;
     let signal = SIGNALS.into_iter().find(|(known, _)| *known == name);

@@ -336,7 +336,10 @@ impl Supervisor<'_> {
             let who = self.plan.processes.iter().position(|process| process.name == fault.process);
             let child = who.and_then(|who| self.children.get(who)).filter(|child| child.end.is_none());
             match child {
-                Some(child) => child.signal(fault.signal),
+                Some(child) => {
+                    self.show.notice(&format!("as the scenario says: {} to {}", fault.name(), fault.process));
+                    child.signal(fault.signal);
+                }
                 None => self.idle_faults += 1,
             }
         }
