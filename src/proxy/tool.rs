@@ -21,11 +21,11 @@ use crate::transport::signals::{self, interruption};
 
 /// The example of `--help`; the notes are the grammar.
 const HELP: &str = "\
-Example:
-  forwarder --clients 2 & router & sequencer &
-  groupcast proxy --listen 6000 --to 5559 --fault \"2s cut for 3s\" &
-  client --port-base 6000 --id c1 --commands c1.txt --out results &
-  client --port-base 6000 --id c2 --commands c2.txt --out results
+Examples:
+  groupcast proxy --listen 6000 --to 5559 --fault \"2s cut for 3s\"
+  groupcast proxy --listen 6000 --to 5559 --random 20/min --seed 7
+
+Members then connect with --port-base 6000.
 
 The proxy ends 2 s after the last connection, when nothing has moved for 15 s, or with Ctrl-C, and prints how often \
 each fault acted.";

@@ -41,7 +41,8 @@ everything may be left out and the command line comes first:
   signal = \"KILL\"              # or TERM, INT, STOP, CONT
 
 Everything is kept in runs/<date and time>/, to which runs/latest leads: results, histories, what each process said \
-(<name>.log), the command files, and run.json, which says how it was started. Ctrl-C ends a run within a few seconds, \
+(<name>.log), the command files, and run.json, which says how it was started. With --verbose each client also says \
+what its multicasts cost. Ctrl-C ends a run within a few seconds, \
 a second one at once. A client or server that dies ends the run with its exit code, or with 69 if somebody killed it or told it to end.";
 
 /// Arguments of `groupcast run`.
@@ -136,7 +137,6 @@ impl Args {
             ("--members", self.members.map(|members| members.to_string())),
             ("--messages", self.messages.map(|messages| messages.to_string())),
             ("--known-bad", self.known_bad.name().map(str::to_owned)),
-            ("--port-base", self.port_base.map(|port| port.to_string())),
             ("--timeout", self.timeout.map(|time| quoted(&humantime::format_duration(time).to_string()))),
         ];
         words.extend(self.trace.then(|| "--trace".to_owned()));

@@ -1,7 +1,6 @@
 //! `groupcast sim`: what can be asked of the simulator on the command line, and how it answers.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
@@ -10,7 +9,7 @@ use serde_json::{Value, json};
 use super::swarm::{self, Report};
 use super::{Delay, Setup, Share, Trace};
 use crate::check::{PROPERTIES, Property};
-use crate::cli::KnownBad;
+use crate::cli::{self, KnownBad};
 use crate::exit::{Exit, Failure};
 use crate::order::{self, DEFAULT_METHOD, Order};
 
@@ -119,8 +118,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     }
     let text =
         if args.json { args.json(&setup, &report, &trace) } else { args.text(&setup, &report, &trace) };
-    let written = std::io::stdout().lock().write_all(text.as_bytes());
-    written.map_err(|error| Failure::new(Exit::Io, format!("cannot write the result: {error}")))?;
+    cli::print(text.trim_end())?;
     Ok(report.exit())
 }
 

@@ -67,7 +67,7 @@ fn run_all(examples: &[Example]) {
 fn run(example: &Example) {
     let (stage, proxy) = (Stage::new(), Ports::take());
     company::furnish(&stage, example);
-    let mut others = company::invite(&stage, example);
+    let mut others = company::invite(&stage, &proxy, example);
     let is_interactive = example.script().contains("--interactive");
     let printed = if is_interactive {
         at_a_terminal(&stage, &proxy, example)

@@ -15,6 +15,8 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::harness::Ports;
+
 /// Longer than any run here may take, and shorter than a hang.
 const LIMIT: Duration = Duration::from_secs(60);
 /// How many runs go on at one time: they mostly wait.
@@ -361,8 +363,9 @@ fn mistakes_are_shown_before_anything_starts() {
 #[test]
 fn a_server_that_cannot_start_ends_the_run_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let base = taken.local_addr().unwrap().port().min(65_532).to_string();
+    let ports = Ports::take();
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", ports.first())).unwrap();
+    let base = ports.first().to_string();
     let output = output(folder.path(), &["--members", "2", "--messages", "1", "--port-base", &base]);
     let stdout = text(&output.stdout);
     assert_eq!(output.status.code(), Some(69), "{stdout}");

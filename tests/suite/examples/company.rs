@@ -3,14 +3,14 @@
 //!
 //! A script that starts a forwarder and clients brings all that it needs. To any other that starts one of our
 //! programs come those that are missing: forwarder, router, sequencer, and as many clients with nothing to say as a
-//! forwarder waits for. Who speaks in a transcript is a client that says it.
+//! forwarder waits for. A proxy gets a middle behind it and a client before it. Who speaks in a transcript is a client that says it.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use super::sources::Example;
-use crate::harness::{Program, Stage, all_end};
+use crate::harness::{Ports, Program, Stage, all_end};
 
 /// Commands that examples use in the place of the reader's own, and what they do here.
 const STUBS: [(&str, &str); 5] = [
@@ -88,12 +88,16 @@ pub(super) fn spoken(example: &Example) -> Vec<Line> {
 }
 
 /// Starts whoever is missing.
-pub(super) fn invite(stage: &Stage, example: &Example) -> Vec<Program> {
+pub(super) fn invite(stage: &Stage, proxy: &Ports, example: &Example) -> Vec<Program> {
     let script = example.script();
     let words = split(&script);
     let starts = |program: &str| words.contains(&program);
     let takes_part = |line: &str| split(line).contains(&"client") && !line.contains("--dry-run");
     let (own_forwarder, own_client) = (starts("forwarder"), script.lines().any(takes_part));
+    if starts("proxy") && !own_client {
+        let client = stage.client_at(proxy, "c1", "Multicast,c1,x\n").start();
+        return stage.middle(1).into_iter().chain([client]).collect();
+    }
     if (own_forwarder && own_client) || !(own_client || MIDDLE.iter().any(|program| starts(program))) {
         return Vec::new();
     }
