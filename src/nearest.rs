@@ -20,6 +20,14 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
         .map(|(_, candidate)| candidate)
 }
 
+/// `rest`, what there is to choose from; before it the candidate that was probably meant, if there is one.
+pub(crate) fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>, rest: &str) -> String {
+    match nearest(word, candidates) {
+        Some(meant) => format!("did you mean `{meant}`? {rest}"),
+        None => rest.to_owned(),
+    }
+}
+
 /// How many letters have to be inserted, removed or replaced, or neighbours swapped, to make one word the other:
 /// the optimal string alignment distance. A letter that was swapped is not touched again.
 fn distance(one: &str, other: &str) -> usize {

@@ -166,6 +166,13 @@ pub fn duration(length: Duration) -> String {
     }
 }
 
+/// A name in pieces, so that c2 is sorted before c10: what stands before its last number, and that number.
+#[must_use]
+pub fn natural(name: &str) -> (String, Option<u64>, String) {
+    let stem = name.trim_end_matches(|character: char| character.is_ascii_digit());
+    (stem.to_owned(), name[stem.len()..].parse().ok(), name.to_owned())
+}
+
 /// `c1, c2 and c3`.
 #[must_use]
 pub fn list<S: AsRef<str>>(names: &[S]) -> String {

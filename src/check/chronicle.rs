@@ -11,6 +11,7 @@ use super::history::Event;
 use super::read::{self, Account, Noted, Reason, Run};
 use super::verdict::{Verdict, Witness};
 use crate::exit::{Exit, Failure};
+use crate::talk::natural;
 
 /// One run of one group.
 #[derive(Debug)]
@@ -208,12 +209,6 @@ impl Words {
             Some(Happening { line: trace.line, time_us, message, what })
         })
     }
-}
-
-/// A name in pieces, so that c2 comes before c10: what stands before its last number, and that number.
-fn natural(name: &str) -> (String, Option<u64>, String) {
-    let stem = name.trim_end_matches(|character: char| character.is_ascii_digit());
-    (stem.to_owned(), name[stem.len()..].parse().ok(), name.to_owned())
 }
 
 /// The message of an event of a member.

@@ -6,8 +6,8 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args as Arguments, ValueEnum};
 
 use super::evidence::{self, Evidence};
-use super::read;
 use super::report::{self, Judgement};
+use super::{property_names, read};
 use crate::cli::{self, Voice};
 use crate::exit::{Exit, Failure};
 use crate::order;
@@ -49,7 +49,7 @@ pub struct Args {
     commands: Option<PathBuf>,
     /// What to judge, separated by commas, or `all`; if not given, what the order promises
     #[arg(long, value_name = "NAMES", value_delimiter = ',', hide_possible_values = true,
-          value_parser = PossibleValuesParser::new(property_names()))]
+          value_parser = PossibleValuesParser::new(property_names().chain([ALL])))]
     property: Vec<String>,
     /// The order whose promises count; if not given, the one that the histories name
     #[arg(long, value_parser = PossibleValuesParser::new(order::names()))]
@@ -60,10 +60,6 @@ pub struct Args {
     #[command(flatten)]
     #[allow(missing_docs)]
     voice: Voice,
-}
-
-fn property_names() -> impl Iterator<Item = &'static str> {
-    evidence::properties().map(|(name, _)| name).chain([ALL])
 }
 
 fn help() -> String {
@@ -108,7 +104,7 @@ fn judgement(run: &read::Run, asked: &[String], order: Option<&str>) -> Judgemen
     let names = if asked.is_empty() {
         evidence.promised(order)
     } else {
-        evidence::properties().map(|(name, _)| name).filter(|name| is_asked(name)).collect()
+        property_names().filter(|name| is_asked(name)).collect()
     };
     let verdicts = names.into_iter().map(|name| (name, evidence.judge(name))).collect();
     Judgement::new(&evidence, order, verdicts)

@@ -1,5 +1,6 @@
 //! Station 2, at a terminal: lines above, the line being typed below.
 
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::editor::{Editor, Typed};
@@ -65,7 +66,8 @@ impl Screen {
     pub(super) fn show(&self) {
         let mut state = self.state();
         if std::mem::take(&mut state.is_stale) {
-            let line = if state.is_open { state.editor.draw(terminal::columns()) } else { String::new() };
+            let (columns, _) = terminal::size(io::stdout());
+            let line = if state.is_open { state.editor.draw(columns) } else { String::new() };
             self.output.write(format!("{ERASE}{}{line}", state.printed).as_bytes());
             state.printed.clear();
         }

@@ -21,7 +21,7 @@ use crate::defect::Defects;
 use crate::engine::{Engine, MemberId, View};
 use crate::exit::{Exit, Failure};
 use crate::member::{self, Line};
-use crate::nearest::nearest;
+use crate::nearest::hint;
 use crate::wire::{Batch, Wire};
 
 /// An order as `--order` and `--method` name it.
@@ -151,6 +151,12 @@ pub fn names() -> Vec<&'static str> {
     names
 }
 
+/// The methods by which the order of this name can be made.
+#[must_use]
+pub fn methods(name: &str) -> Vec<&'static str> {
+    ORDERS.iter().filter(|order| order.name == name).filter_map(|order| order.method).collect()
+}
+
 impl Order {
     /// The order that a command line asks for.
     ///
@@ -158,14 +164,10 @@ impl Order {
     /// [`Exit::Usage`] if it is not made by this method.
     pub fn chosen(name: &str, method: &str) -> Result<&'static Self, Failure> {
         Self::find(name, method).ok_or_else(|| {
-            let methods = ORDERS.iter().filter(|order| order.name == name).filter_map(|order| order.method);
-            let methods: Vec<&str> = methods.collect();
+            let methods = methods(name);
             let known = format!("--method {}", methods.join(" | "));
-            let help = match nearest(method, methods) {
-                Some(meant) => format!("did you mean `{meant}`? {known}"),
-                None => known,
-            };
-            Failure::new(Exit::Usage, format!("--order {name} has no method '{method}'")).help(help)
+            Failure::new(Exit::Usage, format!("--order {name} has no method '{method}'"))
+                .help(hint(method, methods, &known))
         })
     }
 

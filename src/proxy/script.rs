@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::PORTS;
 use super::fault::{Direction, Fault, Kind};
 use crate::cli;
-use crate::nearest::nearest;
+use crate::nearest::hint;
 use crate::place::{Flaw, quoted};
 
 /// The grammar, for `--help`.
@@ -137,11 +137,11 @@ impl<'a> Words<'a> {
 
 fn unknown((word, span): Word<'_>, what: &str, known: &[&str]) -> Flaw {
     let there_are = format!("there are: {}", known.join(", "));
-    let help = match nearest(word, known.iter().copied()) {
-        Some(meant) => format!("did you mean `{meant}`? {there_are}"),
-        None => there_are,
-    };
-    Flaw::new(span, format!("unknown {what} {}", quoted(word.as_bytes()))).help(help)
+    Flaw::new(span, format!("unknown {what} {}", quoted(word.as_bytes()))).help(hint(
+        word,
+        known.iter().copied(),
+        &there_are,
+    ))
 }
 
 fn time((word, span): Word<'_>) -> Result<Duration, Flaw> {

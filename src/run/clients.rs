@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::scenario::{Commands, Scenario};
 use crate::exit::{Exit, Failure};
 use crate::script::{Op, Script, check_id};
-use crate::talk::list;
+use crate::talk::{list, natural};
 
 /// How many clients a workload has that nobody gave a number for.
 const MEMBERS: usize = 4;
@@ -85,19 +85,12 @@ fn command_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let paths = fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
     let mut paths: Vec<PathBuf> = paths.map_err(cannot)?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
-    paths.sort_by_cached_key(|path| natural(&path.to_string_lossy()));
+    paths.sort_by_cached_key(|path| natural(path.to_string_lossy().trim_end_matches(".txt")));
     if paths.is_empty() {
         let message = format!("there are no command files (*.txt) in {}", folder.display());
         return Err(Failure::new(Exit::NoInput, message));
     }
     Ok(paths)
-}
-
-/// A name so that a number at its end counts as one.
-fn natural(path: &str) -> (String, u64, String) {
-    let stem = path.trim_end_matches(".txt");
-    let name = stem.trim_end_matches(|letter: char| letter.is_ascii_digit());
-    (name.to_owned(), stem[name.len()..].parse().unwrap_or_default(), path.to_owned())
 }
 
 fn read(files: &[PathBuf]) -> Result<Vec<Client>, Failure> {

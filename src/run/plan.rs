@@ -12,8 +12,8 @@ use super::clients::{Client, SERVERS, clients};
 use super::ports::Ports;
 use super::scenario::{Expect, Fault, Scenario};
 use crate::exit::{Exit, Failure};
-use crate::nearest::nearest;
-use crate::order::{DEFAULT_METHOD, ORDERS, Order};
+use crate::nearest::hint;
+use crate::order::{DEFAULT_METHOD, Order, methods};
 use crate::talk::{duration, list};
 use crate::transport::signals::PARENT;
 use crate::transport::zmq::Port;
@@ -95,18 +95,17 @@ fn order(scenario: &Scenario) -> Result<&'static Order, Failure> {
     let name = scenario.order.as_deref().unwrap_or("total");
     let method = scenario.method.as_deref().unwrap_or(DEFAULT_METHOD);
     Order::find(name, method).ok_or_else(|| {
-        let methods = ORDERS.iter().filter(|order| order.name == name);
-        let methods: Vec<&str> = methods.filter_map(|order| order.method).collect();
         Failure::new(Exit::Usage, format!("order {name} has no method {method}"))
-            .help(format!("its methods are {}", list(&methods)))
+            .help(format!("its methods are {}", list(&methods(name))))
     })
 }
 
 fn no_process(name: &str, names: &[&str]) -> Failure {
-    let meant = nearest(name, names.iter().copied());
-    let meant = meant.map_or_else(String::new, |meant| format!("did you mean `{meant}`? "));
-    Failure::new(Exit::BadData, format!("no process of this run is called {name}"))
-        .help(format!("{meant}there are {}", list(names)))
+    Failure::new(Exit::BadData, format!("no process of this run is called {name}")).help(hint(
+        name,
+        names.iter().copied(),
+        &format!("there are {}", list(names)),
+    ))
 }
 
 /// One run of [`Settings`], with its folder and its ports.

@@ -12,7 +12,7 @@ use toml::{Spanned, Value};
 use crate::check::PROPERTIES;
 use crate::cli;
 use crate::exit::{Exit, Failure};
-use crate::nearest::nearest;
+use crate::nearest::hint;
 use crate::order::ORDERS;
 use crate::place::{Flaw, Source, quoted, shown};
 
@@ -222,9 +222,8 @@ fn one_of<'a>(word: &str, known: &[&'a str]) -> Result<&'a str, String> {
 fn unknown(word: &str, known: &[&str]) -> String {
     let mut known = known.to_vec();
     known.dedup();
-    let meant = nearest(word, known.iter().copied());
-    let meant = meant.map_or_else(String::new, |meant| format!("did you mean `{meant}`? "));
-    format!("unknown word {}; {meant}there are: {}", quoted(word.as_bytes()), known.join(", "))
+    let there_are = hint(word, known.iter().copied(), &format!("there are: {}", known.join(", ")));
+    format!("unknown word {}; {there_are}", quoted(word.as_bytes()))
 }
 
 /// What the TOML parser says, with its place; an unknown key with the one that was probably meant.
@@ -235,10 +234,7 @@ fn flaw(error: &toml::de::Error, text: &str) -> Flaw {
     }
     let key = text[span.clone()].trim_matches(['"', '\'']);
     let known = if error.message().contains(FAULT_KEYS[0]) { &FAULT_KEYS[..] } else { &KEYS[..] };
-    let help = match nearest(key, known.iter().copied()) {
-        Some(meant) => format!("did you mean `{meant}`? the keys are {}", known.join(", ")),
-        None => format!("the keys are {}", known.join(", ")),
-    };
+    let help = hint(key, known.iter().copied(), &format!("the keys are {}", known.join(", ")));
     Flaw::new(span, format!("unknown key {}", quoted(key.as_bytes()))).help(help)
 }
 

@@ -20,7 +20,7 @@ use bytes::Bytes;
 pub use id::{MAX_ID, check_id};
 
 use crate::exit::{Exit, Failure};
-use crate::nearest::nearest;
+use crate::nearest::hint;
 use crate::place::{Flaw, Source, quoted, shown, without_mark};
 use csv::Splitter;
 use rules::Rules;
@@ -136,10 +136,8 @@ impl Script {
         let known: BTreeSet<&str> = members.iter().copied().collect();
         let unknown = self.receivers.iter().find(|receiver| !known.contains(&*receiver.id))?;
         let message = format!("{} is not a member of this run", quoted(unknown.id.as_bytes()));
-        let help = match nearest(&unknown.id, members.iter().copied()) {
-            Some(member) => format!("did you mean `{member}`? the members are {}", list(members)),
-            None => format!("the members are {}", list(members)),
-        };
+        let rest = format!("the members are {}", list(members));
+        let help = hint(&unknown.id, members.iter().copied(), &rest);
         Some(self.source.failure(Flaw::new(unknown.span.clone(), message).help(help)))
     }
 }

@@ -1,6 +1,7 @@
 //! The terminal of this process: are there keys and a screen, how wide is it, and every key at once, unechoed.
 
 use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 
 use rustix::termios::{
     InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize, tcsetattr,
@@ -11,6 +12,7 @@ use crate::talk;
 
 /// The width of a terminal that does not say how wide it is.
 const USUAL_COLUMNS: usize = 80;
+const USUAL_ROWS: usize = 24;
 
 /// Checks that there is somebody to talk with.
 ///
@@ -31,13 +33,12 @@ pub fn check() -> Result<(), Failure> {
         .help("--lines multicasts each line of standard input and works everywhere"))
 }
 
-/// How many columns the screen has.
+/// How many columns and rows a screen has; the usual number of what it does not tell.
 #[must_use]
-pub fn columns() -> usize {
-    match tcgetwinsize(io::stdout()) {
-        Ok(size) if size.ws_col > 0 => size.ws_col.into(),
-        _ => USUAL_COLUMNS,
-    }
+pub fn size(screen: impl AsFd) -> (usize, usize) {
+    let told = tcgetwinsize(screen).map_or((0, 0), |size| (size.ws_col, size.ws_row));
+    let or_usual = |told: u16, usual| if told > 0 { told.into() } else { usual };
+    (or_usual(told.0, USUAL_COLUMNS), or_usual(told.1, USUAL_ROWS))
 }
 
 /// While it lives, keys come one by one and are not echoed. Ctrl-C is a signal as ever.

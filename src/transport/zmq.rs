@@ -124,10 +124,10 @@ impl Context {
         set_options: impl FnOnce(&zmq::Socket) -> Result<(), zmq::Error>,
     ) -> Result<Socket, Failure> {
         let socket = self.socket(kind, max_frame).map_err(|error| failed("create a socket", error))?;
-        if kind == zmq::ROUTER {
-            socket.0.set_router_mandatory(true).map_err(|error| failed("set up a socket", error))?;
-        }
         let set_up = || {
+            if kind == zmq::ROUTER {
+                socket.0.set_router_mandatory(true)?;
+            }
             socket.0.set_ipv6(is_ipv6(endpoint))?;
             socket.0.set_backlog(BACKLOG)?;
             set_options(&socket.0)

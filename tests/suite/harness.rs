@@ -146,11 +146,7 @@ impl Stage {
     pub(crate) fn bare(&self, program: &str) -> Launch<'_> {
         let mut command = Command::new(executable(program));
         command.stdin(Stdio::null()).current_dir(self.dir());
-        for (name, _) in std::env::vars_os() {
-            if name.as_encoded_bytes().starts_with(b"GROUPCAST_") {
-                command.env_remove(name);
-            }
-        }
+        forget_variables(&mut command);
         Launch { stage: self, name: program.to_owned(), command, out: None, stdout: None }
     }
 
@@ -242,6 +238,15 @@ impl Drop for Stage {
         }
         for (name, text) in said {
             assert!(!text.contains("panicked") && !text.contains("bug"), "{name} said:\n{text}");
+        }
+    }
+}
+
+/// Keeps our own GROUPCAST_ variables from a program.
+pub(crate) fn forget_variables(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"GROUPCAST_") {
+            command.env_remove(name);
         }
     }
 }

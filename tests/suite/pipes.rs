@@ -1,9 +1,7 @@
 //! Clients in pipes and at terminals: real processes that read what is produced and print what is delivered.
 
 use std::fs::File;
-use std::hash::{BuildHasher, RandomState};
 use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -14,35 +12,33 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
+use crate::harness::{Program, Stage};
+
 /// No program that works takes this long for anything.
 const LIMIT: Duration = Duration::from_secs(100);
 
 /// A forwarder, a router and a sequencer; ended when the test lets go of them.
 struct Middle {
-    port_base: String,
-    programs: Vec<Child>,
+    // Before their stage: they are ended in this order.
+    _programs: [Program; 3],
+    stage: Stage,
 }
 
 impl Middle {
     fn start(clients: usize) -> Self {
-        let port_base = free_ports().to_string();
-        let start = |program: &str, flags: &[&str]| {
-            let mut command = Command::new(program);
-            command.args(flags).args(["--quiet", "--port-base", &port_base]).stderr(Stdio::null());
-            command.spawn().unwrap()
-        };
-        let programs = vec![
-            start(env!("CARGO_BIN_EXE_forwarder"), &["--clients", &clients.to_string()]),
-            start(env!("CARGO_BIN_EXE_router"), &[]),
-            start(env!("CARGO_BIN_EXE_sequencer"), &[]),
-        ];
-        Self { port_base, programs }
+        let stage = Stage::new();
+        let programs = stage.middle(clients);
+        Self { _programs: programs, stage }
+    }
+
+    fn port_base(&self) -> String {
+        self.stage.port(0).to_string()
     }
 
     /// A client, its three standard streams still to be connected.
     fn client(&self, id: &str, flags: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_client"));
-        command.args(["--id", id, "--port-base", &self.port_base]).args(flags);
+        command.args(["--id", id, "--port-base", &self.port_base()]).args(flags);
         command
     }
 
@@ -51,23 +47,6 @@ impl Middle {
         let mut command = self.client(id, &["--lines"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
-}
-
-impl Drop for Middle {
-    fn drop(&mut self) {
-        for program in &mut self.programs {
-            let _ = program.kill();
-            let _ = program.wait();
-        }
-    }
-}
-
-/// The first of four ports in a row that nobody listens on.
-fn free_ports() -> u16 {
-    let is_free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    std::iter::repeat_with(|| 10_000 + (RandomState::new().hash_one(0) % 5_000) as u16 * 4)
-        .find(|&base| (base..base + 4).all(is_free))
-        .unwrap()
 }
 
 /// Does `work` in a thread, and waits for it with a limit.
@@ -255,7 +234,7 @@ impl Person {
             .arg(env!("CARGO_BIN_EXE_client"))
             .env("TERM", "xterm")
             .env("NO_COLOR", "1");
-        command.args(["--id", id, "--port-base", &middle.port_base, "--interactive"]);
+        command.args(["--id", id, "--port-base", &middle.port_base(), "--interactive"]);
         let client = command.stdin(stream()).stdout(stream()).stderr(stream()).spawn().unwrap();
         let (sender, shown) = channel();
         let mut reader = File::from(terminal.try_clone().unwrap());

@@ -4,7 +4,6 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::Ports;
+use crate::harness::{Ports, forget_variables, side_by_side};
 
 /// Longer than any run here may take, and shorter than a hang.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -29,9 +28,7 @@ fn banks() -> PathBuf {
 /// `groupcast run` in a folder of its own, which is where its `runs/` goes.
 fn groupcast_run(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_groupcast"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("GROUPCAST_")) {
-        command.env_remove(name);
-    }
+    forget_variables(&mut command);
     command.current_dir(folder).arg("run").args(arguments).stdin(Stdio::null());
     command
 }
@@ -56,17 +53,8 @@ fn runs(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Does `work` for each of `items`, several at a time.
-fn each<T: Send>(items: impl IntoIterator<Item = T>, work: impl Fn(T) + Sync) {
-    let items = Mutex::new(items.into_iter().collect::<Vec<_>>());
-    thread::scope(|scope| {
-        for _ in 0..AT_A_TIME {
-            scope.spawn(|| {
-                while let Some(item) = { items.lock().unwrap().pop() } {
-                    work(item);
-                }
-            });
-        }
-    });
+fn each<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
+    side_by_side(items.len(), AT_A_TIME, |number| work(&items[number]));
 }
 
 /// A run that is watched from outside, by the JSON it prints.
@@ -178,8 +166,8 @@ fn every_order_passes_with_the_banks() {
 #[test]
 fn whoever_is_killed_is_named_and_no_run_hangs() {
     const NAMES: [&str; 7] = ["forwarder", "router", "sequencer", "c1", "c2", "c3", "c4"];
-    each(0..30_u64, |seed| {
-        let mut draw = Prng::new(seed);
+    side_by_side(30, AT_A_TIME, |seed| {
+        let mut draw = Prng::new(seed as u64);
         let victim = NAMES[draw.below(NAMES.len() as u64) as usize];
         let moment = Duration::from_millis(draw.below(1500));
         let mut run = Watched::start(&[&banks().display().to_string(), "--speed", "20"]);
@@ -210,7 +198,7 @@ fn a_run_ends_with_everything_it_started_however_it_is_ended() {
         (&[Signal::INT, Signal::INT], Some(130)),
         (&[Signal::KILL], None),
     ];
-    each(cases, |(signals, expected)| {
+    each(&cases, |&(signals, expected)| {
         let mut run = Watched::start(&[&banks().display().to_string()]);
         run.wait_for(|event| event["event"] == "progress" && event["delivered"] != 0).unwrap();
         signals.iter().for_each(|&signal| run.signal(signal));
@@ -258,7 +246,7 @@ fn json_is_all_there_is_on_standard_output() {
 
 #[test]
 fn repeated_runs_keep_what_was_asked_for() {
-    each([false, true], |keep| {
+    each(&[false, true], |&keep| {
         let folder = tempfile::tempdir().unwrap();
         let mut arguments = vec!["--members", "2", "--messages", "10", "--repeat", "3"];
         arguments.extend(keep.then_some("--keep"));
@@ -276,7 +264,7 @@ fn repeated_runs_keep_what_was_asked_for() {
 #[test]
 fn broken_engines_fail_with_what_they_broke() {
     let broken = [("total", "no-hold-back"), ("lamport", "not-all-acknowledged")];
-    each(broken, |(order, defect)| {
+    each(&broken, |&(order, defect)| {
         let folder = tempfile::tempdir().unwrap();
         let banks = banks().display().to_string();
         let output =
@@ -314,7 +302,7 @@ fn an_expected_death_passes_and_an_unexpected_one_does_not() {
         ("expect = \"died:a\"\n", 69, "FAIL  died:a was expected: b died"),
         ("", 69, "FAIL  b died: killed by SIGKILL"),
     ];
-    each(cases, |(expect, code, line)| {
+    each(&cases, |&(expect, code, line)| {
         let folder = scenario(&format!("commands = \".\"\norder = \"fifo\"\n{expect}{fault}"));
         let output = output(folder.path(), &["s.toml"]);
         let stdout = text(&output.stdout);
@@ -350,7 +338,7 @@ fn mistakes_are_shown_before_anything_starts() {
         (&[".", "--members", "3"], 64, "3 members are asked for"),
         (&[".", "--order", "totl"], 64, "'total'"),
     ];
-    each(cases, |(arguments, code, expected)| {
+    each(&cases, |&(arguments, code, expected)| {
         let output = output(folder.path(), arguments);
         let stderr = text(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");

@@ -10,6 +10,7 @@ use crate::engine::Time;
 use crate::run::plan::{Plan, Process};
 use crate::run::supervisor::Death;
 use crate::talk::printable;
+use crate::transport::terminal;
 
 /// It is drawn no more often than this.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
@@ -72,7 +73,7 @@ impl Live {
 
     /// Draws everything in the place of what was drawn before, with `above` above it.
     fn draw(&mut self, above: &str) {
-        let (columns, rows) = size();
+        let (columns, rows) = terminal::size(std::io::stderr());
         let lines = self.lines(rows.saturating_sub(2).max(1));
         let mut text = if self.drawn > 0 { format!("\x1b[{}A\r\x1b[J", self.drawn) } else { String::new() };
         text.push_str(above);
@@ -151,13 +152,6 @@ impl Row {
 fn bar(progress: &Progress) -> String {
     let full = (BAR as u64 * progress.done).checked_div(progress.total).unwrap_or(BAR as u64) as usize;
     format!("[{}{}]", "#".repeat(full.min(BAR)), ".".repeat(BAR - full.min(BAR)))
-}
-
-/// Columns and rows of the terminal.
-fn size() -> (usize, usize) {
-    let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok();
-    let size = size.filter(|size| size.ws_col > 0 && size.ws_row > 0);
-    size.map_or((80, 24), |size| (size.ws_col.into(), size.ws_row.into()))
 }
 
 impl Show for Live {
