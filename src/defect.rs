@@ -21,11 +21,17 @@ pub enum Defect {
     ProposalAsAgreed,
     /// The sequencer numbers batches as they arrive, in no sender's order.
     NumberedOnArrival,
+    /// A process that the group has left behind is not told so, and does not believe it.
+    NoFencing,
+    /// A new leader does not take up what the old one may have installed.
+    NoAdoption,
+    /// Packets of others are not kept, so that nobody can repeat those of a lost member.
+    ForgetsUnstable,
 }
 
 impl Defect {
     /// Every defect, by the name that `groupcast sim --known-bad` takes.
-    pub const ALL: [(&'static str, Self); 8] = [
+    pub const ALL: [(&'static str, Self); 11] = [
         ("no-hold-back", Self::NoHoldBack),
         ("no-nack", Self::NoNack),
         ("no-duplicate-filter", Self::NoDuplicateFilter),
@@ -34,6 +40,9 @@ impl Defect {
         ("not-all-acknowledged", Self::NotAllAcknowledged),
         ("proposal-as-agreed", Self::ProposalAsAgreed),
         ("numbered-on-arrival", Self::NumberedOnArrival),
+        ("no-fencing", Self::NoFencing),
+        ("no-adoption", Self::NoAdoption),
+        ("forgets-unstable", Self::ForgetsUnstable),
     ];
 }
 

@@ -78,7 +78,7 @@ impl fmt::Display for To {
 }
 
 /// An agreed list of members. View 1 is the list that `start` carried.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct View {
     /// 1 for the first view of a run.
     pub number: u64,
@@ -86,14 +86,18 @@ pub struct View {
     pub clients: Vec<MemberId>,
     /// The member that numbers messages, where the order has one.
     pub sequencer: Option<MemberId>,
+    /// Who can number messages if the sequencer is lost: clients that offered it, and processes that stand by.
+    pub candidates: Vec<MemberId>,
 }
 
 impl View {
-    /// Every process that must receive what is multicast: clients and sequencer, ascending.
+    /// Every process that must receive what is multicast: clients, sequencer and those that stand by, ascending.
     #[must_use]
     pub fn members(&self) -> Vec<MemberId> {
-        let mut all: Vec<MemberId> = self.clients.iter().copied().chain(self.sequencer).collect();
+        let others = self.sequencer.iter().chain(&self.candidates);
+        let mut all: Vec<MemberId> = self.clients.iter().chain(others).copied().collect();
         all.sort_unstable();
+        all.dedup();
         all
     }
 }
@@ -245,6 +249,19 @@ pub trait Engine {
         None
     }
 
+    /// Sends everything that is owed to others, windows or no windows: the view ends here, and what is not sent now is
+    /// never sent in it.
+    fn flush(&mut self, now: Time, out: &mut Effects<Self::App, Self::Wire>) {
+        self.handle(now, Input::Wake, out);
+    }
+
+    /// The view has ended, and all that go on have received the same: delivers what follows from that and could not be
+    /// known before. Returns own submissions that nobody will deliver unless they are submitted again, in their order.
+    fn close(&mut self, out: &mut Effects<Self::App, Self::Wire>) -> Vec<Self::App> {
+        let _ = out;
+        Vec::new()
+    }
+
     /// How many submissions to `to` are welcome now: back-pressure. A pure function of state.
     ///
     /// Submitting more is safe but takes memory until the window opens again.
@@ -277,6 +294,14 @@ impl<E: Engine + ?Sized> Engine for Box<E> {
 
     fn next_deadline(&self) -> Option<Time> {
         (**self).next_deadline()
+    }
+
+    fn flush(&mut self, now: Time, out: &mut Effects<E::App, E::Wire>) {
+        (**self).flush(now, out);
+    }
+
+    fn close(&mut self, out: &mut Effects<E::App, E::Wire>) -> Vec<E::App> {
+        (**self).close(out)
     }
 
     fn window(&self, to: To) -> usize {

@@ -25,6 +25,40 @@ impl<Upper: Engine, Lower: Engine<App = Upper::Wire>> Stack<Upper, Lower> {
     pub fn new(upper: Upper, lower: Lower) -> Self {
         Self { upper, lower, steps: VecDeque::new(), up: Effects::default(), down: Effects::default() }
     }
+
+    /// Takes every step that is due, and those that follow from it.
+    fn run(&mut self, now: Time, out: &mut Effects<Upper::App, Lower::Wire>) {
+        loop {
+            self.pass_on(out);
+            match self.steps.pop_front() {
+                Some(Step::Upper(input)) => self.upper.handle(now, input, &mut self.up),
+                Some(Step::Lower(input)) => self.lower.handle(now, input, &mut self.down),
+                None => return,
+            }
+        }
+    }
+
+    /// Gives what the engines asked for to each other, or out.
+    fn pass_on(&mut self, out: &mut Effects<Upper::App, Lower::Wire>) {
+        for effect in self.down.drain() {
+            match effect {
+                Effect::Send { to, message } => out.send(to, message),
+                Effect::Deliver { from, app, .. } => {
+                    self.steps.push_back(Step::Upper(Input::Receive { from, message: app }));
+                }
+                Effect::Drop { from, reason } => out.drop(from, reason),
+            }
+        }
+        for effect in self.up.drain() {
+            match effect {
+                Effect::Send { to, message } => {
+                    self.steps.push_back(Step::Lower(Input::Submit { to, app: message }));
+                }
+                Effect::Deliver { from, number, app } => out.deliver(from, number, app),
+                Effect::Drop { from, reason } => out.drop(from, reason),
+            }
+        }
+    }
 }
 
 impl<Upper: Engine, Lower: Engine<App = Upper::Wire>> Engine for Stack<Upper, Lower> {
@@ -44,30 +78,22 @@ impl<Upper: Engine, Lower: Engine<App = Upper::Wire>> Engine for Stack<Upper, Lo
             }
             Input::Wake => self.steps.extend([Step::Lower(Input::Wake), Step::Upper(Input::Wake)]),
         }
-        while let Some(step) = self.steps.pop_front() {
-            match step {
-                Step::Upper(input) => self.upper.handle(now, input, &mut self.up),
-                Step::Lower(input) => self.lower.handle(now, input, &mut self.down),
-            }
-            for effect in self.down.drain() {
-                match effect {
-                    Effect::Send { to, message } => out.send(to, message),
-                    Effect::Deliver { from, app, .. } => {
-                        self.steps.push_back(Step::Upper(Input::Receive { from, message: app }));
-                    }
-                    Effect::Drop { from, reason } => out.drop(from, reason),
-                }
-            }
-            for effect in self.up.drain() {
-                match effect {
-                    Effect::Send { to, message } => {
-                        self.steps.push_back(Step::Lower(Input::Submit { to, app: message }));
-                    }
-                    Effect::Deliver { from, number, app } => out.deliver(from, number, app),
-                    Effect::Drop { from, reason } => out.drop(from, reason),
-                }
-            }
-        }
+        self.run(now, out);
+    }
+
+    fn flush(&mut self, now: Time, out: &mut Effects<Upper::App, Lower::Wire>) {
+        self.upper.flush(now, &mut self.up);
+        self.run(now, out);
+        self.lower.flush(now, &mut self.down);
+        self.run(now, out);
+    }
+
+    fn close(&mut self, out: &mut Effects<Upper::App, Lower::Wire>) -> Vec<Upper::App> {
+        let open = self.upper.close(&mut self.up);
+        // What it still delivers counts; it has nobody to send to any more.
+        self.pass_on(out);
+        self.steps.clear();
+        open
     }
 
     fn next_deadline(&self) -> Option<Time> {

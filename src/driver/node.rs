@@ -120,7 +120,7 @@ impl Node {
             slots
         };
         let sequencer = of_role(Role::Sequencer).first().copied();
-        let view = View { number: 1, clients: of_role(Role::Client), sequencer };
+        let view = View { number: 1, clients: of_role(Role::Client), sequencer, candidates: Vec::new() };
         let place = Place { me, view: &view, run, seed: run ^ u64::from(me.0), defects: joining.defects };
         Self {
             line: joining.order.assemble(place),

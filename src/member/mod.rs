@@ -1,19 +1,24 @@
 //! Station 6: one member of the group: what a client asks for goes to its order, to one other member, or into
 //! the announcement that it has finished; what comes back up is sorted the same way.
 
+mod detector;
+pub mod election;
 mod finish;
+pub mod flush;
+mod log;
+pub mod membership;
 mod watch;
-
-use std::collections::BTreeMap;
+pub mod word;
 
 use crate::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::order::Place;
-use crate::order::hold_back::HoldBack;
 use crate::reliable::Reliable;
 use crate::stack::Stack;
 use crate::waiting::{Clock, Waiting};
 use crate::wire::{Batch, Encoded, Frames, Malformed, Reader, Wire, Writer};
+pub use detector::Patience;
 pub use finish::{Finish, Tally};
+pub use membership::{Keeping, Membership};
 pub use watch::{Note, Watch};
 
 /// The whole line of engines of one member, down to bytes.
@@ -28,7 +33,16 @@ pub enum App {
     Direct(Batch),
     /// The submitting client will send nothing more.
     Finished(Tally),
+    /// Given, never submitted: from here on the group is this one.
+    View(View),
+    /// Given, never submitted: this member is not in the group any more, for this reason.
+    Fenced(String),
+    /// Given, never submitted: something about a member, for people.
+    Notice(String),
 }
+
+/// The tag of [`Message::Direct`].
+const DIRECT: u8 = 2;
 
 /// What members exchange above the reliable layer; `M` is what the order exchanges.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -46,7 +60,7 @@ pub enum Message<M> {
 pub struct Member<O: Engine> {
     order: O,
     effects: Effects<O::App, O::Wire>,
-    direct: BTreeMap<MemberId, HoldBack<Batch>>,
+    clients: Vec<MemberId>,
 }
 
 /// Puts a member with this order on a reliable layer, and that on the wire.
@@ -57,36 +71,27 @@ where
 {
     let reliable = Reliable::new(place.me, place.view, place.seed, place.defects);
     let stack = Stack::new(Member::new(order, place.view), reliable);
-    Box::new(Encoded::new(stack, place.run, place.me))
+    Box::new(Encoded::new(stack, (place.run, place.view.number as u16), place.me))
 }
 
 impl<O: Engine<App = Batch>> Member<O> {
     /// A member of `view` whose multicasts `order` orders.
     pub fn new(order: O, view: &View) -> Self {
-        let direct = view.clients.iter().map(|&client| (client, HoldBack::default())).collect();
-        Self { order, effects: Effects::default(), direct }
+        Self { order, effects: Effects::default(), clients: view.clients.clone() }
     }
 
     fn ordered(&mut self, now: Time, input: Input<Batch, O::Wire>, out: &mut Effects<App, Message<O::Wire>>) {
         self.order.handle(now, input, &mut self.effects);
+        self.pass_on(out);
+    }
+
+    fn pass_on(&mut self, out: &mut Effects<App, Message<O::Wire>>) {
         for effect in self.effects.drain() {
             match effect {
                 Effect::Send { to, message } => out.send(to, Message::Ordered(message)),
                 Effect::Deliver { from, number, app } => out.deliver(from, number, App::Multicast(app)),
                 Effect::Drop { from, reason } => out.drop(from, reason),
             }
-        }
-    }
-
-    fn receive_direct(&mut self, from: MemberId, batch: Batch, out: &mut Effects<App, Message<O::Wire>>) {
-        let Some(queue) = self.direct.get_mut(&from) else {
-            return out.drop(from, DropReason::Stranger);
-        };
-        if !queue.insert(batch) {
-            return out.drop(from, DropReason::BreaksContract);
-        }
-        while let Some(batch) = queue.pop() {
-            out.deliver(from, None, App::Direct(batch));
         }
     }
 }
@@ -102,17 +107,33 @@ impl<O: Engine<App = Batch>> Engine for Member<O> {
             }
             Input::Submit { to, app: App::Direct(batch) } => out.send(to, Message::Direct(batch)),
             Input::Submit { to, app: App::Finished(tally) } => out.send(to, Message::Finished(tally)),
+            // What a membership alone gives, nobody submits.
+            Input::Submit { app: App::View(_) | App::Fenced(_) | App::Notice(_), .. } => {}
             Input::Receive { from, message: Message::Ordered(message) } => {
                 self.ordered(now, Input::Receive { from, message }, out);
             }
-            Input::Receive { from, message: Message::Direct(batch) } => self.receive_direct(from, batch, out),
-            Input::Receive { from, message: Message::Finished(tally) } if self.direct.contains_key(&from) => {
+            // In the order of arrival: the membership above puts them in theirs.
+            Input::Receive { from, message: Message::Direct(batch) } if self.clients.contains(&from) => {
+                out.deliver(from, None, App::Direct(batch));
+            }
+            Input::Receive { from, message: Message::Finished(tally) } if self.clients.contains(&from) => {
                 out.deliver(from, None, App::Finished(tally));
             }
             // Whoever sends nothing has nothing to finish, and would be waited for.
-            Input::Receive { from, message: Message::Finished(_) } => out.drop(from, DropReason::Stranger),
+            Input::Receive { from, message: Message::Direct(_) | Message::Finished(_) } => out.drop(from, DropReason::Stranger),
             Input::Wake => self.ordered(now, Input::Wake, out),
         }
+    }
+
+    fn flush(&mut self, now: Time, out: &mut Effects<App, Self::Wire>) {
+        self.order.flush(now, &mut self.effects);
+        self.pass_on(out);
+    }
+
+    fn close(&mut self, out: &mut Effects<App, Self::Wire>) -> Vec<App> {
+        let open = self.order.close(&mut self.effects);
+        self.pass_on(out);
+        open.into_iter().map(App::Multicast).collect()
     }
 
     fn next_deadline(&self) -> Option<Time> {
@@ -148,7 +169,7 @@ impl<M: Wire> Wire for Message<M> {
                 message.write(out);
             }
             Self::Direct(batch) => {
-                out.u8(2);
+                out.u8(DIRECT);
                 batch.write(out);
             }
             Self::Finished(tally) => {
@@ -161,7 +182,7 @@ impl<M: Wire> Wire for Message<M> {
     fn read(from: &mut Reader) -> Result<Self, Malformed> {
         match from.u8()? {
             1 => Ok(Self::Ordered(M::read(from)?)),
-            2 => Ok(Self::Direct(Batch::read(from)?)),
+            DIRECT => Ok(Self::Direct(Batch::read(from)?)),
             3 => Ok(Self::Finished(Tally::read(from)?)),
             _ => Err(Malformed),
         }
@@ -184,7 +205,7 @@ mod tests {
     #[test]
     fn only_clients_finish() {
         let (client, sequencer) = (MemberId(1), MemberId(2));
-        let view = View { number: 1, clients: vec![MemberId(0), client], sequencer: Some(sequencer) };
+        let view = View { number: 1, clients: vec![MemberId(0), client], sequencer: Some(sequencer), candidates: Vec::new() };
         let mut member = Member::new(Unordered::new(MemberId(0)), &view);
         let mut heard = |from| {
             let (mut out, message) = (Effects::default(), Message::Finished(Tally::default()));

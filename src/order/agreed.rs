@@ -248,6 +248,19 @@ impl Engine for Agreed {
         }
     }
 
+    /// First what is agreed, by its places; then the rest, of which nobody has delivered anything, by sender and number.
+    fn close(&mut self, out: &mut Out) -> Vec<Batch> {
+        let held = std::mem::take(&mut self.held).into_values();
+        let (agreed, mut open): (Vec<Held>, Vec<Held>) = held.partition(|held| held.is_agreed);
+        open.sort_by_key(|held| (held.sender, held.batch.first()));
+        for Held { sender, batch, .. } in agreed.into_iter().chain(open) {
+            let number = self.next;
+            self.next += u64::from(batch.count());
+            out.deliver(sender, Some(number), batch);
+        }
+        Vec::new()
+    }
+
     fn window(&self, _to: To) -> usize {
         OWN_WINDOW.saturating_sub(self.own_undelivered)
     }

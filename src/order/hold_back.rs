@@ -75,6 +75,11 @@ impl<T: Span> HoldBack<T> {
         Some(item)
     }
 
+    /// Takes everything that waits, lowest number first.
+    pub(super) fn take_all(&mut self) -> impl Iterator<Item = T> + use<T> {
+        std::mem::take(&mut self.held).into_values()
+    }
+
     /// What waits, lowest number first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.held.values()

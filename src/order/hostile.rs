@@ -10,7 +10,7 @@ pub(super) const STRANGER: MemberId = MemberId(9);
 
 /// Two clients, and a sequencer for the orders that have one.
 pub(super) fn view() -> View {
-    View { number: 1, clients: vec![P0, P1], sequencer: Some(SEQUENCER) }
+    View { number: 1, clients: vec![P0, P1], sequencer: Some(SEQUENCER), candidates: Vec::new() }
 }
 
 /// One message, with this number.

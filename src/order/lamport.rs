@@ -45,6 +45,8 @@ pub struct Lamport {
     next: u64,
     own_undelivered: usize,
     ack_due: Option<Time>,
+    /// Nothing more is said in this view: what has not been heard of us by now never is.
+    is_flushed: bool,
     defects: Defects,
 }
 
@@ -73,6 +75,7 @@ impl Lamport {
             next: 1,
             own_undelivered: 0,
             ack_due: None,
+            is_flushed: false,
             defects,
         }
     }
@@ -123,10 +126,13 @@ impl Lamport {
     }
 
     /// Of whom something may still come that is earlier than what `sender` sent at `time`. Ours is the clock itself,
-    /// which has seen `time`: whatever we send next is later.
+    /// which has seen `time`: whatever we send next is later. At the end of a view, when nothing is sent next, we count
+    /// as the others see us, so that all come to the same.
     fn silent(&self, time: u64, sender: MemberId) -> impl Iterator<Item = MemberId> {
         let others = self.peers.iter().filter(move |&(&peer, _)| peer != sender);
-        others.filter(move |(_, state)| state.heard < time).map(|(&peer, _)| peer)
+        let silent = others.filter(move |(_, state)| state.heard < time).map(|(&peer, _)| peer);
+        let are_we = self.is_flushed && sender != self.me && self.said < time;
+        silent.chain(are_we.then_some(self.me))
     }
 
     /// Delivers what nothing earlier can come before.
@@ -178,6 +184,19 @@ impl Engine for Lamport {
     /// Due at once: one acknowledgement for all that has arrived.
     fn next_deadline(&self) -> Option<Time> {
         self.ack_due
+    }
+
+    fn flush(&mut self, _now: Time, out: &mut Out) {
+        if self.ack_due.is_some() {
+            self.say(None, out);
+        }
+        self.is_flushed = true;
+    }
+
+    /// Nobody has delivered what is held here: whoever had, would have said that it was heard, and that is here.
+    fn close(&mut self, _out: &mut Out) -> Vec<Batch> {
+        let held = std::mem::take(&mut self.held).into_iter();
+        held.filter(|((_, sender), _)| *sender == self.me).map(|(_, batch)| batch).collect()
     }
 
     fn window(&self, _to: To) -> usize {

@@ -4,6 +4,7 @@
 //! each batch arrives, and exactly once, is the business of [`crate::reliable`] beneath it.
 
 pub mod agreed;
+pub mod both;
 pub mod causal;
 mod describe;
 pub mod fifo;
@@ -91,9 +92,9 @@ pub const ORDERS: [Order; 8] = [
         sequencer: true,
         addressed: false,
         promises: &[Fifo, Causal, Total],
-        assemble: |at| match at.numbered_by() {
-            Some(sequencer) => at.member(total::Total::new(at.me, at.view, sequencer, at.defects)),
-            None => at.member(numbering::Numbering::new(at.view, at.defects)),
+        assemble: |at| {
+            let client = |sequencer| total::Total::new(at.me, at.view, sequencer, at.defects);
+            at.numbered(client, || numbering::Numbering::new(at.view, at.defects))
         },
     },
     Order {
@@ -103,9 +104,9 @@ pub const ORDERS: [Order; 8] = [
         sequencer: true,
         addressed: true,
         promises: &[Fifo, Causal, Total],
-        assemble: |at| match at.numbered_by() {
-            Some(sequencer) => at.member(total_ub::TotalUb::new(at.me, at.view, sequencer)),
-            None => at.member(total_ub::SequencerUb::new(at.view, at.defects)),
+        assemble: |at| {
+            let client = |sequencer| total_ub::TotalUb::new(at.me, at.view, sequencer);
+            at.numbered(client, || total_ub::SequencerUb::new(at.view, at.defects))
         },
     },
     Order {
@@ -115,9 +116,9 @@ pub const ORDERS: [Order; 8] = [
         sequencer: true,
         addressed: true,
         promises: &[Fifo, Causal, Total],
-        assemble: |at| match at.numbered_by() {
-            Some(sequencer) => at.member(total_uub::TotalUub::new(at.me, at.view, sequencer)),
-            None => at.member(total_uub::SequencerUub::new(at.view)),
+        assemble: |at| {
+            let client = |sequencer| total_uub::TotalUub::new(at.me, at.view, sequencer);
+            at.numbered(client, || total_uub::SequencerUub::new(at.view))
         },
     },
     Order {
@@ -206,11 +207,20 @@ pub struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// The member that numbers what this one multicasts; none for that member itself.
-    fn numbered_by(self) -> Option<MemberId> {
-        let sequencer =
-            self.view.sequencer.expect("the start of a run with this order waits for a sequencer");
-        (sequencer != self.me).then_some(sequencer)
+    /// The member's side of an order that has a sequencer, which may be a client or not.
+    fn numbered<C, S>(self, client: impl Fn(MemberId) -> C, sequencer: impl Fn() -> S) -> Line
+    where
+        C: Engine<App = Batch> + Send + 'static,
+        S: Engine<App = Batch, Wire = C::Wire> + Send + 'static,
+        C::Wire: Wire + Send + 'static,
+    {
+        let numbers = self.view.sequencer.expect("the start of a run with this order waits for a sequencer");
+        match (self.view.clients.contains(&self.me), numbers == self.me) {
+            (true, false) => self.member(client(numbers)),
+            (false, true) => self.member(sequencer()),
+            (true, true) => self.member(both::Both::new(self.me, client(numbers), sequencer())),
+            (false, false) => self.member(both::StandBy::<C::Wire>::new()),
+        }
     }
 
     fn member<O>(self, order: O) -> Line

@@ -173,6 +173,11 @@ impl Engine for Total {
         }
     }
 
+    /// What has no number by now gets none here: nobody has delivered it. Its sender, if it goes on, sends it again.
+    fn close(&mut self, _out: &mut Effects<Batch, TotalWire>) -> Vec<Batch> {
+        self.bodies.get_mut(&self.me).into_iter().flat_map(HoldBack::take_all).collect()
+    }
+
     fn window(&self, _to: To) -> usize {
         OWN_WINDOW.saturating_sub(self.own_undelivered)
     }

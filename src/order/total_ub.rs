@@ -1,7 +1,7 @@
 //! Total order by a fixed sequencer, method UB: a member gives its batch to the sequencer, which multicasts it with
 //! its numbers ("unicast-broadcast" in Défago, Schiper and Urban). Both sides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use super::describe;
@@ -39,7 +39,8 @@ pub struct TotalUb {
     sequencer: MemberId,
     clients: Vec<MemberId>,
     held: HoldBack<Sequenced>,
-    own_undelivered: usize,
+    /// Own batches that have not been delivered here.
+    own: VecDeque<Batch>,
 }
 
 /// The sequencer's side.
@@ -56,7 +57,7 @@ impl TotalUb {
     /// The engine of `me` in `view`, numbered by `sequencer`.
     #[must_use]
     pub fn new(me: MemberId, view: &View, sequencer: MemberId) -> Self {
-        Self { me, sequencer, clients: view.clients.clone(), held: HoldBack::default(), own_undelivered: 0 }
+        Self { me, sequencer, clients: view.clients.clone(), held: HoldBack::default(), own: VecDeque::new() }
     }
 
     fn receive(&mut self, from: MemberId, sequenced: Sequenced, out: &mut Out) {
@@ -65,8 +66,9 @@ impl TotalUb {
             return out.drop(from, DropReason::BreaksContract);
         }
         while let Some(Sequenced { number, sender, batch }) = self.held.pop() {
-            let is_own = usize::from(sender == self.me);
-            self.own_undelivered = self.own_undelivered.saturating_sub(is_own);
+            if sender == self.me {
+                self.own.pop_front();
+            }
             out.deliver(sender, Some(number), batch);
         }
     }
@@ -85,7 +87,7 @@ impl Engine for TotalUb {
     fn handle(&mut self, _now: Time, input: Input<Batch, UbWire>, out: &mut Out) {
         match input {
             Input::Submit { app, .. } => {
-                self.own_undelivered += 1;
+                self.own.push_back(app.clone());
                 out.send(To::Member(self.sequencer), UbWire::Raw(app));
             }
             Input::Receive { from, message: UbWire::Sequenced(sequenced) } => {
@@ -96,8 +98,13 @@ impl Engine for TotalUb {
         }
     }
 
+    /// What has not come back with a number by now is sent again.
+    fn close(&mut self, _out: &mut Out) -> Vec<Batch> {
+        std::mem::take(&mut self.own).into()
+    }
+
     fn window(&self, _to: To) -> usize {
-        OWN_WINDOW.saturating_sub(self.own_undelivered)
+        OWN_WINDOW.saturating_sub(self.own.len())
     }
 
     fn held(&self) -> usize {

@@ -1,8 +1,8 @@
 //! Total order by a fixed sequencer, method UUB: a member asks for numbers, gets them, and multicasts its batch with
 //! them ("unicast-unicast-broadcast" in Défago, Schiper and Urban). Both sides.
 //!
-//! Numbers that were granted and are never used would block everybody: a group whose member is lost ends with an
-//! error that names it, as long as a group cannot go on without a member.
+//! Numbers that were granted to a member that is lost, and never used, block everybody until the view ends: there they
+//! are void.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -135,6 +135,15 @@ impl Engine for TotalUub {
             }
             Input::Wake => {}
         }
+    }
+
+    /// Numbers before which one is missing are void: nobody has delivered what has them. Its sender asks for others.
+    fn close(&mut self, _out: &mut Out) -> Vec<Batch> {
+        let numbered = self.held.take_all().filter(|numbered| numbered.sender == self.me);
+        let mut open: Vec<Batch> = numbered.map(|numbered| numbered.batch).collect();
+        open.extend(std::mem::take(&mut self.asked));
+        open.sort_unstable_by_key(Batch::first);
+        open
     }
 
     fn window(&self, _to: To) -> usize {

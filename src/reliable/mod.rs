@@ -299,6 +299,14 @@ impl<M: Wire> Engine for Reliable<M> {
         }
     }
 
+    fn flush(&mut self, now: Time, out: &mut Out<M>) {
+        for channel in self.channels.values_mut() {
+            while let Some((number, message)) = channel.outgoing.next_to_send_anyway(now) {
+                out.send(channel.to, channel.packet(Body::Data { number, message }));
+            }
+        }
+    }
+
     fn next_deadline(&self) -> Option<Time> {
         self.channels.values().map(Channel::next_deadline).fold(None, sooner)
     }
@@ -371,7 +379,7 @@ mod tests {
 
     #[test]
     fn a_stranger_can_neither_ask_nor_answer() {
-        let view = View { number: 1, clients: vec![MemberId(0), MemberId(1)], sequencer: None };
+        let view = View { number: 1, clients: vec![MemberId(0), MemberId(1)], sequencer: None, candidates: Vec::new() };
         let mut layer = Reliable::new(MemberId(0), &view, 1, Defects::NONE);
         let mut out = Effects::<Batch, Packet<Batch>>::default();
         let mut batch = BatchBuilder::new(1);

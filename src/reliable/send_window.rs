@@ -56,9 +56,11 @@ impl<M: Wire> SendWindow<M> {
 
     /// The next packet to send, while the window has room.
     pub(super) fn next_to_send(&mut self, now: Time) -> Option<(u64, M)> {
-        if !self.is_open() {
-            return None;
-        }
+        if self.is_open() { self.next_to_send_anyway(now) } else { None }
+    }
+
+    /// The next packet to send, whether or not the window has room.
+    pub(super) fn next_to_send_anyway(&mut self, now: Time) -> Option<(u64, M)> {
         let message = self.waiting.pop_front()?;
         if self.acknowledged.is_empty() {
             self.base += 1; // A stream without receivers: stable at once.

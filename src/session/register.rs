@@ -13,7 +13,7 @@ use crate::order::Order;
 use crate::script::check_id;
 use crate::talk::list;
 use crate::wire::control::{Ask, GroupEntry, Identity, Reply, Request, Role, Say, run_from_text};
-use crate::wire::header::VERSION;
+use crate::wire::header::{RUN_LIMIT, VERSION};
 
 /// Most groups that a forwarder serves at one time.
 pub const MAX_GROUPS: usize = 1024;
@@ -82,6 +82,7 @@ impl Register {
     #[must_use]
     pub fn new(rules: Rules, runs: u64) -> Self {
         let (groups, attendants) = (BTreeMap::new(), BTreeMap::new());
+        let runs = runs % RUN_LIMIT;
         let (challengers, ended) = (Vec::new(), VecDeque::new());
         Self { rules, groups, attendants, challengers, runs, ended, outcome: None, served: 0 }
     }
@@ -238,7 +239,7 @@ impl Register {
             actions.notices.push(format!("{group}: {id} goes on with a run that another forwarder began"));
             Group::resumed(now, run, order)
         } else {
-            self.runs = self.runs.wrapping_add(1);
+            self.runs = (self.runs + 1) % RUN_LIMIT;
             Group::new(now, self.runs, order)
         };
         self.groups.insert(group.clone(), opened);

@@ -167,7 +167,7 @@ impl Setup {
         let members = self.members.unwrap_or(drawn);
         let clients: Vec<MemberId> = (0..members).map(MemberId).collect();
         let sequencer = self.order.sequencer.then_some(MemberId(members));
-        View { number: 1, clients, sequencer }
+        View { number: 1, clients, sequencer, candidates: Vec::new() }
     }
 
     fn lines(&self, view: &View, prng: &mut Prng) -> Vec<Line> {

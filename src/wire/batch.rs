@@ -49,6 +49,12 @@ impl Batch {
         &self.body
     }
 
+    /// The same messages, numbered from `first` on.
+    #[must_use]
+    pub fn numbered_from(self, first: u64) -> Self {
+        Self { first, ..self }
+    }
+
     /// Its messages, each with its number.
     pub fn messages(&self) -> impl Iterator<Item = (u64, &[u8])> {
         let mut at = 0;

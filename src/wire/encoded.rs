@@ -11,7 +11,7 @@ use crate::reliable::{Body, Packet};
 use crate::waiting::{Clock, Waiting};
 
 /// A packet as bytes: two frames of a ZeroMQ message.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Frames {
     /// Sixteen bytes of [`Header`], then the fields of the packet's kind.
     pub header: Bytes,
@@ -19,15 +19,15 @@ pub struct Frames {
     pub body: Bytes,
 }
 
-/// Writes a packet.
-pub fn encode<M: Wire>(run: u64, sender: MemberId, packet: &Packet<M>) -> Frames {
+/// Writes a packet of this run and view.
+pub fn encode<M: Wire>((run, view): (u64, u16), sender: MemberId, packet: &Packet<M>) -> Frames {
     let kind = match packet.body {
         Body::Data { .. } => Kind::Data,
         Body::Status { .. } => Kind::Status,
         Body::Nack { .. } => Kind::Nack,
     };
     let mut out = Writer::default();
-    Header { kind, sender, to: packet.to, run }.write(&mut out);
+    Header { kind, sender, to: packet.to, run, view }.write(&mut out);
     packet.body.write(&mut out);
     let (header, body) = out.finish();
     Frames { header, body }
@@ -36,18 +36,18 @@ pub fn encode<M: Wire>(run: u64, sender: MemberId, packet: &Packet<M>) -> Frames
 /// Reads a packet and who says to have sent it.
 ///
 /// # Errors
-/// [`Malformed`] if it is not a packet for an engine, or of another run.
-pub fn decode<M: Wire>(run: u64, frames: Frames) -> Result<(MemberId, Packet<M>), Malformed> {
+/// [`Malformed`] if it is not a packet for an engine, or of another run or view.
+pub fn decode<M: Wire>((run, view): (u64, u16), frames: Frames) -> Result<(MemberId, Packet<M>), Malformed> {
     let mut from = Reader::new(frames.header, frames.body);
     let header = Header::read(&mut from)?;
-    if header.run != run {
+    if (header.run, header.view) != (run, view) {
         return Err(Malformed);
     }
     let body = match header.kind {
         Kind::Data => Body::read_data(&mut from)?,
         Kind::Status => Body::read_status(&mut from)?,
         Kind::Nack => Body::read_nack(&mut from)?,
-        Kind::Probe | Kind::Undeliverable => return Err(Malformed),
+        Kind::Probe | Kind::Undeliverable | Kind::Membership => return Err(Malformed),
     };
     from.end()?;
     Ok((header.sender, Packet { to: header.to, body }))
@@ -56,7 +56,7 @@ pub fn decode<M: Wire>(run: u64, frames: Frames) -> Result<(MemberId, Packet<M>)
 /// A probe: goes out to see whether it comes back.
 #[must_use]
 pub fn probe(run: u64, sender: MemberId, to: To) -> Frames {
-    bare(Header { kind: Kind::Probe, sender, to, run })
+    bare(Header { kind: Kind::Probe, sender, to, run, view: 0 })
 }
 
 /// A packet that is nothing but a header.
@@ -71,15 +71,28 @@ pub fn bare(header: Header) -> Frames {
 /// An engine that speaks bytes.
 pub struct Encoded<E: Engine> {
     inner: E,
-    run: u64,
+    /// The numbers of the run and of the view.
+    place: (u64, u16),
     me: MemberId,
     effects: Effects<E::App, E::Wire>,
 }
 
 impl<E: Engine> Encoded<E> {
-    /// Gives `inner`, the engine of `me`, a voice of bytes in this run.
-    pub fn new(inner: E, run: u64, me: MemberId) -> Self {
-        Self { inner, run, me, effects: Effects::default() }
+    /// Gives `inner`, the engine of `me`, a voice of bytes in this run and view.
+    pub fn new(inner: E, place: (u64, u16), me: MemberId) -> Self {
+        Self { inner, place, me, effects: Effects::default() }
+    }
+}
+
+impl<M: Wire, E: Engine<Wire = Packet<M>>> Encoded<E> {
+    fn pass_on(&mut self, out: &mut Effects<E::App, Frames>) {
+        for effect in self.effects.drain() {
+            match effect {
+                Effect::Send { to, message } => out.send(to, encode(self.place, self.me, &message)),
+                Effect::Deliver { from, number, app } => out.deliver(from, number, app),
+                Effect::Drop { from, reason } => out.drop(from, reason),
+            }
+        }
     }
 }
 
@@ -91,7 +104,7 @@ impl<M: Wire, E: Engine<Wire = Packet<M>>> Engine for Encoded<E> {
         let input = match input {
             Input::Submit { to, app } => Input::Submit { to, app },
             Input::Wake => Input::Wake,
-            Input::Receive { from, message } => match decode(self.run, message) {
+            Input::Receive { from, message } => match decode(self.place, message) {
                 // Everybody hears what it multicasts; the engines delivered it when it was submitted.
                 Ok((sender, _)) if sender == self.me => return,
                 Ok((sender, packet)) if sender == from => Input::Receive { from, message: packet },
@@ -99,13 +112,18 @@ impl<M: Wire, E: Engine<Wire = Packet<M>>> Engine for Encoded<E> {
             },
         };
         self.inner.handle(now, input, &mut self.effects);
-        for effect in self.effects.drain() {
-            match effect {
-                Effect::Send { to, message } => out.send(to, encode(self.run, self.me, &message)),
-                Effect::Deliver { from, number, app } => out.deliver(from, number, app),
-                Effect::Drop { from, reason } => out.drop(from, reason),
-            }
-        }
+        self.pass_on(out);
+    }
+
+    fn flush(&mut self, now: Time, out: &mut Effects<E::App, Frames>) {
+        self.inner.flush(now, &mut self.effects);
+        self.pass_on(out);
+    }
+
+    fn close(&mut self, out: &mut Effects<E::App, Frames>) -> Vec<E::App> {
+        let open = self.inner.close(&mut self.effects);
+        self.pass_on(out);
+        open
     }
 
     fn next_deadline(&self) -> Option<Time> {

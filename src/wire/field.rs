@@ -135,6 +135,14 @@ impl Reader {
         Ok(u64::from_le_bytes(self.take()?))
     }
 
+    /// Takes this many raw bytes.
+    ///
+    /// # Errors
+    /// [`Malformed`] at the end of the header.
+    pub fn raw(&mut self, length: usize) -> Result<Bytes, Malformed> {
+        if length > self.header.len() { Err(Malformed) } else { Ok(self.header.split_to(length)) }
+    }
+
     /// Reads a member's slot.
     ///
     /// # Errors

@@ -6,9 +6,11 @@ use super::field::{Malformed, Reader, Writer};
 use crate::engine::{MemberId, To};
 
 /// The protocol version of this build.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// The bytes at the start of a header.
 pub const MAGIC: [u8; 2] = *b"GC";
+/// A run's number is below this: the other two bytes of its place tell the view.
+pub const RUN_LIMIT: u64 = 1 << 48;
 /// Length of a header before the fields of its kind.
 pub const HEADER_LEN: usize = 16;
 /// Longest header frame of a packet, in bytes: a status that names as many senders as a list can count.
@@ -30,6 +32,8 @@ pub enum Kind {
     Probe = 4,
     /// From the router: the packet with this header, but for its kind, could not be delivered.
     Undeliverable = 5,
+    /// From one membership to the others; see [`crate::member::word`].
+    Membership = 6,
 }
 
 impl Kind {
@@ -40,6 +44,7 @@ impl Kind {
             3 => Self::Nack,
             4 => Self::Probe,
             5 => Self::Undeliverable,
+            6 => Self::Membership,
             _ => return Err(Malformed),
         })
     }
@@ -54,8 +59,10 @@ pub struct Header {
     pub sender: MemberId,
     /// For whom it is.
     pub to: To,
-    /// The number that the forwarder drew for this run; packets of any other run are ignored.
+    /// The number that the forwarder drew for this run, below [`RUN_LIMIT`]; packets of any other run are ignored.
     pub run: u64,
+    /// The number of the view that its sender is in; 0 before the first.
+    pub view: u16,
 }
 
 impl Header {
@@ -69,7 +76,7 @@ impl Header {
             To::Group => TO_GROUP,
             To::Member(member) => member.0,
         });
-        out.u64(self.run);
+        out.u64(self.run | u64::from(self.view) << 48);
     }
 
     /// Reads a header.
@@ -86,7 +93,8 @@ impl Header {
             TO_GROUP => To::Group,
             slot => To::Member(MemberId(slot)),
         };
-        Ok(Self { kind, sender, to, run: from.u64()? })
+        let place = from.u64()?;
+        Ok(Self { kind, sender, to, run: place % RUN_LIMIT, view: (place >> 48) as u16 })
     }
 
     /// The header at the start of these bytes.

@@ -91,7 +91,7 @@ fn is_served(stage: &Stage) {
 /// A request with these fields, and what else one needs.
 fn request(fields: Value) -> Value {
     let mut request = json!({
-        "v": 1, "seq": 1, "ask": "join", "group": "main", "id": "stranger", "role": "client", "nonce": 7,
+        "v": 2, "seq": 1, "ask": "join", "group": "main", "id": "stranger", "role": "client", "nonce": 7,
         "incarnation": 0, "order": "total", "method": "bb",
     });
     let Value::Object(fields) = fields else { panic!("fields") };
@@ -172,7 +172,7 @@ fn forged(stranger: &Stranger, port: usize, run: u64, dice: &mut Prng) {
         let sender = MemberId([0, 1, 2, 3, 999, u16::MAX][dice.below(6) as usize]);
         let to = if dice.chance(500_000) { To::Group } else { To::Member(MemberId(dice.below(4) as u16)) };
         let mut out = Writer::default();
-        Header { kind, sender, to, run }.write(&mut out);
+        Header { kind, sender, to, run, view: 1 }.write(&mut out);
         let absurd = |dice: &mut Prng| u64::MAX - [0, 1, 1 << 40, 1 << 62][dice.below(4) as usize];
         match kind {
             Kind::Data => absurd_data(&mut out, absurd(dice), dice),
@@ -193,7 +193,7 @@ fn forged(stranger: &Stranger, port: usize, run: u64, dice: &mut Prng) {
                     out.u64(absurd(dice));
                 });
             }
-            Kind::Probe | Kind::Undeliverable => {}
+            Kind::Probe | Kind::Undeliverable | Kind::Membership => {}
         }
         let (header, _) = out.finish();
         let cut = if dice.chance(300_000) { dice.below(header.len() as u64) as usize } else { header.len() };

@@ -49,7 +49,7 @@ impl Group {
     fn new(order: &Order, seed: u64) -> Self {
         let clients: Vec<MemberId> = (0..CLIENTS).map(MemberId).collect();
         let sequencer = order.sequencer.then_some(MemberId(CLIENTS));
-        let view = View { number: 1, clients, sequencer };
+        let view = View { number: 1, clients, sequencer, candidates: Vec::new() };
         let place = |me| Place { me, view: &view, run: 7, seed, defects: Defects::NONE };
         let lines = view.members().into_iter().map(|me| order.assemble(place(me))).collect();
         let sent = vec![(0, 0); CLIENTS.into()];

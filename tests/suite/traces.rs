@@ -40,7 +40,7 @@ const REASONS: [(&str, &[&str]); 8] = [
 ];
 
 fn view() -> View {
-    View { number: 1, clients: vec![A, B, C], sequencer: Some(SEQUENCER) }
+    View { number: 1, clients: vec![A, B, C], sequencer: Some(SEQUENCER), candidates: Vec::new() }
 }
 
 fn batch(first: u64) -> Batch {

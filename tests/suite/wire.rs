@@ -28,7 +28,9 @@ use names::{Field, Fields};
 use vectors::Control;
 
 /// The number of the run that all vectors belong to.
-const RUN: u64 = 0x0123_4567_89ab_cdef;
+const RUN: u64 = 0x4567_89ab_cdef;
+/// The number of the view.
+const VIEW: u16 = 1;
 
 /// One variant for each order whose Data packets differ from those of others.
 macro_rules! dialects {
@@ -64,11 +66,11 @@ macro_rules! dialects {
             fn encode(&self) -> Frames {
                 match self {
                     Self::Bare(header) => bare(*header),
-                    $(Self::$name(sender, packet) => encode(RUN, *sender, packet),)*
+                    $(Self::$name(sender, packet) => encode((RUN, VIEW), *sender, packet),)*
                 }
             }
 
-            fn decode_in(dialect: Dialect, run: u64, frames: &Frames) -> Result<Self, Malformed> {
+            fn decode_in(dialect: Dialect, run: (u64, u16), frames: &Frames) -> Result<Self, Malformed> {
                 match dialect {
                     Dialect::Any => {
                         // In every order alike.
@@ -100,7 +102,7 @@ impl Value {
         if matches!(header.kind, Kind::Probe | Kind::Undeliverable) {
             return Ok(Self::Bare(header));
         }
-        Self::decode_in(dialect, RUN, frames)
+        Self::decode_in(dialect, (RUN, VIEW), frames)
     }
 }
 
@@ -170,10 +172,12 @@ fn every_bad_vector_is_refused() {
 }
 
 #[test]
-fn packets_of_another_run_are_refused() {
+fn packets_of_another_run_or_view_are_refused() {
     for vector in vectors::packets() {
-        let refused = Value::decode_in(vector.dialect, RUN + 1, &vector.value.encode());
-        assert_eq!(refused, Err(Malformed), "{}", vector.file);
+        for place in [(RUN + 1, VIEW), (RUN, VIEW + 1)] {
+            let refused = Value::decode_in(vector.dialect, place, &vector.value.encode());
+            assert_eq!(refused, Err(Malformed), "{}", vector.file);
+        }
     }
 }
 
@@ -242,10 +246,10 @@ fn flip(bytes: &Bytes, at: usize, change: u8) -> Bytes {
 fn check_changed(dialect: Dialect, frames: &Frames, file: &str) {
     match Value::decode(dialect, frames) {
         Ok(Value::Bare(header)) => assert_eq!(Header::peek(&bare(header).header), Ok(header)),
-        Ok(value) if frames.header[8..16] == RUN.to_le_bytes() => {
+        Ok(value) if frames.header[8..16] == (RUN | u64::from(VIEW) << 48).to_le_bytes() => {
             assert_eq!(value.encode(), *frames, "{file}");
         }
-        Ok(_) => panic!("{file}: of another run"),
+        Ok(_) => panic!("{file}: of another run or view"),
         Err(Malformed) => {}
     }
 }

@@ -87,7 +87,7 @@ impl<E: Member> Group<E> {
         let clients: Vec<MemberId> = (0..plan.script.len()).map(slot).collect();
         let script = plan.script.iter().enumerate().map(|(client, counts)| batches(client, counts)).collect();
         let sequencer = plan.has_sequencer.then(|| slot(clients.len()));
-        let view = View { number: 1, clients, sequencer };
+        let view = View { number: 1, clients, sequencer, candidates: Vec::new() };
         let Plan { promises, defects, .. } = *plan;
         Self { view, script, promises, engine, defects, releases: Arc::default() }
     }

@@ -71,7 +71,7 @@ pub(super) enum Action {
 
 impl<const WEIGHT: usize> Lossy<WEIGHT> {
     pub(super) fn new(script: Script, bounds: Bounds, defects: Defects) -> Self {
-        let view = View { number: 1, clients: (0..script.len()).map(slot).collect(), sequencer: None };
+        let view = View { number: 1, clients: (0..script.len()).map(slot).collect(), sequencer: None, candidates: Vec::new() };
         Self { script, bounds, defects, view }
     }
 
@@ -104,7 +104,7 @@ impl<const WEIGHT: usize> Lossy<WEIGHT> {
         for effect in out.drain() {
             match effect {
                 Effect::Send { to, message } => {
-                    let Frames { header, body } = encode(RUN, at, &message);
+                    let Frames { header, body } = encode((RUN, 1), at, &message);
                     for to in receivers(&self.view, at, to) {
                         let (header, body) = (header.clone(), body.clone());
                         Packet { to, from: at, header, body }.fly(&mut state.flying);
@@ -283,7 +283,7 @@ impl<const WEIGHT: usize> Model for Lossy<WEIGHT> {
 
 fn read<const WEIGHT: usize>(packet: &Packet) -> (MemberId, Sent<Parcel<WEIGHT>>) {
     let frames = Frames { header: packet.header.clone(), body: packet.body.clone() };
-    decode(RUN, frames).expect("what an engine sends can be read")
+    decode((RUN, 1), frames).expect("what an engine sends can be read")
 }
 
 fn describe(ids: &[(MemberId, u8)]) -> String {

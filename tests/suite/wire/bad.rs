@@ -76,11 +76,12 @@ pub(super) fn packets() -> Vec<Bad> {
         ("bad/header_cut_in_to.hex", "probe_group.hex", Cut(7), "the header ends in the receiver"),
         ("bad/header_cut_in_run.hex", "probe_group.hex", Cut(15), "the header ends in the run"),
         ("bad/wrong_magic.hex", "status_ack.hex", Put(0, b"gc"), "the magic is not GC"),
-        ("bad/wrong_version.hex", "status_ack.hex", Put(2, &[2]), "version 2 is not version 1"),
+        ("bad/wrong_version.hex", "status_ack.hex", Put(2, &[3]), "version 3 is not version 2"),
         ("bad/version_0.hex", "status_ack.hex", Put(2, &[0]), "there is no version 0"),
         ("bad/kind_0.hex", "status_ack.hex", Put(3, &[0]), "there is no kind 0"),
-        ("bad/kind_6.hex", "status_ack.hex", Put(3, &[6]), "there is no kind 6"),
-        ("bad/other_run.hex", "status_ack.hex", Put(8, &[0xee]), "it belongs to another run than 0123456789abcdef"),
+        ("bad/kind_7.hex", "status_ack.hex", Put(3, &[7]), "there is no kind 7"),
+        ("bad/other_run.hex", "status_ack.hex", Put(8, &[0xee]), "it belongs to another run than 0000456789abcdef"),
+        ("bad/other_view.hex", "status_ack.hex", Put(14, &[2]), "it belongs to another view than 1"),
         ("bad/data_cut_in_number.hex", "data_fifo.hex", Cut(23), "the header ends in the packet number"),
         ("bad/data_without_message.hex", "data_fifo.hex", Cut(24), "the header ends before the message"),
         ("bad/data_message_0.hex", "data_fifo.hex", Put(24, &[0]), "there is no message 0"),
@@ -179,7 +180,7 @@ pub(super) fn packets() -> Vec<Bad> {
         let frames = vector.value.encode();
         let (mut header, mut body) = (frames.header.to_vec(), frames.body.to_vec());
         apply(&change, &mut header, &mut body);
-        let is_bare_header = header.len() < 16 || header[..3] != *b"GC\x01" || !(1..=5).contains(&header[3]);
+        let is_bare_header = header.len() < 16 || header[..3] != *b"GC\x02" || !(1..=6).contains(&header[3]);
         let by = if is_bare_header { RefusedBy::Forwarder } else { RefusedBy::Member };
         Bad { file, why, dialect: vector.dialect, by, from, header, body }
     };
@@ -227,17 +228,17 @@ pub(super) fn controls() -> Vec<BadControl> {
         ("bad/control_empty.json", "", None),
         ("bad/control_list.json", "[]", None),
         ("bad/control_no_version.json", r#"{"seq":1,"group":"main","id":"c1","role":"client","nonce":1,"incarnation":0,"order":"total","method":"bb","ask":"join","say":"bye"}"#, None),
-        ("bad/control_version_2.json", r#"{"v":2,"seq":1,"group":"main","id":"c1","role":"client","nonce":1,"incarnation":0,"order":"total","method":"bb","ask":"join","say":"bye"}"#, Some(2)),
+        ("bad/control_version_3.json", r#"{"v":3,"seq":1,"group":"main","id":"c1","role":"client","nonce":1,"incarnation":0,"order":"total","method":"bb","ask":"join","say":"bye"}"#, Some(3)),
         ("bad/control_version_300.json", r#"{"v":300,"seq":1}"#, Some(300)),
-        ("bad/control_version_text.json", r#"{"v":"1","seq":1,"group":"main","id":"c1","role":"client","nonce":1,"incarnation":0,"order":"total","method":"bb","ask":"join","say":"bye"}"#, None),
-        ("bad/control_no_seq.json", r#"{"v":1,"group":"main","id":"c1","role":"client","nonce":1,"incarnation":0,"order":"total","method":"bb","ask":"join","say":"bye"}"#, None),
-        ("bad/control_negative_seq.json", r#"{"v":1,"seq":-1,"group":"main","id":"c1","role":"client","nonce":1,"incarnation":0,"order":"total","method":"bb","ask":"join","say":"bye"}"#, None),
-        ("bad/control_seq_text.json", r#"{"v":1,"seq":"1","group":"main","id":"c1","role":"client","nonce":1,"incarnation":0,"order":"total","method":"bb","ask":"join","say":"bye"}"#, None),
-        ("bad/control_unknown.json", r#"{"v":1,"seq":1,"group":"main","id":"c1","role":"client","nonce":1,"incarnation":0,"order":"total","method":"bb","ask":"dance","say":"dance"}"#, None),
-        ("bad/control_twice.json", r#"{"v":1,"v":1,"seq":1,"group":"main","id":"c1","role":"client","nonce":1,"incarnation":0,"order":"total","method":"bb","ask":"join","say":"bye"}"#, None),
-        ("bad/control_missing_fields.json", r#"{"v":1,"seq":1,"group":"main","id":"c1","role":"client","nonce":1,"incarnation":0,"order":"total","method":"bb","ask":"leave","say":"welcome"}"#, None),
-        ("bad/control_code_256.json", r#"{"v":1,"seq":1,"group":"main","id":"c1","role":"client","nonce":1,"incarnation":0,"order":"total","method":"bb","ask":"leave","say":"abort","code":256,"reason":""}"#, None),
-        ("bad/control_trailing.json", r#"{"v":1,"seq":1,"group":"main","id":"c1","role":"client","nonce":1,"incarnation":0,"order":"total","method":"bb","ask":"join","say":"bye"}{}"#, None),
+        ("bad/control_version_text.json", r#"{"v":"2","seq":1,"group":"main","id":"c1","role":"client","nonce":1,"incarnation":0,"order":"total","method":"bb","ask":"join","say":"bye"}"#, None),
+        ("bad/control_no_seq.json", r#"{"v":2,"group":"main","id":"c1","role":"client","nonce":1,"incarnation":0,"order":"total","method":"bb","ask":"join","say":"bye"}"#, None),
+        ("bad/control_negative_seq.json", r#"{"v":2,"seq":-1,"group":"main","id":"c1","role":"client","nonce":1,"incarnation":0,"order":"total","method":"bb","ask":"join","say":"bye"}"#, None),
+        ("bad/control_seq_text.json", r#"{"v":2,"seq":"1","group":"main","id":"c1","role":"client","nonce":1,"incarnation":0,"order":"total","method":"bb","ask":"join","say":"bye"}"#, None),
+        ("bad/control_unknown.json", r#"{"v":2,"seq":1,"group":"main","id":"c1","role":"client","nonce":1,"incarnation":0,"order":"total","method":"bb","ask":"dance","say":"dance"}"#, None),
+        ("bad/control_twice.json", r#"{"v":2,"v":2,"seq":1,"group":"main","id":"c1","role":"client","nonce":1,"incarnation":0,"order":"total","method":"bb","ask":"join","say":"bye"}"#, None),
+        ("bad/control_missing_fields.json", r#"{"v":2,"seq":1,"group":"main","id":"c1","role":"client","nonce":1,"incarnation":0,"order":"total","method":"bb","ask":"leave","say":"welcome"}"#, None),
+        ("bad/control_code_256.json", r#"{"v":2,"seq":1,"group":"main","id":"c1","role":"client","nonce":1,"incarnation":0,"order":"total","method":"bb","ask":"leave","say":"abort","code":256,"reason":""}"#, None),
+        ("bad/control_trailing.json", r#"{"v":2,"seq":1,"group":"main","id":"c1","role":"client","nonce":1,"incarnation":0,"order":"total","method":"bb","ask":"join","say":"bye"}{}"#, None),
     ];
     rows.into_iter().map(|(file, text, version)| BadControl { file, text, version }).collect()
 }

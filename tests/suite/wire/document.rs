@@ -140,12 +140,12 @@ fn its_messages_on_the_sync_port_are_messages() {
 fn fields_that_nobody_knows_are_ignored() {
     for ask in ["join", "alive"] {
         let request = format!(
-            r#"{{"mood":"good","v":1,"seq":1,"group":"main","id":"c1","role":"client","nonce":1,"incarnation":0,"order":"fifo","method":"","ask":"{ask}","more":[{{}}]}}"#
+            r#"{{"mood":"good","v":2,"seq":1,"group":"main","id":"c1","role":"client","nonce":1,"incarnation":0,"order":"fifo","method":"","ask":"{ask}","more":[{{}}]}}"#
         );
         assert!(read_request(request.as_bytes()).is_ok(), "{request}");
     }
-    assert!(read_reply(br#"{"v":1,"seq":1,"say":"carry_on","more":{"x":1}}"#).is_ok());
-    assert!(read_reply(br#"{"v":1,"seq":1,"say":"wait","missing":[],"x":1}"#).is_ok());
+    assert!(read_reply(br#"{"v":2,"seq":1,"say":"carry_on","more":{"x":1}}"#).is_ok());
+    assert!(read_reply(br#"{"v":2,"seq":1,"say":"wait","missing":[],"x":1}"#).is_ok());
 }
 
 #[test]

@@ -12,7 +12,7 @@ use groupcast::reliable::{Body, Packet};
 use groupcast::wire::{Batch, Kind};
 
 use super::files::hex;
-use super::{RUN, Value};
+use super::{RUN, VIEW, Value};
 
 /// A few bytes and what they are called.
 pub(super) struct Field {
@@ -75,14 +75,16 @@ impl Fields {
 
     fn start(&mut self, kind: u8, name: &str, sender: MemberId, to: To) {
         self.add(*b"GC", "magic \"GC\"");
-        self.add([1], "version 1");
+        self.add([2], "version 2");
         self.add([kind], format!("kind {kind}: {name}"));
         self.u16(sender.0, "sender: slot");
         match to {
             To::Group => self.add([0xff, 0xff], "to: the group"),
             To::Member(member) => self.u16(member.0, "to: slot"),
         }
-        self.add(RUN.to_le_bytes(), format!("run {RUN:016x}"));
+        self.add(RUN.to_le_bytes()[..6].to_vec(), format!("run {RUN:016x}"));
+        let view = if kind < 4 { VIEW } else { 0 };
+        self.u16(view, "view");
     }
 
     fn packet<M>(&mut self, sender: MemberId, packet: &Packet<Message<M>>, ordered: fn(&mut Self, &M)) {

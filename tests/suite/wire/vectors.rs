@@ -78,7 +78,7 @@ fn any(from: MemberId, to: To, body: Body<Message<TotalWire>>) -> Value {
 }
 
 fn bare(kind: Kind, sender: MemberId, to: To) -> Value {
-    Value::Bare(Header { kind, sender, to, run: RUN })
+    Value::Bare(Header { kind, sender, to, run: RUN, view: 0 })
 }
 
 /// Every good packet.

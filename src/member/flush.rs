@@ -1,0 +1,370 @@
+//! The flush between two views: everybody stops, everybody gets the same packets of the old view, and the new one is
+//! agreed on.
+//!
+//! A leader prepares under a ballot: whoever promises it sends nothing more in the view, and says what it has. When all
+//! who are to go on have answered, the leader proposes the next view, and which packets belong to the old one: all that
+//! anybody has. Members fetch what they miss; who has all of it has accepted, and says so. When all have, the view is
+//! installed. If the leader is lost in between, another one prepares under a higher ballot; what may have been installed
+//! has been accepted by all its members, so any one of them tells the next leader, which proposes the same again (this is
+//! Paxos, with all who go on for a quorum).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::log::Log;
+use super::word::{Accepted, Ballot, Have, Proposal, Range, Word};
+use crate::defect::{Defect, Defects};
+use crate::engine::{MemberId, Time, View};
+
+/// What has not been answered is said again after this long.
+pub const REPEAT: Duration = Duration::from_millis(60);
+/// A leader that has got nowhere for this long may be replaced.
+pub const STALL: Duration = Duration::from_millis(1500);
+/// Most packets asked for at one time.
+const FETCH: usize = 16;
+
+/// One member's part in a flush.
+#[derive(Debug)]
+pub(super) struct Flush {
+    me: MemberId,
+    /// No lower ballot is answered.
+    promised: Ballot,
+    accepted: Option<Accepted>,
+    /// The proposal whose packets are being fetched.
+    pending: Option<Accepted>,
+    asked: BTreeSet<(MemberId, u64)>,
+    lead: Option<Lead>,
+    repeat_at: Time,
+    /// When the leader was last heard to lead.
+    led_at: Time,
+}
+
+/// A leader's view of its attempt.
+#[derive(Debug)]
+struct Lead {
+    invited: Vec<MemberId>,
+    states: BTreeMap<MemberId, (Vec<Have>, Option<Accepted>)>,
+    proposal: Option<Proposal>,
+    ready: BTreeSet<MemberId>,
+}
+
+/// What a leader needs to know to propose.
+pub(super) struct Rules<'a> {
+    pub(super) view: &'a View,
+    pub(super) has_sequencer: bool,
+    /// Only more than half of a view's members may go on.
+    pub(super) majority: bool,
+    pub(super) defects: Defects,
+}
+
+/// What a flush has come to.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Outcome {
+    /// It goes on.
+    Open,
+    /// Everybody has accepted this.
+    Installed(Ballot, Proposal),
+    /// No client is left.
+    NobodyLeft,
+}
+
+impl Flush {
+    /// A member that has promised nothing yet.
+    pub(super) fn new(me: MemberId, now: Time) -> Self {
+        Self {
+            me,
+            promised: Ballot::default(),
+            accepted: None,
+            pending: None,
+            asked: BTreeSet::new(),
+            lead: None,
+            repeat_at: now.after(REPEAT),
+            led_at: now,
+        }
+    }
+
+    pub(super) const fn leads(&self) -> bool {
+        self.lead.is_some()
+    }
+
+    /// Leads no more.
+    pub(super) fn resign(&mut self) {
+        self.lead = None;
+    }
+
+    /// Those that were asked to answer, if we lead.
+    pub(super) fn invited(&self) -> &[MemberId] {
+        self.lead.as_ref().map_or(&[], |lead| &lead.invited)
+    }
+
+    /// Those that have not answered us.
+    pub(super) fn waits_for(&self) -> Vec<MemberId> {
+        let Some(lead) = &self.lead else { return Vec::new() };
+        let is_open = |member: &MemberId| match &lead.proposal {
+            None => !lead.states.contains_key(member),
+            Some(proposal) => lead.must_be_ready(proposal).any(|one| one == *member && !lead.ready.contains(&one)),
+        };
+        lead.invited.iter().copied().filter(is_open).collect()
+    }
+
+    /// Who led last, and how long that was ago.
+    pub(super) fn led_by(&self, now: Time) -> (MemberId, Duration) {
+        (MemberId(self.promised.leader), now.since(self.led_at))
+    }
+
+    /// Leads an attempt of its own, with these members.
+    pub(super) fn lead(&mut self, now: Time, invited: Vec<MemberId>, log: &Log, words: &mut Vec<Word>) {
+        self.promise(Ballot { attempt: self.promised.attempt + 1, leader: self.me.0 }, now);
+        let states = BTreeMap::from([(self.me, (log.have(), self.accepted.clone()))]);
+        words.push(Word::Prepare(self.promised, invited.clone()));
+        self.lead = Some(Lead { invited, states, proposal: None, ready: BTreeSet::new() });
+        self.repeat_at = now.after(REPEAT);
+    }
+
+    fn promise(&mut self, ballot: Ballot, now: Time) {
+        if ballot > self.promised {
+            self.promised = ballot;
+            self.pending = None;
+            self.asked.clear();
+            self.lead = None;
+        }
+        self.led_at = now;
+    }
+
+    /// A leader asks everybody to stop.
+    pub(super) fn prepare(&mut self, now: Time, ballot: Ballot, log: &Log, words: &mut Vec<Word>) {
+        if ballot < self.promised || ballot.leader == self.me.0 {
+            return;
+        }
+        self.promise(ballot, now);
+        words.push(Word::State(ballot, log.have(), self.accepted.clone()));
+        self.repeat_at = now.after(REPEAT);
+    }
+
+    /// A member has stopped, and says what it has.
+    pub(super) fn state(&mut self, from: MemberId, ballot: Ballot, have: Vec<Have>, accepted: Option<Accepted>) {
+        if let Some(lead) = self.lead.as_mut().filter(|_| ballot == self.promised)
+            && lead.proposal.is_none()
+            && lead.invited.contains(&from)
+        {
+            lead.states.insert(from, (have, accepted));
+        }
+    }
+
+    /// A leader proposes.
+    pub(super) fn propose(&mut self, now: Time, ballot: Ballot, proposal: Proposal) {
+        if ballot < self.promised || ballot.leader == self.me.0 {
+            return;
+        }
+        self.promise(ballot, now);
+        if self.pending.is_none() {
+            self.repeat_at = now;
+        }
+        self.pending = Some((ballot, proposal));
+    }
+
+    /// A member has accepted our proposal.
+    pub(super) fn ready(&mut self, from: MemberId, ballot: Ballot) {
+        if let Some(lead) = self.lead.as_mut().filter(|_| ballot == self.promised) {
+            lead.ready.insert(from);
+        }
+    }
+
+    /// A packet that was fetched has come.
+    pub(super) fn fetched(&mut self, now: Time, sender: MemberId, number: u64) {
+        if self.asked.remove(&(sender, number)) && self.asked.is_empty() {
+            self.repeat_at = now;
+        }
+    }
+
+    /// Whether this packet is one of those that are wanted.
+    pub(super) fn wants(&self, sender: MemberId, number: u64) -> bool {
+        self.pending.as_ref().is_some_and(|(_, proposal)| {
+            let is_it = |&(of, (first, last), _): &(MemberId, Range, MemberId)| {
+                of == sender && first <= number && number <= last
+            };
+            proposal.cut.iter().any(is_it)
+        })
+    }
+
+    /// What follows from all that has come: a proposal, an acceptance, a new view.
+    pub(super) fn go_on(&mut self, now: Time, log: &Log, rules: &Rules<'_>, words: &mut Vec<Word>) -> Outcome {
+        if let Some(lead) = &mut self.lead
+            && lead.proposal.is_none()
+            && lead.is_answered(rules)
+        {
+            let proposal = lead.decide(self.me, rules);
+            if proposal.view.clients.is_empty() {
+                return Outcome::NobodyLeft;
+            }
+            words.push(Word::Propose(self.promised, proposal.clone()));
+            self.pending = Some((self.promised, proposal.clone()));
+            lead.proposal = Some(proposal);
+            self.repeat_at = now;
+        }
+        self.accept(log, words);
+        match &self.lead {
+            Some(Lead { proposal: Some(proposal), ready, .. })
+                if self.lead.as_ref().is_some_and(|lead| {
+                    lead.must_be_ready(proposal).all(|member| ready.contains(&member))
+                }) =>
+            {
+                words.push(Word::Install(self.promised, proposal.clone()));
+                Outcome::Installed(self.promised, proposal.clone())
+            }
+            _ => Outcome::Open,
+        }
+    }
+
+    /// Accepts what is pending, if everything that belongs to it is here.
+    fn accept(&mut self, log: &Log, words: &mut Vec<Word>) {
+        let is_complete = |proposal: &Proposal| {
+            proposal.cut.iter().all(|&(sender, range, _)| log.missing(sender, range, 1).is_empty())
+        };
+        let Some((ballot, proposal)) = self.pending.as_ref().filter(|(_, proposal)| is_complete(proposal)) else {
+            return;
+        };
+        if self.accepted.as_ref().is_some_and(|(accepted, _)| accepted == ballot) {
+            return;
+        }
+        self.accepted = Some((*ballot, proposal.clone()));
+        words.push(Word::Ready(*ballot));
+        if let Some(lead) = &mut self.lead {
+            lead.ready.insert(self.me);
+        }
+    }
+
+    /// Whether what was installed is what we have accepted: then we have everything that belongs to it.
+    pub(super) fn has_accepted(&self, proposal: &Proposal) -> bool {
+        self.accepted.as_ref().is_some_and(|(_, accepted)| accepted.view == proposal.view)
+    }
+
+    pub(super) const fn next_deadline(&self) -> Time {
+        self.repeat_at
+    }
+
+    /// Says again what has not been answered.
+    pub(super) fn repeat(&mut self, now: Time, log: &Log, words: &mut Vec<Word>) {
+        if now < self.repeat_at {
+            return;
+        }
+        self.repeat_at = now.after(REPEAT);
+        match &self.lead {
+            Some(Lead { proposal: None, invited, .. }) => {
+                words.push(Word::Prepare(self.promised, invited.clone()));
+            }
+            Some(Lead { proposal: Some(proposal), .. }) => {
+                words.push(Word::Propose(self.promised, proposal.clone()));
+            }
+            None => {}
+        }
+        match (&self.accepted, &self.pending) {
+            (Some((accepted, _)), Some((pending, _))) if accepted == pending => {
+                words.push(Word::Ready(*accepted));
+            }
+            (_, Some(_)) => self.fetch(log, words),
+            _ => {}
+        }
+    }
+
+    fn fetch(&mut self, log: &Log, words: &mut Vec<Word>) {
+        self.asked.clear();
+        let Some((_, proposal)) = &self.pending else { return };
+        for &(sender, range, holder) in &proposal.cut {
+            let room = FETCH - self.asked.len();
+            let missing = log.missing(sender, range, room);
+            if !missing.is_empty() {
+                words.push(Word::Fetch(holder, sender, ranges(&missing)));
+                self.asked.extend(missing.into_iter().map(|number| (sender, number)));
+            }
+            if self.asked.len() == FETCH {
+                return;
+            }
+        }
+    }
+}
+
+impl Lead {
+    fn is_answered(&self, rules: &Rules<'_>) -> bool {
+        let members = rules.view.members();
+        let answered = members.iter().filter(|member| self.states.contains_key(member)).count();
+        let all = self.invited.iter().all(|member| self.states.contains_key(member));
+        all && (!rules.majority || 2 * answered > members.len())
+    }
+
+    /// Who must have accepted before it is installed: all that go on and are here.
+    fn must_be_ready<'a>(&'a self, proposal: &'a Proposal) -> impl Iterator<Item = MemberId> + 'a {
+        let members = proposal.view.members();
+        self.states.keys().copied().filter(move |member| members.contains(member))
+    }
+
+    /// What may have been installed already, if there is such; else all who are here, with all that anybody has.
+    fn decide(&self, me: MemberId, rules: &Rules<'_>) -> Proposal {
+        let accepted = self.states.iter().filter_map(|(&by, (_, accepted))| Some((accepted.as_ref()?, by)));
+        if let Some(((_, proposal), by)) = accepted.max_by_key(|((ballot, _), by)| (*ballot, *by))
+            && !rules.defects.has(Defect::NoAdoption)
+        {
+            // Who has accepted has everything; who held it then may be lost.
+            let cut = proposal.cut.iter().map(|&(sender, range, _)| (sender, range, by)).collect();
+            return Proposal { cut, ..proposal.clone() };
+        }
+        let is_here = |member: &MemberId| self.states.contains_key(member);
+        let here = |members: &[MemberId]| members.iter().copied().filter(is_here).collect::<Vec<_>>();
+        let View { number, clients, sequencer, candidates } = rules.view;
+        let sequencer = sequencer.filter(is_here).or(rules.has_sequencer.then_some(me));
+        let mut candidates = here(candidates);
+        candidates.retain(|member| Some(*member) != sequencer);
+        let view = View { number: number + 1, clients: here(clients), sequencer, candidates };
+        Proposal { view, cut: self.cut() }
+    }
+
+    /// All packets that anybody has, with somebody who has them.
+    fn cut(&self) -> Vec<(MemberId, Range, MemberId)> {
+        let mut of: BTreeMap<MemberId, Vec<(Range, MemberId)>> = BTreeMap::new();
+        for (&holder, (have, _)) in &self.states {
+            for (sender, ranges) in have {
+                of.entry(*sender).or_default().extend(ranges.iter().map(|&range| (range, holder)));
+            }
+        }
+        let mut cut = Vec::new();
+        for (sender, mut ranges) in of {
+            ranges.sort_unstable();
+            let mut covered = 0;
+            while let Some(&((first, last), holder)) = ranges
+                .iter()
+                .filter(|((first, last), _)| *first <= covered + 1 && *last > covered)
+                .max_by_key(|((_, last), holder)| (*last, *holder == sender))
+                .or_else(|| ranges.iter().find(|((first, _), _)| *first > covered))
+            {
+                cut.push((sender, (first.max(covered + 1), last), holder));
+                covered = last;
+            }
+        }
+        cut
+    }
+}
+
+fn ranges(numbers: &[u64]) -> Vec<Range> {
+    let mut ranges: Vec<Range> = Vec::new();
+    for &number in numbers {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => ranges.push((number, number)),
+        }
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cut_is_all_that_anybody_has() {
+        let [a, b, c] = [0, 1, 2].map(MemberId);
+        let state = |ranges: &[Range]| (vec![(c, ranges.to_vec())], None);
+        let states = [(a, state(&[(1, 4), (7, 7)])), (b, state(&[(1, 5), (9, 10)]))].into_iter().collect();
+        let lead = Lead { invited: vec![a, b], states, proposal: None, ready: BTreeSet::new() };
+        assert_eq!(lead.cut(), [(c, (1, 5), b), (c, (7, 7), a), (c, (9, 10), b)]);
+    }
+}

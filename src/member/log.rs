@@ -1,0 +1,146 @@
+//! The packets of the current view that not everybody is known to have: of every sender, whoever it was that lost them.
+//!
+//! The reliable layer repeats a member's own packets. When a member is lost, its packets are repeated from here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::word::{Have, Range};
+use crate::engine::MemberId;
+use crate::wire::Frames;
+
+/// Whether packets are stable is looked at once for so many that came.
+const LOOK_EVERY: u64 = 32;
+/// No honest sender has more packets than this under way at one time.
+const FAR: u64 = 1 << 20;
+
+/// What has been sent to the group in the current view.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    streams: BTreeMap<MemberId, Stream>,
+}
+
+/// The packets of one sender.
+#[derive(Debug, Default)]
+struct Stream {
+    /// Everything up to here has come …
+    complete: u64,
+    /// … and these.
+    early: BTreeSet<u64>,
+    /// The packets themselves, but for those that everybody has.
+    kept: BTreeMap<u64, Frames>,
+    /// Of each other member: the number up to which it has said to have everything.
+    acknowledged: BTreeMap<MemberId, u64>,
+}
+
+impl Log {
+    /// An empty log of a view with these members.
+    pub(super) fn new(members: &[MemberId]) -> Self {
+        let others = |sender| members.iter().filter(move |&&member| member != sender);
+        let stream = |&sender| {
+            let acknowledged = others(sender).map(|&member| (member, 0)).collect();
+            (sender, Stream { acknowledged, ..Stream::default() })
+        };
+        Self { streams: members.iter().map(stream).collect() }
+    }
+
+    /// Packet `number` of `sender` is here; false if it was before, or if no honest sender could be that far.
+    pub(super) fn add(&mut self, sender: MemberId, number: u64, frames: &Frames) -> bool {
+        let Some(stream) = self.streams.get_mut(&sender) else { return false };
+        let is_known = number <= stream.complete || stream.early.contains(&number);
+        if is_known || number > stream.complete + FAR {
+            return false;
+        }
+        if number == stream.complete + 1 {
+            stream.complete = number;
+            while stream.early.remove(&(stream.complete + 1)) {
+                stream.complete += 1;
+            }
+        } else {
+            stream.early.insert(number);
+        }
+        if !stream.acknowledged.is_empty() {
+            stream.kept.insert(number, frames.clone());
+        }
+        if number.is_multiple_of(LOOK_EVERY) {
+            stream.forget();
+        }
+        true
+    }
+
+    /// `member` has everything of `sender` up to this number.
+    pub(super) fn acknowledged(&mut self, member: MemberId, sender: MemberId, number: u64) {
+        let stream = self.streams.get_mut(&sender);
+        if let Some(known) = stream.and_then(|stream| stream.acknowledged.get_mut(&member)) {
+            *known = number.max(*known);
+        }
+    }
+
+    /// What is here, of every sender of which something is.
+    pub(super) fn have(&self) -> Vec<Have> {
+        let of = |(&sender, stream): (&MemberId, &Stream)| {
+            let mut ranges: Vec<Range> = Vec::new();
+            if stream.complete > 0 {
+                ranges.push((1, stream.complete));
+            }
+            for &number in &stream.early {
+                match ranges.last_mut() {
+                    Some((_, last)) if *last + 1 == number => *last = number,
+                    _ => ranges.push((number, number)),
+                }
+            }
+            (!ranges.is_empty()).then_some((sender, ranges))
+        };
+        self.streams.iter().filter_map(of).collect()
+    }
+
+    /// Whether this packet has come.
+    pub(super) fn has(&self, sender: MemberId, number: u64) -> bool {
+        let stream = self.streams.get(&sender);
+        stream.is_some_and(|stream| number <= stream.complete || stream.early.contains(&number))
+    }
+
+    /// The first few numbers of a range that have not come.
+    pub(super) fn missing(&self, sender: MemberId, (first, last): Range, most: usize) -> Vec<u64> {
+        let from = self.streams.get(&sender).map_or(first, |stream| first.max(stream.complete + 1));
+        (from..=last).filter(|&number| !self.has(sender, number)).take(most).collect()
+    }
+
+    /// The kept packets of a sender in a range.
+    pub(super) fn kept(&self, sender: MemberId, (first, last): Range) -> impl Iterator<Item = &Frames> {
+        let stream = self.streams.get(&sender);
+        stream.into_iter().flat_map(move |stream| stream.kept.range(first..=last)).map(|(_, frames)| frames)
+    }
+}
+
+impl Stream {
+    /// Lets go of what everybody has.
+    fn forget(&mut self) {
+        let stable = self.acknowledged.values().copied().min().unwrap_or(0);
+        self.kept = self.kept.split_off(&(stable + 1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: MemberId = MemberId(0);
+    const B: MemberId = MemberId(1);
+    const C: MemberId = MemberId(2);
+
+    #[test]
+    fn what_all_have_is_forgotten_and_nothing_else() {
+        let mut log = Log::new(&[A, B, C]);
+        for number in (1..=63).chain([65]) {
+            assert!(log.add(A, number, &Frames::default()));
+        }
+        assert!(!log.add(A, 3, &Frames::default()) && !log.add(A, u64::MAX, &Frames::default()));
+        log.acknowledged(B, A, 63);
+        log.acknowledged(C, A, 40);
+        assert_eq!(log.have(), [(A, vec![(1, 63), (65, 65)])]);
+        assert_eq!(log.missing(A, (1, 70), 3), [64, 66, 67]);
+        assert!(log.add(A, 64, &Frames::default()));
+        assert_eq!(log.kept(A, (1, 100)).count(), 25);
+        assert_eq!(log.have(), [(A, vec![(1, 65)])]);
+    }
+}

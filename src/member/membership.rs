@@ -1,0 +1,841 @@
+//! Station 6, above the line of engines: a line for each view, and a flush between two views.
+//!
+//! While a view lasts, packets go through to its line of engines and nothing is added but a sign of life when there is
+//! nothing else to say. When a member is lost or leaves, the survivors elect a leader ([`super::election`]), make equal
+//! what they have of the view ([`super::flush`]), close its line and go on with a fresh one, in which all numbers begin
+//! again; what is given upwards goes on counting.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::detector::{Detector, Finding, Patience};
+use super::election::{Call, Election};
+use super::flush::{Flush, Outcome, Rules, STALL};
+use super::log::Log;
+use super::word::{Ballot, Proposal, Word, data_of};
+use super::{App, Line, Tally};
+use crate::defect::{Defect, Defects};
+use crate::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To, View, sooner};
+use crate::order::hold_back::HoldBack;
+use crate::order::{Order, Place};
+use crate::reliable::Body;
+use crate::waiting::{Clock, Waiting};
+use crate::wire::{Batch, Frames, Header, Kind, Reader};
+
+/// Packets of the next view that are kept until it is installed here.
+const MAX_EARLY: usize = 4096;
+/// A process that was left behind is told so at most this often.
+const TELL_AGAIN: Duration = Duration::from_millis(100);
+
+type Out = Effects<App, Frames>;
+
+/// How a group keeps its membership.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Keeping {
+    /// How patient it is with silence; without, nobody is ever taken for lost.
+    pub patience: Option<Patience>,
+    /// Whether only more than half of a view's members may go on.
+    pub majority: bool,
+}
+
+/// One member's membership, and the line of engines of the current view.
+pub struct Membership {
+    order: &'static Order,
+    me: MemberId,
+    run: u64,
+    seed: u64,
+    defects: Defects,
+    keeping: Keeping,
+    view: View,
+    line: Line,
+    log: Log,
+    /// Of each client: how many of its messages were delivered before this view, and in it.
+    before: BTreeMap<MemberId, u64>,
+    within: BTreeMap<MemberId, u64>,
+    /// How many numbers of the total order were used before this view, and in it.
+    numbers: (u64, u64),
+    direct: Directs,
+    detector: Detector,
+    election: Election,
+    flush: Option<Flush>,
+    /// By which ballot, and what, was installed last.
+    installed: Option<(Ballot, Proposal)>,
+    /// Submitted while nothing may be sent.
+    pending: VecDeque<(To, App)>,
+    finished: Option<Tally>,
+    /// Packets of the next view.
+    early: VecDeque<(MemberId, Frames)>,
+    told: BTreeMap<MemberId, Time>,
+    leaves: bool,
+    is_out: bool,
+    /// Reused between calls, empty outside of them.
+    effects: Out,
+}
+
+/// Messages to single members: what happens to a view does not concern them.
+#[derive(Debug, Default)]
+struct Directs {
+    /// Of each sender: what came too early.
+    incoming: BTreeMap<MemberId, HoldBack<Batch>>,
+    /// Of each receiver: what the line has not sent yet …
+    unsent: BTreeMap<MemberId, VecDeque<Batch>>,
+    /// … and what the receiver may not have: with its packet's number.
+    unacknowledged: BTreeMap<MemberId, VecDeque<(u64, Batch)>>,
+}
+
+impl Membership {
+    /// The membership of `place.me` in the view with which a run begins.
+    #[must_use]
+    pub fn new(order: &'static Order, place: Place<'_>, keeping: Keeping) -> Self {
+        let Place { me, view, run, seed, defects } = place;
+        let members = view.members();
+        Self {
+            order,
+            me,
+            run,
+            seed,
+            defects,
+            keeping,
+            line: order.assemble(place),
+            log: Log::new(&members),
+            before: BTreeMap::new(),
+            within: BTreeMap::new(),
+            numbers: (0, 0),
+            direct: Directs::default(),
+            detector: Detector::new(keeping.patience, others(&members, me), Time::ZERO),
+            election: Election::new(me),
+            flush: None,
+            installed: None,
+            pending: VecDeque::new(),
+            finished: None,
+            early: VecDeque::new(),
+            told: BTreeMap::new(),
+            leaves: false,
+            is_out: false,
+            view: view.clone(),
+            effects: Effects::default(),
+        }
+    }
+
+    /// The current view.
+    #[must_use]
+    pub const fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// For whom a change of the view waits, if this member leads it.
+    #[must_use]
+    pub fn waits_for(&self) -> Vec<MemberId> {
+        self.flush.as_ref().map(Flush::waits_for).unwrap_or_default()
+    }
+
+    /// Whether the view is being changed: nothing is sent or delivered until the next one is installed.
+    #[must_use]
+    pub const fn is_changing(&self) -> bool {
+        self.flush.is_some()
+    }
+
+    /// Leaves the group: nothing is submitted or delivered any more.
+    pub fn leave(&mut self, out: &mut Out) {
+        self.leaves = true;
+        if let Some(flush) = &mut self.flush {
+            flush.resign();
+        }
+        self.say(&Word::Leave, out);
+    }
+
+    fn place(&self) -> (u64, u16) {
+        (self.run, self.view.number as u16)
+    }
+
+    fn say(&self, word: &Word, out: &mut Out) {
+        out.send(To::Group, word.encode(self.place(), self.me));
+    }
+
+    /// Says all this; whoever says something shows that it is there.
+    fn say_all(&mut self, now: Time, words: &[Word], out: &mut Out) {
+        for word in words {
+            self.say(word, out);
+        }
+        if !words.is_empty() {
+            self.detector.said(now);
+        }
+    }
+
+    // What the line wants, and what is given to it.
+
+    /// Gives the line something to do, and does what it wants done.
+    fn step(&mut self, now: Time, input: Input<App, Frames>, out: &mut Out) {
+        let mut effects = std::mem::take(&mut self.effects);
+        self.line.handle(now, input, &mut effects);
+        self.perform(now, &mut effects, true, out);
+        self.effects = effects;
+    }
+
+    fn perform(&mut self, now: Time, effects: &mut Out, is_open: bool, out: &mut Out) {
+        for effect in effects.drain() {
+            match effect {
+                Effect::Send { to, message } if is_open => {
+                    self.note_sent(now, to, &message);
+                    out.send(to, message);
+                }
+                Effect::Deliver { from, number, app } => self.deliver(from, number, app, out),
+                Effect::Drop { from, reason } if is_open => out.drop(from, reason),
+                // A closed line has nothing to say, and finds nothing wrong with what it is shown once more.
+                Effect::Send { .. } | Effect::Drop { .. } => {}
+            }
+        }
+    }
+
+    fn note_sent(&mut self, now: Time, to: To, message: &Frames) {
+        let kind = message.header.get(3).copied();
+        match to {
+            To::Group => {
+                self.detector.said(now);
+                if kind == Some(Kind::Data as u8)
+                    && let Some((number, _)) = data_of(message)
+                {
+                    self.log.add(self.me, number, message);
+                } else if kind == Some(Kind::Status as u8) {
+                    self.note_status(self.me, message);
+                }
+            }
+            To::Member(receiver) if kind == Some(Kind::Data as u8) => {
+                if let Some((number, super::DIRECT)) = data_of(message) {
+                    self.direct.sent(receiver, number);
+                }
+            }
+            To::Member(_) => {}
+        }
+    }
+
+    /// Who has what, by a status of `from`.
+    fn note_status(&mut self, from: MemberId, message: &Frames) {
+        let mut reader = Reader::new(message.header.clone(), message.body.clone());
+        let Ok(header) = Header::read(&mut reader) else { return };
+        let Ok(Body::Status { received, .. }) = Body::<Batch>::read_status(&mut reader) else { return };
+        for (sender, number) in received {
+            match header.to {
+                To::Group => self.log.acknowledged(from, sender, number),
+                To::Member(_) if sender == self.me => self.direct.acknowledged(from, number),
+                To::Member(_) => {}
+            }
+        }
+    }
+
+    /// Gives upwards what the line gives: numbered as in the whole run.
+    fn deliver(&mut self, from: MemberId, number: Option<u64>, app: App, out: &mut Out) {
+        match app {
+            App::Multicast(batch) => {
+                let count = u64::from(batch.count());
+                *self.within.entry(from).or_default() += count;
+                if number.is_some() {
+                    self.numbers.1 += count;
+                }
+                let batch = self.absolute(from, batch);
+                out.deliver(from, number.map(|number| number + self.numbers.0), App::Multicast(batch));
+            }
+            App::Direct(batch) => {
+                let queue = self.direct.incoming.entry(from).or_default();
+                if !queue.insert(batch) {
+                    return out.drop(from, DropReason::Duplicate);
+                }
+                while let Some(batch) = queue.pop() {
+                    out.deliver(from, None, App::Direct(batch));
+                }
+            }
+            app => out.deliver(from, number, app),
+        }
+    }
+
+    fn before(&self, member: MemberId) -> u64 {
+        self.before.get(&member).copied().unwrap_or(0)
+    }
+
+    /// A batch of the line, numbered as in the whole run.
+    fn absolute(&self, from: MemberId, batch: Batch) -> Batch {
+        match self.before(from) {
+            0 => batch,
+            before => {
+                let first = batch.first() + before;
+                batch.numbered_from(first)
+            }
+        }
+    }
+
+    fn submit(&mut self, now: Time, to: To, app: App, out: &mut Out) {
+        if self.is_out || self.leaves {
+            return;
+        }
+        if self.flush.is_some() {
+            return self.pending.push_back((to, app));
+        }
+        let app = match app {
+            App::Multicast(batch) => {
+                let first = batch.first().saturating_sub(self.before(self.me)).max(1);
+                App::Multicast(batch.numbered_from(first))
+            }
+            App::Direct(batch) => {
+                let To::Member(receiver) = to else { return };
+                // Who is not there any more gets nothing.
+                if !self.view.clients.contains(&receiver) {
+                    return;
+                }
+                self.direct.unsent.entry(receiver).or_default().push_back(batch.clone());
+                App::Direct(batch)
+            }
+            App::Finished(tally) => {
+                self.finished = Some(tally.clone());
+                App::Finished(tally)
+            }
+            App::View(_) | App::Fenced(_) | App::Notice(_) => return,
+        };
+        self.step(now, Input::Submit { to, app }, out);
+    }
+
+    // What comes in.
+
+    fn receive(&mut self, now: Time, from: MemberId, frames: Frames, out: &mut Out) {
+        let Ok(header) = Header::peek(&frames.header) else {
+            return out.drop(from, DropReason::Malformed);
+        };
+        if header.run != self.run || header.sender != from {
+            return out.drop(from, DropReason::Malformed);
+        }
+        if from == self.me || self.is_out {
+            return;
+        }
+        let is_word = header.kind == Kind::Membership;
+        let current = self.view.number as u16;
+        if header.view == current && self.is_member(from) {
+            self.detector.heard(now, from);
+            if is_word { self.hear(now, from, &frames, out) } else { self.pass(now, header, frames, out) }
+        } else if header.view > current && self.is_member(from) {
+            self.detector.heard(now, from);
+            self.ahead(now, from, is_word, header, frames, out);
+        } else {
+            self.is_behind(now, from, header.view, is_word.then_some(&frames), out);
+        }
+    }
+
+    fn is_member(&self, member: MemberId) -> bool {
+        self.detector.knows(member)
+    }
+
+    /// A packet for the line of this view.
+    fn pass(&mut self, now: Time, header: Header, frames: Frames, out: &mut Out) {
+        let from = header.sender;
+        if header.kind == Kind::Status {
+            self.note_status(from, &frames);
+        }
+        // Nothing more of this view but what is fetched: everybody is to have the same.
+        if self.flush.is_some() {
+            return;
+        }
+        if header.kind == Kind::Data
+            && header.to == To::Group
+            && let Some((number, _)) = data_of(&frames)
+            && !self.defects.has(Defect::ForgetsUnstable)
+        {
+            self.log.add(from, number, &frames);
+        }
+        self.step(now, Input::Receive { from, message: frames }, out);
+    }
+
+    /// Something of a later view: the word that installs it has to come first.
+    fn ahead(
+        &mut self,
+        now: Time,
+        from: MemberId,
+        is_word: bool,
+        header: Header,
+        frames: Frames,
+        out: &mut Out,
+    ) {
+        match is_word.then(|| Word::decode(&frames)) {
+            Some(Ok(Word::Install(ballot, proposal))) => self.install_told(now, ballot, proposal, out),
+            Some(Ok(Word::Behind(member, view, ballot))) => self.left_behind(from, (member, view, ballot), out),
+            _ => {
+                let is_next = u64::from(header.view) == self.view.number + 1;
+                if is_next && self.early.len() < MAX_EARLY {
+                    self.early.push_back((from, frames));
+                }
+            }
+        }
+    }
+
+    /// Something of an earlier view, or of a process that is not in this one.
+    fn is_behind(&mut self, now: Time, from: MemberId, view: u16, word: Option<&Frames>, out: &mut Out) {
+        if let Some(Ok(Word::Behind(member, view, ballot))) = word.map(Word::decode) {
+            return self.left_behind(from, (member, view, ballot), out);
+        }
+        if let Some(Ok(Word::Install(ballot, proposal))) = word.map(Word::decode)
+            && proposal.view.number > self.view.number
+        {
+            return self.install_told(now, ballot, proposal, out);
+        }
+        let Some((ballot, proposal)) = self.installed.clone() else {
+            return out.drop(from, DropReason::Stranger);
+        };
+        if view == 0 || self.told.get(&from).is_some_and(|&at| now < at.after(TELL_AGAIN)) {
+            return;
+        }
+        self.told.insert(from, now);
+        if self.is_member(from) {
+            self.say(&Word::Install(ballot, proposal), out);
+        } else if !self.defects.has(Defect::NoFencing) {
+            self.say(&Word::Behind(from, self.view.number, ballot), out);
+        }
+    }
+
+    fn left_behind(&mut self, from: MemberId, (member, view, ballot): (MemberId, u64, Ballot), out: &mut Out) {
+        let ours = (self.view.number, self.installed.as_ref().map(|(ballot, _)| *ballot).unwrap_or_default());
+        if member == self.me && (view, ballot) > ours {
+            self.fence(from, format!("the group went on without this member, to view {view}"), out);
+        }
+    }
+
+    fn fence(&mut self, from: MemberId, why: String, out: &mut Out) {
+        if self.defects.has(Defect::NoFencing) || self.is_out {
+            return;
+        }
+        self.is_out = true;
+        self.flush = None;
+        out.deliver(from, None, App::Fenced(why));
+    }
+
+    fn hear(&mut self, now: Time, from: MemberId, frames: &Frames, out: &mut Out) {
+        let Ok(word) = Word::decode(frames) else { return out.drop(from, DropReason::Malformed) };
+        let mut words = Vec::new();
+        match word {
+            Word::Heartbeat => {}
+            Word::Verify(member) if member == self.me => words.push(Word::Heartbeat),
+            Word::Verify(member) if self.detector.vouches_for(now, member) => words.push(Word::Vouch(member)),
+            Word::Verify(_) => {}
+            Word::Vouch(member) => self.detector.vouched(now, member),
+            Word::Election | Word::Answer(_) | Word::Coordinator => self.elect(now, from, &word, out),
+            Word::Prepare(ballot, _) => {
+                self.stop(now, out);
+                self.election.settled();
+                if let Some(flush) = &mut self.flush {
+                    flush.prepare(now, ballot, &self.log, &mut words);
+                }
+            }
+            Word::State(ballot, have, accepted) => {
+                if let Some(flush) = &mut self.flush {
+                    flush.state(from, ballot, have, accepted);
+                }
+            }
+            Word::Propose(ballot, proposal) => {
+                if proposal.view.number == self.view.number + 1 && proposal.view.members().contains(&self.me) {
+                    self.stop(now, out);
+                    if let Some(flush) = &mut self.flush {
+                        flush.propose(now, ballot, proposal);
+                    }
+                }
+            }
+            Word::Ready(ballot) => {
+                if let Some(flush) = &mut self.flush {
+                    flush.ready(from, ballot);
+                }
+            }
+            Word::Install(ballot, proposal) => return self.install_told(now, ballot, proposal, out),
+            Word::Fetch(holder, sender, ranges) if holder == self.me => {
+                for range in ranges {
+                    words.extend(self.log.kept(sender, range).cloned().map(Word::Relay));
+                }
+            }
+            Word::Fetch(..) => {}
+            Word::Relay(frames) => self.relayed(now, &frames),
+            Word::Behind(member, view, ballot) => self.left_behind(from, (member, view, ballot), out),
+            Word::Leave => self.detector.has_left(from),
+        }
+        self.say_all(now, &words, out);
+        self.go_on(now, out);
+    }
+
+    fn relayed(&mut self, now: Time, frames: &Frames) {
+        let Ok(header) = Header::peek(&frames.header) else { return };
+        let is_of_view = header.kind == Kind::Data
+            && header.to == To::Group
+            && (header.run, u64::from(header.view)) == (self.run, self.view.number);
+        if let (true, Some(flush), Some((number, _))) = (is_of_view, &mut self.flush, data_of(frames))
+            && flush.wants(header.sender, number)
+        {
+            self.log.add(header.sender, number, frames);
+            flush.fetched(now, header.sender, number);
+        }
+    }
+
+    // Changing the view.
+
+    /// Sends what is owed, and nothing after it.
+    fn stop(&mut self, now: Time, out: &mut Out) {
+        if self.flush.is_some() {
+            return;
+        }
+        let mut effects = std::mem::take(&mut self.effects);
+        self.line.flush(now, &mut effects);
+        self.perform(now, &mut effects, true, out);
+        self.effects = effects;
+        self.flush = Some(Flush::new(self.me, now));
+    }
+
+    /// Those that can lead and are there, above us.
+    fn above(&self) -> Vec<MemberId> {
+        let leaders = self.leaders();
+        leaders.into_iter().filter(|&member| member > self.me && !self.detector.is_lost(member)).collect()
+    }
+
+    /// The members that are not lost.
+    fn present(&self) -> impl Iterator<Item = MemberId> {
+        self.view.members().into_iter().filter(|&member| !self.detector.is_lost(member))
+    }
+
+    /// Those that can lead: whoever can number messages or, if that is not needed, every client.
+    fn leaders(&self) -> Vec<MemberId> {
+        if !self.order.sequencer {
+            return self.view.clients.clone();
+        }
+        self.view.sequencer.iter().chain(&self.view.candidates).copied().collect()
+    }
+
+    fn elect(&mut self, now: Time, from: MemberId, word: &Word, out: &mut Out) {
+        let (above, mut calls) = (self.above(), Vec::new());
+        let leads = match word {
+            Word::Election if self.leaves || !self.leaders().contains(&self.me) => false,
+            // It does not know yet that we lead: it is about to hear it again.
+            Word::Election if self.flush.as_ref().is_some_and(Flush::leads) => {
+                calls.push(Call::Answer(from));
+                false
+            }
+            Word::Election => self.election.called(now, from, &above, &mut calls),
+            Word::Answer(member) if *member == self.me => {
+                self.election.answered(now, from);
+                false
+            }
+            Word::Coordinator => {
+                self.election.settled();
+                false
+            }
+            _ => false,
+        };
+        self.after_election(now, leads, &calls, out);
+    }
+
+    fn after_election(&mut self, now: Time, leads: bool, calls: &[Call], out: &mut Out) {
+        let word = |call: &Call| match call {
+            Call::Election => Word::Election,
+            Call::Answer(member) => Word::Answer(*member),
+            Call::Coordinator => Word::Coordinator,
+        };
+        let words: Vec<Word> = calls.iter().map(word).collect();
+        self.say_all(now, &words, out);
+        if leads {
+            self.lead(now, out);
+        }
+    }
+
+    fn lead(&mut self, now: Time, out: &mut Out) {
+        self.stop(now, out);
+        let invited = self.present().collect();
+        let mut words = Vec::new();
+        if let Some(flush) = &mut self.flush {
+            flush.lead(now, invited, &self.log, &mut words);
+        }
+        self.say_all(now, &words, out);
+        self.go_on(now, out);
+    }
+
+    /// What follows for the flush from what has come.
+    fn go_on(&mut self, now: Time, out: &mut Out) {
+        let Some(flush) = &mut self.flush else { return };
+        let rules = Rules {
+            view: &self.view,
+            has_sequencer: self.order.sequencer,
+            majority: self.keeping.majority,
+            defects: self.defects,
+        };
+        let mut words = Vec::new();
+        let outcome = flush.go_on(now, &self.log, &rules, &mut words);
+        self.say_all(now, &words, out);
+        match outcome {
+            Outcome::Open => {}
+            Outcome::Installed(ballot, proposal) => self.install(now, ballot, proposal, out),
+            Outcome::NobodyLeft => self.fence(self.me, "no client is left".to_owned(), out),
+        }
+    }
+
+    /// Somebody says that this view has been installed.
+    fn install_told(&mut self, now: Time, ballot: Ballot, proposal: Proposal, out: &mut Out) {
+        if proposal.view.number <= self.view.number {
+            return;
+        }
+        let is_next = proposal.view.number == self.view.number + 1;
+        let view = proposal.view.number;
+        if !proposal.view.members().contains(&self.me) || !is_next {
+            return self.fence(self.me, format!("the group went on without this member, to view {view}"), out);
+        }
+        if self.flush.as_ref().is_some_and(|flush| flush.has_accepted(&proposal)) {
+            return self.install(now, ballot, proposal, out);
+        }
+        // All its members have accepted it; we must have, under another ballot, or are about to.
+        self.stop(now, out);
+        if let Some(flush) = &mut self.flush {
+            flush.propose(now, ballot, proposal);
+        }
+        self.go_on(now, out);
+    }
+
+    /// Ends the old view and begins the new one.
+    fn install(&mut self, now: Time, ballot: Ballot, proposal: Proposal, out: &mut Out) {
+        if !proposal.view.members().contains(&self.me) {
+            let view = proposal.view.number;
+            return self.fence(self.me, format!("the group went on without this member, to view {view}"), out);
+        }
+        let open = self.end_line(now, &proposal, out);
+        let own = self.me;
+        let open: Vec<App> = open.into_iter().map(|app| self.reopened(own, app)).collect();
+        for (member, count) in std::mem::take(&mut self.within) {
+            *self.before.entry(member).or_default() += count;
+        }
+        self.numbers = (self.numbers.0 + self.numbers.1, 0);
+        let lost: Vec<MemberId> =
+            self.view.members().into_iter().filter(|member| !proposal.view.members().contains(member)).collect();
+        self.view = proposal.view.clone();
+        self.installed = Some((ballot, proposal));
+        self.flush = None;
+        out.deliver(self.me, None, App::View(self.view.clone()));
+        self.begin_line(now);
+        self.direct.forget(&lost);
+        self.submit_again(now, open, out);
+        // The others may be waiting for a word of this view.
+        self.say_all(now, &[Word::Heartbeat], out);
+        for (from, frames) in std::mem::take(&mut self.early) {
+            self.receive(now, from, frames, out);
+        }
+    }
+
+    /// Shows the old line everything that belongs to the view, and closes it. Returns what it leaves open.
+    fn end_line(&mut self, now: Time, proposal: &Proposal, out: &mut Out) -> Vec<App> {
+        let mut effects = std::mem::take(&mut self.effects);
+        for &(sender, range, _) in &proposal.cut {
+            if sender == self.me {
+                continue;
+            }
+            let packets: Vec<Frames> = self.log.kept(sender, range).cloned().collect();
+            for message in packets {
+                self.line.handle(now, Input::Receive { from: sender, message }, &mut effects);
+                self.perform(now, &mut effects, false, out);
+            }
+        }
+        let open = self.line.close(&mut effects);
+        self.perform(now, &mut effects, false, out);
+        self.effects = effects;
+        open
+    }
+
+    /// What was left open, numbered as in the whole run.
+    fn reopened(&self, own: MemberId, app: App) -> App {
+        match app {
+            App::Multicast(batch) => App::Multicast(self.absolute(own, batch)),
+            app => app,
+        }
+    }
+
+    fn begin_line(&mut self, now: Time) {
+        let members = self.view.members();
+        let seed = self.seed.wrapping_add(self.view.number << 32);
+        let place = Place { me: self.me, view: &self.view, run: self.run, seed, defects: self.defects };
+        self.line = self.order.assemble(place);
+        self.log = Log::new(&members);
+        self.detector = Detector::new(self.keeping.patience, others(&members, self.me), now);
+        self.election = Election::new(self.me);
+    }
+
+    /// Submits what the old view left open, before anything newer.
+    fn submit_again(&mut self, now: Time, open: Vec<App>, out: &mut Out) {
+        for app in open {
+            self.submit(now, To::Group, app, out);
+        }
+        for (receiver, batches) in self.direct.take_open() {
+            for batch in batches {
+                self.submit(now, To::Member(receiver), App::Direct(batch), out);
+            }
+        }
+        let finished = self.finished.clone();
+        for (to, app) in std::mem::take(&mut self.pending) {
+            self.submit(now, to, app, out);
+        }
+        if let Some(tally) = finished {
+            self.submit(now, To::Group, App::Finished(tally), out);
+        }
+    }
+
+    // Time.
+
+    fn wake(&mut self, now: Time, out: &mut Out) {
+        if self.is_out {
+            return;
+        }
+        if self.flush.is_none() && self.line.next_deadline().is_some_and(|due| due <= now) {
+            self.step(now, Input::Wake, out);
+        }
+        let mut words = Vec::new();
+        for finding in self.detector.look(now) {
+            match finding {
+                Finding::Heartbeat if self.leaves => words.push(Word::Leave),
+                Finding::Heartbeat => words.push(Word::Heartbeat),
+                Finding::Silent(member) => words.push(Word::Verify(member)),
+                Finding::Lost(member) => {
+                    out.deliver(member, None, App::Notice("silent for too long".to_owned()));
+                }
+            }
+        }
+        self.say_all(now, &words, out);
+        self.look_after_election(now, out);
+        self.look_after_change(now, out);
+        let mut words = Vec::new();
+        if let Some(flush) = &mut self.flush {
+            flush.repeat(now, &self.log, &mut words);
+        }
+        self.say_all(now, &words, out);
+    }
+
+    fn look_after_election(&mut self, now: Time, out: &mut Out) {
+        if self.election.next_deadline().is_some_and(|due| due <= now) {
+            let (above, mut calls) = (self.above(), Vec::new());
+            let leads = self.election.look(now, &above, &mut calls);
+            self.after_election(now, leads, &calls, out);
+        }
+    }
+
+    /// Calls for a change if one is needed and nobody leads it.
+    fn look_after_change(&mut self, now: Time, out: &mut Out) {
+        if self.leaves || self.is_out {
+            return;
+        }
+        let is_lost = |member: &MemberId| self.detector.is_lost(*member);
+        let is_needed = match &self.flush {
+            None => self.view.members().iter().any(is_lost),
+            Some(flush) if flush.leads() => {
+                // Somebody is lost who was to go on, or is heard of again who was not.
+                if !self.present().eq(flush.invited().iter().copied()) {
+                    self.lead(now, out);
+                }
+                return;
+            }
+            Some(flush) => {
+                let (leader, ago) = flush.led_by(now);
+                is_lost(&leader) || ago >= STALL
+            }
+        };
+        if !is_needed {
+            return;
+        }
+        let leaders = self.leaders();
+        if leaders.iter().all(is_lost) {
+            // With a majority rule somebody may go on elsewhere, and be heard of again.
+            if self.keeping.majority {
+                return;
+            }
+            return self.fence(self.me, "nobody is left that could lead the group".to_owned(), out);
+        }
+        if leaders.contains(&self.me) {
+            let (above, mut calls) = (self.above(), Vec::new());
+            let leads = self.election.call(now, &above, &mut calls);
+            self.after_election(now, leads, &calls, out);
+        }
+    }
+}
+
+impl Directs {
+    /// The line has sent the first of those that it had not sent, as this packet; or an earlier one again.
+    fn sent(&mut self, receiver: MemberId, number: u64) {
+        let under_way = self.unacknowledged.entry(receiver).or_default();
+        if under_way.back().is_some_and(|(last, _)| number <= *last) {
+            return;
+        }
+        if let Some(batch) = self.unsent.get_mut(&receiver).and_then(VecDeque::pop_front) {
+            under_way.push_back((number, batch));
+        }
+    }
+
+    /// The receiver has every packet up to this one.
+    fn acknowledged(&mut self, receiver: MemberId, number: u64) {
+        if let Some(under_way) = self.unacknowledged.get_mut(&receiver) {
+            while under_way.front().is_some_and(|(first, _)| *first <= number) {
+                under_way.pop_front();
+            }
+        }
+    }
+
+    /// Takes what receivers may not have, in order.
+    fn take_open(&mut self) -> BTreeMap<MemberId, Vec<Batch>> {
+        let mut open: BTreeMap<MemberId, Vec<Batch>> = BTreeMap::new();
+        for (receiver, under_way) in std::mem::take(&mut self.unacknowledged) {
+            open.entry(receiver).or_default().extend(under_way.into_iter().map(|(_, batch)| batch));
+        }
+        for (receiver, batches) in std::mem::take(&mut self.unsent) {
+            open.entry(receiver).or_default().extend(batches);
+        }
+        open
+    }
+
+    fn forget(&mut self, members: &[MemberId]) {
+        for member in members {
+            self.unsent.remove(member);
+            self.unacknowledged.remove(member);
+        }
+    }
+}
+
+fn others(members: &[MemberId], me: MemberId) -> impl Iterator<Item = MemberId> + '_ {
+    members.iter().copied().filter(move |&member| member != me)
+}
+
+impl Engine for Membership {
+    type App = App;
+    type Wire = Frames;
+
+    fn handle(&mut self, now: Time, input: Input<App, Frames>, out: &mut Out) {
+        match input {
+            Input::Submit { to, app } => self.submit(now, to, app, out),
+            Input::Receive { from, message } => self.receive(now, from, message, out),
+            Input::Wake => self.wake(now, out),
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        if self.is_out {
+            return None;
+        }
+        let own = sooner(self.detector.next_deadline(), self.election.next_deadline());
+        let change = match &self.flush {
+            None => self.line.next_deadline(),
+            Some(flush) => Some(flush.next_deadline()),
+        };
+        sooner(own, change)
+    }
+
+    fn window(&self, to: To) -> usize {
+        match to {
+            _ if self.is_out || self.leaves || self.flush.is_some() => 0,
+            // It is dropped, wherever it goes.
+            To::Member(receiver) if !self.view.clients.contains(&receiver) => usize::MAX,
+            to => self.line.window(to),
+        }
+    }
+
+    fn held(&self) -> usize {
+        self.line.held()
+    }
+
+    fn waiting(&self) -> Vec<Waiting> {
+        self.line.waiting()
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        self.line.clock()
+    }
+}

@@ -1,0 +1,280 @@
+//! What the memberships of a group say to each other. Every word is multicast; whom it is not for ignores it, and it is
+//! a sign of life of its sender whatever it says.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::engine::{MemberId, To, View};
+use crate::wire::{Frames, Header, Kind, Malformed, Reader, Writer};
+
+/// The name of an attempt to change the view: a higher one beats a lower one, and no two leaders share one.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Ballot {
+    /// Rises with each attempt.
+    pub attempt: u32,
+    /// Whose attempt it is.
+    pub leader: u16,
+}
+
+/// First and last number of consecutive packets, both included.
+pub type Range = (u64, u64);
+
+/// Of a sender: which of its packets somebody has, ascending.
+pub type Have = (MemberId, Vec<Range>);
+
+/// What a leader proposes: the next view, and which packets of the one before it everybody is to have.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Proposal {
+    /// The next view.
+    pub view: View,
+    /// Packets of a sender, and a member that has them.
+    pub cut: Vec<(MemberId, Range, MemberId)>,
+}
+
+/// A proposal that has been accepted, by the ballot under which it was.
+pub type Accepted = (Ballot, Proposal);
+
+/// What one membership says.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Word {
+    /// Nothing but that it is there.
+    Heartbeat,
+    /// Has anybody heard of this member?
+    Verify(MemberId),
+    /// Yes, just now.
+    Vouch(MemberId),
+    /// Bully: is anybody there that comes before me?
+    Election,
+    /// Bully, to that member: yes, I do.
+    Answer(MemberId),
+    /// Bully: I lead.
+    Coordinator,
+    /// Stop sending, and say what you have. For these members.
+    Prepare(Ballot, Vec<MemberId>),
+    /// What its sender has of the view, and what it has accepted for the next one.
+    State(Ballot, Vec<Have>, Option<Accepted>),
+    /// This is to be the next view; get what you miss.
+    Propose(Ballot, Proposal),
+    /// It has all of it.
+    Ready(Ballot),
+    /// All have. This is the next view.
+    Install(Ballot, Proposal),
+    /// Please, that member: these packets of this sender.
+    Fetch(MemberId, MemberId, Vec<Range>),
+    /// A packet of another member, as it came.
+    Relay(Frames),
+    /// To that member: the group has gone on without you, to this view, by this ballot.
+    Behind(MemberId, u64, Ballot),
+    /// It leaves, and wants to be in no further view.
+    Leave,
+}
+
+/// Most entries of a list in a word.
+const MAX_LIST: usize = u16::MAX as usize;
+
+impl Word {
+    /// The packet that carries it.
+    #[must_use]
+    pub fn encode(&self, (run, view): (u64, u16), sender: MemberId) -> Frames {
+        let mut out = Writer::default();
+        Header { kind: Kind::Membership, sender, to: To::Group, run, view }.write(&mut out);
+        self.write(&mut out);
+        let (header, body) = out.finish();
+        Frames { header, body }
+    }
+
+    /// The word that a packet of this kind carries.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it carries none.
+    pub fn decode(frames: &Frames) -> Result<Self, Malformed> {
+        let mut from = Reader::new(frames.header.clone(), frames.body.clone());
+        Header::read(&mut from)?;
+        let word = Self::read(&mut from)?;
+        from.end()?;
+        Ok(word)
+    }
+
+    fn write(&self, out: &mut Writer) {
+        match self {
+            Self::Heartbeat => out.u8(1),
+            Self::Verify(member) => tagged(out, 2, *member),
+            Self::Vouch(member) => tagged(out, 3, *member),
+            Self::Election => out.u8(4),
+            Self::Answer(member) => tagged(out, 5, *member),
+            Self::Coordinator => out.u8(6),
+            Self::Prepare(ballot, members) => {
+                out.u8(7);
+                write_ballot(*ballot, out);
+                write_members(members, out);
+            }
+            Self::State(ballot, have, accepted) => {
+                out.u8(8);
+                write_ballot(*ballot, out);
+                out.length(have.len());
+                for (sender, ranges) in have {
+                    out.member(*sender);
+                    write_ranges(ranges, out);
+                }
+                out.u8(u8::from(accepted.is_some()));
+                if let Some((ballot, proposal)) = accepted {
+                    write_ballot(*ballot, out);
+                    proposal.write(out);
+                }
+            }
+            Self::Propose(ballot, proposal) => {
+                out.u8(9);
+                write_ballot(*ballot, out);
+                proposal.write(out);
+            }
+            Self::Ready(ballot) => {
+                out.u8(10);
+                write_ballot(*ballot, out);
+            }
+            Self::Install(ballot, proposal) => {
+                out.u8(11);
+                write_ballot(*ballot, out);
+                proposal.write(out);
+            }
+            Self::Fetch(holder, sender, ranges) => {
+                tagged(out, 12, *holder);
+                out.member(*sender);
+                write_ranges(ranges, out);
+            }
+            Self::Relay(frames) => {
+                out.u8(13);
+                out.u32(frames.header.len() as u32);
+                out.raw(&frames.header);
+                out.body(frames.body.clone());
+            }
+            Self::Behind(member, view, ballot) => {
+                tagged(out, 14, *member);
+                out.u64(*view);
+                write_ballot(*ballot, out);
+            }
+            Self::Leave => out.u8(15),
+        }
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        Ok(match from.u8()? {
+            1 => Self::Heartbeat,
+            2 => Self::Verify(from.member()?),
+            3 => Self::Vouch(from.member()?),
+            4 => Self::Election,
+            5 => Self::Answer(from.member()?),
+            6 => Self::Coordinator,
+            7 => Self::Prepare(read_ballot(from)?, read_members(from)?),
+            8 => {
+                let ballot = read_ballot(from)?;
+                let have = (0..from.length(4)?).map(|_| Ok((from.member()?, read_ranges(from)?)));
+                let have = have.collect::<Result<_, _>>()?;
+                let accepted = match from.u8()? {
+                    0 => None,
+                    1 => Some((read_ballot(from)?, Proposal::read(from)?)),
+                    _ => return Err(Malformed),
+                };
+                Self::State(ballot, have, accepted)
+            }
+            9 => Self::Propose(read_ballot(from)?, Proposal::read(from)?),
+            10 => Self::Ready(read_ballot(from)?),
+            11 => Self::Install(read_ballot(from)?, Proposal::read(from)?),
+            12 => Self::Fetch(from.member()?, from.member()?, read_ranges(from)?),
+            13 => {
+                let length = from.u32()? as usize;
+                let header = from.raw(length)?;
+                Self::Relay(Frames { header, body: from.body() })
+            }
+            14 => Self::Behind(from.member()?, from.u64()?, read_ballot(from)?),
+            15 => Self::Leave,
+            _ => return Err(Malformed),
+        })
+    }
+}
+
+impl Proposal {
+    fn write(&self, out: &mut Writer) {
+        let View { number, clients, sequencer, candidates } = &self.view;
+        out.u64(*number);
+        write_members(clients, out);
+        write_members(sequencer.as_slice(), out);
+        write_members(candidates, out);
+        out.length(self.cut.len().min(MAX_LIST));
+        for &(sender, (first, last), holder) in self.cut.iter().take(MAX_LIST) {
+            out.member(sender);
+            out.u64(first);
+            out.u64(last);
+            out.member(holder);
+        }
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        let (number, clients) = (from.u64()?, read_members(from)?);
+        let (sequencer, candidates) = (read_members(from)?, read_members(from)?);
+        if sequencer.len() > 1 || clients.is_empty() || number < 2 {
+            return Err(Malformed);
+        }
+        let view = View { number, clients, sequencer: sequencer.first().copied(), candidates };
+        let cut = (0..from.length(20)?)
+            .map(|_| Ok((from.member()?, read_range(from)?, from.member()?)))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { view, cut })
+    }
+}
+
+impl fmt::Display for Ballot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.attempt, MemberId(self.leader))
+    }
+}
+
+fn tagged(out: &mut Writer, tag: u8, member: MemberId) {
+    out.u8(tag);
+    out.member(member);
+}
+
+fn write_ballot(ballot: Ballot, out: &mut Writer) {
+    out.u32(ballot.attempt);
+    out.u16(ballot.leader);
+}
+
+fn read_ballot(from: &mut Reader) -> Result<Ballot, Malformed> {
+    Ok(Ballot { attempt: from.u32()?, leader: from.u16()? })
+}
+
+fn write_members(members: &[MemberId], out: &mut Writer) {
+    out.length(members.len());
+    members.iter().for_each(|&member| out.member(member));
+}
+
+/// Ascending, so that nobody is named twice and every list has one form.
+fn read_members(from: &mut Reader) -> Result<Vec<MemberId>, Malformed> {
+    let members = (0..from.length(2)?).map(|_| from.member()).collect::<Result<Vec<_>, _>>()?;
+    if members.windows(2).all(|pair| pair[0] < pair[1]) { Ok(members) } else { Err(Malformed) }
+}
+
+fn write_ranges(ranges: &[Range], out: &mut Writer) {
+    out.length(ranges.len());
+    for &(first, last) in ranges {
+        out.u64(first);
+        out.u64(last);
+    }
+}
+
+fn read_ranges(from: &mut Reader) -> Result<Vec<Range>, Malformed> {
+    (0..from.length(16)?).map(|_| read_range(from)).collect()
+}
+
+fn read_range(from: &mut Reader) -> Result<Range, Malformed> {
+    let (first, last) = (from.u64()?, from.u64()?);
+    if 0 < first && first <= last { Ok((first, last)) } else { Err(Malformed) }
+}
+
+/// The number of a packet that carries data, and what it carries: the tag of the message.
+#[must_use]
+pub(super) fn data_of(frames: &Frames) -> Option<(u64, u8)> {
+    let header: &Bytes = &frames.header;
+    let number = header.get(16..24)?.try_into().ok().map(u64::from_le_bytes)?;
+    Some((number, *header.get(24)?))
+}

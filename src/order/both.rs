@@ -1,0 +1,151 @@
+//! Two engines in one member: a client that is also the sequencer, and a process that stands by and is neither.
+
+use std::marker::PhantomData;
+
+use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, sooner};
+use crate::waiting::{Clock, Waiting};
+use crate::wire::Batch;
+
+/// A client that also numbers. What one of the two sends to all, the other receives too; what it sends to this member
+/// alone goes nowhere else.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Both<C, S> {
+    me: MemberId,
+    client: C,
+    sequencer: S,
+}
+
+type Out<W> = Effects<Batch, W>;
+
+impl<W: Clone, C, S> Both<C, S>
+where
+    C: Engine<App = Batch, Wire = W>,
+    S: Engine<App = Batch, Wire = W>,
+{
+    /// Puts the two engines of `me` together.
+    pub fn new(me: MemberId, client: C, sequencer: S) -> Self {
+        Self { me, client, sequencer }
+    }
+
+    /// Gives the input to one or both; then what they send to each other, until neither has anything to say.
+    fn run(&mut self, now: Time, first: Input<Batch, W>, out: &mut Out<W>) {
+        let (mut to_client, mut to_sequencer) = (Vec::new(), Vec::new());
+        match first {
+            Input::Submit { .. } => to_client.push(first),
+            Input::Wake => {
+                to_client.push(Input::Wake);
+                to_sequencer.push(Input::Wake);
+            }
+            // Each takes what concerns it. It is a mistake only if it concerns neither.
+            Input::Receive { from, message } => {
+                let (mut by_client, mut by_sequencer) = (Effects::default(), Effects::default());
+                self.client.handle(now, Input::Receive { from, message: message.clone() }, &mut by_client);
+                self.sequencer.handle(now, Input::Receive { from, message }, &mut by_sequencer);
+                let refused = refuses(&by_client) && refuses(&by_sequencer);
+                self.pass_on(by_client, refused, &mut to_sequencer, out);
+                self.pass_on(by_sequencer, false, &mut to_client, out);
+            }
+        }
+        while !(to_client.is_empty() && to_sequencer.is_empty()) {
+            for input in std::mem::take(&mut to_client) {
+                let mut effects = Effects::default();
+                self.client.handle(now, input, &mut effects);
+                self.pass_on(effects, true, &mut to_sequencer, out);
+            }
+            for input in std::mem::take(&mut to_sequencer) {
+                let mut effects = Effects::default();
+                self.sequencer.handle(now, input, &mut effects);
+                self.pass_on(effects, true, &mut to_client, out);
+            }
+        }
+    }
+
+    fn pass_on(&self, mut effects: Out<W>, blames: bool, other: &mut Vec<Input<Batch, W>>, out: &mut Out<W>) {
+        for effect in effects.drain() {
+            match effect {
+                Effect::Send { to, message } => {
+                    if to == To::Group || to == To::Member(self.me) {
+                        other.push(Input::Receive { from: self.me, message: message.clone() });
+                    }
+                    if to != To::Member(self.me) {
+                        out.send(to, message);
+                    }
+                }
+                Effect::Deliver { from, number, app } => out.deliver(from, number, app),
+                // The sequencer's side has no use for what the client's side multicasts with a number.
+                Effect::Drop { from, reason } if blames && from != self.me => out.drop(from, reason),
+                Effect::Drop { .. } => {}
+            }
+        }
+    }
+}
+
+fn refuses<W>(effects: &Out<W>) -> bool {
+    effects.as_slice().iter().any(|effect| matches!(effect, Effect::Drop { .. }))
+}
+
+impl<W: Clone, C, S> Engine for Both<C, S>
+where
+    C: Engine<App = Batch, Wire = W>,
+    S: Engine<App = Batch, Wire = W>,
+{
+    type App = Batch;
+    type Wire = W;
+
+    fn handle(&mut self, now: Time, input: Input<Batch, W>, out: &mut Out<W>) {
+        self.run(now, input, out);
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        sooner(self.client.next_deadline(), self.sequencer.next_deadline())
+    }
+
+    fn close(&mut self, out: &mut Out<W>) -> Vec<Batch> {
+        self.client.close(out)
+    }
+
+    fn window(&self, to: To) -> usize {
+        self.client.window(to)
+    }
+
+    fn held(&self) -> usize {
+        self.client.held()
+    }
+
+    fn waiting(&self) -> Vec<Waiting> {
+        self.client.waiting()
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        self.client.clock()
+    }
+}
+
+/// Hears everything and does nothing, until it is needed in a later view.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct StandBy<W>(PhantomData<W>);
+
+impl<W> StandBy<W> {
+    /// The engine of a process that neither multicasts nor numbers.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<W> Default for StandBy<W> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<W> Engine for StandBy<W> {
+    type App = Batch;
+    type Wire = W;
+
+    fn handle(&mut self, _now: Time, _input: Input<Batch, W>, _out: &mut Out<W>) {}
+
+    fn window(&self, _to: To) -> usize {
+        0
+    }
+}

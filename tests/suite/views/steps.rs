@@ -1,0 +1,1 @@
+//! Every step of a small group: whoever dies, whenever.

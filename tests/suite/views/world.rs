@@ -1,0 +1,367 @@
+//! A group on a simulated network whose members can die, sleep and be cut off at any moment.
+//!
+//! Every member runs its real membership with its real line of engines. One queue of events, no clock: same seed, same
+//! run.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use groupcast::defect::Defects;
+use groupcast::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
+use groupcast::member::{App, Keeping, Membership, Patience};
+use groupcast::order::{Order, Place};
+use groupcast::prng::Prng;
+use groupcast::wire::{BatchBuilder, Frames};
+
+const RUN: u64 = 1;
+
+/// What somebody at a member sees.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Event {
+    /// It multicast its message of this number.
+    Multicast(u64),
+    /// It was given this message of that member, at this place.
+    Deliver(MemberId, u64, Option<u64>),
+    /// It sent its message of this number to that member.
+    Send(MemberId, u64),
+    /// It was given this message, which that member sent to it alone.
+    Receive(MemberId, u64),
+    /// The group is this one from now on.
+    View(View),
+    /// It is not in the group any more.
+    Fenced,
+}
+
+/// One process.
+pub(super) struct Process {
+    pub(super) me: MemberId,
+    pub(super) membership: Membership,
+    pub(super) is_dead: bool,
+    pub(super) sleeps_until: Time,
+    /// Each event with the time at which it happened.
+    pub(super) events: Vec<(Time, Event)>,
+    /// What it is to send, each from its time on.
+    tasks: VecDeque<(Time, To)>,
+    multicasts: u64,
+    directs: BTreeMap<MemberId, u64>,
+}
+
+/// How a group is made and what happens to it.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) order: &'static Order,
+    pub(super) clients: u16,
+    /// Processes that stand by.
+    pub(super) standbys: u16,
+    /// Clients that can number messages.
+    pub(super) candidates: Vec<MemberId>,
+    pub(super) majority: bool,
+    pub(super) defects: Defects,
+    /// Shares of packets that are lost and that come twice, in millionths.
+    pub(super) loss: u32,
+    pub(super) twice: u32,
+    /// Longest way of a packet, in microseconds.
+    pub(super) slow: u64,
+    /// What each client sends and when.
+    pub(super) tasks: Vec<(Time, MemberId, To)>,
+    pub(super) fates: Vec<(Time, Fate)>,
+    pub(super) seed: u64,
+}
+
+/// Something that happens to a member.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Fate {
+    Dies(MemberId),
+    Sleeps(MemberId, Time),
+    Leaves(MemberId),
+    /// These do not reach the others, nor the others them.
+    Parted(BTreeSet<MemberId>),
+    Healed,
+}
+
+enum Happening {
+    Arrival(MemberId, MemberId, Frames),
+    Fate(Fate),
+    Task(MemberId),
+}
+
+/// The whole world.
+pub(super) struct World {
+    pub(super) processes: Vec<Process>,
+    queue: BTreeMap<(Time, u64), Happening>,
+    scheduled: u64,
+    pub(super) now: Time,
+    parted: BTreeSet<MemberId>,
+    dice: Prng,
+    loss: u32,
+    twice: u32,
+    slow: u64,
+    /// How many things have happened to members: packets, tasks and deadlines.
+    pub(super) steps: u64,
+    /// Who dies after how many steps, if anybody does.
+    pub(super) dies_at_step: Option<(u64, MemberId)>,
+    pub(super) packets: u64,
+}
+
+impl World {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let view = plan.view();
+        let mut dice = Prng::new(plan.seed);
+        let keeping = Keeping { patience: Some(Patience::FAST), majority: plan.majority };
+        let process = |me: MemberId| {
+            let place = Place { me, view: &view, run: RUN, seed: dice.next_u64(), defects: plan.defects };
+            Process {
+                me,
+                membership: Membership::new(plan.order, place, keeping),
+                is_dead: false,
+                sleeps_until: Time::ZERO,
+                events: vec![(Time::ZERO, Event::View(view.clone()))],
+                tasks: VecDeque::new(),
+                multicasts: 0,
+                directs: BTreeMap::new(),
+            }
+        };
+        let processes = view.members().into_iter().map(process).collect();
+        let mut world = Self {
+            processes,
+            queue: BTreeMap::new(),
+            scheduled: 0,
+            now: Time::ZERO,
+            parted: BTreeSet::new(),
+            dice,
+            loss: plan.loss,
+            twice: plan.twice,
+            slow: plan.slow,
+            steps: 0,
+            dies_at_step: None,
+            packets: 0,
+        };
+        let mut tasks = plan.tasks.clone();
+        tasks.sort_by_key(|&(at, client, _)| (at, client));
+        for (at, client, to) in tasks {
+            world.at(client).tasks.push_back((at, to));
+            world.schedule(at, Happening::Task(client));
+        }
+        for (at, fate) in &plan.fates {
+            world.schedule(*at, Happening::Fate(fate.clone()));
+        }
+        world
+    }
+
+    pub(super) fn at(&mut self, member: MemberId) -> &mut Process {
+        &mut self.processes[usize::from(member.0)]
+    }
+
+    fn schedule(&mut self, at: Time, happening: Happening) {
+        self.queue.insert((at, self.scheduled), happening);
+        self.scheduled += 1;
+    }
+
+    /// Runs until this moment.
+    pub(super) fn run_until(&mut self, end: Time) {
+        while self.now < end {
+            let due = self.processes.iter().filter(|process| !process.is_dead).filter_map(|process| {
+                Some((process.membership.next_deadline()?.max(process.sleeps_until), process.me))
+            });
+            let due = due.min();
+            let next = self.queue.first_key_value().map(|((at, _), _)| *at);
+            match (next, due) {
+                (Some(at), due) if due.is_none_or(|(time, _)| at <= time) => {
+                    let Some((_, happening)) = self.queue.pop_first() else { return };
+                    self.now = self.now.max(at);
+                    self.happen(happening);
+                }
+                (_, Some((at, member))) => {
+                    self.now = self.now.max(at);
+                    self.step(member, Input::Wake);
+                }
+                (_, None) => return,
+            }
+        }
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Fate(fate) => self.meet(fate),
+            Happening::Arrival(from, to, frames) => {
+                let until = self.at(to).sleeps_until;
+                if self.at(to).is_dead {
+                } else if until > self.now {
+                    self.schedule(until, Happening::Arrival(from, to, frames));
+                } else {
+                    self.step(to, Input::Receive { from, message: frames });
+                }
+            }
+            Happening::Task(client) => {
+                let until = self.at(client).sleeps_until;
+                if until > self.now {
+                    self.schedule(until, Happening::Task(client));
+                } else {
+                    self.submit(client);
+                }
+            }
+        }
+    }
+
+    fn meet(&mut self, fate: Fate) {
+        match fate {
+            Fate::Dies(member) => self.at(member).is_dead = true,
+            Fate::Sleeps(member, until) => self.at(member).sleeps_until = until,
+            Fate::Leaves(member) => {
+                let mut effects = Effects::default();
+                self.at(member).tasks.clear();
+                self.at(member).membership.leave(&mut effects);
+                self.perform(member, &mut effects);
+            }
+            Fate::Parted(part) => self.parted = part,
+            Fate::Healed => self.parted.clear(),
+        }
+    }
+
+    /// One step of one member, with all that follows.
+    fn step(&mut self, member: MemberId, input: Input<App, Frames>) {
+        self.steps += 1;
+        let mut effects = Effects::default();
+        let now = self.now;
+        if std::env::var_os("GROUPCAST_TELL").is_some() {
+            if let Input::Receive { from, message } = &input {
+                if let Ok(word) = groupcast::member::word::Word::decode(message) {
+                    println!("{now} {member} hears {from} {word:?}");
+                }
+            }
+        }
+        let is_wake = matches!(input, Input::Wake);
+        let process = self.at(member);
+        process.membership.handle(now, input, &mut effects);
+        if is_wake {
+            let next = process.membership.next_deadline();
+            assert!(next.is_none_or(|next| next > now), "{member} is due again at {now}");
+        }
+        self.perform(member, &mut effects);
+        if let Some((step, victim)) = self.dies_at_step
+            && self.steps == step
+        {
+            self.at(victim).is_dead = true;
+        }
+        if !self.at(member).is_dead {
+            self.submit(member);
+        }
+    }
+
+    /// Submits what is due, as far as the windows allow.
+    fn submit(&mut self, member: MemberId) {
+        loop {
+            let now = self.now;
+            let process = self.at(member);
+            let Some(&(at, to)) = process.tasks.front() else { return };
+            if process.is_dead || at > now || process.membership.window(to) == 0 {
+                return;
+            }
+            process.tasks.pop_front();
+            let (number, event) = match to {
+                To::Group => {
+                    process.multicasts += 1;
+                    (process.multicasts, Event::Multicast(process.multicasts))
+                }
+                To::Member(receiver) => {
+                    let count = process.directs.entry(receiver).or_default();
+                    *count += 1;
+                    (*count, Event::Send(receiver, *count))
+                }
+            };
+            process.events.push((now, event));
+            let mut batch = BatchBuilder::new(number);
+            batch.push(format!("{member} {number}").as_bytes());
+            let batch = batch.finish().expect("one message");
+            let app = if to == To::Group { App::Multicast(batch) } else { App::Direct(batch) };
+            let mut effects = Effects::default();
+            process.membership.handle(now, Input::Submit { to, app }, &mut effects);
+            self.perform(member, &mut effects);
+        }
+    }
+
+    fn perform(&mut self, member: MemberId, effects: &mut Effects<App, Frames>) {
+        let now = self.now;
+        for effect in effects.drain() {
+            match effect {
+                Effect::Send { to: To::Group, message } => {
+                    for receiver in 0..self.processes.len() as u16 {
+                        self.carry(member, MemberId(receiver), &message);
+                    }
+                }
+                Effect::Send { to: To::Member(receiver), message } => self.carry(member, receiver, &message),
+                Effect::Deliver { from, number, app } => {
+                    let process = self.at(member);
+                    match app {
+                        App::Multicast(batch) => {
+                            for (place, (own, _)) in (0..).zip(batch.messages()) {
+                                let number = number.map(|first| first + place);
+                                process.events.push((now, Event::Deliver(from, own, number)));
+                            }
+                        }
+                        App::Direct(batch) => {
+                            process.events.extend(batch.messages().map(|(own, _)| (now, Event::Receive(from, own))));
+                        }
+                        App::View(view) => process.events.push((now, Event::View(view))),
+                        App::Fenced(_) => process.events.push((now, Event::Fenced)),
+                        App::Finished(_) | App::Notice(_) => {}
+                    }
+                }
+                Effect::Drop { .. } => {}
+            }
+        }
+    }
+
+    fn carry(&mut self, from: MemberId, to: MemberId, frames: &Frames) {
+        self.packets += 1;
+        let is_cut = self.parted.contains(&from) != self.parted.contains(&to);
+        let (is_lost, is_twice) = (self.dice.chance(self.loss), self.dice.chance(self.twice));
+        let ways = [self.dice.between(100, self.slow), self.dice.between(100, self.slow)];
+        if from == to || is_cut || is_lost {
+            return;
+        }
+        for way in &ways[..if is_twice { 2 } else { 1 }] {
+            let at = Time::from_micros(self.now.as_micros() + way);
+            self.schedule(at, Happening::Arrival(from, to, frames.clone()));
+        }
+    }
+}
+
+impl Plan {
+    /// A group in which nothing happens.
+    pub(super) fn new(order: &'static Order, clients: u16, seed: u64) -> Self {
+        Self {
+            order,
+            clients,
+            standbys: 0,
+            candidates: Vec::new(),
+            majority: false,
+            defects: Defects::NONE,
+            loss: 0,
+            twice: 0,
+            slow: 1_000,
+            tasks: Vec::new(),
+            fates: Vec::new(),
+            seed,
+        }
+    }
+
+    /// The view with which it begins: clients first, then the sequencer, then those that stand by.
+    pub(super) fn view(&self) -> View {
+        let clients: Vec<MemberId> = (0..self.clients).map(MemberId).collect();
+        let sequencer = self.order.sequencer.then_some(MemberId(self.clients));
+        let first = self.clients + u16::from(self.order.sequencer);
+        let standbys = (first..first + self.standbys).map(MemberId);
+        View { number: 1, clients, sequencer, candidates: self.candidates.iter().copied().chain(standbys).collect() }
+    }
+}
+
+impl Process {
+    /// Whether it is in the group, as far as it knows.
+    pub(super) fn is_in(&self) -> bool {
+        !self.is_dead && !self.events.iter().any(|(_, event)| *event == Event::Fenced)
+    }
+    /// Whether it has something to send that it could not send.
+    pub(super) fn has_more(&self) -> bool {
+        !self.tasks.is_empty()
+    }
+}
