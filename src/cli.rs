@@ -11,8 +11,10 @@ use clap::{Args, Parser};
 
 use crate::defect::{Defect, Defects};
 use crate::exit::{Exit, Failure};
+use crate::member::{Keeping, Patience};
 use crate::talk::{Color, Level, Talk};
 use crate::transport::signals;
+use crate::wire::Window;
 
 /// How much a program says, and in which colours.
 #[derive(Args, Clone, Debug)]
@@ -86,6 +88,28 @@ pub struct Address {
     pub port_base: u16,
 }
 
+/// When a member is taken for lost, and who may go on then. To be the same at all members.
+#[derive(Args, Clone, Debug)]
+pub struct Patient {
+    /// Take a member for lost that has been silent for this long and is not heard of when it is asked for
+    #[arg(long, value_name = "TIME", env = "GROUPCAST_SUSPECT_AFTER", hide_env = true, default_value = "3s", value_parser = duration)]
+    pub suspect_after: Duration,
+    /// Who may go on when members are lost: those who are there, or only a majority
+    #[arg(long, value_name = "WHO", env = "GROUPCAST_QUORUM", hide_env = true, default_value = "any", value_parser = ["any", "majority"])]
+    pub quorum: String,
+}
+
+impl Patient {
+    /// What that means.
+    #[must_use]
+    pub fn keeping(&self) -> Keeping {
+        Keeping {
+            patience: Some(Patience::with_silence(self.suspect_after)),
+            majority: self.quorum == "majority",
+        }
+    }
+}
+
 /// The first port when none is given.
 pub const DEFAULT_PORT_BASE: u16 = 5559;
 
@@ -117,6 +141,30 @@ pub fn factor(text: &str) -> Result<f64, String> {
         _ => Err("expected a number above 0".to_owned()),
     }
 }
+
+/// A send window: messages, bytes with a unit, or both with a comma between.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub fn window(text: &str) -> Result<Window, String> {
+    let mut window = Window::default();
+    for part in text.split(',').map(str::trim) {
+        let digits = part.trim_end_matches(|c: char| !c.is_ascii_digit());
+        let unit = UNITS.iter().find(|(unit, _)| *unit == part[digits.len()..].trim_start());
+        match (digits.parse::<u64>(), unit) {
+            (Ok(messages @ 1..), _) if digits == part => window.messages = messages,
+            (Ok(count @ 1..), Some((_, size))) => {
+                window.bytes = usize::try_from(count.saturating_mul(*size)).unwrap_or(usize::MAX);
+            }
+            _ => return Err("write for example 1000 (messages), 256KiB, or both: 1000,256KiB".to_owned()),
+        }
+    }
+    Ok(window)
+}
+
+/// What a number of bytes can be counted in.
+const UNITS: [(&str, u64); 5] =
+    [("B", 1), ("kB", 1000), ("KiB", 1 << 10), ("MB", 1_000_000), ("MiB", 1 << 20)];
 
 /// The id of a member, or the name of a group.
 ///

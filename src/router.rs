@@ -85,7 +85,16 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
 #[must_use]
 pub(crate) fn identity(role: Role, id: &str) -> Identity {
     let (group, order, method) = (String::new(), String::new(), String::new());
-    Identity { group, id: id.to_owned(), role, nonce: clock::nonce(), incarnation: 0, order, method }
+    Identity {
+        group,
+        id: id.to_owned(),
+        role,
+        nonce: clock::nonce(),
+        incarnation: 0,
+        order,
+        method,
+        can_sequence: false,
+    }
 }
 
 /// Where to connect to what listens on `bind`.

@@ -20,6 +20,7 @@ use crate::session::register::clients;
 use crate::talk::Talk;
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::zmq::{self, Context, Port};
+use crate::wire::Window;
 use crate::wire::control::{Ask, GroupEntry, Role};
 
 /// What `sequencer` is told.
@@ -31,6 +32,9 @@ pub struct Options {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub address: Address,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub patience: cli::Patient,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub known_bad: KnownBad,
@@ -55,7 +59,8 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
         forwarder.0,
         Port::Sync.number(forwarder.1)
     ));
-    let mut groups = Groups { context: context.clone(), options, talk, members: BTreeMap::new() };
+    let mut groups =
+        Groups { context: context.clone(), options, talk, members: BTreeMap::new(), failed: None };
     loop {
         let now = clock.now();
         let limit = caller.next_deadline().since(now).min(clock::LONGEST_WAIT);
@@ -69,7 +74,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
         groups.reap()?;
         match caller.turn(now, talk)? {
             News::Groups(entries) => groups.serve(entries)?,
-            News::End => return Ok(Exit::Ok),
+            News::End => return groups.failed.map_or(Ok(Exit::Ok), Err),
             _ => {}
         }
     }
@@ -82,6 +87,8 @@ struct Groups<'a> {
     talk: &'a Talk,
     /// By the number of their run.
     members: BTreeMap<String, JoinHandle<Result<(), Failure>>>,
+    /// How the first group ended for this process that did not end well.
+    failed: Option<Failure>,
 }
 
 impl Groups<'_> {
@@ -110,7 +117,10 @@ impl Groups<'_> {
             order,
             needs_router: order.addressed,
             timeout: None,
+            window: Window::default(),
             defects: self.options.known_bad.defects(),
+            keeping: self.options.patience.keeping(),
+            can_sequence: false,
         };
         let (context, talk) = (self.context.clone(), self.talk.clone());
         std::thread::spawn(move || {
@@ -121,7 +131,11 @@ impl Groups<'_> {
             let mut node = Node::join(&context, &joining, None, &talk).map_err(named)?;
             talk.say(format!("{}: numbering for {}", joining.group, clients(node.view().clients.len())));
             while !node.is_over() {
-                node.turn(None).map_err(named)?;
+                let turned = node.turn(None);
+                if let Err(failure) = turned {
+                    node.leave(&failure);
+                    return Err(named(failure));
+                }
                 node.delivered();
             }
             Ok(())
@@ -141,7 +155,10 @@ impl Groups<'_> {
             let Some(thread) = self.members.remove(&run) else { continue };
             match thread.join() {
                 Ok(Ok(())) => {}
-                Ok(Err(failure)) => self.talk.warn(failure.message),
+                Ok(Err(failure)) => {
+                    self.talk.warn(&failure.message);
+                    self.failed.get_or_insert(failure);
+                }
                 Err(_) => return Err(Failure::new(Exit::Bug, "the numbering of a group ended in a panic")),
             }
         }

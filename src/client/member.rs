@@ -10,7 +10,7 @@ use super::user::{Next, Source, User};
 use super::{Options, describe};
 use crate::driver::Node;
 use crate::driver::node::Delivery;
-use crate::engine::{MemberId, Time, To};
+use crate::engine::{MemberId, Time, To, View};
 use crate::exit::{Exit, Failure};
 use crate::member::{App, Finish, Note, Tally};
 use crate::order::Order;
@@ -198,7 +198,7 @@ impl<'a> Member<'a> {
     /// Multicasts what is next, as much as goes into one batch.
     fn multicast(&mut self, node: &mut Node) -> Result<(), Failure> {
         let now = node.now();
-        let mut batch = BatchBuilder::new(self.tally.multicasts + 1);
+        let mut batch = BatchBuilder::new(self.tally.multicasts + 1).at_most(self.options.window.messages);
         // A failure comes again when what was good before it is on its way.
         while let Ok(Next::Multicast(text)) = self.user.next(now) {
             if batch.is_full() {
@@ -219,7 +219,8 @@ impl<'a> Member<'a> {
     /// Sends what is next to this receiver, as much as goes into one batch.
     fn send(&mut self, node: &mut Node, receiver: MemberId) -> Result<(), Failure> {
         let now = node.now();
-        let mut batch = BatchBuilder::new(self.tally.sent.get(&receiver).copied().unwrap_or(0) + 1);
+        let mut batch = BatchBuilder::new(self.tally.sent.get(&receiver).copied().unwrap_or(0) + 1)
+            .at_most(self.options.window.messages);
         while let Ok(Next::Send(to, text)) = self.user.next(now) {
             if batch.is_full() || to != receiver {
                 break;
@@ -282,7 +283,23 @@ impl<'a> Member<'a> {
                 self.finish.received(from, u64::from(batch.count()));
             }
             App::Finished(tally) => self.finish.finished(from, tally),
+            App::View(view) => self.go_on_with(node, &view, at_us)?,
+            // Those are for the node.
+            App::Fenced(_) | App::Notice(_) => {}
         }
+        Ok(())
+    }
+
+    /// The group is another one from here on.
+    fn go_on_with(&mut self, node: &Node, view: &View, at_us: u64) -> Result<(), Failure> {
+        let mut members: Vec<&str> =
+            view.clients.iter().map(|&client| node.seat(client).id.as_str()).collect();
+        members.sort_unstable();
+        self.talk.say(format!("view {}: {}", view.number, talk::list(&members)));
+        self.results.view(view.number, &members, at_us)?;
+        self.finish.go_on_with(view);
+        // Whoever is done is done in this view again: the forwarder counts by the newest.
+        self.is_done = false;
         Ok(())
     }
 

@@ -30,6 +30,7 @@ use crate::talk::Talk;
 use crate::transport::signals::Signals;
 use crate::transport::terminal;
 use crate::transport::zmq::Context;
+use crate::wire::Window;
 use crate::wire::control::Role;
 use member::Member;
 pub use progress::{PROGRESS, Progress};
@@ -68,6 +69,9 @@ pub struct Options {
     /// Give up if nothing has happened for this long
     #[arg(long, value_name = "TIME", env = "GROUPCAST_TIMEOUT", hide_env = true, default_value = "300s", value_parser = cli::duration)]
     pub timeout: Duration,
+    /// Wait while so much of its own is not yet at all members: messages, bytes (with a unit), or both: 1000,256KiB
+    #[arg(long, value_name = "WINDOW", env = "GROUPCAST_WINDOW", hide_env = true, default_value = "4MiB", value_parser = cli::window)]
+    pub window: Window,
     /// Divide the sleeps of the command file by this
     #[arg(long, value_name = "FACTOR", env = "GROUPCAST_SPEED", hide_env = true, default_value = "1", value_parser = cli::factor)]
     pub speed: f64,
@@ -86,6 +90,12 @@ pub struct Options {
     /// Tell the parent process how far this client is, on standard error
     #[arg(long, hide = true)]
     pub progress: bool,
+    /// Take the place of the sequencer if it is lost
+    #[arg(long, env = "GROUPCAST_CAN_SEQUENCE", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub can_sequence: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub patience: cli::Patient,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub known_bad: KnownBad,
@@ -211,7 +221,10 @@ fn joining(options: &Options, order: &'static Order, source: &Source) -> Joining
         order,
         needs_router: order.addressed || source.is_addressed(),
         timeout: Some(options.timeout),
+        window: options.window,
         defects: options.known_bad.defects(),
+        keeping: options.patience.keeping(),
+        can_sequence: options.can_sequence && order.sequencer,
     }
 }
 

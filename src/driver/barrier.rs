@@ -164,7 +164,9 @@ fn check_seats(seats: &[Seat], me: MemberId, joining: &Joining) -> Result<(), Fa
 mod tests {
     use super::*;
     use crate::defect::Defects;
+    use crate::member::Keeping;
     use crate::order::Order;
+    use crate::wire::Window;
 
     #[test]
     fn a_start_without_a_place_for_everybody_is_refused() {
@@ -177,9 +179,18 @@ mod tests {
             order: Order::find("total", "bb").unwrap(),
             needs_router: false,
             timeout: None,
+            window: Window::default(),
             defects: Defects::NONE,
+            keeping: Keeping::default(),
+            can_sequence: false,
         };
-        let seat = |slot, id: &str, role| Seat { slot, id: id.to_owned(), incarnation: 1, role };
+        let seat = |slot, id: &str, role| Seat {
+            slot,
+            id: id.to_owned(),
+            incarnation: 1,
+            role,
+            can_sequence: false,
+        };
         let (c1, c2) = (seat(0, "c1", Role::Client), seat(1, "c2", Role::Client));
         let sequencer = seat(2, "s", Role::Sequencer);
         let check = |seats: &[&Seat]| {

@@ -8,8 +8,8 @@ use super::meter::Meter;
 use super::{Caller, Clock, clock};
 use crate::defect::Defects;
 use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
-use crate::exit::Failure;
-use crate::member::{App, Line, Note, Watch};
+use crate::exit::{Exit, Failure};
+use crate::member::{App, Keeping, Membership, Note, Watch};
 use crate::order::{Order, Place};
 use crate::session::attendance::News;
 use crate::session::{CONNECT_LIMIT, SAY_EVERY};
@@ -17,6 +17,7 @@ use crate::talk::{self, Talk};
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::wakeup::Wakeup;
 use crate::transport::zmq::{self, Context, Port, Socket, topic};
+use crate::wire::Window;
 use crate::wire::control::{Ask, Identity, Role, Seat};
 use crate::wire::{Frames, Header, Kind};
 
@@ -42,8 +43,14 @@ pub struct Joining {
     pub needs_router: bool,
     /// How long to wait for the start; `None` leaves that to the forwarder.
     pub timeout: Option<Duration>,
+    /// How far it may be ahead of the slowest receiver.
+    pub window: Window,
     /// What its engines are to do wrong.
     pub defects: Defects,
+    /// How the group keeps its membership.
+    pub keeping: Keeping,
+    /// Whether it can take the place of a sequencer that is lost.
+    pub can_sequence: bool,
 }
 
 /// Something that was delivered to this member.
@@ -62,15 +69,16 @@ pub struct Delivery {
 /// One member of one group, from the start to the end of a run.
 pub struct Node {
     wires: Wires,
-    line: Line,
+    membership: Membership,
     effects: Effects<App, Frames>,
     delivered: Vec<Delivery>,
     /// Who watches what is held back, and what it has noted.
     watch: Option<(Watch, Vec<(u64, Note)>)>,
-    view: View,
     seats: BTreeMap<MemberId, Seat>,
     me: MemberId,
     is_over: bool,
+    /// Why the group has gone on without this member, if it has.
+    out_for: Option<String>,
     meter: Meter,
 }
 
@@ -120,15 +128,20 @@ impl Node {
             slots
         };
         let sequencer = of_role(Role::Sequencer).first().copied();
-        let view = View { number: 1, clients: of_role(Role::Client), sequencer, candidates: Vec::new() };
-        let place = Place { me, view: &view, run, seed: run ^ u64::from(me.0), defects: joining.defects };
+        let can_sequence = |seat: &&Seat| seat.can_sequence && joining.order.sequencer;
+        let mut candidates: Vec<MemberId> =
+            seats.iter().filter(can_sequence).map(|seat| MemberId(seat.slot)).collect();
+        candidates.sort_unstable();
+        let view = View { number: 1, clients: of_role(Role::Client), sequencer, candidates };
+        let (window, defects) = (joining.window, joining.defects);
+        let place = Place { me, view: &view, run, seed: run ^ u64::from(me.0), window, defects };
         Self {
-            line: joining.order.assemble(place),
+            membership: Membership::new(joining.order, place, joining.keeping),
             wires,
             effects: Effects::default(),
             delivered: Vec::new(),
             watch: None,
-            view,
+            out_for: None,
             seats: seats.into_iter().map(|seat| (MemberId(seat.slot), seat)).collect(),
             me,
             is_over: false,
@@ -136,10 +149,10 @@ impl Node {
         }
     }
 
-    /// View 1.
+    /// The view that the membership is in; what is delivered may still be of the one before.
     #[must_use]
     pub const fn view(&self) -> &View {
-        &self.view
+        self.membership.view()
     }
 
     /// This member.
@@ -157,7 +170,7 @@ impl Node {
     /// The member with this name.
     #[must_use]
     pub fn find(&self, id: &str) -> Option<MemberId> {
-        self.view.clients.iter().copied().find(|client| self.seat(*client).id == id)
+        self.view().clients.iter().copied().find(|client| self.seat(*client).id == id)
     }
 
     /// Microseconds since this member began.
@@ -174,13 +187,13 @@ impl Node {
     /// How many submissions to `to` are welcome now.
     #[must_use]
     pub fn window(&self, to: To) -> usize {
-        self.line.window(to)
+        self.membership.window(to)
     }
 
     /// How many batches wait here for what comes before them.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.line.held()
+        self.membership.held()
     }
 
     /// What it has cost so far.
@@ -197,11 +210,15 @@ impl Node {
 
     /// This member has everything that all have sent: tells the forwarder, which ends the run when all have.
     pub fn done(&mut self) {
-        self.wires.caller.turn_to(Ask::Done);
+        let View { number, clients, .. } = self.view();
+        let ask = Ask::Done { view: *number, clients: clients.iter().map(|client| client.0).collect() };
+        self.wires.caller.turn_to(ask);
     }
 
     /// Tells the group, as far as it can be reached, that this member leaves before the end.
     pub fn leave(&mut self, failure: &Failure) {
+        self.membership.leave(&mut self.effects);
+        self.perform();
         let now = self.wires.clock.now();
         self.wires.caller.leave(now, failure);
     }
@@ -210,7 +227,7 @@ impl Node {
     pub fn submit(&mut self, to: To, app: App) {
         let now = self.wires.clock.now();
         self.meter.submitted(Time::from_micros(self.wires.clock.elapsed_micros()), &app);
-        self.line.handle(now, Input::Submit { to, app }, &mut self.effects);
+        self.membership.handle(now, Input::Submit { to, app }, &mut self.effects);
         self.perform();
     }
 
@@ -253,13 +270,16 @@ impl Node {
     /// # Errors
     /// What ended the run before its end. What was delivered before is still among [`Node::delivered`].
     pub fn turn(&mut self, until: Option<Time>) -> Result<(), Failure> {
-        self.wires.wait(self.line.next_deadline().into_iter().chain(until).min())?;
+        if let Some(why) = self.out_for.take() {
+            return Err(Failure::new(Exit::Unavailable, why));
+        }
+        self.wires.wait(self.membership.next_deadline().into_iter().chain(until).min())?;
         let now = self.wires.clock.now();
         if self.wires.listens {
             self.take_packets(now);
         }
-        if self.line.next_deadline().is_some_and(|due| due <= now) {
-            self.line.handle(now, Input::Wake, &mut self.effects);
+        if self.membership.next_deadline().is_some_and(|due| due <= now) {
+            self.membership.handle(now, Input::Wake, &mut self.effects);
             self.perform();
         }
         match self.wires.caller.turn(now, &self.wires.talk)? {
@@ -300,17 +320,17 @@ impl Node {
             _ => {
                 self.meter.received(&frames);
                 let input = Input::Receive { from: header.sender, message: frames };
-                self.line.handle(now, input, &mut self.effects);
+                self.membership.handle(now, input, &mut self.effects);
             }
         }
     }
 
     fn perform(&mut self) {
-        self.meter.holds(self.line.held());
+        self.meter.holds(self.membership.held());
         if let Some((watch, noted)) = &mut self.watch {
             let at_us = self.wires.clock.elapsed_micros();
             let mut notes = Vec::new();
-            watch.look(&*self.line, &self.effects, &mut notes);
+            watch.look(&self.membership, &self.effects, &mut notes);
             noted.extend(notes.into_iter().map(|note| (at_us, note)));
         }
         for effect in self.effects.drain() {
@@ -324,6 +344,11 @@ impl Node {
                         self.meter.sent(&message);
                         dealer.send_to(&route(&self.wires.group, &seat.id), &self.wires.topic, &message);
                     }
+                }
+                Effect::Deliver { app: App::Fenced(why), .. } => self.out_for = Some(why),
+                Effect::Deliver { from, app: App::Notice(what), .. } => {
+                    let who = self.seats.get(&from).map_or("somebody", |seat| &seat.id);
+                    self.wires.talk.warn(format!("{who}: {what}"));
                 }
                 Effect::Deliver { from, number, app } => {
                     let at_us = self.wires.clock.elapsed_micros();
@@ -367,6 +392,7 @@ impl Wires {
             incarnation: 0,
             order: joining.order.name.to_owned(),
             method: joining.order.method.unwrap_or_default().to_owned(),
+            can_sequence: joining.can_sequence,
         };
         let limit = Some(joining.timeout.unwrap_or(CONNECT_LIMIT));
         Ok(Self {

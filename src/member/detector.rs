@@ -31,6 +31,13 @@ impl Patience {
         Self { heartbeat: ms(heartbeat), silence: ms(silence), verify: ms(verify) }
     }
 
+    /// A member that is silent for this long is asked for; everything else in proportion.
+    #[must_use]
+    pub fn with_silence(silence: Duration) -> Self {
+        let of = |share: u32| (silence / share).max(Duration::from_millis(20));
+        Self { heartbeat: of(12), silence, verify: of(6) }
+    }
+
     /// How long it takes at most until a death is noticed.
     #[must_use]
     pub fn detection(&self) -> Duration {

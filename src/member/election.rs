@@ -108,3 +108,59 @@ impl Election {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many messages it takes until one leads, if `first` of `count` members notices that a leader is wanted and all
+    /// are there: an election goes to each that comes before, an answer to one, the news of the leader to all others.
+    fn messages(count: u16, first: u16) -> u64 {
+        let mut all: Vec<Election> = (0..count).map(|me| Election::new(MemberId(me))).collect();
+        let above = |me: MemberId| (me.0 + 1..count).map(MemberId).collect::<Vec<_>>();
+        let (mut calls, mut under_way, mut sent) = (Vec::new(), Vec::new(), 0);
+        let mut leader = None;
+        let mut tell = |me: MemberId, leads: bool, calls: &mut Vec<Call>, under_way: &mut Vec<_>| {
+            under_way.extend(calls.drain(..).map(|call| (me, call)));
+            leader = leader.or(leads.then_some(me));
+            leader
+        };
+        let leads = all[usize::from(first)].call(Time::ZERO, &above(MemberId(first)), &mut calls);
+        let mut known = tell(MemberId(first), leads, &mut calls, &mut under_way);
+        while let Some((from, call)) = under_way.pop() {
+            match call {
+                Call::Election => {
+                    for to in above(from) {
+                        sent += 1;
+                        // A leader that is called has said already that it leads.
+                        let leads = if known == Some(to) {
+                            calls.push(Call::Answer(from));
+                            false
+                        } else {
+                            all[usize::from(to.0)].called(Time::ZERO, from, &above(to), &mut calls)
+                        };
+                        known = tell(to, leads, &mut calls, &mut under_way);
+                    }
+                }
+                Call::Answer(to) => {
+                    sent += 1;
+                    all[usize::from(to.0)].answered(Time::ZERO, from);
+                }
+                Call::Coordinator => sent += u64::from(count) - 1,
+            }
+        }
+        assert_eq!(known, Some(MemberId(count - 1)), "the highest leads");
+        sent
+    }
+
+    #[test]
+    fn it_takes_as_many_messages_as_the_formula_says() {
+        // (N - P + 1)(N - P) + N - 1, where the member with the P-th lowest number notices.
+        for count in 2..9_u64 {
+            for first in 1..=count {
+                let expected = (count - first + 1) * (count - first) + count - 1;
+                assert_eq!(messages(count as u16, first as u16 - 1), expected, "{first} of {count}");
+            }
+        }
+    }
+}

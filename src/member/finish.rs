@@ -60,23 +60,30 @@ impl Finish {
         Self { me, clients: view.clients.iter().map(|&client| (client, Account::default())).collect() }
     }
 
+    /// The group is this one now: of the others nothing more is to come.
+    pub fn go_on_with(&mut self, view: &View) {
+        self.clients.retain(|client, _| view.clients.contains(client));
+    }
+
     /// `count` multicasts of `from` were delivered here.
     pub fn delivered(&mut self, from: MemberId, count: u64) {
-        self.account(from).multicasts += count;
+        if let Some(account) = self.clients.get_mut(&from) {
+            account.multicasts += count;
+        }
     }
 
     /// `count` direct messages of `from` were received here.
     pub fn received(&mut self, from: MemberId, count: u64) {
-        self.account(from).received += count;
+        if let Some(account) = self.clients.get_mut(&from) {
+            account.received += count;
+        }
     }
 
     /// `from` has said that it will send nothing more.
     pub fn finished(&mut self, from: MemberId, tally: Tally) {
-        self.account(from).tally.get_or_insert(tally);
-    }
-
-    fn account(&mut self, from: MemberId) -> &mut Account {
-        self.clients.entry(from).or_default()
+        if let Some(account) = self.clients.get_mut(&from) {
+            account.tally.get_or_insert(tally);
+        }
     }
 
     /// Whether all clients have finished and everything they sent has been delivered here.

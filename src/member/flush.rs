@@ -102,7 +102,9 @@ impl Flush {
         let Some(lead) = &self.lead else { return Vec::new() };
         let is_open = |member: &MemberId| match &lead.proposal {
             None => !lead.states.contains_key(member),
-            Some(proposal) => lead.must_be_ready(proposal).any(|one| one == *member && !lead.ready.contains(&one)),
+            Some(proposal) => {
+                lead.must_be_ready(proposal).any(|one| one == *member && !lead.ready.contains(&one))
+            }
         };
         lead.invited.iter().copied().filter(is_open).collect()
     }
@@ -142,7 +144,13 @@ impl Flush {
     }
 
     /// A member has stopped, and says what it has.
-    pub(super) fn state(&mut self, from: MemberId, ballot: Ballot, have: Vec<Have>, accepted: Option<Accepted>) {
+    pub(super) fn state(
+        &mut self,
+        from: MemberId,
+        ballot: Ballot,
+        have: Vec<Have>,
+        accepted: Option<Accepted>,
+    ) {
         if let Some(lead) = self.lead.as_mut().filter(|_| ballot == self.promised)
             && lead.proposal.is_none()
             && lead.invited.contains(&from)
@@ -188,7 +196,13 @@ impl Flush {
     }
 
     /// What follows from all that has come: a proposal, an acceptance, a new view.
-    pub(super) fn go_on(&mut self, now: Time, log: &Log, rules: &Rules<'_>, words: &mut Vec<Word>) -> Outcome {
+    pub(super) fn go_on(
+        &mut self,
+        now: Time,
+        log: &Log,
+        rules: &Rules<'_>,
+        words: &mut Vec<Word>,
+    ) -> Outcome {
         if let Some(lead) = &mut self.lead
             && lead.proposal.is_none()
             && lead.is_answered(rules)
@@ -221,7 +235,8 @@ impl Flush {
         let is_complete = |proposal: &Proposal| {
             proposal.cut.iter().all(|&(sender, range, _)| log.missing(sender, range, 1).is_empty())
         };
-        let Some((ballot, proposal)) = self.pending.as_ref().filter(|(_, proposal)| is_complete(proposal)) else {
+        let Some((ballot, proposal)) = self.pending.as_ref().filter(|(_, proposal)| is_complete(proposal))
+        else {
             return;
         };
         if self.accepted.as_ref().is_some_and(|(accepted, _)| accepted == ballot) {

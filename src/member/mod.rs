@@ -15,7 +15,7 @@ use crate::order::Place;
 use crate::reliable::Reliable;
 use crate::stack::Stack;
 use crate::waiting::{Clock, Waiting};
-use crate::wire::{Batch, Encoded, Frames, Malformed, Reader, Wire, Writer};
+use crate::wire::{Batch, Encoded, Frames, Malformed, Reader, Weight, Wire, Writer};
 pub use detector::Patience;
 pub use finish::{Finish, Tally};
 pub use membership::{Keeping, Membership};
@@ -69,7 +69,7 @@ where
     O: Engine<App = Batch> + Send + 'static,
     O::Wire: Wire + Send + 'static,
 {
-    let reliable = Reliable::new(place.me, place.view, place.seed, place.defects);
+    let reliable = Reliable::new(place.me, place.view, place.seed, place.window, place.defects);
     let stack = Stack::new(Member::new(order, place.view), reliable);
     Box::new(Encoded::new(stack, (place.run, place.view.number as u16), place.me))
 }
@@ -120,7 +120,9 @@ impl<O: Engine<App = Batch>> Engine for Member<O> {
                 out.deliver(from, None, App::Finished(tally));
             }
             // Whoever sends nothing has nothing to finish, and would be waited for.
-            Input::Receive { from, message: Message::Direct(_) | Message::Finished(_) } => out.drop(from, DropReason::Stranger),
+            Input::Receive { from, message: Message::Direct(_) | Message::Finished(_) } => {
+                out.drop(from, DropReason::Stranger)
+            }
             Input::Wake => self.ordered(now, Input::Wake, out),
         }
     }
@@ -150,6 +152,10 @@ impl<O: Engine<App = Batch>> Engine for Member<O> {
     /// What waits for its order; messages to one member are not counted.
     fn held(&self) -> usize {
         self.order.held()
+    }
+
+    fn held_of(&self, sender: MemberId) -> u64 {
+        self.order.held_of(sender)
     }
 
     fn waiting(&self) -> Vec<Waiting> {
@@ -188,11 +194,11 @@ impl<M: Wire> Wire for Message<M> {
         }
     }
 
-    fn weight(&self) -> usize {
+    fn weight(&self) -> Weight {
         match self {
             Self::Ordered(message) => message.weight(),
             Self::Direct(batch) => batch.weight(),
-            Self::Finished(_) => 0,
+            Self::Finished(_) => Weight::default(),
         }
     }
 }
@@ -205,7 +211,12 @@ mod tests {
     #[test]
     fn only_clients_finish() {
         let (client, sequencer) = (MemberId(1), MemberId(2));
-        let view = View { number: 1, clients: vec![MemberId(0), client], sequencer: Some(sequencer), candidates: Vec::new() };
+        let view = View {
+            number: 1,
+            clients: vec![MemberId(0), client],
+            sequencer: Some(sequencer),
+            candidates: Vec::new(),
+        };
         let mut member = Member::new(Unordered::new(MemberId(0)), &view);
         let mut heard = |from| {
             let (mut out, message) = (Effects::default(), Message::Finished(Tally::default()));

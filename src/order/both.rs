@@ -112,6 +112,10 @@ where
         self.client.held()
     }
 
+    fn held_of(&self, sender: MemberId) -> u64 {
+        self.client.held_of(sender)
+    }
+
     fn waiting(&self) -> Vec<Waiting> {
         self.client.waiting()
     }

@@ -37,6 +37,10 @@ pub(super) struct Group {
     /// When it was taken up from another forwarder that had begun it.
     resumed: Option<Time>,
     pub(super) phase: Phase,
+    /// The newest view that a member was done in: its number, and the slots of its clients.
+    newest: Option<(u64, Vec<u16>)>,
+    /// Why the first member was lost that is, after the start.
+    first_loss: Option<String>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -54,6 +58,7 @@ pub(super) struct Member {
     pub(super) presence: Presence,
     ready: bool,
     pub(super) done: bool,
+    can_sequence: bool,
 }
 
 impl Group {
@@ -69,6 +74,8 @@ impl Group {
             roll_call: false,
             resumed: None,
             phase: Phase::Gathering,
+            newest: None,
+            first_loss: None,
         }
     }
 
@@ -139,6 +146,7 @@ impl Group {
                 presence: Presence::new(now, who.nonce, held.asker.clone()),
                 ready: false,
                 done: false,
+                can_sequence: who.can_sequence,
             };
             self.next_slot += 1;
             self.seats.insert(who.id.clone(), seat);
@@ -172,16 +180,20 @@ impl Group {
         seat.presence.hears(now, held);
         match request.ask {
             Ask::Ready => seat.ready = true,
-            Ask::Done => seat.done = true,
+            Ask::Done { view, clients } => {
+                seat.done = true;
+                if self.newest.as_ref().is_none_or(|(newest, _)| *newest < view) {
+                    self.newest = Some((view, clients));
+                }
+            }
             Ask::Leave { code, reason } => {
                 seat.presence.answer(Say::Bye, actions);
                 seat.presence.told_end = true;
                 let why = format!("{} left the run: {reason} (exit {code})", who.id);
-                if self.phase == Phase::Gathering {
-                    self.seats.remove(&who.id);
-                    actions.notices.push(why);
-                } else {
-                    self.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
+                self.seats.remove(&who.id);
+                actions.notices.push(why.clone());
+                if self.phase == Phase::Running {
+                    self.go_on_without(why, actions);
                 }
             }
             Ask::Alive | Ask::Join | Ask::Attend | Ask::Resume { .. } => {}
@@ -212,17 +224,10 @@ impl Group {
             presence: Presence::new(now, who.nonce, held.asker.clone()),
             ready: true,
             done: false,
+            can_sequence: who.can_sequence,
         });
         seat.presence.hears(now, held);
         seat.presence.answer(Say::CarryOn, actions);
-    }
-
-    /// A sequencer that was started again does not know which numbers it gave: the run cannot go on.
-    pub(super) fn is_without_numbers(&self, newcomer: &Request) -> bool {
-        let is_gone = |seat: &Member| seat.role == Role::Sequencer && seat.presence.gone.is_some();
-        newcomer.who.role == Role::Sequencer
-            && self.phase == Phase::Running
-            && self.seats.values().any(is_gone)
     }
 
     pub(super) fn tick(&mut self, now: Time, name: &str, rules: &Rules, actions: &mut Actions) {
@@ -270,21 +275,38 @@ impl Group {
     }
 
     fn supervise(&mut self, now: Time, name: &str, rules: &Rules, actions: &mut Actions) {
-        let lost = self.seats.iter().find_map(|(id, seat)| Some((id, seat.presence.lost(now)?)));
-        let is_whole = self.empty_seats(rules).next().is_none();
+        let lost = self.seats.iter().find_map(|(id, seat)| Some((id.clone(), seat.presence.lost(now)?)));
         if let Some((id, why)) = lost {
+            self.seats.remove(&id);
             let why = format!("{id} is lost: {why}");
-            self.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
-        } else if self.resumed.is_some_and(|at| !is_whole && now >= at.after(LOST_AFTER)) {
+            actions.notices.push(why.clone());
+            return self.go_on_without(why, actions);
+        }
+        let is_whole = self.resumed.is_none() || self.empty_seats(rules).next().is_none();
+        if self.resumed.is_some_and(|at| !is_whole && now >= at.after(LOST_AFTER)) {
             let seconds = LOST_AFTER.as_secs();
             let missing = list(&self.empty_seats(rules).collect::<Vec<_>>());
             let why =
                 format!("the forwarder was started again, and within {seconds} s did not hear of {missing}");
             self.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
-        } else if is_whole && self.clients().all(|seat| seat.done) {
+        } else if is_whole && self.present().next().is_some() && self.present().all(|seat| seat.done) {
             actions.notices.push(format!("{name}: {}; the run is complete", self.progress()));
             self.end(&Ok(()), actions);
         }
+    }
+
+    /// A member is lost or has left: what becomes of the group is its members' decision, as long as there are any.
+    fn go_on_without(&mut self, why: String, actions: &mut Actions) {
+        let why = self.first_loss.get_or_insert(why).clone();
+        if self.clients().next().is_none() {
+            self.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
+        }
+    }
+
+    /// The clients that are in the newest view.
+    fn present(&self) -> impl Iterator<Item = &Member> {
+        let is_in = |slot: &u16| self.newest.as_ref().is_none_or(|(_, clients)| clients.contains(slot));
+        self.clients().filter(move |seat| is_in(&seat.slot))
     }
 
     /// Answers the members whose news has come, and those who have waited long enough.
@@ -342,6 +364,7 @@ impl Group {
             id: id.clone(),
             incarnation: seat.incarnation,
             role: seat.role,
+            can_sequence: seat.can_sequence,
         };
         self.seats.iter().map(seat).collect()
     }
@@ -350,7 +373,8 @@ impl Group {
     pub(super) fn missing(&self, rules: &Rules) -> Vec<String> {
         if self.phase != Phase::Gathering {
             let late = self.seats.iter().filter(|(_, seat)| seat.role == Role::Client && !seat.done);
-            return late.map(|(id, _)| id.clone()).chain(self.empty_seats(rules)).collect();
+            let unheard = self.empty_seats(rules).filter(|_| self.resumed.is_some());
+            return late.map(|(id, _)| id.clone()).chain(unheard).collect();
         }
         let state = |(id, seat): (&String, &Member)| match (seat.ready, seat.presence.present) {
             (false, _) => Some(format!("{id} (joined, not ready)")),

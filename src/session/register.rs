@@ -157,10 +157,13 @@ impl Register {
         }
     }
 
-    /// Without it no group can go on.
+    /// Without a router no group can go on; without the sequencer, those can in which another can take its place.
     fn attendant_is_gone(&mut self, role: Role, why: &str, actions: &mut Actions) {
         self.attendants.remove(&role);
         actions.notices.push(why.to_owned());
+        if role == Role::Sequencer {
+            return;
+        }
         for group in self.groups.values_mut().filter(|group| group.phase == Phase::Running) {
             group.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
         }
@@ -197,10 +200,6 @@ impl Register {
             }
             Err(objection) => {
                 let (exit, reason) = objection.explain(group, &request);
-                if group.is_without_numbers(&request) {
-                    let why = "the sequencer was started again and does not know which numbers it gave";
-                    group.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
-                }
                 refuse(held, exit, reason, actions);
             }
         }
@@ -222,7 +221,7 @@ impl Register {
             (Ask::Join, Role::Client) => None,
             (Ask::Resume { run, .. }, _) => Some(Self::resumable(now, run)?),
             (Ask::Leave { .. }, _) => return Err(Say::Bye),
-            (Ask::Alive | Ask::Ready | Ask::Done, _) => return Err(Say::Unknown),
+            (Ask::Alive | Ask::Ready | Ask::Done { .. }, _) => return Err(Say::Unknown),
             _ => return refused(Exit::Unavailable, format!("there is no group {group} here")),
         };
         if self.is_over() {

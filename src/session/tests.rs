@@ -17,10 +17,14 @@ struct Forwarder {
     seq: u64,
 }
 
+fn done() -> Ask {
+    Ask::Done { view: 1, clients: vec![0, 1, 2, 3] }
+}
+
 fn who(id: &str, nonce: u64) -> Identity {
     let (group, order, method) = ("main".to_owned(), "total".to_owned(), "bb".to_owned());
     let role = if id == "sequencer" { Role::Sequencer } else { Role::Client };
-    Identity { group, id: id.to_owned(), role, nonce, incarnation: 0, order, method }
+    Identity { group, id: id.to_owned(), role, nonce, incarnation: 0, order, method, can_sequence: false }
 }
 
 impl Forwarder {
@@ -272,9 +276,9 @@ fn a_run_is_over_when_all_clients_are_done_and_know_it() {
     let (c1, c2, sequencer) = (who("c1", 1), who("c2", 2), who("sequencer", 3));
     forwarder.start(&[&c1, &c2, &sequencer]);
     forwarder.ask(&sequencer, Ask::Alive);
-    assert_eq!(forwarder.ask(&c1, Ask::Done), None);
+    assert_eq!(forwarder.ask(&c1, done()), None);
     assert_eq!(forwarder.register.outcome(forwarder.now), None);
-    assert_eq!(forwarder.ask(&c2, Ask::Done), Some(Say::End));
+    assert_eq!(forwarder.ask(&c2, done()), Some(Say::End));
     assert_eq!((forwarder.heard(&c1), forwarder.heard(&sequencer)), (Some(Say::End), Some(Say::End)));
     // A router that was started at the same time may still be on its way.
     forwarder.pass(LATECOMERS);
@@ -315,8 +319,8 @@ fn a_new_forwarder_takes_up_a_run_in_the_middle() {
         // The answer may have been lost.
         assert_eq!(forwarder.ask(member, resume(8, slot as u16)), Some(Say::CarryOn), "{}", member.id);
     }
-    assert_eq!(forwarder.ask(&c1, Ask::Done), None, "c2 is not done");
-    assert_eq!(forwarder.ask(&c2, Ask::Done), Some(Say::End));
+    assert_eq!(forwarder.ask(&c1, done()), None, "c2 is not done");
+    assert_eq!(forwarder.ask(&c2, done()), Some(Say::End));
     assert_eq!(forwarder.heard(&c1), Some(Say::End));
 }
 
@@ -326,7 +330,7 @@ fn a_run_that_is_taken_up_waits_for_all_but_not_for_ever() {
     let (c1, sequencer) = (who("c1", 1), who("sequencer", 3));
     forwarder.ask(&c1, resume(8, 0));
     forwarder.ask(&sequencer, resume(8, 2));
-    forwarder.ask(&c1, Ask::Done);
+    forwarder.ask(&c1, done());
     let reason = forwarder.pass_with(&[&sequencer], LOST_AFTER * 2).expect("it ends");
     assert!(reason.contains("did not hear of 1 more client"), "{reason}");
 }
@@ -349,10 +353,10 @@ fn an_old_forwarder_takes_up_nothing_but_remembers_what_it_ended() {
     let (c1, c2, sequencer) = (who("c1", 1), who("c2", 2), who("sequencer", 3));
     forwarder.start(&[&c1, &c2, &sequencer]);
     for member in [&sequencer, &c1, &c2] {
-        forwarder.ask(member, if member.role == Role::Client { Ask::Done } else { Ask::Alive });
+        forwarder.ask(member, if member.role == Role::Client { done() } else { Ask::Alive });
     }
     forwarder.pass(Duration::from_secs(1));
-    assert_eq!(forwarder.ask(&c1, Ask::Done), Some(Say::Unknown), "its end was lost on the way");
+    assert_eq!(forwarder.ask(&c1, done()), Some(Say::Unknown), "its end was lost on the way");
     assert_eq!(forwarder.ask(&c1, resume(8, 0)), Some(Say::End));
     forwarder.pass(RESUMABLE);
     let (code, _) = refusal(forwarder.ask(&c1, resume(9, 0)));
@@ -367,9 +371,9 @@ fn the_end_of_a_run_is_told_although_the_next_one_has_begun() {
     let (late, next, sequencer) = (who("c1", 1), who("c1", 2), who("sequencer", 3));
     forwarder.start(&[&late, &sequencer]);
     forwarder.ask(&sequencer, Ask::Alive);
-    assert_eq!(forwarder.ask(&late, Ask::Done), Some(Say::End));
+    assert_eq!(forwarder.ask(&late, done()), Some(Say::End));
     assert!(matches!(forwarder.ask(&next, Ask::Join), Some(Say::Welcome { .. })));
-    assert_eq!(forwarder.ask(&late, Ask::Done), Some(Say::Unknown), "its end was lost on the way");
+    assert_eq!(forwarder.ask(&late, done()), Some(Say::Unknown), "its end was lost on the way");
     assert_eq!(forwarder.ask(&late, resume(8, 0)), Some(Say::End));
 }
 

@@ -48,7 +48,7 @@ impl Diary {
         match (app, to) {
             (App::Multicast(batch), _) => self.add(now, at, Entry::Multicast(batch.clone())),
             (App::Direct(batch), To::Member(to)) => self.add(now, at, Entry::Send(to, batch.clone())),
-            (App::Direct(_) | App::Finished(_), _) => {}
+            _ => {}
         }
     }
 
@@ -72,7 +72,7 @@ impl Diary {
         match app {
             App::Multicast(batch) => self.add(now, at, Entry::Deliver(from, number, batch.clone())),
             App::Direct(batch) => self.add(now, at, Entry::Receive(from, batch.clone())),
-            App::Finished(_) => {}
+            App::Finished(_) | App::View(_) | App::Fenced(_) | App::Notice(_) => {}
         }
     }
 

@@ -25,9 +25,10 @@ use std::time::Duration;
 use crate::check::{self, PROPERTIES, Property, Verdict};
 use crate::defect::Defects;
 use crate::engine::{MemberId, View};
-use crate::member::Line;
+use crate::member::{Keeping, Line, Membership};
 use crate::order::{Order, Place};
 use crate::prng::Prng;
+use crate::wire::Window;
 use cluster::Cluster;
 pub use cost::Cost;
 pub use counters::Counters;
@@ -171,8 +172,16 @@ impl Setup {
     }
 
     fn lines(&self, view: &View, prng: &mut Prng) -> Vec<Line> {
-        let place = |me| Place { me, view, run: RUN, seed: prng.next_u64(), defects: self.defects };
-        view.members().into_iter().map(place).map(|place| self.order.assemble(place)).collect()
+        let place = |me| Place {
+            me,
+            view,
+            run: RUN,
+            seed: prng.next_u64(),
+            window: Window::default(),
+            defects: self.defects,
+        };
+        let member = |place| Box::new(Membership::new(self.order, place, Keeping::default())) as Line;
+        view.members().into_iter().map(place).map(member).collect()
     }
 
     fn patience(&self, faults: Faults, clients: usize) -> Duration {

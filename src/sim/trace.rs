@@ -8,7 +8,7 @@ use crate::engine::Time;
 use crate::exit::Failure;
 use crate::member::App;
 use crate::order::Order;
-use crate::reliable::Body;
+use crate::reliable::{Body, Received};
 use crate::wire::{Batch, Frames, Header, Kind, Malformed, Reader};
 
 /// Collects lines, histories, both or nothing.
@@ -102,8 +102,7 @@ fn body_words(body: &Body<Batch>) -> String {
     match body {
         Body::Data { number, .. } => format!("data {number}"),
         Body::Status { sent, asks, received } => {
-            let received: Vec<String> =
-                received.iter().map(|(sender, number)| format!("{sender}:{number}")).collect();
+            let received: Vec<String> = received.iter().map(Received::to_string).collect();
             let asks = if *asks { ", asks" } else { "" };
             format!("status: sent {sent}, received {}{asks}", received.join(" "))
         }
@@ -122,6 +121,8 @@ impl fmt::Display for AppWords<'_> {
         match self.0 {
             App::Multicast(batch) => write!(f, "multicast {}", span((batch.first(), batch.next() - 1))),
             App::Direct(batch) => write!(f, "direct {}", span((batch.first(), batch.next() - 1))),
+            App::View(view) => write!(f, "view {}", view.number),
+            App::Fenced(why) | App::Notice(why) => f.write_str(why),
             App::Finished(tally) => write!(f, "finished, after {} multicasts", tally.multicasts),
         }?;
         self.1.map_or(Ok(()), |number| write!(f, ", number {number}"))

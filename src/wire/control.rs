@@ -68,6 +68,9 @@ pub struct Identity {
     pub order: String,
     /// The value of `--method`; empty for an order that has none.
     pub method: String,
+    /// Whether it can take the place of a sequencer that is lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub can_sequence: bool,
 }
 
 /// A request of a member.
@@ -96,7 +99,12 @@ pub enum Ask {
     /// I am at work: is there news?
     Alive,
     /// I have everything that all have sent: is it over?
-    Done,
+    Done {
+        /// The number of my view.
+        view: u64,
+        /// The slots of its clients.
+        clients: Vec<u16>,
+    },
     /// I am in a run that you do not know: another forwarder began it, and you have its place.
     Resume {
         /// The run's number, [as text](run_as_text).
@@ -193,6 +201,9 @@ pub struct Seat {
     pub incarnation: u32,
     /// What it is to the group.
     pub role: Role,
+    /// Whether it can take the place of a sequencer that is lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub can_sequence: bool,
 }
 
 /// One group that is being served.

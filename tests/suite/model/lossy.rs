@@ -10,7 +10,7 @@ use groupcast::defect::Defects;
 use groupcast::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To, View};
 use groupcast::reliable::{Packet as Sent, Reliable};
 use groupcast::wire::encoded::{Frames, decode, encode};
-use groupcast::wire::{Malformed, Reader, Wire, Writer};
+use groupcast::wire::{Malformed, Reader, Weight, Window, Wire, Writer};
 use stateright::{Model, Property};
 
 use super::packet::{Packet, receivers, slot};
@@ -71,12 +71,17 @@ pub(super) enum Action {
 
 impl<const WEIGHT: usize> Lossy<WEIGHT> {
     pub(super) fn new(script: Script, bounds: Bounds, defects: Defects) -> Self {
-        let view = View { number: 1, clients: (0..script.len()).map(slot).collect(), sequencer: None, candidates: Vec::new() };
+        let view = View {
+            number: 1,
+            clients: (0..script.len()).map(slot).collect(),
+            sequencer: None,
+            candidates: Vec::new(),
+        };
         Self { script, bounds, defects, view }
     }
 
     fn engine(&self, at: MemberId) -> Reliable<Parcel<WEIGHT>> {
-        Reliable::new(at, &self.view, u64::from(at.0), self.defects)
+        Reliable::new(at, &self.view, u64::from(at.0), Window::default(), self.defects)
     }
 
     /// What can happen without a fault while time stands still.
@@ -299,7 +304,7 @@ impl<const WEIGHT: usize> Wire for Parcel<WEIGHT> {
         from.u8().map(Self)
     }
 
-    fn weight(&self) -> usize {
-        WEIGHT
+    fn weight(&self) -> Weight {
+        Weight { bytes: WEIGHT, messages: 1 }
     }
 }

@@ -29,7 +29,8 @@ impl Cast {
     fn parse(command: &str) -> Result<Self, String> {
         let mut words =
             command.strip_prefix("members ").ok_or("the first command is `members …`")?.split(' ');
-        let (mut names, mut view) = (Vec::new(), View { number: 1, clients: Vec::new(), sequencer: None, candidates: Vec::new() });
+        let (mut names, mut view) =
+            (Vec::new(), View { number: 1, clients: Vec::new(), sequencer: None, candidates: Vec::new() });
         while let Some(word) = words.next() {
             let slot = MemberId(u16::try_from(names.len()).unwrap());
             let name = match word {

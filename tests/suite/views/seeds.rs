@@ -7,7 +7,7 @@ use groupcast::order::{ORDERS, Order};
 use groupcast::prng::Prng;
 
 use super::promises;
-use super::world::{Event, Fate, Plan, World};
+use super::world::{Event, Fate, Plan, Process, World};
 
 const SEEDS: u64 = 300;
 /// Everybody sends within this …
@@ -25,6 +25,8 @@ struct Seen {
     views: u64,
     fenced: u64,
     deliveries: u64,
+    /// Groups that no majority is left of.
+    blocked: u64,
 }
 
 fn draw(order: &'static Order, seed: u64, with_partitions: bool) -> Plan {
@@ -45,12 +47,14 @@ fn draw(order: &'static Order, seed: u64, with_partitions: bool) -> Plan {
     for client in 0..clients {
         for _ in 0..dice.below(60) {
             let receiver = MemberId(dice.below(u64::from(clients)) as u16);
-            let to = if dice.chance(200_000) && receiver.0 != client { To::Member(receiver) } else { To::Group };
+            let to =
+                if dice.chance(200_000) && receiver.0 != client { To::Member(receiver) } else { To::Group };
             plan.tasks.push((at(dice.below(BUSY)), MemberId(client), to));
         }
     }
     let members = plan.view().members();
-    let leaders: BTreeSet<MemberId> = plan.view().sequencer.into_iter().chain(plan.view().candidates).collect();
+    let leaders: BTreeSet<MemberId> =
+        plan.view().sequencer.into_iter().chain(plan.view().candidates).collect();
     // Somebody who can lead goes on, and a client.
     let spared = [MemberId(0), *leaders.first().unwrap_or(&MemberId(0))];
     let mut left = members.len();
@@ -80,6 +84,8 @@ fn draw(order: &'static Order, seed: u64, with_partitions: bool) -> Plan {
 fn live(plan: &Plan, seen: &mut Seen) -> Result<(), String> {
     let mut world = World::new(plan);
     world.run_until(at(END));
+    let is_blocked = |process: &Process| process.is_in() && process.membership.is_changing();
+    seen.blocked += u64::from(world.processes.iter().any(is_blocked));
     for process in &world.processes {
         for (_, event) in &process.events {
             match event {
@@ -116,7 +122,7 @@ fn lives(title: &str, with_partitions: bool) {
         }
     }
     println!("{title}: {seen:?}");
-    assert!(seen.views > 0 && seen.deliveries > 0, "{seen:?}");
+    assert!(seen.views > 0 && seen.deliveries > 0 && 4 * seen.blocked < seeds, "{seen:?}");
 }
 
 macro_rules! every_order {

@@ -1,1 +1,156 @@
-//! Every step of a small group: whoever dies, whenever.
+//! Every step of a small group: whoever dies, whenever, heard to the last or not. And what it takes: groups without one
+//! of its parts come to grief.
+
+use groupcast::engine::{MemberId, Time, To};
+use groupcast::order::{ORDERS, Order};
+
+use super::promises;
+use super::world::{Death, Plan, World};
+
+/// By then a group in which nobody dies is at rest.
+const BUSY: Time = Time::from_micros(60_000);
+/// By then everything is well again.
+const END: Time = Time::from_micros(5_000_000);
+
+/// Three clients with three messages each; the sequencer, where there is one, can be replaced by two of them.
+fn three(order: &'static Order) -> Plan {
+    let mut plan = Plan::new(order, 3, 1);
+    if order.sequencer {
+        plan.candidates = vec![MemberId(0), MemberId(1)];
+    }
+    for client in 0..3 {
+        for number in 0..3 {
+            let at = Time::from_micros(1_000 + 700 * u64::from(client) + 2_500 * number);
+            plan.tasks.push((at, MemberId(client), To::Group));
+        }
+    }
+    plan
+}
+
+fn steps(plan: &Plan, deaths: &[Death], until: Time) -> u64 {
+    let mut world = World::new(plan);
+    world.deaths = deaths.to_vec();
+    world.run_until(until);
+    world.steps
+}
+
+fn outcome(plan: &Plan, deaths: &[Death]) -> Result<(), String> {
+    let mut world = World::new(plan);
+    world.deaths = deaths.to_vec();
+    world.run_until(END);
+    promises::judge(plan, &world)
+}
+
+/// The members whose death leaves a client and somebody who can lead.
+fn victims(plan: &Plan) -> Vec<MemberId> {
+    plan.view().members()
+}
+
+/// Whoever dies after whichever step. The first story of a broken promise.
+fn one_dies(plan: &Plan) -> Result<u64, String> {
+    let (last, mut runs) = (steps(plan, &[], BUSY), 0);
+    for step in 1..=last {
+        for victim in victims(plan) {
+            for is_silent in [false, true] {
+                let deaths = [Death { step, victim, is_silent }];
+                runs += 1;
+                outcome(plan, &deaths).map_err(|story| format!("{deaths:?}: {story}"))?;
+            }
+        }
+    }
+    Ok(runs)
+}
+
+/// One dies, and while the others see to that, another.
+fn another_dies(plan: &Plan, first: MemberId, second: MemberId) -> Result<u64, String> {
+    let step = steps(plan, &[], Time::from_micros(4_000));
+    let death = Death { step, victim: first, is_silent: false };
+    let from = steps(plan, &[death], Time::from_micros(750_000));
+    let until = steps(plan, &[death], Time::from_micros(1_100_000));
+    for step in from..until {
+        for is_silent in [false, true] {
+            let deaths = [death, Death { step, victim: second, is_silent }];
+            outcome(plan, &deaths).map_err(|story| format!("{deaths:?}: {story}"))?;
+        }
+    }
+    Ok(until - from)
+}
+
+fn dies(title: &str) {
+    let order = ORDERS.iter().find(|order| order.title() == title).expect("an order of the table");
+    let plan = three(order);
+    match one_dies(&plan) {
+        Ok(runs) => println!("{title}: {runs} deaths survived"),
+        Err(story) => panic!("{title}: {story}"),
+    }
+    let last = MemberId(plan.view().members().len() as u16 - 1);
+    for (first, second) in [(MemberId(2), last), (last, MemberId(1)), (MemberId(2), MemberId(1))] {
+        if first == second {
+            continue;
+        }
+        match another_dies(&plan, first, second) {
+            Ok(steps) => println!("{title}: {second} may die in each of {steps} steps after {first}"),
+            Err(story) => panic!("{title}: {story}"),
+        }
+    }
+}
+
+macro_rules! every_order {
+    ($($name:ident $title:literal;)*) => {
+        $(
+            #[test]
+            fn $name() {
+                dies($title);
+            }
+        )*
+    };
+}
+
+every_order! {
+    unordered "unordered";
+    fifo "fifo";
+    causal "causal";
+    total_bb "total (bb)";
+    total_ub "total (ub)";
+    total_uub "total (uub)";
+    lamport "lamport";
+    agreed "agreed";
+}
+
+#[cfg(feature = "known-bad")]
+mod known_bad {
+    use groupcast::defect::{Defect, Defects};
+
+    use super::super::world::Fate;
+    use super::*;
+
+    fn fifo() -> Plan {
+        three(Order::find("fifo", "").expect("an order of the table"))
+    }
+
+    #[test]
+    fn who_does_not_take_up_what_was_accepted_is_caught() {
+        let plan = Plan { defects: Defects::only(Defect::NoAdoption), ..fifo() };
+        let story = another_dies(&plan, MemberId(1), MemberId(2)).expect_err("two views of one number");
+        assert!(story.contains(" has View"), "{story}");
+        assert!(another_dies(&fifo(), MemberId(1), MemberId(2)).is_ok());
+    }
+
+    #[test]
+    fn who_forgets_what_is_not_stable_is_caught() {
+        let lossy = |defects| Plan { loss: 300_000, defects, ..fifo() };
+        let story =
+            one_dies(&lossy(Defects::only(Defect::ForgetsUnstable))).expect_err("one has what others lack");
+        assert!(story.contains("was given") || story.contains("still in"), "{story}");
+    }
+
+    #[test]
+    fn who_is_not_told_that_it_was_left_behind_is_caught() {
+        let asleep = |defects| {
+            let sleeps = Fate::Sleeps(MemberId(1), Time::from_micros(2_000_000));
+            Plan { fates: vec![(Time::from_micros(3_000), sleeps)], defects, ..fifo() }
+        };
+        assert_eq!(outcome(&asleep(Defects::NONE), &[]), Ok(()));
+        assert!(outcome(&asleep(Defects::only(Defect::NoFencing)), &[]).is_err());
+    }
+}

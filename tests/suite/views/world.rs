@@ -10,7 +10,7 @@ use groupcast::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View
 use groupcast::member::{App, Keeping, Membership, Patience};
 use groupcast::order::{Order, Place};
 use groupcast::prng::Prng;
-use groupcast::wire::{BatchBuilder, Frames};
+use groupcast::wire::{BatchBuilder, Frames, Window};
 
 const RUN: u64 = 1;
 
@@ -78,6 +78,18 @@ pub(super) enum Fate {
     Healed,
 }
 
+/// A death by the number of steps, of all members together, after which it comes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Death {
+    pub(super) step: u64,
+    pub(super) victim: MemberId,
+    /// Whether nobody hears of what it did in its last steps.
+    pub(super) is_silent: bool,
+}
+
+/// So many steps before its death a member falls silent that dies silently.
+const LAST_STEPS: u64 = 6;
+
 enum Happening {
     Arrival(MemberId, MemberId, Frames),
     Fate(Fate),
@@ -97,9 +109,8 @@ pub(super) struct World {
     slow: u64,
     /// How many things have happened to members: packets, tasks and deadlines.
     pub(super) steps: u64,
-    /// Who dies after how many steps, if anybody does.
-    pub(super) dies_at_step: Option<(u64, MemberId)>,
-    pub(super) packets: u64,
+    /// Deaths by the number of steps after which they come.
+    pub(super) deaths: Vec<Death>,
 }
 
 impl World {
@@ -108,7 +119,14 @@ impl World {
         let mut dice = Prng::new(plan.seed);
         let keeping = Keeping { patience: Some(Patience::FAST), majority: plan.majority };
         let process = |me: MemberId| {
-            let place = Place { me, view: &view, run: RUN, seed: dice.next_u64(), defects: plan.defects };
+            let place = Place {
+                me,
+                view: &view,
+                run: RUN,
+                seed: dice.next_u64(),
+                window: Window::default(),
+                defects: plan.defects,
+            };
             Process {
                 me,
                 membership: Membership::new(plan.order, place, keeping),
@@ -132,8 +150,7 @@ impl World {
             twice: plan.twice,
             slow: plan.slow,
             steps: 0,
-            dies_at_step: None,
-            packets: 0,
+            deaths: Vec::new(),
         };
         let mut tasks = plan.tasks.clone();
         tasks.sort_by_key(|&(at, client, _)| (at, client));
@@ -222,13 +239,6 @@ impl World {
         self.steps += 1;
         let mut effects = Effects::default();
         let now = self.now;
-        if std::env::var_os("GROUPCAST_TELL").is_some() {
-            if let Input::Receive { from, message } = &input {
-                if let Ok(word) = groupcast::member::word::Word::decode(message) {
-                    println!("{now} {member} hears {from} {word:?}");
-                }
-            }
-        }
         let is_wake = matches!(input, Input::Wake);
         let process = self.at(member);
         process.membership.handle(now, input, &mut effects);
@@ -237,10 +247,10 @@ impl World {
             assert!(next.is_none_or(|next| next > now), "{member} is due again at {now}");
         }
         self.perform(member, &mut effects);
-        if let Some((step, victim)) = self.dies_at_step
-            && self.steps == step
-        {
-            self.at(victim).is_dead = true;
+        for Death { step, victim, .. } in self.deaths.clone() {
+            if self.steps == step {
+                self.at(victim).is_dead = true;
+            }
         }
         if !self.at(member).is_dead {
             self.submit(member);
@@ -299,7 +309,9 @@ impl World {
                             }
                         }
                         App::Direct(batch) => {
-                            process.events.extend(batch.messages().map(|(own, _)| (now, Event::Receive(from, own))));
+                            process
+                                .events
+                                .extend(batch.messages().map(|(own, _)| (now, Event::Receive(from, own))));
                         }
                         App::View(view) => process.events.push((now, Event::View(view))),
                         App::Fenced(_) => process.events.push((now, Event::Fenced)),
@@ -312,11 +324,14 @@ impl World {
     }
 
     fn carry(&mut self, from: MemberId, to: MemberId, frames: &Frames) {
-        self.packets += 1;
+        // What a dying member did last, nobody hears of.
+        let is_dying =
+            |death: &Death| death.victim == from && death.is_silent && self.steps + LAST_STEPS > death.step;
+        let is_mute = self.deaths.iter().any(is_dying);
         let is_cut = self.parted.contains(&from) != self.parted.contains(&to);
         let (is_lost, is_twice) = (self.dice.chance(self.loss), self.dice.chance(self.twice));
         let ways = [self.dice.between(100, self.slow), self.dice.between(100, self.slow)];
-        if from == to || is_cut || is_lost {
+        if from == to || is_mute || is_cut || is_lost {
             return;
         }
         for way in &ways[..if is_twice { 2 } else { 1 }] {
@@ -351,7 +366,12 @@ impl Plan {
         let sequencer = self.order.sequencer.then_some(MemberId(self.clients));
         let first = self.clients + u16::from(self.order.sequencer);
         let standbys = (first..first + self.standbys).map(MemberId);
-        View { number: 1, clients, sequencer, candidates: self.candidates.iter().copied().chain(standbys).collect() }
+        View {
+            number: 1,
+            clients,
+            sequencer,
+            candidates: self.candidates.iter().copied().chain(standbys).collect(),
+        }
     }
 }
 

@@ -180,6 +180,7 @@ fn the_largest_group_can_be_told_to_start() {
         id: format!("{slot:x>width$}", width = script::MAX_ID),
         incarnation: u32::MAX,
         role: Role::Sequencer,
+        can_sequence: true,
     };
     let start = Reply::new(u64::MAX, Say::Start { members: (55_000..65_001).map(seat).collect() });
     let bytes = start.to_bytes();
@@ -256,8 +257,9 @@ fn an_answer_to_an_older_question_is_no_news() {
         incarnation: 0,
         order: "fifo".to_owned(),
         method: String::new(),
+        can_sequence: false,
     };
-    let mut attendance = Attendance::new(Time::ZERO, who, Ask::Done, None);
+    let mut attendance = Attendance::new(Time::ZERO, who, Ask::Done { view: 1, clients: Vec::new() }, None);
     assert_eq!(attendance.request(Time::ZERO).map(|request| request.seq), Some(1));
     let later = Time::ZERO.after(attendance::ASK_AGAIN);
     assert_eq!(attendance.request(later).map(|request| request.seq), Some(2));

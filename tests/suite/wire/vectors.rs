@@ -13,7 +13,7 @@ use groupcast::order::total::TotalWire;
 use groupcast::order::total_ub::{Sequenced, UbWire};
 use groupcast::order::total_uub::{self, UubWire};
 use groupcast::order::{causal, lamport};
-use groupcast::reliable::{Body, Packet};
+use groupcast::reliable::{Body, Packet, Received};
 use groupcast::wire::control::{Ask, GroupEntry, Identity, Reply, Request, Role, Say, Seat};
 use groupcast::wire::{Batch, BatchBuilder, Header, Kind};
 
@@ -90,7 +90,12 @@ fn common() -> Vec<Vector> {
     use Dialect::{Any, Fifo, Total};
     use Message::{Direct, Finished, Ordered};
     let to_c3 = To::Member(C3);
-    let status = |sent, asks, received: &[_]| Body::Status { sent, asks, received: received.to_vec() };
+    let got = |&(sender, complete, held): &_| Received { sender, complete, held };
+    let status = |sent, asks, received: &[_]| Body::Status {
+        sent,
+        asks,
+        received: received.iter().map(got).collect(),
+    };
     let nack = |sender, missing: &[_]| Body::Nack { sender, missing: missing.to_vec() };
     let range = |sender, first, count| Range { sender, first, count };
     let tally =
@@ -170,19 +175,19 @@ fn common() -> Vec<Vector> {
             "status_ack.hex",
             "Status of c2, an acknowledgement: nobody needs to answer",
             Any,
-            any(C2, To::Group, status(7, false, &[(C1, 64), (C3, 0), (SEQUENCER, 12)])),
+            any(C2, To::Group, status(7, false, &[(C1, 64, 0), (C3, 0, 0), (SEQUENCER, 12, 0)])),
         ),
         (
             "status_asks.hex",
-            "Status of c1, an announcement: it has sent 6 packets and wants to know who has them",
+            "Status of c1, an announcement: it has sent 6 packets and wants to know who has them; it holds back 3 of c2's",
             Any,
-            any(C1, To::Group, status(6, true, &[(C2, 7), (C3, 0), (SEQUENCER, 12)])),
+            any(C1, To::Group, status(6, true, &[(C2, 7, 3), (C3, 0, 0), (SEQUENCER, 12, 0)])),
         ),
         (
             "status_direct.hex",
             "Status of c3 to c1, through the router: it has c1's only packet to it, and has sent none itself",
             Any,
-            any(C3, To::Member(C1), status(0, false, &[(C1, 1)])),
+            any(C3, To::Member(C1), status(0, false, &[(C1, 1, 0)])),
         ),
         (
             "status_alone.hex",
@@ -335,6 +340,7 @@ pub(super) fn controls() -> Vec<(&'static str, Control)> {
         incarnation,
         order: text("total"),
         method: text("bb"),
+        can_sequence: false,
     };
     let serves_all = |role, id| Identity {
         group: String::new(),
@@ -344,21 +350,23 @@ pub(super) fn controls() -> Vec<(&'static str, Control)> {
         incarnation: 0,
         order: String::new(),
         method: String::new(),
+        can_sequence: false,
     };
     let joining_sequencer = Identity { role: Role::Sequencer, id: text("sequencer"), ..client(0) };
-    let seat = |slot, id, role| Seat { slot, id: text(id), incarnation: 1, role };
+    let seat = |slot, id, role| Seat { slot, id: text(id), incarnation: 1, role, can_sequence: false };
     let entry = |group, run, order, method| GroupEntry {
         group: text(group),
         run: format!("{run:016x}"),
         order: text(order),
         method: text(method),
+        can_sequence: false,
     };
     let requests = [
         ("request_join.json", 1, client(0), Ask::Join),
         ("request_join_sequencer.json", 1, joining_sequencer, Ask::Join),
         ("request_alive.json", 2, client(1), Ask::Alive),
         ("request_ready.json", 3, client(1), Ask::Ready),
-        ("request_done.json", 9, client(1), Ask::Done),
+        ("request_done.json", 9, client(1), Ask::Done { view: 1, clients: vec![0, 2] }),
         ("request_leave.json", 9, client(1), Ask::Leave { code: 130, reason: text("interrupted") }),
         ("request_resume.json", 12, client(1), Ask::Resume { run: format!("{RUN:016x}"), slot: 0 }),
         ("request_attend_router.json", 1, serves_all(Role::Router, "router"), Ask::Attend),

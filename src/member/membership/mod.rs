@@ -5,22 +5,25 @@
 //! what they have of the view ([`super::flush`]), close its line and go on with a fresh one, in which all numbers begin
 //! again; what is given upwards goes on counting.
 
+mod change;
+mod directs;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::detector::{Detector, Finding, Patience};
-use super::election::{Call, Election};
-use super::flush::{Flush, Outcome, Rules, STALL};
+use super::election::Election;
+use super::flush::Flush;
 use super::log::Log;
 use super::word::{Ballot, Proposal, Word, data_of};
 use super::{App, Line, Tally};
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To, View, sooner};
-use crate::order::hold_back::HoldBack;
 use crate::order::{Order, Place};
-use crate::reliable::Body;
-use crate::waiting::{Clock, Waiting};
-use crate::wire::{Batch, Frames, Header, Kind, Reader};
+use crate::reliable::{Body, Received};
+use crate::waiting::{Clock, Messages, Waiting, WaitsFor};
+use crate::wire::{Batch, Frames, Header, Kind, Reader, Window};
+use directs::Directs;
 
 /// Packets of the next view that are kept until it is installed here.
 const MAX_EARLY: usize = 4096;
@@ -44,6 +47,7 @@ pub struct Membership {
     me: MemberId,
     run: u64,
     seed: u64,
+    window: Window,
     defects: Defects,
     keeping: Keeping,
     view: View,
@@ -72,28 +76,18 @@ pub struct Membership {
     effects: Out,
 }
 
-/// Messages to single members: what happens to a view does not concern them.
-#[derive(Debug, Default)]
-struct Directs {
-    /// Of each sender: what came too early.
-    incoming: BTreeMap<MemberId, HoldBack<Batch>>,
-    /// Of each receiver: what the line has not sent yet …
-    unsent: BTreeMap<MemberId, VecDeque<Batch>>,
-    /// … and what the receiver may not have: with its packet's number.
-    unacknowledged: BTreeMap<MemberId, VecDeque<(u64, Batch)>>,
-}
-
 impl Membership {
     /// The membership of `place.me` in the view with which a run begins.
     #[must_use]
     pub fn new(order: &'static Order, place: Place<'_>, keeping: Keeping) -> Self {
-        let Place { me, view, run, seed, defects } = place;
+        let Place { me, view, run, seed, window, defects } = place;
         let members = view.members();
         Self {
             order,
             me,
             run,
             seed,
+            window,
             defects,
             keeping,
             line: order.assemble(place),
@@ -214,10 +208,10 @@ impl Membership {
         let mut reader = Reader::new(message.header.clone(), message.body.clone());
         let Ok(header) = Header::read(&mut reader) else { return };
         let Ok(Body::Status { received, .. }) = Body::<Batch>::read_status(&mut reader) else { return };
-        for (sender, number) in received {
+        for Received { sender, complete, .. } in received {
             match header.to {
-                To::Group => self.log.acknowledged(from, sender, number),
-                To::Member(_) if sender == self.me => self.direct.acknowledged(from, number),
+                To::Group => self.log.acknowledged(from, sender, complete),
+                To::Member(_) if sender == self.me => self.direct.acknowledged(from, complete),
                 To::Member(_) => {}
             }
         }
@@ -261,6 +255,23 @@ impl Membership {
                 batch.numbered_from(first)
             }
         }
+    }
+
+    /// What waits in the line, numbered as in the whole run.
+    fn absolute_waiting(&self, waiting: Waiting) -> Waiting {
+        let here = |Messages { sender, first, next }: Messages| {
+            let before = self.before(sender);
+            Messages { sender, first: first + before, next: next + before }
+        };
+        let waits_for = match waiting.waits_for {
+            WaitsFor::Earlier(messages) => WaitsFor::Earlier(here(messages)),
+            WaitsFor::Causes(causes) => WaitsFor::Causes(causes.into_iter().map(here).collect()),
+            WaitsFor::Place(number, messages) => WaitsFor::Place(number + self.numbers.0, messages.map(here)),
+            WaitsFor::Turn(messages) => WaitsFor::Turn(here(messages)),
+            other => other,
+        };
+        let number = waiting.number.map(|number| number + self.numbers.0);
+        Waiting { messages: here(waiting.messages), number, waits_for }
     }
 
     fn submit(&mut self, now: Time, to: To, app: App, out: &mut Out) {
@@ -354,7 +365,9 @@ impl Membership {
     ) {
         match is_word.then(|| Word::decode(&frames)) {
             Some(Ok(Word::Install(ballot, proposal))) => self.install_told(now, ballot, proposal, out),
-            Some(Ok(Word::Behind(member, view, ballot))) => self.left_behind(from, (member, view, ballot), out),
+            Some(Ok(Word::Behind(member, view, ballot))) => {
+                self.left_behind(from, (member, view, ballot), out)
+            }
             _ => {
                 let is_next = u64::from(header.view) == self.view.number + 1;
                 if is_next && self.early.len() < MAX_EARLY {
@@ -388,7 +401,12 @@ impl Membership {
         }
     }
 
-    fn left_behind(&mut self, from: MemberId, (member, view, ballot): (MemberId, u64, Ballot), out: &mut Out) {
+    fn left_behind(
+        &mut self,
+        from: MemberId,
+        (member, view, ballot): (MemberId, u64, Ballot),
+        out: &mut Out,
+    ) {
         let ours = (self.view.number, self.installed.as_ref().map(|(ballot, _)| *ballot).unwrap_or_default());
         if member == self.me && (view, ballot) > ours {
             self.fence(from, format!("the group went on without this member, to view {view}"), out);
@@ -427,7 +445,8 @@ impl Membership {
                 }
             }
             Word::Propose(ballot, proposal) => {
-                if proposal.view.number == self.view.number + 1 && proposal.view.members().contains(&self.me) {
+                if proposal.view.number == self.view.number + 1 && proposal.view.members().contains(&self.me)
+                {
                     self.stop(now, out);
                     if let Some(flush) = &mut self.flush {
                         flush.propose(now, ballot, proposal);
@@ -467,211 +486,6 @@ impl Membership {
         }
     }
 
-    // Changing the view.
-
-    /// Sends what is owed, and nothing after it.
-    fn stop(&mut self, now: Time, out: &mut Out) {
-        if self.flush.is_some() {
-            return;
-        }
-        let mut effects = std::mem::take(&mut self.effects);
-        self.line.flush(now, &mut effects);
-        self.perform(now, &mut effects, true, out);
-        self.effects = effects;
-        self.flush = Some(Flush::new(self.me, now));
-    }
-
-    /// Those that can lead and are there, above us.
-    fn above(&self) -> Vec<MemberId> {
-        let leaders = self.leaders();
-        leaders.into_iter().filter(|&member| member > self.me && !self.detector.is_lost(member)).collect()
-    }
-
-    /// The members that are not lost.
-    fn present(&self) -> impl Iterator<Item = MemberId> {
-        self.view.members().into_iter().filter(|&member| !self.detector.is_lost(member))
-    }
-
-    /// Those that can lead: whoever can number messages or, if that is not needed, every client.
-    fn leaders(&self) -> Vec<MemberId> {
-        if !self.order.sequencer {
-            return self.view.clients.clone();
-        }
-        self.view.sequencer.iter().chain(&self.view.candidates).copied().collect()
-    }
-
-    fn elect(&mut self, now: Time, from: MemberId, word: &Word, out: &mut Out) {
-        let (above, mut calls) = (self.above(), Vec::new());
-        let leads = match word {
-            Word::Election if self.leaves || !self.leaders().contains(&self.me) => false,
-            // It does not know yet that we lead: it is about to hear it again.
-            Word::Election if self.flush.as_ref().is_some_and(Flush::leads) => {
-                calls.push(Call::Answer(from));
-                false
-            }
-            Word::Election => self.election.called(now, from, &above, &mut calls),
-            Word::Answer(member) if *member == self.me => {
-                self.election.answered(now, from);
-                false
-            }
-            Word::Coordinator => {
-                self.election.settled();
-                false
-            }
-            _ => false,
-        };
-        self.after_election(now, leads, &calls, out);
-    }
-
-    fn after_election(&mut self, now: Time, leads: bool, calls: &[Call], out: &mut Out) {
-        let word = |call: &Call| match call {
-            Call::Election => Word::Election,
-            Call::Answer(member) => Word::Answer(*member),
-            Call::Coordinator => Word::Coordinator,
-        };
-        let words: Vec<Word> = calls.iter().map(word).collect();
-        self.say_all(now, &words, out);
-        if leads {
-            self.lead(now, out);
-        }
-    }
-
-    fn lead(&mut self, now: Time, out: &mut Out) {
-        self.stop(now, out);
-        let invited = self.present().collect();
-        let mut words = Vec::new();
-        if let Some(flush) = &mut self.flush {
-            flush.lead(now, invited, &self.log, &mut words);
-        }
-        self.say_all(now, &words, out);
-        self.go_on(now, out);
-    }
-
-    /// What follows for the flush from what has come.
-    fn go_on(&mut self, now: Time, out: &mut Out) {
-        let Some(flush) = &mut self.flush else { return };
-        let rules = Rules {
-            view: &self.view,
-            has_sequencer: self.order.sequencer,
-            majority: self.keeping.majority,
-            defects: self.defects,
-        };
-        let mut words = Vec::new();
-        let outcome = flush.go_on(now, &self.log, &rules, &mut words);
-        self.say_all(now, &words, out);
-        match outcome {
-            Outcome::Open => {}
-            Outcome::Installed(ballot, proposal) => self.install(now, ballot, proposal, out),
-            Outcome::NobodyLeft => self.fence(self.me, "no client is left".to_owned(), out),
-        }
-    }
-
-    /// Somebody says that this view has been installed.
-    fn install_told(&mut self, now: Time, ballot: Ballot, proposal: Proposal, out: &mut Out) {
-        if proposal.view.number <= self.view.number {
-            return;
-        }
-        let is_next = proposal.view.number == self.view.number + 1;
-        let view = proposal.view.number;
-        if !proposal.view.members().contains(&self.me) || !is_next {
-            return self.fence(self.me, format!("the group went on without this member, to view {view}"), out);
-        }
-        if self.flush.as_ref().is_some_and(|flush| flush.has_accepted(&proposal)) {
-            return self.install(now, ballot, proposal, out);
-        }
-        // All its members have accepted it; we must have, under another ballot, or are about to.
-        self.stop(now, out);
-        if let Some(flush) = &mut self.flush {
-            flush.propose(now, ballot, proposal);
-        }
-        self.go_on(now, out);
-    }
-
-    /// Ends the old view and begins the new one.
-    fn install(&mut self, now: Time, ballot: Ballot, proposal: Proposal, out: &mut Out) {
-        if !proposal.view.members().contains(&self.me) {
-            let view = proposal.view.number;
-            return self.fence(self.me, format!("the group went on without this member, to view {view}"), out);
-        }
-        let open = self.end_line(now, &proposal, out);
-        let own = self.me;
-        let open: Vec<App> = open.into_iter().map(|app| self.reopened(own, app)).collect();
-        for (member, count) in std::mem::take(&mut self.within) {
-            *self.before.entry(member).or_default() += count;
-        }
-        self.numbers = (self.numbers.0 + self.numbers.1, 0);
-        let lost: Vec<MemberId> =
-            self.view.members().into_iter().filter(|member| !proposal.view.members().contains(member)).collect();
-        self.view = proposal.view.clone();
-        self.installed = Some((ballot, proposal));
-        self.flush = None;
-        out.deliver(self.me, None, App::View(self.view.clone()));
-        self.begin_line(now);
-        self.direct.forget(&lost);
-        self.submit_again(now, open, out);
-        // The others may be waiting for a word of this view.
-        self.say_all(now, &[Word::Heartbeat], out);
-        for (from, frames) in std::mem::take(&mut self.early) {
-            self.receive(now, from, frames, out);
-        }
-    }
-
-    /// Shows the old line everything that belongs to the view, and closes it. Returns what it leaves open.
-    fn end_line(&mut self, now: Time, proposal: &Proposal, out: &mut Out) -> Vec<App> {
-        let mut effects = std::mem::take(&mut self.effects);
-        for &(sender, range, _) in &proposal.cut {
-            if sender == self.me {
-                continue;
-            }
-            let packets: Vec<Frames> = self.log.kept(sender, range).cloned().collect();
-            for message in packets {
-                self.line.handle(now, Input::Receive { from: sender, message }, &mut effects);
-                self.perform(now, &mut effects, false, out);
-            }
-        }
-        let open = self.line.close(&mut effects);
-        self.perform(now, &mut effects, false, out);
-        self.effects = effects;
-        open
-    }
-
-    /// What was left open, numbered as in the whole run.
-    fn reopened(&self, own: MemberId, app: App) -> App {
-        match app {
-            App::Multicast(batch) => App::Multicast(self.absolute(own, batch)),
-            app => app,
-        }
-    }
-
-    fn begin_line(&mut self, now: Time) {
-        let members = self.view.members();
-        let seed = self.seed.wrapping_add(self.view.number << 32);
-        let place = Place { me: self.me, view: &self.view, run: self.run, seed, defects: self.defects };
-        self.line = self.order.assemble(place);
-        self.log = Log::new(&members);
-        self.detector = Detector::new(self.keeping.patience, others(&members, self.me), now);
-        self.election = Election::new(self.me);
-    }
-
-    /// Submits what the old view left open, before anything newer.
-    fn submit_again(&mut self, now: Time, open: Vec<App>, out: &mut Out) {
-        for app in open {
-            self.submit(now, To::Group, app, out);
-        }
-        for (receiver, batches) in self.direct.take_open() {
-            for batch in batches {
-                self.submit(now, To::Member(receiver), App::Direct(batch), out);
-            }
-        }
-        let finished = self.finished.clone();
-        for (to, app) in std::mem::take(&mut self.pending) {
-            self.submit(now, to, app, out);
-        }
-        if let Some(tally) = finished {
-            self.submit(now, To::Group, App::Finished(tally), out);
-        }
-    }
-
     // Time.
 
     fn wake(&mut self, now: Time, out: &mut Out) {
@@ -700,93 +514,6 @@ impl Membership {
             flush.repeat(now, &self.log, &mut words);
         }
         self.say_all(now, &words, out);
-    }
-
-    fn look_after_election(&mut self, now: Time, out: &mut Out) {
-        if self.election.next_deadline().is_some_and(|due| due <= now) {
-            let (above, mut calls) = (self.above(), Vec::new());
-            let leads = self.election.look(now, &above, &mut calls);
-            self.after_election(now, leads, &calls, out);
-        }
-    }
-
-    /// Calls for a change if one is needed and nobody leads it.
-    fn look_after_change(&mut self, now: Time, out: &mut Out) {
-        if self.leaves || self.is_out {
-            return;
-        }
-        let is_lost = |member: &MemberId| self.detector.is_lost(*member);
-        let is_needed = match &self.flush {
-            None => self.view.members().iter().any(is_lost),
-            Some(flush) if flush.leads() => {
-                // Somebody is lost who was to go on, or is heard of again who was not.
-                if !self.present().eq(flush.invited().iter().copied()) {
-                    self.lead(now, out);
-                }
-                return;
-            }
-            Some(flush) => {
-                let (leader, ago) = flush.led_by(now);
-                is_lost(&leader) || ago >= STALL
-            }
-        };
-        if !is_needed {
-            return;
-        }
-        let leaders = self.leaders();
-        if leaders.iter().all(is_lost) {
-            // With a majority rule somebody may go on elsewhere, and be heard of again.
-            if self.keeping.majority {
-                return;
-            }
-            return self.fence(self.me, "nobody is left that could lead the group".to_owned(), out);
-        }
-        if leaders.contains(&self.me) {
-            let (above, mut calls) = (self.above(), Vec::new());
-            let leads = self.election.call(now, &above, &mut calls);
-            self.after_election(now, leads, &calls, out);
-        }
-    }
-}
-
-impl Directs {
-    /// The line has sent the first of those that it had not sent, as this packet; or an earlier one again.
-    fn sent(&mut self, receiver: MemberId, number: u64) {
-        let under_way = self.unacknowledged.entry(receiver).or_default();
-        if under_way.back().is_some_and(|(last, _)| number <= *last) {
-            return;
-        }
-        if let Some(batch) = self.unsent.get_mut(&receiver).and_then(VecDeque::pop_front) {
-            under_way.push_back((number, batch));
-        }
-    }
-
-    /// The receiver has every packet up to this one.
-    fn acknowledged(&mut self, receiver: MemberId, number: u64) {
-        if let Some(under_way) = self.unacknowledged.get_mut(&receiver) {
-            while under_way.front().is_some_and(|(first, _)| *first <= number) {
-                under_way.pop_front();
-            }
-        }
-    }
-
-    /// Takes what receivers may not have, in order.
-    fn take_open(&mut self) -> BTreeMap<MemberId, Vec<Batch>> {
-        let mut open: BTreeMap<MemberId, Vec<Batch>> = BTreeMap::new();
-        for (receiver, under_way) in std::mem::take(&mut self.unacknowledged) {
-            open.entry(receiver).or_default().extend(under_way.into_iter().map(|(_, batch)| batch));
-        }
-        for (receiver, batches) in std::mem::take(&mut self.unsent) {
-            open.entry(receiver).or_default().extend(batches);
-        }
-        open
-    }
-
-    fn forget(&mut self, members: &[MemberId]) {
-        for member in members {
-            self.unsent.remove(member);
-            self.unacknowledged.remove(member);
-        }
     }
 }
 
@@ -832,7 +559,7 @@ impl Engine for Membership {
     }
 
     fn waiting(&self) -> Vec<Waiting> {
-        self.line.waiting()
+        self.line.waiting().into_iter().map(|waiting| self.absolute_waiting(waiting)).collect()
     }
 
     fn clock(&self) -> Option<Clock> {

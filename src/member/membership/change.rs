@@ -1,0 +1,278 @@
+//! How a membership changes the view: somebody is lost, somebody leads, everybody stops, and goes on with a fresh line.
+
+use super::{Membership, Out, others};
+use crate::engine::{Engine, Input, MemberId, Time, To};
+use crate::member::App;
+use crate::member::detector::Detector;
+use crate::member::election::{Call, Election};
+use crate::member::flush::{Flush, Outcome, Rules, STALL};
+use crate::member::log::Log;
+use crate::member::word::{Ballot, Proposal, Word};
+use crate::order::Place;
+use crate::wire::Frames;
+
+impl Membership {
+    /// Sends what is owed, and nothing after it.
+    pub(super) fn stop(&mut self, now: Time, out: &mut Out) {
+        if self.flush.is_some() {
+            return;
+        }
+        let mut effects = std::mem::take(&mut self.effects);
+        self.line.flush(now, &mut effects);
+        self.perform(now, &mut effects, true, out);
+        self.effects = effects;
+        self.flush = Some(Flush::new(self.me, now));
+    }
+
+    /// Those that can lead and are there, above us.
+    fn above(&self) -> Vec<MemberId> {
+        let leaders = self.leaders();
+        leaders.into_iter().filter(|&member| member > self.me && !self.detector.is_lost(member)).collect()
+    }
+
+    /// The members that are not lost.
+    fn present(&self) -> impl Iterator<Item = MemberId> {
+        self.view.members().into_iter().filter(|&member| !self.detector.is_lost(member))
+    }
+
+    /// Those that can lead: whoever can number messages or, if that is not needed, every client.
+    fn leaders(&self) -> Vec<MemberId> {
+        if !self.order.sequencer {
+            return self.view.clients.clone();
+        }
+        self.view.sequencer.iter().chain(&self.view.candidates).copied().collect()
+    }
+
+    pub(super) fn elect(&mut self, now: Time, from: MemberId, word: &Word, out: &mut Out) {
+        let (above, mut calls) = (self.above(), Vec::new());
+        let leads = match word {
+            Word::Election if self.leaves || !self.leaders().contains(&self.me) => false,
+            // It does not know yet that we lead: it is about to hear it again.
+            Word::Election if self.flush.as_ref().is_some_and(Flush::leads) => {
+                calls.push(Call::Answer(from));
+                false
+            }
+            Word::Election => self.election.called(now, from, &above, &mut calls),
+            Word::Answer(member) if *member == self.me => {
+                self.election.answered(now, from);
+                false
+            }
+            Word::Coordinator => {
+                self.election.settled();
+                false
+            }
+            _ => false,
+        };
+        self.after_election(now, leads, &calls, out);
+    }
+
+    fn after_election(&mut self, now: Time, leads: bool, calls: &[Call], out: &mut Out) {
+        let word = |call: &Call| match call {
+            Call::Election => Word::Election,
+            Call::Answer(member) => Word::Answer(*member),
+            Call::Coordinator => Word::Coordinator,
+        };
+        let words: Vec<Word> = calls.iter().map(word).collect();
+        self.say_all(now, &words, out);
+        if leads {
+            self.lead(now, out);
+        }
+    }
+
+    fn lead(&mut self, now: Time, out: &mut Out) {
+        self.stop(now, out);
+        let invited = self.present().collect();
+        let mut words = Vec::new();
+        if let Some(flush) = &mut self.flush {
+            flush.lead(now, invited, &self.log, &mut words);
+        }
+        self.say_all(now, &words, out);
+        self.go_on(now, out);
+    }
+
+    /// What follows for the flush from what has come.
+    pub(super) fn go_on(&mut self, now: Time, out: &mut Out) {
+        let Some(flush) = &mut self.flush else { return };
+        let rules = Rules {
+            view: &self.view,
+            has_sequencer: self.order.sequencer,
+            majority: self.keeping.majority,
+            defects: self.defects,
+        };
+        let mut words = Vec::new();
+        let outcome = flush.go_on(now, &self.log, &rules, &mut words);
+        self.say_all(now, &words, out);
+        match outcome {
+            Outcome::Open => {}
+            Outcome::Installed(ballot, proposal) => self.install(now, ballot, proposal, out),
+            Outcome::NobodyLeft => self.fence(self.me, "no client is left".to_owned(), out),
+        }
+    }
+
+    /// Somebody says that this view has been installed.
+    pub(super) fn install_told(&mut self, now: Time, ballot: Ballot, proposal: Proposal, out: &mut Out) {
+        if proposal.view.number <= self.view.number {
+            return;
+        }
+        let is_next = proposal.view.number == self.view.number + 1;
+        let view = proposal.view.number;
+        if !proposal.view.members().contains(&self.me) || !is_next {
+            return self.fence(
+                self.me,
+                format!("the group went on without this member, to view {view}"),
+                out,
+            );
+        }
+        if self.flush.as_ref().is_some_and(|flush| flush.has_accepted(&proposal)) {
+            return self.install(now, ballot, proposal, out);
+        }
+        // All its members have accepted it; we must have, under another ballot, or are about to.
+        self.stop(now, out);
+        if let Some(flush) = &mut self.flush {
+            flush.propose(now, ballot, proposal);
+        }
+        self.go_on(now, out);
+    }
+
+    /// Ends the old view and begins the new one.
+    fn install(&mut self, now: Time, ballot: Ballot, proposal: Proposal, out: &mut Out) {
+        if !proposal.view.members().contains(&self.me) {
+            let view = proposal.view.number;
+            return self.fence(
+                self.me,
+                format!("the group went on without this member, to view {view}"),
+                out,
+            );
+        }
+        let open = self.end_line(now, &proposal, out);
+        let own = self.me;
+        let open: Vec<App> = open.into_iter().map(|app| self.reopened(own, app)).collect();
+        for (member, count) in std::mem::take(&mut self.within) {
+            *self.before.entry(member).or_default() += count;
+        }
+        self.numbers = (self.numbers.0 + self.numbers.1, 0);
+        let lost: Vec<MemberId> = self
+            .view
+            .members()
+            .into_iter()
+            .filter(|member| !proposal.view.members().contains(member))
+            .collect();
+        self.view = proposal.view.clone();
+        self.installed = Some((ballot, proposal));
+        self.flush = None;
+        out.deliver(self.me, None, App::View(self.view.clone()));
+        self.begin_line(now);
+        self.direct.forget(&lost);
+        self.submit_again(now, open, out);
+        // The others may be waiting for a word of this view.
+        self.say_all(now, &[Word::Heartbeat], out);
+        for (from, frames) in std::mem::take(&mut self.early) {
+            self.receive(now, from, frames, out);
+        }
+    }
+
+    /// Shows the old line everything that belongs to the view, and closes it. Returns what it leaves open.
+    fn end_line(&mut self, now: Time, proposal: &Proposal, out: &mut Out) -> Vec<App> {
+        let mut effects = std::mem::take(&mut self.effects);
+        for &(sender, range, _) in &proposal.cut {
+            if sender == self.me {
+                continue;
+            }
+            let packets: Vec<Frames> = self.log.kept(sender, range).cloned().collect();
+            for message in packets {
+                self.line.handle(now, Input::Receive { from: sender, message }, &mut effects);
+                self.perform(now, &mut effects, false, out);
+            }
+        }
+        let open = self.line.close(&mut effects);
+        self.perform(now, &mut effects, false, out);
+        self.effects = effects;
+        open
+    }
+
+    /// What was left open, numbered as in the whole run.
+    fn reopened(&self, own: MemberId, app: App) -> App {
+        match app {
+            App::Multicast(batch) => App::Multicast(self.absolute(own, batch)),
+            app => app,
+        }
+    }
+
+    fn begin_line(&mut self, now: Time) {
+        let members = self.view.members();
+        let seed = self.seed.wrapping_add(self.view.number << 32);
+        let Self { me, run, window, defects, .. } = *self;
+        let place = Place { me, view: &self.view, run, seed, window, defects };
+        self.line = self.order.assemble(place);
+        self.log = Log::new(&members);
+        self.detector = Detector::new(self.keeping.patience, others(&members, self.me), now);
+        self.election = Election::new(self.me);
+    }
+
+    /// Submits what the old view left open, before anything newer.
+    fn submit_again(&mut self, now: Time, open: Vec<App>, out: &mut Out) {
+        for app in open {
+            self.submit(now, To::Group, app, out);
+        }
+        for (receiver, batches) in self.direct.take_open() {
+            for batch in batches {
+                self.submit(now, To::Member(receiver), App::Direct(batch), out);
+            }
+        }
+        let finished = self.finished.clone();
+        for (to, app) in std::mem::take(&mut self.pending) {
+            self.submit(now, to, app, out);
+        }
+        if let Some(tally) = finished {
+            self.submit(now, To::Group, App::Finished(tally), out);
+        }
+    }
+
+    // When to change it.
+
+    pub(super) fn look_after_election(&mut self, now: Time, out: &mut Out) {
+        if self.election.next_deadline().is_some_and(|due| due <= now) {
+            let (above, mut calls) = (self.above(), Vec::new());
+            let leads = self.election.look(now, &above, &mut calls);
+            self.after_election(now, leads, &calls, out);
+        }
+    }
+
+    /// Calls for a change if one is needed and nobody leads it.
+    pub(super) fn look_after_change(&mut self, now: Time, out: &mut Out) {
+        if self.leaves || self.is_out {
+            return;
+        }
+        let is_lost = |member: &MemberId| self.detector.is_lost(*member);
+        let is_needed = match &self.flush {
+            None => self.view.members().iter().any(is_lost),
+            Some(flush) if flush.leads() => {
+                // Somebody is lost who was to go on, or is heard of again who was not.
+                if !self.present().eq(flush.invited().iter().copied()) {
+                    self.lead(now, out);
+                }
+                return;
+            }
+            Some(flush) => {
+                let (leader, ago) = flush.led_by(now);
+                is_lost(&leader) || ago >= STALL
+            }
+        };
+        if !is_needed {
+            return;
+        }
+        let leaders = self.leaders();
+        if leaders.iter().all(is_lost) {
+            // With a majority rule somebody may go on elsewhere, and be heard of again.
+            if self.keeping.majority {
+                return;
+            }
+            return self.fence(self.me, "nobody is left that could lead the group".to_owned(), out);
+        }
+        if leaders.contains(&self.me) {
+            let (above, mut calls) = (self.above(), Vec::new());
+            let leads = self.election.call(now, &above, &mut calls);
+            self.after_election(now, leads, &calls, out);
+        }
+    }
+}
