@@ -92,7 +92,7 @@ pub struct Address {
 #[derive(Args, Clone, Debug)]
 pub struct Patient {
     /// Take a member for lost that has been silent for this long and is not heard of when it is asked for
-    #[arg(long, value_name = "TIME", env = "GROUPCAST_SUSPECT_AFTER", hide_env = true, default_value = "3s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", env = "GROUPCAST_SUSPECT_AFTER", hide_env = true, default_value = "10s", value_parser = duration)]
     pub suspect_after: Duration,
     /// Who may go on when members are lost: those who are there, or only a majority
     #[arg(long, value_name = "WHO", env = "GROUPCAST_QUORUM", hide_env = true, default_value = "any", value_parser = ["any", "majority"])]

@@ -190,11 +190,7 @@ impl Group {
                 seat.presence.answer(Say::Bye, actions);
                 seat.presence.told_end = true;
                 let why = format!("{} left the run: {reason} (exit {code})", who.id);
-                self.seats.remove(&who.id);
-                actions.notices.push(why.clone());
-                if self.phase == Phase::Running {
-                    self.go_on_without(why, actions);
-                }
+                self.go_on_without(&who.id, why, actions);
             }
             Ask::Alive | Ask::Join | Ask::Attend | Ask::Resume { .. } => {}
         }
@@ -228,6 +224,16 @@ impl Group {
         });
         seat.presence.hears(now, held);
         seat.presence.answer(Say::CarryOn, actions);
+    }
+
+    /// A sequencer that was started again does not know which numbers it gave: without another that can take its place
+    /// the run cannot go on.
+    pub(super) fn is_without_numbers(&self, newcomer: &Request) -> bool {
+        let is_gone = |seat: &Member| seat.role == Role::Sequencer && seat.presence.gone.is_some();
+        newcomer.who.role == Role::Sequencer
+            && self.phase == Phase::Running
+            && self.seats.values().any(is_gone)
+            && !self.seats.values().any(|seat| seat.can_sequence)
     }
 
     pub(super) fn tick(&mut self, now: Time, name: &str, rules: &Rules, actions: &mut Actions) {
@@ -277,10 +283,8 @@ impl Group {
     fn supervise(&mut self, now: Time, name: &str, rules: &Rules, actions: &mut Actions) {
         let lost = self.seats.iter().find_map(|(id, seat)| Some((id.clone(), seat.presence.lost(now)?)));
         if let Some((id, why)) = lost {
-            self.seats.remove(&id);
             let why = format!("{id} is lost: {why}");
-            actions.notices.push(why.clone());
-            return self.go_on_without(why, actions);
+            return self.go_on_without(&id, why, actions);
         }
         let is_whole = self.resumed.is_none() || self.empty_seats(rules).next().is_none();
         if self.resumed.is_some_and(|at| !is_whole && now >= at.after(LOST_AFTER)) {
@@ -295,10 +299,19 @@ impl Group {
         }
     }
 
-    /// A member is lost or has left: what becomes of the group is its members' decision, as long as there are any.
-    fn go_on_without(&mut self, why: String, actions: &mut Actions) {
-        let why = self.first_loss.get_or_insert(why).clone();
+    /// A member is lost or has left: what becomes of a group that runs is its members' decision, as long as there are
+    /// any.
+    fn go_on_without(&mut self, id: &str, why: String, actions: &mut Actions) {
+        let was_client = self.seats.remove(id).is_some_and(|seat| seat.role == Role::Client);
+        actions.notices.push(why.clone());
+        if self.phase != Phase::Running {
+            return;
+        }
+        if was_client {
+            self.first_loss.get_or_insert_with(|| why.clone());
+        }
         if self.clients().next().is_none() {
+            let why = self.first_loss.clone().unwrap_or(why);
             self.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
         }
     }

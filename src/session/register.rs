@@ -200,6 +200,10 @@ impl Register {
             }
             Err(objection) => {
                 let (exit, reason) = objection.explain(group, &request);
+                if group.is_without_numbers(&request) {
+                    let why = "the sequencer was started again and does not know which numbers it gave";
+                    group.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
+                }
                 refuse(held, exit, reason, actions);
             }
         }

@@ -232,19 +232,22 @@ fn a_start_that_does_not_come_about_is_given_up_naming_who_is_missing() {
 }
 
 #[test]
-fn who_leaves_a_run_is_named_to_the_others() {
+fn who_leaves_a_run_leaves_it_to_the_others() {
     let mut forwarder = Forwarder::of(2);
     let (c1, c2, sequencer) = (who("c1", 1), who("c2", 2), who("sequencer", 3));
     forwarder.start(&[&c1, &c2, &sequencer]);
     forwarder.ask(&c2, Ask::Alive);
     let leave = Ask::Leave { code: 130, reason: "interrupted (Ctrl-C)".to_owned() };
     assert_eq!(forwarder.ask(&c1, leave), Some(Say::Bye));
-    let Some(Say::Abort { code, reason }) = forwarder.heard(&c2) else { panic!("not told") };
+    assert_eq!(forwarder.heard(&c2), None, "that is the members' affair");
+    let leave = Ask::Leave { code: 69, reason: "nobody is left".to_owned() };
+    assert_eq!(forwarder.ask(&c2, leave), Some(Say::Bye));
+    let Some(Say::Abort { code, reason }) = forwarder.ask(&sequencer, Ask::Alive) else { panic!("not told") };
     assert!(code == Exit::Unavailable.code() && reason.contains("c1 left the run: interrupted"), "{reason}");
 }
 
 #[test]
-fn who_is_gone_or_silent_for_too_long_ends_the_run() {
+fn who_is_gone_or_silent_for_too_long_is_not_waited_for() {
     for (limit, is_gone) in [(LOST_AFTER, true), (SILENT_AFTER, false)] {
         let mut forwarder = Forwarder::of(2);
         let (c1, c2, sequencer) = (who("c1", 1), who("c2", 2), who("sequencer", 3));
@@ -255,9 +258,20 @@ fn who_is_gone_or_silent_for_too_long_ends_the_run() {
         let early =
             forwarder.pass_with(&[&c2, &sequencer], limit.checked_sub(Duration::from_secs(1)).unwrap());
         assert_eq!(early, None, "not before its time");
-        let reason = forwarder.pass_with(&[&c2, &sequencer], Duration::from_secs(2)).expect("the run ends");
-        assert!(reason.contains("c1 is lost"), "{reason}");
+        assert_eq!(forwarder.ask(&c2, done()), None, "c1 may still be there");
+        assert_eq!(forwarder.pass_with(&[&c2, &sequencer], Duration::from_secs(2)), None);
+        assert_eq!(forwarder.ask(&c2, done()), Some(Say::End));
     }
+}
+
+#[test]
+fn who_is_not_in_the_newest_view_is_not_waited_for() {
+    let mut forwarder = Forwarder::of(2);
+    let (c1, c2, sequencer) = (who("c1", 1), who("c2", 2), who("sequencer", 3));
+    forwarder.start(&[&c1, &c2, &sequencer]);
+    assert_eq!(forwarder.ask(&c2, done()), None);
+    let alone = Ask::Done { view: 2, clients: vec![1] };
+    assert_eq!(forwarder.ask(&c2, alone), Some(Say::End));
 }
 
 #[test]

@@ -96,6 +96,8 @@ const VARIABLES: &[(&str, &str, &str, i32, &str)] = &[
     ("sequencer", "id", "a/b", 64, "--id"),
     ("sequencer", "connect", "a b", 69, "a b"),
     ("sequencer", "port-base", "x", 64, "--port-base"),
+    ("sequencer", "suspect-after", "soon", 64, "--suspect-after"),
+    ("sequencer", "quorum", "all", 64, "--quorum"),
     ("sequencer", "color", "blue", 64, "--color"),
     ("client", "id", "a/b", 64, "--id"),
     ("client", "commands", "nothing.txt", 66, "nothing.txt"),
@@ -106,6 +108,8 @@ const VARIABLES: &[(&str, &str, &str, i32, &str)] = &[
     ("client", "connect", "a b", 69, "a b"),
     ("client", "port-base", "x", 64, "--port-base"),
     ("client", "timeout", "soon", 64, "--timeout"),
+    ("client", "suspect-after", "soon", 64, "--suspect-after"),
+    ("client", "quorum", "all", 64, "--quorum"),
     ("client", "speed", "slow", 64, "--speed"),
     ("client", "window", "none", 64, "--window"),
     ("client", "color", "blue", 64, "--color"),
@@ -117,7 +121,7 @@ const VARIABLES: &[(&str, &str, &str, i32, &str)] = &[
 ];
 
 /// Those whose variable shows in a run: below and, of `trace`, in `traces`.
-const IN_A_RUN: [&str; 5] = ["no-history", "force", "stay", "quiet", "trace"];
+const IN_A_RUN: [&str; 6] = ["no-history", "force", "stay", "quiet", "trace", "can-sequence"];
 
 #[test]
 fn each_flag_has_a_variable() {
@@ -171,8 +175,11 @@ fn switches_in_the_environment_work_in_a_run() {
     let mut middle = [stay("forwarder"), stay("router"), stage.sequencer().start()];
     for _ in 0..2 {
         let client = stage.client("c1", "Multicast,c1,x\n");
-        let client =
-            client.env("GROUPCAST_NO_HISTORY", "1").env("GROUPCAST_FORCE", "1").env("GROUPCAST_QUIET", "1");
+        let client = client
+            .env("GROUPCAST_NO_HISTORY", "1")
+            .env("GROUPCAST_FORCE", "1")
+            .env("GROUPCAST_CAN_SEQUENCE", "1")
+            .env("GROUPCAST_QUIET", "1");
         assert_eq!(client.ends(0).1, "");
     }
     assert_eq!(stage.files(), ["test_result_c1_tom.txt", "test_result_c1_uno.txt"]);
