@@ -132,7 +132,7 @@ impl<'a> Forwarder<'a> {
         }
         self.serve_sync(now);
         self.say_waiting(now);
-        let waited = now.since(Time::ZERO);
+        let waited = self.register.idle(now);
         if self.register.is_untouched() && !options.stay && waited >= options.start_timeout {
             let message = format!(
                 "nobody came within {}: waited for {}",

@@ -155,7 +155,8 @@ impl Stage {
         self.program_at(&self.ports, program)
     }
 
-    fn program_at(&self, ports: &Ports, program: &str) -> Launch<'_> {
+    /// The same at other ports.
+    pub(crate) fn program_at(&self, ports: &Ports, program: &str) -> Launch<'_> {
         self.bare(program).args(["--port-base", &ports.base.to_string()])
     }
 

@@ -26,4 +26,5 @@ mod simulation;
 mod tidy;
 mod traces;
 mod trouble;
+mod two_forwarders;
 mod wire;
