@@ -134,7 +134,8 @@ const MAX_SITES: usize = 8;
 /// # Errors
 /// What is wrong with it, for people.
 pub fn addresses(text: &str) -> Result<Addresses, String> {
-    let addresses: Vec<_> = text.split(',').map(|address| one_address(address.trim())).collect::<Result<_, _>>()?;
+    let addresses: Vec<_> =
+        text.split(',').map(|address| one_address(address.trim())).collect::<Result<_, _>>()?;
     match addresses.len() {
         0..=MAX_SITES => Ok(Addresses(addresses)),
         many => Err(format!("{many} addresses; at most {MAX_SITES} are possible")),
@@ -143,7 +144,9 @@ pub fn addresses(text: &str) -> Result<Addresses, String> {
 
 fn one_address(text: &str) -> Result<(String, Option<u16>), String> {
     let expected = || {
-        format!("`{text}` is no address: expected HOST or HOST:PORT, an IPv6 address in brackets, like [::1]:5559")
+        format!(
+            "`{text}` is no address: expected HOST or HOST:PORT, an IPv6 address in brackets, like [::1]:5559"
+        )
     };
     // Only within brackets is a colon part of the host.
     let inside = text.rfind(']').unwrap_or(0);
@@ -165,7 +168,9 @@ fn one_address(text: &str) -> Result<(String, Option<u16>), String> {
     }
     let port = port.map(|port| match port.parse() {
         Ok(port @ 1..=MAX_PORT_BASE) => Ok(port),
-        _ => Err(format!("the port of `{text}`: expected a number from 1 to {MAX_PORT_BASE}, the first of four")),
+        _ => Err(format!(
+            "the port of `{text}`: expected a number from 1 to {MAX_PORT_BASE}, the first of four"
+        )),
     });
     Ok((host.to_owned(), port.transpose()?))
 }
@@ -299,9 +304,10 @@ mod tests {
             let expected = expected.iter().map(|&site| site.to_owned()).collect::<Vec<_>>();
             assert_eq!(sites(text), Ok(expected), "{text}");
         }
-        for text in
-            ["", "a,", "a b", "tcp://a", "a/b", "a:", "a:x", "a:0", "a:65533", "a:1:2", "::1", "[::1", "[a]", "[::1]5"]
-        {
+        for text in [
+            "", "a,", "a b", "tcp://a", "a/b", "a:", "a:x", "a:0", "a:65533", "a:1:2", "::1", "[::1", "[a]",
+            "[::1]5",
+        ] {
             let refused = addresses(text).unwrap_err();
             assert!(refused.contains("expected"), "{text}: {refused}");
         }

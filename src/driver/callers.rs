@@ -174,7 +174,8 @@ impl Callers {
             if self.verdict.is_some() { Some(QUIET_AFTER) } else { line.caller.attendance().patience() }
         };
         let left = open().map(|line| patience(line).map(|limit| limit.saturating_sub(line.silence(now))));
-        let left = left.collect::<Option<Vec<Duration>>>().map(|left| left.into_iter().max().unwrap_or_default());
+        let left =
+            left.collect::<Option<Vec<Duration>>>().map(|left| left.into_iter().max().unwrap_or_default());
         let names: Vec<String> =
             (0..self.lines.len()).filter(|&at| !self.lines[at].is_out).map(|at| self.full_name(at)).collect();
         if left == Some(Duration::ZERO) {
@@ -193,7 +194,8 @@ impl Callers {
         }
         if now.since(self.said) >= SAY_EVERY {
             self.said = now;
-            let left = left.map_or_else(String::new, |left| format!(", gives up in {}", talk::duration(left)));
+            let left =
+                left.map_or_else(String::new, |left| format!(", gives up in {}", talk::duration(left)));
             talk.say(format!("waiting for {} ({}{left})", talk::list(&names), talk::duration(silence)));
         }
         Ok(())

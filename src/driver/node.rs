@@ -82,6 +82,8 @@ pub struct Node {
     me: MemberId,
     run: u64,
     is_over: bool,
+    /// When a packet of another member last came.
+    heard: Time,
     meter: Meter,
 }
 
@@ -124,7 +126,7 @@ impl Node {
         }
     }
 
-    fn start(wires: Wires, joining: &Joining, run: u64, me: MemberId, seats: Vec<Seat>) -> Self {
+    fn start(mut wires: Wires, joining: &Joining, run: u64, me: MemberId, seats: Vec<Seat>) -> Self {
         let of_role = |role: Role| {
             let mut slots: Vec<_> =
                 seats.iter().filter(|seat| seat.role == role).map(|seat| MemberId(seat.slot)).collect();
@@ -135,6 +137,7 @@ impl Node {
         let view = View { number: 1, clients: of_role(Role::Client), sequencer };
         let (window, defects) = (joining.window, joining.defects);
         let place = Place { me, view: &view, run, seed: run ^ u64::from(me.0), window, defects };
+        let heard = wires.clock.now();
         Self {
             line: joining.order.assemble(place),
             wires,
@@ -146,6 +149,7 @@ impl Node {
             me,
             run,
             is_over: false,
+            heard,
             meter: Meter::default(),
         }
     }
@@ -189,6 +193,11 @@ impl Node {
     #[must_use]
     pub fn window(&self, to: To) -> usize {
         self.line.window(to)
+    }
+
+    /// How long nothing has been heard of the other members. In a group that is at rest that means nothing.
+    pub fn silence(&mut self) -> Duration {
+        self.wires.clock.now().since(self.heard)
     }
 
     /// How many batches wait here for what comes before them.
@@ -324,6 +333,7 @@ impl Node {
             // Our own packets come back to us; the engines had them when they were submitted.
             _ if header.sender == self.me => {}
             _ => {
+                self.heard = now;
                 self.meter.received(&frames);
                 let input = Input::Receive { from: header.sender, message: frames };
                 self.line.handle(now, input, &mut self.effects);
@@ -385,9 +395,8 @@ impl Wires {
         signals: Option<Signals>,
         talk: &Talk,
     ) -> Result<Self, Failure> {
-        let endpoints = |port: Port| -> Vec<String> {
-            joining.sites.iter().map(|site| site.endpoint(port)).collect()
-        };
+        let endpoints =
+            |port: Port| -> Vec<String> { joining.sites.iter().map(|site| site.endpoint(port)).collect() };
         let mut clock = Clock::start();
         let now = clock.now();
         let who = Identity {

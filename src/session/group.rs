@@ -105,7 +105,8 @@ impl Group {
         }
         let (count, expected) = (self.clients().count(), rules.clients);
         if count > expected {
-            let why = format!("the run has {count} clients, but this forwarder was told of {expected} (--clients)");
+            let why =
+                format!("the run has {count} clients, but this forwarder was told of {expected} (--clients)");
             return Err((Exit::Config, why));
         }
         Ok(())

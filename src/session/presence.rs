@@ -92,7 +92,9 @@ impl Presence {
         let seconds = LOST_AFTER.as_secs();
         if self.gone.is_some_and(|gone| now >= gone.after(LOST_AFTER)) {
             if self.nonce.is_none() {
-                return Some(format!("the forwarder took up the run and did not hear of it within {seconds} s"));
+                return Some(format!(
+                    "the forwarder took up the run and did not hear of it within {seconds} s"
+                ));
             }
             return Some(format!("its connection closed and it has not come back within {seconds} s"));
         }

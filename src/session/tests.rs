@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::attendance::{Attendance, News};
+use super::attendance::{Attendance, News, STANDBY_EVERY};
 use super::register::{Actions, LATECOMERS, RESUMABLE, Register, Rules};
 use super::{LOST_AFTER, SILENT_AFTER};
 use crate::engine::Time;
@@ -369,7 +369,10 @@ fn nobody_takes_another_place_in_a_run_that_is_taken_up() {
         assert_eq!(code, Exit::Unavailable.code(), "{member} {run} {slot}");
     }
     let (code, reason) = refusal(forwarder.ask(&who("c2", 2), resume_with(8, 1, &["c1", "c9"])));
-    assert!(code == Exit::Unavailable.code() && reason.contains("c9 is told to have the place of c2"), "{reason}");
+    assert!(
+        code == Exit::Unavailable.code() && reason.contains("c9 is told to have the place of c2"),
+        "{reason}"
+    );
     let (_, reason) = refusal(forwarder.ask(&who("c3", 3), Ask::Join));
     assert!(reason.contains("already started"), "{reason}");
 }
@@ -443,4 +446,129 @@ fn a_member_goes_on_where_it_was_with_a_forwarder_that_does_not_know_it() {
     assert_eq!(again.ask, Ask::Resume { run: format!("{:016x}", 8), slot: 0, members: members.into() });
     assert_eq!(attendance.answered(Time::ZERO, Reply::new(again.seq, Say::CarryOn)), News::Nothing);
     assert_eq!(attendance.request(Time::ZERO).unwrap().ask, Ask::Alive);
+}
+
+#[test]
+fn who_was_not_told_of_the_start_hears_of_it_from_another_forwarder() {
+    let mut forwarder = Forwarder::of(2);
+    let (c1, c2) = (who("c1", 1), who("c2", 2));
+    assert_eq!(forwarder.ask(&c2, resume_with(8, 1, &[])), Some(Say::Unknown), "nobody has been told");
+    assert!(!forwarder.register.serves("main"));
+    assert_eq!(forwarder.ask(&c1, resume(8, 0)), Some(Say::CarryOn));
+    assert_eq!(forwarder.ask(&c2, resume_with(9, 1, &[])), Some(Say::Unknown), "another run");
+    refusal(forwarder.ask(&c2, resume_with(8, 0, &[])));
+    let Some(Say::Start { run, members }) = forwarder.ask(&c2, resume_with(8, 1, &[])) else {
+        panic!("no start")
+    };
+    assert_eq!((&*run, members.len()), ("0000000000000008", 3));
+    refusal(forwarder.ask(&who("c2", 9), resume_with(8, 1, &[])));
+    assert_eq!(forwarder.ask(&c2, Ask::Alive), None, "it is a member like any other");
+}
+
+#[test]
+fn a_start_is_not_told_before_all_names_are_known() {
+    let mut forwarder = Forwarder::of(2);
+    let (c1, c2, sequencer) = (who("c1", 1), who("c2", 2), who("sequencer", 3));
+    forwarder.ask(&c1, resume_with(8, 0, &["c1", "c2"]));
+    assert_eq!(forwarder.ask(&c2, resume_with(8, 1, &[])), Some(Say::Unknown), "the sequencer is missing");
+    forwarder.ask(&sequencer, resume(8, 2));
+    assert!(matches!(forwarder.ask(&c2, resume_with(8, 1, &[])), Some(Say::Start { .. })));
+}
+
+#[test]
+fn a_forwarder_of_any_age_takes_up_a_run_that_it_was_asked_about() {
+    let mut forwarder = Forwarder::of(2);
+    forwarder.pass(RESUMABLE);
+    refusal(forwarder.ask(&who("c1", 1), resume(8, 0)));
+    forwarder.ask(&who("c2", 2), resume_with(8, 1, &[]));
+    assert_eq!(forwarder.ask(&who("c1", 1), resume(8, 0)), Some(Say::CarryOn));
+}
+
+#[test]
+fn a_group_that_gathers_makes_way_for_a_run_that_began_elsewhere() {
+    let mut forwarder = Forwarder::of(2);
+    let (c1, c2) = (who("c1", 1), who("c2", 2));
+    assert!(matches!(forwarder.ask(&c1, Ask::Join), Some(Say::Welcome { .. })));
+    // This number is none that this forwarder gives.
+    assert_eq!(forwarder.ask(&c2, resume(1000, 1)), Some(Say::CarryOn));
+    assert_eq!(forwarder.ask(&c1, Ask::Ready), Some(Say::Unknown));
+    assert!(matches!(forwarder.ask(&c1, resume_with(1000, 0, &[])), Some(Say::Start { .. })));
+}
+
+#[test]
+fn a_run_with_more_clients_than_the_forwarder_was_told_of_is_refused() {
+    let mut forwarder = Forwarder::of(1);
+    let (code, reason) = refusal(forwarder.ask(&who("c1", 1), resume(8, 0)));
+    assert!(
+        code == Exit::Config.code() && reason.contains("2 clients") && reason.contains("of 1"),
+        "{reason}"
+    );
+    assert!(!forwarder.register.serves("main"), "nothing is left of it");
+}
+
+#[test]
+fn who_joins_elsewhere_frees_its_seat_unless_it_has_been_started() {
+    let mut forwarder = Forwarder::of(2);
+    let (c1, c2, sequencer) = (who("c1", 1), who("c2", 2), who("sequencer", 3));
+    forwarder.ask(&c1, Ask::Join);
+    forwarder.ask(&c1, Ask::Ready);
+    assert_eq!(forwarder.ask(&c1, Ask::Withdraw), Some(Say::Bye));
+    assert_eq!(forwarder.ask(&c1, Ask::Withdraw), Some(Say::Bye), "the answer may have been lost");
+    assert_eq!(forwarder.ask(&c1, Ask::Ready), Some(Say::Unknown));
+    forwarder.start(&[&c1, &c2, &sequencer]);
+    assert!(matches!(forwarder.ask(&c1, Ask::Withdraw), Some(Say::Start { .. })));
+}
+
+#[test]
+fn an_end_that_another_forwarder_told_is_an_end() {
+    let mut forwarder = Forwarder::of(2);
+    let (c1, c2, sequencer) = (who("c1", 1), who("c2", 2), who("sequencer", 3));
+    for (slot, member) in [&c1, &c2, &sequencer].into_iter().enumerate() {
+        forwarder.ask(member, resume(8, slot as u16));
+    }
+    forwarder.ask(&c2, Ask::Done);
+    assert_eq!(forwarder.ask(&c1, over(9)), Some(Say::Bye));
+    assert_eq!(forwarder.heard(&c2), None, "that was another run");
+    assert_eq!(forwarder.ask(&c1, over(8)), Some(Say::Bye));
+    assert_eq!(forwarder.heard(&c2), Some(Say::End));
+    assert_eq!(forwarder.ask(&sequencer, Ask::Alive), Some(Say::End));
+}
+
+#[test]
+fn a_router_may_go_when_there_is_another() {
+    let mut forwarder = Forwarder::of(1);
+    let router = |id: &str, nonce| Identity { group: String::new(), role: Role::Router, ..who(id, nonce) };
+    let (c1, sequencer, first, second) =
+        (who("c1", 1), who("sequencer", 3), router("r1", 4), router("r2", 5));
+    forwarder.ask(&first, Ask::Attend);
+    forwarder.ask(&second, Ask::Attend);
+    forwarder.start(&[&c1, &sequencer]);
+    forwarder.ask(&c1, Ask::Alive);
+    let leave = || Ask::Leave { code: 130, reason: "interrupted".to_owned() };
+    forwarder.ask(&first, leave());
+    assert_eq!(forwarder.heard(&c1), None);
+    forwarder.ask(&second, leave());
+    assert!(matches!(forwarder.heard(&c1), Some(Say::Abort { .. })));
+}
+
+#[test]
+fn who_is_not_known_asks_now_and_then() {
+    let mut attendance = Attendance::new(Time::ZERO, who("c1", 1), Ask::Alive, None);
+    let seq = attendance.request(Time::ZERO).unwrap().seq;
+    attendance.answered(Time::ZERO, Reply::new(seq, Say::Unknown));
+    assert_eq!(attendance.request(Time::ZERO), None);
+    assert_eq!(attendance.next_deadline(), Time::ZERO.after(STANDBY_EVERY));
+    attendance.turn_to(Ask::Join);
+    assert_eq!(attendance.request(Time::ZERO).unwrap().ask, Ask::Join, "something else is asked at once");
+}
+
+#[test]
+fn who_goes_tells_a_forwarder_that_was_started_again_what_it_was() {
+    let mut attendance = Attendance::new(Time::ZERO, who("c1", 1), Ask::Alive, None);
+    let leave = Ask::Leave { code: 130, reason: "interrupted".to_owned() };
+    let asks = |requests: Vec<Request>| requests.into_iter().map(|request| request.ask).collect::<Vec<_>>();
+    assert_eq!(asks(attendance.last_words(Time::ZERO, leave.clone())), [leave.clone()]);
+    let members = [seat(0, "c1"), seat(1, "c2"), seat(2, "sequencer")];
+    attendance.started(8, &members[0], &members, true);
+    assert_eq!(asks(attendance.last_words(Time::ZERO, leave.clone())), [resume(8, 0), leave]);
 }

@@ -205,8 +205,7 @@ impl Context {
         let socket = self.socket(kind, max_frame).map_err(|error| failed("create a socket", error))?;
         set_options(&socket.0).map_err(|error| failed("set up a socket", error))?;
         for endpoint in endpoints {
-            let connected =
-                socket.0.set_ipv6(is_ipv6(endpoint)).and_then(|()| socket.0.connect(endpoint));
+            let connected = socket.0.set_ipv6(is_ipv6(endpoint)).and_then(|()| socket.0.connect(endpoint));
             connected.map_err(|error| {
                 Failure::new(Exit::Unavailable, format!("cannot connect to {endpoint}: {error}"))
                     .help("is the host in --connect a name or an address?")

@@ -185,7 +185,10 @@ fn the_largest_group_can_be_told_to_start() {
         incarnation: u32::MAX,
         role: Role::Sequencer,
     };
-    let start = Reply::new(u64::MAX, Say::Start { run: control::run_as_text(0), members: (55_000..65_001).map(seat).collect() });
+    let start = Reply::new(
+        u64::MAX,
+        Say::Start { run: control::run_as_text(0), members: (55_000..65_001).map(seat).collect() },
+    );
     let bytes = start.to_bytes();
     assert!(bytes.len() > control::MAX_REQUEST);
     assert_eq!(read_reply(&bytes), Ok(start));

@@ -398,11 +398,7 @@ pub(super) fn controls() -> Vec<(&'static str, Control)> {
             },
         ),
         ("reply_wait_for_end.json", 9, Say::Wait { missing: vec![text("c2")], gives_up_in_ms: None }),
-        (
-            "reply_start.json",
-            4,
-            Say::Start { run: format!("{RUN:016x}"), members },
-        ),
+        ("reply_start.json", 4, Say::Start { run: format!("{RUN:016x}"), members }),
         ("reply_carry_on.json", 5, Say::CarryOn),
         ("reply_unknown.json", 11, Say::Unknown),
         (
