@@ -7,7 +7,7 @@ use super::node::{Joining, Wires, route};
 use crate::engine::{MemberId, Time, To};
 use crate::exit::{Exit, Failure};
 use crate::session::attendance::News;
-use crate::session::{CONNECT_LIMIT, QUIET_AFTER};
+use crate::session::{CONNECT_LIMIT, LOST_AFTER, QUIET_AFTER};
 use crate::talk;
 use crate::transport::zmq::{Context, Port, Site};
 use crate::wire::control::{Ask, Role, Seat, run_as_text};
@@ -245,6 +245,13 @@ impl<'a> Barrier<'a> {
     }
 
     fn check_limits(&self, now: Time, wires: &Wires) -> Result<(), Failure> {
+        // Where another forwarder answers, this silence is not noticed elsewhere.
+        if let Some(at) = self.joining.joins_at().filter(|&at| wires.callers.silence(at, now) >= LOST_AFTER)
+            && wires.callers.has_heard()
+        {
+            let message = format!("{} has gone silent", wires.callers.name(at));
+            return Err(Failure::new(Exit::Unavailable, message));
+        }
         let Some(timeout) = self.joining.timeout else { return Ok(()) };
         let waited = now.since(Time::ZERO);
         if self.out_and_in && !self.router && waited >= timeout.min(CONNECT_LIMIT) {

@@ -144,6 +144,12 @@ impl Callers {
         self.lines[at].is_in_touch(now)
     }
 
+    /// How long nothing has been heard of this one.
+    #[must_use]
+    pub fn silence(&self, at: usize, now: Time) -> Duration {
+        self.lines[at].silence(now)
+    }
+
     /// A forwarder for people.
     #[must_use]
     pub fn name(&self, at: usize) -> String {
