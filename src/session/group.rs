@@ -258,7 +258,8 @@ impl Group {
     ) {
         let is_here = run_from_text(run) == Some(self.run) && self.phase != Phase::Gathering;
         let is_told = !members.is_empty();
-        if !is_told && !(is_here && self.empty_seats(rules).next().is_none()) {
+        let is_whole = self.empty_seats(rules).next().is_none();
+        if !is_told && (!is_here || !is_whole) {
             return answer(held, Say::Unknown, actions);
         }
         if is_here

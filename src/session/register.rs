@@ -310,11 +310,11 @@ impl Register {
     fn make_way(&mut self, now: Time, group: &str, run: &str, members: &[Seat]) {
         let Some(number) = run_from_text(run) else { return };
         let is_gathering = |group: &Group| group.phase == Phase::Gathering && group.run != number;
-        if members.is_empty() {
-            if !self.announced.contains(&number) {
-                remember(&mut self.announced, number);
-            }
-        } else if self.groups.get(group).is_some_and(is_gathering) && self.resumable(now, run).is_ok() {
+        if members.is_empty() && !self.announced.contains(&number) {
+            remember(&mut self.announced, number);
+        }
+        let is_told = !members.is_empty() && self.resumable(now, run).is_ok();
+        if is_told && self.groups.get(group).is_some_and(is_gathering) {
             self.groups.remove(group);
         }
     }
@@ -404,8 +404,10 @@ impl Register {
     pub fn outcome(&self, now: Time) -> Option<Result<(), Failure>> {
         let known = self.attendants.iter().all(|attendant| attendant.presence.knows_the_end(now));
         let is_here = |role: Role| self.attendants.iter().any(|there| there.role == role);
-        let all_came =
-            (is_here(Role::Router) && is_here(Role::Sequencer)) || now >= Time::ZERO.after(LATECOMERS);
+        // Where there is another forwarder, there may be another router.
+        let is_alone = self.announced.is_empty();
+        let all_came = (is_alone && is_here(Role::Router) && is_here(Role::Sequencer))
+            || now >= Time::ZERO.after(LATECOMERS);
         let all_answered = known && self.challengers.is_empty();
         (self.is_over() && all_answered && all_came).then(|| self.outcome.clone().map_or(Ok(()), Err))
     }

@@ -69,9 +69,6 @@ fn every_order_runs_with_two_forwarders() {
         programs.append(&mut pair.clients(order));
         all_end(&mut programs);
         is_all_there(&pair.stage, order);
-        for program in &programs {
-            assert!(!program.stderr().contains("warning"), "{}: {}", program.name, program.stderr());
-        }
     });
 }
 
