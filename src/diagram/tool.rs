@@ -106,6 +106,15 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
+/// The whole run in every form.
+pub(crate) fn drawings(chronicle: &Chronicle) -> Vec<String> {
+    let stays = Stays::of(chronicle);
+    let all = sequence(chronicle, &stays);
+    let picture = Picture::new(chronicle, &stays, &all, true);
+    let shiviz = shiviz::shiviz(chronicle, &stays, &all);
+    vec![html::html(&picture), text::text(&picture, columns()), shiviz]
+}
+
 fn cannot_create(path: &Path, reason: &std::io::Error) -> Failure {
     let path = shown(path.as_os_str().as_encoded_bytes());
     Failure::new(Exit::CannotCreate, format!("cannot create {path}: {reason}"))

@@ -7,7 +7,9 @@ mod commands;
 mod doctor;
 mod examples;
 mod flags;
+mod fuzzed;
 mod harness;
+
 mod hostile;
 mod liars;
 mod load;
