@@ -12,7 +12,7 @@ use clap::{Args, Parser};
 use crate::defect::{Defect, Defects};
 use crate::exit::{Exit, Failure};
 use crate::talk::{Color, Level, Talk};
-use crate::transport::signals;
+use crate::transport::{limits, signals};
 
 /// How much a program says, and in which colours.
 #[derive(Args, Clone, Debug)]
@@ -128,6 +128,7 @@ pub fn id(text: &str) -> Result<String, String> {
 
 /// Runs a program: parses its arguments, does its work, says how it failed, and maps all of it to an exit code.
 pub fn main<P: Parser>(voice: fn(&P) -> Talk, work: fn(&P, &Talk) -> Result<Exit, Failure>) -> ExitCode {
+    limits::prepare();
     signals::end_with_parent();
     let arguments = match P::try_parse() {
         Ok(arguments) => arguments,

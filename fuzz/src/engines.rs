@@ -6,7 +6,8 @@
 //! * a stranger changes nothing: only one of the two hears of strangers;
 //! * after a wake at its deadline, a member's next deadline is later (rule 4);
 //! * nobody answers one packet with a flood, or holds more than it was given;
-//! * and while all members are honest, nobody is blamed, whatever the network does, and the order's promises hold.
+//! * and while all members are honest, nobody is blamed, whatever the network does; once it loses nothing more, everybody
+//!   gets everything, and the order's promises hold.
 
 mod group;
 mod hostile;

@@ -20,6 +20,9 @@ const KEPT: usize = 32;
 /// Most packets that one packet may cause: two windows that open, or a request for all of them, and answers to each.
 const MOST_SENT: usize = 4 * 64 + 16;
 
+/// More deadlines than a group needs that has lost everything, with the longest back-off.
+const ROUNDS: usize = 2000;
+
 /// One member: its line of engines, the same again, and its client unless it is the sequencer.
 struct Process {
     line: Line,
@@ -134,6 +137,10 @@ impl Group {
     /// Time passes; whoever is due is woken.
     pub fn wait(&mut self, feed: &mut Feed<'_>) {
         self.now = self.now.after(Duration::from_micros(u64::from(feed.byte()).pow(2) * 8));
+        self.wake();
+    }
+
+    fn wake(&mut self) {
         for at in 0..self.size() {
             if let Some(due) = self.processes[at].line.next_deadline().filter(|&due| due <= self.now) {
                 self.handle(at, &Input::Wake);
@@ -222,10 +229,27 @@ impl Group {
         }
     }
 
-    /// While all are honest, what has been delivered so far keeps the order's promises.
-    pub fn judge(self) {
+    /// While all are honest everybody gets everything in the end, and the order keeps its promises.
+    pub fn judge(mut self) {
         if self.honest {
+            self.settle();
             super::record::judge(self.order, self.processes.into_iter().filter_map(|process| process.client));
         }
+    }
+
+    /// From now on nothing is lost: whatever is sent arrives, and time passes, until nobody has anything to do.
+    fn settle(&mut self) {
+        for _ in 0..ROUNDS {
+            while !self.under_way.is_empty() {
+                for packet in std::mem::take(&mut self.under_way) {
+                    self.receive(packet);
+                }
+            }
+            let dues = self.processes.iter().filter_map(|process| process.line.next_deadline());
+            let Some(due) = dues.min() else { return };
+            self.now = self.now.max(due);
+            self.wake();
+        }
+        panic!("members still send to each other after {ROUNDS} deadlines");
     }
 }

@@ -80,9 +80,10 @@ fn messages(from: MemberId, batch: &Batch) -> impl Iterator<Item = (MessageId, B
     batch.messages().map(move |(number, text)| (id(number), Bytes::copy_from_slice(text)))
 }
 
-/// Nothing that the order promises is violated so far; what is still to come is not asked for.
+/// Nothing that the order promises is violated by these clients, who have come to the end.
 pub fn judge(order: &Order, clients: impl Iterator<Item = Client>) {
-    let history = History { records: clients.map(|client| client.record).collect(), ..History::default() };
+    let records = clients.map(|client| Record { ended: true, ..client.record }).collect();
+    let history = History { records, ..History::default() };
     for (name, verdict) in check::judge(&history, Property::promised_by(order)) {
         if let Verdict::Violated(witness) = verdict {
             panic!("{} violates {name}: {}", order.title(), witness.story);
