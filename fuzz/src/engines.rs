@@ -13,6 +13,8 @@ mod group;
 mod hostile;
 mod record;
 
+use groupcast::defect::Defects;
+
 use super::feed::Feed;
 use group::Group;
 
@@ -21,8 +23,13 @@ const STEPS: usize = 400;
 
 /// The input is the group, and then what happens to it, step by step.
 pub fn run(input: &[u8]) {
+    run_with(input, Defects::NONE);
+}
+
+/// The same with engines that are broken on purpose, to see that it would be noticed.
+pub fn run_with(input: &[u8], defects: Defects) {
     let mut feed = Feed(input);
-    let mut group = Group::new(&mut feed);
+    let mut group = Group::new(&mut feed, defects);
     for _ in 0..STEPS {
         if feed.is_empty() {
             break;

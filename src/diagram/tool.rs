@@ -124,7 +124,8 @@ fn save(path: &Path, picture: &str) -> Result<(), Failure> {
     };
     let is_file = path.metadata().map_or(true, |found| found.is_file());
     // A device or a pipe is written as it is, and a link leads to the file that is to be replaced.
-    let target = path.canonicalize().unwrap_or_else(|_| path.into());
+    let target = if path.is_symlink() { path.canonicalize().ok() } else { None };
+    let target = target.unwrap_or_else(|| path.into());
     let part = if is_file { with_part(&target) } else { target.clone() };
     let mut file =
         File::create(&part).map_err(|reason| failure(Exit::CannotCreate, "create", &part, reason))?;

@@ -44,6 +44,39 @@ fn wire() {
     replay("wire");
 }
 
+/// What honest members do on a bad network, as an input of the target `engines`.
+#[cfg(feature = "known-bad")]
+fn bad_network(dice: &mut groupcast::prng::Prng) -> Vec<u8> {
+    let mut input: Vec<u8> = (0..3).map(|_| dice.below(256) as u8).collect();
+    for _ in 0..80 {
+        let step = [0, 1, 2, 3, 4, 5, 7, 8, 9, 15][dice.below(10) as usize];
+        let arguments = match step {
+            0..=2 => 3,
+            _ => 1,
+        };
+        input.push(step);
+        input.extend((0..arguments).map(|_| dice.below(128) as u8));
+    }
+    input
+}
+
+/// Every engine that is broken on purpose is found out by few inputs.
+#[cfg(feature = "known-bad")]
+#[test]
+fn broken_engines_are_found_out() {
+    use groupcast::defect::{Defect, Defects};
+    for (name, defect) in Defect::ALL {
+        let mut dice = groupcast::prng::Prng::new(1);
+        let is_found = |input: Vec<u8>| {
+            let run = || bodies::engines::run_with(&input, Defects::only(defect));
+            std::panic::catch_unwind(run).is_err()
+        };
+        let found = (0..2000).position(|_| is_found(bad_network(&mut dice)));
+        eprintln!("{name}: found by input {found:?}");
+        assert!(found.is_some(), "{name} is not found");
+    }
+}
+
 #[test]
 fn every_target_is_run() {
     let folder = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(name);

@@ -56,7 +56,7 @@ pub struct Group {
 
 impl Group {
     /// The group that the input describes.
-    pub fn new(feed: &mut Feed<'_>) -> Self {
+    pub fn new(feed: &mut Feed<'_>, defects: Defects) -> Self {
         let order = &ORDERS[feed.below(ORDERS.len())];
         let clients = 2 + feed.below(3) as u16;
         let seed = u64::from(feed.byte());
@@ -64,7 +64,7 @@ impl Group {
         let view = View { number: 1, clients: (0..clients).map(MemberId).collect(), sequencer };
         let process = |me: MemberId| {
             let place =
-                Place { me, view: &view, run: RUN, seed: seed + u64::from(me.0), defects: Defects::NONE };
+                Place { me, view: &view, run: RUN, seed: seed + u64::from(me.0), defects };
             let client = view.clients.contains(&me).then(|| Client::new(me));
             Process { line: order.assemble(place), twin: order.assemble(place), client, given: 0 }
         };
