@@ -21,6 +21,7 @@ use crate::talk::Talk;
 use crate::transport::limits;
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::zmq::{self, Context, Port};
+use crate::wire::Window;
 use crate::wire::control::{Ask, GroupEntry, Role};
 
 /// What `sequencer` is told.
@@ -112,6 +113,7 @@ impl Groups<'_> {
             order,
             needs_router: order.addressed,
             timeout: None,
+            window: Window::default(),
             defects: self.options.known_bad.defects(),
         };
         let (context, talk) = (self.context.clone(), self.talk.clone());

@@ -17,6 +17,7 @@ use crate::talk::{self, Talk};
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::wakeup::Wakeup;
 use crate::transport::zmq::{self, Context, Port, Socket, topic};
+use crate::wire::Window;
 use crate::wire::control::{Ask, Identity, Role, Seat};
 use crate::wire::{Frames, Header, Kind};
 
@@ -42,6 +43,8 @@ pub struct Joining {
     pub needs_router: bool,
     /// How long to wait for the start; `None` leaves that to the forwarder.
     pub timeout: Option<Duration>,
+    /// How far it may be ahead of the slowest receiver.
+    pub window: Window,
     /// What its engines are to do wrong.
     pub defects: Defects,
 }
@@ -121,7 +124,8 @@ impl Node {
         };
         let sequencer = of_role(Role::Sequencer).first().copied();
         let view = View { number: 1, clients: of_role(Role::Client), sequencer };
-        let place = Place { me, view: &view, run, seed: run ^ u64::from(me.0), defects: joining.defects };
+        let (window, defects) = (joining.window, joining.defects);
+        let place = Place { me, view: &view, run, seed: run ^ u64::from(me.0), window, defects };
         Self {
             line: joining.order.assemble(place),
             wires,

@@ -4,6 +4,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::weight::Weight;
 use crate::engine::MemberId;
 
 /// The bytes do not say what they should. Carries no detail: a stranger's nonsense is counted, not explained.
@@ -21,9 +22,9 @@ pub trait Wire: Sized + Clone + std::fmt::Debug {
     /// [`Malformed`] if the fields are not those that [`Wire::write`] writes.
     fn read(from: &mut Reader) -> Result<Self, Malformed>;
 
-    /// Bytes of body it carries: what a send window counts.
-    fn weight(&self) -> usize {
-        0
+    /// What it carries for applications: what a send window counts.
+    fn weight(&self) -> Weight {
+        Weight::default()
     }
 }
 

@@ -8,6 +8,7 @@ mod doctor;
 mod examples;
 mod files;
 mod flags;
+mod flow;
 mod fuzzed;
 mod harness;
 mod hostile;
