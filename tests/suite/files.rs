@@ -69,7 +69,10 @@ fn a_disk_that_fills_up_ends_a_client_and_spoils_nothing() {
     let script = format!("{SMALL_DISK} && \"$@\"; code=$?; cp -r small kept; exit $code");
     let script = format!("exec unshare --mount sh -c '{script}' sh \"$@\"");
     let mut c1 = stage.client("c1", much("c1")).out("small/out").through_shell(&script).start();
-    c1.ends_saying(74, &["error: cannot write small/out/", ".part: No space left", "the lines that were written"]);
+    c1.ends_saying(
+        74,
+        &["error: cannot write small/out/", ".part: No space left", "the lines that were written"],
+    );
     let results = stage.dir().join("kept/out");
     let delivered = lines(&results.join("test_result_c1_tom.txt.part"));
     assert!(!delivered.is_empty() && delivered.iter().all(|line| line.len() == 1004));
@@ -120,9 +123,8 @@ fn a_folder_that_may_only_be_read_is_named() {
 #[test]
 fn a_picture_is_whole_or_not_there() {
     let dir = tempfile::tempdir().unwrap();
-    let diagram = |before: &str| {
-        groupcast(dir.path(), before, &format!("diagram {} -o run.html", testdata("traced")))
-    };
+    let diagram =
+        |before: &str| groupcast(dir.path(), before, &format!("diagram {} -o run.html", testdata("traced")));
     said(&diagram(""), 0);
     let whole = fs::read(dir.path().join("run.html")).unwrap();
     let said = said(&diagram("ulimit -f 8"), 74);
@@ -158,7 +160,9 @@ fn standard_output_that_cannot_be_written_is_an_error_of_every_tool() {
 #[test]
 fn too_few_open_files_are_refused_before_anything_begins() {
     let stage = Stage::new();
-    for launch in [stage.forwarder(2), stage.router(), stage.sequencer(), stage.client("c1", "Multicast,c1,x\n")] {
+    for launch in
+        [stage.forwarder(2), stage.router(), stage.sequencer(), stage.client("c1", "Multicast,c1,x\n")]
+    {
         let (_, said) = launch.through_shell("ulimit -n 20; exec \"$@\"").ends(74);
         assert!(said.contains("may open only 20 files") && said.contains("help: `ulimit -n"), "{said}");
     }

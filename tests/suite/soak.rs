@@ -35,8 +35,8 @@ fn bad_peers_make_nothing_grow() {
     let minutes = std::env::var("SOAK_MINUTES").ok().map(|text| text.parse::<f64>().expect("minutes"));
     let length = minutes.map_or(SHORT, |minutes| Duration::from_secs_f64(minutes * 60.0));
     let stage = Stage::new();
-    let programs =
-        [stage.forwarder(2).arg("--stay"), stage.router().arg("--stay"), stage.sequencer()].map(Launch::start);
+    let programs = [stage.forwarder(2).arg("--stay"), stage.router().arg("--stay"), stage.sequencer()]
+        .map(Launch::start);
     run(&stage, 0);
     let before = programs.each_ref().map(sample);
     let over = AtomicBool::new(false);
@@ -105,7 +105,10 @@ fn run(stage: &Stage, number: u32) {
     all_end(&mut [client("c1", "c2"), client("c2", "c1")]);
     let delivered = stage.lines("c1", "tom");
     assert_eq!(delivered, stage.lines("c2", "tom"));
-    assert_eq!((delivered.len(), stage.lines("c1", "uno").len(), stage.lines("c2", "uno").len()), (40, 20, 20));
+    assert_eq!(
+        (delivered.len(), stage.lines("c1", "uno").len(), stage.lines("c2", "uno").len()),
+        (40, 20, 20)
+    );
 }
 
 /// Bytes that are no ZeroMQ, half handshakes, huge frames, packets of strangers, requests without sense.

@@ -6,7 +6,8 @@ use groupcast::defect::Defects;
 use groupcast::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To, View};
 use groupcast::member::{App, Line};
 use groupcast::order::{ORDERS, Order, Place};
-use groupcast::wire::Frames;
+use groupcast::reliable::WINDOW_PACKETS;
+use groupcast::wire::{Frames, Window};
 
 use super::super::feed::Feed;
 use super::record::Client;
@@ -60,11 +61,14 @@ impl Group {
         let order = &ORDERS[feed.below(ORDERS.len())];
         let clients = 2 + feed.below(3) as u16;
         let seed = u64::from(feed.byte());
+        // Some groups have narrow windows.
+        let messages = if seed % 4 == 0 { 1 + seed / 16 } else { u64::MAX };
+        let window = Window { messages, ..Window::default() };
         let sequencer = order.sequencer.then_some(MemberId(clients));
         let view = View { number: 1, clients: (0..clients).map(MemberId).collect(), sequencer };
         let process = |me: MemberId| {
-            let place =
-                Place { me, view: &view, run: RUN, seed: seed + u64::from(me.0), defects };
+            let seed = seed + u64::from(me.0);
+            let place = Place { me, view: &view, run: RUN, seed, window, defects };
             let client = view.clients.contains(&me).then(|| Client::new(me));
             Process { line: order.assemble(place), twin: order.assemble(place), client, given: 0 }
         };
@@ -121,7 +125,8 @@ impl Group {
     /// Everything under way to one member arrives.
     pub fn arrive_all(&mut self, feed: &mut Feed<'_>) {
         let at = feed.below(self.size());
-        let (arrived, rest) = std::mem::take(&mut self.under_way).into_iter().partition(|packet| packet.at == at);
+        let (arrived, rest) =
+            std::mem::take(&mut self.under_way).into_iter().partition(|packet| packet.at == at);
         self.under_way = rest;
         let arrived: Vec<Packet> = arrived;
         for packet in arrived {
@@ -198,6 +203,8 @@ impl Group {
         assert_eq!(line.window(To::Group), twin.window(To::Group));
         assert_eq!((line.held(), line.clock()), (twin.held(), twin.clock()));
         assert_eq!(line.waiting(), twin.waiting());
+        let most = if self.honest { WINDOW_PACKETS as usize * self.size() } else { usize::MAX };
+        assert!(line.held() <= most, "more is held back than the senders' windows let out");
         assert!(line.held() <= *given && line.waiting().len() <= *given, "it holds more than it was given");
     }
 

@@ -68,7 +68,9 @@ impl Client {
                 }
             }
             App::Direct(batch) => {
-                self.record.events.extend(messages(from, batch).map(|(id, text)| Event::Receive { id, text }));
+                self.record
+                    .events
+                    .extend(messages(from, batch).map(|(id, text)| Event::Receive { id, text }));
             }
             App::Finished(_) => {}
         }
