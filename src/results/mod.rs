@@ -424,7 +424,7 @@ impl Output {
     fn cannot_write(&self, reason: &io::Error) -> Failure {
         let path = part(&self.path);
         let help = if reason.kind() == io::ErrorKind::NotFound {
-            "it was removed or renamed while the run went on, or the folder was; the results are lost"
+            "it was removed or renamed while the run went on, or its folder was; what was in it is lost"
         } else {
             "the lines that were written before are whole and stay"
         };
