@@ -87,7 +87,7 @@ fn every_target_is_run() {
         names.sort();
         names
     };
-    let targets = bodies::TARGETS.map(|(name, _)| name.into());
+    let targets = bodies::TARGETS.map(|(name, _)| std::ffi::OsString::from(name));
     assert_eq!(names(folder("corpus")), targets);
     assert_eq!(names(folder("fuzz_targets")), targets);
 }
