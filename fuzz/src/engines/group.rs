@@ -211,7 +211,7 @@ impl Group {
     fn perform(&mut self, at: usize, effect: Effect<App, Frames>) {
         let me = MemberId(at as u16);
         match effect {
-            Effect::Send { to, message } => self.send(at, to, message),
+            Effect::Send { to, message } => self.send(at, to, &message),
             Effect::Deliver { from, number, app } => {
                 if let Some(client) = &mut self.processes[at].client {
                     client.deliver(from, number, &app);
@@ -224,7 +224,7 @@ impl Group {
         }
     }
 
-    fn send(&mut self, at: usize, to: To, frames: Frames) {
+    fn send(&mut self, at: usize, to: To, frames: &Frames) {
         let from = MemberId(at as u16);
         self.kept.truncate(KEPT - 1);
         self.kept.insert(0, (to, frames.clone()));
