@@ -12,8 +12,8 @@ use clap::{Args, Parser};
 use crate::defect::{Defect, Defects};
 use crate::exit::{Exit, Failure};
 use crate::talk::{Color, Level, Talk};
-use crate::transport::signals;
 use crate::transport::zmq::Site;
+use crate::transport::{limits, signals};
 use crate::wire::Window;
 
 /// How much a program says, and in which colours.
@@ -241,6 +241,7 @@ pub fn id(text: &str) -> Result<String, String> {
 
 /// Runs a program: parses its arguments, does its work, says how it failed, and maps all of it to an exit code.
 pub fn main<P: Parser>(voice: fn(&P) -> Talk, work: fn(&P, &Talk) -> Result<Exit, Failure>) -> ExitCode {
+    limits::prepare();
     signals::end_with_parent();
     let arguments = match P::try_parse() {
         Ok(arguments) => arguments,

@@ -11,6 +11,7 @@ use crate::exit::{Exit, Failure};
 use crate::session::attendance::News;
 use crate::session::{CONNECT_LIMIT, SAY_EVERY};
 use crate::talk::Talk;
+use crate::transport::limits;
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::zmq::{self, Context, Port, Routed, Site, Socket};
 use crate::wire::control::{Ask, Identity, Role};
@@ -46,6 +47,7 @@ const MAX_NAMES: usize = 64;
 /// # Errors
 /// [`Exit::Unavailable`] if the port is taken or the forwarder is lost, and interruption.
 pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
+    limits::suffice(0)?;
     let signals = Signals::catch()?;
     let context = Context::default();
     let socket = context.listen_router(&Port::Router.endpoint(&options.bind, options.port_base))?;

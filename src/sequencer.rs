@@ -18,6 +18,7 @@ use crate::session::CONNECT_LIMIT;
 use crate::session::attendance::News;
 use crate::session::register::clients;
 use crate::talk::{self, Talk};
+use crate::transport::limits;
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::zmq::{self, Context, Port, Site};
 use crate::wire::Window;
@@ -45,6 +46,7 @@ pub struct Options {
 /// # Errors
 /// [`Exit::Unavailable`] if the forwarder is not there or a member was lost, and interruption.
 pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
+    limits::suffice(0)?;
     let signals = Signals::catch()?;
     let context = Context::default();
     let mut clock = Clock::start();

@@ -27,6 +27,7 @@ use crate::order::{self, DEFAULT_METHOD, Order};
 use crate::results::{Counts, Results};
 use crate::script::Script;
 use crate::talk::Talk;
+use crate::transport::limits;
 use crate::transport::signals::Signals;
 use crate::transport::terminal;
 use crate::transport::zmq::{Context, Site};
@@ -111,6 +112,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
         cli::print(script.to_string().trim_end())?;
         return Ok(Exit::Ok);
     }
+    limits::suffice(0)?;
     // From here on a signal is an orderly end, which leaves no files of a run that never began.
     let signals = Signals::catch()?;
     let mut results = options.results(order)?;

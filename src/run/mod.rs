@@ -15,3 +15,5 @@ mod show;
 mod supervisor;
 pub mod tool;
 mod verdict;
+
+pub(crate) use scenario::objection;

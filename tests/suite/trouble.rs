@@ -505,7 +505,7 @@ fn a_file_size_limit_is_an_error_and_no_death() {
     let commands = format!("Multicast,c1,{}\n", "x".repeat(1000)).repeat(1000);
     let mut c1 = stage.client("c1", commands).through_shell("ulimit -f 8; exec \"$@\"").start();
     c1.ends_saying(74, &["error: cannot write ", ".part", "partial"]);
-    assert!(partial(&stage, "c1").iter().all(|line| line.len() == 1004));
+    assert!(partial(&stage, "c1").iter().all(|line| line.len() == 1005));
 }
 
 #[test]
