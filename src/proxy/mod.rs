@@ -5,6 +5,8 @@
 //! written, `dice` draws it instead, `timeline` knows what acts when and counts what it did. `zmtp` finds packets among
 //! the bytes, `packets` loses, doubles and delays them. These are pure. `relay` has the connections, `pump` moves their bytes, [`tool`] is `groupcast proxy`.
 
+use crate::place::Flaw;
+
 mod dice;
 mod fault;
 mod packets;
@@ -14,6 +16,17 @@ mod script;
 mod timeline;
 pub mod tool;
 mod zmtp;
+
+/// Checks one fault; gives it back as it is shown.
+///
+/// # Errors
+/// The mistake in it, or that it is not one.
+pub(crate) fn checked(line: &str) -> Result<String, Flaw> {
+    match &script::parse(line)?[..] {
+        [fault] => Ok(fault.to_string()),
+        _ => Err(Flaw::new(0..0, "expected one fault").help("write for example link = \"2s cut for 3s\"")),
+    }
+}
 
 /// The ports between members and the middle, in the order of their numbers.
 const PORTS: [&str; 4] = ["in", "out", "sync", "router"];

@@ -40,7 +40,7 @@ impl Packets {
         let mut out = Vec::new();
         for piece in self.splitter.feed(bytes) {
             match piece {
-                Piece::Packet(bytes) => self.packet(bytes, fate(), &mut out),
+                Piece::Packet(bytes) => self.packet(&bytes, fate(), &mut out),
                 Piece::Other(bytes) => {
                     if self.is_lost() {
                         self.rest(&mut out);
@@ -52,7 +52,7 @@ impl Packets {
         out
     }
 
-    fn packet(&mut self, bytes: Vec<u8>, Fate { copies, overtaken_by }: Fate, out: &mut Vec<u8>) {
+    fn packet(&mut self, bytes: &[u8], Fate { copies, overtaken_by }: Fate, out: &mut Vec<u8>) {
         if copies == 0 {
             return;
         }
