@@ -156,7 +156,8 @@ impl fmt::Display for Fault {
     }
 }
 
-fn time(length: Duration) -> String {
+/// A time as people write it.
+pub(crate) fn time(length: Duration) -> String {
     match (length.as_micros(), length.as_millis()) {
         (micros, _) if micros % 1000 != 0 => format!("{micros}us"),
         (_, millis @ 1..1000) => format!("{millis}ms"),

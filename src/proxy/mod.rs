@@ -7,6 +7,8 @@
 
 use crate::place::Flaw;
 
+pub(crate) use fault::time;
+
 mod dice;
 mod fault;
 mod packets;

@@ -6,6 +6,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::proxy::time;
+
 /// The signals that a scenario can name.
 pub(super) const SIGNALS: [(&str, Signal); 5] = [
     ("KILL", Signal::KILL),
@@ -121,11 +123,6 @@ impl Told {
 /// The signal as people write it.
 fn name(signal: Signal) -> &'static str {
     SIGNALS.into_iter().find(|(_, known)| *known == signal).map_or("a signal", |(name, _)| name)
-}
-
-/// As it would be written.
-fn time(length: Duration) -> String {
-    humantime::format_duration(length).to_string().replace(' ', "")
 }
 
 #[cfg(test)]

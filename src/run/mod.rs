@@ -4,6 +4,9 @@
 //! started and `fault` what happens to it, `folder` is where all of it is kept. `supervisor` starts the processes and sees that none is left behind, `starve` keeps the processor from them,
 //! `show` tells people or programs about it, `judge` looks at what was delivered and `verdict` says what it means.
 
+#[cfg(test)]
+pub(crate) use scenario::is_scenario;
+
 mod clients;
 mod end;
 mod fault;

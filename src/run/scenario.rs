@@ -118,6 +118,16 @@ impl Scenario {
     }
 }
 
+/// Checks a scenario of another place's making.
+///
+/// # Errors
+/// The first mistake.
+#[cfg(test)]
+pub(crate) fn is_scenario(text: &str) -> Result<(), Failure> {
+    let source = Source { name: "scenario.toml".into(), text: Bytes::copy_from_slice(text.as_bytes()) };
+    parse(text, Path::new("")).map(drop).map_err(|flaw| source.failure(flaw))
+}
+
 fn parse(text: &str, folder: &Path) -> Result<Scenario, Flaw> {
     let file: File = toml::from_str(text).map_err(|error| flaw(&error, text))?;
     let (mut faults, mut links) = (Vec::new(), Vec::new());

@@ -66,7 +66,7 @@ pub(super) struct Outcome {
     pub(super) interrupted: Option<Exit>,
     /// The process that spoiled the run.
     pub(super) culprit: Option<Death>,
-    /// What came of the faults, those of links first.
+    /// What came of the faults.
     pub(super) faults: Vec<Told>,
     /// How many packets members sent again.
     pub(super) sent_again: u64,

@@ -10,6 +10,7 @@ mod flags;
 mod harness;
 mod hostile;
 mod liars;
+mod links;
 mod load;
 mod middle;
 mod model;
