@@ -134,16 +134,21 @@ fn link(prng: &mut Prng, kind: &str, at: u64, lasts: u64) -> String {
         }
         _ => {}
     }
-    let ways: &[&str] = match kind {
-        "cut" | "reset" => &[""],
-        "half-close" => &[" up", " down"],
+    let ports: &[&str] =
+        if is_about_packets { &["in", "out", "router"] } else { &["in", "out", "router", "sync"] };
+    let port = ports[prng.below(ports.len() as u64) as usize];
+    let port = if prng.chance(500_000) { port } else { "" };
+    let ways: &[&str] = match (kind, port) {
+        ("cut" | "reset", _) => &[""],
+        // What goes the other way there is almost nothing.
+        (_, "in") => &[" up"],
+        (_, "out") => &[" down"],
+        ("half-close", _) => &[" up", " down"],
         _ => &["", " up", " down"],
     };
     fault += ways[prng.below(ways.len() as u64) as usize];
-    let ports: &[&str] =
-        if is_about_packets { &["in", "out", "router"] } else { &["in", "out", "router", "sync"] };
-    if prng.chance(500_000) {
-        let _ = write!(fault, " on {}", ports[prng.below(ports.len() as u64) as usize]);
+    if !port.is_empty() {
+        let _ = write!(fault, " on {port}");
     }
     // What does not keep anybody silent may go on to the end of the run.
     let stays = (is_about_packets || kind == "delay") && prng.chance(500_000);
