@@ -262,16 +262,18 @@ impl Register {
         })
     }
 
-    /// An answer could not be delivered: whoever was there has closed its connection.
-    pub fn unreachable(&mut self, now: Time, asker: &Asker) {
+    /// An answer could not be delivered: whoever was there has closed its connection, and does not know what it says.
+    pub fn unreachable(&mut self, now: Time, asker: &Asker, reply: &Reply) {
+        let was_the_end = matches!(reply.say, Say::End | Say::Abort { .. });
         let members = self
             .groups
             .values_mut()
             .flat_map(|group| group.seats.values_mut().map(|seat| &mut seat.presence));
         let attendants = self.attendants.values_mut().map(|attendant| &mut attendant.presence);
         for presence in members.chain(attendants) {
-            if presence.asker == *asker && presence.gone.is_none() {
-                presence.gone = Some(now);
+            if presence.asker == *asker {
+                presence.gone.get_or_insert(now);
+                presence.told_end &= !was_the_end;
             }
         }
     }
@@ -288,16 +290,17 @@ impl Register {
         if let Some((role, why)) = lost {
             self.attendant_is_gone(role, &why, actions);
         }
+        // Those that ended before: what they were told then has been sent by now, or could not be.
+        self.retire(now, actions);
         for (name, group) in &mut self.groups {
             group.tick(now, name, &self.rules, actions);
         }
-        self.retire(now, actions);
         self.answer_attendants(now, actions);
     }
 
     /// Groups that are over, and whose members all know it, make room; so do those that all clients have left.
     fn retire(&mut self, now: Time, actions: &mut Actions) {
-        let Self { groups, ended, outcome, served, .. } = self;
+        let Self { groups, ended, outcome, served, rules, .. } = self;
         groups.retain(|name, group| {
             if group.phase == Phase::Gathering && now >= group.inhabited.after(EMPTY_KEPT) {
                 let why = format!("all clients of group {name} have left");
@@ -305,7 +308,9 @@ impl Register {
                 return false;
             }
             let Phase::Over(result) = &group.phase else { return true };
-            if !group.seats.values().all(|seat| seat.presence.knows_the_end(now)) {
+            // A failure shows by itself, and a forwarder that stays can tell the outcome later.
+            let may_ask_later = result.is_err() || rules.stay;
+            if !group.seats.values().all(|seat| seat.presence.knows_the_end(now, may_ask_later)) {
                 return true;
             }
             *served += 1;
@@ -348,7 +353,10 @@ impl Register {
     /// The outcome of everything, once it is over and everybody knows it.
     #[must_use]
     pub fn outcome(&self, now: Time) -> Option<Result<(), Failure>> {
-        let known = self.attendants.values().all(|attendant| attendant.presence.knows_the_end(now));
+        let known = self
+            .attendants
+            .values()
+            .all(|attendant| attendant.presence.knows_the_end(now, self.outcome.is_some()));
         let all_came = self.attendants.len() == 2 || now >= Time::ZERO.after(LATECOMERS);
         let all_answered = known && self.challengers.is_empty();
         (self.is_over() && all_answered && all_came).then(|| self.outcome.clone().map_or(Ok(()), Err))

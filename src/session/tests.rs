@@ -143,7 +143,7 @@ fn who_was_ready_and_is_gone_is_not_started_without() {
         forwarder.heard(member);
         assert_eq!(forwarder.ask(member, Ask::Ready), None);
     }
-    forwarder.register.unreachable(forwarder.now, &address(&c2));
+    forwarder.register.unreachable(forwarder.now, &address(&c2), &Reply::new(0, Say::CarryOn));
     assert_eq!(forwarder.pass_with(&[&c1, &sequencer], Duration::from_secs(3)), None);
     forwarder.ask(&c1, Ask::Ready);
     forwarder.pass(Duration::from_secs(1));
@@ -177,7 +177,7 @@ fn a_process_that_died_before_the_start_is_replaced_and_counted_once() {
     forwarder.ask(&dead, Ask::Join);
     forwarder.ask(&dead, Ask::Ready);
     assert_eq!(forwarder.ask(&again, Ask::Join), None);
-    forwarder.register.unreachable(forwarder.now, &address(&dead));
+    forwarder.register.unreachable(forwarder.now, &address(&dead), &Reply::new(0, Say::CarryOn));
     forwarder.pass(Duration::from_millis(100));
     let Some(Say::Welcome { incarnation, .. }) = forwarder.heard(&again) else { panic!("not let in") };
     assert_eq!(incarnation, 2);
@@ -223,6 +223,7 @@ fn a_start_that_does_not_come_about_is_given_up_naming_who_is_missing() {
     let Some(Say::Abort { code, reason }) = forwarder.heard(&c1) else { panic!("still waiting") };
     assert_eq!(code, Exit::TimedOut.code());
     assert!(reason.contains("2 more clients and a sequencer"), "{reason}");
+    forwarder.pass(Duration::ZERO);
     let outcome = forwarder.register.outcome(forwarder.now);
     assert_eq!(outcome.unwrap().unwrap_err().exit, Exit::TimedOut);
 }
@@ -246,7 +247,7 @@ fn who_is_gone_or_silent_for_too_long_ends_the_run() {
         let (c1, c2, sequencer) = (who("c1", 1), who("c2", 2), who("sequencer", 3));
         forwarder.start(&[&c1, &c2, &sequencer]);
         if is_gone {
-            forwarder.register.unreachable(forwarder.now, &address(&c1));
+            forwarder.register.unreachable(forwarder.now, &address(&c1), &Reply::new(0, Say::CarryOn));
         }
         let early =
             forwarder.pass_with(&[&c2, &sequencer], limit.checked_sub(Duration::from_secs(1)).unwrap());
@@ -261,7 +262,7 @@ fn who_comes_back_in_time_is_forgiven() {
     let mut forwarder = Forwarder::of(2);
     let (c1, c2, sequencer) = (who("c1", 1), who("c2", 2), who("sequencer", 3));
     forwarder.start(&[&c1, &c2, &sequencer]);
-    forwarder.register.unreachable(forwarder.now, &address(&c1));
+    forwarder.register.unreachable(forwarder.now, &address(&c1), &Reply::new(0, Say::CarryOn));
     assert_eq!(forwarder.pass_with(&[&c2, &sequencer], Duration::from_secs(5)), None);
     assert_eq!(forwarder.pass_with(&[&c1, &c2, &sequencer], LOST_AFTER), None);
 }
@@ -278,6 +279,25 @@ fn a_run_is_over_when_all_clients_are_done_and_know_it() {
     assert_eq!((forwarder.heard(&c1), forwarder.heard(&sequencer)), (Some(Say::End), Some(Say::End)));
     // A router that was started at the same time may still be on its way.
     forwarder.pass(LATECOMERS);
+    assert_eq!(forwarder.register.outcome(forwarder.now), Some(Ok(())));
+}
+
+#[test]
+fn the_end_is_kept_for_a_member_between_two_connections() {
+    let mut forwarder = Forwarder::of(2);
+    let (c1, c2, sequencer) = (who("c1", 1), who("c2", 2), who("sequencer", 3));
+    forwarder.start(&[&c1, &c2, &sequencer]);
+    forwarder.register.unreachable(forwarder.now, &address(&sequencer), &Reply::new(0, Say::CarryOn));
+    assert_eq!(forwarder.ask(&c1, Ask::Done), None);
+    assert_eq!(forwarder.ask(&c2, Ask::Done), Some(Say::End));
+    assert_eq!(forwarder.heard(&c1), Some(Say::End), "which does not arrive");
+    forwarder.register.unreachable(forwarder.now, &address(&c1), &Reply::new(1, Say::End));
+    for member in [&c1, &sequencer] {
+        forwarder.pass(LATECOMERS);
+        assert_eq!(forwarder.register.outcome(forwarder.now), None, "{} does not know", member.id);
+        assert_eq!(forwarder.ask(member, Ask::Alive), Some(Say::End));
+    }
+    forwarder.pass(Duration::ZERO);
     assert_eq!(forwarder.register.outcome(forwarder.now), Some(Ok(())));
 }
 
@@ -368,6 +388,7 @@ fn the_end_of_a_run_is_told_although_the_next_one_has_begun() {
     forwarder.start(&[&late, &sequencer]);
     forwarder.ask(&sequencer, Ask::Alive);
     assert_eq!(forwarder.ask(&late, Ask::Done), Some(Say::End));
+    forwarder.pass(Duration::ZERO);
     assert!(matches!(forwarder.ask(&next, Ask::Join), Some(Say::Welcome { .. })));
     assert_eq!(forwarder.ask(&late, Ask::Done), Some(Say::Unknown), "its end was lost on the way");
     assert_eq!(forwarder.ask(&late, resume(8, 0)), Some(Say::End));
@@ -388,7 +409,7 @@ fn a_sequencer_that_forgot_its_numbers_ends_the_run() {
     let (c1, sequencer) = (who("c1", 1), who("sequencer", 3));
     forwarder.start(&[&c1, &sequencer]);
     forwarder.ask(&c1, Ask::Alive);
-    forwarder.register.unreachable(forwarder.now, &address(&sequencer));
+    forwarder.register.unreachable(forwarder.now, &address(&sequencer), &Reply::new(0, Say::CarryOn));
     let (_, reason) = refusal(forwarder.ask(&who("sequencer", 4), Ask::Join));
     assert!(reason.contains("already started"), "{reason}");
     let Some(Say::Abort { reason, .. }) = forwarder.heard(&c1) else { panic!("c1 is not told") };
