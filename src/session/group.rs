@@ -175,7 +175,8 @@ impl Group {
             Ask::Done => seat.done = true,
             Ask::Leave { code, reason } => {
                 seat.presence.answer(Say::Bye, actions);
-                seat.presence.told_end = true;
+                // It goes whether or not it hears the answer.
+                seat.presence.told_end = Some(0);
                 let why = format!("{} left the run: {reason} (exit {code})", who.id);
                 if self.phase == Phase::Gathering {
                     self.seats.remove(&who.id);

@@ -23,7 +23,8 @@ pub(super) struct Presence {
     /// Whether it has asked something since it was last called.
     pub(super) present: bool,
     nudged: Time,
-    pub(super) told_end: bool,
+    /// The number of the answer that was the first to tell it the end.
+    pub(super) told_end: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -43,7 +44,7 @@ impl Held {
 
 impl Presence {
     pub(super) fn new(now: Time, nonce: u64, asker: Asker) -> Self {
-        Self { nonce, asker, heard: now, gone: None, held: None, present: true, nudged: now, told_end: false }
+        Self { nonce, asker, heard: now, gone: None, held: None, present: true, nudged: now, told_end: None }
     }
 
     /// It has asked something: that is what it waits for now.
@@ -65,7 +66,9 @@ impl Presence {
 
     pub(super) fn answer(&mut self, say: Say, actions: &mut Actions) {
         if let Some(held) = self.held.take() {
-            self.told_end |= matches!(say, Say::End | Say::Abort { .. });
+            if matches!(say, Say::End | Say::Abort { .. }) {
+                self.told_end.get_or_insert(held.seq);
+            }
             actions.replies.push((held.asker, Reply::new(held.seq, say)));
         }
     }
@@ -88,6 +91,6 @@ impl Presence {
     /// One whose connection has closed may be about to connect again, and ask; whether it `may_ask_later`, too, the
     /// caller knows.
     pub(super) fn knows_the_end(&self, now: Time, may_ask_later: bool) -> bool {
-        self.told_end || (self.gone.is_some() && may_ask_later) || now >= self.heard.after(END_KEPT)
+        self.told_end.is_some() || (self.gone.is_some() && may_ask_later) || now >= self.heard.after(END_KEPT)
     }
 }

@@ -273,7 +273,8 @@ impl Register {
         for presence in members.chain(attendants) {
             if presence.asker == *asker {
                 presence.gone.get_or_insert(now);
-                presence.told_end &= !was_the_end;
+                // One that knows the end has a reason to be gone, whatever else it is told.
+                presence.told_end.take_if(|number| was_the_end && *number == reply.seq);
             }
         }
     }

@@ -290,8 +290,9 @@ fn the_end_is_kept_for_a_member_between_two_connections() {
     forwarder.register.unreachable(forwarder.now, &address(&sequencer), &Reply::new(0, Say::CarryOn));
     assert_eq!(forwarder.ask(&c1, Ask::Done), None);
     assert_eq!(forwarder.ask(&c2, Ask::Done), Some(Say::End));
+    let (_, end) = forwarder.actions.replies.iter().find(|(to, _)| *to == address(&c1)).unwrap().clone();
     assert_eq!(forwarder.heard(&c1), Some(Say::End), "which does not arrive");
-    forwarder.register.unreachable(forwarder.now, &address(&c1), &Reply::new(1, Say::End));
+    forwarder.register.unreachable(forwarder.now, &address(&c1), &end);
     for member in [&c1, &sequencer] {
         forwarder.pass(LATECOMERS);
         assert_eq!(forwarder.register.outcome(forwarder.now), None, "{} does not know", member.id);
