@@ -170,6 +170,11 @@ impl Chaos<'_> {
         let mut command = Command::new(&self.program);
         command.args(["run", "scenario.toml", "--json"]).current_dir(folder);
         command.args(self.args.known_bad.name().iter().flat_map(|name| ["--known-bad", name]));
+        // What is set for this program is not for its runs, which have ports and seeds of their own.
+        let ours = std::env::vars_os().map(|(name, _)| name);
+        for name in ours.filter(|name| name.as_encoded_bytes().starts_with(b"GROUPCAST_")) {
+            command.env_remove(name);
+        }
         command.env(PARENT, std::process::id().to_string());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().map_err(cannot)?;

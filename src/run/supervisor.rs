@@ -269,6 +269,10 @@ impl Supervisor<'_> {
             self.told.extend(Told::by_proxy(&text));
             return Ok(());
         }
+        // That it was told to end, as the last one, is nobody's news.
+        if process.name == PROXY && child.was_told {
+            return Ok(());
+        }
         // Each begins its lines with its name, which is shown anyway.
         let text = text.strip_prefix(&format!("{}: ", process.name)).unwrap_or(&text);
         if let Some(error) = text.strip_prefix("error: ") {
@@ -287,6 +291,7 @@ impl Supervisor<'_> {
         let end: End = child.child.wait().map(End::from).map_err(|reason| {
             Failure::new(Exit::Io, format!("cannot wait for {}: {reason}", process.name))
         })?;
+        let end = if process.name == PROXY && child.was_told { End::Code(0) } else { end };
         child.end = Some(end);
         let death = Death {
             name: process.name.clone(),
