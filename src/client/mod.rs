@@ -21,6 +21,7 @@ use clap::builder::{FalseyValueParser, PossibleValuesParser};
 
 use crate::cli::{self, Address, KnownBad, Voice};
 use crate::driver::Node;
+use crate::driver::meter::SENT_AGAIN;
 use crate::driver::node::Joining;
 use crate::exit::{Exit, Failure};
 use crate::order::{self, DEFAULT_METHOD, Order};
@@ -121,6 +122,9 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     let (outcome, counts) = take_part(options, order, &source, &mut node, &mut results, talk);
     let now = node.elapsed_micros();
     talk.detail(format!("cost: {}", node.meter()));
+    if options.progress {
+        talk.machine(&format!("{SENT_AGAIN}{}", node.meter().again()));
+    }
     match outcome {
         Ok(()) => {
             results.end("done", &counts, now)?;

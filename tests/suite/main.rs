@@ -13,6 +13,7 @@ mod fuzzed;
 mod harness;
 mod hostile;
 mod liars;
+mod links;
 mod load;
 mod middle;
 mod model;
