@@ -15,7 +15,7 @@
 //!
 //! Beside the path: [`run`] does a whole run in one command, [`check`] judges what was delivered, [`diagram`] draws it
 //! and [`explain`] says what a message waited for; [`sim`] runs the same engines on a simulated network, [`proxy`] is a
-//! bad network for real ones; [`shell`] and [`doctor`] help people at a prompt.
+//! bad network for real ones and [`chaos`] lets many of them meet it; [`shell`] and [`doctor`] help people at a prompt.
 
 pub mod script;
 
@@ -43,6 +43,7 @@ pub mod session;
 
 pub mod results;
 
+pub mod chaos;
 pub mod check;
 pub mod diagram;
 pub mod explain;
@@ -59,6 +60,8 @@ pub mod clock;
 pub mod cost;
 pub mod defect;
 pub mod exit;
+#[doc(hidden)]
+pub mod fuzzing;
 mod nearest;
 mod place;
 pub mod prng;

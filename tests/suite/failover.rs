@@ -8,7 +8,7 @@ use crate::harness::{Program, Stage, pause, side_by_side, until};
 
 /// After so long a silence a member is taken for lost.
 const SUSPECT: [&str; 2] = ["--suspect-after", "2s"];
-const MESSAGES: usize = 1_500;
+const MESSAGES: usize = 3_000;
 
 /// Enough to be in the middle of it for some seconds.
 fn load(id: &str) -> String {

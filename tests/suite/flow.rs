@@ -36,7 +36,8 @@ struct Group {
 impl Group {
     fn new(order: &Order, window: Window) -> Self {
         let clients: Vec<MemberId> = (0..CLIENTS).map(MemberId).collect();
-        let view = View { number: 1, clients, sequencer: order.sequencer.then_some(MemberId(CLIENTS)) };
+        let sequencer = order.sequencer.then_some(MemberId(CLIENTS));
+        let view = View { number: 1, clients, sequencer, candidates: Vec::new() };
         let place = |me| Place { me, view: &view, run: 7, seed: 1, window, defects: Defects::NONE };
         let lines: Vec<Line> = view.members().into_iter().map(|me| order.assemble(place(me))).collect();
         Self {
@@ -110,7 +111,7 @@ fn nobody_runs_away(order: &Order, mute: u16, deaf: u16) {
     for _ in 0..400 {
         group.submit(1);
         group.round();
-        most = group.lines.iter().map(|line| line.held()).max().max(Some(most)).unwrap();
+        most = group.lines.iter().map(Engine::held).max().max(Some(most)).unwrap();
     }
     let case = format!("{}, p{mute} not heard by p{deaf}", order.title());
     assert!(most <= MOST_HELD, "{case}: {most} batches held back");

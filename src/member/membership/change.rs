@@ -111,7 +111,7 @@ impl Membership {
 
     /// Somebody says that this view has been installed.
     pub(super) fn install_told(&mut self, now: Time, ballot: Ballot, proposal: Proposal, out: &mut Out) {
-        if proposal.view.number <= self.view.number {
+        if proposal.view.number <= self.view.number || !self.makes_sense(&proposal) {
             return;
         }
         let is_next = proposal.view.number == self.view.number + 1;

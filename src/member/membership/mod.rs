@@ -444,6 +444,9 @@ impl Membership {
                     flush.state(from, ballot, have, accepted);
                 }
             }
+            Word::Propose(_, proposal) | Word::Install(_, proposal) if !self.makes_sense(&proposal) => {
+                return out.drop(from, DropReason::BreaksContract);
+            }
             Word::Propose(ballot, proposal) => {
                 if proposal.view.number == self.view.number + 1 && proposal.view.members().contains(&self.me)
                 {
@@ -471,6 +474,14 @@ impl Membership {
         }
         self.say_all(now, &words, out);
         self.go_on(now, out);
+    }
+
+    /// Whether a group could go on so: with members of this view only, and with a sequencer if the order has one.
+    fn makes_sense(&self, proposal: &Proposal) -> bool {
+        let known = self.view.members();
+        let View { sequencer, .. } = &proposal.view;
+        sequencer.is_some() == self.order.sequencer
+            && proposal.view.members().iter().all(|member| known.contains(member))
     }
 
     fn relayed(&mut self, now: Time, frames: &Frames) {
