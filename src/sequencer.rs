@@ -4,6 +4,8 @@
 //! What it does as a member is [`crate::order::numbering`].
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use clap::Args;
@@ -66,7 +68,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     talk.say(format!("asking the forwarder{s} at {} for groups", talk::list(&endpoints)));
     let (members, finished) = (BTreeMap::new(), VecDeque::new());
     let mut groups =
-        Groups { context: context.clone(), options, sites, talk, members, finished, failed: None };
+        Groups { context: context.clone(), options, sites, talk, members, finished, leaves: Arc::default(), failed: None };
     loop {
         let now = clock.now();
         let limit = callers.next_deadline().since(now).min(clock::LONGEST_WAIT);
@@ -74,6 +76,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
         let now = clock.now();
         if let Some(exit) = signals.received() {
             let failure = interruption(exit);
+            groups.leave();
             callers.leave(now, &failure);
             return Err(failure);
         }
@@ -100,6 +103,8 @@ struct Groups<'a> {
     talk: &'a Talk,
     /// By the number of their run, which is the same at every forwarder.
     members: BTreeMap<String, JoinHandle<Result<(), Failure>>>,
+    /// Whether this process leaves all groups.
+    leaves: Arc<AtomicBool>,
     /// How the first group ended for this process that did not end well.
     failed: Option<Failure>,
     /// The last runs that were numbered to their end: a forwarder may hear of that later than another.
@@ -148,6 +153,7 @@ impl Groups<'_> {
             can_sequence: false,
         };
         let (context, talk, progress) = (self.context.clone(), self.talk.clone(), self.options.progress);
+        let leaves = Arc::clone(&self.leaves);
         std::thread::spawn(move || {
             let named = |failure: Failure| Failure {
                 message: format!("{}: {}", joining.group, failure.message),
@@ -162,6 +168,10 @@ impl Groups<'_> {
                     return Err(named(failure));
                 }
                 node.delivered();
+                if leaves.load(Ordering::Relaxed) {
+                    node.leave(&Failure::new(Exit::Interrupted, "interrupted"));
+                    return Ok(());
+                }
             }
             talk.detail(format!("{}: cost: {}", joining.group, node.meter()));
             if progress {
@@ -169,6 +179,14 @@ impl Groups<'_> {
             }
             Ok(())
         })
+    }
+
+    /// Lets the members of each group know that this process leaves, which takes no longer than a thread waits.
+    fn leave(&mut self) {
+        self.leaves.store(true, Ordering::Relaxed);
+        for (_, thread) in std::mem::take(&mut self.members) {
+            let _ = thread.join();
+        }
     }
 
     /// Takes note of groups that are over. If one has failed, the others go on: the forwarder knows, and says how

@@ -297,7 +297,14 @@ impl Group {
         newcomer.who.role == Role::Sequencer
             && self.phase == Phase::Running
             && self.seats.values().any(is_gone)
-            && !self.seats.values().any(|seat| seat.can_sequence)
+            && self.ends_without(Role::Sequencer)
+    }
+
+    /// Whether the group cannot go on without this process: nobody takes a router's place here, and a sequencer's only
+    /// a client that has said that it can.
+    pub(super) fn ends_without(&self, role: Role) -> bool {
+        role != Role::Sequencer
+            || (self.order.sequencer && !self.seats.values().any(|seat| seat.can_sequence))
     }
 
     pub(super) fn tick(&mut self, now: Time, name: &str, rules: &Rules, actions: &mut Actions) {

@@ -191,10 +191,11 @@ impl Register {
     fn attendant_is_gone(&mut self, place: usize, why: &str, actions: &mut Actions) {
         let role = self.attendants.remove(place).role;
         actions.notices.push(why.to_owned());
-        if role == Role::Sequencer || self.attendants.iter().any(|other| other.role == role) {
+        if self.attendants.iter().any(|other| other.role == role) {
             return;
         }
-        for group in self.groups.values_mut().filter(|group| group.phase == Phase::Running) {
+        let ends = |group: &&mut Group| group.phase == Phase::Running && group.ends_without(role);
+        for group in self.groups.values_mut().filter(ends) {
             group.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
         }
     }

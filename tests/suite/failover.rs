@@ -64,7 +64,7 @@ impl Loaded {
     }
 
     /// Those in the middle and these clients end well, and have been given the same.
-    fn end(mut self, survivors: &[usize]) -> Vec<Vec<String>> {
+    fn end(&mut self, survivors: &[usize]) -> Vec<Vec<String>> {
         self.forwarder.ends(0);
         self.router.ends(0);
         let lines = survivors.iter().map(|&number| {
