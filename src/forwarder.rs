@@ -163,7 +163,7 @@ impl<'a> Forwarder<'a> {
     fn perform(&mut self, now: Time) {
         for (asker, reply) in self.actions.replies.drain(..) {
             if self.sync.reply(&asker, &reply.to_bytes()) == Sent::Unreachable {
-                self.register.unreachable(now, &asker, &reply);
+                self.register.unreachable(now, &asker);
             }
         }
         for notice in self.actions.notices.drain(..) {

@@ -92,6 +92,11 @@ impl Caller {
         self.complain(now, talk)?;
         match news {
             News::Failed(failure) => Err(failure),
+            News::End => {
+                // The socket lingers for a moment when it is closed, so that this goes out.
+                self.socket.ask(&self.attendance.goodbye().to_bytes());
+                Ok(news)
+            }
             news => Ok(news),
         }
     }

@@ -111,6 +111,12 @@ impl Attendance {
         Some(Request::new(self.seq, self.who.clone(), ask.clone()))
     }
 
+    /// What a process says that knows the end: the forwarder waits for it, because an end may be lost on the way.
+    pub fn goodbye(&mut self) -> Request {
+        self.seq += 1;
+        Request::new(self.seq, self.who.clone(), Ask::Leave { code: 0, reason: String::new() })
+    }
+
     /// When the next request is due, if no answer comes.
     #[must_use]
     pub fn next_deadline(&self) -> Time {

@@ -175,8 +175,7 @@ impl Group {
             Ask::Done => seat.done = true,
             Ask::Leave { code, reason } => {
                 seat.presence.answer(Say::Bye, actions);
-                // It goes whether or not it hears the answer.
-                seat.presence.told_end = Some(0);
+                seat.presence.has_left = true;
                 let why = format!("{} left the run: {reason} (exit {code})", who.id);
                 if self.phase == Phase::Gathering {
                     self.seats.remove(&who.id);

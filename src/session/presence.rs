@@ -11,6 +11,8 @@ const HOLD: Duration = Duration::from_millis(HOLD_MILLIS);
 /// The end of a run is kept for a member that asks nothing for this long: as long as it waits for a forwarder that has
 /// fallen silent, because its connection may be the reason.
 pub const END_KEPT: Duration = LOST_AFTER;
+/// A member that was told the end, and whose connection has closed without a goodbye, would have come back by then.
+const COMES_BACK: Duration = Duration::from_secs(3);
 
 /// A process at the other end: is it there, and what does it wait to hear?
 #[derive(Debug)]
@@ -23,8 +25,9 @@ pub(super) struct Presence {
     /// Whether it has asked something since it was last called.
     pub(super) present: bool,
     nudged: Time,
-    /// The number of the answer that was the first to tell it the end.
-    pub(super) told_end: Option<u64>,
+    told_end: bool,
+    /// It said that it goes: it knows the end, or does not care.
+    pub(super) has_left: bool,
 }
 
 #[derive(Debug)]
@@ -44,7 +47,17 @@ impl Held {
 
 impl Presence {
     pub(super) fn new(now: Time, nonce: u64, asker: Asker) -> Self {
-        Self { nonce, asker, heard: now, gone: None, held: None, present: true, nudged: now, told_end: None }
+        Self {
+            nonce,
+            asker,
+            heard: now,
+            gone: None,
+            held: None,
+            present: true,
+            nudged: now,
+            told_end: false,
+            has_left: false,
+        }
     }
 
     /// It has asked something: that is what it waits for now.
@@ -66,9 +79,7 @@ impl Presence {
 
     pub(super) fn answer(&mut self, say: Say, actions: &mut Actions) {
         if let Some(held) = self.held.take() {
-            if matches!(say, Say::End | Say::Abort { .. }) {
-                self.told_end.get_or_insert(held.seq);
-            }
+            self.told_end |= matches!(say, Say::End | Say::Abort { .. });
             actions.replies.push((held.asker, Reply::new(held.seq, say)));
         }
     }
@@ -87,10 +98,11 @@ impl Presence {
         (now >= self.heard.after(SILENT_AFTER)).then(|| format!("it has said nothing for {seconds} s"))
     }
 
-    /// Whether there is no use in keeping the end of the run for it any longer.
-    /// One whose connection has closed may be about to connect again, and ask; whether it `may_ask_later`, too, the
-    /// caller knows.
+    /// Whether there is no use in keeping the end of the run for it any longer. One that was told may not have heard
+    /// it, and one whose connection has closed may come back and ask; whether it `may_ask_later`, too, the caller knows.
     pub(super) fn knows_the_end(&self, now: Time, may_ask_later: bool) -> bool {
-        self.told_end.is_some() || (self.gone.is_some() && may_ask_later) || now >= self.heard.after(END_KEPT)
+        let has_ended = self.told_end && self.gone.is_some_and(|gone| now >= gone.after(COMES_BACK));
+        let need_not_know = may_ask_later && (self.told_end || self.gone.is_some());
+        self.has_left || has_ended || need_not_know || now >= self.heard.after(END_KEPT)
     }
 }

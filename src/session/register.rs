@@ -132,7 +132,13 @@ impl Register {
         if role == Role::Client {
             return refuse(held, Exit::Usage, "a client joins a group", actions);
         }
+        let is_over = self.is_over();
         let is_other = |there: &&Attendant| there.presence.nonce != nonce;
+        if matches!(request.ask, Ask::Leave { .. })
+            && self.attendants.get(&role).is_none_or(|there| is_other(&there))
+        {
+            return answer(held, Say::Bye, actions);
+        }
         if let Some(other) = self.attendants.get(&role).filter(is_other)
             && other.presence.gone.is_none()
         {
@@ -151,6 +157,10 @@ impl Register {
         attendant.presence.hears(now, held);
         if let Ask::Leave { code, reason } = &request.ask {
             attendant.presence.answer(Say::Bye, actions);
+            attendant.presence.has_left = true;
+            if is_over {
+                return;
+            }
             let name = attendant_name(role, id);
             self.attendant_is_gone(role, &format!("{name} left the run: {reason} (exit {code})"), actions);
         }
@@ -262,9 +272,8 @@ impl Register {
         })
     }
 
-    /// An answer could not be delivered: whoever was there has closed its connection, and does not know what it says.
-    pub fn unreachable(&mut self, now: Time, asker: &Asker, reply: &Reply) {
-        let was_the_end = matches!(reply.say, Say::End | Say::Abort { .. });
+    /// An answer could not be delivered: whoever was there has closed its connection.
+    pub fn unreachable(&mut self, now: Time, asker: &Asker) {
         let members = self
             .groups
             .values_mut()
@@ -273,8 +282,6 @@ impl Register {
         for presence in members.chain(attendants) {
             if presence.asker == *asker {
                 presence.gone.get_or_insert(now);
-                // One that knows the end has a reason to be gone, whatever else it is told.
-                presence.told_end.take_if(|number| was_the_end && *number == reply.seq);
             }
         }
     }

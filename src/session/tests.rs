@@ -17,6 +17,10 @@ struct Forwarder {
     seq: u64,
 }
 
+fn goodbye() -> Ask {
+    Ask::Leave { code: 0, reason: String::new() }
+}
+
 fn who(id: &str, nonce: u64) -> Identity {
     let (group, order, method) = ("main".to_owned(), "total".to_owned(), "bb".to_owned());
     let role = if id == "sequencer" { Role::Sequencer } else { Role::Client };
@@ -143,7 +147,7 @@ fn who_was_ready_and_is_gone_is_not_started_without() {
         forwarder.heard(member);
         assert_eq!(forwarder.ask(member, Ask::Ready), None);
     }
-    forwarder.register.unreachable(forwarder.now, &address(&c2), &Reply::new(0, Say::CarryOn));
+    forwarder.register.unreachable(forwarder.now, &address(&c2));
     assert_eq!(forwarder.pass_with(&[&c1, &sequencer], Duration::from_secs(3)), None);
     forwarder.ask(&c1, Ask::Ready);
     forwarder.pass(Duration::from_secs(1));
@@ -177,7 +181,7 @@ fn a_process_that_died_before_the_start_is_replaced_and_counted_once() {
     forwarder.ask(&dead, Ask::Join);
     forwarder.ask(&dead, Ask::Ready);
     assert_eq!(forwarder.ask(&again, Ask::Join), None);
-    forwarder.register.unreachable(forwarder.now, &address(&dead), &Reply::new(0, Say::CarryOn));
+    forwarder.register.unreachable(forwarder.now, &address(&dead));
     forwarder.pass(Duration::from_millis(100));
     let Some(Say::Welcome { incarnation, .. }) = forwarder.heard(&again) else { panic!("not let in") };
     assert_eq!(incarnation, 2);
@@ -247,7 +251,7 @@ fn who_is_gone_or_silent_for_too_long_ends_the_run() {
         let (c1, c2, sequencer) = (who("c1", 1), who("c2", 2), who("sequencer", 3));
         forwarder.start(&[&c1, &c2, &sequencer]);
         if is_gone {
-            forwarder.register.unreachable(forwarder.now, &address(&c1), &Reply::new(0, Say::CarryOn));
+            forwarder.register.unreachable(forwarder.now, &address(&c1));
         }
         let early =
             forwarder.pass_with(&[&c2, &sequencer], limit.checked_sub(Duration::from_secs(1)).unwrap());
@@ -262,7 +266,7 @@ fn who_comes_back_in_time_is_forgiven() {
     let mut forwarder = Forwarder::of(2);
     let (c1, c2, sequencer) = (who("c1", 1), who("c2", 2), who("sequencer", 3));
     forwarder.start(&[&c1, &c2, &sequencer]);
-    forwarder.register.unreachable(forwarder.now, &address(&c1), &Reply::new(0, Say::CarryOn));
+    forwarder.register.unreachable(forwarder.now, &address(&c1));
     assert_eq!(forwarder.pass_with(&[&c2, &sequencer], Duration::from_secs(5)), None);
     assert_eq!(forwarder.pass_with(&[&c1, &c2, &sequencer], LOST_AFTER), None);
 }
@@ -277,28 +281,36 @@ fn a_run_is_over_when_all_clients_are_done_and_know_it() {
     assert_eq!(forwarder.register.outcome(forwarder.now), None);
     assert_eq!(forwarder.ask(&c2, Ask::Done), Some(Say::End));
     assert_eq!((forwarder.heard(&c1), forwarder.heard(&sequencer)), (Some(Say::End), Some(Say::End)));
+    for member in [&c1, &c2, &sequencer] {
+        assert_eq!(forwarder.ask(member, goodbye()), Some(Say::Bye));
+    }
     // A router that was started at the same time may still be on its way.
     forwarder.pass(LATECOMERS);
     assert_eq!(forwarder.register.outcome(forwarder.now), Some(Ok(())));
 }
 
 #[test]
-fn the_end_is_kept_for_a_member_between_two_connections() {
+fn the_end_is_kept_until_everybody_has_said_goodbye_or_would_have_come_back() {
     let mut forwarder = Forwarder::of(2);
     let (c1, c2, sequencer) = (who("c1", 1), who("c2", 2), who("sequencer", 3));
     forwarder.start(&[&c1, &c2, &sequencer]);
-    forwarder.register.unreachable(forwarder.now, &address(&sequencer), &Reply::new(0, Say::CarryOn));
+    forwarder.register.unreachable(forwarder.now, &address(&sequencer));
     assert_eq!(forwarder.ask(&c1, Ask::Done), None);
     assert_eq!(forwarder.ask(&c2, Ask::Done), Some(Say::End));
-    let (_, end) = forwarder.actions.replies.iter().find(|(to, _)| *to == address(&c1)).unwrap().clone();
-    assert_eq!(forwarder.heard(&c1), Some(Say::End), "which does not arrive");
-    forwarder.register.unreachable(forwarder.now, &address(&c1), &end);
+    assert_eq!(forwarder.ask(&c2, goodbye()), Some(Say::Bye));
+    assert_eq!(forwarder.heard(&c1), Some(Say::End), "which is lost");
+    forwarder.register.unreachable(forwarder.now, &address(&c1));
     for member in [&c1, &sequencer] {
-        forwarder.pass(LATECOMERS);
+        forwarder.pass(Duration::from_secs(2));
         assert_eq!(forwarder.register.outcome(forwarder.now), None, "{} does not know", member.id);
         assert_eq!(forwarder.ask(member, Ask::Alive), Some(Say::End));
     }
-    forwarder.pass(Duration::ZERO);
+    // The sequencer has no word for it, but is not there any more.
+    assert_eq!(forwarder.ask(&c1, goodbye()), Some(Say::Bye));
+    forwarder.register.unreachable(forwarder.now, &address(&sequencer));
+    forwarder.pass(Duration::from_secs(2));
+    assert_eq!(forwarder.register.outcome(forwarder.now), None);
+    forwarder.pass(Duration::from_secs(2));
     assert_eq!(forwarder.register.outcome(forwarder.now), Some(Ok(())));
 }
 
@@ -372,6 +384,9 @@ fn an_old_forwarder_takes_up_nothing_but_remembers_what_it_ended() {
     for member in [&sequencer, &c1, &c2] {
         forwarder.ask(member, if member.role == Role::Client { Ask::Done } else { Ask::Alive });
     }
+    for member in [&sequencer, &c1, &c2] {
+        forwarder.ask(member, goodbye());
+    }
     forwarder.pass(Duration::from_secs(1));
     assert_eq!(forwarder.ask(&c1, Ask::Done), Some(Say::Unknown), "its end was lost on the way");
     assert_eq!(forwarder.ask(&c1, resume(8, 0)), Some(Say::End));
@@ -410,7 +425,7 @@ fn a_sequencer_that_forgot_its_numbers_ends_the_run() {
     let (c1, sequencer) = (who("c1", 1), who("sequencer", 3));
     forwarder.start(&[&c1, &sequencer]);
     forwarder.ask(&c1, Ask::Alive);
-    forwarder.register.unreachable(forwarder.now, &address(&sequencer), &Reply::new(0, Say::CarryOn));
+    forwarder.register.unreachable(forwarder.now, &address(&sequencer));
     let (_, reason) = refusal(forwarder.ask(&who("sequencer", 4), Ask::Join));
     assert!(reason.contains("already started"), "{reason}");
     let Some(Say::Abort { reason, .. }) = forwarder.heard(&c1) else { panic!("c1 is not told") };

@@ -15,6 +15,7 @@ mod links;
 mod load;
 mod middle;
 mod model;
+mod namespaces;
 mod oracles;
 mod orders;
 mod pictures;
