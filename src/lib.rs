@@ -60,6 +60,8 @@ pub mod clock;
 pub mod cost;
 pub mod defect;
 pub mod exit;
+#[doc(hidden)]
+pub mod fuzzing;
 mod nearest;
 mod place;
 pub mod prng;

@@ -30,6 +30,8 @@ pub(crate) fn checked(line: &str) -> Result<String, Flaw> {
     }
 }
 
+pub(crate) use script::said_again;
+
 /// The ports between members and the middle, in the order of their numbers.
 const PORTS: [&str; 4] = ["in", "out", "sync", "router"];
 /// The one of them that carries no packets.

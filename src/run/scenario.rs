@@ -118,14 +118,9 @@ impl Scenario {
     }
 }
 
-/// Checks a scenario of another place's making.
-///
-/// # Errors
-/// The first mistake.
-#[cfg(test)]
-pub(crate) fn is_scenario(text: &str) -> Result<(), Failure> {
-    let source = Source { name: "scenario.toml".into(), text: Bytes::copy_from_slice(text.as_bytes()) };
-    parse(text, Path::new("")).map(drop).map_err(|flaw| source.failure(flaw))
+/// What is wrong with the text of a scenario file.
+pub(crate) fn objection(text: &str) -> Option<Flaw> {
+    parse(text, Path::new("")).err()
 }
 
 fn parse(text: &str, folder: &Path) -> Result<Scenario, Flaw> {

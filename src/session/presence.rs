@@ -5,19 +5,18 @@ use std::time::Duration;
 use super::register::{Actions, Asker};
 use super::{LOST_AFTER, SILENT_AFTER};
 use crate::engine::Time;
-use crate::wire::control::{Ask, HOLD_MILLIS, Reply, Request, Say};
+use crate::wire::control::{HOLD_MILLIS, Reply, Request, Say};
 
 const HOLD: Duration = Duration::from_millis(HOLD_MILLIS);
 /// The end of a run is kept for a member that asks nothing for this long: as long as it waits for a forwarder that has
 /// fallen silent, because its connection may be the reason.
 pub const END_KEPT: Duration = LOST_AFTER;
-/// A member that was told the end, and whose connection has closed without a goodbye, would have come back by then.
-const COMES_BACK: Duration = Duration::from_secs(3);
 
 /// A process at the other end: is it there, and what does it wait to hear?
 #[derive(Debug)]
 pub(super) struct Presence {
-    pub(super) nonce: u64,
+    /// That of its process; none of a member that has not come here yet.
+    pub(super) nonce: Option<u64>,
     pub(super) asker: Asker,
     heard: Time,
     pub(super) gone: Option<Time>,
@@ -25,9 +24,7 @@ pub(super) struct Presence {
     /// Whether it has asked something since it was last called.
     pub(super) present: bool,
     nudged: Time,
-    told_end: bool,
-    /// It said that it goes: it knows the end, or does not care.
-    pub(super) has_left: bool,
+    pub(super) told_end: bool,
 }
 
 #[derive(Debug)]
@@ -35,29 +32,30 @@ pub(super) struct Held {
     pub(super) asker: Asker,
     pub(super) seq: u64,
     pub(super) since: Time,
-    /// It wants to be told to start, and nothing less.
+    /// It wants to be told to start, and is in the group's list.
     pub(super) wants_start: bool,
 }
 
 impl Held {
     pub(super) fn new(now: Time, asker: Asker, request: &Request) -> Self {
-        Self { asker, seq: request.seq, since: now, wants_start: request.ask == Ask::Ready }
+        Self { asker, seq: request.seq, since: now, wants_start: request.ask.wants_start() }
     }
 }
 
 impl Presence {
     pub(super) fn new(now: Time, nonce: u64, asker: Asker) -> Self {
-        Self {
-            nonce,
-            asker,
-            heard: now,
-            gone: None,
-            held: None,
-            present: true,
-            nudged: now,
-            told_end: false,
-            has_left: false,
-        }
+        let (nonce, gone) = (Some(nonce), None);
+        Self { nonce, asker, heard: now, gone, held: None, present: true, nudged: now, told_end: false }
+    }
+
+    /// One that another has told of, and that has not come here yet.
+    pub(super) fn awaited(now: Time) -> Self {
+        Self { nonce: None, gone: Some(now), present: false, ..Self::new(now, 0, Asker::new()) }
+    }
+
+    /// Whether this is the process, or may be, because no other has its place.
+    pub(super) fn may_be(&self, nonce: u64) -> bool {
+        self.nonce.is_none_or(|known| known == nonce)
     }
 
     /// It has asked something: that is what it waits for now.
@@ -71,7 +69,7 @@ impl Presence {
 
     /// Says something to one that waits for nothing: only so does it show that its connection has closed.
     pub(super) fn nudge(&mut self, now: Time, actions: &mut Actions) {
-        if self.held.is_none() && now >= self.heard.max(self.nudged).after(HOLD) {
+        if self.held.is_none() && self.gone.is_none() && now >= self.heard.max(self.nudged).after(HOLD) {
             self.nudged = now;
             actions.replies.push((self.asker.clone(), Reply::new(0, Say::CarryOn)));
         }
@@ -79,7 +77,9 @@ impl Presence {
 
     pub(super) fn answer(&mut self, say: Say, actions: &mut Actions) {
         if let Some(held) = self.held.take() {
-            self.told_end |= matches!(say, Say::End | Say::Abort { .. });
+            // An end is told again until the member has said that it knows it: it would take the silence of a
+            // forwarder that has ended for a failure.
+            self.told_end |= matches!(say, Say::Abort { .. });
             actions.replies.push((held.asker, Reply::new(held.seq, say)));
         }
     }
@@ -90,19 +90,24 @@ impl Presence {
 
     /// Why it is to be given up, if it is.
     pub(super) fn lost(&self, now: Time) -> Option<String> {
+        let seconds = LOST_AFTER.as_secs();
         if self.gone.is_some_and(|gone| now >= gone.after(LOST_AFTER)) {
-            let seconds = LOST_AFTER.as_secs();
+            if self.nonce.is_none() {
+                return Some(format!(
+                    "the forwarder took up the run and did not hear of it within {seconds} s"
+                ));
+            }
             return Some(format!("its connection closed and it has not come back within {seconds} s"));
         }
         let seconds = SILENT_AFTER.as_secs();
         (now >= self.heard.after(SILENT_AFTER)).then(|| format!("it has said nothing for {seconds} s"))
     }
 
-    /// Whether there is no use in keeping the end of the run for it any longer. One that was told may not have heard
-    /// it, and one whose connection has closed may come back and ask; whether it `may_ask_later`, too, the caller knows.
+    /// Whether there is no use in keeping the end of the run for it any longer.
+    ///
+    /// One whose connection has closed may be about to connect again, and ask; whether it `may_ask_later`, too, the
+    /// caller knows.
     pub(super) fn knows_the_end(&self, now: Time, may_ask_later: bool) -> bool {
-        let has_ended = self.told_end && self.gone.is_some_and(|gone| now >= gone.after(COMES_BACK));
-        let need_not_know = may_ask_later && (self.told_end || self.gone.is_some());
-        self.has_left || has_ended || need_not_know || now >= self.heard.after(END_KEPT)
+        self.told_end || (self.gone.is_some() && may_ask_later) || now >= self.heard.after(END_KEPT)
     }
 }

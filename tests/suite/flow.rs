@@ -110,7 +110,7 @@ fn nobody_runs_away(order: &Order, mute: u16, deaf: u16) {
     for _ in 0..400 {
         group.submit(1);
         group.round();
-        most = group.lines.iter().map(|line| line.held()).max().max(Some(most)).unwrap();
+        most = group.lines.iter().map(Engine::held).max().max(Some(most)).unwrap();
     }
     let case = format!("{}, p{mute} not heard by p{deaf}", order.title());
     assert!(most <= MOST_HELD, "{case}: {most} batches held back");
