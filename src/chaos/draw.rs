@@ -10,9 +10,6 @@ use crate::prng::Prng;
 const SILENCE: u64 = 4000;
 /// How long clients are at work, in milliseconds, at least and at most.
 const WORK: (u64, u64) = (1500, 3500);
-/// The middle is not killed before, in milliseconds: a forwarder that dies while it tells members to start leaves some
-/// that have started and some that have not, and such a run ends with an error.
-const STARTED: u64 = 1000;
 /// Most faults of a run.
 const FAULTS: u64 = 6;
 
@@ -99,7 +96,7 @@ fn scenario(prng: &mut Prng, seed: u64, order: &Order, clients: &[String], work:
         left -= if is_silent { lasts } else { 0 };
         text += "\n[[faults]]\n";
         text += &match kind {
-            "restart" => restart(prng, at.max(STARTED), lasts),
+            "restart" => restart(prng, at, lasts),
             "pause" => pause(prng, order, clients, at, lasts),
             "starve" => format!("starve = {}\nafter = \"{at}ms\"\nfor = \"{lasts}ms\"\n", prng.between(2, 8)),
             _ => format!("link = \"{}\"\n", link(prng, kind, at, lasts)),
