@@ -228,11 +228,11 @@ impl Group {
                     self.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
                 }
             }
-            Ask::Exclude { member, reason }
-                if self.phase == Phase::Running && self.seats.contains_key(&member) =>
-            {
+            Ask::Exclude { member, reason } if self.phase == Phase::Running => {
                 let why = format!("{member} is excluded: {reason} (as {} says)", who.id);
-                self.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
+                if self.seats.contains_key(&member) {
+                    self.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
+                }
             }
             Ask::Withdraw if self.phase == Phase::Gathering => {
                 seat.presence.answer(Say::Bye, actions);
