@@ -67,8 +67,16 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     let s = if endpoints.len() == 1 { "" } else { "s" };
     talk.say(format!("asking the forwarder{s} at {} for groups", talk::list(&endpoints)));
     let (members, finished) = (BTreeMap::new(), VecDeque::new());
-    let mut groups =
-        Groups { context: context.clone(), options, sites, talk, members, finished, leaves: Arc::default(), failed: None };
+    let mut groups = Groups {
+        context: context.clone(),
+        options,
+        sites,
+        talk,
+        members,
+        finished,
+        leaves: Arc::default(),
+        failed: None,
+    };
     loop {
         let now = clock.now();
         let limit = callers.next_deadline().since(now).min(clock::LONGEST_WAIT);

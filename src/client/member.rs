@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::laggard::{Laggard, SlowMember};
 use super::progress::{Progress, Report};
 use super::user::{Next, Source, User};
 use super::{Options, describe};
@@ -40,6 +41,7 @@ pub(super) struct Member<'a> {
     counts: Counts,
     /// What a parent hears under `--progress`.
     report: Option<Report>,
+    laggard: Laggard,
     /// When something last happened.
     progress: Time,
     flushed: Time,
@@ -66,6 +68,7 @@ impl<'a> Member<'a> {
             finish: Finish::new(node.me(), node.view()),
             counts: Counts::default(),
             report: options.progress.then(Report::default),
+            laggard: Laggard::default(),
             progress: Time::ZERO,
             flushed: Time::ZERO,
         }
@@ -129,6 +132,7 @@ impl<'a> Member<'a> {
             if self.report.as_ref().is_some_and(|report| report.is_due(now)) {
                 self.tell_progress(node, now);
             }
+            self.look_for_laggard(node, now);
             self.look_for_the_end(node, now)?;
         }
         let now = node.now();
@@ -310,6 +314,20 @@ impl<'a> Member<'a> {
         // Whoever is done is done in this view again: the forwarder counts by the newest.
         self.is_done = false;
         Ok(())
+    }
+
+    /// Says who holds everybody up; after the time that is given to a slow member, has it excluded.
+    fn look_for_laggard(&mut self, node: &mut Node, now: Time) {
+        let Some((member, length)) = self.laggard.look(now, node.laggard()) else { return };
+        let id = node.seat(member).id.clone();
+        let behind = format!("has taken nothing for {}", talk::duration(length));
+        if length >= SAY_EVERY {
+            node.say_waiting(&format!("waiting for {id}, which {behind}"));
+        }
+        if matches!(self.options.slow_member, SlowMember::Exclude(limit) if length >= limit) {
+            self.laggard = Laggard::default();
+            node.exclude(member, format!("it is a window behind and {behind}"));
+        }
     }
 
     /// Tells the group when this client has everything; says for whom it waits until then, but not for ever.

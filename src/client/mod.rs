@@ -6,6 +6,7 @@
 mod chat;
 mod editor;
 mod keys;
+mod laggard;
 mod member;
 mod pipe;
 mod progress;
@@ -34,6 +35,7 @@ use crate::transport::terminal;
 use crate::transport::zmq::{Context, Site};
 use crate::wire::Window;
 use crate::wire::control::Role;
+use laggard::SlowMember;
 use member::Member;
 pub use progress::{PROGRESS, Progress};
 use user::{Source, User};
@@ -74,6 +76,9 @@ pub struct Options {
     /// Wait while so much of its own is not yet at all members: messages, bytes (with a unit), or both: 1000,256KiB
     #[arg(long, value_name = "WINDOW", env = "GROUPCAST_WINDOW", hide_env = true, default_value = "4MiB", value_parser = cli::window)]
     pub window: Window,
+    /// What becomes of a member that is a window behind and takes nothing: block waits for it, exclude:TIME only so long
+    #[arg(long, value_name = "WHAT", env = "GROUPCAST_SLOW_MEMBER", hide_env = true, default_value = "block", value_parser = SlowMember::parse)]
+    pub slow_member: SlowMember,
     /// Divide the sleeps of the command file by this
     #[arg(long, value_name = "FACTOR", env = "GROUPCAST_SPEED", hide_env = true, default_value = "1", value_parser = cli::factor)]
     pub speed: f64,

@@ -209,6 +209,18 @@ impl Node {
         self.wires.clock.now().since(self.heard)
     }
 
+    /// The member that holds this one up, and up to which packet that one has everything.
+    #[must_use]
+    pub fn laggard(&self) -> Option<(MemberId, u64)> {
+        self.membership.laggard()
+    }
+
+    /// Asks the forwarders to end the part of `member` in the run.
+    pub fn exclude(&mut self, member: MemberId, reason: String) {
+        let member = self.seat(member).id.clone();
+        self.wires.callers.turn_to(&Ask::Exclude { member, reason });
+    }
+
     /// How many batches wait here for what comes before them.
     #[must_use]
     pub fn held(&self) -> usize {
@@ -296,6 +308,9 @@ impl Node {
         let now = self.wires.clock.now();
         if self.wires.listens {
             self.take_packets(now);
+        } else {
+            // Whoever does not listen must not conclude that the others are silent.
+            self.membership.pardon(now);
         }
         if self.membership.next_deadline().is_some_and(|due| due <= now) {
             self.membership.handle(now, Input::Wake, &mut self.effects);

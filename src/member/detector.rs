@@ -99,6 +99,13 @@ impl Detector {
         }
     }
 
+    /// Nothing could be heard until now.
+    pub(super) fn pardon(&mut self, now: Time) {
+        for other in self.others.values_mut().filter(|other| !other.is_lost) {
+            (other.heard, other.asked) = (now, None);
+        }
+    }
+
     /// Another member has heard of this one just now.
     pub(super) fn vouched(&mut self, now: Time, member: MemberId) {
         if let Some(other) = self.others.get_mut(&member).filter(|other| !other.is_lost)

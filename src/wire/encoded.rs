@@ -146,6 +146,10 @@ impl<M: Wire, E: Engine<Wire = Packet<M>>> Engine for Encoded<E> {
         self.inner.held()
     }
 
+    fn laggard(&self) -> Option<(MemberId, u64)> {
+        self.inner.laggard()
+    }
+
     fn waiting(&self) -> Vec<Waiting> {
         self.inner.waiting()
     }

@@ -18,6 +18,7 @@ mod links;
 mod load;
 mod middle;
 mod model;
+mod namespaces;
 mod oracles;
 mod orders;
 mod pictures;

@@ -138,6 +138,11 @@ impl Membership {
         self.say(&Word::Leave, out);
     }
 
+    /// We have not listened: nobody is to be taken for silent.
+    pub fn pardon(&mut self, now: Time) {
+        self.detector.pardon(now);
+    }
+
     fn place(&self) -> (u64, u16) {
         (self.run, self.view.number as u16)
     }
@@ -571,6 +576,10 @@ impl Engine for Membership {
 
     fn waiting(&self) -> Vec<Waiting> {
         self.line.waiting().into_iter().map(|waiting| self.absolute_waiting(waiting)).collect()
+    }
+
+    fn laggard(&self) -> Option<(MemberId, u64)> {
+        if self.is_changing() { None } else { self.line.laggard() }
     }
 
     fn clock(&self) -> Option<Clock> {
