@@ -121,7 +121,7 @@ impl<O: Engine<App = Batch>> Engine for Member<O> {
             }
             // Whoever sends nothing has nothing to finish, and would be waited for.
             Input::Receive { from, message: Message::Direct(_) | Message::Finished(_) } => {
-                out.drop(from, DropReason::Stranger)
+                out.drop(from, DropReason::Stranger);
             }
             Input::Wake => self.ordered(now, Input::Wake, out),
         }

@@ -13,7 +13,7 @@ use super::super::feed::Feed;
 use super::record::Client;
 
 /// The run of the packets in `testdata/wire`, so that they may serve as inputs.
-pub const RUN: u64 = 0x0123_4567_89ab_cdef;
+pub const RUN: u64 = 0x4567_89ab_cdef;
 /// Packets under way at one time; what is sent beyond is lost.
 const UNDER_WAY: usize = 256;
 /// Packets that are kept to be changed.

@@ -371,7 +371,7 @@ impl Membership {
         match is_word.then(|| Word::decode(&frames)) {
             Some(Ok(Word::Install(ballot, proposal))) => self.install_told(now, ballot, proposal, out),
             Some(Ok(Word::Behind(member, view, ballot))) => {
-                self.left_behind(from, (member, view, ballot), out)
+                self.left_behind(from, (member, view, ballot), out);
             }
             _ => {
                 let is_next = u64::from(header.view) == self.view.number + 1;

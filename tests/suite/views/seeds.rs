@@ -9,7 +9,8 @@ use groupcast::prng::Prng;
 use super::promises;
 use super::world::{Event, Fate, Plan, Process, World};
 
-const SEEDS: u64 = 300;
+/// Of each order, with and without partitions; `GROUPCAST_SEEDS` sets another number, `GROUPCAST_SEED` a single seed.
+const SEEDS: u64 = 100;
 /// Everybody sends within this …
 const BUSY: u64 = 1_500;
 /// … and everything is to be well by then.
