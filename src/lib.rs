@@ -15,7 +15,7 @@
 //!
 //! Beside the path: [`run`] does a whole run in one command, [`check`] judges what was delivered, [`diagram`] draws it
 //! and [`explain`] says what a message waited for; [`sim`] runs the same engines on a simulated network, [`proxy`] is a
-//! bad network for real ones; [`shell`] and [`doctor`] help people at a prompt.
+//! bad network for real ones; [`bench`] says how fast all of it is; [`shell`] and [`doctor`] help people at a prompt.
 
 pub mod script;
 
@@ -43,6 +43,7 @@ pub mod session;
 
 pub mod results;
 
+pub mod bench;
 pub mod check;
 pub mod diagram;
 pub mod explain;

@@ -5,11 +5,12 @@
 //! `show` tells people or programs about it, `judge` looks at what was delivered and `verdict` says what it means.
 
 mod clients;
-mod end;
+pub(crate) mod end;
 mod folder;
 mod judge;
 mod plan;
-mod ports;
+pub(crate) mod ports;
+pub(crate) mod process;
 mod scenario;
 mod show;
 mod supervisor;

@@ -14,7 +14,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::end::End;
-use super::plan::{Plan, Process};
+use super::plan::Plan;
+use super::process::Process;
 use super::scenario::Fault;
 use super::show::Show;
 use crate::client::{PROGRESS, Progress};

@@ -9,7 +9,8 @@ use clap::builder::{FalseyValueParser, PossibleValuesParser};
 use serde_json::{Value, json};
 
 use super::judge::judge;
-use super::plan::{Plan, Settings, quoted};
+use super::plan::{Plan, Settings};
+use super::process::quoted;
 use super::scenario::{Commands, MOST_MEMBERS, MOST_MESSAGES, Scenario};
 use super::supervisor::{Ears, watch};
 use super::verdict::Verdict;

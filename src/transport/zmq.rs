@@ -74,7 +74,7 @@ impl Port {
 
 /// The sockets' home. One a process; dropping it waits for what is being sent, for a limited time.
 #[derive(Clone)]
-pub struct Context(zmq::Context);
+pub struct Context(pub(super) zmq::Context);
 
 impl Default for Context {
     fn default() -> Self {
@@ -83,7 +83,7 @@ impl Default for Context {
 }
 
 /// A socket with its limits set. Owned by one thread.
-pub struct Socket(zmq::Socket);
+pub struct Socket(pub(super) zmq::Socket);
 
 /// What came of sending to one peer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -420,11 +420,11 @@ fn numeric(endpoint: &str) -> String {
     found.map_or_else(|| endpoint.to_owned(), |address| format!("tcp://{address}"))
 }
 
-fn failed(what: &str, error: zmq::Error) -> Failure {
+pub(super) fn failed(what: &str, error: zmq::Error) -> Failure {
     Failure::new(Exit::Bug, format!("ZeroMQ cannot {what}: {error}"))
 }
 
-fn cannot_listen(endpoint: &str, error: zmq::Error) -> Failure {
+pub(super) fn cannot_listen(endpoint: &str, error: zmq::Error) -> Failure {
     let mut message = format!("cannot listen on {endpoint}: {error}");
     if error == zmq::Error::EADDRINUSE
         && let Some(holder) = holder::of(&numeric(endpoint))
