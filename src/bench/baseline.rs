@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::packed::{self, Packed};
-use super::part::{Baseline, Event, Part, wait_for_go};
+use super::part::{Baseline, Event, Part, go};
 use super::plain::{self, Plain};
 use super::player::Player;
 use super::workload::Workload;
@@ -123,8 +123,6 @@ pub(super) fn run(kind: Baseline, part: &Part) -> Result<Exit, Failure> {
         signals,
     };
     member.meet()?;
-    Event::Ready.tell()?;
-    wait_for_go();
     let outcome = member.play();
     Event::Account(Box::new(member.player.account(outcome.is_ok()))).tell()?;
     outcome.map(|()| Exit::Ok)
@@ -149,25 +147,32 @@ struct Member {
 }
 
 impl Member {
-    /// Says hello until it has heard everybody.
+    /// Says hello until the parent has heard that everybody has heard everybody: whoever comes late must be able to
+    /// hear this member, too.
     fn meet(&mut self) -> Result<(), Failure> {
-        let (began, mut said) = (shared_micros(), 0);
-        let mut heard = BTreeSet::new();
-        while heard.len() < usize::from(self.members) {
+        let (began, mut said, mut is_ready) = (shared_micros(), 0, false);
+        let (mut heard, go) = (BTreeSet::new(), go());
+        loop {
             let now = shared_micros();
             if now - said >= SAY_AGAIN.as_micros() as u64 {
                 said = now;
                 self.wires.say(self.me, Tag::Hello);
             }
-            self.wires.wait(Some(said + SAY_AGAIN.as_micros() as u64), now);
+            if is_ready && go.recv_timeout(SAY_AGAIN).is_ok() {
+                return Ok(());
+            }
+            if !is_ready {
+                self.wires.wait(Some(said + SAY_AGAIN.as_micros() as u64), now);
+            }
             while let Heard::Hello(member) = self.wires.hear(&mut self.player, false)? {
                 heard.insert(member);
             }
+            if !is_ready && heard.len() == usize::from(self.members) {
+                is_ready = true;
+                Event::Ready.tell()?;
+            }
             self.look_up(now, began)?;
         }
-        // Those that have not heard everybody yet may lack this.
-        self.wires.say(self.me, Tag::Hello);
-        Ok(())
     }
 
     fn play(&mut self) -> Result<(), Failure> {

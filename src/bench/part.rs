@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, channel};
 
 use serde::{Deserialize, Serialize};
 
@@ -124,7 +125,12 @@ impl Event {
     }
 }
 
-/// Waits for the word of the parent. It ends us if it does not come.
-pub(super) fn wait_for_go() {
-    let _ = std::io::stdin().lock().read_line(&mut String::new());
+/// Where the word of the parent comes that everybody is ready.
+pub(super) fn go() -> Receiver<()> {
+    let (sender, word) = channel();
+    std::thread::spawn(move || {
+        let _ = std::io::stdin().lock().read_line(&mut String::new());
+        let _ = sender.send(());
+    });
+    word
 }

@@ -148,6 +148,8 @@ struct Running {
     input: Option<ChildStdin>,
     /// Its last complaint.
     error: Option<String>,
+    /// We told it to end.
+    was_told: bool,
     end: Option<End>,
     usage: Usage,
 }
@@ -241,6 +243,7 @@ impl Round<'_> {
             input: child.stdin.take(),
             child,
             error: None,
+            was_told: false,
             end: None,
             usage: Usage::default(),
         });
@@ -346,8 +349,9 @@ impl Round<'_> {
         }
     }
 
-    fn end_all(&self, signal: Signal) {
-        for child in self.children.iter().filter(|child| child.end.is_none()) {
+    fn end_all(&mut self, signal: Signal) {
+        for child in self.children.iter_mut().filter(|child| child.end.is_none()) {
+            child.was_told = true;
             child.signal(signal);
         }
     }
