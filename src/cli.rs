@@ -11,6 +11,7 @@ use clap::{Args, Parser};
 
 use crate::defect::{Defect, Defects};
 use crate::exit::{Exit, Failure};
+use crate::reliable::Window;
 use crate::talk::{Color, Level, Talk};
 use crate::transport::signals;
 
@@ -117,6 +118,30 @@ pub fn factor(text: &str) -> Result<f64, String> {
         _ => Err("expected a number above 0".to_owned()),
     }
 }
+
+/// A send window: messages, bytes with a unit, or both with a comma between.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub fn window(text: &str) -> Result<Window, String> {
+    let mut window = Window::default();
+    for part in text.split(',').map(str::trim) {
+        let digits = part.trim_end_matches(|c: char| !c.is_ascii_digit());
+        let unit = UNITS.iter().find(|(unit, _)| *unit == part[digits.len()..].trim_start());
+        match (digits.parse::<u64>(), unit) {
+            (Ok(messages @ 1..), _) if digits == part => window.messages = messages,
+            (Ok(count @ 1..), Some((_, size))) => {
+                window.bytes = usize::try_from(count.saturating_mul(*size)).unwrap_or(usize::MAX);
+            }
+            _ => return Err("write for example 1000 (messages), 256KiB, or both: 1000,256KiB".to_owned()),
+        }
+    }
+    Ok(window)
+}
+
+/// What a number of bytes can be counted in.
+const UNITS: [(&str, u64); 5] =
+    [("B", 1), ("kB", 1000), ("KiB", 1 << 10), ("MB", 1_000_000), ("MiB", 1 << 20)];
 
 /// The id of a member, or the name of a group.
 ///

@@ -256,6 +256,18 @@ pub trait Engine {
         0
     }
 
+    /// How many packets of `sender` have been received and wait to be delivered. A pure function of state, which the
+    /// layer below is told by [`Engine::held_above`], so that the sender comes to know of it and waits too.
+    fn held_of(&self, sender: MemberId) -> u64 {
+        let _ = sender;
+        0
+    }
+
+    /// From now on the layer above holds back `packets` of `sender`.
+    fn held_above(&mut self, now: Time, sender: MemberId, packets: u64) {
+        let _ = (now, sender, packets);
+    }
+
     /// What has been received and waits to be delivered, and what for. A pure function of state, for those who ask.
     fn waiting(&self) -> Vec<Waiting> {
         Vec::new()
@@ -285,6 +297,14 @@ impl<E: Engine + ?Sized> Engine for Box<E> {
 
     fn held(&self) -> usize {
         (**self).held()
+    }
+
+    fn held_of(&self, sender: MemberId) -> u64 {
+        (**self).held_of(sender)
+    }
+
+    fn held_above(&mut self, now: Time, sender: MemberId, packets: u64) {
+        (**self).held_above(now, sender, packets);
     }
 
     fn waiting(&self) -> Vec<Waiting> {

@@ -13,6 +13,7 @@ use crate::driver::node::Joining;
 use crate::driver::{Caller, Clock, Node, clock};
 use crate::exit::{Exit, Failure};
 use crate::order::Order;
+use crate::reliable::Window;
 use crate::router::identity;
 use crate::session::CONNECT_LIMIT;
 use crate::session::attendance::News;
@@ -110,6 +111,7 @@ impl Groups<'_> {
             order,
             needs_router: order.addressed,
             timeout: None,
+            window: Window::default(),
             defects: self.options.known_bad.defects(),
         };
         let (context, talk) = (self.context.clone(), self.talk.clone());

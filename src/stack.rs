@@ -1,16 +1,19 @@
 //! Station 3, continued: two engines, one on the other, are again an engine.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-use crate::engine::{Effect, Effects, Engine, Input, Time, To, sooner};
+use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, sooner};
 use crate::waiting::{Clock, Waiting};
 
 /// `Upper` on `Lower`: what the upper engine sends is what the lower one is asked to carry.
 pub struct Stack<Upper: Engine, Lower: Engine<App = Upper::Wire>> {
     upper: Upper,
     lower: Lower,
+    /// Of which senders the upper engine holds something back, and how many packets.
+    held: BTreeMap<MemberId, u64>,
     // Reused between calls, empty outside of them.
     steps: VecDeque<Step<Upper, Lower>>,
+    touched: Vec<MemberId>,
     up: Effects<Upper::App, Upper::Wire>,
     down: Effects<Lower::App, Lower::Wire>,
 }
@@ -23,7 +26,28 @@ enum Step<Upper: Engine, Lower: Engine> {
 impl<Upper: Engine, Lower: Engine<App = Upper::Wire>> Stack<Upper, Lower> {
     /// Puts `upper` on `lower`.
     pub fn new(upper: Upper, lower: Lower) -> Self {
-        Self { upper, lower, steps: VecDeque::new(), up: Effects::default(), down: Effects::default() }
+        Self {
+            upper,
+            lower,
+            held: BTreeMap::new(),
+            steps: VecDeque::new(),
+            touched: Vec::new(),
+            up: Effects::default(),
+            down: Effects::default(),
+        }
+    }
+
+    /// Tells the lower engine what the upper one holds back, of those senders with whom something has happened.
+    fn tell_held(&mut self, now: Time) {
+        for sender in self.touched.drain(..) {
+            let packets = self.upper.held_of(sender);
+            let before = self.held.get(&sender).copied().unwrap_or(0);
+            if packets == before {
+                continue;
+            }
+            self.held.insert(sender, packets);
+            self.lower.held_above(now, sender, packets);
+        }
     }
 }
 
@@ -53,6 +77,7 @@ impl<Upper: Engine, Lower: Engine<App = Upper::Wire>> Engine for Stack<Upper, Lo
                 match effect {
                     Effect::Send { to, message } => out.send(to, message),
                     Effect::Deliver { from, app, .. } => {
+                        self.touched.push(from);
                         self.steps.push_back(Step::Upper(Input::Receive { from, message: app }));
                     }
                     Effect::Drop { from, reason } => out.drop(from, reason),
@@ -63,11 +88,15 @@ impl<Upper: Engine, Lower: Engine<App = Upper::Wire>> Engine for Stack<Upper, Lo
                     Effect::Send { to, message } => {
                         self.steps.push_back(Step::Lower(Input::Submit { to, app: message }));
                     }
-                    Effect::Deliver { from, number, app } => out.deliver(from, number, app),
+                    Effect::Deliver { from, number, app } => {
+                        self.touched.push(from);
+                        out.deliver(from, number, app);
+                    }
                     Effect::Drop { from, reason } => out.drop(from, reason),
                 }
             }
         }
+        self.tell_held(now);
     }
 
     fn next_deadline(&self) -> Option<Time> {

@@ -198,7 +198,7 @@ impl<'a> Member<'a> {
     /// Multicasts what is next, as much as goes into one batch.
     fn multicast(&mut self, node: &mut Node) -> Result<(), Failure> {
         let now = node.now();
-        let mut batch = BatchBuilder::new(self.tally.multicasts + 1);
+        let mut batch = BatchBuilder::new(self.tally.multicasts + 1).at_most(self.options.window.messages);
         // A failure comes again when what was good before it is on its way.
         while let Ok(Next::Multicast(text)) = self.user.next(now) {
             if batch.is_full() {
@@ -219,7 +219,8 @@ impl<'a> Member<'a> {
     /// Sends what is next to this receiver, as much as goes into one batch.
     fn send(&mut self, node: &mut Node, receiver: MemberId) -> Result<(), Failure> {
         let now = node.now();
-        let mut batch = BatchBuilder::new(self.tally.sent.get(&receiver).copied().unwrap_or(0) + 1);
+        let mut batch = BatchBuilder::new(self.tally.sent.get(&receiver).copied().unwrap_or(0) + 1)
+            .at_most(self.options.window.messages);
         while let Ok(Next::Send(to, text)) = self.user.next(now) {
             if batch.is_full() || to != receiver {
                 break;

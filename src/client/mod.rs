@@ -24,6 +24,7 @@ use crate::driver::Node;
 use crate::driver::node::Joining;
 use crate::exit::{Exit, Failure};
 use crate::order::{self, DEFAULT_METHOD, Order};
+use crate::reliable::Window;
 use crate::results::{Counts, Results};
 use crate::script::Script;
 use crate::talk::Talk;
@@ -68,6 +69,9 @@ pub struct Options {
     /// Give up if nothing has happened for this long
     #[arg(long, value_name = "TIME", env = "GROUPCAST_TIMEOUT", hide_env = true, default_value = "300s", value_parser = cli::duration)]
     pub timeout: Duration,
+    /// Wait while so much of its own is not yet at all members: messages, bytes (with a unit), or both: 1000,256KiB
+    #[arg(long, value_name = "WINDOW", env = "GROUPCAST_WINDOW", hide_env = true, default_value = "4MiB", value_parser = cli::window)]
+    pub window: Window,
     /// Divide the sleeps of the command file by this
     #[arg(long, value_name = "FACTOR", env = "GROUPCAST_SPEED", hide_env = true, default_value = "1", value_parser = cli::factor)]
     pub speed: f64,
@@ -211,6 +215,7 @@ fn joining(options: &Options, order: &'static Order, source: &Source) -> Joining
         order,
         needs_router: order.addressed || source.is_addressed(),
         timeout: Some(options.timeout),
+        window: options.window,
         defects: options.known_bad.defects(),
     }
 }

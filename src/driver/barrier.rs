@@ -165,6 +165,7 @@ mod tests {
     use super::*;
     use crate::defect::Defects;
     use crate::order::Order;
+    use crate::reliable::Window;
 
     #[test]
     fn a_start_without_a_place_for_everybody_is_refused() {
@@ -177,6 +178,7 @@ mod tests {
             order: Order::find("total", "bb").unwrap(),
             needs_router: false,
             timeout: None,
+            window: Window::default(),
             defects: Defects::NONE,
         };
         let seat = |slot, id: &str, role| Seat { slot, id: id.to_owned(), incarnation: 1, role };

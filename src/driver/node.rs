@@ -11,6 +11,7 @@ use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::exit::Failure;
 use crate::member::{App, Line, Note, Watch};
 use crate::order::{Order, Place};
+use crate::reliable::Window;
 use crate::session::attendance::News;
 use crate::session::{CONNECT_LIMIT, SAY_EVERY};
 use crate::talk::{self, Talk};
@@ -42,6 +43,8 @@ pub struct Joining {
     pub needs_router: bool,
     /// How long to wait for the start; `None` leaves that to the forwarder.
     pub timeout: Option<Duration>,
+    /// How far it may be ahead of the slowest receiver.
+    pub window: Window,
     /// What its engines are to do wrong.
     pub defects: Defects,
 }
@@ -121,7 +124,8 @@ impl Node {
         };
         let sequencer = of_role(Role::Sequencer).first().copied();
         let view = View { number: 1, clients: of_role(Role::Client), sequencer };
-        let place = Place { me, view: &view, run, seed: run ^ u64::from(me.0), defects: joining.defects };
+        let (window, defects) = (joining.window, joining.defects);
+        let place = Place { me, view: &view, run, seed: run ^ u64::from(me.0), window, defects };
         Self {
             line: joining.order.assemble(place),
             wires,

@@ -12,7 +12,7 @@ use crate::order::hold_back::HoldBack;
 use crate::reliable::Reliable;
 use crate::stack::Stack;
 use crate::waiting::{Clock, Waiting};
-use crate::wire::{Batch, Encoded, Frames, Malformed, Reader, Wire, Writer};
+use crate::wire::{Batch, Encoded, Frames, Malformed, Reader, Weight, Wire, Writer};
 pub use finish::{Finish, Tally};
 pub use watch::{Note, Watch};
 
@@ -55,7 +55,7 @@ where
     O: Engine<App = Batch> + Send + 'static,
     O::Wire: Wire + Send + 'static,
 {
-    let reliable = Reliable::new(place.me, place.view, place.seed, place.defects);
+    let reliable = Reliable::new(place.me, place.view, place.seed, place.window, place.defects);
     let stack = Stack::new(Member::new(order, place.view), reliable);
     Box::new(Encoded::new(stack, place.run, place.me))
 }
@@ -131,6 +131,10 @@ impl<O: Engine<App = Batch>> Engine for Member<O> {
         self.order.held()
     }
 
+    fn held_of(&self, sender: MemberId) -> u64 {
+        self.order.held_of(sender)
+    }
+
     fn waiting(&self) -> Vec<Waiting> {
         self.order.waiting()
     }
@@ -167,11 +171,11 @@ impl<M: Wire> Wire for Message<M> {
         }
     }
 
-    fn weight(&self) -> usize {
+    fn weight(&self) -> Weight {
         match self {
             Self::Ordered(message) => message.weight(),
             Self::Direct(batch) => batch.weight(),
-            Self::Finished(_) => 0,
+            Self::Finished(_) => Weight::default(),
         }
     }
 }

@@ -15,7 +15,7 @@ use super::total::{FAR_AHEAD, OWN_WINDOW};
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::waiting::{Waiting, WaitsFor};
-use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
+use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};
 
 /// No honest number gets this far: it counts batches.
 const NUMBER_MAX: u64 = u64::MAX / 2;
@@ -256,6 +256,10 @@ impl Engine for Agreed {
         self.held.len()
     }
 
+    fn held_of(&self, sender: MemberId) -> u64 {
+        self.held.values().filter(|held| held.sender == sender).count() as u64
+    }
+
     fn waiting(&self) -> Vec<Waiting> {
         let waiting = |Held { sender, batch, is_agreed }: &Held| Waiting {
             messages: describe::span(*sender, batch),
@@ -305,10 +309,10 @@ impl Wire for AgreedWire {
         }
     }
 
-    fn weight(&self) -> usize {
+    fn weight(&self) -> Weight {
         match self {
             Self::Body(batch) => batch.weight(),
-            Self::Proposal { .. } | Self::Agreed { .. } => 0,
+            Self::Proposal { .. } | Self::Agreed { .. } => Weight::default(),
         }
     }
 }

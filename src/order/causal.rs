@@ -13,7 +13,7 @@ use crate::clock::VectorClock;
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::waiting::{Clock, Messages, Waiting, WaitsFor};
-use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
+use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};
 
 /// A batch and what its sender had delivered when it multicast it.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -137,6 +137,10 @@ impl Engine for Causal {
         self.senders.values().map(HoldBack::len).sum()
     }
 
+    fn held_of(&self, sender: MemberId) -> u64 {
+        self.senders.get(&sender).map_or(0, |queue| queue.len() as u64)
+    }
+
     fn waiting(&self) -> Vec<Waiting> {
         let of = |(&sender, queue): (&MemberId, &HoldBack<Stamped>)| -> Vec<Waiting> {
             let waiting = |stamped: &Stamped| Waiting {
@@ -174,7 +178,7 @@ impl Wire for Stamped {
         Ok(Self { clock: VectorClock::read(from)?, batch: Batch::read(from)? })
     }
 
-    fn weight(&self) -> usize {
+    fn weight(&self) -> Weight {
         self.batch.weight()
     }
 }

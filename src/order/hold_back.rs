@@ -27,8 +27,8 @@ impl Span for Batch {
 
 /// Items waiting for the ones before them. Numbers begin at 1.
 ///
-/// It has no bound of its own. While one sender's packet is missing, that sender gets no further than its window, but
-/// the others do; so what is held grows for as long as the packet is asked for in vain.
+/// What waits is bounded by the windows of the senders, which are told how much of theirs is held back
+/// ([`Engine::held_of`](crate::engine::Engine::held_of)).
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct HoldBack<T> {
     next: u64,

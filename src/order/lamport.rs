@@ -13,7 +13,7 @@ use super::total::{FAR_AHEAD, OWN_WINDOW};
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::waiting::{Clock, Waiting, WaitsFor};
-use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
+use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};
 
 /// No honest clock gets this far: it counts messages.
 const CLOCK_MAX: u64 = u64::MAX / 2;
@@ -188,6 +188,10 @@ impl Engine for Lamport {
         self.held.len() + self.peers.values().map(|peer| peer.incoming.len()).sum::<usize>()
     }
 
+    fn held_of(&self, sender: MemberId) -> u64 {
+        self.held.keys().filter(|&&(_, of)| of == sender).count() as u64
+    }
+
     fn waiting(&self) -> Vec<Waiting> {
         let held = self.held.iter().map(|(&(time, sender), batch)| Waiting {
             messages: describe::span(sender, batch),
@@ -241,8 +245,8 @@ impl Wire for Stamped {
         if sane { Ok(Self { sequence, time, batch }) } else { Err(Malformed) }
     }
 
-    fn weight(&self) -> usize {
-        self.batch.as_ref().map_or(0, Wire::weight)
+    fn weight(&self) -> Weight {
+        self.batch.as_ref().map_or(Weight::default(), Wire::weight)
     }
 }
 

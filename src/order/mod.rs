@@ -22,6 +22,7 @@ use crate::engine::{Engine, MemberId, View};
 use crate::exit::{Exit, Failure};
 use crate::member::{self, Line};
 use crate::nearest::hint;
+use crate::reliable::Window;
 use crate::wire::{Batch, Wire};
 
 /// An order as `--order` and `--method` name it.
@@ -201,6 +202,8 @@ pub struct Place<'a> {
     pub run: u64,
     /// Of the jitter of back-off; any number, different for each member.
     pub seed: u64,
+    /// How far it may be ahead of the slowest receiver.
+    pub window: Window,
     /// Broken on purpose?
     pub defects: Defects,
 }

@@ -14,7 +14,7 @@ use super::numbering::{Numbered, Range};
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::waiting::{Messages, Waiting, WaitsFor};
-use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
+use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};
 
 /// How many of its own batches a member may have sent and not yet delivered: what bounds every hold-back queue.
 pub const OWN_WINDOW: usize = 64;
@@ -181,6 +181,10 @@ impl Engine for Total {
         self.bodies.values().map(HoldBack::len).sum()
     }
 
+    fn held_of(&self, sender: MemberId) -> u64 {
+        self.bodies.get(&sender).map_or(0, |queue| queue.len() as u64)
+    }
+
     fn waiting(&self) -> Vec<Waiting> {
         let waiting = |sender: MemberId, batch: &Batch| {
             let (number, waits_for) = self.place_of(sender, batch.first()).unzip();
@@ -224,10 +228,10 @@ impl Wire for TotalWire {
         }
     }
 
-    fn weight(&self) -> usize {
+    fn weight(&self) -> Weight {
         match self {
             Self::Body(batch) => batch.weight(),
-            Self::Numbers(_) => 0,
+            Self::Numbers(_) => Weight::default(),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::total::OWN_WINDOW;
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::waiting::{Waiting, WaitsFor};
-use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
+use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};
 
 /// What members and sequencer exchange.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -201,7 +201,7 @@ impl Wire for Sequenced {
         if fits { Ok(Self { number, sender, batch }) } else { Err(Malformed) }
     }
 
-    fn weight(&self) -> usize {
+    fn weight(&self) -> Weight {
         self.batch.weight()
     }
 }
@@ -228,7 +228,7 @@ impl Wire for UbWire {
         }
     }
 
-    fn weight(&self) -> usize {
+    fn weight(&self) -> Weight {
         match self {
             Self::Raw(batch) => batch.weight(),
             Self::Sequenced(sequenced) => sequenced.weight(),

@@ -13,7 +13,7 @@ use super::total::OWN_WINDOW;
 use super::total_ub::{Sequenced, held_by_number, waiting_by_number};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::waiting::{Waiting, WaitsFor};
-use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
+use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};
 
 /// What members and sequencer exchange.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -145,6 +145,10 @@ impl Engine for TotalUub {
         self.held.len()
     }
 
+    fn held_of(&self, sender: MemberId) -> u64 {
+        self.held.iter().filter(|numbered| numbered.sender == sender).count() as u64
+    }
+
     fn waiting(&self) -> Vec<Waiting> {
         let unnumbered = |batch: &Batch| Waiting {
             messages: describe::span(self.me, batch),
@@ -254,10 +258,10 @@ impl Wire for UubWire {
         }
     }
 
-    fn weight(&self) -> usize {
+    fn weight(&self) -> Weight {
         match self {
             Self::Numbered(numbered) => numbered.weight(),
-            Self::Request(_) | Self::Grant { .. } => 0,
+            Self::Request(_) | Self::Grant { .. } => Weight::default(),
         }
     }
 }

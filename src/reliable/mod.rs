@@ -13,6 +13,7 @@ mod receive_window;
 mod send_window;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use crate::defect::{Defect, Defects};
@@ -22,12 +23,8 @@ use crate::wire::{Malformed, Reader, Wire, Writer};
 use receive_window::{Arrival, ReceiveWindow};
 pub use receive_window::{NACK_AGAIN_FIRST, NACK_AGAIN_MAX, NACK_WAIT_MAX, NACK_WAIT_MIN};
 use send_window::SendWindow;
-pub use send_window::{ANNOUNCE_FIRST, ANNOUNCE_MAX, RESEND_GAP};
+pub use send_window::{ANNOUNCE_FIRST, ANNOUNCE_MAX, RESEND_GAP, WINDOW_BYTES, WINDOW_PACKETS, Window};
 
-/// How many packets a sender may be ahead of the slowest receiver.
-pub const WINDOW_PACKETS: u64 = 64;
-/// How many bytes of body may be unacknowledged before a sender must wait.
-pub const WINDOW_BYTES: usize = 4 << 20;
 /// Most ranges in one NACK; what is beyond is asked for later.
 pub const MAX_NACK_RANGES: usize = 16;
 
@@ -63,8 +60,8 @@ pub enum Body<M> {
         sent: u64,
         /// Whether it wants an acknowledgement in return.
         asks: bool,
-        /// Of each sender: the number up to which every packet has been received.
-        received: Vec<(MemberId, u64)>,
+        /// How far it has received the others.
+        received: Vec<Received>,
     },
     /// Please send these packets of `sender` again.
     Nack {
@@ -73,6 +70,18 @@ pub enum Body<M> {
         /// 1 to [`MAX_NACK_RANGES`] ranges of numbers, both ends included.
         missing: Vec<(u64, u64)>,
     },
+}
+
+/// How far a member has received another.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Received {
+    /// The other.
+    pub sender: MemberId,
+    /// The number up to which every packet of it has arrived.
+    pub complete: u64,
+    /// How many of these packets are held back: the sender may not get ahead of what has been delivered by more than
+    /// its window. At most `complete`.
+    pub held: u16,
 }
 
 /// One member's reliable layer; `M` is what it carries.
@@ -100,13 +109,14 @@ struct Channel<M> {
 type Out<M> = Effects<M, Packet<M>>;
 
 impl<M: Wire> Reliable<M> {
-    /// The layer of `me` among the members of `view`. `seed` is that of its back-off jitter.
+    /// The layer of `me` among the members of `view`. `seed` is that of its back-off jitter, `window` that of each of its
+    /// streams.
     #[must_use]
-    pub fn new(me: MemberId, view: &View, seed: u64, defects: Defects) -> Self {
+    pub fn new(me: MemberId, view: &View, seed: u64, window: Window, defects: Defects) -> Self {
         let others: Vec<MemberId> = view.members().into_iter().filter(|&member| member != me).collect();
-        let mut channels = BTreeMap::from([(To::Group, Channel::new(To::Group, &others))]);
+        let mut channels = BTreeMap::from([(To::Group, Channel::new(To::Group, &others, window))]);
         for &other in &others {
-            channels.insert(To::Member(other), Channel::new(To::Member(other), &[other]));
+            channels.insert(To::Member(other), Channel::new(To::Member(other), &[other], window));
         }
         Self { me, channels, jitter: Prng::new(seed), defects }
     }
@@ -124,7 +134,7 @@ impl<M: Wire> Reliable<M> {
         };
         let outcome = match packet.body {
             Body::Data { number, message } => {
-                let weight = message.weight();
+                let weight = message.weight().bytes;
                 let arrival = channel.data(now, from, number, weight, &mut self.jitter);
                 let passes = arrival == Ok(())
                     || (arrival == Err(DropReason::Duplicate) && self.defects.has(Defect::NoDuplicateFilter));
@@ -134,8 +144,8 @@ impl<M: Wire> Reliable<M> {
                 arrival
             }
             Body::Status { sent, asks, received } => {
-                let ours = received.iter().find(|&&(sender, _)| sender == self.me).map(|&(_, number)| number);
-                if ours.is_some_and(|number| number > channel.outgoing.last_sent()) {
+                let ours = received.iter().find(|other| other.sender == self.me).copied();
+                if ours.is_some_and(|ours| ours.complete > channel.outgoing.last_sent()) {
                     Err(DropReason::BreaksContract)
                 } else {
                     let announced = channel.announced(now, from, sent, asks, &mut self.jitter);
@@ -155,10 +165,10 @@ impl<M: Wire> Reliable<M> {
 }
 
 impl<M: Wire> Channel<M> {
-    fn new(to: To, others: &[MemberId]) -> Self {
+    fn new(to: To, others: &[MemberId], window: Window) -> Self {
         Self {
             to,
-            outgoing: SendWindow::new(others),
+            outgoing: SendWindow::new(others, window),
             incoming: others.iter().map(|&other| (other, ReceiveWindow::default())).collect(),
             ack_due: None,
             unacked_packets: 0,
@@ -221,9 +231,9 @@ impl<M: Wire> Channel<M> {
     }
 
     /// How far `from` has received us, if it says so: the window may be open again.
-    fn acknowledged(&mut self, now: Time, from: MemberId, ours: Option<u64>, out: &mut Out<M>) {
-        if let Some(number) = ours {
-            self.outgoing.acknowledged(now, from, number);
+    fn acknowledged(&mut self, now: Time, from: MemberId, ours: Option<Received>, out: &mut Out<M>) {
+        if let Some(Received { complete, held, .. }) = ours {
+            self.outgoing.acknowledged(now, from, complete, held.into());
             self.flow(now, out);
         }
     }
@@ -255,8 +265,7 @@ impl<M: Wire> Channel<M> {
         }
         if is_due(self.ack_due) || (asks && !defects.has(Defect::NoTailAnnouncement)) {
             let sent = if defects.has(Defect::NoTailAnnouncement) { 0 } else { self.outgoing.last_sent() };
-            let received =
-                self.incoming.iter().map(|(&sender, window)| (sender, window.complete())).collect();
+            let received = self.incoming.iter().map(|(&sender, window)| window.account(sender)).collect();
             out.send(self.to, self.packet(Body::Status { sent, asks, received }));
             self.ack_due = None;
             self.unacked_packets = 0;
@@ -303,6 +312,15 @@ impl<M: Wire> Engine for Reliable<M> {
         self.channels.values().map(Channel::next_deadline).fold(None, sooner)
     }
 
+    /// What is held back of the group's messages is told to its sender, which must wait too.
+    fn held_above(&mut self, now: Time, sender: MemberId, packets: u64) {
+        let channel = self.channels.get_mut(&To::Group).expect("there is always one");
+        if let Some(window) = channel.incoming.get_mut(&sender) {
+            window.held_above(packets);
+            channel.ack_due = sooner(channel.ack_due, Some(now.after(ACK_DELAY)));
+        }
+    }
+
     fn window(&self, to: To) -> usize {
         self.channels.get(&to).map_or(0, |channel| channel.outgoing.room())
     }
@@ -319,9 +337,10 @@ impl<M: Wire> Body<M> {
                 out.u64(*sent);
                 out.u8(u8::from(*asks));
                 out.length(received.len());
-                for &(sender, number) in received {
+                for &Received { sender, complete, held } in received {
                     out.member(sender);
-                    out.u64(number);
+                    out.u64(complete);
+                    out.u16(held);
                 }
             }
             Self::Nack { sender, missing } => {
@@ -346,8 +365,7 @@ impl<M: Wire> Body<M> {
             1 => true,
             _ => return Err(Malformed),
         };
-        let received =
-            (0..from.length(10)?).map(|_| Ok((from.member()?, from.u64()?))).collect::<Result<_, _>>()?;
+        let received = (0..from.length(12)?).map(|_| Received::read(from)).collect::<Result<_, _>>()?;
         Ok(Self::Status { sent, asks, received })
     }
 
@@ -363,6 +381,20 @@ impl<M: Wire> Body<M> {
     }
 }
 
+impl fmt::Display for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.sender, self.complete)?;
+        if self.held == 0 { Ok(()) } else { write!(f, "(-{})", self.held) }
+    }
+}
+
+impl Received {
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        let (sender, complete, held) = (from.member()?, from.u64()?, from.u16()?);
+        if u64::from(held) <= complete { Ok(Self { sender, complete, held }) } else { Err(Malformed) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -372,7 +404,7 @@ mod tests {
     #[test]
     fn a_stranger_can_neither_ask_nor_answer() {
         let view = View { number: 1, clients: vec![MemberId(0), MemberId(1)], sequencer: None };
-        let mut layer = Reliable::new(MemberId(0), &view, 1, Defects::NONE);
+        let mut layer = Reliable::new(MemberId(0), &view, 1, Window::default(), Defects::NONE);
         let mut out = Effects::<Batch, Packet<Batch>>::default();
         let mut batch = BatchBuilder::new(1);
         batch.push(b"hello");
@@ -382,8 +414,9 @@ mod tests {
         assert!(matches!(sent[..], [Effect::Send { to: To::Group, .. }]));
 
         let later = Time::ZERO.after(RESEND_GAP);
+        let got = Received { sender: MemberId(0), complete: 1, held: 0 };
         let nack = || Body::Nack { sender: MemberId(0), missing: vec![(1, 1)] };
-        for body in [nack(), Body::Status { sent: 1, asks: true, received: vec![(MemberId(0), 1)] }] {
+        for body in [nack(), Body::Status { sent: 1, asks: true, received: vec![got] }] {
             let message = Packet { to: To::Group, body };
             layer.handle(later, Input::Receive { from: MemberId(9), message }, &mut out);
             let expected = Effect::Drop { from: MemberId(9), reason: DropReason::Stranger };

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{MAX_NACK_RANGES, WINDOW_PACKETS};
-use crate::engine::Time;
+use super::{MAX_NACK_RANGES, Received, WINDOW_PACKETS};
+use crate::engine::{MemberId, Time};
 use crate::prng::Prng;
 
 /// After a gap shows, wait from this long …
@@ -25,6 +25,8 @@ pub(super) struct ReceiveWindow {
     early: BTreeSet<u64>,
     /// The highest number known to have been sent.
     known: u64,
+    /// How many of those that arrived are held back above.
+    held: u64,
     nack_at: Option<Time>,
     nack_gap: Duration,
 }
@@ -42,7 +44,7 @@ pub(super) enum Arrival {
 
 impl Default for ReceiveWindow {
     fn default() -> Self {
-        Self { next: 1, early: BTreeSet::new(), known: 0, nack_at: None, nack_gap: NACK_AGAIN_FIRST }
+        Self { next: 1, early: BTreeSet::new(), known: 0, held: 0, nack_at: None, nack_gap: NACK_AGAIN_FIRST }
     }
 }
 
@@ -129,9 +131,21 @@ impl ReceiveWindow {
         self.nack_at
     }
 
+    /// So many packets that arrived are held back above.
+    pub(super) const fn held_above(&mut self, packets: u64) {
+        self.held = packets;
+    }
+
     /// The number up to which everything has arrived.
     pub(super) const fn complete(&self) -> u64 {
         self.next - 1
+    }
+
+    /// What its sender is told.
+    pub(super) fn account(&self, sender: MemberId) -> Received {
+        let complete = self.complete();
+        let held = u16::try_from(self.held.min(complete)).unwrap_or(u16::MAX);
+        Received { sender, complete, held }
     }
 }
 

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::{WINDOW_BYTES, WINDOW_PACKETS};
 use crate::engine::{MemberId, Time};
-use crate::wire::Wire;
+use crate::wire::{Weight, Wire};
 
 /// A sender that has fallen silent announces how far it got after this long, and then ever more rarely …
 pub const ANNOUNCE_FIRST: Duration = Duration::from_millis(40);
@@ -14,20 +13,53 @@ pub const ANNOUNCE_MAX: Duration = Duration::from_millis(1000);
 /// A packet is not sent again sooner than this after it was last sent: several requests for it are one.
 pub const RESEND_GAP: Duration = Duration::from_millis(10);
 
+/// How many packets a sender may be ahead of the slowest receiver. Receivers count on it.
+pub const WINDOW_PACKETS: u64 = 64;
+/// How many bytes of body may be unacknowledged before a sender must wait, unless it is told otherwise.
+pub const WINDOW_BYTES: usize = 4 << 20;
+
+/// How far a sender may be ahead of the slowest receiver of a stream; never further than [`WINDOW_PACKETS`].
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Window {
+    /// It waits as soon as so many bytes of body are unacknowledged; at least 1. The packet that makes them so many is
+    /// the last to go.
+    pub bytes: usize,
+    /// No more messages than these are unacknowledged; at least 1. A single packet with more goes alone.
+    pub messages: u64,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self { bytes: WINDOW_BYTES, messages: u64::MAX }
+    }
+}
+
 /// The sending side of one stream.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct SendWindow<M> {
-    /// Of each receiver: the number up to which it has acknowledged everything.
-    acknowledged: BTreeMap<MemberId, u64>,
-    /// Sent and not yet stable, by ascending number; the first has number `base`.
+    /// Of each receiver: how far it got.
+    acknowledged: BTreeMap<MemberId, Progress>,
+    /// All receivers have everything up to this number.
+    received: u64,
+    /// Sent and not yet done with everywhere, by ascending number; the first has number `base`.
     sent: VecDeque<Sent<M>>,
     base: u64,
-    /// Body bytes in `sent`.
-    bytes: usize,
+    /// What `sent` carries.
+    under_way: Weight,
+    window: Window,
     /// Submitted and not yet sent, because the window is full.
     waiting: VecDeque<M>,
     announce_at: Option<Time>,
     announce_gap: Duration,
+}
+
+/// How far a receiver got.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+struct Progress {
+    /// It has everything up to this number.
+    received: u64,
+    /// As many packets, less those that it holds back.
+    done: u64,
 }
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -37,12 +69,14 @@ struct Sent<M> {
 }
 
 impl<M: Wire> SendWindow<M> {
-    pub(super) fn new(receivers: &[MemberId]) -> Self {
+    pub(super) fn new(receivers: &[MemberId], window: Window) -> Self {
         Self {
-            acknowledged: receivers.iter().map(|&receiver| (receiver, 0)).collect(),
+            acknowledged: receivers.iter().map(|&receiver| (receiver, Progress::default())).collect(),
+            received: 0,
             sent: VecDeque::new(),
             base: 1,
-            bytes: 0,
+            under_way: Weight::default(),
+            window,
             waiting: VecDeque::new(),
             announce_at: None,
             announce_gap: ANNOUNCE_FIRST,
@@ -56,7 +90,8 @@ impl<M: Wire> SendWindow<M> {
 
     /// The next packet to send, while the window has room.
     pub(super) fn next_to_send(&mut self, now: Time) -> Option<(u64, M)> {
-        if !self.is_open() {
+        let weight = self.waiting.front()?.weight();
+        if !self.admits(weight) {
             return None;
         }
         let message = self.waiting.pop_front()?;
@@ -64,15 +99,32 @@ impl<M: Wire> SendWindow<M> {
             self.base += 1; // A stream without receivers: stable at once.
             return Some((self.base - 1, message));
         }
-        self.bytes += message.weight();
+        self.under_way.bytes += weight.bytes;
+        self.under_way.messages += weight.messages;
         self.sent.push_back(Sent { message: message.clone(), at: now });
         self.announce_gap = ANNOUNCE_FIRST;
         self.announce_at = Some(now.after(self.announce_gap));
         Some((self.last_sent(), message))
     }
 
+    /// Whether a packet with messages may go.
     fn is_open(&self) -> bool {
-        (self.sent.len() as u64) < WINDOW_PACKETS && self.bytes < WINDOW_BYTES
+        let Weight { bytes, messages } = self.under_way;
+        (self.sent.len() as u64) < WINDOW_PACKETS
+            && bytes < self.window.bytes
+            && messages < self.window.messages
+    }
+
+    /// Whether a packet of this weight may go.
+    ///
+    /// What orders say to one another besides messages must not wait for messages that are held back: it is what
+    /// those wait for. It only may not get further than receivers keep an account of.
+    fn admits(&self, weight: Weight) -> bool {
+        if weight.messages == 0 {
+            return self.last_sent() - self.received < WINDOW_PACKETS;
+        }
+        let before = self.under_way.messages;
+        self.is_open() && (before == 0 || before.saturating_add(weight.messages) <= self.window.messages)
     }
 
     /// How many submissions are welcome.
@@ -88,18 +140,25 @@ impl<M: Wire> SendWindow<M> {
         self.base + self.sent.len() as u64 - 1
     }
 
-    /// `from` has everything up to `number`, which must have been sent. What all have is forgotten.
-    pub(super) fn acknowledged(&mut self, now: Time, from: MemberId, number: u64) {
-        assert!(number <= self.last_sent(), "checked by the caller");
+    /// `from` has everything up to `received`, which must have been sent, and holds back `held` of it. What all are
+    /// done with is forgotten.
+    pub(super) fn acknowledged(&mut self, now: Time, from: MemberId, received: u64, held: u64) {
+        assert!(received <= self.last_sent(), "checked by the caller");
         let Some(known) = self.acknowledged.get_mut(&from) else { return };
-        if number <= *known {
+        let done = received.saturating_sub(held).max(known.done);
+        let received = received.max(known.received);
+        if *known == (Progress { received, done }) {
             return;
         }
-        *known = number;
-        let stable = self.acknowledged.values().copied().min().unwrap_or(0);
+        *known = Progress { received, done };
+        let least = |of: fn(&Progress) -> u64| self.acknowledged.values().map(of).min().unwrap_or(0);
+        self.received = least(|progress| progress.received);
+        let stable = least(|progress| progress.done);
         while self.base <= stable {
             let sent = self.sent.pop_front().expect("what is acknowledged was sent");
-            self.bytes -= sent.message.weight();
+            let weight = sent.message.weight();
+            self.under_way.bytes -= weight.bytes;
+            self.under_way.messages -= weight.messages;
             self.base += 1;
         }
         self.announce_gap = ANNOUNCE_FIRST;

@@ -28,6 +28,7 @@ use crate::engine::{MemberId, View};
 use crate::member::Line;
 use crate::order::{Order, Place};
 use crate::prng::Prng;
+use crate::reliable::Window;
 use cluster::Cluster;
 pub use cost::Cost;
 pub use counters::Counters;
@@ -171,7 +172,14 @@ impl Setup {
     }
 
     fn lines(&self, view: &View, prng: &mut Prng) -> Vec<Line> {
-        let place = |me| Place { me, view, run: RUN, seed: prng.next_u64(), defects: self.defects };
+        let place = |me| Place {
+            me,
+            view,
+            run: RUN,
+            seed: prng.next_u64(),
+            window: Window::default(),
+            defects: self.defects,
+        };
         view.members().into_iter().map(place).map(|place| self.order.assemble(place)).collect()
     }
 

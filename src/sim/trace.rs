@@ -8,7 +8,7 @@ use crate::engine::Time;
 use crate::exit::Failure;
 use crate::member::App;
 use crate::order::Order;
-use crate::reliable::Body;
+use crate::reliable::{Body, Received};
 use crate::wire::{Batch, Frames, Header, Kind, Malformed, Reader};
 
 /// Collects lines, histories, both or nothing.
@@ -102,8 +102,7 @@ fn body_words(body: &Body<Batch>) -> String {
     match body {
         Body::Data { number, .. } => format!("data {number}"),
         Body::Status { sent, asks, received } => {
-            let received: Vec<String> =
-                received.iter().map(|(sender, number)| format!("{sender}:{number}")).collect();
+            let received: Vec<String> = received.iter().map(Received::to_string).collect();
             let asks = if *asks { ", asks" } else { "" };
             format!("status: sent {sent}, received {}{asks}", received.join(" "))
         }

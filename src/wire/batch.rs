@@ -5,7 +5,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::field::{Malformed, Reader, Wire, Writer};
+use super::field::{Malformed, Reader, Weight, Wire, Writer};
 
 /// Longest text of one message, in bytes.
 pub const MAX_TEXT: usize = 1 << 20;
@@ -102,8 +102,8 @@ impl Wire for Batch {
         Self::parse(first, count, from.body())
     }
 
-    fn weight(&self) -> usize {
-        self.body.len()
+    fn weight(&self) -> Weight {
+        Weight { bytes: self.body.len(), messages: u64::from(self.count) }
     }
 }
 
@@ -112,6 +112,8 @@ impl Wire for Batch {
 pub struct BatchBuilder {
     first: u64,
     count: u32,
+    /// Full with so many.
+    most: u32,
     body: BytesMut,
 }
 
@@ -119,13 +121,20 @@ impl BatchBuilder {
     /// An empty batch whose first message will have the number `first`.
     #[must_use]
     pub fn new(first: u64) -> Self {
-        Self { first, count: 0, body: BytesMut::new() }
+        Self { first, count: 0, most: MAX_COUNT, body: BytesMut::new() }
     }
 
     /// Whether another message is welcome.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.body.len() >= FULL_BODY || self.count >= MAX_COUNT
+        self.body.len() >= FULL_BODY || self.count >= self.most
+    }
+
+    /// Takes no more than `count` messages, which is at least 1.
+    #[must_use]
+    pub fn at_most(self, count: u64) -> Self {
+        let most = u32::try_from(count).map_or(MAX_COUNT, |count| count.min(MAX_COUNT));
+        Self { most, ..self }
     }
 
     /// Appends a message and returns its number. `text` must have at most [`MAX_TEXT`] bytes.

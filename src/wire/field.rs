@@ -21,10 +21,19 @@ pub trait Wire: Sized + Clone + std::fmt::Debug {
     /// [`Malformed`] if the fields are not those that [`Wire::write`] writes.
     fn read(from: &mut Reader) -> Result<Self, Malformed>;
 
-    /// Bytes of body it carries: what a send window counts.
-    fn weight(&self) -> usize {
-        0
+    /// What it carries for applications: what a send window counts.
+    fn weight(&self) -> Weight {
+        Weight::default()
     }
+}
+
+/// How much of a send window something takes.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Weight {
+    /// Bytes of body.
+    pub bytes: usize,
+    /// Messages of applications.
+    pub messages: u64,
 }
 
 /// Collects a packet: a header of fields and at most one body.

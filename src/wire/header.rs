@@ -12,7 +12,7 @@ pub const MAGIC: [u8; 2] = *b"GC";
 /// Length of a header before the fields of its kind.
 pub const HEADER_LEN: usize = 16;
 /// Longest header frame of a packet, in bytes: a status that names as many senders as a list can count.
-pub const MAX_HEADER: usize = HEADER_LEN + 11 + 10 * u16::MAX as usize;
+pub const MAX_HEADER: usize = HEADER_LEN + 11 + 12 * u16::MAX as usize;
 
 const TO_GROUP: u16 = u16::MAX;
 

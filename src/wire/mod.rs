@@ -11,5 +11,5 @@ pub mod header;
 
 pub use batch::{Batch, BatchBuilder};
 pub use encoded::{Encoded, Frames};
-pub use field::{Malformed, Reader, Wire, Writer};
+pub use field::{Malformed, Reader, Weight, Wire, Writer};
 pub use header::{Header, Kind};

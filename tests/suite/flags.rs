@@ -107,6 +107,7 @@ const VARIABLES: &[(&str, &str, &str, i32, &str)] = &[
     ("client", "port-base", "x", 64, "--port-base"),
     ("client", "timeout", "soon", 64, "--timeout"),
     ("client", "speed", "slow", 64, "--speed"),
+    ("client", "window", "none", 64, "--window"),
     ("client", "color", "blue", 64, "--color"),
     ("client", "lines", "yes", 64, "only one of --commands FILE, --lines"),
     ("client", "interactive", "yes", 64, "only one of --commands FILE, --lines"),

@@ -9,6 +9,7 @@ use groupcast::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Ti
 use groupcast::member::{App, Line, Tally};
 use groupcast::order::{ORDERS, Order, Place};
 use groupcast::prng::Prng;
+use groupcast::reliable::Window;
 use groupcast::wire::header::HEADER_LEN;
 use groupcast::wire::{BatchBuilder, Frames};
 
@@ -50,7 +51,8 @@ impl Group {
         let clients: Vec<MemberId> = (0..CLIENTS).map(MemberId).collect();
         let sequencer = order.sequencer.then_some(MemberId(CLIENTS));
         let view = View { number: 1, clients, sequencer };
-        let place = |me| Place { me, view: &view, run: 7, seed, defects: Defects::NONE };
+        let place =
+            |me| Place { me, view: &view, run: 7, seed, window: Window::default(), defects: Defects::NONE };
         let lines = view.members().into_iter().map(|me| order.assemble(place(me))).collect();
         let sent = vec![(0, 0); CLIENTS.into()];
         let (air, dice) = (Vec::new(), Prng::new(seed));

@@ -8,6 +8,7 @@ mod commands;
 mod doctor;
 mod examples;
 mod flags;
+mod flow;
 mod harness;
 mod hostile;
 mod liars;

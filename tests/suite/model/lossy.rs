@@ -8,9 +8,9 @@
 
 use groupcast::defect::Defects;
 use groupcast::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To, View};
-use groupcast::reliable::{Packet as Sent, Reliable};
+use groupcast::reliable::{Packet as Sent, Reliable, Window};
 use groupcast::wire::encoded::{Frames, decode, encode};
-use groupcast::wire::{Malformed, Reader, Wire, Writer};
+use groupcast::wire::{Malformed, Reader, Weight, Wire, Writer};
 use stateright::{Model, Property};
 
 use super::packet::{Packet, receivers, slot};
@@ -76,7 +76,7 @@ impl<const WEIGHT: usize> Lossy<WEIGHT> {
     }
 
     fn engine(&self, at: MemberId) -> Reliable<Parcel<WEIGHT>> {
-        Reliable::new(at, &self.view, u64::from(at.0), self.defects)
+        Reliable::new(at, &self.view, u64::from(at.0), Window::default(), self.defects)
     }
 
     /// What can happen without a fault while time stands still.
@@ -299,7 +299,7 @@ impl<const WEIGHT: usize> Wire for Parcel<WEIGHT> {
         from.u8().map(Self)
     }
 
-    fn weight(&self) -> usize {
-        WEIGHT
+    fn weight(&self) -> Weight {
+        Weight { bytes: WEIGHT, messages: 1 }
     }
 }

@@ -8,7 +8,7 @@ use groupcast::order::total::TotalWire;
 use groupcast::order::total_ub::{Sequenced, UbWire};
 use groupcast::order::total_uub::UubWire;
 use groupcast::order::{causal, lamport};
-use groupcast::reliable::{Body, Packet};
+use groupcast::reliable::{Body, Packet, Received};
 use groupcast::wire::{Batch, Kind};
 
 use super::files::hex;
@@ -110,9 +110,10 @@ impl Fields {
                 self.u64(*sent, "sent: up to packet");
                 self.add([u8::from(*asks)], format!("asks: {}", if *asks { "yes" } else { "no" }));
                 self.u16(received.len() as u16, "received: entries");
-                for (from, number) in received {
-                    self.u16(from.0, "  of slot");
-                    self.u64(*number, "    complete up to packet");
+                for Received { sender, complete, held } in received {
+                    self.u16(sender.0, "  of slot");
+                    self.u64(*complete, "    complete up to packet");
+                    self.u16(*held, "    held back");
                 }
             }
             Body::Nack { sender: whose, missing } => {

@@ -13,7 +13,7 @@ use groupcast::order::total::TotalWire;
 use groupcast::order::total_ub::{Sequenced, UbWire};
 use groupcast::order::total_uub::{self, UubWire};
 use groupcast::order::{causal, lamport};
-use groupcast::reliable::{Body, Packet};
+use groupcast::reliable::{Body, Packet, Received};
 use groupcast::wire::control::{Ask, GroupEntry, Identity, Reply, Request, Role, Say, Seat};
 use groupcast::wire::{Batch, BatchBuilder, Header, Kind};
 
@@ -90,7 +90,12 @@ fn common() -> Vec<Vector> {
     use Dialect::{Any, Fifo, Total};
     use Message::{Direct, Finished, Ordered};
     let to_c3 = To::Member(C3);
-    let status = |sent, asks, received: &[_]| Body::Status { sent, asks, received: received.to_vec() };
+    let got = |&(sender, complete, held): &_| Received { sender, complete, held };
+    let status = |sent, asks, received: &[_]| Body::Status {
+        sent,
+        asks,
+        received: received.iter().map(got).collect(),
+    };
     let nack = |sender, missing: &[_]| Body::Nack { sender, missing: missing.to_vec() };
     let range = |sender, first, count| Range { sender, first, count };
     let tally =
@@ -170,19 +175,19 @@ fn common() -> Vec<Vector> {
             "status_ack.hex",
             "Status of c2, an acknowledgement: nobody needs to answer",
             Any,
-            any(C2, To::Group, status(7, false, &[(C1, 64), (C3, 0), (SEQUENCER, 12)])),
+            any(C2, To::Group, status(7, false, &[(C1, 64, 0), (C3, 0, 0), (SEQUENCER, 12, 0)])),
         ),
         (
             "status_asks.hex",
-            "Status of c1, an announcement: it has sent 6 packets and wants to know who has them",
+            "Status of c1, an announcement: it has sent 6 packets and wants to know who has them; it holds back 3 of c2's",
             Any,
-            any(C1, To::Group, status(6, true, &[(C2, 7), (C3, 0), (SEQUENCER, 12)])),
+            any(C1, To::Group, status(6, true, &[(C2, 7, 3), (C3, 0, 0), (SEQUENCER, 12, 0)])),
         ),
         (
             "status_direct.hex",
             "Status of c3 to c1, through the router: it has c1's only packet to it, and has sent none itself",
             Any,
-            any(C3, To::Member(C1), status(0, false, &[(C1, 1)])),
+            any(C3, To::Member(C1), status(0, false, &[(C1, 1, 0)])),
         ),
         (
             "status_alone.hex",
