@@ -54,8 +54,8 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     let signals = Signals::catch()?;
     let mut forwarder = Forwarder::listen(options, talk)?;
     loop {
-        zmq::wait(&[&forwarder.input, &forwarder.sync], signals.fds(), TICK);
-        if let Some(exit) = signals.received() {
+        let is_asked = zmq::wait(&[&forwarder.input, &forwarder.sync], signals.fds(), TICK);
+        if is_asked && let Some(exit) = signals.received() {
             let failure = interruption(exit);
             forwarder.say_farewell(&failure);
             return Err(failure);

@@ -57,9 +57,9 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     loop {
         let now = clock.now();
         let limit = caller.next_deadline().since(now).min(clock::LONGEST_WAIT);
-        zmq::wait(&[&router.socket, caller.socket()], signals.fds(), limit);
+        let is_asked = zmq::wait(&[&router.socket, caller.socket()], signals.fds(), limit);
         let now = clock.now();
-        if let Some(exit) = signals.received() {
+        if is_asked && let Some(exit) = signals.received() {
             let failure = interruption(exit);
             caller.leave(now, &failure);
             return Err(failure);

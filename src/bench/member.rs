@@ -15,6 +15,7 @@ use crate::engine::{MemberId, Time, To};
 use crate::exit::{Exit, Failure};
 use crate::member::{App, Finish, Tally};
 use crate::order::Order;
+use crate::reliable::Window;
 use crate::results::{Counts, MessageId, Results, Start};
 use crate::talk::{self, Talk};
 use crate::transport::signals::Signals;
@@ -48,6 +49,7 @@ pub(super) fn run(part: &Part, known_bad: &KnownBad, talk: &Talk) -> Result<Exit
         order,
         needs_router: order.addressed,
         timeout: Some(PATIENCE),
+        window: Window::default(),
         defects: known_bad.defects(),
     };
     let context = Context::default();
@@ -61,6 +63,7 @@ pub(super) fn run(part: &Part, known_bad: &KnownBad, talk: &Talk) -> Result<Exit
         moved: Time::ZERO,
         told: shared_micros(),
         counts: Counts::default(),
+        expected: 0,
     };
     let outcome = member.begin(&joining, &node).and_then(|()| member.play(&mut node));
     let Member { player, mut results, counts, .. } = member;
@@ -94,6 +97,8 @@ struct Member {
     /// When the parent was last told how far it is.
     told: u64,
     counts: Counts,
+    /// How long the body of the last batch was.
+    expected: usize,
 }
 
 impl Member {
@@ -146,7 +151,7 @@ impl Member {
 
     /// Sends at most `room` multicasts, as many as go into one batch.
     fn multicast(&mut self, node: &mut Node, now: u64, room: u64) -> Result<(), Failure> {
-        let mut batch = BatchBuilder::new(self.player.sent() + 1);
+        let mut batch = BatchBuilder::new(self.player.sent() + 1).expecting(self.expected);
         let (seat, at_us) = (node.seat(self.me), node.elapsed_micros());
         for _ in 0..room {
             if batch.is_full() {
@@ -157,6 +162,7 @@ impl Member {
             self.results.multicast(id, text, at_us)?;
         }
         self.counts.multicasts = self.player.sent();
+        self.expected = batch.len();
         if let Some(batch) = batch.finish() {
             node.submit(To::Group, App::Multicast(batch));
         }

@@ -393,17 +393,20 @@ impl Wires {
     pub(super) fn wait(&mut self, deadline: Option<Time>) -> Result<(), Failure> {
         let now = self.clock.now();
         let until = self.caller.next_deadline().min(deadline.unwrap_or(Time::from_micros(u64::MAX)));
-        let mut sockets = vec![self.caller.socket()];
-        if self.listens {
-            sockets.push(&self.subscriber);
-            sockets.extend(&self.dealer);
+        let limit = until.since(now).min(clock::LONGEST_WAIT);
+        let (line, group) = (self.caller.socket(), &self.subscriber);
+        match &self.dealer {
+            _ if !self.listens => self.wait_on(&[line], limit),
+            None => self.wait_on(&[line, group], limit),
+            Some(dealer) => self.wait_on(&[line, group, dealer], limit),
         }
-        self.wait_on(&sockets, until.since(now).min(clock::LONGEST_WAIT))
     }
 
     fn wait_on(&self, sockets: &[&Socket], limit: Duration) -> Result<(), Failure> {
         let signals = self.signals.iter().flat_map(Signals::fds);
-        zmq::wait(sockets, signals.chain(self.wakeup.iter().map(Wakeup::fd)), limit);
+        if !zmq::wait(sockets, signals.chain(self.wakeup.iter().map(Wakeup::fd)), limit) {
+            return Ok(());
+        }
         if let Some(wakeup) = &self.wakeup {
             wakeup.clear();
         }

@@ -81,7 +81,7 @@ impl Context {
             } else {
                 socket.connect(endpoint)?;
             }
-            Ok(Socket(socket))
+            Socket::new(socket)
         };
         open().map_err(|error: zmq::Error| failed(&format!("use {endpoint}"), error))
     }
@@ -90,18 +90,20 @@ impl Context {
 /// Passes on what comes between the two, until the process ends.
 pub fn proxy(entrance: &Socket, way: &Socket) {
     // It returns when a signal comes, which ends the process or is nothing to it.
-    while zmq::proxy(&entrance.0, &way.0) == Err(zmq::Error::EINTR) {}
+    while zmq::proxy(&entrance.raw, &way.raw) == Err(zmq::Error::EINTR) {}
 }
 
 impl Socket {
     /// Sends a frame; `more` of the same message is to come. Queues are unlimited, so nothing is in its way.
     pub fn send_plain(&self, frame: impl Into<Parcel>, more: bool) {
-        let _ = self.0.send(frame.into().0, if more { zmq::SNDMORE } else { 0 });
+        let _ = self.raw.send(frame.into().0, if more { zmq::SNDMORE } else { 0 });
     }
 
     /// Takes the next frame into `frame`. False if there is none, or if `waits`, for a while; or for a signal.
     #[must_use]
     pub fn receive_plain(&self, frame: &mut Parcel, waits: bool) -> bool {
-        self.0.recv(&mut frame.0, if waits { 0 } else { zmq::DONTWAIT }).is_ok()
+        let is_received = self.raw.recv(&mut frame.0, if waits { 0 } else { zmq::DONTWAIT }).is_ok();
+        self.is_drained.set(false);
+        is_received
     }
 }
