@@ -41,7 +41,7 @@ pub(super) fn run(part: &Part, known_bad: &KnownBad, talk: &Talk) -> Result<Exit
     let signals = Signals::catch()?;
     let results = files(out.as_ref(), &part.name(), order, *history)?;
     let joining = Joining {
-        host: "127.0.0.1".to_owned(),
+        host: part.host.clone(),
         port_base: part.port_base,
         group: part.group_name(),
         id: part.name(),

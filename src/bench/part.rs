@@ -19,6 +19,8 @@ use crate::talk::Talk;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Part {
     pub(super) role: Role,
+    /// Where what is in the middle listens.
+    pub(super) host: String,
     pub(super) port_base: u16,
     /// Which of its group, from 0, and which group.
     pub(super) me: u16,

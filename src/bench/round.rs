@@ -44,6 +44,8 @@ pub(super) struct Setting {
     pub(super) order: &'static Order,
     pub(super) workload: Workload,
     pub(super) port_base: Option<u16>,
+    /// Where ours listen and connect: an address, or a path behind `ipc://`.
+    pub(super) host: String,
     /// Where members write their results, if they do, and whether histories are among them.
     pub(super) out: Option<PathBuf>,
     pub(super) history: bool,
@@ -175,18 +177,20 @@ impl Round<'_> {
         let Setting { workload, .. } = self.setting;
         match self.system {
             System::Ours(order) => {
-                let base = port_base.to_string();
+                let (host, base) = (self.setting.host.as_str(), port_base.to_string());
                 let clients = workload.members.to_string();
+                let listens = ["--bind", host, "--port-base", &base];
+                let connects = ["--connect", host, "--port-base", &base];
                 self.spawn(
                     "forwarder",
                     folder.join("forwarder"),
-                    &["--clients", &clients, "--port-base", &base],
+                    &[&["--clients", &clients][..], &listens].concat(),
                 )?;
                 if order.addressed {
-                    self.spawn("router", folder.join("router"), &["--port-base", &base])?;
+                    self.spawn("router", folder.join("router"), &listens)?;
                 }
                 if order.sequencer {
-                    self.spawn("sequencer", folder.join("sequencer"), &["--port-base", &base])?;
+                    self.spawn("sequencer", folder.join("sequencer"), &connects)?;
                 }
             }
             System::Plain(kind) => self.play(&self.part(Role::Middle(kind), port_base, 0, 0))?,
@@ -209,7 +213,8 @@ impl Round<'_> {
     }
 
     fn part(&self, role: Role, port_base: u16, me: u16, group: u16) -> Part {
-        Part { role, port_base, me, group, workload: self.setting.workload.clone() }
+        let (host, workload) = (self.setting.host.clone(), self.setting.workload.clone());
+        Part { role, host, port_base, me, group, workload }
     }
 
     /// Starts ourselves once more, in this part.

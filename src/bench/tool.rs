@@ -97,6 +97,9 @@ pub struct Args {
     /// With --out: no histories
     #[arg(long)]
     no_history: bool,
+    /// Let ours connect through files of this folder (UNIX sockets) instead of TCP
+    #[arg(long, value_name = "DIR")]
+    ipc: Option<PathBuf>,
     /// First of the four ports; without it, free ones are found
     #[arg(long, value_name = "PORT", value_parser = cli::port_base())]
     port_base: Option<u16>,
@@ -155,6 +158,10 @@ impl Args {
             order: Order::chosen(&self.order, &self.method)?,
             workload,
             port_base: self.port_base,
+            host: self.ipc.as_ref().map_or_else(
+                || "127.0.0.1".to_owned(),
+                |folder| format!("ipc://{}/groupcast", folder.display()),
+            ),
             out: self.out.clone(),
             history: !self.no_history,
             known_bad: self.known_bad.name().map(str::to_owned),

@@ -47,6 +47,9 @@ pub fn topic(group: &str) -> Vec<u8> {
     format!("{group}/").into_bytes()
 }
 
+/// How a host begins that is a path on this machine.
+const IPC: &str = "ipc://";
+
 /// The three TCP ports of a forwarder and the one of a router.
 #[derive(Clone, Copy, Debug)]
 pub enum Port {
@@ -67,10 +70,14 @@ impl Port {
         base + self as u16
     }
 
-    /// The port's address.
+    /// The port's address. For a host that is `ipc://` and a path, it is a socket in the file system: that path with the
+    /// port's number behind it.
     #[must_use]
     pub fn endpoint(self, host: &str, base: u16) -> String {
-        format!("tcp://{host}:{}", self.number(base))
+        match host.strip_prefix(IPC) {
+            Some(path) => format!("{IPC}{path}-{}", self.number(base)),
+            None => format!("tcp://{host}:{}", self.number(base)),
+        }
     }
 }
 
