@@ -11,9 +11,9 @@ use clap::{Args, Parser};
 
 use crate::defect::{Defect, Defects};
 use crate::exit::{Exit, Failure};
-use crate::reliable::Window;
 use crate::talk::{Color, Level, Talk};
 use crate::transport::signals;
+use crate::wire::Window;
 
 /// How much a program says, and in which colours.
 #[derive(Args, Clone, Debug)]

@@ -13,7 +13,6 @@ use crate::driver::node::Joining;
 use crate::driver::{Caller, Clock, Node, clock};
 use crate::exit::{Exit, Failure};
 use crate::order::Order;
-use crate::reliable::Window;
 use crate::router::identity;
 use crate::session::CONNECT_LIMIT;
 use crate::session::attendance::News;
@@ -21,6 +20,7 @@ use crate::session::register::clients;
 use crate::talk::Talk;
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::zmq::{self, Context, Port};
+use crate::wire::Window;
 use crate::wire::control::{Ask, GroupEntry, Role};
 
 /// What `sequencer` is told.

@@ -165,7 +165,7 @@ mod tests {
     use super::*;
     use crate::defect::Defects;
     use crate::order::Order;
-    use crate::reliable::Window;
+    use crate::wire::Window;
 
     #[test]
     fn a_start_without_a_place_for_everybody_is_refused() {

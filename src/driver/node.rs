@@ -11,13 +11,13 @@ use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::exit::Failure;
 use crate::member::{App, Line, Note, Watch};
 use crate::order::{Order, Place};
-use crate::reliable::Window;
 use crate::session::attendance::News;
 use crate::session::{CONNECT_LIMIT, SAY_EVERY};
 use crate::talk::{self, Talk};
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::wakeup::Wakeup;
 use crate::transport::zmq::{self, Context, Port, Socket, topic};
+use crate::wire::Window;
 use crate::wire::control::{Ask, Identity, Role, Seat};
 use crate::wire::{Frames, Header, Kind};
 

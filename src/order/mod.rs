@@ -22,7 +22,7 @@ use crate::engine::{Engine, MemberId, View};
 use crate::exit::{Exit, Failure};
 use crate::member::{self, Line};
 use crate::nearest::hint;
-use crate::reliable::Window;
+use crate::wire::Window;
 use crate::wire::{Batch, Wire};
 
 /// An order as `--order` and `--method` name it.

@@ -19,11 +19,12 @@ use std::time::Duration;
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View, sooner};
 use crate::prng::Prng;
-use crate::wire::{Malformed, Reader, Wire, Writer};
+pub use crate::wire::weight::WINDOW_BYTES;
+use crate::wire::{Malformed, Reader, Window, Wire, Writer};
 use receive_window::{Arrival, ReceiveWindow};
 pub use receive_window::{NACK_AGAIN_FIRST, NACK_AGAIN_MAX, NACK_WAIT_MAX, NACK_WAIT_MIN};
 use send_window::SendWindow;
-pub use send_window::{ANNOUNCE_FIRST, ANNOUNCE_MAX, RESEND_GAP, WINDOW_BYTES, WINDOW_PACKETS, Window};
+pub use send_window::{ANNOUNCE_FIRST, ANNOUNCE_MAX, RESEND_GAP, WINDOW_PACKETS};
 
 /// Most ranges in one NACK; what is beyond is asked for later.
 pub const MAX_NACK_RANGES: usize = 16;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::engine::{MemberId, Time};
-use crate::wire::{Weight, Wire};
+use crate::wire::{Weight, Window, Wire};
 
 /// A sender that has fallen silent announces how far it got after this long, and then ever more rarely …
 pub const ANNOUNCE_FIRST: Duration = Duration::from_millis(40);
@@ -15,25 +15,6 @@ pub const RESEND_GAP: Duration = Duration::from_millis(10);
 
 /// How many packets a sender may be ahead of the slowest receiver. Receivers count on it.
 pub const WINDOW_PACKETS: u64 = 64;
-/// How many bytes of body may be unacknowledged before a sender must wait, unless it is told otherwise.
-pub const WINDOW_BYTES: usize = 4 << 20;
-
-/// How far a sender may be ahead of the slowest receiver of a stream; never further than [`WINDOW_PACKETS`].
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct Window {
-    /// It waits as soon as so many bytes of body are unacknowledged; at least 1. The packet that makes them so many is
-    /// the last to go.
-    pub bytes: usize,
-    /// No more messages than these are unacknowledged; at least 1. A single packet with more goes alone.
-    pub messages: u64,
-}
-
-impl Default for Window {
-    fn default() -> Self {
-        Self { bytes: WINDOW_BYTES, messages: u64::MAX }
-    }
-}
-
 /// The sending side of one stream.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct SendWindow<M> {

@@ -28,7 +28,7 @@ use crate::engine::{MemberId, View};
 use crate::member::Line;
 use crate::order::{Order, Place};
 use crate::prng::Prng;
-use crate::reliable::Window;
+use crate::wire::Window;
 use cluster::Cluster;
 pub use cost::Cost;
 pub use counters::Counters;

@@ -5,7 +5,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::field::{Malformed, Reader, Weight, Wire, Writer};
+use super::field::{Malformed, Reader, Wire, Writer};
+use super::weight::Weight;
 
 /// Longest text of one message, in bytes.
 pub const MAX_TEXT: usize = 1 << 20;

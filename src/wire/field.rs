@@ -4,6 +4,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::weight::Weight;
 use crate::engine::MemberId;
 
 /// The bytes do not say what they should. Carries no detail: a stranger's nonsense is counted, not explained.
@@ -25,15 +26,6 @@ pub trait Wire: Sized + Clone + std::fmt::Debug {
     fn weight(&self) -> Weight {
         Weight::default()
     }
-}
-
-/// How much of a send window something takes.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub struct Weight {
-    /// Bytes of body.
-    pub bytes: usize,
-    /// Messages of applications.
-    pub messages: u64,
 }
 
 /// Collects a packet: a header of fields and at most one body.

@@ -8,8 +8,10 @@ pub mod control;
 pub mod encoded;
 pub mod field;
 pub mod header;
+pub mod weight;
 
 pub use batch::{Batch, BatchBuilder};
 pub use encoded::{Encoded, Frames};
-pub use field::{Malformed, Reader, Weight, Wire, Writer};
+pub use field::{Malformed, Reader, Wire, Writer};
 pub use header::{Header, Kind};
+pub use weight::{Weight, Window};

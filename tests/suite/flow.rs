@@ -10,8 +10,8 @@ use groupcast::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View
 use groupcast::exit::Exit;
 use groupcast::member::{App, Line};
 use groupcast::order::{ORDERS, Order, Place};
-use groupcast::reliable::{WINDOW_PACKETS, Window};
-use groupcast::wire::{BatchBuilder, Frames};
+use groupcast::reliable::WINDOW_PACKETS;
+use groupcast::wire::{BatchBuilder, Frames, Window};
 use rustix::process::Signal;
 
 use crate::harness::{Program, Stage, all_end, pause};

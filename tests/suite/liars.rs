@@ -9,9 +9,8 @@ use groupcast::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Ti
 use groupcast::member::{App, Line, Tally};
 use groupcast::order::{ORDERS, Order, Place};
 use groupcast::prng::Prng;
-use groupcast::reliable::Window;
 use groupcast::wire::header::HEADER_LEN;
-use groupcast::wire::{BatchBuilder, Frames};
+use groupcast::wire::{BatchBuilder, Frames, Window};
 
 const CLIENTS: u16 = 3;
 const STEPS: usize = 4000;

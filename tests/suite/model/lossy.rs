@@ -8,9 +8,9 @@
 
 use groupcast::defect::Defects;
 use groupcast::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To, View};
-use groupcast::reliable::{Packet as Sent, Reliable, Window};
+use groupcast::reliable::{Packet as Sent, Reliable};
 use groupcast::wire::encoded::{Frames, decode, encode};
-use groupcast::wire::{Malformed, Reader, Weight, Wire, Writer};
+use groupcast::wire::{Malformed, Reader, Weight, Window, Wire, Writer};
 use stateright::{Model, Property};
 
 use super::packet::{Packet, receivers, slot};
