@@ -16,9 +16,9 @@ use groupcast::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View
 use groupcast::member::{App, Line};
 use groupcast::order::hold_back::HoldBack;
 use groupcast::order::{ORDERS, Order, Place};
-use groupcast::reliable::{Body, Packet, Window};
+use groupcast::reliable::{Body, Packet};
 use groupcast::wire::encoded::{decode, encode};
-use groupcast::wire::{Batch, BatchBuilder, Frames};
+use groupcast::wire::{Batch, BatchBuilder, Frames, Window};
 
 const MEMBERS: u16 = 4;
 const TEXT: &[u8] = &[b'.'; 64];
@@ -33,7 +33,12 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    let case = |name: &str, per, amount, work: fn(u64)| Case { name: name.to_owned(), per, amount, work: Box::new(work) };
+    let case = |name: &str, per, amount, work: fn(u64)| Case {
+        name: name.to_owned(),
+        per,
+        amount,
+        work: Box::new(work),
+    };
     let mut cases = vec![
         case("batch, filled", "message", 50_000, fill),
         case("batch, checked and taken apart", "message", 50_000, take_apart),
@@ -130,7 +135,8 @@ fn hold_back(count: u64, block: u64) {
 fn check_total(events: u64) {
     let text = Bytes::from_static(TEXT);
     let id = |number| MessageId { member: 0, incarnation: 1, number };
-    let mut records = ["c1", "c2"].map(|name| Record { name: name.to_owned(), ended: true, ..Record::default() });
+    let mut records =
+        ["c1", "c2"].map(|name| Record { name: name.to_owned(), ended: true, ..Record::default() });
     for number in 1..=events / 3 {
         records[0].events.push(Event::Multicast { id: id(number), text: text.clone() });
         for record in &mut records {
@@ -171,7 +177,9 @@ impl Group {
         self.lines[member].handle(self.now, input, &mut out);
         for effect in out.drain() {
             match effect {
-                Effect::Send { to, message } => self.under_way.push_back((MemberId(member as u16), to, message)),
+                Effect::Send { to, message } => {
+                    self.under_way.push_back((MemberId(member as u16), to, message))
+                }
                 Effect::Deliver { .. } => self.delivered += 1,
                 Effect::Drop { from, reason } => panic!("dropped a packet of {from}: {reason}"),
             }
@@ -197,7 +205,8 @@ impl Group {
 
     /// Time passes until somebody is due.
     fn wait(&mut self) {
-        self.now = self.lines.iter().filter_map(Line::next_deadline).min().expect("somebody has something to do");
+        self.now =
+            self.lines.iter().filter_map(Line::next_deadline).min().expect("somebody has something to do");
         self.settle();
     }
 }

@@ -11,6 +11,7 @@ use clap::{Args, Parser};
 
 use crate::defect::{Defect, Defects};
 use crate::exit::{Exit, Failure};
+use crate::memory;
 use crate::talk::{Color, Level, Talk};
 use crate::transport::signals;
 use crate::wire::Window;
@@ -154,6 +155,7 @@ pub fn id(text: &str) -> Result<String, String> {
 /// Runs a program: parses its arguments, does its work, says how it failed, and maps all of it to an exit code.
 pub fn main<P: Parser>(voice: fn(&P) -> Talk, work: fn(&P, &Talk) -> Result<Exit, Failure>) -> ExitCode {
     signals::end_with_parent();
+    memory::keep();
     let arguments = match P::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

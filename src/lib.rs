@@ -37,6 +37,7 @@ pub mod transport;
 pub mod driver;
 
 pub mod forwarder;
+mod inside;
 pub mod router;
 pub mod sequencer;
 pub mod session;
@@ -60,6 +61,7 @@ pub mod clock;
 pub mod cost;
 pub mod defect;
 pub mod exit;
+mod memory;
 mod nearest;
 mod place;
 pub mod prng;

@@ -15,13 +15,12 @@ use crate::engine::{MemberId, Time, To};
 use crate::exit::{Exit, Failure};
 use crate::member::{App, Finish, Tally};
 use crate::order::Order;
-use crate::reliable::Window;
 use crate::results::{Counts, MessageId, Results, Start};
 use crate::talk::{self, Talk};
 use crate::transport::signals::Signals;
 use crate::transport::zmq::Context;
-use crate::wire::BatchBuilder;
 use crate::wire::control;
+use crate::wire::{BatchBuilder, Window};
 
 /// Most batches submitted before incoming packets get their turn, as in a client.
 const BATCHES_PER_TURN: usize = 8;

@@ -44,6 +44,8 @@ pub(super) struct Setting {
     pub(super) order: &'static Order,
     pub(super) workload: Workload,
     pub(super) port_base: Option<u16>,
+    /// Whether the forwarder numbers multicasts, where an order lets it.
+    pub(super) inside: bool,
     /// Where ours listen and connect: an address, or a path behind `ipc://`.
     pub(super) host: String,
     /// Where members write their results, if they do, and whether histories are among them.
@@ -180,16 +182,18 @@ impl Round<'_> {
                 let (host, base) = (self.setting.host.as_str(), port_base.to_string());
                 let clients = workload.members.to_string();
                 let listens = ["--bind", host, "--port-base", &base];
+                let inside: &[&str] =
+                    if self.setting.inside && !order.addressed { &["--sequencer"] } else { &[] };
                 let connects = ["--connect", host, "--port-base", &base];
                 self.spawn(
                     "forwarder",
                     folder.join("forwarder"),
-                    &[&["--clients", &clients][..], &listens].concat(),
+                    &[&["--clients", &clients][..], &listens, inside].concat(),
                 )?;
                 if order.addressed {
                     self.spawn("router", folder.join("router"), &listens)?;
                 }
-                if order.sequencer {
+                if order.sequencer && inside.is_empty() {
                     self.spawn("sequencer", folder.join("sequencer"), &connects)?;
                 }
             }

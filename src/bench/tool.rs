@@ -97,6 +97,9 @@ pub struct Args {
     /// With --out: no histories
     #[arg(long)]
     no_history: bool,
+    /// Let the forwarder number multicasts (forwarder --sequencer), instead of a process of its own
+    #[arg(long)]
+    inside: bool,
     /// Let ours connect through files of this folder (UNIX sockets) instead of TCP
     #[arg(long, value_name = "DIR")]
     ipc: Option<PathBuf>,
@@ -158,6 +161,7 @@ impl Args {
             order: Order::chosen(&self.order, &self.method)?,
             workload,
             port_base: self.port_base,
+            inside: self.inside,
             host: self.ipc.as_ref().map_or_else(
                 || "127.0.0.1".to_owned(),
                 |folder| format!("ipc://{}/groupcast", folder.display()),

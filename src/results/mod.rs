@@ -312,6 +312,7 @@ impl Results {
         Ok(paths)
     }
 
+    #[inline]
     fn record<'a>(&mut self, event: impl FnOnce() -> Event<'a>) -> Result<(), Failure> {
         let Some(history) = &mut self.history else { return Ok(()) };
         history.line(|line| {

@@ -330,12 +330,18 @@ impl Socket {
     }
 
     /// Passes the next waiting packet on to `out`, if it is one and `known` knows its group; whether it did, or `None`
-    /// if none was waiting.
+    /// if none was waiting. `listen` is shown what passes: topic, header and body.
     #[must_use]
-    pub fn forward(&self, out: &Self, known: impl Fn(&[u8]) -> bool) -> Option<bool> {
+    pub fn forward(
+        &self,
+        out: &Self,
+        known: impl Fn(&[u8]) -> bool,
+        listen: impl FnOnce(&[u8], &[u8], &[u8]),
+    ) -> Option<bool> {
         let (frames, whole) = self.receive::<3>()?;
         let passes = whole && known(&frames[0]) && Header::peek(&frames[1]).is_ok();
         if passes {
+            listen(&frames[0], &frames[1], &frames[2]);
             out.send(frames);
         }
         Some(passes)
@@ -451,7 +457,11 @@ impl AsRef<[u8]> for Owned {
 
 /// Waits until one of the sockets or of the file descriptors has something, or `limit` is over. Says nothing about
 /// which socket: ask them; but whether one of the descriptors may have something.
-pub fn wait<'a>(sockets: &[&'a Socket], fds: impl IntoIterator<Item = BorrowedFd<'a>>, limit: Duration) -> bool {
+pub fn wait<'a>(
+    sockets: &[&'a Socket],
+    fds: impl IntoIterator<Item = BorrowedFd<'a>>,
+    limit: Duration,
+) -> bool {
     let has_input = sockets.iter().fold(false, |any, socket| socket.has_input() || any);
     let limit = if has_input { Duration::ZERO } else { limit };
     let watched = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
