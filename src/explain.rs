@@ -59,6 +59,13 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
+/// The explanations of every message at every member.
+pub(crate) fn all(chronicle: &Chronicle) -> impl Iterator<Item = String> {
+    let multicasts = chronicle.messages.iter().take_while(|word| word.to.is_none()).count();
+    let at = move |lane| (0..multicasts).map(move |message| explain(chronicle, lane, message));
+    (0..chronicle.members.len()).flat_map(at)
+}
+
 fn lane(chronicle: &Chronicle, name: &str) -> Result<usize, Failure> {
     let names = || chronicle.members.iter().map(|member| member.name.as_str());
     names().position(|known| known == name).ok_or_else(|| {

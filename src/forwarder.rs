@@ -12,6 +12,7 @@ use crate::inside::{self, Inside};
 use crate::session::SAY_EVERY;
 use crate::session::register::{Actions, Register, Rules, clients};
 use crate::talk::{self, Talk};
+use crate::transport::limits;
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::zmq::{self, Context, Port, Sent, Socket};
 use crate::wire::control::read_request;
@@ -55,6 +56,7 @@ pub const FAREWELL: Duration = Duration::from_millis(300);
 /// [`Exit::Unavailable`] if a port is taken or a member was lost, [`Exit::TimedOut`] if the start was not complete
 /// in time, and interruption.
 pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
+    limits::suffice(options.clients.into())?;
     let signals = Signals::catch()?;
     let mut forwarder = Forwarder::listen(options, talk)?;
     loop {
@@ -152,7 +154,7 @@ impl<'a> Forwarder<'a> {
         }
         self.serve_sync(now);
         self.say_waiting(now);
-        let waited = now.since(Time::ZERO);
+        let waited = self.register.idle(now);
         if self.register.is_untouched() && !options.stay && waited >= options.start_timeout {
             let message = format!(
                 "nobody came within {}: waited for {}",

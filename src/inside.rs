@@ -37,7 +37,7 @@ struct Desk {
     topic: Vec<u8>,
     asker: Asker,
     attendance: Attendance,
-    seat: Option<(u64, MemberId)>,
+    seat: Option<MemberId>,
     /// Once the group has started.
     line: Option<Line>,
     is_over: bool,
@@ -87,7 +87,7 @@ impl Inside {
     pub(crate) fn receive(&mut self, now: Time, topic: &[u8], frames: Frames, out: &Socket) {
         let Some(desk) = self.desks.values_mut().find(|desk| desk.topic == topic) else { return };
         let Ok(header) = Header::peek(&frames.header) else { return };
-        if desk.seat.is_some_and(|(_, me)| me != header.sender) {
+        if desk.seat.is_some_and(|me| me != header.sender) {
             desk.handle(now, Input::Receive { from: header.sender, message: frames }, out);
         }
     }
@@ -137,26 +137,25 @@ impl Desk {
     /// Takes an answer; whether its group is over.
     fn answered(&mut self, now: Time, reply: Reply) -> bool {
         match self.attendance.answered(now, reply) {
-            News::Welcome { run, slot } => {
-                self.seat = Some((run, MemberId(slot)));
+            News::Welcome { slot, .. } => {
+                self.seat = Some(MemberId(slot));
                 // Its way out and its way in are those of the forwarder.
                 self.attendance.turn_to(Ask::Ready);
             }
-            News::Start(seats) => self.start(&seats),
+            News::Start { run, members } => self.start(run, &members),
             News::End | News::Failed(_) => return true,
             _ => {}
         }
         false
     }
 
-    fn start(&mut self, seats: &[Seat]) {
-        let Some((run, me)) = self.seat else { return };
-        let (view, window) = (view_of(seats), Window::default());
+    fn start(&mut self, run: u64, seats: &[Seat]) {
+        let Some(seat) = seats.iter().find(|seat| Some(MemberId(seat.slot)) == self.seat) else { return };
+        let (me, view, window) = (MemberId(seat.slot), view_of(seats), Window::default());
         let place =
             Place { me, view: &view, run, seed: run ^ u64::from(me.0), window, defects: Defects::NONE };
         self.line = Some(self.order.assemble(place));
-        self.attendance.started(run, me.0);
-        self.attendance.turn_to(Ask::Alive);
+        self.attendance.started(run, seat, seats, true);
     }
 
     fn handle(&mut self, now: Time, input: Input<App, Frames>, out: &Socket) {

@@ -61,6 +61,8 @@ pub mod clock;
 pub mod cost;
 pub mod defect;
 pub mod exit;
+#[doc(hidden)]
+pub mod fuzzing;
 mod memory;
 mod nearest;
 mod place;

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 
-use crate::cli::{self, Voice};
-use crate::driver::{Caller, Clock, clock};
+use crate::cli::{self, Addresses, Voice};
+use crate::driver::{Callers, Clock, clock};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::session::attendance::News;
 use crate::session::{CONNECT_LIMIT, SAY_EVERY};
 use crate::talk::Talk;
+use crate::transport::limits;
 use crate::transport::signals::{Signals, interruption};
-use crate::transport::zmq::{self, Context, Port, Routed, Socket};
+use crate::transport::zmq::{self, Context, Port, Routed, Site, Socket};
 use crate::wire::control::{Ask, Identity, Role};
 use crate::wire::encoded::{bare, probe};
 use crate::wire::{Header, Kind};
@@ -26,6 +27,9 @@ pub struct Options {
     /// First of the four ports; the router listens on the fourth (+3)
     #[arg(long, value_name = "PORT", env = "GROUPCAST_PORT_BASE", hide_env = true, default_value_t = cli::DEFAULT_PORT_BASE, value_parser = cli::port_base())]
     pub port_base: u16,
+    /// The forwarders that it serves, if there are several, as for `client`; else the one on the same host and ports
+    #[arg(long, value_name = "ADDRESS", env = "GROUPCAST_CONNECT", hide_env = true, value_parser = cli::addresses)]
+    pub connect: Option<Addresses>,
     /// Serve one run after the other instead of ending after the first
     #[arg(long, env = "GROUPCAST_STAY", hide_env = true, value_parser = clap::builder::FalseyValueParser::new())]
     pub stay: bool,
@@ -43,6 +47,7 @@ const MAX_NAMES: usize = 64;
 /// # Errors
 /// [`Exit::Unavailable`] if the port is taken or the forwarder is lost, and interruption.
 pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
+    limits::suffice(0)?;
     let signals = Signals::catch()?;
     let context = Context::default();
     let socket = context.listen_router(&Port::Router.endpoint(&options.bind, options.port_base))?;
@@ -50,35 +55,53 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     let mut clock = Clock::start();
     let who = identity(Role::Router, "router");
     let limit = (!options.stay).then_some(CONNECT_LIMIT);
-    let forwarder = (reachable(&options.bind), options.port_base);
-    let mut caller = Caller::new(&context, forwarder, clock.now(), who, Ask::Attend, limit)?;
+    let own = || vec![Site { host: reachable(&options.bind).to_owned(), port_base: options.port_base }];
+    let sites = options.connect.as_ref().map(|connect| connect.sites(options.port_base));
+    let sites = sites.transpose()?.unwrap_or_else(own);
+    let mut callers = Callers::new(&context, &sites, clock.now(), &who, &Ask::Attend, limit)?;
     let mut router =
         Router { socket, undeliverable: BTreeMap::new(), passed: 0, lost: 0, said: Time::ZERO, talk };
     loop {
         let now = clock.now();
-        let limit = caller.next_deadline().since(now).min(clock::LONGEST_WAIT);
-        let is_asked = zmq::wait(&[&router.socket, caller.socket()], signals.fds(), limit);
+        let limit = callers.next_deadline().since(now).min(clock::LONGEST_WAIT);
+        let sockets: Vec<&Socket> = callers.sockets().chain([&router.socket]).collect();
+        let is_asked = zmq::wait(&sockets, signals.fds(), limit);
         let now = clock.now();
         if is_asked && let Some(exit) = signals.received() {
             let failure = interruption(exit);
-            caller.leave(now, &failure);
+            callers.leave(now, &failure);
             return Err(failure);
         }
         router.turn(now);
-        match caller.turn(now, talk) {
-            Ok(News::End) if !options.stay => break,
+        match attend(&mut callers, now, talk) {
+            Ok(true) if !options.stay => break,
             // The forwarder, or the next one, may have another run.
-            Ok(News::End) => caller.rest(now),
+            Ok(true) => callers.rest(now),
             Err(failure) if options.stay && failure.exit != Exit::Config => {
                 talk.warn(&failure.message);
-                caller.rest(now);
+                callers.rest(now);
             }
-            Ok(_) => {}
+            Ok(false) => {}
             Err(failure) => return Err(failure),
         }
     }
     router.report();
     Ok(Exit::Ok)
+}
+
+/// Hears what the forwarders have to say: whether everything is over.
+fn attend(callers: &mut Callers, now: Time, talk: &Talk) -> Result<bool, Failure> {
+    for (from, news) in callers.turn(now, talk)? {
+        match news {
+            News::End => {
+                callers.over(now, "");
+                return Ok(true);
+            }
+            News::Failed(failure) => callers.lose(from, failure, now, talk)?,
+            _ => {}
+        }
+    }
+    Ok(false)
 }
 
 /// Who a process is that serves every group.

@@ -3,23 +3,24 @@
 //! The process asks the forwarder which groups there are and becomes a member of each, in a thread of its own.
 //! What it does as a member is [`crate::order::numbering`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::thread::JoinHandle;
 
 use clap::Args;
 
 use crate::cli::{self, Address, KnownBad, Voice};
 use crate::driver::node::Joining;
-use crate::driver::{Caller, Clock, Node, clock};
+use crate::driver::{Callers, Clock, Node, clock};
 use crate::exit::{Exit, Failure};
 use crate::order::Order;
 use crate::router::identity;
 use crate::session::CONNECT_LIMIT;
 use crate::session::attendance::News;
 use crate::session::register::clients;
-use crate::talk::Talk;
+use crate::talk::{self, Talk};
+use crate::transport::limits;
 use crate::transport::signals::{Signals, interruption};
-use crate::transport::zmq::{self, Context, Port};
+use crate::transport::zmq::{self, Context, Port, Site};
 use crate::wire::Window;
 use crate::wire::control::{Ask, GroupEntry, Role};
 
@@ -45,33 +46,40 @@ pub struct Options {
 /// # Errors
 /// [`Exit::Unavailable`] if the forwarder is not there or a member was lost, and interruption.
 pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
+    limits::suffice(0)?;
     let signals = Signals::catch()?;
     let context = Context::default();
     let mut clock = Clock::start();
     let who = identity(Role::Sequencer, &options.id);
-    let forwarder = (options.address.connect.as_str(), options.address.port_base);
-    let mut caller = Caller::new(&context, forwarder, clock.now(), who, Ask::Attend, Some(CONNECT_LIMIT))?;
-    talk.say(format!(
-        "asking the forwarder at {}:{} for groups",
-        forwarder.0,
-        Port::Sync.number(forwarder.1)
-    ));
-    let mut groups = Groups { context: context.clone(), options, talk, members: BTreeMap::new() };
+    let sites = options.address.sites()?;
+    let limit = Some(CONNECT_LIMIT);
+    let mut callers = Callers::new(&context, &sites, clock.now(), &who, &Ask::Attend, limit)?;
+    let endpoints: Vec<String> = sites.iter().map(|site| site.endpoint(Port::Sync)).collect();
+    let s = if endpoints.len() == 1 { "" } else { "s" };
+    talk.say(format!("asking the forwarder{s} at {} for groups", talk::list(&endpoints)));
+    let (members, finished) = (BTreeMap::new(), VecDeque::new());
+    let mut groups = Groups { context: context.clone(), options, sites, talk, members, finished };
     loop {
         let now = clock.now();
-        let limit = caller.next_deadline().since(now).min(clock::LONGEST_WAIT);
-        zmq::wait(&[caller.socket()], signals.fds(), limit);
+        let limit = callers.next_deadline().since(now).min(clock::LONGEST_WAIT);
+        zmq::wait(&callers.sockets().collect::<Vec<_>>(), signals.fds(), limit);
         let now = clock.now();
         if let Some(exit) = signals.received() {
             let failure = interruption(exit);
-            caller.leave(now, &failure);
+            callers.leave(now, &failure);
             return Err(failure);
         }
         groups.reap()?;
-        match caller.turn(now, talk)? {
-            News::Groups(entries) => groups.serve(entries)?,
-            News::End => return Ok(Exit::Ok),
-            _ => {}
+        for (from, news) in callers.turn(now, talk)? {
+            match news {
+                News::Groups(entries) => groups.serve(from, entries)?,
+                News::End => {
+                    callers.over(now, "");
+                    return Ok(Exit::Ok);
+                }
+                News::Failed(failure) => callers.lose(from, failure, now, talk)?,
+                _ => {}
+            }
         }
     }
 }
@@ -80,13 +88,20 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
 struct Groups<'a> {
     context: Context,
     options: &'a Options,
+    sites: Vec<Site>,
     talk: &'a Talk,
-    /// By the number of their run.
+    /// By the number of their run, which is the same at every forwarder.
     members: BTreeMap<String, JoinHandle<Result<(), Failure>>>,
+    /// The last runs that were numbered to their end: a forwarder may hear of that later than another.
+    finished: VecDeque<String>,
 }
 
+/// So many runs are remembered.
+const FINISHED_KEPT: usize = 64;
+
 impl Groups<'_> {
-    fn serve(&mut self, entries: Vec<GroupEntry>) -> Result<(), Failure> {
+    /// Becomes a member of the groups of the forwarder `at`.
+    fn serve(&mut self, at: usize, entries: Vec<GroupEntry>) -> Result<(), Failure> {
         for entry in entries {
             let order = Order::find(&entry.order, &entry.method).ok_or_else(|| {
                 Failure::new(
@@ -94,17 +109,23 @@ impl Groups<'_> {
                     format!("group {} wants an unknown order {}", entry.group, entry.order),
                 )
             })?;
-            if order.sequencer && !self.members.contains_key(&entry.run) {
-                self.members.insert(entry.run, self.become_member(entry.group, order));
+            let is_known = self.members.contains_key(&entry.run) || self.finished.contains(&entry.run);
+            if order.sequencer && !is_known {
+                self.members.insert(entry.run, self.become_member(at, entry.group, order));
             }
         }
         Ok(())
     }
 
-    fn become_member(&self, group: String, order: &'static Order) -> JoinHandle<Result<(), Failure>> {
+    fn become_member(
+        &self,
+        at: usize,
+        group: String,
+        order: &'static Order,
+    ) -> JoinHandle<Result<(), Failure>> {
         let joining = Joining {
-            host: self.options.address.connect.clone(),
-            port_base: self.options.address.port_base,
+            sites: self.sites.clone(),
+            only_at: Some(at),
             group,
             id: self.options.id.clone(),
             role: Role::Sequencer,
@@ -142,7 +163,12 @@ impl Groups<'_> {
         for run in over {
             let Some(thread) = self.members.remove(&run) else { continue };
             match thread.join() {
-                Ok(Ok(())) => {}
+                Ok(Ok(())) => {
+                    if self.finished.len() == FINISHED_KEPT {
+                        self.finished.pop_front();
+                    }
+                    self.finished.push_back(run);
+                }
                 Ok(Err(failure)) => self.talk.warn(failure.message),
                 Err(_) => return Err(Failure::new(Exit::Bug, "the numbering of a group ended in a panic")),
             }

@@ -18,7 +18,7 @@ use crate::order::Order;
 use crate::results::{Counts, MessageId, Results, Start};
 use crate::talk::{self, Talk};
 use crate::transport::signals::Signals;
-use crate::transport::zmq::Context;
+use crate::transport::zmq::{Context, Site};
 use crate::wire::control;
 use crate::wire::{BatchBuilder, Window};
 
@@ -40,8 +40,8 @@ pub(super) fn run(part: &Part, known_bad: &KnownBad, talk: &Talk) -> Result<Exit
     let signals = Signals::catch()?;
     let results = files(out.as_ref(), &part.name(), order, *history)?;
     let joining = Joining {
-        host: part.host.clone(),
-        port_base: part.port_base,
+        sites: vec![Site { host: part.host.clone(), port_base: part.port_base }],
+        only_at: None,
         group: part.group_name(),
         id: part.name(),
         role: control::Role::Client,

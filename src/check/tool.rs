@@ -97,6 +97,13 @@ pub fn judge_folder(dir: &Path, commands: &Path) -> Result<Vec<Judgement>, Failu
     Ok(runs.iter().map(|run| judgement(run, &[], None)).collect())
 }
 
+/// Judges the run in `dir` by everything there is, and reports it in every form.
+pub(crate) fn reports(dir: &Path) -> Result<Vec<String>, Failure> {
+    let runs = read::read(dir, None)?;
+    let judgements: Vec<Judgement> = runs.iter().map(|run| judgement(run, &[ALL.to_owned()], None)).collect();
+    Ok(vec![report::text(&judgements), report::json(&judgements), report::junit(&judgements)])
+}
+
 /// Judges the properties `asked` for, or else what the order promises.
 fn judgement(run: &read::Run, asked: &[String], order: Option<&str>) -> Judgement {
     let evidence = Evidence::new(run);

@@ -176,7 +176,16 @@ impl<'a> Member<'a> {
             match self.user.next(now)? {
                 Next::Multicast(_) if node.window(To::Group) > 0 => self.multicast(node)?,
                 Next::Send(to, _) if node.window(To::Member(to)) > 0 => self.send(node, to)?,
-                Next::Multicast(_) | Next::Send(..) => return Ok(None),
+                Next::Multicast(_) | Next::Send(..) => {
+                    let silence = node.silence();
+                    if silence >= SAY_EVERY {
+                        let silence = talk::duration(silence);
+                        node.say_waiting(&format!(
+                            "nothing heard from the group for {silence}; waiting for somebody to acknowledge"
+                        ));
+                    }
+                    return Ok(None);
+                }
                 Next::Rest(until) => {
                     self.progress = now;
                     return Ok(until);

@@ -27,9 +27,10 @@ use crate::order::{self, DEFAULT_METHOD, Order};
 use crate::results::{Counts, Results};
 use crate::script::Script;
 use crate::talk::Talk;
+use crate::transport::limits;
 use crate::transport::signals::Signals;
 use crate::transport::terminal;
-use crate::transport::zmq::Context;
+use crate::transport::zmq::{Context, Site};
 use crate::wire::Window;
 use crate::wire::control::Role;
 use member::Member;
@@ -105,16 +106,18 @@ pub struct Options {
 pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     let order = Order::chosen(&options.order, &options.method)?;
     options.check()?;
+    let sites = options.address.sites()?;
     let source = options.source()?;
     if let (true, Source::Script(script)) = (options.dry_run, &source) {
         cli::print(script.to_string().trim_end())?;
         return Ok(Exit::Ok);
     }
+    limits::suffice(0)?;
     // From here on a signal is an orderly end, which leaves no files of a run that never began.
     let signals = Signals::catch()?;
     let mut results = options.results(order)?;
     let context = Context::default();
-    let mut node = Node::join(&context, &joining(options, order, &source), Some(signals), talk)?;
+    let mut node = Node::join(&context, &joining(options, sites, order, &source), Some(signals), talk)?;
     let (outcome, counts) = take_part(options, order, &source, &mut node, &mut results, talk);
     let now = node.elapsed_micros();
     talk.detail(format!("cost: {}", node.meter()));
@@ -205,10 +208,10 @@ fn conclude(options: &Options, counts: &Counts, files: &[PathBuf], talk: &Talk) 
     Ok(())
 }
 
-fn joining(options: &Options, order: &'static Order, source: &Source) -> Joining {
+fn joining(options: &Options, sites: Vec<Site>, order: &'static Order, source: &Source) -> Joining {
     Joining {
-        host: options.address.connect.clone(),
-        port_base: options.address.port_base,
+        sites,
+        only_at: None,
         group: options.group.clone(),
         id: options.id.clone(),
         role: Role::Client,

@@ -1,6 +1,7 @@
 //! `groupcast diagram`: which part of which run is drawn, in which form, and where to.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -82,7 +83,7 @@ pub struct Args {
 ///
 /// # Errors
 /// Exit 64 if it is not clear what is to be drawn, 65 if a history is malformed, 66 if there is none, 73 if the file
-/// cannot be created, 74 if standard output cannot be written.
+/// cannot be created, 74 if it or standard output cannot be written.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let format = args.form()?;
     let chronicle = Chronicle::read(&args.dir, args.group.as_deref(), args.property.as_deref())?;
@@ -99,16 +100,53 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     };
     match &args.out {
         Some(path) if path.as_os_str() != "-" => {
-            fs::write(path, drawn).map_err(|reason| cannot_create(path, &reason))?;
+            save(path, &drawn)?;
         }
         _ => cli::print(drawn.trim_end())?,
     }
     Ok(Exit::Ok)
 }
 
-fn cannot_create(path: &Path, reason: &std::io::Error) -> Failure {
-    let path = shown(path.as_os_str().as_encoded_bytes());
-    Failure::new(Exit::CannotCreate, format!("cannot create {path}: {reason}"))
+/// The whole run in every form.
+pub(crate) fn drawings(chronicle: &Chronicle) -> Vec<String> {
+    let stays = Stays::of(chronicle);
+    let all = sequence(chronicle, &stays);
+    let picture = Picture::new(chronicle, &stays, &all, true);
+    let shiviz = shiviz::shiviz(chronicle, &stays, &all);
+    vec![html::html(&picture), text::text(&picture, columns()), shiviz]
+}
+
+/// Writes a picture. One that was there before stays as it is until the new one is whole.
+fn save(path: &Path, picture: &str) -> Result<(), Failure> {
+    let failure = |exit, what, path: &Path, reason| {
+        let path = shown(path.as_os_str().as_encoded_bytes());
+        Failure::new(exit, format!("cannot {what} {path}: {reason}"))
+    };
+    let is_file = path.metadata().map_or(true, |found| found.is_file());
+    // A device or a pipe is written as it is, and a link leads to the file that is to be replaced.
+    let target = if path.is_symlink() { path.canonicalize().ok() } else { None };
+    let target = target.unwrap_or_else(|| path.into());
+    let part = if is_file { with_part(&target) } else { target.clone() };
+    let mut file =
+        File::create(&part).map_err(|reason| failure(Exit::CannotCreate, "create", &part, reason))?;
+    let written = file.write_all(picture.as_bytes()).and_then(|()| match is_file {
+        true => fs::rename(&part, &target),
+        false => Ok(()),
+    });
+    written.map_err(|reason| {
+        if is_file {
+            // Half a picture is of no use; if it cannot be removed, its name tells what it is.
+            let _ = fs::remove_file(&part);
+        }
+        failure(Exit::Io, "write", &part, reason)
+    })
+}
+
+/// The name of a picture that is not whole.
+fn with_part(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
 }
 
 /// How wide a text may be.

@@ -15,16 +15,13 @@ use crate::driver::{Clock, clock as time};
 use crate::nearest::nearest;
 use crate::programs;
 use crate::talk;
+use crate::transport::limits::{FILES_A_CLIENT, OWN_FILES};
 use crate::transport::zmq;
 
 /// Heartbeats, and handing a name over to its new connection, are all there from this version on.
 const OLDEST_ZEROMQ: (u32, u32) = (4, 2);
 /// With less room than this a long run may fill the disk.
 const LITTLE_ROOM: u64 = 100 << 20;
-/// Files that a program has open beside those of its peers.
-const OWN_FILES: u64 = 32;
-/// A forwarder has three connections to each client.
-const FILES_A_CLIENT: u64 = 3;
 /// With fewer clients than this the limit of open files may be felt.
 const MANY_CLIENTS: u64 = 100;
 /// No clock is right that shows a time before (2025-01-01) …

@@ -78,8 +78,8 @@ pub(super) fn loopback() -> Finding {
 fn probe() -> Result<Duration, Failure> {
     let context = Context::default();
     let (group, question) = (free_endpoint()?, free_endpoint()?);
-    let (publisher, subscriber) = (context.listen_out(&group)?, context.subscriber(&group, "doctor")?);
-    let (answerer, asker) = (context.listen_sync(&question)?, context.asker(&question)?);
+    let (publisher, subscriber) = (context.listen_out(&group)?, context.subscriber(&[group], "doctor")?);
+    let (answerer, asker) = (context.listen_sync(&question)?, context.asker(question)?);
     let topic = topic("doctor");
     let packet = Frames { header: PROBE.into(), body: PROBE.into() };
     let (mut heard, mut answered) = (false, false);

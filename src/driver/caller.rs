@@ -1,26 +1,22 @@
-//! A process in touch with the forwarder: sends the requests that are due, reads the answers, and says so when
-//! there are none.
+//! A process's line to one forwarder: sends the requests that are due and reads the answers.
 
 use std::time::Duration;
 
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
-use crate::session::SAY_EVERY;
 use crate::session::attendance::{Attendance, News};
-use crate::talk::{self, Talk};
-use crate::transport::zmq::{self, Context, Port, Socket};
-use crate::wire::control::{Ask, Identity, Say, read_reply};
+use crate::transport::zmq::{self, Context, Port, Site, Socket};
+use crate::wire::control::{Ask, Identity, Request, Say, Seat, read_reply};
 use crate::wire::header::VERSION;
 
 /// How long a process that leaves waits for the forwarder to take note.
 pub const GOODBYE: Duration = Duration::from_millis(200);
 
-/// A process's line to the forwarder's sync port.
+/// A process's line to the sync port of one forwarder.
 pub struct Caller {
     socket: Socket,
     endpoint: String,
     attendance: Attendance,
-    said: Time,
 }
 
 impl Caller {
@@ -30,15 +26,15 @@ impl Caller {
     /// [`Exit::Unavailable`] if the address makes no sense.
     pub fn new(
         context: &Context,
-        (host, port_base): (&str, u16),
+        site: &Site,
         now: Time,
         who: Identity,
         ask: Ask,
         connect_limit: Option<Duration>,
     ) -> Result<Self, Failure> {
-        let endpoint = Port::Sync.endpoint(host, port_base);
-        let socket = context.asker(&endpoint)?;
-        Ok(Self { socket, endpoint, attendance: Attendance::new(now, who, ask, connect_limit), said: now })
+        let endpoint = site.endpoint(Port::Sync);
+        let socket = context.asker(endpoint.clone())?;
+        Ok(Self { socket, endpoint, attendance: Attendance::new(now, who, ask, connect_limit) })
     }
 
     /// What to wait on.
@@ -47,10 +43,16 @@ impl Caller {
         &self.socket
     }
 
-    /// Who asks.
+    /// Where the forwarder listens.
     #[must_use]
-    pub const fn who(&self) -> &Identity {
-        self.attendance.who()
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The talk itself: what is asked, and for how long nothing has been heard.
+    #[must_use]
+    pub const fn attendance(&self) -> &Attendance {
+        &self.attendance
     }
 
     /// Asks something else from now on.
@@ -59,21 +61,12 @@ impl Caller {
     }
 
     /// This process is in a run from now on; see [`Attendance::started`].
-    pub fn started(&mut self, run: u64, slot: u16) {
-        self.attendance.started(run, slot);
+    pub fn started(&mut self, run: u64, me: &Seat, members: &[Seat], is_known: bool) {
+        self.attendance.started(run, me, members, is_known);
     }
 
-    /// When [`Caller::turn`] is next due, if no answer comes.
-    #[must_use]
-    pub fn next_deadline(&self) -> Time {
-        self.attendance.next_deadline()
-    }
-
-    /// Reads one answer that has come, sends what is due, and complains about silence.
-    ///
-    /// # Errors
-    /// What the forwarder said that ends this process, or [`Exit::Unavailable`] after too long a silence.
-    pub fn turn(&mut self, now: Time, talk: &Talk) -> Result<News, Failure> {
+    /// Reads one answer that has come, and sends what is due.
+    pub fn turn(&mut self, now: Time) -> News {
         let mut news = News::Nothing;
         if let Some(Some(bytes)) = self.socket.answer() {
             news = match read_reply(&bytes) {
@@ -81,59 +74,34 @@ impl Caller {
                 Err(Some(theirs)) => {
                     let message =
                         format!("the forwarder speaks protocol version {theirs}, this program {VERSION}");
-                    return Err(Failure::new(Exit::Config, message));
+                    News::Failed(Failure::new(Exit::Config, message))
                 }
                 Err(None) => News::Nothing,
             };
         }
-        if let Some(request) = self.attendance.request(now) {
-            self.socket.ask(&request.to_bytes());
+        if !matches!(news, News::Failed(_) | News::End)
+            && let Some(request) = self.attendance.request(now)
+        {
+            self.send(&request);
         }
-        self.complain(now, talk)?;
-        match news {
-            News::Failed(failure) => Err(failure),
-            news => Ok(news),
+        news
+    }
+
+    fn send(&self, request: &Request) {
+        self.socket.ask(&request.to_bytes());
+    }
+
+    /// Says `ask` as the last thing.
+    pub fn say_last(&mut self, now: Time, ask: Ask) {
+        for request in self.attendance.last_words(now, ask) {
+            self.send(&request);
         }
     }
 
-    /// Whether the forwarder has ever answered.
-    #[must_use]
-    pub const fn has_heard(&self) -> bool {
-        self.attendance.has_heard()
-    }
-
-    fn complain(&mut self, now: Time, talk: &Talk) -> Result<(), Failure> {
-        let (silence, patience) = (self.attendance.silence(now), self.attendance.patience());
-        if let Some(limit) = patience.filter(|limit| silence >= *limit) {
-            let what = if self.attendance.has_heard() { "has gone silent" } else { "does not answer" };
-            let message = format!("the forwarder at {} {what} ({})", self.endpoint, talk::duration(limit));
-            return Err(Failure::new(Exit::Unavailable, message).help(
-                "is `forwarder` running, with the same --port-base, on the host that --connect names?",
-            ));
-        }
-        if silence >= SAY_EVERY && now.since(self.said) >= SAY_EVERY {
-            self.said = now;
-            let left = patience.map_or_else(String::new, |limit| {
-                format!(", gives up in {}", talk::duration(limit.saturating_sub(silence)))
-            });
-            talk.say(format!(
-                "waiting for the forwarder at {} ({}{left})",
-                self.endpoint,
-                talk::duration(silence)
-            ));
-        }
-        Ok(())
-    }
-
-    /// Tells the forwarder, if it is there, that this process leaves before the end; gives it a moment to hear that.
-    pub fn leave(&mut self, now: Time, failure: &Failure) {
-        let (code, reason) = (failure.exit.code(), failure.message.clone());
-        self.attendance.turn_to(Ask::Leave { code, reason });
-        if let Some(request) = self.attendance.request(now) {
-            self.socket.ask(&request.to_bytes());
-        }
-        // An answer to what was asked before may come first.
-        for _ in 0..2 {
+    /// Gives the forwarder, if it is there, a moment to take note of the last words.
+    pub fn await_bye(&self) {
+        // Answers to what was asked before may come first.
+        for _ in 0..3 {
             zmq::wait(&[&self.socket], None, GOODBYE);
             let Some(answer) = self.socket.answer() else { return };
             if answer.is_some_and(|bytes| read_reply(&bytes).is_ok_and(|reply| reply.say == Say::Bye)) {

@@ -1,14 +1,17 @@
 //! Station 8, the loop: wait, take one input, perform the effects.
 //!
-//! [`clock`] is the only reader of the clock, [`caller`] keeps a process in touch with the forwarder, [`node`] is
-//! one member: engines in the middle, sockets around them, and a [`meter`] at them; it begins at the [`barrier`].
+//! [`clock`] is the only reader of the clock, [`callers`] keep a process in touch with its forwarders, each a
+//! [`caller`]; [`node`] is one member: engines in the middle, sockets around them, and a [`meter`] at them; it begins
+//! at the [`barrier`].
 
 pub mod barrier;
 pub mod caller;
+pub mod callers;
 pub mod clock;
 pub mod meter;
 pub mod node;
 
 pub use caller::Caller;
+pub use callers::Callers;
 pub use clock::Clock;
 pub use node::Node;

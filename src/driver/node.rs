@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::barrier::Barrier;
 use super::meter::Meter;
-use super::{Caller, Clock, clock};
+use super::{Callers, Clock, clock};
 use crate::defect::Defects;
 use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::exit::Failure;
@@ -16,9 +16,9 @@ use crate::session::{CONNECT_LIMIT, SAY_EVERY, view_of};
 use crate::talk::{self, Talk};
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::wakeup::Wakeup;
-use crate::transport::zmq::{self, Context, Port, Socket, topic};
+use crate::transport::zmq::{self, Context, Port, Site, Socket, topic};
 use crate::wire::Window;
-use crate::wire::control::{Ask, Identity, Role, Seat};
+use crate::wire::control::{Ask, Identity, Role, Seat, run_as_text};
 use crate::wire::{Frames, Header, Kind};
 
 /// Most packets taken before anything else gets its turn.
@@ -27,10 +27,10 @@ const PACKETS_PER_TURN: usize = 64;
 /// How a member wants to take part.
 #[derive(Clone, Debug)]
 pub struct Joining {
-    /// The host of forwarder and router.
-    pub host: String,
-    /// The first of the four ports.
-    pub port_base: u16,
+    /// The forwarders, each with its router.
+    pub sites: Vec<Site>,
+    /// The one at which it joins; `None` for the first that answers.
+    pub only_at: Option<usize>,
     /// The group.
     pub group: String,
     /// The member's name.
@@ -47,6 +47,13 @@ pub struct Joining {
     pub window: Window,
     /// What its engines are to do wrong.
     pub defects: Defects,
+}
+
+impl Joining {
+    /// The forwarder at which it joins, if there is no choice.
+    pub(super) fn joins_at(&self) -> Option<usize> {
+        self.only_at.or_else(|| (self.sites.len() == 1).then_some(0))
+    }
 }
 
 /// Something that was delivered to this member.
@@ -73,7 +80,10 @@ pub struct Node {
     view: View,
     seats: BTreeMap<MemberId, Seat>,
     me: MemberId,
+    run: u64,
     is_over: bool,
+    /// When a packet of another member last came.
+    heard: Time,
     meter: Meter,
 }
 
@@ -84,10 +94,11 @@ pub(super) struct Wires {
     wakeup: Option<Wakeup>,
     listens: bool,
     pub(super) talk: Talk,
-    pub(super) caller: Caller,
+    pub(super) callers: Callers,
     pub(super) publisher: Socket,
     pub(super) subscriber: Socket,
-    pub(super) dealer: Option<Socket>,
+    /// To each router.
+    pub(super) dealers: Vec<Socket>,
     pub(super) topic: Vec<u8>,
     group: String,
     said: Time,
@@ -109,16 +120,17 @@ impl Node {
             Ok((run, me, seats)) => Ok(Self::start(wires, joining, run, me, seats)),
             Err(failure) => {
                 let now = wires.clock.now();
-                wires.caller.leave(now, &failure);
+                wires.callers.leave(now, &failure);
                 Err(failure)
             }
         }
     }
 
-    fn start(wires: Wires, joining: &Joining, run: u64, me: MemberId, seats: Vec<Seat>) -> Self {
+    fn start(mut wires: Wires, joining: &Joining, run: u64, me: MemberId, seats: Vec<Seat>) -> Self {
         let view = view_of(&seats);
         let (window, defects) = (joining.window, joining.defects);
         let place = Place { me, view: &view, run, seed: run ^ u64::from(me.0), window, defects };
+        let heard = wires.clock.now();
         Self {
             line: joining.order.assemble(place),
             wires,
@@ -128,7 +140,9 @@ impl Node {
             view,
             seats: seats.into_iter().map(|seat| (MemberId(seat.slot), seat)).collect(),
             me,
+            run,
             is_over: false,
+            heard,
             meter: Meter::default(),
         }
     }
@@ -174,6 +188,11 @@ impl Node {
         self.line.window(to)
     }
 
+    /// How long nothing has been heard of the other members. In a group that is at rest that means nothing.
+    pub fn silence(&mut self) -> Duration {
+        self.wires.clock.now().since(self.heard)
+    }
+
     /// How many batches wait here for what comes before them.
     #[must_use]
     pub fn held(&self) -> usize {
@@ -192,15 +211,15 @@ impl Node {
         self.is_over
     }
 
-    /// This member has everything that all have sent: tells the forwarder, which ends the run when all have.
+    /// This member has everything that all have sent: tells the forwarders, which end the run when all have.
     pub fn done(&mut self) {
-        self.wires.caller.turn_to(Ask::Done);
+        self.wires.callers.turn_to(&Ask::Done);
     }
 
     /// Tells the group, as far as it can be reached, that this member leaves before the end.
     pub fn leave(&mut self, failure: &Failure) {
         let now = self.wires.clock.now();
-        self.wires.caller.leave(now, failure);
+        self.wires.callers.leave(now, failure);
     }
 
     /// Submits `app`. What this delivers here at once is among the next [`Node::delivered`].
@@ -259,14 +278,26 @@ impl Node {
             self.line.handle(now, Input::Wake, &mut self.effects);
             self.perform();
         }
-        match self.wires.caller.turn(now, &self.wires.talk)? {
-            News::End => self.is_over = true,
+        let news = self.wires.callers.turn(now, &self.wires.talk)?;
+        if news.iter().any(|(_, news)| *news == News::End) {
+            self.is_over = true;
+            self.wires.callers.over(now, &run_as_text(self.run));
+            return Ok(());
+        }
+        news.into_iter().try_for_each(|(from, news)| self.hear(now, from, news))
+    }
+
+    /// What the forwarder `from` said.
+    fn hear(&mut self, now: Time, from: usize, news: News) -> Result<(), Failure> {
+        let Wires { callers, talk, .. } = &mut self.wires;
+        match news {
             News::Forgotten => {
-                self.wires.talk.warn("the forwarder was started again; telling it of this run");
+                talk.warn(format!("{} was started again; telling it of this run", callers.name(from)));
             }
             News::Wait { missing, .. } => {
                 self.wires.say_waiting(now, &format!("waiting for {} to be done", talk::list(&missing)));
             }
+            News::Failed(failure) => callers.lose(from, failure, now, talk)?,
             _ => {}
         }
         Ok(())
@@ -295,6 +326,7 @@ impl Node {
             // Our own packets come back to us; the engines had them when they were submitted.
             _ if header.sender == self.me => {}
             _ => {
+                self.heard = now;
                 self.meter.received(&frames);
                 let input = Input::Receive { from: header.sender, message: frames };
                 self.line.handle(now, input, &mut self.effects);
@@ -317,9 +349,12 @@ impl Node {
                     self.wires.publisher.publish(&self.wires.topic, &message);
                 }
                 Effect::Send { to: To::Member(member), message } => {
-                    if let (Some(dealer), Some(seat)) = (&self.wires.dealer, self.seats.get(&member)) {
+                    if let Some(seat) = self.seats.get(&member) {
                         self.meter.sent(&message);
-                        dealer.send_to(&route(&self.wires.group, &seat.id), &self.wires.topic, &message);
+                        let route = route(&self.wires.group, &seat.id);
+                        for dealer in &self.wires.dealers {
+                            dealer.send_to(&route, &self.wires.topic, &message);
+                        }
                     }
                 }
                 Effect::Deliver { from, number, app } => {
@@ -353,7 +388,8 @@ impl Wires {
         signals: Option<Signals>,
         talk: &Talk,
     ) -> Result<Self, Failure> {
-        let (host, base) = (joining.host.as_str(), joining.port_base);
+        let endpoints =
+            |port: Port| -> Vec<String> { joining.sites.iter().map(|site| site.endpoint(port)).collect() };
         let mut clock = Clock::start();
         let now = clock.now();
         let who = Identity {
@@ -366,16 +402,18 @@ impl Wires {
             method: joining.order.method.unwrap_or_default().to_owned(),
         };
         let limit = Some(joining.timeout.unwrap_or(CONNECT_LIMIT));
+        let mut callers = Callers::new(context, &joining.sites, now, &who, &Ask::Alive, limit)?;
+        joining.joins_at().into_iter().for_each(|at| callers.turn_one_to(at, Ask::Join));
         Ok(Self {
             clock,
             signals,
             wakeup: None,
             listens: true,
             talk: talk.clone(),
-            caller: Caller::new(context, (host, base), now, who, Ask::Join, limit)?,
-            publisher: context.publisher(&Port::In.endpoint(host, base))?,
-            subscriber: context.subscriber(&Port::Out.endpoint(host, base), &joining.group)?,
-            dealer: None,
+            callers,
+            publisher: context.publisher(&endpoints(Port::In))?,
+            subscriber: context.subscriber(&endpoints(Port::Out), &joining.group)?,
+            dealers: Vec::new(),
             topic: topic(&joining.group),
             group: joining.group.clone(),
             said: now,
@@ -385,14 +423,13 @@ impl Wires {
     /// Waits for something to read, but no longer than until `deadline`, and no longer than is good.
     pub(super) fn wait(&mut self, deadline: Option<Time>) -> Result<(), Failure> {
         let now = self.clock.now();
-        let until = self.caller.next_deadline().min(deadline.unwrap_or(Time::from_micros(u64::MAX)));
-        let limit = until.since(now).min(clock::LONGEST_WAIT);
-        let (line, group) = (self.caller.socket(), &self.subscriber);
-        match &self.dealer {
-            _ if !self.listens => self.wait_on(&[line], limit),
-            None => self.wait_on(&[line, group], limit),
-            Some(dealer) => self.wait_on(&[line, group, dealer], limit),
+        let until = self.callers.next_deadline().min(deadline.unwrap_or(Time::from_micros(u64::MAX)));
+        let mut sockets: Vec<&Socket> = self.callers.sockets().collect();
+        if self.listens {
+            sockets.push(&self.subscriber);
+            sockets.extend(&self.dealers);
         }
+        self.wait_on(&sockets, until.since(now).min(clock::LONGEST_WAIT))
     }
 
     fn wait_on(&self, sockets: &[&Socket], limit: Duration) -> Result<(), Failure> {
@@ -410,7 +447,7 @@ impl Wires {
     }
 
     pub(super) fn hear_direct(&self) -> Option<Option<Frames>> {
-        self.dealer.as_ref().and_then(|dealer| dealer.hear_routed(&self.topic))
+        self.dealers.iter().find_map(|dealer| dealer.hear_routed(&self.topic))
     }
 
     pub(super) fn say_waiting(&mut self, now: Time, what: &str) {

@@ -13,5 +13,7 @@ mod script;
 mod timeline;
 pub mod tool;
 
+pub(crate) use script::said_again;
+
 /// The ports between members and the middle, in the order of their numbers.
 const PORTS: [&str; 4] = ["in", "out", "sync", "router"];

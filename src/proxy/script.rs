@@ -43,6 +43,11 @@ pub(super) fn parse(text: &str) -> Result<Vec<Fault>, Flaw> {
     Ok(faults)
 }
 
+/// Reads every fault of a script, and writes each as it is understood.
+pub(crate) fn said_again(text: &str) -> Result<Vec<String>, Flaw> {
+    Ok(parse(text)?.iter().map(ToString::to_string).collect())
+}
+
 /// A word and where it is.
 type Word<'a> = (&'a str, Range<usize>);
 

@@ -27,7 +27,7 @@ pub(super) struct ReceiveWindow {
     known: u64,
     /// How many of those that arrived are held back above.
     held: u64,
-    /// What has come since the last acknowledgement, duplicates too.
+    /// What has come since the last acknowledgement.
     unacked_packets: u64,
     unacked_bytes: usize,
     nack_at: Option<Time>,

@@ -424,8 +424,13 @@ impl Output {
     }
 
     fn cannot_write(&self, reason: &io::Error) -> Failure {
-        Failure::new(Exit::Io, format!("cannot write {}: {reason}", part(&self.path).display()))
-            .help("the lines that were written before are whole and stay")
+        let path = part(&self.path);
+        let help = if reason.kind() == io::ErrorKind::NotFound {
+            "it was removed or renamed while the run went on, or its folder was; what was in it is lost"
+        } else {
+            "the lines that were written before are whole and stay"
+        };
+        Failure::new(Exit::Io, format!("cannot write {}: {reason}", path.display())).help(help)
     }
 }
 

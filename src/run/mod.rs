@@ -16,3 +16,5 @@ mod show;
 mod supervisor;
 pub mod tool;
 mod verdict;
+
+pub(crate) use scenario::objection;

@@ -115,6 +115,11 @@ impl Scenario {
     }
 }
 
+/// What is wrong with the text of a scenario file.
+pub(crate) fn objection(text: &str) -> Option<Flaw> {
+    parse(text, Path::new("")).err()
+}
+
 fn parse(text: &str, folder: &Path) -> Result<Scenario, Flaw> {
     let file: File = toml::from_str(text).map_err(|error| flaw(&error, text))?;
     Ok(Scenario {

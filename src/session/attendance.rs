@@ -6,11 +6,13 @@ use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::session::{CONNECT_LIMIT, LOST_AFTER};
 use crate::wire::control::{
-    Ask, GroupEntry, HOLD_MILLIS, Identity, Reply, Request, Say, Seat, run_as_text, run_from_text,
+    Ask, GroupEntry, HOLD_MILLIS, Identity, MAX_TOLD, Reply, Request, Say, Seat, run_as_text, run_from_text,
 };
 
 /// A request that has had no answer for this long was lost: the forwarder answers sooner, even without news.
 pub const ASK_AGAIN: Duration = Duration::from_millis(HOLD_MILLIS + 1000);
+/// A forwarder that does not know this process, and need not know it now, is asked again after this long.
+pub const STANDBY_EVERY: Duration = Duration::from_millis(500);
 
 /// What the forwarder's answer means.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -31,12 +33,19 @@ pub enum News {
         /// Until when, from now.
         gives_up_in: Option<Duration>,
     },
-    /// Everybody is ready; these are the members.
-    Start(Vec<Seat>),
+    /// Everybody is ready.
+    Start {
+        /// The run's number.
+        run: u64,
+        /// The members.
+        members: Vec<Seat>,
+    },
     /// These groups are being served.
     Groups(Vec<GroupEntry>),
-    /// The forwarder is another one, and has to be told from the beginning.
+    /// The forwarder does not know this process: it may be another one, that has to be told from the beginning.
     Forgotten,
+    /// It knows that this process joins elsewhere.
+    Bye,
     /// The run is over and complete.
     End,
     /// The run is over, or over for this member, with a failure.
@@ -52,7 +61,8 @@ pub struct Attendance {
     resume: Option<Ask>,
     is_unknown: bool,
     seq: u64,
-    asked: Option<Time>,
+    /// When the next request is due.
+    due: Time,
     heard: Option<Time>,
     began: Time,
     connect_limit: Option<Duration>,
@@ -70,7 +80,7 @@ impl Attendance {
             resume: None,
             is_unknown: false,
             seq: 0,
-            asked: None,
+            due: now,
             heard: None,
             began: now,
             connect_limit,
@@ -86,26 +96,44 @@ impl Attendance {
     /// Asks something else from now on.
     pub fn turn_to(&mut self, ask: Ask) {
         self.ask = ask;
-        self.asked = None;
+        self.due = Time::ZERO;
     }
 
-    /// This process is in a run from now on: a forwarder that does not know it is told so, before anything else.
-    pub fn started(&mut self, run: u64, slot: u16) {
-        self.resume = Some(Ask::Resume { run: run_as_text(run), slot });
+    /// This process is in a run from now on, with these members: a forwarder that does not know it is told so, before
+    /// anything else. `is_known`: this forwarder knows it already.
+    pub fn started(&mut self, run: u64, me: &Seat, members: &[Seat], is_known: bool) {
+        // A request has its limit; those who are not in it come themselves.
+        let others = members.iter().filter(|seat| seat.slot != me.slot);
+        let members = std::iter::once(me).chain(others).take(MAX_TOLD).cloned().collect();
+        self.who.incarnation = me.incarnation;
+        self.resume = Some(Ask::Resume { run: run_as_text(run), slot: me.slot, members });
+        self.is_unknown = !is_known;
+        self.turn_to(Ask::Alive);
+    }
+
+    /// What a process says when it goes, after what the forwarder may have to know first.
+    pub fn last_words(&mut self, now: Time, ask: Ask) -> Vec<Request> {
+        self.due = now.after(ASK_AGAIN);
+        let asks = self.resume.clone().into_iter().chain([ask]);
+        asks.map(|ask| {
+            self.seq += 1;
+            Request::new(self.seq, self.who.clone(), ask)
+        })
+        .collect()
     }
 
     /// Asks nothing for a while, and then the same as if it never had; waits for the answer for ever.
     pub fn rest(&mut self, now: Time) {
-        (self.asked, self.heard) = (Some(now), None);
+        (self.due, self.heard) = (now.after(ASK_AGAIN), None);
         (self.began, self.connect_limit) = (now, None);
     }
 
     /// The request to send now, if one is due.
     pub fn request(&mut self, now: Time) -> Option<Request> {
-        if self.asked.is_some_and(|at| now < at.after(ASK_AGAIN)) {
+        if now < self.due {
             return None;
         }
-        self.asked = Some(now);
+        self.due = now.after(ASK_AGAIN);
         self.seq += 1;
         let ask = self.resume.as_ref().filter(|_| self.is_unknown).unwrap_or(&self.ask);
         Some(Request::new(self.seq, self.who.clone(), ask.clone()))
@@ -113,8 +141,8 @@ impl Attendance {
 
     /// When the next request is due, if no answer comes.
     #[must_use]
-    pub fn next_deadline(&self) -> Time {
-        self.asked.map_or(Time::ZERO, |at| at.after(ASK_AGAIN))
+    pub const fn next_deadline(&self) -> Time {
+        self.due
     }
 
     /// The forwarder has answered.
@@ -123,8 +151,9 @@ impl Attendance {
         if reply.seq != self.seq {
             return News::Nothing;
         }
-        self.asked = None;
-        self.is_unknown = reply.say == Say::Unknown;
+        let was_unknown = std::mem::replace(&mut self.is_unknown, reply.say == Say::Unknown);
+        let is_told_now = self.resume.is_some() && !was_unknown;
+        self.due = if self.is_unknown && !is_told_now { now.after(STANDBY_EVERY) } else { now };
         match reply.say {
             Say::Welcome { run, slot, incarnation } => {
                 self.who.incarnation = incarnation;
@@ -136,7 +165,10 @@ impl Attendance {
             Say::Wait { missing, gives_up_in_ms } => {
                 News::Wait { missing, gives_up_in: gives_up_in_ms.map(Duration::from_millis) }
             }
-            Say::Start { members } => News::Start(members),
+            Say::Start { run, members } => match run_from_text(&run) {
+                Some(run) => News::Start { run, members },
+                None => News::Failed(Failure::new(Exit::Bug, format!("the run's number is `{run}`"))),
+            },
             Say::Groups { groups } => News::Groups(groups),
             Say::End => News::End,
             Say::Refused { code, reason } | Say::Abort { code, reason } => {
@@ -144,7 +176,8 @@ impl Attendance {
                 News::Failed(Failure::new(exit.unwrap_or(Exit::Unavailable), reason))
             }
             Say::Unknown => News::Forgotten,
-            Say::CarryOn | Say::Bye => News::Nothing,
+            Say::Bye => News::Bye,
+            Say::CarryOn => News::Nothing,
         }
     }
 

@@ -72,9 +72,44 @@ impl Group {
         }
     }
 
-    /// A group that another forwarder began and that this one takes up: its members come back one by one.
-    pub(super) fn resumed(now: Time, run: u64, order: &'static Order) -> Self {
-        Self { resumed: Some(now), phase: Phase::Running, ..Self::new(now, run, order) }
+    /// A group that another forwarder began and that this one takes up, with these members: they come one by one.
+    ///
+    /// # Errors
+    /// Why these members make no group here.
+    pub(super) fn resumed(
+        now: Time,
+        run: u64,
+        order: &'static Order,
+        members: &[Seat],
+        rules: &Rules,
+    ) -> Result<Self, (Exit, String)> {
+        let mut group = Self { resumed: Some(now), phase: Phase::Running, ..Self::new(now, run, order) };
+        group.learn(now, members, rules).map(|()| group)
+    }
+
+    /// Takes note of members of a run that another forwarder began.
+    fn learn(&mut self, now: Time, members: &[Seat], rules: &Rules) -> Result<(), (Exit, String)> {
+        for told in members {
+            let clash = self.seats.iter().find(|(id, seat)| (**id == told.id) != (seat.slot == told.slot));
+            if let Some((id, _)) = clash {
+                return Err((Exit::Unavailable, format!("{} is told to have the place of {id}", told.id)));
+            }
+            self.seats.entry(told.id.clone()).or_insert_with(|| Member {
+                role: told.role,
+                slot: told.slot,
+                incarnation: told.incarnation,
+                presence: Presence::awaited(now),
+                ready: true,
+                done: false,
+            });
+        }
+        let (count, expected) = (self.clients().count(), rules.clients);
+        if count > expected {
+            let why =
+                format!("the run has {count} clients, but this forwarder was told of {expected} (--clients)");
+            return Err((Exit::Config, why));
+        }
+        Ok(())
     }
 
     pub(super) fn entry(&self, name: &str) -> GroupEntry {
@@ -94,7 +129,7 @@ impl Group {
         match who.role {
             Role::Router => return Err(Objection::NotAMember),
             _ if rules.stay && matches!(self.phase, Phase::Over(_)) => return Err(Objection::Ending),
-            _ if there.is_some_and(|seat| seat.presence.nonce == who.nonce) => return Ok(()),
+            _ if there.is_some_and(|seat| seat.presence.nonce == Some(who.nonce)) => return Ok(()),
             _ if there.is_some_and(|seat| seat.presence.gone.is_none()) => return Err(Objection::Taken),
             _ if self.phase != Phase::Gathering => return Err(Objection::Started),
             Role::Client if !same_order => return Err(Objection::OtherOrder),
@@ -129,7 +164,7 @@ impl Group {
         if who.role == Role::Client && !self.seats.contains_key(&who.id) {
             self.make_room(rules);
         }
-        if self.seats.get(&who.id).is_none_or(|seat| seat.presence.nonce != who.nonce) {
+        if self.seats.get(&who.id).is_none_or(|seat| seat.presence.nonce != Some(who.nonce)) {
             let incarnation = self.incarnations.entry(who.id.clone()).or_default();
             *incarnation += 1;
             let seat = Member {
@@ -161,13 +196,22 @@ impl Group {
         }
     }
 
-    pub(super) fn asked(&mut self, now: Time, held: Held, request: Request, actions: &mut Actions) {
+    pub(super) fn asked(
+        &mut self,
+        now: Time,
+        held: Held,
+        request: Request,
+        rules: &Rules,
+        actions: &mut Actions,
+    ) {
         let who = &request.who;
-        if let Ask::Resume { run, slot } = &request.ask {
-            return self.resume(now, held, who, (run, *slot), actions);
+        if let Ask::Resume { run, slot, members } = &request.ask {
+            return self.resume(now, held, who, (run, *slot, members), rules, actions);
         }
-        let Some(seat) = self.seats.get_mut(&who.id).filter(|seat| seat.presence.nonce == who.nonce) else {
-            return answer(held, Say::Unknown, actions);
+        let is_same = |seat: &&mut Member| seat.presence.nonce == Some(who.nonce);
+        let Some(seat) = self.seats.get_mut(&who.id).filter(is_same) else {
+            let is_going = matches!(request.ask, Ask::Withdraw | Ask::Over { .. });
+            return answer(held, if is_going { Say::Bye } else { Say::Unknown }, actions);
         };
         seat.presence.hears(now, held);
         match request.ask {
@@ -184,37 +228,57 @@ impl Group {
                     self.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
                 }
             }
-            Ask::Alive | Ask::Join | Ask::Attend | Ask::Resume { .. } => {}
+            Ask::Withdraw if self.phase == Phase::Gathering => {
+                seat.presence.answer(Say::Bye, actions);
+                self.seats.remove(&who.id);
+                actions.notices.push(format!("{} joins at another forwarder", who.id));
+            }
+            Ask::Over { run } => {
+                seat.presence.answer(Say::Bye, actions);
+                seat.presence.told_end = true;
+                if self.phase == Phase::Running && run_from_text(&run) == Some(self.run) {
+                    let (group, id) = (&who.group, &who.id);
+                    actions.notices.push(format!("{group}: the run is complete, as {id} heard elsewhere"));
+                    self.end(&Ok(()), actions);
+                }
+            }
+            Ask::Alive | Ask::Join | Ask::Attend | Ask::Withdraw | Ask::Resume { .. } => {}
         }
     }
 
-    /// A member of the run comes back.
+    /// A member of the run comes back, or comes here, too.
     fn resume(
         &mut self,
         now: Time,
         held: Held,
         who: &Identity,
-        (run, slot): (&str, u16),
+        (run, slot, members): (&str, u16, &[Seat]),
+        rules: &Rules,
         actions: &mut Actions,
     ) {
-        let is_same = |(id, seat): (&String, &Member)| *id == who.id && seat.presence.nonce == who.nonce;
-        let is_new = self.resumed.is_some()
+        let is_here = run_from_text(run) == Some(self.run) && self.phase != Phase::Gathering;
+        let is_told = !members.is_empty();
+        let is_whole = self.empty_seats(rules).next().is_none();
+        if !is_told && (!is_here || !is_whole) {
+            return answer(held, Say::Unknown, actions);
+        }
+        if is_here
+            && self.resumed.is_some()
             && self.phase == Phase::Running
-            && !self.seats.iter().any(|(id, seat)| *id == who.id || seat.slot == slot);
-        if run_from_text(run) != Some(self.run) || !(is_new || self.seats.iter().any(is_same)) {
+            && let Err((exit, reason)) = self.learn(now, members, rules)
+        {
+            return refuse(held, exit, reason, actions);
+        }
+        let is_same = |seat: &&mut Member| seat.slot == slot && seat.presence.may_be(who.nonce);
+        let Some(seat) = self.seats.get_mut(&who.id).filter(is_same).filter(|_| is_here) else {
             let reason = format!("{} is not a member of group {}", who.id, who.group);
             return refuse(held, Exit::Unavailable, reason, actions);
-        }
-        let seat = self.seats.entry(who.id.clone()).or_insert_with(|| Member {
-            role: who.role,
-            slot,
-            incarnation: who.incarnation,
-            presence: Presence::new(now, who.nonce, held.asker.clone()),
-            ready: true,
-            done: false,
-        });
+        };
+        seat.presence.nonce = Some(who.nonce);
         seat.presence.hears(now, held);
-        seat.presence.answer(Say::CarryOn, actions);
+        if is_told && self.phase == Phase::Running {
+            seat.presence.answer(Say::CarryOn, actions);
+        }
     }
 
     /// A sequencer that was started again does not know which numbers it gave: the run cannot go on.
@@ -279,7 +343,7 @@ impl Group {
             let seconds = LOST_AFTER.as_secs();
             let missing = list(&self.empty_seats(rules).collect::<Vec<_>>());
             let why =
-                format!("the forwarder was started again, and within {seconds} s did not hear of {missing}");
+                format!("the forwarder took up the run, and within {seconds} s did not hear of {missing}");
             self.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
         } else if is_whole && self.clients().all(|seat| seat.done) {
             actions.notices.push(format!("{name}: {}; the run is complete", self.progress()));
@@ -298,14 +362,14 @@ impl Group {
         if !self.seats.values().any(|seat| is_over || is_due(&seat.presence)) {
             return;
         }
-        let (members, missing) = (self.member_list(), self.missing(rules));
+        let (run, members, missing) = (run_as_text(self.run), self.member_list(), self.missing(rules));
         let left = rules.start_timeout.saturating_sub(now.since(self.since)).as_millis() as u64;
         for seat in self.seats.values_mut().filter(|seat| is_over || is_due(&seat.presence)) {
             let wants_start = seat.presence.held.as_ref().is_some_and(|held| held.wants_start);
             let say = match &self.phase {
                 Phase::Over(Ok(())) => Say::End,
                 Phase::Over(Err(failure)) => abort(failure),
-                Phase::Running if wants_start => Say::Start { members: members.clone() },
+                Phase::Running if wants_start => Say::Start { run: run.clone(), members: members.clone() },
                 Phase::Gathering if seat.ready => {
                     Say::Wait { missing: missing.clone(), gives_up_in_ms: Some(left) }
                 }

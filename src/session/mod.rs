@@ -16,6 +16,8 @@ use crate::wire::control::{Role, Seat};
 
 /// A member whose connection has closed, or a forwarder that is silent, is given up after this long.
 pub const LOST_AFTER: Duration = Duration::from_secs(10);
+/// A forwarder that is silent for so long is not counted on, where there is another.
+pub const QUIET_AFTER: Duration = Duration::from_secs(3);
 /// A member that is connected and says nothing is given up after this long.
 pub const SILENT_AFTER: Duration = Duration::from_secs(30);
 /// A forwarder or router that cannot be reached at the start is given up after this long.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::register::{Actions, Asker};
 use super::{LOST_AFTER, SILENT_AFTER};
 use crate::engine::Time;
-use crate::wire::control::{Ask, HOLD_MILLIS, Reply, Request, Say};
+use crate::wire::control::{HOLD_MILLIS, Reply, Request, Say};
 
 const HOLD: Duration = Duration::from_millis(HOLD_MILLIS);
 /// The end of a run is kept for a member that asks nothing for this long.
@@ -14,7 +14,8 @@ pub const END_KEPT: Duration = Duration::from_secs(5);
 /// A process at the other end: is it there, and what does it wait to hear?
 #[derive(Debug)]
 pub(super) struct Presence {
-    pub(super) nonce: u64,
+    /// That of its process; none of a member that has not come here yet.
+    pub(super) nonce: Option<u64>,
     pub(super) asker: Asker,
     heard: Time,
     pub(super) gone: Option<Time>,
@@ -30,19 +31,30 @@ pub(super) struct Held {
     pub(super) asker: Asker,
     pub(super) seq: u64,
     pub(super) since: Time,
-    /// It wants to be told to start, and nothing less.
+    /// It wants to be told to start, and is in the group's list.
     pub(super) wants_start: bool,
 }
 
 impl Held {
     pub(super) fn new(now: Time, asker: Asker, request: &Request) -> Self {
-        Self { asker, seq: request.seq, since: now, wants_start: request.ask == Ask::Ready }
+        Self { asker, seq: request.seq, since: now, wants_start: request.ask.wants_start() }
     }
 }
 
 impl Presence {
     pub(super) fn new(now: Time, nonce: u64, asker: Asker) -> Self {
-        Self { nonce, asker, heard: now, gone: None, held: None, present: true, nudged: now, told_end: false }
+        let (nonce, gone) = (Some(nonce), None);
+        Self { nonce, asker, heard: now, gone, held: None, present: true, nudged: now, told_end: false }
+    }
+
+    /// One that another has told of, and that has not come here yet.
+    pub(super) fn awaited(now: Time) -> Self {
+        Self { nonce: None, gone: Some(now), present: false, ..Self::new(now, 0, Asker::new()) }
+    }
+
+    /// Whether this is the process, or may be, because no other has its place.
+    pub(super) fn may_be(&self, nonce: u64) -> bool {
+        self.nonce.is_none_or(|known| known == nonce)
     }
 
     /// It has asked something: that is what it waits for now.
@@ -56,7 +68,7 @@ impl Presence {
 
     /// Says something to one that waits for nothing: only so does it show that its connection has closed.
     pub(super) fn nudge(&mut self, now: Time, actions: &mut Actions) {
-        if self.held.is_none() && now >= self.heard.max(self.nudged).after(HOLD) {
+        if self.held.is_none() && self.gone.is_none() && now >= self.heard.max(self.nudged).after(HOLD) {
             self.nudged = now;
             actions.replies.push((self.asker.clone(), Reply::new(0, Say::CarryOn)));
         }
@@ -64,7 +76,9 @@ impl Presence {
 
     pub(super) fn answer(&mut self, say: Say, actions: &mut Actions) {
         if let Some(held) = self.held.take() {
-            self.told_end |= matches!(say, Say::End | Say::Abort { .. });
+            // An end is told again until the member has said that it knows it: it would take the silence of a
+            // forwarder that has ended for a failure.
+            self.told_end |= matches!(say, Say::Abort { .. });
             actions.replies.push((held.asker, Reply::new(held.seq, say)));
         }
     }
@@ -75,8 +89,13 @@ impl Presence {
 
     /// Why it is to be given up, if it is.
     pub(super) fn lost(&self, now: Time) -> Option<String> {
+        let seconds = LOST_AFTER.as_secs();
         if self.gone.is_some_and(|gone| now >= gone.after(LOST_AFTER)) {
-            let seconds = LOST_AFTER.as_secs();
+            if self.nonce.is_none() {
+                return Some(format!(
+                    "the forwarder took up the run and did not hear of it within {seconds} s"
+                ));
+            }
             return Some(format!("its connection closed and it has not come back within {seconds} s"));
         }
         let seconds = SILENT_AFTER.as_secs();

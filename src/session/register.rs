@@ -12,11 +12,13 @@ use crate::exit::{Exit, Failure};
 use crate::order::Order;
 use crate::script::check_id;
 use crate::talk::list;
-use crate::wire::control::{Ask, GroupEntry, Identity, Reply, Request, Role, Say, run_from_text};
+use crate::wire::control::{Ask, GroupEntry, Identity, Reply, Request, Role, Say, Seat, run_from_text};
 use crate::wire::header::VERSION;
 
 /// Most groups that a forwarder serves at one time.
 pub const MAX_GROUPS: usize = 1024;
+/// Most routers that attend one forwarder.
+const MAX_ROUTERS: usize = 16;
 /// Most newcomers that are kept waiting at one time.
 const MAX_CHALLENGERS: usize = 256;
 /// A group that has not started and has no client any more is forgotten after this long.
@@ -26,8 +28,8 @@ pub const EMPTY_KEPT: Duration = Duration::from_secs(5);
 pub const LATECOMERS: Duration = Duration::from_secs(2);
 /// A run that another forwarder began is taken up only by one that is not older than this.
 pub const RESUMABLE: Duration = Duration::from_secs(2 * LOST_AFTER.as_secs());
-/// The outcomes of so many runs are remembered.
-const ENDED_KEPT: usize = 64;
+/// So many runs that ended, and so many that may be taken up, are remembered.
+const RUNS_KEPT: usize = 64;
 
 /// Where to send an answer: the address of the connection on which the question came.
 pub type Asker = Vec<u8>;
@@ -57,11 +59,15 @@ pub struct Rules {
 pub struct Register {
     rules: Rules,
     groups: BTreeMap<String, Group>,
-    /// Routers and sequencers, which serve every group.
-    attendants: BTreeMap<Role, Attendant>,
+    /// Routers and the sequencer, which serve every group.
+    attendants: Vec<Attendant>,
     /// Newcomers that are kept waiting, because whoever has their place may be gone.
     challengers: Vec<(Held, Request)>,
     runs: u64,
+    /// Runs of which members have asked that gather at another forwarder: they may be taken up here.
+    announced: VecDeque<u64>,
+    /// When a member last asked something.
+    asked: Time,
     /// The last runs that ended here, for members that did not hear of it.
     ended: VecDeque<(u64, Result<(), Failure>)>,
     outcome: Option<Failure>,
@@ -70,6 +76,7 @@ pub struct Register {
 
 #[derive(Debug)]
 struct Attendant {
+    role: Role,
     id: String,
     presence: Presence,
     /// The groups it was last told of.
@@ -81,9 +88,18 @@ impl Register {
     /// run's number, from which those of later runs are counted.
     #[must_use]
     pub fn new(rules: Rules, runs: u64) -> Self {
-        let (groups, attendants) = (BTreeMap::new(), BTreeMap::new());
-        let (challengers, ended) = (Vec::new(), VecDeque::new());
-        Self { rules, groups, attendants, challengers, runs, ended, outcome: None, served: 0 }
+        Self {
+            rules,
+            groups: BTreeMap::new(),
+            attendants: Vec::new(),
+            challengers: Vec::new(),
+            runs,
+            announced: VecDeque::new(),
+            asked: Time::ZERO,
+            ended: VecDeque::new(),
+            outcome: None,
+            served: 0,
+        }
     }
 
     /// Whether the forwarder passes packets of this group on.
@@ -132,40 +148,59 @@ impl Register {
         if role == Role::Client {
             return refuse(held, Exit::Usage, "a client joins a group", actions);
         }
-        let is_other = |there: &&Attendant| there.presence.nonce != nonce;
-        if let Some(other) = self.attendants.get(&role).filter(is_other)
-            && other.presence.gone.is_none()
-        {
-            if now < held.since.after(CHALLENGE) && self.challengers.len() < MAX_CHALLENGERS {
-                return self.challengers.push((held, request));
+        let place = self.attendants.iter().position(|there| there.presence.nonce == Some(nonce));
+        let place = match place {
+            Some(place) => place,
+            None => {
+                let most = if role == Role::Router { MAX_ROUTERS } else { 1 };
+                let is_there = |there: &&Attendant| there.role == role && there.presence.gone.is_none();
+                if self.attendants.iter().filter(is_there).count() >= most {
+                    if now < held.since.after(CHALLENGE) && self.challengers.len() < MAX_CHALLENGERS {
+                        return self.challengers.push((held, request));
+                    }
+                    let other = self.attendants.iter().find(is_there).map_or("", |there| &there.id);
+                    let reason = format!("there is already a {role} here ({other})");
+                    return refuse(held, Exit::Unavailable, reason, actions);
+                }
+                // The newcomer has the place of one that is gone.
+                self.attendants.retain(|there| there.role != role || there.presence.gone.is_none());
+                actions.notices.push(format!("{} is here", attendant_name(role, id)));
+                let presence = Presence::new(now, nonce, held.asker.clone());
+                self.attendants.push(Attendant { role, id: id.clone(), presence, told: Vec::new() });
+                self.attendants.len() - 1
             }
-            let reason = format!("there is already a {role} here ({})", other.id);
-            return refuse(held, Exit::Unavailable, reason, actions);
-        }
-        if self.attendants.get(&role).is_none_or(|there| is_other(&there)) {
-            actions.notices.push(format!("{} is here", attendant_name(role, id)));
-            let presence = Presence::new(now, nonce, held.asker.clone());
-            self.attendants.insert(role, Attendant { id: id.clone(), presence, told: Vec::new() });
-        }
-        let attendant = self.attendants.get_mut(&role).expect("there, or added above");
+        };
+        let attendant = &mut self.attendants[place];
         attendant.presence.hears(now, held);
-        if let Ask::Leave { code, reason } = &request.ask {
-            attendant.presence.answer(Say::Bye, actions);
-            let name = attendant_name(role, id);
-            self.attendant_is_gone(role, &format!("{name} left the run: {reason} (exit {code})"), actions);
+        match &request.ask {
+            Ask::Leave { code, reason } => {
+                attendant.presence.answer(Say::Bye, actions);
+                let name = attendant_name(role, id);
+                let why = format!("{name} left the run: {reason} (exit {code})");
+                self.attendant_is_gone(place, &why, actions);
+            }
+            Ask::Over { .. } => {
+                attendant.presence.answer(Say::Bye, actions);
+                attendant.presence.told_end = true;
+            }
+            _ => {}
         }
     }
 
-    /// Without it no group can go on.
-    fn attendant_is_gone(&mut self, role: Role, why: &str, actions: &mut Actions) {
-        self.attendants.remove(&role);
+    /// Without it no group can go on, unless there is another one.
+    fn attendant_is_gone(&mut self, place: usize, why: &str, actions: &mut Actions) {
+        let role = self.attendants.remove(place).role;
         actions.notices.push(why.to_owned());
+        if self.attendants.iter().any(|other| other.role == role) {
+            return;
+        }
         for group in self.groups.values_mut().filter(|group| group.phase == Phase::Running) {
             group.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
         }
     }
 
     fn member_asks(&mut self, now: Time, held: Held, request: Request, actions: &mut Actions) {
+        self.asked = now;
         let who = &request.who;
         // A slash in a name would let the packets of one group pass for those of another.
         if let Err(reason) = check_id(&who.group).and_then(|()| check_id(&who.id)) {
@@ -178,6 +213,9 @@ impl Register {
         if let Some(say) = self.how_it_ended(&request.ask) {
             return answer(held, say, actions);
         }
+        if let Ask::Resume { run, members, .. } = &request.ask {
+            self.make_way(now, &who.group, run, members);
+        }
         if !self.groups.contains_key(&who.group)
             && let Err(say) = self.open(now, &request, actions)
         {
@@ -185,7 +223,7 @@ impl Register {
         }
         let group = self.groups.get_mut(&who.group).expect("found or opened above");
         if request.ask != Ask::Join {
-            return group.asked(now, held, request, actions);
+            return group.asked(now, held, request, &self.rules, actions);
         }
         match group.may_join(&request, &self.rules) {
             Ok(()) => group.welcome(now, held, &request, &self.rules, actions),
@@ -216,27 +254,30 @@ impl Register {
     /// Opens the group that a request names, or says why not.
     fn open(&mut self, now: Time, request: &Request, actions: &mut Actions) -> Result<(), Say> {
         let Identity { group, id, order, method, role, .. } = &request.who;
-        let refused = |exit: Exit, reason: String| Err(Say::Refused { code: exit.code(), reason });
+        let refusal = |exit: Exit, reason: String| Say::Refused { code: exit.code(), reason };
         let resumed = match (&request.ask, role) {
             (Ask::Join, Role::Client) => None,
-            (Ask::Resume { run, .. }, _) => Some(Self::resumable(now, run)?),
-            (Ask::Leave { .. }, _) => return Err(Say::Bye),
+            (Ask::Resume { members, .. }, _) if members.is_empty() => return Err(Say::Unknown),
+            (Ask::Resume { run, members, .. }, _) => Some((self.resumable(now, run)?, members)),
+            (Ask::Leave { .. } | Ask::Withdraw | Ask::Over { .. }, _) => return Err(Say::Bye),
             (Ask::Alive | Ask::Ready | Ask::Done, _) => return Err(Say::Unknown),
-            _ => return refused(Exit::Unavailable, format!("there is no group {group} here")),
+            _ => return Err(refusal(Exit::Unavailable, format!("there is no group {group} here"))),
         };
         if self.is_over() {
-            return refused(Exit::Unavailable, format!("the run is over; {id} comes too late"));
+            return Err(refusal(Exit::Unavailable, format!("the run is over; {id} comes too late")));
         }
         let Some(order) = Order::find(order, method) else {
             let reason = format!("this forwarder knows no order `{order}` with method `{method}`");
-            return refused(Exit::Config, reason);
+            return Err(refusal(Exit::Config, reason));
         };
         if self.groups.len() >= MAX_GROUPS {
-            return refused(Exit::Unavailable, "too many groups".to_owned());
+            return Err(refusal(Exit::Unavailable, "too many groups".to_owned()));
         }
-        let opened = if let Some(run) = resumed {
+        let opened = if let Some((run, members)) = resumed {
+            let taken_up = Group::resumed(now, run, order, members, &self.rules)
+                .map_err(|(exit, reason)| refusal(exit, reason))?;
             actions.notices.push(format!("{group}: {id} goes on with a run that another forwarder began"));
-            Group::resumed(now, run, order)
+            taken_up
         } else {
             self.runs = self.runs.wrapping_add(1);
             Group::new(now, self.runs, order)
@@ -254,12 +295,28 @@ impl Register {
     }
 
     /// The number of a run that may be taken up from another forwarder.
-    fn resumable(now: Time, run: &str) -> Result<u64, Say> {
+    fn resumable(&self, now: Time, run: &str) -> Result<u64, Say> {
         // Later than this, members have given up a forwarder that fell silent.
-        run_from_text(run).filter(|_| now < Time::ZERO.after(RESUMABLE)).ok_or_else(|| Say::Refused {
+        let is_young = now < Time::ZERO.after(RESUMABLE);
+        let number = run_from_text(run).filter(|run| is_young || self.announced.contains(run));
+        number.ok_or_else(|| Say::Refused {
             code: Exit::Unavailable.code(),
             reason: format!("this forwarder knows nothing of run {run}"),
         })
+    }
+
+    /// A member goes on with a run of another forwarder, or asks whether it has begun. The run is remembered; once it
+    /// has begun, whoever gathers here for another run of the group belongs to it, and will find out.
+    fn make_way(&mut self, now: Time, group: &str, run: &str, members: &[Seat]) {
+        let Some(number) = run_from_text(run) else { return };
+        let is_gathering = |group: &Group| group.phase == Phase::Gathering && group.run != number;
+        if members.is_empty() && !self.announced.contains(&number) {
+            remember(&mut self.announced, number);
+        }
+        let is_told = !members.is_empty() && self.resumable(now, run).is_ok();
+        if is_told && self.groups.get(group).is_some_and(is_gathering) {
+            self.groups.remove(group);
+        }
     }
 
     /// An answer could not be delivered: whoever was there has closed its connection.
@@ -268,7 +325,7 @@ impl Register {
             .groups
             .values_mut()
             .flat_map(|group| group.seats.values_mut().map(|seat| &mut seat.presence));
-        let attendants = self.attendants.values_mut().map(|attendant| &mut attendant.presence);
+        let attendants = self.attendants.iter_mut().map(|attendant| &mut attendant.presence);
         for presence in members.chain(attendants) {
             if presence.asker == *asker && presence.gone.is_none() {
                 presence.gone = Some(now);
@@ -281,12 +338,12 @@ impl Register {
         for (held, request) in std::mem::take(&mut self.challengers) {
             self.consider(now, held, request, actions);
         }
-        let lost = self.attendants.iter().find_map(|(role, attendant)| {
-            let name = attendant_name(*role, &attendant.id);
-            attendant.presence.lost(now).map(|why| (*role, format!("{name} is lost: {why}")))
+        let lost = self.attendants.iter().enumerate().find_map(|(place, attendant)| {
+            let name = attendant_name(attendant.role, &attendant.id);
+            attendant.presence.lost(now).map(|why| (place, format!("{name} is lost: {why}")))
         });
-        if let Some((role, why)) = lost {
-            self.attendant_is_gone(role, &why, actions);
+        if let Some((place, why)) = lost {
+            self.attendant_is_gone(place, &why, actions);
         }
         for (name, group) in &mut self.groups {
             group.tick(now, name, &self.rules, actions);
@@ -309,10 +366,7 @@ impl Register {
                 return true;
             }
             *served += 1;
-            if ended.len() == ENDED_KEPT {
-                ended.pop_front();
-            }
-            ended.push_back((group.run, result.clone()));
+            remember(ended, (group.run, result.clone()));
             if let Err(failure) = result {
                 outcome.get_or_insert_with(|| failure.clone());
             }
@@ -330,7 +384,7 @@ impl Register {
     fn answer_attendants(&mut self, now: Time, actions: &mut Actions) {
         let over = self.is_over();
         let groups = self.entries();
-        for attendant in self.attendants.values_mut() {
+        for attendant in &mut self.attendants {
             attendant.presence.nudge(now, actions);
             let say = match (&over, &self.outcome) {
                 (true, None) => Say::End,
@@ -354,8 +408,12 @@ impl Register {
     /// The outcome of everything, once it is over and everybody knows it.
     #[must_use]
     pub fn outcome(&self, now: Time) -> Option<Result<(), Failure>> {
-        let known = self.attendants.values().all(|attendant| attendant.presence.knows_the_end(now));
-        let all_came = self.attendants.len() == 2 || now >= Time::ZERO.after(LATECOMERS);
+        let known = self.attendants.iter().all(|attendant| attendant.presence.knows_the_end(now));
+        let is_here = |role: Role| self.attendants.iter().any(|there| there.role == role);
+        // Where there is another forwarder, there may be another router.
+        let is_alone = self.announced.is_empty();
+        let all_came = (is_alone && is_here(Role::Router) && is_here(Role::Sequencer))
+            || now >= Time::ZERO.after(LATECOMERS);
         let all_answered = known && self.challengers.is_empty();
         (self.is_over() && all_answered && all_came).then(|| self.outcome.clone().map_or(Ok(()), Err))
     }
@@ -366,12 +424,18 @@ impl Register {
         self.groups.is_empty() && self.served == 0
     }
 
+    /// How long nobody has asked to take part: who joins elsewhere asks here, too.
+    #[must_use]
+    pub fn idle(&self, now: Time) -> Duration {
+        now.since(self.asked)
+    }
+
     /// Ends every group, because the forwarder itself must end.
     pub fn close(&mut self, failure: &Failure, actions: &mut Actions) {
         for group in self.groups.values_mut() {
             group.end(&Err(failure.clone()), actions);
         }
-        for attendant in self.attendants.values_mut() {
+        for attendant in &mut self.attendants {
             attendant.presence.answer(abort(failure), actions);
         }
     }
@@ -393,11 +457,19 @@ impl Register {
                 .then(|| format!("{name}: {}; waiting for {}{gives_up}", group.progress(), list(&missing)))
         };
         if self.is_untouched() && !self.rules.stay {
-            let left = self.rules.start_timeout.saturating_sub(now.since(Time::ZERO)).as_secs();
+            let left = self.rules.start_timeout.saturating_sub(self.idle(now)).as_secs();
             return vec![format!("waiting for {} (gives up in {left} s)", clients(self.rules.clients))];
         }
         self.groups.iter().filter_map(describe).collect()
     }
+}
+
+/// Keeps the last few.
+fn remember<T>(runs: &mut VecDeque<T>, run: T) {
+    if runs.len() == RUNS_KEPT {
+        runs.pop_front();
+    }
+    runs.push_back(run);
 }
 
 pub(super) fn answer(held: Held, say: Say, actions: &mut Actions) {

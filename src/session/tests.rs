@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::attendance::{Attendance, News};
+use super::attendance::{Attendance, News, STANDBY_EVERY};
 use super::register::{Actions, LATECOMERS, RESUMABLE, Register, Rules};
 use super::{LOST_AFTER, SILENT_AFTER};
 use crate::engine::Time;
 use crate::exit::Exit;
-use crate::wire::control::{Ask, Identity, Reply, Request, Role, Say};
+use crate::wire::control::{Ask, Identity, Reply, Request, Role, Say, Seat};
 
 /// A forwarder and the answers it has given.
 struct Forwarder {
@@ -127,7 +127,7 @@ fn all_start_when_the_last_is_ready_and_not_before() {
     forwarder.ask(&sequencer, Ask::Join);
     forwarder.ready(&[&c1, &c2, &sequencer]);
     // An answer that got lost is asked for again.
-    assert!(matches!(forwarder.ask(&c1, Ask::Ready), Some(Say::Start { members }) if members.len() == 3));
+    assert!(matches!(forwarder.ask(&c1, Ask::Ready), Some(Say::Start { members, .. }) if members.len() == 3));
 }
 
 #[test]
@@ -276,8 +276,11 @@ fn a_run_is_over_when_all_clients_are_done_and_know_it() {
     assert_eq!(forwarder.register.outcome(forwarder.now), None);
     assert_eq!(forwarder.ask(&c2, Ask::Done), Some(Say::End));
     assert_eq!((forwarder.heard(&c1), forwarder.heard(&sequencer)), (Some(Say::End), Some(Say::End)));
-    // A router that was started at the same time may still be on its way.
     forwarder.pass(LATECOMERS);
+    assert_eq!(forwarder.register.outcome(forwarder.now), None, "what was said may not have been heard");
+    for member in [&c1, &c2, &sequencer] {
+        assert_eq!(forwarder.ask(member, over(8)), Some(Say::Bye));
+    }
     assert_eq!(forwarder.register.outcome(forwarder.now), Some(Ok(())));
 }
 
@@ -301,8 +304,23 @@ fn a_member_asks_again_when_an_answer_is_lost_and_ignores_old_ones() {
     assert_eq!(attendance.answered(now, Reply::new(second.seq, Say::End)), News::End);
 }
 
+fn seat(slot: u16, id: &str) -> Seat {
+    let role = if id == "sequencer" { Role::Sequencer } else { Role::Client };
+    Seat { slot, id: id.to_owned(), incarnation: 1, role }
+}
+
+/// Goes on with a run whose members are these, in the order of their slots.
+fn resume_with(run: u64, slot: u16, members: &[&str]) -> Ask {
+    let members = members.iter().enumerate().map(|(slot, id)| seat(slot as u16, id)).collect();
+    Ask::Resume { run: format!("{run:016x}"), slot, members }
+}
+
+fn over(run: u64) -> Ask {
+    Ask::Over { run: format!("{run:016x}") }
+}
+
 fn resume(run: u64, slot: u16) -> Ask {
-    Ask::Resume { run: format!("{run:016x}"), slot }
+    resume_with(run, slot, &["c1", "c2", "sequencer"])
 }
 
 #[test]
@@ -328,6 +346,17 @@ fn a_run_that_is_taken_up_waits_for_all_but_not_for_ever() {
     forwarder.ask(&sequencer, resume(8, 2));
     forwarder.ask(&c1, Ask::Done);
     let reason = forwarder.pass_with(&[&sequencer], LOST_AFTER * 2).expect("it ends");
+    assert!(reason.contains("c2 is lost: the forwarder took up the run and did not hear of it"), "{reason}");
+}
+
+#[test]
+fn a_run_that_is_taken_up_without_all_names_waits_for_the_others() {
+    let mut forwarder = Forwarder::of(2);
+    let (c1, sequencer) = (who("c1", 1), who("sequencer", 3));
+    for (slot, member) in [(0, &c1), (1, &sequencer)] {
+        assert_eq!(forwarder.ask(member, resume_with(8, slot, &["c1", "sequencer"])), Some(Say::CarryOn));
+    }
+    let reason = forwarder.pass_with(&[&c1, &sequencer], LOST_AFTER * 2).expect("it ends");
     assert!(reason.contains("did not hear of 1 more client"), "{reason}");
 }
 
@@ -335,10 +364,15 @@ fn a_run_that_is_taken_up_waits_for_all_but_not_for_ever() {
 fn nobody_takes_another_place_in_a_run_that_is_taken_up() {
     let mut forwarder = Forwarder::of(3);
     forwarder.ask(&who("c1", 1), resume(8, 0));
-    for (member, run, slot) in [("c1", 8, 1), ("c2", 8, 0), ("c2", 9, 1)] {
+    for (member, run, slot) in [("c1", 8, 0), ("c1", 8, 1), ("c2", 8, 0), ("c2", 9, 1), ("c9", 8, 3)] {
         let (code, _) = refusal(forwarder.ask(&who(member, 2), resume(run, slot)));
         assert_eq!(code, Exit::Unavailable.code(), "{member} {run} {slot}");
     }
+    let (code, reason) = refusal(forwarder.ask(&who("c2", 2), resume_with(8, 1, &["c1", "c9"])));
+    assert!(
+        code == Exit::Unavailable.code() && reason.contains("c9 is told to have the place of c2"),
+        "{reason}"
+    );
     let (_, reason) = refusal(forwarder.ask(&who("c3", 3), Ask::Join));
     assert!(reason.contains("already started"), "{reason}");
 }
@@ -350,6 +384,9 @@ fn an_old_forwarder_takes_up_nothing_but_remembers_what_it_ended() {
     forwarder.start(&[&c1, &c2, &sequencer]);
     for member in [&sequencer, &c1, &c2] {
         forwarder.ask(member, if member.role == Role::Client { Ask::Done } else { Ask::Alive });
+    }
+    for member in [&sequencer, &c1, &c2] {
+        forwarder.register.unreachable(forwarder.now, &address(member));
     }
     forwarder.pass(Duration::from_secs(1));
     assert_eq!(forwarder.ask(&c1, Ask::Done), Some(Say::Unknown), "its end was lost on the way");
@@ -368,6 +405,9 @@ fn the_end_of_a_run_is_told_although_the_next_one_has_begun() {
     forwarder.start(&[&late, &sequencer]);
     forwarder.ask(&sequencer, Ask::Alive);
     assert_eq!(forwarder.ask(&late, Ask::Done), Some(Say::End));
+    assert_eq!(forwarder.ask(&sequencer, over(8)), Some(Say::Bye));
+    forwarder.register.unreachable(forwarder.now, &address(&late));
+    forwarder.pass(Duration::from_secs(1));
     assert!(matches!(forwarder.ask(&next, Ask::Join), Some(Say::Welcome { .. })));
     assert_eq!(forwarder.ask(&late, Ask::Done), Some(Say::Unknown), "its end was lost on the way");
     assert_eq!(forwarder.ask(&late, resume(8, 0)), Some(Say::End));
@@ -398,11 +438,137 @@ fn a_sequencer_that_forgot_its_numbers_ends_the_run() {
 #[test]
 fn a_member_goes_on_where_it_was_with_a_forwarder_that_does_not_know_it() {
     let mut attendance = Attendance::new(Time::ZERO, who("c1", 1), Ask::Alive, None);
-    attendance.started(8, 0);
+    let members = ["c1", "c2", "sequencer"].map(|id| seat(if id == "c1" { 0 } else { id.len() as u16 }, id));
+    attendance.started(8, &members[0], &members, true);
     let seq = attendance.request(Time::ZERO).unwrap().seq;
     assert_eq!(attendance.answered(Time::ZERO, Reply::new(seq, Say::Unknown)), News::Forgotten);
     let again = attendance.request(Time::ZERO).unwrap();
-    assert_eq!(again.ask, resume(8, 0));
+    assert_eq!(again.ask, Ask::Resume { run: format!("{:016x}", 8), slot: 0, members: members.into() });
     assert_eq!(attendance.answered(Time::ZERO, Reply::new(again.seq, Say::CarryOn)), News::Nothing);
     assert_eq!(attendance.request(Time::ZERO).unwrap().ask, Ask::Alive);
+}
+
+#[test]
+fn who_was_not_told_of_the_start_hears_of_it_from_another_forwarder() {
+    let mut forwarder = Forwarder::of(2);
+    let (c1, c2) = (who("c1", 1), who("c2", 2));
+    assert_eq!(forwarder.ask(&c2, resume_with(8, 1, &[])), Some(Say::Unknown), "nobody has been told");
+    assert!(!forwarder.register.serves("main"));
+    assert_eq!(forwarder.ask(&c1, resume(8, 0)), Some(Say::CarryOn));
+    assert_eq!(forwarder.ask(&c2, resume_with(9, 1, &[])), Some(Say::Unknown), "another run");
+    refusal(forwarder.ask(&c2, resume_with(8, 0, &[])));
+    let Some(Say::Start { run, members }) = forwarder.ask(&c2, resume_with(8, 1, &[])) else {
+        panic!("no start")
+    };
+    assert_eq!((&*run, members.len()), ("0000000000000008", 3));
+    refusal(forwarder.ask(&who("c2", 9), resume_with(8, 1, &[])));
+    assert_eq!(forwarder.ask(&c2, Ask::Alive), None, "it is a member like any other");
+}
+
+#[test]
+fn a_start_is_not_told_before_all_names_are_known() {
+    let mut forwarder = Forwarder::of(2);
+    let (c1, c2, sequencer) = (who("c1", 1), who("c2", 2), who("sequencer", 3));
+    forwarder.ask(&c1, resume_with(8, 0, &["c1", "c2"]));
+    assert_eq!(forwarder.ask(&c2, resume_with(8, 1, &[])), Some(Say::Unknown), "the sequencer is missing");
+    forwarder.ask(&sequencer, resume(8, 2));
+    assert!(matches!(forwarder.ask(&c2, resume_with(8, 1, &[])), Some(Say::Start { .. })));
+}
+
+#[test]
+fn a_forwarder_of_any_age_takes_up_a_run_that_it_was_asked_about() {
+    let mut forwarder = Forwarder::of(2);
+    forwarder.pass(RESUMABLE);
+    refusal(forwarder.ask(&who("c1", 1), resume(8, 0)));
+    forwarder.ask(&who("c2", 2), resume_with(8, 1, &[]));
+    assert_eq!(forwarder.ask(&who("c1", 1), resume(8, 0)), Some(Say::CarryOn));
+}
+
+#[test]
+fn a_group_that_gathers_makes_way_for_a_run_that_began_elsewhere() {
+    let mut forwarder = Forwarder::of(2);
+    let (c1, c2) = (who("c1", 1), who("c2", 2));
+    assert!(matches!(forwarder.ask(&c1, Ask::Join), Some(Say::Welcome { .. })));
+    // This number is none that this forwarder gives.
+    assert_eq!(forwarder.ask(&c2, resume(1000, 1)), Some(Say::CarryOn));
+    assert_eq!(forwarder.ask(&c1, Ask::Ready), Some(Say::Unknown));
+    assert!(matches!(forwarder.ask(&c1, resume_with(1000, 0, &[])), Some(Say::Start { .. })));
+}
+
+#[test]
+fn a_run_with_more_clients_than_the_forwarder_was_told_of_is_refused() {
+    let mut forwarder = Forwarder::of(1);
+    let (code, reason) = refusal(forwarder.ask(&who("c1", 1), resume(8, 0)));
+    assert!(
+        code == Exit::Config.code() && reason.contains("2 clients") && reason.contains("of 1"),
+        "{reason}"
+    );
+    assert!(!forwarder.register.serves("main"), "nothing is left of it");
+}
+
+#[test]
+fn who_joins_elsewhere_frees_its_seat_unless_it_has_been_started() {
+    let mut forwarder = Forwarder::of(2);
+    let (c1, c2, sequencer) = (who("c1", 1), who("c2", 2), who("sequencer", 3));
+    forwarder.ask(&c1, Ask::Join);
+    forwarder.ask(&c1, Ask::Ready);
+    assert_eq!(forwarder.ask(&c1, Ask::Withdraw), Some(Say::Bye));
+    assert_eq!(forwarder.ask(&c1, Ask::Withdraw), Some(Say::Bye), "the answer may have been lost");
+    assert_eq!(forwarder.ask(&c1, Ask::Ready), Some(Say::Unknown));
+    forwarder.start(&[&c1, &c2, &sequencer]);
+    assert!(matches!(forwarder.ask(&c1, Ask::Withdraw), Some(Say::Start { .. })));
+}
+
+#[test]
+fn an_end_that_another_forwarder_told_is_an_end() {
+    let mut forwarder = Forwarder::of(2);
+    let (c1, c2, sequencer) = (who("c1", 1), who("c2", 2), who("sequencer", 3));
+    for (slot, member) in [&c1, &c2, &sequencer].into_iter().enumerate() {
+        forwarder.ask(member, resume(8, slot as u16));
+    }
+    forwarder.ask(&c2, Ask::Done);
+    assert_eq!(forwarder.ask(&c1, over(9)), Some(Say::Bye));
+    assert_eq!(forwarder.heard(&c2), None, "that was another run");
+    assert_eq!(forwarder.ask(&c1, over(8)), Some(Say::Bye));
+    assert_eq!(forwarder.heard(&c2), Some(Say::End));
+    assert_eq!(forwarder.ask(&sequencer, Ask::Alive), Some(Say::End));
+}
+
+#[test]
+fn a_router_may_go_when_there_is_another() {
+    let mut forwarder = Forwarder::of(1);
+    let router = |id: &str, nonce| Identity { group: String::new(), role: Role::Router, ..who(id, nonce) };
+    let (c1, sequencer, first, second) =
+        (who("c1", 1), who("sequencer", 3), router("r1", 4), router("r2", 5));
+    forwarder.ask(&first, Ask::Attend);
+    forwarder.ask(&second, Ask::Attend);
+    forwarder.start(&[&c1, &sequencer]);
+    forwarder.ask(&c1, Ask::Alive);
+    let leave = || Ask::Leave { code: 130, reason: "interrupted".to_owned() };
+    forwarder.ask(&first, leave());
+    assert_eq!(forwarder.heard(&c1), None);
+    forwarder.ask(&second, leave());
+    assert!(matches!(forwarder.heard(&c1), Some(Say::Abort { .. })));
+}
+
+#[test]
+fn who_is_not_known_asks_now_and_then() {
+    let mut attendance = Attendance::new(Time::ZERO, who("c1", 1), Ask::Alive, None);
+    let seq = attendance.request(Time::ZERO).unwrap().seq;
+    attendance.answered(Time::ZERO, Reply::new(seq, Say::Unknown));
+    assert_eq!(attendance.request(Time::ZERO), None);
+    assert_eq!(attendance.next_deadline(), Time::ZERO.after(STANDBY_EVERY));
+    attendance.turn_to(Ask::Join);
+    assert_eq!(attendance.request(Time::ZERO).unwrap().ask, Ask::Join, "something else is asked at once");
+}
+
+#[test]
+fn who_goes_tells_a_forwarder_that_was_started_again_what_it_was() {
+    let mut attendance = Attendance::new(Time::ZERO, who("c1", 1), Ask::Alive, None);
+    let leave = Ask::Leave { code: 130, reason: "interrupted".to_owned() };
+    let asks = |requests: Vec<Request>| requests.into_iter().map(|request| request.ask).collect::<Vec<_>>();
+    assert_eq!(asks(attendance.last_words(Time::ZERO, leave.clone())), vec![leave.clone()]);
+    let members = [seat(0, "c1"), seat(1, "c2"), seat(2, "sequencer")];
+    attendance.started(8, &members[0], &members, true);
+    assert_eq!(asks(attendance.last_words(Time::ZERO, leave.clone())), [resume(8, 0), leave]);
 }

@@ -2,9 +2,11 @@
 //! comparison; no order is known here.
 //!
 //! [`stdio`] and [`terminal`] are the standard streams of a process that must not block on them, [`signals`] and
-//! [`wakeup`] are what its loop can wait on beside sockets. [`holder`] tells who has a port that we want.
+//! [`wakeup`] are what its loop can wait on beside sockets. [`holder`] tells who has a port that we want, [`limits`]
+//! are those that the system sets.
 
 pub mod holder;
+pub mod limits;
 pub mod plain;
 pub mod signals;
 pub mod stdio;

@@ -1,5 +1,4 @@
-//! SIGINT and SIGTERM as something to poll: the first one asks the program to end, the second one ends it. And
-//! SIGXFSZ, which would kill a program whose files reach the limit that `ulimit -f` sets; so it is an error like others.
+//! SIGINT and SIGTERM as something to poll: the first one asks the program to end, the second one ends it.
 //!
 //! A program that started others hears of every one, and the others end when it does.
 
@@ -9,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::exit::{Exit, Failure};
 
@@ -40,7 +39,6 @@ impl Signals {
             signal_hook::low_level::pipe::register(signal, writer)?;
             std::io::Result::Ok(reader)
         };
-        signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
         Ok(Self { int: pipe(SIGINT, 130)?, term: pipe(SIGTERM, 143)? })
     }
 

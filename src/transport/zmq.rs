@@ -81,6 +81,23 @@ impl Port {
     }
 }
 
+/// Where one forwarder listens, and its router.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Site {
+    /// The host.
+    pub host: String,
+    /// The first of the four ports.
+    pub port_base: u16,
+}
+
+impl Site {
+    /// The address of one of its ports.
+    #[must_use]
+    pub fn endpoint(&self, port: Port) -> String {
+        port.endpoint(&self.host, self.port_base)
+    }
+}
+
 /// The sockets' home. One a process; dropping it waits for what is being sent, for a limited time.
 #[derive(Clone)]
 pub struct Context(pub(super) zmq::Context);
@@ -198,54 +215,58 @@ impl Context {
         &self,
         kind: zmq::SocketType,
         max_frame: i64,
-        endpoint: &str,
+        endpoints: &[String],
         set_options: impl FnOnce(&zmq::Socket) -> Result<(), zmq::Error>,
     ) -> Result<Socket, Failure> {
-        let connected = || {
-            let socket = self.socket(kind, max_frame)?;
-            set_options(&socket.raw)?;
-            socket.raw.set_ipv6(is_ipv6(endpoint))?;
-            socket.raw.connect(endpoint)?;
-            Ok(socket)
-        };
-        connected().map_err(|error: zmq::Error| {
-            Failure::new(Exit::Unavailable, format!("cannot connect to {endpoint}: {error}"))
-                .help("is --connect a host name or an address, and nothing else?")
-        })
+        let socket = self.socket(kind, max_frame).map_err(|error| failed("create a socket", error))?;
+        set_options(&socket.raw).map_err(|error| failed("set up a socket", error))?;
+        for endpoint in endpoints {
+            let connected =
+                socket.raw.set_ipv6(is_ipv6(endpoint)).and_then(|()| socket.raw.connect(endpoint));
+            connected.map_err(|error| {
+                Failure::new(Exit::Unavailable, format!("cannot connect to {endpoint}: {error}"))
+                    .help("is the host in --connect a name or an address?")
+            })?;
+        }
+        Ok(socket)
     }
 
-    /// A member's way out to its group.
+    /// A member's way out to its group, through every forwarder. For one that is not connected nothing is kept: it
+    /// would be too much for one that never comes back, and is sent again if nobody else passes it on.
     ///
     /// # Errors
-    /// [`Exit::Unavailable`] if the address makes no sense; that nobody listens there shows later.
-    pub fn publisher(&self, endpoint: &str) -> Result<Socket, Failure> {
-        self.connect(zmq::PUB, MAX_FRAME, endpoint, |_| Ok(()))
+    /// [`Exit::Unavailable`] if an address makes no sense; that nobody listens there shows later.
+    pub fn publisher(&self, endpoints: &[String]) -> Result<Socket, Failure> {
+        self.connect(zmq::PUB, MAX_FRAME, endpoints, |socket| socket.set_immediate(true))
     }
 
-    /// A member's way in from its group.
+    /// A member's way in from its group, through every forwarder.
     ///
     /// # Errors
     /// As [`Context::publisher`].
-    pub fn subscriber(&self, endpoint: &str, group: &str) -> Result<Socket, Failure> {
-        let socket = self.connect(zmq::SUB, MAX_FRAME, endpoint, |_| Ok(()))?;
+    pub fn subscriber(&self, endpoints: &[String], group: &str) -> Result<Socket, Failure> {
+        let socket = self.connect(zmq::SUB, MAX_FRAME, endpoints, |_| Ok(()))?;
         socket.raw.set_subscribe(&topic(group)).map_err(|error| failed("subscribe", error))?;
         Ok(socket)
     }
 
-    /// A member's way to other members, under the name by which they reach it.
+    /// A member's way to other members through one router, under the name by which they reach it.
     ///
     /// # Errors
     /// As [`Context::publisher`].
-    pub fn dealer(&self, endpoint: &str, name: &[u8]) -> Result<Socket, Failure> {
-        self.connect(zmq::DEALER, MAX_FRAME, endpoint, |socket| socket.set_identity(name))
+    pub fn dealer(&self, endpoint: String, name: &[u8]) -> Result<Socket, Failure> {
+        self.connect(zmq::DEALER, MAX_FRAME, &[endpoint], |socket| {
+            socket.set_immediate(true)?;
+            socket.set_identity(name)
+        })
     }
 
     /// A member's way to the forwarder's sync port.
     ///
     /// # Errors
     /// As [`Context::publisher`].
-    pub fn asker(&self, endpoint: &str) -> Result<Socket, Failure> {
-        self.connect(zmq::DEALER, MAX_REPLY as i64, endpoint, |socket| {
+    pub fn asker(&self, endpoint: String) -> Result<Socket, Failure> {
+        self.connect(zmq::DEALER, MAX_REPLY as i64, &[endpoint], |socket| {
             socket.set_heartbeat_timeout(SYNC_HEARTBEAT_TIMEOUT_MILLIS)
         })
     }

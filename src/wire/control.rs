@@ -14,6 +14,8 @@ use super::header::VERSION;
 pub const HOLD_MILLIS: u64 = 1000;
 /// Longest request, in bytes.
 pub const MAX_REQUEST: usize = 64 << 10;
+/// Most members that a request names: so many fit into it.
+pub const MAX_TOLD: usize = 400;
 /// Longest reply, in bytes: enough for the member list of the largest group.
 pub const MAX_REPLY: usize = 2 << 20;
 
@@ -97,12 +99,22 @@ pub enum Ask {
     Alive,
     /// I have everything that all have sent: is it over?
     Done,
-    /// I am in a run that you do not know: another forwarder began it, and you have its place.
+    /// I am in a run that another forwarder began: pass on its packets, and watch over it.
     Resume {
         /// The run's number, [as text](run_as_text).
         run: String,
         /// My slot in it.
         slot: u16,
+        /// Who takes part, myself included; empty if I have not been told to start: have you been told of it?
+        #[serde(default)]
+        members: Vec<Seat>,
+    },
+    /// I join at another forwarder, unless you have started me already.
+    Withdraw,
+    /// I know that the run is over, from you or from another forwarder.
+    Over {
+        /// The run's number, [as text](run_as_text).
+        run: String,
     },
     /// I must leave before the end.
     Leave {
@@ -157,6 +169,8 @@ pub enum Say {
     },
     /// Ready: everybody is. This is view 1.
     Start {
+        /// The run's number, [as text](run_as_text).
+        run: String,
         /// Every process of the group.
         members: Vec<Seat>,
     },
@@ -178,7 +192,7 @@ pub enum Say {
         /// Why, for people.
         reason: String,
     },
-    /// Leave: noted.
+    /// Leave, withdraw, over: noted.
     Bye,
 }
 
@@ -206,6 +220,18 @@ pub struct GroupEntry {
     pub order: String,
     /// Its method; empty if the order has none.
     pub method: String,
+}
+
+impl Ask {
+    /// Whether `start` is an answer to this.
+    #[must_use]
+    pub const fn wants_start(&self) -> bool {
+        match self {
+            Self::Ready | Self::Withdraw => true,
+            Self::Resume { members, .. } => members.is_empty(),
+            _ => false,
+        }
+    }
 }
 
 impl Request {

@@ -119,12 +119,15 @@ fn shell<'a>(stage: &'a Stage, proxy: &Ports, example: &Example) -> Launch<'a> {
 }
 
 /// The script with our ports where it names some: 5559 and what follows `--port-base` are those of the middle, but 6000
-/// those of a proxy in front of it.
+/// those of a proxy in front of it, and 5659 those of a second forwarder.
 fn on_ports_of(stage: &Stage, proxy: &Ports, script: &str) -> String {
+    let address = |port: u16| format!("127.0.0.1:{port}");
+    let script = script.replace(&address(5559), &address(stage.port(0)));
+    let script = script.replace(&address(5659), &address(proxy.first()));
     let mut words: Vec<String> = script.split(' ').map(str::to_owned).collect();
     for at in 1..words.len() {
         let port = match (&*words[at - 1], &*words[at]) {
-            (_, "6000") => proxy.first(),
+            (_, "6000" | "5659") => proxy.first(),
             ("--port-base" | "--to", _) => stage.port(0),
             _ => continue,
         };

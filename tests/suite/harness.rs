@@ -155,7 +155,8 @@ impl Stage {
         self.program_at(&self.ports, program)
     }
 
-    fn program_at(&self, ports: &Ports, program: &str) -> Launch<'_> {
+    /// The same at other ports.
+    pub(crate) fn program_at(&self, ports: &Ports, program: &str) -> Launch<'_> {
         self.bare(program).args(["--port-base", &ports.base.to_string()])
     }
 
@@ -447,6 +448,15 @@ impl Program {
     /// The most memory it has had, in MiB.
     pub(crate) fn peak_mib(&self) -> u64 {
         self.peak_kib / 1024
+    }
+
+    /// How much memory it has now, in KiB, and how many files it has open.
+    pub(crate) fn usage(&self) -> (u64, u64) {
+        let folder = format!("/proc/{}", self.child.id());
+        let status = fs::read_to_string(format!("{folder}/status")).unwrap_or_default();
+        let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
+        let files = fs::read_dir(format!("{folder}/fd")).map_or(0, Iterator::count);
+        (memory.and_then(|memory| memory.parse().ok()).unwrap_or_default(), files as u64)
     }
 
     pub(crate) fn signal(&mut self, signal: Signal) {

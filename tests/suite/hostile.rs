@@ -16,8 +16,8 @@ use crate::harness::{Program, Stage, all_end, now, until};
 const SOCKETS: [(zmq::SocketType, &str); 4] =
     [(zmq::PUB, "PUB"), (zmq::SUB, "SUB"), (zmq::DEALER, "DEALER"), (zmq::DEALER, "DEALER")];
 const IN: usize = 0;
-const OUT: usize = 1;
-const SYNC: usize = 2;
+pub(crate) const OUT: usize = 1;
+pub(crate) const SYNC: usize = 2;
 const ROUTER: usize = 3;
 
 #[test]
@@ -89,7 +89,7 @@ fn is_served(stage: &Stage) {
 }
 
 /// A request with these fields, and what else one needs.
-fn request(fields: Value) -> Value {
+pub(crate) fn request(fields: Value) -> Value {
     let mut request = json!({
         "v": 1, "seq": 1, "ask": "join", "group": "main", "id": "stranger", "role": "client", "nonce": 7,
         "incarnation": 0, "order": "total", "method": "bb",
@@ -100,7 +100,7 @@ fn request(fields: Value) -> Value {
 }
 
 /// Everything but joining, at every port. What it returns are connections held open.
-fn attack(stage: &Stage, seed: u64, run: Option<u64>) -> Vec<TcpStream> {
+pub(crate) fn attack(stage: &Stage, seed: u64, run: Option<u64>) -> Vec<TcpStream> {
     let mut dice = Prng::new(seed);
     let mut held = Vec::new();
     for port in [IN, OUT, SYNC, ROUTER] {
@@ -251,7 +251,7 @@ fn bad_requests(stranger: &Stranger) {
 }
 
 /// One connection that joins again and again under other names; then it is gone.
-fn flood_with_joins(stage: &Stage, group: &str) {
+pub(crate) fn flood_with_joins(stage: &Stage, group: &str) {
     let stranger = Stranger::new(stage, SYNC);
     for number in 0..FLOOD {
         let group = if number % 2 == 0 { group.to_owned() } else { format!("g{number}") };
@@ -266,18 +266,24 @@ fn flood_with_joins(stage: &Stage, group: &str) {
 }
 
 /// A peer that nobody has invited.
-struct Stranger {
+pub(crate) struct Stranger {
     socket: zmq::Socket,
 }
 
 impl Stranger {
-    fn new(stage: &Stage, port: usize) -> Self {
+    pub(crate) fn new(stage: &Stage, port: usize) -> Self {
         let socket = zmq::Context::new().socket(SOCKETS[port].0).unwrap();
         socket.set_linger(200).unwrap();
         socket.set_sndhwm(10_000).unwrap();
         socket.set_sndtimeo(0).unwrap();
         socket.connect(&format!("tcp://127.0.0.1:{}", stage.port(port as u16))).unwrap();
         Self { socket }
+    }
+
+    /// Subscribes to everything; what comes is for it to read, or not.
+    pub(crate) fn hears_everything(&self) {
+        self.socket.set_rcvhwm(1).unwrap();
+        self.socket.set_subscribe(b"").unwrap();
     }
 
     fn send(&self, frames: &[Vec<u8>]) {
@@ -287,7 +293,7 @@ impl Stranger {
         }
     }
 
-    fn ask(&self, request: &Value) {
+    pub(crate) fn ask(&self, request: &Value) {
         self.send(&[Vec::new(), request.to_string().into_bytes()]);
     }
 

@@ -9,12 +9,12 @@ use groupcast::prng::Prng;
 
 use crate::harness::{Program, Stage, all_end, pause, side_by_side};
 
-const CLIENTS: [&str; 3] = ["c1", "c2", "c3"];
+pub(crate) const CLIENTS: [&str; 3] = ["c1", "c2", "c3"];
 /// How many multicasts each client has, and how many messages to the next one.
 const EACH: usize = 100;
 
 /// Two seconds of multicasts and messages to one other, a few at a time.
-fn commands(place: usize) -> String {
+pub(crate) fn commands(place: usize) -> String {
     let (id, next) = (CLIENTS[place], CLIENTS[(place + 1) % CLIENTS.len()]);
     let line = |number: usize| {
         let rest = if number.is_multiple_of(5) { "sleep,0.1\n" } else { "" };
@@ -32,7 +32,7 @@ fn clients(stage: &Stage, order: &Order) -> Vec<Program> {
 }
 
 /// Everything that the order promises holds, and everything was delivered.
-fn is_all_there(stage: &Stage, order: &Order) {
+pub(crate) fn is_all_there(stage: &Stage, order: &Order) {
     let judgements = check::judge_folder(&stage.out(), stage.dir()).unwrap();
     for judgement in &judgements {
         let verdicts = judgement.properties().map(|(_, verdict)| verdict);

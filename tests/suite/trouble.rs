@@ -147,6 +147,24 @@ fn a_client_stands_still_for_a_while() {
 }
 
 #[test]
+fn a_client_that_nobody_answers_says_so() {
+    let stage = Stage::new();
+    let [mut forwarder, mut router] = [stage.forwarder(2).start(), stage.router().start()];
+    let many = |id: &str| {
+        (0..1000).map(|number| format!("Multicast,{id},{number}{}\n", "x".repeat(5000))).collect::<String>()
+    };
+    let [mut c1, mut c2] = ["c1", "c2"].map(|id| {
+        let commands = if id == "c1" { format!("sleep,1\n{}", many(id)) } else { "sleep,3\n".to_owned() };
+        stage.client(id, commands).args(["--order", "fifo"]).start()
+    });
+    c2.says("start of main");
+    c2.signal(Signal::STOP);
+    c1.says("nothing heard from the group for");
+    c2.signal(Signal::CONT);
+    [&mut c1, &mut c2, &mut forwarder, &mut router].into_iter().for_each(|program| program.ends(0));
+}
+
+#[test]
 fn a_late_client_is_waited_for() {
     let stage = Stage::new();
     let [mut forwarder, router, sequencer] = stage.middle(2);
@@ -487,7 +505,7 @@ fn a_file_size_limit_is_an_error_and_no_death() {
     let commands = format!("Multicast,c1,{}\n", "x".repeat(1000)).repeat(1000);
     let mut c1 = stage.client("c1", commands).through_shell("ulimit -f 8; exec \"$@\"").start();
     c1.ends_saying(74, &["error: cannot write ", ".part", "partial"]);
-    assert!(partial(&stage, "c1").iter().all(|line| line.len() == 1004));
+    assert!(partial(&stage, "c1").iter().all(|line| line.len() == 1005));
 }
 
 #[test]

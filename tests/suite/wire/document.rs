@@ -59,6 +59,7 @@ fn constants() -> BTreeMap<String, u64> {
         ("MAX_SUBSCRIPTION", u64::try_from(zmq::MAX_SUBSCRIPTION).expect("positive")),
         ("MAX_REQUEST", control::MAX_REQUEST as u64),
         ("MAX_REPLY", control::MAX_REPLY as u64),
+        ("MAX_TOLD", control::MAX_TOLD as u64),
         ("MAX_RANGES", numbering::MAX_RANGES as u64),
         ("MAX_NACK_RANGES", reliable::MAX_NACK_RANGES as u64),
         ("MAX_GROUPS", register::MAX_GROUPS as u64),
@@ -79,9 +80,12 @@ fn constants() -> BTreeMap<String, u64> {
         ("PROBE_EVERY", ms(driver::barrier::PROBE_EVERY)),
         ("HOLD_MILLIS", control::HOLD_MILLIS),
         ("ASK_AGAIN", ms(attendance::ASK_AGAIN)),
+        ("STANDBY_EVERY", ms(attendance::STANDBY_EVERY)),
+        ("PREFER", ms(driver::barrier::PREFER)),
         ("CHALLENGE", ms(group::CHALLENGE)),
         ("GONE_BEFORE_START", ms(group::GONE_BEFORE_START)),
         ("LOST_AFTER", ms(session::LOST_AFTER)),
+        ("QUIET_AFTER", ms(session::QUIET_AFTER)),
         ("SILENT_AFTER", ms(session::SILENT_AFTER)),
         ("CONNECT_LIMIT", ms(session::CONNECT_LIMIT)),
         ("END_KEPT", ms(presence::END_KEPT)),
@@ -181,7 +185,10 @@ fn the_largest_group_can_be_told_to_start() {
         incarnation: u32::MAX,
         role: Role::Sequencer,
     };
-    let start = Reply::new(u64::MAX, Say::Start { members: (55_000..65_001).map(seat).collect() });
+    let start = Reply::new(
+        u64::MAX,
+        Say::Start { run: control::run_as_text(0), members: (55_000..65_001).map(seat).collect() },
+    );
     let bytes = start.to_bytes();
     assert!(bytes.len() > control::MAX_REQUEST);
     assert_eq!(read_reply(&bytes), Ok(start));

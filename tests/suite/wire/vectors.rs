@@ -358,6 +358,13 @@ pub(super) fn controls() -> Vec<(&'static str, Control)> {
         order: text(order),
         method: text(method),
     };
+    let members = vec![
+        seat(0, "c1", Role::Client),
+        seat(1, "c2", Role::Client),
+        seat(2, "c3", Role::Client),
+        seat(3, "sequencer", Role::Sequencer),
+    ];
+    let resume = |members| Ask::Resume { run: format!("{RUN:016x}"), slot: 0, members };
     let requests = [
         ("request_join.json", 1, client(0), Ask::Join),
         ("request_join_sequencer.json", 1, joining_sequencer, Ask::Join),
@@ -365,7 +372,10 @@ pub(super) fn controls() -> Vec<(&'static str, Control)> {
         ("request_ready.json", 3, client(1), Ask::Ready),
         ("request_done.json", 9, client(1), Ask::Done),
         ("request_leave.json", 9, client(1), Ask::Leave { code: 130, reason: text("interrupted") }),
-        ("request_resume.json", 12, client(1), Ask::Resume { run: format!("{RUN:016x}"), slot: 0 }),
+        ("request_resume.json", 12, client(1), resume(members.clone())),
+        ("request_resume_untold.json", 4, client(1), resume(Vec::new())),
+        ("request_withdraw.json", 5, client(1), Ask::Withdraw),
+        ("request_over.json", 10, client(1), Ask::Over { run: format!("{RUN:016x}") }),
         ("request_attend_router.json", 1, serves_all(Role::Router, "router"), Ask::Attend),
         ("request_attend_sequencer.json", 1, serves_all(Role::Sequencer, "sequencer"), Ask::Attend),
     ];
@@ -388,18 +398,7 @@ pub(super) fn controls() -> Vec<(&'static str, Control)> {
             },
         ),
         ("reply_wait_for_end.json", 9, Say::Wait { missing: vec![text("c2")], gives_up_in_ms: None }),
-        (
-            "reply_start.json",
-            4,
-            Say::Start {
-                members: vec![
-                    seat(0, "c1", Role::Client),
-                    seat(1, "c2", Role::Client),
-                    seat(2, "c3", Role::Client),
-                    seat(3, "sequencer", Role::Sequencer),
-                ],
-            },
-        ),
+        ("reply_start.json", 4, Say::Start { run: format!("{RUN:016x}"), members }),
         ("reply_carry_on.json", 5, Say::CarryOn),
         ("reply_unknown.json", 11, Say::Unknown),
         (

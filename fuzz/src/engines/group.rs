@@ -1,0 +1,262 @@
+//! A group in the hands of an input: its members, each twice, and what is under way between them.
+
+use std::time::Duration;
+
+use groupcast::defect::Defects;
+use groupcast::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To, View};
+use groupcast::member::{App, Line};
+use groupcast::order::{ORDERS, Order, Place};
+use groupcast::reliable::WINDOW_PACKETS;
+use groupcast::wire::{Frames, Window};
+
+use super::super::feed::Feed;
+use super::record::Client;
+
+/// The run of the packets in `testdata/wire`, so that they may serve as inputs.
+pub const RUN: u64 = 0x0123_4567_89ab_cdef;
+/// Packets under way at one time; what is sent beyond is lost.
+const UNDER_WAY: usize = 256;
+/// Packets that are kept to be changed.
+const KEPT: usize = 32;
+/// Most packets that one packet may cause: two windows that open, or a request for all of them, and answers to each.
+const MOST_SENT: usize = 4 * 64 + 16;
+
+/// More deadlines than a group needs that has lost everything, with the longest back-off.
+const ROUNDS: usize = 2000;
+
+/// One member: its line of engines, the same again, and its client unless it is the sequencer.
+struct Process {
+    line: Line,
+    twin: Line,
+    client: Option<Client>,
+    /// Data that it was given: the most that it may hold.
+    given: usize,
+}
+
+/// A packet on its way.
+#[derive(Clone)]
+struct Packet {
+    at: usize,
+    from: MemberId,
+    frames: Frames,
+}
+
+/// The group.
+pub struct Group {
+    order: &'static Order,
+    /// Clients first, then the sequencer if there is one.
+    processes: Vec<Process>,
+    clients: usize,
+    now: Time,
+    under_way: Vec<Packet>,
+    /// What members have sent lately: what a liar makes lies of.
+    pub(super) kept: Vec<(To, Frames)>,
+    /// Whether everybody has told the truth.
+    honest: bool,
+}
+
+impl Group {
+    /// The group that the input describes.
+    pub fn new(feed: &mut Feed<'_>, defects: Defects) -> Self {
+        let order = &ORDERS[feed.below(ORDERS.len())];
+        let clients = 2 + feed.below(3) as u16;
+        let seed = u64::from(feed.byte());
+        // Some groups have narrow windows.
+        let messages = if seed % 4 == 0 { 1 + seed / 16 } else { u64::MAX };
+        let window = Window { messages, ..Window::default() };
+        let sequencer = order.sequencer.then_some(MemberId(clients));
+        let view = View { number: 1, clients: (0..clients).map(MemberId).collect(), sequencer };
+        let process = |me: MemberId| {
+            let seed = seed + u64::from(me.0);
+            let place = Place { me, view: &view, run: RUN, seed, window, defects };
+            let client = view.clients.contains(&me).then(|| Client::new(me));
+            Process { line: order.assemble(place), twin: order.assemble(place), client, given: 0 }
+        };
+        let processes = view.members().into_iter().map(process).collect();
+        let (now, under_way, kept) = (Time::ZERO, Vec::new(), Vec::new());
+        Self { order, processes, clients: clients.into(), now, under_way, kept, honest: true }
+    }
+
+    /// How many members there are.
+    pub(super) fn size(&self) -> usize {
+        self.processes.len()
+    }
+
+    /// A client submits something, if its window is open.
+    pub fn submit(&mut self, feed: &mut Feed<'_>) {
+        let (at, kind) = (feed.below(self.size()), feed.byte());
+        let other = MemberId(feed.below(self.clients) as u16);
+        let Process { line, client: Some(client), .. } = &mut self.processes[at] else { return };
+        let to = match kind % 8 {
+            0 if self.order.addressed || kind >= 128 => To::Member(other),
+            _ => To::Group,
+        };
+        if to == To::Member(MemberId(at as u16)) || line.window(to) == 0 {
+            return;
+        }
+        if let Some(app) = client.submission(to, kind, feed) {
+            self.processes[at].given += 1;
+            self.handle(at, &Input::Submit { to, app });
+        }
+    }
+
+    /// One of the packets under way arrives.
+    pub fn arrive(&mut self, feed: &mut Feed<'_>) {
+        if let Some(index) = self.choose(feed) {
+            let packet = self.under_way.remove(index);
+            self.receive(packet);
+        }
+    }
+
+    /// One of the packets under way arrives, and will arrive again.
+    pub fn arrive_twice(&mut self, feed: &mut Feed<'_>) {
+        if let Some(index) = self.choose(feed) {
+            self.receive(self.under_way[index].clone());
+        }
+    }
+
+    /// One of the packets under way does not arrive.
+    pub fn lose(&mut self, feed: &mut Feed<'_>) {
+        if let Some(index) = self.choose(feed) {
+            self.under_way.remove(index);
+        }
+    }
+
+    /// Everything under way to one member arrives.
+    pub fn arrive_all(&mut self, feed: &mut Feed<'_>) {
+        let at = feed.below(self.size());
+        let (arrived, rest) =
+            std::mem::take(&mut self.under_way).into_iter().partition(|packet| packet.at == at);
+        self.under_way = rest;
+        let arrived: Vec<Packet> = arrived;
+        for packet in arrived {
+            self.receive(packet);
+        }
+    }
+
+    fn choose(&self, feed: &mut Feed<'_>) -> Option<usize> {
+        let index = feed.below(self.under_way.len().min(256));
+        (index < self.under_way.len()).then_some(index)
+    }
+
+    /// Time passes; whoever is due is woken.
+    pub fn wait(&mut self, feed: &mut Feed<'_>) {
+        self.now = self.now.after(Duration::from_micros(u64::from(feed.byte()).pow(2) * 8));
+        self.wake();
+    }
+
+    fn wake(&mut self) {
+        for at in 0..self.size() {
+            if let Some(due) = self.processes[at].line.next_deadline().filter(|&due| due <= self.now) {
+                self.handle(at, &Input::Wake);
+                let next = self.processes[at].line.next_deadline();
+                assert!(next.is_none_or(|next| next > due), "woken at {due}, due again at {next:?}");
+            }
+        }
+    }
+
+    /// Somebody is woken for nothing.
+    pub fn wake_early(&mut self, feed: &mut Feed<'_>) {
+        self.handle(feed.below(self.size()), &Input::Wake);
+    }
+
+    /// A packet arrives that an honest member did not send so.
+    pub(super) fn receive_lie(&mut self, at: usize, from: MemberId, frames: Frames) {
+        self.honest = false;
+        self.receive(Packet { at, from, frames });
+    }
+
+    /// A packet arrives that nobody in this run can have sent. The twin does not hear of it.
+    pub(super) fn receive_strange(&mut self, at: usize, from: MemberId, frames: Frames) {
+        let mut effects = Effects::default();
+        let line = &mut self.processes[at].line;
+        line.handle(self.now, Input::Receive { from, message: frames }, &mut effects);
+        let only_dropped = effects.as_slice().iter().all(|effect| matches!(effect, Effect::Drop { .. }));
+        assert!(only_dropped, "{effects:?}");
+        self.compare(at);
+    }
+
+    fn receive(&mut self, Packet { at, from, frames }: Packet) {
+        self.processes[at].given += 1;
+        self.handle(at, &Input::Receive { from, message: frames });
+    }
+
+    /// One step of one member, and of its twin.
+    fn handle(&mut self, at: usize, input: &Input<App, Frames>) {
+        let (mut effects, mut again) = (Effects::default(), Effects::default());
+        let Process { line, twin, .. } = &mut self.processes[at];
+        line.handle(self.now, input.clone(), &mut effects);
+        twin.handle(self.now, input.clone(), &mut again);
+        assert_eq!(effects, again, "same inputs, same effects");
+        self.compare(at);
+        let sent = effects.as_slice().iter().filter(|effect| matches!(effect, Effect::Send { .. })).count();
+        assert!(sent <= MOST_SENT, "{sent} packets at once");
+        for effect in effects.drain() {
+            self.perform(at, effect);
+        }
+    }
+
+    /// What can be asked of a member, its twin answers alike.
+    fn compare(&self, at: usize) {
+        let Process { line, twin, given, .. } = &self.processes[at];
+        assert_eq!(line.next_deadline(), twin.next_deadline());
+        assert_eq!(line.window(To::Group), twin.window(To::Group));
+        assert_eq!((line.held(), line.clock()), (twin.held(), twin.clock()));
+        assert_eq!(line.waiting(), twin.waiting());
+        let most = if self.honest { WINDOW_PACKETS as usize * self.size() } else { usize::MAX };
+        assert!(line.held() <= most, "more is held back than the senders' windows let out");
+        assert!(line.held() <= *given && line.waiting().len() <= *given, "it holds more than it was given");
+    }
+
+    fn perform(&mut self, at: usize, effect: Effect<App, Frames>) {
+        let me = MemberId(at as u16);
+        match effect {
+            Effect::Send { to, message } => self.send(at, to, &message),
+            Effect::Deliver { from, number, app } => {
+                if let Some(client) = &mut self.processes[at].client {
+                    client.deliver(from, number, &app);
+                }
+            }
+            Effect::Drop { from, reason } => {
+                let blamed = self.honest && reason != DropReason::Duplicate;
+                assert!(!blamed, "{me} blames {from}, which is honest: {reason}");
+            }
+        }
+    }
+
+    fn send(&mut self, at: usize, to: To, frames: &Frames) {
+        let from = MemberId(at as u16);
+        self.kept.truncate(KEPT - 1);
+        self.kept.insert(0, (to, frames.clone()));
+        for receiver in 0..self.size() {
+            let is_for = to == To::Group || to == To::Member(MemberId(receiver as u16));
+            if is_for && self.under_way.len() < UNDER_WAY {
+                self.under_way.push(Packet { at: receiver, from, frames: frames.clone() });
+            }
+        }
+    }
+
+    /// While all are honest everybody gets everything in the end, and the order keeps its promises.
+    pub fn judge(mut self) {
+        if self.honest {
+            self.settle();
+            super::record::judge(self.order, self.processes.into_iter().filter_map(|process| process.client));
+        }
+    }
+
+    /// From now on nothing is lost: whatever is sent arrives, and time passes, until nobody has anything to do.
+    fn settle(&mut self) {
+        for _ in 0..ROUNDS {
+            while !self.under_way.is_empty() {
+                for packet in std::mem::take(&mut self.under_way) {
+                    self.receive(packet);
+                }
+            }
+            let dues = self.processes.iter().filter_map(|process| process.line.next_deadline());
+            let Some(due) = dues.min() else { return };
+            self.now = self.now.max(due);
+            self.wake();
+        }
+        panic!("members still send to each other after {ROUNDS} deadlines");
+    }
+}

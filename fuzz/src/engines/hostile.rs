@@ -1,0 +1,97 @@
+//! What liars among the members and strangers send.
+
+use bytes::Bytes;
+use groupcast::engine::{MemberId, To};
+use groupcast::wire::{Frames, Header, Kind, Writer};
+
+use super::super::feed::Feed;
+use super::group::{Group, RUN};
+
+/// Most bytes of one lie, beside its first sixteen.
+const LONG: usize = 96;
+
+impl Group {
+    /// A member sends a packet like one that was sent before, with some bytes changed.
+    pub fn lie_with_a_change(&mut self, feed: &mut Feed<'_>) {
+        let (at, from) = self.two(feed);
+        let Some((_, frames)) = self.kept.get(feed.below(self.kept.len().max(1))).cloned() else { return };
+        let (mut header, mut body) = (frames.header.to_vec(), frames.body.to_vec());
+        for _ in 0..=feed.below(4) {
+            let (place, value) = (usize::from(feed.byte()), feed.byte());
+            // The sixteen bytes that all packets have say whose it is, and for whom: that is for the last lines here.
+            if let Some(byte) = header.iter_mut().skip(16).chain(&mut body).nth(place) {
+                *byte = value;
+            }
+        }
+        match feed.below(8) {
+            0 => header.truncate(feed.byte().into()),
+            1 => body.truncate(feed.byte().into()),
+            2 => body.extend(feed.take(8)),
+            _ => {}
+        }
+        let to = self.address(at, feed);
+        let kind = header.get(3).copied().unwrap_or_default();
+        let front = front(kind, from, to, RUN);
+        header.splice(..header.len().min(16), front);
+        self.receive_lie(at, from, Frames { header: header.into(), body: body.into() });
+    }
+
+    /// A member sends whatever the input says.
+    pub fn lie(&mut self, feed: &mut Feed<'_>) {
+        let (at, from) = self.two(feed);
+        let to = self.address(at, feed);
+        let kind = 1 + feed.below(5) as u8;
+        let frames = said(front(kind, from, to, RUN), feed);
+        self.receive_lie(at, from, frames);
+    }
+
+    /// Somebody who is no member of this run sends something.
+    pub fn stranger(&mut self, feed: &mut Feed<'_>) {
+        let at = feed.below(self.size());
+        let to = self.address(at, feed);
+        let kind = 1 + feed.below(5) as u8;
+        let (from, run) = match feed.below(3) {
+            0 => (MemberId(self.size() as u16 + u16::from(feed.byte())), RUN),
+            1 => (MemberId(feed.below(self.size()) as u16), RUN ^ (1 << feed.below(64))),
+            _ => (MemberId(u16::MAX), RUN),
+        };
+        let frames = if feed.below(2) == 0 && !self.kept.is_empty() {
+            let (_, kept) = &self.kept[feed.below(self.kept.len())];
+            let header = [&front(kept.header[3], from, to, run), &kept.header[16..]].concat();
+            Frames { header: header.into(), body: kept.body.clone() }
+        } else {
+            said(front(kind, from, to, run), feed)
+        };
+        self.receive_strange(at, from, frames);
+    }
+
+    /// Where a lie arrives, and in whose name.
+    fn two(&self, feed: &mut Feed<'_>) -> (usize, MemberId) {
+        (feed.below(self.size()), MemberId(feed.below(self.size()) as u16))
+    }
+
+    /// For whom a lie says to be: mostly for who gets it.
+    fn address(&self, at: usize, feed: &mut Feed<'_>) -> To {
+        match feed.below(8) {
+            0..=4 => To::Group,
+            5 | 6 => To::Member(MemberId(at as u16)),
+            _ => To::Member(MemberId(feed.byte().into())),
+        }
+    }
+}
+
+/// The sixteen bytes that all packets begin with.
+fn front(kind: u8, sender: MemberId, to: To, run: u64) -> Vec<u8> {
+    let mut out = Writer::default();
+    Header { kind: Kind::Data, sender, to, run }.write(&mut out);
+    let mut front = out.finish().0.to_vec();
+    front[3] = kind;
+    front
+}
+
+/// A packet with the rest from the input.
+fn said(mut header: Vec<u8>, feed: &mut Feed<'_>) -> Frames {
+    let (fields, body) = (feed.below(LONG), feed.below(LONG));
+    header.extend(feed.take(fields));
+    Frames { header: header.into(), body: Bytes::copy_from_slice(feed.take(body)) }
+}

@@ -1,0 +1,23 @@
+//! The bodies of all fuzz targets: what each does with an input, and what it asserts.
+//!
+//! `fuzz_targets/` runs them under libFuzzer; `tests/suite/fuzzed.rs` includes this file and runs them on the
+//! corpora, so that every input that ever showed something is tried again in an ordinary test.
+
+pub mod commands;
+pub mod engines;
+pub mod feed;
+pub mod results;
+pub mod scenario;
+pub mod wire;
+
+/// What does something with an input.
+pub type Target = fn(&[u8]);
+
+/// Every target; its corpus is the folder of this name.
+pub const TARGETS: [(&str, Target); 5] = [
+    ("commands", commands::run),
+    ("engines", engines::run),
+    ("results", results::run),
+    ("scenario", scenario::run),
+    ("wire", wire::run),
+];

@@ -1,0 +1,70 @@
+//! What arrives from the network: packets of every order, and both sides' control messages. What can be read is
+//! written again as it was: every packet has one form.
+
+use bytes::Bytes;
+use groupcast::member::Message;
+use groupcast::order::agreed::AgreedWire;
+use groupcast::order::total::TotalWire;
+use groupcast::order::total_ub::UbWire;
+use groupcast::order::total_uub::UubWire;
+use groupcast::order::{causal, lamport};
+use groupcast::reliable::{Body, Packet};
+use groupcast::wire::control::{read_reply, read_request};
+use groupcast::wire::encoded::{bare, decode, encode};
+use groupcast::wire::{Batch, Frames, Header, Wire};
+
+use super::feed::Feed;
+
+/// The input is: which kind, then the message. A packet's header comes behind its length in two bytes, then its body.
+pub fn run(input: &[u8]) {
+    let mut feed = Feed(input);
+    match feed.below(9) {
+        0 => packet::<Batch>(&mut feed),
+        1 => packet::<causal::Stamped>(&mut feed),
+        2 => packet::<TotalWire>(&mut feed),
+        3 => packet::<UbWire>(&mut feed),
+        4 => packet::<UubWire>(&mut feed),
+        5 => packet::<lamport::Stamped>(&mut feed),
+        6 => packet::<AgreedWire>(&mut feed),
+        7 => request(feed.0),
+        _ => reply(feed.0),
+    }
+}
+
+fn packet<M: Wire + PartialEq>(feed: &mut Feed<'_>) {
+    let length = usize::from(feed.short());
+    let header = Bytes::copy_from_slice(feed.take(length));
+    let frames = Frames { header, body: Bytes::copy_from_slice(feed.0) };
+    let peeked = Header::peek(&frames.header);
+    let Ok(header) = peeked else {
+        assert!(decode::<Message<M>>(0, frames).is_err(), "the forwarder refuses what a member takes");
+        return;
+    };
+    assert_eq!(bare(header).header, frames.header[..16], "a header has one form");
+    let Ok((sender, packet)) = decode::<Message<M>>(header.run, frames.clone()) else { return };
+    assert!(decode::<Message<M>>(header.run ^ 1, frames.clone()).is_err(), "of another run");
+    assert_eq!((sender, packet.to), (header.sender, header.to));
+    assert_eq!(encode(header.run, sender, &packet), frames, "a packet has one form");
+    look_inside(&packet);
+}
+
+/// Whoever is given the packet walks through its batch.
+fn look_inside<M: Wire>(packet: &Packet<Message<M>>) {
+    if let Body::Data { message: Message::Direct(batch), .. } = &packet.body {
+        let texts: usize = batch.messages().map(|(_, text)| text.len()).sum();
+        assert!(texts < batch.body().len());
+        assert_eq!(batch.messages().count(), batch.count() as usize);
+    }
+}
+
+fn request(bytes: &[u8]) {
+    if let Ok(request) = read_request(bytes) {
+        assert_eq!(read_request(&request.to_bytes()), Ok(request));
+    }
+}
+
+fn reply(bytes: &[u8]) {
+    if let Ok(reply) = read_reply(bytes) {
+        assert_eq!(read_reply(&reply.to_bytes()), Ok(reply));
+    }
+}

@@ -1,0 +1,45 @@
+//! Beside the path: for fuzz targets, what reads other people's text, without the program around it.
+//!
+//! Each function here does all that a program does with such a text, but for printing the outcome. Targets of what is
+//! public anyway need no help: see `fuzz/`.
+
+use std::path::Path;
+
+use bytes::Bytes;
+
+use crate::check::{self, Chronicle};
+use crate::exit::Failure;
+use crate::place::{Flaw, Source};
+use crate::{diagram, explain, proxy, run};
+
+/// Reads a script of faults, and gives back each fault as it would be written.
+///
+/// # Errors
+/// The first mistake, with its place.
+pub fn faults(text: &str) -> Result<Vec<String>, Failure> {
+    proxy::said_again(text).map_err(|flaw| failure(text, flaw))
+}
+
+/// Reads a scenario.
+///
+/// # Errors
+/// The first mistake, with its place.
+pub fn scenario(text: &str) -> Result<(), Failure> {
+    run::objection(text).map_or(Ok(()), |flaw| Err(failure(text, flaw)))
+}
+
+/// Reads a folder of results, judges them by everything there is to judge, and reports, draws and explains the run.
+///
+/// # Errors
+/// As [`check::tool::run`], [`diagram::tool::run`] and [`explain::run`].
+pub fn results(dir: &Path) -> Result<Vec<String>, Failure> {
+    let mut all = check::tool::reports(dir)?;
+    let chronicle = Chronicle::read(dir, None, None)?;
+    all.extend(diagram::tool::drawings(&chronicle));
+    all.extend(explain::all(&chronicle));
+    Ok(all)
+}
+
+fn failure(text: &str, flaw: Flaw) -> Failure {
+    Source { name: "input".into(), text: Bytes::copy_from_slice(text.as_bytes()) }.failure(flaw)
+}
