@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use groupcast::exit::{self, Exit, Failure};
 use groupcast::talk::{Color, Level, Talk};
-use groupcast::{bench, check, cli, diagram, doctor, explain, proxy, run as runs, shell, sim};
+use groupcast::{bench, chaos, check, cli, diagram, doctor, explain, proxy, run as runs, shell, sim};
 
 /// Tools for ordered, reliable group communication.
 #[derive(Parser)]
@@ -29,8 +29,10 @@ enum Tool {
     Sim(sim::tool::Args),
     /// Measure how fast it is here, beside ZeroMQ without any order
     Bench(bench::tool::Args),
-    /// Pass a run's traffic on and let happen to it what a script says: cuts, resets, stalls, delay
+    /// Pass a run's traffic on and let happen to it what a script says: cuts, resets, loss, delay
     Proxy(proxy::tool::Args),
+    /// Let many short runs meet faults that seeds draw: links, restarts, pauses, a busy machine
+    Chaos(chaos::tool::Args),
     /// Show how something is done, with commands to copy
     Examples(shell::examples::Args),
     /// Say whether everything is here that a run needs
@@ -54,6 +56,7 @@ fn run(tool: &Tool) -> Result<Exit, Failure> {
         Tool::Sim(args) => sim::tool::run(args),
         Tool::Bench(args) => bench::tool::run(args),
         Tool::Proxy(args) => proxy::tool::run(args),
+        Tool::Chaos(args) => chaos::tool::run(args),
         Tool::Examples(args) => shell::examples::run(args),
         Tool::Doctor(args) => doctor::run(args, &Cli::command()),
         Tool::Completions(args) => shell::completions::run(args, Cli::command()),

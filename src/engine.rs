@@ -268,6 +268,12 @@ pub trait Engine {
         let _ = (now, sender, packets);
     }
 
+    /// While the window to the group is closed: the member that it waits for, because packets have not even arrived
+    /// there, and up to which of ours it has everything. A pure function of state.
+    fn laggard(&self) -> Option<(MemberId, u64)> {
+        None
+    }
+
     /// What has been received and waits to be delivered, and what for. A pure function of state, for those who ask.
     fn waiting(&self) -> Vec<Waiting> {
         Vec::new()
@@ -305,6 +311,10 @@ impl<E: Engine + ?Sized> Engine for Box<E> {
 
     fn held_above(&mut self, now: Time, sender: MemberId, packets: u64) {
         (**self).held_above(now, sender, packets);
+    }
+
+    fn laggard(&self) -> Option<(MemberId, u64)> {
+        (**self).laggard()
     }
 
     fn waiting(&self) -> Vec<Waiting> {

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use clap::Args;
 
 use crate::cli::{self, Address, KnownBad, Voice};
+use crate::driver::meter::SENT_AGAIN;
 use crate::driver::node::Joining;
 use crate::driver::{Callers, Clock, Node, clock};
 use crate::exit::{Exit, Failure};
@@ -36,6 +37,9 @@ pub struct Options {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub known_bad: KnownBad,
+    /// Tell the parent process what this has cost, on standard error
+    #[arg(long, hide = true)]
+    pub progress: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub voice: Voice,
@@ -135,7 +139,7 @@ impl Groups<'_> {
             window: Window::default(),
             defects: self.options.known_bad.defects(),
         };
-        let (context, talk) = (self.context.clone(), self.talk.clone());
+        let (context, talk, progress) = (self.context.clone(), self.talk.clone(), self.options.progress);
         std::thread::spawn(move || {
             let named = |failure: Failure| Failure {
                 message: format!("{}: {}", joining.group, failure.message),
@@ -146,6 +150,10 @@ impl Groups<'_> {
             while !node.is_over() {
                 node.turn(None).map_err(named)?;
                 node.delivered();
+            }
+            talk.detail(format!("{}: cost: {}", joining.group, node.meter()));
+            if progress {
+                talk.machine(&format!("{SENT_AGAIN}{}", node.meter().again()));
             }
             Ok(())
         })

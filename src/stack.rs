@@ -111,6 +111,10 @@ impl<Upper: Engine, Lower: Engine<App = Upper::Wire>> Engine for Stack<Upper, Lo
         self.upper.held() + self.lower.held()
     }
 
+    fn laggard(&self) -> Option<(MemberId, u64)> {
+        self.lower.laggard()
+    }
+
     fn waiting(&self) -> Vec<Waiting> {
         self.upper.waiting()
     }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::laggard::{Laggard, SlowMember};
 use super::progress::{Progress, Report};
 use super::user::{Next, Source, User};
 use super::{Options, describe};
@@ -42,6 +43,7 @@ pub(super) struct Member<'a> {
     report: Option<Report>,
     /// How long the body of the last batch was.
     expected: usize,
+    laggard: Laggard,
     /// When something last happened.
     progress: Time,
     flushed: Time,
@@ -69,6 +71,7 @@ impl<'a> Member<'a> {
             counts: Counts::default(),
             report: options.progress.then(Report::default),
             expected: 0,
+            laggard: Laggard::default(),
             progress: Time::ZERO,
             flushed: Time::ZERO,
         }
@@ -132,6 +135,7 @@ impl<'a> Member<'a> {
             if self.report.as_ref().is_some_and(|report| report.is_due(now)) {
                 self.tell_progress(node, now);
             }
+            self.look_for_laggard(node, now);
             self.look_for_the_end(node, now)?;
         }
         let now = node.now();
@@ -301,6 +305,20 @@ impl<'a> Member<'a> {
             App::Finished(tally) => self.finish.finished(from, tally),
         }
         Ok(())
+    }
+
+    /// Says who holds everybody up; after the time that is given to a slow member, has it excluded.
+    fn look_for_laggard(&mut self, node: &mut Node, now: Time) {
+        let Some((member, length)) = self.laggard.look(now, node.laggard()) else { return };
+        let id = node.seat(member).id.clone();
+        let behind = format!("has taken nothing for {}", talk::duration(length));
+        if length >= SAY_EVERY {
+            node.say_waiting(&format!("waiting for {id}, which {behind}"));
+        }
+        if matches!(self.options.slow_member, SlowMember::Exclude(limit) if length >= limit) {
+            self.laggard = Laggard::default();
+            node.exclude(member, format!("it is a window behind and {behind}"));
+        }
     }
 
     /// Tells the group when this client has everything; says for whom it waits until then, but not for ever.

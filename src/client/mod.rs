@@ -6,6 +6,7 @@
 mod chat;
 mod editor;
 mod keys;
+mod laggard;
 mod member;
 mod pipe;
 mod progress;
@@ -21,6 +22,7 @@ use clap::builder::{FalseyValueParser, PossibleValuesParser};
 
 use crate::cli::{self, Address, KnownBad, Voice};
 use crate::driver::Node;
+use crate::driver::meter::SENT_AGAIN;
 use crate::driver::node::Joining;
 use crate::exit::{Exit, Failure};
 use crate::order::{self, DEFAULT_METHOD, Order};
@@ -33,6 +35,7 @@ use crate::transport::terminal;
 use crate::transport::zmq::{Context, Site};
 use crate::wire::Window;
 use crate::wire::control::Role;
+use laggard::SlowMember;
 use member::Member;
 pub use progress::{PROGRESS, Progress};
 use user::{Source, User};
@@ -73,6 +76,9 @@ pub struct Options {
     /// Wait while so much of its own is not yet at all members: messages, bytes (with a unit), or both: 1000,256KiB
     #[arg(long, value_name = "WINDOW", env = "GROUPCAST_WINDOW", hide_env = true, default_value = "4MiB", value_parser = cli::window)]
     pub window: Window,
+    /// What becomes of a member that is a window behind and takes nothing: block waits for it, exclude:TIME only so long
+    #[arg(long, value_name = "WHAT", env = "GROUPCAST_SLOW_MEMBER", hide_env = true, default_value = "block", value_parser = SlowMember::parse)]
+    pub slow_member: SlowMember,
     /// Divide the sleeps of the command file by this
     #[arg(long, value_name = "FACTOR", env = "GROUPCAST_SPEED", hide_env = true, default_value = "1", value_parser = cli::factor)]
     pub speed: f64,
@@ -121,6 +127,9 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     let (outcome, counts) = take_part(options, order, &source, &mut node, &mut results, talk);
     let now = node.elapsed_micros();
     talk.detail(format!("cost: {}", node.meter()));
+    if options.progress {
+        talk.machine(&format!("{SENT_AGAIN}{}", node.meter().again()));
+    }
     match outcome {
         Ok(()) => {
             results.end("done", &counts, now)?;

@@ -4,15 +4,23 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::cost::{Spread, Traffic, body_bytes, control_share};
-use crate::engine::Time;
+use crate::engine::{Time, To};
 use crate::member::App;
 use crate::wire::Frames;
+use crate::wire::encoded::numbered;
+
+/// What the line begins with that tells a parent process how many packets a member sent again.
+pub const SENT_AGAIN: &str = "sent again ";
 
 /// The account of one member. Its own packets, which come back to it through the forwarder, are counted once.
 #[derive(Debug, Default)]
 pub struct Meter {
     sent: Traffic,
     received: Traffic,
+    /// Packets that had been sent before.
+    again: u64,
+    /// The last packet of each of its streams.
+    last: BTreeMap<To, u64>,
     /// Bytes of bodies that it submitted, or was given by others.
     bodies: u64,
     /// The most batches that it held back at one time.
@@ -26,6 +34,18 @@ pub struct Meter {
 impl Meter {
     pub(super) fn sent(&mut self, frames: &Frames) {
         self.sent.add(frames, 1);
+        if let Some((to, number)) = numbered(frames) {
+            // The first time they go out in their order.
+            let last = self.last.entry(to).or_default();
+            self.again += u64::from(number <= *last);
+            *last = number.max(*last);
+        }
+    }
+
+    /// How many packets it sent again.
+    #[must_use]
+    pub const fn again(&self) -> u64 {
+        self.again
     }
 
     pub(super) fn received(&mut self, frames: &Frames) {
@@ -56,11 +76,11 @@ impl Meter {
 
 impl fmt::Display for Meter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { sent, received, bodies, deepest, latency, .. } = self;
+        let Self { sent, received, again, bodies, deepest, latency, .. } = self;
         let control = 100.0 * control_share(*bodies, sent.bytes + received.bytes);
         write!(
             f,
-            "{} packets ({} bytes) sent, {} packets ({} bytes) received, {control:.1}% control; at most {deepest} \
+            "{} packets ({} bytes) sent, {again} of them again, {} packets ({} bytes) received, {control:.1}% control; at most {deepest} \
              batches held back; own multicasts delivered after {latency}",
             sent.packets, sent.bytes, received.packets, received.bytes
         )
@@ -70,7 +90,10 @@ impl fmt::Display for Meter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::MemberId;
+    use crate::reliable::{Body, Packet};
     use crate::wire::BatchBuilder;
+    use crate::wire::encoded::encode;
 
     #[test]
     fn counts_what_goes_through_a_member() {
@@ -88,8 +111,24 @@ mod tests {
         meter.delivered(Time::from_micros(9_000), false, &app);
         assert_eq!(
             meter.to_string(),
-            "1 packets (20 bytes) sent, 1 packets (20 bytes) received, 50.0% control; at most 3 batches held back; \
+            "1 packets (20 bytes) sent, 0 of them again, 1 packets (20 bytes) received, 50.0% control; at most 3 batches held back; \
              own multicasts delivered after mean 2.0 ms, p50 2.0 ms, p99 2.0 ms, max 2.0 ms"
         );
+    }
+
+    #[test]
+    fn knows_what_it_has_sent_before() {
+        let mut batch = BatchBuilder::new(1);
+        batch.push(b"1");
+        let message = batch.finish().unwrap();
+        let mut meter = Meter::default();
+        let mut send = |to, number| {
+            let body = Body::Data { number, message: message.clone() };
+            meter.sent(&encode(1, MemberId(0), &Packet { to, body }));
+            meter.again()
+        };
+        let one = To::Member(MemberId(1));
+        assert_eq!([send(To::Group, 1), send(To::Group, 2), send(one, 1)], [0, 0, 0]);
+        assert_eq!([send(To::Group, 1), send(To::Group, 3), send(one, 1)], [1, 1, 2]);
     }
 }

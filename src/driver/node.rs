@@ -193,6 +193,18 @@ impl Node {
         self.wires.clock.now().since(self.heard)
     }
 
+    /// The member that holds this one up, and up to which packet that one has everything.
+    #[must_use]
+    pub fn laggard(&self) -> Option<(MemberId, u64)> {
+        self.line.laggard()
+    }
+
+    /// Asks the forwarders to end the part of `member` in the run.
+    pub fn exclude(&mut self, member: MemberId, reason: String) {
+        let member = self.seat(member).id.clone();
+        self.wires.callers.turn_to(&Ask::Exclude { member, reason });
+    }
+
     /// How many batches wait here for what comes before them.
     #[must_use]
     pub fn held(&self) -> usize {

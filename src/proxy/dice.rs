@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::PORTS;
 use super::fault::{Direction, Fault, Kind};
+use super::{PORTS, SYNC};
 use crate::prng::Prng;
 
 /// No drawn fault lasts longer, so that members come back long before they are given up.
@@ -28,13 +28,16 @@ impl Dice {
     pub(super) fn draw(&mut self) -> Fault {
         let gap = self.time(Duration::ZERO, 2 * self.gap);
         self.at += gap;
-        let kind = match self.prng.below(6) {
+        let kind = match self.prng.below(9) {
             0 => Kind::Cut,
             1 => Kind::Reset,
             2 => Kind::HalfClose,
             3 => Kind::Stall,
             4 => Kind::Delay { by: self.millis(1, 50), jitter: self.millis(0, 100) },
-            _ => Kind::Bandwidth { bytes: self.prng.between(50, 5000) * 1000 },
+            5 => Kind::Bandwidth { bytes: self.prng.between(50, 5000) * 1000 },
+            6 => Kind::Loss { share: self.percent() },
+            7 => Kind::Duplicate { share: self.percent() },
+            _ => Kind::Reorder { share: self.percent() },
         };
         let direction = match self.prng.below(3) {
             0 => Direction::Up,
@@ -44,6 +47,7 @@ impl Dice {
             _ => Direction::Both,
         };
         let port = self.prng.chance(500_000).then(|| self.prng.below(PORTS.len() as u64) as usize);
+        let port = port.filter(|&port| !(kind.is_about_packets() && port == SYNC));
         let lasts = self.time(SHORTEST, LONGEST.min(2 * self.gap).max(SHORTEST));
         Fault {
             at: self.at,
@@ -53,6 +57,11 @@ impl Dice {
             connection: None,
             lasts: kind.lasts().then_some(lasts),
         }
+    }
+
+    /// 1 to 30 of a hundred.
+    fn percent(&mut self) -> u32 {
+        self.prng.between(1, 30) as u32 * 10_000
     }
 
     fn millis(&mut self, low: u64, high: u64) -> Duration {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::PORTS;
+use super::{PORTS, SYNC};
 
 /// One thing that happens to connections, at one time.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -36,6 +36,12 @@ pub(super) enum Kind {
     Delay { by: Duration, jitter: Duration },
     /// No more than so many bytes a second, for each connection and direction.
     Bandwidth { bytes: u64 },
+    /// So many of a million packets do not arrive.
+    Loss { share: u32 },
+    /// So many of a million packets arrive twice.
+    Duplicate { share: u32 },
+    /// So many of a million packets are overtaken by others.
+    Reorder { share: u32 },
 }
 
 /// The way that bytes go.
@@ -65,7 +71,20 @@ impl Kind {
             Self::Stall => "stall",
             Self::Delay { .. } => "delay",
             Self::Bandwidth { .. } => "bandwidth",
+            Self::Loss { .. } => "loss",
+            Self::Duplicate { .. } => "duplicate",
+            Self::Reorder { .. } => "reorder",
         }
+    }
+
+    /// Whether it has to do with packets, which the port `sync` does not have.
+    pub(super) const fn is_about_packets(self) -> bool {
+        matches!(self, Self::Loss { .. } | Self::Duplicate { .. } | Self::Reorder { .. })
+    }
+
+    /// Whether it has to do with every byte.
+    pub(super) const fn is_about_bytes(self) -> bool {
+        matches!(self, Self::Stall | Self::Delay { .. } | Self::Bandwidth { .. })
     }
 
     /// Whether it has to do with one direction, or with whole connections.
@@ -95,11 +114,18 @@ impl Direction {
 }
 
 impl Fault {
+    /// Something that happens to the packets of all connections, for ever.
+    pub(super) const fn of_all_packets(kind: Kind) -> Self {
+        let direction = Direction::Both;
+        Self { at: Duration::ZERO, kind, direction, port: None, connection: None, lasts: None }
+    }
+
     /// Whether the fault is about this direction of this connection.
     pub(super) fn is_about(&self, place: Place) -> bool {
         self.port.is_none_or(|port| port == place.port)
             && self.connection.is_none_or(|connection| connection == place.connection)
             && self.direction.holds(place.is_up)
+            && !(self.kind.is_about_packets() && place.port == SYNC)
     }
 }
 
@@ -110,6 +136,9 @@ impl fmt::Display for Fault {
             Kind::Delay { by, jitter } if jitter.is_zero() => write!(f, " {}", time(by))?,
             Kind::Delay { by, jitter } => write!(f, " {} jitter {}", time(by), time(jitter))?,
             Kind::Bandwidth { bytes } => write!(f, " {}", rate(bytes))?,
+            Kind::Loss { share } | Kind::Duplicate { share } | Kind::Reorder { share } => {
+                write!(f, " {}%", f64::from(share) / 10_000.0)?;
+            }
             Kind::Cut | Kind::Reset | Kind::HalfClose | Kind::Stall => {}
         }
         match self.direction {
@@ -127,7 +156,8 @@ impl fmt::Display for Fault {
     }
 }
 
-fn time(length: Duration) -> String {
+/// A time as people write it.
+pub(crate) fn time(length: Duration) -> String {
     match (length.as_micros(), length.as_millis()) {
         (micros, _) if micros % 1000 != 0 => format!("{micros}us"),
         (_, millis @ 1..1000) => format!("{millis}ms"),

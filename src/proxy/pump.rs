@@ -9,8 +9,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use super::fault::Place;
+use super::packets::Packets;
 use super::relay::{Connection, Relay};
 use crate::engine::Time;
+use crate::prng::Prng;
 
 /// Bytes read at once, at most.
 const CHUNK: usize = 16 << 10;
@@ -41,20 +44,38 @@ pub(super) fn start(relay: &Arc<Relay>, connection: &Arc<Connection>, is_up: boo
 fn read(relay: &Relay, connection: &Connection, is_up: bool, queue: &SyncSender<Chunk>) {
     let (place, mut source) = (connection.place(is_up), connection.source(is_up));
     let (mut jitters, mut last) = (relay.jitters(place), Time::ZERO);
+    let mut packets = relay.packets(place);
     let mut buffer = vec![0; CHUNK];
     loop {
-        let bytes = match source.read(&mut buffer) {
-            Ok(0) => return,
-            Ok(count) => buffer[..count].to_vec(),
+        let (bytes, is_end) = match source.read(&mut buffer) {
+            Ok(count) => (&buffer[..count], count == 0),
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(_) => return,
         };
         // What is delayed less must not overtake.
         last = last.max(relay.arrived(place, bytes.len() as u64, &mut jitters));
-        if queue.send(Chunk { due: last, bytes }).is_err() {
+        let bytes = match &mut packets {
+            Some(packets) => sort(relay, place, packets, bytes),
+            None => bytes.to_vec(),
+        };
+        let mut parts = bytes.chunks(CHUNK);
+        if parts.any(|part| queue.send(Chunk { due: last, bytes: part.to_vec() }).is_err()) || is_end {
             return;
         }
     }
+}
+
+/// What passes on of `bytes` when some packets do not, or not yet; nothing comes after no bytes.
+fn sort(relay: &Relay, place: Place, (packets, chances): &mut (Packets, Prng), bytes: &[u8]) -> Vec<u8> {
+    let was_lost = packets.is_lost();
+    let mut out = packets.feed(bytes, || relay.fate(place, chances));
+    if packets.is_lost() && !was_lost {
+        relay.cannot_read(place);
+    }
+    if bytes.is_empty() {
+        packets.rest(&mut out);
+    }
+    out
 }
 
 fn write(relay: &Relay, connection: &Connection, is_up: bool, queue: &Receiver<Chunk>) {

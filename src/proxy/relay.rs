@@ -14,8 +14,9 @@ use std::time::Duration;
 use rustix::net::sockopt::set_socket_linger;
 
 use super::fault::{Direction, Fault, Kind, Place};
+use super::packets::{Fate, Packets};
 use super::timeline::{Timeline, Weather};
-use super::{PORTS, pump};
+use super::{PORTS, SYNC, pump};
 use crate::driver::Clock;
 use crate::driver::clock::LONGEST_WAIT;
 use crate::engine::Time;
@@ -74,6 +75,8 @@ pub(super) struct Totals {
     pub(super) connections: [u64; 4],
     /// Those that were closed because the middle was not there.
     pub(super) unreachable: u64,
+    /// Directions of connections in which no packets were found, because they do not speak ZMTP.
+    pub(super) strange: u64,
     /// Bytes that members sent.
     pub(super) up: u64,
     /// Bytes that the middle sent.
@@ -156,7 +159,7 @@ impl Connection {
             Kind::Cut => self.close(),
             Kind::Reset => self.reset(),
             Kind::HalfClose => self.half_close(fault.direction == Direction::Up),
-            Kind::Stall | Kind::Delay { .. } | Kind::Bandwidth { .. } => {}
+            _ => {}
         }
     }
 }
@@ -331,6 +334,26 @@ impl Relay {
         let delay = state.timeline.delay(place, bytes, jitters);
         state.moved = self.now();
         state.moved.after(delay)
+    }
+
+    /// What finds the packets of this direction and draws what becomes of them; nothing where none are to be found.
+    pub(super) fn packets(&self, place: Place) -> Option<(Packets, Prng)> {
+        let is_wanted = place.port != SYNC && self.lock().timeline.is_about_packets();
+        is_wanted.then(|| (Packets::default(), self.jitters(place).fork()))
+    }
+
+    /// What is to become of a packet that has come to pass in this direction.
+    pub(super) fn fate(&self, place: Place, chances: &mut Prng) -> Fate {
+        self.lock().timeline.fate(place, chances)
+    }
+
+    /// The bytes of this direction are not understood.
+    pub(super) fn cannot_read(&self, Place { port, connection, is_up }: Place) {
+        self.lock().totals.strange += 1;
+        let (port, way) = (PORTS[port], if is_up { "up" } else { "down" });
+        self.talk.warn(format!(
+            "what goes {way} on {port} connection {connection} is not ZMTP 3 without encryption: it passes unchanged"
+        ));
     }
 
     /// Waits until it is `due` and bytes may pass in this direction, and tells how fast; `None` if none may any more.

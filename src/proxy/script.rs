@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::PORTS;
 use super::fault::{Direction, Fault, Kind};
+use super::{PORTS, SYNC};
 use crate::cli;
 use crate::nearest::hint;
 use crate::place::{Flaw, quoted};
@@ -18,13 +18,18 @@ A fault is a line: TIME KIND, then in any order what else is to be said. Times c
   2s stall up for 1s          connections stay open, nothing moves: a pulled cable
   0s delay 20ms jitter 10ms   everything comes 20 to 30 ms later, in its order
   0s bandwidth 1MB/s          no more than that for each connection and direction; also kB/s, B/s
+  0s loss 5%                  5 of 100 packets never arrive
+  0s duplicate 5%             5 of 100 arrive twice
+  0s reorder 10%              10 of 100 arrive after the next one to eight
 up is from members to the middle, down the other way, both is meant if nothing is said (half-close: up).
   on PORT           only connections of this port: in, out, sync, router
   connection N      only the N-th connection of a port, from 1; those that did not reach the middle do not count
-  for TIME          how long (cut, stall, delay, bandwidth); for ever if nothing is said
+  for TIME          how long (all but reset and half-close); for ever if nothing is said
+Packets are what members multicast and send to one another, and what they say about it: on in, out and router.
 In a file, empty lines and those that begin with # are skipped.";
 
-const KINDS: [&str; 6] = ["cut", "reset", "half-close", "stall", "delay", "bandwidth"];
+const KINDS: [&str; 9] =
+    ["cut", "reset", "half-close", "stall", "delay", "bandwidth", "loss", "duplicate", "reorder"];
 const CLAUSES: [&str; 7] = ["up", "down", "both", "on", "connection", "for", "jitter"];
 const UNITS: [(&str, u64); 3] = [("MB/s", 1_000_000), ("kB/s", 1000), ("B/s", 1)];
 
@@ -104,8 +109,17 @@ impl<'a> Words<'a> {
             "stall" => Kind::Stall,
             "delay" => Kind::Delay { by: time(self.next("a time")?)?, jitter: Duration::ZERO },
             "bandwidth" => Kind::Bandwidth { bytes: rate(self.next("a rate like 1MB/s")?)? },
+            "loss" => Kind::Loss { share: self.share()? },
+            "duplicate" => Kind::Duplicate { share: self.share()? },
+            "reorder" => Kind::Reorder { share: self.share()? },
             _ => return Err(unknown(word, "fault", &KINDS)),
         })
+    }
+
+    fn share(&mut self) -> Result<u32, Flaw> {
+        let (word, span) = self.next("a share like 5%")?;
+        share(word)
+            .map_err(|why| Flaw::new(span, format!("{} is no share", quoted(word.as_bytes()))).help(why))
     }
 
     fn clause(&mut self, word: Word<'a>, fault: &mut Fault) -> Result<(), Flaw> {
@@ -126,6 +140,9 @@ impl<'a> Words<'a> {
                 let port = self.next("a port")?;
                 let number = PORTS.iter().position(|name| *name == port.0);
                 fault.port = Some(number.ok_or_else(|| unknown(port, "port", &PORTS))?);
+                if kind.is_about_packets() && number == Some(SYNC) {
+                    return Err(refuse("is about packets, and sync has none").help("the others have"));
+                }
             }
             "connection" => fault.connection = Some(number(self.next("a number")?)?),
             "for" if !kind.lasts() => return Err(refuse("happens in a moment")),
@@ -156,6 +173,18 @@ fn time((word, span): Word<'_>) -> Result<Duration, Flaw> {
     // A script that somebody means ends within a day; what is longer could not be added up.
     let is_long = length > DAY;
     if is_long { Err(wrong("the longest is a day".to_owned())) } else { Ok(length) }
+}
+
+/// A share as people write it, in parts of a million.
+pub(super) fn share(text: &str) -> Result<u32, String> {
+    let percent = text.strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
+    // What is no number (NaN) is in no range.
+    let parts =
+        percent.filter(|percent| (0.0..=100.0).contains(percent)).map(|percent| (percent * 10_000.0).round());
+    parts
+        .filter(|&parts| parts >= 1.0)
+        .map(|parts| parts as u32)
+        .ok_or("write for example 5%, 0.5% or 100%".to_owned())
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -203,6 +232,10 @@ mod tests {
             "0s bandwidth 1MB/s",
             "1s bandwidth 64kB/s up",
             "1s bandwidth 999B/s",
+            "0s loss 5%",
+            "0s loss 0.25% up on in for 3s",
+            "1s duplicate 100% down",
+            "1s reorder 12.5% on router connection 3",
         ] {
             let faults = parse(line).unwrap_or_else(|_| panic!("{line}"));
             let written: Vec<String> = faults.iter().map(ToString::to_string).collect();
@@ -222,7 +255,8 @@ mod tests {
         assert_eq!(
             shown("1s cut\n2s  rezet\n"),
             "faults.txt:2:5: unknown fault `rezet`\n --> faults.txt:2:5\n  |\n2 | 2s  rezet\n  |     ^^^^^\n  \
-             help: did you mean `reset`? there are: cut, reset, half-close, stall, delay, bandwidth"
+             help: did you mean `reset`? there are: cut, reset, half-close, stall, delay, bandwidth, \
+             loss, duplicate, reorder"
         );
         for (text, expected) in [
             ("soon cut", "faults.txt:1:1: `soon` is no time"),
@@ -242,6 +276,12 @@ mod tests {
             ("0s bandwidth 0B/s", "faults.txt:1:14: `0B/s` is no rate"),
             ("0s bandwidth NaNB/s", "faults.txt:1:14: `NaNB/s` is no rate"),
             ("0s bandwidth 1Mb/s", "write for example 1MB/s"),
+            ("0s loss", "faults.txt:1:8: the line ends where a share like 5% is due"),
+            ("0s loss 5", "faults.txt:1:9: `5` is no share"),
+            ("0s loss 101%", "write for example 5%"),
+            ("0s reorder NaN%", "faults.txt:1:12: `NaN%` is no share"),
+            ("0s duplicate 0%", "faults.txt:1:14: `0%` is no share"),
+            ("0s loss 5% on sync", "faults.txt:1:12: loss is about packets, and sync has none"),
         ] {
             let shown = shown(text);
             assert!(shown.contains(expected), "{text}: {shown}");

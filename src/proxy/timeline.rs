@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::dice::Dice;
 use super::fault::{Fault, Kind, Place};
+use super::packets::{Fate, MOST_OVERTAKING};
 use crate::prng::Prng;
 
 /// A fault and what came of it.
@@ -23,6 +24,8 @@ pub(super) struct Tally {
     pub(super) refused: u64,
     /// Bytes held back, delayed or slowed down.
     pub(super) bytes: u64,
+    /// Packets lost, doubled or overtaken.
+    pub(super) packets: u64,
 }
 
 impl Tally {
@@ -142,7 +145,7 @@ impl Timeline {
         let mut delay = Duration::ZERO;
         for &number in &self.active {
             let Entry { fault, tally } = &mut self.entries[number];
-            if !fault.is_about(place) || fault.kind == Kind::Cut {
+            if !fault.is_about(place) || !fault.kind.is_about_bytes() {
                 continue;
             }
             tally.bytes += bytes;
@@ -151,6 +154,34 @@ impl Timeline {
             }
         }
         delay
+    }
+
+    /// Whether any fault, of those that are known or may be drawn, has to do with packets.
+    pub(super) fn is_about_packets(&self) -> bool {
+        self.dice.is_some() || self.entries.iter().any(|entry| entry.fault.kind.is_about_packets())
+    }
+
+    /// A packet has come to pass here: what is to become of it.
+    pub(super) fn fate(&mut self, place: Place, chances: &mut Prng) -> Fate {
+        let mut fate = Fate::NONE;
+        for &number in &self.active {
+            let Entry { fault, tally } = &mut self.entries[number];
+            let (Kind::Loss { share } | Kind::Duplicate { share } | Kind::Reorder { share }) = fault.kind
+            else {
+                continue;
+            };
+            // What is lost already can neither be doubled nor overtaken.
+            if fate.copies == 0 || !fault.is_about(place) || !chances.chance(share) {
+                continue;
+            }
+            tally.packets += 1;
+            match fault.kind {
+                Kind::Loss { .. } => fate.copies = 0,
+                Kind::Duplicate { .. } => fate.copies = 2,
+                _ => fate.overtaken_by = chances.between(1, MOST_OVERTAKING),
+            }
+        }
+        fate
     }
 
     /// How it is here now.
@@ -184,7 +215,7 @@ impl Timeline {
 
 #[cfg(test)]
 mod tests {
-    use super::super::script;
+    use super::super::{SYNC, script};
     use super::*;
 
     const UP: Place = Place { port: 1, connection: 2, is_up: true };
@@ -242,6 +273,24 @@ mod tests {
         let none = Tally::default();
         assert_eq!(tallies, [Tally { connections: 3, refused: 1, ..none }, Tally { bytes: 7, ..none }, none]);
         assert!(!tallies[2].has_acted());
+    }
+
+    #[test]
+    fn the_fates_of_packets_come_from_the_seed_and_spare_the_port_without_packets() {
+        let fates = |seed, place| -> Vec<Fate> {
+            let mut timeline = timeline("0s loss 20%\n0s duplicate 30% up\n0s reorder 40%");
+            timeline.advance(seconds(0.0));
+            let mut chances = Prng::new(seed);
+            let fates = (0..1000).map(|_| timeline.fate(place, &mut chances)).collect();
+            let packets: Vec<u64> = timeline.entries().map(|entry| entry.tally.packets).collect();
+            let expected =
+                if place.port == SYNC { [0..1, 0..1, 0..1] } else { [150..250, 180..300, 260..380] };
+            assert!(packets.iter().zip(&expected).all(|(count, range)| range.contains(count)), "{packets:?}");
+            fates
+        };
+        assert_eq!(fates(1, UP), fates(1, UP));
+        assert_ne!(fates(1, UP), fates(2, UP));
+        assert!(fates(1, Place { port: SYNC, ..UP }).iter().all(|fate| *fate == Fate::NONE));
     }
 
     #[test]

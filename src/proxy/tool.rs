@@ -10,9 +10,9 @@ use clap::builder::FalseyValueParser;
 use serde_json::json;
 
 use super::dice::Dice;
-use super::fault::Fault;
+use super::fault::{Fault, Kind};
 use super::relay::{Ends, Relay, Totals};
-use super::timeline::{Entry, Timeline};
+use super::timeline::{Entry, Tally, Timeline};
 use super::{PORTS, script};
 use crate::cli::{self, Voice};
 use crate::exit::{Exit, Failure};
@@ -24,6 +24,7 @@ const HELP: &str = "\
 Examples:
   groupcast proxy --listen 6000 --to 5559 --fault \"2s cut for 3s\"
   groupcast proxy --listen 6000 --to 5559 --random 20/min --seed 7
+  groupcast proxy --listen 6000 --to 5559 --loss 5% --duplicate 2% --reorder 5%
 
 Members then connect with --port-base 6000.
 
@@ -49,7 +50,16 @@ pub struct Args {
     /// Draw about so many faults a minute, of up to 3 s
     #[arg(long, value_name = "N/min", env = "GROUPCAST_RANDOM", hide_env = true, value_parser = a_minute)]
     random: Option<u32>,
-    /// The seed of random faults and of jitter
+    /// Lose this share of all packets; short for --fault "0s loss 5%"
+    #[arg(long, value_name = "SHARE", env = "GROUPCAST_LOSS", hide_env = true, value_parser = script::share)]
+    loss: Option<u32>,
+    /// Let this share of all packets arrive twice
+    #[arg(long, value_name = "SHARE", env = "GROUPCAST_DUPLICATE", hide_env = true, value_parser = script::share)]
+    duplicate: Option<u32>,
+    /// Let this share of all packets arrive after later ones
+    #[arg(long, value_name = "SHARE", env = "GROUPCAST_REORDER", hide_env = true, value_parser = script::share)]
+    reorder: Option<u32>,
+    /// The seed of random faults, of jitter, and of what becomes of packets
     #[arg(long, value_name = "N", env = "GROUPCAST_SEED", hide_env = true, default_value_t = 1)]
     seed: u64,
     /// Give up if nobody has connected by then
@@ -149,6 +159,12 @@ impl Args {
             });
             faults.extend(parsed?);
         }
+        let shares = [
+            self.loss.map(|share| Kind::Loss { share }),
+            self.duplicate.map(|share| Kind::Duplicate { share }),
+            self.reorder.map(|share| Kind::Reorder { share }),
+        ];
+        faults.extend(shares.into_iter().flatten().map(Fault::of_all_packets));
         Ok(faults)
     }
 }
@@ -169,19 +185,28 @@ fn text(timeline: &Timeline, totals: &Totals) -> String {
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max(5);
     let mut text = String::new();
     if !rows.is_empty() {
-        let _ =
-            writeln!(text, "{:width$}  {:>11}  {:>7}  {:>11}", "fault", "connections", "refused", "bytes");
+        let _ = writeln!(
+            text,
+            "{:width$}  {:>11}  {:>7}  {:>11}  {:>7}",
+            "fault", "connections", "refused", "bytes", "packets"
+        );
     }
     for (name, Entry { tally, .. }) in rows {
         let never = if tally.has_acted() { "" } else { "  never acted" };
-        let (connections, refused, bytes) = (tally.connections, tally.refused, tally.bytes);
-        let _ = writeln!(text, "{name:width$}  {connections:>11}  {refused:>7}  {bytes:>11}{never}");
+        let Tally { connections, refused, bytes, packets } = tally;
+        let _ = writeln!(
+            text,
+            "{name:width$}  {connections:>11}  {refused:>7}  {bytes:>11}  {packets:>7}{never}"
+        );
     }
-    let Totals { connections, unreachable, up, down } = totals;
+    let Totals { connections, unreachable, strange, up, down } = totals;
     let all: u64 = connections.iter().sum();
     let _ = write!(text, "{all} connections, {up} bytes up, {down} down");
     if *unreachable > 0 {
         let _ = write!(text, "; {unreachable} times nobody was there to connect to");
+    }
+    if *strange > 0 {
+        let _ = write!(text, "; {strange} times bytes were no ZMTP and passed unchanged");
     }
     text
 }
@@ -200,6 +225,7 @@ fn json(timeline: &Timeline, totals: &Totals) -> String {
             "connections": tally.connections,
             "refused": tally.refused,
             "bytes": tally.bytes,
+            "packets": tally.packets,
         });
         let _ = writeln!(text, "{object}");
     }
@@ -208,9 +234,10 @@ fn json(timeline: &Timeline, totals: &Totals) -> String {
         .zip(totals.connections)
         .map(|(port, count)| ((*port).to_owned(), json!(count)))
         .collect();
-    let Totals { unreachable, up, down, .. } = totals;
+    let Totals { unreachable, strange, up, down, .. } = totals;
     let object = json!({
-        "v": 1, "event": "end", "connections": ports, "unreachable": unreachable, "bytes_up": up, "bytes_down": down,
+        "v": 1, "event": "end", "connections": ports, "unreachable": unreachable, "strange": strange,
+        "bytes_up": up, "bytes_down": down,
     });
     text + &object.to_string()
 }

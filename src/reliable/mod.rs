@@ -317,6 +317,10 @@ impl<M: Wire> Engine for Reliable<M> {
         }
     }
 
+    fn laggard(&self) -> Option<(MemberId, u64)> {
+        self.channels.get(&To::Group)?.outgoing.laggard()
+    }
+
     fn window(&self, to: To) -> usize {
         self.channels.get(&to).map_or(0, |channel| channel.outgoing.room())
     }

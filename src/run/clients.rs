@@ -11,7 +11,9 @@ use crate::talk::{list, natural};
 /// How many clients a workload has that nobody gave a number for.
 const MEMBERS: usize = 4;
 /// Names that the other processes of a run have.
-pub(super) const SERVERS: [&str; 3] = ["forwarder", "router", "sequencer"];
+pub(super) const SERVERS: [&str; 4] = ["forwarder", "router", PROXY, "sequencer"];
+/// The one between members and the middle, where links have faults.
+pub(super) const PROXY: &str = "proxy";
 
 /// One client of a run.
 #[derive(Clone, Debug)]

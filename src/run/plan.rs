@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::clients::{Client, SERVERS, clients};
+use super::clients::{Client, PROXY, SERVERS, clients};
+use super::fault::{Act, Fault};
 use super::ports::Ports;
 use super::process::{Process, programs};
-use super::scenario::{Expect, Fault, Scenario};
+use super::scenario::{Expect, Scenario};
 use crate::exit::{Exit, Failure};
 use crate::nearest::hint;
 use crate::order::{DEFAULT_METHOD, Order, methods};
@@ -31,6 +32,9 @@ pub(super) struct Settings {
     pub(super) timeout: Duration,
     pub(super) expect: Expect,
     pub(super) faults: Vec<Fault>,
+    /// Faults of the links between members and the middle.
+    pub(super) links: Vec<String>,
+    pub(super) seed: u64,
     /// Whether the processes are to say more.
     pub(super) verbose: bool,
     /// Whether histories tell what was held back.
@@ -52,6 +56,8 @@ impl Settings {
             timeout: scenario.timeout.unwrap_or(TIMEOUT),
             expect: scenario.expect.clone(),
             faults: scenario.faults.clone(),
+            links: scenario.links.clone(),
+            seed: scenario.seed.unwrap_or(1),
             verbose,
             trace: false,
             known_bad: None,
@@ -61,9 +67,16 @@ impl Settings {
             Expect::Died(process) => process.as_ref(),
             _ => None,
         };
-        let named = settings.faults.iter().map(|fault| &fault.process).chain(expected);
-        match named.into_iter().find(|name| !names.contains(&name.as_str())) {
-            Some(name) => Err(no_process(name, &names)),
+        let mut named = settings.faults.iter().filter_map(Fault::process).chain(expected);
+        if let Some(name) = named.find(|name| !names.contains(&name.as_str())) {
+            return Err(no_process(name, &names));
+        }
+        let mut again = settings.faults.iter().filter(|fault| matches!(fault.act, Act::Restart { .. }));
+        match again.find_map(|fault| fault.process().filter(|name| !SERVERS.contains(&name.as_str()))) {
+            Some(name) => {
+                Err(Failure::new(Exit::BadData, format!("the client {name} cannot be started again"))
+                    .help("what it has delivered is in its memory; forwarder and router can"))
+            }
             None => Ok(settings),
         }
     }
@@ -75,7 +88,11 @@ impl Settings {
     }
 
     fn servers(&self) -> impl Iterator<Item = &'static str> {
-        SERVERS.into_iter().filter(|name| *name != "sequencer" || self.order.sequencer)
+        SERVERS.into_iter().filter(|name| match *name {
+            "sequencer" => self.order.sequencer,
+            PROXY => !self.links.is_empty(),
+            _ => true,
+        })
     }
 
     pub(super) fn multicasts(&self) -> u64 {
@@ -112,6 +129,8 @@ fn no_process(name: &str, names: &[&str]) -> Failure {
 pub(super) struct Plan {
     pub(super) folder: PathBuf,
     pub(super) ports: Ports,
+    /// Where members connect, if that is a proxy.
+    proxy: Option<Ports>,
     pub(super) processes: Vec<Process>,
     /// How many of the processes, the first ones, are servers.
     pub(super) servers: usize,
@@ -124,6 +143,8 @@ impl Plan {
     /// [`Exit::Unavailable`] if there are no free ports, or not the programs.
     pub(super) fn new(settings: &Settings, folder: PathBuf, port_base: Option<u16>) -> Result<Self, Failure> {
         let ports = port_base.map_or_else(Ports::free, |base| Ok(Ports::at(base)))?;
+        let proxy = (!settings.links.is_empty()).then(Ports::free).transpose()?;
+        let (middle, seen) = (ports.base, proxy.as_ref().map_or(ports.base, |proxy| proxy.base));
         let programs = programs()?;
         let process = |name: &str, program: &str, arguments: String, operations| {
             let mut arguments: Vec<String> = arguments.split(' ').map(str::to_owned).collect();
@@ -135,11 +156,21 @@ impl Plan {
         };
         let mut processes: Vec<Process> = settings
             .servers()
-            .map(|name| process(name, name, server_arguments(name, settings, ports.base), None))
+            .map(|name| match name {
+                PROXY => {
+                    let mut proxy = process(name, "groupcast", proxy_arguments(settings, seen, middle), None);
+                    proxy
+                        .arguments
+                        .extend(["--script".to_owned(), links_file(&folder).display().to_string()]);
+                    proxy
+                }
+                "sequencer" => process(name, name, format!("--port-base {seen} --progress"), None),
+                _ => process(name, name, server_arguments(name, settings, middle), None),
+            })
             .collect();
         let servers = processes.len();
         for client in &settings.clients {
-            let arguments = client_arguments(client, settings, ports.base);
+            let arguments = client_arguments(client, settings, seen);
             let mut process = process(&client.id, "client", arguments, Some(client.operations));
             process.arguments.extend(settings.trace.then(|| "--trace".to_owned()));
             // Apart, because a folder may have a space in its name.
@@ -148,7 +179,7 @@ impl Plan {
             process.arguments.extend(["--out".to_owned(), folder.display().to_string()]);
             processes.push(process);
         }
-        Ok(Self { folder, ports, processes, servers })
+        Ok(Self { folder, ports, proxy, processes, servers })
     }
 
     /// Puts the command files into the folder, and beside them a description of the run.
@@ -165,6 +196,10 @@ impl Plan {
                     .try_for_each(|client| client.write_commands(&commands_file(&self.folder, client)))
             })
             .and_then(|()| fs::write(self.folder.join("run.json"), description))
+            .and_then(|()| match &settings.links[..] {
+                [] => Ok(()),
+                links => fs::write(links_file(&self.folder), links.join("\n") + "\n"),
+            })
             .map_err(|reason| {
                 let message = format!("cannot fill {}: {reason}", self.folder.display());
                 Failure::new(Exit::CannotCreate, message)
@@ -205,6 +240,9 @@ impl Plan {
             "operations": settings.clients.iter().map(|client| client.operations).sum::<u64>(),
             "multicasts": settings.multicasts(),
             "port_base": self.ports.base,
+            "proxy_port_base": self.proxy.as_ref().map(|ports| ports.base),
+            "seed": settings.seed,
+            "faults": settings.links.iter().cloned().chain(settings.faults.iter().map(Fault::to_string)).collect::<Vec<_>>(),
             "processes": processes,
             "replay": replay,
         })
@@ -223,6 +261,9 @@ impl Plan {
         let port = |port: Port| port.number(self.ports.base);
         let [input, output, sync, router] = [Port::In, Port::Out, Port::Sync, Port::Router].map(port);
         line("ports", &format!("in {input}, out {output}, sync {sync}, router {router}"));
+        for link in &settings.links {
+            line("link", link);
+        }
         for process in &self.processes {
             line(&process.name, &process.command_line());
         }
@@ -266,4 +307,14 @@ fn client_arguments(client: &Client, settings: &Settings, port_base: u16) -> Str
 
 fn commands_file(folder: &Path, client: &Client) -> PathBuf {
     folder.join("commands").join(format!("{}.txt", client.id))
+}
+
+fn proxy_arguments(settings: &Settings, listen: u16, to: u16) -> String {
+    let (seed, timeout) = (settings.seed, START_TIMEOUT.as_secs());
+    // The run ends it when everybody else has ended.
+    format!("proxy --listen {listen} --to {to} --seed {seed} --start-timeout {timeout}s --stay --json")
+}
+
+fn links_file(folder: &Path) -> PathBuf {
+    folder.join("faults.txt")
 }

@@ -9,29 +9,25 @@ use rustix::process::Signal;
 use serde::Deserialize;
 use toml::{Spanned, Value};
 
+use super::fault::{Act, Fault, SIGNALS};
 use crate::check::PROPERTIES;
 use crate::cli;
 use crate::exit::{Exit, Failure};
 use crate::nearest::hint;
 use crate::order::ORDERS;
 use crate::place::{Flaw, Source, quoted, shown};
+use crate::proxy;
 
 /// The keys of a scenario and of a fault in it.
-const KEYS: [&str; 9] =
-    ["commands", "members", "messages", "order", "method", "speed", "timeout", "expect", "faults"];
-const FAULT_KEYS: [&str; 3] = ["kill", "after", "signal"];
-
-const SIGNALS: [(&str, Signal); 5] = [
-    ("KILL", Signal::KILL),
-    ("TERM", Signal::TERM),
-    ("INT", Signal::INT),
-    ("STOP", Signal::STOP),
-    ("CONT", Signal::CONT),
-];
+const KEYS: [&str; 10] =
+    ["commands", "members", "messages", "order", "method", "speed", "timeout", "seed", "expect", "faults"];
+const FAULT_KEYS: [&str; 7] = ["kill", "starve", "link", "after", "signal", "restart", "for"];
 
 /// Most clients of a run, and most multicasts that are made for each.
 pub(super) const MOST_MEMBERS: u16 = 1000;
 pub(super) const MOST_MESSAGES: u64 = 10_000_000;
+/// Most threads that keep the processor busy.
+const MOST_THREADS: u64 = 1000;
 
 /// Everything that may be asked for; what is not has its default in the plan.
 #[derive(Clone, Debug, Default)]
@@ -43,8 +39,12 @@ pub(super) struct Scenario {
     pub(super) method: Option<String>,
     pub(super) speed: Option<f64>,
     pub(super) timeout: Option<Duration>,
+    /// What draws the fates of packets, and jitter.
+    pub(super) seed: Option<u64>,
     pub(super) expect: Expect,
     pub(super) faults: Vec<Fault>,
+    /// Faults of links, as `groupcast proxy` writes them.
+    pub(super) links: Vec<String>,
 }
 
 /// Where the command files are.
@@ -54,15 +54,6 @@ pub(super) enum Commands {
     Folder(PathBuf),
     /// These.
     Files(Vec<PathBuf>),
-}
-
-/// A signal that a process of the run gets.
-#[derive(Clone, Debug)]
-pub(super) struct Fault {
-    pub(super) process: String,
-    /// From the start of the clients.
-    pub(super) after: Duration,
-    pub(super) signal: Signal,
 }
 
 /// The verdict that makes a run pass.
@@ -88,17 +79,29 @@ struct File {
     method: Option<Spanned<String>>,
     speed: Option<Spanned<f64>>,
     timeout: Option<Spanned<String>>,
+    seed: Option<u64>,
     expect: Option<Spanned<String>>,
     #[serde(default)]
-    faults: Vec<FaultInFile>,
+    faults: Vec<Spanned<FaultInFile>>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FaultInFile {
-    kill: String,
-    after: Spanned<String>,
+    kill: Option<Spanned<String>>,
+    starve: Option<Spanned<i64>>,
+    link: Option<Spanned<String>>,
+    after: Option<Spanned<String>>,
     signal: Option<Spanned<String>>,
+    restart: Option<Spanned<String>>,
+    #[serde(rename = "for")]
+    lasts: Option<Spanned<String>>,
+}
+
+/// A fault of the run itself, or one of its links.
+enum FaultOrLink {
+    Fault(Fault),
+    Link(String),
 }
 
 impl Scenario {
@@ -122,6 +125,14 @@ pub(crate) fn objection(text: &str) -> Option<Flaw> {
 
 fn parse(text: &str, folder: &Path) -> Result<Scenario, Flaw> {
     let file: File = toml::from_str(text).map_err(|error| flaw(&error, text))?;
+    let (mut faults, mut links) = (Vec::new(), Vec::new());
+    for fault in file.faults {
+        let place = fault.span();
+        match fault.into_inner().read(place)? {
+            FaultOrLink::Fault(fault) => faults.push(fault),
+            FaultOrLink::Link(link) => links.push(link),
+        }
+    }
     Ok(Scenario {
         commands: file.commands.map(|commands| read_commands(&commands, folder)).transpose()?,
         members: file
@@ -144,16 +155,74 @@ fn parse(text: &str, folder: &Path) -> Result<Scenario, Flaw> {
             .map(|expect| checked(&expect, |text| Expect::parse(text)))
             .transpose()?
             .unwrap_or_default(),
-        faults: file.faults.into_iter().map(FaultInFile::read).collect::<Result<_, _>>()?,
+        seed: file.seed,
+        faults,
+        links,
     })
 }
 
 impl FaultInFile {
-    fn read(self) -> Result<Fault, Flaw> {
-        let after = checked(&self.after, |time| cli::duration(time))?;
-        let signal = self.signal.map(|signal| checked(&signal, |name| signal_named(name))).transpose()?;
-        Ok(Fault { process: self.kill, after, signal: signal.unwrap_or(Signal::KILL) })
+    fn read(self, place: Range<usize>) -> Result<FaultOrLink, Flaw> {
+        let (what, span) = match (&self.kill, &self.starve, &self.link) {
+            (Some(kill), None, None) => ("kill", kill.span()),
+            (None, Some(starve), None) => ("starve", starve.span()),
+            (None, None, Some(link)) => ("link", link.span()),
+            _ => return Err(Flaw::new(place, "a fault has one of kill, link and starve")),
+        };
+        let allowed: &[&str] = match what {
+            "kill" => &["after", "signal", "restart", "for"],
+            "starve" => &["after", "for"],
+            _ => &[],
+        };
+        let said = [
+            ("after", &self.after),
+            ("signal", &self.signal),
+            ("restart", &self.restart),
+            ("for", &self.lasts),
+        ];
+        for (key, value) in said {
+            if let Some(value) = value.as_ref().filter(|_| !allowed.contains(&key)) {
+                return Err(Flaw::new(value.span(), format!("a fault with {what} has no {key}")));
+            }
+        }
+        if let Some(link) = &self.link {
+            return read_link(link).map(FaultOrLink::Link);
+        }
+        let time = |value: &Option<Spanned<String>>| {
+            value.as_ref().map(|time| checked(time, |time| cli::duration(time))).transpose()
+        };
+        let (after, restart, lasts) = (time(&self.after)?, time(&self.restart)?, time(&self.lasts)?);
+        let missing = |key: &str| Flaw::new(span.clone(), format!("a fault with {what} needs {key}"));
+        let after = after.ok_or_else(|| missing("after"))?;
+        let act = match (self.kill, self.starve) {
+            (None, Some(starve)) => Act::Starve {
+                threads: checked(&starve, |&number| Ok(count(number, MOST_THREADS)? as u16))?,
+                lasts: lasts.ok_or_else(|| missing("for"))?,
+            },
+            (kill, _) => {
+                let process = kill.map(Spanned::into_inner).unwrap_or_default();
+                let place = self.signal.as_ref().map_or(0..0, Spanned::span);
+                let sent = self.signal.map(|name| checked(&name, |name| signal(name))).transpose()?;
+                match (sent, restart, lasts) {
+                    (sent, None, None) => Act::Signal { process, signal: sent.unwrap_or(Signal::KILL) },
+                    (None | Some(Signal::KILL), Some(pause), None) => Act::Restart { process, pause },
+                    (Some(Signal::STOP), None, Some(lasts)) => Act::Pause { process, lasts },
+                    (_, None, Some(_)) => return Err(Flaw::new(span, "only signal = \"STOP\" has a for")),
+                    _ => return Err(Flaw::new(place, "only who is killed can be started again")),
+                }
+            }
+        };
+        Ok(FaultOrLink::Fault(Fault { after, act }))
     }
+}
+
+/// A fault of links, as the proxy writes it; a mistake is shown in its place.
+fn read_link(link: &Spanned<String>) -> Result<String, Flaw> {
+    proxy::checked(link.get_ref()).map_err(|mut flaw| {
+        let (start, end) = (link.span().start + 1, link.span().end.saturating_sub(1));
+        flaw.span = (start + flaw.span.start).min(end)..(start + flaw.span.end).min(end);
+        flaw
+    })
 }
 
 impl Expect {
@@ -207,14 +276,7 @@ fn method_name(name: &str) -> Result<String, String> {
     one_of(name, &methods).map(str::to_owned)
 }
 
-impl Fault {
-    /// The signal as people write it.
-    pub(super) fn name(&self) -> &'static str {
-        SIGNALS.into_iter().find(|(_, signal)| *signal == self.signal).map_or("a signal", |(name, _)| name)
-    }
-}
-
-fn signal_named(name: &str) -> Result<Signal, String> {
+fn signal(name: &str) -> Result<Signal, String> {
     let name = one_of(name.trim_start_matches("SIG"), &SIGNALS.map(|(name, _)| name))?;
     let signal = SIGNALS.into_iter().find(|(known, _)| *known == name);
     signal.map(|(_, signal)| signal).ok_or_else(|| "no signal".to_owned())
@@ -273,8 +335,40 @@ mod tests {
         assert_eq!((scenario.members, scenario.speed), (Some(2), Some(50.0)));
         assert_eq!((scenario.order.as_deref(), scenario.method.as_deref()), (Some("total"), Some("ub")));
         assert_eq!(scenario.expect, Expect::Died(Some("a".into())));
-        assert_eq!(scenario.faults[0].after, Duration::from_millis(250));
-        assert_eq!(scenario.faults[0].signal, Signal::STOP);
+        let shown: Vec<String> = scenario.faults.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["250ms STOP to a"]);
+    }
+
+    #[test]
+    fn faults_of_processes_links_and_the_machine_are_read() {
+        let fault = |keys: &str| parse(&format!("[[faults]]\n{keys}"), Path::new("")).unwrap();
+        for (keys, shown) in [
+            ("kill = 'a'\nafter = '1s'", "1s KILL to a"),
+            ("kill = 'a'\nafter = '1s'\nsignal = 'STOP'\nfor = '2s'", "1s pause a for 2s"),
+            ("kill = 'router'\nafter = '1s'\nrestart = '0s'", "1s restart router within 0s"),
+            ("starve = 8\nafter = '1s'\nfor = '500ms'", "1s starve with 8 threads for 500ms"),
+        ] {
+            assert_eq!(fault(keys).faults[0].to_string(), shown);
+        }
+        let scenario = parse("seed = 7\n[[faults]]\nlink = '1s cut  for 2s'", Path::new("")).unwrap();
+        assert_eq!((scenario.seed, &*scenario.links[0]), (Some(7), "1s cut for 2s"));
+        for (keys, expected) in [
+            ("after = '1s'", "s.toml:1:1: a fault has one of kill, link and starve"),
+            ("kill = 'a'\nlink = '1s cut'", "s.toml:1:1: a fault has one of kill, link and starve"),
+            ("kill = 'a'", "s.toml:2:8: a fault with kill needs after"),
+            ("starve = 1\nafter = '1s'", "s.toml:2:10: a fault with starve needs for"),
+            ("link = '1s cut'\nafter = '1s'", "s.toml:3:9: a fault with link has no after"),
+            ("link = '1s cutt'", "s.toml:2:12: unknown fault `cutt`"),
+            ("link = ''", "s.toml:2:9: expected one fault"),
+            ("kill = 'a'\nafter = '1s'\nfor = '1s'", "s.toml:2:8: only signal = \"STOP\" has a for"),
+            (
+                "kill = 'a'\nafter = '1s'\nsignal = 'INT'\nrestart = '1s'",
+                "s.toml:4:10: only who is killed can be started again",
+            ),
+        ] {
+            let shown = failure(&format!("[[faults]]\n{keys}"));
+            assert!(shown.starts_with(expected), "{keys}: {shown}");
+        }
     }
 
     #[test]

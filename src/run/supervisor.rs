@@ -13,13 +13,16 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::clients::PROXY;
 use super::end::End;
+use super::fault::{Act, Fault, Told};
 use super::plan::Plan;
 use super::process::Process;
-use super::scenario::Fault;
 use super::show::Show;
+use super::starve::Starvation;
 use crate::client::{PROGRESS, Progress};
 use crate::driver::Clock;
+use crate::driver::meter::SENT_AGAIN;
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 
@@ -64,8 +67,10 @@ pub(super) struct Outcome {
     pub(super) interrupted: Option<Exit>,
     /// The process that spoiled the run.
     pub(super) culprit: Option<Death>,
-    /// Faults that came too late to do anything.
-    pub(super) idle_faults: usize,
+    /// What came of the faults.
+    pub(super) faults: Vec<Told>,
+    /// How many packets members sent again.
+    pub(super) sent_again: u64,
     pub(super) took: Duration,
 }
 
@@ -98,8 +103,13 @@ struct Running {
     has_spoken: bool,
     error: Option<String>,
     progress: Option<Progress>,
+    sent_again: u64,
     /// We told it to end.
     was_told: bool,
+    /// It was killed, to be started again.
+    restart: Option<Time>,
+    /// It was stopped, to go on.
+    resume: Option<Time>,
     end: Option<End>,
 }
 
@@ -131,7 +141,8 @@ pub(super) fn watch(
         clock: Clock::start(),
         children: Vec::new(),
         faults: faults.to_vec(),
-        idle_faults: 0,
+        told: Vec::new(),
+        starvations: Vec::new(),
         began: None,
         deaths: Vec::new(),
         interrupted: None,
@@ -153,7 +164,9 @@ struct Supervisor<'a> {
     children: Vec<Running>,
     /// Those that are still to be done.
     faults: Vec<Fault>,
-    idle_faults: usize,
+    /// What came of those that are done.
+    told: Vec<Told>,
+    starvations: Vec<Starvation>,
     /// When the clients were started.
     began: Option<Time>,
     /// Of those that failed without being told to end, in the order they did.
@@ -166,13 +179,15 @@ impl Supervisor<'_> {
     fn watch(&mut self) -> Result<(), Failure> {
         let plan = self.plan;
         plan.processes[..plan.servers].iter().try_for_each(|process| self.start(process))?;
-        while self.began.is_none() || self.children.iter().any(|child| child.end.is_none()) {
+        while self.began.is_none() || self.children.iter().any(Running::is_at_work) {
             let first = self.events.recv_timeout(TICK).ok();
             let rest: Vec<Event> = self.events.try_iter().collect();
             let now = self.clock.now();
             first.into_iter().chain(rest).try_for_each(|event| self.handle(event, now))?;
             self.start_clients(now)?;
             self.do_faults(now);
+            self.undo_faults(now)?;
+            self.end_proxy();
             self.take_step(now);
             self.show.tick(now);
         }
@@ -180,26 +195,35 @@ impl Supervisor<'_> {
     }
 
     fn start(&mut self, process: &Process) -> Result<(), Failure> {
+        let child = self.spawn(self.children.len(), process)?;
+        self.children.push(child);
+        Ok(())
+    }
+
+    fn spawn(&mut self, who: usize, process: &Process) -> Result<Running, Failure> {
         let log = self.plan.log(process);
-        let log = File::create(&log).map_err(|reason| {
+        // What it said before it was started again stays.
+        let log = File::options().create(true).append(true).open(&log).map_err(|reason| {
             Failure::new(Exit::CannotCreate, format!("cannot create {}: {reason}", log.display()))
         })?;
         let (child, output) = spawn(process).map_err(|reason| {
             Failure::new(Exit::Unavailable, format!("cannot start {}: {reason}", process.name))
         })?;
         self.show.started(process, child.id());
-        let (who, sender) = (self.children.len(), self.sender.clone());
+        let sender = self.sender.clone();
         std::thread::spawn(move || listen(who, output, &sender));
-        self.children.push(Running {
+        Ok(Running {
             child,
             log,
             has_spoken: false,
             error: None,
             progress: None,
+            sent_again: 0,
             was_told: false,
+            restart: None,
+            resume: None,
             end: None,
-        });
-        Ok(())
+        })
     }
 
     /// Starts the clients once the servers have spoken, or not at all if something has gone wrong before.
@@ -235,9 +259,21 @@ impl Supervisor<'_> {
             self.show.progressed(who, process, progress, now);
             return Ok(());
         }
+        if let Some(count) = text.strip_prefix(SENT_AGAIN).and_then(|count| count.parse::<u64>().ok()) {
+            child.sent_again += count;
+            return Ok(());
+        }
         child.log.write_all(line).and_then(|()| child.log.write_all(b"\n")).map_err(|reason| {
             Failure::new(Exit::Io, format!("cannot write {}: {reason}", self.plan.log(process).display()))
         })?;
+        if process.name == PROXY && text.starts_with('{') {
+            self.told.extend(Told::by_proxy(&text));
+            return Ok(());
+        }
+        // That it was told to end, as the last one, is nobody's news.
+        if process.name == PROXY && child.was_told {
+            return Ok(());
+        }
         // Each begins its lines with its name, which is shown anyway.
         let text = text.strip_prefix(&format!("{}: ", process.name)).unwrap_or(&text);
         if let Some(error) = text.strip_prefix("error: ") {
@@ -256,6 +292,7 @@ impl Supervisor<'_> {
         let end: End = child.child.wait().map(End::from).map_err(|reason| {
             Failure::new(Exit::Io, format!("cannot wait for {}: {reason}", process.name))
         })?;
+        let end = if process.name == PROXY && child.was_told { End::Code(0) } else { end };
         child.end = Some(end);
         let death = Death {
             name: process.name.clone(),
@@ -263,7 +300,7 @@ impl Supervisor<'_> {
             error: child.error.clone(),
             delivered: child.progress.map(|progress| progress.delivered),
         };
-        let was_told = child.was_told;
+        let was_told = child.was_told || child.restart.is_some();
         self.show.ended(who, process, &death, was_told);
         if !end.is_good() && !was_told {
             if self.deaths.is_empty() {
@@ -333,16 +370,72 @@ impl Supervisor<'_> {
 
     fn do_faults(&mut self, now: Time) {
         let Some(began) = self.began else { return };
-        for fault in self.faults.extract_if(.., |fault| now >= began.after(fault.after)) {
-            let who = self.plan.processes.iter().position(|process| process.name == fault.process);
-            let child = who.and_then(|who| self.children.get(who)).filter(|child| child.end.is_none());
-            match child {
-                Some(child) => {
-                    self.show.notice(&format!("as the scenario says: {} to {}", fault.name(), fault.process));
-                    child.signal(fault.signal);
-                }
-                None => self.idle_faults += 1,
+        for fault in self.faults.extract_if(.., |fault| now >= began.after(fault.after)).collect::<Vec<_>>() {
+            let has_acted = self.do_fault(&fault, now);
+            if has_acted {
+                self.show.notice(&format!("as the scenario says: {fault}"));
             }
+            self.told.push(fault.told(has_acted));
+        }
+    }
+
+    /// Does it; false if there is nobody to do it to.
+    fn do_fault(&mut self, fault: &Fault, now: Time) -> bool {
+        if let Act::Starve { threads, lasts } = fault.act {
+            self.starvations.push(Starvation::start(threads, now.after(lasts)));
+            return true;
+        }
+        let who = self.plan.processes.iter().position(|process| Some(&process.name) == fault.process());
+        let Some(child) = who.and_then(|who| self.children.get_mut(who)).filter(|child| child.end.is_none())
+        else {
+            return false;
+        };
+        match fault.act {
+            Act::Signal { signal, .. } => child.signal(signal),
+            Act::Pause { lasts, .. } => {
+                child.resume = child.resume.max(Some(now.after(lasts)));
+                child.signal(Signal::STOP);
+            }
+            Act::Restart { pause, .. } => {
+                child.restart = Some(now.after(pause));
+                child.signal(Signal::KILL);
+            }
+            Act::Starve { .. } => {}
+        }
+        true
+    }
+
+    /// Lets go on what was stopped for a while, and starts again what was killed for a while.
+    fn undo_faults(&mut self, now: Time) -> Result<(), Failure> {
+        let is_due = |at: &mut Time| now >= *at;
+        self.starvations.retain(|starvation| now < starvation.until);
+        for child in &mut self.children {
+            if child.resume.take_if(is_due).is_some() && child.end.is_none() {
+                child.signal(Signal::CONT);
+            }
+        }
+        let is_over = self.next.is_some() || self.interrupted.is_some();
+        for who in 0..self.children.len() {
+            let child = &mut self.children[who];
+            if is_over && child.end.is_some() {
+                child.restart = None;
+            } else if child.end.is_some() && child.restart.take_if(is_due).is_some() {
+                let plan = self.plan;
+                self.children[who] = self.spawn(who, &plan.processes[who])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A proxy serves until it is told to end: when all others have.
+    fn end_proxy(&mut self) {
+        let proxy = self.plan.processes.iter().position(|process| process.name == PROXY);
+        let Some(proxy) = proxy.filter(|_| self.began.is_some()) else { return };
+        let is_alone =
+            self.children.iter().enumerate().all(|(who, child)| who == proxy || !child.is_at_work());
+        if let Some(child) = self.children.get_mut(proxy).filter(|child| is_alone && !child.was_told) {
+            child.was_told = true;
+            child.signal(Signal::TERM);
         }
     }
 
@@ -355,7 +448,8 @@ impl Supervisor<'_> {
         Outcome {
             interrupted: self.interrupted.or(late),
             culprit: self.deaths.iter().min_by_key(|death| death.end.suspicion()).cloned(),
-            idle_faults: self.idle_faults + self.faults.len(),
+            faults: self.told.drain(..).chain(self.faults.iter().map(|fault| fault.told(false))).collect(),
+            sent_again: self.children.iter().map(|child| child.sent_again).sum(),
             took: self.began.map_or(Duration::ZERO, |began| self.clock.now().since(began)),
         }
     }
@@ -373,6 +467,10 @@ impl Drop for Supervisor<'_> {
 }
 
 impl Running {
+    const fn is_at_work(&self) -> bool {
+        self.end.is_none() || self.restart.is_some()
+    }
+
     fn signal(&self, signal: Signal) {
         // It may have ended just now, and then it is a process of its own kind until we have waited for it.
         let _ = kill_process(Pid::from_child(&self.child), signal);

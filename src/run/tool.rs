@@ -8,11 +8,12 @@ use std::time::Duration;
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
 use serde_json::{Value, json};
 
+use super::fault::Told;
 use super::judge::judge;
 use super::plan::{Plan, Settings};
 use super::process::quoted;
 use super::scenario::{Commands, MOST_MEMBERS, MOST_MESSAGES, Scenario};
-use super::supervisor::{Ears, watch};
+use super::supervisor::{Ears, Outcome, watch};
 use super::verdict::Verdict;
 use super::{folder, show};
 use crate::cli::{self, KnownBad, Voice};
@@ -36,11 +37,23 @@ everything may be left out and the command line comes first:
   messages = 100               # instead of command files: so many multicasts of each member
   order = \"total\"              # and method, speed, timeout
   expect = \"died:c2\"           # or pass, undecided, violated, violated:total
+  seed = 7                     # of what is drawn: the fates of packets, jitter
   [[faults]]
-  kill = \"c2\"                  # the name of a process: a client, forwarder, router, sequencer
+  kill = \"c2\"                  # the name of a process: a client, forwarder, router, sequencer, proxy
   after = \"500ms\"              # from the start of the clients
-  signal = \"KILL\"              # or TERM, INT, STOP, CONT
+  signal = \"KILL\"              # or TERM, INT, STOP, CONT; with STOP: for = \"2s\"
+  [[faults]]
+  kill = \"forwarder\"           # and start it again so much later
+  after = \"1s\"
+  restart = \"300ms\"
+  [[faults]]
+  starve = 8                   # so many threads want the processor for themselves
+  after = \"1s\"
+  for = \"2s\"
+  [[faults]]
+  link = \"0s loss 5%\"          # as `groupcast proxy --help` has it; members then connect through a proxy
 
+A fault that never acted leaves a run undecided.
 Everything is kept in runs/<date and time>/, to which runs/latest leads: results, histories, what each process said \
 (<name>.log), the command files, and run.json, which says how it was started. With --verbose each client also says \
 what its multicasts cost. Ctrl-C ends a run within a few seconds, \
@@ -86,6 +99,9 @@ pub struct Args {
     /// Give up if nothing has happened for this long (300s)
     #[arg(long, value_name = "TIME", env = "GROUPCAST_TIMEOUT", hide_env = true, value_parser = cli::duration)]
     timeout: Option<Duration>,
+    /// The seed of what faults of links draw (1)
+    #[arg(long, value_name = "N", env = "GROUPCAST_SEED", hide_env = true)]
+    seed: Option<u64>,
     /// Let the histories tell what each message waited for, for `groupcast diagram` and `explain`
     #[arg(long, env = "GROUPCAST_TRACE", hide_env = true, value_parser = FalseyValueParser::new())]
     trace: bool,
@@ -123,6 +139,7 @@ impl Args {
             method: self.method.clone().or(asked.method),
             speed: self.speed.or(asked.speed),
             timeout: self.timeout.or(asked.timeout),
+            seed: self.seed.or(asked.seed),
             ..asked
         })
     }
@@ -137,6 +154,7 @@ impl Args {
             ("--speed", self.speed.map(|speed| speed.to_string())),
             ("--members", self.members.map(|members| members.to_string())),
             ("--messages", self.messages.map(|messages| messages.to_string())),
+            ("--seed", self.seed.map(|seed| seed.to_string())),
             ("--known-bad", self.known_bad.name().map(str::to_owned)),
             ("--timeout", self.timeout.map(|time| quoted(&humantime::format_duration(time).to_string()))),
         ];
@@ -201,7 +219,7 @@ impl Run<'_> {
         let is_complete = outcome.interrupted.is_none() && outcome.culprit.is_none();
         let judgement = is_complete.then(|| judge(&plan, self.args.json)).transpose()?;
         let verdict = Verdict::new(&self.settings, &outcome, judgement.as_ref());
-        self.tell(&verdict, &plan, turn)?;
+        self.tell(&verdict, &outcome, &plan, turn)?;
         Ok((verdict, plan.folder))
     }
 
@@ -219,14 +237,18 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn tell(&self, verdict: &Verdict, plan: &Plan, turn: u32) -> Result<(), Failure> {
+    fn tell(&self, verdict: &Verdict, outcome: &Outcome, plan: &Plan, turn: u32) -> Result<(), Failure> {
         if self.args.json {
             let mut value = verdict.json();
+            value["sent_again"] = json!(outcome.sent_again);
+            value["faults"] = outcome.faults.iter().map(Told::json).collect();
             value["dir"] = json!(plan.folder);
             value["replay"] = json!(self.args.replay());
             value["turn"] = json!(turn);
             return cli::print(&value.to_string());
         }
+        let width = outcome.faults.iter().map(|fault| fault.name().len()).max().unwrap_or_default();
+        outcome.faults.iter().try_for_each(|fault| cli::print(&fault.line(width)))?;
         let color = self.args.voice.color.on(std::io::stdout().is_terminal());
         cli::print(&verdict.line(color))?;
         // Of many that pass, the last one says where it is.

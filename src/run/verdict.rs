@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::fault::Told;
 use super::judge::Judgement;
 use super::plan::Settings;
 use super::scenario::Expect;
@@ -24,10 +25,11 @@ impl Verdict {
         }
         let (exit, why) = found(settings, outcome, judgement);
         match (&settings.expect, is_met(&settings.expect, outcome, judgement)) {
-            _ if outcome.idle_faults > 0 => {
-                let late =
-                    format!("{} of the faults came too late to do anything; {why}", outcome.idle_faults);
-                Self { exit: if exit == Exit::Ok { Exit::Undecided } else { exit }, why: late }
+            _ if outcome.faults.iter().any(|fault| !fault.has_acted()) => {
+                let idle = outcome.faults.iter().filter(|fault| !fault.has_acted());
+                let names: Vec<&str> = idle.map(Told::name).collect();
+                let why = format!("never acted: {}; {why}", names.join(", "));
+                Self { exit: if exit == Exit::Ok { Exit::Undecided } else { exit }, why }
             }
             (Expect::Pass, _) => Self { exit, why },
             (_, true) => Self { exit: Exit::Ok, why: format!("as expected: {why}") },
@@ -70,6 +72,11 @@ fn found(settings: &Settings, outcome: &Outcome, judgement: Option<&Judgement>) 
         return (death.end.exit(), format!("{} died: {}", death.name, death.how()));
     }
     let (multicasts, took) = (settings.multicasts(), duration(outcome.took));
+    let again = match outcome.sent_again {
+        0 => String::new(),
+        1 => "; 1 packet was sent again".to_owned(),
+        count => format!("; {count} packets were sent again"),
+    };
     let all = match settings.clients.len() {
         1 => "the one client".to_owned(),
         2 => "both clients".to_owned(),
@@ -80,11 +87,11 @@ fn found(settings: &Settings, outcome: &Outcome, judgement: Option<&Judgement>) 
             (Exit::Violated, format!("violated: {}", list(&judgement.violated)))
         }
         Some(judgement) if judgement.exit == Exit::Ok => {
-            (Exit::Ok, format!("{multicasts} multicasts, each delivered by {all}, in {took}"))
+            (Exit::Ok, format!("{multicasts} multicasts, each delivered by {all}, in {took}{again}"))
         }
         _ => (
             Exit::Undecided,
-            format!("{multicasts} multicasts in {took}, and not everything could be judged"),
+            format!("{multicasts} multicasts in {took}{again}, and not everything could be judged"),
         ),
     }
 }

@@ -228,6 +228,12 @@ impl Group {
                     self.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
                 }
             }
+            Ask::Exclude { member, reason } if self.phase == Phase::Running => {
+                let why = format!("{member} is excluded: {reason} (as {} says)", who.id);
+                if self.seats.contains_key(&member) {
+                    self.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
+                }
+            }
             Ask::Withdraw if self.phase == Phase::Gathering => {
                 seat.presence.answer(Say::Bye, actions);
                 self.seats.remove(&who.id);
@@ -242,7 +248,12 @@ impl Group {
                     self.end(&Ok(()), actions);
                 }
             }
-            Ask::Alive | Ask::Join | Ask::Attend | Ask::Withdraw | Ask::Resume { .. } => {}
+            Ask::Alive
+            | Ask::Join
+            | Ask::Attend
+            | Ask::Withdraw
+            | Ask::Exclude { .. }
+            | Ask::Resume { .. } => {}
         }
     }
 

@@ -8,8 +8,9 @@ use crate::engine::Time;
 use crate::wire::control::{HOLD_MILLIS, Reply, Request, Say};
 
 const HOLD: Duration = Duration::from_millis(HOLD_MILLIS);
-/// The end of a run is kept for a member that asks nothing for this long.
-pub const END_KEPT: Duration = Duration::from_secs(5);
+/// The end of a run is kept for a member that asks nothing for this long: as long as it waits for a forwarder that has
+/// fallen silent, because its connection may be the reason.
+pub const END_KEPT: Duration = LOST_AFTER;
 
 /// A process at the other end: is it there, and what does it wait to hear?
 #[derive(Debug)]
@@ -103,7 +104,10 @@ impl Presence {
     }
 
     /// Whether there is no use in keeping the end of the run for it any longer.
-    pub(super) fn knows_the_end(&self, now: Time) -> bool {
-        self.told_end || self.gone.is_some() || now >= self.heard.after(END_KEPT)
+    ///
+    /// One whose connection has closed may be about to connect again, and ask; whether it `may_ask_later`, too, the
+    /// caller knows.
+    pub(super) fn knows_the_end(&self, now: Time, may_ask_later: bool) -> bool {
+        self.told_end || (self.gone.is_some() && may_ask_later) || now >= self.heard.after(END_KEPT)
     }
 }

@@ -354,7 +354,7 @@ impl Register {
 
     /// Groups that are over, and whose members all know it, make room; so do those that all clients have left.
     fn retire(&mut self, now: Time, actions: &mut Actions) {
-        let Self { groups, ended, outcome, served, .. } = self;
+        let Self { groups, ended, outcome, served, rules, .. } = self;
         groups.retain(|name, group| {
             if group.phase == Phase::Gathering && now >= group.inhabited.after(EMPTY_KEPT) {
                 let why = format!("all clients of group {name} have left");
@@ -362,7 +362,9 @@ impl Register {
                 return false;
             }
             let Phase::Over(result) = &group.phase else { return true };
-            if !group.seats.values().all(|seat| seat.presence.knows_the_end(now)) {
+            // A failure shows by itself, and a forwarder that stays can tell the outcome later.
+            let may_ask_later = result.is_err() || rules.stay;
+            if !group.seats.values().all(|seat| seat.presence.knows_the_end(now, may_ask_later)) {
                 return true;
             }
             *served += 1;
@@ -408,7 +410,10 @@ impl Register {
     /// The outcome of everything, once it is over and everybody knows it.
     #[must_use]
     pub fn outcome(&self, now: Time) -> Option<Result<(), Failure>> {
-        let known = self.attendants.iter().all(|attendant| attendant.presence.knows_the_end(now));
+        let known = self
+            .attendants
+            .iter()
+            .all(|attendant| attendant.presence.knows_the_end(now, self.outcome.is_some()));
         let is_here = |role: Role| self.attendants.iter().any(|there| there.role == role);
         // Where there is another forwarder, there may be another router.
         let is_alone = self.announced.is_empty();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::attendance::{Attendance, News, STANDBY_EVERY};
+use super::presence::END_KEPT;
 use super::register::{Actions, LATECOMERS, RESUMABLE, Register, Rules};
 use super::{LOST_AFTER, SILENT_AFTER};
 use crate::engine::Time;
@@ -388,7 +389,7 @@ fn an_old_forwarder_takes_up_nothing_but_remembers_what_it_ended() {
     for member in [&sequencer, &c1, &c2] {
         forwarder.register.unreachable(forwarder.now, &address(member));
     }
-    forwarder.pass(Duration::from_secs(1));
+    forwarder.pass(END_KEPT);
     assert_eq!(forwarder.ask(&c1, Ask::Done), Some(Say::Unknown), "its end was lost on the way");
     assert_eq!(forwarder.ask(&c1, resume(8, 0)), Some(Say::End));
     forwarder.pass(RESUMABLE);

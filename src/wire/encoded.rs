@@ -53,6 +53,14 @@ pub fn decode<M: Wire>(run: u64, frames: Frames) -> Result<(MemberId, Packet<M>)
     Ok((header.sender, Packet { to: header.to, body }))
 }
 
+/// The stream that a packet with a number belongs to, and its number; nothing for any other packet.
+#[must_use]
+pub fn numbered(frames: &Frames) -> Option<(To, u64)> {
+    let mut from = Reader::new(frames.header.clone(), Bytes::new());
+    let header = Header::read(&mut from).ok().filter(|header| header.kind == Kind::Data)?;
+    Some((header.to, from.u64().ok()?))
+}
+
 /// A probe: goes out to see whether it comes back.
 #[must_use]
 pub fn probe(run: u64, sender: MemberId, to: To) -> Frames {
@@ -118,6 +126,10 @@ impl<M: Wire, E: Engine<Wire = Packet<M>>> Engine for Encoded<E> {
 
     fn held(&self) -> usize {
         self.inner.held()
+    }
+
+    fn laggard(&self) -> Option<(MemberId, u64)> {
+        self.inner.laggard()
     }
 
     fn waiting(&self) -> Vec<Waiting> {

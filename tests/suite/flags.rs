@@ -109,6 +109,7 @@ const VARIABLES: &[(&str, &str, &str, i32, &str)] = &[
     ("client", "timeout", "soon", 64, "--timeout"),
     ("client", "speed", "slow", 64, "--speed"),
     ("client", "window", "none", 64, "--window"),
+    ("client", "slow-member", "kill", 64, "--slow-member"),
     ("client", "color", "blue", 64, "--color"),
     ("client", "lines", "yes", 64, "only one of --commands FILE, --lines"),
     ("client", "interactive", "yes", 64, "only one of --commands FILE, --lines"),

@@ -110,7 +110,7 @@ fn nobody_runs_away(order: &Order, mute: u16, deaf: u16) {
     for _ in 0..400 {
         group.submit(1);
         group.round();
-        most = group.lines.iter().map(|line| line.held()).max().max(Some(most)).unwrap();
+        most = group.lines.iter().map(Engine::held).max().max(Some(most)).unwrap();
     }
     let case = format!("{}, p{mute} not heard by p{deaf}", order.title());
     assert!(most <= MOST_HELD, "{case}: {most} batches held back");
@@ -166,6 +166,29 @@ fn a_window_of_one_message_is_enough_to_get_on() {
         let (_, stderr) = stage.client("c3", "").args(["--window", bad]).ends(64);
         assert!(stderr.contains("1000,256KiB"), "{stderr}");
     }
+}
+
+/// As many lines as no window holds, with a pause after the first.
+fn flood(id: &str) -> String {
+    let mut commands = format!("Multicast,{id},first\nsleep,1\n");
+    (0..200_000).for_each(|number| writeln!(commands, "Multicast,{id},command {number}").unwrap());
+    commands
+}
+
+#[test]
+fn a_member_that_takes_nothing_is_excluded_if_that_is_asked_for() {
+    let stage = Stage::new();
+    let mut programs: Vec<Program> = stage.middle(3).into();
+    for id in ["c1", "c2", "c3"] {
+        programs.push(stage.client(id, flood(id)).args(["--slow-member", "exclude:3s"]).start());
+    }
+    programs[5].says("start of main");
+    pause(Duration::from_millis(300));
+    programs[5].signal(Signal::STOP);
+    programs[3].says("waiting for c3, which has taken nothing for");
+    programs[3].ends_saying(69, &["c3 is excluded", "a window behind"]);
+    programs[5].signal(Signal::CONT);
+    programs[5].ends_saying(69, &["c3 is excluded"]);
 }
 
 /// A client is stopped for ten seconds while all multicast as fast as they can: they wait for it, small as ever.

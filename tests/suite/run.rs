@@ -33,15 +33,15 @@ fn groupcast_run(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn output(folder: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn output(folder: &Path, arguments: &[&str]) -> Output {
     groupcast_run(folder, arguments).output().unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn json_lines(bytes: &[u8]) -> Vec<Value> {
+pub(crate) fn json_lines(bytes: &[u8]) -> Vec<Value> {
     text(bytes).lines().map(|line| serde_json::from_str(line).expect(line)).collect()
 }
 
@@ -285,7 +285,7 @@ fn broken_engines_fail_with_what_they_broke() {
 }
 
 /// A folder with a scenario and two clients.
-fn scenario(text: &str) -> TempDir {
+pub(crate) fn scenario(text: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("s.toml"), text).unwrap();
     for id in ["a", "b"] {

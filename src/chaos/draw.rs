@@ -1,0 +1,199 @@
+//! A seed made into a scenario: who takes part, what each one does, and what happens to them.
+
+use std::fmt::Write as _;
+
+use crate::order::{ORDERS, Order};
+use crate::prng::Prng;
+
+/// Members, all links or a process may be silent for so long in all, in milliseconds: who is silent for ten seconds
+/// at a time is given up, and these may come one after the other, with a while to connect again after each.
+const SILENCE: u64 = 4000;
+/// How long clients are at work, in milliseconds, at least and at most.
+const WORK: (u64, u64) = (1500, 3500);
+/// Most faults of a run.
+const FAULTS: u64 = 6;
+
+/// Every kind of fault that is drawn.
+pub(super) const KINDS: [&str; 12] = [
+    "cut",
+    "reset",
+    "half-close",
+    "stall",
+    "delay",
+    "bandwidth",
+    "loss",
+    "duplicate",
+    "reorder",
+    "restart",
+    "pause",
+    "starve",
+];
+
+/// A run that a seed means.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Drawn {
+    /// The order with its method, as people read it.
+    pub(super) title: String,
+    /// The scenario file.
+    pub(super) scenario: String,
+    /// The command file of each client.
+    pub(super) commands: Vec<(String, String)>,
+}
+
+/// The run that `seed` means.
+pub(super) fn draw(seed: u64) -> Drawn {
+    let mut prng = Prng::new(seed);
+    let order = &ORDERS[prng.below(ORDERS.len() as u64) as usize];
+    let work = prng.between(WORK.0, WORK.1);
+    let clients: Vec<String> = (1..=prng.between(2, 5)).map(|number| format!("c{number}")).collect();
+    let mut chances = prng.fork();
+    let commands = |id: &String| (format!("{id}.txt"), commands(&mut chances, id, &clients, work));
+    let commands = clients.iter().map(commands).collect();
+    let scenario = scenario(&mut prng, seed, order, &clients, work);
+    Drawn { title: order.title(), scenario, commands }
+}
+
+/// What a client does: bursts of multicasts and messages to others, over about `work` milliseconds.
+fn commands(prng: &mut Prng, id: &str, clients: &[String], work: u64) -> String {
+    let mut text = String::new();
+    let bursts = prng.between(10, 60);
+    let mut number = 0;
+    for _ in 0..bursts {
+        for _ in 0..prng.between(1, 5) {
+            number += 1;
+            let to = &clients[prng.below(clients.len() as u64) as usize];
+            let is_direct = to != id && prng.chance(200_000);
+            let filling = if prng.chance(30_000) {
+                "x".repeat(prng.between(100, 20_000) as usize)
+            } else {
+                String::new()
+            };
+            let _ = match is_direct {
+                true => writeln!(text, "{id},{to},direct {number} {filling}"),
+                false => writeln!(text, "Multicast,{id},message {number} {filling}"),
+            };
+        }
+        let _ = writeln!(text, "sleep,{}", seconds(prng.between(0, 2 * work / bursts)));
+    }
+    text
+}
+
+fn scenario(prng: &mut Prng, seed: u64, order: &Order, clients: &[String], work: u64) -> String {
+    let mut text = format!("# Seed {seed}\ncommands = \".\"\norder = \"{}\"\n", order.name);
+    if let Some(method) = order.method {
+        let _ = writeln!(text, "method = \"{method}\"");
+    }
+    let _ = writeln!(text, "timeout = \"30s\"\nseed = {seed}");
+    let mut left = SILENCE;
+    for _ in 0..prng.between(1, FAULTS) {
+        let kind = KINDS[prng.below(KINDS.len() as u64) as usize];
+        let (at, lasts) = (prng.between(100, work * 4 / 5), prng.between(50, 2000));
+        let is_silent = matches!(kind, "cut" | "stall" | "restart" | "pause");
+        let lasts = if is_silent { lasts.min(left) } else { lasts };
+        if lasts == 0 {
+            continue;
+        }
+        left -= if is_silent { lasts } else { 0 };
+        text += "\n[[faults]]\n";
+        text += &match kind {
+            "restart" => restart(prng, at, lasts),
+            "pause" => pause(prng, order, clients, at, lasts),
+            "starve" => format!("starve = {}\nafter = \"{at}ms\"\nfor = \"{lasts}ms\"\n", prng.between(2, 8)),
+            _ => format!("link = \"{}\"\n", link(prng, kind, at, lasts)),
+        };
+    }
+    text
+}
+
+fn restart(prng: &mut Prng, at: u64, lasts: u64) -> String {
+    let process = if prng.chance(500_000) { "forwarder" } else { "router" };
+    format!("kill = \"{process}\"\nafter = \"{at}ms\"\nrestart = \"{lasts}ms\"\n")
+}
+
+fn pause(prng: &mut Prng, order: &Order, clients: &[String], at: u64, lasts: u64) -> String {
+    let mut processes: Vec<&str> = clients.iter().map(String::as_str).collect();
+    processes.extend(["forwarder", "router"]);
+    processes.extend(order.sequencer.then_some("sequencer"));
+    let process = processes[prng.below(processes.len() as u64) as usize];
+    format!("kill = \"{process}\"\nafter = \"{at}ms\"\nsignal = \"STOP\"\nfor = \"{lasts}ms\"\n")
+}
+
+/// A fault of links, as `groupcast proxy` reads it.
+fn link(prng: &mut Prng, kind: &str, at: u64, lasts: u64) -> String {
+    let is_about_packets = matches!(kind, "loss" | "duplicate" | "reorder");
+    let mut fault = format!("{} {kind}", seconds_word(at));
+    match kind {
+        "delay" => {
+            let _ = write!(fault, " {}ms jitter {}ms", prng.between(1, 50), prng.between(0, 100));
+        }
+        "bandwidth" => {
+            let _ = write!(fault, " {}kB/s", prng.between(50, 2000));
+        }
+        _ if is_about_packets => {
+            let _ = write!(fault, " {}%", prng.between(1, 30));
+        }
+        _ => {}
+    }
+    let ports: &[&str] =
+        if is_about_packets { &["in", "out", "router"] } else { &["in", "out", "router", "sync"] };
+    let port = ports[prng.below(ports.len() as u64) as usize];
+    let port = if prng.chance(500_000) { port } else { "" };
+    let ways: &[&str] = match (kind, port) {
+        ("cut" | "reset", _) => &[""],
+        // What goes the other way there is almost nothing.
+        (_, "in") => &[" up"],
+        (_, "out") => &[" down"],
+        ("half-close", _) => &[" up", " down"],
+        _ => &["", " up", " down"],
+    };
+    fault += ways[prng.below(ways.len() as u64) as usize];
+    if !port.is_empty() {
+        let _ = write!(fault, " on {port}");
+    }
+    // What does not keep anybody silent may go on to the end of the run.
+    let stays = (is_about_packets || kind == "delay") && prng.chance(500_000);
+    if !stays && !matches!(kind, "reset" | "half-close") {
+        let _ = write!(fault, " for {lasts}ms");
+    }
+    fault
+}
+
+/// As a command file has it.
+fn seconds(millis: u64) -> String {
+    format!("{}.{:03}", millis / 1000, millis % 1000)
+}
+
+fn seconds_word(millis: u64) -> String {
+    format!("{}s", seconds(millis))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::objection;
+    use crate::script::Script;
+
+    #[test]
+    fn a_seed_draws_the_same_again_and_another_something_else() {
+        assert_eq!(draw(7), draw(7));
+        assert_ne!(draw(7), draw(8));
+    }
+
+    #[test]
+    fn whatever_is_drawn_can_be_run() {
+        let mut kinds = KINDS.to_vec();
+        for seed in 1..=300 {
+            let Drawn { scenario, commands, .. } = draw(seed);
+            assert!(objection(&scenario).is_none(), "seed {seed}:\n{scenario}");
+            for (name, text) in commands {
+                let id = name.trim_end_matches(".txt");
+                assert!(Script::parse(&name, text.into(), id).is_ok(), "seed {seed}: {name}");
+            }
+            kinds.retain(|kind| {
+                !scenario.contains(&format!(" {kind}")) && !scenario.contains(&format!("{kind} ="))
+            });
+        }
+        // A pause is a signal to stop.
+        assert_eq!(kinds, ["pause"]);
+    }
+}

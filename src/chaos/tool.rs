@@ -1,0 +1,241 @@
+//! `groupcast chaos`: what can be asked of it on the command line, and how it answers.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::draw::{Drawn, draw};
+use super::table::{Report, Table};
+use crate::cli::{self, KnownBad, Voice};
+use crate::driver::Clock;
+use crate::exit::{Exit, Failure};
+use crate::talk::{Talk, duration};
+use crate::transport::signals::PARENT;
+
+/// The example and the notes of `--help`.
+const HELP: &str = "\
+Examples:
+  groupcast chaos --runs 2
+  groupcast chaos --runs 1 --seed 17
+
+Each run has two to five clients, an order, a workload and one to six faults that its seed draws: everything that \
+`groupcast proxy` does to links, forwarder or router killed and started again, a process stopped for a while, a \
+machine that is busy. It lasts a few seconds and must deliver everything as promised. One that does not keeps its \
+folder, chaos/<seed>/, with its scenario and all that came of it; one in which no fault acted is undecided.";
+
+const FOLDER: &str = "chaos";
+/// A run that has not ended by then hangs: its work, and every limit within it, are shorter.
+const LIMIT: Duration = Duration::from_secs(90);
+/// How long a run that hangs may take to end its processes.
+const LAST_WORDS: Duration = Duration::from_secs(15);
+
+/// Arguments of `groupcast chaos`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = format!("{HELP}\n\n{}", crate::exit::HELP))]
+pub struct Args {
+    /// The seed of the first run; the next one has the next
+    #[arg(long, value_name = "N", env = "GROUPCAST_SEED", hide_env = true, default_value_t = 1)]
+    seed: u64,
+    /// So many runs
+    #[arg(long, value_name = "N", conflicts_with = "minutes", value_parser = clap::value_parser!(u64).range(1..))]
+    runs: Option<u64>,
+    /// As many runs as begin within so many minutes (3)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    minutes: Option<u64>,
+    /// How many runs go on at one time
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
+    jobs: u16,
+    #[command(flatten)]
+    known_bad: KnownBad,
+    #[command(flatten)]
+    voice: Voice,
+}
+
+/// Lets runs happen until there have been enough, and sums up.
+///
+/// # Errors
+/// Whatever keeps a run from being started. A run that fails is no error: it is told, and its exit returned.
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    let chaos = Chaos {
+        args,
+        program: std::env::current_exe().map_err(|reason| {
+            Failure::new(Exit::Unavailable, format!("cannot find this program: {reason}"))
+        })?,
+        talk: args.voice.talk("chaos"),
+        clock: Clock::start(),
+        state: Mutex::new(State { begun: 0, table: Table::default(), broken: None }),
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..args.jobs {
+            scope.spawn(|| chaos.work());
+        }
+    });
+    let State { begun, table, broken } = chaos.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let Some(failure) = broken {
+        return Err(failure);
+    }
+    cli::print(table.text().trim_end())?;
+    let (exit, last) = (table.exit(), args.seed + begun - 1);
+    let word = match exit {
+        Exit::Ok => "PASS",
+        Exit::Undecided => "UNDECIDED",
+        _ => "FAIL",
+    };
+    let took = duration(Duration::from_micros(chaos.clock.elapsed_micros()));
+    let s = if begun == 1 { "" } else { "s" };
+    cli::print(&format!("{word}  {begun} run{s}, seeds {} to {last}, in {took}", args.seed))?;
+    Ok(exit)
+}
+
+/// What the threads share.
+struct Chaos<'a> {
+    args: &'a Args,
+    program: PathBuf,
+    talk: Talk,
+    clock: Clock,
+    state: Mutex<State>,
+}
+
+struct State {
+    begun: u64,
+    table: Table,
+    /// What keeps runs from being started.
+    broken: Option<Failure>,
+}
+
+impl Chaos<'_> {
+    fn work(&self) {
+        while let Some(seed) = self.next() {
+            match self.one(seed) {
+                Ok(report) => self.lock().table.add(&report),
+                Err(failure) => self.lock().broken = Some(failure),
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The seed of the next run, if there is to be one.
+    fn next(&self) -> Option<u64> {
+        let mut state = self.lock();
+        let is_over = match self.args.runs {
+            Some(runs) => state.begun >= runs,
+            None => self.clock.elapsed_micros() >= self.args.minutes.unwrap_or(3) * 60_000_000,
+        };
+        if is_over || state.broken.is_some() {
+            return None;
+        }
+        state.begun += 1;
+        Some(self.args.seed + state.begun - 1)
+    }
+
+    /// One run; its folder is kept if it does not pass.
+    fn one(&self, seed: u64) -> Result<Report, Failure> {
+        let drawn = draw(seed);
+        let folder = Path::new(FOLDER).join(seed.to_string());
+        let cannot = |reason: std::io::Error| {
+            Failure::new(Exit::CannotCreate, format!("cannot fill {}: {reason}", folder.display()))
+        };
+        prepare(&folder, &drawn).map_err(cannot)?;
+        let report = self.play(&folder, &drawn.title)?;
+        if report.exit == Exit::Ok {
+            fs::remove_dir_all(&folder).map_err(cannot)?;
+            self.talk.detail(format!("seed {seed}: {}: {}", report.title, report.why));
+        } else {
+            let known_bad =
+                self.args.known_bad.name().map_or_else(String::new, |name| format!(" --known-bad {name}"));
+            let word = if report.exit == Exit::Undecided { "UNDECIDED" } else { "FAIL" };
+            self.talk.warn(format!(
+                "seed {seed}: {word}: {}: {}; see {}/   again: groupcast chaos --runs 1 --seed {seed}{known_bad}",
+                report.title,
+                report.why,
+                folder.display()
+            ));
+        }
+        Ok(report)
+    }
+
+    fn play(&self, folder: &Path, title: &str) -> Result<Report, Failure> {
+        let cannot =
+            |reason: std::io::Error| Failure::new(Exit::Unavailable, format!("cannot start a run: {reason}"));
+        let log = fs::File::create(folder.join("run.log")).map_err(cannot)?;
+        let mut command = Command::new(&self.program);
+        command.args(["run", "scenario.toml", "--json"]).current_dir(folder);
+        command.args(self.args.known_bad.name().iter().flat_map(|name| ["--known-bad", name]));
+        // What is set for this program is not for its runs, which have ports and seeds of their own.
+        let ours = std::env::vars_os().map(|(name, _)| name);
+        for name in ours.filter(|name| name.as_encoded_bytes().starts_with(b"GROUPCAST_")) {
+            command.env_remove(name);
+        }
+        command.env(PARENT, std::process::id().to_string());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        let mut child = command.spawn().map_err(cannot)?;
+        let lines = lines(&mut child);
+        let mut printed = Vec::new();
+        let is_over = self.hear(&lines, LIMIT, &mut printed);
+        if !is_over {
+            end(&child, Signal::TERM);
+            if !self.hear(&lines, LAST_WORDS, &mut printed) {
+                end(&child, Signal::KILL);
+            }
+        }
+        let _ = child.wait();
+        let kept = fs::write(folder.join("run.jsonl"), printed.join("\n") + "\n");
+        kept.map_err(cannot)?;
+        if !is_over {
+            let why = format!("it hung: no end within {}", duration(LIMIT));
+            return Ok(Report::failed(title, Exit::TimedOut, why));
+        }
+        Ok(Report::read(title, &printed))
+    }
+
+    /// Takes lines in until there are no more; false if that takes too long.
+    fn hear(&self, lines: &Receiver<String>, limit: Duration, into: &mut Vec<String>) -> bool {
+        let until = self.clock.elapsed_micros() + limit.as_micros() as u64;
+        loop {
+            let left = Duration::from_micros(until.saturating_sub(self.clock.elapsed_micros()));
+            match lines.recv_timeout(left) {
+                Ok(line) => into.push(line),
+                Err(RecvTimeoutError::Disconnected) => return true,
+                Err(RecvTimeoutError::Timeout) => return false,
+            }
+        }
+    }
+}
+
+fn prepare(folder: &Path, drawn: &Drawn) -> std::io::Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    fs::create_dir_all(folder)?;
+    fs::write(folder.join("scenario.toml"), &drawn.scenario)?;
+    drawn.commands.iter().try_for_each(|(name, text)| fs::write(folder.join(name), text))
+}
+
+/// What a child prints, line by line, up to its end.
+fn lines(child: &mut Child) -> Receiver<String> {
+    let (sender, lines) = channel();
+    let output = child.stdout.take();
+    std::thread::spawn(move || {
+        let read = output.into_iter().flat_map(|output| BufReader::new(output).lines().map_while(Result::ok));
+        for line in read {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+fn end(child: &Child, signal: Signal) {
+    // It is ours until it has been waited for, so nobody else can have its number.
+    let _ = kill_process(Pid::from_child(child), signal);
+}

@@ -1,0 +1,137 @@
+//! What becomes of the packets that go one way through one connection: lost, doubled, overtaken. Pure.
+//!
+//! A packet that is late waits for others to overtake it, not for a time: what a seed does depends on nothing but
+//! the packets. Senders that miss an answer announce how far they got, so there is always another one.
+
+use super::zmtp::{Piece, Splitter};
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Fate {
+    /// How often it arrives.
+    pub(super) copies: usize,
+    /// How many later ones arrive before it.
+    pub(super) overtaken_by: u64,
+}
+
+/// No packet is overtaken by more.
+pub(super) const MOST_OVERTAKING: u64 = 8;
+
+impl Fate {
+    pub(super) const NONE: Self = Self { copies: 1, overtaken_by: 0 };
+}
+
+/// The packets of one direction.
+#[derive(Debug, Default)]
+pub(super) struct Packets {
+    splitter: Splitter,
+    /// Those that are to be overtaken, and by how many more.
+    late: Vec<(u64, Vec<u8>)>,
+}
+
+impl Packets {
+    /// Whether no packet will be found any more; see [`Splitter::is_lost`].
+    pub(super) fn is_lost(&self) -> bool {
+        self.splitter.is_lost()
+    }
+
+    /// These bytes have come: what passes on now, when `fate` says what becomes of each packet.
+    pub(super) fn feed(&mut self, bytes: &[u8], mut fate: impl FnMut() -> Fate) -> Vec<u8> {
+        let mut out = Vec::new();
+        for piece in self.splitter.feed(bytes) {
+            match piece {
+                Piece::Packet(bytes) => self.packet(&bytes, fate(), &mut out),
+                Piece::Other(bytes) => {
+                    if self.is_lost() {
+                        self.rest(&mut out);
+                    }
+                    out.extend_from_slice(&bytes);
+                }
+            }
+        }
+        out
+    }
+
+    fn packet(&mut self, bytes: &[u8], Fate { copies, overtaken_by }: Fate, out: &mut Vec<u8>) {
+        if copies == 0 {
+            return;
+        }
+        let bytes = bytes.repeat(copies);
+        if overtaken_by == 0 {
+            out.extend_from_slice(&bytes);
+        }
+        for (by, _) in &mut self.late {
+            *by -= 1;
+        }
+        for (_, due) in self.late.extract_if(.., |(by, _)| *by == 0) {
+            out.extend_from_slice(&due);
+        }
+        if overtaken_by > 0 {
+            self.late.push((overtaken_by, bytes));
+        }
+    }
+
+    /// Nothing more comes: what is late arrives now.
+    pub(super) fn rest(&mut self, out: &mut Vec<u8>) {
+        for (_, bytes) in self.late.drain(..) {
+            out.extend_from_slice(&bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LATE: Fate = Fate { overtaken_by: 2, ..Fate::NONE };
+
+    fn started() -> Packets {
+        let mut packets = Packets::default();
+        let mut greeting = [0; 64];
+        (greeting[0], greeting[9], greeting[10]) = (0xff, 0x7f, 3);
+        greeting[12..16].copy_from_slice(b"NULL");
+        assert_eq!(packets.feed(&greeting, || unreachable!("no packet")), greeting);
+        packets
+    }
+
+    /// What arrives of packets that are numbered from 1 and have these fates; and what is still to come at the end.
+    fn arrive(fates: &[Fate]) -> (Vec<u8>, Vec<u8>) {
+        let mut packets = started();
+        let bytes: Vec<u8> = (1..=fates.len()).flat_map(|number| [1, 0, 0, 1, number as u8]).collect();
+        let mut fates = fates.iter().copied();
+        let passed = packets.feed(&bytes, || fates.next().unwrap());
+        let mut rest = Vec::new();
+        packets.rest(&mut rest);
+        let numbers = |bytes: &[u8]| bytes.chunks(5).map(|packet| packet[4]).collect();
+        (numbers(&passed), numbers(&rest))
+    }
+
+    #[test]
+    fn packets_are_lost_doubled_and_overtaken() {
+        let (lost, twice) = (Fate { copies: 0, ..LATE }, Fate { copies: 2, ..Fate::NONE });
+        for (fates, passed, rest) in [
+            (&[Fate::NONE, lost, Fate::NONE][..], &[1, 3][..], &[][..]),
+            (&[Fate::NONE, twice, Fate::NONE], &[1, 2, 2, 3], &[]),
+            (&[LATE, Fate::NONE, Fate::NONE, Fate::NONE], &[2, 3, 1, 4], &[]),
+            (&[LATE, lost, Fate::NONE, twice], &[3, 4, 4, 1], &[]),
+            (&[LATE, LATE, Fate::NONE], &[3, 1], &[2]),
+            (&[LATE; 5], &[1, 2, 3], &[4, 5]),
+        ] {
+            assert_eq!(arrive(fates), (passed.to_vec(), rest.to_vec()), "{fates:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_packet_passes_and_overtakes_nothing() {
+        let mut packets = started();
+        let (packet, ping) = ([1, 1, 7, 0, 1, 7], [4, 5, 4, b'P', b'I', b'N', b'G']);
+        assert!(packets.feed(&packet, || LATE).is_empty());
+        assert_eq!(packets.feed(&ping, || unreachable!("no packet")), ping);
+        let odd = [0x80, 1, 2];
+        assert_eq!(
+            packets.feed(&odd, || LATE),
+            [&packet[..], &odd].concat(),
+            "before what is not understood"
+        );
+    }
+}
