@@ -12,7 +12,7 @@ use crate::exit::Failure;
 use crate::member::{App, Line, Note, Watch};
 use crate::order::{Order, Place};
 use crate::session::attendance::News;
-use crate::session::{CONNECT_LIMIT, SAY_EVERY};
+use crate::session::{CONNECT_LIMIT, SAY_EVERY, view_of};
 use crate::talk::{self, Talk};
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::wakeup::Wakeup;
@@ -127,14 +127,7 @@ impl Node {
     }
 
     fn start(mut wires: Wires, joining: &Joining, run: u64, me: MemberId, seats: Vec<Seat>) -> Self {
-        let of_role = |role: Role| {
-            let mut slots: Vec<_> =
-                seats.iter().filter(|seat| seat.role == role).map(|seat| MemberId(seat.slot)).collect();
-            slots.sort_unstable();
-            slots
-        };
-        let sequencer = of_role(Role::Sequencer).first().copied();
-        let view = View { number: 1, clients: of_role(Role::Client), sequencer };
+        let view = view_of(&seats);
         let (window, defects) = (joining.window, joining.defects);
         let place = Place { me, view: &view, run, seed: run ^ u64::from(me.0), window, defects };
         let heard = wires.clock.now();
@@ -453,7 +446,9 @@ impl Wires {
 
     fn wait_on(&self, sockets: &[&Socket], limit: Duration) -> Result<(), Failure> {
         let signals = self.signals.iter().flat_map(Signals::fds);
-        zmq::wait(sockets, signals.chain(self.wakeup.iter().map(Wakeup::fd)), limit);
+        if !zmq::wait(sockets, signals.chain(self.wakeup.iter().map(Wakeup::fd)), limit) {
+            return Ok(());
+        }
         if let Some(wakeup) = &self.wakeup {
             wakeup.clear();
         }

@@ -1,7 +1,5 @@
 //! The sixteen bytes that every packet begins with.
 
-use bytes::Bytes;
-
 use super::field::{Malformed, Reader, Writer};
 use crate::engine::{MemberId, To};
 
@@ -77,16 +75,20 @@ impl Header {
     /// # Errors
     /// [`Malformed`] if it is not one, or one of another protocol version.
     pub fn read(from: &mut Reader) -> Result<Self, Malformed> {
-        if [from.u8()?, from.u8()?] != MAGIC || from.u8()? != VERSION {
+        Self::parse(from.take::<HEADER_LEN>()?)
+    }
+
+    fn parse(bytes: [u8; HEADER_LEN]) -> Result<Self, Malformed> {
+        let [m0, m1, version, kind, s0, s1, t0, t1, run @ ..] = bytes;
+        if [m0, m1] != MAGIC || version != VERSION {
             return Err(Malformed);
         }
-        let kind = Kind::from_byte(from.u8()?)?;
-        let sender = from.member()?;
-        let to = match from.u16()? {
+        let to = match u16::from_le_bytes([t0, t1]) {
             TO_GROUP => To::Group,
             slot => To::Member(MemberId(slot)),
         };
-        Ok(Self { kind, sender, to, run: from.u64()? })
+        let sender = MemberId(u16::from_le_bytes([s0, s1]));
+        Ok(Self { kind: Kind::from_byte(kind)?, sender, to, run: u64::from_le_bytes(run) })
     }
 
     /// The header at the start of these bytes.
@@ -94,7 +96,6 @@ impl Header {
     /// # Errors
     /// As [`Header::read`].
     pub fn peek(bytes: &[u8]) -> Result<Self, Malformed> {
-        let start = bytes.get(..HEADER_LEN).ok_or(Malformed)?;
-        Self::read(&mut Reader::new(Bytes::copy_from_slice(start), Bytes::new()))
+        Self::parse(*bytes.first_chunk().ok_or(Malformed)?)
     }
 }

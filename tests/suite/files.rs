@@ -46,7 +46,7 @@ fn testdata(name: &str) -> String {
 
 /// One large multicast after the other.
 fn much(id: &str) -> String {
-    format!("Multicast,{id},{}\nsleep,0.01\n", "x".repeat(1000)).repeat(200)
+    format!("Multicast,{id},{}\nsleep,0.02\n", "x".repeat(1000)).repeat(200)
 }
 
 /// What `groupcast check` reads is a run that did not come to its end, and nothing worse.
