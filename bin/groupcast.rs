@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use groupcast::exit::{self, Exit, Failure};
 use groupcast::talk::{Color, Level, Talk};
-use groupcast::{chaos, check, cli, diagram, doctor, explain, proxy, run as runs, shell, sim};
+use groupcast::{bench, chaos, check, cli, diagram, doctor, explain, proxy, run as runs, shell, sim};
 
 /// Tools for ordered, reliable group communication.
 #[derive(Parser)]
@@ -27,6 +27,8 @@ enum Tool {
     Explain(explain::Args),
     /// Run the engines on a simulated network and judge what they deliver
     Sim(sim::tool::Args),
+    /// Measure how fast it is here, beside ZeroMQ without any order
+    Bench(bench::tool::Args),
     /// Pass a run's traffic on and let happen to it what a script says: cuts, resets, loss, delay
     Proxy(proxy::tool::Args),
     /// Let many short runs meet faults that seeds draw: links, restarts, pauses, a busy machine
@@ -52,6 +54,7 @@ fn run(tool: &Tool) -> Result<Exit, Failure> {
         Tool::Diagram(args) => diagram::tool::run(args),
         Tool::Explain(args) => explain::run(args),
         Tool::Sim(args) => sim::tool::run(args),
+        Tool::Bench(args) => bench::tool::run(args),
         Tool::Proxy(args) => proxy::tool::run(args),
         Tool::Chaos(args) => chaos::tool::run(args),
         Tool::Examples(args) => shell::examples::run(args),

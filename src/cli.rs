@@ -12,6 +12,7 @@ use clap::{Args, Parser};
 use crate::defect::{Defect, Defects};
 use crate::exit::{Exit, Failure};
 use crate::member::{Keeping, Patience};
+use crate::memory;
 use crate::talk::{Color, Level, Talk};
 use crate::transport::zmq::Site;
 use crate::transport::{limits, signals};
@@ -171,6 +172,10 @@ fn one_address(text: &str) -> Result<(String, Option<u16>), String> {
             "`{text}` is no address: expected HOST or HOST:PORT, an IPv6 address in brackets, like [::1]:5559"
         )
     };
+    // A socket in the file system has no port of its own.
+    if text.strip_prefix("ipc://").is_some_and(|path| !path.is_empty()) {
+        return Ok((text.to_owned(), None));
+    }
     // Only within brackets is a colon part of the host.
     let inside = text.rfind(']').unwrap_or(0);
     let (host, port) = match text[inside..].rfind(':') {
@@ -266,6 +271,7 @@ pub fn id(text: &str) -> Result<String, String> {
 pub fn main<P: Parser>(voice: fn(&P) -> Talk, work: fn(&P, &Talk) -> Result<Exit, Failure>) -> ExitCode {
     limits::prepare();
     signals::end_with_parent();
+    memory::keep();
     let arguments = match P::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

@@ -8,6 +8,7 @@ use crate::cli::{self, Voice};
 use crate::driver::{Clock, clock};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
+use crate::inside::{self, Inside};
 use crate::session::SAY_EVERY;
 use crate::session::register::{Actions, Register, Rules, clients};
 use crate::talk::{self, Talk};
@@ -34,6 +35,9 @@ pub struct Options {
     /// Serve one run after the other instead of ending after the first
     #[arg(long, env = "GROUPCAST_STAY", hide_env = true, value_parser = clap::builder::FalseyValueParser::new())]
     pub stay: bool,
+    /// Number the multicasts of `--order total` (bb) here, without a process `sequencer`
+    #[arg(long, env = "GROUPCAST_SEQUENCER", hide_env = true, value_parser = clap::builder::FalseyValueParser::new())]
+    pub sequencer: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub voice: Voice,
@@ -56,8 +60,9 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     let signals = Signals::catch()?;
     let mut forwarder = Forwarder::listen(options, talk)?;
     loop {
-        zmq::wait(&[&forwarder.input, &forwarder.sync], signals.fds(), TICK);
-        if let Some(exit) = signals.received() {
+        let limit = forwarder.patience();
+        let is_asked = zmq::wait(&[&forwarder.input, &forwarder.sync], signals.fds(), limit);
+        if is_asked && let Some(exit) = signals.received() {
             let failure = interruption(exit);
             forwarder.say_farewell(&failure);
             return Err(failure);
@@ -76,6 +81,8 @@ struct Forwarder<'a> {
     sync: Socket,
     _context: Context,
     register: Register,
+    /// The sequencer, if it is here.
+    inside: Option<Inside>,
     actions: Actions,
     clock: Clock,
     ticked: Time,
@@ -100,6 +107,7 @@ impl<'a> Forwarder<'a> {
             sync: context.listen_sync(&Port::Sync.endpoint(host, base))?,
             _context: context,
             register: Register::new(rules, clock::nonce()),
+            inside: options.sequencer.then(Inside::default),
             actions: Actions::default(),
             clock: Clock::start(),
             ticked: Time::ZERO,
@@ -126,11 +134,23 @@ impl<'a> Forwarder<'a> {
             name.is_some_and(|name| self.register.serves(name))
         };
         for _ in 0..PACKETS_PER_TURN {
-            match self.input.forward(&self.output, known) {
+            let mut overheard = None;
+            let listen = |topic: &[u8], header: &[u8], body: &[u8]| {
+                let inside = self.inside.as_ref();
+                let frames = inside.and_then(|inside| inside.overhear(topic, header, body));
+                overheard = frames.map(|frames| (topic.to_vec(), frames));
+            };
+            match self.input.forward(&self.output, known, listen) {
                 Some(true) => self.passed += 1,
                 Some(false) => self.dropped += 1,
                 None => break,
             }
+            if let (Some(inside), Some((topic, frames))) = (&mut self.inside, overheard) {
+                inside.receive(now, &topic, frames, &self.output);
+            }
+        }
+        if let Some(inside) = &mut self.inside {
+            inside.wake(now, &self.output);
         }
         self.serve_sync(now);
         self.say_waiting(now);
@@ -155,15 +175,38 @@ impl<'a> Forwarder<'a> {
                 self.register.asked(now, asker, read_request(&request), &mut self.actions);
             }
         }
-        if any || now.since(self.ticked) >= TICK {
+        if any || now.since(self.ticked) >= TICK || self.is_inside_due(now) {
             self.ticked = now;
+            if let Some(inside) = &mut self.inside {
+                inside.attend(now, &mut self.register, &mut self.actions);
+            }
             self.register.tick(now, &mut self.actions);
             self.perform(now);
         }
     }
 
+    fn is_inside_due(&self, now: Time) -> bool {
+        self.inside.as_ref().is_some_and(|inside| inside.is_due(now))
+    }
+
+    /// How long it may wait for something to come.
+    fn patience(&mut self) -> Duration {
+        let now = self.clock.now();
+        if self.is_inside_due(now) {
+            return Duration::ZERO;
+        }
+        let due = self.inside.as_ref().and_then(Inside::next_deadline);
+        due.map_or(TICK, |due| due.since(now).min(TICK))
+    }
+
     fn perform(&mut self, now: Time) {
         for (asker, reply) in self.actions.replies.drain(..) {
+            if let Some(inside) = &mut self.inside
+                && asker.len() >= inside::NO_ADDRESS
+            {
+                inside.answered(now, &asker, reply);
+                continue;
+            }
             if self.sync.reply(&asker, &reply.to_bytes()) == Sent::Unreachable {
                 self.register.unreachable(now, &asker);
             }

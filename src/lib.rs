@@ -15,7 +15,8 @@
 //!
 //! Beside the path: [`run`] does a whole run in one command, [`check`] judges what was delivered, [`diagram`] draws it
 //! and [`explain`] says what a message waited for; [`sim`] runs the same engines on a simulated network, [`proxy`] is a
-//! bad network for real ones and [`chaos`] lets many of them meet it; [`shell`] and [`doctor`] help people at a prompt.
+//! bad network for real ones and [`chaos`] lets many of them meet it; [`bench`] says how fast all of it is; [`shell`] and
+//! [`doctor`] help people at a prompt.
 
 pub mod script;
 
@@ -37,12 +38,14 @@ pub mod transport;
 pub mod driver;
 
 pub mod forwarder;
+mod inside;
 pub mod router;
 pub mod sequencer;
 pub mod session;
 
 pub mod results;
 
+pub mod bench;
 pub mod chaos;
 pub mod check;
 pub mod diagram;
@@ -62,6 +65,7 @@ pub mod defect;
 pub mod exit;
 #[doc(hidden)]
 pub mod fuzzing;
+mod memory;
 mod nearest;
 mod place;
 pub mod prng;

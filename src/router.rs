@@ -65,9 +65,9 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
         let now = clock.now();
         let limit = callers.next_deadline().since(now).min(clock::LONGEST_WAIT);
         let sockets: Vec<&Socket> = callers.sockets().chain([&router.socket]).collect();
-        zmq::wait(&sockets, signals.fds(), limit);
+        let is_asked = zmq::wait(&sockets, signals.fds(), limit);
         let now = clock.now();
-        if let Some(exit) = signals.received() {
+        if is_asked && let Some(exit) = signals.received() {
             let failure = interruption(exit);
             callers.leave(now, &failure);
             return Err(failure);

@@ -41,6 +41,8 @@ pub(super) struct Member<'a> {
     counts: Counts,
     /// What a parent hears under `--progress`.
     report: Option<Report>,
+    /// How long the body of the last batch was.
+    expected: usize,
     laggard: Laggard,
     /// When something last happened.
     progress: Time,
@@ -68,6 +70,7 @@ impl<'a> Member<'a> {
             finish: Finish::new(node.me(), node.view()),
             counts: Counts::default(),
             report: options.progress.then(Report::default),
+            expected: 0,
             laggard: Laggard::default(),
             progress: Time::ZERO,
             flushed: Time::ZERO,
@@ -211,18 +214,22 @@ impl<'a> Member<'a> {
     /// Multicasts what is next, as much as goes into one batch.
     fn multicast(&mut self, node: &mut Node) -> Result<(), Failure> {
         let now = node.now();
-        let mut batch = BatchBuilder::new(self.tally.multicasts + 1).at_most(self.options.window.messages);
+        let mut batch = BatchBuilder::new(self.tally.multicasts + 1)
+            .at_most(self.options.window.messages)
+            .expecting(self.expected);
+        let at_us = node.elapsed_micros();
         // A failure comes again when what was good before it is on its way.
         while let Ok(Next::Multicast(text)) = self.user.next(now) {
             if batch.is_full() {
                 break;
             }
             let number = batch.push(text);
-            self.results.multicast(message_id(node, self.me, number), text, node.elapsed_micros())?;
+            self.results.multicast(message_id(node, self.me, number), text, at_us)?;
             self.user.advance();
             self.counts.multicasts += 1;
             self.tally.multicasts = number;
         }
+        self.expected = batch.len();
         if let Some(batch) = batch.finish() {
             node.submit(To::Group, App::Multicast(batch));
         }

@@ -53,6 +53,13 @@ pub fn calendar() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
+/// Microseconds of a clock that all processes of this machine share, begun at some time in the past.
+#[must_use]
+pub fn shared_micros() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000 + now.tv_nsec as u64 / 1000
+}
+
 /// A number that another process, here or elsewhere, is unlikely to draw.
 #[must_use]
 pub fn nonce() -> u64 {

@@ -12,7 +12,7 @@ use crate::exit::{Exit, Failure};
 use crate::member::{App, Keeping, Membership, Note, Watch};
 use crate::order::{Order, Place};
 use crate::session::attendance::News;
-use crate::session::{CONNECT_LIMIT, SAY_EVERY};
+use crate::session::{CONNECT_LIMIT, SAY_EVERY, view_of};
 use crate::talk::{self, Talk};
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::wakeup::Wakeup;
@@ -132,23 +132,15 @@ impl Node {
     }
 
     fn start(mut wires: Wires, joining: &Joining, run: u64, me: MemberId, seats: Vec<Seat>) -> Self {
-        let of_role = |role: Role| {
-            let mut slots: Vec<_> =
-                seats.iter().filter(|seat| seat.role == role).map(|seat| MemberId(seat.slot)).collect();
-            slots.sort_unstable();
-            slots
-        };
-        let sequencer = of_role(Role::Sequencer).first().copied();
-        let can_sequence = |seat: &&Seat| seat.can_sequence && joining.order.sequencer;
-        let mut candidates: Vec<MemberId> =
-            seats.iter().filter(can_sequence).map(|seat| MemberId(seat.slot)).collect();
-        candidates.sort_unstable();
-        let view = View { number: 1, clients: of_role(Role::Client), sequencer, candidates };
+        let view = view_of(&seats);
         let (window, defects) = (joining.window, joining.defects);
         let place = Place { me, view: &view, run, seed: run ^ u64::from(me.0), window, defects };
         let heard = wires.clock.now();
+        let mut membership = Membership::new(joining.order, place, joining.keeping);
+        // The others have been there since now, however long this process has waited for them.
+        membership.pardon(heard);
         Self {
-            membership: Membership::new(joining.order, place, joining.keeping),
+            membership,
             wires,
             effects: Effects::default(),
             delivered: Vec::new(),
@@ -478,7 +470,9 @@ impl Wires {
 
     fn wait_on(&self, sockets: &[&Socket], limit: Duration) -> Result<(), Failure> {
         let signals = self.signals.iter().flat_map(Signals::fds);
-        zmq::wait(sockets, signals.chain(self.wakeup.iter().map(Wakeup::fd)), limit);
+        if !zmq::wait(sockets, signals.chain(self.wakeup.iter().map(Wakeup::fd)), limit) {
+            return Ok(());
+        }
         if let Some(wakeup) = &self.wakeup {
             wakeup.clear();
         }

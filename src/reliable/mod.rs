@@ -31,10 +31,10 @@ pub const MAX_NACK_RANGES: usize = 16;
 
 /// A received packet is acknowledged after at most this long …
 pub const ACK_DELAY: Duration = Duration::from_millis(10);
-/// … or as soon as this many packets …
+/// … or as soon as this many packets of one sender …
 pub const ACK_PACKETS: u64 = WINDOW_PACKETS / 4;
 /// … or bytes have come.
-pub const ACK_BYTES: usize = WINDOW_BYTES / 16;
+pub const ACK_BYTES: usize = WINDOW_BYTES / 4;
 
 /// What the reliable layers of two members exchange.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -103,8 +103,6 @@ struct Channel<M> {
     outgoing: SendWindow<M>,
     incoming: BTreeMap<MemberId, ReceiveWindow>,
     ack_due: Option<Time>,
-    unacked_packets: u64,
-    unacked_bytes: usize,
 }
 
 type Out<M> = Effects<M, Packet<M>>;
@@ -172,8 +170,6 @@ impl<M: Wire> Channel<M> {
             outgoing: SendWindow::new(others, window),
             incoming: others.iter().map(|&other| (other, ReceiveWindow::default())).collect(),
             ack_due: None,
-            unacked_packets: 0,
-            unacked_bytes: 0,
         }
     }
 
@@ -201,11 +197,7 @@ impl<M: Wire> Channel<M> {
         if arrival != Arrival::Outside {
             // What comes twice needs an acknowledgement, since the last one may be lost; but with two forwarders
             // everything does, and that is no reason for twice as many.
-            if arrival == Arrival::New {
-                self.unacked_packets += 1;
-                self.unacked_bytes += weight;
-            }
-            let many = self.unacked_packets >= ACK_PACKETS || self.unacked_bytes >= ACK_BYTES;
+            let many = arrival == Arrival::New && window.owes(weight);
             let due = if many { now } else { now.after(ACK_DELAY) };
             self.ack_due = sooner(self.ack_due, Some(due));
         }
@@ -273,8 +265,7 @@ impl<M: Wire> Channel<M> {
             let received = self.incoming.iter().map(|(&sender, window)| window.account(sender)).collect();
             out.send(self.to, self.packet(Body::Status { sent, asks, received }));
             self.ack_due = None;
-            self.unacked_packets = 0;
-            self.unacked_bytes = 0;
+            self.incoming.values_mut().for_each(ReceiveWindow::acknowledged);
         }
         for (&sender, window) in &mut self.incoming {
             if is_due(window.nack_at()) {

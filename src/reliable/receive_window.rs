@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{MAX_NACK_RANGES, Received, WINDOW_PACKETS};
+use super::{ACK_BYTES, ACK_PACKETS, MAX_NACK_RANGES, Received, WINDOW_PACKETS};
 use crate::engine::{MemberId, Time};
 use crate::prng::Prng;
 
@@ -27,6 +27,9 @@ pub(super) struct ReceiveWindow {
     known: u64,
     /// How many of those that arrived are held back above.
     held: u64,
+    /// What has come since the last acknowledgement.
+    unacked_packets: u64,
+    unacked_bytes: usize,
     nack_at: Option<Time>,
     nack_gap: Duration,
 }
@@ -44,7 +47,16 @@ pub(super) enum Arrival {
 
 impl Default for ReceiveWindow {
     fn default() -> Self {
-        Self { next: 1, early: BTreeSet::new(), known: 0, held: 0, nack_at: None, nack_gap: NACK_AGAIN_FIRST }
+        Self {
+            next: 1,
+            early: BTreeSet::new(),
+            known: 0,
+            held: 0,
+            unacked_packets: 0,
+            unacked_bytes: 0,
+            nack_at: None,
+            nack_gap: NACK_AGAIN_FIRST,
+        }
     }
 }
 
@@ -58,9 +70,13 @@ impl ReceiveWindow {
             return Arrival::Outside;
         }
         self.known = self.known.max(number);
-        self.early.insert(number);
         let before = self.next;
-        while self.early.remove(&self.next) {
+        if number == before {
+            self.next += 1;
+        } else {
+            self.early.insert(number);
+        }
+        while !self.early.is_empty() && self.early.remove(&self.next) {
             self.next += 1;
         }
         if self.next > before {
@@ -70,6 +86,20 @@ impl ReceiveWindow {
         }
         self.look_for_gaps(now, jitter);
         Arrival::New
+    }
+
+    /// A packet of this weight has come; whether it is time to acknowledge it at once, so that its sender, whose window
+    /// is as large as everybody's, need not wait.
+    pub(super) const fn owes(&mut self, bytes: usize) -> bool {
+        self.unacked_packets += 1;
+        self.unacked_bytes += bytes;
+        self.unacked_packets >= ACK_PACKETS || self.unacked_bytes >= ACK_BYTES
+    }
+
+    /// All that has come is acknowledged.
+    pub(super) const fn acknowledged(&mut self) {
+        self.unacked_packets = 0;
+        self.unacked_bytes = 0;
     }
 
     /// The sender says that it has sent up to `sent`; false if no honest sender could be that far.

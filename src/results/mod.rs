@@ -220,7 +220,7 @@ impl Results {
     /// Exit 74 if a file cannot be written; so it is with every method below. What was written before stays valid.
     pub fn start(&mut self, start: &Start<'_>) -> Result<(), Failure> {
         self.outputs().for_each(|output| output.state = State::Started);
-        self.record(Event::Start(*start))
+        self.record(|| Event::Start(*start))
     }
 
     /// An agreed list of members, with its number.
@@ -228,7 +228,7 @@ impl Results {
     /// # Errors
     /// Exit 74.
     pub fn view(&mut self, number: u64, members: &[&str], time_us: u64) -> Result<(), Failure> {
-        self.record(Event::View { number, members, time_us })
+        self.record(|| Event::View { number, members, time_us })
     }
 
     /// This client multicast a message.
@@ -236,7 +236,7 @@ impl Results {
     /// # Errors
     /// Exit 74.
     pub fn multicast(&mut self, id: MessageId<'_>, text: &[u8], time_us: u64) -> Result<(), Failure> {
-        self.record(Event::Multicast { id, text: text.into(), time_us })
+        self.record(|| Event::Multicast { id, text: text.into(), time_us })
     }
 
     /// A multicast of `from` was delivered, with its place in the total order where there is one.
@@ -254,7 +254,7 @@ impl Results {
         if let Some(delivered) = &mut self.delivered {
             delivered.line(|line| write_result(line, from, text))?;
         }
-        self.record(Event::Deliver { id, text: text.into(), time_us, number })
+        self.record(|| Event::Deliver { id, text: text.into(), time_us, number })
     }
 
     /// This client sent a message to one member.
@@ -262,7 +262,7 @@ impl Results {
     /// # Errors
     /// Exit 74.
     pub fn send(&mut self, id: MessageId<'_>, to: &str, text: &[u8], time_us: u64) -> Result<(), Failure> {
-        self.record(Event::Send { id, to, text: text.into(), time_us })
+        self.record(|| Event::Send { id, to, text: text.into(), time_us })
     }
 
     /// A message that `from` sent to this client alone arrived.
@@ -279,7 +279,7 @@ impl Results {
         if let Some(received) = &mut self.received {
             received.line(|line| write_result(line, from, text))?;
         }
-        self.record(Event::Receive { id, from, text: text.into(), time_us })
+        self.record(|| Event::Receive { id, from, text: text.into(), time_us })
     }
 
     /// The run is over. `reason` is `done`, `interrupted`, or why it could not be completed.
@@ -287,7 +287,7 @@ impl Results {
     /// # Errors
     /// Exit 74.
     pub fn end(&mut self, reason: &str, counts: &Counts, time_us: u64) -> Result<(), Failure> {
-        self.record(Event::End { reason, counts, time_us })
+        self.record(|| Event::End { reason, counts, time_us })
     }
 
     /// Hands every line to the operating system.
@@ -312,10 +312,12 @@ impl Results {
         Ok(paths)
     }
 
-    fn record(&mut self, event: Event<'_>) -> Result<(), Failure> {
+    #[inline]
+    fn record<'a>(&mut self, event: impl FnOnce() -> Event<'a>) -> Result<(), Failure> {
         let Some(history) = &mut self.history else { return Ok(()) };
         history.line(|line| {
-            serde_json::to_writer(line, &Row { v: VERSION, event }).expect("memory takes every event");
+            serde_json::to_writer(line, &Row { v: VERSION, event: event() })
+                .expect("memory takes every event");
         })
     }
 

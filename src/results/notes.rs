@@ -62,13 +62,13 @@ impl Results {
                 let clock = clock.as_ref().map(|clock| Reading::new(clock, who));
                 for (place, id) in (0..).zip(ids(*messages, who)) {
                     let number = number.map(|first| first + place);
-                    self.record(Event::Arrive { id, time_us, number, clock: clock.as_ref() })?;
+                    self.record(|| Event::Arrive { id, time_us, number, clock: clock.as_ref() })?;
                 }
             }
             Note::Waits(messages, waits_for) => {
                 let reason = Reason::new(waits_for, who);
                 for id in ids(*messages, who) {
-                    self.record(Event::Wait { id, reason: &reason, time_us })?;
+                    self.record(|| Event::Wait { id, reason: &reason, time_us })?;
                 }
             }
         }

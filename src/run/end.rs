@@ -11,7 +11,7 @@ use crate::exit::Exit;
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum End {
+pub(crate) enum End {
     Code(u8),
     Signal(i32),
 }
@@ -26,12 +26,12 @@ impl From<ExitStatus> for End {
 }
 
 impl End {
-    pub(super) const fn is_good(self) -> bool {
+    pub(crate) const fn is_good(self) -> bool {
         matches!(self, Self::Code(0))
     }
 
     /// Its exit code, if it came to having one.
-    pub(super) const fn code(self) -> Option<u8> {
+    pub(crate) const fn code(self) -> Option<u8> {
         match self {
             Self::Code(code) => Some(code),
             Self::Signal(_) => None,
@@ -39,7 +39,7 @@ impl End {
     }
 
     /// The name of the signal that killed it.
-    pub(super) fn signal(self) -> Option<&'static str> {
+    pub(crate) fn signal(self) -> Option<&'static str> {
         match self {
             Self::Signal(signal) => Some(signal_name(signal).unwrap_or("a signal")),
             Self::Code(_) => None,
@@ -48,7 +48,7 @@ impl End {
 
     /// What a run ends with that this process spoiled. To the run, a process that somebody stopped or killed is a
     /// lost peer; 130 and 143 are for a run that was itself interrupted.
-    pub(super) fn exit(self) -> Exit {
+    pub(crate) fn exit(self) -> Exit {
         match self {
             Self::Signal(SIGABRT | SIGBUS | SIGFPE | SIGILL | SIGSEGV | SIGTRAP) => Exit::Bug,
             Self::Signal(_) => Exit::Unavailable,
@@ -61,7 +61,7 @@ impl End {
 
     /// How likely this is the cause of the other ends, the smallest number first: a process that was killed said
     /// nothing to anyone, and one that lost a peer follows it.
-    pub(super) fn suspicion(self) -> u8 {
+    pub(crate) fn suspicion(self) -> u8 {
         match self {
             Self::Signal(_) => 0,
             Self::Code(code) if code == Exit::Unavailable.code() => 2,

@@ -6,12 +6,13 @@
 //! `judge` looks at what was delivered and `verdict` says what it means.
 
 mod clients;
-mod end;
+pub(crate) mod end;
 mod fault;
 mod folder;
 mod judge;
 mod plan;
-mod ports;
+pub(crate) mod ports;
+pub(crate) mod process;
 mod scenario;
 mod show;
 mod starve;

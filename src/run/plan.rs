@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -11,12 +10,12 @@ use serde_json::{Value, json};
 use super::clients::{Client, PROXY, SERVERS, clients};
 use super::fault::{Act, Fault};
 use super::ports::Ports;
+use super::process::{Process, programs};
 use super::scenario::{Expect, Scenario};
 use crate::exit::{Exit, Failure};
 use crate::nearest::hint;
 use crate::order::{DEFAULT_METHOD, Order, methods};
 use crate::talk::{duration, list};
-use crate::transport::signals::PARENT;
 use crate::transport::zmq::Port;
 
 /// A client gives up when nothing has happened for this long …
@@ -135,16 +134,6 @@ pub(super) struct Plan {
     pub(super) processes: Vec<Process>,
     /// How many of the processes, the first ones, are servers.
     pub(super) servers: usize,
-}
-
-/// One process of a run.
-#[derive(Clone, Debug)]
-pub(super) struct Process {
-    pub(super) name: String,
-    program: PathBuf,
-    arguments: Vec<String>,
-    /// How many operations a client has.
-    pub(super) operations: Option<u64>,
 }
 
 impl Plan {
@@ -296,39 +285,6 @@ impl Plan {
     }
 }
 
-impl Process {
-    /// The command that starts it; what is set in our own environment for us is not for it.
-    pub(super) fn command(&self) -> Command {
-        let mut command = Command::new(&self.program);
-        let ours = std::env::vars_os().map(|(name, _)| name);
-        for name in ours.filter(|name| name.as_encoded_bytes().starts_with(b"GROUPCAST_")) {
-            command.env_remove(name);
-        }
-        command.args(&self.arguments).env(PARENT, std::process::id().to_string());
-        command
-    }
-
-    fn words(&self) -> Vec<String> {
-        let program = self.program.display().to_string();
-        std::iter::once(program).chain(self.arguments.iter().cloned()).collect()
-    }
-
-    /// As it could be typed into a shell.
-    pub(super) fn command_line(&self) -> String {
-        self.words().iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
-    }
-}
-
-/// A word as a shell takes it.
-pub(super) fn quoted(word: &str) -> String {
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,+@%".contains(letter);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
 fn server_arguments(name: &str, settings: &Settings, port_base: u16) -> String {
     let clients = settings.clients.len();
     let timeout =
@@ -361,32 +317,4 @@ fn proxy_arguments(settings: &Settings, listen: u16, to: u16) -> String {
 
 fn links_file(folder: &Path) -> PathBuf {
     folder.join("faults.txt")
-}
-
-/// The folder of the other programs: the one that this one is in.
-fn programs() -> Result<PathBuf, Failure> {
-    let me = std::env::current_exe()
-        .map_err(|reason| Failure::new(Exit::Unavailable, format!("cannot find the programs: {reason}")))?;
-    let folder = me.parent().unwrap_or(Path::new("")).to_owned();
-    match ["forwarder", "router", "sequencer", "client"].iter().find(|name| !folder.join(name).is_file()) {
-        None => Ok(folder),
-        Some(missing) => {
-            let message = format!("there is no {missing} beside {}", me.display());
-            Err(Failure::new(Exit::Unavailable, message)
-                .help("the programs belong into one folder: cargo build --bins makes them all"))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_quoted_for_a_shell_where_they_must_be() {
-        for (word, expected) in [("--speed", "--speed"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("", "''")]
-        {
-            assert_eq!(quoted(word), expected);
-        }
-    }
 }

@@ -14,8 +14,8 @@ const WIDTH: u16 = 4;
 
 /// Where the programs of a run listen.
 #[derive(Debug)]
-pub(super) struct Ports {
-    pub(super) base: u16,
+pub(crate) struct Ports {
+    pub(crate) base: u16,
     /// The port behind ours. While we have it no other run believes that ours are free, even before our programs
     /// listen there.
     _claim: Option<TcpListener>,
@@ -23,7 +23,7 @@ pub(super) struct Ports {
 
 impl Ports {
     /// The four ports from `base`, whoever has them.
-    pub(super) const fn at(base: u16) -> Self {
+    pub(crate) const fn at(base: u16) -> Self {
         Self { base, _claim: None }
     }
 
@@ -31,7 +31,7 @@ impl Ports {
     ///
     /// # Errors
     /// [`Exit::Unavailable`] if there seem to be none.
-    pub(super) fn free() -> Result<Self, Failure> {
+    pub(crate) fn free() -> Result<Self, Failure> {
         let block = u64::from(WIDTH) + 1;
         let places = (PORTS.end - PORTS.start) / block;
         // Begun anywhere, so that runs that start together do not all want the same.

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::fault::Told;
 use super::judge::judge;
-use super::plan::{Plan, Settings, quoted};
+use super::plan::{Plan, Settings};
+use super::process::quoted;
 use super::scenario::{Commands, MOST_MEMBERS, MOST_MESSAGES, Scenario};
 use super::supervisor::{Ears, Outcome, watch};
 use super::verdict::Verdict;

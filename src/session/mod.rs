@@ -11,6 +11,9 @@ pub mod register;
 
 use std::time::Duration;
 
+use crate::engine::{MemberId, View};
+use crate::wire::control::{Role, Seat};
+
 /// A member whose connection has closed, or a forwarder that is silent, is given up after this long.
 pub const LOST_AFTER: Duration = Duration::from_secs(10);
 /// A forwarder that is silent for so long is not counted on, where there is another.
@@ -21,6 +24,22 @@ pub const SILENT_AFTER: Duration = Duration::from_secs(30);
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 /// Whoever waits says for whom at least this often.
 pub const SAY_EVERY: Duration = Duration::from_secs(2);
+
+/// View 1: the members that a start names.
+#[must_use]
+pub fn view_of(seats: &[Seat]) -> View {
+    let of_role = |role: Role| {
+        let slots = seats.iter().filter(|seat| seat.role == role).map(|seat| MemberId(seat.slot));
+        let mut slots: Vec<MemberId> = slots.collect();
+        slots.sort_unstable();
+        slots
+    };
+    let mut candidates: Vec<MemberId> =
+        seats.iter().filter(|seat| seat.can_sequence).map(|seat| MemberId(seat.slot)).collect();
+    candidates.sort_unstable();
+    let sequencer = of_role(Role::Sequencer).first().copied();
+    View { number: 1, clients: of_role(Role::Client), sequencer, candidates }
+}
 
 #[cfg(test)]
 mod tests;

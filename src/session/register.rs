@@ -377,10 +377,16 @@ impl Register {
         });
     }
 
+    /// The groups that are being served.
+    #[must_use]
+    pub fn entries(&self) -> Vec<GroupEntry> {
+        let live = self.groups.iter().filter(|(_, group)| !matches!(group.phase, Phase::Over(_)));
+        live.map(|(name, group)| group.entry(name)).collect()
+    }
+
     fn answer_attendants(&mut self, now: Time, actions: &mut Actions) {
         let over = self.is_over();
-        let live = self.groups.iter().filter(|(_, group)| !matches!(group.phase, Phase::Over(_)));
-        let groups: Vec<GroupEntry> = live.map(|(name, group)| group.entry(name)).collect();
+        let groups = self.entries();
         for attendant in &mut self.attendants {
             attendant.presence.nudge(now, actions);
             let say = match (&over, &self.outcome) {

@@ -1,4 +1,5 @@
-//! Station 8: the only I/O. All of ZeroMQ is in [`zmq`], with its traps closed; no order is known here.
+//! Station 8: the only I/O. All of ZeroMQ is in [`zmq`], with its traps closed, and in [`plain`], as it comes, for
+//! comparison; no order is known here.
 //!
 //! [`stdio`] and [`terminal`] are the standard streams of a process that must not block on them, [`signals`] and
 //! [`wakeup`] are what its loop can wait on beside sockets. [`holder`] tells who has a port that we want, [`limits`]
@@ -6,6 +7,7 @@
 
 pub mod holder;
 pub mod limits;
+pub mod plain;
 pub mod signals;
 pub mod stdio;
 pub mod terminal;

@@ -3,7 +3,7 @@
 //! A program that started others hears of every one, and the others end when it does.
 
 use std::io::Read;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -44,8 +44,8 @@ impl Signals {
 
     /// What to poll for reading.
     #[must_use]
-    pub fn fds(&self) -> [RawFd; 2] {
-        [self.int.as_raw_fd(), self.term.as_raw_fd()]
+    pub fn fds(&self) -> [BorrowedFd<'_>; 2] {
+        [self.int.as_fd(), self.term.as_fd()]
     }
 
     /// The end that was asked for.

@@ -1,7 +1,7 @@
 //! Lets another thread of this process wake the loop, which waits for sockets and file descriptors.
 
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
@@ -32,8 +32,8 @@ pub fn wakeup() -> Result<(Wakeup, Waker), Failure> {
 impl Wakeup {
     /// What to poll for reading.
     #[must_use]
-    pub fn fd(&self) -> RawFd {
-        self.0.as_raw_fd()
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 
     /// Forgets that it was woken: to be called after a wait, before looking at what there is to do.

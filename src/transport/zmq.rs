@@ -3,10 +3,12 @@
 //! Closed here: sockets that linger for ever at exit, reads that return on a signal, messages that pin their
 //! receive buffer or alias another socket's, sizes without a limit, heartbeats that are off by default.
 
-use std::os::fd::RawFd;
+use std::cell::Cell;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::holder;
 use crate::exit::{Exit, Failure};
@@ -45,6 +47,9 @@ pub fn topic(group: &str) -> Vec<u8> {
     format!("{group}/").into_bytes()
 }
 
+/// How a host begins that is a path on this machine.
+const IPC: &str = "ipc://";
+
 /// The three TCP ports of a forwarder and the one of a router.
 #[derive(Clone, Copy, Debug)]
 pub enum Port {
@@ -65,10 +70,14 @@ impl Port {
         base + self as u16
     }
 
-    /// The port's address.
+    /// The port's address. For a host that is `ipc://` and a path, it is a socket in the file system: that path with the
+    /// port's number behind it.
     #[must_use]
     pub fn endpoint(self, host: &str, base: u16) -> String {
-        format!("tcp://{host}:{}", self.number(base))
+        match host.strip_prefix(IPC) {
+            Some(path) => format!("{IPC}{path}-{}", self.number(base)),
+            None => format!("tcp://{host}:{}", self.number(base)),
+        }
     }
 }
 
@@ -91,7 +100,7 @@ impl Site {
 
 /// The sockets' home. One a process; dropping it waits for what is being sent, for a limited time.
 #[derive(Clone)]
-pub struct Context(zmq::Context);
+pub struct Context(pub(super) zmq::Context);
 
 impl Default for Context {
     fn default() -> Self {
@@ -100,7 +109,14 @@ impl Default for Context {
 }
 
 /// A socket with its limits set. Owned by one thread.
-pub struct Socket(zmq::Socket);
+pub struct Socket {
+    pub(super) raw: zmq::Socket,
+    /// What tells that something has come.
+    descriptor: RawFd,
+    /// Nothing was left when it was last looked at, and nothing was sent since: the descriptor tells when more comes, so
+    /// that there is no need to ask ZeroMQ before.
+    pub(super) is_drained: Cell<bool>,
+}
 
 /// What came of sending to one peer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -125,7 +141,7 @@ impl Context {
         socket.set_heartbeat_timeout(HEARTBEAT_TIMEOUT_MILLIS)?;
         socket.set_reconnect_ivl(RECONNECT_MILLIS)?;
         socket.set_reconnect_ivl_max(RECONNECT_MAX_MILLIS)?;
-        Ok(Socket(socket))
+        Socket::new(socket)
     }
 
     fn listen(&self, kind: zmq::SocketType, max_frame: i64, endpoint: &str) -> Result<Socket, Failure> {
@@ -143,14 +159,14 @@ impl Context {
         let socket = self.socket(kind, max_frame).map_err(|error| failed("create a socket", error))?;
         let set_up = || {
             if kind == zmq::ROUTER {
-                socket.0.set_router_mandatory(true)?;
+                socket.raw.set_router_mandatory(true)?;
             }
-            socket.0.set_ipv6(is_ipv6(endpoint))?;
-            socket.0.set_backlog(BACKLOG)?;
-            set_options(&socket.0)
+            socket.raw.set_ipv6(is_ipv6(endpoint))?;
+            socket.raw.set_backlog(BACKLOG)?;
+            set_options(&socket.raw)
         };
         set_up().map_err(|error| failed("set up a socket", error))?;
-        socket.0.bind(&numeric(endpoint)).map_err(|error| cannot_listen(endpoint, error))?;
+        socket.raw.bind(&numeric(endpoint)).map_err(|error| cannot_listen(endpoint, error))?;
         Ok(socket)
     }
 
@@ -160,7 +176,7 @@ impl Context {
     /// [`Exit::Unavailable`] if the port is taken; the same for the functions below.
     pub fn listen_in(&self, endpoint: &str) -> Result<Socket, Failure> {
         let socket = self.listen(zmq::SUB, MAX_FRAME, endpoint)?;
-        socket.0.set_subscribe(b"").map_err(|error| failed("subscribe", error))?;
+        socket.raw.set_subscribe(b"").map_err(|error| failed("subscribe", error))?;
         Ok(socket)
     }
 
@@ -203,9 +219,10 @@ impl Context {
         set_options: impl FnOnce(&zmq::Socket) -> Result<(), zmq::Error>,
     ) -> Result<Socket, Failure> {
         let socket = self.socket(kind, max_frame).map_err(|error| failed("create a socket", error))?;
-        set_options(&socket.0).map_err(|error| failed("set up a socket", error))?;
+        set_options(&socket.raw).map_err(|error| failed("set up a socket", error))?;
         for endpoint in endpoints {
-            let connected = socket.0.set_ipv6(is_ipv6(endpoint)).and_then(|()| socket.0.connect(endpoint));
+            let connected =
+                socket.raw.set_ipv6(is_ipv6(endpoint)).and_then(|()| socket.raw.connect(endpoint));
             connected.map_err(|error| {
                 Failure::new(Exit::Unavailable, format!("cannot connect to {endpoint}: {error}"))
                     .help("is the host in --connect a name or an address?")
@@ -229,7 +246,7 @@ impl Context {
     /// As [`Context::publisher`].
     pub fn subscriber(&self, endpoints: &[String], group: &str) -> Result<Socket, Failure> {
         let socket = self.connect(zmq::SUB, MAX_FRAME, endpoints, |_| Ok(()))?;
-        socket.0.set_subscribe(&topic(group)).map_err(|error| failed("subscribe", error))?;
+        socket.raw.set_subscribe(&topic(group)).map_err(|error| failed("subscribe", error))?;
         Ok(socket)
     }
 
@@ -256,13 +273,35 @@ impl Context {
 }
 
 impl Socket {
+    pub(super) fn new(raw: zmq::Socket) -> Result<Self, zmq::Error> {
+        Ok(Self { descriptor: raw.get_fd()?, raw, is_drained: Cell::new(false) })
+    }
+
+    /// Whether something waits to be read. If not, the descriptor tells when it does: it tells only once, so ZeroMQ must
+    /// have been asked since.
+    fn has_input(&self) -> bool {
+        if !self.is_drained.get() {
+            let has_input = self.raw.get_events().is_ok_and(|events| events.contains(zmq::POLLIN));
+            self.is_drained.set(!has_input);
+        }
+        !self.is_drained.get()
+    }
+
+    #[allow(unsafe_code, reason = "the socket has its descriptor for as long as it is borrowed")]
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        unsafe { BorrowedFd::borrow_raw(self.descriptor) }
+    }
+
     /// The next message, if one is waiting: its first `N` frames, and whether it had exactly as many.
     fn receive<const N: usize>(&self) -> Option<([zmq::Message; N], bool)> {
+        if self.is_drained.get() {
+            return None;
+        }
         let mut frames = std::array::from_fn(|_| zmq::Message::new());
         self.receive_frame(&mut frames[0])?;
         let mut count = 1;
         let mut rest = zmq::Message::new();
-        while self.0.get_rcvmore().unwrap_or(false) {
+        while self.raw.get_rcvmore().unwrap_or(false) {
             self.receive_frame(frames.get_mut(count).unwrap_or(&mut rest))?;
             count += 1;
         }
@@ -271,21 +310,26 @@ impl Socket {
 
     fn receive_frame(&self, into: &mut zmq::Message) -> Option<()> {
         loop {
-            match self.0.recv(into, zmq::DONTWAIT) {
+            match self.raw.recv(into, zmq::DONTWAIT) {
                 Ok(()) => return Some(()),
                 Err(zmq::Error::EINTR) => {}
                 // EAGAIN: nothing there. Anything else: nothing to be had from this socket.
-                Err(_) => return None,
+                Err(_) => {
+                    self.is_drained.set(true);
+                    return None;
+                }
             }
         }
     }
 
     /// Sends frames as one message; never blocks.
     fn send<F: Into<zmq::Message>>(&self, frames: impl IntoIterator<Item = F>) -> Sent {
+        // ZeroMQ looks at what has come, too, and the descriptor then does not tell of it any more.
+        self.is_drained.set(false);
         let mut frames = frames.into_iter().peekable();
         while let Some(frame) = frames.next() {
             let more = if frames.peek().is_some() { zmq::SNDMORE } else { 0 };
-            match self.0.send(frame, zmq::DONTWAIT | more) {
+            match self.raw.send(frame, zmq::DONTWAIT | more) {
                 Ok(()) => {}
                 Err(zmq::Error::EHOSTUNREACH) => return Sent::Unreachable,
                 Err(_) => return Sent::Full,
@@ -303,16 +347,22 @@ impl Socket {
     #[must_use]
     pub fn hear(&self, topic: &[u8]) -> Option<Option<Frames>> {
         let ([name, header, body], whole) = self.receive::<3>()?;
-        Some((whole && *name == *topic).then(|| copied(&header, &body)))
+        Some((whole && *name == *topic).then(|| kept(&header, body)))
     }
 
     /// Passes the next waiting packet on to `out`, if it is one and `known` knows its group; whether it did, or `None`
-    /// if none was waiting.
+    /// if none was waiting. `listen` is shown what passes: topic, header and body.
     #[must_use]
-    pub fn forward(&self, out: &Self, known: impl Fn(&[u8]) -> bool) -> Option<bool> {
+    pub fn forward(
+        &self,
+        out: &Self,
+        known: impl Fn(&[u8]) -> bool,
+        listen: impl FnOnce(&[u8], &[u8], &[u8]),
+    ) -> Option<bool> {
         let (frames, whole) = self.receive::<3>()?;
         let passes = whole && known(&frames[0]) && Header::peek(&frames[1]).is_ok();
         if passes {
+            listen(&frames[0], &frames[1], &frames[2]);
             out.send(frames);
         }
         Some(passes)
@@ -327,7 +377,7 @@ impl Socket {
     #[must_use]
     pub fn hear_routed(&self, topic: &[u8]) -> Option<Option<Frames>> {
         let ([_from, name, header, body], whole) = self.receive::<4>()?;
-        Some((whole && *name == *topic).then(|| copied(&header, &body)))
+        Some((whole && *name == *topic).then(|| kept(&header, body)))
     }
 
     /// At the router: the next routed packet, if one is waiting; `None` inside for what is none.
@@ -388,7 +438,8 @@ impl Routed {
     #[must_use]
     pub fn pass_on(&mut self, router: &Socket) -> bool {
         // The router decides on the first frame; the others follow it wherever it goes.
-        if router.0.send(&*self.to, zmq::DONTWAIT | zmq::SNDMORE).is_err() {
+        router.is_drained.set(false);
+        if router.raw.send(&*self.to, zmq::DONTWAIT | zmq::SNDMORE).is_err() {
             return false;
         }
         let take = |message: &mut zmq::Message| std::mem::replace(message, zmq::Message::new());
@@ -402,21 +453,54 @@ impl Routed {
     }
 }
 
-/// A received message pins a whole receive buffer; what is kept must be copied out.
-fn copied(header: &[u8], body: &[u8]) -> Frames {
-    Frames { header: Bytes::copy_from_slice(header), body: Bytes::copy_from_slice(body) }
+/// ZeroMQ reads from a connection so many bytes at a time. A message that is longer has memory of its own.
+const READ_AT_ONCE: usize = 8192;
+
+/// A short message shares the memory of all that was read with it, and would keep it: it is copied. A long one is kept
+/// as it is.
+fn kept(header: &[u8], body: zmq::Message) -> Frames {
+    let body = if body.len() > READ_AT_ONCE {
+        Bytes::from_owner(Owned(body))
+    } else {
+        Bytes::copy_from_slice(&body)
+    };
+    Frames { header: Bytes::copy_from_slice(header), body }
+}
+
+/// A message as the owner of its bytes.
+struct Owned(zmq::Message);
+
+impl AsRef<[u8]> for Owned {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// Waits until one of the sockets or of the file descriptors has something, or `limit` is over. Says nothing about
-/// which: ask them.
-pub fn wait(sockets: &[&Socket], fds: impl IntoIterator<Item = RawFd>, limit: Duration) {
-    let mut items: Vec<zmq::PollItem<'_>> =
-        sockets.iter().map(|socket| socket.0.as_poll_item(zmq::POLLIN)).collect();
-    items.extend(fds.into_iter().map(|fd| zmq::PollItem::from_fd(fd, zmq::POLLIN)));
-    // Rounded up: waking a little late is right, waking a little early would only mean to wait again.
-    let millis = limit.as_micros().div_ceil(1000);
-    // Interrupted by a signal or not: the caller looks for itself.
-    let _ = zmq::poll(&mut items, i64::try_from(millis).unwrap_or(i64::MAX));
+/// which socket: ask them; but whether one of the descriptors may have something.
+pub fn wait<'a>(
+    sockets: &[&'a Socket],
+    fds: impl IntoIterator<Item = BorrowedFd<'a>>,
+    limit: Duration,
+) -> bool {
+    let has_input = sockets.iter().fold(false, |any, socket| socket.has_input() || any);
+    let limit = if has_input { Duration::ZERO } else { limit };
+    let watched = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+    let mut polled: Vec<PollFd<'_>> = Vec::with_capacity(sockets.len() + 4);
+    polled.extend(sockets.iter().map(|socket| watched(socket.descriptor())));
+    polled.extend(fds.into_iter().map(watched));
+    let limit = Timespec { tv_sec: limit.as_secs() as _, tv_nsec: limit.subsec_nanos().into() };
+    if poll(&mut polled, Some(&limit)).is_err() {
+        // By a signal: whoever catches it finds it in a descriptor.
+        return true;
+    }
+    let (of_sockets, of_others) = polled.split_at(sockets.len());
+    for (socket, polled) in sockets.iter().zip(of_sockets) {
+        if !polled.revents().is_empty() {
+            socket.is_drained.set(false);
+        }
+    }
+    of_others.iter().any(|polled| !polled.revents().is_empty())
 }
 
 /// The version of the ZeroMQ library that this program runs on.
@@ -440,11 +524,11 @@ fn numeric(endpoint: &str) -> String {
     found.map_or_else(|| endpoint.to_owned(), |address| format!("tcp://{address}"))
 }
 
-fn failed(what: &str, error: zmq::Error) -> Failure {
+pub(super) fn failed(what: &str, error: zmq::Error) -> Failure {
     Failure::new(Exit::Bug, format!("ZeroMQ cannot {what}: {error}"))
 }
 
-fn cannot_listen(endpoint: &str, error: zmq::Error) -> Failure {
+pub(super) fn cannot_listen(endpoint: &str, error: zmq::Error) -> Failure {
     let mut message = format!("cannot listen on {endpoint}: {error}");
     if error == zmq::Error::EADDRINUSE
         && let Some(holder) = holder::of(&numeric(endpoint))

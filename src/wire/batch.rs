@@ -84,7 +84,13 @@ impl Batch {
 }
 
 /// Where the text whose length stands at `at` begins and ends.
+#[inline]
 fn text_at(body: &[u8], at: usize) -> Result<(usize, usize), Malformed> {
+    // Most texts are short.
+    if let Some(&length @ ..0x80) = body.get(at) {
+        let (start, end) = (at + 1, at + 1 + usize::from(length));
+        return if end <= body.len() { Ok((start, end)) } else { Err(Malformed) };
+    }
     let mut length = 0_usize;
     for (i, byte) in body.get(at..).ok_or(Malformed)?.iter().take(3).enumerate() {
         length |= usize::from(byte & 0x7f) << (7 * i);
@@ -137,6 +143,25 @@ impl BatchBuilder {
         self.body.len() >= FULL_BODY || self.count >= self.most
     }
 
+    /// Expects a body of about so many bytes, and has room for them at once.
+    #[must_use]
+    pub fn expecting(mut self, bytes: usize) -> Self {
+        self.body.reserve(bytes.min(MAX_BODY));
+        self
+    }
+
+    /// How long its body is.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.body.len()
+    }
+
+    /// Whether it has no message.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// Takes no more than `count` messages, which is at least 1.
     #[must_use]
     pub fn at_most(self, count: u64) -> Self {
@@ -148,6 +173,7 @@ impl BatchBuilder {
     pub fn push(&mut self, text: &[u8]) -> u64 {
         assert!(text.len() <= MAX_TEXT && !self.is_full(), "the caller keeps the limits of a batch");
         let mut length = text.len();
+        self.body.reserve(text.len() + 3);
         while length >= 0x80 {
             self.body.put_u8(length as u8 | 0x80);
             length >>= 7;

@@ -98,7 +98,11 @@ impl Reader {
         Self { header, body }
     }
 
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+    /// Reads so many raw bytes.
+    ///
+    /// # Errors
+    /// [`Malformed`] at the end of the header; the same for the functions below.
+    pub fn take<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         let bytes = *self.header.first_chunk::<N>().ok_or(Malformed)?;
         bytes::Buf::advance(&mut self.header, N);
         Ok(bytes)
@@ -107,7 +111,7 @@ impl Reader {
     /// Reads one byte.
     ///
     /// # Errors
-    /// [`Malformed`] at the end of the header; the same for the functions below.
+    /// [`Malformed`] at the end of the header.
     pub fn u8(&mut self) -> Result<u8, Malformed> {
         Ok(self.take::<1>()?[0])
     }

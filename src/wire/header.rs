@@ -1,7 +1,5 @@
 //! The sixteen bytes that every packet begins with.
 
-use bytes::Bytes;
-
 use super::field::{Malformed, Reader, Writer};
 use crate::engine::{MemberId, To};
 
@@ -84,17 +82,27 @@ impl Header {
     /// # Errors
     /// [`Malformed`] if it is not one, or one of another protocol version.
     pub fn read(from: &mut Reader) -> Result<Self, Malformed> {
-        if [from.u8()?, from.u8()?] != MAGIC || from.u8()? != VERSION {
+        Self::parse(from.take::<HEADER_LEN>()?)
+    }
+
+    fn parse(bytes: [u8; HEADER_LEN]) -> Result<Self, Malformed> {
+        let [m0, m1, version, kind, s0, s1, t0, t1, run @ ..] = bytes;
+        if [m0, m1] != MAGIC || version != VERSION {
             return Err(Malformed);
         }
-        let kind = Kind::from_byte(from.u8()?)?;
-        let sender = from.member()?;
-        let to = match from.u16()? {
+        let to = match u16::from_le_bytes([t0, t1]) {
             TO_GROUP => To::Group,
             slot => To::Member(MemberId(slot)),
         };
-        let place = from.u64()?;
-        Ok(Self { kind, sender, to, run: place % RUN_LIMIT, view: (place >> 48) as u16 })
+        let sender = MemberId(u16::from_le_bytes([s0, s1]));
+        let place = u64::from_le_bytes(run);
+        Ok(Self {
+            kind: Kind::from_byte(kind)?,
+            sender,
+            to,
+            run: place % RUN_LIMIT,
+            view: (place >> 48) as u16,
+        })
     }
 
     /// The header at the start of these bytes.
@@ -102,7 +110,6 @@ impl Header {
     /// # Errors
     /// As [`Header::read`].
     pub fn peek(bytes: &[u8]) -> Result<Self, Malformed> {
-        let start = bytes.get(..HEADER_LEN).ok_or(Malformed)?;
-        Self::read(&mut Reader::new(Bytes::copy_from_slice(start), Bytes::new()))
+        Self::parse(*bytes.first_chunk().ok_or(Malformed)?)
     }
 }

@@ -46,7 +46,7 @@ fn testdata(name: &str) -> String {
 
 /// One large multicast after the other.
 fn much(id: &str) -> String {
-    format!("Multicast,{id},{}\nsleep,0.01\n", "x".repeat(1000)).repeat(200)
+    format!("Multicast,{id},{}\nsleep,0.02\n", "x".repeat(1000)).repeat(200)
 }
 
 /// What `groupcast check` reads is a run that did not come to its end, and nothing worse.
@@ -73,7 +73,9 @@ fn a_disk_that_fills_up_ends_a_client_and_spoils_nothing() {
     );
     let results = stage.dir().join("kept/out");
     let delivered = lines(&results.join("test_result_c1_tom.txt.part"));
-    assert!(!delivered.is_empty() && delivered.iter().all(|line| line.len() == 1005));
+    assert!(delivered.iter().all(|line| line.len() == 1005));
+    // Which of the files took the last of the room differs from run to run.
+    assert!(!delivered.is_empty() || !lines(&results.join("history_c1.jsonl.part")).is_empty());
     is_readable(&results);
 }
 

@@ -123,7 +123,7 @@ const VARIABLES: &[(&str, &str, &str, i32, &str)] = &[
 ];
 
 /// Those whose variable shows in a run: below and, of `trace`, in `traces`.
-const IN_A_RUN: [&str; 6] = ["no-history", "force", "stay", "quiet", "trace", "can-sequence"];
+const IN_A_RUN: [&str; 7] = ["no-history", "force", "stay", "quiet", "trace", "can-sequence", "sequencer"];
 
 #[test]
 fn each_flag_has_a_variable() {
@@ -174,7 +174,8 @@ fn switches_in_the_environment_work_in_a_run() {
     let stage = Stage::new();
     let stay =
         |program| stage.program(program).env("GROUPCAST_STAY", "1").env("GROUPCAST_CLIENTS", "1").start();
-    let mut middle = [stay("forwarder"), stay("router"), stage.sequencer().start()];
+    let inside = stage.program("forwarder").env("GROUPCAST_STAY", "1").env("GROUPCAST_CLIENTS", "1");
+    let mut middle = [inside.env("GROUPCAST_SEQUENCER", "1").start(), stay("router")];
     for _ in 0..2 {
         let client = stage.client("c1", "Multicast,c1,x\n");
         let client = client

@@ -169,10 +169,10 @@ fn a_window_of_one_message_is_enough_to_get_on() {
     }
 }
 
-/// As many lines as no window holds, with a pause after the first.
+/// More than a window holds, with a pause after the first line.
 fn flood(id: &str) -> String {
     let mut commands = format!("Multicast,{id},first\nsleep,1\n");
-    (0..200_000).for_each(|number| writeln!(commands, "Multicast,{id},command {number}").unwrap());
+    (0..60_000).for_each(|number| writeln!(commands, "Multicast,{id},{number:0>200}").unwrap());
     commands
 }
 

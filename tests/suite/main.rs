@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod barrier;
+mod bench;
 mod commands;
 mod doctor;
 mod examples;

@@ -92,3 +92,34 @@ fn a_sequencer_that_is_killed_and_started_again_ends_the_run_for_all() {
         }
     });
 }
+
+#[test]
+fn a_forwarder_with_a_sequencer_inside_needs_no_other() {
+    let orders = [Order::find("total", "bb"), Order::find("causal", "")].map(Option::unwrap);
+    side_by_side(orders.len(), 2, |number| {
+        let stage = Stage::new();
+        let mut programs =
+            vec![stage.forwarder(CLIENTS.len()).arg("--sequencer").start(), stage.router().start()];
+        programs.extend(clients(&stage, orders[number]));
+        all_end(&mut programs);
+        is_all_there(&stage, orders[number]);
+    });
+}
+
+#[test]
+fn groups_with_a_sequencer_inside_do_not_disturb_one_another() {
+    let stage = Stage::new();
+    let mut programs = vec![stage.forwarder(2).arg("--sequencer").start(), stage.router().start()];
+    for group in ["red", "redder"] {
+        for id in ["a", "b"] {
+            let id = format!("{group}-{id}");
+            let commands: String = (1..=50).map(|number| format!("Multicast,{id},{number}\n")).collect();
+            programs.push(stage.client(&id, commands).args(["--group", group]).start());
+        }
+    }
+    all_end(&mut programs);
+    for group in ["red", "redder"] {
+        let lines = stage.lines(&format!("{group}-a"), "tom");
+        assert_eq!((lines.len(), &lines), (100, &stage.lines(&format!("{group}-b"), "tom")));
+    }
+}

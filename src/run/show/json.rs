@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Show;
 use crate::client::Progress;
 use crate::engine::Time;
-use crate::run::plan::Process;
+use crate::run::process::Process;
 use crate::run::supervisor::Death;
 
 /// Prints every event. A reader that has gone away is no reason to end.

@@ -6,7 +6,8 @@ mod plain;
 
 use std::io::IsTerminal;
 
-use super::plan::{Plan, Process};
+use super::plan::Plan;
+use super::process::Process;
 use super::supervisor::Death;
 use crate::cli::Voice;
 use crate::client::Progress;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::{Show, last_line, red, words};
 use crate::client::Progress;
 use crate::engine::Time;
-use crate::run::plan::{Plan, Process};
+use crate::run::plan::Plan;
+use crate::run::process::Process;
 use crate::run::supervisor::Death;
 use crate::talk::printable;
 

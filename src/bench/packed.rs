@@ -1,0 +1,126 @@
+//! The second baseline: the bound of what packing and numbering can reach over ZeroMQ. Members push packets of messages
+//! to one sequencer, which puts the first number and the count in front and publishes them as they are. Total order,
+//! but nothing is repaired, nobody is waited for, and nobody knows who takes part.
+
+use super::baseline::{Heard, Tag};
+use super::player::{Player, wrong};
+use crate::exit::Failure;
+use crate::transport::plain::{Kind, Parcel};
+use crate::transport::zmq::{Context, Port, Socket};
+
+const HOST: &str = "127.0.0.1";
+/// A packet takes no more than about this many bytes.
+const FULL: usize = 1 << 16;
+
+/// What a packet says of itself: its sender, and how many messages it holds; in front of that, once it is stamped, the
+/// number of the first.
+const HEAD: usize = 16;
+const STAMPED: usize = 8 + HEAD;
+
+/// The sequencer's whole life.
+pub(super) fn stand_in_the_middle(port_base: u16) -> Result<(), Failure> {
+    let context = Context::default();
+    let inlet = context.plain(Kind::Pull, &Port::In.endpoint(HOST, port_base), true)?;
+    let outlet = context.plain(Kind::Publish, &Port::Out.endpoint(HOST, port_base), true)?;
+    let mut next: u64 = 0;
+    loop {
+        let (mut head, mut packet) = (Parcel::default(), Parcel::default());
+        if !(inlet.receive_plain(&mut head, true) && inlet.receive_plain(&mut packet, true)) {
+            continue;
+        }
+        let mut stamped = [0; STAMPED];
+        stamped[..8].copy_from_slice(&next.to_le_bytes());
+        stamped[8..].copy_from_slice(&head);
+        next += number_at(&head, 8);
+        outlet.send_plain(&stamped[..], true);
+        outlet.send_plain(packet, false);
+    }
+}
+
+/// A member's connections.
+pub(super) struct Packed {
+    pusher: Socket,
+    subscriber: Socket,
+    /// How many messages go into a packet.
+    per_packet: u64,
+    next: Option<u64>,
+    stamped: Parcel,
+    packet: Parcel,
+}
+
+impl Packed {
+    pub(super) fn connect(
+        context: &Context,
+        port_base: u16,
+        size: usize,
+        window: u64,
+    ) -> Result<Self, Failure> {
+        Ok(Self {
+            pusher: context.plain(Kind::Push, &Port::In.endpoint(HOST, port_base), false)?,
+            subscriber: context.plain(Kind::Subscribe, &Port::Out.endpoint(HOST, port_base), false)?,
+            per_packet: ((FULL / (size + 4)) as u64).min(window / 8).max(1),
+            next: None,
+            stamped: Parcel::default(),
+            packet: Parcel::default(),
+        })
+    }
+
+    pub(super) const fn inlet(&self) -> &Socket {
+        &self.subscriber
+    }
+
+    /// Sends at most `room` multicasts as one packet; how many these were.
+    pub(super) fn send(&self, player: &mut Player, now: u64, me: u16, room: u64) -> u64 {
+        let count = room.min(self.per_packet);
+        let mut packet = Vec::with_capacity(FULL);
+        for _ in 0..count {
+            let text = player.next(now);
+            packet.extend_from_slice(&(text.len() as u32).to_le_bytes());
+            packet.extend_from_slice(text);
+        }
+        self.push(me, count, packet);
+        count
+    }
+
+    fn push(&self, me: u16, count: u64, packet: impl Into<Parcel>) {
+        let mut head = [0; HEAD];
+        head[..8].copy_from_slice(&u64::from(me).to_le_bytes());
+        head[8..].copy_from_slice(&count.to_le_bytes());
+        self.pusher.send_plain(&head[..], true);
+        self.pusher.send_plain(packet, false);
+    }
+
+    /// Tags are packets without a message.
+    pub(super) fn say(&self, me: u16, tag: Tag) {
+        self.push(me, 0, &[tag as u8][..]);
+    }
+
+    pub(super) fn hear(&mut self, player: &mut Player, waits: bool) -> Result<Heard, Failure> {
+        let got = self.subscriber.receive_plain(&mut self.stamped, waits)
+            && self.subscriber.receive_plain(&mut self.packet, true);
+        if !got {
+            return Ok(Heard::Nothing);
+        }
+        let (first, sender, count) =
+            (number_at(&self.stamped, 0), number_at(&self.stamped, 8), number_at(&self.stamped, 16));
+        if count == 0 {
+            return Ok(Heard::tagged(sender as u16, self.packet[0]));
+        }
+        let next = *self.next.get_or_insert(first);
+        if first != next {
+            return Err(wrong(&format!("{first} came where {next} was due")));
+        }
+        self.next = Some(next + count);
+        let mut rest = &self.packet[..];
+        while let Some((length, after)) = rest.split_first_chunk::<4>() {
+            let (text, after) = after.split_at(u32::from_le_bytes(*length) as usize);
+            player.deliver(text)?;
+            rest = after;
+        }
+        Ok(Heard::Multicasts)
+    }
+}
+
+fn number_at(bytes: &[u8], at: usize) -> u64 {
+    bytes[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}

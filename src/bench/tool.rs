@@ -1,0 +1,250 @@
+//! `groupcast bench`: what can be asked of it on the command line, and how it answers.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::PossibleValuesParser;
+
+use super::part::{self, Baseline};
+use super::report::{self, Format, Ratios};
+use super::round::{self, Ears, Outcome, Setting, System};
+use super::workload::{Amount, MIN_SIZE, Workload};
+use crate::cli::{self, KnownBad, Voice};
+use crate::exit::{Exit, Failure};
+use crate::order::{self, DEFAULT_METHOD, Order};
+use crate::talk::Talk;
+use crate::transport::signals::{interruption, listen};
+use crate::wire::batch::MAX_TEXT;
+
+/// The example and the notes of `--help`.
+const HELP: &str = "\
+Examples:
+  groupcast bench --duration 1s --baseline
+  groupcast bench --order causal --size 1024 --messages 10000 --json
+  groupcast bench --window 1 --duration 1s
+  groupcast bench --rate 2000 --duration 1s
+
+A forwarder, a sequencer or router where the order needs one, and the members are started as processes on this machine. \
+Every member multicasts, and keeps --window of its own multicasts under way: when half of them have come back, it \
+sends as many again. The clock runs at the first member, from its first multicast to the last delivery. With --window 1 \
+the round trip of each own multicast is measured; with --rate members send by the clock, and latency is counted from \
+when a multicast was to be sent, at every member. Members do what clients do, with reliability and flow control, but \
+write files only with --out. That everybody delivers the same, in the order that was promised, is checked all the while: \
+exit code 1 if not.
+
+--baseline runs, in turns with ours and in the same processes, plain multicast through zmq_proxy (proxy: no order, one \
+packet a message) and the most that packing and numbering allow (bound: packets that a sequencer only stamps, nothing \
+repaired), and prints what ours is in proportion, pair by pair, with the median.";
+
+/// Most members in all groups together: each is a process.
+const MOST_PROCESSES: u32 = 512;
+/// How long members send, when nothing else is said.
+const DURATION: Duration = Duration::from_secs(2);
+/// Without --window, about so many bytes are under way …
+const WINDOW_BYTES: u64 = 2_000_000;
+/// … but no more and no fewer multicasts than these.
+const WINDOWS: std::ops::RangeInclusive<u64> = 60..=20_000;
+
+/// Arguments of `groupcast bench`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = format!("{HELP}\n\n{}", crate::exit::HELP))]
+pub struct Args {
+    /// The order of delivery
+    #[arg(long, value_name = "ORDER", default_value = "total", value_parser = PossibleValuesParser::new(order::names()))]
+    order: String,
+    /// How that order is made, where there are several ways: bb, ub, uub
+    #[arg(long, value_name = "METHOD", default_value = DEFAULT_METHOD)]
+    method: String,
+    /// How many members each group has
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
+    clients: u16,
+    /// How many groups share forwarder, router and sequencer
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=128))]
+    groups: u16,
+    /// Bytes of each multicast
+    #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = clap::value_parser!(u32).range(MIN_SIZE as i64..=MAX_TEXT as i64))]
+    size: u32,
+    /// How many of its own multicasts a member has under way [default: about 2 MB, 60 to 20000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    window: Option<u64>,
+    /// How many multicasts each member sends
+    #[arg(long, value_name = "N", conflicts_with = "duration", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    messages: Option<u64>,
+    /// How long members send [default: 2s]
+    #[arg(long, value_name = "TIME", value_parser = cli::duration)]
+    duration: Option<Duration>,
+    /// Multicasts of each member before the clock starts
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    warmup: u64,
+    /// Send by the clock, so many multicasts a second of all members of a group together
+    #[arg(long, value_name = "N", value_parser = cli::factor)]
+    rate: Option<f64>,
+    /// How often
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Measure baselines, too, in turns: proxy, bound, or both
+    #[arg(long, value_name = "WHICH", num_args = 0..=1, require_equals = true, value_delimiter = ',', default_missing_value = "proxy,bound")]
+    baseline: Vec<Baseline>,
+    /// Print a line of JSON for each round
+    #[arg(long, conflicts_with = "csv")]
+    json: bool,
+    /// Print a line of CSV for each round
+    #[arg(long)]
+    csv: bool,
+    /// Let members write result files and histories, as clients do
+    #[arg(short, long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// With --out: no histories
+    #[arg(long)]
+    no_history: bool,
+    /// Let the forwarder number multicasts (forwarder --sequencer), instead of a process of its own
+    #[arg(long)]
+    inside: bool,
+    /// Let ours connect through files of this folder (UNIX sockets) instead of TCP
+    #[arg(long, value_name = "DIR")]
+    ipc: Option<PathBuf>,
+    /// First of the four ports; without it, free ones are found
+    #[arg(long, value_name = "PORT", value_parser = cli::port_base())]
+    port_base: Option<u16>,
+    /// One process of a round
+    #[arg(long, hide = true)]
+    part: Option<String>,
+    #[command(flatten)]
+    known_bad: KnownBad,
+    #[command(flatten)]
+    voice: Voice,
+}
+
+/// Measures what is asked for.
+///
+/// # Errors
+/// [`Exit::Violated`] for a wrong order; whatever keeps a round from its end; interruption, after partial results.
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    if let Some(part) = &args.part {
+        return part::play(part, &args.known_bad, &args.voice.talk("member"));
+    }
+    let setting = args.setting()?;
+    let format = match (args.json, args.csv) {
+        (true, _) => Format::Json,
+        (_, true) => Format::Csv,
+        _ => Format::Text,
+    };
+    let talk = args.voice.talk("bench");
+    Bench { args, setting, format, ears: Ears::default(), talk }.run()
+}
+
+impl Args {
+    fn setting(&self) -> Result<Setting, Failure> {
+        let processes = u32::from(self.clients) * u32::from(self.groups);
+        if processes > MOST_PROCESSES {
+            let message =
+                format!("{processes} members are more than this machine is for: at most {MOST_PROCESSES}");
+            return Err(Failure::new(Exit::Usage, message));
+        }
+        let duration = self.duration.unwrap_or(DURATION);
+        let workload = Workload {
+            members: self.clients,
+            groups: self.groups,
+            size: self.size as usize,
+            window: self.window.unwrap_or_else(|| self.usual_window()),
+            amount: self.messages.map_or(Amount::Time(duration), Amount::Messages),
+            warmup: self.warmup,
+            rate: self.rate,
+        };
+        if self.groups > 1 && !self.baseline.is_empty() {
+            return Err(Failure::new(
+                Exit::Usage,
+                "the baselines know no groups: leave out --baseline or --groups",
+            ));
+        }
+        Ok(Setting {
+            order: Order::chosen(&self.order, &self.method)?,
+            workload,
+            port_base: self.port_base,
+            inside: self.inside,
+            host: self.ipc.as_ref().map_or_else(
+                || "127.0.0.1".to_owned(),
+                |folder| format!("ipc://{}/groupcast", folder.display()),
+            ),
+            out: self.out.clone(),
+            history: !self.no_history,
+            known_bad: self.known_bad.name().map(str::to_owned),
+        })
+    }
+
+    fn usual_window(&self) -> u64 {
+        (WINDOW_BYTES / u64::from(self.size)).clamp(*WINDOWS.start(), *WINDOWS.end())
+    }
+}
+
+/// The rounds that are asked for.
+struct Bench<'a> {
+    args: &'a Args,
+    setting: Setting,
+    format: Format,
+    ears: Ears,
+    talk: Talk,
+}
+
+impl Bench<'_> {
+    fn run(&self) -> Result<Exit, Failure> {
+        let ears = self.ears.clone();
+        listen(move |exit| ears.hear(exit))?;
+        match self.format {
+            Format::Text => cli::print(&report::title(&self.setting))?,
+            Format::Csv => cli::print(&report::csv_head())?,
+            Format::Json => self.talk.say(report::title(&self.setting)),
+        }
+        let mut ratios: Vec<(Baseline, Ratios)> =
+            self.args.baseline.iter().map(|&baseline| (baseline, Ratios::default())).collect();
+        let rounds = (1..=self.args.rounds).try_for_each(|number| self.round(number, &mut ratios));
+        // Also after an interruption: what was measured before it.
+        for (baseline, ratios) in &ratios {
+            match self.format {
+                Format::Text => cli::print(&ratios.text(*baseline))?,
+                Format::Json => cli::print(&ratios.json(*baseline).to_string())?,
+                Format::Csv => {}
+            }
+        }
+        rounds.map(|()| Exit::Ok)
+    }
+
+    /// Ours and the baselines, once each; every other time the other way round.
+    fn round(&self, number: u32, ratios: &mut [(Baseline, Ratios)]) -> Result<(), Failure> {
+        let mut systems: Vec<System> = vec![System::Ours(self.setting.order)];
+        systems.extend(self.args.baseline.iter().map(|&baseline| System::Plain(baseline)));
+        if number.is_multiple_of(2) {
+            systems.reverse();
+        }
+        let mut outcomes = Vec::new();
+        for system in systems {
+            let (outcome, interrupted) = round::run(&self.setting, system, &self.ears)?;
+            self.tell(&outcome, number)?;
+            if let Some(exit) = interrupted {
+                return Err(interruption(exit));
+            }
+            outcomes.push(outcome);
+        }
+        let of = |wanted: Option<Baseline>| {
+            outcomes.iter().find(|outcome| match outcome.system {
+                System::Ours(_) => wanted.is_none(),
+                System::Plain(baseline) => wanted == Some(baseline),
+            })
+        };
+        for (baseline, ratios) in ratios {
+            if let (Some(ours), Some(theirs)) = (of(None), of(Some(*baseline))) {
+                ratios.add(ours, theirs);
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&self, outcome: &Outcome, number: u32) -> Result<(), Failure> {
+        let json = report::json(&self.setting, outcome, number);
+        cli::print(&match self.format {
+            Format::Text => report::text(&self.setting, outcome, number),
+            Format::Json => json.to_string(),
+            Format::Csv => report::csv(&json),
+        })
+    }
+}

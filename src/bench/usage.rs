@@ -1,0 +1,56 @@
+//! What a process has taken of the machine, as the system tells it; nothing where it does not.
+
+use std::fs;
+
+use serde::{Deserialize, Serialize};
+
+/// Hundredths of a second: the unit of processor time in `/proc` on every Linux.
+const TICKS_PER_SECOND: u64 = 100;
+
+/// What a process has taken until now.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(super) struct Usage {
+    /// The most memory that it had at one time.
+    pub(super) memory_kib: u64,
+    /// The time that processors worked for it.
+    pub(super) cpu_ms: u64,
+}
+
+impl Usage {
+    /// That of the process with this number, or name in `/proc`.
+    pub(super) fn of(process: &str) -> Self {
+        let read = |file: &str| fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
+        Self {
+            memory_kib: peak(&read("status")).unwrap_or_default(),
+            cpu_ms: ticks(&read("stat")).unwrap_or_default() * 1000 / TICKS_PER_SECOND,
+        }
+    }
+
+    /// The larger of each.
+    pub(super) fn max(self, other: Self) -> Self {
+        Self { memory_kib: self.memory_kib.max(other.memory_kib), cpu_ms: self.cpu_ms.max(other.cpu_ms) }
+    }
+}
+
+fn peak(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().trim_end_matches(" kB").parse().ok()
+}
+
+/// User and system time: the 14th and 15th field; the second one, a name, may hold anything.
+fn ticks(stat: &str) -> Option<u64> {
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_linux_writes() {
+        assert_eq!(peak("Name:\tx\nVmPeak:\t9 kB\nVmHWM:\t   7264 kB\n"), Some(7264));
+        assert_eq!(ticks("7 (a) b) S 1 1 1 0 -1 4194304 99 0 0 0 12 30 0 0 20 0"), Some(42));
+        assert_eq!((peak(""), ticks("")), (None, None));
+    }
+}

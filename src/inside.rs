@@ -1,0 +1,177 @@
+//! Station 9, in the middle: the sequencer inside the forwarder. It hears every packet as it passes, and the numbers go
+//! out behind what they are for, in the same bytes on the same connections.
+//!
+//! To the register it is a member like any other; only that its requests, and the answers, go nowhere. It numbers for
+//! orders whose members multicast everything themselves.
+
+use std::collections::BTreeMap;
+
+use crate::defect::Defects;
+use crate::driver::clock;
+use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, sooner};
+use crate::member::{App, Keeping, Membership, Patience};
+use crate::order::{Order, Place};
+use crate::session::attendance::{Attendance, News};
+use crate::session::register::{Actions, Asker, Register};
+use crate::session::{LOST_AFTER, view_of};
+use crate::transport::zmq::{Socket, topic};
+use crate::wire::control::{Ask, GroupEntry, Identity, Reply, Role, Seat};
+use crate::wire::{Frames, Header, Window};
+
+/// Its name among the members.
+const ID: &str = "sequencer";
+/// Longer than any address that ZeroMQ gives to those who ask, so that it is nobody's.
+pub(crate) const NO_ADDRESS: usize = 256;
+
+/// The sequencer of every group that has none of its own.
+#[derive(Default)]
+pub(crate) struct Inside {
+    /// By the number of the group's run.
+    desks: BTreeMap<String, Desk>,
+}
+
+/// What numbers for one group.
+struct Desk {
+    order: &'static Order,
+    topic: Vec<u8>,
+    asker: Asker,
+    attendance: Attendance,
+    seat: Option<MemberId>,
+    /// Once the group has started.
+    line: Option<Membership>,
+    is_over: bool,
+    effects: Effects<App, Frames>,
+}
+
+impl Inside {
+    /// Takes its place in every group that needs it, and asks what is due.
+    pub(crate) fn attend(&mut self, now: Time, register: &mut Register, actions: &mut Actions) {
+        for entry in register.entries() {
+            let order = Order::find(&entry.order, &entry.method);
+            if let Some(order) = order.filter(|order| order.sequencer && !order.addressed) {
+                let run = entry.run.clone();
+                self.desks.entry(run).or_insert_with(|| Desk::new(now, order, entry));
+            }
+        }
+        for desk in self.desks.values_mut() {
+            if let Some(request) = desk.attendance.request(now) {
+                register.asked(now, desk.asker.clone(), Ok(request), actions);
+            }
+        }
+    }
+
+    /// Whether it has something to ask at once.
+    pub(crate) fn is_due(&self, now: Time) -> bool {
+        self.desks.values().any(|desk| desk.attendance.next_deadline() <= now)
+    }
+
+    /// Takes an answer of the register.
+    pub(crate) fn answered(&mut self, now: Time, asker: &Asker, reply: Reply) {
+        if let Some(desk) = self.desks.values_mut().find(|desk| desk.asker == *asker) {
+            desk.is_over = desk.answered(now, reply);
+        }
+        self.desks.retain(|_, desk| !desk.is_over);
+    }
+
+    /// A copy of a packet that passes, if a group is numbered here that it is for.
+    pub(crate) fn overhear(&self, topic: &[u8], header: &[u8], body: &[u8]) -> Option<Frames> {
+        let is_numbered = |desk: &Desk| desk.line.is_some() && desk.topic == topic;
+        self.desks.values().any(is_numbered).then(|| Frames {
+            header: bytes::Bytes::copy_from_slice(header),
+            body: bytes::Bytes::copy_from_slice(body),
+        })
+    }
+
+    /// Takes a packet that has passed.
+    pub(crate) fn receive(&mut self, now: Time, topic: &[u8], frames: Frames, out: &Socket) {
+        let Some(desk) = self.desks.values_mut().find(|desk| desk.topic == topic) else { return };
+        let Ok(header) = Header::peek(&frames.header) else { return };
+        if desk.seat.is_some_and(|me| me != header.sender) {
+            desk.handle(now, Input::Receive { from: header.sender, message: frames }, out);
+        }
+    }
+
+    /// Does what is due.
+    pub(crate) fn wake(&mut self, now: Time, out: &Socket) {
+        for desk in self.desks.values_mut() {
+            if desk.deadline().is_some_and(|due| due <= now) {
+                desk.handle(now, Input::Wake, out);
+            }
+        }
+    }
+
+    /// When [`Inside::wake`] is next due.
+    pub(crate) fn next_deadline(&self) -> Option<Time> {
+        self.desks.values().map(Desk::deadline).fold(None, sooner)
+    }
+}
+
+impl Desk {
+    fn new(now: Time, order: &'static Order, entry: GroupEntry) -> Self {
+        let mut asker = vec![b'.'; NO_ADDRESS];
+        asker.extend_from_slice(entry.run.as_bytes());
+        let topic = topic(&entry.group);
+        let who = Identity {
+            group: entry.group,
+            id: ID.to_owned(),
+            role: Role::Sequencer,
+            nonce: clock::nonce(),
+            incarnation: 0,
+            order: entry.order,
+            method: entry.method,
+            can_sequence: false,
+        };
+        let attendance = Attendance::new(now, who, Ask::Join, None);
+        Self {
+            order,
+            topic,
+            asker,
+            attendance,
+            seat: None,
+            line: None,
+            is_over: false,
+            effects: Effects::default(),
+        }
+    }
+
+    /// Takes an answer; whether its group is over.
+    fn answered(&mut self, now: Time, reply: Reply) -> bool {
+        match self.attendance.answered(now, reply) {
+            News::Welcome { slot, .. } => {
+                self.seat = Some(MemberId(slot));
+                // Its way out and its way in are those of the forwarder.
+                self.attendance.turn_to(Ask::Ready);
+            }
+            News::Start { run, members } => self.start(now, run, &members),
+            News::End | News::Failed(_) => return true,
+            _ => {}
+        }
+        false
+    }
+
+    fn start(&mut self, now: Time, run: u64, seats: &[Seat]) {
+        let Some(seat) = seats.iter().find(|seat| Some(MemberId(seat.slot)) == self.seat) else { return };
+        let (me, view, window) = (MemberId(seat.slot), view_of(seats), Window::default());
+        let place =
+            Place { me, view: &view, run, seed: run ^ u64::from(me.0), window, defects: Defects::NONE };
+        let keeping = Keeping { patience: Some(Patience::with_silence(LOST_AFTER)), majority: false };
+        let mut membership = Membership::new(self.order, place, keeping);
+        membership.pardon(now);
+        self.line = Some(membership);
+        self.attendance.started(run, seat, seats, true);
+    }
+
+    fn handle(&mut self, now: Time, input: Input<App, Frames>, out: &Socket) {
+        let Some(line) = &mut self.line else { return };
+        line.handle(now, input, &mut self.effects);
+        for effect in self.effects.drain() {
+            if let Effect::Send { to: To::Group, message } = effect {
+                out.publish(&self.topic, &message);
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        self.line.as_ref().and_then(Membership::next_deadline)
+    }
+}
