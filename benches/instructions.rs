@@ -112,8 +112,8 @@ fn encode_and_decode(count: u64) {
     let message = batch(1, 1);
     for number in 1..=count {
         let packet = Packet { to: To::Group, body: Body::Data { number, message: message.clone() } };
-        let frames = encode(RUN, MemberId(0), &packet);
-        black_box(decode::<Batch>(RUN, frames).unwrap());
+        let frames = encode((RUN, 1), MemberId(0), &packet);
+        black_box(decode::<Batch>((RUN, 1), frames).unwrap());
     }
 }
 
@@ -163,7 +163,7 @@ impl Group {
     fn new(order: &Order) -> Self {
         let clients: Vec<MemberId> = (0..MEMBERS).map(MemberId).collect();
         let sequencer = order.sequencer.then_some(MemberId(MEMBERS));
-        let view = View { number: 1, clients, sequencer };
+        let view = View { number: 1, clients, sequencer, candidates: Vec::new() };
         let line = |me| {
             let (window, defects) = (Window::default(), Defects::NONE);
             order.assemble(Place { me, view: &view, run: RUN, seed: 1, window, defects })
@@ -178,7 +178,7 @@ impl Group {
         for effect in out.drain() {
             match effect {
                 Effect::Send { to, message } => {
-                    self.under_way.push_back((MemberId(member as u16), to, message))
+                    self.under_way.push_back((MemberId(member as u16), to, message));
                 }
                 Effect::Deliver { .. } => self.delivered += 1,
                 Effect::Drop { from, reason } => panic!("dropped a packet of {from}: {reason}"),
