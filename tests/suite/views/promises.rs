@@ -8,6 +8,8 @@ use groupcast::order::Promise;
 use super::world::{Event, Plan, Process, World};
 
 type Message = (MemberId, u64);
+/// Messages in the order in which they were given, with their places.
+type Given = Vec<(Message, Option<u64>)>;
 
 /// Judges a world that has come to rest: what is violated, in words.
 pub(super) fn judge(plan: &Plan, world: &World) -> Result<(), String> {
@@ -37,7 +39,7 @@ fn check(holds: bool, story: impl FnOnce() -> String) -> Result<(), String> {
 }
 
 /// What a process was given in each view: the view, and the messages with their places.
-fn by_view(process: &Process) -> Vec<(&View, Vec<(Message, Option<u64>)>)> {
+fn by_view(process: &Process) -> Vec<(&View, Given)> {
     let mut views: Vec<(&View, Vec<_>)> = Vec::new();
     for (_, event) in &process.events {
         match event {
@@ -53,7 +55,7 @@ fn by_view(process: &Process) -> Vec<(&View, Vec<(Message, Option<u64>)>)> {
     views
 }
 
-fn given(process: &Process) -> Vec<(Message, Option<u64>)> {
+fn given(process: &Process) -> Given {
     by_view(process).into_iter().flat_map(|(_, given)| given).collect()
 }
 
@@ -78,7 +80,7 @@ fn views_agree(processes: &[Process]) -> Result<(), String> {
 /// Whoever goes from one view to the next has been given the same in the first.
 fn views_are_synchronous(plan: &Plan, processes: &[Process]) -> Result<(), String> {
     let is_total = plan.order.promises.contains(&Promise::Total);
-    let mut known: BTreeMap<u64, (Vec<(Message, Option<u64>)>, MemberId)> = BTreeMap::new();
+    let mut known: BTreeMap<u64, (Given, MemberId)> = BTreeMap::new();
     for process in processes.iter().filter(|process| process.me.0 < plan.clients) {
         let views = by_view(process);
         let done = views.len().saturating_sub(1);
