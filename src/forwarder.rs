@@ -35,7 +35,7 @@ pub struct Options {
     /// Serve one run after the other instead of ending after the first
     #[arg(long, env = "GROUPCAST_STAY", hide_env = true, value_parser = clap::builder::FalseyValueParser::new())]
     pub stay: bool,
-    /// Number the multicasts of `--order total` (bb) here, without a process `sequencer`
+    /// Number the multicasts of `--order total` (bb) here, without a process `sequencer`; only where this is the one forwarder
     #[arg(long, env = "GROUPCAST_SEQUENCER", hide_env = true, value_parser = clap::builder::FalseyValueParser::new())]
     pub sequencer: bool,
     #[command(flatten)]
