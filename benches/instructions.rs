@@ -178,7 +178,7 @@ impl Group {
         for effect in out.drain() {
             match effect {
                 Effect::Send { to, message } => {
-                    self.under_way.push_back((MemberId(member as u16), to, message))
+                    self.under_way.push_back((MemberId(member as u16), to, message));
                 }
                 Effect::Deliver { .. } => self.delivered += 1,
                 Effect::Drop { from, reason } => panic!("dropped a packet of {from}: {reason}"),

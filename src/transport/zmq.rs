@@ -483,7 +483,7 @@ pub fn wait<'a>(
     fds: impl IntoIterator<Item = BorrowedFd<'a>>,
     limit: Duration,
 ) -> bool {
-    let has_input = sockets.iter().fold(false, |any, socket| socket.has_input() || any);
+    let has_input = sockets.iter().any(|socket| socket.has_input());
     let limit = if has_input { Duration::ZERO } else { limit };
     let watched = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
     let mut polled: Vec<PollFd<'_>> = Vec::with_capacity(sockets.len() + 4);
