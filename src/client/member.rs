@@ -317,7 +317,7 @@ impl<'a> Member<'a> {
         }
         if matches!(self.options.slow_member, SlowMember::Exclude(limit) if length >= limit) {
             self.laggard = Laggard::default();
-            node.exclude(member, format!("it is a window behind and {behind}"));
+            node.exclude(member, format!("it {behind}"));
         }
     }
 
@@ -345,7 +345,10 @@ impl<'a> Member<'a> {
             return "whoever reads standard output".to_owned();
         }
         if self.is_done {
-            return "the others to be done".to_owned();
+            return match node.missing() {
+                [] => "the others to be done".to_owned(),
+                missing => format!("{} to be done", talk::list(missing)),
+            };
         }
         talk::list(&self.finish.waits_for().map(|client| node.seat(client).id.as_str()).collect::<Vec<_>>())
     }

@@ -82,6 +82,8 @@ pub struct Node {
     me: MemberId,
     run: u64,
     is_over: bool,
+    /// Who is not done yet, as a forwarder said last.
+    missing: Vec<String>,
     /// When a packet of another member last came.
     heard: Time,
     meter: Meter,
@@ -142,6 +144,7 @@ impl Node {
             me,
             run,
             is_over: false,
+            missing: Vec::new(),
             heard,
             meter: Meter::default(),
         }
@@ -221,6 +224,12 @@ impl Node {
     #[must_use]
     pub const fn is_over(&self) -> bool {
         self.is_over
+    }
+
+    /// Who is not done yet, as far as is known to this member, which is.
+    #[must_use]
+    pub fn missing(&self) -> &[String] {
+        &self.missing
     }
 
     /// This member has everything that all have sent: tells the forwarders, which end the run when all have.
@@ -308,6 +317,7 @@ impl Node {
             }
             News::Wait { missing, .. } => {
                 self.wires.say_waiting(now, &format!("waiting for {} to be done", talk::list(&missing)));
+                self.missing = missing;
             }
             News::Failed(failure) => callers.lose(from, failure, now, talk)?,
             _ => {}

@@ -116,13 +116,13 @@ impl<M: Wire> SendWindow<M> {
         (WINDOW_PACKETS as usize - self.sent.len()).saturating_sub(self.waiting.len())
     }
 
-    /// While the window is full: the one receiver that has fallen behind all others, and up to which number it has
-    /// everything. If all have fallen behind it is the way out that is to blame, and none of them.
+    /// The one receiver that has not got all that was sent and has fallen behind all others, and up to which number it
+    /// has everything. If all have fallen behind it is the way out that is to blame, and none of them.
     pub(super) fn laggard(&self) -> Option<(MemberId, u64)> {
         let received = || self.acknowledged.iter().map(|(&receiver, progress)| (progress.received, receiver));
         let (least, last) = received().min()?;
         let is_alone = received().all(|(number, receiver)| receiver == last || number > least);
-        (!self.is_open() && is_alone && least < self.last_sent()).then_some((last, least))
+        (is_alone && least < self.last_sent()).then_some((last, least))
     }
 
     /// The number of the last packet sent; 0 before the first.
