@@ -309,7 +309,10 @@ impl<'a> Member<'a> {
 
     /// Says who holds everybody up; after the time that is given to a slow member, has it excluded.
     fn look_for_laggard(&mut self, node: &mut Node, now: Time) {
-        let Some((member, length)) = self.laggard.look(now, node.laggard()) else { return };
+        // Who hears nobody is cut off itself, or everybody is.
+        let is_in_touch = node.silence() < SAY_EVERY;
+        let behind = node.laggard().filter(|_| is_in_touch);
+        let Some((member, length)) = self.laggard.look(now, behind) else { return };
         let id = node.seat(member).id.clone();
         let behind = format!("has taken nothing for {}", talk::duration(length));
         if length >= SAY_EVERY {
