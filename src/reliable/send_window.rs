@@ -30,6 +30,8 @@ pub(super) struct SendWindow<M> {
     window: Window,
     /// Submitted and not yet sent, because the window is full.
     waiting: VecDeque<M>,
+    /// The same of what carries no messages: it may be what the others wait for, so it does not wait behind them.
+    urgent: VecDeque<M>,
     announce_at: Option<Time>,
     announce_gap: Duration,
 }
@@ -59,6 +61,7 @@ impl<M: Wire> SendWindow<M> {
             under_way: Weight::default(),
             window,
             waiting: VecDeque::new(),
+            urgent: VecDeque::new(),
             announce_at: None,
             announce_gap: ANNOUNCE_FIRST,
         }
@@ -66,16 +69,18 @@ impl<M: Wire> SendWindow<M> {
 
     /// Takes a message; [`Self::next_to_send`] tells when it may go.
     pub(super) fn submit(&mut self, message: M) {
-        self.waiting.push_back(message);
+        let queue = if message.weight().messages == 0 { &mut self.urgent } else { &mut self.waiting };
+        queue.push_back(message);
     }
 
     /// The next packet to send, while the window has room.
     pub(super) fn next_to_send(&mut self, now: Time) -> Option<(u64, M)> {
-        let weight = self.waiting.front()?.weight();
-        if !self.admits(weight) {
-            return None;
-        }
-        let message = self.waiting.pop_front()?;
+        let queues = [&self.urgent, &self.waiting];
+        let may_go =
+            |queue: &&VecDeque<M>| queue.front().is_some_and(|message| self.admits(message.weight()));
+        let at = queues.iter().position(may_go)?;
+        let message = if at == 0 { self.urgent.pop_front() } else { self.waiting.pop_front() }?;
+        let weight = message.weight();
         if self.acknowledged.is_empty() {
             self.base += 1; // A stream without receivers: stable at once.
             return Some((self.base - 1, message));
