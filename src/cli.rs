@@ -240,19 +240,24 @@ pub fn factor(text: &str) -> Result<f64, String> {
 /// # Errors
 /// What is wrong with it, for people.
 pub fn window(text: &str) -> Result<Window, String> {
-    let mut window = Window::default();
+    let wrong = || "write for example 1000 (messages), 256KiB, or both: 1000,256KiB".to_owned();
+    let (mut messages, mut bytes) = (None, None);
     for part in text.split(',').map(str::trim) {
         let digits = part.trim_end_matches(|c: char| !c.is_ascii_digit());
         let unit = UNITS.iter().find(|(unit, _)| *unit == part[digits.len()..].trim_start());
-        match (digits.parse::<u64>(), unit) {
-            (Ok(messages @ 1..), _) if digits == part => window.messages = messages,
-            (Ok(count @ 1..), Some((_, size))) => {
-                window.bytes = usize::try_from(count.saturating_mul(*size)).unwrap_or(usize::MAX);
-            }
-            _ => return Err("write for example 1000 (messages), 256KiB, or both: 1000,256KiB".to_owned()),
+        let count: u64 = digits.parse().map_err(|_| wrong())?;
+        let is_known = match unit {
+            _ if digits == part => messages.replace(count).is_none(),
+            Some((_, size)) => bytes.replace(count.saturating_mul(*size)).is_none(),
+            None => false,
+        };
+        if !is_known || count == 0 {
+            return Err(wrong());
         }
     }
-    Ok(window)
+    let whole = Window::default();
+    let bytes = bytes.map_or(whole.bytes, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    Ok(Window { messages: messages.unwrap_or(whole.messages), bytes })
 }
 
 /// What a number of bytes can be counted in.

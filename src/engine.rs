@@ -285,8 +285,8 @@ pub trait Engine {
         let _ = (now, sender, packets);
     }
 
-    /// While the window to the group is closed: the member that it waits for, because packets have not even arrived
-    /// there, and up to which of ours it has everything. A pure function of state.
+    /// The member at which packets to the group have not even arrived that have arrived at all others, and up to which
+    /// of ours it has everything. A pure function of state.
     fn laggard(&self) -> Option<(MemberId, u64)> {
         None
     }

@@ -15,7 +15,7 @@
 //!
 //! Beside the path: [`run`] does a whole run in one command, [`check`] judges what was delivered, [`diagram`] draws it
 //! and [`explain`] says what a message waited for; [`sim`] runs the same engines on a simulated network, [`proxy`] is a
-//! bad network for real ones and [`chaos`] lets many of them meet it; [`bench`] says how fast all of it is; [`shell`] and
+//! bad network for real ones and [`chaos`] lets many of them meet it; [`mod@bench`] says how fast all of it is; [`shell`] and
 //! [`doctor`] help people at a prompt.
 
 pub mod script;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::engine::{MemberId, Time};
 
-/// What becomes of a member that is a window behind and takes nothing.
+/// What becomes of a member that takes nothing of what is sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum SlowMember {
     /// It is waited for.

@@ -325,7 +325,10 @@ impl<'a> Member<'a> {
 
     /// Says who holds everybody up; after the time that is given to a slow member, has it excluded.
     fn look_for_laggard(&mut self, node: &mut Node, now: Time) {
-        let Some((member, length)) = self.laggard.look(now, node.laggard()) else { return };
+        // Who hears nobody is cut off itself, or everybody is.
+        let is_in_touch = node.silence() < SAY_EVERY;
+        let behind = node.laggard().filter(|_| is_in_touch);
+        let Some((member, length)) = self.laggard.look(now, behind) else { return };
         let id = node.seat(member).id.clone();
         let behind = format!("has taken nothing for {}", talk::duration(length));
         if length >= SAY_EVERY {
@@ -333,7 +336,7 @@ impl<'a> Member<'a> {
         }
         if matches!(self.options.slow_member, SlowMember::Exclude(limit) if length >= limit) {
             self.laggard = Laggard::default();
-            node.exclude(member, format!("it is a window behind and {behind}"));
+            node.exclude(member, format!("it {behind}"));
         }
     }
 
@@ -361,7 +364,10 @@ impl<'a> Member<'a> {
             return "whoever reads standard output".to_owned();
         }
         if self.is_done {
-            return "the others to be done".to_owned();
+            return match node.missing() {
+                [] => "the others to be done".to_owned(),
+                missing => format!("{} to be done", talk::list(missing)),
+            };
         }
         talk::list(&self.finish.waits_for().map(|client| node.seat(client).id.as_str()).collect::<Vec<_>>())
     }

@@ -87,6 +87,8 @@ pub struct Node {
     is_over: bool,
     /// Why the group has gone on without this member, if it has.
     out_for: Option<String>,
+    /// Who is not done yet, as a forwarder said last.
+    missing: Vec<String>,
     /// When a packet of another member last came.
     heard: Time,
     meter: Meter,
@@ -150,6 +152,7 @@ impl Node {
             me,
             run,
             is_over: false,
+            missing: Vec::new(),
             heard,
             meter: Meter::default(),
         }
@@ -229,6 +232,12 @@ impl Node {
     #[must_use]
     pub const fn is_over(&self) -> bool {
         self.is_over
+    }
+
+    /// Who is not done yet, as far as is known to this member, which is.
+    #[must_use]
+    pub fn missing(&self) -> &[String] {
+        &self.missing
     }
 
     /// This member has everything that all have sent: tells the forwarders, which end the run when all have.
@@ -326,6 +335,7 @@ impl Node {
             }
             News::Wait { missing, .. } => {
                 self.wires.say_waiting(now, &format!("waiting for {} to be done", talk::list(&missing)));
+                self.missing = missing;
             }
             News::Failed(failure) => callers.lose(from, failure, now, talk)?,
             _ => {}

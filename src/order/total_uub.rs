@@ -48,6 +48,9 @@ pub struct TotalUub {
     clients: Vec<MemberId>,
     /// Own batches whose numbers are asked for.
     asked: VecDeque<Batch>,
+    /// Own batches that have their numbers, by their first message, while an earlier one has not: they are sent in the
+    /// order of their numbers. Else those that were sent could fill the window and wait for one that waits for room.
+    granted: BTreeMap<u64, Sequenced>,
     held: HoldBack<Sequenced>,
     own_undelivered: usize,
 }
@@ -66,7 +69,8 @@ impl TotalUub {
     #[must_use]
     pub fn new(me: MemberId, view: &View, sequencer: MemberId) -> Self {
         let (clients, held) = (view.clients.clone(), HoldBack::default());
-        Self { me, sequencer, clients, asked: VecDeque::new(), held, own_undelivered: 0 }
+        let (asked, granted) = (VecDeque::new(), BTreeMap::new());
+        Self { me, sequencer, clients, asked, granted, held, own_undelivered: 0 }
     }
 
     fn submit(&mut self, batch: Batch, out: &mut Out) {
@@ -87,8 +91,18 @@ impl TotalUub {
             return out.drop(from, DropReason::BreaksContract);
         }
         self.asked.remove(at);
-        out.send(To::Group, UubWire::Numbered(numbered));
+        self.granted.insert(first, numbered);
+        while let Some(numbered) = self.next_to_send() {
+            out.send(To::Group, UubWire::Numbered(numbered));
+        }
         self.deliver_next(out);
+    }
+
+    /// The first batch that has its numbers, if no earlier one still waits for them.
+    fn next_to_send(&mut self) -> Option<Sequenced> {
+        let entry = self.granted.first_entry()?;
+        let is_next = self.asked.front().is_none_or(|batch| batch.first() > *entry.key());
+        is_next.then(|| entry.remove())
     }
 
     fn receive(&mut self, from: MemberId, numbered: Sequenced, out: &mut Out) {

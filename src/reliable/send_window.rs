@@ -30,6 +30,8 @@ pub(super) struct SendWindow<M> {
     window: Window,
     /// Submitted and not yet sent, because the window is full.
     waiting: VecDeque<M>,
+    /// The same of what carries no messages: it may be what the others wait for, so it does not wait behind them.
+    urgent: VecDeque<M>,
     announce_at: Option<Time>,
     announce_gap: Duration,
 }
@@ -59,6 +61,7 @@ impl<M: Wire> SendWindow<M> {
             under_way: Weight::default(),
             window,
             waiting: VecDeque::new(),
+            urgent: VecDeque::new(),
             announce_at: None,
             announce_gap: ANNOUNCE_FIRST,
         }
@@ -66,29 +69,42 @@ impl<M: Wire> SendWindow<M> {
 
     /// Takes a message; [`Self::next_to_send`] tells when it may go.
     pub(super) fn submit(&mut self, message: M) {
-        self.waiting.push_back(message);
+        let queue = if message.weight().messages == 0 { &mut self.urgent } else { &mut self.waiting };
+        queue.push_back(message);
     }
 
     /// The next packet to send, while the window has room.
     pub(super) fn next_to_send(&mut self, now: Time) -> Option<(u64, M)> {
-        let weight = self.waiting.front()?.weight();
-        if self.admits(weight) { self.next_to_send_anyway(now) } else { None }
+        let may_go = |queue: &VecDeque<M>| queue.front().is_some_and(|message| self.admits(message.weight()));
+        let message = if may_go(&self.urgent) {
+            self.urgent.pop_front()
+        } else if may_go(&self.waiting) {
+            self.waiting.pop_front()
+        } else {
+            None
+        };
+        Some(self.sending(now, message?))
     }
 
     /// The next packet to send, whether or not the window has room.
     pub(super) fn next_to_send_anyway(&mut self, now: Time) -> Option<(u64, M)> {
-        let message = self.waiting.pop_front()?;
+        let message = self.urgent.pop_front().or_else(|| self.waiting.pop_front())?;
+        Some(self.sending(now, message))
+    }
+
+    /// Numbers a packet and remembers it until all are done with it.
+    fn sending(&mut self, now: Time, message: M) -> (u64, M) {
         let weight = message.weight();
         if self.acknowledged.is_empty() {
             self.base += 1; // A stream without receivers: stable at once.
-            return Some((self.base - 1, message));
+            return (self.base - 1, message);
         }
         self.under_way.bytes += weight.bytes;
         self.under_way.messages += weight.messages;
         self.sent.push_back(Sent { message: message.clone(), at: now });
         self.announce_gap = ANNOUNCE_FIRST;
         self.announce_at = Some(now.after(self.announce_gap));
-        Some((self.last_sent(), message))
+        (self.last_sent(), message)
     }
 
     /// Whether a packet with messages may go.
@@ -119,13 +135,13 @@ impl<M: Wire> SendWindow<M> {
         (WINDOW_PACKETS as usize - self.sent.len()).saturating_sub(self.waiting.len())
     }
 
-    /// While the window is full: the one receiver that has fallen behind all others, and up to which number it has
-    /// everything. If all have fallen behind it is the way out that is to blame, and none of them.
+    /// The one receiver that has not got all that was sent and has fallen behind all others, and up to which number it
+    /// has everything. If all have fallen behind it is the way out that is to blame, and none of them.
     pub(super) fn laggard(&self) -> Option<(MemberId, u64)> {
         let received = || self.acknowledged.iter().map(|(&receiver, progress)| (progress.received, receiver));
         let (least, last) = received().min()?;
         let is_alone = received().all(|(number, receiver)| receiver == last || number > least);
-        (!self.is_open() && is_alone && least < self.last_sent()).then_some((last, least))
+        (is_alone && least < self.last_sent()).then_some((last, least))
     }
 
     /// The number of the last packet sent; 0 before the first.

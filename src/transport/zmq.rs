@@ -21,6 +21,8 @@ use crate::wire::{Frames, Header};
 pub const LINGER_MILLIS: i32 = 500;
 /// Packets a socket queues for one peer before it drops; windows keep what is under way far below.
 pub const QUEUE_PACKETS: i32 = 10_000;
+/// Packets that a member queues for one forwarder: while another one carries the group, windows do not keep this small.
+pub const PUBLISHED_PACKETS: i32 = 1000;
 /// Largest frame a socket accepts; the peer that sends a larger one is cut off.
 pub const MAX_FRAME: i64 = if MAX_BODY > MAX_HEADER { MAX_BODY as i64 } else { MAX_HEADER as i64 };
 /// Largest frame where only subscriptions are due: a group's name.
@@ -237,7 +239,10 @@ impl Context {
     /// # Errors
     /// [`Exit::Unavailable`] if an address makes no sense; that nobody listens there shows later.
     pub fn publisher(&self, endpoints: &[String]) -> Result<Socket, Failure> {
-        self.connect(zmq::PUB, MAX_FRAME, endpoints, |socket| socket.set_immediate(true))
+        self.connect(zmq::PUB, MAX_FRAME, endpoints, |socket| {
+            socket.set_sndhwm(PUBLISHED_PACKETS)?;
+            socket.set_immediate(true)
+        })
     }
 
     /// A member's way in from its group, through every forwarder.
@@ -483,7 +488,7 @@ pub fn wait<'a>(
     fds: impl IntoIterator<Item = BorrowedFd<'a>>,
     limit: Duration,
 ) -> bool {
-    let has_input = sockets.iter().fold(false, |any, socket| socket.has_input() || any);
+    let has_input = sockets.iter().any(|socket| socket.has_input());
     let limit = if has_input { Duration::ZERO } else { limit };
     let watched = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
     let mut polled: Vec<PollFd<'_>> = Vec::with_capacity(sockets.len() + 4);

@@ -94,6 +94,7 @@ fn constants() -> BTreeMap<String, u64> {
         ("SAY_EVERY", ms(session::SAY_EVERY)),
         ("LINGER_MILLIS", signed(zmq::LINGER_MILLIS)),
         ("QUEUE_PACKETS", signed(zmq::QUEUE_PACKETS)),
+        ("PUBLISHED_PACKETS", signed(zmq::PUBLISHED_PACKETS)),
         ("HANDSHAKE_MILLIS", signed(zmq::HANDSHAKE_MILLIS)),
         ("HEARTBEAT_MILLIS", signed(zmq::HEARTBEAT_MILLIS)),
         ("HEARTBEAT_TIMEOUT_MILLIS", signed(zmq::HEARTBEAT_TIMEOUT_MILLIS)),

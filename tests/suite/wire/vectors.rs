@@ -367,10 +367,7 @@ pub(super) fn controls() -> Vec<(&'static str, Control)> {
         seat(3, "sequencer", Role::Sequencer),
     ];
     let resume = |members| Ask::Resume { run: format!("{RUN:016x}"), slot: 0, members };
-    let exclude = Ask::Exclude {
-        member: text("c3"),
-        reason: text("it is a window behind and has taken nothing for 15 s"),
-    };
+    let exclude = Ask::Exclude { member: text("c3"), reason: text("it has taken nothing for 15 s") };
     let requests = [
         ("request_join.json", 1, client(0), Ask::Join),
         ("request_join_sequencer.json", 1, joining_sequencer, Ask::Join),
