@@ -24,6 +24,8 @@ use crate::wire::BatchBuilder;
 const BATCHES_PER_TURN: usize = 8;
 /// What was delivered is in the files after about this long, so that a client that dies leaves it behind.
 const FLUSH_EVERY: Duration = Duration::from_millis(500);
+/// Who has asked to be let go, goes after this long in any case.
+const PARTING: Duration = Duration::from_secs(5);
 
 /// A client between start and end.
 pub(super) struct Member<'a> {
@@ -37,6 +39,8 @@ pub(super) struct Member<'a> {
     is_full: bool,
     has_finished: bool,
     is_done: bool,
+    /// Since when it has asked to be let go.
+    departed: Option<Time>,
     finish: Finish,
     counts: Counts,
     /// What a parent hears under `--progress`.
@@ -57,6 +61,8 @@ impl<'a> Member<'a> {
         user: User<'a>,
         results: &'a mut Results,
     ) -> Self {
+        let mut finish = Finish::new(node.me(), node.view());
+        node.delivered_before().for_each(|(client, count)| finish.came_after(client, count));
         Self {
             options,
             talk,
@@ -67,7 +73,8 @@ impl<'a> Member<'a> {
             is_full: false,
             has_finished: false,
             is_done: false,
-            finish: Finish::new(node.me(), node.view()),
+            departed: None,
+            finish,
             counts: Counts::default(),
             report: options.progress.then(Report::default),
             expected: 0,
@@ -116,7 +123,7 @@ impl<'a> Member<'a> {
     /// Takes part until the whole group has finished.
     pub(super) fn run(&mut self, node: &mut Node) -> Result<(), Failure> {
         self.progress = node.now();
-        while !node.is_over() {
+        while !node.is_over() && !self.goes_unnoticed(node.now()) {
             let before = self.counts;
             let next_feed = self.attend(node)?;
             self.user.show();
@@ -194,6 +201,10 @@ impl<'a> Member<'a> {
                     self.progress = now;
                     return Ok(until);
                 }
+                Next::Leave => {
+                    self.leave(node);
+                    return Ok(None);
+                }
                 Next::Finished => {
                     self.say_finished(node);
                     return Ok(None);
@@ -201,6 +212,25 @@ impl<'a> Member<'a> {
             }
         }
         Ok(Some(node.now()))
+    }
+
+    /// Leaves the group when all have what this client has sent. The last one does as if it had finished.
+    fn leave(&mut self, node: &mut Node) {
+        if node.view().clients.len() == 1 && self.departed.is_none() {
+            return self.say_finished(node);
+        }
+        if self.finish.multicasts_of(self.me) < self.tally.multicasts || !node.is_settled() {
+            return node.say_waiting("waiting for the others to have what this client has sent, before it leaves");
+        }
+        if self.departed.is_none() {
+            self.departed = Some(node.now());
+            node.depart();
+        }
+    }
+
+    /// Whether nobody says that this client may go, although it has left nothing open.
+    fn goes_unnoticed(&self, now: Time) -> bool {
+        self.departed.is_some_and(|since| now.since(since) >= PARTING)
     }
 
     fn say_finished(&mut self, node: &mut Node) {
@@ -303,7 +333,7 @@ impl<'a> Member<'a> {
                 self.finish.received(from, u64::from(batch.count()));
             }
             App::Finished(tally) => self.finish.finished(from, tally),
-            App::View(view) => self.go_on_with(node, &view, at_us)?,
+            App::View(view, _) => self.go_on_with(node, &view, at_us)?,
             // Those are for the node.
             App::Fenced(_) | App::Notice(_) => {}
         }
@@ -318,6 +348,7 @@ impl<'a> Member<'a> {
         self.talk.say(format!("view {}: {}", view.number, talk::list(&members)));
         self.results.view(view.number, &members, at_us)?;
         self.finish.go_on_with(view);
+        self.user.meet_group(node);
         // Whoever is done is done in this view again: the forwarder counts by the newest.
         self.is_done = false;
         Ok(())

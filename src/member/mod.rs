@@ -7,6 +7,7 @@ mod finish;
 pub mod flush;
 mod log;
 pub mod membership;
+pub mod newcomer;
 mod watch;
 pub mod word;
 
@@ -15,10 +16,12 @@ use crate::order::Place;
 use crate::reliable::Reliable;
 use crate::stack::Stack;
 use crate::waiting::{Clock, Waiting};
+use crate::wire::control::Seat;
 use crate::wire::{Batch, Encoded, Frames, Malformed, Reader, Weight, Wire, Writer};
 pub use detector::Patience;
 pub use finish::{Finish, Tally};
 pub use membership::{Keeping, Membership};
+pub use newcomer::Newcomer;
 pub use watch::{Note, Watch};
 
 /// The whole line of engines of one member, down to bytes.
@@ -33,8 +36,8 @@ pub enum App {
     Direct(Batch),
     /// The submitting client will send nothing more.
     Finished(Tally),
-    /// Given, never submitted: from here on the group is this one.
-    View(View),
+    /// Given, never submitted: from here on the group is this one; with those who are new in it.
+    View(View, Vec<Seat>),
     /// Given, never submitted: this member is not in the group any more, for this reason.
     Fenced(String),
     /// Given, never submitted: something about a member, for people.
@@ -108,7 +111,7 @@ impl<O: Engine<App = Batch>> Engine for Member<O> {
             Input::Submit { to, app: App::Direct(batch) } => out.send(to, Message::Direct(batch)),
             Input::Submit { to, app: App::Finished(tally) } => out.send(to, Message::Finished(tally)),
             // What a membership alone gives, nobody submits.
-            Input::Submit { app: App::View(_) | App::Fenced(_) | App::Notice(_), .. } => {}
+            Input::Submit { app: App::View(..) | App::Fenced(_) | App::Notice(_), .. } => {}
             Input::Receive { from, message: Message::Ordered(message) } => {
                 self.ordered(now, Input::Receive { from, message }, out);
             }

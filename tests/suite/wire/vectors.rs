@@ -341,6 +341,7 @@ pub(super) fn controls() -> Vec<(&'static str, Control)> {
         order: text("total"),
         method: text("bb"),
         can_sequence: false,
+        late: false,
     };
     let serves_all = |role, id| Identity {
         group: String::new(),
@@ -351,9 +352,10 @@ pub(super) fn controls() -> Vec<(&'static str, Control)> {
         order: String::new(),
         method: String::new(),
         can_sequence: false,
+        late: false,
     };
     let joining_sequencer = Identity { role: Role::Sequencer, id: text("sequencer"), ..client(0) };
-    let seat = |slot, id, role| Seat { slot, id: text(id), incarnation: 1, role, can_sequence: false };
+    let seat = |slot, id, role| Seat { slot, id: text(id), incarnation: 1, role, can_sequence: false, late: false };
     let entry = |group, run, order, method| GroupEntry {
         group: text(group),
         run: format!("{run:016x}"),
