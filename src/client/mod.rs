@@ -8,6 +8,7 @@ mod editor;
 mod keys;
 mod laggard;
 mod member;
+mod past;
 mod pipe;
 mod progress;
 mod replay;
@@ -17,8 +18,8 @@ mod user;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
+use clap::{Args, ValueEnum};
 
 use crate::cli::{self, Address, KnownBad, Voice};
 use crate::driver::Node;

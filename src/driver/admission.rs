@@ -54,7 +54,9 @@ pub(super) fn pass(
 fn attend(wires: &mut Wires, now: Time) -> Result<(), Failure> {
     for (from, news) in wires.callers.turn(now, &wires.talk)? {
         match news {
-            News::End => return Err(Failure::new(Exit::Unavailable, "the run ended before this member was in it")),
+            News::End => {
+                return Err(Failure::new(Exit::Unavailable, "the run ended before this member was in it"));
+            }
             News::Failed(failure) => wires.callers.lose(from, failure, now, &wires.talk)?,
             _ => {}
         }

@@ -131,7 +131,8 @@ impl Node {
         let mut wires = Wires::connect(context, joining, signals, talk)?;
         let admission = |wires: &mut Wires| {
             let (run, me, seats) = Barrier::new(joining).pass(context, wires)?;
-            let admission = if joining.late { Some(admission::pass(joining, wires, run, me, &seats)?) } else { None };
+            let admission =
+                if joining.late { Some(admission::pass(joining, wires, run, me, &seats)?) } else { None };
             Ok((run, me, seats, admission))
         };
         match admission(&mut wires) {
@@ -201,6 +202,19 @@ impl Node {
     #[must_use]
     pub fn seat(&self, member: MemberId) -> &Seat {
         &self.seats[&member]
+    }
+
+    /// The name and incarnation of whoever ever was in the run.
+    #[must_use]
+    pub fn who(&self, member: MemberId) -> Option<&Seat> {
+        self.seats.get(&member)
+    }
+
+    /// The member that was this life of this name.
+    #[must_use]
+    pub fn life(&self, id: &str, incarnation: u32) -> Option<MemberId> {
+        let is_it = |(_, seat): &(&MemberId, &Seat)| seat.id == id && seat.incarnation == incarnation;
+        self.seats.iter().find(is_it).map(|(&member, _)| member)
     }
 
     /// The member with this name.

@@ -334,11 +334,16 @@ impl Lead {
         candidates.retain(|member| Some(*member) != sequencer);
         let mut clients = here(clients);
         let arrivals = rules.arrivals.clone();
-        clients.extend(arrivals.iter().filter(|seat| seat.role == Role::Client).map(|seat| MemberId(seat.slot)));
+        clients
+            .extend(arrivals.iter().filter(|seat| seat.role == Role::Client).map(|seat| MemberId(seat.slot)));
         candidates.extend(arrivals.iter().filter(|seat| seat.can_sequence).map(|seat| MemberId(seat.slot)));
         clients.sort_unstable();
         candidates.sort_unstable();
-        Proposal { view: View { number: number + 1, clients, sequencer, candidates }, cut: self.cut(), arrivals }
+        Proposal {
+            view: View { number: number + 1, clients, sequencer, candidates },
+            cut: self.cut(),
+            arrivals,
+        }
     }
 
     /// All packets that anybody has, with somebody who has them.

@@ -8,6 +8,7 @@ pub mod flush;
 mod log;
 pub mod membership;
 pub mod newcomer;
+pub mod replay;
 mod watch;
 pub mod word;
 
@@ -22,6 +23,7 @@ pub use detector::Patience;
 pub use finish::{Finish, Tally};
 pub use membership::{Keeping, Membership};
 pub use newcomer::Newcomer;
+use replay::Replay;
 pub use watch::{Note, Watch};
 
 /// The whole line of engines of one member, down to bytes.
@@ -36,6 +38,8 @@ pub enum App {
     Direct(Batch),
     /// The submitting client will send nothing more.
     Finished(Tally),
+    /// To one member: about what was before a newcomer came.
+    Replay(Replay),
     /// Given, never submitted: from here on the group is this one; with those who are new in it.
     View(View, Vec<Seat>),
     /// Given, never submitted: this member is not in the group any more, for this reason.
@@ -56,6 +60,8 @@ pub enum Message<M> {
     Direct(Batch),
     /// The sender will send nothing more.
     Finished(Tally),
+    /// About what was before a newcomer came.
+    Replay(Replay),
 }
 
 /// One member: an order beside the direct streams and the finish.
@@ -110,6 +116,7 @@ impl<O: Engine<App = Batch>> Engine for Member<O> {
             }
             Input::Submit { to, app: App::Direct(batch) } => out.send(to, Message::Direct(batch)),
             Input::Submit { to, app: App::Finished(tally) } => out.send(to, Message::Finished(tally)),
+            Input::Submit { to, app: App::Replay(replay) } => out.send(to, Message::Replay(replay)),
             // What a membership alone gives, nobody submits.
             Input::Submit { app: App::View(..) | App::Fenced(_) | App::Notice(_), .. } => {}
             Input::Receive { from, message: Message::Ordered(message) } => {
@@ -122,8 +129,14 @@ impl<O: Engine<App = Batch>> Engine for Member<O> {
             Input::Receive { from, message: Message::Finished(tally) } if self.clients.contains(&from) => {
                 out.deliver(from, None, App::Finished(tally));
             }
+            Input::Receive { from, message: Message::Replay(replay) } if self.clients.contains(&from) => {
+                out.deliver(from, None, App::Replay(replay));
+            }
             // Whoever sends nothing has nothing to finish, and would be waited for.
-            Input::Receive { from, message: Message::Direct(_) | Message::Finished(_) } => {
+            Input::Receive {
+                from,
+                message: Message::Direct(_) | Message::Finished(_) | Message::Replay(_),
+            } => {
                 out.drop(from, DropReason::Stranger);
             }
             Input::Wake => self.ordered(now, Input::Wake, out),
@@ -185,6 +198,10 @@ impl<M: Wire> Wire for Message<M> {
                 out.u8(3);
                 tally.write(out);
             }
+            Self::Replay(replay) => {
+                out.u8(4);
+                replay.write(out);
+            }
         }
     }
 
@@ -193,6 +210,7 @@ impl<M: Wire> Wire for Message<M> {
             1 => Ok(Self::Ordered(M::read(from)?)),
             DIRECT => Ok(Self::Direct(Batch::read(from)?)),
             3 => Ok(Self::Finished(Tally::read(from)?)),
+            4 => Ok(Self::Replay(Replay::read(from)?)),
             _ => Err(Malformed),
         }
     }
@@ -202,6 +220,7 @@ impl<M: Wire> Wire for Message<M> {
             Self::Ordered(message) => message.weight(),
             Self::Direct(batch) => batch.weight(),
             Self::Finished(_) => Weight::default(),
+            Self::Replay(replay) => replay.weight(),
         }
     }
 }

@@ -44,7 +44,9 @@ impl<'a> Rules<'a> {
         }
         match &*record.fields[0].text {
             // A client may have that name: what it sends has more fields.
-            first if first == LEAVE.as_bytes() && (self.me != LEAVE || record.count == 1) => self.leave(record),
+            first if first == LEAVE.as_bytes() && (self.me != LEAVE || record.count == 1) => {
+                self.leave(record)
+            }
             first if first == MULTICAST.as_bytes() => self.multicast(record),
             first if first == SLEEP.as_bytes() => sleep(record),
             first if first == self.me.as_bytes() => self.send(record),
@@ -115,7 +117,9 @@ impl<'a> Rules<'a> {
 
     fn usage(&self) -> String {
         let me = self.me;
-        format!("a line is `{MULTICAST},{me},<text>`, `{SLEEP},<seconds>`, `{me},<receiver>,<text>` or `{LEAVE}`")
+        format!(
+            "a line is `{MULTICAST},{me},<text>`, `{SLEEP},<seconds>`, `{me},<receiver>,<text>` or `{LEAVE}`"
+        )
     }
 }
 
@@ -163,7 +167,8 @@ fn exactly<const N: usize>(record: Record, usage: impl Fn() -> String) -> Result
     let Record { count, span, fields, .. } = record;
     fields.try_into().map_err(|fields: Vec<Field>| {
         let start = fields.get(N).map_or(span.start, |surplus| surplus.span.start);
-        let message = format!("this operation has {N} field{}, this line has {count}", if N == 1 { "" } else { "s" });
+        let message =
+            format!("this operation has {N} field{}, this line has {count}", if N == 1 { "" } else { "s" });
         Flaw::new(start..span.end, message).help(usage())
     })
 }

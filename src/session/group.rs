@@ -212,8 +212,7 @@ impl Group {
         if self.founders().count() < rules.clients {
             return;
         }
-        let is_gone =
-            |seat: &Member| seat.role == Role::Client && !seat.late && seat.presence.gone.is_some();
+        let is_gone = |seat: &Member| seat.role == Role::Client && !seat.late && seat.presence.gone.is_some();
         if let Some(id) = self.seats.iter().find(|(_, seat)| is_gone(seat)).map(|(id, _)| id.clone()) {
             self.seats.remove(&id);
         }

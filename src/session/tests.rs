@@ -25,7 +25,17 @@ fn done() -> Ask {
 fn who(id: &str, nonce: u64) -> Identity {
     let (group, order, method) = ("main".to_owned(), "total".to_owned(), "bb".to_owned());
     let role = if id == "sequencer" { Role::Sequencer } else { Role::Client };
-    Identity { group, id: id.to_owned(), role, nonce, incarnation: 0, order, method, can_sequence: false, late: false }
+    Identity {
+        group,
+        id: id.to_owned(),
+        role,
+        nonce,
+        incarnation: 0,
+        order,
+        method,
+        can_sequence: false,
+        late: false,
+    }
 }
 
 impl Forwarder {

@@ -44,7 +44,12 @@ impl Arrivals {
 impl Membership {
     /// The membership of a newcomer that was admitted to a view.
     #[must_use]
-    pub fn admitted(order: &'static Order, place: Place<'_>, keeping: Keeping, admission: &Admission) -> Self {
+    pub fn admitted(
+        order: &'static Order,
+        place: Place<'_>,
+        keeping: Keeping,
+        admission: &Admission,
+    ) -> Self {
         let Admission { ballot, before, numbers, seats, .. } = admission;
         let mut membership = Self::new(order, place, keeping).knowing(seats);
         membership.before = before.iter().copied().collect();
@@ -88,7 +93,9 @@ impl Membership {
     /// Tells a member that has just come where its first view begins. A sequencer cannot: it delivers nothing.
     fn welcome(&mut self, now: Time, member: MemberId, out: &mut Out) {
         let Some((ballot, _)) = self.installed else { return };
-        if !self.view.clients.contains(&self.me) || self.told.get(&member).is_some_and(|&at| now < at.after(TELL_AGAIN)) {
+        if !self.view.clients.contains(&self.me)
+            || self.told.get(&member).is_some_and(|&at| now < at.after(TELL_AGAIN))
+        {
             return;
         }
         self.told.insert(member, now);

@@ -312,6 +312,14 @@ impl Membership {
                 self.finished = Some(tally.clone());
                 App::Finished(tally)
             }
+            // For those who are there now: whoever was to have it asks again.
+            App::Replay(replay) => {
+                let is_there = matches!(to, To::Member(receiver) if self.view.clients.contains(&receiver));
+                if !is_there {
+                    return;
+                }
+                App::Replay(replay)
+            }
             App::View(..) | App::Fenced(_) | App::Notice(_) => return,
         };
         self.step(now, Input::Submit { to, app }, out);

@@ -315,7 +315,7 @@ impl World {
                         }
                         App::View(view, _) => process.events.push((now, Event::View(view))),
                         App::Fenced(_) => process.events.push((now, Event::Fenced)),
-                        App::Finished(_) | App::Notice(_) => {}
+                        App::Finished(_) | App::Replay(_) | App::Notice(_) => {}
                     }
                 }
                 Effect::Drop { .. } => {}
