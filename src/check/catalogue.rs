@@ -44,7 +44,7 @@ impl<'h> Catalogue<'h> {
                 catalogue.origins[message] = event as u32;
             }
         }
-        if history.records.iter().any(|record| record.left || record.came_late().is_some()) {
+        if history.records.iter().any(|record| record.is_in_part()) {
             catalogue.views = Some(catalogue.views_of_messages());
         }
         catalogue
@@ -75,7 +75,8 @@ impl<'h> Catalogue<'h> {
         };
         let record = self.record(member);
         let came_after = record.came_late().is_some_and(|first| view < first);
-        let left_before = record.left && record.views.last().is_some_and(|&(last, _)| view > last);
+        // It went some time in its last view, while others still delivered.
+        let left_before = record.left && record.views.last().is_some_and(|&(last, _)| view >= last);
         !came_after && !left_before
     }
 

@@ -158,6 +158,12 @@ impl Record {
         (number > 1 && !self.events[..before].iter().any(is_delivery)).then_some(number)
     }
 
+    /// Whether it was in the group for a part of the run only.
+    #[must_use]
+    pub fn is_in_part(&self) -> bool {
+        self.left || self.gone || self.came_late().is_some()
+    }
+
     /// Where these events stand; the first event of a record is 1.
     #[must_use]
     pub fn place(&self, events: &[usize]) -> Place {

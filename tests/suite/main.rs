@@ -14,6 +14,7 @@ mod flow;
 mod fuzzed;
 mod harness;
 mod hostile;
+mod joining;
 mod liars;
 mod links;
 mod load;

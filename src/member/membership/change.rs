@@ -106,7 +106,12 @@ impl Membership {
         match outcome {
             Outcome::Open => {}
             Outcome::Installed(ballot, proposal) => self.install(now, ballot, proposal, out),
-            Outcome::NobodyLeft => self.fence(self.me, "no client is left".to_owned(), out),
+            // Whether they have left or were lost, the forwarder knows: it ends the run.
+            Outcome::NobodyLeft => {
+                self.is_out = true;
+                self.flush = None;
+                out.deliver(self.me, None, App::Notice("no client is left".to_owned()));
+            }
         }
     }
 
