@@ -18,7 +18,7 @@ use crate::transport::signals::{Signals, interruption};
 use crate::transport::wakeup::Wakeup;
 use crate::transport::zmq::{self, Context, Port, Site, Socket, topic};
 use crate::wire::Window;
-use crate::wire::control::{Ask, Identity, Role, Seat, run_as_text};
+use crate::wire::control::{Ask, Identity, Role, Seat, Status, run_as_text};
 use crate::wire::{Frames, Header, Kind};
 
 /// Most packets taken before anything else gets its turn.
@@ -92,6 +92,8 @@ pub struct Node {
     /// When a packet of another member last came.
     heard: Time,
     meter: Meter,
+    /// How many multicasts were delivered here.
+    given: u64,
 }
 
 /// What connects a member with the world.
@@ -155,6 +157,7 @@ impl Node {
             missing: Vec::new(),
             heard,
             meter: Meter::default(),
+            given: 0,
         }
     }
 
@@ -317,6 +320,7 @@ impl Node {
             self.membership.handle(now, Input::Wake, &mut self.effects);
             self.perform();
         }
+        self.wires.callers.tell(self.status());
         let news = self.wires.callers.turn(now, &self.wires.talk)?;
         if news.iter().any(|(_, news)| *news == News::End) {
             self.is_over = true;
@@ -324,6 +328,14 @@ impl Node {
             return Ok(());
         }
         news.into_iter().try_for_each(|(from, news)| self.hear(now, from, news))
+    }
+
+    /// How far this member is, for those who watch.
+    fn status(&self) -> Status {
+        let view = self.view();
+        let leader = view.sequencer.or(view.clients.last().copied()).unwrap_or(self.me);
+        let held = self.held() as u64;
+        Status { view: view.number, leader: leader.0, delivered: self.given, held }
     }
 
     /// What the forwarder `from` said.
@@ -405,6 +417,9 @@ impl Node {
                 Effect::Deliver { from, number, app } => {
                     let at_us = self.wires.clock.elapsed_micros();
                     self.meter.delivered(Time::from_micros(at_us), from == self.me, &app);
+                    if let App::Multicast(batch) = &app {
+                        self.given += u64::from(batch.count());
+                    }
                     self.delivered.push(Delivery { at_us, from, number, app });
                 }
                 Effect::Drop { from, reason } => {

@@ -122,8 +122,9 @@ const VARIABLES: &[(&str, &str, &str, i32, &str)] = &[
     ("client", "verbose", "yes", 69, ""),
 ];
 
-/// Those whose variable shows in a run: below and, of `trace`, in `traces`.
-const IN_A_RUN: [&str; 7] = ["no-history", "force", "stay", "quiet", "trace", "can-sequence", "sequencer"];
+/// Those whose variable shows in a run: below and, of `trace`, in `traces`, of `standby`, in `failover`.
+const IN_A_RUN: [&str; 8] =
+    ["no-history", "force", "stay", "quiet", "trace", "can-sequence", "sequencer", "standby"];
 
 #[test]
 fn each_flag_has_a_variable() {

@@ -17,6 +17,7 @@ mod hostile;
 mod liars;
 mod links;
 mod load;
+mod members;
 mod middle;
 mod model;
 mod namespaces;
