@@ -34,7 +34,7 @@ use crate::wire::control::{Ask, GroupEntry, Role};
 /// What `sequencer` is told.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// Its name among the members; of several that stand by, each has another [default: standby with --standby]
+    /// Its name among the members; `standby` if it stands by. Of several that do, each has another
     #[arg(short, long, value_name = "ID", env = "GROUPCAST_ID", hide_env = true, default_value = "sequencer", default_value_if("standby", "true", "standby"), value_parser = cli::id)]
     pub id: String,
     /// Stand by, and take the sequencer's place if it is lost

@@ -1,6 +1,6 @@
 //! One member of one group: engines in the middle, sockets around them, the forwarder on the line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::barrier::Barrier;
@@ -23,6 +23,8 @@ use crate::wire::{Frames, Header, Kind};
 
 /// Most packets taken before anything else gets its turn.
 const PACKETS_PER_TURN: usize = 64;
+/// Most packets put aside while a member does not listen; windows keep them far below.
+const MAX_ASIDE: usize = 10_000;
 
 /// How a member wants to take part.
 #[derive(Clone, Debug)]
@@ -89,6 +91,8 @@ pub struct Node {
     out_for: Option<String>,
     /// Who is not done yet, as a forwarder said last.
     missing: Vec<String>,
+    /// What came while this member did not listen.
+    aside: VecDeque<Frames>,
     /// When a packet of another member last came.
     heard: Time,
     meter: Meter,
@@ -102,6 +106,8 @@ pub(super) struct Wires {
     signals: Option<Signals>,
     wakeup: Option<Wakeup>,
     listens: bool,
+    /// Whether there is room for what comes while it does not listen.
+    overhears: bool,
     pub(super) talk: Talk,
     pub(super) callers: Callers,
     pub(super) publisher: Socket,
@@ -155,6 +161,7 @@ impl Node {
             run,
             is_over: false,
             missing: Vec::new(),
+            aside: VecDeque::new(),
             heard,
             meter: Meter::default(),
             given: 0,
@@ -213,10 +220,10 @@ impl Node {
         self.membership.laggard()
     }
 
-    /// Asks the forwarders to end the part of `member` in the run.
-    pub fn exclude(&mut self, member: MemberId, reason: String) {
-        let member = self.seat(member).id.clone();
-        self.wires.callers.turn_to(&Ask::Exclude { member, reason });
+    /// Has the group go on without `member`, which has taken nothing for so long.
+    pub fn exclude(&mut self, member: MemberId, length: Duration) {
+        self.membership.exclude(member, length, &mut self.effects);
+        self.perform();
     }
 
     /// How many batches wait here for what comes before them.
@@ -287,7 +294,7 @@ impl Node {
     }
 
     /// Whether packets of the others are taken in. Not to listen is to hold them all back: the windows of the
-    /// senders close when this member acknowledges nothing.
+    /// senders close when this member acknowledges nothing. Only what memberships say to each other is heard all the same.
     pub fn listen(&mut self, listens: bool) {
         self.wires.listens = listens;
     }
@@ -308,11 +315,13 @@ impl Node {
         if let Some(why) = self.out_for.take() {
             return Err(Failure::new(Exit::Unavailable, why));
         }
-        self.wires.wait(self.membership.next_deadline().into_iter().chain(until).min())?;
+        let at_once = (self.wires.listens && !self.aside.is_empty()).then_some(Time::ZERO);
+        self.wires.wait(self.membership.next_deadline().into_iter().chain(until).chain(at_once).min())?;
         let now = self.wires.clock.now();
         if self.wires.listens {
             self.take_packets(now);
         } else {
+            self.overhear(now);
             // Whoever does not listen must not conclude that the others are silent.
             self.membership.pardon(now);
         }
@@ -357,6 +366,11 @@ impl Node {
 
     fn take_packets(&mut self, now: Time) {
         for _ in 0..PACKETS_PER_TURN {
+            if let Some(frames) = self.aside.pop_front() {
+                self.receive(now, frames);
+                self.perform();
+                continue;
+            }
             let packets = [self.wires.subscriber.hear(&self.wires.topic), self.wires.hear_direct()];
             if packets.iter().all(Option::is_none) {
                 break;
@@ -364,6 +378,27 @@ impl Node {
             for frames in packets.into_iter().flatten().flatten() {
                 self.receive(now, frames);
                 self.perform();
+            }
+        }
+    }
+
+    /// Puts packets aside until this member listens again, but for what memberships say: a view changes also while
+    /// somebody's user does not read.
+    fn overhear(&mut self, now: Time) {
+        for _ in 0..PACKETS_PER_TURN {
+            self.wires.overhears = self.aside.len() < MAX_ASIDE;
+            let packets = [self.wires.subscriber.hear(&self.wires.topic), self.wires.hear_direct()];
+            if !self.wires.overhears || packets.iter().all(Option::is_none) {
+                break;
+            }
+            for frames in packets.into_iter().flatten().flatten() {
+                let Ok(header) = Header::peek(&frames.header) else { continue };
+                if header.kind == Kind::Membership {
+                    self.receive(now, frames);
+                    self.perform();
+                } else if header.sender != self.me {
+                    self.aside.push_back(frames);
+                }
             }
         }
     }
@@ -409,7 +444,13 @@ impl Node {
                         }
                     }
                 }
-                Effect::Deliver { app: App::Fenced(why), .. } => self.out_for = Some(why),
+                Effect::Deliver { from, app: App::Fenced(why), .. } if from == self.me => {
+                    self.out_for = Some(why)
+                }
+                Effect::Deliver { from, app: App::Fenced(why), .. } => {
+                    let who = self.seats.get(&from).map_or("somebody", |seat| &seat.id);
+                    self.out_for = Some(format!("excluded by {who}: {why}"));
+                }
                 Effect::Deliver { from, app: App::Notice(what), .. } => {
                     let who = self.seats.get(&from).map_or("somebody", |seat| &seat.id);
                     self.wires.talk.warn(format!("{who}: {what}"));
@@ -470,6 +511,7 @@ impl Wires {
             signals,
             wakeup: None,
             listens: true,
+            overhears: true,
             talk: talk.clone(),
             callers,
             publisher: context.publisher(&endpoints(Port::In))?,
@@ -486,7 +528,7 @@ impl Wires {
         let now = self.clock.now();
         let until = self.callers.next_deadline().min(deadline.unwrap_or(Time::from_micros(u64::MAX)));
         let mut sockets: Vec<&Socket> = self.callers.sockets().collect();
-        if self.listens {
+        if self.listens || self.overhears {
             sockets.push(&self.subscriber);
             sockets.extend(&self.dealers);
         }

@@ -68,6 +68,8 @@ pub enum Word {
     Behind(MemberId, u64, Ballot),
     /// It leaves, and wants to be in no further view.
     Leave,
+    /// That member is to go, as this one says: it has taken nothing for so many milliseconds.
+    Exclude(MemberId, MemberId, u64),
 }
 
 /// Most entries of a list in a word.
@@ -154,6 +156,11 @@ impl Word {
                 write_ballot(*ballot, out);
             }
             Self::Leave => out.u8(15),
+            Self::Exclude(member, by, length) => {
+                tagged(out, 16, *member);
+                out.member(*by);
+                out.u64(*length);
+            }
         }
     }
 
@@ -188,6 +195,7 @@ impl Word {
             }
             14 => Self::Behind(from.member()?, from.u64()?, read_ballot(from)?),
             15 => Self::Leave,
+            16 => Self::Exclude(from.member()?, from.member()?, from.u64()?),
             _ => return Err(Malformed),
         })
     }

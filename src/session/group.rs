@@ -254,12 +254,6 @@ impl Group {
                 let why = format!("{} left the run: {reason} (exit {code})", who.id);
                 self.go_on_without(&who.id, why, actions);
             }
-            Ask::Exclude { member, reason } if self.phase == Phase::Running => {
-                let why = format!("{member} is excluded: {reason} (as {} says)", who.id);
-                if self.seats.contains_key(&member) {
-                    self.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
-                }
-            }
             Ask::Withdraw if self.phase == Phase::Gathering => {
                 seat.presence.answer(Say::Bye, actions);
                 self.seats.remove(&who.id);
@@ -278,7 +272,6 @@ impl Group {
             | Ask::Join
             | Ask::Attend
             | Ask::Withdraw
-            | Ask::Exclude { .. }
             | Ask::Members { .. }
             | Ask::Resume { .. } => {}
         }

@@ -272,7 +272,7 @@ impl Register {
             (Ask::Resume { members, .. }, _) if members.is_empty() => return Err(Say::Unknown),
             (Ask::Resume { run, members, .. }, _) => Some((self.resumable(now, run)?, members)),
             (Ask::Leave { .. } | Ask::Withdraw | Ask::Over { .. }, _) => return Err(Say::Bye),
-            (Ask::Alive | Ask::Ready | Ask::Members { .. } | Ask::Done { .. } | Ask::Exclude { .. }, _) => {
+            (Ask::Alive | Ask::Ready | Ask::Members { .. } | Ask::Done { .. }, _) => {
                 return Err(Say::Unknown);
             }
             _ => return Err(refusal(Exit::Unavailable, format!("there is no group {group} here"))),

@@ -143,13 +143,6 @@ pub enum Ask {
         /// The run's number, [as text](run_as_text).
         run: String,
     },
-    /// This member holds the group up: it must go.
-    Exclude {
-        /// Its name.
-        member: String,
-        /// Why, for people.
-        reason: String,
-    },
     /// I must leave before the end.
     Leave {
         /// The exit code I leave with.

@@ -46,7 +46,9 @@ impl Membership {
     pub(super) fn elect(&mut self, now: Time, from: MemberId, word: &Word, out: &mut Out) {
         let (above, mut calls) = (self.above(), Vec::new());
         let leads = match word {
-            Word::Election if self.leaves || !self.leaders().contains(&self.me) => false,
+            Word::Election if self.leaves || self.is_reproached() || !self.leaders().contains(&self.me) => {
+                false
+            }
             // It does not know yet that we lead: it is about to hear it again.
             Word::Election if self.flush.as_ref().is_some_and(Flush::leads) => {
                 calls.push(Call::Answer(from));
@@ -105,7 +107,7 @@ impl Membership {
         match outcome {
             Outcome::Open => {}
             Outcome::Installed(ballot, proposal) => self.install(now, ballot, proposal, out),
-            Outcome::NobodyLeft => self.fence(self.me, "no client is left".to_owned(), out),
+            Outcome::NobodyLeft => self.fence("no client is left".to_owned(), out),
         }
     }
 
@@ -117,11 +119,7 @@ impl Membership {
         let is_next = proposal.view.number == self.view.number + 1;
         let view = proposal.view.number;
         if !proposal.view.members().contains(&self.me) || !is_next {
-            return self.fence(
-                self.me,
-                format!("the group went on without this member, to view {view}"),
-                out,
-            );
+            return self.fence(format!("the group went on without this member, to view {view}"), out);
         }
         if self.flush.as_ref().is_some_and(|flush| flush.has_accepted(&proposal)) {
             return self.install(now, ballot, proposal, out);
@@ -138,11 +136,7 @@ impl Membership {
     fn install(&mut self, now: Time, ballot: Ballot, proposal: Proposal, out: &mut Out) {
         if !proposal.view.members().contains(&self.me) {
             let view = proposal.view.number;
-            return self.fence(
-                self.me,
-                format!("the group went on without this member, to view {view}"),
-                out,
-            );
+            return self.fence(format!("the group went on without this member, to view {view}"), out);
         }
         let open = self.end_line(now, &proposal, out);
         let own = self.me;
@@ -158,6 +152,7 @@ impl Membership {
             .filter(|member| !proposal.view.members().contains(member))
             .collect();
         self.view = proposal.view.clone();
+        self.forgive();
         self.installed = Some((ballot, proposal));
         self.flush = None;
         out.deliver(self.me, None, App::View(self.view.clone()));
@@ -247,6 +242,8 @@ impl Membership {
         let is_needed = match &self.flush {
             None => self.view.members().iter().any(is_lost),
             Some(flush) if flush.leads() => {
+                self.leave_out_the_mute(now, out);
+                let Some(flush) = &self.flush else { return };
                 // Somebody is lost who was to go on, or is heard of again who was not.
                 if !self.present().eq(flush.invited().iter().copied()) {
                     self.lead(now, out);
@@ -267,9 +264,12 @@ impl Membership {
             if self.keeping.majority {
                 return;
             }
-            return self.fence(self.me, "nobody is left that could lead the group".to_owned(), out);
+            return self.fence("nobody is left that could lead the group".to_owned(), out);
         }
-        if leaders.contains(&self.me) {
+        // Who is to go leads only where nobody else could.
+        let is_mine =
+            !self.is_reproached() || leaders.iter().all(|member| *member == self.me || is_lost(member));
+        if leaders.contains(&self.me) && is_mine {
             let (above, mut calls) = (self.above(), Vec::new());
             let leads = self.election.call(now, &above, &mut calls);
             self.after_election(now, leads, &calls, out);

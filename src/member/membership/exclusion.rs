@@ -2,7 +2,8 @@
 //! while the view changes.
 //!
 //! Whoever is held up says so to all. Who hears that takes the member for one that has left; what becomes of it, the next
-//! view says, which is the same for all. The member itself believes only the view, and then knows why it is not in it.
+//! view says, which is the same for all. The member itself leads no change any more, but believes only the view, and then
+//! knows why it is not in it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -49,8 +50,17 @@ impl Membership {
             self.detector.has_left(member);
             self.reproaches.others.insert(member, reproach);
             let length = talk::duration(Duration::from_millis(reproach.1));
-            out.deliver(member, None, App::Notice(format!("excluded, because it has taken nothing for {length}")));
+            out.deliver(
+                member,
+                None,
+                App::Notice(format!("excluded, because it has taken nothing for {length}")),
+            );
         }
+    }
+
+    /// Whether somebody wants us to go.
+    pub(super) const fn is_reproached(&self) -> bool {
+        self.reproaches.own.is_some()
     }
 
     /// What to tell one that was left behind of the reason, if it was left out for one.

@@ -7,6 +7,7 @@
 
 mod change;
 mod directs;
+mod exclusion;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -24,6 +25,7 @@ use crate::reliable::{Body, Received};
 use crate::waiting::{Clock, Messages, Waiting, WaitsFor};
 use crate::wire::{Batch, Frames, Header, Kind, Reader, Window};
 use directs::Directs;
+use exclusion::Reproaches;
 
 /// Packets of the next view that are kept until it is installed here.
 const MAX_EARLY: usize = 4096;
@@ -70,6 +72,7 @@ pub struct Membership {
     /// Packets of the next view.
     early: VecDeque<(MemberId, Frames)>,
     told: BTreeMap<MemberId, Time>,
+    reproaches: Reproaches,
     leaves: bool,
     is_out: bool,
     /// Reused between calls, empty outside of them.
@@ -104,6 +107,7 @@ impl Membership {
             finished: None,
             early: VecDeque::new(),
             told: BTreeMap::new(),
+            reproaches: Reproaches::default(),
             leaves: false,
             is_out: false,
             view: view.clone(),
@@ -371,7 +375,10 @@ impl Membership {
         match is_word.then(|| Word::decode(&frames)) {
             Some(Ok(Word::Install(ballot, proposal))) => self.install_told(now, ballot, proposal, out),
             Some(Ok(Word::Behind(member, view, ballot))) => {
-                self.left_behind(from, (member, view, ballot), out);
+                self.left_behind((member, view, ballot), out);
+            }
+            Some(Ok(Word::Exclude(member, by, length))) if member == self.me => {
+                self.reproached(from, member, (by, length), out);
             }
             _ => {
                 let is_next = u64::from(header.view) == self.view.number + 1;
@@ -385,7 +392,7 @@ impl Membership {
     /// Something of an earlier view, or of a process that is not in this one.
     fn is_behind(&mut self, now: Time, from: MemberId, view: u16, word: Option<&Frames>, out: &mut Out) {
         if let Some(Ok(Word::Behind(member, view, ballot))) = word.map(Word::decode) {
-            return self.left_behind(from, (member, view, ballot), out);
+            return self.left_behind((member, view, ballot), out);
         }
         if let Some(Ok(Word::Install(ballot, proposal))) = word.map(Word::decode)
             && proposal.view.number > self.view.number
@@ -402,29 +409,27 @@ impl Membership {
         if self.is_member(from) {
             self.say(&Word::Install(ballot, proposal), out);
         } else if !self.defects.has(Defect::NoFencing) {
+            let reason = self.reason_for(from);
+            reason.into_iter().for_each(|word| self.say(&word, out));
             self.say(&Word::Behind(from, self.view.number, ballot), out);
         }
     }
 
-    fn left_behind(
-        &mut self,
-        from: MemberId,
-        (member, view, ballot): (MemberId, u64, Ballot),
-        out: &mut Out,
-    ) {
+    fn left_behind(&mut self, (member, view, ballot): (MemberId, u64, Ballot), out: &mut Out) {
         let ours = (self.view.number, self.installed.as_ref().map(|(ballot, _)| *ballot).unwrap_or_default());
         if member == self.me && (view, ballot) > ours {
-            self.fence(from, format!("the group went on without this member, to view {view}"), out);
+            self.fence(format!("the group went on without this member, to view {view}"), out);
         }
     }
 
-    fn fence(&mut self, from: MemberId, why: String, out: &mut Out) {
+    fn fence(&mut self, why: String, out: &mut Out) {
         if self.defects.has(Defect::NoFencing) || self.is_out {
             return;
         }
         self.is_out = true;
         self.flush = None;
-        out.deliver(from, None, App::Fenced(why));
+        let (by, why) = self.own_reason(why);
+        out.deliver(by, None, App::Fenced(why));
     }
 
     fn hear(&mut self, now: Time, from: MemberId, frames: &Frames, out: &mut Out) {
@@ -446,7 +451,7 @@ impl Membership {
             }
             Word::State(ballot, have, accepted) => {
                 if let Some(flush) = &mut self.flush {
-                    flush.state(from, ballot, have, accepted);
+                    flush.state(now, from, ballot, have, accepted);
                 }
             }
             Word::Propose(_, proposal) | Word::Install(_, proposal) if !self.makes_sense(&proposal) => {
@@ -463,19 +468,22 @@ impl Membership {
             }
             Word::Ready(ballot) => {
                 if let Some(flush) = &mut self.flush {
-                    flush.ready(from, ballot);
+                    flush.ready(now, from, ballot);
                 }
             }
             Word::Install(ballot, proposal) => return self.install_told(now, ballot, proposal, out),
-            Word::Fetch(holder, sender, ranges) if holder == self.me => {
-                for range in ranges {
+            Word::Fetch(holder, sender, ranges) => {
+                if let Some(flush) = &mut self.flush {
+                    flush.asks(now, from, sender, &ranges);
+                }
+                for range in ranges.into_iter().filter(|_| holder == self.me) {
                     words.extend(self.log.kept(sender, range).cloned().map(Word::Relay));
                 }
             }
-            Word::Fetch(..) => {}
             Word::Relay(frames) => self.relayed(now, &frames),
-            Word::Behind(member, view, ballot) => self.left_behind(from, (member, view, ballot), out),
+            Word::Behind(member, view, ballot) => self.left_behind((member, view, ballot), out),
             Word::Leave => self.detector.has_left(from),
+            Word::Exclude(member, by, length) => self.reproached(from, member, (by, length), out),
         }
         self.say_all(now, &words, out);
         self.go_on(now, out);

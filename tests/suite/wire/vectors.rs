@@ -388,7 +388,6 @@ pub(super) fn controls() -> Vec<(&'static str, Control)> {
         members: vec![row("c1", Role::Client, 240, Some(status)), row("second", Role::Standby, 610, None)],
     };
     let resume = |members| Ask::Resume { run: format!("{RUN:016x}"), slot: 0, members };
-    let exclude = Ask::Exclude { member: text("c3"), reason: text("it has taken nothing for 15 s") };
     let requests = [
         ("request_join.json", 1, client(0), Ask::Join),
         ("request_join_sequencer.json", 1, joining_sequencer, Ask::Join),
@@ -399,7 +398,6 @@ pub(super) fn controls() -> Vec<(&'static str, Control)> {
         ("request_leave.json", 9, client(1), Ask::Leave { code: 130, reason: text("interrupted") }),
         ("request_resume.json", 12, client(1), resume(members.clone())),
         ("request_resume_untold.json", 4, client(1), resume(Vec::new())),
-        ("request_exclude.json", 7, client(1), exclude),
         ("request_withdraw.json", 5, client(1), Ask::Withdraw),
         ("request_over.json", 10, client(1), Ask::Over { run: format!("{RUN:016x}") }),
         ("request_members.json", 1, watcher, Ask::Members { skip: 0 }),
