@@ -72,6 +72,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         order: String::new(),
         method: String::new(),
         can_sequence: false,
+        late: false,
     };
     let sites = args.address.sites()?;
     let limit = Some(args.timeout);

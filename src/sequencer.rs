@@ -97,8 +97,9 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
         let now = clock.now();
         if let Some(exit) = signals.received() {
             let failure = interruption(exit);
-            groups.leave();
+            // The forwarder hears first why a group ends that has nobody else to number.
             callers.leave(now, &failure);
+            groups.leave();
             return Err(failure);
         }
         groups.reap()?;
@@ -196,6 +197,7 @@ impl Groups<'_> {
             defects: self.options.known_bad.defects(),
             keeping: self.options.patience.keeping(),
             can_sequence: self.options.standby,
+            late: false,
         };
         let (context, talk, progress) = (self.context.clone(), self.talk.clone(), self.options.progress);
         let leaves = Arc::clone(&self.leaves);
@@ -214,7 +216,7 @@ impl Groups<'_> {
                     return Err(named(failure));
                 }
                 for delivery in node.delivered() {
-                    if let App::View(view) = delivery.app {
+                    if let App::View(view, _) = delivery.app {
                         tell_part(&joining.group, &node, &view, numbers, &talk);
                         numbers = view.sequencer;
                     }

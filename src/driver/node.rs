@@ -3,22 +3,25 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::admission;
 use super::barrier::Barrier;
+use super::clock;
 use super::meter::Meter;
-use super::{Callers, Clock, clock};
+use super::wires::{Wires, route};
 use crate::defect::Defects;
 use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::exit::{Exit, Failure};
+use crate::member::word::Admission;
 use crate::member::{App, Keeping, Membership, Note, Watch};
 use crate::order::{Order, Place};
 use crate::session::attendance::News;
-use crate::session::{CONNECT_LIMIT, SAY_EVERY, view_of};
+use crate::session::view_of;
 use crate::talk::{self, Talk};
-use crate::transport::signals::{Signals, interruption};
+use crate::transport::signals::Signals;
 use crate::transport::wakeup::Wakeup;
-use crate::transport::zmq::{self, Context, Port, Site, Socket, topic};
+use crate::transport::zmq::{Context, Site};
 use crate::wire::Window;
-use crate::wire::control::{Ask, Identity, Role, Seat, Status, run_as_text};
+use crate::wire::control::{Ask, Role, Seat, Status, run_as_text};
 use crate::wire::{Frames, Header, Kind};
 
 /// Most packets taken before anything else gets its turn.
@@ -53,6 +56,8 @@ pub struct Joining {
     pub keeping: Keeping,
     /// Whether it can take the place of a sequencer that is lost.
     pub can_sequence: bool,
+    /// Whether it joins a group that may be running already.
+    pub late: bool,
 }
 
 impl Joining {
@@ -89,6 +94,8 @@ pub struct Node {
     is_over: bool,
     /// Why the group has gone on without this member, if it has.
     out_for: Option<String>,
+    /// It has asked to be let go.
+    departs: bool,
     /// Who is not done yet, as a forwarder said last.
     missing: Vec<String>,
     /// What came while this member did not listen.
@@ -98,25 +105,6 @@ pub struct Node {
     meter: Meter,
     /// How many multicasts were delivered here.
     given: u64,
-}
-
-/// What connects a member with the world.
-pub(super) struct Wires {
-    pub(super) clock: Clock,
-    signals: Option<Signals>,
-    wakeup: Option<Wakeup>,
-    listens: bool,
-    /// Whether there is room for what comes while it does not listen.
-    overhears: bool,
-    pub(super) talk: Talk,
-    pub(super) callers: Callers,
-    pub(super) publisher: Socket,
-    pub(super) subscriber: Socket,
-    /// To each router.
-    pub(super) dealers: Vec<Socket>,
-    pub(super) topic: Vec<u8>,
-    group: String,
-    said: Time,
 }
 
 impl Node {
@@ -131,8 +119,15 @@ impl Node {
         talk: &Talk,
     ) -> Result<Self, Failure> {
         let mut wires = Wires::connect(context, joining, signals, talk)?;
-        match Barrier::new(joining).pass(context, &mut wires) {
-            Ok((run, me, seats)) => Ok(Self::start(wires, joining, run, me, seats)),
+        let admission = |wires: &mut Wires| {
+            let (run, me, seats) = Barrier::new(joining).pass(context, wires)?;
+            let admission =
+                if joining.late { Some(admission::pass(joining, wires, run, me, &seats)?) } else { None };
+            Ok((run, me, seats, admission))
+        };
+        match admission(&mut wires) {
+            Ok((run, me, seats, None)) => Ok(Self::start(wires, joining, run, me, seats)),
+            Ok((run, me, _, Some(admission))) => Ok(Self::start_late(wires, joining, run, me, &admission)),
             Err(failure) => {
                 let now = wires.clock.now();
                 wires.callers.leave(now, &failure);
@@ -141,12 +136,21 @@ impl Node {
         }
     }
 
-    fn start(mut wires: Wires, joining: &Joining, run: u64, me: MemberId, seats: Vec<Seat>) -> Self {
+    fn start(wires: Wires, joining: &Joining, run: u64, me: MemberId, seats: Vec<Seat>) -> Self {
         let view = view_of(&seats);
-        let (window, defects) = (joining.window, joining.defects);
-        let place = Place { me, view: &view, run, seed: run ^ u64::from(me.0), window, defects };
+        let membership = Membership::new(joining.order, place(joining, run, me, &view), joining.keeping);
+        Self::begin(wires, membership.knowing(&seats), run, me, seats)
+    }
+
+    /// Begins in a view that is not the first.
+    fn start_late(wires: Wires, joining: &Joining, run: u64, me: MemberId, admission: &Admission) -> Self {
+        let place = place(joining, run, me, &admission.view);
+        let membership = Membership::admitted(joining.order, place, joining.keeping, admission);
+        Self::begin(wires, membership, run, me, admission.seats.clone())
+    }
+
+    fn begin(mut wires: Wires, mut membership: Membership, run: u64, me: MemberId, seats: Vec<Seat>) -> Self {
         let heard = wires.clock.now();
-        let mut membership = Membership::new(joining.order, place, joining.keeping);
         // The others have been there since now, however long this process has waited for them.
         membership.pardon(heard);
         Self {
@@ -156,6 +160,7 @@ impl Node {
             delivered: Vec::new(),
             watch: None,
             out_for: None,
+            departs: false,
             seats: seats.into_iter().map(|seat| (MemberId(seat.slot), seat)).collect(),
             me,
             run,
@@ -174,6 +179,11 @@ impl Node {
         self.membership.view()
     }
 
+    /// Of each client: how many of its multicasts were delivered before the current view.
+    pub fn delivered_before(&self) -> impl Iterator<Item = (MemberId, u64)> + '_ {
+        self.membership.delivered_before()
+    }
+
     /// This member.
     #[must_use]
     pub const fn me(&self) -> MemberId {
@@ -184,6 +194,19 @@ impl Node {
     #[must_use]
     pub fn seat(&self, member: MemberId) -> &Seat {
         &self.seats[&member]
+    }
+
+    /// The name and incarnation of whoever ever was in the run.
+    #[must_use]
+    pub fn who(&self, member: MemberId) -> Option<&Seat> {
+        self.seats.get(&member)
+    }
+
+    /// The member that was this life of this name.
+    #[must_use]
+    pub fn life(&self, id: &str, incarnation: u32) -> Option<MemberId> {
+        let is_it = |(_, seat): &(&MemberId, &Seat)| seat.id == id && seat.incarnation == incarnation;
+        self.seats.iter().find(is_it).map(|(&member, _)| member)
     }
 
     /// The member with this name.
@@ -255,6 +278,39 @@ impl Node {
         let View { number, clients, .. } = self.view();
         let ask = Ask::Done { view: *number, clients: clients.iter().map(|client| client.0).collect() };
         self.wires.callers.turn_to(&ask);
+    }
+
+    /// Whether all others have delivered everything that was submitted here.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.membership.is_settled()
+    }
+
+    /// Asks the others to go on without this member. When they do, it [is over](Self::is_over).
+    pub fn depart(&mut self) {
+        self.departs = true;
+        self.membership.leave(&mut self.effects);
+        self.perform();
+    }
+
+    /// Whether it has asked to be let go.
+    #[must_use]
+    pub const fn departs(&self) -> bool {
+        self.departs
+    }
+
+    /// Learns the names of those who are new.
+    fn take_in(&mut self, arrivals: &[Seat]) {
+        if arrivals.is_empty() {
+            return;
+        }
+        self.seats.extend(arrivals.iter().map(|seat| (MemberId(seat.slot), seat.clone())));
+        let mut last: BTreeMap<&str, &Seat> = BTreeMap::new();
+        for seat in self.seats.values() {
+            last.insert(&seat.id, seat);
+        }
+        let last: Vec<Seat> = last.into_values().cloned().collect();
+        self.wires.callers.members_are(&self.seats[&self.me], &last);
     }
 
     /// Tells the group, as far as it can be reached, that this member leaves before the end.
@@ -429,6 +485,7 @@ impl Node {
             watch.look(&self.membership, &self.effects, &mut notes);
             noted.extend(notes.into_iter().map(|note| (at_us, note)));
         }
+        let mut newcomers = Vec::new();
         for effect in self.effects.drain() {
             match effect {
                 Effect::Send { to: To::Group, message } => {
@@ -444,8 +501,9 @@ impl Node {
                         }
                     }
                 }
+                Effect::Deliver { app: App::Fenced(_), .. } if self.departs => self.is_over = true,
                 Effect::Deliver { from, app: App::Fenced(why), .. } if from == self.me => {
-                    self.out_for = Some(why)
+                    self.out_for = Some(why);
                 }
                 Effect::Deliver { from, app: App::Fenced(why), .. } => {
                     let who = self.seats.get(&from).map_or("somebody", |seat| &seat.id);
@@ -456,6 +514,9 @@ impl Node {
                     self.wires.talk.warn(format!("{who}: {what}"));
                 }
                 Effect::Deliver { from, number, app } => {
+                    if let App::View(_, seats) = &app {
+                        newcomers.extend(seats.iter().cloned());
+                    }
                     let at_us = self.wires.clock.elapsed_micros();
                     self.meter.delivered(Time::from_micros(at_us), from == self.me, &app);
                     if let App::Multicast(batch) = &app {
@@ -468,6 +529,7 @@ impl Node {
                 }
             }
         }
+        self.take_in(&newcomers);
     }
 
     /// Says `what` is being waited for, but not too often.
@@ -477,86 +539,7 @@ impl Node {
     }
 }
 
-/// The name by which the router knows a member.
-pub(super) fn route(group: &str, id: &str) -> Vec<u8> {
-    format!("{group}/{id}").into_bytes()
-}
-
-impl Wires {
-    fn connect(
-        context: &Context,
-        joining: &Joining,
-        signals: Option<Signals>,
-        talk: &Talk,
-    ) -> Result<Self, Failure> {
-        let endpoints =
-            |port: Port| -> Vec<String> { joining.sites.iter().map(|site| site.endpoint(port)).collect() };
-        let mut clock = Clock::start();
-        let now = clock.now();
-        let who = Identity {
-            group: joining.group.clone(),
-            id: joining.id.clone(),
-            role: joining.role,
-            nonce: clock::nonce(),
-            incarnation: 0,
-            order: joining.order.name.to_owned(),
-            method: joining.order.method.unwrap_or_default().to_owned(),
-            can_sequence: joining.can_sequence,
-        };
-        let limit = Some(joining.timeout.unwrap_or(CONNECT_LIMIT));
-        let mut callers = Callers::new(context, &joining.sites, now, &who, &Ask::Alive, limit)?;
-        joining.joins_at().into_iter().for_each(|at| callers.turn_one_to(at, Ask::Join));
-        Ok(Self {
-            clock,
-            signals,
-            wakeup: None,
-            listens: true,
-            overhears: true,
-            talk: talk.clone(),
-            callers,
-            publisher: context.publisher(&endpoints(Port::In))?,
-            subscriber: context.subscriber(&endpoints(Port::Out), &joining.group)?,
-            dealers: Vec::new(),
-            topic: topic(&joining.group),
-            group: joining.group.clone(),
-            said: now,
-        })
-    }
-
-    /// Waits for something to read, but no longer than until `deadline`, and no longer than is good.
-    pub(super) fn wait(&mut self, deadline: Option<Time>) -> Result<(), Failure> {
-        let now = self.clock.now();
-        let until = self.callers.next_deadline().min(deadline.unwrap_or(Time::from_micros(u64::MAX)));
-        let mut sockets: Vec<&Socket> = self.callers.sockets().collect();
-        if self.listens || self.overhears {
-            sockets.push(&self.subscriber);
-            sockets.extend(&self.dealers);
-        }
-        self.wait_on(&sockets, until.since(now).min(clock::LONGEST_WAIT))
-    }
-
-    fn wait_on(&self, sockets: &[&Socket], limit: Duration) -> Result<(), Failure> {
-        let signals = self.signals.iter().flat_map(Signals::fds);
-        if !zmq::wait(sockets, signals.chain(self.wakeup.iter().map(Wakeup::fd)), limit) {
-            return Ok(());
-        }
-        if let Some(wakeup) = &self.wakeup {
-            wakeup.clear();
-        }
-        match self.signals.as_ref().and_then(Signals::received) {
-            Some(exit) => Err(interruption(exit)),
-            None => Ok(()),
-        }
-    }
-
-    pub(super) fn hear_direct(&self) -> Option<Option<Frames>> {
-        self.dealers.iter().find_map(|dealer| dealer.hear_routed(&self.topic))
-    }
-
-    pub(super) fn say_waiting(&mut self, now: Time, what: &str) {
-        if now.since(self.said) >= SAY_EVERY {
-            self.said = now;
-            self.talk.say(what);
-        }
-    }
+fn place<'a>(joining: &Joining, run: u64, me: MemberId, view: &'a View) -> Place<'a> {
+    let (window, defects) = (joining.window, joining.defects);
+    Place { me, view, run, seed: run ^ u64::from(me.0), window, defects }
 }

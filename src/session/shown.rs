@@ -11,7 +11,7 @@ use crate::wire::control::{GroupState, MemberState, Reply, Say, Stage, run_as_te
 /// Most rows of one answer: a row for each group, and for each member.
 pub const MAX_SHOWN: usize = 128;
 /// So many questions are answered …
-const ANSWERS: u32 = 32;
+const ANSWERS: u32 = 16;
 /// … within this time. Who is not answered asks again.
 const PERIOD: Duration = Duration::from_millis(100);
 

@@ -23,8 +23,6 @@ pub const LINGER_MILLIS: i32 = 500;
 pub const QUEUE_PACKETS: i32 = 10_000;
 /// Packets that a member queues for one forwarder: while another one carries the group, windows do not keep this small.
 pub const PUBLISHED_PACKETS: i32 = 1000;
-/// Replies that a forwarder queues for one peer, which has one request under way.
-pub const QUEUED_REPLIES: i32 = 64;
 /// Largest frame a socket accepts; the peer that sends a larger one is cut off.
 pub const MAX_FRAME: i64 = if MAX_BODY > MAX_HEADER { MAX_BODY as i64 } else { MAX_HEADER as i64 };
 /// Largest frame where only subscriptions are due: a group's name.
@@ -197,9 +195,7 @@ impl Context {
     /// # Errors
     /// [`Exit::Unavailable`] if the port is taken.
     pub fn listen_sync(&self, endpoint: &str) -> Result<Socket, Failure> {
-        self.listen_with(zmq::ROUTER, MAX_REQUEST as i64, endpoint, |socket| {
-            socket.set_sndhwm(QUEUED_REPLIES)
-        })
+        self.listen(zmq::ROUTER, MAX_REQUEST as i64, endpoint)
     }
 
     /// Where members send to one another. A member that connects again takes its name over from its old connection.

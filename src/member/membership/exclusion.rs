@@ -70,10 +70,9 @@ impl Membership {
 
     /// Who told us to go, if that is why we are out, and in words why we are.
     pub(super) fn own_reason(&self, why: String) -> (MemberId, String) {
-        self.reproaches.own.map_or((self.me, why.clone()), |(by, length)| {
-            let length = talk::duration(Duration::from_millis(length));
-            (by, format!("it has taken nothing for {length}; {why}"))
-        })
+        let Some((by, length)) = self.reproaches.own else { return (self.me, why) };
+        let length = talk::duration(Duration::from_millis(length));
+        (by, format!("it has taken nothing for {length}; {why}"))
     }
 
     /// A new view: whoever is in it begins anew.

@@ -98,7 +98,6 @@ fn constants() -> BTreeMap<String, u64> {
         ("LINGER_MILLIS", signed(zmq::LINGER_MILLIS)),
         ("QUEUE_PACKETS", signed(zmq::QUEUE_PACKETS)),
         ("PUBLISHED_PACKETS", signed(zmq::PUBLISHED_PACKETS)),
-        ("QUEUED_REPLIES", signed(zmq::QUEUED_REPLIES)),
         ("HANDSHAKE_MILLIS", signed(zmq::HANDSHAKE_MILLIS)),
         ("HEARTBEAT_MILLIS", signed(zmq::HEARTBEAT_MILLIS)),
         ("HEARTBEAT_TIMEOUT_MILLIS", signed(zmq::HEARTBEAT_TIMEOUT_MILLIS)),
@@ -190,6 +189,7 @@ fn the_largest_group_can_be_told_to_start() {
         incarnation: u32::MAX,
         role: Role::Sequencer,
         can_sequence: true,
+        late: true,
     };
     let start = Reply::new(
         u64::MAX,
@@ -214,6 +214,7 @@ fn ask(register: &mut Register, group: &str, id: &str, order: &str, what: Ask) -
         order: order.to_owned(),
         method: String::new(),
         can_sequence: false,
+        late: false,
     };
     let mut actions = Actions::default();
     register.asked(Time::ZERO, id.as_bytes().to_vec(), Ok(Request::new(1, who, what)), &mut actions);
@@ -271,6 +272,7 @@ fn an_answer_to_an_older_question_is_no_news() {
         order: "fifo".to_owned(),
         method: String::new(),
         can_sequence: false,
+        late: false,
     };
     let mut attendance = Attendance::new(Time::ZERO, who, Ask::Done { view: 1, clients: Vec::new() }, None);
     assert_eq!(attendance.request(Time::ZERO).map(|request| request.seq), Some(1));
