@@ -18,6 +18,7 @@ mod joining;
 mod liars;
 mod links;
 mod load;
+mod members;
 mod middle;
 mod model;
 mod namespaces;

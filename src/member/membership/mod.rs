@@ -8,6 +8,7 @@
 mod arrivals;
 mod change;
 mod directs;
+mod exclusion;
 mod fence;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -28,6 +29,7 @@ use crate::wire::control::Seat;
 use crate::wire::{Batch, Frames, Header, Kind, Reader, Window};
 use arrivals::Arrivals;
 use directs::Directs;
+use exclusion::Reproaches;
 
 /// Packets of the next view that are kept until it is installed here.
 const MAX_EARLY: usize = 4096;
@@ -77,6 +79,7 @@ pub struct Membership {
     /// Packets of the next view.
     early: VecDeque<(MemberId, Frames)>,
     told: BTreeMap<MemberId, Time>,
+    reproaches: Reproaches,
     leaves: bool,
     is_out: bool,
     /// Reused between calls, empty outside of them.
@@ -113,6 +116,7 @@ impl Membership {
             finished: None,
             early: VecDeque::new(),
             told: BTreeMap::new(),
+            reproaches: Reproaches::default(),
             leaves: false,
             is_out: false,
             view: view.clone(),
@@ -388,7 +392,10 @@ impl Membership {
         match is_word.then(|| Word::decode(&frames)) {
             Some(Ok(Word::Install(ballot, proposal))) => self.install_told(now, ballot, proposal, out),
             Some(Ok(Word::Behind(member, view, ballot))) => {
-                self.left_behind(from, (member, view, ballot), out);
+                self.left_behind((member, view, ballot), out);
+            }
+            Some(Ok(Word::Exclude(member, by, length))) if member == self.me => {
+                self.reproached(from, member, (by, length), out);
             }
             _ => {
                 let is_next = u64::from(header.view) == self.view.number + 1;
@@ -402,7 +409,7 @@ impl Membership {
     /// Something of an earlier view, or of a process that is not in this one.
     fn is_behind(&mut self, now: Time, from: MemberId, view: u16, word: Option<&Frames>, out: &mut Out) {
         if let Some(Ok(Word::Behind(member, view, ballot))) = word.map(Word::decode) {
-            return self.left_behind(from, (member, view, ballot), out);
+            return self.left_behind((member, view, ballot), out);
         }
         if let Some(Ok(Word::Install(ballot, proposal))) = word.map(Word::decode)
             && proposal.view.number > self.view.number
@@ -439,7 +446,7 @@ impl Membership {
             }
             Word::State(ballot, have, accepted) => {
                 if let Some(flush) = &mut self.flush {
-                    flush.state(from, ballot, have, accepted);
+                    flush.state(now, from, ballot, have, accepted);
                 }
             }
             Word::Propose(_, proposal) | Word::Install(_, proposal) if !self.makes_sense(&proposal) => {
@@ -456,22 +463,25 @@ impl Membership {
             }
             Word::Ready(ballot) => {
                 if let Some(flush) = &mut self.flush {
-                    flush.ready(from, ballot);
+                    flush.ready(now, from, ballot);
                 }
             }
             Word::Install(ballot, proposal) => return self.install_told(now, ballot, proposal, out),
-            Word::Fetch(holder, sender, ranges) if holder == self.me => {
-                for range in ranges {
+            Word::Fetch(holder, sender, ranges) => {
+                if let Some(flush) = &mut self.flush {
+                    flush.asks(now, from, sender, &ranges);
+                }
+                for range in ranges.into_iter().filter(|_| holder == self.me) {
                     words.extend(self.log.kept(sender, range).cloned().map(Word::Relay));
                 }
             }
-            Word::Fetch(..) => {}
             Word::Relay(frames) => self.relayed(now, &frames),
-            Word::Behind(member, view, ballot) => self.left_behind(from, (member, view, ballot), out),
+            Word::Behind(member, view, ballot) => self.left_behind((member, view, ballot), out),
             Word::Leave => {
                 self.detector.has_left(from);
                 self.look_after_change(now, out);
             }
+            Word::Exclude(member, by, length) => self.reproached(from, member, (by, length), out),
             // Those are said to newcomers and by them, in no view.
             Word::Admit(_) | Word::Welcome(..) => {}
         }
