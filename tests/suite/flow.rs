@@ -179,9 +179,13 @@ fn lines(id: &str) -> String {
 #[test]
 fn a_member_that_takes_nothing_is_excluded_if_that_is_asked_for() {
     let stage = Stage::new();
-    let mut programs: Vec<Program> = stage.middle(3).into();
+    // Nobody is taken for lost in this time.
+    let patient = ["--suspect-after", "90s"];
+    let sequencer = stage.sequencer().args(patient).start();
+    let mut programs = vec![stage.forwarder(3).start(), stage.router().start(), sequencer];
     for id in ["c1", "c2", "c3"] {
-        programs.push(stage.client(id, lines(id)).args(["--slow-member", "exclude:3s"]).start());
+        let client = stage.client(id, lines(id)).args(["--slow-member", "exclude:3s"]);
+        programs.push(client.args(patient).start());
     }
     programs[5].says("start of main");
     pause(Duration::from_millis(300));
