@@ -46,7 +46,12 @@ impl Objection {
             ),
             Self::Started => (
                 Exit::Unavailable,
-                format!("the run of group {} has already started with {}", who.group, names()),
+                format!(
+                    "the run of group {} has already started with {}{}",
+                    who.group,
+                    names(),
+                    if who.role == Role::Client { "; a client joins it with --join" } else { "" }
+                ),
             ),
             Self::Ending => (Exit::Unavailable, format!("the run of group {} is over", who.group)),
             Self::OtherOrder => {
