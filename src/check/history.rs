@@ -2,6 +2,8 @@
 //!
 //! A simulation and a directory of history files both come down to this, so both are judged by the same code.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::verdict::Place;
@@ -56,6 +58,19 @@ pub enum Event {
     },
 }
 
+/// A list of members that was given to a member.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Installed {
+    /// How many of the record's events came before it.
+    pub at: usize,
+    /// Its number.
+    pub number: u64,
+    /// The names of its members, ascending, each once.
+    pub members: Vec<String>,
+    /// Its line in the file, if it was read from one.
+    pub line: Option<u32>,
+}
+
 /// Everything that happened at one member, in its order.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Record {
@@ -63,6 +78,8 @@ pub struct Record {
     pub name: String,
     /// What happened, first to last.
     pub events: Vec<Event>,
+    /// The views that it was given, first to last.
+    pub views: Vec<Installed>,
     /// Whether the member came to the end of the run.
     pub ended: bool,
     /// Whether it stopped before the end of the run and the record says so: this is all that it ever did.
@@ -142,6 +159,21 @@ impl Record {
     #[must_use]
     pub const fn is_whole(&self) -> bool {
         self.ended || self.stopped
+    }
+
+    /// The events of one of its views.
+    #[must_use]
+    pub fn within(&self, view: usize) -> Range<usize> {
+        let end = self.views.get(view + 1).map_or(self.events.len(), |next| next.at);
+        self.views[view].at..end
+    }
+
+    /// Where it was given these views, as far as lines tell.
+    #[must_use]
+    pub fn place_of(&self, views: &[usize]) -> Place {
+        let lines = views.iter().filter_map(|&view| self.views[view].line).collect();
+        let file = self.source.as_ref().map(|source| source.file.clone());
+        Place { member: self.name.clone(), file, lines }
     }
 
     /// Where these events stand; the first event of a record is 1.

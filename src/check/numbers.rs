@@ -26,7 +26,7 @@ pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
 /// `named` has, for each place so far, its number and a delivery under it.
 fn wrong(catalogue: &Catalogue<'_>, member: usize, named: &mut Vec<(Number, Delivery)>) -> Option<Witness> {
     let mut before = None;
-    for (index, (event, message)) in catalogue.deliveries(member).enumerate() {
+    for (index, (event, message)) in catalogue.common_deliveries(member).enumerate() {
         let this = (member, event, message);
         let number = match next(before, number(catalogue, this)) {
             Ok(number) => number,

@@ -413,8 +413,15 @@ impl Membership {
         out: &mut Out,
     ) {
         let ours = (self.view.number, self.installed.as_ref().map(|(ballot, _)| *ballot).unwrap_or_default());
-        if member == self.me && (view, ballot) > ours {
-            self.fence(from, format!("the group went on without this member, to view {view}"), out);
+        if member != self.me {
+            return;
+        }
+        if (view, ballot) > ours {
+            return self.fence(from, format!("the group went on without this member, to view {view}"), out);
+        }
+        // Two parts went on, each in a view of this number: it has to hear that ours comes before its own.
+        if (view, ballot) < ours && !self.leaves {
+            self.say(&Word::Behind(from, ours.0, ours.1), out);
         }
     }
 
@@ -530,6 +537,10 @@ impl Membership {
             flush.repeat(now, &self.log, &mut words);
         }
         self.say_all(now, &words, out);
+        // A line that has begun just now may have something to do already.
+        if self.flush.is_none() && self.line.next_deadline().is_some_and(|due| due <= now) {
+            self.step(now, Input::Wake, out);
+        }
     }
 }
 

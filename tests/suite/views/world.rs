@@ -4,6 +4,7 @@
 //! run.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use groupcast::defect::Defects;
 use groupcast::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
@@ -36,6 +37,9 @@ pub(super) struct Process {
     pub(super) me: MemberId,
     pub(super) membership: Membership,
     pub(super) is_dead: bool,
+    /// It came when the others had begun, and believes that it began with them.
+    pub(super) is_stranger: bool,
+    pub(super) has_left: bool,
     pub(super) sleeps_until: Time,
     /// Each event with the time at which it happened.
     pub(super) events: Vec<(Time, Event)>,
@@ -55,10 +59,16 @@ pub(super) struct Plan {
     /// Clients that can number messages.
     pub(super) candidates: Vec<MemberId>,
     pub(super) majority: bool,
+    /// How much each may have under way.
+    pub(super) window: Window,
     pub(super) defects: Defects,
     /// Shares of packets that are lost and that come twice, in millionths.
     pub(super) loss: u32,
     pub(super) twice: u32,
+    /// Share of packets of which a copy comes seconds later, in millionths.
+    pub(super) late: u32,
+    /// The number of the view with which it begins.
+    pub(super) first_view: u64,
     /// Longest way of a packet, in microseconds.
     pub(super) slow: u64,
     /// What each client sends and when.
@@ -71,10 +81,14 @@ pub(super) struct Plan {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Fate {
     Dies(MemberId),
+    /// Started again after it died: another process, which has a slot of its own and knows nothing but how the run began.
+    Returns(MemberId),
     Sleeps(MemberId, Time),
     Leaves(MemberId),
     /// These do not reach the others, nor the others them.
     Parted(BTreeSet<MemberId>),
+    /// These two do not reach each other; everybody else does.
+    Cut(MemberId, MemberId),
     Healed,
 }
 
@@ -103,6 +117,8 @@ pub(super) struct World {
     scheduled: u64,
     pub(super) now: Time,
     parted: BTreeSet<MemberId>,
+    /// Pairs of whom the first does not reach the second.
+    cut: BTreeSet<(MemberId, MemberId)>,
     dice: Prng,
     loss: u32,
     twice: u32,
@@ -111,33 +127,22 @@ pub(super) struct World {
     pub(super) steps: u64,
     /// Deaths by the number of steps after which they come.
     pub(super) deaths: Vec<Death>,
+    /// What is wrong with a member whatever it delivers.
+    pub(super) breach: Option<String>,
+    plan: Plan,
+}
+
+fn membership(plan: &Plan, me: MemberId, view: &View, seed: u64) -> Membership {
+    let keeping = Keeping { patience: Some(Patience::FAST), majority: plan.majority };
+    let Plan { order, window, defects, .. } = *plan;
+    Membership::new(order, Place { me, view, run: RUN, seed, window, defects }, keeping)
 }
 
 impl World {
     pub(super) fn new(plan: &Plan) -> Self {
         let view = plan.view();
         let mut dice = Prng::new(plan.seed);
-        let keeping = Keeping { patience: Some(Patience::FAST), majority: plan.majority };
-        let process = |me: MemberId| {
-            let place = Place {
-                me,
-                view: &view,
-                run: RUN,
-                seed: dice.next_u64(),
-                window: Window::default(),
-                defects: plan.defects,
-            };
-            Process {
-                me,
-                membership: Membership::new(plan.order, place, keeping),
-                is_dead: false,
-                sleeps_until: Time::ZERO,
-                events: vec![(Time::ZERO, Event::View(view.clone()))],
-                tasks: VecDeque::new(),
-                multicasts: 0,
-                directs: BTreeMap::new(),
-            }
-        };
+        let process = |me: MemberId| Process::new(me, membership(plan, me, &view, dice.next_u64()), &view);
         let processes = view.members().into_iter().map(process).collect();
         let mut world = Self {
             processes,
@@ -145,12 +150,15 @@ impl World {
             scheduled: 0,
             now: Time::ZERO,
             parted: BTreeSet::new(),
+            cut: BTreeSet::new(),
             dice,
             loss: plan.loss,
             twice: plan.twice,
             slow: plan.slow,
             steps: 0,
             deaths: Vec::new(),
+            breach: None,
+            plan: plan.clone(),
         };
         let mut tasks = plan.tasks.clone();
         tasks.sort_by_key(|&(at, client, _)| (at, client));
@@ -175,7 +183,7 @@ impl World {
 
     /// Runs until this moment.
     pub(super) fn run_until(&mut self, end: Time) {
-        while self.now < end {
+        while self.now < end && self.breach.is_none() {
             let due = self.processes.iter().filter(|process| !process.is_dead).filter_map(|process| {
                 Some((process.membership.next_deadline()?.max(process.sleeps_until), process.me))
             });
@@ -222,16 +230,43 @@ impl World {
     fn meet(&mut self, fate: Fate) {
         match fate {
             Fate::Dies(member) => self.at(member).is_dead = true,
+            Fate::Returns(member) => self.begin_again(member),
             Fate::Sleeps(member, until) => self.at(member).sleeps_until = until,
             Fate::Leaves(member) => {
                 let mut effects = Effects::default();
+                self.at(member).has_left = true;
                 self.at(member).tasks.clear();
                 self.at(member).membership.leave(&mut effects);
                 self.perform(member, &mut effects);
             }
             Fate::Parted(part) => self.parted = part,
-            Fate::Healed => self.parted.clear(),
+            Fate::Cut(one, other) => self.cut.extend([(one, other), (other, one)]),
+            Fate::Healed => {
+                self.parted.clear();
+                self.cut.clear();
+            }
         }
+    }
+
+    /// A process in the place of another, as it believes: in the first view it is there instead of the one that died.
+    fn begin_again(&mut self, member: MemberId) {
+        let me = MemberId(self.processes.len() as u16);
+        let instead = |other: MemberId| if other == member { me } else { other };
+        let mut view = self.plan.view();
+        view.clients = view.clients.into_iter().map(instead).collect();
+        view.sequencer = view.sequencer.map(instead);
+        view.candidates = view.candidates.into_iter().map(instead).collect();
+        let membership = membership(&self.plan, me, &view, self.dice.next_u64());
+        let mut process = Process::new(me, membership, &view);
+        process.is_stranger = true;
+        if view.clients.contains(&me) {
+            for late in 0..4 {
+                let at = self.now.after(Duration::from_millis(300 * late));
+                process.tasks.push_back((at, To::Group));
+                self.schedule(at, Happening::Task(me));
+            }
+        }
+        self.processes.push(process);
     }
 
     /// One step of one member, with all that follows.
@@ -244,7 +279,9 @@ impl World {
         process.membership.handle(now, input, &mut effects);
         if is_wake {
             let next = process.membership.next_deadline();
-            assert!(next.is_none_or(|next| next > now), "{member} is due again at {now}");
+            if next.is_some_and(|next| next <= now) {
+                self.breach.get_or_insert(format!("{member} is due again at {now}"));
+            }
         }
         self.perform(member, &mut effects);
         for Death { step, victim, .. } in self.deaths.clone() {
@@ -328,13 +365,16 @@ impl World {
         let is_dying =
             |death: &Death| death.victim == from && death.is_silent && self.steps + LAST_STEPS > death.step;
         let is_mute = self.deaths.iter().any(is_dying);
-        let is_cut = self.parted.contains(&from) != self.parted.contains(&to);
+        let is_cut =
+            self.parted.contains(&from) != self.parted.contains(&to) || self.cut.contains(&(from, to));
         let (is_lost, is_twice) = (self.dice.chance(self.loss), self.dice.chance(self.twice));
         let ways = [self.dice.between(100, self.slow), self.dice.between(100, self.slow)];
         if from == to || is_mute || is_cut || is_lost {
             return;
         }
-        for way in &ways[..if is_twice { 2 } else { 1 }] {
+        let late = self.plan.late > 0 && self.dice.chance(self.plan.late);
+        let late = late.then(|| self.dice.between(1_000_000, 3_000_000));
+        for way in ways[..if is_twice { 2 } else { 1 }].iter().copied().chain(late) {
             let at = Time::from_micros(self.now.as_micros() + way);
             self.schedule(at, Happening::Arrival(from, to, frames.clone()));
         }
@@ -350,9 +390,12 @@ impl Plan {
             standbys: 0,
             candidates: Vec::new(),
             majority: false,
+            window: Window::default(),
             defects: Defects::NONE,
             loss: 0,
             twice: 0,
+            late: 0,
+            first_view: 1,
             slow: 1_000,
             tasks: Vec::new(),
             fates: Vec::new(),
@@ -367,7 +410,7 @@ impl Plan {
         let first = self.clients + u16::from(self.order.sequencer);
         let standbys = (first..first + self.standbys).map(MemberId);
         View {
-            number: 1,
+            number: self.first_view,
             clients,
             sequencer,
             candidates: self.candidates.iter().copied().chain(standbys).collect(),
@@ -376,10 +419,35 @@ impl Plan {
 }
 
 impl Process {
+    fn new(me: MemberId, membership: Membership, view: &View) -> Self {
+        Self {
+            me,
+            membership,
+            is_dead: false,
+            is_stranger: false,
+            has_left: false,
+            sleeps_until: Time::ZERO,
+            events: vec![(Time::ZERO, Event::View(view.clone()))],
+            tasks: VecDeque::new(),
+            multicasts: 0,
+            directs: BTreeMap::new(),
+        }
+    }
+
     /// Whether it is in the group, as far as it knows.
     pub(super) fn is_in(&self) -> bool {
-        !self.is_dead && !self.events.iter().any(|(_, event)| *event == Event::Fenced)
+        !self.is_dead
+            && !self.is_stranger
+            && !self.has_left
+            && !self.events.iter().any(|(_, event)| *event == Event::Fenced)
     }
+
+    /// The same of a client.
+    pub(super) fn is_client_in(&self) -> bool {
+        let is_view = |event: &(Time, Event)| matches!(event, (_, Event::View(view)) if view.clients.contains(&self.me));
+        self.is_in() && self.events.iter().any(is_view)
+    }
+
     /// Whether it has something to send that it could not send.
     pub(super) fn has_more(&self) -> bool {
         !self.tasks.is_empty()
