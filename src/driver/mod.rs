@@ -2,8 +2,9 @@
 //!
 //! [`clock`] is the only reader of the clock, [`callers`] keep a process in touch with its forwarders, each a
 //! [`caller`]; [`node`] is one member: engines in the middle, sockets around them, and a [`meter`] at them; it begins
-//! at the [`barrier`].
+//! at the [`barrier`] and, if the group runs already, goes through [`admission`].
 
+pub mod admission;
 pub mod barrier;
 pub mod caller;
 pub mod callers;

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::admission;
 use super::barrier::Barrier;
 use super::meter::Meter;
 use super::{Callers, Clock, clock};
 use crate::defect::Defects;
 use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::exit::{Exit, Failure};
+use crate::member::word::Admission;
 use crate::member::{App, Keeping, Membership, Note, Watch};
 use crate::order::{Order, Place};
 use crate::session::attendance::News;
@@ -51,6 +53,8 @@ pub struct Joining {
     pub keeping: Keeping,
     /// Whether it can take the place of a sequencer that is lost.
     pub can_sequence: bool,
+    /// Whether it joins a group that may be running already.
+    pub late: bool,
 }
 
 impl Joining {
@@ -87,6 +91,8 @@ pub struct Node {
     is_over: bool,
     /// Why the group has gone on without this member, if it has.
     out_for: Option<String>,
+    /// It has asked to be let go.
+    departs: bool,
     /// Who is not done yet, as a forwarder said last.
     missing: Vec<String>,
     /// When a packet of another member last came.
@@ -123,8 +129,15 @@ impl Node {
         talk: &Talk,
     ) -> Result<Self, Failure> {
         let mut wires = Wires::connect(context, joining, signals, talk)?;
-        match Barrier::new(joining).pass(context, &mut wires) {
-            Ok((run, me, seats)) => Ok(Self::start(wires, joining, run, me, seats)),
+        let admission = |wires: &mut Wires| {
+            let (run, me, seats) = Barrier::new(joining).pass(context, wires)?;
+            let admission =
+                if joining.late { Some(admission::pass(joining, wires, run, me, &seats)?) } else { None };
+            Ok((run, me, seats, admission))
+        };
+        match admission(&mut wires) {
+            Ok((run, me, seats, None)) => Ok(Self::start(wires, joining, run, me, seats)),
+            Ok((run, me, _, Some(admission))) => Ok(Self::start_late(wires, joining, run, me, &admission)),
             Err(failure) => {
                 let now = wires.clock.now();
                 wires.callers.leave(now, &failure);
@@ -133,12 +146,21 @@ impl Node {
         }
     }
 
-    fn start(mut wires: Wires, joining: &Joining, run: u64, me: MemberId, seats: Vec<Seat>) -> Self {
+    fn start(wires: Wires, joining: &Joining, run: u64, me: MemberId, seats: Vec<Seat>) -> Self {
         let view = view_of(&seats);
-        let (window, defects) = (joining.window, joining.defects);
-        let place = Place { me, view: &view, run, seed: run ^ u64::from(me.0), window, defects };
+        let membership = Membership::new(joining.order, place(joining, run, me, &view), joining.keeping);
+        Self::begin(wires, membership.knowing(&seats), run, me, seats)
+    }
+
+    /// Begins in a view that is not the first.
+    fn start_late(wires: Wires, joining: &Joining, run: u64, me: MemberId, admission: &Admission) -> Self {
+        let place = place(joining, run, me, &admission.view);
+        let membership = Membership::admitted(joining.order, place, joining.keeping, admission);
+        Self::begin(wires, membership, run, me, admission.seats.clone())
+    }
+
+    fn begin(mut wires: Wires, mut membership: Membership, run: u64, me: MemberId, seats: Vec<Seat>) -> Self {
         let heard = wires.clock.now();
-        let mut membership = Membership::new(joining.order, place, joining.keeping);
         // The others have been there since now, however long this process has waited for them.
         membership.pardon(heard);
         Self {
@@ -148,6 +170,7 @@ impl Node {
             delivered: Vec::new(),
             watch: None,
             out_for: None,
+            departs: false,
             seats: seats.into_iter().map(|seat| (MemberId(seat.slot), seat)).collect(),
             me,
             run,
@@ -164,6 +187,11 @@ impl Node {
         self.membership.view()
     }
 
+    /// Of each client: how many of its multicasts were delivered before the current view.
+    pub fn delivered_before(&self) -> impl Iterator<Item = (MemberId, u64)> + '_ {
+        self.membership.delivered_before()
+    }
+
     /// This member.
     #[must_use]
     pub const fn me(&self) -> MemberId {
@@ -174,6 +202,19 @@ impl Node {
     #[must_use]
     pub fn seat(&self, member: MemberId) -> &Seat {
         &self.seats[&member]
+    }
+
+    /// The name and incarnation of whoever ever was in the run.
+    #[must_use]
+    pub fn who(&self, member: MemberId) -> Option<&Seat> {
+        self.seats.get(&member)
+    }
+
+    /// The member that was this life of this name.
+    #[must_use]
+    pub fn life(&self, id: &str, incarnation: u32) -> Option<MemberId> {
+        let is_it = |(_, seat): &(&MemberId, &Seat)| seat.id == id && seat.incarnation == incarnation;
+        self.seats.iter().find(is_it).map(|(&member, _)| member)
     }
 
     /// The member with this name.
@@ -245,6 +286,39 @@ impl Node {
         let View { number, clients, .. } = self.view();
         let ask = Ask::Done { view: *number, clients: clients.iter().map(|client| client.0).collect() };
         self.wires.callers.turn_to(&ask);
+    }
+
+    /// Whether all others have delivered everything that was submitted here.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.membership.is_settled()
+    }
+
+    /// Asks the others to go on without this member. When they do, it [is over](Self::is_over).
+    pub fn depart(&mut self) {
+        self.departs = true;
+        self.membership.leave(&mut self.effects);
+        self.perform();
+    }
+
+    /// Whether it has asked to be let go.
+    #[must_use]
+    pub const fn departs(&self) -> bool {
+        self.departs
+    }
+
+    /// Learns the names of those who are new.
+    fn take_in(&mut self, arrivals: &[Seat]) {
+        if arrivals.is_empty() {
+            return;
+        }
+        self.seats.extend(arrivals.iter().map(|seat| (MemberId(seat.slot), seat.clone())));
+        let mut last: BTreeMap<&str, &Seat> = BTreeMap::new();
+        for seat in self.seats.values() {
+            last.insert(&seat.id, seat);
+        }
+        let last: Vec<Seat> = last.into_values().cloned().collect();
+        self.wires.callers.members_are(&self.seats[&self.me], &last);
     }
 
     /// Tells the group, as far as it can be reached, that this member leaves before the end.
@@ -382,6 +456,7 @@ impl Node {
             watch.look(&self.membership, &self.effects, &mut notes);
             noted.extend(notes.into_iter().map(|note| (at_us, note)));
         }
+        let mut newcomers = Vec::new();
         for effect in self.effects.drain() {
             match effect {
                 Effect::Send { to: To::Group, message } => {
@@ -397,12 +472,16 @@ impl Node {
                         }
                     }
                 }
+                Effect::Deliver { app: App::Fenced(_), .. } if self.departs => self.is_over = true,
                 Effect::Deliver { app: App::Fenced(why), .. } => self.out_for = Some(why),
                 Effect::Deliver { from, app: App::Notice(what), .. } => {
                     let who = self.seats.get(&from).map_or("somebody", |seat| &seat.id);
                     self.wires.talk.warn(format!("{who}: {what}"));
                 }
                 Effect::Deliver { from, number, app } => {
+                    if let App::View(_, seats) = &app {
+                        newcomers.extend(seats.iter().cloned());
+                    }
                     let at_us = self.wires.clock.elapsed_micros();
                     self.meter.delivered(Time::from_micros(at_us), from == self.me, &app);
                     self.delivered.push(Delivery { at_us, from, number, app });
@@ -412,6 +491,7 @@ impl Node {
                 }
             }
         }
+        self.take_in(&newcomers);
     }
 
     /// Says `what` is being waited for, but not too often.
@@ -424,6 +504,11 @@ impl Node {
 /// The name by which the router knows a member.
 pub(super) fn route(group: &str, id: &str) -> Vec<u8> {
     format!("{group}/{id}").into_bytes()
+}
+
+fn place<'a>(joining: &Joining, run: u64, me: MemberId, view: &'a View) -> Place<'a> {
+    let (window, defects) = (joining.window, joining.defects);
+    Place { me, view, run, seed: run ^ u64::from(me.0), window, defects }
 }
 
 impl Wires {
@@ -446,6 +531,7 @@ impl Wires {
             order: joining.order.name.to_owned(),
             method: joining.order.method.unwrap_or_default().to_owned(),
             can_sequence: joining.can_sequence,
+            late: joining.late,
         };
         let limit = Some(joining.timeout.unwrap_or(CONNECT_LIMIT));
         let mut callers = Callers::new(context, &joining.sites, now, &who, &Ask::Alive, limit)?;

@@ -261,7 +261,9 @@ impl Register {
             (Ask::Resume { members, .. }, _) if members.is_empty() => return Err(Say::Unknown),
             (Ask::Resume { run, members, .. }, _) => Some((self.resumable(now, run)?, members)),
             (Ask::Leave { .. } | Ask::Withdraw | Ask::Over { .. }, _) => return Err(Say::Bye),
-            (Ask::Alive | Ask::Ready | Ask::Done { .. } | Ask::Exclude { .. }, _) => return Err(Say::Unknown),
+            (Ask::Alive | Ask::Ready | Ask::Done { .. } | Ask::Exclude { .. }, _) => {
+                return Err(Say::Unknown);
+            }
             _ => return Err(refusal(Exit::Unavailable, format!("there is no group {group} here"))),
         };
         if self.is_over() {

@@ -117,12 +117,12 @@ impl Client {
                 }
             }
             App::Finished(tally) => self.finish.finished(from, tally),
-            App::View(view) => {
+            App::View(view, _) => {
                 self.finish.go_on_with(&view);
                 self.note_view(&view);
             }
             App::Fenced(_) => self.stops(),
-            App::Notice(_) => {}
+            App::Replay(_) | App::Notice(_) => {}
         }
     }
 

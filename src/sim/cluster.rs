@@ -327,7 +327,7 @@ impl<'t> Cluster<'t> {
                 if let Some(diary) = &mut self.trace.diary {
                     diary.delivered(self.now, at, from, number, &app);
                 }
-                self.counters.views += u64::from(matches!(app, App::View(_)));
+                self.counters.views += u64::from(matches!(app, App::View(..)));
                 self.meter.delivered(self.now, at, from, &app);
                 if let Some(client) = self.client(at) {
                     client.deliver(from, number, app);
@@ -336,8 +336,10 @@ impl<'t> Cluster<'t> {
             Effect::Drop { from, reason } => {
                 self.trace.line(self.now, &at, "drop", &from, format_args!("{reason}"));
                 self.counters.dropped += u64::from(reason == DropReason::Duplicate);
-                // Who is left behind is a stranger, and does not know it yet.
-                if self.settles.is_none() || reason != DropReason::Stranger {
+                // Who is left behind is a stranger, and does not know it yet. And who is to stop sends what it owes,
+                // windows or no windows; what finds no room is shown to the line once more when its view ends.
+                let is_known = [DropReason::Stranger, DropReason::OutsideWindow].contains(&reason);
+                if self.settles.is_none() || !is_known {
                     self.report(contract::after_drop(at, self.now, from, reason));
                 }
             }

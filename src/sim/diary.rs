@@ -81,8 +81,8 @@ impl Diary {
         match app {
             App::Multicast(batch) => self.add(now, at, Entry::Deliver(from, number, batch.clone())),
             App::Direct(batch) => self.add(now, at, Entry::Receive(from, batch.clone())),
-            App::View(view) => self.add(now, at, Entry::View(view.number, view.clients.clone())),
-            App::Finished(_) | App::Fenced(_) | App::Notice(_) => {}
+            App::View(view, _) => self.add(now, at, Entry::View(view.number, view.clients.clone())),
+            App::Finished(_) | App::Replay(_) | App::Fenced(_) | App::Notice(_) => {}
         }
     }
 

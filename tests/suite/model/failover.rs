@@ -229,7 +229,7 @@ impl FailOver {
                 Effect::Deliver { from, number, app: App::Multicast(batch) } => {
                     process.events.extend(batch.messages().map(|(own, _)| Event::Deliver(from, own, number)));
                 }
-                Effect::Deliver { app: App::View(view), .. } => {
+                Effect::Deliver { app: App::View(view, _), .. } => {
                     process.members = view.members();
                     process.noticed.clear();
                     process.events.push(Event::View(view.number, view.members()));

@@ -409,3 +409,53 @@ fn e16_the_highest_candidate_is_slow_but_alive() {
         }
     }
 }
+
+#[test]
+fn e05_who_is_started_again_is_taken_in_at_once_as_another() {
+    for order in &ORDERS {
+        for again in [1, 20, 300, 700, 900, 2_000] {
+            let mut plan = group(order, 3, 6);
+            plan.fates = vec![(ms(8), Fate::Dies(member(1))), (ms(8 + again), Fate::Comes(Some(member(1))))];
+            let world = lived(&plan, &[]);
+            let late = MemberId(plan.view().members().len() as u16);
+            assert_eq!(clients(&world, 0), [member(0), member(2), late], "{}", order.title());
+            assert_eq!(given(&world, 0, late), [1, 2, 3, 4], "{}", order.title());
+        }
+    }
+}
+
+#[test]
+fn e06_a_newcomer_dies_while_a_partition_heals() {
+    for order in &ORDERS {
+        for death in (0..500).step_by(50) {
+            let mut plan = group(order, 4, 6);
+            plan.majority = true;
+            let late = MemberId(plan.view().members().len() as u16);
+            plan.fates = vec![
+                (ms(10), Fate::Parted(BTreeSet::from([member(2)]))),
+                (ms(2_000), Fate::Comes(None)),
+                (ms(2_050), Fate::Healed),
+                (ms(2_010 + death), Fate::Dies(late)),
+            ];
+            let world = lived(&plan, &[]);
+            assert!(!clients(&world, 0).contains(&late), "{}", order.title());
+        }
+    }
+}
+
+#[test]
+fn e10_a_newcomer_has_neither_a_gap_nor_a_repetition_whoever_dies() {
+    for order in &ORDERS {
+        let last = |plan: &Plan| MemberId(plan.view().members().len() as u16 - 1);
+        for death in (0..400).step_by(10) {
+            let mut plan = group(order, 3, 6);
+            plan.tasks.extend((0..40).map(|number| (ms(20 + 10 * number), member(2), To::Group)));
+            let victim = if order.sequencer { last(&plan) } else { member(1) };
+            plan.fates = vec![(ms(50), Fate::Comes(None)), (ms(50 + death), Fate::Dies(victim))];
+            lived(&plan, &[]);
+            plan.fates[1] = (ms(50 + death), Fate::Dies(MemberId(last(&plan).0 + 1)));
+            let world = lived(&plan, &[]);
+            assert_eq!(clients(&world, 0).len(), 3, "{}", order.title());
+        }
+    }
+}

@@ -18,10 +18,8 @@ pub(super) fn judge(plan: &Plan, world: &World) -> Result<(), String> {
     if let Some(breach) = &world.breach {
         return Err(breach.clone());
     }
-    let all = &world.processes;
-    strangers_are_ignored(all)?;
-    // Who comes later is not of the group, whatever it believes.
-    let processes = &all[..all.iter().take_while(|process| !process.is_stranger).count()];
+    let processes = &world.processes[..];
+    strangers_are_ignored(processes)?;
     views_agree(plan, processes)?;
     views_are_synchronous(plan, processes)?;
     nothing_twice(processes)?;
@@ -74,6 +72,10 @@ fn check(holds: bool, story: impl FnOnce() -> String) -> Result<(), String> {
 
 /// What a process was given in each view: the view, and the messages with their places.
 fn by_view(process: &Process) -> Vec<(&View, Given)> {
+    // Who is not of the group may believe what it likes.
+    if process.is_stranger {
+        return Vec::new();
+    }
     let mut views: Vec<(&View, Vec<_>)> = Vec::new();
     for (_, event) in &process.events {
         match event {
@@ -121,7 +123,7 @@ fn nothing_acknowledged_is_lost(processes: &[Process]) -> Result<(), String> {
         |process| given(process).into_iter().map(|(message, _)| message).collect::<BTreeSet<Message>>();
     let here: Vec<(MemberId, BTreeSet<Message>)> = processes
         .iter()
-        .filter(|process| process.is_client_in())
+        .filter(|process| process.is_client_in() && !process.is_late)
         .map(|process| (process.me, messages(process)))
         .collect();
     for sender in processes {
@@ -159,7 +161,7 @@ fn views_agree(plan: &Plan, processes: &[Process]) -> Result<(), String> {
 fn views_are_synchronous(plan: &Plan, processes: &[Process]) -> Result<(), String> {
     let is_total = plan.order.promises.contains(&Promise::Total);
     let mut known: BTreeMap<Passage, (Given, MemberId)> = BTreeMap::new();
-    for process in processes.iter().filter(|process| process.me.0 < plan.clients) {
+    for process in processes.iter().filter(|process| process.is_client()) {
         let views = by_view(process);
         let next: Vec<View> = views.iter().skip(1).map(|(view, _)| (*view).clone()).collect();
         for ((view, mut given), next) in views.into_iter().zip(next) {
@@ -215,7 +217,8 @@ fn senders_order(processes: &[Process]) -> Result<(), String> {
     for process in processes {
         let mut next: BTreeMap<MemberId, u64> = BTreeMap::new();
         for ((from, number), _) in given(process) {
-            let next = next.entry(from).or_insert(1);
+            // Who came later was not given what came before.
+            let next = next.entry(from).or_insert(if process.is_late { number } else { 1 });
             check(*next == number, || format!("{} was given {from} {number} for {next}", process.me))?;
             *next += 1;
         }
@@ -225,7 +228,8 @@ fn senders_order(processes: &[Process]) -> Result<(), String> {
 
 /// What a sender had multicast and been given before a message comes before it.
 fn causes_first(processes: &[Process]) -> Result<(), String> {
-    for process in processes {
+    // Of what came before it, a newcomer was given nothing.
+    for process in processes.iter().filter(|process| !process.is_late) {
         let mut here: BTreeSet<Message> = BTreeSet::new();
         // Of each sender: how far its events are known to be here.
         let mut looked: BTreeMap<MemberId, usize> = BTreeMap::new();
@@ -255,7 +259,8 @@ fn causes_first(processes: &[Process]) -> Result<(), String> {
 /// Whoever is in the group has been given the same, in the same order, numbered 1, 2, 3, …; whoever has left or died has
 /// been given the same up to the view it was in last.
 fn one_order(plan: &Plan, processes: &[Process]) -> Result<(), String> {
-    let clients = || processes.iter().filter(|process| !given(process).is_empty());
+    let all = || processes.iter().filter(|process| !given(process).is_empty());
+    let clients = || all().filter(|process| !process.is_late);
     let going_on = clients().filter(|process| process.is_in());
     let Some(leading) = going_on.max_by_key(|process| given(process).len()) else { return Ok(()) };
     let (longest, history) = (given(leading), by_view(leading));
@@ -275,6 +280,13 @@ fn one_order(plan: &Plan, processes: &[Process]) -> Result<(), String> {
         check(longest.starts_with(&own), || {
             let at = own.iter().zip(&longest).position(|(own, other)| own != other);
             format!("{} was given another order, from {at:?} on", process.me)
+        })?;
+    }
+    for process in all().filter(|process| process.is_late && process.is_in()) {
+        let own = given(process);
+        let begin = longest.iter().position(|given| *given == own[0]).unwrap_or(longest.len());
+        check(longest[begin..].starts_with(&own), || {
+            format!("{}, which came later, was given another order", process.me)
         })?;
     }
     Ok(())
@@ -299,7 +311,13 @@ fn all_arrives(processes: &[Process]) -> Result<(), String> {
     for process in clients() {
         check(!process.has_more(), || format!("{} could not send everything", process.me))?;
     }
-    for receiver in clients() {
+    for process in processes.iter().filter(|process| process.newcomer.is_some() && !process.is_dead) {
+        check(members().next().is_none(), || format!("{} was never taken in", process.me))?;
+    }
+    for late in clients().filter(|process| process.is_late) {
+        has_all_from_its_first_view_on(late, clients())?;
+    }
+    for receiver in clients().filter(|process| !process.is_late) {
         let here: BTreeSet<Message> = given(receiver).into_iter().map(|(message, _)| message).collect();
         for sender in clients() {
             for (_, event) in &sender.events {
@@ -309,8 +327,25 @@ fn all_arrives(processes: &[Process]) -> Result<(), String> {
                     })?;
                 }
             }
-            directs_arrive(sender, receiver)?;
+            if !sender.is_late {
+                directs_arrive(sender, receiver)?;
+            }
         }
+    }
+    Ok(())
+}
+
+/// Who came later has been given what the others were, from the view on in which it came.
+fn has_all_from_its_first_view_on<'w>(
+    late: &Process,
+    others: impl Iterator<Item = &'w Process>,
+) -> Result<(), String> {
+    let first = by_view(late).first().map_or(0, |(view, _)| view.number);
+    let own: BTreeSet<Message> = given(late).into_iter().map(|(message, _)| message).collect();
+    for other in others {
+        let since = by_view(other).into_iter().filter(|(view, _)| view.number >= first);
+        let lacks = since.flat_map(|(_, given)| given).find(|(message, _)| !own.contains(message));
+        check(lacks.is_none(), || format!("{} came in view {first} and was never given {lacks:?}", late.me))?;
     }
     Ok(())
 }

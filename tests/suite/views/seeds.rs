@@ -104,7 +104,14 @@ fn draw(order: &'static Order, seed: u64, partitions: Partitions) -> Plan {
     for (when, member) in plan.fates.iter().filter_map(dead).collect::<Vec<_>>() {
         if dice.chance(300_000) {
             let later = Duration::from_millis(dice.between(10, 2_500));
-            plan.fates.push((when.after(later), Fate::Returns(member)));
+            let again = Fate::Comes(Some(member).filter(|member| member.0 < clients));
+            let comes = dice.chance(500_000);
+            plan.fates.push((when.after(later), if comes { again } else { Fate::Returns(member) }));
+        }
+    }
+    if dice.chance(300_000) {
+        for _ in 0..dice.between(1, 3) {
+            plan.fates.push((at(dice.below(BUSY)), Fate::Comes(None)));
         }
     }
     plan

@@ -4,16 +4,17 @@
 //! run.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
 
 use groupcast::defect::Defects;
 use groupcast::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
-use groupcast::member::{App, Keeping, Membership, Patience};
-use groupcast::order::{Order, Place};
+use groupcast::member::{App, Membership, Newcomer};
+use groupcast::order::Order;
 use groupcast::prng::Prng;
 use groupcast::wire::{BatchBuilder, Frames, Window};
 
-const RUN: u64 = 1;
+use super::newcomers::membership;
+
+pub(super) const RUN: u64 = 1;
 
 /// What somebody at a member sees.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -40,11 +41,14 @@ pub(super) struct Process {
     /// It came when the others had begun, and believes that it began with them.
     pub(super) is_stranger: bool,
     pub(super) has_left: bool,
+    /// It came when the others had begun; and if it still asks to be taken in.
+    pub(super) is_late: bool,
+    pub(super) newcomer: Option<Newcomer>,
     pub(super) sleeps_until: Time,
     /// Each event with the time at which it happened.
     pub(super) events: Vec<(Time, Event)>,
     /// What it is to send, each from its time on.
-    tasks: VecDeque<(Time, To)>,
+    pub(super) tasks: VecDeque<(Time, To)>,
     multicasts: u64,
     directs: BTreeMap<MemberId, u64>,
 }
@@ -83,6 +87,8 @@ pub(super) enum Fate {
     Dies(MemberId),
     /// Started again after it died: another process, which has a slot of its own and knows nothing but how the run began.
     Returns(MemberId),
+    /// A new client asks to be taken in; perhaps as another life of this one.
+    Comes(Option<MemberId>),
     Sleeps(MemberId, Time),
     Leaves(MemberId),
     /// These do not reach the others, nor the others them.
@@ -104,7 +110,7 @@ pub(super) struct Death {
 /// So many steps before its death a member falls silent that dies silently.
 const LAST_STEPS: u64 = 6;
 
-enum Happening {
+pub(super) enum Happening {
     Arrival(MemberId, MemberId, Frames),
     Fate(Fate),
     Task(MemberId),
@@ -119,7 +125,7 @@ pub(super) struct World {
     parted: BTreeSet<MemberId>,
     /// Pairs of whom the first does not reach the second.
     cut: BTreeSet<(MemberId, MemberId)>,
-    dice: Prng,
+    pub(super) dice: Prng,
     loss: u32,
     twice: u32,
     slow: u64,
@@ -129,13 +135,7 @@ pub(super) struct World {
     pub(super) deaths: Vec<Death>,
     /// What is wrong with a member whatever it delivers.
     pub(super) breach: Option<String>,
-    plan: Plan,
-}
-
-fn membership(plan: &Plan, me: MemberId, view: &View, seed: u64) -> Membership {
-    let keeping = Keeping { patience: Some(Patience::FAST), majority: plan.majority };
-    let Plan { order, window, defects, .. } = *plan;
-    Membership::new(order, Place { me, view, run: RUN, seed, window, defects }, keeping)
+    pub(super) plan: Plan,
 }
 
 impl World {
@@ -176,7 +176,7 @@ impl World {
         &mut self.processes[usize::from(member.0)]
     }
 
-    fn schedule(&mut self, at: Time, happening: Happening) {
+    pub(super) fn schedule(&mut self, at: Time, happening: Happening) {
         self.queue.insert((at, self.scheduled), happening);
         self.scheduled += 1;
     }
@@ -184,9 +184,10 @@ impl World {
     /// Runs until this moment.
     pub(super) fn run_until(&mut self, end: Time) {
         while self.now < end && self.breach.is_none() {
-            let due = self.processes.iter().filter(|process| !process.is_dead).filter_map(|process| {
-                Some((process.membership.next_deadline()?.max(process.sleeps_until), process.me))
-            });
+            let due =
+                self.processes.iter().filter(|process| !process.is_dead).filter_map(|process| {
+                    Some((process.next_deadline()?.max(process.sleeps_until), process.me))
+                });
             let due = due.min();
             let next = self.queue.first_key_value().map(|((at, _), _)| *at);
             match (next, due) {
@@ -231,6 +232,7 @@ impl World {
         match fate {
             Fate::Dies(member) => self.at(member).is_dead = true,
             Fate::Returns(member) => self.begin_again(member),
+            Fate::Comes(earlier) => self.come(earlier),
             Fate::Sleeps(member, until) => self.at(member).sleeps_until = until,
             Fate::Leaves(member) => {
                 let mut effects = Effects::default();
@@ -248,30 +250,16 @@ impl World {
         }
     }
 
-    /// A process in the place of another, as it believes: in the first view it is there instead of the one that died.
-    fn begin_again(&mut self, member: MemberId) {
-        let me = MemberId(self.processes.len() as u16);
-        let instead = |other: MemberId| if other == member { me } else { other };
-        let mut view = self.plan.view();
-        view.clients = view.clients.into_iter().map(instead).collect();
-        view.sequencer = view.sequencer.map(instead);
-        view.candidates = view.candidates.into_iter().map(instead).collect();
-        let membership = membership(&self.plan, me, &view, self.dice.next_u64());
-        let mut process = Process::new(me, membership, &view);
-        process.is_stranger = true;
-        if view.clients.contains(&me) {
-            for late in 0..4 {
-                let at = self.now.after(Duration::from_millis(300 * late));
-                process.tasks.push_back((at, To::Group));
-                self.schedule(at, Happening::Task(me));
-            }
-        }
-        self.processes.push(process);
-    }
-
     /// One step of one member, with all that follows.
     fn step(&mut self, member: MemberId, input: Input<App, Frames>) {
         self.steps += 1;
+        if let Some(mut newcomer) = self.at(member).newcomer.take() {
+            let frames = if let Input::Receive { message, .. } = &input { Some(message) } else { None };
+            if !self.step_of_newcomer(member, &mut newcomer, frames) {
+                self.at(member).newcomer = Some(newcomer);
+            }
+            return;
+        }
         let mut effects = Effects::default();
         let now = self.now;
         let is_wake = matches!(input, Input::Wake);
@@ -300,7 +288,8 @@ impl World {
             let now = self.now;
             let process = self.at(member);
             let Some(&(at, to)) = process.tasks.front() else { return };
-            if process.is_dead || at > now || process.membership.window(to) == 0 {
+            if process.is_dead || process.newcomer.is_some() || at > now || process.membership.window(to) == 0
+            {
                 return;
             }
             process.tasks.pop_front();
@@ -350,9 +339,9 @@ impl World {
                                 .events
                                 .extend(batch.messages().map(|(own, _)| (now, Event::Receive(from, own))));
                         }
-                        App::View(view) => process.events.push((now, Event::View(view))),
+                        App::View(view, _) => process.events.push((now, Event::View(view))),
                         App::Fenced(_) => process.events.push((now, Event::Fenced)),
-                        App::Finished(_) | App::Notice(_) => {}
+                        App::Finished(_) | App::Replay(_) | App::Notice(_) => {}
                     }
                 }
                 Effect::Drop { .. } => {}
@@ -360,7 +349,7 @@ impl World {
         }
     }
 
-    fn carry(&mut self, from: MemberId, to: MemberId, frames: &Frames) {
+    pub(super) fn carry(&mut self, from: MemberId, to: MemberId, frames: &Frames) {
         // What a dying member did last, nobody hears of.
         let is_dying =
             |death: &Death| death.victim == from && death.is_silent && self.steps + LAST_STEPS > death.step;
@@ -419,13 +408,15 @@ impl Plan {
 }
 
 impl Process {
-    fn new(me: MemberId, membership: Membership, view: &View) -> Self {
+    pub(super) fn new(me: MemberId, membership: Membership, view: &View) -> Self {
         Self {
             me,
             membership,
             is_dead: false,
             is_stranger: false,
             has_left: false,
+            is_late: false,
+            newcomer: None,
             sleeps_until: Time::ZERO,
             events: vec![(Time::ZERO, Event::View(view.clone()))],
             tasks: VecDeque::new(),
@@ -434,18 +425,31 @@ impl Process {
         }
     }
 
+    fn next_deadline(&self) -> Option<Time> {
+        match &self.newcomer {
+            Some(newcomer) => Some(newcomer.next_deadline()),
+            None => self.membership.next_deadline(),
+        }
+    }
+
     /// Whether it is in the group, as far as it knows.
     pub(super) fn is_in(&self) -> bool {
         !self.is_dead
             && !self.is_stranger
             && !self.has_left
+            && self.newcomer.is_none()
             && !self.events.iter().any(|(_, event)| *event == Event::Fenced)
     }
 
-    /// The same of a client.
-    pub(super) fn is_client_in(&self) -> bool {
+    /// Whether it is a client, as far as it knows.
+    pub(super) fn is_client(&self) -> bool {
         let is_view = |event: &(Time, Event)| matches!(event, (_, Event::View(view)) if view.clients.contains(&self.me));
-        self.is_in() && self.events.iter().any(is_view)
+        !self.is_stranger && self.events.iter().any(is_view)
+    }
+
+    /// Whether it is a client and in the group.
+    pub(super) fn is_client_in(&self) -> bool {
+        self.is_in() && self.is_client()
     }
 
     /// Whether it has something to send that it could not send.

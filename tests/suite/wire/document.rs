@@ -186,6 +186,7 @@ fn the_largest_group_can_be_told_to_start() {
         incarnation: u32::MAX,
         role: Role::Sequencer,
         can_sequence: true,
+        late: true,
     };
     let start = Reply::new(
         u64::MAX,
@@ -210,6 +211,7 @@ fn ask(register: &mut Register, group: &str, id: &str, order: &str, what: Ask) -
         order: order.to_owned(),
         method: String::new(),
         can_sequence: false,
+        late: false,
     };
     let mut actions = Actions::default();
     register.asked(Time::ZERO, id.as_bytes().to_vec(), Ok(Request::new(1, who, what)), &mut actions);
@@ -267,6 +269,7 @@ fn an_answer_to_an_older_question_is_no_news() {
         order: "fifo".to_owned(),
         method: String::new(),
         can_sequence: false,
+        late: false,
     };
     let mut attendance = Attendance::new(Time::ZERO, who, Ask::Done { view: 1, clients: Vec::new() }, None);
     assert_eq!(attendance.request(Time::ZERO).map(|request| request.seq), Some(1));
