@@ -8,7 +8,7 @@ use crate::engine::Time;
 use crate::exit::Exit;
 use crate::order::Order;
 use crate::talk::list;
-use crate::wire::control::{HOLD_MILLIS, Request};
+use crate::wire::control::{HOLD_MILLIS, Request, Role};
 
 /// A newcomer with the name of a member is kept waiting for this long, to see whether that member is still there.
 pub const CHALLENGE: Duration = Duration::from_millis(HOLD_MILLIS + 500);
