@@ -16,6 +16,7 @@ use crate::transport::limits;
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::zmq::{self, Context, Port, Sent, Socket};
 use crate::wire::control::read_request;
+use crate::wire::topic;
 
 /// What `forwarder` is told.
 #[derive(Args, Clone, Debug)]
@@ -129,10 +130,7 @@ impl<'a> Forwarder<'a> {
     /// Does what there is to do; the outcome when everything is over.
     fn turn(&mut self, options: &Options) -> Result<Option<Result<(), Failure>>, Failure> {
         let now = self.clock.now();
-        let known = |topic: &[u8]| {
-            let name = topic.strip_suffix(b"/").and_then(|name| std::str::from_utf8(name).ok());
-            name.is_some_and(|name| self.register.serves(name))
-        };
+        let known = |topic: &[u8]| topic::group(topic).is_some_and(|group| self.register.serves(group));
         for _ in 0..PACKETS_PER_TURN {
             let mut overheard = None;
             let listen = |topic: &[u8], header: &[u8], body: &[u8]| {

@@ -16,10 +16,10 @@ use crate::session::{CONNECT_LIMIT, SAY_EVERY, view_of};
 use crate::talk::{self, Talk};
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::wakeup::Wakeup;
-use crate::transport::zmq::{self, Context, Port, Site, Socket, topic};
+use crate::transport::zmq::{self, Context, Port, Site, Socket};
 use crate::wire::Window;
 use crate::wire::control::{Ask, Identity, Role, Seat, run_as_text};
-use crate::wire::{Frames, Header, Kind};
+use crate::wire::{Frames, Header, Kind, topic};
 
 /// Most packets taken before anything else gets its turn.
 const PACKETS_PER_TURN: usize = 64;
@@ -102,12 +102,17 @@ pub(super) struct Wires {
     listens: bool,
     pub(super) talk: Talk,
     pub(super) callers: Callers,
-    pub(super) publisher: Socket,
+    publisher: Socket,
     pub(super) subscriber: Socket,
     /// To each router.
     pub(super) dealers: Vec<Socket>,
-    pub(super) topic: Vec<u8>,
     group: String,
+    /// Its slot, as soon as it has one.
+    me: Option<MemberId>,
+    /// What it publishes under.
+    own_topic: Vec<u8>,
+    /// What it says to single members under.
+    group_topic: Vec<u8>,
     said: Time,
 }
 
@@ -345,7 +350,7 @@ impl Node {
 
     fn take_packets(&mut self, now: Time) {
         for _ in 0..PACKETS_PER_TURN {
-            let packets = [self.wires.subscriber.hear(&self.wires.topic), self.wires.hear_direct()];
+            let packets = [self.wires.subscriber.hear(), self.wires.hear_direct()];
             if packets.iter().all(Option::is_none) {
                 break;
             }
@@ -363,7 +368,7 @@ impl Node {
                 self.wires.talk.detail("the router could not deliver a packet; it will be sent again");
             }
             Kind::Probe => {}
-            // Our own packets come back to us; the engines had them when they were submitted.
+            // The last of what we heard of ourselves, or of who had our slot before.
             _ if header.sender == self.me => {}
             _ => {
                 self.heard = now;
@@ -386,15 +391,13 @@ impl Node {
             match effect {
                 Effect::Send { to: To::Group, message } => {
                     self.meter.sent(&message);
-                    self.wires.publisher.publish(&self.wires.topic, &message);
+                    self.wires.publish(&message);
                 }
                 Effect::Send { to: To::Member(member), message } => {
                     if let Some(seat) = self.seats.get(&member) {
                         self.meter.sent(&message);
                         let route = route(&self.wires.group, &seat.id);
-                        for dealer in &self.wires.dealers {
-                            dealer.send_to(&route, &self.wires.topic, &message);
-                        }
+                        self.wires.send_to(&route, &message);
                     }
                 }
                 Effect::Deliver { app: App::Fenced(why), .. } => self.out_for = Some(why),
@@ -458,12 +461,48 @@ impl Wires {
             talk: talk.clone(),
             callers,
             publisher: context.publisher(&endpoints(Port::In))?,
-            subscriber: context.subscriber(&endpoints(Port::Out), &joining.group)?,
+            subscriber: context.subscriber(&endpoints(Port::Out))?,
             dealers: Vec::new(),
-            topic: topic(&joining.group),
             group: joining.group.clone(),
+            me: None,
+            own_topic: Vec::new(),
+            group_topic: topic::of_group(&joining.group),
             said: now,
         })
+    }
+
+    /// This member is `me`: from now on it hears what the others of its group publish, and what it publishes itself.
+    pub(super) fn hear_all_as(&mut self, me: MemberId) -> Result<(), Failure> {
+        if self.me == Some(me) {
+            return Ok(());
+        }
+        if let Some(before) = self.me.replace(me) {
+            topic::of_others(&self.group, before)
+                .chain([std::mem::take(&mut self.own_topic)])
+                .try_for_each(|topic| self.subscriber.unsubscribe(&topic))?;
+        }
+        self.own_topic = topic::of_member(&self.group, me);
+        // Its own last: when that works, the others do.
+        topic::of_others(&self.group, me)
+            .chain([self.own_topic.clone()])
+            .try_for_each(|topic| self.subscriber.subscribe(&topic))
+    }
+
+    /// From now on it hears only the others.
+    pub(super) fn hear_others_as(&mut self, me: MemberId) -> Result<(), Failure> {
+        self.hear_all_as(me)?;
+        self.subscriber.unsubscribe(&self.own_topic)
+    }
+
+    pub(super) fn publish(&self, frames: &Frames) {
+        self.publisher.publish(&self.own_topic, frames);
+    }
+
+    /// Sends to a single member through every router; without a route, to the routers themselves.
+    pub(super) fn send_to(&self, route: &[u8], frames: &Frames) {
+        for dealer in &self.dealers {
+            dealer.send_to(route, &self.group_topic, frames);
+        }
     }
 
     /// Waits for something to read, but no longer than until `deadline`, and no longer than is good.
@@ -493,7 +532,7 @@ impl Wires {
     }
 
     pub(super) fn hear_direct(&self) -> Option<Option<Frames>> {
-        self.dealers.iter().find_map(|dealer| dealer.hear_routed(&self.topic))
+        self.dealers.iter().find_map(|dealer| dealer.hear_routed(&self.group_topic))
     }
 
     pub(super) fn say_waiting(&mut self, now: Time, what: &str) {
