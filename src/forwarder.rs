@@ -8,9 +8,9 @@ use crate::cli::{self, Voice};
 use crate::driver::{Clock, clock};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
-use crate::inside::{self, Inside};
+use crate::inside::Inside;
 use crate::session::SAY_EVERY;
-use crate::session::register::{Actions, Register, Rules, clients};
+use crate::session::register::{Actions, Asker, Register, Rules, clients};
 use crate::talk::{self, Talk};
 use crate::transport::limits;
 use crate::transport::signals::{Signals, interruption};
@@ -170,7 +170,8 @@ impl<'a> Forwarder<'a> {
             let Some(asked) = self.sync.asked() else { break };
             any = true;
             if let Some((asker, request)) = asked {
-                self.register.asked(now, asker, read_request(&request), &mut self.actions);
+                let (asker, request) = (Asker::Connection(asker), read_request(&request));
+                self.register.asked(now, asker, request, &mut self.actions);
             }
         }
         if any || now.since(self.ticked) >= TICK || self.is_inside_due(now) {
@@ -199,14 +200,14 @@ impl<'a> Forwarder<'a> {
 
     fn perform(&mut self, now: Time) {
         for (asker, reply) in self.actions.replies.drain(..) {
-            if let Some(inside) = &mut self.inside
-                && asker.len() >= inside::NO_ADDRESS
-            {
-                inside.answered(now, &asker, reply);
-                continue;
-            }
-            if self.sync.reply(&asker, &reply.to_bytes()) == Sent::Unreachable {
-                self.register.unreachable(now, &asker);
+            match (&asker, &mut self.inside) {
+                (Asker::Inside(run), Some(inside)) => inside.answered(now, run, reply),
+                (Asker::Connection(address), _)
+                    if self.sync.reply(address, &reply.to_bytes()) == Sent::Unreachable =>
+                {
+                    self.register.unreachable(now, &asker);
+                }
+                _ => {}
             }
         }
         for notice in self.actions.notices.drain(..) {

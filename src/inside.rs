@@ -16,12 +16,11 @@ use crate::session::register::{Actions, Asker, Register};
 use crate::session::{LOST_AFTER, view_of};
 use crate::transport::zmq::Socket;
 use crate::wire::control::{Ask, GroupEntry, Identity, Reply, Role, Seat};
-use crate::wire::{Frames, Header, Window, topic};
+use crate::wire::topic::{self, Audience};
+use crate::wire::{Frames, Header, Window};
 
 /// Its name among the members.
 const ID: &str = "sequencer";
-/// Longer than any address that ZeroMQ gives to those who ask, so that it is nobody's.
-pub(crate) const NO_ADDRESS: usize = 256;
 
 /// The sequencer of every group that has none of its own.
 #[derive(Default)]
@@ -68,8 +67,8 @@ impl Inside {
     }
 
     /// Takes an answer of the register.
-    pub(crate) fn answered(&mut self, now: Time, asker: &Asker, reply: Reply) {
-        if let Some(desk) = self.desks.values_mut().find(|desk| desk.asker == *asker) {
+    pub(crate) fn answered(&mut self, now: Time, run: &str, reply: Reply) {
+        if let Some(desk) = self.desks.get_mut(run) {
             desk.is_over = desk.answered(now, reply);
         }
         self.desks.retain(|_, desk| !desk.is_over);
@@ -77,7 +76,8 @@ impl Inside {
 
     /// A copy of a packet that passes, if a group is numbered here that it is for.
     pub(crate) fn overhear(&self, topic: &[u8], header: &[u8], body: &[u8]) -> Option<Frames> {
-        let group = topic::group(topic)?;
+        // What is for clients only comes as an outline, too.
+        let group = topic::group(topic).filter(|_| !topic::is_for_clients(topic))?;
         let is_numbered = |desk: &Desk| desk.line.is_some() && desk.group == group;
         self.desks.values().any(is_numbered).then(|| Frames {
             header: bytes::Bytes::copy_from_slice(header),
@@ -112,8 +112,7 @@ impl Inside {
 
 impl Desk {
     fn new(now: Time, order: &'static Order, entry: GroupEntry) -> Self {
-        let mut asker = vec![b'.'; NO_ADDRESS];
-        asker.extend_from_slice(entry.run.as_bytes());
+        let asker = Asker::Inside(entry.run.clone());
         let who = Identity {
             group: entry.group.clone(),
             id: ID.to_owned(),
@@ -143,7 +142,7 @@ impl Desk {
         match self.attendance.answered(now, reply) {
             News::Welcome { slot, .. } => {
                 self.seat = Some(MemberId(slot));
-                self.topic = topic::of_member(&self.group, MemberId(slot));
+                self.topic = topic::of_member(&self.group, Audience::All, MemberId(slot));
                 // Its way out and its way in are those of the forwarder.
                 self.attendance.turn_to(Ask::Ready);
             }

@@ -16,6 +16,7 @@ mod evidence;
 mod fifo;
 mod history;
 mod numbers;
+mod parallel;
 mod read;
 mod replay;
 mod report;

@@ -235,7 +235,7 @@ impl<'a> Barrier<'a> {
         }
         self.probed = Some(now);
         if !self.out_and_in {
-            wires.publish(&probe(run, me, To::Group));
+            wires.publish(&probe(run, me, To::Group), None);
             return;
         }
         let routers: Vec<String> =

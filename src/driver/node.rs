@@ -19,7 +19,9 @@ use crate::transport::wakeup::Wakeup;
 use crate::transport::zmq::{self, Context, Port, Site, Socket};
 use crate::wire::Window;
 use crate::wire::control::{Ask, Identity, Role, Seat, run_as_text};
-use crate::wire::{Frames, Header, Kind, topic};
+use crate::wire::encoded::{OUTLINE_FROM, OUTLINE_TO, outline};
+use crate::wire::topic::{self, Audience};
+use crate::wire::{Frames, Header, Kind};
 
 /// Most packets taken before anything else gets its turn.
 const PACKETS_PER_TURN: usize = 64;
@@ -107,13 +109,33 @@ pub(super) struct Wires {
     /// To each router.
     pub(super) dealers: Vec<Socket>,
     group: String,
-    /// Its slot, as soon as it has one.
+    /// Its slot, as soon as it has one, and what it publishes under.
     me: Option<MemberId>,
-    /// What it publishes under.
-    own_topic: Vec<u8>,
+    voices: Voices,
+    /// Beside what all hear, it hears what is for those.
+    audience: Audience,
     /// What it says to single members under.
-    group_topic: Vec<u8>,
+    topic: Vec<u8>,
     said: Time,
+}
+
+/// What a member publishes under.
+#[derive(Default)]
+struct Voices {
+    to_all: Vec<u8>,
+    to_clients: Vec<u8>,
+    to_sequencers: Vec<u8>,
+}
+
+impl Voices {
+    fn new(group: &str, me: MemberId) -> Self {
+        let to = |audience| topic::of_member(group, audience, me);
+        Self {
+            to_all: to(Audience::All),
+            to_clients: to(Audience::Clients),
+            to_sequencers: to(Audience::Sequencers),
+        }
+    }
 }
 
 impl Node {
@@ -367,6 +389,8 @@ impl Node {
             Kind::Undeliverable => {
                 self.wires.talk.detail("the router could not deliver a packet; it will be sent again");
             }
+            // Nothing to read, for whoever reads.
+            Kind::Outline if self.wires.audience == Audience::Clients => {}
             Kind::Probe => {}
             // The last of what we heard of ourselves, or of who had our slot before.
             _ if header.sender == self.me => {}
@@ -387,11 +411,15 @@ impl Node {
             watch.look(&self.membership, &self.effects, &mut notes);
             noted.extend(notes.into_iter().map(|note| (at_us, note)));
         }
+        let has_bare_sequencer = self.has_bare_sequencer();
         for effect in self.effects.drain() {
             match effect {
                 Effect::Send { to: To::Group, message } => {
                     self.meter.sent(&message);
-                    self.wires.publish(&message);
+                    let is_outlined =
+                        has_bare_sequencer && (OUTLINE_FROM..=OUTLINE_TO).contains(&message.body.len());
+                    let outline = if is_outlined { outline(&message) } else { None };
+                    self.wires.publish(&message, outline.as_ref());
                 }
                 Effect::Send { to: To::Member(member), message } => {
                     if let Some(seat) = self.seats.get(&member) {
@@ -415,6 +443,12 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// Whether somebody else numbers the messages of this group, and reads none.
+    fn has_bare_sequencer(&self) -> bool {
+        let sequencer = self.view().sequencer.filter(|&sequencer| sequencer != self.me);
+        sequencer.is_some_and(|sequencer| self.seat(sequencer).role == Role::Sequencer)
     }
 
     /// Says `what` is being waited for, but not too often.
@@ -463,10 +497,11 @@ impl Wires {
             publisher: context.publisher(&endpoints(Port::In))?,
             subscriber: context.subscriber(&endpoints(Port::Out))?,
             dealers: Vec::new(),
+            audience: if joining.role == Role::Client { Audience::Clients } else { Audience::Sequencers },
+            topic: topic::of_group(&joining.group),
             group: joining.group.clone(),
             me: None,
-            own_topic: Vec::new(),
-            group_topic: topic::of_group(&joining.group),
+            voices: Voices::default(),
             said: now,
         })
     }
@@ -477,31 +512,38 @@ impl Wires {
             return Ok(());
         }
         if let Some(before) = self.me.replace(me) {
-            topic::of_others(&self.group, before)
-                .chain([std::mem::take(&mut self.own_topic)])
-                .try_for_each(|topic| self.subscriber.unsubscribe(&topic))?;
+            self.heard_as(before).try_for_each(|topic| self.subscriber.unsubscribe(&topic))?;
         }
-        self.own_topic = topic::of_member(&self.group, me);
-        // Its own last: when that works, the others do.
-        topic::of_others(&self.group, me)
-            .chain([self.own_topic.clone()])
-            .try_for_each(|topic| self.subscriber.subscribe(&topic))
+        self.voices = Voices::new(&self.group, me);
+        self.heard_as(me).try_for_each(|topic| self.subscriber.subscribe(&topic))
+    }
+
+    /// What it subscribes to; its own topic last: when that works, the others do.
+    fn heard_as(&self, me: MemberId) -> impl Iterator<Item = Vec<u8>> + '_ {
+        let others = [self.audience, Audience::All].into_iter();
+        let others = others.flat_map(move |audience| topic::of_others(&self.group, audience, me));
+        others.chain([topic::of_member(&self.group, Audience::All, me)])
     }
 
     /// From now on it hears only the others.
     pub(super) fn hear_others_as(&mut self, me: MemberId) -> Result<(), Failure> {
         self.hear_all_as(me)?;
-        self.subscriber.unsubscribe(&self.own_topic)
+        self.subscriber.unsubscribe(&self.voices.to_all)
     }
 
-    pub(super) fn publish(&self, frames: &Frames) {
-        self.publisher.publish(&self.own_topic, frames);
+    /// Publishes a packet to all; with an outline, to the clients, and the outline to who only numbers.
+    pub(super) fn publish(&self, frames: &Frames, outline: Option<&Frames>) {
+        let Some(outline) = outline else {
+            return self.publisher.publish(&self.voices.to_all, frames);
+        };
+        self.publisher.publish(&self.voices.to_clients, frames);
+        self.publisher.publish(&self.voices.to_sequencers, outline);
     }
 
     /// Sends to a single member through every router; without a route, to the routers themselves.
     pub(super) fn send_to(&self, route: &[u8], frames: &Frames) {
         for dealer in &self.dealers {
-            dealer.send_to(route, &self.group_topic, frames);
+            dealer.send_to(route, &self.topic, frames);
         }
     }
 
@@ -532,7 +574,7 @@ impl Wires {
     }
 
     pub(super) fn hear_direct(&self) -> Option<Option<Frames>> {
-        self.dealers.iter().find_map(|dealer| dealer.hear_routed(&self.group_topic))
+        self.dealers.iter().find_map(|dealer| dealer.hear_routed(&self.topic))
     }
 
     pub(super) fn say_waiting(&mut self, now: Time, what: &str) {
