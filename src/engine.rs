@@ -78,7 +78,7 @@ impl fmt::Display for To {
 }
 
 /// An agreed list of members. View 1 is the list that `start` carried.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct View {
     /// 1 for the first view of a run.
     pub number: u64,
@@ -291,6 +291,11 @@ pub trait Engine {
         None
     }
 
+    /// Whether everybody for whom something was submitted is done with it: has delivered it. A pure function of state.
+    fn is_settled(&self) -> bool {
+        true
+    }
+
     /// What has been received and waits to be delivered, and what for. A pure function of state, for those who ask.
     fn waiting(&self) -> Vec<Waiting> {
         Vec::new()
@@ -340,6 +345,10 @@ impl<E: Engine + ?Sized> Engine for Box<E> {
 
     fn laggard(&self) -> Option<(MemberId, u64)> {
         (**self).laggard()
+    }
+
+    fn is_settled(&self) -> bool {
+        (**self).is_settled()
     }
 
     fn waiting(&self) -> Vec<Waiting> {

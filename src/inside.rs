@@ -122,6 +122,7 @@ impl Desk {
             order: entry.order,
             method: entry.method,
             can_sequence: false,
+            late: false,
         };
         let attendance = Attendance::new(now, who, Ask::Join, None);
         Self {

@@ -117,6 +117,7 @@ pub(crate) fn identity(role: Role, id: &str) -> Identity {
         order,
         method,
         can_sequence: false,
+        late: false,
     }
 }
 

@@ -159,6 +159,7 @@ impl Groups<'_> {
             defects: self.options.known_bad.defects(),
             keeping: self.options.patience.keeping(),
             can_sequence: false,
+            late: false,
         };
         let (context, talk, progress) = (self.context.clone(), self.talk.clone(), self.options.progress);
         let leaves = Arc::clone(&self.leaves);

@@ -141,6 +141,10 @@ impl<Upper: Engine, Lower: Engine<App = Upper::Wire>> Engine for Stack<Upper, Lo
         self.lower.laggard()
     }
 
+    fn is_settled(&self) -> bool {
+        self.upper.is_settled() && self.lower.is_settled()
+    }
+
     fn waiting(&self) -> Vec<Waiting> {
         self.upper.waiting()
     }

@@ -36,6 +36,10 @@ fn written(script: &Script) -> Vec<u8> {
                 file.extend(format!("sleep,{}.{:09}\n", duration.as_secs(), duration.subsec_nanos()).bytes());
                 continue;
             }
+            Op::Leave => {
+                file.extend(b"leave\n");
+                continue;
+            }
         };
         file.extend(head.bytes());
         file.push(b'"');
@@ -53,6 +57,7 @@ fn meanings(script: &Script) -> Vec<String> {
         Op::Multicast(text) => format!("multicast {text:?}"),
         Op::Send { to, text } => format!("{} {text:?}", script.receiver(*to)),
         Op::Sleep(duration) => format!("{duration:?}"),
+        Op::Leave => "leave".to_owned(),
     };
     script.lines().iter().map(meaning).collect()
 }

@@ -53,6 +53,7 @@ pub(super) fn run(part: &Part, known_bad: &KnownBad, talk: &Talk) -> Result<Exit
         defects: known_bad.defects(),
         keeping: Keeping { patience: Some(Patience::with_silence(LOST_AFTER)), majority: false },
         can_sequence: false,
+        late: false,
     };
     let context = Context::default();
     let mut node = Node::join(&context, &joining, Some(signals), talk)?;
@@ -197,7 +198,7 @@ impl Member {
                 }
                 App::Finished(tally) => self.finish.finished(from, tally),
                 // Nobody is lost in a measurement that counts.
-                App::Direct(_) | App::View(_) | App::Fenced(_) | App::Notice(_) => {}
+                App::Direct(_) | App::View(..) | App::Replay(_) | App::Fenced(_) | App::Notice(_) => {}
             }
         }
         if self.player.delivered() > before {

@@ -3,27 +3,32 @@
 //! It sends what its user wants sent as fast as the send window allows, writes down what is delivered, says when it
 //! will send nothing more, and ends when it has everything that all have sent.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::laggard::{Laggard, SlowMember};
+use super::past::{CatchUp, Telling, Told};
 use super::progress::{Progress, Report};
 use super::user::{Next, Source, User};
-use super::{Options, describe};
+use super::{JoinFrom, Options, describe};
 use crate::driver::Node;
 use crate::driver::node::Delivery;
 use crate::engine::{MemberId, Time, To, View};
 use crate::exit::{Exit, Failure};
+use crate::member::replay::{Origin, Replay};
 use crate::member::{App, Finish, Note, Tally};
 use crate::order::Order;
 use crate::results::{Counts, MessageId, Results, Start};
 use crate::session::SAY_EVERY;
 use crate::talk::{self, Talk};
-use crate::wire::BatchBuilder;
+use crate::wire::{Batch, BatchBuilder};
 
 /// Most batches submitted before incoming packets get their turn.
 const BATCHES_PER_TURN: usize = 8;
 /// What was delivered is in the files after about this long, so that a client that dies leaves it behind.
 const FLUSH_EVERY: Duration = Duration::from_millis(500);
+/// Who has asked to be let go, goes after this long in any case.
+const PARTING: Duration = Duration::from_secs(5);
 
 /// A client between start and end.
 pub(super) struct Member<'a> {
@@ -37,6 +42,14 @@ pub(super) struct Member<'a> {
     is_full: bool,
     has_finished: bool,
     is_done: bool,
+    /// Since when it has asked to be let go.
+    departed: Option<Time>,
+    /// What a newcomer has to get before it takes part.
+    catch_up: Option<CatchUp>,
+    /// The view in which it began, which is written down when it has caught up: number, members, time.
+    first_view: (u64, Vec<String>, u64),
+    /// What newcomers are told.
+    telling: Telling,
     finish: Finish,
     counts: Counts,
     /// What a parent hears under `--progress`.
@@ -57,6 +70,8 @@ impl<'a> Member<'a> {
         user: User<'a>,
         results: &'a mut Results,
     ) -> Self {
+        let mut finish = Finish::new(node.me(), node.view());
+        node.delivered_before().for_each(|(client, count)| finish.came_after(client, count));
         Self {
             options,
             talk,
@@ -67,7 +82,11 @@ impl<'a> Member<'a> {
             is_full: false,
             has_finished: false,
             is_done: false,
-            finish: Finish::new(node.me(), node.view()),
+            departed: None,
+            catch_up: None,
+            first_view: Default::default(),
+            telling: Telling::default(),
+            finish,
             counts: Counts::default(),
             report: options.progress.then(Report::default),
             expected: 0,
@@ -106,7 +125,16 @@ impl<'a> Member<'a> {
             members: &members,
             time_us,
         })?;
-        self.results.view(node.view().number, &members, time_us)?;
+        if self.options.join == Some(JoinFrom::FromStart) {
+            self.catch_up = Some(CatchUp::new(node.view().number));
+            let members = members.iter().map(|&member| member.to_owned()).collect();
+            self.first_view = (node.view().number, members, time_us);
+        } else {
+            if node.view().number == 1 {
+                self.telling.is_whole();
+            }
+            self.write_view(node.view().number, &members, time_us)?;
+        }
         match source {
             Source::Script(script) => script.unknown_receiver(&members).map_or(Ok(()), Err),
             Source::Lines | Source::Terminal => Ok(()),
@@ -116,7 +144,7 @@ impl<'a> Member<'a> {
     /// Takes part until the whole group has finished.
     pub(super) fn run(&mut self, node: &mut Node) -> Result<(), Failure> {
         self.progress = node.now();
-        while !node.is_over() {
+        while !node.is_over() && !self.goes_unnoticed(node.now()) {
             let before = self.counts;
             let next_feed = self.attend(node)?;
             self.user.show();
@@ -163,8 +191,15 @@ impl<'a> Member<'a> {
     fn attend(&mut self, node: &mut Node) -> Result<Option<Time>, Failure> {
         self.is_full = self.user.is_full()?;
         node.listen(!self.is_full);
+        if let Some(catch_up) = &mut self.catch_up {
+            catch_up.look(node)?;
+            node.say_waiting("waiting for what was delivered before this client came");
+            return Ok(None);
+        }
+        let has_more = self.telling.tell(node)?;
         if !self.is_full {
-            return self.feed(node);
+            let next = self.feed(node)?;
+            return Ok(if has_more { Some(node.now()) } else { next });
         }
         // A reader that is only slower than the group is nothing to speak of.
         if node.now().since(self.progress) >= SAY_EVERY {
@@ -194,6 +229,10 @@ impl<'a> Member<'a> {
                     self.progress = now;
                     return Ok(until);
                 }
+                Next::Leave => {
+                    self.leave(node);
+                    return Ok(None);
+                }
                 Next::Finished => {
                     self.say_finished(node);
                     return Ok(None);
@@ -201,6 +240,26 @@ impl<'a> Member<'a> {
             }
         }
         Ok(Some(node.now()))
+    }
+
+    /// Leaves the group when all have what this client has sent. The last one does as if it had finished.
+    fn leave(&mut self, node: &mut Node) {
+        if node.view().clients.len() == 1 && self.departed.is_none() {
+            return self.say_finished(node);
+        }
+        if self.finish.multicasts_of(self.me) < self.tally.multicasts || !node.is_settled() {
+            return node
+                .say_waiting("waiting for the others to have what this client has sent, before it leaves");
+        }
+        if self.departed.is_none() {
+            self.departed = Some(node.now());
+            node.depart();
+        }
+    }
+
+    /// Whether nobody says that this client may go, although it has left nothing open.
+    fn goes_unnoticed(&self, now: Time) -> bool {
+        self.departed.is_some_and(|since| now.since(since) >= PARTING)
     }
 
     fn say_finished(&mut self, node: &mut Node) {
@@ -265,7 +324,11 @@ impl<'a> Member<'a> {
             while let Some((at_us, note)) = noted.next_if(|(at_us, _)| *at_us <= delivery.at_us) {
                 self.note(node, &note, at_us)?;
             }
-            self.deliver(node, delivery)?;
+            match (delivery.app, &mut self.catch_up) {
+                (App::Replay(replay), _) => self.replay(node, delivery.from, replay)?,
+                (app, Some(catch_up)) => catch_up.hold(Delivery { app, ..delivery }),
+                (app, None) => self.deliver(node, Delivery { app, ..delivery })?,
+            }
         }
         noted.try_for_each(|(at_us, note)| self.note(node, &note, at_us))
     }
@@ -303,11 +366,54 @@ impl<'a> Member<'a> {
                 self.finish.received(from, u64::from(batch.count()));
             }
             App::Finished(tally) => self.finish.finished(from, tally),
-            App::View(view) => self.go_on_with(node, &view, at_us)?,
+            App::View(view, _) => self.go_on_with(node, &view, at_us)?,
             // Those are for the node.
-            App::Fenced(_) | App::Notice(_) => {}
+            App::Fenced(_) | App::Notice(_) | App::Replay(_) => {}
         }
         Ok(())
+    }
+
+    fn write_view(&mut self, number: u64, members: &[&str], at_us: u64) -> Result<(), Failure> {
+        self.telling.view(number, self.results.history_length());
+        self.results.view(number, members, at_us)
+    }
+
+    /// A newcomer asks for what was before it, or a member that was asked tells.
+    fn replay(&mut self, node: &mut Node, from: MemberId, replay: Replay) -> Result<(), Failure> {
+        if let Replay::Ask { what, view, have } = replay {
+            return self.telling.asked(node, self.results, from, (what, view, have));
+        }
+        let now = node.now();
+        let Some(catch_up) = &mut self.catch_up else { return Ok(()) };
+        match catch_up.told(now, from, replay) {
+            Told::Nothing => Ok(()),
+            Told::Past(origins, batch) => self.take_past(node, &origins, &batch),
+            Told::All(held) => self.has_caught_up(node, held),
+        }
+    }
+
+    fn take_past(&mut self, node: &Node, origins: &[Origin], batch: &Batch) -> Result<(), Failure> {
+        let at_us = node.elapsed_micros();
+        for (&Origin { sender, own_number, number }, (_, text)) in origins.iter().zip(batch.messages()) {
+            let Some(seat) = node.who(sender) else { continue };
+            let id = MessageId { member: &seat.id, incarnation: seat.incarnation, number: own_number };
+            self.results.deliver(&seat.id, id, text, (number > 0).then_some(number), at_us)?;
+            self.user.delivered(&seat.id, text);
+            self.counts.delivered += 1;
+        }
+        Ok(())
+    }
+
+    /// From here on it is as if this client had been there from the start.
+    fn has_caught_up(&mut self, node: &mut Node, held: VecDeque<Delivery>) -> Result<(), Failure> {
+        let before = self.counts.delivered;
+        self.talk.say(format!("has all {before} deliveries of before"));
+        self.catch_up = None;
+        self.telling.is_whole();
+        let (number, members, time_us) = std::mem::take(&mut self.first_view);
+        let members: Vec<&str> = members.iter().map(String::as_str).collect();
+        self.write_view(number, &members, time_us)?;
+        held.into_iter().try_for_each(|delivery| self.deliver(node, delivery))
     }
 
     /// The group is another one from here on.
@@ -316,8 +422,9 @@ impl<'a> Member<'a> {
             view.clients.iter().map(|&client| node.seat(client).id.as_str()).collect();
         members.sort_unstable();
         self.talk.say(format!("view {}: {}", view.number, talk::list(&members)));
-        self.results.view(view.number, &members, at_us)?;
+        self.write_view(view.number, &members, at_us)?;
         self.finish.go_on_with(view);
+        self.user.meet_group(node);
         // Whoever is done is done in this view again: the forwarder counts by the newest.
         self.is_done = false;
         Ok(())

@@ -8,6 +8,7 @@ mod editor;
 mod keys;
 mod laggard;
 mod member;
+mod past;
 mod pipe;
 mod progress;
 mod replay;
@@ -17,8 +18,8 @@ mod user;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
+use clap::{Args, ValueEnum};
 
 use crate::cli::{self, Address, KnownBad, Voice};
 use crate::driver::Node;
@@ -100,6 +101,9 @@ pub struct Options {
     /// Take the place of the sequencer if it is lost
     #[arg(long, env = "GROUPCAST_CAN_SEQUENCE", hide_env = true, value_parser = FalseyValueParser::new())]
     pub can_sequence: bool,
+    /// Join a group that is running: from-now on, or from-start, with all that was delivered before
+    #[arg(long, value_name = "FROM", env = "GROUPCAST_JOIN", hide_env = true, num_args = 0..=1, default_missing_value = "from-now", value_enum)]
+    pub join: Option<JoinFrom>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub patience: cli::Patient,
@@ -109,6 +113,15 @@ pub struct Options {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub voice: Voice,
+}
+
+/// From where on a client that joins a running group is given what the group delivers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum JoinFrom {
+    /// From the view on in which it is taken in.
+    FromNow,
+    /// From the beginning of the run, as a member's history has it.
+    FromStart,
 }
 
 /// Runs a client to the end of its run.
@@ -138,7 +151,11 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     }
     match outcome {
         Ok(()) => {
-            results.end("done", &counts, now)?;
+            let reason = if node.departs() { "left" } else { "done" };
+            results.end(reason, &counts, now)?;
+            if node.departs() {
+                node.leave(&Failure::new(Exit::Ok, "it has left the group"));
+            }
             conclude(options, &counts, &results.finish()?, talk)?;
             Ok(Exit::Ok)
         }
@@ -237,6 +254,7 @@ fn joining(options: &Options, sites: Vec<Site>, order: &'static Order, source: &
         defects: options.known_bad.defects(),
         keeping: options.patience.keeping(),
         can_sequence: options.can_sequence && order.sequencer,
+        late: options.join.is_some(),
     }
 }
 

@@ -27,10 +27,18 @@ impl<'a> Replay<'a> {
         Self { script, speed, at: 0, wakes: Time::ZERO, receivers }
     }
 
+    /// The group is another one: a receiver that was started again is another member. One that is gone gets nothing.
+    pub(super) fn meet_group(&mut self, node: &Node) {
+        for (receiver, id) in self.receivers.iter_mut().zip(self.script.receivers()) {
+            *receiver = node.find(id).unwrap_or(*receiver);
+        }
+    }
+
     pub(super) fn next(&mut self, now: Time) -> Next<'a> {
         while now >= self.wakes {
             match self.script.lines().get(self.at).map(|line| &line.op) {
                 None => return Next::Finished,
+                Some(Op::Leave) => return Next::Leave,
                 Some(Op::Multicast(text)) => return Next::Multicast(text),
                 Some(Op::Send { to, text }) => return Next::Send(self.receivers[to.0 as usize], text),
                 Some(Op::Sleep(length)) => self.wakes = now.after(at_speed(*length, self.speed)),

@@ -48,6 +48,8 @@ pub(super) enum Next<'u> {
     Send(MemberId, &'u Bytes),
     /// Nothing until this time, or until something comes in.
     Rest(Option<Time>),
+    /// To leave the group.
+    Leave,
     /// Nothing more.
     Finished,
 }
@@ -80,6 +82,14 @@ impl<'a> User<'a> {
             Self::Script(replay) => Ok(replay.next(now)),
             Self::Pipe(pipe) => pipe.next(),
             Self::Person(chat) => chat.next(),
+        }
+    }
+
+    /// The group is another one from now on.
+    pub(super) fn meet_group(&mut self, node: &Node) {
+        match self {
+            Self::Script(replay) => replay.meet_group(node),
+            Self::Pipe(_) | Self::Person(_) => {}
         }
     }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::node::{Joining, Wires, route};
+use super::node::Joining;
+use super::wires::{Wires, route};
 use crate::engine::{MemberId, Time, To};
 use crate::exit::{Exit, Failure};
 use crate::session::attendance::News;
@@ -279,7 +280,7 @@ fn check_seats(seats: &[Seat], joining: &Joining) -> Result<(), Failure> {
     let sequencers = seats.iter().filter(|seat| seat.role == Role::Sequencer).count();
     let is_sound = seats.iter().any(|seat| is_me(seat, joining))
         && slots.len() == seats.len()
-        && sequencers == usize::from(joining.order.sequencer);
+        && (joining.late || sequencers == usize::from(joining.order.sequencer));
     if is_sound { Ok(()) } else { Err(Failure::new(Exit::Bug, "started with members that make no group")) }
 }
 
@@ -306,6 +307,7 @@ mod tests {
             defects: Defects::NONE,
             keeping: Keeping::default(),
             can_sequence: false,
+            late: false,
         };
         let seat = |slot, id: &str, role| Seat {
             slot,
@@ -313,6 +315,7 @@ mod tests {
             incarnation: 1,
             role,
             can_sequence: false,
+            late: false,
         };
         let (c1, c2) = (seat(0, "c1", Role::Client), seat(1, "c2", Role::Client));
         let sequencer = seat(2, "s", Role::Sequencer);

@@ -65,6 +65,11 @@ impl Caller {
         self.attendance.started(run, me, members, is_known);
     }
 
+    /// The members of the run are these from now on.
+    pub fn members_are(&mut self, me: &Seat, members: &[Seat]) {
+        self.attendance.members_are(me, members);
+    }
+
     /// Reads one answer that has come, and sends what is due.
     pub fn turn(&mut self, now: Time) -> News {
         let mut news = News::Nothing;

@@ -99,6 +99,11 @@ impl Callers {
         }
     }
 
+    /// The members of the run are these from now on: a forwarder that takes it up is told so.
+    pub fn members_are(&mut self, me: &Seat, members: &[Seat]) {
+        self.lines.iter_mut().for_each(|line| line.caller.members_are(me, members));
+    }
+
     /// Reads an answer of each forwarder, sends what is due, and complains about silence. Each news comes with the
     /// place of its forwarder.
     ///

@@ -3,24 +3,27 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::admission;
 use super::barrier::Barrier;
+use super::clock;
 use super::meter::Meter;
-use super::{Callers, Clock, clock};
+use super::wires::{Wires, route};
 use crate::defect::Defects;
 use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::exit::{Exit, Failure};
+use crate::member::word::Admission;
 use crate::member::{App, Keeping, Membership, Note, Watch};
 use crate::order::{Order, Place};
 use crate::session::attendance::News;
-use crate::session::{CONNECT_LIMIT, SAY_EVERY, view_of};
+use crate::session::view_of;
 use crate::talk::{self, Talk};
-use crate::transport::signals::{Signals, interruption};
+use crate::transport::signals::Signals;
 use crate::transport::wakeup::Wakeup;
-use crate::transport::zmq::{self, Context, Port, Site, Socket};
+use crate::transport::zmq::{Context, Site};
 use crate::wire::Window;
-use crate::wire::control::{Ask, Identity, Role, Seat, run_as_text};
+use crate::wire::control::{Ask, Role, Seat, run_as_text};
 use crate::wire::encoded::{OUTLINE_FROM, OUTLINE_TO, outline};
-use crate::wire::topic::{self, Audience};
+use crate::wire::topic::Audience;
 use crate::wire::{Frames, Header, Kind};
 
 /// Most packets taken before anything else gets its turn.
@@ -53,6 +56,8 @@ pub struct Joining {
     pub keeping: Keeping,
     /// Whether it can take the place of a sequencer that is lost.
     pub can_sequence: bool,
+    /// Whether it joins a group that may be running already.
+    pub late: bool,
 }
 
 impl Joining {
@@ -89,53 +94,13 @@ pub struct Node {
     is_over: bool,
     /// Why the group has gone on without this member, if it has.
     out_for: Option<String>,
+    /// It has asked to be let go.
+    departs: bool,
     /// Who is not done yet, as a forwarder said last.
     missing: Vec<String>,
     /// When a packet of another member last came.
     heard: Time,
     meter: Meter,
-}
-
-/// What connects a member with the world.
-pub(super) struct Wires {
-    pub(super) clock: Clock,
-    signals: Option<Signals>,
-    wakeup: Option<Wakeup>,
-    listens: bool,
-    pub(super) talk: Talk,
-    pub(super) callers: Callers,
-    publisher: Socket,
-    pub(super) subscriber: Socket,
-    /// To each router.
-    pub(super) dealers: Vec<Socket>,
-    group: String,
-    /// Its slot, as soon as it has one, and what it publishes under.
-    me: Option<MemberId>,
-    voices: Voices,
-    /// Beside what all hear, it hears what is for those.
-    audience: Audience,
-    /// What it says to single members under.
-    topic: Vec<u8>,
-    said: Time,
-}
-
-/// What a member publishes under.
-#[derive(Default)]
-struct Voices {
-    to_all: Vec<u8>,
-    to_clients: Vec<u8>,
-    to_sequencers: Vec<u8>,
-}
-
-impl Voices {
-    fn new(group: &str, me: MemberId) -> Self {
-        let to = |audience| topic::of_member(group, audience, me);
-        Self {
-            to_all: to(Audience::All),
-            to_clients: to(Audience::Clients),
-            to_sequencers: to(Audience::Sequencers),
-        }
-    }
 }
 
 impl Node {
@@ -150,8 +115,15 @@ impl Node {
         talk: &Talk,
     ) -> Result<Self, Failure> {
         let mut wires = Wires::connect(context, joining, signals, talk)?;
-        match Barrier::new(joining).pass(context, &mut wires) {
-            Ok((run, me, seats)) => Ok(Self::start(wires, joining, run, me, seats)),
+        let admission = |wires: &mut Wires| {
+            let (run, me, seats) = Barrier::new(joining).pass(context, wires)?;
+            let admission =
+                if joining.late { Some(admission::pass(joining, wires, run, me, &seats)?) } else { None };
+            Ok((run, me, seats, admission))
+        };
+        match admission(&mut wires) {
+            Ok((run, me, seats, None)) => Ok(Self::start(wires, joining, run, me, seats)),
+            Ok((run, me, _, Some(admission))) => Ok(Self::start_late(wires, joining, run, me, &admission)),
             Err(failure) => {
                 let now = wires.clock.now();
                 wires.callers.leave(now, &failure);
@@ -160,12 +132,21 @@ impl Node {
         }
     }
 
-    fn start(mut wires: Wires, joining: &Joining, run: u64, me: MemberId, seats: Vec<Seat>) -> Self {
+    fn start(wires: Wires, joining: &Joining, run: u64, me: MemberId, seats: Vec<Seat>) -> Self {
         let view = view_of(&seats);
-        let (window, defects) = (joining.window, joining.defects);
-        let place = Place { me, view: &view, run, seed: run ^ u64::from(me.0), window, defects };
+        let membership = Membership::new(joining.order, place(joining, run, me, &view), joining.keeping);
+        Self::begin(wires, membership.knowing(&seats), run, me, seats)
+    }
+
+    /// Begins in a view that is not the first.
+    fn start_late(wires: Wires, joining: &Joining, run: u64, me: MemberId, admission: &Admission) -> Self {
+        let place = place(joining, run, me, &admission.view);
+        let membership = Membership::admitted(joining.order, place, joining.keeping, admission);
+        Self::begin(wires, membership, run, me, admission.seats.clone())
+    }
+
+    fn begin(mut wires: Wires, mut membership: Membership, run: u64, me: MemberId, seats: Vec<Seat>) -> Self {
         let heard = wires.clock.now();
-        let mut membership = Membership::new(joining.order, place, joining.keeping);
         // The others have been there since now, however long this process has waited for them.
         membership.pardon(heard);
         Self {
@@ -175,6 +156,7 @@ impl Node {
             delivered: Vec::new(),
             watch: None,
             out_for: None,
+            departs: false,
             seats: seats.into_iter().map(|seat| (MemberId(seat.slot), seat)).collect(),
             me,
             run,
@@ -191,6 +173,11 @@ impl Node {
         self.membership.view()
     }
 
+    /// Of each client: how many of its multicasts were delivered before the current view.
+    pub fn delivered_before(&self) -> impl Iterator<Item = (MemberId, u64)> + '_ {
+        self.membership.delivered_before()
+    }
+
     /// This member.
     #[must_use]
     pub const fn me(&self) -> MemberId {
@@ -201,6 +188,19 @@ impl Node {
     #[must_use]
     pub fn seat(&self, member: MemberId) -> &Seat {
         &self.seats[&member]
+    }
+
+    /// The name and incarnation of whoever ever was in the run.
+    #[must_use]
+    pub fn who(&self, member: MemberId) -> Option<&Seat> {
+        self.seats.get(&member)
+    }
+
+    /// The member that was this life of this name.
+    #[must_use]
+    pub fn life(&self, id: &str, incarnation: u32) -> Option<MemberId> {
+        let is_it = |(_, seat): &(&MemberId, &Seat)| seat.id == id && seat.incarnation == incarnation;
+        self.seats.iter().find(is_it).map(|(&member, _)| member)
     }
 
     /// The member with this name.
@@ -272,6 +272,39 @@ impl Node {
         let View { number, clients, .. } = self.view();
         let ask = Ask::Done { view: *number, clients: clients.iter().map(|client| client.0).collect() };
         self.wires.callers.turn_to(&ask);
+    }
+
+    /// Whether all others have delivered everything that was submitted here.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.membership.is_settled()
+    }
+
+    /// Asks the others to go on without this member. When they do, it [is over](Self::is_over).
+    pub fn depart(&mut self) {
+        self.departs = true;
+        self.membership.leave(&mut self.effects);
+        self.perform();
+    }
+
+    /// Whether it has asked to be let go.
+    #[must_use]
+    pub const fn departs(&self) -> bool {
+        self.departs
+    }
+
+    /// Learns the names of those who are new.
+    fn take_in(&mut self, arrivals: &[Seat]) {
+        if arrivals.is_empty() {
+            return;
+        }
+        self.seats.extend(arrivals.iter().map(|seat| (MemberId(seat.slot), seat.clone())));
+        let mut last: BTreeMap<&str, &Seat> = BTreeMap::new();
+        for seat in self.seats.values() {
+            last.insert(&seat.id, seat);
+        }
+        let last: Vec<Seat> = last.into_values().cloned().collect();
+        self.wires.callers.members_are(&self.seats[&self.me], &last);
     }
 
     /// Tells the group, as far as it can be reached, that this member leaves before the end.
@@ -412,6 +445,7 @@ impl Node {
             noted.extend(notes.into_iter().map(|note| (at_us, note)));
         }
         let has_bare_sequencer = self.has_bare_sequencer();
+        let mut newcomers = Vec::new();
         for effect in self.effects.drain() {
             match effect {
                 Effect::Send { to: To::Group, message } => {
@@ -428,12 +462,16 @@ impl Node {
                         self.wires.send_to(&route, &message);
                     }
                 }
+                Effect::Deliver { app: App::Fenced(_), .. } if self.departs => self.is_over = true,
                 Effect::Deliver { app: App::Fenced(why), .. } => self.out_for = Some(why),
                 Effect::Deliver { from, app: App::Notice(what), .. } => {
                     let who = self.seats.get(&from).map_or("somebody", |seat| &seat.id);
                     self.wires.talk.warn(format!("{who}: {what}"));
                 }
                 Effect::Deliver { from, number, app } => {
+                    if let App::View(_, seats) = &app {
+                        newcomers.extend(seats.iter().cloned());
+                    }
                     let at_us = self.wires.clock.elapsed_micros();
                     self.meter.delivered(Time::from_micros(at_us), from == self.me, &app);
                     self.delivered.push(Delivery { at_us, from, number, app });
@@ -443,12 +481,13 @@ impl Node {
                 }
             }
         }
+        self.take_in(&newcomers);
     }
 
     /// Whether somebody else numbers the messages of this group, and reads none.
     fn has_bare_sequencer(&self) -> bool {
         let sequencer = self.view().sequencer.filter(|&sequencer| sequencer != self.me);
-        sequencer.is_some_and(|sequencer| self.seat(sequencer).role == Role::Sequencer)
+        sequencer.and_then(|sequencer| self.who(sequencer)).is_some_and(|seat| seat.role == Role::Sequencer)
     }
 
     /// Says `what` is being waited for, but not too often.
@@ -458,129 +497,7 @@ impl Node {
     }
 }
 
-/// The name by which the router knows a member.
-pub(super) fn route(group: &str, id: &str) -> Vec<u8> {
-    format!("{group}/{id}").into_bytes()
-}
-
-impl Wires {
-    fn connect(
-        context: &Context,
-        joining: &Joining,
-        signals: Option<Signals>,
-        talk: &Talk,
-    ) -> Result<Self, Failure> {
-        let endpoints =
-            |port: Port| -> Vec<String> { joining.sites.iter().map(|site| site.endpoint(port)).collect() };
-        let mut clock = Clock::start();
-        let now = clock.now();
-        let who = Identity {
-            group: joining.group.clone(),
-            id: joining.id.clone(),
-            role: joining.role,
-            nonce: clock::nonce(),
-            incarnation: 0,
-            order: joining.order.name.to_owned(),
-            method: joining.order.method.unwrap_or_default().to_owned(),
-            can_sequence: joining.can_sequence,
-        };
-        let limit = Some(joining.timeout.unwrap_or(CONNECT_LIMIT));
-        let mut callers = Callers::new(context, &joining.sites, now, &who, &Ask::Alive, limit)?;
-        joining.joins_at().into_iter().for_each(|at| callers.turn_one_to(at, Ask::Join));
-        Ok(Self {
-            clock,
-            signals,
-            wakeup: None,
-            listens: true,
-            talk: talk.clone(),
-            callers,
-            publisher: context.publisher(&endpoints(Port::In))?,
-            subscriber: context.subscriber(&endpoints(Port::Out))?,
-            dealers: Vec::new(),
-            audience: if joining.role == Role::Client { Audience::Clients } else { Audience::Sequencers },
-            topic: topic::of_group(&joining.group),
-            group: joining.group.clone(),
-            me: None,
-            voices: Voices::default(),
-            said: now,
-        })
-    }
-
-    /// This member is `me`: from now on it hears what the others of its group publish, and what it publishes itself.
-    pub(super) fn hear_all_as(&mut self, me: MemberId) -> Result<(), Failure> {
-        if self.me == Some(me) {
-            return Ok(());
-        }
-        if let Some(before) = self.me.replace(me) {
-            self.heard_as(before).try_for_each(|topic| self.subscriber.unsubscribe(&topic))?;
-        }
-        self.voices = Voices::new(&self.group, me);
-        self.heard_as(me).try_for_each(|topic| self.subscriber.subscribe(&topic))
-    }
-
-    /// What it subscribes to; its own topic last: when that works, the others do.
-    fn heard_as(&self, me: MemberId) -> impl Iterator<Item = Vec<u8>> + '_ {
-        let others = [self.audience, Audience::All].into_iter();
-        let others = others.flat_map(move |audience| topic::of_others(&self.group, audience, me));
-        others.chain([topic::of_member(&self.group, Audience::All, me)])
-    }
-
-    /// From now on it hears only the others.
-    pub(super) fn hear_others_as(&mut self, me: MemberId) -> Result<(), Failure> {
-        self.hear_all_as(me)?;
-        self.subscriber.unsubscribe(&self.voices.to_all)
-    }
-
-    /// Publishes a packet to all; with an outline, to the clients, and the outline to who only numbers.
-    pub(super) fn publish(&self, frames: &Frames, outline: Option<&Frames>) {
-        let Some(outline) = outline else {
-            return self.publisher.publish(&self.voices.to_all, frames);
-        };
-        self.publisher.publish(&self.voices.to_clients, frames);
-        self.publisher.publish(&self.voices.to_sequencers, outline);
-    }
-
-    /// Sends to a single member through every router; without a route, to the routers themselves.
-    pub(super) fn send_to(&self, route: &[u8], frames: &Frames) {
-        for dealer in &self.dealers {
-            dealer.send_to(route, &self.topic, frames);
-        }
-    }
-
-    /// Waits for something to read, but no longer than until `deadline`, and no longer than is good.
-    pub(super) fn wait(&mut self, deadline: Option<Time>) -> Result<(), Failure> {
-        let now = self.clock.now();
-        let until = self.callers.next_deadline().min(deadline.unwrap_or(Time::from_micros(u64::MAX)));
-        let mut sockets: Vec<&Socket> = self.callers.sockets().collect();
-        if self.listens {
-            sockets.push(&self.subscriber);
-            sockets.extend(&self.dealers);
-        }
-        self.wait_on(&sockets, until.since(now).min(clock::LONGEST_WAIT))
-    }
-
-    fn wait_on(&self, sockets: &[&Socket], limit: Duration) -> Result<(), Failure> {
-        let signals = self.signals.iter().flat_map(Signals::fds);
-        if !zmq::wait(sockets, signals.chain(self.wakeup.iter().map(Wakeup::fd)), limit) {
-            return Ok(());
-        }
-        if let Some(wakeup) = &self.wakeup {
-            wakeup.clear();
-        }
-        match self.signals.as_ref().and_then(Signals::received) {
-            Some(exit) => Err(interruption(exit)),
-            None => Ok(()),
-        }
-    }
-
-    pub(super) fn hear_direct(&self) -> Option<Option<Frames>> {
-        self.dealers.iter().find_map(|dealer| dealer.hear_routed(&self.topic))
-    }
-
-    pub(super) fn say_waiting(&mut self, now: Time, what: &str) {
-        if now.since(self.said) >= SAY_EVERY {
-            self.said = now;
-            self.talk.say(what);
-        }
-    }
+fn place<'a>(joining: &Joining, run: u64, me: MemberId, view: &'a View) -> Place<'a> {
+    let (window, defects) = (joining.window, joining.defects);
+    Place { me, view, run, seed: run ^ u64::from(me.0), window, defects }
 }

@@ -60,9 +60,25 @@ impl Finish {
         Self { me, clients: view.clients.iter().map(|&client| (client, Account::default())).collect() }
     }
 
-    /// The group is this one now: of the others nothing more is to come.
+    /// The group is this one now: of those who are gone nothing more is to come, and of those who are new everything.
     pub fn go_on_with(&mut self, view: &View) {
         self.clients.retain(|client, _| view.clients.contains(client));
+        for &client in &view.clients {
+            self.clients.entry(client).or_default();
+        }
+    }
+
+    /// So many multicasts of this client were delivered before this member came.
+    pub fn came_after(&mut self, client: MemberId, count: u64) {
+        if let Some(account) = self.clients.get_mut(&client) {
+            account.multicasts += count;
+        }
+    }
+
+    /// How many multicasts of this client have been delivered here, or before this member came.
+    #[must_use]
+    pub fn multicasts_of(&self, client: MemberId) -> u64 {
+        self.clients.get(&client).map_or(0, |account| account.multicasts)
     }
 
     /// `count` multicasts of `from` were delivered here.

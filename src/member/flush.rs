@@ -15,6 +15,7 @@ use super::log::Log;
 use super::word::{Accepted, Ballot, Have, Proposal, Range, Word};
 use crate::defect::{Defect, Defects};
 use crate::engine::{MemberId, Time, View};
+use crate::wire::control::{Role, Seat};
 
 /// What has not been answered is said again after this long.
 pub const REPEAT: Duration = Duration::from_millis(60);
@@ -54,6 +55,8 @@ pub(super) struct Rules<'a> {
     pub(super) has_sequencer: bool,
     /// Only more than half of a view's members may go on.
     pub(super) majority: bool,
+    /// Those that want to be in the next view.
+    pub(super) arrivals: Vec<Seat>,
     pub(super) defects: Defects,
 }
 
@@ -336,8 +339,18 @@ impl Lead {
         let sequencer = sequencer.filter(is_here).or(rules.has_sequencer.then_some(me));
         let mut candidates = here(candidates);
         candidates.retain(|member| Some(*member) != sequencer);
-        let view = View { number: number + 1, clients: here(clients), sequencer, candidates };
-        Proposal { view, cut: self.cut() }
+        let mut clients = here(clients);
+        let arrivals = rules.arrivals.clone();
+        clients
+            .extend(arrivals.iter().filter(|seat| seat.role == Role::Client).map(|seat| MemberId(seat.slot)));
+        candidates.extend(arrivals.iter().filter(|seat| seat.can_sequence).map(|seat| MemberId(seat.slot)));
+        clients.sort_unstable();
+        candidates.sort_unstable();
+        Proposal {
+            view: View { number: number + 1, clients, sequencer, candidates },
+            cut: self.cut(),
+            arrivals,
+        }
     }
 
     /// All packets that anybody has, with somebody who has them.

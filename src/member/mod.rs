@@ -7,6 +7,8 @@ mod finish;
 pub mod flush;
 mod log;
 pub mod membership;
+pub mod newcomer;
+pub mod replay;
 mod watch;
 pub mod word;
 
@@ -15,10 +17,13 @@ use crate::order::Place;
 use crate::reliable::Reliable;
 use crate::stack::Stack;
 use crate::waiting::{Clock, Waiting};
+use crate::wire::control::Seat;
 use crate::wire::{Batch, Encoded, Frames, Malformed, Reader, Weight, Wire, Writer};
 pub use detector::Patience;
 pub use finish::{Finish, Tally};
 pub use membership::{Keeping, Membership};
+pub use newcomer::Newcomer;
+use replay::Replay;
 pub use watch::{Note, Watch};
 
 /// The whole line of engines of one member, down to bytes.
@@ -33,8 +38,10 @@ pub enum App {
     Direct(Batch),
     /// The submitting client will send nothing more.
     Finished(Tally),
-    /// Given, never submitted: from here on the group is this one.
-    View(View),
+    /// To one member: about what was before a newcomer came.
+    Replay(Replay),
+    /// Given, never submitted: from here on the group is this one; with those who are new in it.
+    View(View, Vec<Seat>),
     /// Given, never submitted: this member is not in the group any more, for this reason.
     Fenced(String),
     /// Given, never submitted: something about a member, for people.
@@ -53,6 +60,8 @@ pub enum Message<M> {
     Direct(Batch),
     /// The sender will send nothing more.
     Finished(Tally),
+    /// About what was before a newcomer came.
+    Replay(Replay),
 }
 
 /// One member: an order beside the direct streams and the finish.
@@ -107,8 +116,9 @@ impl<O: Engine<App = Batch>> Engine for Member<O> {
             }
             Input::Submit { to, app: App::Direct(batch) } => out.send(to, Message::Direct(batch)),
             Input::Submit { to, app: App::Finished(tally) } => out.send(to, Message::Finished(tally)),
+            Input::Submit { to, app: App::Replay(replay) } => out.send(to, Message::Replay(replay)),
             // What a membership alone gives, nobody submits.
-            Input::Submit { app: App::View(_) | App::Fenced(_) | App::Notice(_), .. } => {}
+            Input::Submit { app: App::View(..) | App::Fenced(_) | App::Notice(_), .. } => {}
             Input::Receive { from, message: Message::Ordered(message) } => {
                 self.ordered(now, Input::Receive { from, message }, out);
             }
@@ -119,8 +129,14 @@ impl<O: Engine<App = Batch>> Engine for Member<O> {
             Input::Receive { from, message: Message::Finished(tally) } if self.clients.contains(&from) => {
                 out.deliver(from, None, App::Finished(tally));
             }
+            Input::Receive { from, message: Message::Replay(replay) } if self.clients.contains(&from) => {
+                out.deliver(from, None, App::Replay(replay));
+            }
             // Whoever sends nothing has nothing to finish, and would be waited for.
-            Input::Receive { from, message: Message::Direct(_) | Message::Finished(_) } => {
+            Input::Receive {
+                from,
+                message: Message::Direct(_) | Message::Finished(_) | Message::Replay(_),
+            } => {
                 out.drop(from, DropReason::Stranger);
             }
             Input::Wake => self.ordered(now, Input::Wake, out),
@@ -182,6 +198,10 @@ impl<M: Wire> Wire for Message<M> {
                 out.u8(3);
                 tally.write(out);
             }
+            Self::Replay(replay) => {
+                out.u8(4);
+                replay.write(out);
+            }
         }
     }
 
@@ -190,6 +210,7 @@ impl<M: Wire> Wire for Message<M> {
             1 => Ok(Self::Ordered(M::read(from)?)),
             DIRECT => Ok(Self::Direct(Batch::read(from)?)),
             3 => Ok(Self::Finished(Tally::read(from)?)),
+            4 => Ok(Self::Replay(Replay::read(from)?)),
             _ => Err(Malformed),
         }
     }
@@ -199,6 +220,7 @@ impl<M: Wire> Wire for Message<M> {
             Self::Ordered(message) => message.weight(),
             Self::Direct(batch) => batch.weight(),
             Self::Finished(_) => Weight::default(),
+            Self::Replay(replay) => replay.weight(),
         }
     }
 }

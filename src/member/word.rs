@@ -6,6 +6,8 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::engine::{MemberId, To, View};
+use crate::script::check_id;
+use crate::wire::control::{Role, Seat};
 use crate::wire::{Frames, Header, Kind, Malformed, Reader, Writer};
 
 /// The name of an attempt to change the view: a higher one beats a lower one, and no two leaders share one.
@@ -30,6 +32,23 @@ pub struct Proposal {
     pub view: View,
     /// Packets of a sender, and a member that has them.
     pub cut: Vec<(MemberId, Range, MemberId)>,
+    /// Those in the next view that were in none before.
+    pub arrivals: Vec<Seat>,
+}
+
+/// What a newcomer has to know of the view in which it begins, to go on as if it had always been there.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Admission {
+    /// The attempt that made the view.
+    pub ballot: Ballot,
+    /// The view.
+    pub view: View,
+    /// Of each client: how many of its messages were delivered before this view.
+    pub before: Vec<(MemberId, u64)>,
+    /// How many numbers of the total order were used before this view.
+    pub numbers: u64,
+    /// Everybody that ever was in the run.
+    pub seats: Vec<Seat>,
 }
 
 /// A proposal that has been accepted, by the ballot under which it was.
@@ -68,6 +87,10 @@ pub enum Word {
     Behind(MemberId, u64, Ballot),
     /// It leaves, and wants to be in no further view.
     Leave,
+    /// Said in no view: may I take part? As this one.
+    Admit(Seat),
+    /// To that member: you are in this view.
+    Welcome(MemberId, Box<Admission>),
 }
 
 /// Most entries of a list in a word.
@@ -154,6 +177,14 @@ impl Word {
                 write_ballot(*ballot, out);
             }
             Self::Leave => out.u8(15),
+            Self::Admit(seat) => {
+                out.u8(16);
+                write_seat(seat, out);
+            }
+            Self::Welcome(member, admission) => {
+                tagged(out, 17, *member);
+                admission.write(out);
+            }
         }
     }
 
@@ -188,6 +219,8 @@ impl Word {
             }
             14 => Self::Behind(from.member()?, from.u64()?, read_ballot(from)?),
             15 => Self::Leave,
+            16 => Self::Admit(read_seat(from)?),
+            17 => Self::Welcome(from.member()?, Box::new(Admission::read(from)?)),
             _ => return Err(Malformed),
         })
     }
@@ -195,11 +228,7 @@ impl Word {
 
 impl Proposal {
     fn write(&self, out: &mut Writer) {
-        let View { number, clients, sequencer, candidates } = &self.view;
-        out.u64(*number);
-        write_members(clients, out);
-        write_members(sequencer.as_slice(), out);
-        write_members(candidates, out);
+        write_view(&self.view, out);
         out.length(self.cut.len().min(MAX_LIST));
         for &(sender, (first, last), holder) in self.cut.iter().take(MAX_LIST) {
             out.member(sender);
@@ -207,19 +236,36 @@ impl Proposal {
             out.u64(last);
             out.member(holder);
         }
+        write_seats(&self.arrivals, out);
     }
 
     fn read(from: &mut Reader) -> Result<Self, Malformed> {
-        let (number, clients) = (from.u64()?, read_members(from)?);
-        let (sequencer, candidates) = (read_members(from)?, read_members(from)?);
-        if sequencer.len() > 1 || clients.is_empty() || number < 2 {
-            return Err(Malformed);
-        }
-        let view = View { number, clients, sequencer: sequencer.first().copied(), candidates };
+        let view = read_view(from)?;
         let cut = (0..from.length(20)?)
             .map(|_| Ok((from.member()?, read_range(from)?, from.member()?)))
             .collect::<Result<_, _>>()?;
-        Ok(Self { view, cut })
+        Ok(Self { view, cut, arrivals: read_seats(from)? })
+    }
+}
+
+impl Admission {
+    fn write(&self, out: &mut Writer) {
+        write_ballot(self.ballot, out);
+        write_view(&self.view, out);
+        out.length(self.before.len());
+        for &(member, count) in &self.before {
+            out.member(member);
+            out.u64(count);
+        }
+        out.u64(self.numbers);
+        write_seats(&self.seats, out);
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        let (ballot, view) = (read_ballot(from)?, read_view(from)?);
+        let before = (0..from.length(10)?).map(|_| Ok((from.member()?, from.u64()?)));
+        let before = before.collect::<Result<_, _>>()?;
+        Ok(Self { ballot, view, before, numbers: from.u64()?, seats: read_seats(from)? })
     }
 }
 
@@ -241,6 +287,52 @@ fn write_ballot(ballot: Ballot, out: &mut Writer) {
 
 fn read_ballot(from: &mut Reader) -> Result<Ballot, Malformed> {
     Ok(Ballot { attempt: from.u32()?, leader: from.u16()? })
+}
+
+fn write_view(view: &View, out: &mut Writer) {
+    out.u64(view.number);
+    write_members(&view.clients, out);
+    write_members(view.sequencer.as_slice(), out);
+    write_members(&view.candidates, out);
+}
+
+/// A later view than the first: that one comes from the forwarder.
+fn read_view(from: &mut Reader) -> Result<View, Malformed> {
+    let (number, clients) = (from.u64()?, read_members(from)?);
+    let (sequencer, candidates) = (read_members(from)?, read_members(from)?);
+    if sequencer.len() > 1 || clients.is_empty() || number < 2 {
+        return Err(Malformed);
+    }
+    Ok(View { number, clients, sequencer: sequencer.first().copied(), candidates })
+}
+
+fn write_seat(seat: &Seat, out: &mut Writer) {
+    out.u16(seat.slot);
+    out.u32(seat.incarnation);
+    out.u8(u8::from(seat.role == Role::Client) | u8::from(seat.can_sequence) << 1 | u8::from(seat.late) << 2);
+    out.u8(seat.id.len() as u8);
+    out.raw(seat.id.as_bytes());
+}
+
+fn read_seat(from: &mut Reader) -> Result<Seat, Malformed> {
+    let (slot, incarnation, flags) = (from.u16()?, from.u32()?, from.u8()?);
+    let length = from.u8()?;
+    let id = from.raw(length.into())?;
+    let id = std::str::from_utf8(&id).ok().filter(|id| check_id(id).is_ok()).ok_or(Malformed)?.to_owned();
+    if flags > 7 || slot == u16::MAX {
+        return Err(Malformed);
+    }
+    let role = if flags & 1 == 1 { Role::Client } else { Role::Sequencer };
+    Ok(Seat { slot, id, incarnation, role, can_sequence: flags & 2 != 0, late: flags & 4 != 0 })
+}
+
+fn write_seats(seats: &[Seat], out: &mut Writer) {
+    out.length(seats.len());
+    seats.iter().for_each(|seat| write_seat(seat, out));
+}
+
+fn read_seats(from: &mut Reader) -> Result<Vec<Seat>, Malformed> {
+    (0..from.length(9)?).map(|_| read_seat(from)).collect()
 }
 
 fn write_members(members: &[MemberId], out: &mut Writer) {

@@ -335,6 +335,10 @@ impl<M: Wire> Engine for Reliable<M> {
         }
     }
 
+    fn is_settled(&self) -> bool {
+        self.channels.values().all(|channel| channel.outgoing.is_settled())
+    }
+
     fn laggard(&self) -> Option<(MemberId, u64)> {
         self.channels.get(&To::Group)?.outgoing.laggard()
     }

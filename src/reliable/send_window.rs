@@ -135,6 +135,11 @@ impl<M: Wire> SendWindow<M> {
         (WINDOW_PACKETS as usize - self.sent.len()).saturating_sub(self.waiting.len())
     }
 
+    /// Whether all receivers are done with all that was submitted.
+    pub(super) fn is_settled(&self) -> bool {
+        self.sent.is_empty() && self.waiting.is_empty() && self.urgent.is_empty()
+    }
+
     /// The one receiver that has not got all that was sent and has fallen behind all others, and up to which number it
     /// has everything. If all have fallen behind it is the way out that is to blame, and none of them.
     pub(super) fn laggard(&self) -> Option<(MemberId, u64)> {

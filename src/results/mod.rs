@@ -4,6 +4,7 @@
 //! is complete. Only whole lines are written, so that whatever remains of a broken run can be read.
 
 mod notes;
+pub mod past;
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -16,6 +17,7 @@ use serde::{Serialize, Serializer};
 
 use crate::exit::{Exit, Failure};
 use notes::{Reading, Reason};
+use past::Past;
 
 /// Version of the history's format, in every line of it.
 const VERSION: u8 = 1;
@@ -326,6 +328,25 @@ impl Results {
         // Some file systems cannot do this for a directory; the names are in place all the same.
         let _ = File::open(&self.dir).and_then(|dir| dir.sync_all());
         Ok(paths)
+    }
+
+    /// How long the history is, if there is one.
+    #[must_use]
+    pub fn history_length(&self) -> Option<u64> {
+        self.history.as_ref().map(|history| history.length + history.buffer.len() as u64)
+    }
+
+    /// What was delivered in the first `length` bytes of the history, if there is one.
+    ///
+    /// # Errors
+    /// Exit 74.
+    pub fn past(&mut self, length: u64) -> Result<Option<Past>, Failure> {
+        let Some(history) = &mut self.history else { return Ok(None) };
+        history.flush()?;
+        let path = part(&history.path);
+        let past = Past::open(&path, length)
+            .map_err(|reason| Failure::new(Exit::Io, format!("cannot read {}: {reason}", path.display())))?;
+        Ok(Some(past))
     }
 
     #[inline]

@@ -57,6 +57,8 @@ pub enum Op {
     Multicast(Bytes),
     /// Do nothing for this long, at most [`MAX_SLEEP`].
     Sleep(Duration),
+    /// Leave the group; the last operation.
+    Leave,
     /// Send a text to one member.
     Send {
         /// Whom, as [`Script::receiver`] tells.
@@ -149,6 +151,7 @@ impl fmt::Display for Script {
             match op {
                 Op::Multicast(text) => writeln!(f, "{line:>6}  multicast  {}", shown(text))?,
                 Op::Sleep(duration) => writeln!(f, "{line:>6}  sleep      {duration:?}")?,
+                Op::Leave => writeln!(f, "{line:>6}  leave")?,
                 Op::Send { to, text } => {
                     writeln!(f, "{line:>6}  send to {}  {}", self.receiver(*to), shown(text))?;
                 }

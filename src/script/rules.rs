@@ -14,6 +14,7 @@ use crate::wire::batch::MAX_TEXT;
 
 const MULTICAST: &str = "Multicast";
 const SLEEP: &str = "sleep";
+const LEAVE: &str = "leave";
 
 /// The rules of one client's command file, and the receivers seen so far.
 #[derive(Debug)]
@@ -21,12 +22,13 @@ pub(super) struct Rules<'a> {
     me: &'a str,
     receivers: Vec<Receiver>,
     known: BTreeMap<Bytes, ReceiverId>,
+    has_left: bool,
 }
 
 impl<'a> Rules<'a> {
     /// The rules of the command file of `me`.
     pub(super) const fn new(me: &'a str) -> Self {
-        Self { me, receivers: Vec::new(), known: BTreeMap::new() }
+        Self { me, receivers: Vec::new(), known: BTreeMap::new(), has_left: false }
     }
 
     /// The receivers of all operations, in order of appearance.
@@ -36,7 +38,15 @@ impl<'a> Rules<'a> {
 
     /// What `record` asks for.
     pub(super) fn op(&mut self, record: Record) -> Result<Op, Flaw> {
+        if self.has_left {
+            return Err(Flaw::new(record.span, format!("nothing can follow `{LEAVE}`"))
+                .help("a client that has left the group takes part in nothing more"));
+        }
         match &*record.fields[0].text {
+            // A client may have that name: what it sends has more fields.
+            first if first == LEAVE.as_bytes() && (self.me != LEAVE || record.count == 1) => {
+                self.leave(record)
+            }
             first if first == MULTICAST.as_bytes() => self.multicast(record),
             first if first == SLEEP.as_bytes() => sleep(record),
             first if first == self.me.as_bytes() => self.send(record),
@@ -52,6 +62,12 @@ impl<'a> Rules<'a> {
         }
         check_field_id(&sender)?;
         Err(self.line_of_another(&sender))
+    }
+
+    fn leave(&mut self, record: Record) -> Result<Op, Flaw> {
+        let [_] = exactly(record, || format!("write `{LEAVE}`, alone on its line"))?;
+        self.has_left = true;
+        Ok(Op::Leave)
     }
 
     fn send(&mut self, record: Record) -> Result<Op, Flaw> {
@@ -83,7 +99,7 @@ impl<'a> Rules<'a> {
             return unknown(format!("spaces are part of a field: write {} without them", quoted(trimmed)));
         }
         let word = std::str::from_utf8(&first.text).unwrap_or_default();
-        let meant = nearest(word, [MULTICAST, SLEEP]);
+        let meant = nearest(word, [MULTICAST, SLEEP, LEAVE]);
         if let Some(meant) = meant.or_else(|| word.eq_ignore_ascii_case(self.me).then_some(self.me)) {
             return unknown(format!("did you mean `{meant}`?"));
         }
@@ -101,7 +117,9 @@ impl<'a> Rules<'a> {
 
     fn usage(&self) -> String {
         let me = self.me;
-        format!("a line is `{MULTICAST},{me},<text>`, `{SLEEP},<seconds>` or `{me},<receiver>,<text>`")
+        format!(
+            "a line is `{MULTICAST},{me},<text>`, `{SLEEP},<seconds>`, `{me},<receiver>,<text>` or `{LEAVE}`"
+        )
     }
 }
 
@@ -149,7 +167,8 @@ fn exactly<const N: usize>(record: Record, usage: impl Fn() -> String) -> Result
     let Record { count, span, fields, .. } = record;
     fields.try_into().map_err(|fields: Vec<Field>| {
         let start = fields.get(N).map_or(span.start, |surplus| surplus.span.start);
-        let message = format!("this operation has {N} fields, this line has {count}");
+        let message =
+            format!("this operation has {N} field{}, this line has {count}", if N == 1 { "" } else { "s" });
         Flaw::new(start..span.end, message).help(usage())
     })
 }

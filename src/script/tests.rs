@@ -243,7 +243,7 @@ fn the_four_banks_are_those_of_the_assignment() {
         for Line { op, .. } in script.lines() {
             match op {
                 Op::Multicast(_) => multicasts += 1,
-                Op::Sleep(_) => {}
+                Op::Sleep(_) | Op::Leave => {}
                 Op::Send { to, .. } => {
                     receipts[ids.iter().position(|&id| id == script.receiver(*to)).unwrap()] += 1;
                 }

@@ -102,13 +102,18 @@ impl Attendance {
     /// This process is in a run from now on, with these members: a forwarder that does not know it is told so, before
     /// anything else. `is_known`: this forwarder knows it already.
     pub fn started(&mut self, run: u64, me: &Seat, members: &[Seat], is_known: bool) {
-        // A request has its limit; those who are not in it come themselves.
-        let others = members.iter().filter(|seat| seat.slot != me.slot);
-        let members = std::iter::once(me).chain(others).take(MAX_TOLD).cloned().collect();
+        let members = told(me, members);
         self.who.incarnation = me.incarnation;
         self.resume = Some(Ask::Resume { run: run_as_text(run), slot: me.slot, members });
         self.is_unknown = !is_known;
         self.turn_to(Ask::Alive);
+    }
+
+    /// The members of the run are these from now on.
+    pub fn members_are(&mut self, me: &Seat, seats: &[Seat]) {
+        if let Some(Ask::Resume { members, .. }) = &mut self.resume {
+            *members = told(me, seats);
+        }
     }
 
     /// What a process says when it goes, after what the forwarder may have to know first.
@@ -198,4 +203,10 @@ impl Attendance {
     pub const fn has_heard(&self) -> bool {
         self.heard.is_some()
     }
+}
+
+/// The members that a forwarder is told of. A request has its limit; those who are not in it come themselves.
+fn told(me: &Seat, members: &[Seat]) -> Vec<Seat> {
+    let others = members.iter().filter(|seat| seat.slot != me.slot);
+    std::iter::once(me).chain(others).take(MAX_TOLD).cloned().collect()
 }

@@ -59,6 +59,8 @@ pub(super) struct Member {
     ready: bool,
     pub(super) done: bool,
     can_sequence: bool,
+    /// It is not counted: neither the start nor the size of the group depends on it.
+    late: bool,
 }
 
 impl Group {
@@ -97,11 +99,19 @@ impl Group {
     /// Takes note of members of a run that another forwarder began.
     fn learn(&mut self, now: Time, members: &[Seat], rules: &Rules) -> Result<(), (Exit, String)> {
         for told in members {
-            let clash = self.seats.iter().find(|(id, seat)| (**id == told.id) != (seat.slot == told.slot));
-            if let Some((id, _)) = clash {
+            if let Some((id, _)) =
+                self.seats.iter().find(|(id, seat)| **id != told.id && seat.slot == told.slot)
+            {
                 return Err((Exit::Unavailable, format!("{} is told to have the place of {id}", told.id)));
             }
-            self.seats.entry(told.id.clone()).or_insert_with(|| Member {
+            let newest = self.incarnations.entry(told.id.clone()).or_default();
+            let is_news = *newest < told.incarnation || !self.seats.contains_key(&told.id);
+            if *newest > told.incarnation || !is_news {
+                continue;
+            }
+            *newest = told.incarnation;
+            self.next_slot = self.next_slot.max(told.slot.saturating_add(1));
+            let seat = Member {
                 role: told.role,
                 slot: told.slot,
                 incarnation: told.incarnation,
@@ -109,9 +119,11 @@ impl Group {
                 ready: true,
                 done: false,
                 can_sequence: told.can_sequence,
-            });
+                late: told.late,
+            };
+            self.seats.insert(told.id.clone(), seat);
         }
-        let (count, expected) = (self.clients().count(), rules.clients);
+        let (count, expected) = (self.founders().count(), rules.clients);
         if count > expected {
             let why =
                 format!("the run has {count} clients, but this forwarder was told of {expected} (--clients)");
@@ -139,7 +151,7 @@ impl Group {
             _ if rules.stay && matches!(self.phase, Phase::Over(_)) => return Err(Objection::Ending),
             _ if there.is_some_and(|seat| seat.presence.nonce == Some(who.nonce)) => return Ok(()),
             _ if there.is_some_and(|seat| seat.presence.gone.is_none()) => return Err(Objection::Taken),
-            _ if self.phase != Phase::Gathering => return Err(Objection::Started),
+            _ if self.phase != Phase::Gathering && !who.late => return Err(Objection::Started),
             Role::Client if !same_order => return Err(Objection::OtherOrder),
             Role::Sequencer if !self.order.sequencer => return Err(Objection::NotAMember),
             Role::Sequencer => {
@@ -153,8 +165,8 @@ impl Group {
         if self.next_slot == u16::MAX {
             return Err(Objection::WornOut);
         }
-        let clients = self.clients().filter(|seat| seat.presence.gone.is_none()).count();
-        if who.role == Role::Client && there.is_none() && clients >= rules.clients {
+        let clients = self.founders().filter(|seat| seat.presence.gone.is_none()).count();
+        if who.role == Role::Client && !who.late && there.is_none() && clients >= rules.clients {
             return Err(Objection::Full);
         }
         Ok(())
@@ -169,7 +181,7 @@ impl Group {
         actions: &mut Actions,
     ) {
         let who = &request.who;
-        if who.role == Role::Client && !self.seats.contains_key(&who.id) {
+        if who.role == Role::Client && !who.late && !self.seats.contains_key(&who.id) {
             self.make_room(rules);
         }
         if self.seats.get(&who.id).is_none_or(|seat| seat.presence.nonce != Some(who.nonce)) {
@@ -183,6 +195,7 @@ impl Group {
                 ready: false,
                 done: false,
                 can_sequence: who.can_sequence,
+                late: who.late,
             };
             self.next_slot += 1;
             self.seats.insert(who.id.clone(), seat);
@@ -196,10 +209,10 @@ impl Group {
 
     /// A client that is gone gives its place to one that is here.
     fn make_room(&mut self, rules: &Rules) {
-        if self.clients().count() < rules.clients {
+        if self.founders().count() < rules.clients {
             return;
         }
-        let is_gone = |seat: &Member| seat.role == Role::Client && seat.presence.gone.is_some();
+        let is_gone = |seat: &Member| seat.role == Role::Client && !seat.late && seat.presence.gone.is_some();
         if let Some(id) = self.seats.iter().find(|(_, seat)| is_gone(seat)).map(|(id, _)| id.clone()) {
             self.seats.remove(&id);
         }
@@ -234,6 +247,9 @@ impl Group {
             Ask::Leave { code, reason } => {
                 seat.presence.answer(Say::Bye, actions);
                 seat.presence.told_end = true;
+                if code == Exit::Ok.code() && self.phase == Phase::Running {
+                    return self.is_left_by(&who.id, actions);
+                }
                 let why = format!("{} left the run: {reason} (exit {code})", who.id);
                 self.go_on_without(&who.id, why, actions);
             }
@@ -282,10 +298,12 @@ impl Group {
         if !is_told && (!is_here || !is_whole) {
             return answer(held, Say::Unknown, actions);
         }
+        // Of a run that began here, only those are news that came later, elsewhere.
+        let is_news = |seat: &&Seat| self.resumed.is_some() || seat.late;
+        let news: Vec<Seat> = members.iter().filter(is_news).cloned().collect();
         if is_here
-            && self.resumed.is_some()
             && self.phase == Phase::Running
-            && let Err((exit, reason)) = self.learn(now, members, rules)
+            && let Err((exit, reason)) = self.learn(now, &news, rules)
         {
             return refuse(held, exit, reason, actions);
         }
@@ -359,7 +377,7 @@ impl Group {
             }
         }
         self.roll_call = is_ready;
-        is_ready && self.seats.values().all(|seat| seat.presence.present)
+        is_ready && self.seats.values().all(|seat| seat.late || seat.presence.present)
     }
 
     fn supervise(&mut self, now: Time, name: &str, rules: &Rules, actions: &mut Actions) {
@@ -399,10 +417,25 @@ impl Group {
         }
     }
 
+    /// A member has left as it was told to, with everything done that it had begun.
+    fn is_left_by(&mut self, id: &str, actions: &mut Actions) {
+        self.seats.remove(id);
+        actions.notices.push(format!("{id} has left the group"));
+        if self.phase == Phase::Running && self.clients().next().is_none() {
+            let lost = self.first_loss.clone().map(|why| Failure::new(Exit::Unavailable, why));
+            self.end(&lost.map_or(Ok(()), Err), actions);
+        }
+    }
+
     /// Whether all clients of the newest view are done. One that is lost here may be there elsewhere: that it is not, the
     /// others' next view tells.
     fn is_done(&self) -> bool {
         let is_done = |slot: &u16| self.clients().any(|seat| seat.slot == *slot && seat.done);
+        // Who is being taken in is in no view yet, and is waited for.
+        let waits = |seat: &Member| seat.late && seat.ready && !seat.done && seat.presence.gone.is_none();
+        if self.clients().any(waits) {
+            return false;
+        }
         self.newest.as_ref().is_some_and(|(_, clients)| !clients.is_empty() && clients.iter().all(is_done))
     }
 
@@ -449,8 +482,13 @@ impl Group {
         self.seats.values().filter(|seat| seat.role == Role::Client)
     }
 
+    /// The clients with which the group starts.
+    fn founders(&self) -> impl Iterator<Item = &Member> {
+        self.clients().filter(|seat| !seat.late)
+    }
+
     fn is_ready(&self, rules: &Rules) -> bool {
-        let ready = self.clients().filter(|seat| seat.ready && seat.presence.gone.is_none()).count();
+        let ready = self.founders().filter(|seat| seat.ready && seat.presence.gone.is_none()).count();
         let sequencer = self.seats.values().any(|seat| seat.role == Role::Sequencer && seat.ready);
         ready == rules.clients && (sequencer || !self.order.sequencer)
     }
@@ -462,6 +500,7 @@ impl Group {
             incarnation: seat.incarnation,
             role: seat.role,
             can_sequence: seat.can_sequence,
+            late: seat.late,
         };
         self.seats.iter().map(seat).collect()
     }
@@ -483,7 +522,7 @@ impl Group {
 
     /// Who has to come, besides those who are there.
     fn empty_seats(&self, rules: &Rules) -> impl Iterator<Item = String> {
-        let clients = match rules.clients.saturating_sub(self.clients().count()) {
+        let clients = match rules.clients.saturating_sub(self.founders().count()) {
             0 => None,
             1 => Some("1 more client".to_owned()),
             more => Some(format!("{more} more clients")),

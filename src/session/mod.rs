@@ -25,17 +25,18 @@ pub const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 /// Whoever waits says for whom at least this often.
 pub const SAY_EVERY: Duration = Duration::from_secs(2);
 
-/// View 1: the members that a start names.
+/// View 1: the members that a start names, but for those that come to join a group that runs.
 #[must_use]
 pub fn view_of(seats: &[Seat]) -> View {
+    let seats = || seats.iter().filter(|seat| !seat.late);
     let of_role = |role: Role| {
-        let slots = seats.iter().filter(|seat| seat.role == role).map(|seat| MemberId(seat.slot));
+        let slots = seats().filter(|seat| seat.role == role).map(|seat| MemberId(seat.slot));
         let mut slots: Vec<MemberId> = slots.collect();
         slots.sort_unstable();
         slots
     };
     let mut candidates: Vec<MemberId> =
-        seats.iter().filter(|seat| seat.can_sequence).map(|seat| MemberId(seat.slot)).collect();
+        seats().filter(|seat| seat.can_sequence).map(|seat| MemberId(seat.slot)).collect();
     candidates.sort_unstable();
     let sequencer = of_role(Role::Sequencer).first().copied();
     View { number: 1, clients: of_role(Role::Client), sequencer, candidates }

@@ -25,7 +25,17 @@ fn done() -> Ask {
 fn who(id: &str, nonce: u64) -> Identity {
     let (group, order, method) = ("main".to_owned(), "total".to_owned(), "bb".to_owned());
     let role = if id == "sequencer" { Role::Sequencer } else { Role::Client };
-    Identity { group, id: id.to_owned(), role, nonce, incarnation: 0, order, method, can_sequence: false }
+    Identity {
+        group,
+        id: id.to_owned(),
+        role,
+        nonce,
+        incarnation: 0,
+        order,
+        method,
+        can_sequence: false,
+        late: false,
+    }
 }
 
 impl Forwarder {
@@ -327,7 +337,7 @@ fn a_member_asks_again_when_an_answer_is_lost_and_ignores_old_ones() {
 
 fn seat(slot: u16, id: &str) -> Seat {
     let role = if id == "sequencer" { Role::Sequencer } else { Role::Client };
-    Seat { slot, id: id.to_owned(), incarnation: 1, role, can_sequence: false }
+    Seat { slot, id: id.to_owned(), incarnation: 1, role, can_sequence: false, late: false }
 }
 
 /// Goes on with a run whose members are these, in the order of their slots.

@@ -115,7 +115,7 @@ impl Client {
             }
             App::Finished(tally) => self.finish.finished(from, tally),
             // Here the group stays the same from the beginning to the end.
-            App::View(_) | App::Fenced(_) | App::Notice(_) => {}
+            App::View(..) | App::Replay(_) | App::Fenced(_) | App::Notice(_) => {}
         }
     }
 

@@ -97,7 +97,7 @@ impl Counters {
         match app {
             App::Multicast(batch) => self.multicasts += u64::from(batch.count()),
             App::Direct(batch) => self.directs += u64::from(batch.count()),
-            App::Finished(_) | App::View(_) | App::Fenced(_) | App::Notice(_) => {}
+            App::Finished(_) | App::View(..) | App::Replay(_) | App::Fenced(_) | App::Notice(_) => {}
         }
     }
 

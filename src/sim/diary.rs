@@ -72,7 +72,7 @@ impl Diary {
         match app {
             App::Multicast(batch) => self.add(now, at, Entry::Deliver(from, number, batch.clone())),
             App::Direct(batch) => self.add(now, at, Entry::Receive(from, batch.clone())),
-            App::Finished(_) | App::View(_) | App::Fenced(_) | App::Notice(_) => {}
+            App::Finished(_) | App::View(..) | App::Replay(_) | App::Fenced(_) | App::Notice(_) => {}
         }
     }
 

@@ -32,7 +32,7 @@ pub fn run_from_text(text: &str) -> Option<u64> {
 }
 
 /// What a process is to the group.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Multicasts and delivers.
@@ -73,6 +73,9 @@ pub struct Identity {
     /// Whether it can take the place of a sequencer that is lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub can_sequence: bool,
+    /// Whether it joins a group that may be running already: nobody waits for it with the start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
 }
 
 /// A request of a member.
@@ -212,7 +215,7 @@ pub enum Say {
 }
 
 /// One process in the member list.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct Seat {
     /// Its slot: how packets name it.
     pub slot: u16,
@@ -225,6 +228,9 @@ pub struct Seat {
     /// Whether it can take the place of a sequencer that is lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub can_sequence: bool,
+    /// Whether it came for a group that may be running: it is in a view when the members have taken it in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
 }
 
 /// One group that is being served.

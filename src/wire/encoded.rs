@@ -177,6 +177,10 @@ impl<M: Wire, E: Engine<Wire = Packet<M>>> Engine for Encoded<E> {
         self.inner.laggard()
     }
 
+    fn is_settled(&self) -> bool {
+        self.inner.is_settled()
+    }
+
     fn waiting(&self) -> Vec<Waiting> {
         self.inner.waiting()
     }

@@ -87,7 +87,7 @@ impl Commands {
                 Op::Send { to, text } => {
                     commands.sends.push((*line, script.receiver(*to).to_owned(), text.clone()));
                 }
-                Op::Sleep(_) => {}
+                Op::Sleep(_) | Op::Leave => {}
             }
         }
         Ok(commands)

@@ -98,6 +98,7 @@ impl Membership {
             has_sequencer: self.order.sequencer,
             majority: self.keeping.majority,
             defects: self.defects,
+            arrivals: self.arrivals.seats(now),
         };
         let mut words = Vec::new();
         let outcome = flush.go_on(now, &self.log, &rules, &mut words);
@@ -158,10 +159,12 @@ impl Membership {
             .filter(|member| !proposal.view.members().contains(member))
             .collect();
         self.view = proposal.view.clone();
-        self.installed = Some((ballot, proposal));
+        let arrivals = proposal.arrivals.clone();
+        self.installed = Some((ballot, Some(proposal)));
         self.flush = None;
-        out.deliver(self.me, None, App::View(self.view.clone()));
+        out.deliver(self.me, None, App::View(self.view.clone(), arrivals.clone()));
         self.begin_line(now);
+        self.take_in(now, &arrivals, out);
         self.direct.forget(&lost);
         self.submit_again(now, open, out);
         // The others may be waiting for a word of this view.
@@ -245,6 +248,8 @@ impl Membership {
         }
         let is_lost = |member: &MemberId| self.detector.is_lost(*member);
         let is_needed = match &self.flush {
+            // Newcomers are for the one that will lead anyway.
+            None if !self.arrivals.seats(now).is_empty() && self.above().is_empty() => true,
             None => self.view.members().iter().any(is_lost),
             Some(flush) if flush.leads() => {
                 // Somebody is lost who was to go on, or is heard of again who was not.

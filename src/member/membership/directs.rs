@@ -38,6 +38,11 @@ impl Directs {
         }
     }
 
+    /// Whether all receivers have everything.
+    pub(super) fn is_settled(&self) -> bool {
+        self.unsent.values().all(VecDeque::is_empty) && self.unacknowledged.values().all(VecDeque::is_empty)
+    }
+
     /// Takes what receivers may not have, in order.
     pub(super) fn take_open(&mut self) -> BTreeMap<MemberId, Vec<Batch>> {
         let mut open: BTreeMap<MemberId, Vec<Batch>> = BTreeMap::new();

@@ -5,8 +5,10 @@
 //! what they have of the view ([`super::flush`]), close its line and go on with a fresh one, in which all numbers begin
 //! again; what is given upwards goes on counting.
 
+mod arrivals;
 mod change;
 mod directs;
+mod fence;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -22,7 +24,9 @@ use crate::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, 
 use crate::order::{Order, Place};
 use crate::reliable::{Body, Received};
 use crate::waiting::{Clock, Messages, Waiting, WaitsFor};
+use crate::wire::control::Seat;
 use crate::wire::{Batch, Frames, Header, Kind, Reader, Window};
+use arrivals::Arrivals;
 use directs::Directs;
 
 /// Packets of the next view that are kept until it is installed here.
@@ -62,8 +66,11 @@ pub struct Membership {
     detector: Detector,
     election: Election,
     flush: Option<Flush>,
-    /// By which ballot, and what, was installed last.
-    installed: Option<(Ballot, Proposal)>,
+    /// By which ballot the view was installed, and what; a newcomer does not know what belonged to the view before.
+    installed: Option<(Ballot, Option<Proposal>)>,
+    /// Everybody that ever was in the run, as far as it was told.
+    seats: BTreeMap<MemberId, Seat>,
+    arrivals: Arrivals,
     /// Submitted while nothing may be sent.
     pending: VecDeque<(To, App)>,
     finished: Option<Tally>,
@@ -100,6 +107,8 @@ impl Membership {
             election: Election::new(me),
             flush: None,
             installed: None,
+            seats: BTreeMap::new(),
+            arrivals: Arrivals::default(),
             pending: VecDeque::new(),
             finished: None,
             early: VecDeque::new(),
@@ -304,7 +313,15 @@ impl Membership {
                 self.finished = Some(tally.clone());
                 App::Finished(tally)
             }
-            App::View(_) | App::Fenced(_) | App::Notice(_) => return,
+            // For those who are there now: whoever was to have it asks again.
+            App::Replay(replay) => {
+                let is_there = matches!(to, To::Member(receiver) if self.view.clients.contains(&receiver));
+                if !is_there {
+                    return;
+                }
+                App::Replay(replay)
+            }
+            App::View(..) | App::Fenced(_) | App::Notice(_) => return,
         };
         self.step(now, Input::Submit { to, app }, out);
     }
@@ -392,39 +409,15 @@ impl Membership {
         {
             return self.install_told(now, ballot, proposal, out);
         }
-        let Some((ballot, proposal)) = self.installed.clone() else {
+        if let Some(Ok(Word::Admit(seat))) = word.map(Word::decode) {
+            return self.asked_for_admission(now, from, seat, out);
+        }
+        if self.installed.is_none() {
             return out.drop(from, DropReason::Stranger);
-        };
-        if view == 0 || self.told.get(&from).is_some_and(|&at| now < at.after(TELL_AGAIN)) {
-            return;
         }
-        self.told.insert(from, now);
-        if self.is_member(from) {
-            self.say(&Word::Install(ballot, proposal), out);
-        } else if !self.defects.has(Defect::NoFencing) {
-            self.say(&Word::Behind(from, self.view.number, ballot), out);
+        if view > 0 {
+            self.tell_behind(now, from, out);
         }
-    }
-
-    fn left_behind(
-        &mut self,
-        from: MemberId,
-        (member, view, ballot): (MemberId, u64, Ballot),
-        out: &mut Out,
-    ) {
-        let ours = (self.view.number, self.installed.as_ref().map(|(ballot, _)| *ballot).unwrap_or_default());
-        if member == self.me && (view, ballot) > ours {
-            self.fence(from, format!("the group went on without this member, to view {view}"), out);
-        }
-    }
-
-    fn fence(&mut self, from: MemberId, why: String, out: &mut Out) {
-        if self.defects.has(Defect::NoFencing) || self.is_out {
-            return;
-        }
-        self.is_out = true;
-        self.flush = None;
-        out.deliver(from, None, App::Fenced(why));
     }
 
     fn hear(&mut self, now: Time, from: MemberId, frames: &Frames, out: &mut Out) {
@@ -475,18 +468,15 @@ impl Membership {
             Word::Fetch(..) => {}
             Word::Relay(frames) => self.relayed(now, &frames),
             Word::Behind(member, view, ballot) => self.left_behind(from, (member, view, ballot), out),
-            Word::Leave => self.detector.has_left(from),
+            Word::Leave => {
+                self.detector.has_left(from);
+                self.look_after_change(now, out);
+            }
+            // Those are said to newcomers and by them, in no view.
+            Word::Admit(_) | Word::Welcome(..) => {}
         }
         self.say_all(now, &words, out);
         self.go_on(now, out);
-    }
-
-    /// Whether a group could go on so: with members of this view only, and with a sequencer if the order has one.
-    fn makes_sense(&self, proposal: &Proposal) -> bool {
-        let known = self.view.members();
-        let View { sequencer, .. } = &proposal.view;
-        sequencer.is_some() == self.order.sequencer
-            && proposal.view.members().iter().all(|member| known.contains(member))
     }
 
     fn relayed(&mut self, now: Time, frames: &Frames) {
@@ -572,6 +562,10 @@ impl Engine for Membership {
 
     fn held(&self) -> usize {
         self.line.held()
+    }
+
+    fn is_settled(&self) -> bool {
+        !self.is_changing() && self.pending.is_empty() && self.direct.is_settled() && self.line.is_settled()
     }
 
     fn waiting(&self) -> Vec<Waiting> {

@@ -318,9 +318,9 @@ impl World {
                                 .events
                                 .extend(batch.messages().map(|(own, _)| (now, Event::Receive(from, own))));
                         }
-                        App::View(view) => process.events.push((now, Event::View(view))),
+                        App::View(view, _) => process.events.push((now, Event::View(view))),
                         App::Fenced(_) => process.events.push((now, Event::Fenced)),
-                        App::Finished(_) | App::Notice(_) => {}
+                        App::Finished(_) | App::Replay(_) | App::Notice(_) => {}
                     }
                 }
                 Effect::Drop { .. } => {}

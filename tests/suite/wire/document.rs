@@ -188,6 +188,7 @@ fn the_largest_group_can_be_told_to_start() {
         incarnation: u32::MAX,
         role: Role::Sequencer,
         can_sequence: true,
+        late: true,
     };
     let start = Reply::new(
         u64::MAX,
@@ -212,6 +213,7 @@ fn ask(register: &mut Register, group: &str, id: &str, order: &str, what: Ask) -
         order: order.to_owned(),
         method: String::new(),
         can_sequence: false,
+        late: false,
     };
     let mut actions = Actions::default();
     let asker = Asker::Connection(id.as_bytes().to_vec());
@@ -270,6 +272,7 @@ fn an_answer_to_an_older_question_is_no_news() {
         order: "fifo".to_owned(),
         method: String::new(),
         can_sequence: false,
+        late: false,
     };
     let mut attendance = Attendance::new(Time::ZERO, who, Ask::Done { view: 1, clients: Vec::new() }, None);
     assert_eq!(attendance.request(Time::ZERO).map(|request| request.seq), Some(1));

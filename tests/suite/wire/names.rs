@@ -2,6 +2,7 @@
 //! layout, and the comments of the vectors.
 
 use groupcast::engine::{MemberId, To};
+use groupcast::member::replay::{Missed, Origin, Replay};
 use groupcast::member::{Message, Tally};
 use groupcast::order::agreed::AgreedWire;
 use groupcast::order::total::TotalWire;
@@ -87,6 +88,36 @@ impl Fields {
         self.u16(view, "view");
     }
 
+    fn replay(&mut self, replay: &Replay) {
+        match replay {
+            Replay::Ask { what, view, have } => {
+                self.add([1], "replay 1: Ask");
+                let what = u8::from(*what == Missed::State);
+                self.add([what], if what == 1 { "what: state" } else { "what: deliveries" });
+                self.u64(*view, "before view");
+                self.u64(*have, "pieces that are there");
+            }
+            Replay::Past(origins, batch) => {
+                self.add([2], "replay 2: Past");
+                self.batch(batch);
+                for Origin { sender, own_number, number } in origins {
+                    self.u16(sender.0, "  sender: slot");
+                    self.u64(*own_number, "    its message number");
+                    self.u64(*number, "    place in the total order, or 0");
+                }
+            }
+            Replay::State(batch) => {
+                self.add([3], "replay 3: State");
+                self.batch(batch);
+            }
+            Replay::End(count) => {
+                self.add([4], "replay 4: End");
+                self.u64(*count, "pieces in all");
+            }
+            Replay::Cannot => self.add([5], "replay 5: Cannot"),
+        }
+    }
+
     fn packet<M>(&mut self, sender: MemberId, packet: &Packet<Message<M>>, ordered: fn(&mut Self, &M)) {
         match &packet.body {
             Body::Data { number, message } => {
@@ -104,6 +135,10 @@ impl Fields {
                     Message::Finished(tally) => {
                         self.add([3], "message 3: Finished");
                         self.tally(tally);
+                    }
+                    Message::Replay(replay) => {
+                        self.add([4], "message 4: Replay");
+                        self.replay(replay);
                     }
                 }
             }

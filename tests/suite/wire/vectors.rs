@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use groupcast::clock::VectorClock;
 use groupcast::engine::{MemberId, To};
+use groupcast::member::replay::{Missed, Origin, Replay};
 use groupcast::member::{Message, Tally};
 use groupcast::order::agreed::{AgreedWire, Rank};
 use groupcast::order::numbering::{Numbered, Range};
@@ -75,6 +76,14 @@ fn total(from: MemberId, number: u64, message: TotalWire) -> Value {
 
 fn any(from: MemberId, to: To, body: Body<Message<TotalWire>>) -> Value {
     Value::Total(from, Packet { to, body })
+}
+
+/// What two members say about the past.
+fn replay(from: MemberId, to: MemberId, replay: Replay) -> Value {
+    Value::Total(
+        from,
+        Packet { to: To::Member(to), body: Body::Data { number: 1, message: Message::Replay(replay) } },
+    )
 }
 
 fn bare(kind: Kind, sender: MemberId, to: To) -> Value {
@@ -170,6 +179,52 @@ fn common() -> Vec<Vector> {
                 C2,
                 Packet { to: To::Group, body: Body::Data { number: 1, message: Finished(Tally::default()) } },
             ),
+        ),
+        (
+            "data_replay_ask.hex",
+            "Data from c3, which came in view 3, to c1: what was delivered before that, but for the first 40 deliveries?",
+            Any,
+            replay(C3, C1, Replay::Ask { what: Missed::Deliveries, view: 3, have: 40 }),
+        ),
+        (
+            "data_replay_ask_state.hex",
+            "Data from c3, which came in view 3, to c1: what is the state with which that view began?",
+            Any,
+            replay(C3, C1, Replay::Ask { what: Missed::State, view: 3, have: 0 }),
+        ),
+        (
+            "data_replay_past.hex",
+            "Data from c1 to c3: deliveries 41 and 42 were c2's message 7, number 41, and c1's message 9, number 42",
+            Any,
+            replay(
+                C1,
+                C3,
+                Replay::past(
+                    vec![
+                        Origin { sender: C2, own_number: 7, number: 41 },
+                        Origin { sender: C1, own_number: 9, number: 42 },
+                    ],
+                    batch(41, &["one", "two"]),
+                ),
+            ),
+        ),
+        (
+            "data_replay_state.hex",
+            "Data from c1 to c3: the first piece of the state",
+            Any,
+            replay(C1, C3, Replay::State(batch(1, &["x=1"]))),
+        ),
+        (
+            "data_replay_end.hex",
+            "Data from c1 to c3: there were 42 deliveries",
+            Any,
+            replay(C1, C3, Replay::End(42)),
+        ),
+        (
+            "data_replay_cannot.hex",
+            "Data from c1 to c3: c1 keeps no history",
+            Any,
+            replay(C1, C3, Replay::Cannot),
         ),
         (
             "status_ack.hex",
@@ -341,6 +396,7 @@ pub(super) fn controls() -> Vec<(&'static str, Control)> {
         order: text("total"),
         method: text("bb"),
         can_sequence: false,
+        late: false,
     };
     let serves_all = |role, id| Identity {
         group: String::new(),
@@ -351,9 +407,11 @@ pub(super) fn controls() -> Vec<(&'static str, Control)> {
         order: String::new(),
         method: String::new(),
         can_sequence: false,
+        late: false,
     };
     let joining_sequencer = Identity { role: Role::Sequencer, id: text("sequencer"), ..client(0) };
-    let seat = |slot, id, role| Seat { slot, id: text(id), incarnation: 1, role, can_sequence: false };
+    let seat =
+        |slot, id, role| Seat { slot, id: text(id), incarnation: 1, role, can_sequence: false, late: false };
     let entry = |group, run, order, method| GroupEntry {
         group: text(group),
         run: format!("{run:016x}"),

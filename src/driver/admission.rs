@@ -1,0 +1,75 @@
+//! How a member comes into a group that is running: it asks the members, and listens until it is in a view.
+
+use crate::driver::node::Joining;
+use crate::driver::wires::Wires;
+use crate::engine::{MemberId, Time};
+use crate::exit::{Exit, Failure};
+use crate::member::Newcomer;
+use crate::member::newcomer::Told;
+use crate::member::word::Admission;
+use crate::session::attendance::News;
+use crate::talk;
+use crate::wire::control::Seat;
+
+/// Returns the view in which this member begins.
+///
+/// # Errors
+/// The run has ended, the group has gone on without this member already, or nobody answers within the limit.
+pub(super) fn pass(
+    joining: &Joining,
+    wires: &mut Wires,
+    run: u64,
+    me: MemberId,
+    seats: &[Seat],
+) -> Result<Admission, Failure> {
+    let seat = seats.iter().find(|seat| seat.slot == me.0).cloned();
+    let seat = seat.ok_or_else(|| Failure::new(Exit::Bug, "the forwarder forgot this member"))?;
+    let began = wires.clock.now();
+    let mut newcomer = Newcomer::new(seat, run, began);
+    loop {
+        wires.wait(Some(newcomer.next_deadline()))?;
+        let now = wires.clock.now();
+        attend(wires, now)?;
+        if let Some(told) = listen(wires, &newcomer) {
+            return match told {
+                Told::Welcome(admission) => Ok(*admission),
+                Told::Behind(view) => {
+                    let why = format!("the group went on without this member, to view {view}");
+                    Err(Failure::new(Exit::Unavailable, why))
+                }
+            };
+        }
+        if let Some(packet) = newcomer.ask(now) {
+            wires.publish(&packet, None);
+        }
+        wires.say_waiting(now, "waiting for the group to take this member in");
+        if let Some(limit) = joining.timeout.filter(|&limit| now.since(began) >= limit) {
+            let limit = talk::duration(limit);
+            let why = format!("the group did not take this member in within {limit}");
+            return Err(Failure::new(Exit::TimedOut, why).help("`groupcast members` shows who is there"));
+        }
+    }
+}
+
+/// What the forwarders say: the run may end meanwhile.
+fn attend(wires: &mut Wires, now: Time) -> Result<(), Failure> {
+    for (from, news) in wires.callers.turn(now, &wires.talk)? {
+        match news {
+            News::End => {
+                return Err(Failure::new(Exit::Unavailable, "the run ended before this member was in it"));
+            }
+            News::Failed(failure) => wires.callers.lose(from, failure, now, &wires.talk)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn listen(wires: &Wires, newcomer: &Newcomer) -> Option<Told> {
+    while let Some(heard) = wires.subscriber.hear() {
+        if let Some(told) = heard.and_then(|frames| newcomer.hear(&frames)) {
+            return Some(told);
+        }
+    }
+    None
+}
