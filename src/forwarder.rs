@@ -8,14 +8,15 @@ use crate::cli::{self, Voice};
 use crate::driver::{Clock, clock};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
-use crate::inside::{self, Inside};
+use crate::inside::Inside;
 use crate::session::SAY_EVERY;
-use crate::session::register::{Actions, Register, Rules, clients};
+use crate::session::register::{Actions, Asker, Register, Rules, clients};
 use crate::talk::{self, Talk};
 use crate::transport::limits;
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::zmq::{self, Context, Port, Sent, Socket};
 use crate::wire::control::read_request;
+use crate::wire::topic;
 
 /// What `forwarder` is told.
 #[derive(Args, Clone, Debug)]
@@ -129,10 +130,7 @@ impl<'a> Forwarder<'a> {
     /// Does what there is to do; the outcome when everything is over.
     fn turn(&mut self, options: &Options) -> Result<Option<Result<(), Failure>>, Failure> {
         let now = self.clock.now();
-        let known = |topic: &[u8]| {
-            let name = topic.strip_suffix(b"/").and_then(|name| std::str::from_utf8(name).ok());
-            name.is_some_and(|name| self.register.serves(name))
-        };
+        let known = |topic: &[u8]| topic::group(topic).is_some_and(|group| self.register.serves(group));
         for _ in 0..PACKETS_PER_TURN {
             let mut overheard = None;
             let listen = |topic: &[u8], header: &[u8], body: &[u8]| {
@@ -172,7 +170,8 @@ impl<'a> Forwarder<'a> {
             let Some(asked) = self.sync.asked() else { break };
             any = true;
             if let Some((asker, request)) = asked {
-                self.register.asked(now, asker, read_request(&request), &mut self.actions);
+                let (asker, request) = (Asker::Connection(asker), read_request(&request));
+                self.register.asked(now, asker, request, &mut self.actions);
             }
         }
         if any || now.since(self.ticked) >= TICK || self.is_inside_due(now) {
@@ -201,14 +200,14 @@ impl<'a> Forwarder<'a> {
 
     fn perform(&mut self, now: Time) {
         for (asker, reply) in self.actions.replies.drain(..) {
-            if let Some(inside) = &mut self.inside
-                && asker.len() >= inside::NO_ADDRESS
-            {
-                inside.answered(now, &asker, reply);
-                continue;
-            }
-            if self.sync.reply(&asker, &reply.to_bytes()) == Sent::Unreachable {
-                self.register.unreachable(now, &asker);
+            match (&asker, &mut self.inside) {
+                (Asker::Inside(run), Some(inside)) => inside.answered(now, run, reply),
+                (Asker::Connection(address), _)
+                    if self.sync.reply(address, &reply.to_bytes()) == Sent::Unreachable =>
+                {
+                    self.register.unreachable(now, &asker);
+                }
+                _ => {}
             }
         }
         for notice in self.actions.notices.drain(..) {

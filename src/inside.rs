@@ -14,14 +14,13 @@ use crate::order::{Order, Place};
 use crate::session::attendance::{Attendance, News};
 use crate::session::register::{Actions, Asker, Register};
 use crate::session::{LOST_AFTER, view_of};
-use crate::transport::zmq::{Socket, topic};
+use crate::transport::zmq::Socket;
 use crate::wire::control::{Ask, GroupEntry, Identity, Reply, Role, Seat};
+use crate::wire::topic::{self, Audience};
 use crate::wire::{Frames, Header, Window};
 
 /// Its name among the members.
 const ID: &str = "sequencer";
-/// Longer than any address that ZeroMQ gives to those who ask, so that it is nobody's.
-pub(crate) const NO_ADDRESS: usize = 256;
 
 /// The sequencer of every group that has none of its own.
 #[derive(Default)]
@@ -33,10 +32,12 @@ pub(crate) struct Inside {
 /// What numbers for one group.
 struct Desk {
     order: &'static Order,
-    topic: Vec<u8>,
+    group: String,
     asker: Asker,
     attendance: Attendance,
     seat: Option<MemberId>,
+    /// What it publishes under, once it has a seat.
+    topic: Vec<u8>,
     /// Once the group has started.
     line: Option<Membership>,
     is_over: bool,
@@ -66,8 +67,8 @@ impl Inside {
     }
 
     /// Takes an answer of the register.
-    pub(crate) fn answered(&mut self, now: Time, asker: &Asker, reply: Reply) {
-        if let Some(desk) = self.desks.values_mut().find(|desk| desk.asker == *asker) {
+    pub(crate) fn answered(&mut self, now: Time, run: &str, reply: Reply) {
+        if let Some(desk) = self.desks.get_mut(run) {
             desk.is_over = desk.answered(now, reply);
         }
         self.desks.retain(|_, desk| !desk.is_over);
@@ -75,7 +76,9 @@ impl Inside {
 
     /// A copy of a packet that passes, if a group is numbered here that it is for.
     pub(crate) fn overhear(&self, topic: &[u8], header: &[u8], body: &[u8]) -> Option<Frames> {
-        let is_numbered = |desk: &Desk| desk.line.is_some() && desk.topic == topic;
+        // What is for clients only comes as an outline, too.
+        let group = topic::group(topic).filter(|_| !topic::is_for_clients(topic))?;
+        let is_numbered = |desk: &Desk| desk.line.is_some() && desk.group == group;
         self.desks.values().any(is_numbered).then(|| Frames {
             header: bytes::Bytes::copy_from_slice(header),
             body: bytes::Bytes::copy_from_slice(body),
@@ -84,7 +87,8 @@ impl Inside {
 
     /// Takes a packet that has passed.
     pub(crate) fn receive(&mut self, now: Time, topic: &[u8], frames: Frames, out: &Socket) {
-        let Some(desk) = self.desks.values_mut().find(|desk| desk.topic == topic) else { return };
+        let group = topic::group(topic);
+        let Some(desk) = self.desks.values_mut().find(|desk| Some(&*desk.group) == group) else { return };
         let Ok(header) = Header::peek(&frames.header) else { return };
         if desk.seat.is_some_and(|me| me != header.sender) {
             desk.handle(now, Input::Receive { from: header.sender, message: frames }, out);
@@ -108,11 +112,9 @@ impl Inside {
 
 impl Desk {
     fn new(now: Time, order: &'static Order, entry: GroupEntry) -> Self {
-        let mut asker = vec![b'.'; NO_ADDRESS];
-        asker.extend_from_slice(entry.run.as_bytes());
-        let topic = topic(&entry.group);
+        let asker = Asker::Inside(entry.run.clone());
         let who = Identity {
-            group: entry.group,
+            group: entry.group.clone(),
             id: ID.to_owned(),
             role: Role::Sequencer,
             nonce: clock::nonce(),
@@ -125,10 +127,11 @@ impl Desk {
         let attendance = Attendance::new(now, who, Ask::Join, None);
         Self {
             order,
-            topic,
+            group: entry.group,
             asker,
             attendance,
             seat: None,
+            topic: Vec::new(),
             line: None,
             is_over: false,
             effects: Effects::default(),
@@ -140,6 +143,7 @@ impl Desk {
         match self.attendance.answered(now, reply) {
             News::Welcome { slot, .. } => {
                 self.seat = Some(MemberId(slot));
+                self.topic = topic::of_member(&self.group, Audience::All, MemberId(slot));
                 // Its way out and its way in are those of the forwarder.
                 self.attendance.turn_to(Ask::Ready);
             }

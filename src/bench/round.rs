@@ -1,14 +1,12 @@
 //! One round: the processes of one system are started, heard and ended, and what its members tell is added up.
 
-use std::io::{BufRead, BufReader, PipeReader, Write};
-use std::os::unix::process::CommandExt;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Stdio};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use super::baseline;
 use super::delays::Delays;
@@ -19,6 +17,7 @@ use crate::driver::Clock;
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::order::{Order, Promise};
+use crate::run::ears::{self, Ears, Word};
 use crate::run::end::End;
 use crate::run::ports::Ports;
 use crate::run::process::{Process, programs};
@@ -73,29 +72,6 @@ pub(super) struct Outcome {
     pub(super) cpu_ms: u64,
 }
 
-/// What a child or the user has done.
-enum Word {
-    Said(usize, Vec<u8>),
-    Closed(usize),
-    Asked(Exit),
-}
-
-/// Where SIGINT and SIGTERM go: to the round that is going on, if there is one.
-#[derive(Clone, Default)]
-pub(super) struct Ears(Arc<Mutex<Option<Sender<Word>>>>);
-
-impl Ears {
-    /// Passes on that the user wants an end; false if nothing is going on that would have to be ended.
-    pub(super) fn hear(&self, exit: Exit) -> bool {
-        let to = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        to.as_ref().is_some_and(|to| to.send(Word::Asked(exit)).is_ok())
-    }
-
-    fn lead_to(&self, to: Option<Sender<Word>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = to;
-    }
-}
-
 impl System {
     /// Its name, as the peers' results have it.
     pub(super) fn name(self) -> String {
@@ -124,8 +100,7 @@ pub(super) fn run(
     ears: &Ears,
 ) -> Result<(Outcome, Option<Exit>), Failure> {
     let ports = setting.port_base.map_or_else(Ports::free, |base| Ok(Ports::at(base)))?;
-    let (sender, words) = channel();
-    ears.lead_to(Some(sender.clone()));
+    let (sender, words) = ears.open();
     let mut round = Round {
         setting,
         system,
@@ -235,17 +210,8 @@ impl Round<'_> {
             arguments.extend(["--known-bad".to_owned(), known_bad.clone()]);
         }
         let process = Process { name: name.to_owned(), program, arguments, operations: None };
-        let started = (|| {
-            let (reader, writer) = std::io::pipe()?;
-            let mut command = process.command();
-            // Ctrl-C on the terminal is for us; they hear of it once, from us.
-            command.stdin(Stdio::piped()).stdout(writer.try_clone()?).stderr(writer).process_group(0);
-            std::io::Result::Ok((command.spawn()?, reader))
-        })();
-        let (mut child, reader) = started
+        let mut child = ears::start(&process, Stdio::piped(), self.children.len(), &self.sender)
             .map_err(|reason| Failure::new(Exit::Unavailable, format!("cannot start {name}: {reason}")))?;
-        let (who, sender) = (self.children.len(), self.sender.clone());
-        std::thread::spawn(move || listen(who, reader, &sender));
         self.children.push(Running {
             name: name.to_owned(),
             is_member: !matches!(name, "forwarder" | "router" | "sequencer" | "middle"),
@@ -436,7 +402,7 @@ impl Round<'_> {
 impl Drop for Round<'_> {
     /// However this ends, nothing is left behind.
     fn drop(&mut self) {
-        self.ears.lead_to(None);
+        self.ears.close();
         self.end_all(Signal::KILL);
         for child in self.children.iter_mut().filter(|child| child.end.is_none()) {
             let _ = child.child.wait();
@@ -446,15 +412,6 @@ impl Drop for Round<'_> {
 
 impl Running {
     fn signal(&self, signal: Signal) {
-        let _ = kill_process(Pid::from_child(&self.child), signal);
+        ears::signal(&self.child, signal);
     }
-}
-
-fn listen(who: usize, output: PipeReader, words: &Sender<Word>) {
-    for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
-        if words.send(Word::Said(who, line)).is_err() {
-            return;
-        }
-    }
-    let _ = words.send(Word::Closed(who));
 }

@@ -7,11 +7,12 @@ use clap::builder::PossibleValuesParser;
 
 use super::part::{self, Baseline};
 use super::report::{self, Format, Ratios};
-use super::round::{self, Ears, Outcome, Setting, System};
+use super::round::{self, Outcome, Setting, System};
 use super::workload::{Amount, MIN_SIZE, Workload};
 use crate::cli::{self, KnownBad, Voice};
 use crate::exit::{Exit, Failure};
 use crate::order::{self, DEFAULT_METHOD, Order};
+use crate::run::ears::Ears;
 use crate::talk::Talk;
 use crate::transport::signals::{interruption, listen};
 use crate::wire::batch::MAX_TEXT;

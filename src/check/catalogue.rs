@@ -30,16 +30,18 @@ impl<'h> Catalogue<'h> {
     /// Indexes the messages of `history`: sorting them is the only work that is more than linear.
     #[must_use]
     pub fn new(history: &'h History) -> Self {
-        let events = || history.records.iter().flat_map(|record| &record.events);
-        let mut ids: Vec<MessageId> = events().filter_map(multicast_id).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let index = |event| {
-            let place = multicast_id(event).and_then(|id| ids.binary_search(&id).ok());
-            place.map_or(NEVER, |place| place as u32)
-        };
-        let messages: Vec<Vec<u32>> =
-            history.records.iter().map(|record| record.events.iter().map(index).collect()).collect();
+        let events = history.records.iter().flat_map(|record| &record.events);
+        let is_multicast = |event: &&Event| matches!(event, Event::Multicast { .. });
+        let mut ids: Vec<MessageId> = events.filter(is_multicast).map(Event::id).collect();
+        sort(&mut ids);
+        let found = |ids: &[MessageId]| history.records.iter().map(|record| indices(ids, record)).unzip();
+        let (mut messages, unknown): (Vec<Vec<u32>>, Vec<Vec<MessageId>>) = found(&ids);
+        if unknown.iter().any(|unknown| !unknown.is_empty()) {
+            // Deliveries of what no record multicasts.
+            ids.extend(unknown.into_iter().flatten());
+            sort(&mut ids);
+            (messages, _) = found(&ids);
+        }
         let origins = vec![NEVER; ids.len()];
         let departures = vec![None; history.records.len()];
         let mut catalogue = Self { history, ids, messages, origins, views: None, departures };
@@ -221,6 +223,39 @@ impl Deliveries {
 
 fn happened(event: u32) -> Option<usize> {
     (event != NEVER).then_some(event as usize)
+}
+
+fn sort(ids: &mut Vec<MessageId>) {
+    ids.sort_unstable();
+    ids.dedup();
+}
+
+/// Of each event of a record: its message; and the messages that are not among `ids`. Most often the next message of a
+/// sender is the one after its last, so that is where it is looked for first.
+fn indices(ids: &[MessageId], record: &Record) -> (Vec<u32>, Vec<MessageId>) {
+    let (mut next, mut unknown) = (Vec::new(), Vec::new());
+    let mut index = |event| {
+        let Some(id) = multicast_id(event) else { return NEVER };
+        let sender = usize::from(id.member);
+        if sender >= next.len() {
+            next.resize(sender + 1, 0);
+        }
+        let place = match ids.get(next[sender]) {
+            Some(known) if *known == id => Ok(next[sender]),
+            _ => ids.binary_search(&id),
+        };
+        match place {
+            Ok(place) => {
+                next[sender] = place + 1;
+                place as u32
+            }
+            Err(_) => {
+                unknown.push(id);
+                NEVER
+            }
+        }
+    };
+    (record.events.iter().map(&mut index).collect(), unknown)
 }
 
 const fn multicast_id(event: &Event) -> Option<MessageId> {

@@ -3,14 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
-
 use super::catalogue::Catalogue;
 use super::history::{Event, History, Record};
 use super::read::{Account, Member, ResultFile, Run, View};
 use super::verdict::{Place, Verdict, Witness};
 use crate::place::quoted;
-use crate::results::result_line;
+use crate::results::write_result;
 use crate::talk::list;
 
 pub(super) fn judge(run: &Run, catalogue: &Catalogue<'_>) -> Verdict {
@@ -140,19 +138,24 @@ fn difference(
     is_one: fn(&Event) -> bool,
 ) -> Option<Witness> {
     let events = || (0..record.events.len()).filter(|&event| is_one(&record.events[event]));
-    let line = |event: usize| {
+    let write = |line: &mut Vec<u8>, event: usize| {
         let event = &record.events[event];
-        Bytes::from(result_line(history.who(event.id().member), event.text()))
+        write_result(line, history.who(event.id().member), event.text());
     };
     let at = |line: usize| Place {
         member: record.name.clone(),
         file: Some(file.name.clone()),
         lines: vec![line as u32 + 1],
     };
-    let differs = events().zip(file.lines().enumerate()).find(|(event, (_, found))| line(*event) != *found);
+    let mut told = Vec::new();
+    let differs = events().zip(file.lines().enumerate()).find(|(event, (_, found))| {
+        told.clear();
+        write(&mut told, *event);
+        told != *found
+    });
     if let Some((event, (index, found))) = differs {
         let places = [record.place(&[event]), at(index)];
-        let (told, found) = (quoted(&line(event)), quoted(&found));
+        let (told, found) = (quoted(&told), quoted(&found));
         let story =
             format!("the history says {told} {} where the results say {found} {}", places[0], places[1]);
         return Some(Witness::new(story, places));

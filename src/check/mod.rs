@@ -17,6 +17,7 @@ mod evidence;
 mod fifo;
 mod history;
 mod numbers;
+mod parallel;
 mod read;
 mod replay;
 mod report;

@@ -7,7 +7,7 @@ use clap::{Args as Arguments, ValueEnum};
 
 use super::evidence::{self, Evidence};
 use super::report::{self, Judgement};
-use super::{property_names, read};
+use super::{parallel, property_names, read};
 use crate::cli::{self, Voice};
 use crate::exit::{Exit, Failure};
 use crate::order;
@@ -113,6 +113,6 @@ fn judgement(run: &read::Run, asked: &[String], order: Option<&str>) -> Judgemen
     } else {
         property_names().filter(|name| is_asked(name)).collect()
     };
-    let verdicts = names.into_iter().map(|name| (name, evidence.judge(name))).collect();
+    let verdicts = parallel::each(&names, |name| (*name, evidence.judge(name)));
     Judgement::new(&evidence, order, verdicts)
 }

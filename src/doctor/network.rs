@@ -10,7 +10,7 @@ use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::talk;
 use crate::transport::holder;
-use crate::transport::zmq::{self, Context, Port, topic};
+use crate::transport::zmq::{self, Context, Port};
 use crate::wire::Frames;
 
 /// A probe on this machine that has not come back by then is lost.
@@ -78,17 +78,17 @@ pub(super) fn loopback() -> Finding {
 fn probe() -> Result<Duration, Failure> {
     let context = Context::default();
     let (group, question) = (free_endpoint()?, free_endpoint()?);
-    let (publisher, subscriber) = (context.listen_out(&group)?, context.subscriber(&[group], "doctor")?);
+    let (publisher, subscriber) = (context.listen_out(&group)?, context.subscriber(&[group])?);
+    subscriber.subscribe(PROBE)?;
     let (answerer, asker) = (context.listen_sync(&question)?, context.asker(question)?);
-    let topic = topic("doctor");
     let packet = Frames { header: PROBE.into(), body: PROBE.into() };
     let (mut heard, mut answered) = (false, false);
     let mut clock = Clock::start();
     asker.ask(PROBE);
     loop {
-        publisher.publish(&topic, &packet);
+        publisher.publish(PROBE, &packet);
         zmq::wait(&[&subscriber, &answerer, &asker], [], AGAIN);
-        heard |= subscriber.hear(&topic).flatten().is_some_and(|frames| frames == packet);
+        heard |= subscriber.hear().flatten().is_some_and(|frames| frames == packet);
         if let Some((who, request)) = answerer.asked().flatten() {
             answerer.reply(&who, &request);
         }

@@ -40,7 +40,7 @@ pub(super) fn pass(
             };
         }
         if let Some(packet) = newcomer.ask(now) {
-            wires.publisher.publish(&wires.topic, &packet);
+            wires.publish(&packet, None);
         }
         wires.say_waiting(now, "waiting for the group to take this member in");
         if let Some(limit) = joining.timeout.filter(|&limit| now.since(began) >= limit) {
@@ -66,7 +66,7 @@ fn attend(wires: &mut Wires, now: Time) -> Result<(), Failure> {
 }
 
 fn listen(wires: &Wires, newcomer: &Newcomer) -> Option<Told> {
-    while let Some(heard) = wires.subscriber.hear(&wires.topic) {
+    while let Some(heard) = wires.subscriber.hear() {
         if let Some(told) = heard.and_then(|frames| newcomer.hear(&frames)) {
             return Some(told);
         }

@@ -123,6 +123,7 @@ impl<'a> Barrier<'a> {
     ) -> Result<Beginning, Failure> {
         check_seats(&members, self.joining)?;
         let me = members.iter().find(|seat| is_me(seat, self.joining)).expect("checked").clone();
+        wires.hear_others_as(MemberId(me.slot))?;
         wires.callers.started(from, run, &me, &members);
         Ok((run, MemberId(me.slot), members))
     }
@@ -181,6 +182,7 @@ impl<'a> Barrier<'a> {
         me: MemberId,
     ) -> Result<(), Failure> {
         self.seat = Some((run, me));
+        wires.hear_all_as(me)?;
         self.waits_for = "its own probe to come back through the forwarder".to_owned();
         let name = route(&self.joining.group, &self.joining.id);
         let dealer = |site: &Site| context.dealer(site.endpoint(Port::Router), &name);
@@ -209,7 +211,7 @@ impl<'a> Barrier<'a> {
             Header::peek(&frames.header)
                 .is_ok_and(|header| header.kind == Kind::Probe && header.run == run && header.sender == me)
         };
-        while let Some(heard) = wires.subscriber.hear(&wires.topic) {
+        while let Some(heard) = wires.subscriber.hear() {
             self.out_and_in |= heard.is_some_and(|frames| is_ours(&frames));
         }
         while let Some(heard) = wires.hear_direct() {
@@ -234,15 +236,13 @@ impl<'a> Barrier<'a> {
         }
         self.probed = Some(now);
         if !self.out_and_in {
-            wires.publisher.publish(&wires.topic, &probe(run, me, To::Group));
+            wires.publish(&probe(run, me, To::Group), None);
             return;
         }
         let routers: Vec<String> =
             self.joining.sites.iter().map(|site| site.endpoint(Port::Router)).collect();
         self.waits_for = format!("a router at {}", routers.join(" or "));
-        for dealer in &wires.dealers {
-            dealer.send_to(b"", &wires.topic, &probe(run, me, To::Member(me)));
-        }
+        wires.send_to(b"", &probe(run, me, To::Member(me)));
     }
 
     fn check_limits(&self, now: Time, wires: &Wires) -> Result<(), Failure> {

@@ -22,6 +22,8 @@ use crate::transport::wakeup::Wakeup;
 use crate::transport::zmq::{Context, Site};
 use crate::wire::Window;
 use crate::wire::control::{Ask, Role, Seat, Status, run_as_text};
+use crate::wire::encoded::{OUTLINE_FROM, OUTLINE_TO, outline};
+use crate::wire::topic::Audience;
 use crate::wire::{Frames, Header, Kind};
 
 /// Most packets taken before anything else gets its turn.
@@ -427,7 +429,7 @@ impl Node {
                 self.perform();
                 continue;
             }
-            let packets = [self.wires.subscriber.hear(&self.wires.topic), self.wires.hear_direct()];
+            let packets = [self.wires.subscriber.hear(), self.wires.hear_direct()];
             if packets.iter().all(Option::is_none) {
                 break;
             }
@@ -443,7 +445,7 @@ impl Node {
     fn overhear(&mut self, now: Time) {
         for _ in 0..PACKETS_PER_TURN {
             self.wires.overhears = self.aside.len() < MAX_ASIDE;
-            let packets = [self.wires.subscriber.hear(&self.wires.topic), self.wires.hear_direct()];
+            let packets = [self.wires.subscriber.hear(), self.wires.hear_direct()];
             if !self.wires.overhears || packets.iter().all(Option::is_none) {
                 break;
             }
@@ -465,8 +467,10 @@ impl Node {
             Kind::Undeliverable => {
                 self.wires.talk.detail("the router could not deliver a packet; it will be sent again");
             }
+            // Nothing to read, for whoever reads.
+            Kind::Outline if self.wires.audience == Audience::Clients => {}
             Kind::Probe => {}
-            // Our own packets come back to us; the engines had them when they were submitted.
+            // The last of what we heard of ourselves, or of who had our slot before.
             _ if header.sender == self.me => {}
             _ => {
                 self.heard = now;
@@ -485,20 +489,22 @@ impl Node {
             watch.look(&self.membership, &self.effects, &mut notes);
             noted.extend(notes.into_iter().map(|note| (at_us, note)));
         }
+        let has_bare_sequencer = self.has_bare_sequencer();
         let mut newcomers = Vec::new();
         for effect in self.effects.drain() {
             match effect {
                 Effect::Send { to: To::Group, message } => {
                     self.meter.sent(&message);
-                    self.wires.publisher.publish(&self.wires.topic, &message);
+                    let is_outlined =
+                        has_bare_sequencer && (OUTLINE_FROM..=OUTLINE_TO).contains(&message.body.len());
+                    let outline = if is_outlined { outline(&message) } else { None };
+                    self.wires.publish(&message, outline.as_ref());
                 }
                 Effect::Send { to: To::Member(member), message } => {
                     if let Some(seat) = self.seats.get(&member) {
                         self.meter.sent(&message);
                         let route = route(&self.wires.group, &seat.id);
-                        for dealer in &self.wires.dealers {
-                            dealer.send_to(&route, &self.wires.topic, &message);
-                        }
+                        self.wires.send_to(&route, &message);
                     }
                 }
                 Effect::Deliver { app: App::Fenced(_), .. } if self.departs => self.is_over = true,
@@ -530,6 +536,12 @@ impl Node {
             }
         }
         self.take_in(&newcomers);
+    }
+
+    /// Whether somebody else numbers the messages of this group, and reads none.
+    fn has_bare_sequencer(&self) -> bool {
+        let sequencer = self.view().sequencer.filter(|&sequencer| sequencer != self.me);
+        sequencer.and_then(|sequencer| self.who(sequencer)).is_some_and(|seat| seat.role == Role::Sequencer)
     }
 
     /// Says `what` is being waited for, but not too often.

@@ -1,18 +1,19 @@
-//! What connects a member with the world: its sockets, its clock, signals, and whom it talks to.
+//! What connects a member with the world: its sockets, the lines to the forwarders, signals and the clock.
 
 use std::time::Duration;
 
 use super::node::Joining;
 use super::{Callers, Clock, clock};
-use crate::engine::Time;
+use crate::engine::{MemberId, Time};
 use crate::exit::Failure;
 use crate::session::{CONNECT_LIMIT, SAY_EVERY};
 use crate::talk::Talk;
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::wakeup::Wakeup;
-use crate::transport::zmq::{self, Context, Port, Socket, topic};
+use crate::transport::zmq::{self, Context, Port, Socket};
 use crate::wire::Frames;
-use crate::wire::control::{Ask, Identity};
+use crate::wire::control::{Ask, Identity, Role};
+use crate::wire::topic::{self, Audience};
 
 /// What connects a member with the world.
 pub(super) struct Wires {
@@ -24,13 +25,38 @@ pub(super) struct Wires {
     pub(super) overhears: bool,
     pub(super) talk: Talk,
     pub(super) callers: Callers,
-    pub(super) publisher: Socket,
+    publisher: Socket,
     pub(super) subscriber: Socket,
     /// To each router.
     pub(super) dealers: Vec<Socket>,
-    pub(super) topic: Vec<u8>,
     pub(super) group: String,
-    pub(super) said: Time,
+    /// Its slot, as soon as it has one, and what it publishes under.
+    me: Option<MemberId>,
+    voices: Voices,
+    /// Beside what all hear, it hears what is for those.
+    pub(super) audience: Audience,
+    /// What it says to single members under.
+    topic: Vec<u8>,
+    said: Time,
+}
+
+/// What a member publishes under.
+#[derive(Default)]
+struct Voices {
+    to_all: Vec<u8>,
+    to_clients: Vec<u8>,
+    to_sequencers: Vec<u8>,
+}
+
+impl Voices {
+    fn new(group: &str, me: MemberId) -> Self {
+        let to = |audience| topic::of_member(group, audience, me);
+        Self {
+            to_all: to(Audience::All),
+            to_clients: to(Audience::Clients),
+            to_sequencers: to(Audience::Sequencers),
+        }
+    }
 }
 
 /// The name by which the router knows a member.
@@ -72,12 +98,56 @@ impl Wires {
             talk: talk.clone(),
             callers,
             publisher: context.publisher(&endpoints(Port::In))?,
-            subscriber: context.subscriber(&endpoints(Port::Out), &joining.group)?,
+            subscriber: context.subscriber(&endpoints(Port::Out))?,
             dealers: Vec::new(),
-            topic: topic(&joining.group),
+            audience: if joining.role == Role::Client { Audience::Clients } else { Audience::Sequencers },
+            topic: topic::of_group(&joining.group),
             group: joining.group.clone(),
+            me: None,
+            voices: Voices::default(),
             said: now,
         })
+    }
+
+    /// This member is `me`: from now on it hears what the others of its group publish, and what it publishes itself.
+    pub(super) fn hear_all_as(&mut self, me: MemberId) -> Result<(), Failure> {
+        if self.me == Some(me) {
+            return Ok(());
+        }
+        if let Some(before) = self.me.replace(me) {
+            self.heard_as(before).try_for_each(|topic| self.subscriber.unsubscribe(&topic))?;
+        }
+        self.voices = Voices::new(&self.group, me);
+        self.heard_as(me).try_for_each(|topic| self.subscriber.subscribe(&topic))
+    }
+
+    /// What it subscribes to; its own topic last: when that works, the others do.
+    fn heard_as(&self, me: MemberId) -> impl Iterator<Item = Vec<u8>> + '_ {
+        let others = [self.audience, Audience::All].into_iter();
+        let others = others.flat_map(move |audience| topic::of_others(&self.group, audience, me));
+        others.chain([topic::of_member(&self.group, Audience::All, me)])
+    }
+
+    /// From now on it hears only the others.
+    pub(super) fn hear_others_as(&mut self, me: MemberId) -> Result<(), Failure> {
+        self.hear_all_as(me)?;
+        self.subscriber.unsubscribe(&self.voices.to_all)
+    }
+
+    /// Publishes a packet to all; with an outline, to the clients, and the outline to who only numbers.
+    pub(super) fn publish(&self, frames: &Frames, outline: Option<&Frames>) {
+        let Some(outline) = outline else {
+            return self.publisher.publish(&self.voices.to_all, frames);
+        };
+        self.publisher.publish(&self.voices.to_clients, frames);
+        self.publisher.publish(&self.voices.to_sequencers, outline);
+    }
+
+    /// Sends to a single member through every router; without a route, to the routers themselves.
+    pub(super) fn send_to(&self, route: &[u8], frames: &Frames) {
+        for dealer in &self.dealers {
+            dealer.send_to(route, &self.topic, frames);
+        }
     }
 
     /// Waits for something to read, but no longer than until `deadline`, and no longer than is good.

@@ -345,7 +345,15 @@ impl Lead {
 
     /// What may have been installed already, if there is such; else all who are here, with all that anybody has.
     fn decide(&self, me: MemberId, rules: &Rules<'_>) -> Proposal {
+        let is_here = |member: &MemberId| self.states.contains_key(member);
         let accepted = self.states.iter().filter_map(|(&by, (_, accepted))| Some((accepted.as_ref()?, by)));
+        // A member that is no client may have accepted without the texts, which others could not fetch from it. If a
+        // client of that view is here and has not accepted, nobody has installed it.
+        let counts = |&((_, proposal), by): &(&Accepted, MemberId)| {
+            let clients = &proposal.view.clients;
+            clients.contains(&by) || !clients.iter().any(is_here)
+        };
+        let accepted = accepted.filter(counts);
         if let Some(((_, proposal), by)) = accepted.max_by_key(|((ballot, _), by)| (*ballot, *by))
             && !rules.defects.has(Defect::NoAdoption)
         {
@@ -353,7 +361,6 @@ impl Lead {
             let cut = proposal.cut.iter().map(|&(sender, range, _)| (sender, range, by)).collect();
             return Proposal { cut, ..proposal.clone() };
         }
-        let is_here = |member: &MemberId| self.states.contains_key(member);
         let here = |members: &[MemberId]| members.iter().copied().filter(is_here).collect::<Vec<_>>();
         let View { number, clients, sequencer, candidates } = rules.view;
         let sequencer = sequencer.filter(is_here).or(rules.has_sequencer.then_some(me));

@@ -30,6 +30,8 @@ struct Stream {
     kept: BTreeMap<u64, Frames>,
     /// Of each other member: the number up to which it has said to have everything.
     acknowledged: BTreeMap<MemberId, u64>,
+    /// Some have come without their texts: they are here as far as we are concerned, and not for others to fetch.
+    has_outlines: bool,
 }
 
 impl Log {
@@ -58,7 +60,9 @@ impl Log {
         } else {
             stream.early.insert(number);
         }
-        if !stream.acknowledged.is_empty() {
+        if frames.is_outline() {
+            stream.has_outlines = true;
+        } else if !stream.acknowledged.is_empty() {
             stream.kept.insert(number, frames.clone());
         }
         if number.is_multiple_of(LOOK_EVERY) {
@@ -75,7 +79,7 @@ impl Log {
         }
     }
 
-    /// What is here, of every sender of which something is.
+    /// What is here for others to fetch, of every sender of which something is.
     pub(super) fn have(&self) -> Vec<Have> {
         let of = |(&sender, stream): (&MemberId, &Stream)| {
             let mut ranges: Vec<Range> = Vec::new();
@@ -88,7 +92,7 @@ impl Log {
                     _ => ranges.push((number, number)),
                 }
             }
-            (!ranges.is_empty()).then_some((sender, ranges))
+            (!ranges.is_empty() && !stream.has_outlines).then_some((sender, ranges))
         };
         self.streams.iter().filter_map(of).collect()
     }
@@ -123,6 +127,9 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::To;
+    use crate::wire::encoded::bare;
+    use crate::wire::{Header, Kind};
 
     const A: MemberId = MemberId(0);
     const B: MemberId = MemberId(1);
@@ -140,6 +147,10 @@ mod tests {
         assert_eq!(log.have(), [(A, vec![(1, 63), (65, 65)])]);
         assert_eq!(log.missing(A, (1, 70), 3), [64, 66, 67]);
         assert!(log.add(A, 64, &Frames::default()));
+        // Whoever has only an outline of a packet has nothing to give.
+        let outline = bare(Header { kind: Kind::Outline, sender: B, to: To::Group, run: 1, view: 1 });
+        assert!(log.add(B, 1, &outline) && log.has(B, 1) && log.missing(B, (1, 2), 3) == [2]);
+        assert_eq!((log.have().len(), log.kept(B, (1, 1)).count()), (1, 0));
         assert_eq!(log.kept(A, (1, 100)).count(), 25);
         assert_eq!(log.have(), [(A, vec![(1, 65)])]);
     }

@@ -29,12 +29,20 @@ pub use send_window::{ANNOUNCE_FIRST, ANNOUNCE_MAX, RESEND_GAP, WINDOW_PACKETS};
 /// Most ranges in one NACK; what is beyond is asked for later.
 pub const MAX_NACK_RANGES: usize = 16;
 
-/// A received packet is acknowledged after at most this long …
+/// A received packet is acknowledged after at most this long; in a large group after a multiple of it, see
+/// [`ack_delay`] …
 pub const ACK_DELAY: Duration = Duration::from_millis(10);
 /// … or as soon as this many packets of one sender …
 pub const ACK_PACKETS: u64 = WINDOW_PACKETS / 4;
 /// … or bytes have come.
 pub const ACK_BYTES: usize = WINDOW_BYTES / 4;
+
+/// Every member of a channel hears the acknowledgements of all: with many members they come more rarely, but before a
+/// sender that has fallen silent would ask for them ([`ANNOUNCE_FIRST`]).
+#[must_use]
+pub fn ack_delay(members: usize) -> Duration {
+    ACK_DELAY * (members as u32 / 8).clamp(1, 3)
+}
 
 /// What the reliable layers of two members exchange.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -102,6 +110,7 @@ struct Channel<M> {
     to: To,
     outgoing: SendWindow<M>,
     incoming: BTreeMap<MemberId, ReceiveWindow>,
+    ack_delay: Duration,
     ack_due: Option<Time>,
 }
 
@@ -169,6 +178,7 @@ impl<M: Wire> Channel<M> {
             to,
             outgoing: SendWindow::new(others, window),
             incoming: others.iter().map(|&other| (other, ReceiveWindow::default())).collect(),
+            ack_delay: ack_delay(others.len()),
             ack_due: None,
         }
     }
@@ -198,7 +208,7 @@ impl<M: Wire> Channel<M> {
             // What comes twice needs an acknowledgement, since the last one may be lost; but with two forwarders
             // everything does, and that is no reason for twice as many.
             let many = arrival == Arrival::New && window.owes(weight);
-            let due = if many { now } else { now.after(ACK_DELAY) };
+            let due = if many { now } else { now.after(self.ack_delay) };
             self.ack_due = sooner(self.ack_due, Some(due));
         }
         match arrival {
@@ -222,7 +232,7 @@ impl<M: Wire> Channel<M> {
             return Err(DropReason::OutsideWindow);
         }
         if asks {
-            self.ack_due = sooner(self.ack_due, Some(now.after(ACK_DELAY)));
+            self.ack_due = sooner(self.ack_due, Some(now.after(self.ack_delay)));
         }
         Ok(())
     }
@@ -321,7 +331,7 @@ impl<M: Wire> Engine for Reliable<M> {
         let channel = self.channels.get_mut(&To::Group).expect("there is always one");
         if let Some(window) = channel.incoming.get_mut(&sender) {
             window.held_above(packets);
-            channel.ack_due = sooner(channel.ack_due, Some(now.after(ACK_DELAY)));
+            channel.ack_due = sooner(channel.ack_due, Some(now.after(channel.ack_delay)));
         }
     }
 

@@ -1,19 +1,18 @@
 //! Starts the processes of a run, watches them to the end, and leaves none behind.
 //!
-//! Nothing is polled: a thread per process turns its output into events, its end included, and signals are events
-//! too. The supervisor handles one after the other and looks at the clock in between.
+//! Nothing is polled: what processes say, their end included, and signals are words (`ears.rs`). The supervisor handles
+//! one after the other and looks at the clock in between.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, PipeReader, Write};
-use std::os::unix::process::CommandExt;
+use std::io::Write;
 use std::process::{Child, Stdio};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use super::clients::PROXY;
+use super::ears::{self, Ears, Word};
 use super::end::End;
 use super::fault::{Act, Fault, Told};
 use super::plan::Plan;
@@ -36,29 +35,6 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The clock is looked at this often.
 const TICK: Duration = Duration::from_millis(100);
-
-/// Something that happened.
-enum Event {
-    Said(usize, Vec<u8>),
-    Closed(usize),
-    Asked(Exit),
-}
-
-/// Where SIGINT and SIGTERM go: to the supervisor that is at work, if there is one.
-#[derive(Clone, Default)]
-pub(super) struct Ears(Arc<Mutex<Option<Sender<Event>>>>);
-
-impl Ears {
-    /// Passes on that the run is asked to end; false if nothing is running that would have to be ended.
-    pub(super) fn hear(&self, exit: Exit) -> bool {
-        let to = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        to.as_ref().is_some_and(|to| to.send(Event::Asked(exit)).is_ok())
-    }
-
-    fn lead_to(&self, to: Option<Sender<Event>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = to;
-    }
-}
 
 /// How the processes of a run ended.
 #[derive(Debug)]
@@ -130,8 +106,7 @@ pub(super) fn watch(
     ears: &Ears,
     show: &mut dyn Show,
 ) -> Result<Outcome, Failure> {
-    let (sender, events) = channel();
-    ears.lead_to(Some(sender.clone()));
+    let (sender, events) = ears.open();
     let mut supervisor = Supervisor {
         plan,
         show,
@@ -157,8 +132,8 @@ struct Supervisor<'a> {
     plan: &'a Plan,
     show: &'a mut dyn Show,
     ears: &'a Ears,
-    sender: Sender<Event>,
-    events: Receiver<Event>,
+    sender: Sender<Word>,
+    events: Receiver<Word>,
     clock: Clock,
     /// Those that were started, in the order of the plan.
     children: Vec<Running>,
@@ -181,7 +156,7 @@ impl Supervisor<'_> {
         plan.processes[..plan.servers].iter().try_for_each(|process| self.start(process))?;
         while self.began.is_none() || self.children.iter().any(Running::is_at_work) {
             let first = self.events.recv_timeout(TICK).ok();
-            let rest: Vec<Event> = self.events.try_iter().collect();
+            let rest: Vec<Word> = self.events.try_iter().collect();
             let now = self.clock.now();
             first.into_iter().chain(rest).try_for_each(|event| self.handle(event, now))?;
             self.start_clients(now)?;
@@ -206,12 +181,10 @@ impl Supervisor<'_> {
         let log = File::options().create(true).append(true).open(&log).map_err(|reason| {
             Failure::new(Exit::CannotCreate, format!("cannot create {}: {reason}", log.display()))
         })?;
-        let (child, output) = spawn(process).map_err(|reason| {
+        let child = ears::start(process, Stdio::null(), who, &self.sender).map_err(|reason| {
             Failure::new(Exit::Unavailable, format!("cannot start {}: {reason}", process.name))
         })?;
         self.show.started(process, child.id());
-        let sender = self.sender.clone();
-        std::thread::spawn(move || listen(who, output, &sender));
         Ok(Running {
             child,
             log,
@@ -240,11 +213,11 @@ impl Supervisor<'_> {
         Ok(())
     }
 
-    fn handle(&mut self, event: Event, now: Time) -> Result<(), Failure> {
+    fn handle(&mut self, event: Word, now: Time) -> Result<(), Failure> {
         match event {
-            Event::Said(who, line) => self.said(who, &line, now),
-            Event::Closed(who) => self.closed(who, now),
-            Event::Asked(exit) => {
+            Word::Said(who, line) => self.said(who, &line, now),
+            Word::Closed(who) => self.closed(who, now),
+            Word::Asked(exit) => {
                 self.asked(exit, now);
                 Ok(())
             }
@@ -442,7 +415,7 @@ impl Supervisor<'_> {
     fn outcome(&mut self) -> Outcome {
         // One that came while the last process ended.
         let late = self.events.try_iter().find_map(|event| match event {
-            Event::Asked(exit) => Some(exit),
+            Word::Asked(exit) => Some(exit),
             _ => None,
         });
         Outcome {
@@ -458,7 +431,7 @@ impl Supervisor<'_> {
 impl Drop for Supervisor<'_> {
     /// However this ends, nothing is left behind.
     fn drop(&mut self) {
-        self.ears.lead_to(None);
+        self.ears.close();
         self.end_all(Signal::KILL);
         for child in self.children.iter_mut().filter(|child| child.end.is_none()) {
             let _ = child.child.wait();
@@ -472,31 +445,6 @@ impl Running {
     }
 
     fn signal(&self, signal: Signal) {
-        // It may have ended just now, and then it is a process of its own kind until we have waited for it.
-        let _ = kill_process(Pid::from_child(&self.child), signal);
+        ears::signal(&self.child, signal);
     }
-}
-
-/// Starts a process with its output and its complaints in one pipe.
-fn spawn(process: &Process) -> std::io::Result<(Child, PipeReader)> {
-    let (reader, writer) = std::io::pipe()?;
-    let child = process
-        .command()
-        .stdin(Stdio::null())
-        .stdout(writer.try_clone()?)
-        .stderr(writer)
-        // Ctrl-C on the terminal is for us; they hear of it once, from us.
-        .process_group(0)
-        .spawn()?;
-    Ok((child, reader))
-}
-
-/// Turns the output of a process into events, up to its end.
-fn listen(who: usize, output: PipeReader, events: &Sender<Event>) {
-    for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
-        if events.send(Event::Said(who, line)).is_err() {
-            return;
-        }
-    }
-    let _ = events.send(Event::Closed(who));
 }

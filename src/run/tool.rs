@@ -8,12 +8,13 @@ use std::time::Duration;
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
 use serde_json::{Value, json};
 
+use super::ears::Ears;
 use super::fault::Told;
 use super::judge::judge;
 use super::plan::{Plan, Settings};
 use super::process::quoted;
 use super::scenario::{Commands, MOST_MEMBERS, MOST_MESSAGES, Scenario};
-use super::supervisor::{Ears, Outcome, watch};
+use super::supervisor::{Outcome, watch};
 use super::verdict::Verdict;
 use super::{folder, show};
 use crate::cli::{self, KnownBad, Voice};

@@ -50,7 +50,7 @@ impl Presence {
 
     /// One that another has told of, and that has not come here yet.
     pub(super) fn awaited(now: Time) -> Self {
-        Self { nonce: None, gone: Some(now), present: false, ..Self::new(now, 0, Asker::new()) }
+        Self { nonce: None, gone: Some(now), present: false, ..Self::new(now, 0, Asker::Nobody) }
     }
 
     /// Whether this is the process, or may be, because no other has its place.

@@ -33,8 +33,16 @@ pub const RESUMABLE: Duration = Duration::from_secs(2 * LOST_AFTER.as_secs());
 /// So many runs that ended, and so many that may be taken up, are remembered.
 const RUNS_KEPT: usize = 64;
 
-/// Where to send an answer: the address of the connection on which the question came.
-pub type Asker = Vec<u8>;
+/// Where to send an answer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Asker {
+    /// To a process: the address of the connection on which it asked.
+    Connection(Vec<u8>),
+    /// To what numbers the group of this run inside the forwarder.
+    Inside(String),
+    /// Nowhere: to a member that another has told of, and that has not asked yet.
+    Nobody,
+}
 
 /// What the register wants done; appended to, in order.
 #[derive(Debug, Default)]

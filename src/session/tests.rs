@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::attendance::{Attendance, News};
 use super::presence::END_KEPT;
-use super::register::{Actions, LATECOMERS, RESUMABLE, Register, Rules};
+use super::register::{Actions, Asker, LATECOMERS, RESUMABLE, Register, Rules};
 use super::{LOST_AFTER, SILENT_AFTER};
 use crate::engine::Time;
 use crate::exit::Exit;
@@ -66,7 +66,7 @@ impl Forwarder {
         let (own, others) =
             std::mem::take(&mut self.actions.replies).into_iter().partition(|(to, _)| *to == address(who));
         self.actions.replies = others;
-        let own: Vec<(Vec<u8>, Reply)> = own;
+        let own: Vec<(Asker, Reply)> = own;
         own.into_iter().last().map(|(_, reply)| reply.say)
     }
 
@@ -124,8 +124,8 @@ impl Forwarder {
     }
 }
 
-fn address(who: &Identity) -> Vec<u8> {
-    format!("{}-{}", who.id, who.nonce).into_bytes()
+fn address(who: &Identity) -> Asker {
+    Asker::Connection(format!("{}-{}", who.id, who.nonce).into_bytes())
 }
 
 fn refusal(say: Option<Say>) -> (u8, String) {

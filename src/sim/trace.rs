@@ -94,7 +94,7 @@ fn words(frames: &Frames) -> Result<String, Malformed> {
         Kind::Data => format!("data {}, {} bytes", from.u64()?, frames.header.len() + frames.body.len()),
         Kind::Status => body_words(&Body::read_status(&mut from)?),
         Kind::Nack => body_words(&Body::read_nack(&mut from)?),
-        kind @ (Kind::Probe | Kind::Undeliverable | Kind::Membership) => format!("{kind:?}"),
+        kind @ (Kind::Probe | Kind::Undeliverable | Kind::Membership | Kind::Outline) => format!("{kind:?}"),
     })
 }
 

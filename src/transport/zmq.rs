@@ -25,7 +25,7 @@ pub const QUEUE_PACKETS: i32 = 10_000;
 pub const PUBLISHED_PACKETS: i32 = 1000;
 /// Largest frame a socket accepts; the peer that sends a larger one is cut off.
 pub const MAX_FRAME: i64 = if MAX_BODY > MAX_HEADER { MAX_BODY as i64 } else { MAX_HEADER as i64 };
-/// Largest frame where only subscriptions are due: a group's name.
+/// Largest frame where only subscriptions are due: a group's name and a few digits.
 pub const MAX_SUBSCRIPTION: i64 = 256;
 /// A peer that has not finished its handshake by then is cut off.
 pub const HANDSHAKE_MILLIS: i32 = 5000;
@@ -41,13 +41,6 @@ pub const SYNC_HEARTBEAT_TIMEOUT_MILLIS: i32 = 4000;
 pub const RECONNECT_MILLIS: i32 = 50;
 /// … up to this.
 pub const RECONNECT_MAX_MILLIS: i32 = 500;
-
-/// The first frame of every packet of a group: its name, ended by a character that no name has, so that a
-/// subscription to `red` does not match `redder`.
-#[must_use]
-pub fn topic(group: &str) -> Vec<u8> {
-    format!("{group}/").into_bytes()
-}
 
 /// How a host begins that is a path on this machine.
 const IPC: &str = "ipc://";
@@ -245,14 +238,12 @@ impl Context {
         })
     }
 
-    /// A member's way in from its group, through every forwarder.
+    /// A member's way in from its group, through every forwarder; nothing comes before [`Socket::subscribe`].
     ///
     /// # Errors
     /// As [`Context::publisher`].
-    pub fn subscriber(&self, endpoints: &[String], group: &str) -> Result<Socket, Failure> {
-        let socket = self.connect(zmq::SUB, MAX_FRAME, endpoints, |_| Ok(()))?;
-        socket.raw.set_subscribe(&topic(group)).map_err(|error| failed("subscribe", error))?;
-        Ok(socket)
+    pub fn subscriber(&self, endpoints: &[String]) -> Result<Socket, Failure> {
+        self.connect(zmq::SUB, MAX_FRAME, endpoints, |_| Ok(()))
     }
 
     /// A member's way to other members through one router, under the name by which they reach it.
@@ -343,16 +334,32 @@ impl Socket {
         Sent::Handed
     }
 
-    /// Publishes a packet to a group. What ZeroMQ drops here, the reliable layer notices.
+    /// From now on, what is published under topics that begin like this comes here.
+    ///
+    /// # Errors
+    /// [`Exit::Bug`] if ZeroMQ refuses, which it has no reason to.
+    pub fn subscribe(&self, topic: &[u8]) -> Result<(), Failure> {
+        self.raw.set_subscribe(topic).map_err(|error| failed("subscribe", error))
+    }
+
+    /// Takes back one subscription; what is under way still comes.
+    ///
+    /// # Errors
+    /// As [`Socket::subscribe`].
+    pub fn unsubscribe(&self, topic: &[u8]) -> Result<(), Failure> {
+        self.raw.set_unsubscribe(topic).map_err(|error| failed("unsubscribe", error))
+    }
+
+    /// Publishes a packet. What ZeroMQ drops here, the reliable layer notices.
     pub fn publish(&self, topic: &[u8], frames: &Frames) {
         self.send([topic, &frames.header, &frames.body]);
     }
 
-    /// The next packet from the group, if one is waiting; `None` inside for what is no packet of this group.
+    /// The next packet that was subscribed to, if one is waiting; `None` inside for what is no packet.
     #[must_use]
-    pub fn hear(&self, topic: &[u8]) -> Option<Option<Frames>> {
-        let ([name, header, body], whole) = self.receive::<3>()?;
-        Some((whole && *name == *topic).then(|| kept(&header, body)))
+    pub fn hear(&self) -> Option<Option<Frames>> {
+        let ([_topic, header, body], whole) = self.receive::<3>()?;
+        Some(whole.then(|| kept(&header, body)))
     }
 
     /// Passes the next waiting packet on to `out`, if it is one and `known` knows its group; whether it did, or `None`

@@ -17,6 +17,9 @@ pub const MAX_BODY: usize = FULL_BODY + MAX_TEXT + 4;
 /// Most messages of one batch: a full body of empty texts.
 pub const MAX_COUNT: u32 = FULL_BODY as u32;
 
+/// The body of an outline: as many empty texts as are wanted.
+static EMPTY_TEXTS: [u8; MAX_COUNT as usize] = [0; MAX_COUNT as usize];
+
 /// Consecutive messages of one sender to one destination. Never empty, always well-formed.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Batch {
@@ -71,8 +74,7 @@ impl Batch {
     /// # Errors
     /// [`Malformed`] unless `body` holds exactly `count` messages, within the limits.
     pub fn parse(first: u64, count: u32, body: Bytes) -> Result<Self, Malformed> {
-        let fits = first > 0 && first.checked_add(u64::from(count)).is_some();
-        if !fits || count == 0 || count > MAX_COUNT || body.len() > MAX_BODY {
+        if !is_possible(first, count) || body.len() > MAX_BODY {
             return Err(Malformed);
         }
         let mut at = 0;
@@ -81,6 +83,19 @@ impl Batch {
         }
         if at == body.len() { Ok(Self { first, count, body }) } else { Err(Malformed) }
     }
+
+    /// A batch whose texts were left out: all are empty.
+    fn outline(first: u64, count: u32) -> Result<Self, Malformed> {
+        if !is_possible(first, count) {
+            return Err(Malformed);
+        }
+        Ok(Self { first, count, body: Bytes::from_static(&EMPTY_TEXTS[..count as usize]) })
+    }
+}
+
+/// Whether a batch can have so many messages from this number on.
+fn is_possible(first: u64, count: u32) -> bool {
+    first > 0 && first.checked_add(u64::from(count)).is_some() && (1..=MAX_COUNT).contains(&count)
 }
 
 /// Where the text whose length stands at `at` begins and ends.
@@ -112,6 +127,9 @@ impl Wire for Batch {
 
     fn read(from: &mut Reader) -> Result<Self, Malformed> {
         let (first, count) = (from.u64()?, from.u32()?);
+        if from.was_left_out() {
+            return Self::outline(first, count);
+        }
         Self::parse(first, count, from.body())
     }
 

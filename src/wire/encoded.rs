@@ -4,11 +4,19 @@
 
 use bytes::Bytes;
 
+use super::batch::FULL_BODY;
 use super::field::{Malformed, Reader, Wire, Writer};
-use super::header::{Header, Kind};
+use super::header::{Header, KIND_AT, Kind};
 use crate::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To};
 use crate::reliable::{Body, Packet};
 use crate::waiting::{Clock, Waiting};
+
+/// With a body from this length on, a packet is sent as an outline to a sequencer that is no client: shorter ones are
+/// not worth a second packet …
+pub const OUTLINE_FROM: usize = 4 << 10;
+/// … up to this: outlines have no weight, so such a receiver acknowledges by their number, and of longer ones a sender's
+/// window is full before enough have come.
+pub const OUTLINE_TO: usize = 2 * FULL_BODY;
 
 /// A packet as bytes: two frames of a ZeroMQ message.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
@@ -17,6 +25,14 @@ pub struct Frames {
     pub header: Bytes,
     /// The messages of a batch; empty in packets without one.
     pub body: Bytes,
+}
+
+impl Frames {
+    /// Whether its texts were left out.
+    #[must_use]
+    pub fn is_outline(&self) -> bool {
+        self.header.get(KIND_AT) == Some(&(Kind::Outline as u8))
+    }
 }
 
 /// Writes a packet of this run and view.
@@ -45,6 +61,7 @@ pub fn decode<M: Wire>((run, view): (u64, u16), frames: Frames) -> Result<(Membe
     }
     let body = match header.kind {
         Kind::Data => Body::read_data(&mut from)?,
+        Kind::Outline => Body::read_data(from.without_texts())?,
         Kind::Status => Body::read_status(&mut from)?,
         Kind::Nack => Body::read_nack(&mut from)?,
         Kind::Probe | Kind::Undeliverable | Kind::Membership => return Err(Malformed),
@@ -59,6 +76,16 @@ pub fn numbered(frames: &Frames) -> Option<(To, (u16, u64))> {
     let mut from = Reader::new(frames.header.clone(), Bytes::new());
     let header = Header::read(&mut from).ok().filter(|header| header.kind == Kind::Data)?;
     Some((header.to, (header.view, from.u64().ok()?)))
+}
+
+/// The outline of a packet to the group: everything but its texts. Nothing if it has none.
+#[must_use]
+pub fn outline(frames: &Frames) -> Option<Frames> {
+    let is_data = |header: &Header| header.kind == Kind::Data && header.to == To::Group;
+    Header::peek(&frames.header).ok().filter(is_data).filter(|_| !frames.body.is_empty())?;
+    let mut header = frames.header.to_vec();
+    header[KIND_AT] = Kind::Outline as u8;
+    Some(Frames { header: header.into(), body: Bytes::new() })
 }
 
 /// A probe: goes out to see whether it comes back.

@@ -89,13 +89,15 @@ impl Writer {
 pub struct Reader {
     header: Bytes,
     body: Bytes,
+    /// It reads an outline, and has not come to where texts were left out.
+    lacks_texts: bool,
 }
 
 impl Reader {
     /// A reader at the start of `header`.
     #[must_use]
     pub const fn new(header: Bytes, body: Bytes) -> Self {
-        Self { header, body }
+        Self { header, body, lacks_texts: false }
     }
 
     /// Reads so many raw bytes.
@@ -165,6 +167,17 @@ impl Reader {
         if length * entry > self.header.len() { Err(Malformed) } else { Ok(length) }
     }
 
+    /// From now on it reads an outline: batches of which the texts were left out.
+    pub(super) const fn without_texts(&mut self) -> &mut Self {
+        self.lacks_texts = true;
+        self
+    }
+
+    /// Whether texts were left out here.
+    pub(super) const fn was_left_out(&mut self) -> bool {
+        std::mem::replace(&mut self.lacks_texts, false)
+    }
+
     /// Takes the body, leaving none.
     pub fn body(&mut self) -> Bytes {
         std::mem::take(&mut self.body)
@@ -173,8 +186,9 @@ impl Reader {
     /// Requires that everything has been read.
     ///
     /// # Errors
-    /// [`Malformed`] if anything is left.
+    /// [`Malformed`] if anything is left, or nothing was left out of an outline.
     pub fn end(self) -> Result<(), Malformed> {
-        if self.header.is_empty() && self.body.is_empty() { Ok(()) } else { Err(Malformed) }
+        let is_over = self.header.is_empty() && self.body.is_empty() && !self.lacks_texts;
+        if is_over { Ok(()) } else { Err(Malformed) }
     }
 }

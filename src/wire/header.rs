@@ -11,6 +11,8 @@ pub const MAGIC: [u8; 2] = *b"GC";
 pub const RUN_LIMIT: u64 = 1 << 48;
 /// Length of a header before the fields of its kind.
 pub const HEADER_LEN: usize = 16;
+/// Where the byte stands that tells the kind.
+pub(crate) const KIND_AT: usize = 3;
 /// Longest header frame of a packet, in bytes: a status that names as many senders as a list can count.
 pub const MAX_HEADER: usize = HEADER_LEN + 11 + 12 * u16::MAX as usize;
 
@@ -32,6 +34,8 @@ pub enum Kind {
     Undeliverable = 5,
     /// From one membership to the others; see [`crate::member::word`].
     Membership = 6,
+    /// A numbered packet without its texts, for those who order messages and read none.
+    Outline = 7,
 }
 
 impl Kind {
@@ -43,6 +47,7 @@ impl Kind {
             4 => Self::Probe,
             5 => Self::Undeliverable,
             6 => Self::Membership,
+            7 => Self::Outline,
             _ => return Err(Malformed),
         })
     }

@@ -10,12 +10,15 @@ use crate::harness::{Program, Stage, pause, side_by_side, until};
 const SUSPECT: [&str; 2] = ["--suspect-after", "2s"];
 const MESSAGES: usize = 3_000;
 
+/// How long each text is. What is sent at one time is then long enough that a sequencer process is not sent its texts.
+const LENGTH: usize = 500;
+
 /// Enough to be in the middle of it for some seconds.
 fn load(id: &str) -> String {
     (0..MESSAGES / 10)
         .map(|block| {
             let lines: String =
-                (0..10).map(|line| format!("Multicast,{id},{}\n", block * 10 + line)).collect();
+                (0..10).map(|line| format!("Multicast,{id},{:0LENGTH$}\n", block * 10 + line)).collect();
             lines + "sleep,0.02\n"
         })
         .collect()
@@ -70,7 +73,9 @@ impl Loaded {
     fn is_busy(&self) {
         for id in ["c1", "c2", "c3"] {
             let path = self.stage.out().join(format!("test_result_{id}_{}.txt.part", self.suffix));
-            until(&format!("{id} delivers"), || (std::fs::metadata(&path).ok()?.len() > 2_000).then_some(()));
+            until(&format!("{id} delivers"), || {
+                (std::fs::metadata(&path).ok()?.len() > 20_000).then_some(())
+            });
         }
     }
 
@@ -83,6 +88,10 @@ impl Loaded {
             self.stage.lines(&format!("c{}", number + 1), self.suffix)
         });
         let mut lines: Vec<Vec<String>> = lines.collect();
+        assert!(
+            lines.iter().flatten().all(|line| line.len() == "c1###".len() + LENGTH),
+            "no text is left out"
+        );
         if self.suffix != "tom" {
             lines.iter_mut().for_each(|lines| lines.sort_unstable());
         }

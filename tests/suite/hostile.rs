@@ -7,6 +7,7 @@ use std::time::Duration;
 use groupcast::engine::{MemberId, To};
 use groupcast::prng::Prng;
 use groupcast::wire::header::{Header, Kind};
+use groupcast::wire::topic::{self, Audience};
 use groupcast::wire::{Reader, Writer};
 use serde_json::{Value, json};
 
@@ -167,15 +168,15 @@ fn nonsense(stranger: &Stranger, dice: &mut Prng) {
 /// Packets in the name of members: cut short, or with counts and numbers that no member would send.
 fn forged(stranger: &Stranger, port: usize, run: u64, dice: &mut Prng) {
     for _ in 0..300 {
-        let kind =
-            [Kind::Data, Kind::Status, Kind::Nack, Kind::Probe, Kind::Undeliverable][dice.below(5) as usize];
+        let kinds = [Kind::Data, Kind::Status, Kind::Nack, Kind::Probe, Kind::Undeliverable, Kind::Outline];
+        let kind = kinds[dice.below(6) as usize];
         let sender = MemberId([0, 1, 2, 3, 999, u16::MAX][dice.below(6) as usize]);
         let to = if dice.chance(500_000) { To::Group } else { To::Member(MemberId(dice.below(4) as u16)) };
         let mut out = Writer::default();
         Header { kind, sender, to, run, view: 1 }.write(&mut out);
         let absurd = |dice: &mut Prng| u64::MAX - [0, 1, 1 << 40, 1 << 62][dice.below(4) as usize];
         match kind {
-            Kind::Data => absurd_data(&mut out, absurd(dice), dice),
+            Kind::Data | Kind::Outline => absurd_data(&mut out, absurd(dice), dice),
             Kind::Status => {
                 out.u64(absurd(dice));
                 out.u8(dice.below(3) as u8);
@@ -198,8 +199,11 @@ fn forged(stranger: &Stranger, port: usize, run: u64, dice: &mut Prng) {
         let (header, _) = out.finish();
         let cut = if dice.chance(300_000) { dice.below(header.len() as u64) as usize } else { header.len() };
         let body = vec![b'x'; dice.below(50) as usize];
-        let mut frames = vec![b"main/".to_vec(), header[..cut].to_vec(), body];
+        let audience = [Audience::All, Audience::Clients, Audience::Sequencers][dice.below(3) as usize];
+        let topic = topic::of_member("main", audience, MemberId(dice.below(5) as u16));
+        let mut frames = vec![topic, header[..cut].to_vec(), body];
         if port == ROUTER {
+            frames[0] = topic::of_group("main");
             frames.insert(0, format!("main/c{}", dice.below(4)).into_bytes());
         }
         stranger.send(&frames);

@@ -19,7 +19,7 @@ use groupcast::order::total_uub::UubWire;
 use groupcast::order::{causal, lamport};
 use groupcast::reliable::Packet;
 use groupcast::wire::control::{read_reply, read_request};
-use groupcast::wire::encoded::{bare, decode, encode};
+use groupcast::wire::encoded::{bare, decode, encode, outline};
 use groupcast::wire::{Batch, Frames, Header, Kind, Malformed};
 
 use bad::RefusedBy;
@@ -134,6 +134,25 @@ fn every_vector_says_what_it_should_and_comes_out_the_same() {
             }
         }
     }
+}
+
+#[test]
+fn an_outline_says_everything_but_the_texts() {
+    let mut outlines = 0;
+    for vector in vectors::packets() {
+        let frames = vector.value.encode();
+        let Some(outline) = outline(&frames) else { continue };
+        outlines += 1;
+        let read = |frames: &Frames| Value::decode(vector.dialect, frames);
+        // As many empty texts: no other number of them is right.
+        let without_texts = |count| Frames { body: vec![0; count].into(), ..frames.clone() };
+        let expected = (1..100).find_map(|count| read(&without_texts(count)).ok());
+        assert_eq!(read(&outline).ok(), expected, "{}", vector.file);
+        assert_ne!(read(&outline), Ok(vector.value.clone()), "{}", vector.file);
+        let with_texts = Frames { body: frames.body.clone(), ..outline };
+        assert_eq!(read(&with_texts), Err(Malformed), "{}", vector.file);
+    }
+    assert!(outlines >= 5, "{outlines}");
 }
 
 #[test]

@@ -34,6 +34,11 @@ impl Roll {
         (name, *life)
     }
 
+    /// All names and lives, in the order of their slots.
+    pub(super) fn names(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.names.iter().map(|(name, life)| (name.as_str(), *life))
+    }
+
     /// How many slots there are.
     pub(super) fn len(&self) -> usize {
         self.names.len()

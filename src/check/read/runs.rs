@@ -11,6 +11,7 @@ use super::listing::{Files, Listing, UNO};
 use super::roll::{ANY_LIFE, Roll};
 use super::{Account, History, Member, Record, ResultFile, Run, Start, history_file};
 use crate::check::history::Event;
+use crate::check::parallel;
 use crate::exit::{Exit, Failure};
 use crate::order::ORDERS;
 
@@ -36,8 +37,13 @@ type Parts = BTreeMap<Key, Vec<(Member, Option<Record>)>>;
 
 /// Reads what is listed and puts together what belongs together.
 pub(super) fn assemble(listing: &Listing, roll: &mut Roll) -> Result<Vec<Run>, Failure> {
-    let load = |(id, files): (&String, &Files)| Loaded::read(id, files, roll);
-    let loaded = listing.members.iter().map(load).collect::<Result<Vec<_>, _>>()?;
+    let members: Vec<(&String, &Files)> = listing.members.iter().collect();
+    let mut loaded = Vec::new();
+    for read in parallel::each(&members, |(id, files)| Loaded::read(id, files)) {
+        let (mut one, own_roll) = read?;
+        one.enrol(&own_roll, roll)?;
+        loaded.push(one);
+    }
     let rosters = rosters(&loaded);
     let mut parts = Parts::new();
     for loaded in loaded {
@@ -75,11 +81,23 @@ fn rosters(loaded: &[Loaded]) -> Vec<Roster> {
 }
 
 impl Loaded {
-    fn read(id: &str, files: &Files, roll: &mut Roll) -> Result<Self, Failure> {
-        let history = files.history.as_ref().map(|path| history_file::read(path, id, roll)).transpose()?;
+    /// Reads the files of one member, with a roll of their own.
+    fn read(id: &str, files: &Files) -> Result<(Self, Roll), Failure> {
+        let mut roll = Roll::default();
+        let history =
+            files.history.as_ref().map(|path| history_file::read(path, id, &mut roll)).transpose()?;
         let results =
             files.results.iter().map(|(suffix, path)| Ok((suffix.clone(), ResultFile::read(path)?)));
-        Ok(Self { id: id.to_owned(), history, results: results.collect::<Result<_, Failure>>()? })
+        let results = results.collect::<Result<_, Failure>>()?;
+        Ok((Self { id: id.to_owned(), history, results }, roll))
+    }
+
+    /// Makes slots of the roll of all of those of its own.
+    fn enrol(&mut self, own: &Roll, roll: &mut Roll) -> Result<(), Failure> {
+        let of_all = own.names().map(|(name, life)| roll.slot(name, life)).collect::<Result<Vec<_>, _>>()?;
+        let events = self.history.iter_mut().flat_map(|(_, record)| &mut record.events);
+        events.flat_map(slots).for_each(|slot| *slot = of_all[usize::from(*slot)]);
+        Ok(())
     }
 
     /// Gives each of its files to the run that it belongs to.

@@ -369,7 +369,7 @@ impl Membership {
         if self.flush.is_some() {
             return;
         }
-        if header.kind == Kind::Data
+        if matches!(header.kind, Kind::Data | Kind::Outline)
             && header.to == To::Group
             && let Some((number, _)) = data_of(&frames)
             && !self.defects.has(Defect::ForgetsUnstable)

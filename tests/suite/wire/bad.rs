@@ -79,7 +79,7 @@ pub(super) fn packets() -> Vec<Bad> {
         ("bad/wrong_version.hex", "status_ack.hex", Put(2, &[3]), "version 3 is not version 2"),
         ("bad/version_0.hex", "status_ack.hex", Put(2, &[0]), "there is no version 0"),
         ("bad/kind_0.hex", "status_ack.hex", Put(3, &[0]), "there is no kind 0"),
-        ("bad/kind_7.hex", "status_ack.hex", Put(3, &[7]), "there is no kind 7"),
+        ("bad/kind_8.hex", "status_ack.hex", Put(3, &[8]), "there is no kind 8"),
         ("bad/other_run.hex", "status_ack.hex", Put(8, &[0xee]), "it belongs to another run than 0000456789abcdef"),
         ("bad/other_view.hex", "status_ack.hex", Put(14, &[2]), "it belongs to another view than 1"),
         ("bad/data_cut_in_number.hex", "data_fifo.hex", Cut(23), "the header ends in the packet number"),

@@ -6,13 +6,13 @@ use std::time::Duration;
 use groupcast::engine::Time;
 use groupcast::order::{numbering, total};
 use groupcast::session::attendance::{self, Attendance, News};
-use groupcast::session::register::{self, Actions, Register, Rules};
+use groupcast::session::register::{self, Actions, Asker, Register, Rules};
 use groupcast::session::{group, objection, presence, shown};
 use groupcast::transport::zmq;
 use groupcast::wire::control::{
     self, Ask, Identity, Reply, Request, Role, Say, Seat, read_reply, read_request,
 };
-use groupcast::wire::{Batch, BatchBuilder, Malformed, batch, header};
+use groupcast::wire::{Batch, BatchBuilder, Malformed, batch, encoded, header};
 use groupcast::{cli, driver, forwarder, reliable, script, session};
 
 use super::files::{Sample, folder};
@@ -53,6 +53,8 @@ fn constants() -> BTreeMap<String, u64> {
         ("MAX_TEXT", batch::MAX_TEXT as u64),
         ("FULL_BODY", batch::FULL_BODY as u64),
         ("MAX_BODY", batch::MAX_BODY as u64),
+        ("OUTLINE_FROM", encoded::OUTLINE_FROM as u64),
+        ("OUTLINE_TO", encoded::OUTLINE_TO as u64),
         ("MAX_COUNT", u64::from(batch::MAX_COUNT)),
         ("MAX_HEADER", header::MAX_HEADER as u64),
         ("MAX_FRAME", u64::try_from(zmq::MAX_FRAME).expect("positive")),
@@ -217,7 +219,8 @@ fn ask(register: &mut Register, group: &str, id: &str, order: &str, what: Ask) -
         late: false,
     };
     let mut actions = Actions::default();
-    register.asked(Time::ZERO, id.as_bytes().to_vec(), Ok(Request::new(1, who, what)), &mut actions);
+    let asker = Asker::Connection(id.as_bytes().to_vec());
+    register.asked(Time::ZERO, asker, Ok(Request::new(1, who, what)), &mut actions);
     register.tick(Time::ZERO, &mut actions);
     actions.replies.into_iter().map(|(_, reply)| reply.say).collect()
 }
