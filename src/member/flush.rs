@@ -375,13 +375,14 @@ impl Lead {
         candidates.sort_unstable();
         Proposal {
             view: View { number: number + 1, clients, sequencer, candidates },
-            cut: self.cut(),
+            cut: self.cut(me),
             arrivals,
         }
     }
 
-    /// All packets that anybody has, with somebody who has them.
-    fn cut(&self) -> Vec<(MemberId, Range, MemberId)> {
+    /// All packets that anybody has, with somebody who has them: this leader if it can be, for whoever is invited hears it;
+    /// the others may not hear each other.
+    fn cut(&self, me: MemberId) -> Vec<(MemberId, Range, MemberId)> {
         let mut of: BTreeMap<MemberId, Vec<(Range, MemberId)>> = BTreeMap::new();
         for (&holder, (have, _)) in &self.states {
             for (sender, ranges) in have {
@@ -395,7 +396,7 @@ impl Lead {
             while let Some(&((first, last), holder)) = ranges
                 .iter()
                 .filter(|((first, last), _)| *first <= covered + 1 && *last > covered)
-                .max_by_key(|((_, last), holder)| (*last, *holder == sender))
+                .max_by_key(|((_, last), holder)| (*last, *holder == me, *holder == sender))
                 .or_else(|| ranges.iter().find(|((first, _), _)| *first > covered))
             {
                 cut.push((sender, (first.max(covered + 1), last), holder));
@@ -428,6 +429,6 @@ mod tests {
         let states = [(a, state(&[(1, 4), (7, 7)])), (b, state(&[(1, 5), (9, 10)]))].into_iter().collect();
         let (invited, ready, asked) = (vec![a, b], BTreeSet::new(), BTreeMap::new());
         let lead = Lead { invited, states, proposal: None, ready, moved: Time::ZERO, asked };
-        assert_eq!(lead.cut(), [(c, (1, 5), b), (c, (7, 7), a), (c, (9, 10), b)]);
+        assert_eq!(lead.cut(c), [(c, (1, 5), b), (c, (7, 7), a), (c, (9, 10), b)]);
     }
 }

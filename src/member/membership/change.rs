@@ -32,7 +32,7 @@ impl Membership {
     }
 
     /// The members that are not lost.
-    fn present(&self) -> impl Iterator<Item = MemberId> {
+    pub(super) fn present(&self) -> impl Iterator<Item = MemberId> {
         self.view.members().into_iter().filter(|&member| !self.detector.is_lost(member))
     }
 

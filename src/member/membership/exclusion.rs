@@ -85,7 +85,13 @@ impl Membership {
     /// A leader does not wait for ever for those that are there and do not answer.
     pub(super) fn leave_out_the_mute(&mut self, now: Time, out: &mut Out) {
         let (Some(flush), Some(patience)) = (&self.flush, self.keeping.patience) else { return };
-        for member in flush.mute(now, patience.detection()) {
+        let mute = flush.mute(now, patience.detection());
+        let rest = self.present().filter(|member| !mute.contains(member)).count();
+        // They may be heard of again; without them nobody could go on at all.
+        if self.keeping.majority && 2 * rest <= self.view.members().len() {
+            return;
+        }
+        for member in mute {
             self.detector.has_left(member);
             let what = "does not answer while the view changes; going on without it".to_owned();
             out.deliver(member, None, App::Notice(what));

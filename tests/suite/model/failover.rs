@@ -63,7 +63,7 @@ enum Given {
 #[derive(Clone, Debug, Default)]
 struct Life {
     digest: u64,
-    last: Option<Arc<(Given, Life)>>,
+    last: Option<Arc<(Given, Self)>>,
 }
 
 /// What a member's application sees.
@@ -281,9 +281,9 @@ impl FailOver {
         for round in 0..ROUNDS {
             let is_out = |state: &State, at: usize| state.processes[at].is_out();
             if round % 10 == 9 {
-                for at in 0..members.len() {
+                for (at, member) in members.iter().enumerate() {
                     if !is_out(&state, at) {
-                        let place = (RUN, members[at].view().number as u16);
+                        let place = (RUN, member.view().number as u16);
                         let heartbeat = Word::Heartbeat.encode(place, slot(at));
                         for to in receivers(&self.view(), slot(at), To::Group) {
                             state.send(slot(at), to, &heartbeat);
