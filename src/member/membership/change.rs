@@ -261,7 +261,8 @@ impl Membership {
             None => self.view.members().iter().any(is_lost),
             Some(flush) if flush.leads() => {
                 // Somebody is lost who was to go on, or is heard of again who was not.
-                if !self.present().eq(flush.invited().iter().copied()) {
+                // Or nobody answers, because another that is lost by now had asked for more.
+                if !self.present().eq(flush.invited().iter().copied()) || flush.is_outbid(now) {
                     self.lead(now, out);
                 }
                 return;
