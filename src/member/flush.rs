@@ -31,6 +31,8 @@ pub(super) struct Flush {
     /// No lower ballot is answered.
     promised: Ballot,
     accepted: Option<Accepted>,
+    /// The highest ballot that somebody has promised.
+    known: Ballot,
     /// The proposal whose packets are being fetched.
     pending: Option<Accepted>,
     asked: BTreeSet<(MemberId, u64)>,
@@ -81,6 +83,7 @@ impl Flush {
             me,
             promised: Ballot::default(),
             accepted: None,
+            known: Ballot::default(),
             pending: None,
             asked: BTreeSet::new(),
             lead: None,
@@ -91,6 +94,11 @@ impl Flush {
 
     pub(super) const fn leads(&self) -> bool {
         self.lead.is_some()
+    }
+
+    /// Whether it has led in vain for long, and somebody has promised more to another.
+    pub(super) fn is_outbid(&self, now: Time) -> bool {
+        self.lead.is_some() && self.known > self.promised && now.since(self.led_at) >= STALL
     }
 
     /// Leads no more.
@@ -141,7 +149,8 @@ impl Flush {
 
     /// Leads an attempt of its own, with these members.
     pub(super) fn lead(&mut self, now: Time, invited: Vec<MemberId>, log: &Log, words: &mut Vec<Word>) {
-        self.promise(Ballot { attempt: self.promised.attempt + 1, leader: self.me.0 }, now);
+        let attempt = self.promised.attempt.max(self.known.attempt) + 1;
+        self.promise(Ballot { attempt, leader: self.me.0 }, now);
         let states = BTreeMap::from([(self.me, (log.have(), self.accepted.clone()))]);
         words.push(Word::Prepare(self.promised, invited.clone()));
         let (ready, asked) = (BTreeSet::new(), BTreeMap::new());
@@ -161,8 +170,12 @@ impl Flush {
 
     /// A leader asks everybody to stop.
     pub(super) fn prepare(&mut self, now: Time, ballot: Ballot, log: &Log, words: &mut Vec<Word>) {
-        if ballot < self.promised || ballot.leader == self.me.0 {
+        if ballot.leader == self.me.0 {
             return;
+        }
+        if ballot < self.promised {
+            // So that it knows which one to outbid, if that one's leader is lost.
+            return words.push(Word::State(self.promised, log.have(), self.accepted.clone()));
         }
         self.promise(ballot, now);
         words.push(Word::State(ballot, log.have(), self.accepted.clone()));
@@ -178,6 +191,7 @@ impl Flush {
         have: Vec<Have>,
         accepted: Option<Accepted>,
     ) {
+        self.known = self.known.max(ballot);
         if let Some(lead) = self.lead.as_mut().filter(|_| ballot == self.promised)
             && lead.proposal.is_none()
             && lead.invited.contains(&from)
@@ -237,7 +251,9 @@ impl Flush {
             && lead.is_answered(rules)
         {
             let proposal = lead.decide(self.me, rules);
-            if proposal.view.clients.is_empty() {
+            // Newcomers alone are no group: nobody could tell them where it begins.
+            let is_new = |client: &MemberId| proposal.arrivals.iter().any(|seat| seat.slot == client.0);
+            if proposal.view.clients.iter().all(is_new) {
                 return Outcome::NobodyLeft;
             }
             words.push(Word::Propose(self.promised, proposal.clone()));

@@ -263,7 +263,8 @@ impl Membership {
                 self.leave_out_the_mute(now, out);
                 let Some(flush) = &self.flush else { return };
                 // Somebody is lost who was to go on, or is heard of again who was not.
-                if !self.present().eq(flush.invited().iter().copied()) {
+                // Or nobody answers, because another that is lost by now had asked for more.
+                if !self.present().eq(flush.invited().iter().copied()) || flush.is_outbid(now) {
                     self.lead(now, out);
                 }
                 return;

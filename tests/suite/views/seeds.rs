@@ -11,7 +11,8 @@ use super::promises;
 use super::world::{Event, Fate, Plan, World};
 
 /// Of each order, without partitions, and with them, whether a majority is needed then or not; `GROUPCAST_SEEDS` sets
-/// another number, `GROUPCAST_SEED` a single seed.
+/// another number, `GROUPCAST_SEED` a single seed, and
+/// `GROUPCAST_NEWCOMERS` has processes come into the group as well.
 const SEEDS: u64 = 100;
 /// Everybody sends within this …
 const BUSY: u64 = 1_500;
@@ -44,6 +45,7 @@ enum Partitions {
 
 fn draw(order: &'static Order, seed: u64, partitions: Partitions) -> Plan {
     let with_partitions = partitions != Partitions::None;
+    let with_newcomers = std::env::var_os("GROUPCAST_NEWCOMERS").is_some();
     let mut dice = Prng::new(seed);
     let clients = dice.between(if with_partitions { 4 } else { 2 }, 5) as u16;
     let mut plan = Plan::new(order, clients, dice.next_u64());
@@ -105,11 +107,11 @@ fn draw(order: &'static Order, seed: u64, partitions: Partitions) -> Plan {
         if dice.chance(300_000) {
             let later = Duration::from_millis(dice.between(10, 2_500));
             let again = Fate::Comes(Some(member).filter(|member| member.0 < clients));
-            let comes = dice.chance(500_000);
+            let comes = with_newcomers && dice.chance(500_000);
             plan.fates.push((when.after(later), if comes { again } else { Fate::Returns(member) }));
         }
     }
-    if dice.chance(300_000) {
+    if with_newcomers && dice.chance(300_000) {
         for _ in 0..dice.between(1, 3) {
             plan.fates.push((at(dice.below(BUSY)), Fate::Comes(None)));
         }
