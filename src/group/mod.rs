@@ -66,8 +66,8 @@ use crate::order::Order;
 use crate::talk::{Color, Level, Talk};
 use crate::transport::limits;
 use crate::transport::wakeup::{Waker, wakeup};
-use crate::wire::batch::MAX_TEXT;
 use crate::wire::Window;
+use crate::wire::batch::MAX_TEXT;
 use crate::wire::control::Role;
 use desk::{Desk, Job, Phase, Wish};
 
@@ -276,10 +276,10 @@ impl Join {
             .name(format!("groupcast {id}"))
             .spawn(move || worker::run(&self, &theirs, wakeup))
             .map_err(|error| Failure::new(Exit::Io, format!("cannot start a thread: {error}")))?;
-        let mut group =
-            Group { id, desk, waker, limit, view: None, owes_state: false, thread: Some(thread) };
+        let mut group = Group { id, desk, waker, limit, view: None, owes_state: false, thread: Some(thread) };
         // It has a limit of its own, and tells the forwarder when that is reached.
-        let phase = group.desk.wait(limit + DROPPED, |papers| !matches!(papers.phase, Phase::Joining)).phase.clone();
+        let phase =
+            group.desk.wait(limit + DROPPED, |papers| !matches!(papers.phase, Phase::Joining)).phase.clone();
         match phase {
             Phase::Running => Ok(group),
             Phase::Over(outcome) => {

@@ -34,8 +34,9 @@ pub(super) struct CatchUp {
     /// The view has changed: what was under way is lost with it.
     asks_again: bool,
     cannot: Vec<MemberId>,
-    /// What was delivered meanwhile, in order.
+    /// What was delivered meanwhile, in order, and how long it is.
     held: VecDeque<Delivery>,
+    bytes: usize,
 }
 
 impl CatchUp {
@@ -49,18 +50,25 @@ impl CatchUp {
             asks_again: false,
             cannot: Vec::new(),
             held: VecDeque::new(),
+            bytes: 0,
         }
     }
 
-    /// How much of what was delivered is held back.
-    pub(super) fn held(&self) -> usize {
-        self.held.len()
-    }
-
-    /// Keeps what is delivered until its turn comes.
-    pub(super) fn hold(&mut self, delivery: Delivery) {
+    /// Keeps what is delivered until its turn comes. Not to listen meanwhile would be to hear nothing of the state.
+    pub(super) fn hold(&mut self, delivery: Delivery) -> Result<(), Failure> {
         self.asks_again |= matches!(delivery.app, App::View(..));
+        self.bytes += size_of::<Delivery>();
+        if let App::Multicast(batch) | App::Direct(batch) = &delivery.app {
+            self.bytes += batch.body().len();
+        }
         self.held.push_back(delivery);
+        if self.bytes <= MAX_STATE {
+            return Ok(());
+        }
+        Err(Failure::new(
+            Exit::Unavailable,
+            "the group delivers more than can be kept until its state has come",
+        ))
     }
 
     /// Asks a member, if none is being asked.

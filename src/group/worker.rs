@@ -1,7 +1,7 @@
 //! The thread that takes part for a program: it turns its [`Node`], so that the others hear of it however long the program
 //! is busy with something else.
 
-use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,19 +17,18 @@ use crate::member::{App, Finish, Tally};
 use crate::talk::Talk;
 use crate::transport::wakeup::Wakeup;
 use crate::transport::zmq::Context;
-use crate::wire::control::{Role, Seat};
 use crate::wire::BatchBuilder;
+use crate::wire::control::{Role, Seat};
 
 /// Most batches submitted before incoming packets get their turn.
 const BATCHES_PER_TURN: usize = 8;
-/// Most that is held back of what is delivered to a newcomer before it has its state.
-const MAX_HELD: usize = 4096;
 /// Who has asked to be let go, goes after this long in any case.
 const PARTING: Duration = Duration::from_secs(5);
 
 /// Takes part to the end, and leaves on the desk how that was.
 pub(super) fn run(join: &Join, desk: &Arc<Desk>, wakeup: Wakeup) {
-    let outcome = take_part(join, desk, wakeup);
+    let outcome = catch_unwind(AssertUnwindSafe(|| take_part(join, desk, wakeup)));
+    let outcome = outcome.unwrap_or_else(|_| Err(Failure::new(Exit::Bug, "this is a bug in groupcast")));
     desk.look().phase = Phase::Over(outcome);
     desk.ring();
 }
@@ -96,7 +95,11 @@ impl<'a> Worker<'a> {
     fn begin(&mut self, node: &Node) {
         let view = named(node, node.view(), &[], &[]);
         let mut papers = self.desk.look();
-        if self.catch_up.is_some() { self.first_view = Some(view) } else { papers.put_event(Event::View(view)) }
+        if self.catch_up.is_some() {
+            self.first_view = Some(view)
+        } else {
+            papers.put_event(Event::View(view))
+        }
         papers.phase = Phase::Running;
         drop(papers);
         self.desk.ring();
@@ -128,7 +131,6 @@ impl<'a> Worker<'a> {
             }
             (papers.wish, papers.is_full())
         };
-        let is_full = is_full || self.catch_up.as_ref().is_some_and(|catch_up| catch_up.held() >= MAX_HELD);
         // A newcomer must hear the pieces of its state, whatever else comes.
         node.listen(!is_full || self.catch_up.is_some());
         match wish {
@@ -249,9 +251,11 @@ impl<'a> Worker<'a> {
         let delivered = Delivered { app, ..delivered };
         match &mut self.catch_up {
             Some(catch_up) => catch_up.hold(delivered),
-            None => self.take(node, delivered),
+            None => {
+                self.take(node, delivered);
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     fn take_state(&mut self, node: &mut Node, from: MemberId, replay: Replay) -> Result<(), Failure> {
@@ -263,13 +267,9 @@ impl<'a> Worker<'a> {
         papers.put_event(Event::State(state));
         self.first_view.take().into_iter().for_each(|view| papers.put_event(Event::View(view)));
         drop(papers);
-        self.take_all(node, held);
-        Ok(())
-    }
-
-    fn take_all(&mut self, node: &Node, held: VecDeque<Delivered>) {
         self.desk.ring();
         held.into_iter().for_each(|delivered| self.take(node, delivered));
+        Ok(())
     }
 
     /// Puts what was delivered on the desk.
@@ -335,8 +335,13 @@ impl<'a> Worker<'a> {
 /// A view as a program is told of it; `before` are the clients of the one before, if there was one here.
 fn named(node: &Node, view: &engine::View, before: &[MemberId], arrivals: &[Seat]) -> View {
     let name = |member: MemberId| node.who(member).map_or_else(|| member.to_string(), |seat| seat.id.clone());
-    let names = |members: &[MemberId]| members.iter().copied().map(name).collect::<Vec<_>>();
-    let gone: Vec<MemberId> = before.iter().copied().filter(|member| !view.clients.contains(member)).collect();
+    let names = |members: &[MemberId]| {
+        let mut names: Vec<String> = members.iter().copied().map(name).collect();
+        names.sort_unstable();
+        names
+    };
+    let gone: Vec<MemberId> =
+        before.iter().copied().filter(|member| !view.clients.contains(member)).collect();
     let arrivals = arrivals.iter().filter(|seat| seat.role == Role::Client);
     View {
         number: view.number,

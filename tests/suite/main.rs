@@ -12,6 +12,7 @@ mod files;
 mod flags;
 mod flow;
 mod fuzzed;
+mod group;
 mod harness;
 mod hostile;
 mod liars;

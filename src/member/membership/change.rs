@@ -146,6 +146,8 @@ impl Membership {
             );
         }
         let open = self.end_line(now, &proposal, out);
+        // All that go on have it.
+        self.unstable.end().into_iter().for_each(|(from, number, app)| out.deliver(from, number, app));
         let own = self.me;
         let open: Vec<App> = open.into_iter().map(|app| self.reopened(own, app)).collect();
         for (member, count) in std::mem::take(&mut self.within) {

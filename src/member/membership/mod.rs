@@ -17,6 +17,7 @@ use super::detector::{Detector, Finding, Patience};
 use super::election::Election;
 use super::flush::Flush;
 use super::log::Log;
+use super::stable::Unstable;
 use super::word::{Ballot, Proposal, Word, data_of};
 use super::{App, Line, Tally};
 use crate::defect::{Defect, Defects};
@@ -43,6 +44,8 @@ pub struct Keeping {
     pub patience: Option<Patience>,
     /// Whether only more than half of a view's members may go on.
     pub majority: bool,
+    /// Whether this member delivers only what every member of the view has.
+    pub safe: bool,
 }
 
 /// One member's membership, and the line of engines of the current view.
@@ -57,6 +60,8 @@ pub struct Membership {
     view: View,
     line: Line,
     log: Log,
+    /// With [`Keeping::safe`]: what is not stable.
+    unstable: Unstable<(MemberId, Option<u64>, App)>,
     /// Of each client: how many of its messages were delivered before this view, and in it.
     before: BTreeMap<MemberId, u64>,
     within: BTreeMap<MemberId, u64>,
@@ -99,6 +104,7 @@ impl Membership {
             keeping,
             line: order.assemble(place),
             log: Log::new(&members),
+            unstable: Unstable::default(),
             before: BTreeMap::new(),
             within: BTreeMap::new(),
             numbers: (0, 0),
@@ -241,7 +247,12 @@ impl Membership {
                     self.numbers.1 += count;
                 }
                 let batch = self.absolute(from, batch);
-                out.deliver(from, number.map(|number| number + self.numbers.0), App::Multicast(batch));
+                let number = number.map(|number| number + self.numbers.0);
+                if self.keeping.safe {
+                    self.unstable.hold((from, number, App::Multicast(batch)));
+                } else {
+                    out.deliver(from, number, App::Multicast(batch));
+                }
             }
             App::Direct(batch) => {
                 let queue = self.direct.incoming.entry(from).or_default();
@@ -498,6 +509,9 @@ impl Membership {
         if self.is_out {
             return;
         }
+        if self.flush.is_none() && self.unstable.asks(now) {
+            self.line.ask_all(now);
+        }
         if self.flush.is_none() && self.line.next_deadline().is_some_and(|due| due <= now) {
             self.step(now, Input::Wake, out);
         }
@@ -537,6 +551,10 @@ impl Engine for Membership {
             Input::Receive { from, message } => self.receive(now, from, message, out),
             Input::Wake => self.wake(now, out),
         }
+        if self.keeping.safe && !self.is_out {
+            let stable = self.unstable.look(now, self.me, &self.log, self.line.unsent());
+            stable.into_iter().for_each(|(from, number, app)| out.deliver(from, number, app));
+        }
     }
 
     fn next_deadline(&self) -> Option<Time> {
@@ -545,7 +563,7 @@ impl Engine for Membership {
         }
         let own = sooner(self.detector.next_deadline(), self.election.next_deadline());
         let change = match &self.flush {
-            None => self.line.next_deadline(),
+            None => sooner(self.line.next_deadline(), self.unstable.next_deadline()),
             Some(flush) => Some(flush.next_deadline()),
         };
         sooner(own, change)
@@ -561,7 +579,7 @@ impl Engine for Membership {
     }
 
     fn held(&self) -> usize {
-        self.line.held()
+        self.line.held() + self.unstable.len()
     }
 
     fn is_settled(&self) -> bool {
