@@ -230,6 +230,14 @@ impl Join {
         self
     }
 
+    /// This member is given only what every member of the view has, so that, should it die, it was not given what others
+    /// never will be. It costs the time that acknowledgements take.
+    #[must_use]
+    pub fn safe(mut self) -> Self {
+        self.keeping.safe = true;
+        self
+    }
+
     /// How long `join`, `multicast`, `send` and `leave` wait at most; if it is not said, a minute.
     #[must_use]
     pub fn limit(self, limit: Duration) -> Self {

@@ -84,7 +84,8 @@ impl Log {
     /// Up to which packet of a sender all members but `me` are known to have everything.
     pub(super) fn stable(&self, me: MemberId, sender: MemberId) -> u64 {
         let stream = self.streams.get(&sender);
-        let others = stream.iter().flat_map(|stream| &stream.acknowledged).filter(|(member, _)| **member != me);
+        let others =
+            stream.iter().flat_map(|stream| &stream.acknowledged).filter(|(member, _)| **member != me);
         others.map(|(_, &number)| number).min().unwrap_or(u64::MAX)
     }
 

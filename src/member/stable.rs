@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::App;
 use super::log::Log;
 use crate::engine::{MemberId, Time};
 
@@ -16,25 +17,28 @@ const ASK_FIRST: Duration = Duration::from_millis(40);
 /// … and then ever more rarely, up to this.
 const ASK_MAX: Duration = Duration::from_millis(1_000);
 
+/// Who multicast what, and its place in the total order.
+type Item = (MemberId, Option<u64>, App);
+
 /// What waits until it is stable.
 #[derive(Debug, Default)]
-pub(super) struct Unstable<T> {
+pub(super) struct Unstable {
     /// Delivered below since the last look.
-    fresh: Vec<T>,
+    fresh: Vec<Item>,
     /// What had come when these were delivered: of every sender, up to which packet.
-    held: VecDeque<(Vec<(MemberId, u64)>, Vec<T>)>,
+    held: VecDeque<(Vec<(MemberId, u64)>, Vec<Item>)>,
     ask_at: Option<Time>,
     ask_gap: Duration,
 }
 
-impl<T> Unstable<T> {
+impl Unstable {
     /// Takes what has been delivered below.
-    pub(super) fn hold(&mut self, item: T) {
+    pub(super) fn hold(&mut self, item: Item) {
         self.fresh.push(item);
     }
 
     /// Everything that is stable now, in order. `unsent` packets of our own wait for a window.
-    pub(super) fn look(&mut self, now: Time, me: MemberId, log: &Log, unsent: u64) -> Vec<T> {
+    pub(super) fn look(&mut self, now: Time, me: MemberId, log: &Log, unsent: u64) -> Vec<Item> {
         if !self.fresh.is_empty() {
             let mut came = log.came();
             came.iter_mut().filter(|(sender, _)| *sender == me).for_each(|(_, number)| *number += unsent);
@@ -43,8 +47,8 @@ impl<T> Unstable<T> {
         let mut stable = Vec::new();
         let is_stable =
             |came: &[(MemberId, u64)]| came.iter().all(|&(sender, number)| log.stable(me, sender) >= number);
-        while let Some((_, items)) = self.held.pop_front_if(|(came, _)| is_stable(came)) {
-            stable.extend(items);
+        while self.held.front().is_some_and(|(came, _)| is_stable(came)) {
+            stable.extend(self.held.pop_front().into_iter().flat_map(|(_, items)| items));
             self.ask_at = None;
         }
         if self.held.is_empty() {
@@ -57,7 +61,7 @@ impl<T> Unstable<T> {
     }
 
     /// Everything, in order: the view has ended, and all that go on have it.
-    pub(super) fn end(&mut self) -> Vec<T> {
+    pub(super) fn end(&mut self) -> Vec<Item> {
         self.ask_at = None;
         let held = std::mem::take(&mut self.held).into_iter().flat_map(|(_, items)| items);
         held.chain(std::mem::take(&mut self.fresh)).collect()

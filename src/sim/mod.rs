@@ -58,6 +58,8 @@ pub struct Setup {
     pub messages: u64,
     /// Whether the clients multicast at a steady pace and do nothing else, as is good for comparing costs.
     pub steady: bool,
+    /// Whether the members deliver only what all have.
+    pub safe: bool,
     /// The share of packets that are lost before the network heals; none: drawn, as all shares below.
     pub loss: Option<Share>,
     /// The share of packets that come twice.
@@ -105,6 +107,7 @@ impl Setup {
             members: Some(members),
             messages,
             steady: false,
+            safe: false,
             loss: None,
             duplicate: None,
             delay: None,
@@ -180,7 +183,8 @@ impl Setup {
             window: Window::default(),
             defects: self.defects,
         };
-        let member = |place| Box::new(Membership::new(self.order, place, Keeping::default())) as Line;
+        let keeping = Keeping { safe: self.safe, ..Keeping::default() };
+        let member = |place| Box::new(Membership::new(self.order, place, keeping)) as Line;
         view.members().into_iter().map(place).map(member).collect()
     }
 

@@ -61,7 +61,7 @@ pub struct Membership {
     line: Line,
     log: Log,
     /// With [`Keeping::safe`]: what is not stable.
-    unstable: Unstable<(MemberId, Option<u64>, App)>,
+    unstable: Unstable,
     /// Of each client: how many of its messages were delivered before this view, and in it.
     before: BTreeMap<MemberId, u64>,
     within: BTreeMap<MemberId, u64>,

@@ -111,13 +111,13 @@ fn tell(plan: &Plan) -> String {
     )
 }
 
-fn lives(title: &str, with_partitions: bool) {
+fn lives(title: &str, with_partitions: bool, safe: bool) {
     let order = ORDERS.iter().find(|order| order.title() == title).expect("an order of the table");
     let mut seen = Seen::default();
     let only: Option<u64> = std::env::var("GROUPCAST_SEED").ok().and_then(|seed| seed.parse().ok());
     let seeds = std::env::var("GROUPCAST_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(SEEDS);
     for seed in only.map_or(1..=seeds, |seed| seed..=seed) {
-        let plan = draw(order, seed, with_partitions);
+        let plan = Plan { safe, ..draw(order, seed, with_partitions) };
         if let Err(story) = live(&plan, &mut seen) {
             panic!("{title}, seed {seed}: {story}\n{}", tell(&plan));
         }
@@ -127,16 +127,22 @@ fn lives(title: &str, with_partitions: bool) {
 }
 
 macro_rules! every_order {
-    ($($name:ident $parted:ident $title:literal;)*) => {
+    ($($name:ident $parted:ident $safe:ident $title:literal;)*) => {
         $(
             #[test]
             fn $name() {
-                lives($title, false);
+                lives($title, false, false);
             }
 
             #[test]
             fn $parted() {
-                lives($title, true);
+                lives($title, true, false);
+            }
+
+            #[test]
+            fn $safe() {
+                lives($title, false, true);
+                lives($title, true, true);
             }
         )*
 
@@ -149,12 +155,12 @@ macro_rules! every_order {
 }
 
 every_order! {
-    unordered unordered_parted "unordered";
-    fifo fifo_parted "fifo";
-    causal causal_parted "causal";
-    total_bb total_bb_parted "total (bb)";
-    total_ub total_ub_parted "total (ub)";
-    total_uub total_uub_parted "total (uub)";
-    lamport lamport_parted "lamport";
-    agreed agreed_parted "agreed";
+    unordered unordered_parted unordered_safe "unordered";
+    fifo fifo_parted fifo_safe "fifo";
+    causal causal_parted causal_safe "causal";
+    total_bb total_bb_parted total_bb_safe "total (bb)";
+    total_ub total_ub_parted total_ub_safe "total (ub)";
+    total_uub total_uub_parted total_uub_safe "total (uub)";
+    lamport lamport_parted lamport_safe "lamport";
+    agreed agreed_parted agreed_safe "agreed";
 }

@@ -55,6 +55,8 @@ pub(super) struct Plan {
     /// Clients that can number messages.
     pub(super) candidates: Vec<MemberId>,
     pub(super) majority: bool,
+    /// Whether only what is stable is delivered.
+    pub(super) safe: bool,
     pub(super) defects: Defects,
     /// Shares of packets that are lost and that come twice, in millionths.
     pub(super) loss: u32,
@@ -117,7 +119,7 @@ impl World {
     pub(super) fn new(plan: &Plan) -> Self {
         let view = plan.view();
         let mut dice = Prng::new(plan.seed);
-        let keeping = Keeping { patience: Some(Patience::FAST), majority: plan.majority };
+        let keeping = Keeping { patience: Some(Patience::FAST), majority: plan.majority, safe: plan.safe };
         let process = |me: MemberId| {
             let place = Place {
                 me,
@@ -350,6 +352,7 @@ impl Plan {
             standbys: 0,
             candidates: Vec::new(),
             majority: false,
+            safe: false,
             defects: Defects::NONE,
             loss: 0,
             twice: 0,
