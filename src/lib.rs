@@ -1,5 +1,8 @@
 //! Ordered, reliable group communication over ZeroMQ.
 //!
+//! Programs that want to be members of a group use [`Group`], which [`group`] explains; everything else here is what it and the
+//! programs of the package are made of.
+//!
 //! # The path of a message
 //!
 //! 1. [`script`]: what the user asked for: parse, validate, replay

@@ -130,7 +130,7 @@ impl<'h> Catalogue<'h> {
         if let Some(witness) = violation {
             return Verdict::Violated(witness);
         }
-        match self.history.records.iter().find(|record| !record.ended) {
+        match self.history.records.iter().find(|record| !record.ended && !record.lost) {
             Some(Record { open: Some(reason), .. }) => Verdict::Undecided(reason.clone()),
             Some(record) => Verdict::Undecided(format!("the history of {} has no end", record.name)),
             None if !something => Verdict::Undecided(nothing.to_owned()),

@@ -67,6 +67,9 @@ pub struct Record {
     pub ended: bool,
     /// Whether it stopped before the end of the run and the record says so: this is all that it ever did.
     pub stopped: bool,
+    /// Whether the others went on without it: a view of one that came to the end is without it. Nobody waits for more of
+    /// such a record than there is.
+    pub lost: bool,
     /// Why it is not known to have come to the end, where more can be said than that the record has no end.
     pub open: Option<String>,
     /// The file that all this was read from, if it was.

@@ -255,7 +255,7 @@ fn what_keeps_a_program_from_joining_is_said() {
         (stage.join("a b"), Exit::Usage, "an id consists of"),
         (stage.join("a").order("best", ""), Exit::Usage, "there is no order 'best'"),
         (stage.join("a").forwarders("a:b:c"), Exit::Usage, "a:b:c"),
-        (stage.join("a").limit(Duration::from_millis(200)), Exit::Unavailable, "does not answer"),
+        (stage.join("a").limit(Duration::from_millis(200)), Exit::TimedOut, "not in the group"),
     ] {
         let failure = join.join().unwrap_err();
         assert!(failure.exit == exit && failure.message.contains(words), "{failure:?}");

@@ -23,6 +23,7 @@ mod model;
 mod namespaces;
 mod oracles;
 mod orders;
+mod peers;
 mod pictures;
 mod pipes;
 mod programs;

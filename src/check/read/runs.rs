@@ -143,10 +143,22 @@ fn run(
     let (members, records): (Vec<Member>, Vec<Option<Record>>) = members.into_iter().unzip();
     let records =
         members.iter().zip(records).map(|(member, record)| record.unwrap_or_else(|| absent(member)));
-    let mut history = History { records: records.collect(), strangers: Vec::new() };
+    let mut records: Vec<Record> = records.collect();
+    note_lost(&members, &mut records);
+    let mut history = History { records, strangers: Vec::new() };
     Names::new(roll, &members).settle(&mut history)?;
     let suffix = suffix.filter(|suffix| suffix != UNO);
     Ok(Run { group, suffix, members, history, has_commands: false })
+}
+
+/// Notes who has no end and is not in the last view of those that came to theirs.
+fn note_lost(members: &[Member], records: &mut [Record]) {
+    let ended = members.iter().zip(&*records).filter(|(_, record)| record.ended);
+    let last = ended.filter_map(|(member, _)| member.account()?.views.last()).max_by_key(|view| view.number);
+    let Some(last) = last else { return };
+    for record in records.iter_mut().filter(|record| !record.ended) {
+        record.lost = !last.members.contains(&record.name);
+    }
 }
 
 /// What is known of the messages of a member without a history: nothing.

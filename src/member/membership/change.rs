@@ -254,8 +254,10 @@ impl Membership {
             None if !self.arrivals.seats(now).is_empty() && self.above().is_empty() => true,
             None => self.view.members().iter().any(is_lost),
             Some(flush) if flush.leads() => {
-                // Somebody is lost who was to go on, or is heard of again who was not.
-                if !self.present().eq(flush.invited().iter().copied()) {
+                // Somebody is lost who was to go on, or is heard of again who was not. Or others have promised a higher
+                // ballot to a leader that is lost and that we never heard of: they answer none that is lower.
+                let is_stuck = flush.led_by(now).1 >= STALL;
+                if is_stuck || !self.present().eq(flush.invited().iter().copied()) {
                     self.lead(now, out);
                 }
                 return;
