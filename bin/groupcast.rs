@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use groupcast::exit::{self, Exit, Failure};
 use groupcast::talk::{Color, Level, Talk};
-use groupcast::{bench, chaos, check, cli, diagram, doctor, explain, proxy, run as runs, shell, sim};
+use groupcast::{
+    bench, chaos, check, cli, diagram, doctor, explain, members, proxy, run as runs, shell, sim,
+};
 
 /// Tools for ordered, reliable group communication.
 #[derive(Parser)]
@@ -33,6 +35,8 @@ enum Tool {
     Proxy(proxy::tool::Args),
     /// Let many short runs meet faults that seeds draw: links, restarts, pauses, a busy machine
     Chaos(chaos::tool::Args),
+    /// Show who is in the groups of a forwarder, and how far each one is
+    Members(members::Args),
     /// Show how something is done, with commands to copy
     Examples(shell::examples::Args),
     /// Say whether everything is here that a run needs
@@ -57,6 +61,7 @@ fn run(tool: &Tool) -> Result<Exit, Failure> {
         Tool::Bench(args) => bench::tool::run(args),
         Tool::Proxy(args) => proxy::tool::run(args),
         Tool::Chaos(args) => chaos::tool::run(args),
+        Tool::Members(args) => members::run(args),
         Tool::Examples(args) => shell::examples::run(args),
         Tool::Doctor(args) => doctor::run(args, &Cli::command()),
         Tool::Completions(args) => shell::completions::run(args, Cli::command()),

@@ -34,6 +34,7 @@ pub mod order;
 pub mod reliable;
 
 pub mod member;
+pub mod members;
 
 pub mod wire;
 

@@ -24,7 +24,7 @@ pub struct Router {
 
 /// Gives every multicast of every group its place in the total order
 #[derive(Parser)]
-#[command(name = "sequencer", version, after_help = after("Example:\n  sequencer --connect 127.0.0.1 --port-base 5559"))]
+#[command(name = "sequencer", version, after_help = after("Example:\n  sequencer --connect 127.0.0.1 --port-base 5559\n  sequencer --standby --id second"))]
 pub struct Sequencer {
     /// What it is told.
     #[command(flatten)]

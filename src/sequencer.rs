@@ -1,7 +1,8 @@
 //! Station 9, in the middle: gives every multicast its place in the total order, one sequence for each group.
 //!
 //! The process asks the forwarder which groups there are and becomes a member of each, in a thread of its own.
-//! What it does as a member is [`crate::order::numbering`].
+//! What it does as a member is [`crate::order::numbering`]. One that stands by (`--standby`) does nothing but keep up,
+//! until the sequencer is lost and [`crate::member`] makes it the next one.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -9,12 +10,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use clap::Args;
+use clap::builder::FalseyValueParser;
 
 use crate::cli::{self, Address, KnownBad, Voice};
 use crate::driver::meter::SENT_AGAIN;
 use crate::driver::node::Joining;
 use crate::driver::{Callers, Clock, Node, clock};
+use crate::engine::{MemberId, View};
 use crate::exit::{Exit, Failure};
+use crate::member::App;
 use crate::order::Order;
 use crate::router::identity;
 use crate::session::CONNECT_LIMIT;
@@ -30,9 +34,12 @@ use crate::wire::control::{Ask, GroupEntry, Role};
 /// What `sequencer` is told.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// Its name among the members
-    #[arg(short, long, value_name = "ID", env = "GROUPCAST_ID", hide_env = true, default_value = "sequencer", value_parser = cli::id)]
+    /// Its name among the members; `standby` if it stands by. Of several that do, each has another
+    #[arg(short, long, value_name = "ID", env = "GROUPCAST_ID", hide_env = true, default_value = "sequencer", default_value_if("standby", "true", "standby"), value_parser = cli::id)]
     pub id: String,
+    /// Stand by, and take the sequencer's place if it is lost
+    #[arg(long, env = "GROUPCAST_STANDBY", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub standby: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub address: Address,
@@ -50,6 +57,12 @@ pub struct Options {
     pub voice: Voice,
 }
 
+impl Options {
+    const fn role(&self) -> Role {
+        if self.standby { Role::Standby } else { Role::Sequencer }
+    }
+}
+
 /// Runs the sequencer until the forwarder says that the run is over.
 ///
 /// # Errors
@@ -59,7 +72,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     let signals = Signals::catch()?;
     let context = Context::default();
     let mut clock = Clock::start();
-    let who = identity(Role::Sequencer, &options.id);
+    let who = identity(options.role(), &options.id);
     let sites = options.address.sites()?;
     let limit = Some(CONNECT_LIMIT);
     let mut callers = Callers::new(&context, &sites, clock.now(), &who, &Ask::Attend, limit)?;
@@ -84,8 +97,9 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
         let now = clock.now();
         if let Some(exit) = signals.received() {
             let failure = interruption(exit);
-            groups.leave();
+            // The forwarder hears first why a group ends that has nobody else to number.
             callers.leave(now, &failure);
+            groups.leave();
             return Err(failure);
         }
         groups.reap()?;
@@ -117,6 +131,30 @@ struct Groups<'a> {
     failed: Option<Failure>,
     /// The last runs that were numbered to their end: a forwarder may hear of that later than another.
     finished: VecDeque<String>,
+}
+
+/// Says what this process is to a group in a view, as far as that is news after one that `before` numbered.
+fn tell_part(group: &str, node: &Node, view: &View, before: Option<MemberId>, talk: &Talk) {
+    if before == view.sequencer {
+        return;
+    }
+    let served = clients(view.clients.len());
+    let name = |member: Option<MemberId>| member.map_or("nobody", |member| node.seat(member).id.as_str());
+    talk.say(match (view.sequencer == Some(node.me()), before) {
+        (true, None) => format!("{group}: numbering for {served}"),
+        (true, Some(_)) => {
+            format!(
+                "{group}: takes the place of {} in view {}, numbering for {served}",
+                name(before),
+                view.number
+            )
+        }
+        (false, None) => format!("{group}: stands by for {}, with {served}", name(view.sequencer)),
+        (false, Some(_)) => {
+            let (old, new) = (name(before), name(view.sequencer));
+            format!("{group}: {new} takes the place of {old} in view {}; stands by for {new}", view.number)
+        }
+    });
 }
 
 /// So many runs are remembered.
@@ -151,14 +189,14 @@ impl Groups<'_> {
             only_at: Some(at),
             group,
             id: self.options.id.clone(),
-            role: Role::Sequencer,
+            role: self.options.role(),
             order,
             needs_router: order.addressed,
             timeout: None,
             window: Window::default(),
             defects: self.options.known_bad.defects(),
             keeping: self.options.patience.keeping(),
-            can_sequence: false,
+            can_sequence: self.options.standby,
             late: false,
         };
         let (context, talk, progress) = (self.context.clone(), self.talk.clone(), self.options.progress);
@@ -169,14 +207,20 @@ impl Groups<'_> {
                 ..failure
             };
             let mut node = Node::join(&context, &joining, None, &talk).map_err(named)?;
-            talk.say(format!("{}: numbering for {}", joining.group, clients(node.view().clients.len())));
+            tell_part(&joining.group, &node, node.view(), None, &talk);
+            let mut numbers = node.view().sequencer;
             while !node.is_over() {
                 let turned = node.turn(None);
                 if let Err(failure) = turned {
                     node.leave(&failure);
                     return Err(named(failure));
                 }
-                node.delivered();
+                for delivery in node.delivered() {
+                    if let App::View(view, _) = delivery.app {
+                        tell_part(&joining.group, &node, &view, numbers, &talk);
+                        numbers = view.sequencer;
+                    }
+                }
                 if leaves.load(Ordering::Relaxed) {
                     node.leave(&Failure::new(Exit::Interrupted, "interrupted"));
                     return Ok(());

@@ -1,7 +1,8 @@
 //! Agreement: what one member delivers, all deliver.
 //!
 //! As Hadzilacos and Toueg define it, it binds the members that came to the end: one that failed on the way may
-//! have delivered what the others never got, its own last multicast above all. (Uniform agreement forbids that.)
+//! have delivered what the others never got, its own last multicast above all. (Uniform agreement forbids that.) A
+//! member that came later or left earlier is bound by what was delivered in the views that it was in.
 
 use super::catalogue::Catalogue;
 use super::verdict::{Verdict, Witness};
@@ -34,7 +35,7 @@ fn missing(
 ) -> Option<Witness> {
     let own = catalogue.first_deliveries(member);
     let (event, other, message) = (0..catalogue.len())
-        .filter(|&message| own.of(message).is_none())
+        .filter(|&message| own.of(message).is_none() && catalogue.owes(member, message))
         .filter_map(|message| delivered_by[message].map(|(other, event)| (event, other, message)))
         .min()?;
     let (name, other) = (catalogue.name(message), catalogue.record(other));

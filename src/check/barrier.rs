@@ -51,10 +51,13 @@ fn place(member: &Member, account: &Account, lines: Vec<u32>) -> Place {
 
 /// Two members that began different runs.
 fn disagreement(run: &Run) -> Option<Witness> {
-    let mut starts = run.starts();
+    // Who came later began with others than those who were there from the start.
+    let mut starts: Vec<_> = run.starts().collect();
+    starts.sort_by_key(|(_, account, _)| came_late(account));
+    let mut starts = starts.into_iter();
     let (member, account, start) = starts.next()?;
     starts.find_map(|(other_member, other_account, other)| {
-        let (one, two) = difference(start, other)?;
+        let (one, two) = difference(start, other, !came_late(other_account))?;
         let places =
             [place(member, account, vec![start.line]), place(other_member, other_account, vec![other.line])];
         let (id, other_id) = (&member.id, &other_member.id);
@@ -63,19 +66,28 @@ fn disagreement(run: &Run) -> Option<Witness> {
     })
 }
 
-fn difference(one: &Start, other: &Start) -> Option<(String, String)> {
+fn came_late(account: &Account) -> bool {
+    account.views.first().is_some_and(|view| view.number > 1)
+}
+
+fn difference(one: &Start, other: &Start, with_members: bool) -> Option<(String, String)> {
     let words = |start: &Start| {
         let method = start.method.as_deref().map_or_else(String::new, |method| format!(" ({method})"));
         [format!("group {}", start.group), format!("order {}{method}", start.order), list(&start.members)]
     };
-    words(one).into_iter().zip(words(other)).find(|(one, other)| one != other)
+    let count = if with_members { 3 } else { 2 };
+    words(one).into_iter().zip(words(other)).take(count).find(|(one, other)| one != other)
 }
 
 /// A member that has files here and that the beginning does not list.
 fn unlisted(run: &Run) -> Option<Witness> {
-    let (starter, account, start) = run.starts().next()?;
+    let (starter, account, start) = run.starts().find(|(_, account, _)| !came_late(account))?;
+    let is_late = |member: &Member| member.account().is_some_and(came_late);
     let listed: BTreeSet<&String> = start.members.iter().collect();
-    let member = run.members.iter().find(|member| member.has_files() && !listed.contains(&member.id))?;
+    let member = run
+        .members
+        .iter()
+        .find(|member| member.has_files() && !listed.contains(&member.id) && !is_late(member))?;
     let at = place(starter, account, vec![start.line]);
     let story = format!(
         "{} has files here, and {} started with {} {at}",
@@ -109,6 +121,7 @@ fn lost(catalogue: &Catalogue<'_>) -> Option<Witness> {
         let firsts = (0..streams.len()).map(|stream| streams.message(stream, 0));
         let (message, event) = firsts
             .filter(|&message| is_due[message] && delivered.of(message).is_none())
+            .filter(|&message| catalogue.owes(member, message))
             .find_map(|message| Some((message, catalogue.origin(message)?)))?;
         let (sender, receiver) = (catalogue.sender(message)?, catalogue.record(member));
         let place = sender.place(&[event]);

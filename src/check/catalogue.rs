@@ -16,6 +16,8 @@ pub struct Catalogue<'h> {
     messages: Vec<Vec<u32>>,
     /// Of each message: the first event of its sender's record that multicasts it.
     origins: Vec<u32>,
+    /// Of each message: the view in which it was delivered, if that is known; nothing if everybody owes everything.
+    views: Option<Vec<u64>>,
 }
 
 /// The first event of one member that delivers each message.
@@ -35,14 +37,47 @@ impl<'h> Catalogue<'h> {
         };
         let messages: Vec<Vec<u32>> =
             history.records.iter().map(|record| record.events.iter().map(index).collect()).collect();
-        let mut catalogue = Self { history, origins: vec![NEVER; ids.len()], ids, messages };
+        let mut catalogue = Self { history, origins: vec![NEVER; ids.len()], ids, messages, views: None };
         for member in 0..history.records.len() {
             let found: Vec<_> = catalogue.multicasts(member).collect();
             for (event, message) in found.into_iter().rev() {
                 catalogue.origins[message] = event as u32;
             }
         }
+        if history.records.iter().any(|record| record.is_in_part()) {
+            catalogue.views = Some(catalogue.views_of_messages());
+        }
         catalogue
+    }
+
+    /// Of each message: the view in which somebody who came to the end delivered it; 0 if that is not known.
+    fn views_of_messages(&self) -> Vec<u64> {
+        let mut views = vec![0; self.len()];
+        for member in self.members().filter(|&member| self.record(member).ended) {
+            let given = &self.record(member).views;
+            let mut current = 0;
+            for (event, message) in self.deliveries(member) {
+                while given.get(current).is_some_and(|&(_, before)| before <= event) {
+                    current += 1;
+                }
+                if current > 0 && views[message] == 0 {
+                    views[message] = given[current - 1].0;
+                }
+            }
+        }
+        views
+    }
+
+    /// Whether a member that came to the end must have delivered this message, if others have: it was there.
+    pub(super) fn owes(&self, member: usize, message: usize) -> bool {
+        let Some(view) = self.views.as_ref().map(|views| views[message]).filter(|&view| view > 0) else {
+            return true;
+        };
+        let record = self.record(member);
+        let came_after = record.came_late().is_some_and(|first| view < first);
+        // It went some time in its last view, while others still delivered.
+        let left_before = record.left && record.views.last().is_some_and(|&(last, _)| view >= last);
+        !came_after && !left_before
     }
 
     /// The members' indices.
@@ -130,7 +165,7 @@ impl<'h> Catalogue<'h> {
         if let Some(witness) = violation {
             return Verdict::Violated(witness);
         }
-        match self.history.records.iter().find(|record| !record.ended && !record.lost) {
+        match self.history.records.iter().find(|record| !record.ended && !record.gone) {
             Some(Record { open: Some(reason), .. }) => Verdict::Undecided(reason.clone()),
             Some(record) => Verdict::Undecided(format!("the history of {} has no end", record.name)),
             None if !something => Verdict::Undecided(nothing.to_owned()),

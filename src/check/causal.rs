@@ -61,7 +61,7 @@ fn too_early(
     needs: &[Vec<Need>],
     member: usize,
 ) -> Option<Witness> {
-    let mut delivered = vec![0; streams.len()];
+    let mut delivered = streams.before(catalogue, member);
     catalogue.deliveries(member).find_map(|(event, message)| {
         let (own, rank) = streams.place(message)?;
         let lacks = |need: &&Need| need.stream != own && delivered[need.stream] < need.count;

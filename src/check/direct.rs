@@ -77,7 +77,7 @@ fn difference(
             );
             Some(Witness::new(story, [place, origin]))
         }
-        (Some(&sent), None) if receiver.ended => {
+        (Some(&sent), None) if receiver.ended && !receiver.left => {
             let ((name, place), end) = (tell(sender, &[sent]), receiver.place(&[]));
             let (from, to) = (&sender.name, &receiver.name);
             let story = format!("{from} sent {name} {place}; {to} never received it{}", end.whole());

@@ -4,6 +4,7 @@
 //! something. What one of them shows violated is violated; what one of them shows valid is valid.
 
 use super::catalogue::Catalogue;
+use super::history::Record;
 use super::read::Run;
 use super::texts::Texts;
 use super::verdict::Verdict;
@@ -38,7 +39,9 @@ pub(super) struct Evidence<'r> {
 impl<'r> Evidence<'r> {
     pub(super) fn new(run: &'r Run) -> Self {
         let only_results = run.members.iter().any(|member| member.account.is_none() && member.has_files());
-        let texts = (only_results || run.has_commands).then(|| Texts::new(run));
+        // Of a group that has changed, only histories tell who was there for what.
+        let has_changed = run.history.records.iter().any(Record::is_in_part);
+        let texts = (!has_changed && (only_results || run.has_commands)).then(|| Texts::new(run));
         Self { run, catalogue: Catalogue::new(&run.history), texts }
     }
 

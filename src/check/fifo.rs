@@ -13,7 +13,7 @@ pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
 /// The first delivery of any member that passes over an earlier message of the same sender.
 pub(super) fn first_violation(catalogue: &Catalogue<'_>, streams: &Streams) -> Option<Witness> {
     catalogue.members().find_map(|member| {
-        let mut next = vec![0; streams.len()];
+        let mut next = streams.before(catalogue, member);
         catalogue.deliveries(member).find_map(|(event, message)| {
             let (stream, rank) = streams.place(message)?;
             if rank > next[stream] {

@@ -67,9 +67,12 @@ pub struct Record {
     pub ended: bool,
     /// Whether it stopped before the end of the run and the record says so: this is all that it ever did.
     pub stopped: bool,
-    /// Whether the others went on without it: a view of one that came to the end is without it. Nobody waits for more of
-    /// such a record than there is.
-    pub lost: bool,
+    /// The views it was given, each by its number and how many events had happened before.
+    pub views: Vec<(u64, usize)>,
+    /// Whether it left before the end, with everything done that it had begun: what came after that, it need not have.
+    pub left: bool,
+    /// Whether the others went on without it: whatever more happened to it binds nobody.
+    pub gone: bool,
     /// Why it is not known to have come to the end, where more can be said than that the record has no end.
     pub open: Option<String>,
     /// The file that all this was read from, if it was.
@@ -145,6 +148,20 @@ impl Record {
     #[must_use]
     pub const fn is_whole(&self) -> bool {
         self.ended || self.stopped
+    }
+
+    /// The view in which it came into a group that was running, without what had been before.
+    #[must_use]
+    pub fn came_late(&self) -> Option<u64> {
+        let &(number, before) = self.views.first()?;
+        let is_delivery = |event: &Event| matches!(event, Event::Deliver { .. });
+        (number > 1 && !self.events[..before].iter().any(is_delivery)).then_some(number)
+    }
+
+    /// Whether it was in the group for a part of the run only.
+    #[must_use]
+    pub fn is_in_part(&self) -> bool {
+        self.left || self.gone || self.came_late().is_some()
     }
 
     /// Where these events stand; the first event of a record is 1.

@@ -19,15 +19,19 @@ pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
         return Verdict::Undecided("no delivery has a number".to_owned());
     }
     let mut named = Vec::new();
-    catalogue.conclude(catalogue.members().find_map(|member| wrong(catalogue, member, &mut named)))
+    // Those who were there from the start say what the numbers are; those who came later go on where they came.
+    let mut members: Vec<usize> = catalogue.members().collect();
+    members.sort_by_key(|&member| catalogue.record(member).came_late());
+    catalogue.conclude(members.into_iter().find_map(|member| wrong(catalogue, member, &mut named)))
 }
 
 /// The first delivery of `member` whose number is not the next, or not that of this message at another member.
 /// `named` has, for each place so far, its number and a delivery under it.
 fn wrong(catalogue: &Catalogue<'_>, member: usize, named: &mut Vec<(Number, Delivery)>) -> Option<Witness> {
-    let mut before = None;
+    let skipped = skipped(catalogue, member, named);
+    let mut before = skipped.checked_sub(1).and_then(|last| named.get(last)).map(|(number, _)| *number);
     for (index, (event, message)) in catalogue.deliveries(member).enumerate() {
-        let this = (member, event, message);
+        let (index, this) = (skipped + index, (member, event, message));
         let number = match next(before, number(catalogue, this)) {
             Ok(number) => number,
             Err(story) => {
@@ -51,6 +55,16 @@ fn wrong(catalogue: &Catalogue<'_>, member: usize, named: &mut Vec<(Number, Deli
         before = Some(number);
     }
     None
+}
+
+/// How many deliveries were before a member came.
+fn skipped(catalogue: &Catalogue<'_>, member: usize, named: &[(Number, Delivery)]) -> usize {
+    if catalogue.record(member).came_late().is_none() {
+        return 0;
+    }
+    let first = catalogue.deliveries(member).next();
+    let first = first.and_then(|(event, message)| number(catalogue, (member, event, message)));
+    named.iter().position(|(number, _)| Some(*number) == first).unwrap_or(0)
 }
 
 /// The number of a delivery, if it has one.

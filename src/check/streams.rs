@@ -50,6 +50,15 @@ impl Streams {
         self.messages.len()
     }
 
+    /// Of each stream: how many of its messages were delivered before this member came, and are none of its business.
+    pub(super) fn before(&self, catalogue: &Catalogue<'_>, member: usize) -> Vec<usize> {
+        if catalogue.record(member).came_late().is_none() {
+            return vec![0; self.len()];
+        }
+        let owed = |&&message: &&u32| !catalogue.owes(member, message as usize);
+        self.messages.iter().map(|stream| stream.iter().take_while(owed).count()).collect()
+    }
+
     /// A message's stream and its rank in it, from 0.
     pub(super) fn place(&self, message: usize) -> Option<(usize, usize)> {
         self.places[message].map(|(stream, rank)| (stream as usize, rank as usize))

@@ -432,8 +432,8 @@ impl<'a> Member<'a> {
 
     /// Says who holds everybody up; after the time that is given to a slow member, has it excluded.
     fn look_for_laggard(&mut self, node: &mut Node, now: Time) {
-        // Who hears nobody is cut off itself, or everybody is.
-        let is_in_touch = node.silence() < SAY_EVERY;
+        // Who hears nobody is cut off itself, or everybody is; who does not listen has nothing to say.
+        let is_in_touch = node.silence() < SAY_EVERY && !self.is_full;
         let behind = node.laggard().filter(|_| is_in_touch);
         let Some((member, length)) = self.laggard.look(now, behind) else { return };
         let id = node.seat(member).id.clone();
@@ -443,7 +443,7 @@ impl<'a> Member<'a> {
         }
         if matches!(self.options.slow_member, SlowMember::Exclude(limit) if length >= limit) {
             self.laggard = Laggard::default();
-            node.exclude(member, format!("it {behind}"));
+            node.exclude(member, length);
         }
     }
 

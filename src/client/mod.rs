@@ -78,7 +78,7 @@ pub struct Options {
     /// Wait while so much of its own is not yet at all members: messages, bytes (with a unit), or both: 1000,256KiB
     #[arg(long, value_name = "WINDOW", env = "GROUPCAST_WINDOW", hide_env = true, default_value = "4MiB", value_parser = cli::window)]
     pub window: Window,
-    /// What becomes of a member that takes nothing of what is sent: block waits for it, exclude:TIME only so long
+    /// What becomes of a member that takes nothing of what is sent: block waits for it, exclude:TIME only so long, and then the others go on without it
     #[arg(long, value_name = "WHAT", env = "GROUPCAST_SLOW_MEMBER", hide_env = true, default_value = "block", value_parser = SlowMember::parse)]
     pub slow_member: SlowMember,
     /// Divide the sleeps of the command file by this

@@ -1,6 +1,7 @@
 //! How a member comes into a group that is running: it asks the members, and listens until it is in a view.
 
-use crate::driver::node::{Joining, Wires};
+use crate::driver::node::Joining;
+use crate::driver::wires::Wires;
 use crate::engine::{MemberId, Time};
 use crate::exit::{Exit, Failure};
 use crate::member::Newcomer;

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::node::{Joining, Wires, route};
+use super::node::Joining;
+use super::wires::{Wires, route};
 use crate::engine::{MemberId, Time, To};
 use crate::exit::{Exit, Failure};
 use crate::session::attendance::News;

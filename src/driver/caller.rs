@@ -6,7 +6,7 @@ use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::session::attendance::{Attendance, News};
 use crate::transport::zmq::{self, Context, Port, Site, Socket};
-use crate::wire::control::{Ask, Identity, Request, Say, Seat, read_reply};
+use crate::wire::control::{Ask, Identity, Request, Say, Seat, Status, read_reply};
 use crate::wire::header::VERSION;
 
 /// How long a process that leaves waits for the forwarder to take note.
@@ -58,6 +58,16 @@ impl Caller {
     /// Asks something else from now on.
     pub fn turn_to(&mut self, ask: Ask) {
         self.attendance.turn_to(ask);
+    }
+
+    /// How far this process is.
+    pub fn tell(&mut self, status: Status) {
+        self.attendance.tell(status);
+    }
+
+    /// Asks nothing before this moment.
+    pub fn pause(&mut self, until: Time) {
+        self.attendance.pause(until);
     }
 
     /// This process is in a run from now on; see [`Attendance::started`].

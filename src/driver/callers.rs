@@ -12,7 +12,7 @@ use crate::session::attendance::News;
 use crate::session::{QUIET_AFTER, SAY_EVERY};
 use crate::talk::{self, Talk};
 use crate::transport::zmq::{Context, Site, Socket};
-use crate::wire::control::{Ask, Identity, Seat};
+use crate::wire::control::{Ask, Identity, Seat, Status};
 
 /// A process's lines to all its forwarders, in the order in which they were named.
 pub struct Callers {
@@ -90,6 +90,16 @@ impl Callers {
                 line.caller.turn_to(ask.clone());
             }
         }
+    }
+
+    /// Tells every forwarder with the next request how far this process is.
+    pub fn tell(&mut self, status: Status) {
+        self.lines.iter_mut().for_each(|line| line.caller.tell(status));
+    }
+
+    /// Asks nothing before this moment.
+    pub fn pause(&mut self, until: Time) {
+        self.lines.iter_mut().for_each(|line| line.caller.pause(until));
     }
 
     /// This process is in a run from now on, as the forwarder `at` said; the others are told.

@@ -1,7 +1,7 @@
 //! Station 8, the loop: wait, take one input, perform the effects.
 //!
 //! [`clock`] is the only reader of the clock, [`callers`] keep a process in touch with its forwarders, each a
-//! [`caller`]; [`node`] is one member: engines in the middle, sockets around them, and a [`meter`] at them; it begins
+//! [`caller`]; [`node`] is one member: engines in the middle, sockets around them (`wires`), and a [`meter`] at them; it begins
 //! at the [`barrier`] and, if the group runs already, goes through [`admission`].
 
 pub mod admission;
@@ -11,6 +11,7 @@ pub mod callers;
 pub mod clock;
 pub mod meter;
 pub mod node;
+mod wires;
 
 pub use caller::Caller;
 pub use callers::Callers;

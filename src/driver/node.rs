@@ -1,12 +1,13 @@
 //! One member of one group: engines in the middle, sockets around them, the forwarder on the line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::admission;
 use super::barrier::Barrier;
+use super::clock;
 use super::meter::Meter;
-use super::{Callers, Clock, clock};
+use super::wires::{Wires, route};
 use crate::defect::Defects;
 use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::exit::{Exit, Failure};
@@ -14,17 +15,19 @@ use crate::member::word::Admission;
 use crate::member::{App, Keeping, Membership, Note, Watch};
 use crate::order::{Order, Place};
 use crate::session::attendance::News;
-use crate::session::{CONNECT_LIMIT, SAY_EVERY, view_of};
+use crate::session::view_of;
 use crate::talk::{self, Talk};
-use crate::transport::signals::{Signals, interruption};
+use crate::transport::signals::Signals;
 use crate::transport::wakeup::Wakeup;
-use crate::transport::zmq::{self, Context, Port, Site, Socket, topic};
+use crate::transport::zmq::{Context, Site};
 use crate::wire::Window;
-use crate::wire::control::{Ask, Identity, Role, Seat, run_as_text};
+use crate::wire::control::{Ask, Role, Seat, Status, run_as_text};
 use crate::wire::{Frames, Header, Kind};
 
 /// Most packets taken before anything else gets its turn.
 const PACKETS_PER_TURN: usize = 64;
+/// Most packets put aside while a member does not listen; windows keep them far below.
+const MAX_ASIDE: usize = 10_000;
 
 /// How a member wants to take part.
 #[derive(Clone, Debug)]
@@ -95,26 +98,13 @@ pub struct Node {
     departs: bool,
     /// Who is not done yet, as a forwarder said last.
     missing: Vec<String>,
+    /// What came while this member did not listen.
+    aside: VecDeque<Frames>,
     /// When a packet of another member last came.
     heard: Time,
     meter: Meter,
-}
-
-/// What connects a member with the world.
-pub(super) struct Wires {
-    pub(super) clock: Clock,
-    signals: Option<Signals>,
-    wakeup: Option<Wakeup>,
-    listens: bool,
-    pub(super) talk: Talk,
-    pub(super) callers: Callers,
-    pub(super) publisher: Socket,
-    pub(super) subscriber: Socket,
-    /// To each router.
-    pub(super) dealers: Vec<Socket>,
-    pub(super) topic: Vec<u8>,
-    group: String,
-    said: Time,
+    /// How many multicasts were delivered here.
+    given: u64,
 }
 
 impl Node {
@@ -178,8 +168,10 @@ impl Node {
             run,
             is_over: false,
             missing: Vec::new(),
+            aside: VecDeque::new(),
             heard,
             meter: Meter::default(),
+            given: 0,
         }
     }
 
@@ -253,10 +245,10 @@ impl Node {
         self.membership.laggard()
     }
 
-    /// Asks the forwarders to end the part of `member` in the run.
-    pub fn exclude(&mut self, member: MemberId, reason: String) {
-        let member = self.seat(member).id.clone();
-        self.wires.callers.turn_to(&Ask::Exclude { member, reason });
+    /// Has the group go on without `member`, which has taken nothing for so long.
+    pub fn exclude(&mut self, member: MemberId, length: Duration) {
+        self.membership.exclude(member, length, &mut self.effects);
+        self.perform();
     }
 
     /// How many batches wait here for what comes before them.
@@ -360,7 +352,7 @@ impl Node {
     }
 
     /// Whether packets of the others are taken in. Not to listen is to hold them all back: the windows of the
-    /// senders close when this member acknowledges nothing.
+    /// senders close when this member acknowledges nothing. Only what memberships say to each other is heard all the same.
     pub fn listen(&mut self, listens: bool) {
         self.wires.listens = listens;
     }
@@ -381,11 +373,13 @@ impl Node {
         if let Some(why) = self.out_for.take() {
             return Err(Failure::new(Exit::Unavailable, why));
         }
-        self.wires.wait(self.membership.next_deadline().into_iter().chain(until).min())?;
+        let at_once = (self.wires.listens && !self.aside.is_empty()).then_some(Time::ZERO);
+        self.wires.wait(self.membership.next_deadline().into_iter().chain(until).chain(at_once).min())?;
         let now = self.wires.clock.now();
         if self.wires.listens {
             self.take_packets(now);
         } else {
+            self.overhear(now);
             // Whoever does not listen must not conclude that the others are silent.
             self.membership.pardon(now);
         }
@@ -393,6 +387,7 @@ impl Node {
             self.membership.handle(now, Input::Wake, &mut self.effects);
             self.perform();
         }
+        self.wires.callers.tell(self.status());
         let news = self.wires.callers.turn(now, &self.wires.talk)?;
         if news.iter().any(|(_, news)| *news == News::End) {
             self.is_over = true;
@@ -400,6 +395,14 @@ impl Node {
             return Ok(());
         }
         news.into_iter().try_for_each(|(from, news)| self.hear(now, from, news))
+    }
+
+    /// How far this member is, for those who watch.
+    fn status(&self) -> Status {
+        let view = self.view();
+        let leader = view.sequencer.or(view.clients.last().copied()).unwrap_or(self.me);
+        let held = self.held() as u64;
+        Status { view: view.number, leader: leader.0, delivered: self.given, held }
     }
 
     /// What the forwarder `from` said.
@@ -421,6 +424,11 @@ impl Node {
 
     fn take_packets(&mut self, now: Time) {
         for _ in 0..PACKETS_PER_TURN {
+            if let Some(frames) = self.aside.pop_front() {
+                self.receive(now, frames);
+                self.perform();
+                continue;
+            }
             let packets = [self.wires.subscriber.hear(&self.wires.topic), self.wires.hear_direct()];
             if packets.iter().all(Option::is_none) {
                 break;
@@ -428,6 +436,27 @@ impl Node {
             for frames in packets.into_iter().flatten().flatten() {
                 self.receive(now, frames);
                 self.perform();
+            }
+        }
+    }
+
+    /// Puts packets aside until this member listens again, but for what memberships say: a view changes also while
+    /// somebody's user does not read.
+    fn overhear(&mut self, now: Time) {
+        for _ in 0..PACKETS_PER_TURN {
+            self.wires.overhears = self.aside.len() < MAX_ASIDE;
+            let packets = [self.wires.subscriber.hear(&self.wires.topic), self.wires.hear_direct()];
+            if !self.wires.overhears || packets.iter().all(Option::is_none) {
+                break;
+            }
+            for frames in packets.into_iter().flatten().flatten() {
+                let Ok(header) = Header::peek(&frames.header) else { continue };
+                if header.kind == Kind::Membership {
+                    self.receive(now, frames);
+                    self.perform();
+                } else if header.sender != self.me {
+                    self.aside.push_back(frames);
+                }
             }
         }
     }
@@ -475,7 +504,13 @@ impl Node {
                     }
                 }
                 Effect::Deliver { app: App::Fenced(_), .. } if self.departs => self.is_over = true,
-                Effect::Deliver { app: App::Fenced(why), .. } => self.out_for = Some(why),
+                Effect::Deliver { from, app: App::Fenced(why), .. } if from == self.me => {
+                    self.out_for = Some(why);
+                }
+                Effect::Deliver { from, app: App::Fenced(why), .. } => {
+                    let who = self.seats.get(&from).map_or("somebody", |seat| &seat.id);
+                    self.out_for = Some(format!("excluded by {who}: {why}"));
+                }
                 Effect::Deliver { from, app: App::Notice(what), .. } => {
                     let who = self.seats.get(&from).map_or("somebody", |seat| &seat.id);
                     self.wires.talk.warn(format!("{who}: {what}"));
@@ -486,6 +521,9 @@ impl Node {
                     }
                     let at_us = self.wires.clock.elapsed_micros();
                     self.meter.delivered(Time::from_micros(at_us), from == self.me, &app);
+                    if let App::Multicast(batch) = &app {
+                        self.given += u64::from(batch.count());
+                    }
                     self.delivered.push(Delivery { at_us, from, number, app });
                 }
                 Effect::Drop { from, reason } => {
@@ -503,91 +541,7 @@ impl Node {
     }
 }
 
-/// The name by which the router knows a member.
-pub(super) fn route(group: &str, id: &str) -> Vec<u8> {
-    format!("{group}/{id}").into_bytes()
-}
-
 fn place<'a>(joining: &Joining, run: u64, me: MemberId, view: &'a View) -> Place<'a> {
     let (window, defects) = (joining.window, joining.defects);
     Place { me, view, run, seed: run ^ u64::from(me.0), window, defects }
-}
-
-impl Wires {
-    fn connect(
-        context: &Context,
-        joining: &Joining,
-        signals: Option<Signals>,
-        talk: &Talk,
-    ) -> Result<Self, Failure> {
-        let endpoints =
-            |port: Port| -> Vec<String> { joining.sites.iter().map(|site| site.endpoint(port)).collect() };
-        let mut clock = Clock::start();
-        let now = clock.now();
-        let who = Identity {
-            group: joining.group.clone(),
-            id: joining.id.clone(),
-            role: joining.role,
-            nonce: clock::nonce(),
-            incarnation: 0,
-            order: joining.order.name.to_owned(),
-            method: joining.order.method.unwrap_or_default().to_owned(),
-            can_sequence: joining.can_sequence,
-            late: joining.late,
-        };
-        let limit = Some(joining.timeout.unwrap_or(CONNECT_LIMIT));
-        let mut callers = Callers::new(context, &joining.sites, now, &who, &Ask::Alive, limit)?;
-        joining.joins_at().into_iter().for_each(|at| callers.turn_one_to(at, Ask::Join));
-        Ok(Self {
-            clock,
-            signals,
-            wakeup: None,
-            listens: true,
-            talk: talk.clone(),
-            callers,
-            publisher: context.publisher(&endpoints(Port::In))?,
-            subscriber: context.subscriber(&endpoints(Port::Out), &joining.group)?,
-            dealers: Vec::new(),
-            topic: topic(&joining.group),
-            group: joining.group.clone(),
-            said: now,
-        })
-    }
-
-    /// Waits for something to read, but no longer than until `deadline`, and no longer than is good.
-    pub(super) fn wait(&mut self, deadline: Option<Time>) -> Result<(), Failure> {
-        let now = self.clock.now();
-        let until = self.callers.next_deadline().min(deadline.unwrap_or(Time::from_micros(u64::MAX)));
-        let mut sockets: Vec<&Socket> = self.callers.sockets().collect();
-        if self.listens {
-            sockets.push(&self.subscriber);
-            sockets.extend(&self.dealers);
-        }
-        self.wait_on(&sockets, until.since(now).min(clock::LONGEST_WAIT))
-    }
-
-    fn wait_on(&self, sockets: &[&Socket], limit: Duration) -> Result<(), Failure> {
-        let signals = self.signals.iter().flat_map(Signals::fds);
-        if !zmq::wait(sockets, signals.chain(self.wakeup.iter().map(Wakeup::fd)), limit) {
-            return Ok(());
-        }
-        if let Some(wakeup) = &self.wakeup {
-            wakeup.clear();
-        }
-        match self.signals.as_ref().and_then(Signals::received) {
-            Some(exit) => Err(interruption(exit)),
-            None => Ok(()),
-        }
-    }
-
-    pub(super) fn hear_direct(&self) -> Option<Option<Frames>> {
-        self.dealers.iter().find_map(|dealer| dealer.hear_routed(&self.topic))
-    }
-
-    pub(super) fn say_waiting(&mut self, now: Time, what: &str) {
-        if now.since(self.said) >= SAY_EVERY {
-            self.said = now;
-            self.talk.say(what);
-        }
-    }
 }

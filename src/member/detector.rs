@@ -124,11 +124,16 @@ impl Detector {
         other.is_some_and(|other| !other.is_lost && now.since(other.heard) < 3 * patience.heartbeat)
     }
 
-    /// This member is lost, whatever else was heard: it said so itself.
+    /// This member is lost, whatever else is heard: it said so itself, or it holds everybody up.
     pub(super) fn has_left(&mut self, member: MemberId) {
         if let Some(other) = self.others.get_mut(&member) {
             (other.is_lost, other.has_left) = (true, true);
         }
+    }
+
+    /// Whether this member is lost whatever is heard of it.
+    pub(super) fn has_gone(&self, member: MemberId) -> bool {
+        self.others.get(&member).is_some_and(|other| other.has_left)
     }
 
     /// We said something to all.

@@ -47,6 +47,9 @@ struct Lead {
     states: BTreeMap<MemberId, (Vec<Have>, Option<Accepted>)>,
     proposal: Option<Proposal>,
     ready: BTreeSet<MemberId>,
+    /// When an answer last brought it further, and who last asked for what.
+    moved: Time,
+    asked: BTreeMap<MemberId, (MemberId, Vec<Range>)>,
 }
 
 /// What a leader needs to know to propose.
@@ -112,6 +115,25 @@ impl Flush {
         lead.invited.iter().copied().filter(is_open).collect()
     }
 
+    /// Those that have not answered us while nobody has brought us further for this long.
+    pub(super) fn mute(&self, now: Time, limit: Duration) -> Vec<MemberId> {
+        let is_stuck = self.lead.as_ref().is_some_and(|lead| now.since(lead.moved) >= limit);
+        let mut mute = if is_stuck { self.waits_for() } else { Vec::new() };
+        mute.retain(|member| *member != self.me);
+        mute
+    }
+
+    /// A member asks for packets that it misses: if they are not the same as before, it gets on.
+    pub(super) fn asks(&mut self, now: Time, from: MemberId, sender: MemberId, ranges: &[Range]) {
+        if let Some(lead) = &mut self.lead {
+            let asked = Some((sender, ranges.to_vec()));
+            if lead.asked.get(&from) != asked.as_ref() {
+                lead.moved = now;
+                lead.asked.extend(asked.map(|asked| (from, asked)));
+            }
+        }
+    }
+
     /// Who led last, and how long that was ago.
     pub(super) fn led_by(&self, now: Time) -> (MemberId, Duration) {
         (MemberId(self.promised.leader), now.since(self.led_at))
@@ -122,7 +144,8 @@ impl Flush {
         self.promise(Ballot { attempt: self.promised.attempt + 1, leader: self.me.0 }, now);
         let states = BTreeMap::from([(self.me, (log.have(), self.accepted.clone()))]);
         words.push(Word::Prepare(self.promised, invited.clone()));
-        self.lead = Some(Lead { invited, states, proposal: None, ready: BTreeSet::new() });
+        let (ready, asked) = (BTreeSet::new(), BTreeMap::new());
+        self.lead = Some(Lead { invited, states, proposal: None, ready, moved: now, asked });
         self.repeat_at = now.after(REPEAT);
     }
 
@@ -149,6 +172,7 @@ impl Flush {
     /// A member has stopped, and says what it has.
     pub(super) fn state(
         &mut self,
+        now: Time,
         from: MemberId,
         ballot: Ballot,
         have: Vec<Have>,
@@ -158,7 +182,8 @@ impl Flush {
             && lead.proposal.is_none()
             && lead.invited.contains(&from)
         {
-            lead.states.insert(from, (have, accepted));
+            let is_new = lead.states.insert(from, (have, accepted)).is_none();
+            lead.moved = if is_new { now } else { lead.moved };
         }
     }
 
@@ -175,9 +200,10 @@ impl Flush {
     }
 
     /// A member has accepted our proposal.
-    pub(super) fn ready(&mut self, from: MemberId, ballot: Ballot) {
+    pub(super) fn ready(&mut self, now: Time, from: MemberId, ballot: Ballot) {
         if let Some(lead) = self.lead.as_mut().filter(|_| ballot == self.promised) {
-            lead.ready.insert(from);
+            let is_new = lead.ready.insert(from);
+            lead.moved = if is_new { now } else { lead.moved };
         }
     }
 
@@ -217,6 +243,7 @@ impl Flush {
             words.push(Word::Propose(self.promised, proposal.clone()));
             self.pending = Some((self.promised, proposal.clone()));
             lead.proposal = Some(proposal);
+            lead.moved = now;
             self.repeat_at = now;
         }
         self.accept(log, words);
@@ -392,7 +419,8 @@ mod tests {
         let [a, b, c] = [0, 1, 2].map(MemberId);
         let state = |ranges: &[Range]| (vec![(c, ranges.to_vec())], None);
         let states = [(a, state(&[(1, 4), (7, 7)])), (b, state(&[(1, 5), (9, 10)]))].into_iter().collect();
-        let lead = Lead { invited: vec![a, b], states, proposal: None, ready: BTreeSet::new() };
+        let (invited, ready, asked) = (vec![a, b], BTreeSet::new(), BTreeMap::new());
+        let lead = Lead { invited, states, proposal: None, ready, moved: Time::ZERO, asked };
         assert_eq!(lead.cut(), [(c, (1, 5), b), (c, (7, 7), a), (c, (9, 10), b)]);
     }
 }

@@ -91,6 +91,8 @@ pub enum Word {
     Admit(Seat),
     /// To that member: you are in this view.
     Welcome(MemberId, Box<Admission>),
+    /// That member is to go, as this one says: it has taken nothing for so many milliseconds.
+    Exclude(MemberId, MemberId, u64),
 }
 
 /// Most entries of a list in a word.
@@ -185,6 +187,11 @@ impl Word {
                 tagged(out, 17, *member);
                 admission.write(out);
             }
+            Self::Exclude(member, by, length) => {
+                tagged(out, 18, *member);
+                out.member(*by);
+                out.u64(*length);
+            }
         }
     }
 
@@ -221,6 +228,7 @@ impl Word {
             15 => Self::Leave,
             16 => Self::Admit(read_seat(from)?),
             17 => Self::Welcome(from.member()?, Box::new(Admission::read(from)?)),
+            18 => Self::Exclude(from.member()?, from.member()?, from.u64()?),
             _ => return Err(Malformed),
         })
     }
@@ -309,7 +317,9 @@ fn read_view(from: &mut Reader) -> Result<View, Malformed> {
 fn write_seat(seat: &Seat, out: &mut Writer) {
     out.u16(seat.slot);
     out.u32(seat.incarnation);
-    out.u8(u8::from(seat.role == Role::Client) | u8::from(seat.can_sequence) << 1 | u8::from(seat.late) << 2);
+    let (is_client, stands_by) = (seat.role == Role::Client, seat.role == Role::Standby);
+    let flags = [is_client, seat.can_sequence, seat.late, stands_by];
+    out.u8((0..).zip(flags).map(|(place, flag)| u8::from(flag) << place).sum());
     out.u8(seat.id.len() as u8);
     out.raw(seat.id.as_bytes());
 }
@@ -319,10 +329,15 @@ fn read_seat(from: &mut Reader) -> Result<Seat, Malformed> {
     let length = from.u8()?;
     let id = from.raw(length.into())?;
     let id = std::str::from_utf8(&id).ok().filter(|id| check_id(id).is_ok()).ok_or(Malformed)?.to_owned();
-    if flags > 7 || slot == u16::MAX {
+    let role = match flags & 9 {
+        0 => Role::Sequencer,
+        1 => Role::Client,
+        8 => Role::Standby,
+        _ => return Err(Malformed),
+    };
+    if flags > 15 || slot == u16::MAX {
         return Err(Malformed);
     }
-    let role = if flags & 1 == 1 { Role::Client } else { Role::Sequencer };
     Ok(Seat { slot, id, incarnation, role, can_sequence: flags & 2 != 0, late: flags & 4 != 0 })
 }
 

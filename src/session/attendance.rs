@@ -6,7 +6,8 @@ use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::session::{CONNECT_LIMIT, LOST_AFTER};
 use crate::wire::control::{
-    Ask, GroupEntry, HOLD_MILLIS, Identity, MAX_TOLD, Reply, Request, Say, Seat, run_as_text, run_from_text,
+    Ask, GroupEntry, GroupState, HOLD_MILLIS, Identity, MAX_TOLD, Reply, Request, Say, Seat, Status,
+    run_as_text, run_from_text,
 };
 
 /// A request that has had no answer for this long was lost: the forwarder answers sooner, even without news.
@@ -42,6 +43,13 @@ pub enum News {
     },
     /// These groups are being served.
     Groups(Vec<GroupEntry>),
+    /// Who is there.
+    Members {
+        /// The groups.
+        groups: Vec<GroupState>,
+        /// Whether this is only a part.
+        more: bool,
+    },
     /// The forwarder does not know this process: it may be another one, that has to be told from the beginning.
     Forgotten,
     /// It knows that this process joins elsewhere.
@@ -60,6 +68,7 @@ pub struct Attendance {
     /// How to go on with a forwarder that does not know this run.
     resume: Option<Ask>,
     is_unknown: bool,
+    status: Option<Status>,
     seq: u64,
     /// When the next request is due.
     due: Time,
@@ -79,6 +88,7 @@ impl Attendance {
             ask,
             resume: None,
             is_unknown: false,
+            status: None,
             seq: 0,
             due: now,
             heard: None,
@@ -127,6 +137,16 @@ impl Attendance {
         .collect()
     }
 
+    /// How far this process is: that is told with whatever it asks.
+    pub fn tell(&mut self, status: Status) {
+        self.status = Some(status);
+    }
+
+    /// Asks nothing before this moment.
+    pub fn pause(&mut self, until: Time) {
+        self.due = until;
+    }
+
     /// Asks nothing for a while, and then the same as if it never had; waits for the answer for ever.
     pub fn rest(&mut self, now: Time) {
         (self.due, self.heard) = (now.after(ASK_AGAIN), None);
@@ -141,7 +161,7 @@ impl Attendance {
         self.due = now.after(ASK_AGAIN);
         self.seq += 1;
         let ask = self.resume.as_ref().filter(|_| self.is_unknown).unwrap_or(&self.ask);
-        Some(Request::new(self.seq, self.who.clone(), ask.clone()))
+        Some(Request { status: self.status, ..Request::new(self.seq, self.who.clone(), ask.clone()) })
     }
 
     /// When the next request is due, if no answer comes.
@@ -175,6 +195,11 @@ impl Attendance {
                 None => News::Failed(Failure::new(Exit::Bug, format!("the run's number is `{run}`"))),
             },
             Say::Groups { groups } => News::Groups(groups),
+            Say::Members { groups, more } => {
+                // What comes next, whoever watches decides.
+                self.due = now.after(ASK_AGAIN);
+                News::Members { groups, more }
+            }
             Say::End => News::End,
             Say::Refused { code, reason } | Say::Abort { code, reason } => {
                 let exit = Exit::from_code(code).filter(|&exit| exit != Exit::Ok);

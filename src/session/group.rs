@@ -6,26 +6,25 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::LOST_AFTER;
+use super::objection::Objection;
 use super::presence::{Held, Presence};
 use super::register::{Actions, Rules, abort, answer, refuse};
+use super::{LOST_AFTER, MAX_STANDBYS, STANDBY_LIMIT};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::order::Order;
 use crate::talk::list;
 use crate::wire::control::{
-    Ask, GroupEntry, HOLD_MILLIS, Identity, Request, Role, Say, Seat, run_as_text, run_from_text,
+    Ask, GroupEntry, Identity, Request, Role, Say, Seat, Status, run_as_text, run_from_text,
 };
 
-/// A newcomer with the name of a member is kept waiting for this long, to see whether that member is still there.
-pub const CHALLENGE: Duration = Duration::from_millis(HOLD_MILLIS + 500);
 /// A member that is not yet ready and whose connection is closed gives up its seat after this long.
 pub const GONE_BEFORE_START: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) run: u64,
-    order: &'static Order,
+    pub(super) order: &'static Order,
     pub(super) since: Time,
     /// When it last had a client.
     pub(super) inhabited: Time,
@@ -39,8 +38,10 @@ pub(super) struct Group {
     pub(super) phase: Phase,
     /// The newest view that a member was done in: its number, and the slots of its clients.
     newest: Option<(u64, Vec<u16>)>,
-    /// Why the first member was lost that is, after the start.
+    /// Why the first client was lost that is, after the start.
     first_loss: Option<String>,
+    /// Whether anybody is lost, after the start.
+    has_losses: bool,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -52,13 +53,16 @@ pub(super) enum Phase {
 
 #[derive(Debug)]
 pub(super) struct Member {
-    role: Role,
-    slot: u16,
-    incarnation: u32,
+    pub(super) role: Role,
+    pub(super) slot: u16,
+    pub(super) incarnation: u32,
+    joined: Time,
     pub(super) presence: Presence,
-    ready: bool,
+    pub(super) ready: bool,
     pub(super) done: bool,
     can_sequence: bool,
+    /// What it has told of itself last.
+    pub(super) status: Option<Status>,
     /// It is not counted: neither the start nor the size of the group depends on it.
     late: bool,
 }
@@ -78,6 +82,7 @@ impl Group {
             phase: Phase::Gathering,
             newest: None,
             first_loss: None,
+            has_losses: false,
         }
     }
 
@@ -115,11 +120,13 @@ impl Group {
                 role: told.role,
                 slot: told.slot,
                 incarnation: told.incarnation,
+                joined: now,
                 presence: Presence::awaited(now),
                 ready: true,
                 done: false,
                 can_sequence: told.can_sequence,
                 late: told.late,
+                status: None,
             };
             self.seats.insert(told.id.clone(), seat);
         }
@@ -153,10 +160,17 @@ impl Group {
             _ if there.is_some_and(|seat| seat.presence.gone.is_none()) => return Err(Objection::Taken),
             _ if self.phase != Phase::Gathering && !who.late => return Err(Objection::Started),
             Role::Client if !same_order => return Err(Objection::OtherOrder),
-            Role::Sequencer if !self.order.sequencer => return Err(Objection::NotAMember),
+            Role::Sequencer | Role::Standby if !self.order.sequencer => return Err(Objection::NotAMember),
             Role::Sequencer => {
                 if let Some(id) = role_taken(Role::Sequencer) {
                     return Err(Objection::HasSequencer(id));
+                }
+            }
+            Role::Standby => {
+                let others =
+                    self.seats.iter().filter(|(id, seat)| seat.role == Role::Standby && **id != who.id);
+                if others.count() >= MAX_STANDBYS {
+                    return Err(Objection::EnoughStandbys);
                 }
             }
             Role::Client => {}
@@ -191,10 +205,12 @@ impl Group {
                 role: who.role,
                 slot: self.next_slot,
                 incarnation: *incarnation,
+                joined: now,
                 presence: Presence::new(now, who.nonce, held.asker.clone()),
                 ready: false,
                 done: false,
-                can_sequence: who.can_sequence,
+                can_sequence: who.can_sequence || who.role == Role::Standby,
+                status: None,
                 late: who.late,
             };
             self.next_slot += 1;
@@ -236,6 +252,7 @@ impl Group {
             return answer(held, if is_going { Say::Bye } else { Say::Unknown }, actions);
         };
         seat.presence.hears(now, held);
+        seat.status = request.status.or(seat.status);
         match request.ask {
             Ask::Ready => seat.ready = true,
             Ask::Done { view, clients } => {
@@ -252,12 +269,6 @@ impl Group {
                 }
                 let why = format!("{} left the run: {reason} (exit {code})", who.id);
                 self.go_on_without(&who.id, why, actions);
-            }
-            Ask::Exclude { member, reason } if self.phase == Phase::Running => {
-                let why = format!("{member} is excluded: {reason} (as {} says)", who.id);
-                if self.seats.contains_key(&member) {
-                    self.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
-                }
             }
             Ask::Withdraw if self.phase == Phase::Gathering => {
                 seat.presence.answer(Say::Bye, actions);
@@ -277,7 +288,7 @@ impl Group {
             | Ask::Join
             | Ask::Attend
             | Ask::Withdraw
-            | Ask::Exclude { .. }
+            | Ask::Members { .. }
             | Ask::Resume { .. } => {}
         }
     }
@@ -330,10 +341,13 @@ impl Group {
     }
 
     /// Whether the group cannot go on without this process: nobody takes a router's place here, and a sequencer's only
-    /// a client that has said that it can.
+    /// a process that stands by, or a client that has said that it can.
     pub(super) fn ends_without(&self, role: Role) -> bool {
-        role != Role::Sequencer
-            || (self.order.sequencer && !self.seats.values().any(|seat| seat.can_sequence))
+        match role {
+            Role::Sequencer => self.order.sequencer && !self.seats.values().any(|seat| seat.can_sequence),
+            Role::Standby => false,
+            Role::Router | Role::Client => true,
+        }
     }
 
     pub(super) fn tick(&mut self, now: Time, name: &str, rules: &Rules, actions: &mut Actions) {
@@ -363,7 +377,7 @@ impl Group {
     fn gather(&mut self, now: Time, rules: &Rules, actions: &mut Actions) -> bool {
         self.seats.retain(|_, seat| {
             let is_gone = seat.presence.gone.is_some_and(|gone| now >= gone.after(GONE_BEFORE_START));
-            !is_gone && seat.presence.lost(now).is_none()
+            !is_gone && seat.presence.lost(now).is_none() && !seat.delays_the_start(now)
         });
         if self.clients().next().is_some() {
             self.inhabited = now;
@@ -386,7 +400,7 @@ impl Group {
             let why = format!("{id} is lost: {why}");
             return self.go_on_without(&id, why, actions);
         }
-        let is_told = self.resumed.is_none() || self.first_loss.is_some();
+        let is_told = self.resumed.is_none() || self.has_losses;
         let is_whole = is_told || self.empty_seats(rules).next().is_none();
         if self.resumed.is_some_and(|at| !is_whole && now >= at.after(LOST_AFTER)) {
             let seconds = LOST_AFTER.as_secs();
@@ -408,6 +422,7 @@ impl Group {
         if self.phase != Phase::Running {
             return;
         }
+        self.has_losses = true;
         if was_client {
             self.first_loss.get_or_insert_with(|| why.clone());
         }
@@ -490,7 +505,8 @@ impl Group {
     fn is_ready(&self, rules: &Rules) -> bool {
         let ready = self.founders().filter(|seat| seat.ready && seat.presence.gone.is_none()).count();
         let sequencer = self.seats.values().any(|seat| seat.role == Role::Sequencer && seat.ready);
-        ready == rules.clients && (sequencer || !self.order.sequencer)
+        let standbys = self.seats.values().all(|seat| seat.role != Role::Standby || seat.ready);
+        ready == rules.clients && standbys && (sequencer || !self.order.sequencer)
     }
 
     fn member_list(&self) -> Vec<Seat> {
@@ -546,63 +562,10 @@ impl Group {
     }
 }
 
-/// Why a process may not join.
-pub(super) enum Objection {
-    Taken,
-    Started,
-    Ending,
-    OtherOrder,
-    Full,
-    WornOut,
-    HasSequencer(String),
-    NotAMember,
-}
-
-impl Objection {
-    /// Whether a newcomer since `since` is to wait, because it may join once it is known who is gone.
-    pub(super) fn may_pass(&self, now: Time, since: Time) -> bool {
-        match self {
-            Self::Ending => true,
-            Self::Taken | Self::Full => now < since.after(CHALLENGE),
-            _ => false,
-        }
-    }
-
-    pub(super) fn explain(self, group: &Group, request: &Request) -> (Exit, String) {
-        let who = &request.who;
-        let names = || list(&group.seats.keys().collect::<Vec<_>>());
-        match self {
-            Self::Taken => (
-                Exit::Unavailable,
-                format!("the id {} is taken: a process with this id is in the group", who.id),
-            ),
-            Self::Started => (
-                Exit::Unavailable,
-                format!("the run of group {} has already started with {}", who.group, names()),
-            ),
-            Self::Ending => (Exit::Unavailable, format!("the run of group {} is over", who.group)),
-            Self::OtherOrder => {
-                let theirs =
-                    Order::find(&who.order, &who.method).map_or_else(|| who.order.clone(), Order::title);
-                let ours = group.order.title();
-                (
-                    Exit::Config,
-                    format!("{} wants order {theirs}, but group {} has order {ours}", who.id, who.group),
-                )
-            }
-            Self::Full => (
-                Exit::Unavailable,
-                format!("group {} is complete without {}: it has {}", who.group, who.id, names()),
-            ),
-            Self::WornOut => {
-                (Exit::Unavailable, format!("group {} has seen too many members come and go", who.group))
-            }
-            Self::HasSequencer(id) => {
-                (Exit::Unavailable, format!("group {} has a sequencer: {id}", who.group))
-            }
-            Self::NotAMember => {
-                (Exit::Config, format!("group {} has no place for a {}", who.group, who.role))
-            }
-        }
+impl Member {
+    /// A process that stands by is worth a moment of waiting, but no group fails to start because of it.
+    fn delays_the_start(&self, now: Time) -> bool {
+        let is_late = !self.ready && now >= self.joined.after(STANDBY_LIMIT);
+        self.role == Role::Standby && (is_late || self.presence.silence(now) >= STANDBY_LIMIT)
     }
 }

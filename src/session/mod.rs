@@ -2,12 +2,14 @@
 //!
 //! [`register`] is the forwarder's side: who has joined, who is ready, who is done, who is lost; [`group`] is one
 //! group in it, [`presence`] one process. [`attendance`] is the side of everybody else: one request under way at all
-//! times, so that silence means something. Both are pure; their messages are in [`crate::wire::control`].
+//! times, so that silence means something. [`shown`] is what anybody may know. All are pure; their messages are in [`crate::wire::control`].
 
 pub mod attendance;
 pub mod group;
+pub mod objection;
 pub mod presence;
 pub mod register;
+pub mod shown;
 
 use std::time::Duration;
 
@@ -22,6 +24,10 @@ pub const QUIET_AFTER: Duration = Duration::from_secs(3);
 pub const SILENT_AFTER: Duration = Duration::from_secs(30);
 /// A forwarder or router that cannot be reached at the start is given up after this long.
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(30);
+/// A process that stands by and is not ready, or has gone silent, is waited for at the start for this long.
+pub const STANDBY_LIMIT: Duration = Duration::from_secs(3);
+/// Most processes that stand by for one group.
+pub const MAX_STANDBYS: usize = 16;
 /// Whoever waits says for whom at least this often.
 pub const SAY_EVERY: Duration = Duration::from_secs(2);
 

@@ -67,6 +67,11 @@ impl Presence {
         self.held = Some(held);
     }
 
+    /// How long it has said nothing.
+    pub(super) fn silence(&self, now: Time) -> Duration {
+        now.since(self.heard)
+    }
+
     /// Says something to one that waits for nothing: only so does it show that its connection has closed.
     pub(super) fn nudge(&mut self, now: Time, actions: &mut Actions) {
         if self.held.is_none() && self.gone.is_none() && now >= self.heard.max(self.nudged).after(HOLD) {

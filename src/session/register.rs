@@ -4,9 +4,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::LOST_AFTER;
-use super::group::{CHALLENGE, Group, Phase};
+use super::group::{Group, Phase};
+use super::objection::CHALLENGE;
 use super::presence::{Held, Presence};
+use super::shown::Shown;
+use super::{LOST_AFTER, MAX_STANDBYS};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::order::Order;
@@ -58,7 +60,7 @@ pub struct Rules {
 #[derive(Debug)]
 pub struct Register {
     rules: Rules,
-    groups: BTreeMap<String, Group>,
+    pub(super) groups: BTreeMap<String, Group>,
     /// Routers and the sequencer, which serve every group.
     attendants: Vec<Attendant>,
     /// Newcomers that are kept waiting, because whoever has their place may be gone.
@@ -72,6 +74,7 @@ pub struct Register {
     ended: VecDeque<(u64, Result<(), Failure>)>,
     outcome: Option<Failure>,
     served: usize,
+    pub(super) shown: Shown,
 }
 
 #[derive(Debug)]
@@ -99,6 +102,7 @@ impl Register {
             ended: VecDeque::new(),
             outcome: None,
             served: 0,
+            shown: Shown::default(),
         }
     }
 
@@ -118,6 +122,9 @@ impl Register {
         actions: &mut Actions,
     ) {
         match request {
+            Ok(Request { ask: Ask::Members { skip }, who, seq, .. }) => {
+                self.show(now, (asker, seq), &who.group, skip, actions);
+            }
             Ok(request) => self.consider(now, Held::new(now, asker, &request), request, actions),
             Err(version) => {
                 let reason = version.map_or_else(
@@ -152,7 +159,11 @@ impl Register {
         let place = match place {
             Some(place) => place,
             None => {
-                let most = if role == Role::Router { MAX_ROUTERS } else { 1 };
+                let most = match role {
+                    Role::Router => MAX_ROUTERS,
+                    Role::Standby => MAX_STANDBYS,
+                    Role::Sequencer | Role::Client => 1,
+                };
                 let is_there = |there: &&Attendant| there.role == role && there.presence.gone.is_none();
                 if self.attendants.iter().filter(is_there).count() >= most {
                     if now < held.since.after(CHALLENGE) && self.challengers.len() < MAX_CHALLENGERS {
@@ -261,7 +272,7 @@ impl Register {
             (Ask::Resume { members, .. }, _) if members.is_empty() => return Err(Say::Unknown),
             (Ask::Resume { run, members, .. }, _) => Some((self.resumable(now, run)?, members)),
             (Ask::Leave { .. } | Ask::Withdraw | Ask::Over { .. }, _) => return Err(Say::Bye),
-            (Ask::Alive | Ask::Ready | Ask::Done { .. } | Ask::Exclude { .. }, _) => {
+            (Ask::Alive | Ask::Ready | Ask::Members { .. } | Ask::Done { .. }, _) => {
                 return Err(Say::Unknown);
             }
             _ => return Err(refusal(Exit::Unavailable, format!("there is no group {group} here"))),

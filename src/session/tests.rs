@@ -1,8 +1,12 @@
 //! The start barrier and the finish, as the forwarder lives through them.
 
+mod attendance;
+mod shown;
+mod standby;
+
 use std::time::Duration;
 
-use super::attendance::{Attendance, News, STANDBY_EVERY};
+use super::attendance::{Attendance, News};
 use super::presence::END_KEPT;
 use super::register::{Actions, LATECOMERS, RESUMABLE, Register, Rules};
 use super::{LOST_AFTER, SILENT_AFTER};
@@ -24,7 +28,11 @@ fn done() -> Ask {
 
 fn who(id: &str, nonce: u64) -> Identity {
     let (group, order, method) = ("main".to_owned(), "total".to_owned(), "bb".to_owned());
-    let role = if id == "sequencer" { Role::Sequencer } else { Role::Client };
+    let role = match id {
+        "sequencer" => Role::Sequencer,
+        _ if id.starts_with("standby") => Role::Standby,
+        _ => Role::Client,
+    };
     Identity {
         group,
         id: id.to_owned(),
@@ -584,26 +592,4 @@ fn a_router_may_go_when_there_is_another() {
     assert_eq!(forwarder.heard(&c1), None);
     forwarder.ask(&second, leave());
     assert!(matches!(forwarder.heard(&c1), Some(Say::Abort { .. })));
-}
-
-#[test]
-fn who_is_not_known_asks_now_and_then() {
-    let mut attendance = Attendance::new(Time::ZERO, who("c1", 1), Ask::Alive, None);
-    let seq = attendance.request(Time::ZERO).unwrap().seq;
-    attendance.answered(Time::ZERO, Reply::new(seq, Say::Unknown));
-    assert_eq!(attendance.request(Time::ZERO), None);
-    assert_eq!(attendance.next_deadline(), Time::ZERO.after(STANDBY_EVERY));
-    attendance.turn_to(Ask::Join);
-    assert_eq!(attendance.request(Time::ZERO).unwrap().ask, Ask::Join, "something else is asked at once");
-}
-
-#[test]
-fn who_goes_tells_a_forwarder_that_was_started_again_what_it_was() {
-    let mut attendance = Attendance::new(Time::ZERO, who("c1", 1), Ask::Alive, None);
-    let leave = Ask::Leave { code: 130, reason: "interrupted".to_owned() };
-    let asks = |requests: Vec<Request>| requests.into_iter().map(|request| request.ask).collect::<Vec<_>>();
-    assert_eq!(asks(attendance.last_words(Time::ZERO, leave.clone())), vec![leave.clone()]);
-    let members = [seat(0, "c1"), seat(1, "c2"), seat(2, "sequencer")];
-    attendance.started(8, &members[0], &members, true);
-    assert_eq!(asks(attendance.last_words(Time::ZERO, leave.clone())), [resume(8, 0), leave]);
 }

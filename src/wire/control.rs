@@ -39,6 +39,8 @@ pub enum Role {
     Client,
     /// Numbers what clients multicast.
     Sequencer,
+    /// Takes the place of a sequencer that is lost.
+    Standby,
     /// Carries what members send to one another.
     Router,
 }
@@ -48,6 +50,7 @@ impl fmt::Display for Role {
         f.write_str(match self {
             Self::Client => "client",
             Self::Sequencer => "sequencer",
+            Self::Standby => "standby",
             Self::Router => "router",
         })
     }
@@ -91,6 +94,22 @@ pub struct Request {
     /// What it asks.
     #[serde(flatten)]
     pub ask: Ask,
+    /// How far it is, from a member of a run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
+}
+
+/// How far a member of a run is, for those who watch.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Status {
+    /// The number of its view.
+    pub view: u64,
+    /// The slot of who numbers in that view or, where nobody does, of the client that comes first in an election.
+    pub leader: u16,
+    /// How many multicasts were delivered to it.
+    pub delivered: u64,
+    /// How many batches it holds back.
+    pub held: u64,
 }
 
 /// What a member asks.
@@ -127,13 +146,6 @@ pub enum Ask {
         /// The run's number, [as text](run_as_text).
         run: String,
     },
-    /// This member holds the group up: it must go.
-    Exclude {
-        /// Its name.
-        member: String,
-        /// Why, for people.
-        reason: String,
-    },
     /// I must leave before the end.
     Leave {
         /// The exit code I leave with.
@@ -143,6 +155,11 @@ pub enum Ask {
     },
     /// I serve every group (router, sequencer): which are there, and is it over?
     Attend,
+    /// Who is there? From anybody, about one group or, with an empty name, about all.
+    Members {
+        /// How many rows are known already.
+        skip: u32,
+    },
 }
 
 /// The forwarder's answer.
@@ -201,6 +218,13 @@ pub enum Say {
         /// Their names with their orders.
         groups: Vec<GroupEntry>,
     },
+    /// Members: these, or a part of them.
+    Members {
+        /// The groups, each with its members.
+        groups: Vec<GroupState>,
+        /// Whether there are more rows than fit into an answer.
+        more: bool,
+    },
     /// The run is over: everybody has everything.
     End,
     /// The run is over before its end.
@@ -246,6 +270,78 @@ pub struct GroupEntry {
     pub method: String,
 }
 
+/// One group, for those who watch.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct GroupState {
+    /// Its name.
+    pub group: String,
+    /// The number of its run, [as text](run_as_text).
+    pub run: String,
+    /// Its order.
+    pub order: String,
+    /// Its method; empty if the order has none.
+    pub method: String,
+    /// How far it is.
+    pub stage: Stage,
+    /// The newest view that a member has told of.
+    pub view: Option<u64>,
+    /// The name of who numbers in it or, where nobody does, leads it.
+    pub leader: Option<String>,
+    /// Its members.
+    pub members: Vec<MemberState>,
+}
+
+/// One member, for those who watch.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct MemberState {
+    /// Its name.
+    pub id: String,
+    /// What it is to the group.
+    pub role: Role,
+    /// Its incarnation.
+    pub incarnation: u32,
+    /// How far it is.
+    pub stage: Stage,
+    /// When the forwarder last heard of it: so many milliseconds ago.
+    pub heard_ms: u64,
+    /// What it has told of itself last.
+    pub status: Option<Status>,
+}
+
+/// How far a group is, or a member.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// A group whose members come.
+    Gathering,
+    /// A member that is not ready yet.
+    Joined,
+    /// A member that may start.
+    Ready,
+    /// The run has started.
+    Running,
+    /// A client that has everything.
+    Done,
+    /// A member whose connection has closed, and which may come back.
+    Gone,
+    /// The run is over.
+    Over,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gathering => "gathering",
+            Self::Joined => "joined",
+            Self::Ready => "ready",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Gone => "gone",
+            Self::Over => "over",
+        })
+    }
+}
+
 impl Ask {
     /// Whether `start` is an answer to this.
     #[must_use]
@@ -262,7 +358,7 @@ impl Request {
     /// A request in this build's protocol version.
     #[must_use]
     pub const fn new(seq: u64, who: Identity, ask: Ask) -> Self {
-        Self { v: VERSION, seq, who, ask }
+        Self { v: VERSION, seq, who, ask, status: None }
     }
 
     /// The request as it travels.

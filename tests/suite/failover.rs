@@ -27,15 +27,26 @@ struct Loaded {
     forwarder: Program,
     router: Program,
     sequencer: Option<Program>,
+    standbys: Vec<Program>,
     clients: Vec<Program>,
     suffix: &'static str,
 }
 
 impl Loaded {
     fn new(order: &str, method: &str, arguments: &[&str]) -> Self {
+        Self::with_standbys(0, order, method, arguments)
+    }
+
+    fn with_standbys(count: usize, order: &str, method: &str, arguments: &[&str]) -> Self {
         let stage = Stage::new();
         let (forwarder, router) = (stage.forwarder(3).start(), stage.router().start());
         let sequencer = (order == "total").then(|| stage.sequencer().args(SUSPECT).start());
+        let standby = |number: usize| {
+            let id = format!("standby{number}");
+            stage.sequencer().env("GROUPCAST_STANDBY", "1").args(["--id", &id]).args(SUSPECT).start()
+        };
+        let mut standbys: Vec<Program> = (1..=count).map(standby).collect();
+        standbys.iter_mut().for_each(|standby| standby.says("asking the forwarder"));
         let client = |id: &str| {
             let mut options = vec!["--order", order];
             if order == "total" {
@@ -50,7 +61,7 @@ impl Loaded {
             "fifo" => "fifo",
             _ => "causal",
         };
-        let loaded = Self { stage, forwarder, router, sequencer, clients, suffix };
+        let loaded = Self { stage, forwarder, router, sequencer, standbys, clients, suffix };
         loaded.is_busy();
         loaded
     }
@@ -96,6 +107,50 @@ fn the_sequencer_is_killed_and_a_client_takes_its_place() {
         let lines = loaded.end(&[0, 1, 2]);
         assert_eq!(lines[0].len(), 3 * MESSAGES, "nothing is lost, nothing comes twice");
     });
+}
+
+#[test]
+fn a_standby_takes_the_place_of_a_sequencer_that_is_killed() {
+    let methods = ["bb", "ub", "uub"];
+    side_by_side(methods.len(), 1, |number| {
+        let mut loaded = Loaded::with_standbys(1, "total", methods[number], &[]);
+        loaded.standbys[0].says("main: stands by for sequencer, with 3 clients");
+        loaded.sequencer.as_mut().unwrap().kill();
+        let lines = loaded.end(&[0, 1, 2]);
+        assert_eq!(lines[0].len(), 3 * MESSAGES, "nothing is lost, nothing comes twice");
+        loaded.standbys[0].says("main: takes the place of sequencer in view 2, numbering for 3 clients");
+        loaded.standbys[0].ends(0);
+    });
+}
+
+#[test]
+fn the_standby_that_took_over_is_killed_too() {
+    let methods = ["bb", "ub", "uub"];
+    side_by_side(methods.len(), 1, |number| {
+        let mut loaded = Loaded::with_standbys(2, "total", methods[number], &[]);
+        loaded.sequencer.as_mut().unwrap().kill();
+        let takes = |program: &Program| program.stderr().contains("takes the place of sequencer in view 2, ");
+        let first = until("somebody takes over", || loaded.standbys.iter().position(takes));
+        let second = 1 - first;
+        loaded.standbys[first].kill();
+        loaded.standbys[second].says(&format!("takes the place of standby{} in view 3", first + 1));
+        let lines = loaded.end(&[0, 1, 2]);
+        assert_eq!(lines[0].len(), 3 * MESSAGES, "nothing is lost, nothing comes twice");
+        loaded.standbys[second].ends(0);
+    });
+}
+
+#[test]
+fn a_sequencer_that_was_only_asleep_finds_a_standby_in_its_place() {
+    let mut loaded = Loaded::with_standbys(1, "total", "bb", &[]);
+    let mut sequencer = loaded.sequencer.take().unwrap();
+    sequencer.signal(Signal::STOP);
+    loaded.standbys[0].says("takes the place of sequencer in view 2");
+    sequencer.signal(Signal::CONT);
+    let lines = loaded.end(&[0, 1, 2]);
+    assert_eq!(lines[0].len(), 3 * MESSAGES);
+    sequencer.ends_saying(69, &["the group went on without this member"]);
+    loaded.standbys[0].ends(0);
 }
 
 #[test]
@@ -155,7 +210,7 @@ fn without_anybody_to_take_the_sequencers_place_the_run_ends() {
     let mut loaded = Loaded::new("total", "bb", &[]);
     loaded.sequencer.as_mut().unwrap().kill();
     for client in &mut loaded.clients {
-        client.ends_saying(69, &["error: ", "nobody is left that could lead the group"]);
+        client.ends_saying(69, &["error: ", "nobody can take its place"]);
     }
     loaded.forwarder.ends(69);
 }

@@ -114,6 +114,7 @@ const VARIABLES: &[(&str, &str, &str, i32, &str)] = &[
     ("client", "speed", "slow", 64, "--speed"),
     ("client", "window", "none", 64, "--window"),
     ("client", "slow-member", "kill", 64, "--slow-member"),
+    ("client", "join", "tomorrow", 64, "--join"),
     ("client", "color", "blue", 64, "--color"),
     ("client", "lines", "yes", 64, "only one of --commands FILE, --lines"),
     ("client", "interactive", "yes", 64, "only one of --commands FILE, --lines"),
@@ -122,8 +123,9 @@ const VARIABLES: &[(&str, &str, &str, i32, &str)] = &[
     ("client", "verbose", "yes", 69, ""),
 ];
 
-/// Those whose variable shows in a run: below and, of `trace`, in `traces`.
-const IN_A_RUN: [&str; 7] = ["no-history", "force", "stay", "quiet", "trace", "can-sequence", "sequencer"];
+/// Those whose variable shows in a run: below and, of `trace`, in `traces`, of `standby`, in `failover`.
+const IN_A_RUN: [&str; 8] =
+    ["no-history", "force", "stay", "quiet", "trace", "can-sequence", "sequencer", "standby"];
 
 #[test]
 fn each_flag_has_a_variable() {

@@ -179,17 +179,67 @@ fn lines(id: &str) -> String {
 #[test]
 fn a_member_that_takes_nothing_is_excluded_if_that_is_asked_for() {
     let stage = Stage::new();
-    let mut programs: Vec<Program> = stage.middle(3).into();
+    // Nobody is taken for lost in this time.
+    let patient = ["--suspect-after", "90s"];
+    let sequencer = stage.sequencer().args(patient).start();
+    let mut programs = vec![stage.forwarder(3).start(), stage.router().start(), sequencer];
     for id in ["c1", "c2", "c3"] {
-        programs.push(stage.client(id, lines(id)).args(["--slow-member", "exclude:3s"]).start());
+        let client = stage.client(id, lines(id)).args(["--slow-member", "exclude:3s"]);
+        programs.push(client.args(patient).start());
     }
     programs[5].says("start of main");
     pause(Duration::from_millis(300));
     programs[5].signal(Signal::STOP);
     programs[3].says("waiting for c3, which has taken nothing for");
-    programs[3].ends_saying(69, &["c3 is excluded", "has taken nothing for"]);
+    programs[3].says("c3: excluded, because it has taken nothing for 3");
+    programs[3].says("view 2: c1 and c2");
+    programs[4].ends(0);
     programs[5].signal(Signal::CONT);
-    programs[5].ends_saying(69, &["c3 is excluded"]);
+    let why =
+        ["excluded by c", ": it has taken nothing for 3", "the group went on without this member, to view 2"];
+    programs[5].ends_saying(69, &why);
+    programs.remove(5);
+    all_end(&mut programs);
+    let lines = stage.lines("c1", "tom");
+    assert!(lines == stage.lines("c2", "tom"));
+    let count = |id: &str| lines.iter().filter(|line| line.starts_with(id)).count();
+    assert_eq!((count("c1#"), count("c2#")), (101, 101), "whoever goes on is given everything");
+}
+
+/// It is there, and says so; but what is delivered to it, nobody takes.
+#[test]
+fn a_member_whose_reader_waits_is_excluded_too_and_hears_of_it() {
+    let stage = Stage::new();
+    let mut programs: Vec<Program> = stage.middle(2).into();
+    let (_reader, full) = std::io::pipe().unwrap();
+    let slow =
+        stage.bare("client").args(["--id", "c2", "--lines", "--port-base", &stage.port(0).to_string()]);
+    let mut slow = slow.stdin(std::process::Stdio::piped()).stdout(full).start();
+    let long = "x".repeat(400);
+    let commands: String = (0..20_000).map(|_| format!("Multicast,c1,{long}\n")).collect();
+    programs.push(stage.client("c1", commands).args(["--slow-member", "exclude:3s"]).start());
+    programs[3].says("c2: excluded, because it has taken nothing for");
+    slow.ends_saying(69, &["excluded by c1: it has taken nothing for"]);
+    all_end(&mut programs);
+    assert_eq!(stage.lines("c1", "tom").len(), 20_000);
+}
+
+/// Nobody hears anybody: that is nobody's fault.
+#[test]
+fn while_the_forwarder_is_paused_nobody_is_excluded() {
+    let stage = Stage::new();
+    let mut programs: Vec<Program> = stage.middle(3).into();
+    for id in ["c1", "c2", "c3"] {
+        programs.push(stage.client(id, lines(id)).args(["--slow-member", "exclude:3s"]).start());
+    }
+    programs[5].says("start of main");
+    pause(Duration::from_millis(1_900));
+    programs[0].signal(Signal::STOP);
+    pause(Duration::from_secs(6));
+    programs[0].signal(Signal::CONT);
+    all_end(&mut programs);
+    assert_eq!(stage.lines("c1", "tom").len(), 303);
+    assert!(programs.iter().all(|program| !program.stderr().contains("excluded")));
 }
 
 /// A client is stopped for ten seconds while all multicast as fast as they can: they wait for it, small as ever.

@@ -2,5 +2,6 @@
 
 mod promises;
 mod seeds;
+mod slow;
 mod steps;
 mod world;

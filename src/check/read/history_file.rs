@@ -148,6 +148,9 @@ impl From<Failure> for Trouble {
     }
 }
 
+/// The reason of an end before that of the run, as it was meant to be.
+const LEFT: &str = "left";
+
 /// Reads the history of the member `id`. The record's message ids hold slots of the roll.
 pub(super) fn read(path: &Path, id: &str, roll: &mut Roll) -> Result<(Account, Record), Failure> {
     let (file, content) = read_file(path)?;
@@ -164,6 +167,7 @@ pub(super) fn read(path: &Path, id: &str, roll: &mut Roll) -> Result<(Account, R
     id.clone_into(&mut record.name);
     record.open = account.open(id);
     record.ended = record.open.is_none();
+    record.left = record.ended && account.ends.last().is_some_and(|end| end.reason == LEFT);
     record.stopped = account.cut_off.is_none() && !account.ends.is_empty() && !record.ended;
     let lines = record.source.take().unwrap_or_default().lines;
     record.source = Some(RecordSource { file: account.file.clone(), lines });
@@ -175,7 +179,7 @@ impl Account {
     fn open(&self, id: &str) -> Option<String> {
         match (self.cut_off, self.ends.last()) {
             (Some(line), _) => Some(format!("the history of {id} is cut off ({}:{line})", self.file)),
-            (None, Some(end)) if end.reason == "done" => None,
+            (None, Some(end)) if end.reason == "done" || end.reason == LEFT => None,
             (None, Some(End { reason, line, .. })) => {
                 Some(format!("{id} did not come to the end: {reason} ({}:{line})", self.file))
             }
@@ -227,7 +231,11 @@ impl Reader<'_> {
         let event = &*row.event.0;
         match event {
             "start" => self.account.starts.push(line.start(row)?),
-            "view" => self.account.views.push(line.view(row)?),
+            "view" => {
+                let view = line.view(row)?;
+                self.record.views.push((view.number, self.record.events.len()));
+                self.account.views.push(view);
+            }
             "end" => self.account.ends.push(line.end(row)?),
             "multicast" | "deliver" | "send" | "receive" => {
                 let event = self.message(line, row, event)?;

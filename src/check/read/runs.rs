@@ -143,21 +143,39 @@ fn run(
     let (members, records): (Vec<Member>, Vec<Option<Record>>) = members.into_iter().unzip();
     let records =
         members.iter().zip(records).map(|(member, record)| record.unwrap_or_else(|| absent(member)));
-    let mut records: Vec<Record> = records.collect();
-    note_lost(&members, &mut records);
-    let mut history = History { records, strangers: Vec::new() };
+    let mut history = History { records: records.collect(), strangers: Vec::new() };
     Names::new(roll, &members).settle(&mut history)?;
+    mark_gone(&members, &mut history);
     let suffix = suffix.filter(|suffix| suffix != UNO);
     Ok(Run { group, suffix, members, history, has_commands: false })
 }
 
-/// Notes who has no end and is not in the last view of those that came to theirs.
-fn note_lost(members: &[Member], records: &mut [Record]) {
-    let ended = members.iter().zip(&*records).filter(|(_, record)| record.ended);
-    let last = ended.filter_map(|(member, _)| member.account()?.views.last()).max_by_key(|view| view.number);
-    let Some(last) = last else { return };
-    for record in records.iter_mut().filter(|record| !record.ended) {
-        record.lost = !last.members.contains(&record.name);
+/// Marks those without whom the others went on: no later view of somebody who came to the end has them, or a later life
+/// of theirs has taken their place.
+fn mark_gone(members: &[Member], history: &mut History) {
+    let whole = members.iter().zip(&history.records).filter(|(_, record)| record.ended);
+    let mut accounts: Vec<&Account> = whole.filter_map(|(member, _)| member.account()).collect();
+    accounts.retain(|account| account.views.len() > 1);
+    let is_left_out = |name: &str| {
+        accounts.iter().any(|account| {
+            account.views.windows(2).any(|pair| {
+                let [before, after] =
+                    [&pair[0], &pair[1]].map(|view| view.members.iter().any(|id| id == name));
+                before && !after
+            })
+        })
+    };
+    let gone: Vec<bool> = history
+        .records
+        .iter()
+        .enumerate()
+        .map(|(index, record)| {
+            let is_earlier_life = index >= members.len() && !accounts.is_empty();
+            !record.ended && (is_earlier_life || is_left_out(&record.name))
+        })
+        .collect();
+    for (record, gone) in history.records.iter_mut().zip(gone) {
+        record.gone = gone;
     }
 }
 

@@ -46,7 +46,9 @@ impl Membership {
     pub(super) fn elect(&mut self, now: Time, from: MemberId, word: &Word, out: &mut Out) {
         let (above, mut calls) = (self.above(), Vec::new());
         let leads = match word {
-            Word::Election if self.leaves || !self.leaders().contains(&self.me) => false,
+            Word::Election if self.leaves || self.is_reproached() || !self.leaders().contains(&self.me) => {
+                false
+            }
             // It does not know yet that we lead: it is about to hear it again.
             Word::Election if self.flush.as_ref().is_some_and(Flush::leads) => {
                 calls.push(Call::Answer(from));
@@ -106,7 +108,12 @@ impl Membership {
         match outcome {
             Outcome::Open => {}
             Outcome::Installed(ballot, proposal) => self.install(now, ballot, proposal, out),
-            Outcome::NobodyLeft => self.fence(self.me, "no client is left".to_owned(), out),
+            // Whether they have left or were lost, the forwarder knows: it ends the run.
+            Outcome::NobodyLeft => {
+                self.is_out = true;
+                self.flush = None;
+                out.deliver(self.me, None, App::Notice("no client is left".to_owned()));
+            }
         }
     }
 
@@ -118,11 +125,7 @@ impl Membership {
         let is_next = proposal.view.number == self.view.number + 1;
         let view = proposal.view.number;
         if !proposal.view.members().contains(&self.me) || !is_next {
-            return self.fence(
-                self.me,
-                format!("the group went on without this member, to view {view}"),
-                out,
-            );
+            return self.fence(format!("the group went on without this member, to view {view}"), out);
         }
         if self.flush.as_ref().is_some_and(|flush| flush.has_accepted(&proposal)) {
             return self.install(now, ballot, proposal, out);
@@ -139,11 +142,7 @@ impl Membership {
     fn install(&mut self, now: Time, ballot: Ballot, proposal: Proposal, out: &mut Out) {
         if !proposal.view.members().contains(&self.me) {
             let view = proposal.view.number;
-            return self.fence(
-                self.me,
-                format!("the group went on without this member, to view {view}"),
-                out,
-            );
+            return self.fence(format!("the group went on without this member, to view {view}"), out);
         }
         let open = self.end_line(now, &proposal, out);
         // All that go on have it.
@@ -161,6 +160,7 @@ impl Membership {
             .filter(|member| !proposal.view.members().contains(member))
             .collect();
         self.view = proposal.view.clone();
+        self.forgive();
         let arrivals = proposal.arrivals.clone();
         self.installed = Some((ballot, Some(proposal)));
         self.flush = None;
@@ -254,6 +254,8 @@ impl Membership {
             None if !self.arrivals.seats(now).is_empty() && self.above().is_empty() => true,
             None => self.view.members().iter().any(is_lost),
             Some(flush) if flush.leads() => {
+                self.leave_out_the_mute(now, out);
+                let Some(flush) = &self.flush else { return };
                 // Somebody is lost who was to go on, or is heard of again who was not. Or others have promised a higher
                 // ballot to a leader that is lost and that we never heard of: they answer none that is lower.
                 let is_stuck = flush.led_by(now).1 >= STALL;
@@ -276,9 +278,13 @@ impl Membership {
             if self.keeping.majority {
                 return;
             }
-            return self.fence(self.me, "nobody is left that could lead the group".to_owned(), out);
+            let why = "no sequencer is left, and nobody can take its place (sequencer --standby, client --can-sequence)";
+            return self.fence(why.to_owned(), out);
         }
-        if leaders.contains(&self.me) {
+        // Who is to go leads only where nobody else could.
+        let is_mine =
+            !self.is_reproached() || leaders.iter().all(|member| *member == self.me || is_lost(member));
+        if leaders.contains(&self.me) && is_mine {
             let (above, mut calls) = (self.above(), Vec::new());
             let leads = self.election.call(now, &above, &mut calls);
             self.after_election(now, leads, &calls, out);

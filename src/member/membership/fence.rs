@@ -16,6 +16,8 @@ impl Membership {
         self.told.insert(from, now);
         if !self.is_member(from) {
             if !self.defects.has(Defect::NoFencing) {
+                let reason = self.reason_for(from);
+                reason.into_iter().for_each(|word| self.say(&word, out));
                 self.say(&Word::Behind(from, self.view.number, ballot), out);
             }
         } else if let Some(proposal) = proposal {
@@ -23,24 +25,20 @@ impl Membership {
         }
     }
 
-    pub(super) fn left_behind(
-        &mut self,
-        from: MemberId,
-        (member, view, ballot): (MemberId, u64, Ballot),
-        out: &mut Out,
-    ) {
+    pub(super) fn left_behind(&mut self, (member, view, ballot): (MemberId, u64, Ballot), out: &mut Out) {
         let ours = (self.view.number, self.installed.as_ref().map(|(ballot, _)| *ballot).unwrap_or_default());
         if member == self.me && (view, ballot) > ours {
-            self.fence(from, format!("the group went on without this member, to view {view}"), out);
+            self.fence(format!("the group went on without this member, to view {view}"), out);
         }
     }
 
-    pub(super) fn fence(&mut self, from: MemberId, why: String, out: &mut Out) {
+    pub(super) fn fence(&mut self, why: String, out: &mut Out) {
         if self.defects.has(Defect::NoFencing) || self.is_out {
             return;
         }
         self.is_out = true;
         self.flush = None;
-        out.deliver(from, None, App::Fenced(why));
+        let (by, why) = self.own_reason(why);
+        out.deliver(by, None, App::Fenced(why));
     }
 }

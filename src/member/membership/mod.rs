@@ -8,7 +8,9 @@
 mod arrivals;
 mod change;
 mod directs;
+mod exclusion;
 mod fence;
+mod sent;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -23,12 +25,12 @@ use super::{App, Line, Tally};
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To, View, sooner};
 use crate::order::{Order, Place};
-use crate::reliable::{Body, Received};
 use crate::waiting::{Clock, Messages, Waiting, WaitsFor};
 use crate::wire::control::Seat;
-use crate::wire::{Batch, Frames, Header, Kind, Reader, Window};
+use crate::wire::{Batch, Frames, Header, Kind, Window};
 use arrivals::Arrivals;
 use directs::Directs;
+use exclusion::Reproaches;
 
 /// Packets of the next view that are kept until it is installed here.
 const MAX_EARLY: usize = 4096;
@@ -82,6 +84,7 @@ pub struct Membership {
     /// Packets of the next view.
     early: VecDeque<(MemberId, Frames)>,
     told: BTreeMap<MemberId, Time>,
+    reproaches: Reproaches,
     leaves: bool,
     is_out: bool,
     /// Reused between calls, empty outside of them.
@@ -119,6 +122,7 @@ impl Membership {
             finished: None,
             early: VecDeque::new(),
             told: BTreeMap::new(),
+            reproaches: Reproaches::default(),
             leaves: false,
             is_out: false,
             view: view.clone(),
@@ -197,42 +201,6 @@ impl Membership {
                 Effect::Drop { from, reason } if is_open => out.drop(from, reason),
                 // A closed line has nothing to say, and finds nothing wrong with what it is shown once more.
                 Effect::Send { .. } | Effect::Drop { .. } => {}
-            }
-        }
-    }
-
-    fn note_sent(&mut self, now: Time, to: To, message: &Frames) {
-        let kind = message.header.get(3).copied();
-        match to {
-            To::Group => {
-                self.detector.said(now);
-                if kind == Some(Kind::Data as u8)
-                    && let Some((number, _)) = data_of(message)
-                {
-                    self.log.add(self.me, number, message);
-                } else if kind == Some(Kind::Status as u8) {
-                    self.note_status(self.me, message);
-                }
-            }
-            To::Member(receiver) if kind == Some(Kind::Data as u8) => {
-                if let Some((number, super::DIRECT)) = data_of(message) {
-                    self.direct.sent(receiver, number);
-                }
-            }
-            To::Member(_) => {}
-        }
-    }
-
-    /// Who has what, by a status of `from`.
-    fn note_status(&mut self, from: MemberId, message: &Frames) {
-        let mut reader = Reader::new(message.header.clone(), message.body.clone());
-        let Ok(header) = Header::read(&mut reader) else { return };
-        let Ok(Body::Status { received, .. }) = Body::<Batch>::read_status(&mut reader) else { return };
-        for Received { sender, complete, .. } in received {
-            match header.to {
-                To::Group => self.log.acknowledged(from, sender, complete),
-                To::Member(_) if sender == self.me => self.direct.acknowledged(from, complete),
-                To::Member(_) => {}
             }
         }
     }
@@ -399,7 +367,10 @@ impl Membership {
         match is_word.then(|| Word::decode(&frames)) {
             Some(Ok(Word::Install(ballot, proposal))) => self.install_told(now, ballot, proposal, out),
             Some(Ok(Word::Behind(member, view, ballot))) => {
-                self.left_behind(from, (member, view, ballot), out);
+                self.left_behind((member, view, ballot), out);
+            }
+            Some(Ok(Word::Exclude(member, by, length))) if member == self.me => {
+                self.reproached(from, member, (by, length), out);
             }
             _ => {
                 let is_next = u64::from(header.view) == self.view.number + 1;
@@ -413,7 +384,7 @@ impl Membership {
     /// Something of an earlier view, or of a process that is not in this one.
     fn is_behind(&mut self, now: Time, from: MemberId, view: u16, word: Option<&Frames>, out: &mut Out) {
         if let Some(Ok(Word::Behind(member, view, ballot))) = word.map(Word::decode) {
-            return self.left_behind(from, (member, view, ballot), out);
+            return self.left_behind((member, view, ballot), out);
         }
         if let Some(Ok(Word::Install(ballot, proposal))) = word.map(Word::decode)
             && proposal.view.number > self.view.number
@@ -450,7 +421,7 @@ impl Membership {
             }
             Word::State(ballot, have, accepted) => {
                 if let Some(flush) = &mut self.flush {
-                    flush.state(from, ballot, have, accepted);
+                    flush.state(now, from, ballot, have, accepted);
                 }
             }
             Word::Propose(_, proposal) | Word::Install(_, proposal) if !self.makes_sense(&proposal) => {
@@ -467,22 +438,25 @@ impl Membership {
             }
             Word::Ready(ballot) => {
                 if let Some(flush) = &mut self.flush {
-                    flush.ready(from, ballot);
+                    flush.ready(now, from, ballot);
                 }
             }
             Word::Install(ballot, proposal) => return self.install_told(now, ballot, proposal, out),
-            Word::Fetch(holder, sender, ranges) if holder == self.me => {
-                for range in ranges {
+            Word::Fetch(holder, sender, ranges) => {
+                if let Some(flush) = &mut self.flush {
+                    flush.asks(now, from, sender, &ranges);
+                }
+                for range in ranges.into_iter().filter(|_| holder == self.me) {
                     words.extend(self.log.kept(sender, range).cloned().map(Word::Relay));
                 }
             }
-            Word::Fetch(..) => {}
             Word::Relay(frames) => self.relayed(now, &frames),
-            Word::Behind(member, view, ballot) => self.left_behind(from, (member, view, ballot), out),
+            Word::Behind(member, view, ballot) => self.left_behind((member, view, ballot), out),
             Word::Leave => {
                 self.detector.has_left(from);
                 self.look_after_change(now, out);
             }
+            Word::Exclude(member, by, length) => self.reproached(from, member, (by, length), out),
             // Those are said to newcomers and by them, in no view.
             Word::Admit(_) | Word::Welcome(..) => {}
         }

@@ -98,6 +98,10 @@ pub(super) fn invite(stage: &Stage, proxy: &Ports, example: &Example) -> Vec<Pro
         let client = stage.client_at(proxy, "c1", "Multicast,c1,x\n").start();
         return stage.middle(1).into_iter().chain([client]).collect();
     }
+    if starts("members") {
+        let client = stage.client("c1", "Multicast,c1,x\nsleep,3\n").start();
+        return stage.middle(1).into_iter().chain([client]).collect();
+    }
     if (own_forwarder && own_client) || !(own_client || MIDDLE.iter().any(|program| starts(program))) {
         return Vec::new();
     }
@@ -111,7 +115,9 @@ pub(super) fn invite(stage: &Stage, proxy: &Ports, example: &Example) -> Vec<Pro
 
     let mut company = Vec::new();
     let clients = mine.len() * usize::from(own_client) + spoken.len() + silent;
-    for program in MIDDLE.into_iter().filter(|program| !starts(program)) {
+    // Who stands by does so for another.
+    let is_missing = |program: &&str| !starts(program) || (*program == "sequencer" && starts("--standby"));
+    for program in MIDDLE.into_iter().filter(is_missing) {
         company.push(match program {
             "forwarder" => stage.forwarder(clients).start(),
             other => stage.program(other).start(),

@@ -13,7 +13,7 @@ const BUSY: Time = Time::from_micros(60_000);
 const END: Time = Time::from_micros(5_000_000);
 
 /// Three clients with three messages each; the sequencer, where there is one, can be replaced by two of them.
-fn three(order: &'static Order) -> Plan {
+pub(super) fn three(order: &'static Order) -> Plan {
     let mut plan = Plan::new(order, 3, 1);
     if order.sequencer {
         plan.candidates = vec![MemberId(0), MemberId(1)];

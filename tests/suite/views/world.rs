@@ -4,6 +4,7 @@
 //! run.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use groupcast::defect::Defects;
 use groupcast::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
@@ -37,6 +38,7 @@ pub(super) struct Process {
     pub(super) membership: Membership,
     pub(super) is_dead: bool,
     pub(super) sleeps_until: Time,
+    deaf_until: Time,
     /// Each event with the time at which it happened.
     pub(super) events: Vec<(Time, Event)>,
     /// What it is to send, each from its time on.
@@ -78,6 +80,10 @@ pub(super) enum Fate {
     /// These do not reach the others, nor the others them.
     Parted(BTreeSet<MemberId>),
     Healed,
+    /// The first has it that the second takes nothing.
+    Excludes(MemberId, MemberId),
+    /// It hears nothing until then, and does not listen: so nobody is silent to it.
+    Deaf(MemberId, Time),
 }
 
 /// A death by the number of steps, of all members together, after which it comes.
@@ -134,6 +140,7 @@ impl World {
                 membership: Membership::new(plan.order, place, keeping),
                 is_dead: false,
                 sleeps_until: Time::ZERO,
+                deaf_until: Time::ZERO,
                 events: vec![(Time::ZERO, Event::View(view.clone()))],
                 tasks: VecDeque::new(),
                 multicasts: 0,
@@ -203,7 +210,9 @@ impl World {
             Happening::Fate(fate) => self.meet(fate),
             Happening::Arrival(from, to, frames) => {
                 let until = self.at(to).sleeps_until;
-                if self.at(to).is_dead {
+                let now = self.now;
+                let is_deaf = self.at(to).deaf_until > now;
+                if self.at(to).is_dead || is_deaf {
                 } else if until > self.now {
                     self.schedule(until, Happening::Arrival(from, to, frames));
                 } else {
@@ -233,6 +242,12 @@ impl World {
             }
             Fate::Parted(part) => self.parted = part,
             Fate::Healed => self.parted.clear(),
+            Fate::Excludes(by, member) => {
+                let mut effects = Effects::default();
+                self.at(by).membership.exclude(member, Duration::from_secs(3), &mut effects);
+                self.perform(by, &mut effects);
+            }
+            Fate::Deaf(member, until) => self.at(member).deaf_until = until,
         }
     }
 
@@ -243,6 +258,9 @@ impl World {
         let now = self.now;
         let is_wake = matches!(input, Input::Wake);
         let process = self.at(member);
+        if process.deaf_until > now {
+            process.membership.pardon(now);
+        }
         process.membership.handle(now, input, &mut effects);
         if is_wake {
             let next = process.membership.next_deadline();

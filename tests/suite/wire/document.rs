@@ -7,7 +7,7 @@ use groupcast::engine::Time;
 use groupcast::order::{numbering, total};
 use groupcast::session::attendance::{self, Attendance, News};
 use groupcast::session::register::{self, Actions, Register, Rules};
-use groupcast::session::{group, presence};
+use groupcast::session::{group, objection, presence, shown};
 use groupcast::transport::zmq;
 use groupcast::wire::control::{
     self, Ask, Identity, Reply, Request, Role, Say, Seat, read_reply, read_request,
@@ -82,8 +82,11 @@ fn constants() -> BTreeMap<String, u64> {
         ("ASK_AGAIN", ms(attendance::ASK_AGAIN)),
         ("STANDBY_EVERY", ms(attendance::STANDBY_EVERY)),
         ("PREFER", ms(driver::barrier::PREFER)),
-        ("CHALLENGE", ms(group::CHALLENGE)),
+        ("CHALLENGE", ms(objection::CHALLENGE)),
         ("GONE_BEFORE_START", ms(group::GONE_BEFORE_START)),
+        ("MAX_SHOWN", shown::MAX_SHOWN as u64),
+        ("STANDBY_LIMIT", ms(session::STANDBY_LIMIT)),
+        ("MAX_STANDBYS", session::MAX_STANDBYS as u64),
         ("LOST_AFTER", ms(session::LOST_AFTER)),
         ("QUIET_AFTER", ms(session::QUIET_AFTER)),
         ("SILENT_AFTER", ms(session::SILENT_AFTER)),

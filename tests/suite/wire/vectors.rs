@@ -15,7 +15,9 @@ use groupcast::order::total_ub::{Sequenced, UbWire};
 use groupcast::order::total_uub::{self, UubWire};
 use groupcast::order::{causal, lamport};
 use groupcast::reliable::{Body, Packet, Received};
-use groupcast::wire::control::{Ask, GroupEntry, Identity, Reply, Request, Role, Say, Seat};
+use groupcast::wire::control::{
+    Ask, GroupEntry, GroupState, Identity, MemberState, Reply, Request, Role, Say, Seat, Stage, Status,
+};
 use groupcast::wire::{Batch, BatchBuilder, Header, Kind};
 
 use super::files::frame;
@@ -410,6 +412,8 @@ pub(super) fn controls() -> Vec<(&'static str, Control)> {
         late: false,
     };
     let joining_sequencer = Identity { role: Role::Sequencer, id: text("sequencer"), ..client(0) };
+    let joining_standby =
+        Identity { role: Role::Standby, id: text("second"), can_sequence: true, ..client(0) };
     let seat =
         |slot, id, role| Seat { slot, id: text(id), incarnation: 1, role, can_sequence: false, late: false };
     let entry = |group, run, order, method| GroupEntry {
@@ -424,22 +428,40 @@ pub(super) fn controls() -> Vec<(&'static str, Control)> {
         seat(2, "c3", Role::Client),
         seat(3, "sequencer", Role::Sequencer),
     ];
+    let watcher =
+        Identity { group: text("main"), nonce: 4_711_000_003, ..serves_all(Role::Client, "members") };
+    let row = |id, role, heard_ms, status| {
+        let (id, stage) = (text(id), Stage::Running);
+        MemberState { id, role, incarnation: 1, stage, heard_ms, status }
+    };
+    let status = Status { view: 2, leader: 4, delivered: 1200, held: 0 };
+    let shown = GroupState {
+        group: text("main"),
+        run: format!("{RUN:016x}"),
+        order: text("total"),
+        method: text("bb"),
+        stage: Stage::Running,
+        view: Some(2),
+        leader: Some(text("second")),
+        members: vec![row("c1", Role::Client, 240, Some(status)), row("second", Role::Standby, 610, None)],
+    };
     let resume = |members| Ask::Resume { run: format!("{RUN:016x}"), slot: 0, members };
-    let exclude = Ask::Exclude { member: text("c3"), reason: text("it has taken nothing for 15 s") };
     let requests = [
         ("request_join.json", 1, client(0), Ask::Join),
         ("request_join_sequencer.json", 1, joining_sequencer, Ask::Join),
+        ("request_join_standby.json", 1, joining_standby, Ask::Join),
         ("request_alive.json", 2, client(1), Ask::Alive),
         ("request_ready.json", 3, client(1), Ask::Ready),
         ("request_done.json", 9, client(1), Ask::Done { view: 1, clients: vec![0, 2] }),
         ("request_leave.json", 9, client(1), Ask::Leave { code: 130, reason: text("interrupted") }),
         ("request_resume.json", 12, client(1), resume(members.clone())),
         ("request_resume_untold.json", 4, client(1), resume(Vec::new())),
-        ("request_exclude.json", 7, client(1), exclude),
         ("request_withdraw.json", 5, client(1), Ask::Withdraw),
         ("request_over.json", 10, client(1), Ask::Over { run: format!("{RUN:016x}") }),
+        ("request_members.json", 1, watcher, Ask::Members { skip: 0 }),
         ("request_attend_router.json", 1, serves_all(Role::Router, "router"), Ask::Attend),
         ("request_attend_sequencer.json", 1, serves_all(Role::Sequencer, "sequencer"), Ask::Attend),
+        ("request_attend_standby.json", 1, serves_all(Role::Standby, "second"), Ask::Attend),
     ];
     let replies = [
         ("reply_welcome.json", 1, Say::Welcome { run: format!("{RUN:016x}"), slot: 0, incarnation: 1 }),
@@ -479,10 +501,13 @@ pub(super) fn controls() -> Vec<(&'static str, Control)> {
                 reason: text("c2 is lost: its connection closed and it has not come back within 10 s"),
             },
         ),
+        ("reply_members.json", 1, Say::Members { groups: vec![shown], more: false }),
         ("reply_bye.json", 9, Say::Bye),
     ];
+    let telling = Request { status: Some(status), ..Request::new(2, client(1), Ask::Alive) };
+    let telling = [("request_alive_with_status.json", Control::Request(telling))];
     let requests =
         requests.map(|(file, seq, who, ask)| (file, Control::Request(Request::new(seq, who, ask))));
     let replies = replies.map(|(file, seq, say)| (file, Control::Reply(Reply::new(seq, say))));
-    requests.into_iter().chain(replies).collect()
+    requests.into_iter().chain(telling).chain(replies).collect()
 }

@@ -1,0 +1,269 @@
+//! `groupcast members`: who is in the groups of a forwarder, now. It takes no part in them: it asks the forwarder, to which
+//! the members say how far they are with whatever else they ask.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::cli::{self, Address};
+use crate::driver::{Callers, Clock, clock};
+use crate::engine::Time;
+use crate::exit::{Exit, Failure};
+use crate::session::SAY_EVERY;
+use crate::session::attendance::News;
+use crate::talk::{self, Color, Level, Talk, natural, printable};
+use crate::transport::signals::Signals;
+use crate::transport::zmq::{self, Context};
+use crate::wire::control::{Ask, GroupState, Identity, MemberState, Role};
+
+/// The example and the notes of `--help`.
+const HELP: &str = "\
+Examples:
+  groupcast members
+  groupcast members --group main --json
+
+One line a member, after one for its group: what it is, whether the forwarder has its connection, how long ago it \
+was heard, its view, and how many multicasts it has delivered and holds back; * marks who numbers or leads. Members \
+tell this about once a second.";
+
+/// A watched group is shown again after this long.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// A group that is waited for is looked for again after this long.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// What makes a terminal begin again at the top.
+const CLEAR: &str = "\x1b[H\x1b[J";
+
+/// Arguments of `groupcast members`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = format!("{HELP}\n\n{}", crate::exit::HELP))]
+pub struct Args {
+    #[command(flatten)]
+    address: Address,
+    /// Only this group
+    #[arg(long, value_name = "NAME", env = "GROUPCAST_GROUP", hide_env = true, value_parser = cli::id)]
+    group: Option<String>,
+    /// Answer in JSON: one object for each group, on a line of its own
+    #[arg(long)]
+    json: bool,
+    /// Show it again every second, until Ctrl-C
+    #[arg(long)]
+    watch: bool,
+    /// Give up if no forwarder has answered by then, or none with such a group
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = cli::duration)]
+    timeout: Duration,
+}
+
+/// Prints who is there.
+///
+/// # Errors
+/// [`Exit::Unavailable`] if no forwarder answers, or none has such a group, and [`Exit::Io`].
+pub fn run(args: &Args) -> Result<Exit, Failure> {
+    let talk = Talk::new("groupcast", Level::Normal, Color::Auto);
+    let signals = Signals::catch()?;
+    let (context, mut clock) = (Context::default(), Clock::start());
+    let who = Identity {
+        group: args.group.clone().unwrap_or_default(),
+        id: "members".to_owned(),
+        role: Role::Client,
+        nonce: clock::nonce(),
+        incarnation: 0,
+        order: String::new(),
+        method: String::new(),
+        can_sequence: false,
+        late: false,
+    };
+    let sites = args.address.sites()?;
+    let limit = Some(args.timeout);
+    let mut callers = Callers::new(&context, &sites, clock.now(), &who, &Ask::Members { skip: 0 }, limit)?;
+    let (mut answer, mut waiting) = (Answer::default(), Waiting::default());
+    loop {
+        let now = clock.now();
+        let limit = callers.next_deadline().since(now).min(clock::LONGEST_WAIT);
+        zmq::wait(&callers.sockets().collect::<Vec<_>>(), signals.fds(), limit);
+        if let Some(exit) = signals.received() {
+            return Ok(exit);
+        }
+        let now = clock.now();
+        for (from, news) in callers.turn(now, &talk)? {
+            match news {
+                News::Members { groups, more } => {
+                    let is_ours = answer.is_of(from, now, &callers);
+                    if is_ours && let Some(groups) = answer.add(from, groups, more, &mut callers) {
+                        let is_shown = args.watch || !groups.is_empty();
+                        if is_shown {
+                            show(args, &groups)?;
+                        } else {
+                            waiting.look(args, now, &talk)?;
+                        }
+                        if is_shown && !args.watch {
+                            return Ok(Exit::Ok);
+                        }
+                        callers.pause(now.after(if is_shown { WATCH_EVERY } else { LOOK_AGAIN }));
+                    }
+                }
+                News::Failed(failure) => callers.lose(from, failure, now, &talk)?,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// What a forwarder tells, which may take it several answers.
+#[derive(Default)]
+struct Answer {
+    /// The forwarder that is listened to, where there are several.
+    from: Option<usize>,
+    groups: Vec<GroupState>,
+    rows: usize,
+}
+
+impl Answer {
+    /// Whether this forwarder is the one that is listened to: the first that answered, as long as it is there.
+    fn is_of(&mut self, from: usize, now: Time, callers: &Callers) -> bool {
+        if self.from.is_none_or(|chosen| chosen != from && !callers.is_in_touch(chosen, now)) {
+            *self = Self { from: Some(from), ..Self::default() };
+        }
+        self.from == Some(from)
+    }
+
+    /// Takes a part in; all of it, when this was the last one.
+    fn add(
+        &mut self,
+        from: usize,
+        part: Vec<GroupState>,
+        more: bool,
+        callers: &mut Callers,
+    ) -> Option<Vec<GroupState>> {
+        for group in part {
+            self.rows += group.members.len();
+            match self.groups.last_mut() {
+                Some(last) if (&last.group, &last.run) == (&group.group, &group.run) => {
+                    last.members.extend(group.members);
+                }
+                _ => {
+                    self.rows += 1;
+                    self.groups.push(group);
+                }
+            }
+        }
+        let skip = if more { self.rows as u32 } else { 0 };
+        callers.turn_one_to(from, Ask::Members { skip });
+        (!more).then(|| {
+            self.rows = 0;
+            let mut groups = std::mem::take(&mut self.groups);
+            groups
+                .iter_mut()
+                .for_each(|group| group.members.sort_by_cached_key(|member| natural(&member.id)));
+            groups
+        })
+    }
+}
+
+/// Waiting for a group to be there.
+#[derive(Default)]
+struct Waiting {
+    said: Time,
+}
+
+impl Waiting {
+    /// There is none now: says so now and then, but not for ever.
+    fn look(&mut self, args: &Args, now: Time, talk: &Talk) -> Result<(), Failure> {
+        let what = args.group.as_ref().map_or_else(|| "group".to_owned(), |group| format!("group {group}"));
+        let left = args.timeout.saturating_sub(now.since(Time::ZERO));
+        if left.is_zero() {
+            return Err(Failure::new(Exit::Unavailable, format!("the forwarder has no {what}"))
+                .help("a group is there from when its first client joins until all know how it ended"));
+        }
+        if now.since(self.said) >= SAY_EVERY {
+            self.said = now;
+            let left = talk::duration(left);
+            talk.say(format!("the forwarder has no {what}; waiting for one (gives up in {left})"));
+        }
+        Ok(())
+    }
+}
+
+fn show(args: &Args, groups: &[GroupState]) -> Result<(), Failure> {
+    if args.json {
+        return groups.iter().try_for_each(|group| cli::print(&as_json(group).to_string()));
+    }
+    let mut text = String::new();
+    if args.watch && std::io::stdout().is_terminal() {
+        text.push_str(CLEAR);
+    }
+    if groups.is_empty() {
+        text.push_str("no group\n");
+    }
+    for group in groups {
+        text.push_str(&as_text(group));
+    }
+    cli::print(if args.watch { &text } else { text.trim_end() })
+}
+
+/// Whether this member numbers in its group or, where nobody does, leads it.
+fn leads(group: &GroupState, member: &MemberState) -> bool {
+    group.leader.as_ref() == Some(&member.id)
+}
+
+fn as_json(group: &GroupState) -> Value {
+    let member = |member: &MemberState| {
+        let status = member.status;
+        json!({
+            "id": member.id,
+            "role": member.role,
+            "incarnation": member.incarnation,
+            "stage": member.stage,
+            "heard_ms": member.heard_ms,
+            "view": status.map(|status| status.view),
+            "delivered": status.map(|status| status.delivered),
+            "held": status.map(|status| status.held),
+            "leads": leads(group, member),
+        })
+    };
+    json!({
+        "v": 1,
+        "group": group.group,
+        "run": group.run,
+        "order": group.order,
+        "method": group.method,
+        "stage": group.stage,
+        "view": group.view,
+        "leader": group.leader,
+        "members": group.members.iter().map(member).collect::<Vec<_>>(),
+    })
+}
+
+fn as_text(group: &GroupState) -> String {
+    let view = group.view.map_or_else(String::new, |view| format!(", view {view}"));
+    let title = format!("{} {}", group.order, group.method);
+    let mut text =
+        format!("{}: order {}, {}{view}\n", printable(&group.group), title.trim_end(), group.stage);
+    let cell = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+    let head = ["", "id", "role", "incarnation", "state", "heard", "view", "delivered", "held"];
+    let mut rows = vec![head.map(str::to_owned)];
+    rows.extend(group.members.iter().map(|member| {
+        let status = member.status;
+        let is_client = member.role == Role::Client;
+        [
+            if leads(group, member) { "*" } else { "" }.to_owned(),
+            printable(&member.id),
+            member.role.to_string(),
+            member.incarnation.to_string(),
+            member.stage.to_string(),
+            talk::duration(Duration::from_millis(member.heard_ms)),
+            cell(status.map(|status| status.view)),
+            cell(status.filter(|_| is_client).map(|status| status.delivered)),
+            cell(status.map(|status| status.held)),
+        ]
+    }));
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    for row in &rows {
+        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}"));
+        let line = cells.collect::<Vec<_>>().join("  ");
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
+}

@@ -1,0 +1,85 @@
+//! Why a process may not join a group, and whether that may pass.
+
+use std::time::Duration;
+
+use super::MAX_STANDBYS;
+use super::group::Group;
+use crate::engine::Time;
+use crate::exit::Exit;
+use crate::order::Order;
+use crate::talk::list;
+use crate::wire::control::{HOLD_MILLIS, Request, Role};
+
+/// A newcomer with the name of a member is kept waiting for this long, to see whether that member is still there.
+pub const CHALLENGE: Duration = Duration::from_millis(HOLD_MILLIS + 500);
+
+/// Why a process may not join.
+pub(super) enum Objection {
+    Taken,
+    Started,
+    Ending,
+    OtherOrder,
+    Full,
+    WornOut,
+    HasSequencer(String),
+    EnoughStandbys,
+    NotAMember,
+}
+
+impl Objection {
+    /// Whether a newcomer since `since` is to wait, because it may join once it is known who is gone.
+    pub(super) fn may_pass(&self, now: Time, since: Time) -> bool {
+        match self {
+            Self::Ending => true,
+            Self::Taken | Self::Full => now < since.after(CHALLENGE),
+            _ => false,
+        }
+    }
+
+    pub(super) fn explain(self, group: &Group, request: &Request) -> (Exit, String) {
+        let who = &request.who;
+        let names = || list(&group.seats.keys().collect::<Vec<_>>());
+        match self {
+            Self::Taken => (
+                Exit::Unavailable,
+                format!("the id {} is taken: a process with this id is in the group", who.id),
+            ),
+            Self::Started => (
+                Exit::Unavailable,
+                format!(
+                    "the run of group {} has already started with {}{}",
+                    who.group,
+                    names(),
+                    if who.role == Role::Client { "; a client joins it with --join" } else { "" }
+                ),
+            ),
+            Self::Ending => (Exit::Unavailable, format!("the run of group {} is over", who.group)),
+            Self::OtherOrder => {
+                let theirs =
+                    Order::find(&who.order, &who.method).map_or_else(|| who.order.clone(), Order::title);
+                let ours = group.order.title();
+                (
+                    Exit::Config,
+                    format!("{} wants order {theirs}, but group {} has order {ours}", who.id, who.group),
+                )
+            }
+            Self::Full => (
+                Exit::Unavailable,
+                format!("group {} is complete without {}: it has {}", who.group, who.id, names()),
+            ),
+            Self::WornOut => {
+                (Exit::Unavailable, format!("group {} has seen too many members come and go", who.group))
+            }
+            Self::HasSequencer(id) => {
+                (Exit::Unavailable, format!("group {} has a sequencer: {id}", who.group))
+            }
+            Self::EnoughStandbys => (
+                Exit::Unavailable,
+                format!("{MAX_STANDBYS} processes stand by for group {} already", who.group),
+            ),
+            Self::NotAMember => {
+                (Exit::Config, format!("group {} has no place for a {}", who.group, who.role))
+            }
+        }
+    }
+}

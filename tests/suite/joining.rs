@@ -1,0 +1,286 @@
+//! Clients that come into a group that runs, leave it before its end, or come back from death: under load, in every
+//! order, and judged by `check`.
+
+use std::fmt::Write as _;
+
+use groupcast::check::judge_folder;
+
+use crate::harness::{Program, Stage, pause, side_by_side, until};
+
+const ORDERS: [(&str, &str, &str); 8] = [
+    ("unordered", "", "unordered"),
+    ("fifo", "", "fifo"),
+    ("causal", "", "causal"),
+    ("total", "bb", "tom"),
+    ("total", "ub", "tom"),
+    ("total", "uub", "tom"),
+    ("lamport", "", "tom"),
+    ("agreed", "", "tom"),
+];
+const FOUNDERS: [&str; 3] = ["c1", "c2", "c3"];
+/// Of each founder; of each that comes later.
+const MANY: usize = 1_500;
+const FEW: usize = 40;
+
+/// So many messages, a few at a time.
+fn commands(id: &str, count: usize, last: &str) -> String {
+    let block = |block: usize| -> String {
+        let lines = (10 * block..10 * (block + 1)).map(|line| format!("Multicast,{id},{line}\n"));
+        lines.chain(["sleep,0.02\n".to_owned()]).collect()
+    };
+    (0..count / 10).map(block).collect::<String>() + last
+}
+
+/// What `check` finds in this folder that is not valid.
+fn verdicts(stage: &Stage) -> Vec<String> {
+    // The commands of one: those of another are lost when it is started again with others.
+    let commands = stage.dir().join("commands");
+    std::fs::create_dir_all(&commands).unwrap();
+    std::fs::copy(stage.dir().join("c1.txt"), commands.join("c1.txt")).unwrap();
+    let judgements = judge_folder(&stage.out(), &commands).unwrap();
+    let all = judgements.iter().flat_map(|judgement| judgement.properties());
+    let wrong = all.filter(|(property, verdict)| {
+        let nothing_was_sent = *property == "point-to-point" && !verdict.is_violated();
+        !nothing_was_sent && verdict.word() != "valid"
+    });
+    wrong.map(|(property, verdict)| format!("{property} {}", verdict.word())).collect()
+}
+
+/// A group under load, with those in the middle.
+struct Busy {
+    stage: Stage,
+    middle: Vec<Program>,
+    clients: Vec<Program>,
+    options: Vec<&'static str>,
+    suffix: &'static str,
+}
+
+impl Busy {
+    fn new((order, method, suffix): (&'static str, &'static str, &'static str)) -> Self {
+        let stage = Stage::new();
+        let mut middle: Vec<Program> = vec![stage.forwarder(FOUNDERS.len()).start(), stage.router().start()];
+        let mut options = vec!["--order", order, "--suspect-after", "3s"];
+        if order == "total" {
+            middle.push(stage.sequencer().args(["--suspect-after", "3s"]).start());
+            options.extend(["--method", method]);
+        }
+        let mut busy = Self { stage, middle, clients: Vec::new(), options, suffix };
+        for id in FOUNDERS {
+            busy.start(id, &commands(id, MANY, ""), &[]);
+        }
+        busy.delivers("c1", 100);
+        busy
+    }
+
+    fn start(&mut self, id: &str, commands: &str, more: &[&str]) {
+        let client = self.stage.client(id, commands).args(&self.options).args(more);
+        self.clients.push(client.start());
+    }
+
+    /// Waits until a client has written so many bytes.
+    fn delivers(&self, id: &str, bytes: u64) {
+        let path = self.stage.out().join(format!("test_result_{id}_{}.txt.part", self.suffix));
+        until(&format!("{id} delivers"), || (std::fs::metadata(&path).ok()?.len() > bytes).then_some(()));
+    }
+
+    fn ends(&mut self) {
+        self.clients.iter_mut().for_each(|client| client.ends(0));
+        self.middle.iter_mut().for_each(|program| program.ends(0));
+        assert_eq!(verdicts(&self.stage), [""; 0]);
+    }
+
+    /// What a client delivered; sorted, where members may differ in order.
+    fn lines(&self, id: &str) -> Vec<String> {
+        let mut lines = self.stage.lines(id, self.suffix);
+        if self.suffix != "tom" {
+            lines.sort_unstable();
+        }
+        lines
+    }
+
+    /// The members of each view that a client was given.
+    fn views(&self, id: &str) -> Vec<(u64, Vec<String>)> {
+        let history = self.stage.history(id);
+        let views = history.iter().filter(|event| event["event"] == "view");
+        let names = |event: &serde_json::Value| {
+            let members = event["members"].as_array().unwrap().iter();
+            members.map(|name| name.as_str().unwrap().to_owned()).collect()
+        };
+        views.map(|event| (event["number"].as_u64().unwrap(), names(event))).collect()
+    }
+}
+
+#[test]
+fn who_comes_later_is_given_what_comes_later_or_everything() {
+    side_by_side(ORDERS.len(), 2, |number| {
+        let mut busy = Busy::new(ORDERS[number]);
+        busy.start("late", &commands("late", FEW, ""), &["--join"]);
+        busy.start("all", &commands("all", FEW, ""), &["--join", "from-start"]);
+        busy.ends();
+        let (everything, late) = (busy.lines("c1"), busy.lines("late"));
+        assert_eq!(everything.len(), 3 * MANY + 2 * FEW);
+        for id in ["c2", "c3", "all"] {
+            assert!(busy.lines(id) == everything, "{id} was given something else than c1");
+        }
+        assert!(late.len() < everything.len(), "it came before everything");
+        if busy.suffix == "tom" {
+            assert!(everything.ends_with(&late), "what came later is the end of what there was");
+        }
+        assert!(busy.views("late")[0].0 > 1, "{:?}", busy.views("late"));
+        assert_eq!(busy.views("c1").last().unwrap().1, ["all", "c1", "c2", "c3", "late"]);
+    });
+}
+
+#[test]
+fn who_leaves_has_everything_until_then_and_the_others_go_on() {
+    side_by_side(ORDERS.len(), 2, |number| {
+        let mut busy = Busy::new(ORDERS[number]);
+        busy.start("guest", &commands("guest", FEW, "leave\n"), &["--join", "from-start"]);
+        busy.ends();
+        let everything = busy.lines("c1");
+        assert_eq!(everything.len(), 3 * MANY + FEW, "all that the guest sent, too");
+        assert!(busy.lines("c2") == everything && busy.lines("c3") == everything);
+        let guest = busy.lines("guest");
+        assert!(guest.len() < everything.len(), "it stayed to the end");
+        if busy.suffix == "tom" {
+            assert!(everything.starts_with(&guest), "what it was given is the beginning of what there was");
+        }
+        let last = busy.views("c1").last().unwrap().1.clone();
+        assert_eq!(last, FOUNDERS);
+        let history = busy.stage.history("guest");
+        assert_eq!(history.last().unwrap()["reason"], "left");
+    });
+}
+
+#[test]
+fn a_founder_leaves_and_all_leave_in_the_end() {
+    let stage = Stage::new();
+    let mut middle = stage.middle(2);
+    let mut clients =
+        ["c1", "c2"].map(|id| stage.client(id, format!("Multicast,{id},one\nleave\n")).start()).into_iter();
+    let (mut one, mut two) = (clients.next().unwrap(), clients.next().unwrap());
+    one.ends(0);
+    two.ends(0);
+    middle.iter_mut().for_each(|program| program.ends(0));
+    assert!(stage.lines("c1", "tom").contains(&"c1###one".to_owned()));
+}
+
+#[test]
+fn who_was_killed_comes_back_as_another_and_is_given_everything() {
+    side_by_side(ORDERS.len(), 2, |number| {
+        let mut busy = Busy::new(ORDERS[number]);
+        busy.clients.remove(1).kill();
+        busy.start("c2", &commands("c2", FEW, ""), &["--join", "from-start", "--force"]);
+        busy.ends();
+        let everything = busy.lines("c1");
+        for id in ["c2", "c3"] {
+            assert!(busy.lines(id) == everything, "{id} was given something else than c1");
+        }
+        let start = &busy.stage.history("c2")[0];
+        assert_eq!((start["event"].as_str(), start["incarnation"].as_u64()), (Some("start"), Some(2)));
+    });
+}
+
+#[test]
+fn twenty_come_and_go_under_load() {
+    let mut busy = Busy::new(("total", "bb", "tom"));
+    let mut guests = Vec::new();
+    for number in 0..20 {
+        let id = format!("guest{number}");
+        let join = ["from-now", "from-start"][number % 2];
+        busy.start(&id, &commands(&id, 10, "leave\n"), &["--join", join]);
+        guests.push(id);
+        pause(std::time::Duration::from_millis(50));
+    }
+    busy.ends();
+    let everything = busy.lines("c1");
+    assert!(busy.lines("c2") == everything && busy.lines("c3") == everything);
+    for id in guests {
+        let own = everything.iter().filter(|line| line.starts_with(&format!("{id}###"))).count();
+        assert_eq!(own, 10, "{id}");
+    }
+}
+
+#[test]
+fn who_comes_too_late_or_unasked_is_told_so() {
+    let mut busy = Busy::new(("fifo", "", "fifo"));
+    let stranger = busy.stage.client("stranger", "Multicast,stranger,x\n").args(&busy.options);
+    let (_, said) = stranger.ends(69);
+    assert!(said.contains("already started") && said.contains("--join"), "{said}");
+    let other = busy.stage.client("other", "Multicast,other,x\n").args(["--order", "causal", "--join"]);
+    let (_, said) = other.ends(78);
+    assert!(said.contains("wants order causal"), "{said}");
+    busy.ends();
+}
+
+#[test]
+fn nobody_can_tell_the_past_without_a_history() {
+    let stage = Stage::new();
+    let mut middle = stage.middle(1);
+    let mut founder = stage.client("c1", commands("c1", MANY, "")).arg("--no-history").start();
+    let path = stage.out().join("test_result_c1_tom.txt.part");
+    until("c1 delivers", || (std::fs::metadata(&path).ok()?.len() > 100).then_some(()));
+    let late = stage.client("late", "Multicast,late,x\n").args(["--join", "from-start"]);
+    let (_, said) = late.ends(69);
+    assert!(said.contains("no member can tell") && said.contains("--join from-now"), "{said}");
+    founder.ends(0);
+    middle.iter_mut().for_each(|program| program.ends(0));
+}
+
+/// The history of a member: its first view, what it delivers (numbers; 0 for the next view), and how it ends.
+fn history(id: &str, mut view: u64, members: &[&[&str]], deliveries: &[u64], reason: &str) -> String {
+    let names = |view: u64| serde_json::to_string(members[view as usize - 1]).unwrap();
+    let mut text = format!(
+        r#"{{"v":1,"event":"start","member":"{id}","incarnation":1,"group":"g","order":"total","method":"bb","members":{}}}"#,
+        names(view)
+    );
+    let mut line = |more: String| write!(text, "\n{{\"v\":1,\"event\":{more}}}").unwrap();
+    let given = |view: u64| format!(r#""view","number":{view},"members":{}"#, names(view));
+    line(given(view));
+    if id == "c1" {
+        (1..=6).for_each(|number| line(format!(r#""multicast","id":"c1/1/{number}","text":"x""#)));
+    }
+    for &number in deliveries {
+        if number == 0 {
+            view += 1;
+            line(given(view));
+        } else {
+            line(format!(r#""deliver","id":"c1/1/{number}","text":"x","number":{number}"#));
+        }
+    }
+    line(format!(r#""end","reason":"{reason}""#));
+    text + "\n"
+}
+
+#[test]
+fn a_newcomer_owes_what_its_views_have_and_a_leaver_no_more() {
+    let stage = Stage::new();
+    std::fs::create_dir_all(stage.out()).unwrap();
+    stage.file("c1.txt", "Multicast,c1,x\n".repeat(6));
+    let views: &[&[&str]] = &[&["c1", "early"], &["c1", "early", "late"], &["c1", "late"]];
+    let judge = |early: &[u64], late: &[u64]| {
+        for (id, first, deliveries, reason) in [
+            ("c1", 1, &[1, 2, 0, 3, 4, 0, 5, 6][..], "done"),
+            ("early", 1, early, "left"),
+            ("late", 2, late, "done"),
+        ] {
+            let path = stage.out().join(format!("history_{id}.jsonl"));
+            std::fs::write(path, history(id, first, views, deliveries, reason)).unwrap();
+        }
+        verdicts(&stage)
+    };
+    let (early, late): (&[u64], &[u64]) = (&[1, 2, 0, 3, 4], &[3, 4, 0, 5, 6]);
+    assert_eq!(judge(early, late), [""; 0]);
+    assert_eq!(judge(&[1, 2, 0, 3], late), [""; 0], "it went in the middle of its last view");
+    for (early, late, wrong) in [
+        (early, &[4, 0, 5, 6][..], "agreement violated"),
+        (early, &[3, 4, 0, 5], "agreement violated"),
+        (early, &[3, 4, 0, 6, 5], "fifo violated"),
+        (early, &[3, 0, 5, 6], "numbers violated"),
+        (&[1, 0, 3], late, "agreement violated"),
+        (&[2, 0, 3, 4], late, "agreement violated"),
+    ] {
+        let found = judge(early, late);
+        assert!(found.contains(&wrong.to_owned()), "{early:?} {late:?}: {found:?}");
+    }
+}
