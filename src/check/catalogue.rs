@@ -44,7 +44,7 @@ impl<'h> Catalogue<'h> {
                 catalogue.origins[message] = event as u32;
             }
         }
-        if history.records.iter().any(|record| record.is_in_part()) {
+        if history.records.iter().any(Record::is_in_part) {
             catalogue.views = Some(catalogue.views_of_messages());
         }
         catalogue

@@ -25,6 +25,9 @@ const PIECE: usize = 256 << 10;
 /// Most pieces told to one newcomer before anything else gets its turn.
 const PIECES_PER_TURN: usize = 8;
 
+/// A state, and what was held back until it had come.
+type Whole = (Vec<u8>, VecDeque<Delivery>);
+
 /// A newcomer that does not have the state yet.
 pub(super) struct CatchUp {
     view: u64,
@@ -109,7 +112,7 @@ impl CatchUp {
         now: Time,
         from: MemberId,
         replay: Replay,
-    ) -> Result<Option<(Vec<u8>, VecDeque<Delivery>)>, Failure> {
+    ) -> Result<Option<Whole>, Failure> {
         if self.asked.map(|(member, _)| member) != Some(from) {
             return Ok(None);
         }

@@ -96,9 +96,9 @@ impl<'a> Worker<'a> {
         let view = named(node, node.view(), &[], &[]);
         let mut papers = self.desk.look();
         if self.catch_up.is_some() {
-            self.first_view = Some(view)
+            self.first_view = Some(view);
         } else {
-            papers.put_event(Event::View(view))
+            papers.put_event(Event::View(view));
         }
         papers.phase = Phase::Running;
         drop(papers);

@@ -20,13 +20,16 @@ const ASK_MAX: Duration = Duration::from_millis(1_000);
 /// Who multicast what, and its place in the total order.
 type Item = (MemberId, Option<u64>, App);
 
+/// Of every sender: up to which packet something had come.
+type Came = Vec<(MemberId, u64)>;
+
 /// What waits until it is stable.
 #[derive(Debug, Default)]
 pub(super) struct Unstable {
     /// Delivered below since the last look.
     fresh: Vec<Item>,
     /// What had come when these were delivered: of every sender, up to which packet.
-    held: VecDeque<(Vec<(MemberId, u64)>, Vec<Item>)>,
+    held: VecDeque<(Came, Vec<Item>)>,
     ask_at: Option<Time>,
     ask_gap: Duration,
 }

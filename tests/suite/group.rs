@@ -116,7 +116,7 @@ fn programs_and_clients_are_in_one_group() {
     loop {
         match next(&mut group) {
             Event::Delivery(it) => {
-                given.push(format!("{}###{}", it.from, String::from_utf8(it.text).unwrap()))
+                given.push(format!("{}###{}", it.from, String::from_utf8(it.text).unwrap()));
             }
             Event::Direct(it) => directs.push((it.from, it.text, it.own_number)),
             Event::End => break,

@@ -38,7 +38,7 @@ fn verdicts(stage: &Stage) -> Vec<String> {
     std::fs::create_dir_all(&commands).unwrap();
     std::fs::copy(stage.dir().join("c1.txt"), commands.join("c1.txt")).unwrap();
     let judgements = judge_folder(&stage.out(), &commands).unwrap();
-    let all = judgements.iter().flat_map(|judgement| judgement.properties());
+    let all = judgements.iter().flat_map(groupcast::check::Judgement::properties);
     let wrong = all.filter(|(property, verdict)| {
         let nothing_was_sent = *property == "point-to-point" && !verdict.is_violated();
         !nothing_was_sent && verdict.word() != "valid"

@@ -48,7 +48,7 @@ impl Ran {
 #[test]
 fn a_peer_that_dies_is_found_out_and_the_others_go_on() {
     side_by_side(2, 2, |number| {
-        let ran = Ran::scenario("detected", &[&[][..], &["--safe"]][number]);
+        let ran = Ran::scenario("detected", [&[][..], &["--safe"]][number]);
         let given = ran.lines("c1");
         assert_eq!(given, ran.lines("c2"));
         assert!((80..120).contains(&given.len()), "{}", given.len());
