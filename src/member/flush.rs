@@ -38,6 +38,8 @@ pub(super) struct Flush {
     repeat_at: Time,
     /// When the leader was last heard to lead.
     led_at: Time,
+    /// The highest ballot that anybody has said to have promised.
+    outbid: Option<Ballot>,
 }
 
 /// A leader's view of its attempt.
@@ -86,7 +88,13 @@ impl Flush {
             lead: None,
             repeat_at: now.after(REPEAT),
             led_at: now,
+            outbid: None,
         }
+    }
+
+    /// A ballot that others have promised, and that is higher than ours.
+    pub(super) fn outbid(&self) -> Option<Ballot> {
+        self.outbid.filter(|ballot| *ballot > self.promised)
     }
 
     pub(super) const fn leads(&self) -> bool {
@@ -141,7 +149,8 @@ impl Flush {
 
     /// Leads an attempt of its own, with these members.
     pub(super) fn lead(&mut self, now: Time, invited: Vec<MemberId>, log: &Log, words: &mut Vec<Word>) {
-        self.promise(Ballot { attempt: self.promised.attempt + 1, leader: self.me.0 }, now);
+        let highest = self.outbid().unwrap_or(self.promised);
+        self.promise(Ballot { attempt: highest.attempt.saturating_add(1), leader: self.me.0 }, now);
         let states = BTreeMap::from([(self.me, (log.have(), self.accepted.clone()))]);
         words.push(Word::Prepare(self.promised, invited.clone()));
         let (ready, asked) = (BTreeSet::new(), BTreeMap::new());
@@ -161,6 +170,10 @@ impl Flush {
 
     /// A leader asks everybody to stop.
     pub(super) fn prepare(&mut self, now: Time, ballot: Ballot, log: &Log, words: &mut Vec<Word>) {
+        if ballot < self.promised && self.promised.leader != self.me.0 {
+            // Its leader may never have heard of what we have promised.
+            words.push(Word::State(self.promised, log.have(), self.accepted.clone()));
+        }
         if ballot < self.promised || ballot.leader == self.me.0 {
             return;
         }
@@ -178,6 +191,7 @@ impl Flush {
         have: Vec<Have>,
         accepted: Option<Accepted>,
     ) {
+        self.outbid = self.outbid.max(Some(ballot));
         if let Some(lead) = self.lead.as_mut().filter(|_| ballot == self.promised)
             && lead.proposal.is_none()
             && lead.invited.contains(&from)

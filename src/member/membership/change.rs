@@ -258,8 +258,9 @@ impl Membership {
                 let Some(flush) = &self.flush else { return };
                 // Somebody is lost who was to go on, or is heard of again who was not. Or others have promised a higher
                 // ballot to a leader that is lost and that we never heard of: they answer none that is lower.
-                let is_stuck = flush.led_by(now).1 >= STALL;
-                if is_stuck || !self.present().eq(flush.invited().iter().copied()) {
+                let higher = flush.outbid().map(|ballot| MemberId(ballot.leader));
+                let is_outbid = higher.is_some_and(|leader| self.detector.is_lost(leader));
+                if is_outbid || !self.present().eq(flush.invited().iter().copied()) {
                     self.lead(now, out);
                 }
                 return;
