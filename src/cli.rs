@@ -110,6 +110,7 @@ impl Patient {
         Keeping {
             patience: Some(Patience::with_silence(self.suspect_after)),
             majority: self.quorum == "majority",
+            safe: false,
         }
     }
 }

@@ -296,6 +296,16 @@ pub trait Engine {
         true
     }
 
+    /// How many packets to the group wait here for a window. A pure function of state.
+    fn unsent(&self) -> u64 {
+        0
+    }
+
+    /// The layer above wants to hear what the others have received.
+    fn ask_all(&mut self, now: Time) {
+        let _ = now;
+    }
+
     /// What has been received and waits to be delivered, and what for. A pure function of state, for those who ask.
     fn waiting(&self) -> Vec<Waiting> {
         Vec::new()
@@ -349,6 +359,14 @@ impl<E: Engine + ?Sized> Engine for Box<E> {
 
     fn is_settled(&self) -> bool {
         (**self).is_settled()
+    }
+
+    fn unsent(&self) -> u64 {
+        (**self).unsent()
+    }
+
+    fn ask_all(&mut self, now: Time) {
+        (**self).ask_all(now);
     }
 
     fn waiting(&self) -> Vec<Waiting> {

@@ -159,7 +159,7 @@ impl Desk {
         let (me, view, window) = (MemberId(seat.slot), view_of(seats), Window::default());
         let place =
             Place { me, view: &view, run, seed: run ^ u64::from(me.0), window, defects: Defects::NONE };
-        let keeping = Keeping { patience: Some(Patience::with_silence(LOST_AFTER)), majority: false };
+        let keeping = Keeping { patience: Some(Patience::with_silence(LOST_AFTER)), ..Keeping::default() };
         let mut membership = Membership::new(self.order, place, keeping);
         membership.pardon(now);
         self.line = Some(membership);

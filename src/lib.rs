@@ -1,9 +1,12 @@
 //! Ordered, reliable group communication over ZeroMQ.
 //!
+//! Programs that want to be members of a group use [`Group`], which [`group`] explains; everything else here is what it and the
+//! programs of the package are made of.
+//!
 //! # The path of a message
 //!
 //! 1. [`script`]: what the user asked for: parse, validate, replay
-//! 2. [`client`]: one member: script in, engines in the middle, results out
+//! 2. [`client`]: one member: script in, engines in the middle, results out; [`group`]: one for programs
 //! 3. [`engine`]: the contract of every engine; [`stack`]: two engines are again an engine
 //! 4. [`order`]: may it be delivered yet?
 //! 5. [`reliable`]: does every member have it, exactly once?
@@ -21,6 +24,7 @@
 pub mod script;
 
 pub mod client;
+pub mod group;
 
 pub mod engine;
 pub mod stack;
@@ -72,3 +76,6 @@ mod place;
 pub mod prng;
 pub mod talk;
 pub mod waiting;
+
+pub use exit::Failure;
+pub use group::Group;

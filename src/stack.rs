@@ -145,6 +145,14 @@ impl<Upper: Engine, Lower: Engine<App = Upper::Wire>> Engine for Stack<Upper, Lo
         self.upper.is_settled() && self.lower.is_settled()
     }
 
+    fn unsent(&self) -> u64 {
+        self.lower.unsent()
+    }
+
+    fn ask_all(&mut self, now: Time) {
+        self.lower.ask_all(now);
+    }
+
     fn waiting(&self) -> Vec<Waiting> {
         self.upper.waiting()
     }

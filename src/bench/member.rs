@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// [`Exit::Violated`] if something was delivered out of order, and whatever ends a client; the parent has the account
 /// in any case.
 pub(super) fn run(part: &Part, known_bad: &KnownBad, talk: &Talk) -> Result<Exit, Failure> {
-    let Role::Member { order, method, out, history } = &part.role else {
+    let Role::Member { order, method, out, history, safe } = &part.role else {
         return Err(Failure::new(Exit::Bug, "this is no part of a member"));
     };
     let order = Order::chosen(order, method)?;
@@ -51,7 +51,11 @@ pub(super) fn run(part: &Part, known_bad: &KnownBad, talk: &Talk) -> Result<Exit
         timeout: Some(PATIENCE),
         window: Window::default(),
         defects: known_bad.defects(),
-        keeping: Keeping { patience: Some(Patience::with_silence(LOST_AFTER)), majority: false },
+        keeping: Keeping {
+            patience: Some(Patience::with_silence(LOST_AFTER)),
+            safe: *safe,
+            ..Keeping::default()
+        },
         can_sequence: false,
         late: false,
     };

@@ -45,6 +45,8 @@ pub(super) struct Setting {
     pub(super) port_base: Option<u16>,
     /// Whether the forwarder numbers multicasts, where an order lets it.
     pub(super) inside: bool,
+    /// Whether members deliver only what all have.
+    pub(super) safe: bool,
     /// Where ours listen and connect: an address, or a path behind `ipc://`.
     pub(super) host: String,
     /// Where members write their results, if they do, and whether histories are among them.
@@ -182,6 +184,7 @@ impl Round<'_> {
                         method: order.method.unwrap_or_default().to_owned(),
                         out: self.setting.out.clone(),
                         history: self.setting.history,
+                        safe: self.setting.safe,
                     },
                     System::Plain(kind) => Role::Plain(kind),
                 };

@@ -101,6 +101,9 @@ pub struct Args {
     /// Let the forwarder number multicasts (forwarder --sequencer), instead of a process of its own
     #[arg(long)]
     inside: bool,
+    /// Let members deliver only what all have, as `client --safe` does
+    #[arg(long)]
+    safe: bool,
     /// Let ours connect through files of this folder (UNIX sockets) instead of TCP
     #[arg(long, value_name = "DIR")]
     ipc: Option<PathBuf>,
@@ -163,6 +166,7 @@ impl Args {
             workload,
             port_base: self.port_base,
             inside: self.inside,
+            safe: self.safe,
             host: self.ipc.as_ref().map_or_else(
                 || "127.0.0.1".to_owned(),
                 |folder| format!("ipc://{}/groupcast", folder.display()),

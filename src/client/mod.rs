@@ -26,6 +26,7 @@ use crate::driver::Node;
 use crate::driver::meter::SENT_AGAIN;
 use crate::driver::node::Joining;
 use crate::exit::{Exit, Failure};
+use crate::member::Keeping;
 use crate::order::{self, DEFAULT_METHOD, Order};
 use crate::results::{Counts, Results};
 use crate::script::Script;
@@ -101,6 +102,9 @@ pub struct Options {
     /// Take the place of the sequencer if it is lost
     #[arg(long, env = "GROUPCAST_CAN_SEQUENCE", hide_env = true, value_parser = FalseyValueParser::new())]
     pub can_sequence: bool,
+    /// Deliver only what every member has, so that not even a client that dies was given what others never will be
+    #[arg(long, env = "GROUPCAST_SAFE", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub safe: bool,
     /// Join a group that is running: from-now on, or from-start, with all that was delivered before
     #[arg(long, value_name = "FROM", env = "GROUPCAST_JOIN", hide_env = true, num_args = 0..=1, default_missing_value = "from-now", value_enum)]
     pub join: Option<JoinFrom>,
@@ -252,7 +256,7 @@ fn joining(options: &Options, sites: Vec<Site>, order: &'static Order, source: &
         timeout: Some(options.timeout),
         window: options.window,
         defects: options.known_bad.defects(),
-        keeping: options.patience.keeping(),
+        keeping: Keeping { safe: options.safe, ..options.patience.keeping() },
         can_sequence: options.can_sequence && order.sequencer,
         late: options.join.is_some(),
     }

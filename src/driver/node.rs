@@ -141,7 +141,9 @@ impl Node {
     fn start(wires: Wires, joining: &Joining, run: u64, me: MemberId, seats: Vec<Seat>) -> Self {
         let view = view_of(&seats);
         let membership = Membership::new(joining.order, place(joining, run, me, &view), joining.keeping);
-        Self::begin(wires, membership.knowing(&seats), run, me, seats)
+        // Newcomers that came before the start are in no view yet.
+        let founders: Vec<Seat> = seats.iter().filter(|seat| !seat.late).cloned().collect();
+        Self::begin(wires, membership.knowing(&founders), run, me, seats)
     }
 
     /// Begins in a view that is not the first.

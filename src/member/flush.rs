@@ -149,7 +149,7 @@ impl Flush {
 
     /// Leads an attempt of its own, with these members.
     pub(super) fn lead(&mut self, now: Time, invited: Vec<MemberId>, log: &Log, words: &mut Vec<Word>) {
-        let attempt = self.promised.attempt.max(self.known.attempt) + 1;
+        let attempt = self.promised.attempt.max(self.known.attempt).saturating_add(1);
         self.promise(Ballot { attempt, leader: self.me.0 }, now);
         let states = BTreeMap::from([(self.me, (log.have(), self.accepted.clone()))]);
         words.push(Word::Prepare(self.promised, invited.clone()));

@@ -79,6 +79,20 @@ impl Log {
         }
     }
 
+    /// Of every sender: the highest number of a packet that has come.
+    pub(super) fn came(&self) -> Vec<(MemberId, u64)> {
+        let last = |stream: &Stream| stream.early.last().copied().unwrap_or(stream.complete);
+        self.streams.iter().map(|(&sender, stream)| (sender, last(stream))).collect()
+    }
+
+    /// Up to which packet of a sender all members but `me` are known to have everything.
+    pub(super) fn stable(&self, me: MemberId, sender: MemberId) -> u64 {
+        let stream = self.streams.get(&sender);
+        let others =
+            stream.iter().flat_map(|stream| &stream.acknowledged).filter(|(member, _)| **member != me);
+        others.map(|(_, &number)| number).min().unwrap_or(u64::MAX)
+    }
+
     /// What is here for others to fetch, of every sender of which something is.
     pub(super) fn have(&self) -> Vec<Have> {
         let of = |(&sender, stream): (&MemberId, &Stream)| {

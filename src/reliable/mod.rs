@@ -112,6 +112,8 @@ struct Channel<M> {
     incoming: BTreeMap<MemberId, ReceiveWindow>,
     ack_delay: Duration,
     ack_due: Option<Time>,
+    /// The next status asks for an acknowledgement, whatever we know.
+    asks: bool,
 }
 
 type Out<M> = Effects<M, Packet<M>>;
@@ -180,6 +182,7 @@ impl<M: Wire> Channel<M> {
             incoming: others.iter().map(|&other| (other, ReceiveWindow::default())).collect(),
             ack_delay: ack_delay(others.len()),
             ack_due: None,
+            asks: false,
         }
     }
 
@@ -266,10 +269,11 @@ impl<M: Wire> Channel<M> {
 
     fn wake(&mut self, now: Time, jitter: &mut Prng, defects: Defects, out: &mut Out<M>) {
         let is_due = |deadline: Option<Time>| deadline.is_some_and(|due| due <= now);
-        let asks = is_due(self.outgoing.announce_at());
-        if asks {
+        let announces = is_due(self.outgoing.announce_at());
+        if announces {
             self.outgoing.announced(now);
         }
+        let asks = announces || std::mem::take(&mut self.asks);
         if is_due(self.ack_due) || (asks && !defects.has(Defect::NoTailAnnouncement)) {
             let sent = if defects.has(Defect::NoTailAnnouncement) { 0 } else { self.outgoing.last_sent() };
             let received = self.incoming.iter().map(|(&sender, window)| window.account(sender)).collect();
@@ -332,6 +336,17 @@ impl<M: Wire> Engine for Reliable<M> {
         if let Some(window) = channel.incoming.get_mut(&sender) {
             window.held_above(packets);
             channel.ack_due = sooner(channel.ack_due, Some(now.after(channel.ack_delay)));
+        }
+    }
+
+    fn unsent(&self) -> u64 {
+        self.channels.get(&To::Group).map_or(0, |channel| channel.outgoing.unsent())
+    }
+
+    fn ask_all(&mut self, now: Time) {
+        if let Some(channel) = self.channels.get_mut(&To::Group) {
+            channel.asks = true;
+            channel.ack_due = sooner(channel.ack_due, Some(now));
         }
     }
 

@@ -140,6 +140,11 @@ impl<M: Wire> SendWindow<M> {
         self.sent.is_empty() && self.waiting.is_empty() && self.urgent.is_empty()
     }
 
+    /// How many packets wait for the window.
+    pub(super) fn unsent(&self) -> u64 {
+        (self.waiting.len() + self.urgent.len()) as u64
+    }
+
     /// The one receiver that has not got all that was sent and has fallen behind all others, and up to which number it
     /// has everything. If all have fallen behind it is the way out that is to blame, and none of them.
     pub(super) fn laggard(&self) -> Option<(MemberId, u64)> {

@@ -28,8 +28,8 @@ pub(super) struct Fault {
 /// What happens.
 #[derive(Clone, Debug)]
 pub(super) enum Act {
-    /// A process gets a signal.
-    Signal { process: String, signal: Signal },
+    /// A process gets a signal, and is to end of it, while the others go on, or not.
+    Signal { process: String, signal: Signal, dies: bool },
     /// A process stands still for a while.
     Pause { process: String, lasts: Duration },
     /// A process is killed, and started again a while later.
@@ -59,6 +59,14 @@ impl Fault {
         }
     }
 
+    /// The process that is to die of it while the others go on.
+    pub(super) fn victim(&self) -> Option<&str> {
+        match &self.act {
+            Act::Signal { process, dies: true, .. } => Some(process),
+            _ => None,
+        }
+    }
+
     const fn kind(&self) -> &'static str {
         match self.act {
             Act::Signal { .. } => "signal",
@@ -78,7 +86,10 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ", time(self.after))?;
         match &self.act {
-            Act::Signal { process, signal } => write!(f, "{} to {process}", name(*signal)),
+            Act::Signal { process, signal, dies } => {
+                let dies = if *dies { ", which dies" } else { "" };
+                write!(f, "{} to {process}{dies}", name(*signal))
+            }
             Act::Pause { process, lasts } => write!(f, "pause {process} for {}", time(*lasts)),
             Act::Restart { process, pause } => write!(f, "restart {process} within {}", time(*pause)),
             Act::Starve { threads, lasts } => write!(f, "starve with {threads} threads for {}", time(*lasts)),

@@ -28,6 +28,9 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) struct Settings {
     pub(super) clients: Vec<Client>,
     pub(super) order: &'static Order,
+    pub(super) safe: bool,
+    pub(super) can_sequence: bool,
+    pub(super) suspect_after: Option<Duration>,
     pub(super) speed: f64,
     pub(super) timeout: Duration,
     pub(super) expect: Expect,
@@ -52,6 +55,9 @@ impl Settings {
         let settings = Self {
             clients: clients(scenario)?,
             order: order(scenario)?,
+            safe: scenario.safe,
+            can_sequence: scenario.can_sequence,
+            suspect_after: scenario.suspect_after,
             speed: scenario.speed.unwrap_or(1.0),
             timeout: scenario.timeout.unwrap_or(TIMEOUT),
             expect: scenario.expect.clone(),
@@ -93,6 +99,12 @@ impl Settings {
             PROXY => !self.links.is_empty(),
             _ => true,
         })
+    }
+
+    /// The clients that are not to die.
+    pub(super) fn survivors(&self) -> usize {
+        let dies = |client: &&Client| self.faults.iter().any(|fault| fault.victim() == Some(&client.id));
+        self.clients.len() - self.clients.iter().filter(dies).count()
     }
 
     pub(super) fn multicasts(&self) -> u64 {
@@ -164,7 +176,10 @@ impl Plan {
                         .extend(["--script".to_owned(), links_file(&folder).display().to_string()]);
                     proxy
                 }
-                "sequencer" => process(name, name, format!("--port-base {seen} --progress"), None),
+                "sequencer" => {
+                    let patience = patience(settings);
+                    process(name, name, format!("--port-base {seen} --progress{patience}"), None)
+                }
                 _ => process(name, name, server_arguments(name, settings, middle), None),
             })
             .collect();
@@ -297,12 +312,21 @@ fn server_arguments(name: &str, settings: &Settings, port_base: u16) -> String {
 
 fn client_arguments(client: &Client, settings: &Settings, port_base: u16) -> String {
     let Settings { order, speed, timeout, .. } = settings;
+    let safe = if settings.safe { " --safe" } else { "" };
+    let can_sequence = if settings.can_sequence && order.sequencer { " --can-sequence" } else { "" };
+    let patience = patience(settings);
     let timeout = humantime::format_duration(*timeout).to_string().replace(' ', "");
     let method = order.method.map_or_else(String::new, |method| format!(" --method {method}"));
     let (id, order) = (&client.id, order.name);
     format!(
-        "--id {id} --order {order}{method} --speed {speed} --timeout {timeout} --port-base {port_base} --progress"
+        "--id {id} --order {order}{method} --speed {speed} --timeout {timeout} --port-base {port_base} --progress{patience}{can_sequence}{safe}"
     )
+}
+
+/// When members are taken for lost, if that is said.
+fn patience(settings: &Settings) -> String {
+    let time = |time| humantime::format_duration(time).to_string().replace(' ', "");
+    settings.suspect_after.map_or_else(String::new, |after| format!(" --suspect-after {}", time(after)))
 }
 
 fn commands_file(folder: &Path, client: &Client) -> PathBuf {

@@ -19,9 +19,22 @@ use crate::place::{Flaw, Source, quoted, shown};
 use crate::proxy;
 
 /// The keys of a scenario and of a fault in it.
-const KEYS: [&str; 10] =
-    ["commands", "members", "messages", "order", "method", "speed", "timeout", "seed", "expect", "faults"];
-const FAULT_KEYS: [&str; 7] = ["kill", "starve", "link", "after", "signal", "restart", "for"];
+const KEYS: [&str; 13] = [
+    "commands",
+    "members",
+    "messages",
+    "order",
+    "method",
+    "safe",
+    "can_sequence",
+    "suspect_after",
+    "speed",
+    "timeout",
+    "seed",
+    "expect",
+    "faults",
+];
+const FAULT_KEYS: [&str; 8] = ["kill", "starve", "link", "after", "signal", "restart", "for", "dies"];
 
 /// Most clients of a run, and most multicasts that are made for each.
 pub(super) const MOST_MEMBERS: u16 = 1000;
@@ -37,6 +50,12 @@ pub(super) struct Scenario {
     pub(super) messages: Option<u64>,
     pub(super) order: Option<String>,
     pub(super) method: Option<String>,
+    /// Whether clients deliver only what all have.
+    pub(super) safe: bool,
+    /// Whether clients can take the place of a sequencer that is lost.
+    pub(super) can_sequence: bool,
+    /// How long a member may be silent before it is taken for lost.
+    pub(super) suspect_after: Option<Duration>,
     pub(super) speed: Option<f64>,
     pub(super) timeout: Option<Duration>,
     /// What draws the fates of packets, and jitter.
@@ -77,6 +96,11 @@ struct File {
     messages: Option<Spanned<i64>>,
     order: Option<Spanned<String>>,
     method: Option<Spanned<String>>,
+    #[serde(default)]
+    safe: bool,
+    #[serde(default)]
+    can_sequence: bool,
+    suspect_after: Option<Spanned<String>>,
     speed: Option<Spanned<f64>>,
     timeout: Option<Spanned<String>>,
     seed: Option<u64>,
@@ -96,6 +120,7 @@ struct FaultInFile {
     restart: Option<Spanned<String>>,
     #[serde(rename = "for")]
     lasts: Option<Spanned<String>>,
+    dies: Option<Spanned<bool>>,
 }
 
 /// A fault of the run itself, or one of its links.
@@ -145,6 +170,12 @@ fn parse(text: &str, folder: &Path) -> Result<Scenario, Flaw> {
             .transpose()?,
         order: file.order.map(|order| checked(&order, |name| order_name(name))).transpose()?,
         method: file.method.map(|method| checked(&method, |name| method_name(name))).transpose()?,
+        safe: file.safe,
+        can_sequence: file.can_sequence,
+        suspect_after: file
+            .suspect_after
+            .map(|time| checked(&time, |time| cli::duration(time)))
+            .transpose()?,
         speed: file
             .speed
             .map(|speed| checked(&speed, |speed| cli::factor(&speed.to_string())))
@@ -170,7 +201,7 @@ impl FaultInFile {
             _ => return Err(Flaw::new(place, "a fault has one of kill, link and starve")),
         };
         let allowed: &[&str] = match what {
-            "kill" => &["after", "signal", "restart", "for"],
+            "kill" => &["after", "signal", "restart", "for", "dies"],
             "starve" => &["after", "for"],
             _ => &[],
         };
@@ -185,6 +216,10 @@ impl FaultInFile {
                 return Err(Flaw::new(value.span(), format!("a fault with {what} has no {key}")));
             }
         }
+        if let Some(dies) = self.dies.as_ref().filter(|_| what != "kill") {
+            return Err(Flaw::new(dies.span(), format!("a fault with {what} has no dies")));
+        }
+        let dies = self.dies.as_ref().is_some_and(|dies| *dies.get_ref());
         if let Some(link) = &self.link {
             return read_link(link).map(FaultOrLink::Link);
         }
@@ -204,7 +239,7 @@ impl FaultInFile {
                 let place = self.signal.as_ref().map_or(0..0, Spanned::span);
                 let sent = self.signal.map(|name| checked(&name, |name| signal(name))).transpose()?;
                 match (sent, restart, lasts) {
-                    (sent, None, None) => Act::Signal { process, signal: sent.unwrap_or(Signal::KILL) },
+                    (sent, None, None) => Act::Signal { process, signal: sent.unwrap_or(Signal::KILL), dies },
                     (None | Some(Signal::KILL), Some(pause), None) => Act::Restart { process, pause },
                     (Some(Signal::STOP), None, Some(lasts)) => Act::Pause { process, lasts },
                     (_, None, Some(_)) => return Err(Flaw::new(span, "only signal = \"STOP\" has a for")),

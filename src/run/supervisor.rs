@@ -84,6 +84,8 @@ struct Running {
     was_told: bool,
     /// It was killed, to be started again.
     restart: Option<Time>,
+    /// It was killed, and the others go on.
+    dies: bool,
     /// It was stopped, to go on.
     resume: Option<Time>,
     end: Option<End>,
@@ -194,6 +196,7 @@ impl Supervisor<'_> {
             sent_again: 0,
             was_told: false,
             restart: None,
+            dies: false,
             resume: None,
             end: None,
         })
@@ -273,7 +276,7 @@ impl Supervisor<'_> {
             error: child.error.clone(),
             delivered: child.progress.map(|progress| progress.delivered),
         };
-        let was_told = child.was_told || child.restart.is_some();
+        let was_told = child.was_told || child.restart.is_some() || child.dies;
         self.show.ended(who, process, &death, was_told);
         if !end.is_good() && !was_told {
             if self.deaths.is_empty() {
@@ -364,7 +367,10 @@ impl Supervisor<'_> {
             return false;
         };
         match fault.act {
-            Act::Signal { signal, .. } => child.signal(signal),
+            Act::Signal { signal, dies, .. } => {
+                child.dies = dies;
+                child.signal(signal);
+            }
             Act::Pause { lasts, .. } => {
                 child.resume = child.resume.max(Some(now.after(lasts)));
                 child.signal(Signal::STOP);

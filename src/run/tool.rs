@@ -37,12 +37,16 @@ everything may be left out and the command line comes first:
   members = 4                  # the first so many command files
   messages = 100               # instead of command files: so many multicasts of each member
   order = \"total\"              # and method, speed, timeout
+  safe = true                  # clients deliver only what all have
+  can_sequence = true          # clients can take the place of the sequencer
+  suspect_after = \"2s\"         # who is silent for so long is taken for lost
   expect = \"died:c2\"           # or pass, undecided, violated, violated:total
   seed = 7                     # of what is drawn: the fates of packets, jitter
   [[faults]]
   kill = \"c2\"                  # the name of a process: a client, forwarder, router, sequencer, proxy
   after = \"500ms\"              # from the start of the clients
   signal = \"KILL\"              # or TERM, INT, STOP, CONT; with STOP: for = \"2s\"
+  dies = true                  # of this; the others go on and are judged
   [[faults]]
   kill = \"forwarder\"           # and start it again so much later
   after = \"1s\"
@@ -106,6 +110,9 @@ pub struct Args {
     /// Let the histories tell what each message waited for, for `groupcast diagram` and `explain`
     #[arg(long, env = "GROUPCAST_TRACE", hide_env = true, value_parser = FalseyValueParser::new())]
     trace: bool,
+    /// Let clients deliver only what all have, as `client --safe` does
+    #[arg(long, env = "GROUPCAST_SAFE", hide_env = true, value_parser = FalseyValueParser::new())]
+    safe: bool,
     #[command(flatten)]
     known_bad: KnownBad,
     #[command(flatten)]
@@ -141,6 +148,7 @@ impl Args {
             speed: self.speed.or(asked.speed),
             timeout: self.timeout.or(asked.timeout),
             seed: self.seed.or(asked.seed),
+            safe: self.safe || asked.safe,
             ..asked
         })
     }
@@ -160,6 +168,7 @@ impl Args {
             ("--timeout", self.timeout.map(|time| quoted(&humantime::format_duration(time).to_string()))),
         ];
         words.extend(self.trace.then(|| "--trace".to_owned()));
+        words.extend(self.safe.then(|| "--safe".to_owned()));
         for (name, value) in options {
             words.extend(value.into_iter().flat_map(|value| [name.to_owned(), value]));
         }

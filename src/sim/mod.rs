@@ -61,6 +61,8 @@ pub struct Setup {
     pub messages: u64,
     /// Whether the clients multicast at a steady pace and do nothing else, as is good for comparing costs.
     pub steady: bool,
+    /// Whether the members deliver only what all have.
+    pub safe: bool,
     /// The share of packets that are lost before the network heals; none: drawn, as all shares below.
     pub loss: Option<Share>,
     /// The share of packets that come twice.
@@ -110,6 +112,7 @@ impl Setup {
             members: Some(members),
             messages,
             steady: false,
+            safe: false,
             loss: None,
             duplicate: None,
             delay: None,
@@ -202,7 +205,8 @@ impl Setup {
         };
         // A group that may lose members keeps an eye on them, and goes on as a majority or not at all.
         let is_kept = self.losses.are_asked_for();
-        let keeping = Keeping { patience: is_kept.then_some(fates::PATIENCE), majority: is_kept };
+        let keeping =
+            Keeping { patience: is_kept.then_some(fates::PATIENCE), majority: is_kept, safe: self.safe };
         let member = |place| Membership::new(self.order, place, keeping);
         view.members().into_iter().map(place).map(member).collect()
     }

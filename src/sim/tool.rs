@@ -47,6 +47,9 @@ pub struct Args {
     /// Every client multicasts 64 bytes every 10 ms and nothing else: to compare costs
     #[arg(long)]
     steady: bool,
+    /// The members deliver only what all have, as with `client --safe`
+    #[arg(long)]
+    safe: bool,
     /// The share of packets that are lost until the network heals, like 20% or 0.2; drawn: up to 30%
     #[arg(long, value_name = "SHARE")]
     loss: Option<Share>,
@@ -150,6 +153,7 @@ impl Args {
             losses: Losses { crash: self.crash, sleep: self.sleep, split: self.split },
             members: self.members,
             steady: self.steady,
+            safe: self.safe,
             expect: self.expect_violation.as_deref().and_then(Property::find),
             defects: self.known_bad.defects(),
             ..Setup::new(order, 0, self.messages)
@@ -186,6 +190,7 @@ impl Args {
         option("expect-violation", self.expect_violation.clone());
         option("known-bad", self.known_bad.name().map(str::to_owned));
         option("seed", Some(seed.to_string()));
+        let command = if self.safe { command + " --safe" } else { command };
         command + if self.steady { " --steady -v" } else { " -v" }
     }
 

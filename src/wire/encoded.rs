@@ -181,6 +181,14 @@ impl<M: Wire, E: Engine<Wire = Packet<M>>> Engine for Encoded<E> {
         self.inner.is_settled()
     }
 
+    fn unsent(&self) -> u64 {
+        self.inner.unsent()
+    }
+
+    fn ask_all(&mut self, now: Time) {
+        self.inner.ask_all(now);
+    }
+
     fn waiting(&self) -> Vec<Waiting> {
         self.inner.waiting()
     }

@@ -144,10 +144,19 @@ impl Stage {
 
     /// A program as it stands, without arguments.
     pub(crate) fn bare(&self, program: &str) -> Launch<'_> {
-        let mut command = Command::new(executable(program));
+        self.launch(program, Path::new(executable(program)))
+    }
+
+    /// An example, which stands in a folder beside the programs.
+    pub(crate) fn example(&self, name: &str) -> Launch<'_> {
+        self.launch(name, &Path::new(executable("client")).with_file_name("examples").join(name))
+    }
+
+    fn launch(&self, name: &str, executable: &Path) -> Launch<'_> {
+        let mut command = Command::new(executable);
         command.stdin(Stdio::null()).current_dir(self.dir());
         forget_variables(&mut command);
-        Launch { stage: self, name: program.to_owned(), command, out: None, stdout: None }
+        Launch { stage: self, name: name.to_owned(), command, out: None, stdout: None }
     }
 
     /// A program that knows its ports.

@@ -149,6 +149,8 @@ impl Membership {
         if self.defects.has(Defect::ForgetsOpen) {
             open.clear();
         }
+        // All that go on have it.
+        self.unstable.end().into_iter().for_each(|(from, number, app)| out.deliver(from, number, app));
         let own = self.me;
         let open: Vec<App> = open.into_iter().map(|app| self.reopened(own, app)).collect();
         for (member, count) in std::mem::take(&mut self.within) {

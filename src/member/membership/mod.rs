@@ -10,6 +10,7 @@ mod change;
 mod directs;
 mod exclusion;
 mod fence;
+mod sent;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -18,15 +19,15 @@ use super::detector::{Detector, Finding, Patience};
 use super::election::Election;
 use super::flush::Flush;
 use super::log::Log;
+use super::stable::Unstable;
 use super::word::{Ballot, Proposal, Word, data_of};
 use super::{App, Line, Tally};
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To, View, sooner};
 use crate::order::{Order, Place};
-use crate::reliable::{Body, Received};
 use crate::waiting::{Clock, Messages, Waiting, WaitsFor};
 use crate::wire::control::Seat;
-use crate::wire::{Batch, Frames, Header, Kind, Reader, Window};
+use crate::wire::{Batch, Frames, Header, Kind, Window};
 use arrivals::Arrivals;
 use directs::Directs;
 use exclusion::Reproaches;
@@ -45,6 +46,8 @@ pub struct Keeping {
     pub patience: Option<Patience>,
     /// Whether only more than half of a view's members may go on.
     pub majority: bool,
+    /// Whether this member delivers only what every member of the view has.
+    pub safe: bool,
 }
 
 /// One member's membership, and the line of engines of the current view.
@@ -59,6 +62,8 @@ pub struct Membership {
     view: View,
     line: Line,
     log: Log,
+    /// With [`Keeping::safe`]: what is not stable.
+    unstable: Unstable,
     /// Of each client: how many of its messages were delivered before this view, and in it.
     before: BTreeMap<MemberId, u64>,
     within: BTreeMap<MemberId, u64>,
@@ -102,6 +107,7 @@ impl Membership {
             keeping,
             line: order.assemble(place),
             log: Log::new(&members),
+            unstable: Unstable::default(),
             before: BTreeMap::new(),
             within: BTreeMap::new(),
             numbers: (0, 0),
@@ -199,42 +205,6 @@ impl Membership {
         }
     }
 
-    fn note_sent(&mut self, now: Time, to: To, message: &Frames) {
-        let kind = message.header.get(3).copied();
-        match to {
-            To::Group => {
-                self.detector.said(now);
-                if kind == Some(Kind::Data as u8)
-                    && let Some((number, _)) = data_of(message)
-                {
-                    self.log.add(self.me, number, message);
-                } else if kind == Some(Kind::Status as u8) {
-                    self.note_status(self.me, message);
-                }
-            }
-            To::Member(receiver) if kind == Some(Kind::Data as u8) => {
-                if let Some((number, super::DIRECT)) = data_of(message) {
-                    self.direct.sent(receiver, number);
-                }
-            }
-            To::Member(_) => {}
-        }
-    }
-
-    /// Who has what, by a status of `from`.
-    fn note_status(&mut self, from: MemberId, message: &Frames) {
-        let mut reader = Reader::new(message.header.clone(), message.body.clone());
-        let Ok(header) = Header::read(&mut reader) else { return };
-        let Ok(Body::Status { received, .. }) = Body::<Batch>::read_status(&mut reader) else { return };
-        for Received { sender, complete, .. } in received {
-            match header.to {
-                To::Group => self.log.acknowledged(from, sender, complete),
-                To::Member(_) if sender == self.me => self.direct.acknowledged(from, complete),
-                To::Member(_) => {}
-            }
-        }
-    }
-
     /// Gives upwards what the line gives: numbered as in the whole run.
     fn deliver(&mut self, from: MemberId, number: Option<u64>, app: App, out: &mut Out) {
         match app {
@@ -245,7 +215,12 @@ impl Membership {
                     self.numbers.1 += count;
                 }
                 let batch = self.absolute(from, batch);
-                out.deliver(from, number.map(|number| number + self.numbers.0), App::Multicast(batch));
+                let number = number.map(|number| number + self.numbers.0);
+                if self.keeping.safe {
+                    self.unstable.hold((from, number, App::Multicast(batch)));
+                } else {
+                    out.deliver(from, number, App::Multicast(batch));
+                }
             }
             App::Direct(batch) => {
                 let queue = self.direct.incoming.entry(from).or_default();
@@ -508,6 +483,9 @@ impl Membership {
         if self.is_out {
             return;
         }
+        if self.flush.is_none() && self.unstable.asks(now) {
+            self.line.ask_all(now);
+        }
         if self.flush.is_none() && self.line.next_deadline().is_some_and(|due| due <= now) {
             self.step(now, Input::Wake, out);
         }
@@ -551,6 +529,10 @@ impl Engine for Membership {
             Input::Receive { from, message } => self.receive(now, from, message, out),
             Input::Wake => self.wake(now, out),
         }
+        if self.keeping.safe && !self.is_out {
+            let stable = self.unstable.look(now, self.me, &self.log, self.line.unsent());
+            stable.into_iter().for_each(|(from, number, app)| out.deliver(from, number, app));
+        }
     }
 
     fn next_deadline(&self) -> Option<Time> {
@@ -559,7 +541,7 @@ impl Engine for Membership {
         }
         let own = sooner(self.detector.next_deadline(), self.election.next_deadline());
         let change = match &self.flush {
-            None => self.line.next_deadline(),
+            None => sooner(self.line.next_deadline(), self.unstable.next_deadline()),
             Some(flush) => Some(flush.next_deadline()),
         };
         sooner(own, change)
@@ -575,7 +557,7 @@ impl Engine for Membership {
     }
 
     fn held(&self) -> usize {
-        self.line.held()
+        self.line.held() + self.unstable.len()
     }
 
     fn is_settled(&self) -> bool {

@@ -32,11 +32,11 @@ const LOSSY: &[(lossy::Script, Bounds, Defect, &str, usize)] = &[
 
 /// A group that loses members: order, messages of each client, who may be lost, bounds, what is wrong, what breaks, after
 /// how many steps.
-type FailOver = (&'static str, &'static [u8], &'static [u16], Losses, Defect, &'static str, usize);
+type Loss = (&'static str, &'static [u8], &'static [u16], Losses, Defect, &'static str, usize);
 
 /// The same for groups that lose members.
 #[rustfmt::skip]
-const FAIL_OVER: &[FailOver] = &[
+const FAIL_OVER: &[Loss] = &[
     ("fifo",       &[0, 0, 0], &[0],    Losses { deaths: 0, mistakes: 1, wakes: 0 }, Defect::NoFencing,       "it ends well",   18),
     ("fifo",       &[0, 0, 0], &[0, 2], Losses { deaths: 2, mistakes: 0, wakes: 0 }, Defect::NoAdoption,      "view synchrony", 10),
     ("fifo",       &[0, 0, 1], &[2],    Losses { deaths: 1, mistakes: 0, wakes: 0 }, Defect::ForgetsUnstable, "view synchrony", 11),

@@ -79,12 +79,12 @@ const LIGHT: usize = 1;
 /// So heavy that a window holds one.
 const HEAVY: usize = WINDOW_BYTES;
 
-type FailOver = (&'static str, &'static [u8], &'static [u16], failover::Bounds, usize);
+type Loss = (&'static str, &'static [u8], &'static [u16], failover::Bounds, usize);
 
 /// Three members of which some are lost: the order, how many messages each client multicasts, who may be lost, the bounds,
 /// and the number of states.
 #[rustfmt::skip]
-const FAIL_OVER: &[FailOver] = &[
+const FAIL_OVER: &[Loss] = &[
     ("fifo",       &[0, 0, 1], &[2],    failover::Bounds { deaths: 1, mistakes: 0, wakes: 0 }, 2_402),
     ("fifo",       &[0, 0, 0], &[0, 2], failover::Bounds { deaths: 2, mistakes: 0, wakes: 0 }, 1_059),
     ("fifo",       &[0, 0, 0], &[0],    failover::Bounds { deaths: 0, mistakes: 1, wakes: 0 }, 3_957),

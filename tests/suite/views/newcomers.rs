@@ -36,7 +36,7 @@ pub(super) fn membership(plan: &Plan, me: MemberId, view: &View, seed: u64) -> M
 }
 
 fn keeping(plan: &Plan) -> Keeping {
-    Keeping { patience: Some(Patience::FAST), majority: plan.majority }
+    Keeping { patience: Some(Patience::FAST), majority: plan.majority, safe: plan.safe }
 }
 
 impl World {

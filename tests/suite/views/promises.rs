@@ -38,6 +38,9 @@ pub(super) fn judge(plan: &Plan, world: &World) -> Result<(), String> {
         return Ok(());
     }
     nothing_acknowledged_is_lost(processes)?;
+    if plan.safe {
+        uniform(plan, processes)?;
+    }
     all_arrives(processes)
 }
 
@@ -183,6 +186,28 @@ fn views_are_synchronous(plan: &Plan, processes: &[Process]) -> Result<(), Strin
                     ours.difference(&theirs).take(5).collect::<Vec<_>>(),
                     theirs.difference(&ours).take(5).collect::<Vec<_>>()
                 )
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Whoever is there at the end has been given what anybody ever was, the dead included; in a total order, in the same order.
+pub(super) fn uniform(plan: &Plan, processes: &[Process]) -> Result<(), String> {
+    let is_total = plan.order.promises.contains(&Promise::Total);
+    let survivors = || processes.iter().filter(|process| process.is_in() && process.me.0 < plan.clients);
+    for process in processes {
+        let own = given(process);
+        for survivor in survivors() {
+            let theirs = given(survivor);
+            let is_there = if is_total {
+                theirs.starts_with(&own) || own.starts_with(&theirs)
+            } else {
+                own.iter().all(|message| theirs.contains(message))
+            };
+            let is_more = own.len() > theirs.len();
+            check(is_there && !is_more, || {
+                format!("{} was given {} messages that {} was not", process.me, own.len(), survivor.me)
             })?;
         }
     }

@@ -167,13 +167,13 @@ fn tell(plan: &Plan) -> String {
     )
 }
 
-fn lives(title: &str, partitions: Partitions) {
+fn lives(title: &str, partitions: Partitions, safe: bool) {
     let order = ORDERS.iter().find(|order| order.title() == title).expect("an order of the table");
     let mut seen = Seen::default();
     let only: Option<u64> = std::env::var("GROUPCAST_SEED").ok().and_then(|seed| seed.parse().ok());
     let seeds = std::env::var("GROUPCAST_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(SEEDS);
     for seed in only.map_or(1..=seeds, |seed| seed..=seed) {
-        let plan = draw(order, seed, partitions);
+        let plan = Plan { safe, ..draw(order, seed, partitions) };
         if let Err(story) = live(&plan, &mut seen) {
             panic!("{title}, {partitions:?}, seed {seed}: {story}\n{}", tell(&plan));
         }
@@ -183,21 +183,27 @@ fn lives(title: &str, partitions: Partitions) {
 }
 
 macro_rules! every_order {
-    ($($name:ident $parted:ident $split:ident $title:literal;)*) => {
+    ($($name:ident $parted:ident $split:ident $safe:ident $title:literal;)*) => {
         $(
             #[test]
             fn $name() {
-                lives($title, Partitions::None);
+                lives($title, Partitions::None, false);
             }
 
             #[test]
             fn $parted() {
-                lives($title, Partitions::Majority);
+                lives($title, Partitions::Majority, false);
             }
 
             #[test]
             fn $split() {
-                lives($title, Partitions::Split);
+                lives($title, Partitions::Split, false);
+            }
+
+            #[test]
+            fn $safe() {
+                lives($title, Partitions::None, true);
+                lives($title, Partitions::Majority, true);
             }
         )*
 
@@ -210,12 +216,12 @@ macro_rules! every_order {
 }
 
 every_order! {
-    unordered unordered_parted unordered_split "unordered";
-    fifo fifo_parted fifo_split "fifo";
-    causal causal_parted causal_split "causal";
-    total_bb total_bb_parted total_bb_split "total (bb)";
-    total_ub total_ub_parted total_ub_split "total (ub)";
-    total_uub total_uub_parted total_uub_split "total (uub)";
-    lamport lamport_parted lamport_split "lamport";
-    agreed agreed_parted agreed_split "agreed";
+    unordered unordered_parted unordered_split unordered_safe "unordered";
+    fifo fifo_parted fifo_split fifo_safe "fifo";
+    causal causal_parted causal_split causal_safe "causal";
+    total_bb total_bb_parted total_bb_split total_bb_safe "total (bb)";
+    total_ub total_ub_parted total_ub_split total_ub_safe "total (ub)";
+    total_uub total_uub_parted total_uub_split total_uub_safe "total (uub)";
+    lamport lamport_parted lamport_split lamport_safe "lamport";
+    agreed agreed_parted agreed_split agreed_safe "agreed";
 }

@@ -96,25 +96,70 @@ fn dies(title: &str) {
 }
 
 macro_rules! every_order {
-    ($($name:ident $title:literal;)*) => {
+    ($($name:ident $safe:ident $title:literal;)*) => {
         $(
             #[test]
             fn $name() {
                 dies($title);
+            }
+
+            #[test]
+            fn $safe() {
+                is_uniform($title);
             }
         )*
     };
 }
 
 every_order! {
-    unordered "unordered";
-    fifo "fifo";
-    causal "causal";
-    total_bb "total (bb)";
-    total_ub "total (ub)";
-    total_uub "total (uub)";
-    lamport "lamport";
-    agreed "agreed";
+    unordered unordered_safe "unordered";
+    fifo fifo_safe "fifo";
+    causal causal_safe "causal";
+    total_bb total_bb_safe "total (bb)";
+    total_ub total_ub_safe "total (ub)";
+    total_uub total_uub_safe "total (uub)";
+    lamport lamport_safe "lamport";
+    agreed agreed_safe "agreed";
+}
+
+/// Deaths of which nobody hears what the victim did last. Where a sequencer numbers messages, that has all that anybody was
+/// given, so it dies, too.
+fn sudden_deaths(plan: &Plan) -> impl Iterator<Item = Vec<Death>> {
+    let last = steps(plan, &[], BUSY);
+    let (sequencer, client) = (plan.view().sequencer, MemberId(2));
+    (1..=last).flat_map(move |step| {
+        let silent = Death { step, victim: client, is_silent: true };
+        (0..if sequencer.is_some() { 6 } else { 1 }).map(move |ago| {
+            let heard =
+                sequencer.map(|victim| Death { step: step.saturating_sub(ago), victim, is_silent: false });
+            heard.into_iter().chain([silent]).collect()
+        })
+    })
+}
+
+/// What one was given that dies at once, others may never be given; with uniform delivery they always are.
+fn is_uniform(title: &str) {
+    let order = ORDERS.iter().find(|order| order.title() == title).expect("an order of the table");
+    let plan = Plan { loss: 200_000, ..three(order) };
+    let is_lost = |seed: u64| {
+        let plan = Plan { seed, ..plan.clone() };
+        sudden_deaths(&plan).any(|deaths| {
+            let mut world = World::new(&plan);
+            world.deaths = deaths;
+            world.run_until(END);
+            promises::uniform(&plan, &world.processes).is_err()
+        })
+    };
+    assert!((1..=20).any(is_lost), "{title}: no death shows what --safe is for");
+    let safe = Plan { safe: true, ..plan.clone() };
+    for deaths in sudden_deaths(&safe) {
+        if let Err(story) = outcome(&safe, &deaths) {
+            panic!("{title}: {deaths:?}: {story}");
+        }
+    }
+    if let Err(story) = one_dies(&safe) {
+        panic!("{title}: {story}");
+    }
 }
 
 #[cfg(feature = "known-bad")]

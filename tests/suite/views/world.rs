@@ -68,6 +68,8 @@ pub(super) struct Plan {
     pub(super) majority: bool,
     /// How much each may have under way.
     pub(super) window: Window,
+    /// Whether only what is stable is delivered.
+    pub(super) safe: bool,
     pub(super) defects: Defects,
     /// Shares of packets that are lost and that come twice, in millionths.
     pub(super) loss: u32,
@@ -405,6 +407,7 @@ impl Plan {
             candidates: Vec::new(),
             majority: false,
             window: Window::default(),
+            safe: false,
             defects: Defects::NONE,
             loss: 0,
             twice: 0,
