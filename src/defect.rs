@@ -25,13 +25,15 @@ pub enum Defect {
     NoFencing,
     /// A new leader does not take up what the old one may have installed.
     NoAdoption,
+    /// What a member had sent and nobody will deliver is not sent again in the next view.
+    ForgetsOpen,
     /// Packets of others are not kept, so that nobody can repeat those of a lost member.
     ForgetsUnstable,
 }
 
 impl Defect {
     /// Every defect, by the name that `groupcast sim --known-bad` takes.
-    pub const ALL: [(&'static str, Self); 11] = [
+    pub const ALL: [(&'static str, Self); 12] = [
         ("no-hold-back", Self::NoHoldBack),
         ("no-nack", Self::NoNack),
         ("no-duplicate-filter", Self::NoDuplicateFilter),
@@ -42,6 +44,7 @@ impl Defect {
         ("numbered-on-arrival", Self::NumberedOnArrival),
         ("no-fencing", Self::NoFencing),
         ("no-adoption", Self::NoAdoption),
+        ("forgets-open", Self::ForgetsOpen),
         ("forgets-unstable", Self::ForgetsUnstable),
     ];
 }

@@ -1,5 +1,6 @@
-//! Every order's whole line of engines, in a group of two to four members that an input drives: who submits what, which
-//! packet arrives when and how often, what liars and strangers send. The contract of `src/engine.rs` must hold:
+//! Every order's whole line of engines, under a membership, in a group of two to four members that an input drives: who
+//! submits what, which packet arrives when and how often, what liars and strangers send. The contract of
+//! `src/engine.rs` must hold:
 //!
 //! * nothing panics, whatever a peer sends (rule 5); that numbers bound nothing (rule 6) shows in time and memory;
 //! * same inputs, same effects (rules 1 and 3): each member is there twice, and the two agree;

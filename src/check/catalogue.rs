@@ -1,5 +1,6 @@
 //! A history made ready to be judged: every message has a small index, so that an oracle is a walk over arrays.
 
+use super::departures;
 use super::history::{Event, History, MessageId, Record};
 use super::verdict::{Verdict, Witness};
 
@@ -18,6 +19,8 @@ pub struct Catalogue<'h> {
     origins: Vec<u32>,
     /// Of each message: the view in which it was delivered, if that is known; nothing if everybody owes everything.
     views: Option<Vec<u64>>,
+    /// Of each member: whether the others went on without it, and then how far it is one of them.
+    departures: Vec<Option<usize>>,
 }
 
 /// The first event of one member that delivers each message.
@@ -37,7 +40,9 @@ impl<'h> Catalogue<'h> {
         };
         let messages: Vec<Vec<u32>> =
             history.records.iter().map(|record| record.events.iter().map(index).collect()).collect();
-        let mut catalogue = Self { history, origins: vec![NEVER; ids.len()], ids, messages, views: None };
+        let origins = vec![NEVER; ids.len()];
+        let departures = vec![None; history.records.len()];
+        let mut catalogue = Self { history, ids, messages, origins, views: None, departures };
         for member in 0..history.records.len() {
             let found: Vec<_> = catalogue.multicasts(member).collect();
             for (event, message) in found.into_iter().rev() {
@@ -46,6 +51,9 @@ impl<'h> Catalogue<'h> {
         }
         if history.records.iter().any(Record::is_in_part) {
             catalogue.views = Some(catalogue.views_of_messages());
+        }
+        if history.records.iter().any(|record| record.views.len() > 1) {
+            catalogue.departures = departures::find(&catalogue);
         }
         catalogue
     }
@@ -57,11 +65,11 @@ impl<'h> Catalogue<'h> {
             let given = &self.record(member).views;
             let mut current = 0;
             for (event, message) in self.deliveries(member) {
-                while given.get(current).is_some_and(|&(_, before)| before <= event) {
+                while given.get(current).is_some_and(|view| view.at <= event) {
                     current += 1;
                 }
                 if current > 0 && views[message] == 0 {
-                    views[message] = given[current - 1].0;
+                    views[message] = given[current - 1].number;
                 }
             }
         }
@@ -76,8 +84,13 @@ impl<'h> Catalogue<'h> {
         let record = self.record(member);
         let came_after = record.came_late().is_some_and(|first| view < first);
         // It went some time in its last view, while others still delivered.
-        let left_before = record.left && record.views.last().is_some_and(|&(last, _)| view >= last);
+        let left_before = record.left && record.views.last().is_some_and(|last| view >= last.number);
         !came_after && !left_before
+    }
+
+    /// Whether the others went on without this member, and came to the end.
+    pub(super) fn is_lost(&self, member: usize) -> bool {
+        self.departures[member].is_some()
     }
 
     /// The members' indices.
@@ -125,6 +138,13 @@ impl<'h> Catalogue<'h> {
         self.events(member, |event| matches!(event, Event::Deliver { .. }))
     }
 
+    /// The same of those that all have to have in common: what a lost member was given in the end, others may have been
+    /// given elsewhere, or never.
+    pub(super) fn common_deliveries(&self, member: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let departure = self.departures[member].unwrap_or(usize::MAX);
+        self.deliveries(member).take_while(move |&(event, _)| event < departure)
+    }
+
     /// A member's multicasts of messages of its own, in its order: the event, and the message.
     pub(super) fn multicasts(&self, member: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
         let is_own = move |id: MessageId| usize::from(id.member) == member;
@@ -160,12 +180,30 @@ impl<'h> Catalogue<'h> {
         self.conclude_if(violation, something, "nothing was multicast")
     }
 
+    /// The same for a property of what was multicast and when: a lost member may not have come to write that down.
+    pub(super) fn conclude_of_senders(&self, violation: Option<Witness>) -> Verdict {
+        let is_of_lost = |message: usize| {
+            self.departures.get(usize::from(self.id(message).member)).is_some_and(Option::is_some)
+        };
+        let unknown = (0..self.len()).find(|&message| self.origin(message).is_none() && is_of_lost(message));
+        match (self.conclude(violation), unknown) {
+            (Verdict::Valid, Some(message)) => {
+                let name = self.name(message);
+                Verdict::Undecided(format!(
+                    "{name} was delivered, and the history of its sender does not tell of it"
+                ))
+            }
+            (verdict, _) => verdict,
+        }
+    }
+
     /// The same for a property that needs something else to have happened.
     pub(super) fn conclude_if(&self, violation: Option<Witness>, something: bool, nothing: &str) -> Verdict {
         if let Some(witness) = violation {
             return Verdict::Violated(witness);
         }
-        match self.history.records.iter().find(|record| !record.ended && !record.gone) {
+        let is_open = |&member: &usize| !self.record(member).ended && !self.is_lost(member);
+        match self.members().find(is_open).map(|member| self.record(member)) {
             Some(Record { open: Some(reason), .. }) => Verdict::Undecided(reason.clone()),
             Some(record) => Verdict::Undecided(format!("the history of {} has no end", record.name)),
             None if !something => Verdict::Undecided(nothing.to_owned()),

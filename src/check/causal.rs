@@ -27,7 +27,7 @@ pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
         let needs = needs(catalogue, &streams);
         catalogue.members().find_map(|member| too_early(catalogue, &streams, &needs, member))
     });
-    catalogue.conclude(violation)
+    catalogue.conclude_of_senders(violation)
 }
 
 /// Of each message: what its sender had delivered since its previous multicast.

@@ -10,7 +10,7 @@ pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
     let of_any = |find: fn(&Catalogue<'_>, usize) -> Option<Witness>| {
         catalogue.members().find_map(|member| find(catalogue, member))
     };
-    catalogue.conclude(
+    catalogue.conclude_of_senders(
         of_any(created)
             .or_else(|| of_any(reused))
             .or_else(|| of_any(borrowed))

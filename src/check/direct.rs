@@ -77,7 +77,8 @@ fn difference(
             );
             Some(Witness::new(story, [place, origin]))
         }
-        (Some(&sent), None) if receiver.ended && !receiver.left => {
+        // Who was lost may have been so before it could send it again.
+        (Some(&sent), None) if receiver.ended && !receiver.left && !catalogue.is_lost(from) => {
             let ((name, place), end) = (tell(sender, &[sent]), receiver.place(&[]));
             let (from, to) = (&sender.name, &receiver.name);
             let story = format!("{from} sent {name} {place}; {to} never received it{}", end.whole());

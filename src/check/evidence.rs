@@ -4,7 +4,6 @@
 //! something. What one of them shows violated is violated; what one of them shows valid is valid.
 
 use super::catalogue::Catalogue;
-use super::history::Record;
 use super::read::Run;
 use super::texts::Texts;
 use super::verdict::Verdict;
@@ -20,8 +19,8 @@ const OF_FILES: [OfFiles; 2] = [
     ("consistency", "the files of each member tell the same", consistency::judge),
 ];
 
-/// The property that is vacuous in many a good run: it is judged by default only if there is something to judge.
-const OPTIONAL: &str = "point-to-point";
+/// The properties that are vacuous in many a good run: they are judged by default only if there is something to judge.
+const OPTIONAL: [&str; 2] = ["point-to-point", "view-synchrony"];
 
 /// The name of each property with what it says, in the order in which they are reported.
 pub(super) fn properties() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -40,7 +39,8 @@ impl<'r> Evidence<'r> {
     pub(super) fn new(run: &'r Run) -> Self {
         let only_results = run.members.iter().any(|member| member.account.is_none() && member.has_files());
         // Of a group that has changed, only histories tell who was there for what.
-        let has_changed = run.history.records.iter().any(Record::is_in_part);
+        let has_changed =
+            run.history.records.iter().any(|record| record.is_in_part() || record.views.len() > 1);
         let texts = (!has_changed && (only_results || run.has_commands)).then(|| Texts::new(run));
         Self { run, catalogue: Catalogue::new(&run.history), texts }
     }
@@ -51,7 +51,7 @@ impl<'r> Evidence<'r> {
         let by_all = |property: &Property| orders.iter().all(|order| (property.promised)(order));
         let is_promised = |name: &str| Property::find(name).is_none_or(by_all);
         let names = properties().map(|(name, _)| name).filter(|name| is_promised(name));
-        names.filter(|name| *name != OPTIONAL || self.has_directs()).collect()
+        names.filter(|name| !OPTIONAL.contains(name) || self.has_some(name)).collect()
     }
 
     /// The orders that it may have been: as told, or as the histories say, or as the result files are called.
@@ -73,6 +73,11 @@ impl<'r> Evidence<'r> {
         if orders.is_empty() { ORDERS.iter().collect() } else { orders }
     }
 
+    /// Whether there is something that this property is about.
+    fn has_some(&self, name: &str) -> bool {
+        if name == "view-synchrony" { self.has_changes() } else { self.has_directs() }
+    }
+
     fn has_directs(&self) -> bool {
         let asked = |member: &super::read::Member| {
             let received = member.received.as_ref().is_some_and(|file| file.lines().len() > 0);
@@ -80,6 +85,10 @@ impl<'r> Evidence<'r> {
         };
         let mut events = self.run.history.records.iter().flat_map(|record| &record.events);
         self.run.members.iter().any(asked) || events.any(super::Event::is_direct)
+    }
+
+    fn has_changes(&self) -> bool {
+        self.run.history.records.iter().any(|record| record.views.len() > 1)
     }
 
     /// Whether the property of this name holds.

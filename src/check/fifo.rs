@@ -7,7 +7,7 @@ use super::streams::Streams;
 use super::verdict::{Verdict, Witness};
 
 pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
-    catalogue.conclude(first_violation(catalogue, &Streams::new(catalogue)))
+    catalogue.conclude_of_senders(first_violation(catalogue, &Streams::new(catalogue)))
 }
 
 /// The first delivery of any member that passes over an earlier message of the same sender.

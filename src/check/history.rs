@@ -2,6 +2,8 @@
 //!
 //! A simulation and a directory of history files both come down to this, so both are judged by the same code.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::verdict::Place;
@@ -56,6 +58,19 @@ pub enum Event {
     },
 }
 
+/// A list of members that was given to a member.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Installed {
+    /// How many of the record's events came before it.
+    pub at: usize,
+    /// Its number.
+    pub number: u64,
+    /// The names of its members, ascending, each once.
+    pub members: Vec<String>,
+    /// Its line in the file, if it was read from one.
+    pub line: Option<u32>,
+}
+
 /// Everything that happened at one member, in its order.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Record {
@@ -63,16 +78,16 @@ pub struct Record {
     pub name: String,
     /// What happened, first to last.
     pub events: Vec<Event>,
+    /// The views that it was given, first to last.
+    pub views: Vec<Installed>,
     /// Whether the member came to the end of the run.
     pub ended: bool,
     /// Whether it stopped before the end of the run and the record says so: this is all that it ever did.
     pub stopped: bool,
-    /// The views it was given, each by its number and how many events had happened before.
-    pub views: Vec<(u64, usize)>,
     /// Whether it left before the end, with everything done that it had begun: what came after that, it need not have.
     pub left: bool,
-    /// Whether the others went on without it: whatever more happened to it binds nobody.
-    pub gone: bool,
+    /// Whether a later life of the same member took its place in a group that went on.
+    pub replaced: bool,
     /// Why it is not known to have come to the end, where more can be said than that the record has no end.
     pub open: Option<String>,
     /// The file that all this was read from, if it was.
@@ -153,15 +168,30 @@ impl Record {
     /// The view in which it came into a group that was running, without what had been before.
     #[must_use]
     pub fn came_late(&self) -> Option<u64> {
-        let &(number, before) = self.views.first()?;
+        let first = self.views.first()?;
         let is_delivery = |event: &Event| matches!(event, Event::Deliver { .. });
-        (number > 1 && !self.events[..before].iter().any(is_delivery)).then_some(number)
+        (first.number > 1 && !self.events[..first.at].iter().any(is_delivery)).then_some(first.number)
     }
 
     /// Whether it was in the group for a part of the run only.
     #[must_use]
     pub fn is_in_part(&self) -> bool {
-        self.left || self.gone || self.came_late().is_some()
+        self.left || self.came_late().is_some()
+    }
+
+    /// The events of one of its views.
+    #[must_use]
+    pub fn within(&self, view: usize) -> Range<usize> {
+        let end = self.views.get(view + 1).map_or(self.events.len(), |next| next.at);
+        self.views[view].at..end
+    }
+
+    /// Where it was given these views, as far as lines tell.
+    #[must_use]
+    pub fn place_of(&self, views: &[usize]) -> Place {
+        let lines = views.iter().filter_map(|&view| self.views[view].line).collect();
+        let file = self.source.as_ref().map(|source| source.file.clone());
+        Place { member: self.name.clone(), file, lines }
     }
 
     /// Where these events stand; the first event of a record is 1.

@@ -10,6 +10,7 @@ mod causal;
 mod chronicle;
 mod consistency;
 mod creation;
+mod departures;
 mod direct;
 mod duplicates;
 mod evidence;
@@ -21,6 +22,7 @@ mod replay;
 mod report;
 mod sequences;
 mod streams;
+mod synchrony;
 mod texts;
 pub mod tool;
 mod total;
@@ -33,7 +35,7 @@ mod tests;
 use crate::order::{Order, Promise};
 pub use catalogue::Catalogue;
 pub(crate) use chronicle::{Chronicle, Happening, Member, What, Word};
-pub use history::{Event, History, MessageId, Record, Source};
+pub use history::{Event, History, Installed, MessageId, Record, Source};
 pub(crate) use read::Reason;
 pub(crate) use report::escaped;
 pub use report::{Judgement, exit};
@@ -52,7 +54,7 @@ pub struct Property {
 }
 
 /// Every property, in the order in which they are reported: what makes the others meaningless comes first.
-pub const PROPERTIES: [Property; 9] = [
+pub const PROPERTIES: [Property; 10] = [
     Property {
         name: "no-creation",
         says: "what is delivered was multicast",
@@ -100,6 +102,12 @@ pub const PROPERTIES: [Property; 9] = [
         says: "every member delivers numbers 1, 2, 3, …, each the same message everywhere",
         promised: |order| order.sequencer,
         judge: numbers::judge,
+    },
+    Property {
+        name: "view-synchrony",
+        says: "who goes from one view to the next has delivered the same in the first",
+        promised: |_| true,
+        judge: synchrony::judge,
     },
     Property {
         name: "point-to-point",

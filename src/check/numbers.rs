@@ -30,7 +30,7 @@ pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
 fn wrong(catalogue: &Catalogue<'_>, member: usize, named: &mut Vec<(Number, Delivery)>) -> Option<Witness> {
     let skipped = skipped(catalogue, member, named);
     let mut before = skipped.checked_sub(1).and_then(|last| named.get(last)).map(|(number, _)| *number);
-    for (index, (event, message)) in catalogue.deliveries(member).enumerate() {
+    for (index, (event, message)) in catalogue.common_deliveries(member).enumerate() {
         let (index, this) = (skipped + index, (member, event, message));
         let number = match next(before, number(catalogue, this)) {
             Ok(number) => number,

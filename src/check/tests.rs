@@ -3,7 +3,7 @@
 //! A history is one line for each of the members a, b, c: `+` multicasts the member's next message, `a2` delivers
 //! a's second, `a2!` delivers it with another text, `>b` sends b its next message, `<a1` receives a's first, `…`
 //! at the end says that the rest is unknown, and `†` that it stopped there. Deliveries are numbered 1, 2, 3; `a2#7`
-//! has the number 7, and `a2#2.1` the first of epoch 2.
+//! has the number 7, and `a2#2.1` the first of epoch 2. `|2:ab` is given view 2, of a and b.
 
 use bytes::Bytes;
 
@@ -23,6 +23,12 @@ fn record(line: &str, member: u16) -> Record {
         Record { name: NAMES[usize::from(member)].to_owned(), ended, stopped, ..Record::default() };
     let (mut multicasts, mut sent, mut delivered) = (0, [0; NAMES.len()], 0);
     for word in known.split_whitespace() {
+        if let Some((number, members)) = word.strip_prefix('|').and_then(|view| view.split_once(':')) {
+            let members = members.chars().map(String::from).collect();
+            let (at, number) = (record.events.len(), number.parse().unwrap());
+            record.views.push(Installed { at, number, members, line: None });
+            continue;
+        }
         let event = match word.split_at(1) {
             ("+", "") => {
                 multicasts += 1;
@@ -284,4 +290,76 @@ fn a_million_events_are_judged_in_seconds() {
     for (name, verdict) in judge(&history, PROPERTIES.iter().filter(|one| one.name != "point-to-point")) {
         assert!(verdict.is_valid(), "{name}");
     }
+}
+
+/// Three that begin together, and two that go on when c is lost, whose history is given.
+fn lost(c: &str) -> [String; 3] {
+    [
+        "|1:abc + a1 c1 |2:ab b1 + a2".to_owned(),
+        "|1:abc a1 c1 |2:ab + b1 a2".to_owned(),
+        format!("|1:abc {c} …"),
+    ]
+}
+
+fn verdicts_of(lines: &[String]) -> Vec<(&'static str, Verdict)> {
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    judge(&history(&lines), PROPERTIES.iter().filter(|one| one.name != "point-to-point"))
+}
+
+#[test]
+fn who_is_lost_leaves_nothing_undecided_and_may_have_delivered_what_others_never_will() {
+    // Less than the others, as much, more, and in the end another order than theirs.
+    for c in ["+", "+ a1", "+ a1 c1", "+ + a1 c1 c2", "+ + a1 c2 c1"] {
+        for (name, verdict) in verdicts_of(&lost(c)) {
+            let is_its_own = name == "fifo" || name == "causal";
+            assert!(verdict.is_valid() || is_its_own && c.contains("c2 c1"), "{name} {verdict} {c}");
+        }
+    }
+    // Whether it multicast what its history does not tell is unknown; that the others agree is not.
+    for (name, verdict) in verdicts_of(&lost("a1")) {
+        let of_senders = ["no-creation", "fifo", "causal"].contains(&name);
+        assert_eq!(verdict.word(), if of_senders { "undecided" } else { "valid" }, "{name} {verdict}");
+    }
+    // Without views nobody knows that the others went on.
+    assert_eq!(verdict("total", &["+ a1", "a1", "…"]).word(), "undecided");
+}
+
+#[test]
+fn what_a_lost_member_shared_counts() {
+    let views = "|1:abc";
+    let a = format!("{views} + + a1 a2 |2:abc b1 |3:ab");
+    let b = format!("{views} a1 a2 |2:abc + b1 |3:ab");
+    let total = |c: &str| verdict("total", &[&a, &b, c]);
+    assert!(total(&format!("{views} a1 a2 |2:abc b1 …")).is_valid());
+    assert!(total(&format!("{views} a2 a1 |2:abc b1 …")).is_violated(), "it went on with the others");
+    let c = format!("{views} a1 |2:abc a2 b1 …");
+    let story =
+        "a delivered a/1/2 (event 4) in view 1, from which c went on too, and did not deliver it there";
+    assert_eq!(verdict("view-synchrony", &[&a, &b, &c]).why(), Some(story));
+    assert!(total(&c).is_valid());
+}
+
+#[test]
+fn view_synchrony() {
+    let tells = |a: &str, b: &str, story: &str| {
+        assert_eq!(verdict("view-synchrony", &[a, b]).why(), Some(story), "{a}; {b}");
+    };
+    assert!(verdict("view-synchrony", &["|1:ab + a1 |2:ab a2 +", "|1:ab a1 |2:ab a2"]).is_valid());
+    let a = "|1:ab + a1 + a2 |2:ab";
+    let story =
+        "a delivered a/1/2 (event 4) in view 1, from which b went on too, and did not deliver it there";
+    tells(a, "|1:ab a1 |2:ab a2", story);
+    tells(a, "|1:ab a1 |2:ab", story);
+    let story =
+        "b delivered a/1/3 (event 3) in view 1, from which a went on too, and did not deliver it there";
+    tells("|1:ab + a1 + a2 + |2:ab a3", "|1:ab a1 a2 a3 |2:ab", story);
+    tells(a, "|1:ab a1 a2 |2:b", "view 2 is a and b at a and b at b");
+    tells(a, "|1:ab a1 a2 |3:ab", "b was given view 1 and then view 3");
+    tells("|1:ab + a1 |2:b", "|1:ab a1 |2:b", "a was given view 2 without itself");
+    // In the last view it is agreement that is broken.
+    violates(
+        &["agreement"],
+        "a delivered a/1/2 (event 4); b never did",
+        &["|1:ab + a1 |2:ab + a2", "|1:ab a1 |2:ab"],
+    );
 }

@@ -22,7 +22,7 @@ pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
 /// What a member delivered, without repetitions: the event, and the message.
 fn first_deliveries(catalogue: &Catalogue<'_>, member: usize) -> Vec<(usize, usize)> {
     let first = catalogue.first_deliveries(member);
-    catalogue.deliveries(member).filter(|&(event, message)| first.of(message) == Some(event)).collect()
+    catalogue.common_deliveries(member).filter(|&(event, message)| first.of(message) == Some(event)).collect()
 }
 
 fn story(catalogue: &Catalogue<'_>, delivered: &[Vec<(usize, usize)>], circle: &[Step]) -> Witness {

@@ -50,6 +50,12 @@ impl Place {
     pub fn whole(&self) -> String {
         self.file.as_ref().map_or_else(String::new, |file| format!(" ({file})"))
     }
+
+    /// It with a space before it, or nothing if no line is known.
+    #[must_use]
+    pub fn or_nothing(&self) -> String {
+        if self.lines.is_empty() { String::new() } else { format!(" {self}") }
+    }
 }
 
 impl From<String> for Witness {

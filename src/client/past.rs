@@ -157,7 +157,7 @@ impl Telling {
             return Ok(());
         };
         for _ in 0..have {
-            past.next().map_err(|reason| unreadable(&reason))?;
+            past.next_delivery().map_err(|reason| unreadable(&reason))?;
         }
         self.jobs.push(Job { to: newcomer, past, told: have, is_over: false });
         Ok(())
@@ -183,7 +183,7 @@ impl Job {
         let mut batch = BatchBuilder::new(self.told + 1).at_most(DELIVERIES_PER_PIECE);
         let mut origins = Vec::new();
         while !batch.is_full() {
-            let Some(delivered) = self.past.next().map_err(|reason| unreadable(&reason))? else {
+            let Some(delivered) = self.past.next_delivery().map_err(|reason| unreadable(&reason))? else {
                 self.is_over = true;
                 break;
             };

@@ -50,7 +50,7 @@ impl Past {
     ///
     /// # Errors
     /// The history cannot be read, or is not as this program writes it.
-    pub fn next(&mut self) -> io::Result<Option<Delivered>> {
+    pub fn next_delivery(&mut self) -> io::Result<Option<Delivered>> {
         loop {
             self.line.clear();
             if self.history.read_until(b'\n', &mut self.line)? == 0 {

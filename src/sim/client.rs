@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::workload::{Task, text};
-use crate::check::{Event, MessageId, Record};
+use crate::check::{Event, Installed, MessageId, Record};
 use crate::engine::{MemberId, To, View};
 use crate::member::{App, Finish, Tally};
 use crate::wire::{Batch, BatchBuilder};
@@ -39,6 +39,9 @@ impl Client {
 
     /// The time of a task has come.
     pub(super) fn take(&mut self, task: Task) {
+        if self.record.stopped {
+            return;
+        }
         self.ahead -= 1;
         self.backlog.push_back(task);
     }
@@ -114,9 +117,28 @@ impl Client {
                 }
             }
             App::Finished(tally) => self.finish.finished(from, tally),
-            // Here the group stays the same from the beginning to the end.
-            App::View(..) | App::Replay(_) | App::Fenced(_) | App::Notice(_) => {}
+            App::View(view, _) => {
+                self.finish.go_on_with(&view);
+                self.note_view(&view);
+            }
+            App::Fenced(_) => self.stops(),
+            App::Replay(_) | App::Notice(_) => {}
         }
+    }
+
+    /// The group is this one.
+    pub(super) fn note_view(&mut self, view: &View) {
+        let mut members: Vec<String> = view.clients.iter().map(ToString::to_string).collect();
+        members.sort_unstable();
+        let at = self.record.events.len();
+        self.record.views.push(Installed { at, number: view.number, members, line: None });
+    }
+
+    /// It is not of the group any more; its record is all that it ever did.
+    pub(super) fn stops(&mut self) {
+        self.record.stopped = true;
+        self.backlog.clear();
+        (self.ahead, self.said_so) = (0, true);
     }
 
     fn messages(&self, from: MemberId, batch: &Batch) -> Vec<(MessageId, Bytes)> {

@@ -7,18 +7,21 @@ use super::client::Client;
 use super::contract;
 use super::cost::{Cost, Meter};
 use super::counters::{Counters, Heading, Seen};
+use super::fates::{Fates, PATIENCE};
 use super::network::Network;
 use super::trace::{AppWords, Trace, Words};
 use super::workload::{Task, Workload};
 use crate::check::{History, Record, Verdict, Witness};
 use crate::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To, View};
-use crate::member::{App, Line};
+use crate::member::{App, Membership};
 use crate::wire::Frames;
 
 /// One member: its engines and, unless it is the sequencer, its client.
 pub(super) struct Process {
-    pub(super) line: Line,
+    pub(super) line: Membership,
     pub(super) client: Option<Client>,
+    /// It has died, or was left behind.
+    pub(super) is_out: bool,
 }
 
 /// Something that happens at its time. Deadlines are not in the queue: they are asked for.
@@ -32,6 +35,7 @@ enum Happening {
     /// For the trace alone: the network knows its outages.
     Outage(String),
     Heal,
+    Crash(MemberId),
 }
 
 /// The whole simulated world.
@@ -50,8 +54,20 @@ pub(super) struct Cluster<'t> {
     seen: Seen,
     meter: Meter,
     trace: &'t mut Trace,
+    /// In a group that may lose members: when to look whether all is well again.
+    settles: Option<Time>,
     /// Reused between calls, empty outside of them.
     effects: Effects<App, Frames>,
+}
+
+/// How often it is looked whether all is well again.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+impl Process {
+    /// Whether it has nothing more to wait for, or is not there.
+    fn has_everything(&self) -> bool {
+        self.is_out || self.client.as_ref().is_none_or(|client| client.waits_for().is_empty())
+    }
 }
 
 /// What a run leaves behind.
@@ -67,7 +83,7 @@ impl<'t> Cluster<'t> {
     /// The members of `view`, of which every client does its part of `workload`.
     pub(super) fn new(
         view: &View,
-        lines: Vec<Line>,
+        members: Vec<Membership>,
         workload: Workload,
         network: Network,
         trace: &'t mut Trace,
@@ -79,8 +95,8 @@ impl<'t> Cluster<'t> {
         let processes: Vec<Process> = view
             .members()
             .into_iter()
-            .zip(lines)
-            .map(|(me, line)| Process { line, client: client(me) })
+            .zip(members)
+            .map(|(me, line)| Process { line, client: client(me), is_out: false })
             .collect();
         let mut cluster = Self {
             deadlines: vec![None; processes.len()],
@@ -96,6 +112,7 @@ impl<'t> Cluster<'t> {
             meter: Meter::new(view.clients.len()),
             trace,
             effects: Effects::default(),
+            settles: None,
         };
         if let Some(diary) = &mut cluster.trace.diary {
             diary.begin(view.clients.len());
@@ -111,6 +128,20 @@ impl<'t> Cluster<'t> {
         cluster
     }
 
+    /// The same, with members that are lost.
+    pub(super) fn with_losses(mut self, view: &View, fates: &Fates) -> Self {
+        self.settles = Some(self.heal_at.after(2 * PATIENCE.detection()));
+        for process in &mut self.processes {
+            if let Some(client) = &mut process.client {
+                client.note_view(view);
+            }
+        }
+        for &(at, member) in &fates.crashes {
+            self.schedule(at, Happening::Crash(member));
+        }
+        self
+    }
+
     /// Runs until nothing more happens, until an engine breaks its contract, or until `patience` after the network
     /// healed.
     pub(super) fn run(mut self, patience: Duration) -> Remains {
@@ -120,9 +151,22 @@ impl<'t> Cluster<'t> {
         }
         let mut at_rest = false;
         while self.breach.is_none() && !at_rest && self.now < limit {
-            at_rest = !self.step();
+            at_rest = !self.step() || self.has_settled();
         }
         self.remains(at_rest)
+    }
+
+    /// Whether all that go on are in one view, without anybody who does not, and have everything. Signs of life go on for
+    /// ever, so that such a group is never at rest.
+    fn has_settled(&mut self) -> bool {
+        let Some(look_at) = self.settles.filter(|&look_at| self.now >= look_at) else { return false };
+        self.settles = Some(look_at.after(LOOK_EVERY));
+        let is_out = |member: &MemberId| self.processes[usize::from(member.0)].is_out;
+        let mut views =
+            self.processes.iter().filter(|process| !process.is_out).map(|process| process.line.view());
+        let Some(view) = views.next() else { return true };
+        let is_one = views.all(|other| other == view) && !view.members().iter().any(is_out);
+        is_one && self.processes.iter().all(Process::has_everything)
     }
 
     /// Lets the next thing happen; false if there is none.
@@ -147,6 +191,8 @@ impl<'t> Cluster<'t> {
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Arrival { at, .. } | Happening::Task(Task { client: at, .. })
+                if self.processes[usize::from(at.0)].is_out => {}
+            Happening::Arrival { at, .. } | Happening::Task(Task { client: at, .. })
                 if self.awake(at, self.now) > self.now =>
             {
                 // In the order in which it came, as from a socket that nobody reads.
@@ -155,6 +201,11 @@ impl<'t> Cluster<'t> {
             }
             Happening::Arrival { at, heading, frames } => self.receive(at, heading, frames),
             Happening::Task(task) => self.take(task),
+            Happening::Crash(member) => {
+                self.trace.line(self.now, &member, "die", &"", format_args!(""));
+                self.counters.crashed += 1;
+                self.leaves(member, "died");
+            }
             Happening::Outage(what) => self.trace.line(self.now, &"", "outage", &"", format_args!("{what}")),
             Happening::Heal => {
                 let what = format_args!("the network is at no fault from now on");
@@ -175,6 +226,22 @@ impl<'t> Cluster<'t> {
             self.counters.overheard(before, self.deadlines[usize::from(at.0)]);
         }
         self.submit(at);
+    }
+
+    /// A member is not of the group any more.
+    fn leaves(&mut self, member: MemberId, why: &'static str) {
+        let process = &mut self.processes[usize::from(member.0)];
+        if process.is_out {
+            return;
+        }
+        process.is_out = true;
+        self.deadlines[usize::from(member.0)] = None;
+        if let Some(client) = &mut process.client {
+            client.stops();
+        }
+        if let Some(diary) = &mut self.trace.diary {
+            diary.stopped(member, why);
+        }
     }
 
     fn take(&mut self, task: Task) {
@@ -205,7 +272,7 @@ impl<'t> Cluster<'t> {
     /// Submits as long as the client has something and its window is open.
     fn submit(&mut self, at: MemberId) {
         loop {
-            let Process { line, client: Some(client) } = &mut self.processes[usize::from(at.0)] else {
+            let Process { line, client: Some(client), .. } = &mut self.processes[usize::from(at.0)] else {
                 return;
             };
             let Some((to, app)) = client.next_submission(|to| line.window(to)) else { return };
@@ -233,10 +300,19 @@ impl<'t> Cluster<'t> {
         if let Some(from) = from {
             self.counters.received(from, effects.as_slice());
         }
+        let is_fenced = self.settles.is_some()
+            && effects
+                .as_slice()
+                .iter()
+                .any(|effect| matches!(effect, Effect::Deliver { app: App::Fenced(_), .. }));
         for effect in effects.drain() {
             self.perform(at, effect);
         }
         self.effects = effects;
+        if is_fenced {
+            self.counters.left_behind += 1;
+            self.leaves(at, "left_behind");
+        }
         if self.client(at).is_some() {
             self.meter.holds(self.now, at, held);
         }
@@ -251,6 +327,7 @@ impl<'t> Cluster<'t> {
                 if let Some(diary) = &mut self.trace.diary {
                     diary.delivered(self.now, at, from, number, &app);
                 }
+                self.counters.views += u64::from(matches!(app, App::View(..)));
                 self.meter.delivered(self.now, at, from, &app);
                 if let Some(client) = self.client(at) {
                     client.deliver(from, number, app);
@@ -259,7 +336,12 @@ impl<'t> Cluster<'t> {
             Effect::Drop { from, reason } => {
                 self.trace.line(self.now, &at, "drop", &from, format_args!("{reason}"));
                 self.counters.dropped += u64::from(reason == DropReason::Duplicate);
-                self.report(contract::after_drop(at, self.now, from, reason));
+                // Who is left behind is a stranger, and does not know it yet. And who is to stop sends what it owes,
+                // windows or no windows; what finds no room is shown to the line once more when its view ends.
+                let is_known = [DropReason::Stranger, DropReason::OutsideWindow].contains(&reason);
+                if self.settles.is_none() || !is_known {
+                    self.report(contract::after_drop(at, self.now, from, reason));
+                }
             }
         }
     }
@@ -317,7 +399,7 @@ impl<'t> Cluster<'t> {
         let liveness = self.liveness(at_rest);
         let clients = self.processes.into_iter().filter_map(|process| process.client);
         let records = clients.map(|mut client| {
-            client.record.ended = client.waits_for().is_empty();
+            client.record.ended = client.waits_for().is_empty() && !client.record.stopped;
             client.record
         });
         let records: Vec<Record> = records.collect();
@@ -342,7 +424,7 @@ impl<'t> Cluster<'t> {
             return Verdict::Undecided("nothing was multicast".to_owned());
         }
         let waits = self.processes.iter().zip(0..).find_map(|(process, at)| {
-            let whom = process.client.as_ref()?.waits_for();
+            let whom = process.client.as_ref().filter(|_| !process.is_out)?.waits_for();
             (!whom.is_empty()).then_some((MemberId(at), whom))
         });
         let long = format!("{:.1} s after the network healed", self.now.since(self.heal_at).as_secs_f64());
@@ -352,6 +434,13 @@ impl<'t> Cluster<'t> {
                 Verdict::Violated(Witness::from(format!("{who} still waits for {}, {long}", whom.join(", "))))
             }
             None if at_rest => Verdict::Valid,
+            None if self.settles.is_some() => {
+                let one = self.processes.iter().find(|process| !process.is_out);
+                let view = one.map(|process| process.line.view().number).unwrap_or_default();
+                Verdict::Violated(Witness::from(format!(
+                    "the members are not in one view, {long}: view {view} here"
+                )))
+            }
             None => Verdict::Violated(Witness::from(format!("members still send to each other, {long}"))),
         }
     }

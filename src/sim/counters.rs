@@ -48,8 +48,22 @@ pub struct Counters {
     pub held_back: u64,
     /// Packets that a receiver dropped as duplicates.
     pub dropped: u64,
+    /// Members that died.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub crashed: u64,
+    /// Members that were told that the group went on without them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub left_behind: u64,
+    /// Views that were given to members, the first ones apart.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub views: u64,
     /// Simulated time, in microseconds.
     pub simulated_us: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl AddAssign for Counters {
@@ -70,6 +84,9 @@ impl AddAssign for Counters {
         self.resends += other.resends;
         self.held_back += other.held_back;
         self.dropped += other.dropped;
+        self.crashed += other.crashed;
+        self.left_behind += other.left_behind;
+        self.views += other.views;
         self.simulated_us += other.simulated_us;
     }
 }
@@ -87,6 +104,13 @@ impl fmt::Display for Counters {
         writeln!(f, "repair    {nacks} requests, {announced} thanks to an announcement, {spared} spared")?;
         writeln!(f, "          {resends} resends, {dropped} duplicates dropped")?;
         writeln!(f, "order     {held_back} batches held back")?;
+        if self.views > 0 || self.crashed > 0 {
+            let Self { crashed, left_behind, views, .. } = self;
+            writeln!(
+                f,
+                "members   {crashed} died, {left_behind} were left behind, {views} views were installed"
+            )?;
+        }
         write!(f, "time      {:.1} s simulated", self.simulated_us as f64 / 1e6)
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::engine::{Effects, MemberId, Time, To};
 use crate::exit::Failure;
-use crate::member::{App, Line, Note, Watch};
+use crate::member::{App, Membership, Note, Watch};
 use crate::order::Order;
 use crate::results::{Counts, MessageId, Results, Start};
 use crate::wire::{Batch, Frames};
@@ -20,6 +20,8 @@ pub(super) struct Diary {
 struct Page {
     watch: Watch,
     entries: Vec<(Time, Entry)>,
+    /// Why it ended before its end.
+    stopped: Option<&'static str>,
     ended: bool,
 }
 
@@ -30,6 +32,7 @@ enum Entry {
     Note(Note),
     Deliver(MemberId, Option<u64>, Batch),
     Receive(MemberId, Batch),
+    View(u64, Vec<MemberId>),
 }
 
 impl Diary {
@@ -53,10 +56,16 @@ impl Diary {
     }
 
     /// Its engines have taken a step.
-    pub(super) fn stepped(&mut self, now: Time, at: MemberId, line: &Line, effects: &Effects<App, Frames>) {
+    pub(super) fn stepped(
+        &mut self,
+        now: Time,
+        at: MemberId,
+        line: &Membership,
+        effects: &Effects<App, Frames>,
+    ) {
         if let Some(page) = self.clients.get_mut(usize::from(at.0)) {
             let mut notes = Vec::new();
-            page.watch.look(&**line, effects, &mut notes);
+            page.watch.look(line, effects, &mut notes);
             page.entries.extend(notes.into_iter().map(|note| (now, Entry::Note(note))));
         }
     }
@@ -72,7 +81,15 @@ impl Diary {
         match app {
             App::Multicast(batch) => self.add(now, at, Entry::Deliver(from, number, batch.clone())),
             App::Direct(batch) => self.add(now, at, Entry::Receive(from, batch.clone())),
-            App::Finished(_) | App::View(..) | App::Replay(_) | App::Fenced(_) | App::Notice(_) => {}
+            App::View(view, _) => self.add(now, at, Entry::View(view.number, view.clients.clone())),
+            App::Finished(_) | App::Replay(_) | App::Fenced(_) | App::Notice(_) => {}
+        }
+    }
+
+    /// A client did not come to its end, for this reason.
+    pub(super) fn stopped(&mut self, at: MemberId, why: &'static str) {
+        if let Some(page) = self.clients.get_mut(usize::from(at.0)) {
+            page.stopped = Some(why);
         }
     }
 
@@ -116,7 +133,8 @@ impl Page {
             entry.write(&mut results, name, &members, time.as_micros(), &mut counts)?;
         }
         let last = self.entries.last().map_or(0, |(time, _)| time.as_micros());
-        results.end(if self.ended { "done" } else { "timed_out" }, &counts, last)?;
+        let why = self.stopped.unwrap_or(if self.ended { "done" } else { "timed_out" });
+        results.end(why, &counts, last)?;
         results.finish().map(drop)
     }
 }
@@ -139,6 +157,11 @@ impl Entry {
             Self::Send(to, batch) => each(batch, &mut counts.sent, |_, number, text| {
                 results.send(id(name, number), who(*to), text, time_us)
             }),
+            Self::View(number, clients) => {
+                let mut names: Vec<&str> = clients.iter().map(|&client| who(client)).collect();
+                names.sort_unstable();
+                results.view(*number, &names, time_us)
+            }
             Self::Note(note) => results.note(note, &|member| (who(member), 1), time_us),
             Self::Deliver(from, first, batch) => each(batch, &mut counts.delivered, |place, number, text| {
                 let place = first.map(|first| first + place);

@@ -12,6 +12,7 @@ mod contract;
 mod cost;
 mod counters;
 mod diary;
+mod fates;
 mod faults;
 mod network;
 mod outages;
@@ -25,13 +26,15 @@ use std::time::Duration;
 use crate::check::{self, PROPERTIES, Property, Verdict};
 use crate::defect::Defects;
 use crate::engine::{MemberId, View};
-use crate::member::{Keeping, Line, Membership};
+use crate::member::{Keeping, Membership};
 use crate::order::{Order, Place};
 use crate::prng::Prng;
 use crate::wire::Window;
 use cluster::Cluster;
 pub use cost::Cost;
 pub use counters::Counters;
+use fates::Fates;
+pub use fates::Losses;
 use faults::SLOW;
 pub use faults::{Delay, Faults, Share};
 use network::Network;
@@ -74,6 +77,8 @@ pub struct Setup {
     pub partition: Option<Share>,
     /// The share of the time in which a member is paused.
     pub pause: Option<Share>,
+    /// Which members are lost.
+    pub losses: Losses,
     /// A property that is expected to be violated, and judged also if the order does not promise it.
     pub expect: Option<&'static Property>,
     /// What the engines do wrong on purpose.
@@ -115,6 +120,7 @@ impl Setup {
             clog: None,
             partition: None,
             pause: None,
+            losses: Losses::NONE,
             expect: None,
             defects: Defects::NONE,
         }
@@ -129,12 +135,19 @@ impl Setup {
         let view = self.view(&mut swarm);
         let faults = self.faults(&mut swarm);
         let draw = if self.steady { Workload::steady } else { Workload::draw };
-        let workload = draw(&mut tasks, &view.clients, self.messages);
-        let lines = self.lines(&view, &mut engines);
-        let outages = Outages::draw(&mut outages, faults, &view.members(), workload.heal_at);
+        let mut workload = draw(&mut tasks, &view.clients, self.messages);
+        let members = self.memberships(&view, &mut engines);
+        let mut outages = Outages::draw(&mut outages, faults, &view.members(), workload.heal_at);
+        let fates = Fates::draw(&mut prng.fork(), self.losses, &view.members(), workload.heal_at);
+        outages.add(&fates, &view.members());
+        workload.heal_at = workload.heal_at.max(fates.end().unwrap_or_default());
         let network = Network::new(faults, outages, packets);
         let patience = self.patience(faults, view.clients.len());
-        let remains = Cluster::new(&view, lines, workload, network, trace).run(patience);
+        let mut cluster = Cluster::new(&view, members, workload, network, trace);
+        if self.losses.are_asked_for() {
+            cluster = cluster.with_losses(&view, &fates);
+        }
+        let remains = cluster.run(patience);
         let mut verdicts = vec![("contract", remains.contract)];
         verdicts.extend(check::judge(&remains.history, self.judged()));
         verdicts.push(("liveness", remains.liveness));
@@ -144,7 +157,11 @@ impl Setup {
     /// What the order promises, and what is expected to be violated; nothing of what a steady workload leaves out.
     fn judged(&self) -> impl Iterator<Item = &'static Property> {
         let is_expected = |name| self.expect.is_some_and(|expected| expected.name == name);
-        let is_left_out = |name| self.steady && name == "point-to-point";
+        let is_left_out = |name| match name {
+            "point-to-point" => self.steady,
+            "view-synchrony" => !self.losses.are_asked_for(),
+            _ => false,
+        };
         let is_judged = move |property: &&Property| {
             let is_promised = property.is_promised_by(self.order) && !is_left_out(property.name);
             is_promised || is_expected(property.name)
@@ -171,10 +188,13 @@ impl Setup {
         let members = self.members.unwrap_or(drawn);
         let clients: Vec<MemberId> = (0..members).map(MemberId).collect();
         let sequencer = self.order.sequencer.then_some(MemberId(members));
-        View { number: 1, clients, sequencer, candidates: Vec::new() }
+        // If the sequencer may be lost, any client can take its place.
+        let can_lose_it = self.losses.are_asked_for() && self.order.sequencer;
+        let candidates = if can_lose_it { clients.clone() } else { Vec::new() };
+        View { number: 1, clients, sequencer, candidates }
     }
 
-    fn lines(&self, view: &View, prng: &mut Prng) -> Vec<Line> {
+    fn memberships(&self, view: &View, prng: &mut Prng) -> Vec<Membership> {
         let place = |me| Place {
             me,
             view,
@@ -183,8 +203,11 @@ impl Setup {
             window: Window::default(),
             defects: self.defects,
         };
-        let keeping = Keeping { safe: self.safe, ..Keeping::default() };
-        let member = |place| Box::new(Membership::new(self.order, place, keeping)) as Line;
+        // A group that may lose members keeps an eye on them, and goes on as a majority or not at all.
+        let is_kept = self.losses.are_asked_for();
+        let keeping =
+            Keeping { patience: is_kept.then_some(fates::PATIENCE), majority: is_kept, safe: self.safe };
+        let member = |place| Membership::new(self.order, place, keeping);
         view.members().into_iter().map(place).map(member).collect()
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::fates::Fates;
 use super::faults::{Faults, Share};
 use crate::engine::{MemberId, Time};
 use crate::prng::Prng;
@@ -37,6 +38,14 @@ impl Spans {
         }
     }
 
+    /// Adds a span anywhere.
+    fn insert(&mut self, span: Span) {
+        let mut all = std::mem::take(&mut self.0);
+        all.push(span);
+        all.sort_unstable();
+        all.into_iter().for_each(|span| self.push(span));
+    }
+
     /// The end of the span around `time`.
     fn end(&self, time: Time) -> Option<Time> {
         let begun = self.0.partition_point(|&(begin, _)| begin <= time);
@@ -61,6 +70,20 @@ impl Outages {
             }
         }
         outages
+    }
+
+    /// Adds that members are away.
+    pub(super) fn add(&mut self, fates: &Fates, members: &[MemberId]) {
+        for &(member, span) in &fates.sleeps {
+            self.pauses.entry(member).or_default().insert(span);
+        }
+        let part: Vec<MemberId> = fates.splits.iter().map(|(member, _)| *member).collect();
+        for &(member, span) in &fates.splits {
+            for &other in members.iter().filter(|other| !part.contains(other)) {
+                self.cuts.entry((member, other)).or_default().insert(span);
+                self.cuts.entry((other, member)).or_default().insert(span);
+            }
+        }
     }
 
     /// Each time one part, a half or a single member, does not reach the rest, or is not reached, or both.

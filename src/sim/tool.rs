@@ -7,7 +7,7 @@ use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
 
 use super::swarm::{self, Report};
-use super::{Delay, Setup, Share, Trace};
+use super::{Delay, Losses, Setup, Share, Trace};
 use crate::check::{PROPERTIES, Property};
 use crate::cli::{self, KnownBad};
 use crate::exit::{Exit, Failure};
@@ -19,6 +19,7 @@ Examples:
   groupcast sim --order total --members 4 --messages 50 --loss 20% --seed 7 -v
   groupcast sim --order fifo --seeds 2000
   groupcast sim --order fifo --expect-violation causal
+  groupcast sim --order total --crash 1 --seeds 500
 
 Whatever is not given of the members and the faults is drawn from each seed, and half of the seeds \
 leave each fault out. A violation is shown with the command that replays it.";
@@ -70,6 +71,15 @@ pub struct Args {
     /// The share of the time in which a member does nothing; drawn: up to 30%
     #[arg(long, value_name = "SHARE")]
     pause: Option<Share>,
+    /// So many members die, at any moment; less than half of all are lost, by this and the next two
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    crash: u16,
+    /// So many members sleep for longer than the others wait, and then find out that they were left behind
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    sleep: u16,
+    /// So many members are cut off from the others for longer than these wait
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    split: u16,
     /// The seed from which everything is drawn, or the first of several
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -140,6 +150,7 @@ impl Args {
             clog: self.clog,
             partition: self.partition,
             pause: self.pause,
+            losses: Losses { crash: self.crash, sleep: self.sleep, split: self.split },
             members: self.members,
             steady: self.steady,
             safe: self.safe,
@@ -172,6 +183,9 @@ impl Args {
             ("pause", pause),
         ] {
             option(name, share.map(|share| share.to_string()));
+        }
+        for (name, count) in [("crash", self.crash), ("sleep", self.sleep), ("split", self.split)] {
+            option(name, (count > 0).then(|| count.to_string()));
         }
         option("expect-violation", self.expect_violation.clone());
         option("known-bad", self.known_bad.name().map(str::to_owned));

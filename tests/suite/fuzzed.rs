@@ -65,7 +65,12 @@ fn bad_network(dice: &mut groupcast::prng::Prng) -> Vec<u8> {
 #[test]
 fn broken_engines_are_found_out() {
     use groupcast::defect::{Defect, Defects};
-    for (name, defect) in Defect::ALL {
+    // Those of a membership take members that are lost: see `views` and `model`.
+    let is_of_membership = |defect| {
+        let all = [Defect::NoFencing, Defect::NoAdoption, Defect::ForgetsOpen, Defect::ForgetsUnstable];
+        all.contains(&defect)
+    };
+    for (name, defect) in Defect::ALL.into_iter().filter(|(_, defect)| !is_of_membership(*defect)) {
         let mut dice = groupcast::prng::Prng::new(1);
         let is_found = |input: Vec<u8>| {
             let run = || bodies::engines::run_with(&input, Defects::only(defect));

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use groupcast::check::judge_folder;
+use groupcast::check::{Judgement, judge_folder};
 
 use crate::harness::{Program, Stage, pause, side_by_side, until};
 
@@ -38,10 +38,11 @@ fn verdicts(stage: &Stage) -> Vec<String> {
     std::fs::create_dir_all(&commands).unwrap();
     std::fs::copy(stage.dir().join("c1.txt"), commands.join("c1.txt")).unwrap();
     let judgements = judge_folder(&stage.out(), &commands).unwrap();
-    let all = judgements.iter().flat_map(groupcast::check::Judgement::properties);
+    let all = judgements.iter().flat_map(Judgement::properties);
     let wrong = all.filter(|(property, verdict)| {
-        let nothing_was_sent = *property == "point-to-point" && !verdict.is_violated();
-        !nothing_was_sent && verdict.word() != "valid"
+        // Nothing was sent to one alone; and a member that was killed may not have written down what it multicast last.
+        let may_be_open = ["point-to-point", "no-creation", "fifo", "causal"].contains(property);
+        verdict.is_violated() || !may_be_open && !verdict.is_valid()
     });
     wrong.map(|(property, verdict)| format!("{property} {}", verdict.word())).collect()
 }

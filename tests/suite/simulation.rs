@@ -6,7 +6,7 @@ use groupcast::check::Property;
 use groupcast::exit::Exit;
 use groupcast::order::{DEFAULT_METHOD, ORDERS, Order};
 use groupcast::sim::swarm::{self, Report};
-use groupcast::sim::{Setup, Share, Trace};
+use groupcast::sim::{Losses, Setup, Share, Trace};
 
 const SEEDS: u64 = 2_000;
 
@@ -212,6 +212,45 @@ fn same_seed_same_trace() {
     }
 }
 
+/// Of each order, with members that die, sleep and are cut off; `GROUPCAST_SEEDS` sets another number.
+const SEEDS_WITH_LOSSES: u64 = 60;
+
+#[test]
+fn the_others_go_on_without_members_that_are_lost() {
+    let seeds = std::env::var("GROUPCAST_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
+    let seeds = seeds.unwrap_or(SEEDS_WITH_LOSSES);
+    for order in &ORDERS {
+        let losses = Losses { crash: 1, sleep: 1, split: 1 };
+        let setup = Setup { members: None, losses, ..Setup::new(order, 2, 20) };
+        let report = swarm::run(&setup, 1, seeds);
+        let counters = report.counters;
+        println!(
+            "{}: {} died, {} left behind, {} views",
+            order.title(),
+            counters.crashed,
+            counters.left_behind,
+            counters.views
+        );
+        assert_eq!(report.exit(), Exit::Ok, "{}: {report:#?}", order.title());
+        assert!(
+            counters.crashed > 0 && counters.left_behind > 0 && counters.views > 2 * seeds,
+            "{counters:?}"
+        );
+    }
+}
+
+#[test]
+fn a_loss_is_replayed_by_the_command_that_is_shown() {
+    let output =
+        groupcast("sim --order fifo --members 5 --crash 1 --split 1 --expect-violation total --seeds 50");
+    let text = said(&output);
+    let command = text.lines().find_map(|line| line.strip_prefix("replay    groupcast ")).expect("a command");
+    assert!(command.contains(" --crash 1 --split 1 "), "{text}");
+    let again = groupcast(command);
+    assert_eq!(output.status.code(), again.status.code(), "{text}");
+    assert!(said(&again).lines().any(|line| line.ends_with(" die")), "it is shown who died and when");
+}
+
 #[test]
 fn a_run_in_which_nothing_was_sent_shows_nothing() {
     assert_eq!(swarm::run(&setup("total", 4, 0), 1, 10).exit(), Exit::Undecided);
@@ -233,9 +272,17 @@ fn engines_broken_on_purpose_are_caught() {
         ("total", Defect::NoDuplicateFilter, "contract"),
         ("fifo", Defect::NoDuplicateFilter, "contract"),
         ("unordered", Defect::NoDuplicateFilter, "no-duplicate"),
+        ("fifo", Defect::ForgetsOpen, "validity"),
+        ("total", Defect::ForgetsOpen, "validity"),
+        ("fifo", Defect::NoFencing, "liveness"),
     ];
     for (order, defect, property) in caught {
-        let setup = Setup { defects: Defects::only(defect), ..setup(order, 4, 20) };
+        let losses = match defect {
+            Defect::ForgetsOpen => Losses { crash: 1, ..Losses::NONE },
+            Defect::NoFencing => Losses { sleep: 1, ..Losses::NONE },
+            _ => Losses::NONE,
+        };
+        let setup = Setup { defects: Defects::only(defect), losses, ..setup(order, 4, 20) };
         // How many seeds it takes, from a hundred places.
         let needed: Vec<u64> = (0..100).map(|start| seeds_to_catch(&setup, start * 1000, property)).collect();
         let worst = needed.iter().max().expect("a hundred");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use groupcast::defect::Defects;
 use groupcast::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To, View};
-use groupcast::member::{App, Line};
+use groupcast::member::{App, Keeping, Membership};
 use groupcast::order::{ORDERS, Order, Place};
 use groupcast::reliable::WINDOW_PACKETS;
 use groupcast::wire::{Frames, Window};
@@ -24,10 +24,10 @@ const MOST_SENT: usize = 4 * 64 + 16;
 /// More deadlines than a group needs that has lost everything, with the longest back-off.
 const ROUNDS: usize = 2000;
 
-/// One member: its line of engines, the same again, and its client unless it is the sequencer.
+/// One member: its membership with its line of engines, the same again, and its client unless it is the sequencer.
 struct Process {
-    line: Line,
-    twin: Line,
+    line: Membership,
+    twin: Membership,
     client: Option<Client>,
     /// Data that it was given: the most that it may hold.
     given: usize,
@@ -75,7 +75,8 @@ impl Group {
             let seed = seed + u64::from(me.0);
             let place = Place { me, view: &view, run: RUN, seed, window, defects };
             let client = view.clients.contains(&me).then(|| Client::new(me));
-            Process { line: order.assemble(place), twin: order.assemble(place), client, given: 0 }
+            let member = || Membership::new(order, place, Keeping::default());
+            Process { line: member(), twin: member(), client, given: 0 }
         };
         let processes = view.members().into_iter().map(process).collect();
         let (now, under_way, kept) = (Time::ZERO, Vec::new(), Vec::new());

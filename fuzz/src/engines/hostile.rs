@@ -40,7 +40,7 @@ impl Group {
     pub fn lie(&mut self, feed: &mut Feed<'_>) {
         let (at, from) = self.two(feed);
         let to = self.address(at, feed);
-        let kind = 1 + feed.below(5) as u8;
+        let kind = 1 + feed.below(6) as u8;
         let frames = said(front(kind, from, to, RUN), feed);
         self.receive_lie(at, from, frames);
     }
@@ -49,7 +49,7 @@ impl Group {
     pub fn stranger(&mut self, feed: &mut Feed<'_>) {
         let at = feed.below(self.size());
         let to = self.address(at, feed);
-        let kind = 1 + feed.below(5) as u8;
+        let kind = 1 + feed.below(6) as u8;
         let (from, run) = match feed.below(3) {
             0 => (MemberId(self.size() as u16 + u16::from(feed.byte())), RUN),
             1 => (MemberId(feed.below(self.size()) as u16), RUN ^ (1 << feed.below(64))),

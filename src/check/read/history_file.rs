@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::read_file;
 use super::roll::{ANY_LIFE, Roll};
 use super::trace::{Clock, Noted, Reason, Trace};
-use crate::check::history::{Event, MessageId, Record, Source as RecordSource};
+use crate::check::history::{Event, Installed, MessageId, Record, Source as RecordSource};
 use crate::exit::Failure;
 use crate::nearest::nearest;
 use crate::place::{Flaw, Source, quoted};
@@ -233,7 +233,12 @@ impl Reader<'_> {
             "start" => self.account.starts.push(line.start(row)?),
             "view" => {
                 let view = line.view(row)?;
-                self.record.views.push((view.number, self.record.events.len()));
+                self.record.views.push(Installed {
+                    at: self.record.events.len(),
+                    number: view.number,
+                    members: view.members.clone(),
+                    line: Some(view.line),
+                });
                 self.account.views.push(view);
             }
             "end" => self.account.ends.push(line.end(row)?),

@@ -145,37 +145,16 @@ fn run(
         members.iter().zip(records).map(|(member, record)| record.unwrap_or_else(|| absent(member)));
     let mut history = History { records: records.collect(), strangers: Vec::new() };
     Names::new(roll, &members).settle(&mut history)?;
-    mark_gone(&members, &mut history);
+    mark_replaced(&members, &mut history);
     let suffix = suffix.filter(|suffix| suffix != UNO);
     Ok(Run { group, suffix, members, history, has_commands: false })
 }
 
-/// Marks those without whom the others went on: no later view of somebody who came to the end has them, or a later life
-/// of theirs has taken their place.
-fn mark_gone(members: &[Member], history: &mut History) {
-    let whole = members.iter().zip(&history.records).filter(|(_, record)| record.ended);
-    let mut accounts: Vec<&Account> = whole.filter_map(|(member, _)| member.account()).collect();
-    accounts.retain(|account| account.views.len() > 1);
-    let is_left_out = |name: &str| {
-        accounts.iter().any(|account| {
-            account.views.windows(2).any(|pair| {
-                let [before, after] =
-                    [&pair[0], &pair[1]].map(|view| view.members.iter().any(|id| id == name));
-                before && !after
-            })
-        })
-    };
-    let gone: Vec<bool> = history
-        .records
-        .iter()
-        .enumerate()
-        .map(|(index, record)| {
-            let is_earlier_life = index >= members.len() && !accounts.is_empty();
-            !record.ended && (is_earlier_life || is_left_out(&record.name))
-        })
-        .collect();
-    for (record, gone) in history.records.iter_mut().zip(gone) {
-        record.gone = gone;
+/// Marks the lives that no file tells of members that came back into a group that went on.
+fn mark_replaced(members: &[Member], history: &mut History) {
+    let has_changed = history.records.iter().any(|record| record.ended && record.views.len() > 1);
+    for record in &mut history.records[members.len()..] {
+        record.replaced = has_changed;
     }
 }
 

@@ -1,6 +1,7 @@
 //! How a membership changes the view: somebody is lost, somebody leads, everybody stops, and goes on with a fresh line.
 
 use super::{Membership, Out, others};
+use crate::defect::Defect;
 use crate::engine::{Engine, Input, MemberId, Time, To};
 use crate::member::App;
 use crate::member::detector::Detector;
@@ -144,9 +145,12 @@ impl Membership {
             let view = proposal.view.number;
             return self.fence(format!("the group went on without this member, to view {view}"), out);
         }
-        let open = self.end_line(now, &proposal, out);
+        let mut open = self.end_line(now, &proposal, out);
         // All that go on have it.
         self.unstable.end().into_iter().for_each(|(from, number, app)| out.deliver(from, number, app));
+        if self.defects.has(Defect::ForgetsOpen) {
+            open.clear();
+        }
         let own = self.me;
         let open: Vec<App> = open.into_iter().map(|app| self.reopened(own, app)).collect();
         for (member, count) in std::mem::take(&mut self.within) {
@@ -236,6 +240,10 @@ impl Membership {
     // When to change it.
 
     pub(super) fn look_after_election(&mut self, now: Time, out: &mut Out) {
+        // Who leaves had perhaps called one before.
+        if self.leaves {
+            return self.election.settled();
+        }
         if self.election.next_deadline().is_some_and(|due| due <= now) {
             let (above, mut calls) = (self.above(), Vec::new());
             let leads = self.election.look(now, &above, &mut calls);

@@ -25,10 +25,22 @@ impl Membership {
         }
     }
 
-    pub(super) fn left_behind(&mut self, (member, view, ballot): (MemberId, u64, Ballot), out: &mut Out) {
+    pub(super) fn left_behind(
+        &mut self,
+        from: MemberId,
+        (member, view, ballot): (MemberId, u64, Ballot),
+        out: &mut Out,
+    ) {
         let ours = (self.view.number, self.installed.as_ref().map(|(ballot, _)| *ballot).unwrap_or_default());
-        if member == self.me && (view, ballot) > ours {
-            self.fence(format!("the group went on without this member, to view {view}"), out);
+        if member != self.me {
+            return;
+        }
+        if (view, ballot) > ours {
+            return self.fence(format!("the group went on without this member, to view {view}"), out);
+        }
+        // Two parts went on, each in a view of this number: it has to hear that ours comes before its own.
+        if (view, ballot) < ours && !self.leaves {
+            self.say(&Word::Behind(from, ours.0, ours.1), out);
         }
     }
 

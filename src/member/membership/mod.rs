@@ -367,7 +367,7 @@ impl Membership {
         match is_word.then(|| Word::decode(&frames)) {
             Some(Ok(Word::Install(ballot, proposal))) => self.install_told(now, ballot, proposal, out),
             Some(Ok(Word::Behind(member, view, ballot))) => {
-                self.left_behind((member, view, ballot), out);
+                self.left_behind(from, (member, view, ballot), out);
             }
             Some(Ok(Word::Exclude(member, by, length))) if member == self.me => {
                 self.reproached(from, member, (by, length), out);
@@ -384,7 +384,7 @@ impl Membership {
     /// Something of an earlier view, or of a process that is not in this one.
     fn is_behind(&mut self, now: Time, from: MemberId, view: u16, word: Option<&Frames>, out: &mut Out) {
         if let Some(Ok(Word::Behind(member, view, ballot))) = word.map(Word::decode) {
-            return self.left_behind((member, view, ballot), out);
+            return self.left_behind(from, (member, view, ballot), out);
         }
         if let Some(Ok(Word::Install(ballot, proposal))) = word.map(Word::decode)
             && proposal.view.number > self.view.number
@@ -451,7 +451,7 @@ impl Membership {
                 }
             }
             Word::Relay(frames) => self.relayed(now, &frames),
-            Word::Behind(member, view, ballot) => self.left_behind((member, view, ballot), out),
+            Word::Behind(member, view, ballot) => self.left_behind(from, (member, view, ballot), out),
             Word::Leave => {
                 self.detector.has_left(from);
                 self.look_after_change(now, out);
@@ -508,6 +508,10 @@ impl Membership {
             flush.repeat(now, &self.log, &mut words);
         }
         self.say_all(now, &words, out);
+        // A line that has begun just now may have something to do already.
+        if self.flush.is_none() && self.line.next_deadline().is_some_and(|due| due <= now) {
+            self.step(now, Input::Wake, out);
+        }
     }
 }
 

@@ -2,9 +2,10 @@
 
 use groupcast::defect::{Defect, Defects};
 
+use super::failover::Bounds as Losses;
 use super::group::Script;
 use super::lossy::{Bounds, Lossy};
-use super::{ALL, LIGHT, check, lossy, orders};
+use super::{ALL, LIGHT, check, fail_over, lossy, orders};
 
 /// Orders, defects, the property that breaks and the number of steps of the shortest run that breaks it.
 #[rustfmt::skip]
@@ -29,6 +30,16 @@ const LOSSY: &[(lossy::Script, Bounds, Defect, &str, usize)] = &[
     (&[&[ALL], &[]],      Bounds { losses: 1, repeats: 0, wakes: 0 }, Defect::NoTailAnnouncement, "agreement",    2),
 ];
 
+/// The same for groups that lose members.
+#[rustfmt::skip]
+const FAIL_OVER: &[(&str, &[u8], &[u16], Losses, Defect, &str, usize)] = &[
+    ("fifo",       &[0, 0, 0], &[0],    Losses { deaths: 0, mistakes: 1, wakes: 0 }, Defect::NoFencing,       "it ends well",   18),
+    ("fifo",       &[0, 0, 0], &[0, 2], Losses { deaths: 2, mistakes: 0, wakes: 0 }, Defect::NoAdoption,      "view synchrony", 10),
+    ("fifo",       &[0, 0, 1], &[2],    Losses { deaths: 1, mistakes: 0, wakes: 0 }, Defect::ForgetsUnstable, "view synchrony", 11),
+    ("total (ub)", &[1, 0],    &[2],    Losses { deaths: 1, mistakes: 0, wakes: 0 }, Defect::ForgetsUnstable, "view synchrony", 12),
+    ("total (bb)", &[1, 0],    &[2],    Losses { deaths: 1, mistakes: 0, wakes: 0 }, Defect::ForgetsOpen,     "it ends well",   8),
+];
+
 #[test]
 fn broken_orders_are_noticed() {
     for &(title, script, defect, property, steps) in ORDERS {
@@ -47,4 +58,25 @@ fn a_broken_reliable_layer_is_noticed() {
         let found = check::shortest(&title, &model, property).into_actions().len();
         assert_eq!(found, steps, "how soon {title} breaks {property}");
     }
+}
+
+#[test]
+fn a_group_that_loses_members_wrongly_is_noticed() {
+    let count = |&(title, script, victims, bounds, defect, property, _): &(
+        &str,
+        &'static [u8],
+        &'static [u16],
+        Losses,
+        Defect,
+        &'static str,
+        usize,
+    )| {
+        let model = fail_over(title, script, victims, bounds, Defects::only(defect));
+        let title = format!("{title} with {defect:?}");
+        let found = check::shortest(&title, &model, property).into_actions().len();
+        println!("{title}: {found} steps break {property}");
+        found
+    };
+    let expected: Vec<usize> = FAIL_OVER.iter().map(|row| row.6).collect();
+    assert_eq!(FAIL_OVER.iter().map(count).collect::<Vec<_>>(), expected);
 }

@@ -4,6 +4,7 @@
 //! asserted, so that a change of behaviour shows as a changed number.
 
 mod check;
+mod failover;
 mod group;
 #[cfg(feature = "known-bad")]
 mod known_bad;
@@ -18,6 +19,7 @@ use groupcast::engine::{MemberId, To};
 use groupcast::order::Promise::{self, Causal, Fifo, Total};
 use groupcast::reliable::WINDOW_BYTES;
 
+use failover::FailOver;
 use group::Script;
 use lossy::{Bounds, Lossy};
 use orders::{model, order};
@@ -76,6 +78,20 @@ const ONE: To = To::Member(MemberId(1));
 const LIGHT: usize = 1;
 /// So heavy that a window holds one.
 const HEAVY: usize = WINDOW_BYTES;
+
+/// Three members of which some are lost: the order, how many messages each client multicasts, who may be lost, the bounds,
+/// and the number of states.
+#[rustfmt::skip]
+const FAIL_OVER: &[(&str, &[u8], &[u16], failover::Bounds, usize)] = &[
+    ("fifo",       &[0, 0, 1], &[2],    failover::Bounds { deaths: 1, mistakes: 0, wakes: 0 }, 2_402),
+    ("fifo",       &[0, 0, 0], &[0, 2], failover::Bounds { deaths: 2, mistakes: 0, wakes: 0 }, 1_059),
+    ("fifo",       &[0, 0, 0], &[0],    failover::Bounds { deaths: 0, mistakes: 1, wakes: 0 }, 3_957),
+    ("causal",     &[1, 0, 0], &[0],    failover::Bounds { deaths: 1, mistakes: 0, wakes: 1 }, 55_674),
+    ("total (bb)", &[1, 0],    &[2],    failover::Bounds { deaths: 1, mistakes: 0, wakes: 1 }, 12_203),
+    ("total (bb)", &[0, 0],    &[2],    failover::Bounds { deaths: 0, mistakes: 1, wakes: 0 }, 14_041),
+    ("total (ub)", &[1, 0],    &[2],    failover::Bounds { deaths: 1, mistakes: 0, wakes: 0 }, 3_817),
+    ("agreed",     &[1, 0, 0], &[0],    failover::Bounds { deaths: 1, mistakes: 0, wakes: 0 }, 10_970),
+];
 
 /// A group of this order with no more expected of it than it promises.
 fn honest(title: &str, script: Script) -> usize {
@@ -142,6 +158,51 @@ fn every_order_is_checked() {
     for order in &groupcast::order::ORDERS {
         assert!(ORDERS.iter().any(|row| row.0 == order.title()), "no model of {}", order.title());
     }
+}
+
+fn fail_over(
+    title: &str,
+    script: &'static [u8],
+    victims: &'static [u16],
+    bounds: failover::Bounds,
+    defects: Defects,
+) -> FailOver {
+    FailOver { order: order(title), script, victims, bounds, defects }
+}
+
+/// Goes through every state of a row.
+fn goes_on(row: usize) {
+    let (title, script, victims, bounds, expected) = FAIL_OVER[row];
+    let model = fail_over(title, script, victims, bounds, Defects::NONE);
+    let title = format!("{title} {script:?} {victims:?} {bounds:?}");
+    assert_eq!(check::states(&title, &model), expected, "states of {title}");
+}
+
+macro_rules! fail_over {
+    ($($name:ident $row:literal;)*) => {
+        $(
+            #[test]
+            fn $name() {
+                goes_on($row);
+            }
+        )*
+
+        #[test]
+        fn every_loss_is_checked() {
+            assert_eq!([$($row),*].len(), FAIL_OVER.len());
+        }
+    };
+}
+
+fail_over! {
+    a_sender_dies 0;
+    two_die 1;
+    one_sleeps 2;
+    a_sender_dies_and_deadlines_pass 3;
+    the_sequencer_dies_bb 4;
+    the_sequencer_sleeps_bb 5;
+    the_sequencer_dies_ub 6;
+    a_sender_dies_agreed 7;
 }
 
 #[test]

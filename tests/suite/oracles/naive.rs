@@ -173,6 +173,8 @@ impl<'h> World<'h> {
             "total" => self.no_order_for_all(),
             "numbers" => self.numbers(),
             "point-to-point" => self.direct(),
+            // Nobody has more than one view here.
+            "view-synchrony" => false,
             _ => panic!("no such property: {property}"),
         }
     }

@@ -5,16 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use groupcast::engine::{MemberId, View};
 use groupcast::order::Promise;
 
-use super::world::{Event, Plan, Process, World};
+use super::world::{Event, Fate, Plan, Process, World};
 
 type Message = (MemberId, u64);
+/// From one view to the next: number and members of both.
+type Passage = ((u64, Vec<MemberId>), (u64, Vec<MemberId>));
 /// Messages in the order in which they were given, with their places.
 type Given = Vec<(Message, Option<u64>)>;
 
 /// Judges a world that has come to rest: what is violated, in words.
 pub(super) fn judge(plan: &Plan, world: &World) -> Result<(), String> {
-    let processes = &world.processes;
-    views_agree(processes)?;
+    if let Some(breach) = &world.breach {
+        return Err(breach.clone());
+    }
+    let processes = &world.processes[..];
+    strangers_are_ignored(processes)?;
+    views_agree(plan, processes)?;
     views_are_synchronous(plan, processes)?;
     nothing_twice(processes)?;
     nothing_created(processes)?;
@@ -25,16 +31,42 @@ pub(super) fn judge(plan: &Plan, world: &World) -> Result<(), String> {
         causes_first(processes)?;
     }
     if plan.order.promises.contains(&Promise::Total) {
-        one_order(processes)?;
+        one_order(plan, processes)?;
     }
     // Where only a majority may go on, there may be none left.
-    if plan.majority && processes.iter().any(|process| process.is_in() && process.membership.is_changing()) {
+    if somebody_is_blocked(plan, world) {
         return Ok(());
     }
     if plan.safe {
         uniform(plan, processes)?;
     }
+    nothing_acknowledged_is_lost(processes)?;
     all_arrives(processes)
+}
+
+/// Whether some go on no more, because only a majority may, and they are none.
+pub(super) fn somebody_is_blocked(plan: &Plan, world: &World) -> bool {
+    plan.majority && world.processes.iter().any(|process| is_blocked(plan, &world.processes, process))
+}
+
+/// Whether it waits for members of its view that are needed for the next one: a majority, or somebody who can lead.
+fn is_blocked(plan: &Plan, processes: &[Process], process: &Process) -> bool {
+    let view = process.membership.view();
+    let is_there = |member: &MemberId| {
+        let other = &processes[usize::from(member.0)];
+        other.is_in() && other.membership.view().number == view.number
+    };
+    let there = view.members().iter().filter(|member| is_there(member)).count();
+    let can_lead = |member: &MemberId| {
+        !plan.order.sequencer || view.sequencer == Some(*member) || view.candidates.contains(member)
+    };
+    let leaders = view.members().into_iter().filter(|member| is_there(member) && can_lead(member)).count();
+    process.is_in() && (2 * there <= view.members().len() || leaders == 0)
+}
+
+/// Whether parts of the group may have gone on on their own: then what holds, holds in each part.
+fn may_split(plan: &Plan) -> bool {
+    !plan.majority && plan.fates.iter().any(|(_, fate)| matches!(fate, Fate::Parted(_) | Fate::Cut(..)))
 }
 
 fn check(holds: bool, story: impl FnOnce() -> String) -> Result<(), String> {
@@ -43,6 +75,10 @@ fn check(holds: bool, story: impl FnOnce() -> String) -> Result<(), String> {
 
 /// What a process was given in each view: the view, and the messages with their places.
 fn by_view(process: &Process) -> Vec<(&View, Given)> {
+    // Who is not of the group may believe what it likes.
+    if process.is_stranger {
+        return Vec::new();
+    }
     let mut views: Vec<(&View, Vec<_>)> = Vec::new();
     for (_, event) in &process.events {
         match event {
@@ -58,18 +94,62 @@ fn by_view(process: &Process) -> Vec<(&View, Given)> {
     views
 }
 
+fn members(view: &View) -> (u64, Vec<MemberId>) {
+    (view.number, view.members())
+}
+
 fn given(process: &Process) -> Given {
     by_view(process).into_iter().flat_map(|(_, given)| given).collect()
 }
 
+/// What somebody sends that is not in the group, nobody is given; and no view has such a one.
+fn strangers_are_ignored(processes: &[Process]) -> Result<(), String> {
+    let is_stranger = |member: MemberId| processes[usize::from(member.0)].is_stranger;
+    for process in processes.iter().filter(|process| !process.is_stranger) {
+        for (_, event) in &process.events {
+            let stranger = match event {
+                Event::Deliver(from, ..) | Event::Receive(from, _) => {
+                    Some(*from).filter(|&one| is_stranger(one))
+                }
+                Event::View(view) => view.members().into_iter().find(|&member| is_stranger(member)),
+                _ => None,
+            };
+            check(stranger.is_none(), || format!("{} has {event:?}, of a stranger", process.me))?;
+        }
+    }
+    Ok(())
+}
+
+/// What its sender has been given, and one that goes on, all that go on have been given, whatever became of the sender.
+fn nothing_acknowledged_is_lost(processes: &[Process]) -> Result<(), String> {
+    let messages =
+        |process| given(process).into_iter().map(|(message, _)| message).collect::<BTreeSet<Message>>();
+    let here: Vec<(MemberId, BTreeSet<Message>)> = processes
+        .iter()
+        .filter(|process| process.is_client_in() && !process.is_late)
+        .map(|process| (process.me, messages(process)))
+        .collect();
+    for sender in processes {
+        for message in messages(sender).into_iter().filter(|message| message.0 == sender.me) {
+            let Some((has, _)) = here.iter().find(|(_, given)| given.contains(&message)) else { continue };
+            if let Some((lacks, _)) = here.iter().find(|(_, given)| !given.contains(&message)) {
+                return Err(format!("{has} was given {message:?}, as its sender was, and {lacks} never was"));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The view of a number is the same wherever it is installed, and numbers rise by one.
-fn views_agree(processes: &[Process]) -> Result<(), String> {
+fn views_agree(plan: &Plan, processes: &[Process]) -> Result<(), String> {
     let mut known: BTreeMap<u64, (&View, MemberId)> = BTreeMap::new();
     for process in processes {
         let mut last = None;
         for (view, _) in by_view(process) {
             let (other, whose) = *known.entry(view.number).or_insert((view, process.me));
-            check(other == view, || format!("{} has {view:?}, {whose} {other:?}", process.me))?;
+            check(other == view || may_split(plan), || {
+                format!("{} has {view:?}, {whose} {other:?}", process.me)
+            })?;
             check(last.is_none_or(|last| last + 1 == view.number), || {
                 format!("{} skips a view", process.me)
             })?;
@@ -83,15 +163,16 @@ fn views_agree(processes: &[Process]) -> Result<(), String> {
 /// Whoever goes from one view to the next has been given the same in the first.
 fn views_are_synchronous(plan: &Plan, processes: &[Process]) -> Result<(), String> {
     let is_total = plan.order.promises.contains(&Promise::Total);
-    let mut known: BTreeMap<u64, (Given, MemberId)> = BTreeMap::new();
-    for process in processes.iter().filter(|process| process.me.0 < plan.clients) {
+    let mut known: BTreeMap<Passage, (Given, MemberId)> = BTreeMap::new();
+    for process in processes.iter().filter(|process| process.is_client()) {
         let views = by_view(process);
-        let done = views.len().saturating_sub(1);
-        for (view, mut given) in views.into_iter().take(done) {
+        let next: Vec<View> = views.iter().skip(1).map(|(view, _)| (*view).clone()).collect();
+        for ((view, mut given), next) in views.into_iter().zip(next) {
             if !is_total {
                 given.sort_unstable();
             }
-            let (other, whose) = known.entry(view.number).or_insert_with(|| (given.clone(), process.me));
+            let passage = (members(view), members(&next));
+            let (other, whose) = known.entry(passage).or_insert_with(|| (given.clone(), process.me));
             check(*other == given, || {
                 let (ours, theirs) =
                     (given.iter().collect::<BTreeSet<_>>(), other.iter().collect::<BTreeSet<_>>());
@@ -161,7 +242,8 @@ fn senders_order(processes: &[Process]) -> Result<(), String> {
     for process in processes {
         let mut next: BTreeMap<MemberId, u64> = BTreeMap::new();
         for ((from, number), _) in given(process) {
-            let next = next.entry(from).or_insert(1);
+            // Who came later was not given what came before.
+            let next = next.entry(from).or_insert(if process.is_late { number } else { 1 });
             check(*next == number, || format!("{} was given {from} {number} for {next}", process.me))?;
             *next += 1;
         }
@@ -171,7 +253,8 @@ fn senders_order(processes: &[Process]) -> Result<(), String> {
 
 /// What a sender had multicast and been given before a message comes before it.
 fn causes_first(processes: &[Process]) -> Result<(), String> {
-    for process in processes {
+    // Of what came before it, a newcomer was given nothing.
+    for process in processes.iter().filter(|process| !process.is_late) {
         let mut here: BTreeSet<Message> = BTreeSet::new();
         // Of each sender: how far its events are known to be here.
         let mut looked: BTreeMap<MemberId, usize> = BTreeMap::new();
@@ -200,23 +283,35 @@ fn causes_first(processes: &[Process]) -> Result<(), String> {
 
 /// Whoever is in the group has been given the same, in the same order, numbered 1, 2, 3, …; whoever has left or died has
 /// been given the same up to the view it was in last.
-fn one_order(processes: &[Process]) -> Result<(), String> {
-    let clients = || processes.iter().filter(|process| !given(process).is_empty());
-    let Some(longest) = clients().filter(|process| process.is_in()).map(given).max_by_key(Vec::len) else {
-        return Ok(());
-    };
+fn one_order(plan: &Plan, processes: &[Process]) -> Result<(), String> {
+    let all = || processes.iter().filter(|process| !given(process).is_empty());
+    let clients = || all().filter(|process| !process.is_late);
+    let going_on = clients().filter(|process| process.is_in());
+    let Some(leading) = going_on.max_by_key(|process| given(process).len()) else { return Ok(()) };
+    let (longest, history) = (given(leading), by_view(leading));
     for (place, (_, number)) in (1..).zip(&longest) {
         check(number.is_none_or(|number| number == place), || format!("number {number:?} at place {place}"))?;
     }
     for process in clients() {
         let mut views = by_view(process);
         if !process.is_in() {
+            // Of what it was given in its last view others may never hear; nor of what a part has that was left behind.
             views.pop();
+            let together = views.iter().zip(&history).take_while(|((own, _), (other, _))| own == other);
+            let together = together.count();
+            views.truncate(if may_split(plan) { together.saturating_sub(1) } else { views.len() });
         }
         let own: Vec<_> = views.into_iter().flat_map(|(_, given)| given).collect();
         check(longest.starts_with(&own), || {
             let at = own.iter().zip(&longest).position(|(own, other)| own != other);
             format!("{} was given another order, from {at:?} on", process.me)
+        })?;
+    }
+    for process in all().filter(|process| process.is_late && process.is_in()) {
+        let own = given(process);
+        let begin = longest.iter().position(|given| *given == own[0]).unwrap_or(longest.len());
+        check(longest[begin..].starts_with(&own), || {
+            format!("{}, which came later, was given another order", process.me)
         })?;
     }
     Ok(())
@@ -241,7 +336,13 @@ fn all_arrives(processes: &[Process]) -> Result<(), String> {
     for process in clients() {
         check(!process.has_more(), || format!("{} could not send everything", process.me))?;
     }
-    for receiver in clients() {
+    for process in processes.iter().filter(|process| process.newcomer.is_some() && !process.is_dead) {
+        check(members().next().is_none(), || format!("{} was never taken in", process.me))?;
+    }
+    for late in clients().filter(|process| process.is_late) {
+        has_all_from_its_first_view_on(late, clients())?;
+    }
+    for receiver in clients().filter(|process| !process.is_late) {
         let here: BTreeSet<Message> = given(receiver).into_iter().map(|(message, _)| message).collect();
         for sender in clients() {
             for (_, event) in &sender.events {
@@ -251,8 +352,25 @@ fn all_arrives(processes: &[Process]) -> Result<(), String> {
                     })?;
                 }
             }
-            directs_arrive(sender, receiver)?;
+            if !sender.is_late {
+                directs_arrive(sender, receiver)?;
+            }
         }
+    }
+    Ok(())
+}
+
+/// Who came later has been given what the others were, from the view on in which it came.
+fn has_all_from_its_first_view_on<'w>(
+    late: &Process,
+    others: impl Iterator<Item = &'w Process>,
+) -> Result<(), String> {
+    let first = by_view(late).first().map_or(0, |(view, _)| view.number);
+    let own: BTreeSet<Message> = given(late).into_iter().map(|(message, _)| message).collect();
+    for other in others {
+        let since = by_view(other).into_iter().filter(|(view, _)| view.number >= first);
+        let lacks = since.flat_map(|(_, given)| given).find(|(message, _)| !own.contains(message));
+        check(lacks.is_none(), || format!("{} came in view {first} and was never given {lacks:?}", late.me))?;
     }
     Ok(())
 }

@@ -1,15 +1,17 @@
 //! Thousands of drawn lives of groups, for every order.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use groupcast::engine::{MemberId, Time, To};
 use groupcast::order::{ORDERS, Order};
 use groupcast::prng::Prng;
 
 use super::promises;
-use super::world::{Event, Fate, Plan, Process, World};
+use super::world::{Event, Fate, Plan, World};
 
-/// Of each order, with and without partitions; `GROUPCAST_SEEDS` sets another number, `GROUPCAST_SEED` a single seed.
+/// Of each order, without partitions, and with them, whether a majority is needed then or not; `GROUPCAST_SEEDS` sets
+/// another number, `GROUPCAST_SEED` a single seed.
 const SEEDS: u64 = 100;
 /// Everybody sends within this …
 const BUSY: u64 = 1_500;
@@ -30,7 +32,18 @@ struct Seen {
     blocked: u64,
 }
 
-fn draw(order: &'static Order, seed: u64, with_partitions: bool) -> Plan {
+/// What else happens than that members die, sleep and leave.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Partitions {
+    None,
+    /// Only more than half of the members may go on.
+    Majority,
+    /// Each part may go on.
+    Split,
+}
+
+fn draw(order: &'static Order, seed: u64, partitions: Partitions) -> Plan {
+    let with_partitions = partitions != Partitions::None;
     let mut dice = Prng::new(seed);
     let clients = dice.between(if with_partitions { 4 } else { 2 }, 5) as u16;
     let mut plan = Plan::new(order, clients, dice.next_u64());
@@ -41,7 +54,7 @@ fn draw(order: &'static Order, seed: u64, with_partitions: bool) -> Plan {
             plan.candidates = vec![MemberId(0)];
         }
     }
-    plan.majority = with_partitions;
+    plan.majority = partitions == Partitions::Majority;
     plan.loss = [0, 20_000, 150_000][dice.below(3) as usize];
     plan.twice = [0, 50_000][dice.below(2) as usize];
     plan.slow = [500, 3_000, 30_000][dice.below(3) as usize];
@@ -79,14 +92,36 @@ fn draw(order: &'static Order, seed: u64, with_partitions: bool) -> Plan {
         plan.fates.push((at(when), Fate::Parted(part)));
         plan.fates.push((at(when + dice.between(100, 3_000)), Fate::Healed));
     }
+    // Windows of a few messages, for some; and who has died may be started again.
+    if dice.chance(400_000) {
+        plan.window.messages = dice.between(1, 4);
+    }
+    plan.late = [0, 10_000][dice.below(2) as usize];
+    let dead = |(when, fate): &(Time, Fate)| match fate {
+        Fate::Dies(member) => Some((*when, *member)),
+        _ => None,
+    };
+    for (when, member) in plan.fates.iter().filter_map(dead).collect::<Vec<_>>() {
+        if dice.chance(300_000) {
+            let later = Duration::from_millis(dice.between(10, 2_500));
+            let again = Fate::Comes(Some(member).filter(|member| member.0 < clients));
+            let comes = dice.chance(500_000);
+            plan.fates.push((when.after(later), if comes { again } else { Fate::Returns(member) }));
+        }
+    }
+    if dice.chance(300_000) {
+        for _ in 0..dice.between(1, 3) {
+            plan.fates.push((at(dice.below(BUSY)), Fate::Comes(None)));
+        }
+    }
     plan
 }
 
 fn live(plan: &Plan, seen: &mut Seen) -> Result<(), String> {
     let mut world = World::new(plan);
-    world.run_until(at(END));
-    let is_blocked = |process: &Process| process.is_in() && process.membership.is_changing();
-    seen.blocked += u64::from(world.processes.iter().any(is_blocked));
+    // One message at a time takes its time.
+    world.run_until(at(if plan.window.messages < 8 { 4 * END } else { END }));
+    seen.blocked += u64::from(promises::somebody_is_blocked(plan, &world));
     for process in &world.processes {
         for (_, event) in &process.events {
             match event {
@@ -97,52 +132,76 @@ fn live(plan: &Plan, seen: &mut Seen) -> Result<(), String> {
             }
         }
     }
-    promises::judge(plan, &world)
+    promises::judge(plan, &world).map_err(|story| format!("{story}\n{}", changes(&world)))
+}
+
+/// Which views every member came to, in words.
+fn changes(world: &World) -> String {
+    let mut told = String::new();
+    for process in &world.processes {
+        let membership = &process.membership;
+        let state = if membership.is_changing() { "is changed" } else { "holds" };
+        let (view, whom) = (membership.view().number, membership.waits_for());
+        let state = if process.is_in() { state } else { "is nothing to it any more" };
+        told += &format!("{}: view {view} {state}, waits for {whom:?}\n", process.me);
+        for (at, event) in &process.events {
+            if matches!(event, Event::View(_) | Event::Fenced) {
+                told += &format!("{} at {at}: {event:?}\n", process.me);
+            }
+        }
+    }
+    told
 }
 
 /// What happens to the members, in words.
 fn tell(plan: &Plan) -> String {
-    let Plan { clients, standbys, candidates, loss, slow, fates, majority, .. } = plan;
+    let Plan { clients, standbys, candidates, loss, slow, fates, majority, window, .. } = plan;
     let fates: Vec<String> = fates.iter().map(|(at, fate)| format!("{at} {fate:?}")).collect();
     format!(
         "{clients} clients, {standbys} stand by, {candidates:?} can number, majority: {majority}, \
-         loss {loss}, slow {slow}\n{}",
+         loss {loss}, slow {slow}, {} messages in a window\n{}",
+        window.messages,
         fates.join("\n")
     )
 }
 
-fn lives(title: &str, with_partitions: bool, safe: bool) {
+fn lives(title: &str, partitions: Partitions, safe: bool) {
     let order = ORDERS.iter().find(|order| order.title() == title).expect("an order of the table");
     let mut seen = Seen::default();
     let only: Option<u64> = std::env::var("GROUPCAST_SEED").ok().and_then(|seed| seed.parse().ok());
     let seeds = std::env::var("GROUPCAST_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(SEEDS);
     for seed in only.map_or(1..=seeds, |seed| seed..=seed) {
-        let plan = Plan { safe, ..draw(order, seed, with_partitions) };
+        let plan = Plan { safe, ..draw(order, seed, partitions) };
         if let Err(story) = live(&plan, &mut seen) {
-            panic!("{title}, seed {seed}: {story}\n{}", tell(&plan));
+            panic!("{title}, {partitions:?}, seed {seed}: {story}\n{}", tell(&plan));
         }
     }
-    println!("{title}: {seen:?}");
+    println!("{title}, {partitions:?}: {seeds} seeds: {seen:?}");
     assert!(seen.views > 0 && seen.deliveries > 0 && 4 * seen.blocked < seeds, "{seen:?}");
 }
 
 macro_rules! every_order {
-    ($($name:ident $parted:ident $safe:ident $title:literal;)*) => {
+    ($($name:ident $parted:ident $split:ident $safe:ident $title:literal;)*) => {
         $(
             #[test]
             fn $name() {
-                lives($title, false, false);
+                lives($title, Partitions::None, false);
             }
 
             #[test]
             fn $parted() {
-                lives($title, true, false);
+                lives($title, Partitions::Majority, false);
+            }
+
+            #[test]
+            fn $split() {
+                lives($title, Partitions::Split, false);
             }
 
             #[test]
             fn $safe() {
-                lives($title, false, true);
-                lives($title, true, true);
+                lives($title, Partitions::None, true);
+                lives($title, Partitions::Majority, true);
             }
         )*
 
@@ -155,12 +214,12 @@ macro_rules! every_order {
 }
 
 every_order! {
-    unordered unordered_parted unordered_safe "unordered";
-    fifo fifo_parted fifo_safe "fifo";
-    causal causal_parted causal_safe "causal";
-    total_bb total_bb_parted total_bb_safe "total (bb)";
-    total_ub total_ub_parted total_ub_safe "total (ub)";
-    total_uub total_uub_parted total_uub_safe "total (uub)";
-    lamport lamport_parted lamport_safe "lamport";
-    agreed agreed_parted agreed_safe "agreed";
+    unordered unordered_parted unordered_split unordered_safe "unordered";
+    fifo fifo_parted fifo_split fifo_safe "fifo";
+    causal causal_parted causal_split causal_safe "causal";
+    total_bb total_bb_parted total_bb_split total_bb_safe "total (bb)";
+    total_ub total_ub_parted total_ub_split total_ub_safe "total (ub)";
+    total_uub total_uub_parted total_uub_split total_uub_safe "total (uub)";
+    lamport lamport_parted lamport_split lamport_safe "lamport";
+    agreed agreed_parted agreed_split agreed_safe "agreed";
 }

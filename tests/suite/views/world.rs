@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use groupcast::defect::Defects;
 use groupcast::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
-use groupcast::member::{App, Keeping, Membership, Patience};
-use groupcast::order::{Order, Place};
+use groupcast::member::{App, Membership, Newcomer};
+use groupcast::order::Order;
 use groupcast::prng::Prng;
 use groupcast::wire::{BatchBuilder, Frames, Window};
 
-const RUN: u64 = 1;
+use super::newcomers::membership;
+
+pub(super) const RUN: u64 = 1;
 
 /// What somebody at a member sees.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -37,12 +39,18 @@ pub(super) struct Process {
     pub(super) me: MemberId,
     pub(super) membership: Membership,
     pub(super) is_dead: bool,
+    /// It came when the others had begun, and believes that it began with them.
+    pub(super) is_stranger: bool,
+    pub(super) has_left: bool,
+    /// It came when the others had begun; and if it still asks to be taken in.
+    pub(super) is_late: bool,
+    pub(super) newcomer: Option<Newcomer>,
     pub(super) sleeps_until: Time,
     deaf_until: Time,
     /// Each event with the time at which it happened.
     pub(super) events: Vec<(Time, Event)>,
     /// What it is to send, each from its time on.
-    tasks: VecDeque<(Time, To)>,
+    pub(super) tasks: VecDeque<(Time, To)>,
     multicasts: u64,
     directs: BTreeMap<MemberId, u64>,
 }
@@ -59,10 +67,16 @@ pub(super) struct Plan {
     pub(super) majority: bool,
     /// Whether only what is stable is delivered.
     pub(super) safe: bool,
+    /// How much each may have under way.
+    pub(super) window: Window,
     pub(super) defects: Defects,
     /// Shares of packets that are lost and that come twice, in millionths.
     pub(super) loss: u32,
     pub(super) twice: u32,
+    /// Share of packets of which a copy comes seconds later, in millionths.
+    pub(super) late: u32,
+    /// The number of the view with which it begins.
+    pub(super) first_view: u64,
     /// Longest way of a packet, in microseconds.
     pub(super) slow: u64,
     /// What each client sends and when.
@@ -75,10 +89,16 @@ pub(super) struct Plan {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Fate {
     Dies(MemberId),
+    /// Started again after it died: another process, which has a slot of its own and knows nothing but how the run began.
+    Returns(MemberId),
+    /// A new client asks to be taken in; perhaps as another life of this one.
+    Comes(Option<MemberId>),
     Sleeps(MemberId, Time),
     Leaves(MemberId),
     /// These do not reach the others, nor the others them.
     Parted(BTreeSet<MemberId>),
+    /// These two do not reach each other; everybody else does.
+    Cut(MemberId, MemberId),
     Healed,
     /// The first has it that the second takes nothing.
     Excludes(MemberId, MemberId),
@@ -98,7 +118,7 @@ pub(super) struct Death {
 /// So many steps before its death a member falls silent that dies silently.
 const LAST_STEPS: u64 = 6;
 
-enum Happening {
+pub(super) enum Happening {
     Arrival(MemberId, MemberId, Frames),
     Fate(Fate),
     Task(MemberId),
@@ -111,7 +131,9 @@ pub(super) struct World {
     scheduled: u64,
     pub(super) now: Time,
     parted: BTreeSet<MemberId>,
-    dice: Prng,
+    /// Pairs of whom the first does not reach the second.
+    cut: BTreeSet<(MemberId, MemberId)>,
+    pub(super) dice: Prng,
     loss: u32,
     twice: u32,
     slow: u64,
@@ -119,34 +141,16 @@ pub(super) struct World {
     pub(super) steps: u64,
     /// Deaths by the number of steps after which they come.
     pub(super) deaths: Vec<Death>,
+    /// What is wrong with a member whatever it delivers.
+    pub(super) breach: Option<String>,
+    pub(super) plan: Plan,
 }
 
 impl World {
     pub(super) fn new(plan: &Plan) -> Self {
         let view = plan.view();
         let mut dice = Prng::new(plan.seed);
-        let keeping = Keeping { patience: Some(Patience::FAST), majority: plan.majority, safe: plan.safe };
-        let process = |me: MemberId| {
-            let place = Place {
-                me,
-                view: &view,
-                run: RUN,
-                seed: dice.next_u64(),
-                window: Window::default(),
-                defects: plan.defects,
-            };
-            Process {
-                me,
-                membership: Membership::new(plan.order, place, keeping),
-                is_dead: false,
-                sleeps_until: Time::ZERO,
-                deaf_until: Time::ZERO,
-                events: vec![(Time::ZERO, Event::View(view.clone()))],
-                tasks: VecDeque::new(),
-                multicasts: 0,
-                directs: BTreeMap::new(),
-            }
-        };
+        let process = |me: MemberId| Process::new(me, membership(plan, me, &view, dice.next_u64()), &view);
         let processes = view.members().into_iter().map(process).collect();
         let mut world = Self {
             processes,
@@ -154,12 +158,15 @@ impl World {
             scheduled: 0,
             now: Time::ZERO,
             parted: BTreeSet::new(),
+            cut: BTreeSet::new(),
             dice,
             loss: plan.loss,
             twice: plan.twice,
             slow: plan.slow,
             steps: 0,
             deaths: Vec::new(),
+            breach: None,
+            plan: plan.clone(),
         };
         let mut tasks = plan.tasks.clone();
         tasks.sort_by_key(|&(at, client, _)| (at, client));
@@ -177,17 +184,18 @@ impl World {
         &mut self.processes[usize::from(member.0)]
     }
 
-    fn schedule(&mut self, at: Time, happening: Happening) {
+    pub(super) fn schedule(&mut self, at: Time, happening: Happening) {
         self.queue.insert((at, self.scheduled), happening);
         self.scheduled += 1;
     }
 
     /// Runs until this moment.
     pub(super) fn run_until(&mut self, end: Time) {
-        while self.now < end {
-            let due = self.processes.iter().filter(|process| !process.is_dead).filter_map(|process| {
-                Some((process.membership.next_deadline()?.max(process.sleeps_until), process.me))
-            });
+        while self.now < end && self.breach.is_none() {
+            let due =
+                self.processes.iter().filter(|process| !process.is_dead).filter_map(|process| {
+                    Some((process.next_deadline()?.max(process.sleeps_until), process.me))
+                });
             let due = due.min();
             let next = self.queue.first_key_value().map(|((at, _), _)| *at);
             match (next, due) {
@@ -233,15 +241,22 @@ impl World {
     fn meet(&mut self, fate: Fate) {
         match fate {
             Fate::Dies(member) => self.at(member).is_dead = true,
+            Fate::Returns(member) => self.begin_again(member),
+            Fate::Comes(earlier) => self.come(earlier),
             Fate::Sleeps(member, until) => self.at(member).sleeps_until = until,
             Fate::Leaves(member) => {
                 let mut effects = Effects::default();
+                self.at(member).has_left = true;
                 self.at(member).tasks.clear();
                 self.at(member).membership.leave(&mut effects);
                 self.perform(member, &mut effects);
             }
             Fate::Parted(part) => self.parted = part,
-            Fate::Healed => self.parted.clear(),
+            Fate::Cut(one, other) => self.cut.extend([(one, other), (other, one)]),
+            Fate::Healed => {
+                self.parted.clear();
+                self.cut.clear();
+            }
             Fate::Excludes(by, member) => {
                 let mut effects = Effects::default();
                 self.at(by).membership.exclude(member, Duration::from_secs(3), &mut effects);
@@ -254,6 +269,13 @@ impl World {
     /// One step of one member, with all that follows.
     fn step(&mut self, member: MemberId, input: Input<App, Frames>) {
         self.steps += 1;
+        if let Some(mut newcomer) = self.at(member).newcomer.take() {
+            let frames = if let Input::Receive { message, .. } = &input { Some(message) } else { None };
+            if !self.step_of_newcomer(member, &mut newcomer, frames) {
+                self.at(member).newcomer = Some(newcomer);
+            }
+            return;
+        }
         let mut effects = Effects::default();
         let now = self.now;
         let is_wake = matches!(input, Input::Wake);
@@ -264,7 +286,9 @@ impl World {
         process.membership.handle(now, input, &mut effects);
         if is_wake {
             let next = process.membership.next_deadline();
-            assert!(next.is_none_or(|next| next > now), "{member} is due again at {now}");
+            if next.is_some_and(|next| next <= now) {
+                self.breach.get_or_insert(format!("{member} is due again at {now}"));
+            }
         }
         self.perform(member, &mut effects);
         for Death { step, victim, .. } in self.deaths.clone() {
@@ -283,7 +307,8 @@ impl World {
             let now = self.now;
             let process = self.at(member);
             let Some(&(at, to)) = process.tasks.front() else { return };
-            if process.is_dead || at > now || process.membership.window(to) == 0 {
+            if process.is_dead || process.newcomer.is_some() || at > now || process.membership.window(to) == 0
+            {
                 return;
             }
             process.tasks.pop_front();
@@ -343,18 +368,21 @@ impl World {
         }
     }
 
-    fn carry(&mut self, from: MemberId, to: MemberId, frames: &Frames) {
+    pub(super) fn carry(&mut self, from: MemberId, to: MemberId, frames: &Frames) {
         // What a dying member did last, nobody hears of.
         let is_dying =
             |death: &Death| death.victim == from && death.is_silent && self.steps + LAST_STEPS > death.step;
         let is_mute = self.deaths.iter().any(is_dying);
-        let is_cut = self.parted.contains(&from) != self.parted.contains(&to);
+        let is_cut =
+            self.parted.contains(&from) != self.parted.contains(&to) || self.cut.contains(&(from, to));
         let (is_lost, is_twice) = (self.dice.chance(self.loss), self.dice.chance(self.twice));
         let ways = [self.dice.between(100, self.slow), self.dice.between(100, self.slow)];
         if from == to || is_mute || is_cut || is_lost {
             return;
         }
-        for way in &ways[..if is_twice { 2 } else { 1 }] {
+        let late = self.plan.late > 0 && self.dice.chance(self.plan.late);
+        let late = late.then(|| self.dice.between(1_000_000, 3_000_000));
+        for way in ways[..if is_twice { 2 } else { 1 }].iter().copied().chain(late) {
             let at = Time::from_micros(self.now.as_micros() + way);
             self.schedule(at, Happening::Arrival(from, to, frames.clone()));
         }
@@ -371,9 +399,12 @@ impl Plan {
             candidates: Vec::new(),
             majority: false,
             safe: false,
+            window: Window::default(),
             defects: Defects::NONE,
             loss: 0,
             twice: 0,
+            late: 0,
+            first_view: 1,
             slow: 1_000,
             tasks: Vec::new(),
             fates: Vec::new(),
@@ -388,7 +419,7 @@ impl Plan {
         let first = self.clients + u16::from(self.order.sequencer);
         let standbys = (first..first + self.standbys).map(MemberId);
         View {
-            number: 1,
+            number: self.first_view,
             clients,
             sequencer,
             candidates: self.candidates.iter().copied().chain(standbys).collect(),
@@ -397,10 +428,51 @@ impl Plan {
 }
 
 impl Process {
+    pub(super) fn new(me: MemberId, membership: Membership, view: &View) -> Self {
+        Self {
+            me,
+            membership,
+            is_dead: false,
+            is_stranger: false,
+            has_left: false,
+            is_late: false,
+            newcomer: None,
+            sleeps_until: Time::ZERO,
+            deaf_until: Time::ZERO,
+            events: vec![(Time::ZERO, Event::View(view.clone()))],
+            tasks: VecDeque::new(),
+            multicasts: 0,
+            directs: BTreeMap::new(),
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        match &self.newcomer {
+            Some(newcomer) => Some(newcomer.next_deadline()),
+            None => self.membership.next_deadline(),
+        }
+    }
+
     /// Whether it is in the group, as far as it knows.
     pub(super) fn is_in(&self) -> bool {
-        !self.is_dead && !self.events.iter().any(|(_, event)| *event == Event::Fenced)
+        !self.is_dead
+            && !self.is_stranger
+            && !self.has_left
+            && self.newcomer.is_none()
+            && !self.events.iter().any(|(_, event)| *event == Event::Fenced)
     }
+
+    /// Whether it is a client, as far as it knows.
+    pub(super) fn is_client(&self) -> bool {
+        let is_view = |event: &(Time, Event)| matches!(event, (_, Event::View(view)) if view.clients.contains(&self.me));
+        !self.is_stranger && self.events.iter().any(is_view)
+    }
+
+    /// Whether it is a client and in the group.
+    pub(super) fn is_client_in(&self) -> bool {
+        self.is_in() && self.is_client()
+    }
+
     /// Whether it has something to send that it could not send.
     pub(super) fn has_more(&self) -> bool {
         !self.tasks.is_empty()

@@ -1,0 +1,114 @@
+//! View synchrony: who goes from one view to the next has delivered the same messages in the first, and a view is the same
+//! members wherever it is given.
+//!
+//! What a member delivered in its last view is agreement's business, or, if it was lost, nobody's.
+
+use std::collections::BTreeMap;
+
+use super::catalogue::Catalogue;
+use super::verdict::{Verdict, Witness};
+use crate::talk::list;
+
+pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
+    let skipped = || catalogue.members().find_map(|member| skipped(catalogue, member));
+    catalogue.conclude(lists_differ(catalogue).or_else(skipped).or_else(|| deliveries_differ(catalogue)))
+}
+
+/// A view without the member that was given it, or that does not follow on the one before.
+fn skipped(catalogue: &Catalogue<'_>, member: usize) -> Option<Witness> {
+    let record = catalogue.record(member);
+    let is_in = |view: usize| record.views[view].members.binary_search(&record.name).is_ok();
+    if let Some(view) = (0..record.views.len()).find(|&view| !is_in(view)) {
+        let place = record.place_of(&[view]);
+        let number = record.views[view].number;
+        let story = format!("{} was given view {number} without itself{}", record.name, place.or_nothing());
+        return Some(Witness::new(story, [place]));
+    }
+    let follows = |view: usize| record.views[view].number + 1 == record.views[view + 1].number;
+    let view = (1..record.views.len()).map(|next| next - 1).find(|&view| !follows(view))?;
+    let place = record.place_of(&[view, view + 1]);
+    let [first, then] = [view, view + 1].map(|view| record.views[view].number);
+    let story = format!("{} was given view {first} and then view {then}{}", record.name, place.or_nothing());
+    Some(Witness::new(story, [place]))
+}
+
+/// A view of one number that is not the same at two members.
+fn lists_differ(catalogue: &Catalogue<'_>) -> Option<Witness> {
+    let mut known: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
+    for member in catalogue.members() {
+        for (at, view) in catalogue.record(member).views.iter().enumerate() {
+            let (other, there) = *known.entry(view.number).or_insert((member, at));
+            let (one, two) = (catalogue.record(other), catalogue.record(member));
+            let theirs = &one.views[there];
+            if theirs.members != view.members {
+                let places = [one.place_of(&[there]), two.place_of(&[at])];
+                let story = format!(
+                    "view {} is {} at {}{} and {} at {}{}",
+                    view.number,
+                    list(&theirs.members),
+                    one.name,
+                    places[0].or_nothing(),
+                    list(&view.members),
+                    two.name,
+                    places[1].or_nothing()
+                );
+                return Some(Witness::new(story, places));
+            }
+        }
+    }
+    None
+}
+
+/// What a member delivered in a view from which it went on: which member, which of its views, and the messages, sorted,
+/// each with its event.
+type Passed = (usize, usize, Vec<(usize, usize)>);
+
+/// Two that went on from one view and had not delivered the same in it.
+fn deliveries_differ(catalogue: &Catalogue<'_>) -> Option<Witness> {
+    let mut known: BTreeMap<u64, Passed> = BTreeMap::new();
+    for member in catalogue.members() {
+        let record = catalogue.record(member);
+        let done = record.views.len().saturating_sub(1);
+        let mut deliveries = catalogue.deliveries(member).peekable();
+        for (at, view) in record.views.iter().enumerate().take(done) {
+            let events = record.within(at);
+            while deliveries.next_if(|(event, _)| *event < events.start).is_some() {}
+            let mut here = Vec::new();
+            while let Some((event, message)) = deliveries.next_if(|(event, _)| events.contains(event)) {
+                here.push((message, event));
+            }
+            here.sort_unstable();
+            here.dedup_by_key(|(message, _)| *message);
+            let this = (member, at, here);
+            match known.get(&view.number) {
+                None => drop(known.insert(view.number, this)),
+                Some(other) => {
+                    if let Some(witness) =
+                        only_one(catalogue, &this, other).or_else(|| only_one(catalogue, other, &this))
+                    {
+                        return Some(witness);
+                    }
+                }
+            }
+        }
+    }
+    None
+}
+
+/// The first message that the one delivered in the view and the other did not.
+fn only_one(catalogue: &Catalogue<'_>, one: &Passed, other: &Passed) -> Option<Witness> {
+    let has = |message: &usize| other.2.binary_search_by_key(message, |(known, _)| *known).is_ok();
+    let &(message, event) =
+        one.2.iter().filter(|(message, _)| !has(message)).min_by_key(|(_, event)| *event)?;
+    let [record, lacking] = [one.0, other.0].map(|member| catalogue.record(member));
+    let (delivered, went_on) = (record.place(&[event]), lacking.place_of(&[other.1, other.1 + 1]));
+    let story = format!(
+        "{} delivered {} {delivered} in view {}, from which {} went on too, and did not deliver it there{}",
+        record.name,
+        catalogue.name(message),
+        record.views[one.1].number,
+        lacking.name,
+        went_on.or_nothing()
+    );
+    Some(Witness::new(story, [delivered, went_on]))
+}
