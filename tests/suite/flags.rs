@@ -124,8 +124,8 @@ const VARIABLES: &[(&str, &str, &str, i32, &str)] = &[
 ];
 
 /// Those whose variable shows in a run: below and, of `trace`, in `traces`, of `standby`, in `failover`.
-const IN_A_RUN: [&str; 8] =
-    ["no-history", "force", "stay", "quiet", "trace", "can-sequence", "sequencer", "standby"];
+const IN_A_RUN: [&str; 9] =
+    ["no-history", "force", "stay", "quiet", "trace", "can-sequence", "safe", "sequencer", "standby"];
 
 #[test]
 fn each_flag_has_a_variable() {
@@ -184,6 +184,7 @@ fn switches_in_the_environment_work_in_a_run() {
             .env("GROUPCAST_NO_HISTORY", "1")
             .env("GROUPCAST_FORCE", "1")
             .env("GROUPCAST_CAN_SEQUENCE", "1")
+            .env("GROUPCAST_SAFE", "1")
             .env("GROUPCAST_QUIET", "1");
         assert_eq!(client.ends(0).1, "");
     }

@@ -146,11 +146,11 @@ impl Membership {
             return self.fence(format!("the group went on without this member, to view {view}"), out);
         }
         let mut open = self.end_line(now, &proposal, out);
+        // All that go on have it.
+        self.unstable.end().into_iter().for_each(|(from, number, app)| out.deliver(from, number, app));
         if self.defects.has(Defect::ForgetsOpen) {
             open.clear();
         }
-        // All that go on have it.
-        self.unstable.end().into_iter().for_each(|(from, number, app)| out.deliver(from, number, app));
         let own = self.me;
         let open: Vec<App> = open.into_iter().map(|app| self.reopened(own, app)).collect();
         for (member, count) in std::mem::take(&mut self.within) {
