@@ -136,6 +136,13 @@ impl Detector {
         self.others.get(&member).is_some_and(|other| other.has_left)
     }
 
+    /// This member was taken for one that has left, and is not: it is there as soon as it is heard.
+    pub(super) fn is_back(&mut self, member: MemberId) {
+        if let Some(other) = self.others.get_mut(&member) {
+            other.has_left = false;
+        }
+    }
+
     /// We said something to all.
     pub(super) fn said(&mut self, now: Time) {
         self.said = now;

@@ -5,7 +5,7 @@
 //! view says, which is the same for all. The member itself leads no change any more, but believes only the view, and then
 //! knows why it is not in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Membership, Out};
@@ -24,6 +24,8 @@ pub(super) struct Reproaches {
     others: BTreeMap<MemberId, Reproach>,
     /// Of us.
     own: Option<Reproach>,
+    /// Those who do not answer while the view changes.
+    mute: BTreeSet<MemberId>,
 }
 
 impl Membership {
@@ -79,6 +81,7 @@ impl Membership {
     pub(super) fn forgive(&mut self) {
         let members = self.view.members();
         self.reproaches.own = None;
+        self.reproaches.mute.clear();
         self.reproaches.others.retain(|member, _| !members.contains(member));
     }
 
@@ -87,11 +90,15 @@ impl Membership {
         let (Some(flush), Some(patience)) = (&self.flush, self.keeping.patience) else { return };
         let mute = flush.mute(now, patience.detection());
         let rest = self.present().filter(|member| !mute.contains(member)).count();
-        // They may be heard of again; without them nobody could go on at all.
+        // Without them nobody could go on at all: then all are waited for again.
         if self.keeping.majority && 2 * rest <= self.view.members().len() {
+            for member in std::mem::take(&mut self.reproaches.mute) {
+                self.detector.is_back(member);
+            }
             return;
         }
         for member in mute {
+            self.reproaches.mute.insert(member);
             self.detector.has_left(member);
             let what = "does not answer while the view changes; going on without it".to_owned();
             out.deliver(member, None, App::Notice(what));
