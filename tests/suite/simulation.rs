@@ -272,7 +272,6 @@ fn engines_broken_on_purpose_are_caught() {
         ("total", Defect::NoDuplicateFilter, "contract"),
         ("fifo", Defect::NoDuplicateFilter, "contract"),
         ("unordered", Defect::NoDuplicateFilter, "no-duplicate"),
-        ("fifo", Defect::ForgetsOpen, "validity"),
         ("total", Defect::ForgetsOpen, "validity"),
         ("fifo", Defect::NoFencing, "liveness"),
     ];

@@ -142,6 +142,12 @@ impl Membership {
         self.flush.as_ref().map(Flush::waits_for).unwrap_or_default()
     }
 
+    /// Whether it takes part no more.
+    #[must_use]
+    pub const fn is_out(&self) -> bool {
+        self.is_out
+    }
+
     /// Whether the view is being changed: nothing is sent or delivered until the next one is installed.
     #[must_use]
     pub const fn is_changing(&self) -> bool {

@@ -467,6 +467,7 @@ impl Process {
             && !self.is_stranger
             && !self.has_left
             && self.newcomer.is_none()
+            && !self.membership.is_out()
             && !self.events.iter().any(|(_, event)| *event == Event::Fenced)
     }
 
