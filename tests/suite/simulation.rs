@@ -272,16 +272,9 @@ fn engines_broken_on_purpose_are_caught() {
         ("total", Defect::NoDuplicateFilter, "contract"),
         ("fifo", Defect::NoDuplicateFilter, "contract"),
         ("unordered", Defect::NoDuplicateFilter, "no-duplicate"),
-        ("total", Defect::ForgetsOpen, "validity"),
-        ("fifo", Defect::NoFencing, "liveness"),
     ];
     for (order, defect, property) in caught {
-        let losses = match defect {
-            Defect::ForgetsOpen => Losses { crash: 1, ..Losses::NONE },
-            Defect::NoFencing => Losses { sleep: 1, ..Losses::NONE },
-            _ => Losses::NONE,
-        };
-        let setup = Setup { defects: Defects::only(defect), losses, ..setup(order, 4, 20) };
+        let setup = Setup { defects: Defects::only(defect), ..setup(order, 4, 20) };
         // How many seeds it takes, from a hundred places.
         let needed: Vec<u64> = (0..100).map(|start| seeds_to_catch(&setup, start * 1000, property)).collect();
         let worst = needed.iter().max().expect("a hundred");

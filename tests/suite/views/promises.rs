@@ -204,7 +204,7 @@ pub(super) fn uniform(plan: &Plan, processes: &[Process]) -> Result<(), String> 
             let is_there = if is_total {
                 theirs.starts_with(&own) || own.starts_with(&theirs)
             } else {
-                own.iter().all(|message| theirs.contains(message))
+                own.iter().all(|(message, _)| theirs.iter().any(|(other, _)| other == message))
             };
             let is_more = own.len() > theirs.len();
             check(is_there && !is_more, || {

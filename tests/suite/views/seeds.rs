@@ -13,7 +13,7 @@ use super::world::{Event, Fate, Plan, World};
 /// Of each order, without partitions, and with them, whether a majority is needed then or not; `GROUPCAST_SEEDS` sets
 /// another number, `GROUPCAST_SEED` a single seed, and
 /// `GROUPCAST_NEWCOMERS` has processes come into the group as well.
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 20;
 /// Everybody sends within this …
 const BUSY: u64 = 1_500;
 /// … and everything is to be well by then.
