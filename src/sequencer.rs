@@ -206,7 +206,15 @@ impl Groups<'_> {
                 message: format!("{}: {}", joining.group, failure.message),
                 ..failure
             };
-            let mut node = Node::join(&context, &joining, None, &talk).map_err(named)?;
+            let mut node = match Node::join(&context, &joining, None, &talk) {
+                Ok(node) => node,
+                // A group that started without one that would stand by misses nothing that it had.
+                Err(failure) if joining.role == Role::Standby && failure.exit == Exit::Unavailable => {
+                    talk.warn(format!("does not stand by: {}", named(failure).message));
+                    return Ok(());
+                }
+                Err(failure) => return Err(named(failure)),
+            };
             tell_part(&joining.group, &node, node.view(), None, &talk);
             let mut numbers = node.view().sequencer;
             while !node.is_over() {

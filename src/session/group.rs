@@ -33,6 +33,8 @@ pub(super) struct Group {
     next_slot: u16,
     /// Whether all are ready and are being called once more.
     roll_call: bool,
+    /// Whether a process that stands by is about to join.
+    expects_standby: bool,
     /// When it was taken up from another forwarder that had begun it.
     resumed: Option<Time>,
     pub(super) phase: Phase,
@@ -78,6 +80,7 @@ impl Group {
             incarnations: BTreeMap::new(),
             next_slot: 0,
             roll_call: false,
+            expects_standby: false,
             resumed: None,
             phase: Phase::Gathering,
             newest: None,
@@ -373,6 +376,12 @@ impl Group {
         self.answer(now, rules, actions);
     }
 
+    /// These processes stand by for groups: one that is there is worth a moment, so that it does not come after the start.
+    pub(super) fn expects(&mut self, now: Time, standbys: &[&str]) {
+        let is_young = self.order.sequencer && now < self.since.after(STANDBY_LIMIT);
+        self.expects_standby = is_young && standbys.iter().any(|id| !self.seats.contains_key(*id));
+    }
+
     /// Lets go of members that are gone; tells whether all are ready and still there.
     fn gather(&mut self, now: Time, rules: &Rules, actions: &mut Actions) -> bool {
         self.seats.retain(|_, seat| {
@@ -382,7 +391,7 @@ impl Group {
         if self.clients().next().is_some() {
             self.inhabited = now;
         }
-        let is_ready = self.is_ready(rules);
+        let is_ready = self.is_ready(rules) && !self.expects_standby;
         if is_ready && !self.roll_call {
             // Whoever was ready may be gone by now: all are called once more, and answer by asking again.
             for seat in self.seats.values_mut() {
