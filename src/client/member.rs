@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::laggard::{Laggard, SlowMember};
-use super::past::{CatchUp, Telling, Told};
+use super::past::{CatchUp, First, Telling, Told};
 use super::progress::{Progress, Report};
 use super::user::{Next, Source, User};
 use super::{JoinFrom, Options, describe};
@@ -27,8 +27,6 @@ use crate::wire::{Batch, BatchBuilder};
 const BATCHES_PER_TURN: usize = 8;
 /// What was delivered is in the files after about this long, so that a client that dies leaves it behind.
 const FLUSH_EVERY: Duration = Duration::from_millis(500);
-/// Who has asked to be let go, goes after this long in any case.
-const PARTING: Duration = Duration::from_secs(5);
 
 /// A client between start and end.
 pub(super) struct Member<'a> {
@@ -42,12 +40,8 @@ pub(super) struct Member<'a> {
     is_full: bool,
     has_finished: bool,
     is_done: bool,
-    /// Since when it has asked to be let go.
-    departed: Option<Time>,
     /// What a newcomer has to get before it takes part.
     catch_up: Option<CatchUp>,
-    /// The view in which it began, which is written down when it has caught up: number, members, time.
-    first_view: (u64, Vec<String>, u64),
     /// What newcomers are told.
     telling: Telling,
     finish: Finish,
@@ -82,9 +76,7 @@ impl<'a> Member<'a> {
             is_full: false,
             has_finished: false,
             is_done: false,
-            departed: None,
             catch_up: None,
-            first_view: Default::default(),
             telling: Telling::default(),
             finish,
             counts: Counts::default(),
@@ -126,9 +118,8 @@ impl<'a> Member<'a> {
             time_us,
         })?;
         if self.options.join == Some(JoinFrom::FromStart) {
-            self.catch_up = Some(CatchUp::new(node.view().number));
             let members = members.iter().map(|&member| member.to_owned()).collect();
-            self.first_view = (node.view().number, members, time_us);
+            self.catch_up = Some(CatchUp::new(First { number: node.view().number, members, time_us }));
         } else {
             if node.view().number == 1 {
                 self.telling.is_whole();
@@ -144,7 +135,7 @@ impl<'a> Member<'a> {
     /// Takes part until the whole group has finished.
     pub(super) fn run(&mut self, node: &mut Node) -> Result<(), Failure> {
         self.progress = node.now();
-        while !node.is_over() && !self.goes_unnoticed(node.now()) {
+        while !node.is_over() {
             let before = self.counts;
             let next_feed = self.attend(node)?;
             self.user.show();
@@ -244,22 +235,14 @@ impl<'a> Member<'a> {
 
     /// Leaves the group when all have what this client has sent. The last one does as if it had finished.
     fn leave(&mut self, node: &mut Node) {
-        if node.view().clients.len() == 1 && self.departed.is_none() {
+        if node.view().clients.len() == 1 && !node.departs() {
             return self.say_finished(node);
         }
         if self.finish.multicasts_of(self.me) < self.tally.multicasts || !node.is_settled() {
             return node
                 .say_waiting("waiting for the others to have what this client has sent, before it leaves");
         }
-        if self.departed.is_none() {
-            self.departed = Some(node.now());
-            node.depart();
-        }
-    }
-
-    /// Whether nobody says that this client may go, although it has left nothing open.
-    fn goes_unnoticed(&self, now: Time) -> bool {
-        self.departed.is_some_and(|since| now.since(since) >= PARTING)
+        node.depart();
     }
 
     fn say_finished(&mut self, node: &mut Node) {
@@ -388,7 +371,7 @@ impl<'a> Member<'a> {
         match catch_up.told(now, from, replay) {
             Told::Nothing => Ok(()),
             Told::Past(origins, batch) => self.take_past(node, &origins, &batch),
-            Told::All(held) => self.has_caught_up(node, held),
+            Told::All(first, held) => self.has_caught_up(node, &first, held),
         }
     }
 
@@ -405,14 +388,18 @@ impl<'a> Member<'a> {
     }
 
     /// From here on it is as if this client had been there from the start.
-    fn has_caught_up(&mut self, node: &mut Node, held: VecDeque<Delivery>) -> Result<(), Failure> {
+    fn has_caught_up(
+        &mut self,
+        node: &mut Node,
+        first: &First,
+        held: VecDeque<Delivery>,
+    ) -> Result<(), Failure> {
         let before = self.counts.delivered;
         self.talk.say(format!("has all {before} deliveries of before"));
         self.catch_up = None;
         self.telling.is_whole();
-        let (number, members, time_us) = std::mem::take(&mut self.first_view);
-        let members: Vec<&str> = members.iter().map(String::as_str).collect();
-        self.write_view(number, &members, time_us)?;
+        let members: Vec<&str> = first.members.iter().map(String::as_str).collect();
+        self.write_view(first.number, &members, first.time_us)?;
         held.into_iter().try_for_each(|delivery| self.deliver(node, delivery))
     }
 

@@ -21,9 +21,17 @@ const PIECES_PER_TURN: usize = 8;
 /// Most deliveries in one piece, which names the origin of each.
 const DELIVERIES_PER_PIECE: u64 = 1000;
 
+/// The view in which a newcomer begins. It is written down behind everything that was before it.
+#[derive(Default)]
+pub(super) struct First {
+    pub(super) number: u64,
+    pub(super) members: Vec<String>,
+    pub(super) time_us: u64,
+}
+
 /// A newcomer that has not got everything that was before it.
 pub(super) struct CatchUp {
-    view: u64,
+    first: First,
     have: u64,
     asked: Option<(MemberId, Time)>,
     cannot: Vec<MemberId>,
@@ -33,8 +41,8 @@ pub(super) struct CatchUp {
 
 impl CatchUp {
     /// The newcomer was taken in in this view.
-    pub(super) const fn new(view: u64) -> Self {
-        Self { view, have: 0, asked: None, cannot: Vec::new(), held: VecDeque::new() }
+    pub(super) const fn new(first: First) -> Self {
+        Self { first, have: 0, asked: None, cannot: Vec::new(), held: VecDeque::new() }
     }
 
     /// Asks a member, if none is being asked.
@@ -57,7 +65,7 @@ impl CatchUp {
                 .help("only clients that were there from the start and keep a history can; --join from-now needs none"));
         };
         self.asked = Some((member, now));
-        let ask = Replay::Ask { what: Missed::Deliveries, view: self.view, have: self.have };
+        let ask = Replay::Ask { what: Missed::Deliveries, view: self.first.number, have: self.have };
         node.submit(To::Member(member), App::Replay(ask));
         Ok(())
     }
@@ -87,7 +95,9 @@ impl CatchUp {
                 self.have += u64::from(batch.count());
                 Told::Past(origins, batch)
             }
-            Replay::End(count) if count == self.have => Told::All(std::mem::take(&mut self.held)),
+            Replay::End(count) if count == self.have => {
+                Told::All(std::mem::take(&mut self.first), std::mem::take(&mut self.held))
+            }
             Replay::Cannot => {
                 self.cannot.push(from);
                 self.asked = None;
@@ -103,8 +113,8 @@ pub(super) enum Told {
     Nothing,
     /// Deliveries of earlier.
     Past(Vec<Origin>, Batch),
-    /// That was all; this was delivered meanwhile.
-    All(VecDeque<Delivery>),
+    /// That was all; from this view on, this was delivered meanwhile.
+    All(First, VecDeque<Delivery>),
 }
 
 /// What a member tells to newcomers.

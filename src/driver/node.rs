@@ -30,6 +30,8 @@ use crate::wire::{Frames, Header, Kind};
 const PACKETS_PER_TURN: usize = 64;
 /// Most packets put aside while a member does not listen; windows keep them far below.
 const MAX_ASIDE: usize = 10_000;
+/// Who has asked to be let go, goes after this long in any case: it has left nothing open.
+const PARTING: Duration = Duration::from_secs(5);
 
 /// How a member wants to take part.
 #[derive(Clone, Debug)]
@@ -96,8 +98,8 @@ pub struct Node {
     is_over: bool,
     /// Why the group has gone on without this member, if it has.
     out_for: Option<String>,
-    /// It has asked to be let go.
-    departs: bool,
+    /// Since when it has asked to be let go.
+    departs: Option<Time>,
     /// Who is not done yet, as a forwarder said last.
     missing: Vec<String>,
     /// What came while this member did not listen.
@@ -164,7 +166,7 @@ impl Node {
             delivered: Vec::new(),
             watch: None,
             out_for: None,
-            departs: false,
+            departs: None,
             seats: seats.into_iter().map(|seat| (MemberId(seat.slot), seat)).collect(),
             me,
             run,
@@ -290,17 +292,20 @@ impl Node {
         self.membership.is_settled()
     }
 
-    /// Asks the others to go on without this member. When they do, it [is over](Self::is_over).
+    /// Asks the others to go on without this member. When they do, or if none has said so for some seconds, it
+    /// [is over](Self::is_over).
     pub fn depart(&mut self) {
-        self.departs = true;
-        self.membership.leave(&mut self.effects);
-        self.perform();
+        if self.departs.is_none() {
+            self.departs = Some(self.wires.clock.now());
+            self.membership.leave(&mut self.effects);
+            self.perform();
+        }
     }
 
     /// Whether it has asked to be let go.
     #[must_use]
     pub const fn departs(&self) -> bool {
-        self.departs
+        self.departs.is_some()
     }
 
     /// Learns the names of those who are new.
@@ -389,6 +394,7 @@ impl Node {
             self.membership.handle(now, Input::Wake, &mut self.effects);
             self.perform();
         }
+        self.is_over |= self.departs.is_some_and(|since| now.since(since) >= PARTING);
         self.wires.callers.tell(self.status());
         let news = self.wires.callers.turn(now, &self.wires.talk)?;
         if news.iter().any(|(_, news)| *news == News::End) {
@@ -509,7 +515,9 @@ impl Node {
                         self.wires.send_to(&route, &message);
                     }
                 }
-                Effect::Deliver { app: App::Fenced(_), .. } if self.departs => self.is_over = true,
+                Effect::Deliver { app: App::Fenced(_), .. } if self.departs.is_some() => {
+                    self.is_over = true;
+                }
                 Effect::Deliver { from, app: App::Fenced(why), .. } if from == self.me => {
                     self.out_for = Some(why);
                 }

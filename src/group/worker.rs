@@ -3,7 +3,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::desk::{Desk, Job, Phase, Wish};
 use super::state::{CatchUp, Giving};
@@ -22,8 +21,6 @@ use crate::wire::control::{Role, Seat};
 
 /// Most batches submitted before incoming packets get their turn.
 const BATCHES_PER_TURN: usize = 8;
-/// Who has asked to be let go, goes after this long in any case.
-const PARTING: Duration = Duration::from_secs(5);
 
 /// Takes part to the end, and leaves on the desk how that was.
 pub(super) fn run(join: &Join, desk: &Arc<Desk>, wakeup: Wakeup) {
@@ -61,8 +58,6 @@ struct Worker<'a> {
     members: Vec<MemberId>,
     has_finished: bool,
     is_done: bool,
-    /// Since when it has asked to be let go.
-    departed: Option<Time>,
     catch_up: Option<CatchUp>,
     /// The view in which a newcomer began, until it has its state.
     first_view: Option<View>,
@@ -85,7 +80,6 @@ impl<'a> Worker<'a> {
             members: node.view().clients.clone(),
             has_finished: false,
             is_done: false,
-            departed: None,
             catch_up: waits.then(|| CatchUp::new(node.view().number)),
             first_view: None,
             giving: Giving::default(),
@@ -106,7 +100,7 @@ impl<'a> Worker<'a> {
     }
 
     fn run(&mut self, node: &mut Node) -> Result<(), Failure> {
-        while !node.is_over() && !self.goes_unnoticed(node.now()) {
+        while !node.is_over() {
             let next = self.attend(node)?;
             let turned = node.turn(next);
             // Also after a failure: what was delivered before is the program's.
@@ -218,21 +212,15 @@ impl<'a> Worker<'a> {
 
     /// Leaves the group when all have what was sent here. The last one does as if it had finished.
     fn depart(&mut self, node: &mut Node) {
-        if self.departed.is_some() {
+        if node.departs() {
             return;
         }
         if node.view().clients.len() == 1 {
             return self.say_finished(node);
         }
         if self.finish.multicasts_of(self.me) >= self.tally.multicasts && node.is_settled() {
-            self.departed = Some(node.now());
             node.depart();
         }
-    }
-
-    /// Whether nobody says that this member may go, although it has left nothing open.
-    fn goes_unnoticed(&self, now: Time) -> bool {
-        self.departed.is_some_and(|since| now.since(since) >= PARTING)
     }
 
     fn deliver(&mut self, node: &mut Node, delivered: Delivered) -> Result<(), Failure> {

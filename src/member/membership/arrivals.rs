@@ -61,8 +61,12 @@ impl Membership {
     /// Tells it who is who: without, it cannot tell whether a newcomer takes the place of a member.
     #[must_use]
     pub fn knowing(mut self, seats: &[Seat]) -> Self {
-        self.seats.extend(seats.iter().map(|seat| (MemberId(seat.slot), seat.clone())));
+        self.learn(seats);
         self
+    }
+
+    fn learn(&mut self, seats: &[Seat]) {
+        self.seats.extend(seats.iter().map(|seat| (MemberId(seat.slot), seat.clone())));
     }
 
     /// Of each client: how many of its messages were delivered before the current view.
@@ -102,7 +106,7 @@ impl Membership {
         let admission = Admission {
             ballot,
             view: self.view.clone(),
-            before: self.before.iter().map(|(&member, &count)| (member, count)).collect(),
+            before: self.delivered_before().collect(),
             numbers: self.numbers.0,
             seats: self.seats.values().cloned().collect(),
         };
@@ -111,7 +115,7 @@ impl Membership {
 
     /// Takes those in that are new in the view that has just begun. The first of the others tells them so.
     pub(super) fn take_in(&mut self, now: Time, arrivals: &[Seat], out: &mut Out) {
-        self.seats.extend(arrivals.iter().map(|seat| (MemberId(seat.slot), seat.clone())));
+        self.learn(arrivals);
         let is_new = |member: &MemberId| arrivals.iter().any(|seat| seat.slot == member.0);
         let speaks = self.view.clients.iter().find(|client| !is_new(client)) == Some(&self.me);
         for seat in arrivals {
