@@ -65,6 +65,10 @@ fn play_the_banks(stage: &Stage) {
     all_end(&mut programs);
 }
 
+/// Waits until the forwarder knows of a process that stands by.
+const AFTER_STANDBY: &str =
+    r#"until grep -q 'standby .* is here' ./*-forwarder.stderr; do sleep 0.1; done; exec "$@""#;
+
 /// What is said in a transcript.
 pub(super) struct Line {
     /// As it is shown.
@@ -128,7 +132,10 @@ pub(super) fn invite(stage: &Stage, proxy: &Ports, example: &Example) -> Vec<Pro
         company.push(stage.client(&who, format!("{to},{text}\n")).start());
     }
     for number in 1..=silent {
-        company.push(stage.client(&format!("silent{number}"), "").start());
+        let client = stage.client(&format!("silent{number}"), "");
+        // With the last client the group starts, and a process that stands by is there before.
+        let client = if starts("--standby") { client.through_shell(AFTER_STANDBY) } else { client };
+        company.push(client.start());
     }
     company
 }
