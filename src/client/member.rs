@@ -7,11 +7,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::laggard::{Laggard, SlowMember};
-use super::past::{CatchUp, First, Telling, Told};
+use super::past::{First, Newcomer, Telling};
 use super::progress::{Progress, Report};
 use super::user::{Next, Source, User};
 use super::{JoinFrom, Options, describe};
 use crate::driver::Node;
+use crate::driver::catch_up::Told;
 use crate::driver::node::Delivery;
 use crate::engine::{MemberId, Time, To, View};
 use crate::exit::{Exit, Failure};
@@ -41,7 +42,7 @@ pub(super) struct Member<'a> {
     has_finished: bool,
     is_done: bool,
     /// What a newcomer has to get before it takes part.
-    catch_up: Option<CatchUp>,
+    newcomer: Option<Newcomer>,
     /// What newcomers are told.
     telling: Telling,
     finish: Finish,
@@ -76,7 +77,7 @@ impl<'a> Member<'a> {
             is_full: false,
             has_finished: false,
             is_done: false,
-            catch_up: None,
+            newcomer: None,
             telling: Telling::default(),
             finish,
             counts: Counts::default(),
@@ -119,10 +120,11 @@ impl<'a> Member<'a> {
         })?;
         if self.options.join == Some(JoinFrom::FromStart) {
             let members = members.iter().map(|&member| member.to_owned()).collect();
-            self.catch_up = Some(CatchUp::new(First { number: node.view().number, members, time_us }));
+            let first = First { number: node.view().number, members, time_us };
+            self.newcomer = Some(Newcomer::new(first));
         } else {
             if node.view().number == 1 {
-                self.telling.is_whole();
+                self.telling.begins_with_the_run();
             }
             self.write_view(node.view().number, &members, time_us)?;
         }
@@ -182,8 +184,8 @@ impl<'a> Member<'a> {
     fn attend(&mut self, node: &mut Node) -> Result<Option<Time>, Failure> {
         self.is_full = self.user.is_full()?;
         node.listen(!self.is_full);
-        if let Some(catch_up) = &mut self.catch_up {
-            catch_up.look(node)?;
+        if let Some(newcomer) = &mut self.newcomer {
+            newcomer.catch_up.look(node)?;
             node.say_waiting("waiting for what was delivered before this client came");
             return Ok(None);
         }
@@ -307,9 +309,9 @@ impl<'a> Member<'a> {
             while let Some((at_us, note)) = noted.next_if(|(at_us, _)| *at_us <= delivery.at_us) {
                 self.note(node, &note, at_us)?;
             }
-            match (delivery.app, &mut self.catch_up) {
+            match (delivery.app, &mut self.newcomer) {
                 (App::Replay(replay), _) => self.replay(node, delivery.from, replay)?,
-                (app, Some(catch_up)) => catch_up.hold(Delivery { app, ..delivery }),
+                (app, Some(newcomer)) => newcomer.catch_up.hold(Delivery { app, ..delivery })?,
                 (app, None) => self.deliver(node, Delivery { app, ..delivery })?,
             }
         }
@@ -367,18 +369,19 @@ impl<'a> Member<'a> {
             return self.telling.asked(node, self.results, from, (what, view, have));
         }
         let now = node.now();
-        let Some(catch_up) = &mut self.catch_up else { return Ok(()) };
-        match catch_up.told(now, from, replay) {
-            Told::Nothing => Ok(()),
-            Told::Past(origins, batch) => self.take_past(node, &origins, &batch),
-            Told::All(first, held) => self.has_caught_up(node, &first, held),
+        let Some(newcomer) = &mut self.newcomer else { return Ok(()) };
+        match newcomer.catch_up.told(now, from, replay) {
+            Told::From(_, Replay::Past(origins, batch)) => self.take_past(node, &origins, &batch),
+            Told::From(..) | Told::Nothing => Ok(()),
+            Told::All(held) => self.has_caught_up(node, held),
         }
     }
 
     fn take_past(&mut self, node: &Node, origins: &[Origin], batch: &Batch) -> Result<(), Failure> {
         let at_us = node.elapsed_micros();
         for (&Origin { sender, own_number, number }, (_, text)) in origins.iter().zip(batch.messages()) {
-            let Some(seat) = node.who(sender) else { continue };
+            let is_news = self.newcomer.as_mut().is_some_and(|newcomer| newcomer.is_news(sender, own_number));
+            let Some(seat) = node.who(sender).filter(|_| is_news) else { continue };
             let id = MessageId { member: &seat.id, incarnation: seat.incarnation, number: own_number };
             self.results.deliver(&seat.id, id, text, (number > 0).then_some(number), at_us)?;
             self.user.delivered(&seat.id, text);
@@ -388,16 +391,11 @@ impl<'a> Member<'a> {
     }
 
     /// From here on it is as if this client had been there from the start.
-    fn has_caught_up(
-        &mut self,
-        node: &mut Node,
-        first: &First,
-        held: VecDeque<Delivery>,
-    ) -> Result<(), Failure> {
+    fn has_caught_up(&mut self, node: &mut Node, held: VecDeque<Delivery>) -> Result<(), Failure> {
+        let Some(Newcomer { first, .. }) = self.newcomer.take() else { return Ok(()) };
         let before = self.counts.delivered;
         self.talk.say(format!("has all {before} deliveries of before"));
-        self.catch_up = None;
-        self.telling.is_whole();
+        self.telling.begins_with_the_run();
         let members: Vec<&str> = first.members.iter().map(String::as_str).collect();
         self.write_view(first.number, &members, first.time_us)?;
         held.into_iter().try_for_each(|delivery| self.deliver(node, delivery))

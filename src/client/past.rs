@@ -1,120 +1,69 @@
 //! Station 2, beside the path: what was delivered before a newcomer came. It asks one member after the other, and holds
 //! back what is delivered meanwhile; who is asked reads its own history.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::driver::Node;
-use crate::driver::node::Delivery;
-use crate::engine::{MemberId, Time, To};
+use crate::driver::catch_up::CatchUp;
+use crate::engine::{MemberId, To};
 use crate::exit::{Exit, Failure};
 use crate::member::App;
 use crate::member::replay::{Missed, Origin, Replay};
 use crate::results::Results;
-use crate::results::past::Past;
-use crate::wire::{Batch, BatchBuilder};
+use crate::results::past::{Delivered, Past};
+use crate::wire::BatchBuilder;
 
-/// Who has not answered for so long is asked no more for now.
-const ASK_NEXT: Duration = Duration::from_secs(3);
 /// Most pieces told to one newcomer before anything else gets its turn.
 const PIECES_PER_TURN: usize = 8;
 /// Most deliveries in one piece, which names the origin of each.
 const DELIVERIES_PER_PIECE: u64 = 1000;
+/// Most deliveries passed over in one piece.
+const PASSED_OVER: usize = 10_000;
 
-/// The view in which a newcomer begins. It is written down behind everything that was before it.
-#[derive(Default)]
+/// A client that has not got everything that was before it.
+pub(super) struct Newcomer {
+    pub(super) catch_up: CatchUp,
+    /// The view in which it begins, which is written down behind everything that was before.
+    pub(super) first: First,
+    known: Known,
+}
+
+/// A view: number, members, and when it came, in microseconds.
 pub(super) struct First {
     pub(super) number: u64,
     pub(super) members: Vec<String>,
     pub(super) time_us: u64,
 }
 
-/// A newcomer that has not got everything that was before it.
-pub(super) struct CatchUp {
-    first: First,
-    have: u64,
-    asked: Option<(MemberId, Time)>,
-    cannot: Vec<MemberId>,
-    /// What was delivered meanwhile, in order.
-    held: VecDeque<Delivery>,
-}
-
-impl CatchUp {
-    /// The newcomer was taken in in this view.
-    pub(super) const fn new(first: First) -> Self {
-        Self { first, have: 0, asked: None, cannot: Vec::new(), held: VecDeque::new() }
+impl Newcomer {
+    /// One that begins in this view.
+    pub(super) fn new(first: First) -> Self {
+        let catch_up = CatchUp::new(Missed::Deliveries, first.number);
+        Self { catch_up, first, known: Known::default() }
     }
 
-    /// Asks a member, if none is being asked.
-    pub(super) fn look(&mut self, node: &mut Node) -> Result<(), Failure> {
-        let now = node.now();
-        let is_there = |member: &MemberId| node.view().clients.contains(member);
-        if let Some((member, since)) = self.asked
-            && is_there(&member)
-        {
-            if now.since(since) < ASK_NEXT {
-                return Ok(());
-            }
-            self.cannot.push(member);
-        }
-        let others: Vec<MemberId> =
-            node.view().clients.iter().copied().filter(|&client| client != node.me()).collect();
-        let member = others.iter().find(|client| !self.cannot.contains(client)).copied();
-        let Some(member) = member else {
-            return Err(Failure::new(Exit::Unavailable, "no member can tell what was delivered from the start")
-                .help("only clients that were there from the start and keep a history can; --join from-now needs none"));
-        };
-        self.asked = Some((member, now));
-        let ask = Replay::Ask { what: Missed::Deliveries, view: self.first.number, have: self.have };
-        node.submit(To::Member(member), App::Replay(ask));
-        Ok(())
-    }
-
-    /// Whom it is asking.
-    pub(super) fn asked(&self) -> Option<MemberId> {
-        self.asked.map(|(member, _)| member)
-    }
-
-    /// Keeps what is delivered until its turn comes.
-    pub(super) fn hold(&mut self, delivery: Delivery) {
-        if matches!(delivery.app, App::View(..)) {
-            // What was under way is lost with the view.
-            self.asked = None;
-        }
-        self.held.push_back(delivery);
-    }
-
-    /// What `from` tells. Returns what was delivered, or that it is all and what was held back meanwhile.
-    pub(super) fn told(&mut self, now: Time, from: MemberId, replay: Replay) -> Told {
-        if self.asked() != Some(from) {
-            return Told::Nothing;
-        }
-        match replay {
-            Replay::Past(origins, batch) if batch.first() == self.have + 1 => {
-                self.asked = Some((from, now));
-                self.have += u64::from(batch.count());
-                Told::Past(origins, batch)
-            }
-            Replay::End(count) if count == self.have => {
-                Told::All(std::mem::take(&mut self.first), std::mem::take(&mut self.held))
-            }
-            Replay::Cannot => {
-                self.cannot.push(from);
-                self.asked = None;
-                Told::Nothing
-            }
-            _ => Told::Nothing,
-        }
+    /// Whether this message has not been told before. A member that is asked in the place of another tells all of them,
+    /// each before what follows from it: what is left out is no gap.
+    pub(super) fn is_news(&mut self, sender: MemberId, own_number: u64) -> bool {
+        self.known.insert(sender, own_number)
     }
 }
 
-/// What a newcomer was told.
-pub(super) enum Told {
-    Nothing,
-    /// Deliveries of earlier.
-    Past(Vec<Origin>, Batch),
-    /// That was all; from this view on, this was delivered meanwhile.
-    All(First, VecDeque<Delivery>),
+/// Which messages of each sender have been told.
+#[derive(Default)]
+struct Known(BTreeMap<MemberId, (u64, BTreeSet<u64>)>);
+
+impl Known {
+    fn insert(&mut self, sender: MemberId, number: u64) -> bool {
+        let (complete, early) = self.0.entry(sender).or_default();
+        if number <= *complete || !early.insert(number) {
+            return false;
+        }
+        while early.remove(&(*complete + 1)) {
+            *complete += 1;
+        }
+        true
+    }
 }
 
 /// What a member tells to newcomers.
@@ -130,13 +79,15 @@ pub(super) struct Telling {
 struct Job {
     to: MemberId,
     past: Past,
+    /// How many deliveries it has read, and up to which the newcomer has them.
     told: u64,
+    have: u64,
     is_over: bool,
 }
 
 impl Telling {
     /// The history has everything from the start of the run.
-    pub(super) const fn is_whole(&mut self) {
+    pub(super) const fn begins_with_the_run(&mut self) {
         self.is_whole = true;
     }
 
@@ -162,14 +113,11 @@ impl Telling {
             Some(&length) if self.is_whole => results.past(length)?,
             _ => None,
         };
-        let Some(mut past) = past else {
+        let Some(past) = past else {
             node.submit(To::Member(newcomer), App::Replay(Replay::Cannot));
             return Ok(());
         };
-        for _ in 0..have {
-            past.next_delivery().map_err(|reason| unreadable(&reason))?;
-        }
-        self.jobs.push(Job { to: newcomer, past, told: have, is_over: false });
+        self.jobs.push(Job { to: newcomer, past, told: 0, have, is_over: false });
         Ok(())
     }
 
@@ -190,15 +138,28 @@ impl Telling {
 
 impl Job {
     fn tell(&mut self, node: &mut Node) -> Result<(), Failure> {
+        for _ in 0..PASSED_OVER {
+            if self.told >= self.have {
+                return self.tell_piece(node);
+            }
+            // A newcomer that claims to have more than there is has asked in vain.
+            self.is_over = self.next(node)?.is_none();
+            if self.is_over {
+                break;
+            }
+            self.told += 1;
+        }
+        Ok(())
+    }
+
+    fn tell_piece(&mut self, node: &mut Node) -> Result<(), Failure> {
         let mut batch = BatchBuilder::new(self.told + 1).at_most(DELIVERIES_PER_PIECE);
         let mut origins = Vec::new();
         while !batch.is_full() {
-            let Some(delivered) = self.past.next_delivery().map_err(|reason| unreadable(&reason))? else {
+            let Some((sender, delivered)) = self.next(node)? else {
                 self.is_over = true;
                 break;
             };
-            let (id, incarnation) = &delivered.sender;
-            let Some(sender) = node.life(id, *incarnation) else { continue };
             self.told = batch.push(&delivered.text);
             let number = delivered.number.unwrap_or(0);
             origins.push(Origin { sender, own_number: delivered.own_number, number });
@@ -210,6 +171,17 @@ impl Job {
             node.submit(To::Member(self.to), App::Replay(Replay::End(self.told)));
         }
         Ok(())
+    }
+
+    /// The next delivery, with its sender.
+    fn next(&mut self, node: &Node) -> Result<Option<(MemberId, Delivered)>, Failure> {
+        while let Some(delivered) = self.past.next_delivery().map_err(|reason| unreadable(&reason))? {
+            let (id, incarnation) = &delivered.sender;
+            if let Some(sender) = node.life(id, *incarnation) {
+                return Ok(Some((sender, delivered)));
+            }
+        }
+        Ok(None)
     }
 }
 

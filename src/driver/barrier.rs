@@ -153,7 +153,6 @@ impl<'a> Barrier<'a> {
 
     /// Begins anew at this forwarder.
     fn join(&mut self, wires: &mut Wires, at: usize) {
-        wires.dealers.clear();
         wires.callers.turn_one_to(at, Ask::Join);
         let left = self.left.filter(|&left| left != at);
         *self = Self { at: Some(at), left, ..Self::new(self.joining) };
@@ -184,9 +183,12 @@ impl<'a> Barrier<'a> {
         self.seat = Some((run, me));
         wires.hear_all_as(me)?;
         self.waits_for = "its own probe to come back through the forwarder".to_owned();
-        let name = route(&self.joining.group, &self.joining.id);
-        let dealer = |site: &Site| context.dealer(site.endpoint(Port::Router), &name);
-        wires.dealers = self.joining.sites.iter().map(dealer).collect::<Result<_, _>>()?;
+        // They are the same wherever it joins: another forwarder may have started the group meanwhile.
+        if wires.dealers.is_empty() {
+            let name = route(&self.joining.group, &self.joining.id);
+            let dealer = |site: &Site| context.dealer(site.endpoint(Port::Router), &name);
+            wires.dealers = self.joining.sites.iter().map(dealer).collect::<Result<_, _>>()?;
+        }
         wires.callers.turn_others_to(&self.spoken_for(), &self.aside());
         self.at.into_iter().for_each(|at| wires.callers.turn_one_to(at, Ask::Alive));
         Ok(())

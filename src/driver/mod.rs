@@ -8,6 +8,7 @@ pub mod admission;
 pub mod barrier;
 pub mod caller;
 pub mod callers;
+pub mod catch_up;
 pub mod clock;
 pub mod meter;
 pub mod node;

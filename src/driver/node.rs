@@ -292,6 +292,12 @@ impl Node {
         self.membership.is_settled()
     }
 
+    /// Whether the view is being changed: nothing is sent or delivered meanwhile.
+    #[must_use]
+    pub const fn is_changing(&self) -> bool {
+        self.membership.is_changing()
+    }
+
     /// Asks the others to go on without this member. When they do, or if none has said so for some seconds, it
     /// [is over](Self::is_over).
     pub fn depart(&mut self) {

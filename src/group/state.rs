@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::MAX_STATE;
 use crate::driver::Node;
+use crate::driver::catch_up::{CatchUp, Told};
 use crate::driver::node::Delivery;
 use crate::engine::{MemberId, Time, To};
 use crate::exit::{Exit, Failure};
@@ -14,8 +15,6 @@ use crate::member::App;
 use crate::member::replay::{Missed, Replay};
 use crate::wire::BatchBuilder;
 
-/// Who has told nothing for so long is asked no more for now.
-const ASK_NEXT: Duration = Duration::from_secs(3);
 /// A state that nobody has asked for in so long is not kept any more.
 const KEPT: Duration = Duration::from_secs(60);
 /// Most states that are kept at one time; the oldest goes first.
@@ -25,85 +24,16 @@ const PIECE: usize = 256 << 10;
 /// Most pieces told to one newcomer before anything else gets its turn.
 const PIECES_PER_TURN: usize = 8;
 
-/// A state, and what was held back until it had come.
-type Whole = (Vec<u8>, VecDeque<Delivery>);
-
 /// A newcomer that does not have the state yet.
-pub(super) struct CatchUp {
-    view: u64,
+pub(super) struct Newcomer {
+    pub(super) catch_up: CatchUp,
     state: Vec<u8>,
-    pieces: u64,
-    asked: Option<(MemberId, Time)>,
-    /// The view has changed: what was under way is lost with it.
-    asks_again: bool,
-    cannot: Vec<MemberId>,
-    /// What was delivered meanwhile, in order, and how long it is.
-    held: VecDeque<Delivery>,
-    bytes: usize,
 }
 
-impl CatchUp {
-    /// The newcomer was taken in in this view.
+impl Newcomer {
+    /// One that was taken in in this view.
     pub(super) const fn new(view: u64) -> Self {
-        Self {
-            view,
-            state: Vec::new(),
-            pieces: 0,
-            asked: None,
-            asks_again: false,
-            cannot: Vec::new(),
-            held: VecDeque::new(),
-            bytes: 0,
-        }
-    }
-
-    /// Keeps what is delivered until its turn comes. Not to listen meanwhile would be to hear nothing of the state.
-    pub(super) fn hold(&mut self, delivery: Delivery) -> Result<(), Failure> {
-        self.asks_again |= matches!(delivery.app, App::View(..));
-        self.bytes += size_of::<Delivery>();
-        if let App::Multicast(batch) | App::Direct(batch) = &delivery.app {
-            self.bytes += batch.body().len();
-        }
-        self.held.push_back(delivery);
-        if self.bytes <= MAX_STATE {
-            return Ok(());
-        }
-        Err(Failure::new(
-            Exit::Unavailable,
-            "the group delivers more than can be kept until its state has come",
-        ))
-    }
-
-    /// Asks a member, if none is being asked.
-    pub(super) fn look(&mut self, node: &mut Node) -> Result<(), Failure> {
-        let now = node.now();
-        let others: Vec<MemberId> = node
-            .view()
-            .clients
-            .iter()
-            .copied()
-            .filter(|client| *client != node.me() && !self.cannot.contains(client))
-            .collect();
-        let is_asked = self.asked.filter(|&(member, since)| {
-            others.contains(&member) && (self.asks_again || now.since(since) < ASK_NEXT)
-        });
-        let member = match is_asked {
-            Some(_) if !self.asks_again => return Ok(()),
-            Some((member, _)) => member,
-            None => {
-                // Pieces of two members do not make a state: each writes it in its own way.
-                self.state.clear();
-                self.pieces = 0;
-                let before = self.asked.map(|(member, _)| member);
-                let after = others.iter().find(|&&member| Some(member) > before);
-                *after.or(others.first()).ok_or_else(nobody)?
-            }
-        };
-        self.asks_again = false;
-        self.asked = Some((member, now));
-        let ask = Replay::Ask { what: Missed::State, view: self.view, have: self.pieces };
-        node.submit(To::Member(member), App::Replay(ask));
-        Ok(())
+        Self { catch_up: CatchUp::new(Missed::State, view), state: Vec::new() }
     }
 
     /// What `from` tells. Returns the state and what was held back meanwhile, if that was all.
@@ -113,39 +43,26 @@ impl CatchUp {
         from: MemberId,
         replay: Replay,
     ) -> Result<Option<Whole>, Failure> {
-        if self.asked.map(|(member, _)| member) != Some(from) {
-            return Ok(None);
-        }
-        match replay {
-            Replay::State(batch) if batch.first() == self.pieces + 1 => {
-                self.asked = Some((from, now));
-                self.pieces += u64::from(batch.count());
-                for (_, piece) in batch.messages() {
-                    self.state.extend_from_slice(piece);
+        match self.catch_up.told(now, from, replay) {
+            Told::From(first, Replay::State(batch)) => {
+                // Pieces of two members do not make a state: each writes it in its own way.
+                if first == 1 {
+                    self.state.clear();
                 }
+                batch.messages().for_each(|(_, piece)| self.state.extend_from_slice(piece));
                 if self.state.len() > MAX_STATE {
                     return Err(Failure::new(Exit::Unavailable, "the state that a member gives is too long"));
                 }
+                Ok(None)
             }
-            Replay::End(count) if count == self.pieces => {
-                return Ok(Some((std::mem::take(&mut self.state), std::mem::take(&mut self.held))));
-            }
-            Replay::Cannot => {
-                self.cannot.push(from);
-                // Who is asked next is the one after it.
-                self.asked = Some((from, now));
-            }
-            _ => {}
+            Told::From(..) | Told::Nothing => Ok(None),
+            Told::All(held) => Ok(Some((std::mem::take(&mut self.state), held))),
         }
-        Ok(None)
     }
 }
 
-fn nobody() -> Failure {
-    Failure::new(Exit::Unavailable, "no member can give its state").help(
-        "members give it that use groupcast::Group and were started with `gives_state`; `Start::FromNow` needs none",
-    )
-}
+/// A state, and what was held back until it had come.
+type Whole = (Vec<u8>, VecDeque<Delivery>);
 
 /// The states that a member gives to newcomers.
 #[derive(Default)]

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::desk::{Desk, Job, Phase, Wish};
-use super::state::{CatchUp, Giving};
+use super::state::{Giving, Newcomer};
 use super::{Delivery, Direct, Event, Join, Start, View};
 use crate::driver::Node;
 use crate::driver::node::Delivery as Delivered;
@@ -58,7 +58,7 @@ struct Worker<'a> {
     members: Vec<MemberId>,
     has_finished: bool,
     is_done: bool,
-    catch_up: Option<CatchUp>,
+    newcomer: Option<Newcomer>,
     /// The view in which a newcomer began, until it has its state.
     first_view: Option<View>,
     giving: Giving,
@@ -80,7 +80,7 @@ impl<'a> Worker<'a> {
             members: node.view().clients.clone(),
             has_finished: false,
             is_done: false,
-            catch_up: waits.then(|| CatchUp::new(node.view().number)),
+            newcomer: waits.then(|| Newcomer::new(node.view().number)),
             first_view: None,
             giving: Giving::default(),
         }
@@ -89,7 +89,7 @@ impl<'a> Worker<'a> {
     fn begin(&mut self, node: &Node) {
         let view = named(node, node.view(), &[], &[]);
         let mut papers = self.desk.look();
-        if self.catch_up.is_some() {
+        if self.newcomer.is_some() {
             self.first_view = Some(view);
         } else {
             papers.put_event(Event::View(view));
@@ -126,14 +126,14 @@ impl<'a> Worker<'a> {
             (papers.wish, papers.is_full())
         };
         // A newcomer must hear the pieces of its state, whatever else comes.
-        node.listen(!is_full || self.catch_up.is_some());
+        node.listen(!is_full || self.newcomer.is_some());
         match wish {
             Wish::Abandon => return Err(Failure::new(Exit::Terminated, "its program has let it go")),
-            Wish::Leave => self.catch_up = None,
+            Wish::Leave => self.newcomer = None,
             Wish::Stay | Wish::Finish => {}
         }
-        if let Some(catch_up) = &mut self.catch_up {
-            catch_up.look(node)?;
+        if let Some(newcomer) = &mut self.newcomer {
+            newcomer.catch_up.look(node)?;
             return Ok(None);
         }
         let tells_more = self.giving.tell(node);
@@ -226,7 +226,7 @@ impl<'a> Worker<'a> {
     fn deliver(&mut self, node: &mut Node, delivered: Delivered) -> Result<(), Failure> {
         let app = match delivered.app {
             App::Replay(Replay::Ask { what, view, have }) => {
-                if what == Missed::State && self.gives_state && self.catch_up.is_none() {
+                if what == Missed::State && self.gives_state && self.newcomer.is_none() {
                     self.giving.asked(delivered.from, view, have);
                 } else {
                     node.submit(To::Member(delivered.from), App::Replay(Replay::Cannot));
@@ -237,8 +237,8 @@ impl<'a> Worker<'a> {
             app => app,
         };
         let delivered = Delivered { app, ..delivered };
-        match &mut self.catch_up {
-            Some(catch_up) => catch_up.hold(delivered),
+        match &mut self.newcomer {
+            Some(newcomer) => newcomer.catch_up.hold(delivered),
             None => {
                 self.take(node, delivered);
                 Ok(())
@@ -248,9 +248,9 @@ impl<'a> Worker<'a> {
 
     fn take_state(&mut self, node: &mut Node, from: MemberId, replay: Replay) -> Result<(), Failure> {
         let now = node.now();
-        let Some(catch_up) = &mut self.catch_up else { return Ok(()) };
-        let Some((state, held)) = catch_up.told(now, from, replay)? else { return Ok(()) };
-        self.catch_up = None;
+        let Some(newcomer) = &mut self.newcomer else { return Ok(()) };
+        let Some((state, held)) = newcomer.told(now, from, replay)? else { return Ok(()) };
+        self.newcomer = None;
         let mut papers = self.desk.look();
         papers.put_event(Event::State(state));
         self.first_view.take().into_iter().for_each(|view| papers.put_event(Event::View(view)));

@@ -22,7 +22,7 @@ pub const REPEAT: Duration = Duration::from_millis(60);
 /// A leader that has got nowhere for this long may be replaced.
 pub const STALL: Duration = Duration::from_millis(1500);
 /// Most packets asked for at one time.
-const FETCH: usize = 16;
+pub const FETCH: usize = 16;
 
 /// One member's part in a flush.
 #[derive(Debug)]
@@ -408,15 +408,25 @@ impl Lead {
         let mut cut = Vec::new();
         for (sender, mut ranges) in of {
             ranges.sort_unstable();
-            let mut covered = 0;
-            while let Some(&((first, last), holder)) = ranges
-                .iter()
-                .filter(|((first, last), _)| *first <= covered + 1 && *last > covered)
-                .max_by_key(|((_, last), holder)| (*last, *holder == me, *holder == sender))
-                .or_else(|| ranges.iter().find(|((first, _), _)| *first > covered))
-            {
-                cut.push((sender, (first.max(covered + 1), last), holder));
-                covered = last;
+            let mut ranges = ranges.into_iter().peekable();
+            // How far the cut goes, and who has most of what comes next.
+            let (mut covered, mut best) = (0, (0, me));
+            loop {
+                while let Some(((_, last), holder)) = ranges.next_if(|((first, _), _)| *first <= covered + 1)
+                {
+                    let worth = |(last, holder)| (last, holder == me, holder == sender);
+                    if worth((last, holder)) > worth(best) {
+                        best = (last, holder);
+                    }
+                }
+                if best.0 > covered {
+                    cut.push((sender, (covered + 1, best.0), best.1));
+                    covered = best.0;
+                } else if let Some(((first, _), _)) = ranges.peek() {
+                    covered = first - 1;
+                } else {
+                    break;
+                }
             }
         }
         cut

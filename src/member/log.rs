@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::word::{Have, Range};
 use crate::engine::MemberId;
+use crate::reliable::{WINDOW_BYTES, WINDOW_PACKETS};
 use crate::wire::Frames;
 
-/// Whether packets are stable is looked at once for so many that came.
-const LOOK_EVERY: u64 = 32;
-/// No honest sender has more packets than this under way at one time.
-const FAR: u64 = 1 << 20;
+/// No honest sender has more packets under way at one time: not by far.
+const FAR: u64 = 64 * WINDOW_PACKETS;
+/// Nor more bytes.
+const MOST_KEPT: usize = 16 * WINDOW_BYTES;
 
 /// What has been sent to the group in the current view.
 #[derive(Debug, Default)]
@@ -28,8 +29,11 @@ struct Stream {
     early: BTreeSet<u64>,
     /// The packets themselves, but for those that everybody has.
     kept: BTreeMap<u64, Frames>,
+    bytes: usize,
     /// Of each other member: the number up to which it has said to have everything.
     acknowledged: BTreeMap<MemberId, u64>,
+    /// The number up to which all of them have said so.
+    stable: u64,
     /// Some have come without their texts: they are here as far as we are concerned, and not for others to fetch.
     has_outlines: bool,
 }
@@ -49,7 +53,8 @@ impl Log {
     pub(super) fn add(&mut self, sender: MemberId, number: u64, frames: &Frames) -> bool {
         let Some(stream) = self.streams.get_mut(&sender) else { return false };
         let is_known = number <= stream.complete || stream.early.contains(&number);
-        if is_known || number > stream.complete + FAR {
+        let is_too_much = stream.bytes + frames.body.len() > MOST_KEPT;
+        if is_known || is_too_much || number - stream.complete > FAR {
             return false;
         }
         if number == stream.complete + 1 {
@@ -63,19 +68,22 @@ impl Log {
         if frames.is_outline() {
             stream.has_outlines = true;
         } else if !stream.acknowledged.is_empty() {
+            stream.bytes += frames.body.len();
             stream.kept.insert(number, frames.clone());
-        }
-        if number.is_multiple_of(LOOK_EVERY) {
-            stream.forget();
         }
         true
     }
 
     /// `member` has everything of `sender` up to this number.
     pub(super) fn acknowledged(&mut self, member: MemberId, sender: MemberId, number: u64) {
-        let stream = self.streams.get_mut(&sender);
-        if let Some(known) = stream.and_then(|stream| stream.acknowledged.get_mut(&member)) {
-            *known = number.max(*known);
+        let Some(stream) = self.streams.get_mut(&sender) else { return };
+        let Some(known) = stream.acknowledged.get_mut(&member).filter(|known| **known < number) else {
+            return;
+        };
+        let was_last = *known == stream.stable;
+        *known = number;
+        if was_last {
+            stream.forget();
         }
     }
 
@@ -133,8 +141,10 @@ impl Log {
 impl Stream {
     /// Lets go of what everybody has.
     fn forget(&mut self) {
-        let stable = self.acknowledged.values().copied().min().unwrap_or(0);
-        self.kept = self.kept.split_off(&(stable + 1));
+        self.stable = self.acknowledged.values().copied().min().unwrap_or(0);
+        while let Some(entry) = self.kept.first_entry().filter(|entry| *entry.key() <= self.stable) {
+            self.bytes -= entry.remove().body.len();
+        }
     }
 }
 

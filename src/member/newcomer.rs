@@ -60,12 +60,19 @@ impl Newcomer {
             return None;
         }
         match Word::decode(frames).ok()? {
-            Word::Welcome(to, admission) if to == self.me() && admission.view.members().contains(&to) => {
+            Word::Welcome(to, admission) if to == self.me() && self.is_in(&admission) => {
                 Some(Told::Welcome(admission))
             }
             Word::Behind(to, view, _) if to == self.me() => Some(Told::Behind(view)),
             _ => None,
         }
+    }
+
+    /// Whether this process is a member of the view, and it is said who the others are.
+    fn is_in(&self, Admission { view, seats, .. }: &Admission) -> bool {
+        let members = view.members();
+        let is_named = |member: &MemberId| seats.iter().any(|seat| seat.slot == member.0);
+        seats.contains(&self.seat) && members.contains(&self.me()) && members.iter().all(is_named)
     }
 
     const fn me(&self) -> MemberId {

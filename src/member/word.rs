@@ -369,13 +369,15 @@ fn write_ranges(ranges: &[Range], out: &mut Writer) {
     }
 }
 
+/// Ascending, with gaps between them.
 fn read_ranges(from: &mut Reader) -> Result<Vec<Range>, Malformed> {
-    (0..from.length(16)?).map(|_| read_range(from)).collect()
+    let ranges = (0..from.length(16)?).map(|_| read_range(from)).collect::<Result<Vec<_>, _>>()?;
+    if ranges.windows(2).all(|pair| pair[0].1 + 1 < pair[1].0) { Ok(ranges) } else { Err(Malformed) }
 }
 
 fn read_range(from: &mut Reader) -> Result<Range, Malformed> {
     let (first, last) = (from.u64()?, from.u64()?);
-    if 0 < first && first <= last { Ok((first, last)) } else { Err(Malformed) }
+    if 0 < first && first <= last && last < u64::MAX { Ok((first, last)) } else { Err(Malformed) }
 }
 
 /// The number of a packet that carries data, and what it carries: the tag of the message.

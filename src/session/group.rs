@@ -61,7 +61,8 @@ pub(super) struct Member {
     joined: Time,
     pub(super) presence: Presence,
     pub(super) ready: bool,
-    pub(super) done: bool,
+    /// In which view it has said that it has everything.
+    pub(super) done: Option<u64>,
     can_sequence: bool,
     /// What it has told of itself last.
     pub(super) status: Option<Status>,
@@ -126,7 +127,7 @@ impl Group {
                 joined: now,
                 presence: Presence::awaited(now),
                 ready: true,
-                done: false,
+                done: None,
                 can_sequence: told.can_sequence,
                 late: told.late,
                 status: None,
@@ -211,7 +212,7 @@ impl Group {
                 joined: now,
                 presence: Presence::new(now, who.nonce, held.asker.clone()),
                 ready: false,
-                done: false,
+                done: None,
                 can_sequence: who.can_sequence || who.role == Role::Standby,
                 status: None,
                 late: who.late,
@@ -259,7 +260,7 @@ impl Group {
         match request.ask {
             Ask::Ready => seat.ready = true,
             Ask::Done { view, clients } => {
-                seat.done = true;
+                seat.done = seat.done.max(Some(view));
                 if self.newest.as_ref().is_none_or(|(newest, _)| *newest < view) {
                     self.newest = Some((view, clients));
                 }
@@ -454,13 +455,16 @@ impl Group {
     /// Whether all clients of the newest view are done. One that is lost here may be there elsewhere: that it is not, the
     /// others' next view tells.
     fn is_done(&self) -> bool {
-        let is_done = |slot: &u16| self.clients().any(|seat| seat.slot == *slot && seat.done);
         // Who is being taken in is in no view yet, and is waited for.
-        let waits = |seat: &Member| seat.late && seat.ready && !seat.done && seat.presence.gone.is_none();
-        if self.clients().any(waits) {
+        let waits =
+            |seat: &Member| seat.late && seat.ready && seat.done.is_none() && seat.presence.gone.is_none();
+        let Some((newest, clients)) = self.newest.as_ref().filter(|_| !self.clients().any(waits)) else {
             return false;
-        }
-        self.newest.as_ref().is_some_and(|(_, clients)| !clients.is_empty() && clients.iter().all(is_done))
+        };
+        // What it had in an earlier view is not everything.
+        let is_done =
+            |slot: &u16| self.clients().any(|seat| seat.slot == *slot && seat.done >= Some(*newest));
+        !clients.is_empty() && clients.iter().all(is_done)
     }
 
     /// Answers the members whose news has come, and those who have waited long enough.
@@ -485,7 +489,9 @@ impl Group {
                 Phase::Gathering if seat.ready => {
                     Say::Wait { missing: missing.clone(), gives_up_in_ms: Some(left) }
                 }
-                Phase::Running if seat.done => Say::Wait { missing: missing.clone(), gives_up_in_ms: None },
+                Phase::Running if seat.done.is_some() => {
+                    Say::Wait { missing: missing.clone(), gives_up_in_ms: None }
+                }
                 _ => Say::CarryOn,
             };
             seat.presence.answer(say, actions);
@@ -533,7 +539,7 @@ impl Group {
     /// Whom the group waits for, for people.
     pub(super) fn missing(&self, rules: &Rules) -> Vec<String> {
         if self.phase != Phase::Gathering {
-            let late = self.seats.iter().filter(|(_, seat)| seat.role == Role::Client && !seat.done);
+            let late = self.seats.iter().filter(|(_, seat)| seat.role == Role::Client && seat.done.is_none());
             let unheard = self.empty_seats(rules).filter(|_| self.resumed.is_some());
             return late.map(|(id, _)| id.clone()).chain(unheard).collect();
         }
@@ -563,8 +569,8 @@ impl Group {
         };
         match self.phase {
             Phase::Gathering => format!("ready: {}", list(&names(|seat| seat.ready))),
-            Phase::Running if self.clients().any(|seat| seat.done) => {
-                format!("done: {}", list(&names(|seat| seat.done)))
+            Phase::Running if self.clients().any(|seat| seat.done.is_some()) => {
+                format!("done: {}", list(&names(|seat| seat.done.is_some())))
             }
             _ => format!("all ready: {}", list(&names(|_| true))),
         }

@@ -483,7 +483,7 @@ impl Register {
                     let left = self.rules.start_timeout.saturating_sub(now.since(group.since));
                     format!(" (gives up in {} s)", left.as_secs())
                 }
-                Phase::Running if group.seats.values().any(|seat| seat.done) => String::new(),
+                Phase::Running if group.seats.values().any(|seat| seat.done.is_some()) => String::new(),
                 _ => return None,
             };
             let missing = group.missing(&self.rules);

@@ -96,7 +96,7 @@ impl Group {
             _ if seat.presence.gone.is_some() => Stage::Gone,
             Phase::Gathering if !seat.ready => Stage::Joined,
             Phase::Gathering => Stage::Ready,
-            Phase::Running if seat.done => Stage::Done,
+            Phase::Running if seat.done.is_some() => Stage::Done,
             Phase::Running => Stage::Running,
             Phase::Over(_) => Stage::Over,
         };

@@ -79,7 +79,8 @@ impl Membership {
         if MemberId(seat.slot) != from {
             return out.drop(from, DropReason::BreaksContract);
         }
-        if self.is_member(from) {
+        let is_known = self.seats.get(&from) == Some(&seat);
+        if self.is_member(from) && is_known {
             self.detector.heard(now, from);
             return self.welcome(now, from, out);
         }
@@ -88,8 +89,16 @@ impl Membership {
             return self.tell_behind(now, from, out);
         }
         // The forwarder gives a name to a second process when it has lost the first.
-        let earlier = self.seats.iter().filter(|(_, known)| known.id == seat.id).map(|(&member, _)| member);
-        earlier.collect::<Vec<_>>().into_iter().for_each(|member| self.detector.has_left(member));
+        let same: Vec<(MemberId, u32)> = self
+            .seats
+            .iter()
+            .filter(|(_, known)| known.id == seat.id)
+            .map(|(&member, known)| (member, known.incarnation))
+            .collect();
+        if same.iter().any(|&(_, incarnation)| incarnation > seat.incarnation) {
+            return self.tell_behind(now, from, out);
+        }
+        same.into_iter().for_each(|(member, _)| self.detector.has_left(member));
         self.arrivals.note(now, seat);
         self.look_after_change(now, out);
     }

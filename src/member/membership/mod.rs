@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use super::detector::{Detector, Finding, Patience};
 use super::election::Election;
-use super::flush::Flush;
+use super::flush::{FETCH, Flush};
 use super::log::Log;
 use super::stable::Unstable;
 use super::word::{Ballot, Proposal, Word, data_of};
@@ -32,8 +32,9 @@ use arrivals::Arrivals;
 use directs::Directs;
 use exclusion::Reproaches;
 
-/// Packets of the next view that are kept until it is installed here.
+/// Most packets of the next view that are kept until it is installed here, and most bytes of them.
 const MAX_EARLY: usize = 4096;
+const MAX_EARLY_BYTES: usize = 64 << 20;
 /// A process that was left behind is told so at most this often.
 const TELL_AGAIN: Duration = Duration::from_millis(100);
 
@@ -83,6 +84,7 @@ pub struct Membership {
     finished: Option<Tally>,
     /// Packets of the next view.
     early: VecDeque<(MemberId, Frames)>,
+    early_bytes: usize,
     told: BTreeMap<MemberId, Time>,
     reproaches: Reproaches,
     leaves: bool,
@@ -121,6 +123,7 @@ impl Membership {
             pending: VecDeque::new(),
             finished: None,
             early: VecDeque::new(),
+            early_bytes: 0,
             told: BTreeMap::new(),
             reproaches: Reproaches::default(),
             leaves: false,
@@ -380,7 +383,9 @@ impl Membership {
             }
             _ => {
                 let is_next = u64::from(header.view) == self.view.number + 1;
-                if is_next && self.early.len() < MAX_EARLY {
+                let bytes = self.early_bytes + frames.body.len();
+                if is_next && self.early.len() < MAX_EARLY && bytes <= MAX_EARLY_BYTES {
+                    self.early_bytes = bytes;
                     self.early.push_back((from, frames));
                 }
             }
@@ -451,9 +456,9 @@ impl Membership {
             Word::Fetch(holder, sender, ranges) => {
                 if let Some(flush) = &mut self.flush {
                     flush.asks(now, from, sender, &ranges);
-                }
-                for range in ranges.into_iter().filter(|_| holder == self.me) {
-                    words.extend(self.log.kept(sender, range).cloned().map(Word::Relay));
+                    let wanted = ranges.into_iter().filter(|_| holder == self.me);
+                    let packets = wanted.flat_map(|range| self.log.kept(sender, range)).take(FETCH);
+                    words.extend(packets.cloned().map(Word::Relay));
                 }
             }
             Word::Relay(frames) => self.relayed(now, &frames),
