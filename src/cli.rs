@@ -95,9 +95,10 @@ pub struct Address {
 /// When a member is taken for lost, and who may go on then. To be the same at all members.
 #[derive(Args, Clone, Debug)]
 pub struct Patient {
-    /// Take a member for lost that has been silent for this long and is not heard of when it is asked for
-    #[arg(long, value_name = "TIME", env = "GROUPCAST_SUSPECT_AFTER", hide_env = true, default_value = "10s", value_parser = duration)]
-    pub suspect_after: Duration,
+    /// Take a member for lost that has been silent for this long and is not heard of when it is asked for; or by a
+    /// name: fast is 600ms, lan 3s, peers 20s with a sign of life every 3s
+    #[arg(long, value_name = "TIME", env = "GROUPCAST_SUSPECT_AFTER", hide_env = true, default_value = "10s", value_parser = patience)]
+    pub suspect_after: Patience,
     /// Who may go on when members are lost: those who are there, or only a majority
     #[arg(long, value_name = "WHO", env = "GROUPCAST_QUORUM", hide_env = true, default_value = "any", value_parser = ["any", "majority"])]
     pub quorum: String,
@@ -107,11 +108,7 @@ impl Patient {
     /// What that means.
     #[must_use]
     pub fn keeping(&self) -> Keeping {
-        Keeping {
-            patience: Some(Patience::with_silence(self.suspect_after)),
-            majority: self.quorum == "majority",
-            safe: false,
-        }
+        Keeping { patience: Some(self.suspect_after), majority: self.quorum == "majority", safe: false }
     }
 }
 
@@ -225,6 +222,23 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{error}; write for example 60s, 250ms or 2min"))
 }
 
+/// How long a member may be silent, or the name of a way to be patient.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub fn patience(text: &str) -> Result<Patience, String> {
+    match text {
+        "fast" => Ok(Patience::FAST),
+        "lan" => Ok(Patience::LAN),
+        "peers" => Ok(Patience::PEERS),
+        _ => match duration(text) {
+            Ok(Duration::ZERO) => Err("everybody would be lost at once; write for example 10s".to_owned()),
+            Ok(silence) => Ok(Patience::with_silence(silence)),
+            Err(wrong) => Err(format!("{wrong}, or fast, lan or peers")),
+        },
+    }
+}
+
 /// A factor above zero.
 ///
 /// # Errors
@@ -310,13 +324,20 @@ pub fn main<P: Parser>(voice: fn(&P) -> Talk, work: fn(&P, &Talk) -> Result<Exit
 /// # Errors
 /// [`Exit::Io`] if standard output cannot be written.
 pub fn print(text: &str) -> Result<(), Failure> {
+    is_read(text).map(drop)
+}
+
+/// Prints a line as [`print`] does, and tells whether anybody is there to read more.
+///
+/// # Errors
+/// [`Exit::Io`] if it cannot be written for any other reason.
+pub fn is_read(text: &str) -> Result<bool, Failure> {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(Exit::Io, format!("cannot write to standard output: {error}")))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::new(Exit::Io, format!("cannot write to standard output: {error}"))),
     }
 }
 

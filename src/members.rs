@@ -92,12 +92,9 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
                     let is_ours = answer.is_of(from, now, &callers);
                     if is_ours && let Some(groups) = answer.add(from, groups, more, &mut callers) {
                         let is_shown = args.watch || !groups.is_empty();
-                        if is_shown {
-                            show(args, &groups)?;
-                        } else {
+                        if !is_shown {
                             waiting.look(args, now, &talk)?;
-                        }
-                        if is_shown && !args.watch {
+                        } else if !show(args, &groups)? || !args.watch {
                             return Ok(Exit::Ok);
                         }
                         callers.pause(now.after(if is_shown { WATCH_EVERY } else { LOOK_AGAIN }));
@@ -185,9 +182,12 @@ impl Waiting {
     }
 }
 
-fn show(args: &Args, groups: &[GroupState]) -> Result<(), Failure> {
+/// Whether anybody is there to see more.
+fn show(args: &Args, groups: &[GroupState]) -> Result<bool, Failure> {
     if args.json {
-        return groups.iter().try_for_each(|group| cli::print(&as_json(group).to_string()));
+        return groups
+            .iter()
+            .try_fold(true, |is_read, group| Ok(is_read && cli::is_read(&as_json(group).to_string())?));
     }
     let mut text = String::new();
     if args.watch && std::io::stdout().is_terminal() {
@@ -199,7 +199,7 @@ fn show(args: &Args, groups: &[GroupState]) -> Result<(), Failure> {
     for group in groups {
         text.push_str(&as_text(group));
     }
-    cli::print(if args.watch { &text } else { text.trim_end() })
+    cli::is_read(if args.watch { &text } else { text.trim_end() })
 }
 
 /// Whether this member numbers in its group or, where nobody does, leads it.

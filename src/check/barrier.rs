@@ -53,6 +53,7 @@ fn place(member: &Member, account: &Account, lines: Vec<u32>) -> Place {
 fn disagreement(run: &Run) -> Option<Witness> {
     // Who came later began with others than those who were there from the start.
     let mut starts: Vec<_> = run.starts().collect();
+    let came_late = |account: &Account| came_late(run, account);
     starts.sort_by_key(|(_, account, _)| came_late(account));
     let mut starts = starts.into_iter();
     let (member, account, start) = starts.next()?;
@@ -66,8 +67,10 @@ fn disagreement(run: &Run) -> Option<Witness> {
     })
 }
 
-fn came_late(account: &Account) -> bool {
-    account.views.first().is_some_and(|view| view.number > 1)
+/// Whether a member came while the run went on. Who was lost before it knew what had been before has no view at all.
+fn came_late(run: &Run, account: &Account) -> bool {
+    let have_views = run.starts().any(|(_, account, _)| !account.views.is_empty());
+    account.views.first().map_or(have_views, |view| view.number > 1)
 }
 
 fn difference(one: &Start, other: &Start, with_members: bool) -> Option<(String, String)> {
@@ -81,13 +84,14 @@ fn difference(one: &Start, other: &Start, with_members: bool) -> Option<(String,
 
 /// A member that has files here and that the beginning does not list.
 fn unlisted(run: &Run) -> Option<Witness> {
-    let (starter, account, start) = run.starts().find(|(_, account, _)| !came_late(account))?;
-    let is_late = |member: &Member| member.account().is_some_and(came_late);
-    let listed: BTreeSet<&String> = start.members.iter().collect();
+    let (starter, account, start) = run.starts().find(|(_, account, _)| !came_late(run, account))?;
+    let is_late = |member: &Member| member.account().is_some_and(|account| came_late(run, account));
+    let views = run.starts().flat_map(|(_, account, _)| &account.views);
+    let listed: BTreeSet<&String> = views.flat_map(|view| &view.members).chain(&start.members).collect();
     let member = run
         .members
         .iter()
-        .find(|member| member.has_files() && !listed.contains(&member.id) && !is_late(member))?;
+        .find(|member| member.has_said_something() && !listed.contains(&member.id) && !is_late(member))?;
     let at = place(starter, account, vec![start.line]);
     let story = format!(
         "{} has files here, and {} started with {} {at}",

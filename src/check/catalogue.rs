@@ -80,10 +80,11 @@ impl<'h> Catalogue<'h> {
 
     /// Whether a member that came to the end must have delivered this message, if others have: it was there.
     pub(super) fn owes(&self, member: usize, message: usize) -> bool {
-        let Some(view) = self.views.as_ref().map(|views| views[message]).filter(|&view| view > 0) else {
-            return true;
-        };
         let record = self.record(member);
+        let Some(view) = self.views.as_ref().map(|views| views[message]).filter(|&view| view > 0) else {
+            // Those who delivered it are lost: that may have been before it came.
+            return record.came_late().is_none();
+        };
         let came_after = record.came_late().is_some_and(|first| view < first);
         // It went some time in its last view, while others still delivered.
         let left_before = record.left && record.views.last().is_some_and(|last| view >= last.number);

@@ -28,8 +28,7 @@ pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
 /// The first delivery of `member` whose number is not the next, or not that of this message at another member.
 /// `named` has, for each place so far, its number and a delivery under it.
 fn wrong(catalogue: &Catalogue<'_>, member: usize, named: &mut Vec<(Number, Delivery)>) -> Option<Witness> {
-    let skipped = skipped(catalogue, member, named);
-    let mut before = skipped.checked_sub(1).and_then(|last| named.get(last)).map(|(number, _)| *number);
+    let (skipped, mut before) = skipped(catalogue, member, named);
     for (index, (event, message)) in catalogue.common_deliveries(member).enumerate() {
         let (index, this) = (skipped + index, (member, event, message));
         let number = match next(before, number(catalogue, this)) {
@@ -57,14 +56,19 @@ fn wrong(catalogue: &Catalogue<'_>, member: usize, named: &mut Vec<(Number, Deli
     None
 }
 
-/// How many deliveries were before a member came.
-fn skipped(catalogue: &Catalogue<'_>, member: usize, named: &[(Number, Delivery)]) -> usize {
+/// How many deliveries were before a member came, and the number of the last of them. Those who had them may be lost.
+fn skipped(
+    catalogue: &Catalogue<'_>,
+    member: usize,
+    named: &[(Number, Delivery)],
+) -> (usize, Option<Number>) {
     if catalogue.record(member).came_late().is_none() {
-        return 0;
+        return (0, None);
     }
     let first = catalogue.deliveries(member).next();
     let first = first.and_then(|(event, message)| number(catalogue, (member, event, message)));
-    named.iter().position(|(number, _)| Some(*number) == first).unwrap_or(0)
+    let known = named.iter().position(|(number, _)| Some(*number) == first);
+    (known.unwrap_or(named.len()), first.and_then(|(epoch, number)| Some((epoch, number.checked_sub(1)?))))
 }
 
 /// The number of a delivery, if it has one.

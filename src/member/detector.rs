@@ -26,6 +26,9 @@ impl Patience {
     /// For machines that are never late: tests on one machine, and those who know.
     pub const FAST: Self = Self::new(100, 600, 200);
 
+    /// For peers that announce themselves every few seconds, and are given up after many of them.
+    pub const PEERS: Self = Self::new(3_000, 20_000, 1_000);
+
     const fn new(heartbeat: u64, silence: u64, verify: u64) -> Self {
         let ms = Duration::from_millis;
         Self { heartbeat: ms(heartbeat), silence: ms(silence), verify: ms(verify) }

@@ -177,12 +177,15 @@ pub struct Results {
     delivered: Option<Output>,
     received: Option<Output>,
     history: Option<Output>,
+    /// The history of an earlier run, which gives way to none.
+    forgotten: Option<PathBuf>,
 }
 
 impl Results {
     /// Creates `dir` if needed, and in it the files of the client `id`, empty and with `.part` behind their names:
     /// `test_result_<id>_<suffix>.txt`, `test_result_<id>_uno.txt` and, if `history`, `history_<id>.jsonl`.
-    /// If `force`, the files of an earlier run are removed, its history in any case.
+    /// If `force`, the files of an earlier run give way when the run starts, its history in any case: who is refused has
+    /// taken nothing away.
     ///
     /// # Errors
     /// Exit 73 if something cannot be created, or if one of the files exists and `force` is not given.
@@ -197,31 +200,31 @@ impl Results {
         fs::create_dir_all(dir).map_err(|reason| cannot_create(dir, &reason))?;
         let results = Self {
             dir: dir.into(),
-            delivered: Some(Output::create(multicasts.clone(), force)?),
-            received: Some(Output::create(messages.clone(), force)?),
+            delivered: Some(Output::create(multicasts, force)?),
+            received: Some(Output::create(messages, force)?),
             history: history.then(|| Output::create(events.clone(), force)).transpose()?,
+            forgotten: (force && !history).then_some(events),
         };
-        if force {
-            old.into_iter().try_for_each(|path| remove(path))?;
-            if !history {
-                remove(&part(&events))?;
-            }
-        }
         Ok(results)
     }
 
     /// No files at all: everything is forgotten at once.
     #[must_use]
     pub fn none() -> Self {
-        Self { dir: PathBuf::new(), delivered: None, received: None, history: None }
+        Self { dir: PathBuf::new(), delivered: None, received: None, history: None, forgotten: None }
     }
 
     /// The run has started: from now on the files are kept, whatever happens.
     ///
     /// # Errors
-    /// Exit 74 if a file cannot be written; so it is with every method below. What was written before stays valid.
+    /// Exit 73 if a file of an earlier run cannot be replaced; exit 74 if a file cannot be written; so it is with every
+    /// method below. What was written before stays valid.
     pub fn start(&mut self, start: &Start<'_>) -> Result<(), Failure> {
-        self.outputs().for_each(|output| output.state = State::Started);
+        if let Some(events) = self.forgotten.take() {
+            remove(&events)?;
+            remove(&part(&events))?;
+        }
+        self.outputs().try_for_each(Output::start)?;
         self.record(|| Event::Start(*start))
     }
 
@@ -391,6 +394,8 @@ pub(crate) fn write_result(line: &mut Vec<u8>, from: &str, text: &[u8]) {
 #[derive(Debug)]
 struct Output {
     path: PathBuf,
+    /// Where it is before the run starts, if another's file may be there.
+    aside: Option<PathBuf>,
     file: File,
     /// Length of the file, which ends with a whole line.
     length: u64,
@@ -413,18 +418,28 @@ enum State {
 impl Output {
     fn create(path: PathBuf, force: bool) -> Result<Self, Failure> {
         let part = part(&path);
+        let is_special = part.metadata().is_ok_and(|there| !there.is_file());
+        let aside = (force && !is_special).then(|| aside(&part));
+        let place = aside.as_ref().unwrap_or(&part);
         let mut options = OpenOptions::new();
         // Appending, so that writing goes on at the right place after half a line was cut off.
-        options.append(true).create(true).create_new(!force);
-        let file = options.open(&part).map_err(|reason| match reason.kind() {
-            io::ErrorKind::AlreadyExists => exists(&part),
-            _ => cannot_create(&part, &reason),
+        options.append(true).create(true).create_new(!is_special || !force);
+        let file = options.open(place).map_err(|reason| match reason.kind() {
+            io::ErrorKind::AlreadyExists => exists(place),
+            _ => cannot_create(place, &reason),
         })?;
-        if force {
-            // What is not a regular file has no length to take away.
-            let _ = file.set_len(0);
+        Ok(Self { path, aside, file, length: 0, buffer: Vec::new(), state: State::Created })
+    }
+
+    /// Takes its place, and that of an earlier run's file.
+    fn start(&mut self) -> Result<(), Failure> {
+        if let Some(aside) = self.aside.take() {
+            let part = part(&self.path);
+            remove(&self.path)?;
+            fs::rename(&aside, &part).map_err(|reason| cannot_create(&part, &reason))?;
         }
-        Ok(Self { path, file, length: 0, buffer: Vec::new(), state: State::Created })
+        self.state = State::Started;
+        Ok(())
     }
 
     fn line(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Failure> {
@@ -475,7 +490,10 @@ impl Drop for Output {
     fn drop(&mut self) {
         // There is nobody left to tell of a failure.
         let _ = match self.state {
-            State::Created => fs::remove_file(part(&self.path)).is_ok(),
+            State::Created => {
+                let place = self.aside.take().unwrap_or_else(|| part(&self.path));
+                fs::remove_file(place).is_ok()
+            }
             State::Started => self.flush().is_ok(),
             State::Finished => true,
         };
@@ -500,6 +518,13 @@ fn write_all(file: &mut impl Write, bytes: &[u8]) -> (usize, io::Result<()>) {
 fn part(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".part");
+    name.into()
+}
+
+/// A name that no other process uses, beside the one that the file is to have.
+fn aside(part: &Path) -> PathBuf {
+    let mut name = part.as_os_str().to_owned();
+    name.push(format!(".{}", std::process::id()));
     name.into()
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::objection::Objection;
 use super::presence::{Held, Presence};
 use super::register::{Actions, Rules, abort, answer, refuse};
-use super::{LOST_AFTER, MAX_STANDBYS, STANDBY_LIMIT};
+use super::{LOST_AFTER, MAX_STANDBYS, QUIET_AFTER, STANDBY_LIMIT};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::order::Order;
@@ -18,8 +18,9 @@ use crate::wire::control::{
     Ask, GroupEntry, Identity, Request, Role, Say, Seat, Status, run_as_text, run_from_text,
 };
 
-/// A member that is not yet ready and whose connection is closed gives up its seat after this long.
-pub const GONE_BEFORE_START: Duration = Duration::from_secs(2);
+/// Whose connection has been closed for this long has gone, where nothing depends on it: before the start, and at the end
+/// if it is no client.
+pub const GONE_FOR_GOOD: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Group {
@@ -38,8 +39,6 @@ pub(super) struct Group {
     /// When it was taken up from another forwarder that had begun it.
     resumed: Option<Time>,
     pub(super) phase: Phase,
-    /// The newest view that a member was done in: its number, and the slots of its clients.
-    newest: Option<(u64, Vec<u16>)>,
     /// Why the first client was lost that is, after the start.
     first_loss: Option<String>,
     /// Whether anybody is lost, after the start.
@@ -61,8 +60,8 @@ pub(super) struct Member {
     joined: Time,
     pub(super) presence: Presence,
     pub(super) ready: bool,
-    /// In which view it has said that it has everything.
-    pub(super) done: Option<u64>,
+    /// In which view it has said that it has everything: its number, and the slots of its clients.
+    pub(super) done: Option<(u64, Vec<u16>)>,
     can_sequence: bool,
     /// What it has told of itself last.
     pub(super) status: Option<Status>,
@@ -84,7 +83,6 @@ impl Group {
             expects_standby: false,
             resumed: None,
             phase: Phase::Gathering,
-            newest: None,
             first_loss: None,
             has_losses: false,
         }
@@ -260,9 +258,8 @@ impl Group {
         match request.ask {
             Ask::Ready => seat.ready = true,
             Ask::Done { view, clients } => {
-                seat.done = seat.done.max(Some(view));
-                if self.newest.as_ref().is_none_or(|(newest, _)| *newest < view) {
-                    self.newest = Some((view, clients));
+                if seat.done.as_ref().is_none_or(|(before, _)| *before < view) {
+                    seat.done = Some((view, clients));
                 }
             }
             Ask::Leave { code, reason } => {
@@ -386,7 +383,7 @@ impl Group {
     /// Lets go of members that are gone; tells whether all are ready and still there.
     fn gather(&mut self, now: Time, rules: &Rules, actions: &mut Actions) -> bool {
         self.seats.retain(|_, seat| {
-            let is_gone = seat.presence.gone.is_some_and(|gone| now >= gone.after(GONE_BEFORE_START));
+            let is_gone = seat.presence.gone.is_some_and(|gone| now >= gone.after(GONE_FOR_GOOD));
             !is_gone && seat.presence.lost(now).is_none() && !seat.delays_the_start(now)
         });
         if self.clients().next().is_some() {
@@ -418,7 +415,7 @@ impl Group {
             let why =
                 format!("the forwarder took up the run, and within {seconds} s did not hear of {missing}");
             self.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
-        } else if is_whole && self.is_done() {
+        } else if is_whole && self.is_done(now) {
             actions.notices.push(format!("{name}: {}; the run is complete", self.progress()));
             self.end(&Ok(()), actions);
         }
@@ -452,19 +449,38 @@ impl Group {
         }
     }
 
-    /// Whether all clients of the newest view are done. One that is lost here may be there elsewhere: that it is not, the
+    /// Whether all clients of the newest view are done, and nobody else is here: who is left behind leaves by itself, and
+    /// of those who went different ways one side does. One that is lost here may be there elsewhere: that it is not, the
     /// others' next view tells.
-    fn is_done(&self) -> bool {
-        // Who is being taken in is in no view yet, and is waited for.
-        let waits =
-            |seat: &Member| seat.late && seat.ready && seat.done.is_none() && seat.presence.gone.is_none();
-        let Some((newest, clients)) = self.newest.as_ref().filter(|_| !self.clients().any(waits)) else {
+    fn is_done(&self, now: Time) -> bool {
+        let Some((newest, members)) = self.newest().filter(|(_, members)| !members.is_empty()) else {
             return false;
         };
         // What it had in an earlier view is not everything.
-        let is_done =
-            |slot: &u16| self.clients().any(|seat| seat.slot == *slot && seat.done >= Some(*newest));
-        !clients.is_empty() && clients.iter().all(is_done)
+        let is_done = |seat: &Member| seat.done.as_ref().is_some_and(|(number, _)| number >= newest);
+        let is_here =
+            |seat: &Member| seat.presence.gone.is_none() && seat.presence.silence(now) < QUIET_AFTER;
+        members.iter().all(|slot| self.clients().any(|seat| seat.slot == *slot && is_done(seat)))
+            && !self.clients().any(|seat| !members.contains(&seat.slot) && is_here(seat))
+    }
+
+    /// The newest view in which a client was done.
+    fn newest(&self) -> Option<&(u64, Vec<u16>)> {
+        self.clients().filter_map(|seat| seat.done.as_ref()).max_by_key(|(number, _)| *number)
+    }
+
+    /// Whether everybody knows that the run is over who can come to know it. Whose connection has closed may come back;
+    /// not if the others have gone on without it, and what is no client has nothing to be told but that.
+    pub(super) fn is_known_to_be_over(&self, now: Time, may_ask_later: bool) -> bool {
+        let newest = self.newest();
+        let is_left_behind = |seat: &Member| match seat.role {
+            Role::Client => newest.is_some_and(|(_, members)| !members.contains(&seat.slot)),
+            _ => seat.presence.silence(now) >= GONE_FOR_GOOD,
+        };
+        self.seats.values().all(|seat| {
+            seat.presence.knows_the_end(now, may_ask_later)
+                || (seat.presence.gone.is_some() && is_left_behind(seat))
+        })
     }
 
     /// Answers the members whose news has come, and those who have waited long enough.

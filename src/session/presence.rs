@@ -83,8 +83,9 @@ impl Presence {
     pub(super) fn answer(&mut self, say: Say, actions: &mut Actions) {
         if let Some(held) = self.held.take() {
             // An end is told again until the member has said that it knows it: it would take the silence of a
-            // forwarder that has ended for a failure.
-            self.told_end |= matches!(say, Say::Abort { .. });
+            // forwarder that has ended for a failure. Inside the forwarder nothing gets lost.
+            let is_sure = matches!(self.asker, Asker::Inside(_)) && say == Say::End;
+            self.told_end |= is_sure || matches!(say, Say::Abort { .. });
             actions.replies.push((held.asker, Reply::new(held.seq, say)));
         }
     }

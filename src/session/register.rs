@@ -393,7 +393,7 @@ impl Register {
             let Phase::Over(result) = &group.phase else { return true };
             // A failure shows by itself, and a forwarder that stays can tell the outcome later.
             let may_ask_later = result.is_err() || rules.stay;
-            if !group.seats.values().all(|seat| seat.presence.knows_the_end(now, may_ask_later)) {
+            if !group.is_known_to_be_over(now, may_ask_later) {
                 return true;
             }
             *served += 1;

@@ -84,6 +84,13 @@ impl Member {
     pub(super) const fn has_files(&self) -> bool {
         self.account.is_some() || self.delivered.is_some() || self.received.is_some()
     }
+
+    /// Whether a file of it says anything. Who was lost before it was in the group leaves empty ones.
+    pub(super) fn has_said_something(&self) -> bool {
+        let has_lines = |file: &ResultFile| file.lines().len() > 0;
+        self.account.as_ref().is_some_and(|account| account.lines.is_some())
+            || self.delivered.iter().chain(&self.received).any(has_lines)
+    }
 }
 
 /// Reads the folder `dir` and, if there is one, the folder of command files.

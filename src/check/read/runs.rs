@@ -65,8 +65,11 @@ pub(super) fn assemble(listing: &Listing, roll: &mut Roll) -> Result<Vec<Run>, F
 /// The rosters: of one group, lists that have somebody in common are of one run. They stand by group and name.
 fn rosters(loaded: &[Loaded]) -> Vec<Roster> {
     let mut rosters: Vec<Roster> = Vec::new();
-    for (member, start) in loaded.iter().filter_map(|loaded| Some((&loaded.id, loaded.start()?))) {
-        let mut members: BTreeSet<String> = start.members.iter().chain([member]).cloned().collect();
+    for (loaded, start) in loaded.iter().filter_map(|loaded| Some((loaded, loaded.start()?))) {
+        let views = loaded.history.iter().flat_map(|(account, _)| &account.views);
+        // Who came later is in no beginning of the others.
+        let named = views.flat_map(|view| &view.members).chain(&start.members);
+        let mut members: BTreeSet<String> = named.chain([&loaded.id]).cloned().collect();
         rosters.retain(|known| {
             let is_it = known.group == start.group && !known.members.is_disjoint(&members);
             if is_it {

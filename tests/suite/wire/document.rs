@@ -85,7 +85,7 @@ fn constants() -> BTreeMap<String, u64> {
         ("STANDBY_EVERY", ms(attendance::STANDBY_EVERY)),
         ("PREFER", ms(driver::barrier::PREFER)),
         ("CHALLENGE", ms(objection::CHALLENGE)),
-        ("GONE_BEFORE_START", ms(group::GONE_BEFORE_START)),
+        ("GONE_FOR_GOOD", ms(group::GONE_FOR_GOOD)),
         ("MAX_SHOWN", shown::MAX_SHOWN as u64),
         ("STANDBY_LIMIT", ms(session::STANDBY_LIMIT)),
         ("MAX_STANDBYS", session::MAX_STANDBYS as u64),
