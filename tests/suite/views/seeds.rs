@@ -254,3 +254,13 @@ fn strangers_that_alone_hear_a_newcomer_are_a_part_of_their_own() {
         lives_with_newcomers(title, seed);
     }
 }
+
+#[test]
+fn what_lamports_order_gives_as_stable_is_at_its_place() {
+    for seed in [24, 202] {
+        let plan = Plan { safe: true, ..draw(named("lamport"), seed, Partitions::None, false) };
+        if let Err(story) = live(&plan, &mut Seen::default()) {
+            panic!("seed {seed}: {story}\n{}", tell(&plan));
+        }
+    }
+}
