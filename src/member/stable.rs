@@ -3,7 +3,9 @@
 //! if this member dies at once.
 //!
 //! A delivery follows from packets: the message, its number, what clocks said. Which of them, only the order knows; here
-//! it is all that had come when it was delivered, and all of our own that had been submitted.
+//! it is all that had come when it was delivered, and all of our own that had been submitted. Our own word may be among
+//! them although it has not been said yet (`lamport`: the clock has seen the message, and the others have not heard so):
+//! then what was delivered waits until it is said.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -40,9 +42,10 @@ impl Unstable {
         self.fresh.push(item);
     }
 
-    /// Everything that is stable now, in order. `unsent` packets of our own wait for a window.
-    pub(super) fn look(&mut self, now: Time, me: MemberId, log: &Log, unsent: u64) -> Vec<Item> {
-        if !self.fresh.is_empty() {
+    /// Everything that is stable now, in order. `unsent` packets of our own wait for a window; if we owe something, it is
+    /// due now and not even that.
+    pub(super) fn look(&mut self, now: Time, me: MemberId, log: &Log, unsent: u64, owes: bool) -> Vec<Item> {
+        if !self.fresh.is_empty() && !owes {
             let mut came = log.came();
             came.iter_mut().filter(|(sender, _)| *sender == me).for_each(|(_, number)| *number += unsent);
             self.held.push_back((came, std::mem::take(&mut self.fresh)));

@@ -93,6 +93,8 @@ pub enum Word {
     Welcome(MemberId, Box<Admission>),
     /// That member is to go, as this one says: it has taken nothing for so many milliseconds.
     Exclude(MemberId, MemberId, u64),
+    /// It is there, in this view, which that ballot made.
+    Here(Ballot, View),
 }
 
 /// Most entries of a list in a word.
@@ -192,6 +194,11 @@ impl Word {
                 out.member(*by);
                 out.u64(*length);
             }
+            Self::Here(ballot, view) => {
+                out.u8(19);
+                write_ballot(*ballot, out);
+                write_view(view, out);
+            }
         }
     }
 
@@ -229,6 +236,7 @@ impl Word {
             16 => Self::Admit(read_seat(from)?),
             17 => Self::Welcome(from.member()?, Box::new(Admission::read(from)?)),
             18 => Self::Exclude(from.member()?, from.member()?, from.u64()?),
+            19 => Self::Here(read_ballot(from)?, read_view(from)?),
             _ => return Err(Malformed),
         })
     }

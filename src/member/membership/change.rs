@@ -174,7 +174,7 @@ impl Membership {
         self.direct.forget(&lost);
         self.submit_again(now, open, out);
         // The others may be waiting for a word of this view.
-        self.say_all(now, &[Word::Heartbeat], out);
+        self.say_all(now, &[self.sign_of_life()], out);
         self.early_bytes = 0;
         for (from, frames) in std::mem::take(&mut self.early) {
             self.receive(now, from, frames, out);

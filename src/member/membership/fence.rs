@@ -1,8 +1,12 @@
 //! How a membership keeps out who is not in the group any more, and may not even know: it is told, and steps back.
+//!
+//! Where no majority is needed, two parts may have gone on, each to a view of the same number; and each may have one in its
+//! view that is in the other's. These take each other's packets for those of their own view. So every member says from time
+//! to time in which view it is, however much else it says.
 
 use super::{Membership, Out, TELL_AGAIN};
 use crate::defect::Defect;
-use crate::engine::{MemberId, Time};
+use crate::engine::{MemberId, Time, View};
 use crate::member::App;
 use crate::member::word::{Ballot, Word};
 
@@ -41,6 +45,42 @@ impl Membership {
         // Two parts went on, each in a view of this number: it has to hear that ours comes before its own.
         if (view, ballot) < ours && !self.leaves {
             self.say(&Word::Behind(from, ours.0, ours.1), out);
+        }
+    }
+
+    /// Whether there may be another view of this number.
+    const fn may_be_split(&self) -> bool {
+        self.installed.is_some() && !self.keeping.majority
+    }
+
+    /// What to say to show that we are there.
+    pub(super) fn sign_of_life(&self) -> Word {
+        match &self.installed {
+            Some((ballot, _)) if self.may_be_split() => Word::Here(*ballot, self.view.clone()),
+            _ => Word::Heartbeat,
+        }
+    }
+
+    /// We said something to all: it shows that we are there, if it need not show where.
+    pub(super) fn said(&mut self, now: Time) {
+        if !self.may_be_split() {
+            self.detector.said(now);
+        }
+    }
+
+    /// `from` is in this view. If it is not ours, although it has its number, one of us is of a part that was left behind.
+    pub(super) fn met(&mut self, from: MemberId, ballot: Ballot, view: &View, out: &mut Out) {
+        let ours = self.installed.as_ref().map(|(ballot, _)| *ballot).unwrap_or_default();
+        if view.number != self.view.number || *view == self.view {
+            return;
+        }
+        if ballot > ours {
+            self.fence(
+                format!("another part of the group went on to view {}, and comes first", view.number),
+                out,
+            );
+        } else if !self.leaves {
+            self.say(&Word::Behind(from, self.view.number, ours), out);
         }
     }
 

@@ -185,7 +185,7 @@ impl Membership {
             self.say(word, out);
         }
         if !words.is_empty() {
-            self.detector.said(now);
+            self.said(now);
         }
     }
 
@@ -418,6 +418,7 @@ impl Membership {
         let mut words = Vec::new();
         match word {
             Word::Heartbeat => {}
+            Word::Here(ballot, view) => self.met(from, ballot, &view, out),
             Word::Verify(member) if member == self.me => words.push(Word::Heartbeat),
             Word::Verify(member) if self.detector.vouches_for(now, member) => words.push(Word::Vouch(member)),
             Word::Verify(_) => {}
@@ -502,9 +503,12 @@ impl Membership {
         }
         let mut words = Vec::new();
         for finding in self.detector.look(now) {
+            if finding == Finding::Heartbeat {
+                self.detector.said(now);
+            }
             match finding {
                 Finding::Heartbeat if self.leaves => words.push(Word::Leave),
-                Finding::Heartbeat => words.push(Word::Heartbeat),
+                Finding::Heartbeat => words.push(self.sign_of_life()),
                 Finding::Silent(member) => words.push(Word::Verify(member)),
                 Finding::Lost(member) => {
                     out.deliver(member, None, App::Notice("silent for too long".to_owned()));
@@ -541,7 +545,8 @@ impl Engine for Membership {
             Input::Wake => self.wake(now, out),
         }
         if self.keeping.safe && !self.is_out {
-            let stable = self.unstable.look(now, self.me, &self.log, self.line.unsent());
+            let owes = self.line.next_deadline().is_some_and(|due| due <= now);
+            let stable = self.unstable.look(now, self.me, &self.log, self.line.unsent(), owes);
             stable.into_iter().for_each(|(from, number, app)| out.deliver(from, number, app));
         }
     }

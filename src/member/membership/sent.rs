@@ -12,7 +12,7 @@ impl Membership {
         let kind = message.header.get(3).copied();
         match to {
             To::Group => {
-                self.detector.said(now);
+                self.said(now);
                 if kind == Some(Kind::Data as u8)
                     && let Some((number, _)) = data_of(message)
                 {

@@ -376,7 +376,7 @@ impl State {
 /// What changes nothing as long as nothing is lost: signs of life, and who has what.
 fn is_idle(message: &Frames) -> bool {
     let kind = message.header.get(3).copied();
-    kind == Some(Kind::Status as u8) || matches!(Word::decode(message), Ok(Word::Heartbeat))
+    kind == Some(Kind::Status as u8) || matches!(Word::decode(message), Ok(Word::Heartbeat | Word::Here(..)))
 }
 
 /// Of each view of a process: number, members, what it was given in it.

@@ -9,6 +9,7 @@ use groupcast::order::Place;
 use groupcast::wire::Frames;
 use groupcast::wire::control::{Role, Seat};
 
+use super::promises::may_split;
 use super::world::{Event, Happening, Plan, Process, RUN, World};
 
 /// What a newcomer multicasts.
@@ -108,7 +109,13 @@ impl World {
                 let place = Place { me, view: &admission.view, run: RUN, seed, window, defects };
                 let mut membership = Membership::admitted(order, place, keeping(&self.plan), &admission);
                 membership.pardon(now);
+                // Where each part may go on, strangers that alone hear a newcomer take it in: theirs is a part that
+                // nobody else is promised anything of.
+                let mut others = admission.view.members().into_iter().filter(|&member| member != me);
+                let is_among_strangers =
+                    may_split(&self.plan) && others.any(|member| self.at(member).is_stranger);
                 let process = self.at(me);
+                process.is_stranger = is_among_strangers;
                 process.membership = membership;
                 process.events.push((now, Event::View(admission.view)));
                 return true;

@@ -65,7 +65,7 @@ fn is_blocked(plan: &Plan, processes: &[Process], process: &Process) -> bool {
 }
 
 /// Whether parts of the group may have gone on on their own: then what holds, holds in each part.
-fn may_split(plan: &Plan) -> bool {
+pub(super) fn may_split(plan: &Plan) -> bool {
     !plan.majority && plan.fates.iter().any(|(_, fate)| matches!(fate, Fate::Parted(_) | Fate::Cut(..)))
 }
 
@@ -194,8 +194,7 @@ fn views_are_synchronous(plan: &Plan, processes: &[Process]) -> Result<(), Strin
 
 /// Whoever is there at the end has been given what anybody ever was, the dead included; in a total order, in the same order.
 pub(super) fn uniform(plan: &Plan, processes: &[Process]) -> Result<(), String> {
-    // Who slept and is left behind may be given messages by their Lamport times that the others send again in the next view.
-    let is_total = plan.order.promises.contains(&Promise::Total) && plan.order.name != "lamport";
+    let is_total = plan.order.promises.contains(&Promise::Total);
     let survivors = || processes.iter().filter(|process| process.is_in() && process.me.0 < plan.clients);
     for process in processes {
         let own = given(process);

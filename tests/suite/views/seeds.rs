@@ -43,9 +43,8 @@ enum Partitions {
     Split,
 }
 
-fn draw(order: &'static Order, seed: u64, partitions: Partitions) -> Plan {
+fn draw(order: &'static Order, seed: u64, partitions: Partitions, with_newcomers: bool) -> Plan {
     let with_partitions = partitions != Partitions::None;
-    let with_newcomers = std::env::var_os("GROUPCAST_NEWCOMERS").is_some();
     let mut dice = Prng::new(seed);
     let clients = dice.between(if with_partitions { 4 } else { 2 }, 5) as u16;
     let mut plan = Plan::new(order, clients, dice.next_u64());
@@ -167,16 +166,26 @@ fn tell(plan: &Plan) -> String {
     )
 }
 
+fn named(title: &str) -> &'static Order {
+    ORDERS.iter().find(|order| order.title() == title).expect("an order of the table")
+}
+
 fn lives(title: &str, partitions: Partitions, safe: bool) {
-    let order = ORDERS.iter().find(|order| order.title() == title).expect("an order of the table");
+    let order = named(title);
+    let with_newcomers = std::env::var_os("GROUPCAST_NEWCOMERS").is_some();
     let mut seen = Seen::default();
     let only: Option<u64> = std::env::var("GROUPCAST_SEED").ok().and_then(|seed| seed.parse().ok());
     let seeds = std::env::var("GROUPCAST_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(SEEDS);
+    let mut failures: Vec<(u64, String)> = Vec::new();
     for seed in only.map_or(1..=seeds, |seed| seed..=seed) {
-        let plan = Plan { safe, ..draw(order, seed, partitions) };
+        let plan = Plan { safe, ..draw(order, seed, partitions, with_newcomers) };
         if let Err(story) = live(&plan, &mut seen) {
-            panic!("{title}, {partitions:?}, seed {seed}: {story}\n{}", tell(&plan));
+            failures.push((seed, format!("{story}\n{}", tell(&plan))));
         }
+    }
+    if let Some((first, story)) = failures.first() {
+        let all: Vec<u64> = failures.iter().map(|(seed, _)| *seed).collect();
+        panic!("{title}, {partitions:?}, {} seeds fail: {all:?}; seed {first}: {story}", all.len());
     }
     println!("{title}, {partitions:?}: {seeds} seeds: {seen:?}");
     assert!(seen.views > 0 && seen.deliveries > 0 && 4 * seen.blocked < seeds, "{seen:?}");
@@ -224,4 +233,34 @@ every_order! {
     total_uub total_uub_parted total_uub_split total_uub_safe "total (uub)";
     lamport lamport_parted lamport_split lamport_safe "lamport";
     agreed agreed_parted agreed_split agreed_safe "agreed";
+}
+
+/// Newcomers come into a group of which each part may go on.
+fn lives_with_newcomers(title: &str, seed: u64) {
+    let plan = draw(named(title), seed, Partitions::Split, true);
+    if let Err(story) = live(&plan, &mut Seen::default()) {
+        panic!("{title}, seed {seed}: {story}\n{}", tell(&plan));
+    }
+}
+
+#[test]
+fn a_newcomer_that_two_parts_have_taken_in_is_in_one_of_them() {
+    lives_with_newcomers("causal", 164);
+}
+
+#[test]
+fn strangers_that_alone_hear_a_newcomer_are_a_part_of_their_own() {
+    for (title, seed) in [("fifo", 221), ("causal", 930), ("total (bb)", 1229)] {
+        lives_with_newcomers(title, seed);
+    }
+}
+
+#[test]
+fn what_lamports_order_gives_as_stable_is_at_its_place() {
+    for seed in [24, 202] {
+        let plan = Plan { safe: true, ..draw(named("lamport"), seed, Partitions::None, false) };
+        if let Err(story) = live(&plan, &mut Seen::default()) {
+            panic!("seed {seed}: {story}\n{}", tell(&plan));
+        }
+    }
 }

@@ -137,6 +137,15 @@ fn sudden_deaths(plan: &Plan) -> impl Iterator<Item = Vec<Death>> {
     })
 }
 
+/// Two clients die at once, and nobody hears what either did last: nobody is left to send again what one of them had sent
+/// and the other was given.
+fn sudden_pairs(plan: &Plan) -> impl Iterator<Item = Vec<Death>> {
+    sudden_deaths(plan).map(|mut deaths| {
+        deaths.extend(deaths.last().map(|&last| Death { victim: MemberId(1), ..last }));
+        deaths
+    })
+}
+
 /// What one was given that dies at once, others may never be given; with uniform delivery they always are.
 fn is_uniform(title: &str) {
     let order = ORDERS.iter().find(|order| order.title() == title).expect("an order of the table");
@@ -152,7 +161,7 @@ fn is_uniform(title: &str) {
     };
     assert!((1..=20).any(is_lost), "{title}: no death shows what --safe is for");
     let safe = Plan { safe: true, ..plan.clone() };
-    for deaths in sudden_deaths(&safe) {
+    for deaths in sudden_deaths(&safe).chain(sudden_pairs(&safe)) {
         if let Err(story) = outcome(&safe, &deaths) {
             panic!("{title}: {deaths:?}: {story}");
         }
