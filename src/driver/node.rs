@@ -112,7 +112,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Takes part in the start barrier; returns when the group starts.
+    /// Takes part in the start barrier; returns when the group starts or, if it runs already, has taken this member in.
     ///
     /// # Errors
     /// Whatever kept this member from starting: refused, timed out, interrupted, nobody there.
@@ -125,8 +125,9 @@ impl Node {
         let mut wires = Wires::connect(context, joining, signals, talk)?;
         let admission = |wires: &mut Wires| {
             let (run, me, seats) = Barrier::new(joining).pass(context, wires)?;
+            let is_late = seats.iter().any(|seat| seat.slot == me.0 && seat.late);
             let admission =
-                if joining.late { Some(admission::pass(joining, wires, run, me, &seats)?) } else { None };
+                if is_late { Some(admission::pass(joining, wires, run, me, &seats)?) } else { None };
             Ok((run, me, seats, admission))
         };
         match admission(&mut wires) {
