@@ -165,8 +165,8 @@ fn tell_part(group: &str, node: &Node, view: &View, before: Option<MemberId>, ta
     });
 }
 
-/// Numbers for a group, or stands by for it, until its run is over or this process leaves.
-fn take_part(node: &mut Node, group: &str, leaves: &AtomicBool, talk: &Talk) -> Result<(), Failure> {
+/// Numbers for a group, or stands by for it, until its run is over.
+fn take_part(node: &mut Node, group: &str, talk: &Talk) -> Result<(), Failure> {
     tell_part(group, node, node.view(), None, talk);
     let mut numbers = node.view().sequencer;
     while !node.is_over() {
@@ -176,10 +176,6 @@ fn take_part(node: &mut Node, group: &str, leaves: &AtomicBool, talk: &Talk) -> 
                 tell_part(group, node, &view, numbers, talk);
                 numbers = view.sequencer;
             }
-        }
-        if leaves.load(Ordering::Relaxed) {
-            node.leave(&Failure::new(Exit::Interrupted, "interrupted"));
-            return Ok(());
         }
     }
     talk.detail(format!("{group}: cost: {}", node.meter()));
@@ -222,9 +218,9 @@ impl Groups<'_> {
             keeping: self.options.patience.keeping(),
             can_sequence: self.options.standby,
             late: self.options.standby,
+            leaves: Arc::clone(&self.leaves),
         };
         let (context, talk, progress) = (self.context.clone(), self.talk.clone(), self.options.progress);
-        let leaves = Arc::clone(&self.leaves);
         std::thread::spawn(move || {
             let named = |failure: Failure| Failure {
                 message: format!("{}: {}", joining.group, failure.message),
@@ -232,7 +228,7 @@ impl Groups<'_> {
             };
             match Node::join(&context, &joining, None, &talk) {
                 Ok(mut node) => {
-                    let result = take_part(&mut node, &joining.group, &leaves, &talk).map_err(named);
+                    let result = take_part(&mut node, &joining.group, &talk).map_err(named);
                     if result.is_ok() && progress {
                         talk.machine(&format!("{SENT_AGAIN}{}", node.meter().again()));
                     }

@@ -287,6 +287,8 @@ fn check_seats(seats: &[Seat], joining: &Joining) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::defect::Defects;
     use crate::member::Keeping;
@@ -309,6 +311,7 @@ mod tests {
             keeping: Keeping::default(),
             can_sequence: false,
             late: false,
+            leaves: Arc::default(),
         };
         let seat = |slot, id: &str, role| Seat {
             slot,

@@ -1,6 +1,8 @@
 //! One member of one group: engines in the middle, sockets around them, the forwarder on the line.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::admission;
@@ -62,6 +64,8 @@ pub struct Joining {
     pub can_sequence: bool,
     /// Whether it joins a group that may be running already.
     pub late: bool,
+    /// Set when this process is to end: then it waits for nothing more, and leaves.
+    pub leaves: Arc<AtomicBool>,
 }
 
 impl Joining {

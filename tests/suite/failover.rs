@@ -262,3 +262,16 @@ fn without_anybody_to_take_the_sequencers_place_the_run_ends() {
     }
     loaded.forwarder.ends(69);
 }
+
+#[test]
+fn who_numbers_or_stands_by_for_a_group_that_gathers_can_be_interrupted() {
+    let stage = Stage::new();
+    let _middle = (stage.forwarder(2).args(["--start-timeout", "1000s"]).start(), stage.router().start());
+    let programs = [stage.sequencer(), stage.sequencer().arg("--standby")].map(|launch| launch.start());
+    let _client = stage.client("c1", "Multicast,c1,x\n").start();
+    for mut program in programs {
+        program.says("waiting for 1 more client");
+        program.signal(Signal::INT);
+        program.ends(130);
+    }
+}

@@ -65,7 +65,11 @@ fn who_comes_to_stand_by_after_the_start_is_let_in_at_any_time() {
     let (first, again) = (late(3), late(4));
     let (one, asks) = (seat(&mut forwarder, &first), who("standby2", 5));
     assert!(one.late && one.can_sequence && one.incarnation == 1, "{one:?}");
-    assert_eq!(refusal(forwarder.ask(&asks, Ask::Join)).0, Exit::Unavailable.code(), "it does not say that it may be late");
+    assert_eq!(
+        refusal(forwarder.ask(&asks, Ask::Join)).0,
+        Exit::Unavailable.code(),
+        "it does not say that it may be late"
+    );
     // The first one dies, and so does the sequencer; another process of that name stands by.
     for gone in [&first, &sequencer] {
         forwarder.register.unreachable(forwarder.now, &address(gone));

@@ -31,7 +31,11 @@ fn steps_to_view(plan: &Plan, number: u64) -> u64 {
     let mut world = World::new(plan);
     let is_there = |world: &World| {
         let is_in = |event: &(Time, Event)| matches!(&event.1, Event::View(view) if view.number >= number);
-        world.processes.iter().filter(|process| !process.is_dead).all(|process| process.events.iter().any(is_in))
+        world
+            .processes
+            .iter()
+            .filter(|process| !process.is_dead)
+            .all(|process| process.events.iter().any(is_in))
     };
     let mut until = 0;
     while !is_there(&world) {
@@ -86,9 +90,7 @@ fn one_comes_to_stand_by_for_another_that_came_to_and_took_over() {
                 (ms(5_500), Fate::Dies(MemberId(5))),
             ]);
             for client in 0..3 {
-                plan.tasks.extend((0..60).map(|number| {
-                    (ms(10 + 100 * number), MemberId(client), To::Group)
-                }));
+                plan.tasks.extend((0..60).map(|number| (ms(10 + 100 * number), MemberId(client), To::Group)));
             }
             assert_eq!(left(&plan, &[]), 3, "{}", order.title());
         }
