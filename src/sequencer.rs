@@ -37,7 +37,7 @@ pub struct Options {
     /// Its name among the members; `standby` if it stands by. Of several that do, each has another
     #[arg(short, long, value_name = "ID", env = "GROUPCAST_ID", hide_env = true, default_value = "sequencer", default_value_if("standby", "true", "standby"), value_parser = cli::id)]
     pub id: String,
-    /// Stand by, and take the sequencer's place if it is lost
+    /// Stand by, and take the sequencer's place if it is lost; also for groups that run already
     #[arg(long, env = "GROUPCAST_STANDBY", hide_env = true, value_parser = FalseyValueParser::new())]
     pub standby: bool,
     #[command(flatten)]
