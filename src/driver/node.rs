@@ -99,6 +99,8 @@ pub struct Node {
     seats: BTreeMap<MemberId, Seat>,
     me: MemberId,
     run: u64,
+    /// Whether it has said that it has everything.
+    is_done: bool,
     is_over: bool,
     /// Why the group has gone on without this member, if it has.
     out_for: Option<String>,
@@ -175,6 +177,7 @@ impl Node {
             seats: seats.into_iter().map(|seat| (MemberId(seat.slot), seat)).collect(),
             me,
             run,
+            is_done: false,
             is_over: false,
             missing: Vec::new(),
             aside: VecDeque::new(),
@@ -286,6 +289,7 @@ impl Node {
 
     /// This member has everything that all have sent: tells the forwarders, which end the run when all have.
     pub fn done(&mut self) {
+        self.is_done = true;
         let View { number, clients, .. } = self.view();
         let ask = Ask::Done { view: *number, clients: clients.iter().map(|client| client.0).collect() };
         self.wires.callers.turn_to(&ask);
@@ -403,11 +407,22 @@ impl Node {
         self.wires.callers.tell(self.status());
         let news = self.wires.callers.turn(now, &self.wires.talk)?;
         if news.iter().any(|(_, news)| *news == News::End) {
-            self.is_over = true;
             self.wires.callers.over(now, &run_as_text(self.run));
-            return Ok(());
+            return self.end();
         }
         news.into_iter().try_for_each(|(from, news)| self.hear(now, from, news))
+    }
+
+    /// The run is over. It does not end before all clients of its last view have everything: a client that has not is in that
+    /// view no more, and was asleep or cut off when the others went on.
+    fn end(&mut self) -> Result<(), Failure> {
+        self.is_over = true;
+        let is_client = self.view().clients.contains(&self.me);
+        if is_client && !self.is_done && self.departs.is_none() {
+            let why = "the group went on without this member, to the end of the run";
+            return Err(Failure::new(Exit::Unavailable, why));
+        }
+        Ok(())
     }
 
     /// How far this member is, for those who watch.

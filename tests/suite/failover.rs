@@ -242,6 +242,24 @@ fn who_slept_too_long_is_told_that_the_group_went_on() {
 }
 
 #[test]
+fn who_slept_to_the_end_of_the_run_does_not_take_it_for_its_own() {
+    let stage = Stage::new();
+    let mut middle =
+        [stage.forwarder(2).start(), stage.router().start(), stage.sequencer().args(SUSPECT).start()];
+    let client = |id: &str| {
+        let commands = format!("Multicast,{id},a\nsleep,4\nMulticast,{id},b\n");
+        stage.client(id, commands).args(SUSPECT).start()
+    };
+    let [mut awake, mut asleep] = ["c1", "c2"].map(client);
+    asleep.says("start of main");
+    asleep.signal(Signal::STOP);
+    awake.ends(0);
+    asleep.signal(Signal::CONT);
+    asleep.ends_saying(69, &["the group went on without this member", "partial: "]);
+    middle.iter_mut().for_each(|program| program.ends(0));
+}
+
+#[test]
 fn a_sequencer_that_slept_too_long_steps_back() {
     let mut loaded = Loaded::new("total", "bb", &["--can-sequence"]);
     let mut sequencer = loaded.sequencer.take().unwrap();
