@@ -5,7 +5,7 @@ use std::time::Duration;
 use groupcast::check::judge_folder;
 use rustix::process::Signal;
 
-use crate::harness::{Program, Stage, pause, side_by_side, until};
+use crate::harness::{Launch, Program, Stage, pause, side_by_side, until};
 
 /// After so long a silence a member is taken for lost.
 const SUSPECT: [&str; 2] = ["--suspect-after", "2s"];
@@ -285,7 +285,7 @@ fn without_anybody_to_take_the_sequencers_place_the_run_ends() {
 fn who_numbers_or_stands_by_for_a_group_that_gathers_can_be_interrupted() {
     let stage = Stage::new();
     let _middle = (stage.forwarder(2).args(["--start-timeout", "1000s"]).start(), stage.router().start());
-    let programs = [stage.sequencer(), stage.sequencer().arg("--standby")].map(|launch| launch.start());
+    let programs = [stage.sequencer(), stage.sequencer().arg("--standby")].map(Launch::start);
     let _client = stage.client("c1", "Multicast,c1,x\n").start();
     for mut program in programs {
         program.says("waiting for 1 more client");
