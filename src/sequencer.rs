@@ -37,7 +37,7 @@ pub struct Options {
     /// Its name among the members; `standby` if it stands by. Of several that do, each has another
     #[arg(short, long, value_name = "ID", env = "GROUPCAST_ID", hide_env = true, default_value = "sequencer", default_value_if("standby", "true", "standby"), value_parser = cli::id)]
     pub id: String,
-    /// Stand by, and take the sequencer's place if it is lost
+    /// Stand by, and take the sequencer's place if it is lost; also for groups that run already
     #[arg(long, env = "GROUPCAST_STANDBY", hide_env = true, value_parser = FalseyValueParser::new())]
     pub standby: bool,
     #[command(flatten)]
@@ -124,13 +124,21 @@ struct Groups<'a> {
     sites: Vec<Site>,
     talk: &'a Talk,
     /// By the number of their run, which is the same at every forwarder.
-    members: BTreeMap<String, JoinHandle<Result<(), Failure>>>,
+    members: BTreeMap<String, JoinHandle<Ending>>,
     /// Whether this process leaves all groups.
     leaves: Arc<AtomicBool>,
     /// How the first group ended for this process that did not end well.
     failed: Option<Failure>,
-    /// The last runs that were numbered to their end: a forwarder may hear of that later than another.
+    /// The last runs that this process was a member of: a forwarder may hear of their end later than another, and who was
+    /// left behind does not come back.
     finished: VecDeque<String>,
+}
+
+/// How a group ended for this process.
+struct Ending {
+    /// Who could not join may try again, perhaps at another forwarder.
+    is_final: bool,
+    result: Result<(), Failure>,
 }
 
 /// Says what this process is to a group in a view, as far as that is news after one that `before` numbered.
@@ -157,6 +165,23 @@ fn tell_part(group: &str, node: &Node, view: &View, before: Option<MemberId>, ta
     });
 }
 
+/// Numbers for a group, or stands by for it, until its run is over.
+fn take_part(node: &mut Node, group: &str, talk: &Talk) -> Result<(), Failure> {
+    tell_part(group, node, node.view(), None, talk);
+    let mut numbers = node.view().sequencer;
+    while !node.is_over() {
+        node.turn(None).inspect_err(|failure| node.leave(failure))?;
+        for delivery in node.delivered() {
+            if let App::View(view, _) = delivery.app {
+                tell_part(group, node, &view, numbers, talk);
+                numbers = view.sequencer;
+            }
+        }
+    }
+    talk.detail(format!("{group}: cost: {}", node.meter()));
+    Ok(())
+}
+
 /// So many runs are remembered.
 const FINISHED_KEPT: usize = 64;
 
@@ -178,12 +203,7 @@ impl Groups<'_> {
         Ok(())
     }
 
-    fn become_member(
-        &self,
-        at: usize,
-        group: String,
-        order: &'static Order,
-    ) -> JoinHandle<Result<(), Failure>> {
+    fn become_member(&self, at: usize, group: String, order: &'static Order) -> JoinHandle<Ending> {
         let joining = Joining {
             sites: self.sites.clone(),
             only_at: Some(at),
@@ -197,48 +217,30 @@ impl Groups<'_> {
             defects: self.options.known_bad.defects(),
             keeping: self.options.patience.keeping(),
             can_sequence: self.options.standby,
-            late: false,
+            late: self.options.standby,
+            leaves: Arc::clone(&self.leaves),
         };
         let (context, talk, progress) = (self.context.clone(), self.talk.clone(), self.options.progress);
-        let leaves = Arc::clone(&self.leaves);
         std::thread::spawn(move || {
             let named = |failure: Failure| Failure {
                 message: format!("{}: {}", joining.group, failure.message),
                 ..failure
             };
-            let mut node = match Node::join(&context, &joining, None, &talk) {
-                Ok(node) => node,
-                // A group that started without one that would stand by misses nothing that it had.
+            match Node::join(&context, &joining, None, &talk) {
+                Ok(mut node) => {
+                    let result = take_part(&mut node, &joining.group, &talk).map_err(named);
+                    if result.is_ok() && progress {
+                        talk.machine(&format!("{SENT_AGAIN}{}", node.meter().again()));
+                    }
+                    Ending { is_final: true, result }
+                }
+                // A group that ends without one that would stand by, or has enough of them, misses nothing.
                 Err(failure) if joining.role == Role::Standby && failure.exit == Exit::Unavailable => {
                     talk.warn(format!("does not stand by: {}", named(failure).message));
-                    return Ok(());
+                    Ending { is_final: true, result: Ok(()) }
                 }
-                Err(failure) => return Err(named(failure)),
-            };
-            tell_part(&joining.group, &node, node.view(), None, &talk);
-            let mut numbers = node.view().sequencer;
-            while !node.is_over() {
-                let turned = node.turn(None);
-                if let Err(failure) = turned {
-                    node.leave(&failure);
-                    return Err(named(failure));
-                }
-                for delivery in node.delivered() {
-                    if let App::View(view, _) = delivery.app {
-                        tell_part(&joining.group, &node, &view, numbers, &talk);
-                        numbers = view.sequencer;
-                    }
-                }
-                if leaves.load(Ordering::Relaxed) {
-                    node.leave(&Failure::new(Exit::Interrupted, "interrupted"));
-                    return Ok(());
-                }
+                Err(failure) => Ending { is_final: false, result: Err(named(failure)) },
             }
-            talk.detail(format!("{}: cost: {}", joining.group, node.meter()));
-            if progress {
-                talk.machine(&format!("{SENT_AGAIN}{}", node.meter().again()));
-            }
-            Ok(())
         })
     }
 
@@ -261,18 +263,18 @@ impl Groups<'_> {
             .collect();
         for run in over {
             let Some(thread) = self.members.remove(&run) else { continue };
-            match thread.join() {
-                Ok(Ok(())) => {
-                    if self.finished.len() == FINISHED_KEPT {
-                        self.finished.pop_front();
-                    }
-                    self.finished.push_back(run);
+            let Ok(Ending { is_final, result }) = thread.join() else {
+                return Err(Failure::new(Exit::Bug, "the numbering of a group ended in a panic"));
+            };
+            if is_final {
+                if self.finished.len() == FINISHED_KEPT {
+                    self.finished.pop_front();
                 }
-                Ok(Err(failure)) => {
-                    self.talk.warn(&failure.message);
-                    self.failed.get_or_insert(failure);
-                }
-                Err(_) => return Err(Failure::new(Exit::Bug, "the numbering of a group ended in a panic")),
+                self.finished.push_back(run);
+            }
+            if let Err(failure) = result {
+                self.talk.warn(&failure.message);
+                self.failed.get_or_insert(failure);
             }
         }
         Ok(())

@@ -2,6 +2,7 @@
 //! reliable layer and flow control, and is at the end when it has everything that all have sent.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::baseline::TELL_EVERY;
@@ -58,6 +59,7 @@ pub(super) fn run(part: &Part, known_bad: &KnownBad, talk: &Talk) -> Result<Exit
         },
         can_sequence: false,
         late: false,
+        leaves: Arc::default(),
     };
     let context = Context::default();
     let mut node = Node::join(&context, &joining, Some(signals), talk)?;

@@ -16,6 +16,7 @@ mod screen;
 mod user;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
@@ -259,6 +260,7 @@ fn joining(options: &Options, sites: Vec<Site>, order: &'static Order, source: &
         keeping: Keeping { safe: options.safe, ..options.patience.keeping() },
         can_sequence: options.can_sequence && order.sequencer,
         late: options.join.is_some(),
+        leaves: Arc::default(),
     }
 }
 

@@ -1,6 +1,8 @@
 //! One member of one group: engines in the middle, sockets around them, the forwarder on the line.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::admission;
@@ -62,6 +64,8 @@ pub struct Joining {
     pub can_sequence: bool,
     /// Whether it joins a group that may be running already.
     pub late: bool,
+    /// Set when this process is to end: then it waits for nothing more, and leaves.
+    pub leaves: Arc<AtomicBool>,
 }
 
 impl Joining {
@@ -95,6 +99,8 @@ pub struct Node {
     seats: BTreeMap<MemberId, Seat>,
     me: MemberId,
     run: u64,
+    /// Whether it has said that it has everything.
+    is_done: bool,
     is_over: bool,
     /// Why the group has gone on without this member, if it has.
     out_for: Option<String>,
@@ -112,7 +118,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Takes part in the start barrier; returns when the group starts.
+    /// Takes part in the start barrier; returns when the group starts or, if it runs already, has taken this member in.
     ///
     /// # Errors
     /// Whatever kept this member from starting: refused, timed out, interrupted, nobody there.
@@ -125,8 +131,9 @@ impl Node {
         let mut wires = Wires::connect(context, joining, signals, talk)?;
         let admission = |wires: &mut Wires| {
             let (run, me, seats) = Barrier::new(joining).pass(context, wires)?;
+            let is_late = seats.iter().any(|seat| seat.slot == me.0 && seat.late);
             let admission =
-                if joining.late { Some(admission::pass(joining, wires, run, me, &seats)?) } else { None };
+                if is_late { Some(admission::pass(joining, wires, run, me, &seats)?) } else { None };
             Ok((run, me, seats, admission))
         };
         match admission(&mut wires) {
@@ -170,6 +177,7 @@ impl Node {
             seats: seats.into_iter().map(|seat| (MemberId(seat.slot), seat)).collect(),
             me,
             run,
+            is_done: false,
             is_over: false,
             missing: Vec::new(),
             aside: VecDeque::new(),
@@ -281,6 +289,7 @@ impl Node {
 
     /// This member has everything that all have sent: tells the forwarders, which end the run when all have.
     pub fn done(&mut self) {
+        self.is_done = true;
         let View { number, clients, .. } = self.view();
         let ask = Ask::Done { view: *number, clients: clients.iter().map(|client| client.0).collect() };
         self.wires.callers.turn_to(&ask);
@@ -404,11 +413,22 @@ impl Node {
         self.wires.callers.tell(self.status());
         let news = self.wires.callers.turn(now, &self.wires.talk)?;
         if news.iter().any(|(_, news)| *news == News::End) {
-            self.is_over = true;
             self.wires.callers.over(now, &run_as_text(self.run));
-            return Ok(());
+            return self.end();
         }
         news.into_iter().try_for_each(|(from, news)| self.hear(now, from, news))
+    }
+
+    /// The run is over. It does not end before all clients of its last view have everything: a client that has not is in that
+    /// view no more, and was asleep or cut off when the others went on.
+    fn end(&mut self) -> Result<(), Failure> {
+        self.is_over = true;
+        let is_client = self.view().clients.contains(&self.me);
+        if is_client && !self.is_done && self.departs.is_none() {
+            let why = "the group went on without this member, to the end of the run";
+            return Err(Failure::new(Exit::Unavailable, why));
+        }
+        Ok(())
     }
 
     /// How far this member is, for those who watch.

@@ -1,11 +1,13 @@
 //! What connects a member with the world: its sockets, the lines to the forwarders, signals and the clock.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::node::Joining;
 use super::{Callers, Clock, clock};
 use crate::engine::{MemberId, Time};
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::session::{CONNECT_LIMIT, SAY_EVERY};
 use crate::talk::Talk;
 use crate::transport::signals::{Signals, interruption};
@@ -19,6 +21,7 @@ use crate::wire::topic::{self, Audience};
 pub(super) struct Wires {
     pub(super) clock: Clock,
     pub(super) signals: Option<Signals>,
+    leaves: Arc<AtomicBool>,
     pub(super) wakeup: Option<Wakeup>,
     pub(super) listens: bool,
     /// Whether there is room for what comes while it does not listen.
@@ -92,6 +95,7 @@ impl Wires {
         Ok(Self {
             clock,
             signals,
+            leaves: Arc::clone(&joining.leaves),
             wakeup: None,
             listens: true,
             overhears: true,
@@ -164,7 +168,11 @@ impl Wires {
 
     pub(super) fn wait_on(&self, sockets: &[&Socket], limit: Duration) -> Result<(), Failure> {
         let signals = self.signals.iter().flat_map(Signals::fds);
-        if !zmq::wait(sockets, signals.chain(self.wakeup.iter().map(Wakeup::fd)), limit) {
+        let has_come = zmq::wait(sockets, signals.chain(self.wakeup.iter().map(Wakeup::fd)), limit);
+        if self.leaves.load(Ordering::Relaxed) {
+            return Err(interruption(Exit::Interrupted));
+        }
+        if !has_come {
             return Ok(());
         }
         if let Some(wakeup) = &self.wakeup {

@@ -317,6 +317,7 @@ impl Join {
             keeping: self.keeping,
             can_sequence: self.can_sequence && order.sequencer,
             late: self.start != Start::Together,
+            leaves: Arc::default(),
         })
     }
 

@@ -11,9 +11,12 @@ use crate::talk::{list, natural};
 /// How many clients a workload has that nobody gave a number for.
 const MEMBERS: usize = 4;
 /// Names that the other processes of a run have.
-pub(super) const SERVERS: [&str; 4] = ["forwarder", "router", PROXY, "sequencer"];
+pub(super) const SERVERS: [&str; 5] = ["forwarder", "router", PROXY, "sequencer", STANDBY];
 /// The one between members and the middle, where links have faults.
 pub(super) const PROXY: &str = "proxy";
+
+/// The one that stands by for the sequencer, if that is asked for.
+pub(super) const STANDBY: &str = "standby";
 
 /// One client of a run.
 #[derive(Clone, Debug)]

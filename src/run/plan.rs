@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::clients::{Client, PROXY, SERVERS, clients};
+use super::clients::{Client, PROXY, SERVERS, STANDBY, clients};
 use super::fault::{Act, Fault};
 use super::ports::Ports;
 use super::process::{Process, programs};
@@ -30,6 +30,7 @@ pub(super) struct Settings {
     pub(super) order: &'static Order,
     pub(super) safe: bool,
     pub(super) can_sequence: bool,
+    pub(super) standby: bool,
     pub(super) suspect_after: Option<Duration>,
     pub(super) speed: f64,
     pub(super) timeout: Duration,
@@ -57,6 +58,7 @@ impl Settings {
             order: order(scenario)?,
             safe: scenario.safe,
             can_sequence: scenario.can_sequence,
+            standby: scenario.standby,
             suspect_after: scenario.suspect_after,
             speed: scenario.speed.unwrap_or(1.0),
             timeout: scenario.timeout.unwrap_or(TIMEOUT),
@@ -96,6 +98,7 @@ impl Settings {
     fn servers(&self) -> impl Iterator<Item = &'static str> {
         SERVERS.into_iter().filter(|name| match *name {
             "sequencer" => self.order.sequencer,
+            STANDBY => self.order.sequencer && self.standby,
             PROXY => !self.links.is_empty(),
             _ => true,
         })
@@ -176,9 +179,11 @@ impl Plan {
                         .extend(["--script".to_owned(), links_file(&folder).display().to_string()]);
                     proxy
                 }
-                "sequencer" => {
-                    let patience = patience(settings);
-                    process(name, name, format!("--port-base {seen} --progress{patience}"), None)
+                "sequencer" | STANDBY => {
+                    let (patience, standby) = (patience(settings), name == STANDBY);
+                    let standby = if standby { " --standby" } else { "" };
+                    let arguments = format!("--port-base {seen} --progress{patience}{standby}");
+                    process(name, "sequencer", arguments, None)
                 }
                 _ => process(name, name, server_arguments(name, settings, middle), None),
             })

@@ -19,7 +19,7 @@ use crate::place::{Flaw, Source, quoted, shown};
 use crate::proxy;
 
 /// The keys of a scenario and of a fault in it.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "commands",
     "members",
     "messages",
@@ -27,6 +27,7 @@ const KEYS: [&str; 13] = [
     "method",
     "safe",
     "can_sequence",
+    "standby",
     "suspect_after",
     "speed",
     "timeout",
@@ -54,6 +55,8 @@ pub(super) struct Scenario {
     pub(super) safe: bool,
     /// Whether clients can take the place of a sequencer that is lost.
     pub(super) can_sequence: bool,
+    /// Whether a process stands by to do that.
+    pub(super) standby: bool,
     /// How long a member may be silent before it is taken for lost.
     pub(super) suspect_after: Option<Duration>,
     pub(super) speed: Option<f64>,
@@ -100,6 +103,8 @@ struct File {
     safe: bool,
     #[serde(default)]
     can_sequence: bool,
+    #[serde(default)]
+    standby: bool,
     suspect_after: Option<Spanned<String>>,
     speed: Option<Spanned<f64>>,
     timeout: Option<Spanned<String>>,
@@ -172,6 +177,7 @@ fn parse(text: &str, folder: &Path) -> Result<Scenario, Flaw> {
         method: file.method.map(|method| checked(&method, |name| method_name(name))).transpose()?,
         safe: file.safe,
         can_sequence: file.can_sequence,
+        standby: file.standby,
         suspect_after: file
             .suspect_after
             .map(|time| checked(&time, |time| cli::duration(time)))

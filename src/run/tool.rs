@@ -39,11 +39,12 @@ everything may be left out and the command line comes first:
   order = \"total\"              # and method, speed, timeout
   safe = true                  # clients deliver only what all have
   can_sequence = true          # clients can take the place of the sequencer
+  standby = true               # a process stands by to do that
   suspect_after = \"2s\"         # who is silent for so long is taken for lost
   expect = \"died:c2\"           # or pass, undecided, violated, violated:total
   seed = 7                     # of what is drawn: the fates of packets, jitter
   [[faults]]
-  kill = \"c2\"                  # the name of a process: a client, forwarder, router, sequencer, proxy
+  kill = \"c2\"                  # the name of a process: a client, forwarder, router, sequencer, standby, proxy
   after = \"500ms\"              # from the start of the clients
   signal = \"KILL\"              # or TERM, INT, STOP, CONT; with STOP: for = \"2s\"
   dies = true                  # of this; the others go on and are judged
@@ -113,6 +114,9 @@ pub struct Args {
     /// Let clients deliver only what all have, as `client --safe` does
     #[arg(long, env = "GROUPCAST_SAFE", hide_env = true, value_parser = FalseyValueParser::new())]
     safe: bool,
+    /// Let a process stand by for the sequencer, as `sequencer --standby` does
+    #[arg(long, env = "GROUPCAST_STANDBY", hide_env = true, value_parser = FalseyValueParser::new())]
+    standby: bool,
     #[command(flatten)]
     known_bad: KnownBad,
     #[command(flatten)]
@@ -149,6 +153,7 @@ impl Args {
             timeout: self.timeout.or(asked.timeout),
             seed: self.seed.or(asked.seed),
             safe: self.safe || asked.safe,
+            standby: self.standby || asked.standby,
             ..asked
         })
     }
@@ -169,6 +174,7 @@ impl Args {
         ];
         words.extend(self.trace.then(|| "--trace".to_owned()));
         words.extend(self.safe.then(|| "--safe".to_owned()));
+        words.extend(self.standby.then(|| "--standby".to_owned()));
         for (name, value) in options {
             words.extend(value.into_iter().flat_map(|value| [name.to_owned(), value]));
         }

@@ -34,8 +34,6 @@ pub(super) struct Group {
     next_slot: u16,
     /// Whether all are ready and are being called once more.
     roll_call: bool,
-    /// Whether a process that stands by is about to join.
-    expects_standby: bool,
     /// When it was taken up from another forwarder that had begun it.
     resumed: Option<Time>,
     pub(super) phase: Phase,
@@ -65,7 +63,7 @@ pub(super) struct Member {
     can_sequence: bool,
     /// What it has told of itself last.
     pub(super) status: Option<Status>,
-    /// It is not counted: neither the start nor the size of the group depends on it.
+    /// It is taken in by a group that runs: neither the start nor the size of the group depends on it.
     late: bool,
 }
 
@@ -80,7 +78,6 @@ impl Group {
             incarnations: BTreeMap::new(),
             next_slot: 0,
             roll_call: false,
-            expects_standby: false,
             resumed: None,
             phase: Phase::Gathering,
             first_loss: None,
@@ -213,7 +210,7 @@ impl Group {
                 done: None,
                 can_sequence: who.can_sequence || who.role == Role::Standby,
                 status: None,
-                late: who.late,
+                late: who.late && (who.role == Role::Client || self.phase != Phase::Gathering),
             };
             self.next_slot += 1;
             self.seats.insert(who.id.clone(), seat);
@@ -374,22 +371,19 @@ impl Group {
         self.answer(now, rules, actions);
     }
 
-    /// These processes stand by for groups: one that is there is worth a moment, so that it does not come after the start.
-    pub(super) fn expects(&mut self, now: Time, standbys: &[&str]) {
-        let is_young = self.order.sequencer && now < self.since.after(STANDBY_LIMIT);
-        self.expects_standby = is_young && standbys.iter().any(|id| !self.seats.contains_key(*id));
-    }
-
     /// Lets go of members that are gone; tells whether all are ready and still there.
     fn gather(&mut self, now: Time, rules: &Rules, actions: &mut Actions) -> bool {
         self.seats.retain(|_, seat| {
             let is_gone = seat.presence.gone.is_some_and(|gone| now >= gone.after(GONE_FOR_GOOD));
-            !is_gone && seat.presence.lost(now).is_none() && !seat.delays_the_start(now)
+            !is_gone && seat.presence.lost(now).is_none()
         });
+        for seat in self.seats.values_mut().filter(|seat| seat.delays_the_start(now)) {
+            seat.late = true;
+        }
         if self.clients().next().is_some() {
             self.inhabited = now;
         }
-        let is_ready = self.is_ready(rules) && !self.expects_standby;
+        let is_ready = self.is_ready(rules);
         if is_ready && !self.roll_call {
             // Whoever was ready may be gone by now: all are called once more, and answer by asking again.
             for seat in self.seats.values_mut() {
@@ -536,7 +530,7 @@ impl Group {
     fn is_ready(&self, rules: &Rules) -> bool {
         let ready = self.founders().filter(|seat| seat.ready && seat.presence.gone.is_none()).count();
         let sequencer = self.seats.values().any(|seat| seat.role == Role::Sequencer && seat.ready);
-        let standbys = self.seats.values().all(|seat| seat.role != Role::Standby || seat.ready);
+        let standbys = self.seats.values().all(|seat| seat.role != Role::Standby || seat.ready || seat.late);
         ready == rules.clients && standbys && (sequencer || !self.order.sequencer)
     }
 
@@ -594,7 +588,7 @@ impl Group {
 }
 
 impl Member {
-    /// A process that stands by is worth a moment of waiting, but no group fails to start because of it.
+    /// A process that stands by is worth a moment of waiting. Then the group starts without it, and takes it in later.
     fn delays_the_start(&self, now: Time) -> bool {
         let is_late = !self.ready && now >= self.joined.after(STANDBY_LIMIT);
         self.role == Role::Standby && (is_late || self.presence.silence(now) >= STANDBY_LIMIT)

@@ -44,15 +44,17 @@ impl Objection {
                 Exit::Unavailable,
                 format!("the id {} is taken: a process with this id is in the group", who.id),
             ),
-            Self::Started => (
-                Exit::Unavailable,
-                format!(
-                    "the run of group {} has already started with {}{}",
-                    who.group,
-                    names(),
-                    if who.role == Role::Client { "; a client joins it with --join" } else { "" }
-                ),
-            ),
+            Self::Started => {
+                let how = match who.role {
+                    Role::Client => "; a client joins it with --join",
+                    Role::Sequencer => "; who is to stand by joins it with --standby",
+                    _ => "",
+                };
+                (
+                    Exit::Unavailable,
+                    format!("the run of group {} has already started with {}{how}", who.group, names()),
+                )
+            }
             Self::Ending => (Exit::Unavailable, format!("the run of group {} is over", who.group)),
             Self::OtherOrder => {
                 let theirs =

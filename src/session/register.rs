@@ -367,14 +367,7 @@ impl Register {
         if let Some((place, why)) = lost {
             self.attendant_is_gone(place, &why, actions);
         }
-        let standbys: Vec<&str> = self
-            .attendants
-            .iter()
-            .filter(|attendant| attendant.role == Role::Standby && attendant.presence.gone.is_none())
-            .map(|attendant| attendant.id.as_str())
-            .collect();
         for (name, group) in &mut self.groups {
-            group.expects(now, &standbys);
             group.tick(now, name, &self.rules, actions);
         }
         self.retire(now, actions);

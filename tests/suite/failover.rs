@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use groupcast::check::judge_folder;
 use rustix::process::Signal;
 
-use crate::harness::{Program, Stage, pause, side_by_side, until};
+use crate::harness::{Launch, Program, Stage, pause, side_by_side, until};
 
 /// After so long a silence a member is taken for lost.
 const SUSPECT: [&str; 2] = ["--suspect-after", "2s"];
@@ -44,11 +45,8 @@ impl Loaded {
         let stage = Stage::new();
         let (forwarder, router) = (stage.forwarder(3).start(), stage.router().start());
         let sequencer = (order == "total").then(|| stage.sequencer().args(SUSPECT).start());
-        let standby = |number: usize| {
-            let id = format!("standby{number}");
-            stage.sequencer().env("GROUPCAST_STANDBY", "1").args(["--id", &id]).args(SUSPECT).start()
-        };
-        let mut standbys: Vec<Program> = (1..=count).map(standby).collect();
+        let mut standbys: Vec<Program> =
+            (1..=count).map(|number| stand_by(&stage, &format!("standby{number}"))).collect();
         standbys.iter_mut().for_each(|standby| standby.says("asking the forwarder"));
         let client = |id: &str| {
             let mut options = vec!["--order", order];
@@ -102,6 +100,11 @@ impl Loaded {
     }
 }
 
+/// A process that stands by.
+fn stand_by(stage: &Stage, id: &str) -> Program {
+    stage.sequencer().env("GROUPCAST_STANDBY", "1").args(["--id", id]).args(SUSPECT).start()
+}
+
 /// How many of these lines are of this client.
 fn count(lines: &[String], id: &str) -> usize {
     lines.iter().filter(|line| line.starts_with(&format!("{id}###"))).count()
@@ -146,6 +149,42 @@ fn the_standby_that_took_over_is_killed_too() {
         let lines = loaded.end(&[0, 1, 2]);
         assert_eq!(lines[0].len(), 3 * MESSAGES, "nothing is lost, nothing comes twice");
         loaded.standbys[second].ends(0);
+    });
+}
+
+#[test]
+fn who_comes_to_stand_by_in_mid_run_takes_over_from_one_that_took_over() {
+    let methods = ["bb", "ub", "uub"];
+    side_by_side(methods.len(), 1, |number| {
+        let mut loaded = Loaded::with_standbys(1, "total", methods[number], &[]);
+        let mut first = loaded.standbys.remove(0);
+        loaded.sequencer.as_mut().unwrap().kill();
+        first.says("main: takes the place of sequencer in view 2");
+        let mut second = stand_by(&loaded.stage, "second");
+        second.says("main: stands by for standby1, with 3 clients");
+        let members = ["members", "--json", "--port-base", &loaded.stage.port(0).to_string()];
+        until("it is shown", || {
+            let (shown, _) = loaded.stage.bare("groupcast").args(members).ends(0);
+            let group: serde_json::Value = serde_json::from_str(&shown).unwrap();
+            let rows = group["members"].as_array().unwrap();
+            let row = rows.iter().find(|row| row["id"] == "second").unwrap();
+            assert_eq!((&row["role"], &row["leads"]), (&"standby".into(), &false.into()), "{group}");
+            (row["view"] == 3 && group["leader"] == "standby1").then_some(())
+        });
+        first.kill();
+        second.says("main: takes the place of standby1 in view 4, numbering for 3 clients");
+        let mut again = stand_by(&loaded.stage, "standby1");
+        again.says("main: stands by for second, with 3 clients");
+        second.kill();
+        again.says("main: takes the place of second in view 6, numbering for 3 clients");
+        let lines = loaded.end(&[0, 1, 2]);
+        assert_eq!(lines[0].len(), 3 * MESSAGES, "nothing is lost, nothing comes twice");
+        again.ends(0);
+        for judgement in judge_folder(&loaded.stage.out(), loaded.stage.dir()).unwrap() {
+            for (property, verdict) in judgement.properties() {
+                assert!(!verdict.is_violated(), "{property}");
+            }
+        }
     });
 }
 
@@ -203,6 +242,24 @@ fn who_slept_too_long_is_told_that_the_group_went_on() {
 }
 
 #[test]
+fn who_slept_to_the_end_of_the_run_does_not_take_it_for_its_own() {
+    let stage = Stage::new();
+    let mut middle =
+        [stage.forwarder(2).start(), stage.router().start(), stage.sequencer().args(SUSPECT).start()];
+    let client = |id: &str| {
+        let commands = format!("Multicast,{id},a\nsleep,4\nMulticast,{id},b\n");
+        stage.client(id, commands).args(SUSPECT).start()
+    };
+    let [mut awake, mut asleep] = ["c1", "c2"].map(client);
+    asleep.says("start of main");
+    asleep.signal(Signal::STOP);
+    awake.ends(0);
+    asleep.signal(Signal::CONT);
+    asleep.ends_saying(69, &["the group went on without this member", "partial: "]);
+    middle.iter_mut().for_each(|program| program.ends(0));
+}
+
+#[test]
 fn a_sequencer_that_slept_too_long_steps_back() {
     let mut loaded = Loaded::new("total", "bb", &["--can-sequence"]);
     let mut sequencer = loaded.sequencer.take().unwrap();
@@ -222,4 +279,17 @@ fn without_anybody_to_take_the_sequencers_place_the_run_ends() {
         client.ends_saying(69, &["error: ", "nobody can take its place"]);
     }
     loaded.forwarder.ends(69);
+}
+
+#[test]
+fn who_numbers_or_stands_by_for_a_group_that_gathers_can_be_interrupted() {
+    let stage = Stage::new();
+    let _middle = (stage.forwarder(2).args(["--start-timeout", "1000s"]).start(), stage.router().start());
+    let programs = [stage.sequencer(), stage.sequencer().arg("--standby")].map(Launch::start);
+    let _client = stage.client("c1", "Multicast,c1,x\n").start();
+    for mut program in programs {
+        program.says("waiting for 1 more client");
+        program.signal(Signal::INT);
+        program.ends(130);
+    }
 }

@@ -88,11 +88,23 @@ fn a_message_that_is_late_holds_back_what_comes_after_it() {
 
 #[test]
 fn the_sequencer_dies_and_a_new_one_is_elected() {
-    let ran = Ran::scenario("elected", &[]);
+    loses_its_sequencer("elected");
+}
+
+#[test]
+fn the_sequencer_dies_and_one_that_came_again_to_stand_by_has_its_place() {
+    let ran = loses_its_sequencer("standby");
+    let said = fs::read_to_string(ran.results.join("standby.log")).unwrap();
+    assert!(said.contains("main: takes the place of sequencer"), "{said}");
+}
+
+fn loses_its_sequencer(scenario: &str) -> Ran {
+    let ran = Ran::scenario(scenario, &[]);
     let given = ran.lines("c1");
     assert_eq!((given.len(), &given, &given), (120, &ran.lines("c2"), &ran.lines("c3")));
     let numbers = ran.history("c1").into_iter().filter(|event| event["event"] == "deliver");
     let numbers: Vec<u64> = numbers.map(|event| event["number"].as_u64().unwrap()).collect();
     assert_eq!(numbers, (1..=120).collect::<Vec<_>>());
     assert_eq!(ran.view("c1"), ["c1", "c2", "c3"]);
+    ran
 }

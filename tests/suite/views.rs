@@ -5,5 +5,6 @@ mod newcomers;
 mod promises;
 mod seeds;
 mod slow;
+mod standbys;
 mod steps;
 mod world;

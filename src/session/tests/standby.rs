@@ -13,6 +13,11 @@ fn started(forwarder: &mut Forwarder, member: &Identity) -> Vec<Seat> {
     }
 }
 
+/// One that stands by as the program does: for a group that may be running.
+fn late(nonce: u64) -> Identity {
+    Identity { late: true, ..who("standby", nonce) }
+}
+
 #[test]
 fn who_stands_by_and_is_ready_is_a_candidate() {
     let mut forwarder = Forwarder::of(1);
@@ -42,8 +47,44 @@ fn the_start_waits_for_a_standby_that_has_come_but_not_for_long() {
     );
     forwarder.pass(STANDBY_LIMIT - SECOND);
     asks(&mut forwarder);
-    assert_eq!(started(&mut forwarder, &c1).len(), 2, "without the one that was never ready");
-    assert_eq!(refusal(forwarder.ask(&standby, Ask::Join)).0, Exit::Unavailable.code());
+    let members = started(&mut forwarder, &c1);
+    assert_eq!(view_of(&members).members().len(), 2, "without the one that was never ready");
+    assert!(started(&mut forwarder, &standby).iter().any(|seat| seat.id == "standby" && seat.late));
+}
+
+#[test]
+fn who_comes_to_stand_by_after_the_start_is_let_in_at_any_time() {
+    let mut forwarder = Forwarder::of(1);
+    let (c1, sequencer) = (who("c1", 1), who("sequencer", 2));
+    forwarder.start(&[&c1, &sequencer]);
+    let seat = |forwarder: &mut Forwarder, standby: &Identity| {
+        assert!(matches!(forwarder.ask(standby, Ask::Join), Some(Say::Welcome { .. })));
+        let members = started(forwarder, standby);
+        members.into_iter().find(|seat| seat.id == standby.id).expect("it is in the list")
+    };
+    let (first, again) = (late(3), late(4));
+    let (one, asks) = (seat(&mut forwarder, &first), who("standby2", 5));
+    assert!(one.late && one.can_sequence && one.incarnation == 1, "{one:?}");
+    assert_eq!(
+        refusal(forwarder.ask(&asks, Ask::Join)).0,
+        Exit::Unavailable.code(),
+        "it does not say that it may be late"
+    );
+    // The first one dies, and so does the sequencer; another process of that name stands by.
+    for gone in [&first, &sequencer] {
+        forwarder.register.unreachable(forwarder.now, &address(gone));
+    }
+    let two = seat(&mut forwarder, &again);
+    assert!(two.late && two.can_sequence && two.incarnation == 2 && two.slot > one.slot, "{two:?}");
+    assert_eq!(forwarder.pass_with(&[&c1, &again], LOST_AFTER), None);
+}
+
+#[test]
+fn who_may_come_late_to_stand_by_and_does_not_is_in_the_first_view() {
+    let mut forwarder = Forwarder::of(1);
+    let (c1, sequencer, standby) = (who("c1", 1), who("sequencer", 2), late(3));
+    forwarder.start(&[&c1, &standby, &sequencer]);
+    assert_eq!(view_of(&started(&mut forwarder, &c1)).candidates.len(), 1);
 }
 
 #[test]

@@ -59,8 +59,8 @@ impl World {
         }
     }
 
-    /// A new client asks to be taken in; as another life of one that was there, perhaps.
-    pub(super) fn come(&mut self, earlier: Option<MemberId>) {
+    /// A new client, or one that stands by, asks to be taken in; as another life of one that was there, perhaps.
+    pub(super) fn come(&mut self, earlier: Option<MemberId>, role: Role) {
         let me = MemberId(self.processes.len() as u16);
         // Nothing is asked of this one before it is taken in.
         let alone = View {
@@ -72,17 +72,20 @@ impl World {
         let mut process = Process::new(me, membership(&self.plan, me, &alone, 1), &alone);
         process.events.clear();
         process.is_late = true;
+        process.is_standby = role == Role::Standby;
         let seat = Seat {
             slot: me.0,
             id: format!("m{}", earlier.unwrap_or(me).0),
             incarnation: if earlier.is_some() { 2 } else { 1 },
-            role: Role::Client,
-            can_sequence: false,
+            role,
+            can_sequence: role == Role::Standby,
             late: true,
         };
         process.newcomer = Some(Newcomer::new(seat, RUN, self.now));
         self.processes.push(process);
-        self.gets_tasks(me);
+        if role == Role::Client {
+            self.gets_tasks(me);
+        }
     }
 
     fn gets_tasks(&mut self, me: MemberId) {

@@ -105,14 +105,17 @@ fn draw(order: &'static Order, seed: u64, partitions: Partitions, with_newcomers
     for (when, member) in plan.fates.iter().filter_map(dead).collect::<Vec<_>>() {
         if dice.chance(300_000) {
             let later = Duration::from_millis(dice.between(10, 2_500));
-            let again = Fate::Comes(Some(member).filter(|member| member.0 < clients));
+            let is_client = member.0 < clients;
+            let again = if is_client { Fate::Comes(Some(member)) } else { Fate::StandsBy(Some(member)) };
             let comes = with_newcomers && dice.chance(500_000);
             plan.fates.push((when.after(later), if comes { again } else { Fate::Returns(member) }));
         }
     }
     if with_newcomers && dice.chance(300_000) {
         for _ in 0..dice.between(1, 3) {
-            plan.fates.push((at(dice.below(BUSY)), Fate::Comes(None)));
+            let stands_by = order.sequencer && dice.chance(500_000);
+            let comes = if stands_by { Fate::StandsBy(None) } else { Fate::Comes(None) };
+            plan.fates.push((at(dice.below(BUSY)), comes));
         }
     }
     plan

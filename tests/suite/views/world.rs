@@ -11,6 +11,7 @@ use groupcast::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View
 use groupcast::member::{App, Membership, Newcomer};
 use groupcast::order::Order;
 use groupcast::prng::Prng;
+use groupcast::wire::control::Role;
 use groupcast::wire::encoded::outline;
 use groupcast::wire::{BatchBuilder, Frames, Window};
 
@@ -45,6 +46,8 @@ pub(super) struct Process {
     pub(super) has_left: bool,
     /// It came when the others had begun; and if it still asks to be taken in.
     pub(super) is_late: bool,
+    /// It came to stand by.
+    pub(super) is_standby: bool,
     pub(super) newcomer: Option<Newcomer>,
     pub(super) sleeps_until: Time,
     deaf_until: Time,
@@ -94,6 +97,8 @@ pub(super) enum Fate {
     Returns(MemberId),
     /// A new client asks to be taken in; perhaps as another life of this one.
     Comes(Option<MemberId>),
+    /// A process asks to be taken in that stands by for the sequencer; perhaps as another life of this one.
+    StandsBy(Option<MemberId>),
     Sleeps(MemberId, Time),
     Leaves(MemberId),
     /// These do not reach the others, nor the others them.
@@ -245,7 +250,8 @@ impl World {
         match fate {
             Fate::Dies(member) => self.at(member).is_dead = true,
             Fate::Returns(member) => self.begin_again(member),
-            Fate::Comes(earlier) => self.come(earlier),
+            Fate::Comes(earlier) => self.come(earlier, Role::Client),
+            Fate::StandsBy(earlier) => self.come(earlier, Role::Standby),
             Fate::Sleeps(member, until) => self.at(member).sleeps_until = until,
             Fate::Leaves(member) => {
                 let mut effects = Effects::default();
@@ -388,7 +394,9 @@ impl World {
         let late = self.plan.late > 0 && self.dice.chance(self.plan.late);
         let late = late.then(|| self.dice.between(1_000_000, 3_000_000));
         // Who only numbers messages need not have their texts.
-        let is_client = to.0 < self.clients || self.at(to).is_late || self.at(to).is_stranger;
+        let receiver = self.at(to);
+        let came_to_read = receiver.is_late && !receiver.is_standby || receiver.is_stranger;
+        let is_client = to.0 < self.clients || came_to_read;
         let frames = outline(frames).filter(|_| !is_client).unwrap_or_else(|| frames.clone());
         for way in ways[..if is_twice { 2 } else { 1 }].iter().copied().chain(late) {
             let at = Time::from_micros(self.now.as_micros() + way);
@@ -444,6 +452,7 @@ impl Process {
             is_stranger: false,
             has_left: false,
             is_late: false,
+            is_standby: false,
             newcomer: None,
             sleeps_until: Time::ZERO,
             deaf_until: Time::ZERO,
