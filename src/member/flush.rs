@@ -3,10 +3,10 @@
 //!
 //! A leader prepares under a ballot: whoever promises it sends nothing more in the view, and says what it has. When all
 //! who are to go on have answered, the leader proposes the next view, and which packets belong to the old one: all that
-//! anybody has. Members fetch what they miss; who has all of it has accepted, and says so. When all have, the view is
-//! installed. If the leader is lost in between, another one prepares under a higher ballot; what may have been installed
-//! has been accepted by all its members, so any one of them tells the next leader, which proposes the same again (this is
-//! Paxos, with all who go on for a quorum).
+//! anybody has. Members fetch what they miss; who has all of it has accepted, and says so. When all have that answered, the
+//! view is installed. If the leader is lost in between, another one prepares under a higher ballot; whoever has accepted
+//! what may have been installed tells the next leader, which proposes the same again (this is Paxos, with all who have
+//! answered for a quorum).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -114,11 +114,10 @@ impl Flush {
     /// Those that have not answered us.
     pub(super) fn waits_for(&self) -> Vec<MemberId> {
         let Some(lead) = &self.lead else { return Vec::new() };
+        let has_answered = |member: &MemberId| lead.states.contains_key(member);
         let is_open = |member: &MemberId| match &lead.proposal {
-            None => !lead.states.contains_key(member),
-            Some(proposal) => {
-                lead.must_be_ready(proposal).any(|one| one == *member && !lead.ready.contains(&one))
-            }
+            None => !has_answered(member),
+            Some(_) => has_answered(member) && !lead.ready.contains(member),
         };
         lead.invited.iter().copied().filter(is_open).collect()
     }
@@ -264,10 +263,9 @@ impl Flush {
         }
         self.accept(log, words);
         match &self.lead {
-            Some(Lead { proposal: Some(proposal), ready, .. })
-                if self.lead.as_ref().is_some_and(|lead| {
-                    lead.must_be_ready(proposal).all(|member| ready.contains(&member))
-                }) =>
+            // Also those that will be in no further view: with a majority, any later one has one of them to tell.
+            Some(Lead { proposal: Some(proposal), states, ready, .. })
+                if states.keys().all(|member| ready.contains(member)) =>
             {
                 words.push(Word::Install(self.promised, proposal.clone()));
                 Outcome::Installed(self.promised, proposal.clone())
@@ -351,12 +349,6 @@ impl Lead {
         let answered = members.iter().filter(|member| self.states.contains_key(member)).count();
         let all = self.invited.iter().all(|member| self.states.contains_key(member));
         all && (!rules.majority || 2 * answered > members.len())
-    }
-
-    /// Who must have accepted before it is installed: all that go on and are here.
-    fn must_be_ready<'a>(&'a self, proposal: &'a Proposal) -> impl Iterator<Item = MemberId> + 'a {
-        let members = proposal.view.members();
-        self.states.keys().copied().filter(move |member| members.contains(member))
     }
 
     /// What may have been installed already, if there is such; else all who are here, with all that anybody has.

@@ -293,3 +293,28 @@ fn who_numbers_or_stands_by_for_a_group_that_gathers_can_be_interrupted() {
         program.ends(130);
     }
 }
+
+/// The forwarder is away for so long that everybody takes everybody for lost, and one client has nothing left to say.
+#[test]
+fn who_is_done_alone_does_not_end_the_run_of_those_it_has_lost() {
+    let stage = Stage::new();
+    let (mut forwarder, mut router) = (stage.forwarder(3).start(), stage.router().start());
+    let few = "Multicast,c1,x\n".to_owned();
+    let many =
+        |id: &str| (0..60).map(|line| format!("Multicast,{id},{line}\nsleep,0.1\n")).collect::<String>();
+    let suspect = ["--order", "fifo", "--suspect-after", "1s"];
+    let start = |(id, commands): (&str, String)| stage.client(id, commands).args(suspect).start();
+    let mut clients = [("c1", few), ("c2", many("c2")), ("c3", many("c3"))].map(start);
+    clients.iter_mut().for_each(|client| client.says("start of main"));
+    forwarder.signal(Signal::STOP);
+    clients.iter_mut().for_each(|client| client.says("view 2"));
+    forwarder.signal(Signal::CONT);
+    let codes = clients.each_mut().map(Program::wait);
+    assert!(codes.iter().all(|code| [0, 69].contains(code)) && codes.contains(&0), "{codes:?}");
+    forwarder.ends(0);
+    router.ends(0);
+    for (id, code) in ["c2", "c3"].iter().zip(&codes[1..]).filter(|(_, code)| **code == 0) {
+        let own = stage.lines(id, "fifo").iter().filter(|line| line.starts_with(&format!("{id}###"))).count();
+        assert_eq!(own, 60, "{id} ended with {code}, and not all that it was to send was sent");
+    }
+}

@@ -108,6 +108,18 @@ fn watching_goes_on_until_it_is_interrupted() {
 }
 
 #[test]
+fn watching_ends_with_whoever_reads() {
+    let stage = Stage::new();
+    let _forwarder = stage.forwarder(2).start();
+    for flags in [&["--watch"][..], &["--watch", "--json"]] {
+        let _client = stage.client("c1", sleepy("c1")).args(["--order", "fifo"]).start();
+        let watch = members(&stage).args(flags).through_shell(r#""$@" | head -n 1"#);
+        let (shown, _) = watch.ends(0);
+        assert_eq!(shown.lines().count(), 1, "{shown}");
+    }
+}
+
+#[test]
 fn without_a_forwarder_or_a_group_it_says_so_and_ends() {
     let stage = Stage::new();
     let (stdout, error) = members(&stage).args(["--timeout", "3s"]).ends(69);

@@ -526,6 +526,26 @@ fn a_file_size_limit_is_an_error_and_no_death() {
 }
 
 #[test]
+fn who_is_refused_takes_no_results_away() {
+    let stage = Stage::new();
+    let mut middle = stage.middle(1);
+    let mut client = stage.client("c1", "Multicast,c1,x\nsleep,3\n").start();
+    client.says("start of main");
+    for join in [None, Some("--join")] {
+        let mut other = stage.client("c1", "Multicast,c1,y\n").arg("--force").args(join).start();
+        other.ends_saying(69, &["c1"]);
+    }
+    client.ends(0);
+    middle.iter_mut().for_each(|program| program.ends(0));
+    assert_eq!(stage.lines("c1", "tom"), ["c1###x"]);
+    // Nobody is there: what an earlier run has left stays.
+    let mut alone = stage.client("c1", "").args(["--force", "--timeout", "3s"]).start();
+    assert_ne!(alone.wait(), 0);
+    assert_eq!(stage.lines("c1", "tom"), ["c1###x"]);
+    assert_eq!(stage.files().iter().filter(|file| file.contains("_c1")).count(), 3, "{:?}", stage.files());
+}
+
+#[test]
 fn results_are_not_overwritten_unless_forced() {
     let stage = Stage::new();
     let run = |force: &str| {

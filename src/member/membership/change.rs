@@ -131,7 +131,7 @@ impl Membership {
         if self.flush.as_ref().is_some_and(|flush| flush.has_accepted(&proposal)) {
             return self.install(now, ballot, proposal, out);
         }
-        // All its members have accepted it; we must have, under another ballot, or are about to.
+        // All of its members that were there have accepted it; we have, under another ballot, or are about to.
         self.stop(now, out);
         if let Some(flush) = &mut self.flush {
             flush.propose(now, ballot, proposal);

@@ -440,8 +440,7 @@ impl Membership {
                 return out.drop(from, DropReason::BreaksContract);
             }
             Word::Propose(ballot, proposal) => {
-                if proposal.view.number == self.view.number + 1 && proposal.view.members().contains(&self.me)
-                {
+                if proposal.view.number == self.view.number + 1 {
                     self.stop(now, out);
                     if let Some(flush) = &mut self.flush {
                         flush.propose(now, ballot, proposal);

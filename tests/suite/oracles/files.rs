@@ -548,6 +548,19 @@ fn views_of_one_number_are_of_the_same_members() {
 }
 
 #[test]
+fn who_was_lost_before_it_was_in_a_view_is_no_stranger() {
+    let folder = Folder::good();
+    for file in ["history_c4.jsonl.part", "test_result_c4_tom.txt.part", "test_result_c4_uno.txt.part"] {
+        folder.put(file, "");
+    }
+    assert_ne!(folder.check("").status.code(), Some(1), "it has said nothing");
+    let start = r#"{"v":1,"event":"start","member":"c4","incarnation":1,"group":"main","order":"total","method":"bb","members":["c1","c4"]}"#;
+    folder.put("history_c4.jsonl.part", format!("{start}\n"));
+    let verdicts = folder.verdicts("");
+    assert_ne!(verdicts.word("start-barrier"), "violated", "it began later: {verdicts:?}");
+}
+
+#[test]
 fn runs_of_groups_of_one_name_are_judged_apart() {
     let folder = Folder::good();
     let mut other = valid(&mut Prng::new(8));
