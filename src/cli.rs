@@ -327,7 +327,7 @@ pub fn print(text: &str) -> Result<(), Failure> {
     is_read(text).map(drop)
 }
 
-/// Prints a line as [`print`] does, and tells whether anybody is there to read more.
+/// Prints a line as [`print()`] does, and tells whether anybody is there to read more.
 ///
 /// # Errors
 /// [`Exit::Io`] if it cannot be written for any other reason.

@@ -10,7 +10,7 @@ use super::workload::{Amount, Workload};
 use crate::talk;
 
 /// The fields of a line of CSV, by their names in JSON.
-const COLUMNS: [&str; 22] = [
+const COLUMNS: [&str; 26] = [
     "round",
     "peer",
     "order",
@@ -33,6 +33,10 @@ const COLUMNS: [&str; 22] = [
     "latency_max_us",
     "cpu_ms",
     "member_kib",
+    "safe",
+    "inside",
+    "sockets",
+    "files",
 ];
 
 /// How results are printed.
@@ -56,15 +60,27 @@ pub(super) fn title(setting: &Setting) -> String {
         |rate| format!("{} a second", grouped(rate as u64)),
     );
     let warmup = if *warmup == 0 { String::new() } else { format!(" after {} each", grouped(*warmup)) };
-    let files = match (&setting.out, setting.history) {
-        (None, _) => "no files",
+    let safe = if setting.safe { ", safe" } else { "" };
+    let inside = if setting.inside { ", numbered in the forwarder" } else { "" };
+    format!(
+        "{}{safe}{inside}: {groups}{members} members, {size} bytes, {pace}, {amount}{warmup}; reliable, with flow control, {}, {}",
+        setting.order.title(),
+        sockets(setting),
+        files(setting).replace("none", "no files")
+    )
+}
+
+fn sockets(setting: &Setting) -> &'static str {
+    if setting.host.starts_with("ipc://") { "ipc" } else { "tcp" }
+}
+
+/// What members write.
+const fn files(setting: &Setting) -> &'static str {
+    match (&setting.out, setting.history) {
+        (None, _) => "none",
         (Some(_), false) => "result files",
         (Some(_), true) => "result files and histories",
-    };
-    format!(
-        "{}: {groups}{members} members, {size} bytes, {pace}, {amount}{warmup}; reliable, with flow control, {files}",
-        setting.order.title()
-    )
+    }
 }
 
 /// A round as JSON: the fields of the peers' lines, and more.
@@ -88,6 +104,12 @@ pub(super) fn json(setting: &Setting, outcome: &Outcome, round: u32) -> Value {
     add("window", json!(window));
     add("rate", json!(rate));
     add("warmup", json!(warmup));
+    add("sockets", json!(sockets(setting)));
+    if matches!(outcome.system, System::Ours(_)) {
+        add("safe", json!(setting.safe));
+        add("inside", json!(setting.inside));
+        add("files", json!(files(setting)));
+    }
     if let Amount::Time(time) = amount {
         add("duration", json!(time.as_secs_f64()));
     }

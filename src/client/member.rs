@@ -210,7 +210,9 @@ impl<'a> Member<'a> {
                 Next::Send(to, _) if node.window(To::Member(to)) > 0 => self.send(node, to)?,
                 Next::Multicast(_) | Next::Send(..) => {
                     let silence = node.silence();
-                    if silence >= SAY_EVERY {
+                    if node.lacks_majority().is_some() {
+                        node.say_waiting(&format!("waiting for {}", self.waits_for(node)));
+                    } else if silence >= SAY_EVERY {
                         let silence = talk::duration(silence);
                         node.say_waiting(&format!(
                             "nothing heard from the group for {silence}; waiting for somebody to acknowledge"
@@ -443,11 +445,8 @@ impl<'a> Member<'a> {
             node.done();
             return Ok(());
         }
-        node.say_waiting(&format!(
-            "waiting for {} to finish ({})",
-            self.waits_for(node),
-            describe(&self.counts)
-        ));
+        let waits_for = self.waits_for(node);
+        node.say_waiting(&format!("waiting for {waits_for} to finish ({})", describe(&self.counts)));
         self.check_limit(node, now)
     }
 
@@ -460,6 +459,9 @@ impl<'a> Member<'a> {
                 [] => "the others to be done".to_owned(),
                 missing => format!("{} to be done", talk::list(missing)),
             };
+        }
+        if let Some((here, all)) = node.lacks_majority() {
+            return format!("a majority ({here} of {all} members are here)");
         }
         talk::list(&self.finish.waits_for().map(|client| node.seat(client).id.as_str()).collect::<Vec<_>>())
     }

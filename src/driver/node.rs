@@ -307,6 +307,12 @@ impl Node {
         self.membership.is_changing()
     }
 
+    /// How many members are here, of how many, if they are too few to go on.
+    #[must_use]
+    pub fn lacks_majority(&self) -> Option<(usize, usize)> {
+        self.membership.lacks_majority()
+    }
+
     /// Asks the others to go on without this member. When they do, or if none has said so for some seconds, it
     /// [is over](Self::is_over).
     pub fn depart(&mut self) {

@@ -157,6 +157,13 @@ impl Membership {
         self.flush.is_some()
     }
 
+    /// How many members are here, of how many, if they are too few to go on.
+    #[must_use]
+    pub fn lacks_majority(&self) -> Option<(usize, usize)> {
+        let (here, all) = (self.present().count(), self.view.members().len());
+        (self.keeping.majority && 2 * here <= all).then_some((here, all))
+    }
+
     /// Leaves the group: nothing is submitted or delivered any more.
     pub fn leave(&mut self, out: &mut Out) {
         self.leaves = true;
