@@ -188,3 +188,20 @@ impl Job {
 fn unreadable(reason: &std::io::Error) -> Failure {
     Failure::new(Exit::Io, format!("cannot read its own history for a newcomer: {reason}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_known_twice_in_whatever_order_it_is_told() {
+        let mut known = Known::default();
+        let [a, b] = [MemberId(0), MemberId(1)];
+        let first = [(a, 1), (a, 3), (b, 1)];
+        let again = [(a, 1), (a, 2), (a, 3), (b, 1), (b, 2), (a, 4)];
+        assert!(first.iter().all(|&(sender, number)| known.insert(sender, number)));
+        let news: Vec<_> = again.into_iter().filter(|&(sender, number)| known.insert(sender, number)).collect();
+        assert_eq!(news, [(a, 2), (b, 2), (a, 4)]);
+        assert!(known.0.values().all(|(_, early)| early.is_empty()), "what is complete takes no room");
+    }
+}

@@ -160,6 +160,17 @@ mod tests {
     const C: MemberId = MemberId(2);
 
     #[test]
+    fn no_sender_makes_it_keep_more_than_an_honest_one_would() {
+        let mut log = Log::new(&[A, B, C]);
+        let long = || Frames { body: vec![0; WINDOW_BYTES].into(), ..Frames::default() };
+        assert!((1..=16).all(|number| log.add(A, number, &long())));
+        assert!(!log.add(A, 17, &long()), "sixteen windows, and nobody has said to have any of it");
+        assert!(log.add(B, FAR, &Frames::default()) && !log.add(B, FAR + 1, &Frames::default()));
+        [B, C].into_iter().for_each(|member| log.acknowledged(member, A, 1));
+        assert!(log.add(A, 17, &long()), "there is room again");
+    }
+
+    #[test]
     fn what_all_have_is_forgotten_and_nothing_else() {
         let mut log = Log::new(&[A, B, C]);
         for number in (1..=63).chain([65]) {
