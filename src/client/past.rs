@@ -200,7 +200,8 @@ mod tests {
         let first = [(a, 1), (a, 3), (b, 1)];
         let again = [(a, 1), (a, 2), (a, 3), (b, 1), (b, 2), (a, 4)];
         assert!(first.iter().all(|&(sender, number)| known.insert(sender, number)));
-        let news: Vec<_> = again.into_iter().filter(|&(sender, number)| known.insert(sender, number)).collect();
+        let news: Vec<_> =
+            again.into_iter().filter(|&(sender, number)| known.insert(sender, number)).collect();
         assert_eq!(news, [(a, 2), (b, 2), (a, 4)]);
         assert!(known.0.values().all(|(_, early)| early.is_empty()), "what is complete takes no room");
     }

@@ -4,7 +4,6 @@
 //! and `Over` (all were done, or one was lost or left). PROTOCOL.md draws the diagram.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::objection::Objection;
 use super::presence::{Held, Presence};
@@ -17,10 +16,6 @@ use crate::talk::list;
 use crate::wire::control::{
     Ask, GroupEntry, Identity, Request, Role, Say, Seat, Status, run_as_text, run_from_text,
 };
-
-/// Whose connection has been closed for this long has gone, where nothing depends on it: before the start, and at the end
-/// if it is no client.
-pub const GONE_FOR_GOOD: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Group {
@@ -373,10 +368,8 @@ impl Group {
 
     /// Lets go of members that are gone; tells whether all are ready and still there.
     fn gather(&mut self, now: Time, rules: &Rules, actions: &mut Actions) -> bool {
-        self.seats.retain(|_, seat| {
-            let is_gone = seat.presence.gone.is_some_and(|gone| now >= gone.after(GONE_FOR_GOOD));
-            !is_gone && seat.presence.lost(now).is_none()
-        });
+        self.seats
+            .retain(|_, seat| !seat.presence.is_gone_for_good(now) && seat.presence.lost(now).is_none());
         for seat in self.seats.values_mut().filter(|seat| seat.delays_the_start(now)) {
             seat.late = true;
         }
@@ -467,14 +460,16 @@ impl Group {
     /// not if the others have gone on without it, and what is no client has nothing to be told but that.
     pub(super) fn is_known_to_be_over(&self, now: Time, may_ask_later: bool) -> bool {
         let newest = self.newest();
-        let is_left_behind = |seat: &Member| match seat.role {
-            Role::Client => newest.is_some_and(|(_, members)| !members.contains(&seat.slot)),
-            _ => seat.presence.silence(now) >= GONE_FOR_GOOD,
+        let may_be_told_nothing = |seat: &Member| match seat.role {
+            Role::Client => {
+                let is_left_behind = newest.is_some_and(|(_, members)| !members.contains(&seat.slot));
+                seat.presence.gone.is_some() && is_left_behind
+            }
+            _ => seat.presence.is_gone_for_good(now),
         };
-        self.seats.values().all(|seat| {
-            seat.presence.knows_the_end(now, may_ask_later)
-                || (seat.presence.gone.is_some() && is_left_behind(seat))
-        })
+        self.seats
+            .values()
+            .all(|seat| seat.presence.knows_the_end(now, may_ask_later) || may_be_told_nothing(seat))
     }
 
     /// Answers the members whose news has come, and those who have waited long enough.

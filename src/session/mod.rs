@@ -26,6 +26,9 @@ pub const SILENT_AFTER: Duration = Duration::from_secs(30);
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 /// A process that stands by and is not ready, or has gone silent, is waited for at the start for this long.
 pub const STANDBY_LIMIT: Duration = Duration::from_secs(3);
+/// Whose connection has been closed for this long has gone, where nothing depends on it: before the start, and at the end
+/// if it is no client.
+pub const GONE_FOR_GOOD: Duration = Duration::from_secs(2);
 /// Most processes that stand by for one group.
 pub const MAX_STANDBYS: usize = 16;
 /// Whoever waits says for whom at least this often.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::register::{Actions, Asker};
-use super::{LOST_AFTER, SILENT_AFTER};
+use super::{GONE_FOR_GOOD, LOST_AFTER, SILENT_AFTER};
 use crate::engine::Time;
 use crate::wire::control::{HOLD_MILLIS, Reply, Request, Say};
 
@@ -107,6 +107,11 @@ impl Presence {
         }
         let seconds = SILENT_AFTER.as_secs();
         (now >= self.heard.after(SILENT_AFTER)).then(|| format!("it has said nothing for {seconds} s"))
+    }
+
+    /// Whether its connection has been closed for so long that it will not come back soon.
+    pub(super) fn is_gone_for_good(&self, now: Time) -> bool {
+        self.gone.is_some_and(|gone| now >= gone.after(GONE_FOR_GOOD))
     }
 
     /// Whether there is no use in keeping the end of the run for it any longer.

@@ -432,10 +432,10 @@ impl Register {
     /// The outcome of everything, once it is over and everybody knows it.
     #[must_use]
     pub fn outcome(&self, now: Time) -> Option<Result<(), Failure>> {
-        let known = self
-            .attendants
-            .iter()
-            .all(|attendant| attendant.presence.knows_the_end(now, self.outcome.is_some()));
+        let may_ask_later = self.outcome.is_some();
+        let known = self.attendants.iter().all(|Attendant { presence, .. }| {
+            presence.knows_the_end(now, may_ask_later) || presence.is_gone_for_good(now)
+        });
         let is_here = |role: Role| self.attendants.iter().any(|there| there.role == role);
         // Where there is another forwarder, there may be another router.
         let is_alone = self.announced.is_empty();

@@ -7,7 +7,7 @@ use groupcast::engine::Time;
 use groupcast::order::{numbering, total};
 use groupcast::session::attendance::{self, Attendance, News};
 use groupcast::session::register::{self, Actions, Asker, Register, Rules};
-use groupcast::session::{group, objection, presence, shown};
+use groupcast::session::{objection, presence, shown};
 use groupcast::transport::zmq;
 use groupcast::wire::control::{
     self, Ask, Identity, Reply, Request, Role, Say, Seat, read_reply, read_request,
@@ -85,7 +85,7 @@ fn constants() -> BTreeMap<String, u64> {
         ("STANDBY_EVERY", ms(attendance::STANDBY_EVERY)),
         ("PREFER", ms(driver::barrier::PREFER)),
         ("CHALLENGE", ms(objection::CHALLENGE)),
-        ("GONE_FOR_GOOD", ms(group::GONE_FOR_GOOD)),
+        ("GONE_FOR_GOOD", ms(session::GONE_FOR_GOOD)),
         ("MAX_SHOWN", shown::MAX_SHOWN as u64),
         ("STANDBY_LIMIT", ms(session::STANDBY_LIMIT)),
         ("MAX_STANDBYS", session::MAX_STANDBYS as u64),
