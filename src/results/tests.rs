@@ -139,9 +139,12 @@ fn force_leaves_nothing_of_another_run() {
     for name in ["test_result_c1_tom.txt", "test_result_c1_uno.txt", "history_c1.jsonl"] {
         fs::write(dir.path().join(name), "old").unwrap();
     }
+    let before = names(dir.path());
+    drop(Results::create(dir.path(), "c1", "tom", false, true).unwrap());
+    assert_eq!(names(dir.path()), before, "a run that does not start takes nothing away");
     let mut results = Results::create(dir.path(), "c1", "tom", false, true).unwrap();
-    assert_eq!(names(dir.path()), ["test_result_c1_tom.txt.part", "test_result_c1_uno.txt.part"]);
     results.start(&START).unwrap();
+    assert_eq!(names(dir.path()), ["test_result_c1_tom.txt.part", "test_result_c1_uno.txt.part"]);
     results.deliver("c1", ID, b"new", None, 9).unwrap();
     assert_eq!(fs::read(&results.finish().unwrap()[0]).unwrap(), b"c1###new\n");
 }
