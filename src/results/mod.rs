@@ -418,6 +418,9 @@ enum State {
 impl Output {
     fn create(path: PathBuf, force: bool) -> Result<Self, Failure> {
         let part = part(&path);
+        if force && path.is_dir() {
+            return Err(cannot_remove(&path, &io::ErrorKind::IsADirectory.into()));
+        }
         let is_special = part.metadata().is_ok_and(|there| !there.is_file());
         let aside = (force && !is_special).then(|| aside(&part));
         let place = aside.as_ref().unwrap_or(&part);
@@ -536,12 +539,14 @@ fn refuse_to_overwrite(paths: [&PathBuf; 3]) -> Result<(), Failure> {
 
 fn remove(path: &Path) -> Result<(), Failure> {
     match fs::remove_file(path) {
-        Err(reason) if reason.kind() != io::ErrorKind::NotFound => Err(Failure::new(
-            Exit::CannotCreate,
-            format!("cannot remove {} of an earlier run: {reason}", path.display()),
-        )),
+        Err(reason) if reason.kind() != io::ErrorKind::NotFound => Err(cannot_remove(path, &reason)),
         _ => Ok(()),
     }
+}
+
+fn cannot_remove(path: &Path, reason: &io::Error) -> Failure {
+    let what = format!("cannot remove {} of an earlier run: {reason}", path.display());
+    Failure::new(Exit::CannotCreate, what)
 }
 
 fn exists(path: &Path) -> Failure {
