@@ -142,11 +142,12 @@ fn the_standby_that_took_over_is_killed_too() {
         let mut loaded = Loaded::with_standbys(2, "total", methods[number], &[]);
         loaded.standbys.iter_mut().for_each(|standby| standby.says("main: stands by for sequencer"));
         loaded.sequencer.as_mut().unwrap().kill();
-        let takes = |program: &Program| program.stderr().contains("takes the place of sequencer in view");
+        let takes =
+            |program: &Program| program.stderr().contains("main: takes the place of sequencer in view");
         let first = until("somebody takes over", || loaded.standbys.iter().position(takes));
         let second = 1 - first;
         loaded.standbys[first].kill();
-        loaded.standbys[second].says(&format!("takes the place of standby{} in view", first + 1));
+        loaded.standbys[second].says(&format!("main: takes the place of standby{} in view", first + 1));
         let lines = loaded.end(&[0, 1, 2]);
         assert_eq!(lines[0].len(), 3 * MESSAGES, "nothing is lost, nothing comes twice");
         loaded.standbys[second].ends(0);
@@ -196,7 +197,7 @@ fn a_sequencer_that_was_only_asleep_finds_a_standby_in_its_place() {
     let mut sequencer = loaded.sequencer.take().unwrap();
     loaded.standbys[0].says("main: stands by for sequencer");
     sequencer.signal(Signal::STOP);
-    loaded.standbys[0].says("takes the place of sequencer in view");
+    loaded.standbys[0].says("main: takes the place of sequencer in view");
     sequencer.signal(Signal::CONT);
     let lines = loaded.end(&[0, 1, 2]);
     assert_eq!(lines[0].len(), 3 * MESSAGES);

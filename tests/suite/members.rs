@@ -80,7 +80,7 @@ fn a_running_group_is_shown_with_its_view_and_who_numbers() {
     assert_eq!(lines[4][..4], ["*", "sequencer", "sequencer", "1"], "{text}");
 
     sequencer.kill();
-    standby.says("takes the place of sequencer in view");
+    standby.says("main: takes the place of sequencer in view");
     until("the next view is shown", || {
         let before = group["view"].as_u64();
         let group = look(&stage)?;
