@@ -52,7 +52,8 @@ impl Group {
         let kind = 1 + feed.below(6) as u8;
         let (from, run) = match feed.below(3) {
             0 => (MemberId(self.size() as u16 + u16::from(feed.byte())), RUN),
-            1 => (MemberId(feed.below(self.size()) as u16), RUN ^ (1 << feed.below(64))),
+            // A packet has 48 bits of its run's number.
+            1 => (MemberId(feed.below(self.size()) as u16), RUN ^ (1 << feed.below(48))),
             _ => (MemberId(u16::MAX), RUN),
         };
         let frames = if feed.below(2) == 0 && !self.kept.is_empty() {
