@@ -46,7 +46,14 @@ fn packet<M: Wire + PartialEq>(feed: &mut Feed<'_>) {
     };
     assert!(decode::<Message<M>>((header.run ^ 1, header.view), frames.clone()).is_err(), "of another run");
     assert_eq!((sender, packet.to), (header.sender, header.to));
-    assert_eq!(encode((header.run, header.view), sender, &packet), frames, "a packet has one form");
+    let written = encode((header.run, header.view), sender, &packet);
+    if frames.is_outline() {
+        // It reads as the packet that has no texts, and that one is no outline.
+        let but_the_kind = |header: &Bytes| [&header[..3], &header[4..]].concat();
+        assert_eq!(but_the_kind(&written.header), but_the_kind(&frames.header), "an outline has one form");
+    } else {
+        assert_eq!(written, frames, "a packet has one form");
+    }
     look_inside(&packet);
 }
 
