@@ -15,7 +15,7 @@ use clap::builder::FalseyValueParser;
 use crate::cli::{self, Address, KnownBad, Voice};
 use crate::driver::meter::SENT_AGAIN;
 use crate::driver::node::Joining;
-use crate::driver::{Callers, Clock, Node, clock};
+use crate::driver::{Callers, Clock, Node, clock, words};
 use crate::engine::{MemberId, View};
 use crate::exit::{Exit, Failure};
 use crate::member::App;
@@ -172,9 +172,13 @@ fn take_part(node: &mut Node, group: &str, talk: &Talk) -> Result<(), Failure> {
     while !node.is_over() {
         node.turn(None).inspect_err(|failure| node.leave(failure))?;
         for delivery in node.delivered() {
-            if let App::View(view, _) = delivery.app {
-                tell_part(group, node, &view, numbers, talk);
-                numbers = view.sequencer;
+            match delivery.app {
+                App::View(view, _) => {
+                    tell_part(group, node, &view, numbers, talk);
+                    numbers = view.sequencer;
+                }
+                App::Notice(notice) => words::tell(talk, node, delivery.from, notice),
+                _ => {}
             }
         }
     }

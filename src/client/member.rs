@@ -11,9 +11,9 @@ use super::past::{First, Newcomer, Telling};
 use super::progress::{Progress, Report};
 use super::user::{Next, Source, User};
 use super::{JoinFrom, Options, describe};
-use crate::driver::Node;
 use crate::driver::catch_up::Told;
 use crate::driver::node::Delivery;
+use crate::driver::{Node, words};
 use crate::engine::{MemberId, Time, To, View};
 use crate::exit::{Exit, Failure};
 use crate::member::replay::{Origin, Replay};
@@ -354,8 +354,9 @@ impl<'a> Member<'a> {
             }
             App::Finished(tally) => self.finish.finished(from, tally),
             App::View(view, _) => self.go_on_with(node, &view, at_us)?,
+            App::Notice(notice) => words::tell(self.talk, node, from, notice),
             // Those are for the node.
-            App::Fenced(_) | App::Notice(_) | App::Replay(_) => {}
+            App::Fenced(_) | App::Replay(_) => {}
         }
         Ok(())
     }

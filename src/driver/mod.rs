@@ -13,6 +13,7 @@ pub mod clock;
 pub mod meter;
 pub mod node;
 mod wires;
+pub mod words;
 
 pub use caller::Caller;
 pub use callers::Callers;

@@ -10,11 +10,12 @@ use super::barrier::Barrier;
 use super::clock;
 use super::meter::Meter;
 use super::wires::{Wires, route};
+use super::words;
 use crate::defect::Defects;
 use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::exit::{Exit, Failure};
 use crate::member::word::Admission;
-use crate::member::{App, Keeping, Membership, Note, Watch};
+use crate::member::{App, Fence, Keeping, Membership, Note, Watch};
 use crate::order::{Order, Place};
 use crate::session::attendance::News;
 use crate::session::view_of;
@@ -103,7 +104,7 @@ pub struct Node {
     is_done: bool,
     is_over: bool,
     /// Why the group has gone on without this member, if it has.
-    out_for: Option<String>,
+    out_for: Option<Fence>,
     /// Since when it has asked to be let go.
     departs: Option<Time>,
     /// Who is not done yet, as a forwarder said last.
@@ -214,6 +215,12 @@ impl Node {
     #[must_use]
     pub fn who(&self, member: MemberId) -> Option<&Seat> {
         self.seats.get(&member)
+    }
+
+    /// The name of a member, for people.
+    #[must_use]
+    pub fn name(&self, member: MemberId) -> String {
+        self.who(member).map_or_else(|| member.to_string(), |seat| seat.id.clone())
     }
 
     /// The member that was this life of this name.
@@ -399,7 +406,7 @@ impl Node {
     /// What ended the run before its end. What was delivered before is still among [`Node::delivered`].
     pub fn turn(&mut self, until: Option<Time>) -> Result<(), Failure> {
         if let Some(why) = self.out_for.take() {
-            return Err(Failure::new(Exit::Unavailable, why));
+            return Err(words::fence(why, self.seat(self.me).role, &|member| self.name(member)));
         }
         let at_once = (self.wires.listens && !self.aside.is_empty()).then_some(Time::ZERO);
         self.wires.wait(self.membership.next_deadline().into_iter().chain(until).chain(at_once).min())?;
@@ -550,17 +557,7 @@ impl Node {
                 Effect::Deliver { app: App::Fenced(_), .. } if self.departs.is_some() => {
                     self.is_over = true;
                 }
-                Effect::Deliver { from, app: App::Fenced(why), .. } if from == self.me => {
-                    self.out_for = Some(why);
-                }
-                Effect::Deliver { from, app: App::Fenced(why), .. } => {
-                    let who = self.seats.get(&from).map_or("somebody", |seat| &seat.id);
-                    self.out_for = Some(format!("excluded by {who}: {why}"));
-                }
-                Effect::Deliver { from, app: App::Notice(what), .. } => {
-                    let who = self.seats.get(&from).map_or("somebody", |seat| &seat.id);
-                    self.wires.talk.warn(format!("{who}: {what}"));
-                }
+                Effect::Deliver { app: App::Fenced(why), .. } => self.out_for = Some(why),
                 Effect::Deliver { from, number, app } => {
                     if let App::View(_, seats) = &app {
                         newcomers.extend(seats.iter().cloned());

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::desk::{Desk, Job, Phase, Wish};
 use super::state::{Giving, Newcomer};
 use super::{Delivery, Direct, Event, Join, Start, View};
-use crate::driver::Node;
 use crate::driver::node::Delivery as Delivered;
+use crate::driver::{Node, words};
 use crate::engine::{self, MemberId, Time, To};
 use crate::exit::{Exit, Failure};
 use crate::member::replay::{Missed, Replay};
@@ -289,8 +289,9 @@ impl<'a> Worker<'a> {
                 drop(papers);
                 return self.go_on_with(node, Time::from_micros(at_us), &view, &arrivals);
             }
+            App::Notice(notice) => words::tell(&self.talk, node, from, notice),
             // Those are for the node.
-            App::Fenced(_) | App::Notice(_) | App::Replay(_) => {}
+            App::Fenced(_) | App::Replay(_) => {}
         }
         drop(papers);
         self.desk.ring();

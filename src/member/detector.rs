@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::Departure;
 use crate::engine::{MemberId, Time};
 
 /// How patient a group is.
@@ -79,13 +80,14 @@ struct Other {
     /// Since when it is asked for.
     asked: Option<Time>,
     is_lost: bool,
-    has_left: bool,
+    /// Why it is lost whatever else is heard.
+    gone: Option<Departure>,
 }
 
 impl Detector {
     /// Begins to watch these members now.
     pub(super) fn new(patience: Option<Patience>, others: impl Iterator<Item = MemberId>, now: Time) -> Self {
-        let other = Other { heard: now, asked: None, is_lost: false, has_left: false };
+        let other = Other { heard: now, asked: None, is_lost: false, gone: None };
         let tick_at = patience.map_or(now, |patience| now.after(patience.tick()));
         Self { patience, others: others.map(|member| (member, other)).collect(), said: now, tick_at }
     }
@@ -98,7 +100,7 @@ impl Detector {
     /// Something came from this member.
     pub(super) fn heard(&mut self, now: Time, member: MemberId) {
         if let Some(other) = self.others.get_mut(&member) {
-            *other = Other { heard: now, asked: None, is_lost: other.has_left, has_left: other.has_left };
+            *other = Other { heard: now, asked: None, is_lost: other.gone.is_some(), gone: other.gone };
         }
     }
 
@@ -127,22 +129,29 @@ impl Detector {
         other.is_some_and(|other| !other.is_lost && now.since(other.heard) < 3 * patience.heartbeat)
     }
 
-    /// This member is lost, whatever else is heard: it said so itself, or it holds everybody up.
-    pub(super) fn has_left(&mut self, member: MemberId) {
+    /// Takes this member for lost, whatever else is heard. The first reason stays.
+    pub(super) fn gives_up(&mut self, member: MemberId, why: Departure) {
         if let Some(other) = self.others.get_mut(&member) {
-            (other.is_lost, other.has_left) = (true, true);
+            other.is_lost = true;
+            other.gone.get_or_insert(why);
         }
+    }
+
+    /// Why this member is lost, if it is.
+    pub(super) fn departure(&self, now: Time, member: MemberId) -> Option<Departure> {
+        let other = self.others.get(&member).filter(|other| other.is_lost)?;
+        Some(other.gone.unwrap_or_else(|| Departure::Silent(now.since(other.heard))))
     }
 
     /// Whether this member is lost whatever is heard of it.
     pub(super) fn has_gone(&self, member: MemberId) -> bool {
-        self.others.get(&member).is_some_and(|other| other.has_left)
+        self.others.get(&member).is_some_and(|other| other.gone.is_some())
     }
 
     /// This member was taken for one that has left, and is not: it is there as soon as it is heard.
     pub(super) fn is_back(&mut self, member: MemberId) {
         if let Some(other) = self.others.get_mut(&member) {
-            other.has_left = false;
+            other.gone = None;
         }
     }
 

@@ -1,6 +1,7 @@
 //! Station 6: one member of the group: what a client asks for goes to its order, to one other member, or into
 //! the announcement that it has finished; what comes back up is sorted the same way.
 
+mod departure;
 mod detector;
 pub mod election;
 mod finish;
@@ -20,6 +21,7 @@ use crate::stack::Stack;
 use crate::waiting::{Clock, Waiting};
 use crate::wire::control::Seat;
 use crate::wire::{Batch, Encoded, Frames, Malformed, Reader, Weight, Wire, Writer};
+pub use departure::{Departure, Fence, Notice};
 pub use detector::Patience;
 pub use finish::{Finish, Tally};
 pub use membership::{Keeping, Membership};
@@ -44,9 +46,9 @@ pub enum App {
     /// Given, never submitted: from here on the group is this one; with those who are new in it.
     View(View, Vec<Seat>),
     /// Given, never submitted: this member is not in the group any more, for this reason.
-    Fenced(String),
+    Fenced(Fence),
     /// Given, never submitted: something about a member, for people.
-    Notice(String),
+    Notice(Notice),
 }
 
 /// The tag of [`Message::Direct`].

@@ -123,7 +123,8 @@ impl fmt::Display for AppWords<'_> {
             App::Direct(batch) => write!(f, "direct {}", span((batch.first(), batch.next() - 1))),
             App::Replay(_) => f.write_str("replay"),
             App::View(view, _) => write!(f, "view {}", view.number),
-            App::Fenced(why) | App::Notice(why) => f.write_str(why),
+            App::Fenced(why) => write!(f, "out of the group: {why:?}"),
+            App::Notice(notice) => write!(f, "notice: {notice:?}"),
             App::Finished(tally) => write!(f, "finished, after {} multicasts", tally.multicasts),
         }?;
         self.1.map_or(Ok(()), |number| write!(f, ", number {number}"))

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Keeping, Membership, Out, TELL_AGAIN};
 use crate::engine::{DropReason, MemberId, Time, View};
+use crate::member::Departure;
 use crate::member::newcomer::ADMIT_EVERY;
 use crate::member::word::{Admission, Proposal, Word};
 use crate::order::{Order, Place};
@@ -98,7 +99,7 @@ impl Membership {
         if same.iter().any(|&(_, incarnation)| incarnation > seat.incarnation) {
             return self.tell_behind(now, from, out);
         }
-        same.into_iter().for_each(|(member, _)| self.detector.has_left(member));
+        same.into_iter().for_each(|(member, _)| self.detector.gives_up(member, Departure::Superseded));
         self.arrivals.note(now, seat);
         self.look_after_change(now, out);
     }

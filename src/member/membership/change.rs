@@ -3,12 +3,12 @@
 use super::{Membership, Out, others};
 use crate::defect::Defect;
 use crate::engine::{Engine, Input, MemberId, Time, To};
-use crate::member::App;
 use crate::member::detector::Detector;
 use crate::member::election::{Call, Election};
 use crate::member::flush::{Flush, Outcome, Rules, STALL};
 use crate::member::log::Log;
 use crate::member::word::{Ballot, Proposal, Word};
+use crate::member::{App, Departure, Fence, Notice};
 use crate::order::Place;
 use crate::wire::Frames;
 
@@ -113,7 +113,7 @@ impl Membership {
             Outcome::NobodyLeft => {
                 self.is_out = true;
                 self.flush = None;
-                out.deliver(self.me, None, App::Notice("no client is left".to_owned()));
+                out.deliver(self.me, None, App::Notice(Notice::NobodyLeft));
             }
         }
     }
@@ -126,7 +126,7 @@ impl Membership {
         let is_next = proposal.view.number == self.view.number + 1;
         let view = proposal.view.number;
         if !proposal.view.members().contains(&self.me) || !is_next {
-            return self.fence(format!("the group went on without this member, to view {view}"), out);
+            return self.fence(Fence::WentOn(view), out);
         }
         if self.flush.as_ref().is_some_and(|flush| flush.has_accepted(&proposal)) {
             return self.install(now, ballot, proposal, out);
@@ -143,7 +143,7 @@ impl Membership {
     fn install(&mut self, now: Time, ballot: Ballot, proposal: Proposal, out: &mut Out) {
         if !proposal.view.members().contains(&self.me) {
             let view = proposal.view.number;
-            return self.fence(format!("the group went on without this member, to view {view}"), out);
+            return self.fence(Fence::WentOn(view), out);
         }
         let mut open = self.end_line(now, &proposal, out);
         // All that go on have it.
@@ -163,6 +163,10 @@ impl Membership {
             .into_iter()
             .filter(|member| !proposal.view.members().contains(member))
             .collect();
+        for &member in &lost {
+            let why = self.departure(now, member, ballot, &proposal);
+            out.deliver(member, None, App::Notice(Notice::Gone(why)));
+        }
         self.view = proposal.view.clone();
         self.forgive();
         let arrivals = proposal.arrivals.clone();
@@ -179,6 +183,23 @@ impl Membership {
         for (from, frames) in std::mem::take(&mut self.early) {
             self.receive(now, from, frames, out);
         }
+    }
+
+    /// Why the next view goes on without `member`, as far as is known here.
+    fn departure(&self, now: Time, member: MemberId, ballot: Ballot, proposal: &Proposal) -> Departure {
+        let id = self.seats.get(&member).map(|seat| &seat.id);
+        let is_superseded = proposal.arrivals.iter().any(|seat| Some(&seat.id) == id);
+        self.detector.departure(now, member).unwrap_or(if is_superseded {
+            Departure::Superseded
+        } else {
+            Departure::LeftOutBy(MemberId(ballot.leader))
+        })
+    }
+
+    /// Why a group ends in which all that could lead a change are lost.
+    fn without_leaders(&self, now: Time) -> Fence {
+        let last = self.view.sequencer;
+        Fence::NoSequencer(last.and_then(|member| Some((member, self.detector.departure(now, member)?))))
     }
 
     /// Shows the old line everything that belongs to the view, and closes it. Returns what it leaves open.
@@ -286,8 +307,7 @@ impl Membership {
             if self.keeping.majority {
                 return;
             }
-            let why = "no sequencer is left, and nobody can take its place (sequencer --standby, client --can-sequence)";
-            return self.fence(why.to_owned(), out);
+            return self.fence(self.without_leaders(now), out);
         }
         // Who is to go leads only where nobody else could.
         let is_mine =

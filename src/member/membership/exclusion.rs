@@ -10,9 +10,8 @@ use std::time::Duration;
 
 use super::{Membership, Out};
 use crate::engine::{MemberId, Time};
-use crate::member::App;
 use crate::member::word::Word;
-use crate::talk;
+use crate::member::{App, Departure, Fence, Notice};
 
 /// Why a member is to go: who says so, and for how many milliseconds it has taken nothing.
 pub(super) type Reproach = (MemberId, u64);
@@ -49,14 +48,10 @@ impl Membership {
         // Of two that reproach each other, one goes.
         let is_heard = reproach.0 == from && !self.detector.has_gone(from);
         if is_heard && self.is_member(member) && !self.detector.has_gone(member) {
-            self.detector.has_left(member);
+            let why = Departure::Excluded(reproach.0, Duration::from_millis(reproach.1));
+            self.detector.gives_up(member, why);
             self.reproaches.others.insert(member, reproach);
-            let length = talk::duration(Duration::from_millis(reproach.1));
-            out.deliver(
-                member,
-                None,
-                App::Notice(format!("excluded, because it has taken nothing for {length}")),
-            );
+            out.deliver(member, None, App::Notice(Notice::Suspected(why)));
         }
     }
 
@@ -70,11 +65,14 @@ impl Membership {
         self.reproaches.others.get(&member).map(|&(by, length)| Word::Exclude(member, by, length))
     }
 
-    /// Who told us to go, if that is why we are out, and in words why we are.
-    pub(super) fn own_reason(&self, why: String) -> (MemberId, String) {
-        let Some((by, length)) = self.reproaches.own else { return (self.me, why) };
-        let length = talk::duration(Duration::from_millis(length));
-        (by, format!("it has taken nothing for {length}; {why}"))
+    /// `why`, or that a member excluded this one, if that is known.
+    pub(super) fn own_reason(&self, why: Fence) -> Fence {
+        match (self.reproaches.own, why) {
+            (Some((by, length)), Fence::WentOn(view) | Fence::OtherPart(view)) => {
+                Fence::Excluded(by, Duration::from_millis(length), view)
+            }
+            _ => why,
+        }
     }
 
     /// A new view: whoever is in it begins anew.
@@ -99,9 +97,15 @@ impl Membership {
         }
         for member in mute {
             self.reproaches.mute.insert(member);
-            self.detector.has_left(member);
-            let what = "does not answer while the view changes; going on without it".to_owned();
-            out.deliver(member, None, App::Notice(what));
+            self.detector.gives_up(member, Departure::Unresponsive);
+            self.suspected(now, member, out);
+        }
+    }
+
+    /// Tells people that this member takes `member` for gone, and why.
+    pub(super) fn suspected(&self, now: Time, member: MemberId, out: &mut Out) {
+        if let Some(why) = self.detector.departure(now, member) {
+            out.deliver(member, None, App::Notice(Notice::Suspected(why)));
         }
     }
 }

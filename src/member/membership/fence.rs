@@ -7,8 +7,8 @@
 use super::{Membership, Out, TELL_AGAIN};
 use crate::defect::Defect;
 use crate::engine::{MemberId, Time, View};
-use crate::member::App;
 use crate::member::word::{Ballot, Word};
+use crate::member::{App, Fence};
 
 impl Membership {
     /// Tells a member of an earlier view which one the group is in now.
@@ -40,7 +40,7 @@ impl Membership {
             return;
         }
         if (view, ballot) > ours {
-            return self.fence(format!("the group went on without this member, to view {view}"), out);
+            return self.fence(Fence::WentOn(view), out);
         }
         // Two parts went on, each in a view of this number: it has to hear that ours comes before its own.
         if (view, ballot) < ours && !self.leaves {
@@ -75,22 +75,18 @@ impl Membership {
             return;
         }
         if ballot > ours {
-            self.fence(
-                format!("another part of the group went on to view {}, and comes first", view.number),
-                out,
-            );
+            self.fence(Fence::OtherPart(view.number), out);
         } else if !self.leaves {
             self.say(&Word::Behind(from, self.view.number, ours), out);
         }
     }
 
-    pub(super) fn fence(&mut self, why: String, out: &mut Out) {
+    pub(super) fn fence(&mut self, why: Fence, out: &mut Out) {
         if self.defects.has(Defect::NoFencing) || self.is_out {
             return;
         }
         self.is_out = true;
         self.flush = None;
-        let (by, why) = self.own_reason(why);
-        out.deliver(by, None, App::Fenced(why));
+        out.deliver(self.me, None, App::Fenced(self.own_reason(why)));
     }
 }

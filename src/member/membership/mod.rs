@@ -21,7 +21,7 @@ use super::flush::{FETCH, Flush};
 use super::log::Log;
 use super::stable::Unstable;
 use super::word::{Ballot, Proposal, Word, data_of};
-use super::{App, Line, Tally};
+use super::{App, Departure, Line, Tally};
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To, View, sooner};
 use crate::order::{Order, Place};
@@ -471,7 +471,7 @@ impl Membership {
             Word::Relay(frames) => self.relayed(now, &frames),
             Word::Behind(member, view, ballot) => self.left_behind(from, (member, view, ballot), out),
             Word::Leave => {
-                self.detector.has_left(from);
+                self.detector.gives_up(from, Departure::Left);
                 self.look_after_change(now, out);
             }
             Word::Exclude(member, by, length) => self.reproached(from, member, (by, length), out),
@@ -516,9 +516,7 @@ impl Membership {
                 Finding::Heartbeat if self.leaves => words.push(Word::Leave),
                 Finding::Heartbeat => words.push(self.sign_of_life()),
                 Finding::Silent(member) => words.push(Word::Verify(member)),
-                Finding::Lost(member) => {
-                    out.deliver(member, None, App::Notice("silent for too long".to_owned()));
-                }
+                Finding::Lost(member) => self.suspected(now, member, out),
             }
         }
         self.say_all(now, &words, out);

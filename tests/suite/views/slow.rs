@@ -1,6 +1,9 @@
 //! Members that are there and hold everybody up: the others may go on without them, all in the same way.
 
+use std::time::Duration;
+
 use groupcast::engine::{MemberId, Time};
+use groupcast::member::Departure;
 use groupcast::order::ORDERS;
 
 use super::promises;
@@ -80,5 +83,32 @@ fn a_leader_goes_on_without_one_that_never_answers() {
         assert!(!first.membership.is_changing() && !clients(first).contains(&C2), "{}", order.title());
         let world = lives(&plan);
         assert!(!world.processes[2].is_in(), "{}: it was told when it heard again", order.title());
+    }
+}
+
+#[test]
+fn the_next_view_tells_the_true_reason_for_which_a_member_is_not_in_it() {
+    let patience = Duration::from_millis(600);
+    type Expected = fn(Departure, Duration) -> bool;
+    let cases: [(&[(u64, Fate)], Expected); 4] = [
+        (&[(5, Fate::Leaves(C2))], |why, _| why == Departure::Left),
+        (
+            &[(5, Fate::Dies(C2))],
+            |why, patience| matches!(why, Departure::Silent(length) if length >= patience),
+        ),
+        (&[(5, Fate::Excludes(C0, C2))], |why, _| matches!(why, Departure::Excluded(C0, _))),
+        (&[(5, Fate::Dies(C2)), (100, Fate::Comes(Some(C2)))], |why, _| why == Departure::Superseded),
+    ];
+    for order in &ORDERS {
+        for (fates, expected) in cases {
+            let mut plan = three(order);
+            plan.fates = fates.iter().map(|(ms, fate)| (at(*ms), fate.clone())).collect();
+            for process in &lives(&plan).processes[..2] {
+                let [(C2, why)] = process.gone[..] else {
+                    panic!("{} {fates:?}: {:?}", order.title(), process.gone);
+                };
+                assert!(expected(why, patience), "{} {fates:?}: {why:?}", order.title());
+            }
+        }
     }
 }

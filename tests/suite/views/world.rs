@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use groupcast::defect::Defects;
 use groupcast::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
-use groupcast::member::{App, Membership, Newcomer};
+use groupcast::member::{App, Departure, Membership, Newcomer, Notice};
 use groupcast::order::Order;
 use groupcast::prng::Prng;
 use groupcast::wire::control::Role;
@@ -53,6 +53,8 @@ pub(super) struct Process {
     deaf_until: Time,
     /// Each event with the time at which it happened.
     pub(super) events: Vec<(Time, Event)>,
+    /// The members that its views went on without, and why.
+    pub(super) gone: Vec<(MemberId, Departure)>,
     /// What it is to send, each from its time on.
     pub(super) tasks: VecDeque<(Time, To)>,
     multicasts: u64,
@@ -371,6 +373,7 @@ impl World {
                         }
                         App::View(view, _) => process.events.push((now, Event::View(view))),
                         App::Fenced(_) => process.events.push((now, Event::Fenced)),
+                        App::Notice(Notice::Gone(why)) => process.gone.push((from, why)),
                         App::Finished(_) | App::Replay(_) | App::Notice(_) => {}
                     }
                 }
@@ -457,6 +460,7 @@ impl Process {
             sleeps_until: Time::ZERO,
             deaf_until: Time::ZERO,
             events: vec![(Time::ZERO, Event::View(view.clone()))],
+            gone: Vec::new(),
             tasks: VecDeque::new(),
             multicasts: 0,
             directs: BTreeMap::new(),

@@ -1,0 +1,113 @@
+//! Words for what a membership tells of its members.
+
+use super::Node;
+use crate::engine::MemberId;
+use crate::exit::{Exit, Failure};
+use crate::member::{Departure, Fence, Notice};
+use crate::talk::{self, Talk};
+use crate::wire::control::Role;
+
+/// The reason in words that follow a member's name in brackets.
+fn reason(why: Departure, name: &dyn Fn(MemberId) -> String) -> String {
+    match why {
+        Departure::Left => "left".to_owned(),
+        Departure::Silent(length) => format!("silent for {}", talk::duration(length)),
+        Departure::Excluded(by, length) => {
+            format!("excluded by {}: has taken nothing for {}", name(by), talk::duration(length))
+        }
+        Departure::Unresponsive => "did not answer while the view changed".to_owned(),
+        Departure::Superseded => "started again".to_owned(),
+        Departure::LeftOutBy(by) => format!("{} lost contact with it", name(by)),
+    }
+}
+
+/// Says `told` about the member `who`: what is gone against its will is a warning, a suspicion a detail.
+pub fn tell(talk: &Talk, node: &Node, who: MemberId, told: Notice) {
+    let words = notice(told, who, &|member| node.name(member));
+    match told {
+        Notice::Suspected(_) => talk.detail(words),
+        Notice::Gone(Departure::Left) => talk.say(words),
+        Notice::Gone(_) | Notice::NobodyLeft => talk.warn(words),
+    }
+}
+
+/// The notice about the member `who`, in words.
+#[must_use]
+pub fn notice(notice: Notice, who: MemberId, name: &dyn Fn(MemberId) -> String) -> String {
+    match notice {
+        Notice::Suspected(why) => format!("suspects {} ({})", name(who), reason(why, name)),
+        Notice::Gone(Departure::Left) => format!("{} has left", name(who)),
+        Notice::Gone(why) => format!("{} is gone ({})", name(who), reason(why, name)),
+        Notice::NobodyLeft => "no client is left".to_owned(),
+    }
+}
+
+/// The failure with which a member of this role ends that is not in its group any more.
+#[must_use]
+pub fn fence(why: Fence, role: Role, name: &dyn Fn(MemberId) -> String) -> Failure {
+    let failure = |message: String| Failure::new(Exit::Unavailable, message);
+    let went_on = |view: u64| format!("the group went on without this member, to view {view}");
+    let again = match role {
+        Role::Client => "start it again with --join to take part from now on",
+        _ => "start it again with --standby to stand by from now on",
+    };
+    match why {
+        Fence::WentOn(view) => failure(went_on(view)).help(again),
+        Fence::Excluded(by, length, view) => {
+            let (by, length) = (name(by), talk::duration(length));
+            failure(format!("excluded by {by}: it has taken nothing for {length}; {}", went_on(view)))
+                .help(again)
+        }
+        Fence::OtherPart(view) => {
+            failure(format!("another part of the group went on to view {view}, and comes first")).help(again)
+        }
+        Fence::NoSequencer(last) => {
+            let last = last.map_or_else(String::new, |(member, why)| {
+                format!(" ({} is gone: {})", name(member), reason(why, name))
+            });
+            failure(format!("no sequencer is left{last}, and nobody can take its place"))
+                .help("`sequencer --standby` or `client --can-sequence` takes the place of a lost sequencer")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn name(member: MemberId) -> String {
+        ["alice", "bob", "carol"][usize::from(member.0)].to_owned()
+    }
+
+    #[test]
+    fn each_departure_is_told_with_its_own_reason() {
+        let (bob, carol, length) = (MemberId(1), MemberId(2), Duration::from_secs(10));
+        for (why, words) in [
+            (Departure::Left, "carol has left"),
+            (Departure::Silent(length), "carol is gone (silent for 10 s)"),
+            (Departure::Excluded(bob, length), "carol is gone (excluded by bob: has taken nothing for 10 s)"),
+            (Departure::Unresponsive, "carol is gone (did not answer while the view changed)"),
+            (Departure::Superseded, "carol is gone (started again)"),
+            (Departure::LeftOutBy(bob), "carol is gone (bob lost contact with it)"),
+        ] {
+            assert_eq!(notice(Notice::Gone(why), carol, &name), words);
+        }
+    }
+
+    #[test]
+    fn a_fenced_member_is_told_who_excluded_it_and_what_to_do() {
+        let (alice, bob, length) = (MemberId(0), MemberId(1), Duration::from_secs(15));
+        let told = |why| fence(why, Role::Client, &name).to_string();
+        let excluded = told(Fence::Excluded(bob, length, 3));
+        assert!(excluded.starts_with("excluded by bob: it has taken nothing for 15 s; "), "{excluded}");
+        assert!(told(Fence::WentOn(3)).contains("to view 3\n  help: start it again with --join"));
+        let last = told(Fence::NoSequencer(Some((alice, Departure::Silent(length)))));
+        assert!(
+            last.starts_with("no sequencer is left (alice is gone: silent for 15 s), and nobody"),
+            "{last}"
+        );
+        assert!(last.contains("\n  help: `sequencer --standby`"), "{last}");
+    }
+}

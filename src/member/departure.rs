@@ -1,0 +1,46 @@
+//! Reasons for which members are not in a group any more, as values: the programs word them.
+
+use std::time::Duration;
+
+use crate::engine::MemberId;
+
+/// Why a view goes on without a member of the view before it, as far as this member knows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Departure {
+    /// The member left.
+    Left,
+    /// Nothing was heard of the member for this long, here or elsewhere.
+    Silent(Duration),
+    /// That member excluded it, because it took nothing for this long.
+    Excluded(MemberId, Duration),
+    /// The member did not answer while the view changed.
+    Unresponsive,
+    /// A newer incarnation takes its place.
+    Superseded,
+    /// That member led the change and left it out, for a reason that is not known here.
+    LeftOutBy(MemberId),
+}
+
+/// Why this member is not in its group any more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fence {
+    /// The group went on without it, to this view.
+    WentOn(u64),
+    /// That member excluded it, because it took nothing for this long; the group went on to this view.
+    Excluded(MemberId, Duration, u64),
+    /// Another part of the group went on to a view of the same number, which comes before its own.
+    OtherPart(u64),
+    /// The sequencer, that member, is gone for this reason, and no member can take its place.
+    NoSequencer(Option<(MemberId, Departure)>),
+}
+
+/// Something about a member, for people.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Notice {
+    /// This member takes it for gone; the next view decides.
+    Suspected(Departure),
+    /// The view that begins now goes on without it.
+    Gone(Departure),
+    /// No client is left in the group.
+    NobodyLeft,
+}
