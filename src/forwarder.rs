@@ -11,7 +11,7 @@ use crate::exit::{Exit, Failure};
 use crate::inside::Inside;
 use crate::session::SAY_EVERY;
 use crate::session::register::{Actions, Asker, Register, Rules, clients};
-use crate::talk::{self, Talk};
+use crate::talk::Talk;
 use crate::transport::limits;
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::zmq::{self, Context, Port, Sent, Socket};
@@ -65,10 +65,11 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
         let is_asked = zmq::wait(&[&forwarder.input, &forwarder.sync], signals.fds(), limit);
         if is_asked && let Some(exit) = signals.received() {
             let failure = interruption(exit);
-            forwarder.say_farewell(&failure);
+            let told = format!("the forwarder was {}", failure.message);
+            forwarder.say_farewell(&Failure::new(Exit::Unavailable, told));
             return Err(failure);
         }
-        if let Some(outcome) = forwarder.turn(options)? {
+        if let Some(outcome) = forwarder.turn()? {
             forwarder.report();
             return outcome.map(|()| Exit::Ok);
         }
@@ -128,7 +129,7 @@ impl<'a> Forwarder<'a> {
     }
 
     /// Does what there is to do; the outcome when everything is over.
-    fn turn(&mut self, options: &Options) -> Result<Option<Result<(), Failure>>, Failure> {
+    fn turn(&mut self) -> Result<Option<Result<(), Failure>>, Failure> {
         let now = self.clock.now();
         let known = |topic: &[u8]| topic::group(topic).is_some_and(|group| self.register.serves(group));
         for _ in 0..PACKETS_PER_TURN {
@@ -152,14 +153,9 @@ impl<'a> Forwarder<'a> {
         }
         self.serve_sync(now);
         self.say_waiting(now);
-        let waited = self.register.idle(now);
-        if self.register.is_untouched() && !options.stay && waited >= options.start_timeout {
-            let message = format!(
-                "nobody came within {}: waited for {}",
-                talk::duration(options.start_timeout),
-                clients(usize::from(options.clients))
-            );
-            return Err(Failure::new(Exit::TimedOut, message));
+        if let Some(failure) = self.register.overdue(now) {
+            self.say_farewell(&failure);
+            return Err(failure);
         }
         Ok(self.register.outcome(now))
     }
@@ -224,12 +220,12 @@ impl<'a> Forwarder<'a> {
         }
     }
 
-    fn say_farewell(&mut self, failure: &Failure) {
+    /// Tells all that ask for a moment that everything ends with `told`.
+    fn say_farewell(&mut self, told: &Failure) {
         let began = self.clock.now();
         let mut now = began;
-        let told = Failure::new(Exit::Unavailable, format!("the forwarder was {}", failure.message));
         while now.since(began) < FAREWELL {
-            self.register.close(&told, &mut self.actions);
+            self.register.close(told, &mut self.actions);
             self.perform(now);
             zmq::wait(&[&self.sync], [], FAREWELL.saturating_sub(now.since(began)));
             self.serve_sync(now);

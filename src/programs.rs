@@ -49,6 +49,7 @@ input is the end of what this client sends; it goes on delivering until all have
 With --interactive, a line goes to everybody:
   @c2 some text              to c2 alone (// and @@ begin a text with / and @)
   /who                       lists the members
+  /help                      lists the commands
   /quit or Ctrl-D            sends no more, and waits for the others";
 
 /// One member of a group: replays a command file, is a pipe, or lets a person talk

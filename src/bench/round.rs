@@ -201,8 +201,9 @@ impl Round<'_> {
 
     /// Starts ourselves once more, in this part.
     fn play(&mut self, part: &Part) -> Result<(), Failure> {
-        let me = std::env::current_exe()
-            .map_err(|reason| Failure::new(Exit::Unavailable, format!("cannot find myself: {reason}")))?;
+        let me = std::env::current_exe().map_err(|reason| {
+            Failure::new(Exit::Unavailable, format!("cannot find the path of this program: {reason}"))
+        })?;
         let text = serde_json::to_string(part).expect("numbers and names have a JSON form");
         self.spawn(&part.name(), me, &["bench", "--part", &text])
     }

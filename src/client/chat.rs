@@ -18,8 +18,16 @@ use crate::transport::wakeup::Waker;
 
 /// No key is read while so many lines wait to be sent.
 const MOST_WAITING: usize = 64;
-const WELCOME: &str = "@NAME TEXT is for NAME alone, /who lists all, /quit or Ctrl-D finishes";
-const UNCLEAR: &str = "that is no command: /who, /quit, @NAME TEXT; // and @@ begin a text with / and @";
+const WELCOME: &str =
+    "@NAME TEXT is for NAME alone, /who lists all, /quit or Ctrl-D finishes, /help lists more";
+const HELP: &str = "\
+TEXT               to all members
+@NAME TEXT         to NAME alone
+/who               lists the members
+/help              lists the commands
+/quit or Ctrl-D    sends no more, and waits until all others have finished, too
+Ctrl-C             leaves now
+// and @@          begin a text with / and @";
 
 /// A person, a keyboard and a screen.
 pub(super) struct Chat {
@@ -38,9 +46,7 @@ impl Chat {
     /// Takes over the terminal, and what `talk` says on it.
     pub(super) fn begin(node: &Node, waker: Waker, talk: &Talk) -> Result<Self, Failure> {
         let me = node.seat(node.me()).id.clone();
-        let clients = node.view().clients.iter();
-        let mut members: Vec<_> = clients.map(|&client| (node.seat(client).id.clone(), client)).collect();
-        members.sort_unstable();
+        let members = members(node);
         let unechoed = Unechoed::begin()?;
         let screen = Screen::new(Output::stdout(waker.clone())?, format!("{me}> "));
         if std::io::stderr().is_terminal() {
@@ -85,6 +91,14 @@ impl Chat {
         self.screen.print(&format!("{from} (to you)> {}\n", talk::on_one_line(text)));
     }
 
+    /// The view has changed: says who is new in it.
+    pub(super) fn meet_group(&mut self, node: &Node) {
+        let before = std::mem::replace(&mut self.members, members(node));
+        for member in self.members.iter().filter(|member| !before.contains(member)) {
+            self.note(&format!("{} is here", member.0));
+        }
+    }
+
     pub(super) fn show(&self) {
         self.screen.show();
     }
@@ -114,7 +128,13 @@ impl Chat {
             Said::ToOne(name, text) => self.whisper(name, text),
             Said::Who => self.note(&self.who()),
             Said::Quit => self.quit(),
-            Said::Unclear => self.note(UNCLEAR),
+            Said::Help => self.note(HELP),
+            Said::Unknown(command) => {
+                self.note(&format!("there is no command {command}; /help lists the commands"));
+            }
+            Said::Unaddressed => {
+                self.note("write @NAME TEXT to send TEXT to NAME alone; /who lists the names")
+            }
         }
     }
 
@@ -142,7 +162,8 @@ impl Chat {
         }
     }
 
-    fn note(&self, text: &str) {
+    /// Shows a line that nobody has sent.
+    pub(super) fn note(&self, text: &str) {
         self.screen.print(&format!("{text}\n"));
     }
 }
@@ -156,6 +177,14 @@ impl Drop for Chat {
     }
 }
 
+/// The clients of the view, by name.
+fn members(node: &Node) -> Vec<(String, MemberId)> {
+    let clients = node.view().clients.iter();
+    let mut members: Vec<_> = clients.map(|&client| (node.seat(client).id.clone(), client)).collect();
+    members.sort_unstable();
+    members
+}
+
 /// What a line means.
 #[derive(Debug, Eq, PartialEq)]
 enum Said<'a> {
@@ -164,7 +193,11 @@ enum Said<'a> {
     ToOne(&'a str, &'a str),
     Who,
     Quit,
-    Unclear,
+    Help,
+    /// No such command.
+    Unknown(&'a str),
+    /// For one member, without a name or a text.
+    Unaddressed,
 }
 
 impl<'a> Said<'a> {
@@ -174,12 +207,13 @@ impl<'a> Said<'a> {
             _ if line.starts_with("//") || line.starts_with("@@") => Self::ToAll(&line[1..]),
             _ if line.starts_with('@') => match line[1..].split_once(' ') {
                 Some((name, text)) if !name.is_empty() && !text.is_empty() => Self::ToOne(name, text),
-                _ => Self::Unclear,
+                _ => Self::Unaddressed,
             },
             _ if line.starts_with('/') => match line.trim_end() {
                 "/who" => Self::Who,
                 "/quit" => Self::Quit,
-                _ => Self::Unclear,
+                "/help" => Self::Help,
+                command => Self::Unknown(command.split(' ').next().unwrap_or(command)),
             },
             _ => Self::ToAll(line),
         }
@@ -198,15 +232,24 @@ mod tests {
             ("hello", Said::ToAll("hello")),
             (" /who", Said::ToAll(" /who")),
             ("@c2 hi there", Said::ToOne("c2", "hi there")),
-            ("@c2", Said::Unclear),
-            ("@ c2", Said::Unclear),
+            ("@c2", Said::Unaddressed),
+            ("@ c2", Said::Unaddressed),
             ("@@c2 hi", Said::ToAll("@c2 hi")),
             ("//etc", Said::ToAll("/etc")),
             ("/who ", Said::Who),
             ("/quit", Said::Quit),
-            ("/exit", Said::Unclear),
+            ("/exit", Said::Unknown("/exit")),
+            ("/msg c2 hi", Said::Unknown("/msg")),
+            ("/help", Said::Help),
         ] {
             assert_eq!(Said::parse(line), said, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_help_lists_every_command() {
+        for command in ["/who", "/help", "/quit"] {
+            assert!(HELP.contains(command) && !matches!(Said::parse(command), Said::Unknown(_)), "{command}");
         }
     }
 }

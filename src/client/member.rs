@@ -17,7 +17,7 @@ use crate::driver::{Node, words};
 use crate::engine::{MemberId, Time, To, View};
 use crate::exit::{Exit, Failure};
 use crate::member::replay::{Origin, Replay};
-use crate::member::{App, Finish, Note, Tally};
+use crate::member::{App, Finish, Note, Notice, Tally};
 use crate::order::Order;
 use crate::results::{Counts, MessageId, Results, Start};
 use crate::session::SAY_EVERY;
@@ -354,7 +354,13 @@ impl<'a> Member<'a> {
             }
             App::Finished(tally) => self.finish.finished(from, tally),
             App::View(view, _) => self.go_on_with(node, &view, at_us)?,
-            App::Notice(notice) => words::tell(self.talk, node, from, notice),
+            App::Notice(notice) => {
+                let is_shown = matches!(notice, Notice::Gone(_))
+                    && self.user.departed(&words::notice(notice, from, &|member| node.name(member)));
+                if !is_shown {
+                    words::tell(self.talk, node, from, notice);
+                }
+            }
             // Those are for the node.
             App::Fenced(_) | App::Replay(_) => {}
         }
@@ -397,7 +403,7 @@ impl<'a> Member<'a> {
     fn has_caught_up(&mut self, node: &mut Node, held: VecDeque<Delivery>) -> Result<(), Failure> {
         let Some(Newcomer { first, .. }) = self.newcomer.take() else { return Ok(()) };
         let before = self.counts.delivered;
-        self.talk.say(format!("has all {before} deliveries of before"));
+        self.talk.say(format!("caught up: {before} earlier deliveries"));
         self.telling.begins_with_the_run();
         let members: Vec<&str> = first.members.iter().map(String::as_str).collect();
         self.write_view(first.number, &members, first.time_us)?;
@@ -409,7 +415,13 @@ impl<'a> Member<'a> {
         let mut members: Vec<&str> =
             view.clients.iter().map(|&client| node.seat(client).id.as_str()).collect();
         members.sort_unstable();
-        self.talk.say(format!("view {}: {}", view.number, talk::list(&members)));
+        let words = format!("view {}: {}", view.number, talk::list(&members));
+        // A person has been told who is gone, and is told who is new.
+        if self.user.is_person() {
+            self.talk.detail(words)
+        } else {
+            self.talk.say(words)
+        }
         self.write_view(view.number, &members, at_us)?;
         self.finish.go_on_with(view);
         self.user.meet_group(node);
@@ -447,7 +459,7 @@ impl<'a> Member<'a> {
             return Ok(());
         }
         let waits_for = self.waits_for(node);
-        node.say_waiting(&format!("waiting for {waits_for} to finish ({})", describe(&self.counts)));
+        node.say_waiting(&format!("waiting for {waits_for} ({})", describe(&self.counts)));
         self.check_limit(node, now)
     }
 
@@ -464,7 +476,21 @@ impl<'a> Member<'a> {
         if let Some((here, all)) = node.lacks_majority() {
             return format!("a majority ({here} of {all} members are here)");
         }
-        talk::list(&self.finish.waits_for().map(|client| node.seat(client).id.as_str()).collect::<Vec<_>>())
+        if self.newcomer.is_some() {
+            return "what was delivered before this client came".to_owned();
+        }
+        if node.is_changing() {
+            return "the members to agree on the next view".to_owned();
+        }
+        if !self.has_finished {
+            let slow = node.laggard().map_or("the others", |(member, _)| node.seat(member).id.as_str());
+            return format!("{slow} to take what this client has sent");
+        }
+        let others = self.finish.waits_for().filter(|&client| client != self.me);
+        match &others.map(|client| node.seat(client).id.as_str()).collect::<Vec<_>>()[..] {
+            [] => "its own messages to be delivered".to_owned(),
+            others => format!("{} to finish", talk::list(others)),
+        }
     }
 
     fn check_limit(&self, node: &Node, now: Time) -> Result<(), Failure> {
@@ -472,8 +498,8 @@ impl<'a> Member<'a> {
             return Ok(());
         }
         let limit = talk::duration(self.options.timeout);
-        let message = format!("nothing has happened for {limit}; waited for {}", self.waits_for(node));
-        Err(Failure::new(Exit::TimedOut, message).help("a longer --timeout waits longer"))
+        let message = format!("nothing has happened for {limit}: waited for {}", self.waits_for(node));
+        Err(Failure::new(Exit::TimedOut, message).help("raise --timeout to wait longer"))
     }
 }
 

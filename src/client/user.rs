@@ -89,11 +89,20 @@ impl<'a> User<'a> {
     pub(super) fn meet_group(&mut self, node: &Node) {
         match self {
             Self::Script(replay) => replay.meet_group(node),
-            Self::Pipe(_) | Self::Person(_) => {}
+            Self::Pipe(_) => {}
+            Self::Person(chat) => chat.meet_group(node),
         }
     }
 
-    /// What is next has been done.
+    /// Shows a person that a member is gone; returns false if nobody is there to see it.
+    pub(super) fn departed(&self, words: &str) -> bool {
+        if let Self::Person(chat) = self {
+            chat.note(words);
+        }
+        self.is_person()
+    }
+
+    /// Marks the current operation as done.
     pub(super) fn advance(&mut self) {
         match self {
             Self::Script(replay) => replay.advance(),

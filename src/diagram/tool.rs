@@ -161,7 +161,7 @@ impl Args {
             return match (self.format, &self.out) {
                 (Some(format), _) => Ok(format),
                 (None, None) => Ok(Format::Txt),
-                (None, Some(_)) => Err(Failure::new(Exit::Usage, "what is to go to standard output?")
+                (None, Some(_)) => Err(Failure::new(Exit::Usage, "standard output needs a --format")
                     .help("--format html, svg, txt or shiviz")),
             };
         };
@@ -169,8 +169,8 @@ impl Args {
         let named = Format::from_str(suffix, true).ok();
         self.format.or(named).ok_or_else(|| {
             let path = shown(path.as_os_str().as_encoded_bytes());
-            Failure::new(Exit::Usage, format!("{path} does not say what it is to become"))
-                .help("a name that ends with .html, .svg, .txt or .shiviz does, or --format")
+            Failure::new(Exit::Usage, format!("cannot tell the format of {path} from its name"))
+                .help("give --format, or a name that ends with .html, .svg, .txt or .shiviz")
         })
     }
 

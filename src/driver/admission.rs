@@ -2,11 +2,12 @@
 
 use crate::driver::node::Joining;
 use crate::driver::wires::Wires;
+use crate::driver::words;
 use crate::engine::{MemberId, Time};
 use crate::exit::{Exit, Failure};
-use crate::member::Newcomer;
 use crate::member::newcomer::Told;
 use crate::member::word::Admission;
+use crate::member::{Fence, Newcomer};
 use crate::session::attendance::News;
 use crate::talk;
 use crate::wire::control::Seat;
@@ -23,7 +24,9 @@ pub(super) fn pass(
     seats: &[Seat],
 ) -> Result<Admission, Failure> {
     let seat = seats.iter().find(|seat| seat.slot == me.0).cloned();
-    let seat = seat.ok_or_else(|| Failure::new(Exit::Bug, "the forwarder forgot this member"))?;
+    let seat = seat.ok_or_else(|| {
+        Failure::new(Exit::Bug, "the forwarder started this member with a list of members that lacks it")
+    })?;
     let began = wires.clock.now();
     let mut newcomer = Newcomer::new(seat, run, began);
     loop {
@@ -34,18 +37,18 @@ pub(super) fn pass(
             return match told {
                 Told::Welcome(admission) => Ok(*admission),
                 Told::Behind(view) => {
-                    let why = format!("the group went on without this member, to view {view}");
-                    Err(Failure::new(Exit::Unavailable, why))
+                    Err(words::fence(Fence::WentOn(view), joining.role, &|member| member.to_string()))
                 }
             };
         }
         if let Some(packet) = newcomer.ask(now) {
             wires.publish(&packet, None);
         }
-        wires.say_waiting(now, "waiting for the group to take this member in");
+        let (group, id) = (&joining.group, &joining.id);
+        wires.say_waiting(now, &format!("waiting for the members of {group} to take {id} in"));
         if let Some(limit) = joining.timeout.filter(|&limit| now.since(began) >= limit) {
             let limit = talk::duration(limit);
-            let why = format!("the group did not take this member in within {limit}");
+            let why = format!("cannot join group {group}: its members did not take {id} in within {limit}");
             return Err(Failure::new(Exit::TimedOut, why).help("`groupcast members` shows who is there"));
         }
     }

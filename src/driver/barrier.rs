@@ -37,6 +37,8 @@ pub(super) struct Barrier<'a> {
     /// Since when the forwarder does not know it, although it was ready.
     forgotten: Option<Time>,
     waits_for: String,
+    /// When the forwarder gives up, as it said last.
+    gives_up: Option<Time>,
 }
 
 /// What a member that may start knows: the run's number, itself, and everybody.
@@ -55,6 +57,7 @@ impl<'a> Barrier<'a> {
             is_ready: false,
             forgotten: None,
             waits_for: "the forwarder".to_owned(),
+            gives_up: None,
         }
     }
 
@@ -72,7 +75,10 @@ impl<'a> Barrier<'a> {
             self.listen(wires);
             self.probe(wires, now);
             if wires.callers.has_heard() {
-                wires.say_waiting(now, &format!("waiting for {}", self.waits_for));
+                let left = self.gives_up.map_or_else(String::new, |at| {
+                    format!(" (gives up in {})", talk::duration(at.since(now)))
+                });
+                wires.say_waiting(now, &format!("waiting for {}{left}", self.waits_for));
             }
             self.check_limits(now, wires)?;
         }
@@ -95,9 +101,9 @@ impl<'a> Barrier<'a> {
                 self.welcome(context, wires, run, MemberId(slot))?;
             }
             News::Wait { missing, gives_up_in } if is_ours => {
-                let left = gives_up_in
-                    .map_or_else(String::new, |left| format!(" (gives up in {})", talk::duration(left)));
-                self.waits_for = format!("{}{left}", talk::list(&missing));
+                self.gives_up = gives_up_in.map(|left| now.after(left));
+                self.waits_for =
+                    if missing.is_empty() { "the start".to_owned() } else { talk::list(&missing) };
             }
             News::Forgotten if is_ours => self.is_forgotten(wires, now, from),
             News::Bye if self.left == Some(from) => {
@@ -229,6 +235,7 @@ impl<'a> Barrier<'a> {
             if let Some(at) = self.at.filter(|_| is_free) {
                 self.is_ready = true;
                 self.waits_for = "the others".to_owned();
+                wires.callers.awaits_router(false);
                 wires.callers.turn_one_to(at, Ask::Ready);
             }
             return;
@@ -244,6 +251,7 @@ impl<'a> Barrier<'a> {
         let routers: Vec<String> =
             self.joining.sites.iter().map(|site| site.endpoint(Port::Router)).collect();
         self.waits_for = format!("a router at {}", routers.join(" or "));
+        wires.callers.awaits_router(true);
         wires.send_to(b"", &probe(run, me, To::Member(me)));
     }
 
@@ -258,14 +266,17 @@ impl<'a> Barrier<'a> {
         let Some(timeout) = self.joining.timeout else { return Ok(()) };
         let waited = now.since(Time::ZERO);
         if self.out_and_in && !self.router && waited >= timeout.min(CONNECT_LIMIT) {
-            let message = format!("gave up waiting for {}", self.waits_for);
-            return Err(Failure::new(Exit::Unavailable, message)
-                .help("what members send to single members goes through `router`: is it running?"));
+            let (id, waited) = (&self.joining.id, talk::duration(waited));
+            let message = format!("gave up waiting for {}, needed by {id} ({waited})", self.waits_for);
+            return Err(Failure::new(Exit::Unavailable, message).help(
+                "messages to single members go through `router`: is it running, on the same --port-base?",
+            ));
         }
         if wires.callers.has_heard() && waited >= timeout {
             let message =
                 format!("no start within {}: waited for {}", talk::duration(timeout), self.waits_for);
-            return Err(Failure::new(Exit::TimedOut, message));
+            return Err(Failure::new(Exit::TimedOut, message)
+                .help("start what is missing, or give the start more time with --timeout"));
         }
         Ok(())
     }
@@ -284,7 +295,14 @@ fn check_seats(seats: &[Seat], joining: &Joining) -> Result<(), Failure> {
     let is_sound = seats.iter().find(|seat| is_me(seat, joining)).is_some_and(|me| {
         slots.len() == seats.len() && (me.late || sequencers == usize::from(joining.order.sequencer))
     });
-    if is_sound { Ok(()) } else { Err(Failure::new(Exit::Bug, "started with members that make no group")) }
+    if is_sound {
+        Ok(())
+    } else {
+        Err(Failure::new(
+            Exit::Bug,
+            "the forwarder started the group with a list of members that contradicts itself",
+        ))
+    }
 }
 
 #[cfg(test)]

@@ -65,6 +65,16 @@ impl Caller {
         self.attendance.tell(status);
     }
 
+    /// Whether this process is not ready because it has not reached a router.
+    pub const fn awaits_router(&mut self, awaits: bool) {
+        self.attendance.awaits_router(awaits);
+    }
+
+    /// Which forwarders this process names.
+    pub fn names(&mut self, forwarders: Vec<String>) {
+        self.attendance.names(forwarders);
+    }
+
     /// Asks nothing before this moment.
     pub fn pause(&mut self, until: Time) {
         self.attendance.pause(until);

@@ -57,7 +57,9 @@ impl Callers {
             let caller = Caller::new(context, site, now, who.clone(), ask.clone(), connect_limit)?;
             Ok(Line { caller, is_out: false, is_missed: false })
         };
-        let lines = sites.iter().map(line).collect::<Result<_, Failure>>()?;
+        let mut lines = sites.iter().map(line).collect::<Result<Vec<Line>, Failure>>()?;
+        let names: Vec<String> = lines.iter().map(|line| line.caller.endpoint().to_owned()).collect();
+        lines.iter_mut().for_each(|line| line.caller.names(names.clone()));
         Ok(Self { lines, verdict: None, said: now })
     }
 
@@ -95,6 +97,11 @@ impl Callers {
     /// Tells every forwarder with the next request how far this process is.
     pub fn tell(&mut self, status: Status) {
         self.lines.iter_mut().for_each(|line| line.caller.tell(status));
+    }
+
+    /// Tells every forwarder whether this process is not ready because it has not reached a router.
+    pub fn awaits_router(&mut self, awaits: bool) {
+        self.lines.iter_mut().for_each(|line| line.caller.awaits_router(awaits));
     }
 
     /// Asks nothing before this moment.

@@ -128,7 +128,7 @@ impl<'a> Worker<'a> {
         // A newcomer must hear the pieces of its state, whatever else comes.
         node.listen(!is_full || self.newcomer.is_some());
         match wish {
-            Wish::Abandon => return Err(Failure::new(Exit::Terminated, "its program has let it go")),
+            Wish::Abandon => return Err(Failure::new(Exit::Terminated, "the program dropped its `Group`")),
             Wish::Leave => self.newcomer = None,
             Wish::Stay | Wish::Finish => {}
         }

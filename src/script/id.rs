@@ -24,7 +24,7 @@ pub fn check_id(id: &str) -> Result<(), String> {
     } else if id.starts_with(['.', '-']) {
         Err("an id starts with a letter, a digit or `_`".into())
     } else if RESERVED.contains(&id) {
-        Err(format!("`{id}` is a word of command files or of the protocol, so it is no id"))
+        Err(format!("`{id}` is reserved and cannot be an id"))
     } else {
         Ok(())
     }

@@ -69,6 +69,9 @@ pub struct Attendance {
     resume: Option<Ask>,
     is_unknown: bool,
     status: Option<Status>,
+    awaits_router: bool,
+    /// The forwarders that this process names.
+    forwarders: Vec<String>,
     seq: u64,
     /// When the next request is due.
     due: Time,
@@ -89,6 +92,8 @@ impl Attendance {
             resume: None,
             is_unknown: false,
             status: None,
+            awaits_router: false,
+            forwarders: Vec::new(),
             seq: 0,
             due: now,
             heard: None,
@@ -142,6 +147,16 @@ impl Attendance {
         self.status = Some(status);
     }
 
+    /// Tells with each request whether this process is not ready because it has not reached a router.
+    pub const fn awaits_router(&mut self, awaits: bool) {
+        self.awaits_router = awaits;
+    }
+
+    /// Tells with each request, until the start, which forwarders this process names.
+    pub fn names(&mut self, forwarders: Vec<String>) {
+        self.forwarders = forwarders;
+    }
+
     /// Asks nothing before this moment.
     pub fn pause(&mut self, until: Time) {
         self.due = until;
@@ -161,7 +176,17 @@ impl Attendance {
         self.due = now.after(ASK_AGAIN);
         self.seq += 1;
         let ask = self.resume.as_ref().filter(|_| self.is_unknown).unwrap_or(&self.ask);
-        Some(Request { status: self.status, ..Request::new(self.seq, self.who.clone(), ask.clone()) })
+        let is_joining = match ask {
+            Ask::Join => true,
+            Ask::Resume { members, .. } => members.is_empty(),
+            _ => false,
+        };
+        Some(Request {
+            status: self.status,
+            awaits_router: self.awaits_router,
+            connect: if is_joining { self.forwarders.clone() } else { Vec::new() },
+            ..Request::new(self.seq, self.who.clone(), ask.clone())
+        })
     }
 
     /// When the next request is due, if no answer comes.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::missing::without;
 use super::objection::Objection;
 use super::presence::{Held, Presence};
 use super::register::{Actions, Rules, abort, answer, refuse};
@@ -21,6 +22,12 @@ use crate::wire::control::{
 pub(super) struct Group {
     pub(super) run: u64,
     pub(super) order: &'static Order,
+    /// The member with which it began, whose order is the group's.
+    pub(super) opened_by: String,
+    /// Clients that were turned away or left before the start, each with what happened, for people.
+    pub(super) absent: BTreeMap<String, String>,
+    /// Whether people were told that members name different forwarders.
+    pub(super) is_parted: bool,
     pub(super) since: Time,
     /// When it last had a client.
     pub(super) inhabited: Time,
@@ -30,7 +37,7 @@ pub(super) struct Group {
     /// Whether all are ready and are being called once more.
     roll_call: bool,
     /// When it was taken up from another forwarder that had begun it.
-    resumed: Option<Time>,
+    pub(super) resumed: Option<Time>,
     pub(super) phase: Phase,
     /// Why the first client was lost that is, after the start.
     first_loss: Option<String>,
@@ -60,13 +67,20 @@ pub(super) struct Member {
     pub(super) status: Option<Status>,
     /// It is taken in by a group that runs: neither the start nor the size of the group depends on it.
     late: bool,
+    /// It is not ready because it has not reached a router.
+    pub(super) awaits_router: bool,
+    /// The forwarders that it names.
+    pub(super) connect: Vec<String>,
 }
 
 impl Group {
-    pub(super) fn new(now: Time, run: u64, order: &'static Order) -> Self {
+    pub(super) fn new(now: Time, run: u64, order: &'static Order, opened_by: &str) -> Self {
         Self {
             run,
             order,
+            opened_by: opened_by.to_owned(),
+            absent: BTreeMap::new(),
+            is_parted: false,
             since: now,
             inhabited: now,
             seats: BTreeMap::new(),
@@ -87,11 +101,12 @@ impl Group {
     pub(super) fn resumed(
         now: Time,
         run: u64,
-        order: &'static Order,
+        (order, opened_by): (&'static Order, &str),
         members: &[Seat],
         rules: &Rules,
     ) -> Result<Self, (Exit, String)> {
-        let mut group = Self { resumed: Some(now), phase: Phase::Running, ..Self::new(now, run, order) };
+        let begun = Self::new(now, run, order, opened_by);
+        let mut group = Self { resumed: Some(now), phase: Phase::Running, ..begun };
         group.learn(now, members, rules).map(|()| group)
     }
 
@@ -121,6 +136,8 @@ impl Group {
                 can_sequence: told.can_sequence,
                 late: told.late,
                 status: None,
+                awaits_router: false,
+                connect: Vec::new(),
             };
             self.seats.insert(told.id.clone(), seat);
         }
@@ -206,8 +223,12 @@ impl Group {
                 can_sequence: who.can_sequence || who.role == Role::Standby,
                 status: None,
                 late: who.late && (who.role == Role::Client || self.phase != Phase::Gathering),
+                awaits_router: false,
+                connect: request.connect.clone(),
             };
             self.next_slot += 1;
+            self.absent.remove(&who.id);
+            self.compare_forwarders(request, actions);
             self.seats.insert(who.id.clone(), seat);
         }
         let seat = self.seats.get_mut(&who.id).expect("there, or seated above");
@@ -238,6 +259,9 @@ impl Group {
     ) {
         let who = &request.who;
         if let Ask::Resume { run, slot, members } = &request.ask {
+            if members.is_empty() && !self.seats.contains_key(&who.id) {
+                self.compare_forwarders(&request, actions);
+            }
             return self.resume(now, held, who, (run, *slot, members), rules, actions);
         }
         let is_same = |seat: &&mut Member| seat.presence.nonce == Some(who.nonce);
@@ -247,6 +271,7 @@ impl Group {
         };
         seat.presence.hears(now, held);
         seat.status = request.status.or(seat.status);
+        seat.awaits_router = request.awaits_router;
         match request.ask {
             Ask::Ready => seat.ready = true,
             Ask::Done { view, clients } => {
@@ -259,6 +284,9 @@ impl Group {
                 seat.presence.told_end = true;
                 if code == Exit::Ok.code() && self.phase == Phase::Running {
                     return self.is_left_by(&who.id, actions);
+                }
+                if seat.role == Role::Client {
+                    self.misses(&who.id, format!("{} left: {reason}", who.id));
                 }
                 let why = format!("{} left the run: {reason} (exit {code})", who.id);
                 self.go_on_without(&who.id, why, actions);
@@ -358,7 +386,8 @@ impl Group {
                     self.progress(),
                     list(&self.missing(rules))
                 );
-                self.end(&Err(Failure::new(Exit::TimedOut, why)), actions);
+                let help = "start what is missing, or give the start more time with --start-timeout";
+                self.end(&Err(Failure::new(Exit::TimedOut, why).help(help)), actions);
             }
             Phase::Running => self.supervise(now, name, rules, actions),
             _ => {}
@@ -368,8 +397,15 @@ impl Group {
 
     /// Lets go of members that are gone; tells whether all are ready and still there.
     fn gather(&mut self, now: Time, rules: &Rules, actions: &mut Actions) -> bool {
-        self.seats
-            .retain(|_, seat| !seat.presence.is_gone_for_good(now) && seat.presence.lost(now).is_none());
+        let is_gone =
+            |seat: &Member| seat.presence.is_gone_for_good(now) || seat.presence.lost(now).is_some();
+        let gone: Vec<String> =
+            self.seats.iter().filter(|(_, seat)| is_gone(seat)).map(|(id, _)| id.clone()).collect();
+        for id in gone {
+            if self.seats.remove(&id).is_some_and(|seat| seat.role == Role::Client) {
+                self.misses(&id, format!("{id} is gone"));
+            }
+        }
         for seat in self.seats.values_mut().filter(|seat| seat.delays_the_start(now)) {
             seat.late = true;
         }
@@ -399,8 +435,9 @@ impl Group {
         if self.resumed.is_some_and(|at| !is_whole && now >= at.after(LOST_AFTER)) {
             let seconds = LOST_AFTER.as_secs();
             let missing = list(&self.empty_seats(rules).collect::<Vec<_>>());
-            let why =
-                format!("the forwarder took up the run, and within {seconds} s did not hear of {missing}");
+            let why = format!(
+                "the forwarder was started again in the middle of the run, and in {seconds} s did not hear of {missing}"
+            );
             self.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
         } else if is_whole && self.is_done(now) {
             actions.notices.push(format!("{name}: {}; the run is complete", self.progress()));
@@ -485,17 +522,17 @@ impl Group {
         }
         let (run, members, missing) = (run_as_text(self.run), self.member_list(), self.missing(rules));
         let left = rules.start_timeout.saturating_sub(now.since(self.since)).as_millis() as u64;
-        for seat in self.seats.values_mut().filter(|seat| is_over || is_due(&seat.presence)) {
+        for (id, seat) in self.seats.iter_mut().filter(|(_, seat)| is_over || is_due(&seat.presence)) {
             let wants_start = seat.presence.held.as_ref().is_some_and(|held| held.wants_start);
             let say = match &self.phase {
                 Phase::Over(Ok(())) => Say::End,
                 Phase::Over(Err(failure)) => abort(failure),
                 Phase::Running if wants_start => Say::Start { run: run.clone(), members: members.clone() },
                 Phase::Gathering if seat.ready => {
-                    Say::Wait { missing: missing.clone(), gives_up_in_ms: Some(left) }
+                    Say::Wait { missing: without(id, &missing), gives_up_in_ms: Some(left) }
                 }
                 Phase::Running if seat.done.is_some() => {
-                    Say::Wait { missing: missing.clone(), gives_up_in_ms: None }
+                    Say::Wait { missing: without(id, &missing), gives_up_in_ms: None }
                 }
                 _ => Say::CarryOn,
             };
@@ -513,12 +550,12 @@ impl Group {
         }
     }
 
-    fn clients(&self) -> impl Iterator<Item = &Member> {
+    pub(super) fn clients(&self) -> impl Iterator<Item = &Member> {
         self.seats.values().filter(|seat| seat.role == Role::Client)
     }
 
     /// The clients with which the group starts.
-    fn founders(&self) -> impl Iterator<Item = &Member> {
+    pub(super) fn founders(&self) -> impl Iterator<Item = &Member> {
         self.clients().filter(|seat| !seat.late)
     }
 
@@ -539,46 +576,6 @@ impl Group {
             late: seat.late,
         };
         self.seats.iter().map(seat).collect()
-    }
-
-    /// Whom the group waits for, for people.
-    pub(super) fn missing(&self, rules: &Rules) -> Vec<String> {
-        if self.phase != Phase::Gathering {
-            let late = self.seats.iter().filter(|(_, seat)| seat.role == Role::Client && seat.done.is_none());
-            let unheard = self.empty_seats(rules).filter(|_| self.resumed.is_some());
-            return late.map(|(id, _)| id.clone()).chain(unheard).collect();
-        }
-        let state = |(id, seat): (&String, &Member)| match (seat.ready, seat.presence.present) {
-            (false, _) => Some(format!("{id} (joined, not ready)")),
-            (true, false) => Some(format!("{id} (ready, but silent now)")),
-            (true, true) => None,
-        };
-        self.seats.iter().filter_map(state).chain(self.empty_seats(rules)).collect()
-    }
-
-    /// Who has to come, besides those who are there.
-    fn empty_seats(&self, rules: &Rules) -> impl Iterator<Item = String> {
-        let clients = match rules.clients.saturating_sub(self.founders().count()) {
-            0 => None,
-            1 => Some("1 more client".to_owned()),
-            more => Some(format!("{more} more clients")),
-        };
-        let has_sequencer = self.seats.values().any(|seat| seat.role == Role::Sequencer);
-        let sequencer = (self.order.sequencer && !has_sequencer).then(|| "a sequencer".to_owned());
-        clients.into_iter().chain(sequencer)
-    }
-
-    pub(super) fn progress(&self) -> String {
-        let names = |wanted: fn(&Member) -> bool| {
-            self.seats.iter().filter(|(_, seat)| wanted(seat)).map(|(id, _)| id.as_str()).collect::<Vec<_>>()
-        };
-        match self.phase {
-            Phase::Gathering => format!("ready: {}", list(&names(|seat| seat.ready))),
-            Phase::Running if self.clients().any(|seat| seat.done.is_some()) => {
-                format!("done: {}", list(&names(|seat| seat.done.is_some())))
-            }
-            _ => format!("all ready: {}", list(&names(|_| true))),
-        }
     }
 }
 

@@ -36,6 +36,20 @@ impl Objection {
         }
     }
 
+    /// What the members that wait for one more client are told of this one, if it matters to them.
+    pub(super) fn absence(&self, request: &Request) -> Option<String> {
+        let who = &request.who;
+        match self {
+            Self::OtherOrder => {
+                let order =
+                    Order::find(&who.order, &who.method).map_or_else(|| who.order.clone(), Order::title);
+                Some(format!("{} was refused: it wants order {order}", who.id))
+            }
+            Self::Taken => Some(format!("another {} was refused: the id is taken", who.id)),
+            _ => None,
+        }
+    }
+
     pub(super) fn explain(self, group: &Group, request: &Request) -> (Exit, String) {
         let who = &request.who;
         let names = || list(&group.seats.keys().collect::<Vec<_>>());
@@ -62,7 +76,11 @@ impl Objection {
                 let ours = group.order.title();
                 (
                     Exit::Config,
-                    format!("{} wants order {theirs}, but group {} has order {ours}", who.id, who.group),
+                    format!(
+                        "{} wants order {theirs}, but group {} has order {ours}, set by {}; give all its \
+                         clients the same --order and --method",
+                        who.id, who.group, group.opened_by
+                    ),
                 )
             }
             Self::Full => (
@@ -80,7 +98,8 @@ impl Objection {
                 format!("{MAX_STANDBYS} processes stand by for group {} already", who.group),
             ),
             Self::NotAMember => {
-                (Exit::Config, format!("group {} has no place for a {}", who.group, who.role))
+                let (group, title, role) = (&who.group, group.order.title(), who.role);
+                (Exit::Config, format!("group {group} has order {title}, which needs no {role}"))
             }
         }
     }

@@ -100,7 +100,7 @@ impl Presence {
         if self.gone.is_some_and(|gone| now >= gone.after(LOST_AFTER)) {
             if self.nonce.is_none() {
                 return Some(format!(
-                    "the forwarder took up the run and did not hear of it within {seconds} s"
+                    "the forwarder was started again in the middle of the run, and in {seconds} s did not hear of it"
                 ));
             }
             return Some(format!("its connection closed and it has not come back within {seconds} s"));

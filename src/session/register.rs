@@ -81,6 +81,8 @@ pub struct Register {
     /// The last runs that ended here, for members that did not hear of it.
     ended: VecDeque<(u64, Result<(), Failure>)>,
     outcome: Option<Failure>,
+    /// Why the last group that did not start has no client any more, for people.
+    deserted: Option<String>,
     served: usize,
     pub(super) shown: Shown,
 }
@@ -109,6 +111,7 @@ impl Register {
             asked: Time::ZERO,
             ended: VecDeque::new(),
             outcome: None,
+            deserted: None,
             served: 0,
             shown: Shown::default(),
         }
@@ -161,7 +164,7 @@ impl Register {
     fn attendant_asks(&mut self, now: Time, held: Held, request: Request, actions: &mut Actions) {
         let (id, nonce, role) = (&request.who.id, request.who.nonce, request.who.role);
         if role == Role::Client {
-            return refuse(held, Exit::Usage, "a client joins a group", actions);
+            return refuse(held, Exit::Usage, "a client must name its group", actions);
         }
         let place = self.attendants.iter().position(|there| there.presence.nonce == Some(nonce));
         let place = match place {
@@ -227,7 +230,12 @@ impl Register {
             return refuse(held, Exit::Usage, reason, actions);
         }
         if self.has_another_seat(&held.asker, who) {
-            return refuse(held, Exit::Unavailable, "one connection is one member", actions);
+            return refuse(
+                held,
+                Exit::Unavailable,
+                "this connection belongs to another member: each member needs a connection of its own",
+                actions,
+            );
         }
         // Also if a group of the same name is in its next run by now.
         if let Some(say) = self.how_it_ended(&request.ask) {
@@ -253,11 +261,15 @@ impl Register {
                 self.challengers.push((held, request));
             }
             Err(objection) => {
+                if let Some(absence) = objection.absence(&request).filter(|_| who.role == Role::Client) {
+                    group.misses(&who.id, absence);
+                }
                 let (exit, reason) = objection.explain(group, &request);
                 if group.is_without_numbers(&request) {
                     let why = "the sequencer was started again and does not know which numbers it gave";
                     group.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
                 }
+                actions.notices.push(format!("{}: refused {}: {reason}", who.group, who.id));
                 refuse(held, exit, reason, actions);
             }
         }
@@ -283,10 +295,18 @@ impl Register {
             (Ask::Alive | Ask::Ready | Ask::Members { .. } | Ask::Done { .. }, _) => {
                 return Err(Say::Unknown);
             }
-            _ => return Err(refusal(Exit::Unavailable, format!("there is no group {group} here"))),
+            _ => {
+                return Err(refusal(
+                    Exit::Unavailable,
+                    format!("cannot join group {group}: no client has opened it at this forwarder"),
+                ));
+            }
         };
         if self.is_over() {
-            return Err(refusal(Exit::Unavailable, format!("the run is over; {id} comes too late")));
+            return Err(refusal(
+                Exit::Unavailable,
+                format!("cannot join group {group}: the run of this forwarder is over"),
+            ));
         }
         let Some(order) = Order::find(order, method) else {
             let reason = format!("this forwarder knows no order `{order}` with method `{method}`");
@@ -296,13 +316,13 @@ impl Register {
             return Err(refusal(Exit::Unavailable, "too many groups".to_owned()));
         }
         let opened = if let Some((run, members)) = resumed {
-            let taken_up = Group::resumed(now, run, order, members, &self.rules)
+            let taken_up = Group::resumed(now, run, (order, id), members, &self.rules)
                 .map_err(|(exit, reason)| refusal(exit, reason))?;
             actions.notices.push(format!("{group}: {id} goes on with a run that another forwarder began"));
             taken_up
         } else {
             self.runs = (self.runs + 1) % RUN_LIMIT;
-            Group::new(now, self.runs, order)
+            Group::new(now, self.runs, order, id)
         };
         self.groups.insert(group.clone(), opened);
         Ok(())
@@ -376,10 +396,11 @@ impl Register {
 
     /// Groups that are over, and whose members all know it, make room; so do those that all clients have left.
     fn retire(&mut self, now: Time, actions: &mut Actions) {
-        let Self { groups, ended, outcome, served, rules, .. } = self;
+        let Self { groups, ended, outcome, deserted, served, rules, .. } = self;
         groups.retain(|name, group| {
             if group.phase == Phase::Gathering && now >= group.inhabited.after(EMPTY_KEPT) {
-                let why = format!("all clients of group {name} have left");
+                let why = format!("all clients of group {name} have left{}", group.absences());
+                *deserted = Some(why.clone());
                 group.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
                 return false;
             }
@@ -449,6 +470,20 @@ impl Register {
     #[must_use]
     pub fn is_untouched(&self) -> bool {
         self.groups.is_empty() && self.served == 0
+    }
+
+    /// Why a forwarder ends at which no group has come together, once that has taken too long.
+    #[must_use]
+    pub fn overdue(&self, now: Time) -> Option<Failure> {
+        if !self.is_untouched() || self.rules.stay || self.idle(now) < self.rules.start_timeout {
+            return None;
+        }
+        let deserted = self.deserted.as_ref().map_or_else(String::new, |why| format!("{why}; "));
+        let limit = crate::talk::duration(self.rules.start_timeout);
+        let waited = clients(self.rules.clients);
+        let message = format!("{deserted}nobody came within {limit}: waited for {waited}");
+        let help = "start the clients, or give the start more time with --start-timeout";
+        Some(Failure::new(Exit::TimedOut, message).help(help))
     }
 
     /// How long nobody has asked to take part: who joins elsewhere asks here, too.

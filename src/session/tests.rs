@@ -2,6 +2,7 @@
 
 mod attendance;
 mod finish;
+mod missing;
 mod shown;
 mod standby;
 
@@ -55,8 +56,12 @@ impl Forwarder {
 
     /// What `who` is answered at once, if anything.
     fn ask(&mut self, who: &Identity, ask: Ask) -> Option<Say> {
+        self.request(Request::new(0, who.clone(), ask))
+    }
+
+    fn request(&mut self, request: Request) -> Option<Say> {
         self.seq += 1;
-        let request = Request::new(self.seq, who.clone(), ask);
+        let (request, who) = (Request { seq: self.seq, ..request.clone() }, &request.who);
         self.register.asked(self.now, address(who), Ok(request), &mut self.actions);
         self.register.tick(self.now, &mut self.actions);
         self.heard(who)
@@ -146,7 +151,7 @@ fn all_start_when_the_last_is_ready_and_not_before() {
     }
     forwarder.pass(Duration::from_secs(1));
     let Some(Say::Wait { missing, .. }) = forwarder.heard(&c1) else { panic!("no word for a whole second") };
-    assert_eq!(missing, ["a sequencer"]);
+    assert_eq!(missing, ["a sequencer, needed by order total (bb)"]);
     forwarder.ask(&c1, Ask::Ready);
     forwarder.ask(&sequencer, Ask::Join);
     forwarder.ready(&[&c1, &c2, &sequencer]);
@@ -171,7 +176,8 @@ fn who_was_ready_and_is_gone_is_not_started_without() {
     assert_eq!(forwarder.pass_with(&[&c1, &sequencer], Duration::from_secs(3)), None);
     forwarder.ask(&c1, Ask::Ready);
     forwarder.pass(Duration::from_secs(1));
-    assert!(matches!(forwarder.heard(&c1), Some(Say::Wait { missing, .. }) if missing == ["1 more client"]));
+    let is_gone = |missing: &[String]| missing == ["1 more client (c2 is gone)"];
+    assert!(matches!(forwarder.heard(&c1), Some(Say::Wait { missing, .. }) if is_gone(&missing)));
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub struct Wakeup(UnixStream);
 #[derive(Clone, Debug)]
 pub struct Waker(Arc<UnixStream>);
 
-/// The two ends of a way to be woken.
+/// The two ends of the wake-up pipe.
 ///
 /// # Errors
 /// [`Exit::Io`] if the process may not open any more files.
@@ -26,7 +26,7 @@ pub fn wakeup() -> Result<(Wakeup, Waker), Failure> {
         writer.set_nonblocking(true)?;
         std::io::Result::Ok((Wakeup(reader), Waker(Arc::new(writer))))
     };
-    pair().map_err(|error| Failure::new(Exit::Io, format!("cannot open a way to be woken: {error}")))
+    pair().map_err(|error| Failure::new(Exit::Io, format!("cannot create the wake-up pipe: {error}")))
 }
 
 impl Wakeup {

@@ -97,6 +97,12 @@ pub struct Request {
     /// How far it is, from a member of a run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
+    /// Whether the member is not ready because it has not reached a router.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub awaits_router: bool,
+    /// The forwarders that a member names which has not started, in its order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub connect: Vec<String>,
 }
 
 /// How far a member of a run is, for those who watch.
@@ -358,7 +364,7 @@ impl Request {
     /// A request in this build's protocol version.
     #[must_use]
     pub const fn new(seq: u64, who: Identity, ask: Ask) -> Self {
-        Self { v: VERSION, seq, who, ask, status: None }
+        Self { v: VERSION, seq, who, ask, status: None, awaits_router: false, connect: Vec::new() }
     }
 
     /// The request as it travels.

@@ -296,6 +296,9 @@ fn people_talk_and_no_line_is_torn() {
     one.sees("c1 (to c2)> for you alone\r\n");
     one.sees("c1 (you) and c2\r\n");
     one.sees("c3 is not a member");
+    one.types("/msg c2\r/help\r");
+    one.sees("there is no command /msg; /help lists the commands\r\n");
+    one.sees("lists the members\r\n/help ");
     one.types("\u{4}");
     one.sees("waiting for c2 to finish");
     other.types("/quit\r");
@@ -329,7 +332,7 @@ fn ctrl_c_leaves_and_whoever_is_left_gets_the_terminal_back() {
     one.types("\u{3}");
     one.sees("error: interrupted (Ctrl-C)");
     assert_eq!(one.gets_up().code(), Some(130));
-    other.sees("c2: view 2: c2");
+    other.sees("c1 has left\r\n");
     other.types("\u{3}");
     assert_eq!(other.gets_up().code(), Some(130));
 }

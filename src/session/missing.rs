@@ -1,0 +1,106 @@
+//! What a group waits for, in words: for its members, and for people at the forwarder.
+
+use super::group::{Group, Member, Phase};
+use super::register::{Actions, Rules};
+use crate::talk::list;
+use crate::wire::control::{Ask, Request, Role};
+
+/// Most clients that a group remembers although they are not in it.
+const MAX_ABSENT: usize = 8;
+
+impl Group {
+    /// Notes that a client which was to take part before the start does not, and why.
+    pub(super) fn misses(&mut self, id: &str, why: String) {
+        if self.phase == Phase::Gathering && (self.absent.len() < MAX_ABSENT || self.absent.contains_key(id))
+        {
+            self.absent.insert(id.to_owned(), why);
+        }
+    }
+
+    /// The clients that do not take part, for people: empty, or in brackets.
+    pub(super) fn absences(&self) -> String {
+        let all: Vec<&str> = self.absent.values().map(String::as_str).collect();
+        if all.is_empty() { String::new() } else { format!(" ({})", all.join("; ")) }
+    }
+
+    /// A client joins here or, as it asks here, elsewhere: tells people if another one names other forwarders, because
+    /// these two may never meet. One forwarder may have several names; of several, the count or the order differs.
+    pub(super) fn compare_forwarders(&mut self, request: &Request, actions: &mut Actions) {
+        let Request { who, connect, ask, .. } = request;
+        let differs = |other: &[String]| {
+            !connect.is_empty()
+                && !other.is_empty()
+                && (other.len() != connect.len() || (other.len() > 1 && other != connect))
+        };
+        let other = self.seats.iter().find(|(id, seat)| **id != who.id && differs(&seat.connect));
+        let Some((other, seat)) = other.filter(|_| self.phase == Phase::Gathering) else { return };
+        let named = |id: &str, connect: &[String]| format!("{id} has --connect {}", connect.join(","));
+        let lists = format!("{}, {}", named(&who.id, connect), named(other, &seat.connect));
+        if *ask != Ask::Join {
+            let why = format!("{} joins at another forwarder: {lists}", who.id);
+            self.misses(&who.id, why);
+        }
+        if !std::mem::replace(&mut self.is_parted, true) {
+            let cure = "all members of a group must name the same forwarders in the same order";
+            actions.notices.push(format!("{}: warning: {lists}; {cure}", who.group));
+        }
+    }
+
+    /// What the group waits for, for people.
+    pub(super) fn missing(&self, rules: &Rules) -> Vec<String> {
+        if self.phase != Phase::Gathering {
+            let late = self.seats.iter().filter(|(_, seat)| seat.role == Role::Client && seat.done.is_none());
+            let unheard = self.empty_seats(rules).filter(|_| self.resumed.is_some());
+            return late.map(|(id, _)| id.clone()).chain(unheard).collect();
+        }
+        let state = |(id, seat): (&String, &Member)| match (seat.ready, seat.presence.present) {
+            // It waits itself, for what is named below.
+            (false, _) if seat.awaits_router => None,
+            (false, _) => Some(format!("{id} (joined, not ready)")),
+            (true, false) => Some(format!("{id} (ready, but silent now)")),
+            (true, true) => None,
+        };
+        let parts = self.needed_router().into_iter().chain(self.empty_seats(rules));
+        self.seats.iter().filter_map(state).chain(parts).collect()
+    }
+
+    /// The router, if members are not ready because they cannot reach one, and who they are.
+    fn needed_router(&self) -> Option<String> {
+        let waits = |(_, seat): &(&String, &Member)| seat.awaits_router && !seat.ready;
+        let by: Vec<&String> = self.seats.iter().filter(waits).map(|(id, _)| id).collect();
+        (!by.is_empty()).then(|| format!("a router, needed by {}", list(&by)))
+    }
+
+    /// Who has to come, besides those who are there.
+    pub(super) fn empty_seats(&self, rules: &Rules) -> impl Iterator<Item = String> {
+        let clients = match rules.clients.saturating_sub(self.founders().count()) {
+            0 => None,
+            1 => Some(format!("1 more client{}", self.absences())),
+            more => Some(format!("{more} more clients{}", self.absences())),
+        };
+        let has_sequencer = self.seats.values().any(|seat| seat.role == Role::Sequencer);
+        let sequencer = (self.order.sequencer && !has_sequencer)
+            .then(|| format!("a sequencer, needed by order {}", self.order.title()));
+        clients.into_iter().chain(sequencer)
+    }
+
+    pub(super) fn progress(&self) -> String {
+        let names = |wanted: fn(&Member) -> bool| {
+            self.seats.iter().filter(|(_, seat)| wanted(seat)).map(|(id, _)| id.as_str()).collect::<Vec<_>>()
+        };
+        match self.phase {
+            Phase::Gathering => format!("ready: {}", list(&names(|seat| seat.ready))),
+            Phase::Running if self.clients().any(|seat| seat.done.is_some()) => {
+                format!("done: {}", list(&names(|seat| seat.done.is_some())))
+            }
+            _ => format!("all ready: {}", list(&names(|_| true))),
+        }
+    }
+}
+
+/// What of this the member `id` waits for: never itself.
+pub(super) fn without(id: &str, missing: &[String]) -> Vec<String> {
+    let is_own =
+        |what: &str| what.strip_prefix(id).is_some_and(|rest| rest.is_empty() || rest.starts_with(" ("));
+    missing.iter().filter(|what| !is_own(what)).cloned().collect()
+}
