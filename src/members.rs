@@ -11,6 +11,7 @@ use crate::cli::{self, Address};
 use crate::driver::{Callers, Clock, clock};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
+use crate::order::Order;
 use crate::session::SAY_EVERY;
 use crate::session::attendance::News;
 use crate::talk::{self, Color, Level, Talk, natural, printable};
@@ -231,15 +232,20 @@ fn as_json(group: &GroupState) -> Value {
         "stage": group.stage,
         "view": group.view,
         "leader": group.leader,
+        "missing": group.missing,
         "members": group.members.iter().map(member).collect::<Vec<_>>(),
     })
 }
 
 fn as_text(group: &GroupState) -> String {
     let view = group.view.map_or_else(String::new, |view| format!(", view {view}"));
+    let missing = match &group.missing[..] {
+        [] => String::new(),
+        missing => format!("; waiting for {}", printable(&talk::list(missing))),
+    };
     let title = format!("{} {}", group.order, group.method);
     let mut text =
-        format!("{}: order {}, {}{view}\n", printable(&group.group), title.trim_end(), group.stage);
+        format!("{}: order {}, {}{view}{missing}\n", printable(&group.group), title.trim_end(), group.stage);
     let cell = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
     let head = ["", "id", "role", "incarnation", "state", "heard", "view", "delivered", "held"];
     let mut rows = vec![head.map(str::to_owned)];
@@ -264,6 +270,11 @@ fn as_text(group: &GroupState) -> String {
         let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}"));
         let line = cells.collect::<Vec<_>>().join("  ");
         let _ = writeln!(text, "{}", line.trim_end());
+    }
+    if group.members.iter().any(|member| leads(group, member)) {
+        let numbers = Order::find(&group.order, &group.method).is_some_and(|order| order.sequencer);
+        let does = if numbers { "numbers the multicasts" } else { "leads the next change of the view" };
+        let _ = writeln!(text, "* {does}");
     }
     text
 }

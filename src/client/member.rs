@@ -215,7 +215,7 @@ impl<'a> Member<'a> {
                     } else if silence >= SAY_EVERY {
                         let silence = talk::duration(silence);
                         node.say_waiting(&format!(
-                            "nothing heard from the group for {silence}; waiting for somebody to acknowledge"
+                            "nothing heard from the group for {silence}; waiting for the others to acknowledge"
                         ));
                     }
                     return Ok(None);

@@ -60,7 +60,7 @@ impl Group {
             (true, false) => Some(format!("{id} (ready, but silent now)")),
             (true, true) => None,
         };
-        let parts = self.needed_router().into_iter().chain(self.empty_seats(rules));
+        let parts = self.empty_seats(rules).chain(self.needed_router());
         self.seats.iter().filter_map(state).chain(parts).collect()
     }
 
@@ -80,7 +80,7 @@ impl Group {
         };
         let has_sequencer = self.seats.values().any(|seat| seat.role == Role::Sequencer);
         let sequencer = (self.order.sequencer && !has_sequencer)
-            .then(|| format!("a sequencer, needed by order {}", self.order.title()));
+            .then(|| format!("a sequencer (order {} needs one)", self.order.title()));
         clients.into_iter().chain(sequencer)
     }
 

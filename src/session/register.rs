@@ -67,7 +67,7 @@ pub struct Rules {
 /// Everybody that talks to this forwarder.
 #[derive(Debug)]
 pub struct Register {
-    rules: Rules,
+    pub(super) rules: Rules,
     pub(super) groups: BTreeMap<String, Group>,
     /// Routers and the sequencer, which serve every group.
     attendants: Vec<Attendant>,

@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use super::group::{Group, Member, Phase};
-use super::register::{Actions, Asker, Register};
+use super::register::{Actions, Asker, Register, Rules};
 use crate::engine::Time;
 use crate::wire::control::{GroupState, MemberState, Reply, Say, Stage, run_as_text};
 
 /// Most rows of one answer: a row for each group, and for each member.
 pub const MAX_SHOWN: usize = 128;
+/// Most parts of what a start waits for that are told.
+const MAX_MISSING: usize = 16;
 /// So many questions are answered …
 const ANSWERS: u32 = 16;
 /// … within this time. Who is not answered asks again.
@@ -60,7 +62,7 @@ impl Register {
                 row += 1;
             }
             if is_first || !members.is_empty() {
-                groups.push(GroupState { members, ..group.state(name) });
+                groups.push(GroupState { members, ..group.state(name, &self.rules) });
             }
         }
         let more = row > window.end;
@@ -70,7 +72,8 @@ impl Register {
 
 impl Group {
     /// The group without its members. Its view is the newest that a member has told of.
-    fn state(&self, name: &str) -> GroupState {
+    fn state(&self, name: &str, rules: &Rules) -> GroupState {
+        let missing = if self.phase == Phase::Gathering { self.missing(rules) } else { Vec::new() };
         let newest = self.seats.values().filter_map(|seat| seat.status).max_by_key(|status| status.view);
         let leader = newest.and_then(|newest| {
             self.seats.iter().find(|(_, seat)| seat.slot == newest.leader).map(|(id, _)| id.clone())
@@ -87,6 +90,7 @@ impl Group {
             },
             view: newest.map(|newest| newest.view),
             leader,
+            missing: missing.into_iter().take(MAX_MISSING).collect(),
             members: Vec::new(),
         }
     }

@@ -151,7 +151,7 @@ fn all_start_when_the_last_is_ready_and_not_before() {
     }
     forwarder.pass(Duration::from_secs(1));
     let Some(Say::Wait { missing, .. }) = forwarder.heard(&c1) else { panic!("no word for a whole second") };
-    assert_eq!(missing, ["a sequencer, needed by order total (bb)"]);
+    assert_eq!(missing, ["a sequencer (order total (bb) needs one)"]);
     forwarder.ask(&c1, Ask::Ready);
     forwarder.ask(&sequencer, Ask::Join);
     forwarder.ready(&[&c1, &c2, &sequencer]);

@@ -293,6 +293,9 @@ pub struct GroupState {
     pub view: Option<u64>,
     /// The name of who numbers in it or, where nobody does, leads it.
     pub leader: Option<String>,
+    /// What its start waits for, for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
     /// Its members.
     pub members: Vec<MemberState>,
 }

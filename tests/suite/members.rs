@@ -78,6 +78,7 @@ fn a_running_group_is_shown_with_its_view_and_who_numbers() {
     );
     assert_eq!(lines[2][..4], ["c1", "client", "1", "running"], "{text}");
     assert_eq!(lines[4][..4], ["*", "sequencer", "sequencer", "1"], "{text}");
+    assert!(text.ends_with("* numbers the multicasts\n"), "{text}");
 
     sequencer.kill();
     standby.says("main: takes the place of sequencer in view");
@@ -101,7 +102,10 @@ fn watching_goes_on_until_it_is_interrupted() {
     until("nobody is there", || watch.stdout().contains("no group").then_some(()));
     let _client = stage.client("c1", sleepy("c1")).args(["--order", "fifo"]).start();
     until("the group is shown twice", || {
-        (watch.stdout().matches("main: order fifo, gathering").count() >= 2).then_some(())
+        let shown = watch.stdout();
+        (shown.matches("main: order fifo, gathering; waiting for ").count() >= 2
+            && shown.contains("1 more client"))
+        .then_some(())
     });
     assert!(!watch.stdout().contains('\x1b'), "a pipe is no terminal");
     watch.signal(Signal::INT);

@@ -106,6 +106,7 @@ fn the_forwarder_dies() {
 fn a_client_dies() {
     let mut run = MidRun::new();
     run.c2.kill();
+    run.c1.says("c2 is gone (silent for ");
     run.c1.says("view 2: c1");
     run.both_have_partial_results();
 }
@@ -234,7 +235,9 @@ fn a_client_with_another_order_is_refused() {
     programs.push(stage.client("c1", short("c1")).start());
     programs[0].says("ready: c1");
     let mut other = stage.client("c2", short("c2")).args(["--order", "fifo"]).start();
-    other.ends_saying(78, &["error: ", "c2 wants order fifo", "main has order total (bb)"]);
+    other.ends_saying(78, &["error: ", "c2 wants order fifo", "main has order total (bb), set by c1"]);
+    programs[0].says("main: refused c2: c2 wants order fifo");
+    programs[3].says("1 more client (c2 was refused: it wants order fifo)");
     programs.push(stage.client("c2", short("c2")).start());
     all_end(&mut programs);
 }
@@ -296,8 +299,35 @@ fn a_client_that_sends_without_a_router_says_so() {
         69,
         &["waiting for a router at tcp://127.0.0.1:", "error: gave up waiting for a router", "is it running"],
     );
-    forwarder.ends(75);
-    assert_ne!(sequencer.wait(), 0);
+    for program in [&mut forwarder, &mut sequencer] {
+        program.ends_saying(75, &["(c1 left: gave up waiting for a router at ", "needed by c1"]);
+    }
+}
+
+#[test]
+fn the_error_of_a_client_that_gives_up_does_not_say_when_it_will() {
+    let stage = Stage::new();
+    let mut forwarder = stage.forwarder(2).args(["--start-timeout", "12s"]).start();
+    let mut sequencer = stage.sequencer().start();
+    let mut c1 = stage.client("c1", short("c1")).args(["--timeout", "5s"]).start();
+    c1.ends_saying(75, &["(gives up in", "error: no start within 5.0 s: waited for 1 more client\n"]);
+    for program in [&mut forwarder, &mut sequencer] {
+        program.ends_saying(75, &["(c1 left: no start within 5.0 s: waited for 1 more client)"]);
+    }
+}
+
+#[test]
+fn a_missing_router_is_named_by_every_process_with_the_member_that_needs_it() {
+    let stage = Stage::new();
+    let mut forwarder = stage.forwarder(2).args(["--start-timeout", "12s"]).start();
+    let mut sequencer = stage.sequencer().start();
+    let [mut c1, mut c2] = [("c1", "c1,c2,x\n".to_owned()), ("c2", short("c2"))]
+        .map(|(id, commands)| stage.client(id, commands).start());
+    c2.says("waiting for a router, needed by c1 (gives up in");
+    for program in [&mut forwarder, &mut sequencer, &mut c1, &mut c2] {
+        program
+            .ends_saying(75, &["error: ", "did not start within 12 s", "waiting for a router, needed by c1"]);
+    }
 }
 
 #[test]

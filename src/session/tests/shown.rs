@@ -25,6 +25,8 @@ fn anybody_may_ask_who_is_there_and_takes_no_place() {
     forwarder.ask(&c1, Ask::Join);
     let (groups, _) = shown(&mut forwarder, "main", 0).unwrap();
     assert_eq!((groups[0].stage, groups[0].members[0].stage), (Stage::Gathering, Stage::Joined));
+    let missing = ["c1 (joined, not ready)", "1 more client", "a sequencer (order total (bb) needs one)"];
+    assert_eq!(groups[0].missing, missing);
     forwarder.ask(&c2, Ask::Join);
     forwarder.ask(&sequencer, Ask::Join);
     forwarder.ready(&[&c1, &c2, &sequencer]);

@@ -436,6 +436,7 @@ pub(super) fn controls() -> Vec<(&'static str, Control)> {
     };
     let status = Status { view: 2, leader: 4, delivered: 1200, held: 0 };
     let shown = GroupState {
+        missing: Vec::new(),
         group: text("main"),
         run: format!("{RUN:016x}"),
         order: text("total"),
