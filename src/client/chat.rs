@@ -38,9 +38,6 @@ impl Chat {
     /// Takes over the terminal, and what `talk` says on it.
     pub(super) fn begin(node: &Node, waker: Waker, talk: &Talk) -> Result<Self, Failure> {
         let me = node.seat(node.me()).id.clone();
-        let clients = node.view().clients.iter();
-        let mut members: Vec<_> = clients.map(|&client| (node.seat(client).id.clone(), client)).collect();
-        members.sort_unstable();
         let unechoed = Unechoed::begin()?;
         let screen = Screen::new(Output::stdout(waker.clone())?, format!("{me}> "));
         if std::io::stderr().is_terminal() {
@@ -50,7 +47,7 @@ impl Chat {
         screen.print(&format!("{WELCOME}\n"));
         Ok(Self {
             me,
-            members,
+            members: members(node),
             input: Input::stdin(waker)?,
             screen,
             waiting: VecDeque::new(),
@@ -83,6 +80,16 @@ impl Chat {
 
     pub(super) fn received(&self, from: &str, text: &[u8]) {
         self.screen.print(&format!("{from} (to you)> {}\n", talk::on_one_line(text)));
+    }
+
+    /// The group is another one from now on.
+    pub(super) fn meet_group(&mut self, node: &Node) {
+        self.members = members(node);
+    }
+
+    /// Shows which message was lost; why, the warning tells.
+    pub(super) fn undeliverable(&self, to: &str, text: &[u8]) {
+        self.note(&format!("not delivered to {to}: {}", talk::on_one_line(text)));
     }
 
     pub(super) fn show(&self) {
@@ -145,6 +152,14 @@ impl Chat {
     fn note(&self, text: &str) {
         self.screen.print(&format!("{text}\n"));
     }
+}
+
+/// The clients of the view, by name.
+fn members(node: &Node) -> Vec<(String, MemberId)> {
+    let clients = node.view().clients.iter();
+    let mut members: Vec<_> = clients.map(|&client| (node.seat(client).id.clone(), client)).collect();
+    members.sort_unstable();
+    members
 }
 
 impl Drop for Chat {

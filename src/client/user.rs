@@ -89,7 +89,8 @@ impl<'a> User<'a> {
     pub(super) fn meet_group(&mut self, node: &Node) {
         match self {
             Self::Script(replay) => replay.meet_group(node),
-            Self::Pipe(_) | Self::Person(_) => {}
+            Self::Pipe(_) => {}
+            Self::Person(chat) => chat.meet_group(node),
         }
     }
 
@@ -125,6 +126,14 @@ impl<'a> User<'a> {
             Self::Script(_) => {}
             Self::Pipe(pipe) => pipe.received(from, text),
             Self::Person(chat) => chat.received(from, text),
+        }
+    }
+
+    /// A message of this client to `to` alone is undeliverable. Scripts and pipes have the warning on standard error.
+    pub(super) fn undeliverable(&self, to: &str, text: &[u8]) {
+        match self {
+            Self::Script(_) | Self::Pipe(_) => {}
+            Self::Person(chat) => chat.undeliverable(to, text),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::desk::{Desk, Job, Phase, Wish};
 use super::state::{Giving, Newcomer};
-use super::{Delivery, Direct, Event, Join, Start, View};
+use super::{Delivery, Direct, Event, Join, Start, Undeliverable, View};
 use crate::driver::Node;
 use crate::driver::node::Delivery as Delivered;
 use crate::engine::{self, MemberId, Time, To};
@@ -155,9 +155,9 @@ impl<'a> Worker<'a> {
                 match papers.job() {
                     None => return false,
                     Some(Job::Multicast(_)) => To::Group,
-                    Some(Job::Send(id, _)) => match node.find(id) {
+                    Some(Job::Send(id, _)) => match node.latest(id) {
                         Some(member) => To::Member(member),
-                        // Who is not there any more gets nothing.
+                        // `Group::send` takes the names of members only.
                         None => {
                             papers.take_job();
                             continue;
@@ -185,7 +185,7 @@ impl<'a> Worker<'a> {
             while !batch.is_full() {
                 let is_next = match (papers.job(), to) {
                     (Some(Job::Multicast(_)), To::Group) => true,
-                    (Some(Job::Send(id, _)), To::Member(member)) => node.find(id) == Some(member),
+                    (Some(Job::Send(id, _)), To::Member(member)) => node.latest(id) == Some(member),
                     _ => false,
                 };
                 if !is_next {
@@ -283,6 +283,12 @@ impl<'a> Worker<'a> {
                     papers.put_event(Event::Direct(direct));
                 }
                 self.finish.received(from, u64::from(batch.count()));
+            }
+            App::Undeliverable(batch, reason) => {
+                for (own_number, text) in batch.messages() {
+                    let lost = Undeliverable { to: name(), text: text.to_vec(), own_number, reason };
+                    papers.put_event(Event::Undeliverable(lost));
+                }
             }
             App::Finished(tally) => self.finish.finished(from, tally),
             App::View(view, arrivals) => {
