@@ -380,6 +380,7 @@ impl<'a> Member<'a> {
         let first = message_id(node, self.me, batch.first());
         let (messages, are) = match batch.count() {
             1 => (format!("{first} to {to}"), "is"),
+            2 => (format!("{first} and 1 more message to {to}"), "are"),
             count => (format!("{first} and {} more messages to {to}", count - 1), "are"),
         };
         self.talk.warn(format!("{messages} {are} undeliverable: {}", undelivered(reason)));

@@ -229,13 +229,6 @@ impl Node {
         self.view().clients.iter().copied().find(|client| self.seat(*client).id == id)
     }
 
-    /// The member with this name or, if it is gone, the last that had it.
-    #[must_use]
-    pub fn latest(&self, id: &str) -> Option<MemberId> {
-        let is_it = |(_, seat): &(&MemberId, &Seat)| seat.role == Role::Client && seat.id == id;
-        self.find(id).or_else(|| self.seats.iter().rev().find(is_it).map(|(&member, _)| member))
-    }
-
     /// Microseconds since this member began.
     #[must_use]
     pub fn elapsed_micros(&self) -> u64 {

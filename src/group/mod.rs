@@ -323,7 +323,7 @@ impl Join {
             sites: cli::addresses(&self.forwarders).map_err(wrong)?.sites(cli::DEFAULT_PORT_BASE)?,
             only_at: None,
             group: cli::id(&self.group).map_err(wrong)?,
-            id: cli::id(&self.id).map_err(wrong)?,
+            id: cli::client_id(&self.id).map_err(wrong)?,
             role: Role::Client,
             order,
             // States go to single members.

@@ -1,6 +1,7 @@
 //! The thread that takes part for a program: it turns its [`Node`], so that the others hear of it however long the program
 //! is busy with something else.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -56,6 +57,8 @@ struct Worker<'a> {
     finish: Finish,
     /// The clients of the last view that was put on the desk.
     members: Vec<MemberId>,
+    /// Of each name: the client of this run that has it, or was the last to have it.
+    known: BTreeMap<String, MemberId>,
     has_finished: bool,
     is_done: bool,
     newcomer: Option<Newcomer>,
@@ -78,6 +81,7 @@ impl<'a> Worker<'a> {
             tally: Tally::default(),
             finish,
             members: node.view().clients.clone(),
+            known: BTreeMap::new(),
             has_finished: false,
             is_done: false,
             newcomer: waits.then(|| Newcomer::new(node.view().number)),
@@ -87,6 +91,7 @@ impl<'a> Worker<'a> {
     }
 
     fn begin(&mut self, node: &Node) {
+        self.meet(node, node.view());
         let view = named(node, node.view(), &[], &[]);
         let mut papers = self.desk.look();
         if self.newcomer.is_some() {
@@ -155,8 +160,8 @@ impl<'a> Worker<'a> {
                 match papers.job() {
                     None => return false,
                     Some(Job::Multicast(_)) => To::Group,
-                    Some(Job::Send(id, _)) => match node.latest(id) {
-                        Some(member) => To::Member(member),
+                    Some(Job::Send(id, _)) => match self.known.get(id) {
+                        Some(&member) => To::Member(member),
                         // `Group::send` takes the names of members only.
                         None => {
                             papers.take_job();
@@ -185,7 +190,7 @@ impl<'a> Worker<'a> {
             while !batch.is_full() {
                 let is_next = match (papers.job(), to) {
                     (Some(Job::Multicast(_)), To::Group) => true,
-                    (Some(Job::Send(id, _)), To::Member(member)) => node.latest(id) == Some(member),
+                    (Some(Job::Send(id, _)), To::Member(member)) => self.known.get(id) == Some(&member),
                     _ => false,
                 };
                 if !is_next {
@@ -302,8 +307,13 @@ impl<'a> Worker<'a> {
         self.desk.ring();
     }
 
+    fn meet(&mut self, node: &Node, view: &engine::View) {
+        self.known.extend(view.clients.iter().map(|&client| (node.seat(client).id.clone(), client)));
+    }
+
     /// The group is another one from here on.
     fn go_on_with(&mut self, node: &Node, now: Time, view: &engine::View, arrivals: &[Seat]) {
+        self.meet(node, view);
         self.finish.go_on_with(view);
         self.is_done = false;
         let named = named(node, view, &self.members, arrivals);
