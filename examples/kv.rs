@@ -77,7 +77,7 @@ fn main() -> Result<(), Failure> {
             }
             Some(Event::StateWanted) => group.give_state(store.snapshot()).map(|()| false)?,
             Some(Event::End) => break,
-            Some(Event::Direct(_)) | None => false,
+            Some(Event::Direct(_) | Event::Undeliverable(_)) | None => false,
         };
         // The next put when the last one has been applied.
         if goes_on && put < puts {

@@ -287,6 +287,14 @@ pub fn id(text: &str) -> Result<String, String> {
     crate::script::check_id(text).map(|()| text.to_owned())
 }
 
+/// Parses the id of a client.
+///
+/// # Errors
+/// Why it is none.
+pub fn client_id(text: &str) -> Result<String, String> {
+    crate::script::check_client_id(text).map(|()| text.to_owned())
+}
+
 /// Runs a program: parses its arguments, does its work, says how it failed, and maps all of it to an exit code.
 pub fn main<P: Parser>(voice: fn(&P) -> Talk, work: fn(&P, &Talk) -> Result<Exit, Failure>) -> ExitCode {
     limits::prepare();

@@ -128,7 +128,12 @@ pub fn control_share(bodies: u64, bytes: u64) -> f64 {
 pub fn body_bytes(app: &App) -> u64 {
     match app {
         App::Multicast(batch) | App::Direct(batch) => batch.body().len() as u64,
-        App::Finished(_) | App::View(..) | App::Replay(_) | App::Fenced(_) | App::Notice(_) => 0,
+        App::Finished(_)
+        | App::View(..)
+        | App::Replay(_)
+        | App::Fenced(_)
+        | App::Notice(_)
+        | App::Undeliverable(..) => 0,
     }
 }
 

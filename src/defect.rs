@@ -29,11 +29,13 @@ pub enum Defect {
     ForgetsOpen,
     /// Packets of others are not kept, so that nobody can repeat those of a lost member.
     ForgetsUnstable,
+    /// A sender never learns that a message to one member is undeliverable.
+    ForgetsUndeliverable,
 }
 
 impl Defect {
     /// Every defect, by the name that `groupcast sim --known-bad` takes.
-    pub const ALL: [(&'static str, Self); 12] = [
+    pub const ALL: [(&'static str, Self); 13] = [
         ("no-hold-back", Self::NoHoldBack),
         ("no-nack", Self::NoNack),
         ("no-duplicate-filter", Self::NoDuplicateFilter),
@@ -46,6 +48,7 @@ impl Defect {
         ("no-adoption", Self::NoAdoption),
         ("forgets-open", Self::ForgetsOpen),
         ("forgets-unstable", Self::ForgetsUnstable),
+        ("forgets-undeliverable", Self::ForgetsUndeliverable),
     ];
 }
 

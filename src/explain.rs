@@ -93,6 +93,8 @@ fn explain(chronicle: &Chronicle, lane: usize, message: usize) -> String {
         let clock = hover::clock(&chronicle.members[sender], &stays.of_message(sender, message));
         lines.extend(clock.map(|clock| format!("Its clock is {clock}.")));
     }
+    let lost = origin.and_then(|(sender, _)| hover::undeliverable(chronicle, &stays, sender, message));
+    lines.extend(lost.map(|lost| format!("{lost}.")));
     lines.extend(story.arrival());
     lines.extend(story.waits());
     lines.push(story.end());

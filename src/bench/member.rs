@@ -204,7 +204,12 @@ impl Member {
                 }
                 App::Finished(tally) => self.finish.finished(from, tally),
                 // Nobody is lost in a measurement that counts.
-                App::Direct(_) | App::View(..) | App::Replay(_) | App::Fenced(_) | App::Notice(_) => {}
+                App::Direct(_)
+                | App::View(..)
+                | App::Replay(_)
+                | App::Fenced(_)
+                | App::Notice(_)
+                | App::Undeliverable(..) => {}
             }
         }
         if self.player.delivered() > before {

@@ -262,6 +262,6 @@ fn indices(ids: &[MessageId], record: &Record) -> (Vec<u32>, Vec<MessageId>) {
 const fn multicast_id(event: &Event) -> Option<MessageId> {
     match event {
         Event::Multicast { id, .. } | Event::Deliver { id, .. } => Some(*id),
-        Event::Send { .. } | Event::Receive { .. } => None,
+        Event::Send { .. } | Event::Receive { .. } | Event::Undeliverable { .. } => None,
     }
 }

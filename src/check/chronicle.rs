@@ -86,6 +86,8 @@ pub(crate) enum What {
     Send,
     /// The member was given it alone.
     Receive,
+    /// The member, which sent it to one other, says that it is undeliverable, for this reason.
+    Undeliverable(String),
 }
 
 impl Word {
@@ -216,7 +218,7 @@ fn word(run: &Run, event: &Event, member: usize) -> Word {
     let id = event.id();
     let to = match event {
         Event::Multicast { .. } | Event::Deliver { .. } => None,
-        Event::Send { to, .. } => Some(run.history.who(*to).to_owned()),
+        Event::Send { to, .. } | Event::Undeliverable { to, .. } => Some(run.history.who(*to).to_owned()),
         Event::Receive { .. } => Some(run.history.records[member].name.clone()),
     };
     let sender = run.history.who(id.member).to_owned();
@@ -230,11 +232,12 @@ fn untold(id: &str) -> Option<Word> {
     Some(Word { to: None, sender: parts.next()?.to_owned(), incarnation, number, text: Bytes::new() })
 }
 
-const fn what(event: &Event) -> What {
+fn what(event: &Event) -> What {
     match event {
         Event::Multicast { .. } => What::Multicast,
         Event::Deliver { number, .. } => What::Deliver(*number),
         Event::Send { .. } => What::Send,
         Event::Receive { .. } => What::Receive,
+        Event::Undeliverable { reason, .. } => What::Undeliverable(reason.clone()),
     }
 }

@@ -61,6 +61,7 @@ fn wrong_count(member: &Member, account: &Account, record: &Record) -> Option<Wi
         ("delivered", count(|event| matches!(event, Event::Deliver { .. }))),
         ("sent", count(|event| matches!(event, Event::Send { .. }))),
         ("received", count(|event| matches!(event, Event::Receive { .. }))),
+        ("undeliverable", count(|event| matches!(event, Event::Undeliverable { .. }))),
     ];
     let mut both = counts.into_iter().zip(end.counts);
     let ((what, found), told) =

@@ -1,22 +1,58 @@
-//! Point-to-point: what a member sends to one other is received there exactly once, in order, and nowhere else.
+//! Point-to-point: what a member sends to one other is received there exactly once, in order, and nowhere else; or its
+//! sender says that it is undeliverable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::catalogue::Catalogue;
-use super::history::{Event, Record};
-use super::verdict::{Verdict, Witness};
+use super::history::{Event, History, Record};
+use super::verdict::{Place, Verdict, Witness};
+use crate::member::Undelivered;
 use crate::place::quoted;
+use crate::results::undelivered;
 
-/// Of each pair of sender and receiver: the events that send, in the sender's record, and those that receive.
-type Pairs = BTreeMap<(usize, usize), (Vec<usize>, Vec<usize>)>;
+/// Most undeliverable messages that are named one by one.
+const NAMED: usize = 4;
+
+/// What two members have to do with each other: the indices of events in their records.
+#[derive(Default)]
+struct Pair {
+    /// The events of the sender that send.
+    sent: Vec<usize>,
+    /// Those in which the sender says that a message is undeliverable.
+    given_up: Vec<usize>,
+    /// The events of the receiver that receive.
+    received: Vec<usize>,
+}
+
+/// Of each pair of sender and receiver.
+type Pairs = BTreeMap<(usize, usize), Pair>;
 
 pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
     let pairs = pairs(catalogue);
-    let violation = pairs
-        .iter()
-        .find_map(|(&(from, to), (sent, received))| difference(catalogue, from, to, sent, received));
-    let something = pairs.values().any(|(sent, _)| !sent.is_empty());
+    let violation = pairs.iter().find_map(|(&(from, to), pair)| difference(catalogue, from, to, pair));
+    let something = pairs.values().any(|pair| !pair.sent.is_empty());
     catalogue.conclude_if(violation, something, "nothing was sent to one member alone")
+}
+
+/// The messages that their senders say to be undeliverable, in words; nothing if there are none.
+pub(super) fn undeliverable(history: &History) -> Option<String> {
+    let events = history
+        .records
+        .iter()
+        .flat_map(|record| record.events.iter().enumerate().map(move |at| (record, at)));
+    let mut told = events.filter_map(|(record, (index, event))| match event {
+        Event::Undeliverable { id, to, .. } => {
+            let (name, place) = (history.name(*id), record.place(&[index]));
+            Some(format!("{name} to {} {place}", history.who(*to)))
+        }
+        _ => None,
+    });
+    let named: Vec<String> = told.by_ref().take(NAMED).collect();
+    let more = match told.count() {
+        0 => String::new(),
+        count => format!(" and {count} more"),
+    };
+    (!named.is_empty()).then(|| format!("undeliverable: {}{more}", named.join(", ")))
 }
 
 fn pairs(catalogue: &Catalogue<'_>) -> Pairs {
@@ -24,9 +60,14 @@ fn pairs(catalogue: &Catalogue<'_>) -> Pairs {
     for member in catalogue.members() {
         for (index, event) in catalogue.record(member).events.iter().enumerate() {
             match event {
-                Event::Send { to, .. } => pairs.entry((member, usize::from(*to))).or_default().0.push(index),
+                Event::Send { to, .. } => {
+                    pairs.entry((member, usize::from(*to))).or_default().sent.push(index)
+                }
+                Event::Undeliverable { to, .. } => {
+                    pairs.entry((member, usize::from(*to))).or_default().given_up.push(index);
+                }
                 Event::Receive { id, .. } => {
-                    pairs.entry((usize::from(id.member), member)).or_default().1.push(index);
+                    pairs.entry((usize::from(id.member), member)).or_default().received.push(index);
                 }
                 Event::Multicast { .. } | Event::Deliver { .. } => {}
             }
@@ -35,62 +76,174 @@ fn pairs(catalogue: &Catalogue<'_>) -> Pairs {
     pairs
 }
 
-/// The first place where what was received is not what was sent.
-fn difference(
-    catalogue: &Catalogue<'_>,
-    from: usize,
-    to: usize,
-    sent: &[usize],
-    received: &[usize],
-) -> Option<Witness> {
+/// The first place where what was received is not what was sent, less what was undeliverable.
+fn difference(catalogue: &Catalogue<'_>, from: usize, to: usize, pair: &Pair) -> Option<Witness> {
     let records = &catalogue.history.records;
     let (Some(sender), Some(receiver)) = (records.get(from), records.get(to)) else {
-        return with_stranger(catalogue, (from, sent), (to, received));
+        return with_stranger(catalogue, (from, &pair.sent), (to, &pair.received));
     };
-    let tell = |record: &Record, events: &[usize]| {
-        (catalogue.history.name(record.events[events[0]].id()), record.place(events))
+    let judged = Judged { catalogue, from, sender, receiver };
+    let given_up = match judged.given_up(pair) {
+        Ok(given_up) => given_up,
+        Err(witness) => return Some(witness),
     };
-    if let Some(twice) = repeated(sender, sent) {
-        let (name, place) = tell(sender, &twice);
-        let story = format!("{} sent {} two messages as {name} {place}", sender.name, receiver.name);
-        return Some(Witness::new(story, [place]));
-    }
-    if let Some(twice) = repeated(receiver, received) {
-        let (name, place) = tell(receiver, &twice);
+    if let Some(twice) = repeated(receiver, &pair.received) {
+        let (name, place) = judged.tell(receiver, &twice);
         return Some(Witness::new(format!("{} received {name} twice {place}", receiver.name), [place]));
     }
-    let same = |(sent, received): &(&usize, &usize)| {
-        let (sent, received) = (&sender.events[**sent], &receiver.events[**received]);
-        sent.id() == received.id() && sent.text() == received.text()
-    };
-    let agreed = sent.iter().zip(received).take_while(same).count();
-    match (sent.get(agreed), received.get(agreed)) {
-        (Some(&sent), Some(&received)) => {
-            let ((next, origin), (given, place)) = (tell(sender, &[sent]), tell(receiver, &[received]));
-            let text = |record: &Record, event: usize| quoted(record.events[event].text());
-            let story = format!(
-                "{} received {given} {} {place} where {next} {} {origin} was next from {}",
-                receiver.name,
-                text(receiver, received),
-                text(sender, sent),
-                sender.name
-            );
-            Some(Witness::new(story, [place, origin]))
+    // Which life of the receiver has written its record, only its messages tell: most often the last.
+    let lives = lives(sender, &pair.sent);
+    let mut found = lives.iter().rev().map(|sent| judged.difference(sent, &given_up, &pair.received));
+    let last = found.next().unwrap_or_else(|| judged.difference(&[], &given_up, &pair.received))?;
+    if found.any(|other| other.is_none()) { None } else { Some(last) }
+}
+
+/// The messages to each life of a receiver, which are numbered from 1: one that came back did so in another view.
+fn lives(sender: &Record, sent: &[usize]) -> Vec<Vec<usize>> {
+    let mut lives: Vec<Vec<usize>> = Vec::new();
+    for &event in sent {
+        let begins = sender.events[event].id().number == 1;
+        let is_new =
+            |last: usize| begins && sender.views.iter().any(|view| last < view.at && view.at <= event);
+        match lives.last_mut() {
+            Some(life) if !life.last().is_some_and(|&last| is_new(last)) => life.push(event),
+            _ => lives.push(vec![event]),
         }
-        // Who was lost may have been so before it could send it again.
-        (Some(&sent), None) if receiver.ended && !receiver.left && !catalogue.is_lost(from) => {
-            let ((name, place), end) = (tell(sender, &[sent]), receiver.place(&[]));
-            let (from, to) = (&sender.name, &receiver.name);
-            let story = format!("{from} sent {name} {place}; {to} never received it{}", end.whole());
-            Some(Witness::new(story, [place, end]))
+    }
+    lives
+}
+
+/// A pair of members under judgement.
+struct Judged<'c, 'h> {
+    catalogue: &'c Catalogue<'h>,
+    from: usize,
+    sender: &'h Record,
+    receiver: &'h Record,
+}
+
+impl Judged<'_, '_> {
+    fn tell(&self, record: &Record, events: &[usize]) -> (String, Place) {
+        (self.catalogue.history.name(record.events[events[0]].id()), record.place(events))
+    }
+
+    /// Of each event that sends a message which the sender then says to be undeliverable: the event that says so.
+    fn given_up(&self, pair: &Pair) -> Result<BTreeMap<usize, usize>, Witness> {
+        let mut given_up = BTreeMap::new();
+        // The last of its number that is not given up yet: numbers begin again with each life of the receiver.
+        let mut open: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+        let mut sent = pair.sent.iter().peekable();
+        for &event in &pair.given_up {
+            while let Some(&sent) = sent.next_if(|&&sent| sent < event) {
+                open.entry(self.sender.events[sent].id().number).or_default().push(sent);
+            }
+            let id = self.sender.events[event].id();
+            match open.get_mut(&id.number).and_then(Vec::pop) {
+                Some(sent) if self.sender.events[sent].id() == id => _ = given_up.insert(sent, event),
+                _ => {
+                    let (name, place) = self.tell(self.sender, &[event]);
+                    let (from, to) = (&self.sender.name, &self.receiver.name);
+                    let story = format!(
+                        "{from} says that {name} to {to} is undeliverable {place}, and had not sent it, or had said so before"
+                    );
+                    return Err(Witness::new(story, [place]));
+                }
+            }
         }
-        (None, Some(&received)) if sender.is_whole() => {
-            let ((name, place), end) = (tell(receiver, &[received]), sender.place(&[]));
-            let (from, to) = (&sender.name, &receiver.name);
-            let story = format!("{to} received {name} {place}, which {from} never sent to it{}", end.whole());
-            Some(Witness::new(story, [place, end]))
+        Ok(given_up)
+    }
+
+    /// The same of the messages to one life of the receiver.
+    fn difference(
+        &self,
+        sent: &[usize],
+        given_up: &BTreeMap<usize, usize>,
+        received: &[usize],
+    ) -> Option<Witness> {
+        let Self { sender, receiver, .. } = *self;
+        if let Some(twice) = repeated(sender, sent) {
+            let (name, place) = self.tell(sender, &twice);
+            let story = format!("{} sent {} two messages as {name} {place}", sender.name, receiver.name);
+            return Some(Witness::new(story, [place]));
         }
-        _ => None,
+        let came: BTreeSet<u64> = received.iter().map(|&event| receiver.events[event].id().number).collect();
+        let has_come = |event: usize| came.contains(&sender.events[event].id().number);
+        let mut lost = sent.iter().filter_map(|event| Some((*event, *given_up.get(event)?)));
+        if let Some(witness) = lost.find_map(|(sent, event)| self.false_report(sent, event, has_come(sent))) {
+            return Some(witness);
+        }
+        let owed: Vec<usize> =
+            sent.iter().copied().filter(|event| has_come(*event) || !given_up.contains_key(event)).collect();
+        let same = |(sent, received): &(&usize, &usize)| {
+            let (sent, received) = (&sender.events[**sent], &receiver.events[**received]);
+            sent.id() == received.id() && sent.text() == received.text()
+        };
+        let agreed = owed.iter().zip(received).take_while(same).count();
+        self.first_difference(owed.get(agreed).copied(), received.get(agreed).copied())
+    }
+
+    /// A message is not undeliverable if it was received although it was not even sent, or if its receiver was there from
+    /// the start to the end.
+    fn false_report(&self, sent: usize, event: usize, has_come: bool) -> Option<Witness> {
+        let Self { sender, receiver, .. } = self;
+        let Event::Undeliverable { reason, .. } = &sender.events[event] else { return None };
+        let (name, place) = self.tell(sender, &[sent, event]);
+        let says = format!("{} says that {name} to {} is undeliverable {place}", sender.name, receiver.name);
+        let was_there = receiver.views.first().is_none_or(|view| view.number == 1);
+        if has_come && reason == undelivered(Undelivered::NotSent) {
+            return Some(Witness::new(
+                format!("{says}, as not sent; {} received it", receiver.name),
+                [place],
+            ));
+        }
+        let is_wrong =
+            !has_come && was_there && receiver.ended && !receiver.left && !self.catalogue.is_lost(self.from);
+        is_wrong.then(|| {
+            let end = receiver.place(&[]);
+            let story =
+                format!("{says}; {} was there from the start to the end{}", receiver.name, end.whole());
+            Witness::new(story, [place, end])
+        })
+    }
+
+    /// The message that is next by its sender, and the one that is next by its receiver, are not the same.
+    fn first_difference(&self, sent: Option<usize>, received: Option<usize>) -> Option<Witness> {
+        let Self { sender, receiver, .. } = self;
+        let (from, to) = (&sender.name, &receiver.name);
+        match (sent, received) {
+            (Some(sent), Some(received)) => {
+                let (next, origin) = self.tell(sender, &[sent]);
+                let (given, place) = self.tell(receiver, &[received]);
+                let text = |record: &Record, event: usize| quoted(record.events[event].text());
+                let story = format!(
+                    "{to} received {given} {} {place} where {next} {} {origin} was next from {from}",
+                    text(receiver, received),
+                    text(sender, sent),
+                );
+                Some(Witness::new(story, [place, origin]))
+            }
+            // Who was lost may have been so before it could send it again.
+            (Some(sent), None) if receiver.ended && !receiver.left && !self.catalogue.is_lost(self.from) => {
+                let ((name, place), end) = (self.tell(sender, &[sent]), receiver.place(&[]));
+                let story = format!("{from} sent {name} {place}; {to} never received it{}", end.whole());
+                Some(Witness::new(story, [place, end]))
+            }
+            // All that the receiver did is known, and a sender that came to the end learned that the receiver was gone.
+            (Some(sent), None) if sender.ended && receiver.is_whole() && receiver.came_late().is_none() => {
+                let ((name, place), end) = (self.tell(sender, &[sent]), receiver.place(&[]));
+                let story = format!(
+                    "{from} sent {name} {place}; {to} went without receiving it{}, and {from} does not say so",
+                    end.whole()
+                );
+                Some(Witness::new(story, [place, end]))
+            }
+            (None, Some(received)) if sender.is_whole() => {
+                let ((name, place), end) = (self.tell(receiver, &[received]), sender.place(&[]));
+                let story =
+                    format!("{to} received {name} {place}, which {from} never sent to it{}", end.whole());
+                Some(Witness::new(story, [place, end]))
+            }
+            _ => None,
+        }
     }
 }
 

@@ -56,7 +56,19 @@ pub enum Event {
         /// Its text.
         text: Bytes,
     },
+    /// It says that a message that it sent to one member is undeliverable.
+    Undeliverable {
+        /// Which.
+        id: MessageId,
+        /// To whom it was sent: the index of a record.
+        to: u16,
+        /// Why.
+        reason: String,
+    },
 }
+
+/// The text of an event that has none.
+static NO_TEXT: Bytes = Bytes::new();
 
 /// A list of members that was given to a member.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -120,24 +132,26 @@ impl Event {
             Self::Multicast { id, .. }
             | Self::Deliver { id, .. }
             | Self::Send { id, .. }
-            | Self::Receive { id, .. } => *id,
+            | Self::Receive { id, .. }
+            | Self::Undeliverable { id, .. } => *id,
         }
     }
 
     /// Whether it is about a message to one member.
     #[must_use]
     pub const fn is_direct(&self) -> bool {
-        matches!(self, Self::Send { .. } | Self::Receive { .. })
+        matches!(self, Self::Send { .. } | Self::Receive { .. } | Self::Undeliverable { .. })
     }
 
-    /// The message's text.
+    /// The message's text; empty where the event does not tell it.
     #[must_use]
-    pub const fn text(&self) -> &Bytes {
+    pub fn text(&self) -> &Bytes {
         match self {
             Self::Multicast { text, .. }
             | Self::Deliver { text, .. }
             | Self::Send { text, .. }
             | Self::Receive { text, .. } => text,
+            Self::Undeliverable { .. } => &NO_TEXT,
         }
     }
 }

@@ -74,7 +74,7 @@ impl<'c, 'h> Replay<'c, 'h> {
                 let place = self.sends.partition_point(|(sent, _)| *sent < key);
                 self.sends.get(place).filter(|(sent, _)| *sent == key)?.1
             }
-            Event::Multicast { .. } | Event::Send { .. } => return None,
+            Event::Multicast { .. } | Event::Send { .. } | Event::Undeliverable { .. } => return None,
         };
         Some((usize::from(id.member), origin))
     }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::direct;
 use super::evidence::Evidence;
 use super::history::Event;
 use super::verdict::{Place, Verdict};
@@ -14,6 +15,9 @@ use crate::talk::printable;
 /// Version of the JSON that is written.
 const VERSION: u8 = 1;
 
+/// The property of messages to one member.
+const POINT_TO_POINT: &str = "point-to-point";
+
 /// What came out about one run.
 #[derive(Debug)]
 pub struct Judgement {
@@ -22,6 +26,8 @@ pub struct Judgement {
     members: Vec<String>,
     counts: Counts,
     verdicts: Vec<(&'static str, Verdict)>,
+    /// The undeliverable messages, in words, if there are any.
+    undeliverable: Option<String>,
 }
 
 /// What there was to judge.
@@ -31,6 +37,7 @@ struct Counts {
     deliveries: u64,
     sent: u64,
     received: u64,
+    undeliverable: u64,
 }
 
 #[derive(Serialize)]
@@ -79,6 +86,7 @@ impl Judgement {
             members: run.members.iter().map(|member| member.id.clone()).collect(),
             counts: Counts::of(evidence),
             verdicts,
+            undeliverable: direct::undeliverable(&run.history),
         }
     }
 
@@ -94,19 +102,29 @@ impl Judgement {
     /// A line for each property.
     #[must_use]
     pub fn lines(&self) -> String {
-        let line = |(property, verdict): (&str, &Verdict)| {
-            format!("{property:<16}{}\n", printable(&verdict.to_string()))
+        let line = |(property, verdict): (&str, &Verdict)| match self.note(property, verdict) {
+            None => format!("{property:<16}{}\n", printable(&verdict.to_string())),
+            Some(note) => format!("{property:<16}{:<10}{}\n", verdict.word(), printable(note)),
         };
         self.properties().map(line).collect()
+    }
+
+    /// What there is to say of a valid property.
+    fn note(&self, property: &str, verdict: &Verdict) -> Option<&str> {
+        self.undeliverable.as_deref().filter(|_| property == POINT_TO_POINT && verdict.is_valid())
     }
 
     /// What was judged, in a line.
     fn title(&self) -> String {
         let group =
             self.group.as_ref().map_or_else(|| "result files".to_owned(), |group| format!("group {group}"));
-        let Counts { multicasts, deliveries, sent, received } = self.counts;
+        let Counts { multicasts, deliveries, sent, received, undeliverable } = self.counts;
+        let undeliverable = match undeliverable {
+            0 => String::new(),
+            count => format!(", {count} undeliverable"),
+        };
         format!(
-            "{group}, {}, {} members: {multicasts} multicast, {deliveries} delivered, {sent} sent, {received} received",
+            "{group}, {}, {} members: {multicasts} multicast, {deliveries} delivered, {sent} sent, {received} received{undeliverable}",
             self.order,
             self.members.len()
         )
@@ -116,7 +134,7 @@ impl Judgement {
         let properties = self.verdicts.iter().map(|(property, verdict)| Judged {
             property,
             verdict: verdict.word(),
-            why: verdict.why(),
+            why: verdict.why().or_else(|| self.note(property, verdict)),
             places: verdict.places(),
         });
         Group {
@@ -170,6 +188,7 @@ impl Counts {
                 Event::Deliver { .. } => &mut counts.deliveries,
                 Event::Send { .. } => &mut counts.sent,
                 Event::Receive { .. } => &mut counts.received,
+                Event::Undeliverable { .. } => &mut counts.undeliverable,
             } += 1;
         }
         for member in evidence.run.members.iter().filter(|member| member.account.is_none()) {

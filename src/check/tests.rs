@@ -8,6 +8,8 @@
 use bytes::Bytes;
 
 use super::*;
+use crate::member::Undelivered;
+use crate::results::undelivered;
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
@@ -33,6 +35,12 @@ fn record(line: &str, member: u16) -> Record {
             ("+", "") => {
                 multicasts += 1;
                 Event::Multicast { id: id(member, multicasts), text: text(multicasts) }
+            }
+            ("~", lost) => {
+                let (to, number) = (slot(&lost[..1]), lost[1..].trim_end_matches('?').parse().unwrap());
+                let reason =
+                    if lost.ends_with('?') { Undelivered::NotAcknowledged } else { Undelivered::NotSent };
+                Event::Undeliverable { id: id(member, number), to, reason: undelivered(reason).to_owned() }
             }
             (">", to) => {
                 let to = slot(to);
@@ -265,6 +273,53 @@ fn point_to_point() {
     tells(&[">b", "<a1 <a1"], "b received a/1/1 twice (events 1, 2)");
     tells(&[">b", "<a1", "<a1"], "c received a/1/1 (event 1), which a never sent to it");
     assert!(verdict("point-to-point", &[">b >c >b", "<a1 <a2", "<a1"]).is_valid());
+}
+
+#[test]
+fn direct_message_is_received_or_undeliverable_or_lost() {
+    let verdict = |lines: &[&str]| verdict("point-to-point", lines);
+    let without = "|2:ac";
+    // `~b1`: not sent to b; `~b1?`: not acknowledged by b, which then left the group.
+    let (sent, unsure) = (&*format!("|1:abc {without} >b ~b1"), &*format!("|1:abc >b {without} ~b1?"));
+    let silent = &*format!("|1:abc >b {without}");
+    let c = &*format!("|1:abc {without}");
+    for (lines, word) in [
+        ([sent, "|1:abc †", c], "valid"),
+        ([unsure, "|1:abc †", c], "valid"),
+        ([unsure, "|1:abc <a1 †", c], "valid"),
+        ([silent, "|1:abc <a1 †", c], "valid"),
+        ([silent, "|1:abc †", c], "violated"),
+        ([sent, "|1:abc <a1 †", c], "violated"),
+        // It came to the end, so it was there all the time.
+        ([unsure, "|1:abc", c], "violated"),
+        ([unsure, "|1:abc <a1", c], "valid"),
+        // Said of what was not sent, or said twice.
+        (["|1:abc ~b1", "|1:abc", "|1:abc"], "violated"),
+        ([&format!("{sent} ~b1"), "|1:abc †", c], "violated"),
+        // A cut off history of the receiver proves nothing, and nor does that of a lost sender.
+        ([silent, "|1:abc …", c], "valid"),
+        (["|1:abc >b …", "|1:abc |2:bc", "|1:abc |2:bc"], "valid"),
+    ] {
+        let found = verdict(&lines);
+        assert_eq!(found.word(), word, "{lines:?}: {found}");
+    }
+    let story = "a sent a/1/1 (event 1); b went without receiving it, and a does not say so";
+    assert_eq!(verdict(&[silent, "|1:abc †", c]).why(), Some(story));
+}
+
+#[test]
+fn direct_messages_to_the_next_life_of_a_receiver_are_numbered_from_one() {
+    let mut history = history(&["|1:ab >b |2:a |3:ab >b", "|3:ab <a1"]);
+    let Event::Send { id, .. } = &mut history.records[0].events[1] else { panic!("a sends twice") };
+    id.number = 1;
+    let of = |history: &History| judge(history, PROPERTIES.iter().filter(|one| one.name == "point-to-point"));
+    let text = history.records[0].events[0].text().clone();
+    if let Event::Send { text: second, .. } = &mut history.records[0].events[1] {
+        *second = text;
+    }
+    assert!(of(&history)[0].1.is_valid(), "{:?}", of(&history));
+    history.records[0].views.clear();
+    assert!(of(&history)[0].1.is_violated(), "two messages under one name in one view");
 }
 
 #[test]

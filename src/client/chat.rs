@@ -46,7 +46,6 @@ impl Chat {
     /// Takes over the terminal, and what `talk` says on it.
     pub(super) fn begin(node: &Node, waker: Waker, talk: &Talk) -> Result<Self, Failure> {
         let me = node.seat(node.me()).id.clone();
-        let members = members(node);
         let unechoed = Unechoed::begin()?;
         let screen = Screen::new(Output::stdout(waker.clone())?, format!("{me}> "));
         if std::io::stderr().is_terminal() {
@@ -56,7 +55,7 @@ impl Chat {
         screen.print(&format!("{WELCOME}\n"));
         Ok(Self {
             me,
-            members,
+            members: members(node),
             input: Input::stdin(waker)?,
             screen,
             waiting: VecDeque::new(),
@@ -97,6 +96,11 @@ impl Chat {
         for member in self.members.iter().filter(|member| !before.contains(member)) {
             self.note(&format!("{} is here", member.0));
         }
+    }
+
+    /// Shows the text of an undeliverable message; the warning gives the reason.
+    pub(super) fn undeliverable(&self, to: &str, text: &[u8]) {
+        self.note(&format!("not delivered to {to}: {}", talk::on_one_line(text)));
     }
 
     pub(super) fn show(&self) {
@@ -166,6 +170,14 @@ impl Chat {
     pub(super) fn note(&self, text: &str) {
         self.screen.print(&format!("{text}\n"));
     }
+}
+
+/// The clients of the view, by name.
+fn members(node: &Node) -> Vec<(String, MemberId)> {
+    let clients = node.view().clients.iter();
+    let mut members: Vec<_> = clients.map(|&client| (node.seat(client).id.clone(), client)).collect();
+    members.sort_unstable();
+    members
 }
 
 impl Drop for Chat {

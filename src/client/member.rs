@@ -17,9 +17,9 @@ use crate::driver::{Node, words};
 use crate::engine::{MemberId, Time, To, View};
 use crate::exit::{Exit, Failure};
 use crate::member::replay::{Origin, Replay};
-use crate::member::{App, Finish, Note, Notice, Tally};
+use crate::member::{App, Finish, Note, Notice, Tally, Undelivered};
 use crate::order::Order;
-use crate::results::{Counts, MessageId, Results, Start};
+use crate::results::{Counts, MessageId, Results, Start, undelivered};
 use crate::session::SAY_EVERY;
 use crate::talk::{self, Talk};
 use crate::wire::{Batch, BatchBuilder};
@@ -352,6 +352,7 @@ impl<'a> Member<'a> {
                 }
                 self.finish.received(from, u64::from(batch.count()));
             }
+            App::Undeliverable(batch, reason) => self.undeliverable(node, from, &batch, reason, at_us)?,
             App::Finished(tally) => self.finish.finished(from, tally),
             App::View(view, _) => self.go_on_with(node, &view, at_us)?,
             App::Notice(notice) => {
@@ -364,6 +365,32 @@ impl<'a> Member<'a> {
             // Those are for the node.
             App::Fenced(_) | App::Replay(_) => {}
         }
+        Ok(())
+    }
+
+    /// Writes down that these messages to `receiver` are undeliverable, and warns the user.
+    fn undeliverable(
+        &mut self,
+        node: &Node,
+        receiver: MemberId,
+        batch: &Batch,
+        reason: Undelivered,
+        at_us: u64,
+    ) -> Result<(), Failure> {
+        let to = &node.seat(receiver).id;
+        for (own_number, text) in batch.messages() {
+            let id = message_id(node, self.me, own_number);
+            self.results.undeliverable(id, to, reason, at_us)?;
+            self.user.undeliverable(to, text);
+            self.counts.undeliverable += 1;
+        }
+        let first = message_id(node, self.me, batch.first());
+        let (messages, are) = match batch.count() {
+            1 => (format!("{first} to {to}"), "is"),
+            2 => (format!("{first} and 1 more message to {to}"), "are"),
+            count => (format!("{first} and {} more messages to {to}", count - 1), "are"),
+        };
+        self.talk.warn(format!("{messages} {are} undeliverable: {}", undelivered(reason)));
         Ok(())
     }
 

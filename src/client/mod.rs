@@ -24,7 +24,7 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::{self, Address, KnownBad, Voice};
 use crate::driver::Node;
-use crate::driver::meter::SENT_AGAIN;
+use crate::driver::meter::{SENT_AGAIN, UNDELIVERABLE};
 use crate::driver::node::Joining;
 use crate::exit::{Exit, Failure};
 use crate::member::Keeping;
@@ -47,7 +47,7 @@ use user::{Source, User};
 #[derive(Args, Clone, Debug)]
 pub struct Options {
     /// Name of this client in its group
-    #[arg(short, long, value_name = "ID", env = "GROUPCAST_ID", hide_env = true, value_parser = cli::id)]
+    #[arg(short, long, value_name = "ID", env = "GROUPCAST_ID", hide_env = true, value_parser = cli::client_id)]
     pub id: String,
     /// The command file to replay; - for standard input
     #[arg(short, long, value_name = "FILE", env = "GROUPCAST_COMMANDS", hide_env = true)]
@@ -162,7 +162,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
                 node.leave(&Failure::new(Exit::Ok, "it has left the group"));
             }
             conclude(options, &counts, &results.finish()?, talk)?;
-            Ok(Exit::Ok)
+            all_delivered(options, &counts, talk)
         }
         Err(failure) => {
             let kept = results.end(reason(failure.exit), &counts, now).and_then(|()| results.flush());
@@ -245,6 +245,23 @@ fn conclude(options: &Options, counts: &Counts, files: &[PathBuf], talk: &Talk) 
     Ok(())
 }
 
+/// Whether everything that a command file sends to single members was deliverable. A person was told of each message.
+fn all_delivered(options: &Options, counts: &Counts, talk: &Talk) -> Result<Exit, Failure> {
+    let (what, are) = match counts.undeliverable {
+        0 => return Ok(Exit::Ok),
+        _ if options.commands.is_none() => return Ok(Exit::Ok),
+        1 => ("a message", "is"),
+        _ => ("messages", "are"),
+    };
+    if options.progress {
+        talk.machine(&format!("{UNDELIVERABLE}{}", counts.undeliverable));
+    }
+    let count = if counts.undeliverable > 1 { format!("{} ", counts.undeliverable) } else { String::new() };
+    let message = format!("{count}{what} to a single member {are} undeliverable; all else is complete");
+    Err(Failure::new(Exit::Unavailable, message)
+        .help("the warnings above name each, and the history has an \"undeliverable\" event for it"))
+}
+
 fn joining(options: &Options, sites: Vec<Site>, order: &'static Order, source: &Source) -> Joining {
     Joining {
         sites,
@@ -277,8 +294,12 @@ const fn reason(exit: Exit) -> &'static str {
 }
 
 fn describe(counts: &Counts) -> String {
+    let undeliverable = match counts.undeliverable {
+        0 => String::new(),
+        count => format!(", {count} undeliverable"),
+    };
     format!(
-        "{} multicast, {} delivered, {} sent, {} received",
+        "{} multicast, {} delivered, {} sent, {} received{undeliverable}",
         counts.multicasts, counts.delivered, counts.sent, counts.received
     )
 }

@@ -137,6 +137,14 @@ impl<'a> User<'a> {
         }
     }
 
+    /// A message of this client to `to` alone is undeliverable. Scripts and pipes have the warning on standard error.
+    pub(super) fn undeliverable(&self, to: &str, text: &[u8]) {
+        match self {
+            Self::Script(_) | Self::Pipe(_) => {}
+            Self::Person(chat) => chat.undeliverable(to, text),
+        }
+    }
+
     /// Hands on what was delivered, to be seen.
     pub(super) fn show(&mut self) {
         match self {

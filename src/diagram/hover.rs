@@ -17,6 +17,7 @@ pub(super) fn about(chronicle: &Chronicle, stays: &Stays, lane: usize, message: 
     let mut lines = vec![title(&chronicle.messages[message])];
     let sender = origin(chronicle, stays, message);
     lines.extend(sender.map(|(sender, index)| sent(chronicle, stays, sender, message, index)));
+    lines.extend(sender.and_then(|(sender, _)| undeliverable(chronicle, stays, sender, message)));
     lines.extend(hold_back(member, &stay));
     lines.extend(end(member, &stay));
     lines.join("\n")
@@ -81,6 +82,20 @@ fn sent(chronicle: &Chronicle, stays: &Stays, sender: usize, message: usize, ind
     let clock = clock(member, &stays.of_message(sender, message));
     let clock = clock.map_or_else(String::new, |clock| format!(", its clock {clock}"));
     format!("{} {what} it at {}{clock}", member.name, place(member, index))
+}
+
+/// Where its sender says that a message is undeliverable, and why.
+pub(crate) fn undeliverable(
+    chronicle: &Chronicle,
+    stays: &Stays,
+    sender: usize,
+    message: usize,
+) -> Option<String> {
+    let member = &chronicle.members[sender];
+    let index = stays.of_message(sender, message).undeliverable?;
+    let What::Undeliverable(why) = &member.happenings[index].what else { return None };
+    let why = on_one_line(why.as_bytes());
+    Some(format!("{} counts it as undeliverable at {}: {why}", member.name, place(member, index)))
 }
 
 /// The clock that a message has: that of its sender, when it had multicast it.

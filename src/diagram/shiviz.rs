@@ -55,5 +55,12 @@ fn event(chronicle: &Chronicle, (lane, index): Place) -> String {
         What::Deliver(None) => format!("deliver {id}: {text}"),
         What::Send => format!("send {id} to {}: {text}", word.to.as_deref().unwrap_or("?")),
         What::Receive => format!("receive {id}: {text}"),
+        What::Undeliverable(why) => {
+            format!(
+                "{id} to {} is undeliverable: {}",
+                word.to.as_deref().unwrap_or("?"),
+                on_one_line(why.as_bytes())
+            )
+        }
     }
 }

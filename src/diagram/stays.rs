@@ -15,6 +15,8 @@ pub(crate) struct Stay {
     pub(crate) waits: Vec<usize>,
     /// It was delivered, or received by the one member it is for: the first time.
     pub(crate) delivered: Option<usize>,
+    /// The member, which sent it, says that it is undeliverable.
+    pub(crate) undeliverable: Option<usize>,
 }
 
 /// All messages at all members.
@@ -32,6 +34,7 @@ impl Stays {
                     What::Multicast | What::Send => _ = stay.sent.get_or_insert(index),
                     What::Arrive { .. } => _ = stay.arrived.get_or_insert(index),
                     What::Wait(_) => stay.waits.push(index),
+                    What::Undeliverable(_) => _ = stay.undeliverable.get_or_insert(index),
                     What::Deliver(_) | What::Receive => _ = stay.delivered.get_or_insert(index),
                 }
             }

@@ -255,6 +255,11 @@ impl<'c> Picture<'c> {
             What::Send => {
                 ("<circle class=\"hollow\" r=\"4\"/>".to_owned(), "pale", self.label(happening.message))
             }
+            What::Undeliverable(_) => (
+                "<path class=\"hollow\" d=\"M-4 -4L4 4M4 -4L-4 4\"/>".to_owned(),
+                "pale",
+                self.label(happening.message),
+            ),
             What::Receive => (
                 "<path class=\"hollow\" d=\"M0 -5L5 0L0 5L-5 0Z\"/>".to_owned(),
                 "pale",

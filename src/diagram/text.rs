@@ -99,12 +99,13 @@ impl Picture<'_> {
         let word = &self.chronicle.messages[happening.message];
         let text = on_one_line(&word.text);
         let id = super::svg::short(word);
-        let (mark, name, least) = match happening.what {
+        let (mark, name, least) = match &happening.what {
             What::Multicast => ("●", format!(" {id}"), word.number.to_string()),
             What::Deliver(Some(number)) => ("◆", format!("{number} {id}"), number.to_string()),
             What::Deliver(None) => ("◆", format!(" {id}"), id),
             What::Send => ("→", word.to.clone().unwrap_or_default(), String::new()),
             What::Receive => ("←", word.sender.clone(), String::new()),
+            What::Undeliverable(_) => ("✗", word.to.clone().unwrap_or_default(), String::new()),
             What::Arrive { .. } | What::Wait(_) => {
                 return if room > id.width() { format!("○ {id}") } else { "○".into() };
             }

@@ -11,6 +11,8 @@ use crate::wire::encoded::numbered;
 
 /// What the line begins with that tells a parent process how many packets a member sent again.
 pub const SENT_AGAIN: &str = "sent again ";
+/// Begins the line by which a parent learns how many messages to one member are undeliverable, all else being complete.
+pub const UNDELIVERABLE: &str = "undeliverable ";
 
 /// The account of one member. Its own packets, which come back to it through the forwarder, are counted once.
 #[derive(Debug, Default)]

@@ -51,6 +51,8 @@ pub(super) struct Papers {
     events_bytes: usize,
     /// States that were given, each with the number of its view; `None` for one that was not.
     pub(super) states: Vec<(u64, Option<Vec<u8>>)>,
+    /// How many undeliverable messages the program will not be told of, because it leaves.
+    pub(super) untold: u64,
     pub(super) wish: Wish,
     pub(super) phase: Phase,
 }
@@ -124,6 +126,8 @@ impl Papers {
         if !matches!(self.wish, Wish::Leave | Wish::Abandon) {
             self.events_bytes += event.weight();
             self.events.push_back(event);
+        } else if matches!(event, Event::Undeliverable(_)) {
+            self.untold += 1;
         }
     }
 
@@ -135,6 +139,8 @@ impl Papers {
 
     /// Lets go of everything that the program has not taken.
     pub(super) fn clear_events(&mut self) {
+        let undeliverable = self.events.iter().filter(|event| matches!(event, Event::Undeliverable(_)));
+        self.untold += undeliverable.count() as u64;
         self.events.clear();
         self.events_bytes = 0;
     }
@@ -152,6 +158,7 @@ impl Event {
         match self {
             Self::Delivery(delivery) => EACH + delivery.text.len(),
             Self::Direct(direct) => EACH + direct.text.len(),
+            Self::Undeliverable(lost) => EACH + lost.text.len(),
             Self::State(state) => EACH + state.len(),
             Self::View(_) | Self::StateWanted | Self::End => EACH,
         }

@@ -30,7 +30,8 @@
 //! * What one member is given of the total order, every member is given, once, at the same place. What a member multicast
 //!   that lives is given to all who go on; what a dead one had multicast, to all of them or to none.
 //! * Views are part of the order: whoever goes from one view to the next was given the same messages before it.
-//! * A message to one member ([`Group::send`]) comes once, in the order of sending, but at no agreed place.
+//! * A message to one member ([`Group::send`]) comes once, in the order of sending, but at no agreed place. If the receiver leaves
+//!   or is lost first, its sender is given [`Event::Undeliverable`].
 //! * A newcomer with [`Start::WithState`] is given, first of all, the state that a member had at the beginning of the
 //!   newcomer's first view, then that view, then every delivery after it, once each.
 //!
@@ -61,6 +62,7 @@ use crate::cli;
 use crate::defect::Defects;
 use crate::driver::node::Joining;
 use crate::exit::{Exit, Failure};
+pub use crate::member::Undelivered;
 use crate::member::{Keeping, Patience};
 use crate::order::Order;
 use crate::talk::{Color, Level, Talk};
@@ -83,6 +85,8 @@ pub enum Event {
     Delivery(Delivery),
     /// Somebody has sent this to this member alone.
     Direct(Direct),
+    /// A message that this member has sent to another alone is undeliverable: that one is not in the group any more.
+    Undeliverable(Undeliverable),
     /// From here on the group is this one. The first event of a member that was there from the start.
     View(View),
     /// The first event of a newcomer that joined [with a state](Start::WithState): what another member gave
@@ -117,6 +121,19 @@ pub struct Direct {
     pub text: Vec<u8>,
     /// Which of the sender's messages to this member it is: 1, 2, 3 …
     pub own_number: u64,
+}
+
+/// A message to one member that is undeliverable.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Undeliverable {
+    /// The member it was for.
+    pub to: String,
+    /// What it says.
+    pub text: Vec<u8>,
+    /// Which of the messages of this member to that one it is: 1, 2, 3 …
+    pub own_number: u64,
+    /// Why it is undeliverable.
+    pub reason: Undelivered,
 }
 
 /// Who is in the group from one place of the order on.
@@ -306,7 +323,7 @@ impl Join {
             sites: cli::addresses(&self.forwarders).map_err(wrong)?.sites(cli::DEFAULT_PORT_BASE)?,
             only_at: None,
             group: cli::id(&self.group).map_err(wrong)?,
-            id: cli::id(&self.id).map_err(wrong)?,
+            id: cli::client_id(&self.id).map_err(wrong)?,
             role: Role::Client,
             order,
             // States go to single members.
@@ -370,7 +387,8 @@ impl Group {
         self.put(text, Job::Multicast)
     }
 
-    /// Sends a text to one member of the last [view](Self::view). If that one is lost meanwhile, nobody gets it.
+    /// Sends a text to one member of the last [view](Self::view). If that one leaves or is lost before it has acknowledged the
+    /// text, [`Event::Undeliverable`] comes.
     ///
     /// # Errors
     /// As [`multicast`](Self::multicast); or there is no such member.
@@ -474,7 +492,8 @@ impl Group {
     /// What it has not taken itself is let go.
     ///
     /// # Errors
-    /// This member was not in the group any more, or nobody let it go within the limit.
+    /// This member was not in the group any more, or nobody let it go within the limit. Or it has left, and messages to single
+    /// members are undeliverable of which the program has taken no [`Event::Undeliverable`].
     pub fn leave(mut self) -> Result<(), Failure> {
         self.wish(Wish::Leave);
         let papers = self.desk.wait(self.limit, desk::Papers::is_over);
@@ -483,7 +502,10 @@ impl Group {
         match phase {
             Phase::Over(outcome) => {
                 self.thread.take().map(JoinHandle::join);
-                outcome
+                match self.desk.look().untold {
+                    0 => outcome,
+                    count => outcome.and(Err(lost_messages(count))),
+                }
             }
             _ => Err(timed_out("the others did not have everything", self.limit)),
         }
@@ -510,6 +532,11 @@ impl Drop for Group {
             drop(thread.join());
         }
     }
+}
+
+fn lost_messages(count: u64) -> Failure {
+    let what = if count == 1 { "a message".to_owned() } else { format!("{count} messages") };
+    Failure::new(Exit::Unavailable, format!("the member has left; undeliverable: {what} to single members"))
 }
 
 fn over() -> Failure {

@@ -1,12 +1,14 @@
 //! The thread that takes part for a program: it turns its [`Node`], so that the others hear of it however long the program
 //! is busy with something else.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::desk::{Desk, Job, Phase, Wish};
 use super::state::{Giving, Newcomer};
-use super::{Delivery, Direct, Event, Join, Start, View};
+use crate::driver::Node;
+use super::{Delivery, Direct, Event, Join, Start, Undeliverable, View};
 use crate::driver::node::Delivery as Delivered;
 use crate::driver::{Node, words};
 use crate::engine::{self, MemberId, Time, To};
@@ -56,6 +58,8 @@ struct Worker<'a> {
     finish: Finish,
     /// The clients of the last view that was put on the desk.
     members: Vec<MemberId>,
+    /// Of each name: the client of this run that has it, or was the last to have it.
+    known: BTreeMap<String, MemberId>,
     has_finished: bool,
     is_done: bool,
     newcomer: Option<Newcomer>,
@@ -78,6 +82,7 @@ impl<'a> Worker<'a> {
             tally: Tally::default(),
             finish,
             members: node.view().clients.clone(),
+            known: BTreeMap::new(),
             has_finished: false,
             is_done: false,
             newcomer: waits.then(|| Newcomer::new(node.view().number)),
@@ -87,6 +92,7 @@ impl<'a> Worker<'a> {
     }
 
     fn begin(&mut self, node: &Node) {
+        self.meet(node, node.view());
         let view = named(node, node.view(), &[], &[]);
         let mut papers = self.desk.look();
         if self.newcomer.is_some() {
@@ -155,9 +161,9 @@ impl<'a> Worker<'a> {
                 match papers.job() {
                     None => return false,
                     Some(Job::Multicast(_)) => To::Group,
-                    Some(Job::Send(id, _)) => match node.find(id) {
-                        Some(member) => To::Member(member),
-                        // Who is not there any more gets nothing.
+                    Some(Job::Send(id, _)) => match self.known.get(id) {
+                        Some(&member) => To::Member(member),
+                        // `Group::send` takes the names of members only.
                         None => {
                             papers.take_job();
                             continue;
@@ -185,7 +191,7 @@ impl<'a> Worker<'a> {
             while !batch.is_full() {
                 let is_next = match (papers.job(), to) {
                     (Some(Job::Multicast(_)), To::Group) => true,
-                    (Some(Job::Send(id, _)), To::Member(member)) => node.find(id) == Some(member),
+                    (Some(Job::Send(id, _)), To::Member(member)) => self.known.get(id) == Some(&member),
                     _ => false,
                 };
                 if !is_next {
@@ -284,6 +290,12 @@ impl<'a> Worker<'a> {
                 }
                 self.finish.received(from, u64::from(batch.count()));
             }
+            App::Undeliverable(batch, reason) => {
+                for (own_number, text) in batch.messages() {
+                    let lost = Undeliverable { to: name(), text: text.to_vec(), own_number, reason };
+                    papers.put_event(Event::Undeliverable(lost));
+                }
+            }
             App::Finished(tally) => self.finish.finished(from, tally),
             App::View(view, arrivals) => {
                 drop(papers);
@@ -297,8 +309,13 @@ impl<'a> Worker<'a> {
         self.desk.ring();
     }
 
+    fn meet(&mut self, node: &Node, view: &engine::View) {
+        self.known.extend(view.clients.iter().map(|&client| (node.seat(client).id.clone(), client)));
+    }
+
     /// The group is another one from here on.
     fn go_on_with(&mut self, node: &Node, now: Time, view: &engine::View, arrivals: &[Seat]) {
+        self.meet(node, view);
         self.finish.go_on_with(view);
         self.is_done = false;
         let named = named(node, view, &self.members, arrivals);

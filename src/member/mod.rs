@@ -49,6 +49,18 @@ pub enum App {
     Fenced(Fence),
     /// Given, never submitted: something about a member, for people.
     Notice(Notice),
+    /// Given, never submitted: messages of our own that will not reach the one member they are for, which is the `from` of
+    /// the effect.
+    Undeliverable(Batch, Undelivered),
+}
+
+/// Why a message to one member is undeliverable: its receiver is not in the group any more, and …
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Undelivered {
+    /// … the message was never sent: the receiver does not have it.
+    NotSent,
+    /// … the receiver has not acknowledged the message, which it may have received all the same.
+    NotAcknowledged,
 }
 
 /// The tag of [`Message::Direct`].
@@ -121,7 +133,10 @@ impl<O: Engine<App = Batch>> Engine for Member<O> {
             Input::Submit { to, app: App::Finished(tally) } => out.send(to, Message::Finished(tally)),
             Input::Submit { to, app: App::Replay(replay) } => out.send(to, Message::Replay(replay)),
             // What a membership alone gives, nobody submits.
-            Input::Submit { app: App::View(..) | App::Fenced(_) | App::Notice(_), .. } => {}
+            Input::Submit {
+                app: App::View(..) | App::Fenced(_) | App::Notice(_) | App::Undeliverable(..),
+                ..
+            } => {}
             Input::Receive { from, message: Message::Ordered(message) } => {
                 self.ordered(now, Input::Receive { from, message }, out);
             }

@@ -267,6 +267,15 @@ impl<M: Wire> Channel<M> {
         }
     }
 
+    /// Says how far it got, and how far it has received the others.
+    fn tell_status(&mut self, asks: bool, defects: Defects, out: &mut Out<M>) {
+        let sent = if defects.has(Defect::NoTailAnnouncement) { 0 } else { self.outgoing.last_sent() };
+        let received = self.incoming.iter().map(|(&sender, window)| window.account(sender)).collect();
+        out.send(self.to, self.packet(Body::Status { sent, asks, received }));
+        self.ack_due = None;
+        self.incoming.values_mut().for_each(ReceiveWindow::acknowledged);
+    }
+
     fn wake(&mut self, now: Time, jitter: &mut Prng, defects: Defects, out: &mut Out<M>) {
         let is_due = |deadline: Option<Time>| deadline.is_some_and(|due| due <= now);
         let announces = is_due(self.outgoing.announce_at());
@@ -275,11 +284,7 @@ impl<M: Wire> Channel<M> {
         }
         let asks = announces || std::mem::take(&mut self.asks);
         if is_due(self.ack_due) || (asks && !defects.has(Defect::NoTailAnnouncement)) {
-            let sent = if defects.has(Defect::NoTailAnnouncement) { 0 } else { self.outgoing.last_sent() };
-            let received = self.incoming.iter().map(|(&sender, window)| window.account(sender)).collect();
-            out.send(self.to, self.packet(Body::Status { sent, asks, received }));
-            self.ack_due = None;
-            self.incoming.values_mut().for_each(ReceiveWindow::acknowledged);
+            self.tell_status(asks, defects, out);
         }
         for (&sender, window) in &mut self.incoming {
             if is_due(window.nack_at()) {
@@ -322,6 +327,10 @@ impl<M: Wire> Engine for Reliable<M> {
         for channel in self.channels.values_mut() {
             while let Some((number, message)) = channel.outgoing.next_to_send_anyway(now) {
                 out.send(channel.to, channel.packet(Body::Data { number, message }));
+            }
+            // A member that leaves acknowledges what was sent to it alone, so that its sender need not doubt.
+            if channel.to != To::Group && channel.ack_due.is_some() {
+                channel.tell_status(false, self.defects, out);
             }
         }
     }

@@ -16,6 +16,7 @@ use base64::engine::general_purpose::{GeneralPurpose, STANDARD};
 use serde::{Serialize, Serializer};
 
 use crate::exit::{Exit, Failure};
+use crate::member::Undelivered;
 use notes::{Reading, Reason};
 use past::Past;
 
@@ -78,6 +79,8 @@ pub struct Counts {
     pub sent: u64,
     /// Those it received from one member.
     pub received: u64,
+    /// Of those it sent to one member: the undeliverable ones.
+    pub undeliverable: u64,
 }
 
 /// A line of the history.
@@ -138,6 +141,12 @@ enum Event<'a> {
         from: &'a str,
         #[serde(flatten)]
         text: Text<'a>,
+        time_us: u64,
+    },
+    Undeliverable {
+        id: MessageId<'a>,
+        to: &'a str,
+        reason: &'a str,
         time_us: u64,
     },
     End {
@@ -303,6 +312,20 @@ impl Results {
         self.record(|| Event::Receive { id, from, text: text.into(), time_us })
     }
 
+    /// A message that this client sent to one member will not reach it.
+    ///
+    /// # Errors
+    /// Exit 74.
+    pub fn undeliverable(
+        &mut self,
+        id: MessageId<'_>,
+        to: &str,
+        reason: Undelivered,
+        time_us: u64,
+    ) -> Result<(), Failure> {
+        self.record(|| Event::Undeliverable { id, to, reason: undelivered(reason), time_us })
+    }
+
     /// The run is over. `reason` is `done`, `interrupted`, or why it could not be completed.
     ///
     /// # Errors
@@ -363,6 +386,17 @@ impl Results {
 
     fn outputs(&mut self) -> impl Iterator<Item = &mut Output> {
         [&mut self.delivered, &mut self.received, &mut self.history].into_iter().flatten()
+    }
+}
+
+/// The reason that a history gives for a message that is undeliverable, and people are told.
+#[must_use]
+pub const fn undelivered(reason: Undelivered) -> &'static str {
+    match reason {
+        Undelivered::NotSent => "not sent: the receiver is no longer in the group",
+        Undelivered::NotAcknowledged => {
+            "not acknowledged: the receiver is no longer in the group, and may have received it"
+        }
     }
 }
 

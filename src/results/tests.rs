@@ -83,7 +83,8 @@ fn the_history_holds_every_event_with_its_fields() {
     results.deliver("c1", ID, b"\xff", Some(12), 10).unwrap();
     results.send(ID, "c2", b"", 11).unwrap();
     results.receive(MessageId { member: "c2", ..ID }, "c2", b"z", 12).unwrap();
-    let counts = Counts { multicasts: 1, delivered: 2, sent: 3, received: 4 };
+    results.undeliverable(ID, "c2", Undelivered::NotSent, 12).unwrap();
+    let counts = Counts { multicasts: 1, delivered: 2, sent: 3, received: 4, undeliverable: 1 };
     results.end("done", &counts, 13).unwrap();
     let paths = results.finish().unwrap();
     let expected = r#"
@@ -96,7 +97,8 @@ fn the_history_holds_every_event_with_its_fields() {
 {"v":1,"event":"deliver","id":"c1/1/7","text_b64":"/w==","time_us":10,"number":12}
 {"v":1,"event":"send","id":"c1/1/7","to":"c2","text":"","time_us":11}
 {"v":1,"event":"receive","id":"c2/1/7","from":"c2","text":"z","time_us":12}
-{"v":1,"event":"end","reason":"done","multicasts":1,"delivered":2,"sent":3,"received":4,"time_us":13}
+{"v":1,"event":"undeliverable","id":"c1/1/7","to":"c2","reason":"not sent: the receiver is no longer in the group","time_us":12}
+{"v":1,"event":"end","reason":"done","multicasts":1,"delivered":2,"sent":3,"received":4,"undeliverable":1,"time_us":13}
 "#;
     assert_eq!(fs::read_to_string(&paths[2]).unwrap(), expected.trim_start());
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::scenario::{Commands, Scenario};
 use crate::exit::{Exit, Failure};
-use crate::script::{Op, Script, check_id};
+use crate::script::{Op, Script, check_client_id};
 use crate::talk::{list, natural};
 
 /// How many clients a workload has that nobody gave a number for.
@@ -125,7 +125,7 @@ fn id(file: &Path) -> Result<String, Failure> {
     let objection = if SERVERS.contains(&&*stem) {
         Err(format!("{} are names of the other processes", list(&SERVERS)))
     } else {
-        check_id(&stem)
+        check_client_id(&stem)
     };
     objection.map(|()| stem).map_err(|objection| {
         Failure::new(Exit::BadData, format!("no client can be named after {}: {objection}", file.display()))

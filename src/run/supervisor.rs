@@ -21,7 +21,7 @@ use super::show::Show;
 use super::starve::Starvation;
 use crate::client::{PROGRESS, Progress};
 use crate::driver::Clock;
-use crate::driver::meter::SENT_AGAIN;
+use crate::driver::meter::{SENT_AGAIN, UNDELIVERABLE};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 
@@ -47,6 +47,8 @@ pub(super) struct Outcome {
     pub(super) faults: Vec<Told>,
     /// How many packets members sent again.
     pub(super) sent_again: u64,
+    /// How many messages to one member are undeliverable, by clients that are complete otherwise.
+    pub(super) undeliverable: u64,
     pub(super) took: Duration,
 }
 
@@ -80,6 +82,7 @@ struct Running {
     error: Option<String>,
     progress: Option<Progress>,
     sent_again: u64,
+    undeliverable: u64,
     /// We told it to end.
     was_told: bool,
     /// It was killed, to be started again.
@@ -194,6 +197,7 @@ impl Supervisor<'_> {
             error: None,
             progress: None,
             sent_again: 0,
+            undeliverable: 0,
             was_told: false,
             restart: None,
             dies: false,
@@ -239,6 +243,10 @@ impl Supervisor<'_> {
             child.sent_again += count;
             return Ok(());
         }
+        if let Some(count) = text.strip_prefix(UNDELIVERABLE).and_then(|count| count.parse::<u64>().ok()) {
+            child.undeliverable = count;
+            return Ok(());
+        }
         child.log.write_all(line).and_then(|()| child.log.write_all(b"\n")).map_err(|reason| {
             Failure::new(Exit::Io, format!("cannot write {}: {reason}", self.plan.log(process).display()))
         })?;
@@ -278,7 +286,9 @@ impl Supervisor<'_> {
         };
         let was_told = child.was_told || child.restart.is_some() || child.dies;
         self.show.ended(who, process, &death, was_told);
-        if !end.is_good() && !was_told {
+        // It came to the end of the run, and has said what it could not deliver.
+        let is_complete = end == End::Code(Exit::Unavailable.code()) && child.undeliverable > 0;
+        if !end.is_good() && !was_told && !is_complete {
             if self.deaths.is_empty() {
                 self.fail(now);
             }
@@ -429,6 +439,7 @@ impl Supervisor<'_> {
             culprit: self.deaths.iter().min_by_key(|death| death.end.suspicion()).cloned(),
             faults: self.told.drain(..).chain(self.faults.iter().map(|fault| fault.told(false))).collect(),
             sent_again: self.children.iter().map(|child| child.sent_again).sum(),
+            undeliverable: self.children.iter().map(|child| child.undeliverable).sum(),
             took: self.began.map_or(Duration::ZERO, |began| self.clock.now().since(began)),
         }
     }

@@ -257,6 +257,7 @@ impl Run<'_> {
         if self.args.json {
             let mut value = verdict.json();
             value["sent_again"] = json!(outcome.sent_again);
+            value["undeliverable"] = json!(outcome.undeliverable);
             value["faults"] = outcome.faults.iter().map(Told::json).collect();
             value["dir"] = json!(plan.folder);
             value["replay"] = json!(self.args.replay());

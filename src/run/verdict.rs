@@ -77,6 +77,11 @@ fn found(settings: &Settings, outcome: &Outcome, judgement: Option<&Judgement>) 
         1 => "; 1 packet was sent again".to_owned(),
         count => format!("; {count} packets were sent again"),
     };
+    let lost = match outcome.undeliverable {
+        0 => String::new(),
+        1 => "; a message to one member is undeliverable".to_owned(),
+        count => format!("; {count} messages to one member are undeliverable"),
+    };
     let all = match settings.clients.len() {
         1 => "the one client".to_owned(),
         2 => "both clients".to_owned(),
@@ -88,14 +93,16 @@ fn found(settings: &Settings, outcome: &Outcome, judgement: Option<&Judgement>) 
         }
         // What a dead one had not sent, nobody can deliver.
         Some(judgement) if judgement.exit == Exit::Ok && settings.survivors() < settings.clients.len() => {
-            (Exit::Ok, format!("what was delivered is in order at all who went on, in {took}{again}"))
+            (Exit::Ok, format!("what was delivered is in order at all who went on, in {took}{again}{lost}"))
         }
         Some(judgement) if judgement.exit == Exit::Ok => {
-            (Exit::Ok, format!("{multicasts} multicasts, each delivered by {all}, in {took}{again}"))
+            // Nobody was to die: a member left before what was sent to it.
+            let exit = if outcome.undeliverable == 0 { Exit::Ok } else { Exit::Unavailable };
+            (exit, format!("{multicasts} multicasts, each delivered by {all}, in {took}{again}{lost}"))
         }
         _ => (
             Exit::Undecided,
-            format!("{multicasts} multicasts in {took}{again}, and not everything could be judged"),
+            format!("{multicasts} multicasts in {took}{again}{lost}, and not everything could be judged"),
         ),
     }
 }

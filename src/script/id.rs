@@ -8,6 +8,9 @@ pub const MAX_ID: usize = 64;
 /// Words that mean something else where an id may stand.
 const RESERVED: [&str; 3] = ["Multicast", "sleep", "start"];
 
+/// Names of the programs of a group that are no clients; two of them are the default ids of sequencers.
+const PROGRAMS: [&str; 4] = ["forwarder", "router", "sequencer", "standby"];
+
 /// Whether `id` may name a member or a group: 1 to [`MAX_ID`] letters, digits, `.`, `_` or `-` of ASCII, the first
 /// a letter, a digit or `_`, and not `Multicast`, `sleep` or `start`.
 ///
@@ -30,9 +33,32 @@ pub fn check_id(id: &str) -> Result<(), String> {
     }
 }
 
+/// Whether `id` may name a client: as [`check_id`], and not the name of another program of the group, which the default
+/// ids of sequencers are.
+///
+/// # Errors
+/// As [`check_id`].
+pub fn check_client_id(id: &str) -> Result<(), String> {
+    check_id(id)?;
+    if PROGRAMS.contains(&id) {
+        return Err(format!("`{id}` is the id of another program of the group, so a client cannot have it"));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn client_id_of_another_program_is_refused() {
+        for id in PROGRAMS {
+            assert_eq!(check_id(id), Ok(()), "{id}");
+            assert!(check_client_id(id).unwrap_err().contains(id));
+        }
+        assert_eq!(check_client_id("c1"), Ok(()));
+        assert!(check_client_id("a/b").is_err());
+    }
 
     #[test]
     fn good_ids_are_accepted() {

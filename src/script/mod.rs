@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use id::{MAX_ID, check_id};
+pub use id::{MAX_ID, check_client_id, check_id};
 
 use crate::exit::{Exit, Failure};
 use crate::nearest::hint;

@@ -12,7 +12,7 @@ use super::{LOST_AFTER, MAX_STANDBYS};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::order::Order;
-use crate::script::check_id;
+use crate::script::{check_client_id, check_id};
 use crate::talk::list;
 use crate::wire::control::{Ask, GroupEntry, Identity, Reply, Request, Role, Say, Seat, run_from_text};
 use crate::wire::header::{RUN_LIMIT, VERSION};
@@ -226,7 +226,8 @@ impl Register {
         self.asked = now;
         let who = &request.who;
         // A slash in a name would let the packets of one group pass for those of another.
-        if let Err(reason) = check_id(&who.group).and_then(|()| check_id(&who.id)) {
+        let check_name = if who.role == Role::Client { check_client_id } else { check_id };
+        if let Err(reason) = check_id(&who.group).and_then(|()| check_name(&who.id)) {
             return refuse(held, Exit::Usage, reason, actions);
         }
         if self.has_another_seat(&held.asker, who) {

@@ -8,6 +8,7 @@ use super::workload::{Task, text};
 use crate::check::{Event, Installed, MessageId, Record};
 use crate::engine::{MemberId, To, View};
 use crate::member::{App, Finish, Tally};
+use crate::results::undelivered;
 use crate::wire::{Batch, BatchBuilder};
 
 /// One client of the run.
@@ -120,6 +121,12 @@ impl Client {
             App::View(view, _) => {
                 self.finish.go_on_with(&view);
                 self.note_view(&view);
+            }
+            App::Undeliverable(batch, reason) => {
+                for (id, _) in self.messages(self.me, &batch) {
+                    let reason = undelivered(reason).to_owned();
+                    self.record.events.push(Event::Undeliverable { id, to: from.0, reason });
+                }
             }
             App::Fenced(_) => self.stops(),
             App::Replay(_) | App::Notice(_) => {}

@@ -327,6 +327,9 @@ impl<'t> Cluster<'t> {
                 if let Some(diary) = &mut self.trace.diary {
                     diary.delivered(self.now, at, from, number, &app);
                 }
+                if let App::Undeliverable(batch, _) = &app {
+                    self.counters.undeliverable += u64::from(batch.count());
+                }
                 self.counters.views += u64::from(matches!(app, App::View(..)));
                 self.meter.delivered(self.now, at, from, &app);
                 if let Some(client) = self.client(at) {

@@ -54,6 +54,9 @@ pub struct Counters {
     /// Members that were told that the group went on without them.
     #[serde(skip_serializing_if = "is_zero")]
     pub left_behind: u64,
+    /// Messages to one member that their senders were told to be undeliverable.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub undeliverable: u64,
     /// Views that were given to members, the first ones apart.
     #[serde(skip_serializing_if = "is_zero")]
     pub views: u64,
@@ -86,6 +89,7 @@ impl AddAssign for Counters {
         self.dropped += other.dropped;
         self.crashed += other.crashed;
         self.left_behind += other.left_behind;
+        self.undeliverable += other.undeliverable;
         self.views += other.views;
         self.simulated_us += other.simulated_us;
     }
@@ -105,11 +109,12 @@ impl fmt::Display for Counters {
         writeln!(f, "          {resends} resends, {dropped} duplicates dropped")?;
         writeln!(f, "order     {held_back} batches held back")?;
         if self.views > 0 || self.crashed > 0 {
-            let Self { crashed, left_behind, views, .. } = self;
+            let Self { crashed, left_behind, undeliverable, views, .. } = self;
             writeln!(
                 f,
                 "members   {crashed} died, {left_behind} were left behind, {views} views were installed"
             )?;
+            writeln!(f, "          {undeliverable} messages to one member were undeliverable")?;
         }
         write!(f, "time      {:.1} s simulated", self.simulated_us as f64 / 1e6)
     }
@@ -121,7 +126,12 @@ impl Counters {
         match app {
             App::Multicast(batch) => self.multicasts += u64::from(batch.count()),
             App::Direct(batch) => self.directs += u64::from(batch.count()),
-            App::Finished(_) | App::View(..) | App::Replay(_) | App::Fenced(_) | App::Notice(_) => {}
+            App::Finished(_)
+            | App::View(..)
+            | App::Replay(_)
+            | App::Fenced(_)
+            | App::Notice(_)
+            | App::Undeliverable(..) => {}
         }
     }
 

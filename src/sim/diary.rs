@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::engine::{Effects, MemberId, Time, To};
 use crate::exit::Failure;
-use crate::member::{App, Membership, Note, Watch};
+use crate::member::{App, Membership, Note, Undelivered, Watch};
 use crate::order::Order;
 use crate::results::{Counts, MessageId, Results, Start};
 use crate::wire::{Batch, Frames};
@@ -32,6 +32,7 @@ enum Entry {
     Note(Note),
     Deliver(MemberId, Option<u64>, Batch),
     Receive(MemberId, Batch),
+    Undeliverable(MemberId, Batch, Undelivered),
     View(u64, Vec<MemberId>),
 }
 
@@ -82,6 +83,9 @@ impl Diary {
             App::Multicast(batch) => self.add(now, at, Entry::Deliver(from, number, batch.clone())),
             App::Direct(batch) => self.add(now, at, Entry::Receive(from, batch.clone())),
             App::View(view, _) => self.add(now, at, Entry::View(view.number, view.clients.clone())),
+            App::Undeliverable(batch, reason) => {
+                self.add(now, at, Entry::Undeliverable(from, batch.clone(), *reason));
+            }
             App::Finished(_) | App::Replay(_) | App::Fenced(_) | App::Notice(_) => {}
         }
     }
@@ -157,6 +161,11 @@ impl Entry {
             Self::Send(to, batch) => each(batch, &mut counts.sent, |_, number, text| {
                 results.send(id(name, number), who(*to), text, time_us)
             }),
+            Self::Undeliverable(to, batch, reason) => {
+                each(batch, &mut counts.undeliverable, |_, number, _| {
+                    results.undeliverable(id(name, number), who(*to), *reason, time_us)
+                })
+            }
             Self::View(number, clients) => {
                 let mut names: Vec<&str> = clients.iter().map(|&client| who(client)).collect();
                 names.sort_unstable();

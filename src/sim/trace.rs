@@ -121,6 +121,9 @@ impl fmt::Display for AppWords<'_> {
         match self.0 {
             App::Multicast(batch) => write!(f, "multicast {}", span((batch.first(), batch.next() - 1))),
             App::Direct(batch) => write!(f, "direct {}", span((batch.first(), batch.next() - 1))),
+            App::Undeliverable(batch, _) => {
+                write!(f, "undeliverable {}", span((batch.first(), batch.next() - 1)))
+            }
             App::Replay(_) => f.write_str("replay"),
             App::View(view, _) => write!(f, "view {}", view.number),
             App::Fenced(why) => write!(f, "out of the group: {why:?}"),

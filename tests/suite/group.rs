@@ -176,7 +176,7 @@ fn replica(join: Join) -> Vec<u8> {
             }
             Event::End => return state,
             Event::View(_) if sent == 0 => {}
-            Event::View(_) | Event::Direct(_) => continue,
+            Event::View(_) | Event::Direct(_) | Event::Undeliverable(_) => continue,
         }
         // Founders are busy until both newcomers are there; those send something, too.
         let is_waiting = group.view().is_some_and(|view| view.members.len() < 4);
@@ -218,6 +218,23 @@ fn who_does_not_give_its_state_is_not_waited_for() {
     drop(a);
     view_of(&mut b, &["b"]);
     b.leave().unwrap();
+}
+
+/// A program that has not taken the newest view may send to a member that is gone.
+#[test]
+fn direct_message_to_a_member_that_left_comes_back_as_an_event() {
+    let stage = Stage::new();
+    let _middle = stage.middle(2);
+    let [mut a, b] = stage.group(["a", "b"]);
+    view_of(&mut a, &["a", "b"]);
+    b.leave().unwrap();
+    a.send("b", b"late").unwrap();
+    view_of(&mut a, &["a"]);
+    let (to, text) = ("b".to_owned(), b"late".to_vec());
+    let Event::Undeliverable(lost) = next(&mut a) else { panic!("nothing comes back") };
+    assert_eq!((&lost.to, &lost.text, lost.own_number), (&to, &text, 1));
+    assert_eq!(a.send("b", b"later").unwrap_err().exit, Exit::Unavailable, "known at once");
+    a.leave().unwrap();
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use groupcast::check::{Judgement, judge_folder};
+use serde_json::{Value, json};
 
 use crate::harness::{Program, Stage, pause, side_by_side, until};
 
@@ -103,7 +104,7 @@ impl Busy {
     fn views(&self, id: &str) -> Vec<(u64, Vec<String>)> {
         let history = self.stage.history(id);
         let views = history.iter().filter(|event| event["event"] == "view");
-        let names = |event: &serde_json::Value| {
+        let names = |event: &Value| {
             let members = event["members"].as_array().unwrap().iter();
             members.map(|name| name.as_str().unwrap().to_owned()).collect()
         };
@@ -164,6 +165,31 @@ fn a_founder_leaves_and_all_leave_in_the_end() {
     two.ends(0);
     middle.iter_mut().for_each(|program| program.ends(0));
     assert!(stage.lines("c1", "tom").contains(&"c1###one".to_owned()));
+}
+
+#[test]
+fn direct_message_to_a_client_that_left_is_undeliverable() {
+    let stage = Stage::new();
+    let mut middle = stage.middle(2);
+    let mut one = stage.client("c1", "Multicast,c1,a\nsleep,5\nc1,c2,late\nc1,c2,later\n").start();
+    let mut two = stage.client("c2", "c2,c1,in time\nleave\n").start();
+    two.ends(0);
+    one.ends_saying(
+        69,
+        &["c1/1/1 and 1 more message to c2 are undeliverable: not sent", "error: 2 messages"],
+    );
+    middle.iter_mut().for_each(|program| program.ends(0));
+    let history = stage.history("c1");
+    let lost: Vec<&Value> = history.iter().filter(|event| event["event"] == "undeliverable").collect();
+    assert_eq!(lost.len(), 2, "{history:?}");
+    assert_eq!((&lost[0]["id"], &lost[0]["to"]), (&json!("c1/1/1"), &json!("c2")));
+    assert!(lost[0]["reason"].as_str().unwrap().starts_with("not sent: "), "{lost:?}");
+    let end = history.last().unwrap();
+    assert_eq!((&end["reason"], &end["sent"], &end["undeliverable"]), (&json!("done"), &json!(2), &json!(2)));
+    assert_eq!(stage.lines("c1", "uno"), ["c2###in time"], "everything else is complete");
+    let (checked, _) = stage.bare("groupcast").arg("check").arg(stage.out()).ends(0);
+    let named = "point-to-point  valid     undeliverable: c1/1/1 to c2 (history_c1.jsonl:";
+    assert!(checked.contains(named) && checked.contains(", 2 undeliverable\n"), "{checked}");
 }
 
 #[test]

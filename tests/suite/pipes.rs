@@ -309,6 +309,23 @@ fn people_talk_and_no_line_is_torn() {
 }
 
 #[test]
+fn person_that_writes_to_a_member_that_left_is_told_at_once() {
+    let middle = Middle::start(2);
+    let mut people = ["c1", "c2"].map(|id| Person::sit_down(&middle, id));
+    people.iter_mut().for_each(|person| person.sees("start of main"));
+    let [mut one, mut other] = people;
+    one.sees("\nc1> ");
+    other.types("\u{3}");
+    assert_eq!(other.gets_up().code(), Some(130));
+    one.sees("c1: view 2: c1");
+    one.types("@c2 hello\r");
+    one.sees("c2 is not a member; here are c1 (you)\r\n");
+    assert!(!one.screen.contains("(to c2)"), "{}", one.screen);
+    one.types("\u{4}");
+    assert_eq!(one.gets_up().code(), Some(0));
+}
+
+#[test]
 fn what_others_send_does_not_steer_a_terminal() {
     let middle = Middle::start(2);
     let mut person = Person::sit_down(&middle, "c1");

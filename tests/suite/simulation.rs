@@ -284,6 +284,24 @@ fn engines_broken_on_purpose_are_caught() {
     }
 }
 
+#[cfg(feature = "known-bad")]
+#[test]
+fn sender_that_forgets_undeliverable_messages_is_caught() {
+    use groupcast::defect::{Defect, Defects};
+
+    let losses = Losses { crash: 2, ..Losses::NONE };
+    for order in ["fifo", "agreed"] {
+        let good = Setup { losses, ..setup(order, 5, 20) };
+        let report = swarm::run(&good, 1, 10);
+        assert!(report.counters.undeliverable > 0 && report.failed.is_none(), "{report:?}");
+        let bad = Setup { defects: Defects::only(Defect::ForgetsUndeliverable), ..good };
+        let needed: Vec<u64> =
+            (0..10).map(|start| seeds_to_catch(&bad, start * 1000, "point-to-point")).collect();
+        println!("ForgetsUndeliverable in {order}: {needed:?} seeds");
+        assert!(needed.iter().all(|&needed| needed <= 20), "{order}: {needed:?}");
+    }
+}
+
 /// How many seeds from `first` on it takes until this property is seen violated; 1000 if it is not.
 #[cfg(feature = "known-bad")]
 fn seeds_to_catch(setup: &Setup, first: u64, property: &str) -> u64 {

@@ -72,7 +72,12 @@ impl Client {
                     .events
                     .extend(messages(from, batch).map(|(id, text)| Event::Receive { id, text }));
             }
-            App::Finished(_) | App::View(..) | App::Replay(_) | App::Fenced(_) | App::Notice(_) => {}
+            App::Finished(_)
+            | App::View(..)
+            | App::Replay(_)
+            | App::Fenced(_)
+            | App::Notice(_)
+            | App::Undeliverable(..) => {}
         }
     }
 }

@@ -23,8 +23,8 @@ use crate::place::{Flaw, Source, quoted};
 /// The version of the format that is understood.
 const VERSION: u64 = 1;
 /// The events that are understood.
-const EVENTS: [&str; 9] =
-    ["start", "multicast", "deliver", "send", "receive", "view", "end", "arrive", "wait"];
+const EVENTS: [&str; 10] =
+    ["start", "multicast", "deliver", "send", "receive", "undeliverable", "view", "end", "arrive", "wait"];
 
 /// What a history says beside its messages.
 #[derive(Debug, Default)]
@@ -74,8 +74,8 @@ pub(in crate::check) struct View {
 pub(in crate::check) struct End {
     pub(in crate::check) line: u32,
     pub(in crate::check) reason: String,
-    /// What it counted: multicasts, delivered, sent, received.
-    pub(in crate::check) counts: [Option<u64>; 4],
+    /// What it counted: multicasts, delivered, sent, received, undeliverable.
+    pub(in crate::check) counts: [Option<u64>; 5],
 }
 
 /// A string of the file; borrowed, unless it has escapes.
@@ -117,6 +117,7 @@ struct Row<'a> {
     delivered: Option<u64>,
     sent: Option<u64>,
     received: Option<u64>,
+    undeliverable: Option<u64>,
     time_us: Option<u64>,
     clock: Option<Clock>,
     r#for: Option<String>,
@@ -242,7 +243,7 @@ impl Reader<'_> {
                 self.account.views.push(view);
             }
             "end" => self.account.ends.push(line.end(row)?),
-            "multicast" | "deliver" | "send" | "receive" => {
+            "multicast" | "deliver" | "send" | "receive" | "undeliverable" => {
                 let event = self.message(line, row, event)?;
                 self.record.events.push(event);
                 self.record.source.get_or_insert_default().lines.push(line.number);
@@ -258,6 +259,11 @@ impl Reader<'_> {
     fn message(&mut self, line: &Line<'_>, row: &Row<'_>, event: &str) -> Result<Event, Trouble> {
         let (sender, incarnation, number) = line.id(line.need(&row.id, "id", row)?)?;
         let id = MessageId { member: self.roll.slot(sender, incarnation)?, incarnation, number };
+        if event == "undeliverable" {
+            let to = self.roll.slot(&line.need(&row.to, "to", row)?.0, ANY_LIFE)?;
+            let reason = line.need(&row.reason, "reason", row)?.0.to_string();
+            return Ok(Event::Undeliverable { id, to, reason });
+        }
         let text = line.text(row)?;
         Ok(match event {
             "multicast" => Event::Multicast { id, text },
@@ -407,7 +413,7 @@ impl Line<'_> {
         Ok(End {
             line: self.number,
             reason: self.need(&row.reason, "reason", row)?.0.to_string(),
-            counts: [row.multicasts, row.delivered, row.sent, row.received],
+            counts: [row.multicasts, row.delivered, row.sent, row.received, row.undeliverable],
         })
     }
 }

@@ -272,7 +272,7 @@ impl<'r> Names<'r> {
 /// The slots that an event holds.
 fn slots(event: &mut Event) -> impl Iterator<Item = &mut u16> {
     let (id, to) = match event {
-        Event::Send { id, to, .. } => (id, Some(to)),
+        Event::Send { id, to, .. } | Event::Undeliverable { id, to, .. } => (id, Some(to)),
         Event::Multicast { id, .. } | Event::Deliver { id, .. } | Event::Receive { id, .. } => (id, None),
     };
     std::iter::once(&mut id.member).chain(to)

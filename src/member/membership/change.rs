@@ -175,7 +175,7 @@ impl Membership {
         out.deliver(self.me, None, App::View(self.view.clone(), arrivals.clone()));
         self.begin_line(now);
         self.take_in(now, &arrivals, out);
-        self.direct.forget(&lost);
+        self.give_up_directs(&lost, out);
         self.submit_again(now, open, out);
         // The others may be waiting for a word of this view.
         self.say_all(now, &[self.sign_of_life()], out);

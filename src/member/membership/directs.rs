@@ -1,8 +1,12 @@
-//! Messages to single members: what happens to a view does not concern them.
+//! Messages to single members: a change of the view sends again what is not acknowledged, and gives back what was for
+//! members that are gone.
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::{Membership, Out};
+use crate::defect::Defect;
 use crate::engine::MemberId;
+use crate::member::{App, Undelivered};
 use crate::order::hold_back::HoldBack;
 use crate::wire::Batch;
 
@@ -55,10 +59,29 @@ impl Directs {
         open
     }
 
-    pub(super) fn forget(&mut self, members: &[MemberId]) {
-        for member in members {
-            self.unsent.remove(member);
-            self.unacknowledged.remove(member);
+    /// Takes what a receiver that is gone has not acknowledged, and what was never sent to it, in order.
+    fn take_lost(&mut self, receiver: MemberId) -> impl Iterator<Item = (Batch, Undelivered)> + use<> {
+        let under_way = self.unacknowledged.remove(&receiver).unwrap_or_default();
+        let unsent = self.unsent.remove(&receiver).unwrap_or_default();
+        let under_way = under_way.into_iter().map(|(_, batch)| (batch, Undelivered::NotAcknowledged));
+        under_way.chain(unsent.into_iter().map(|batch| (batch, Undelivered::NotSent)))
+    }
+}
+
+impl Membership {
+    /// Gives back what these members, which are not in the group any more, have not acknowledged.
+    pub(super) fn give_up_directs(&mut self, lost: &[MemberId], out: &mut Out) {
+        for &receiver in lost {
+            for (batch, reason) in self.direct.take_lost(receiver) {
+                self.undeliverable(receiver, batch, reason, out);
+            }
+        }
+    }
+
+    /// Gives back messages that `receiver` will not be given.
+    pub(super) fn undeliverable(&self, receiver: MemberId, batch: Batch, reason: Undelivered, out: &mut Out) {
+        if !self.defects.has(Defect::ForgetsUndeliverable) {
+            out.deliver(receiver, None, App::Undeliverable(batch, reason));
         }
     }
 }

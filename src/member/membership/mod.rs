@@ -21,7 +21,7 @@ use super::flush::{FETCH, Flush};
 use super::log::Log;
 use super::stable::Unstable;
 use super::word::{Ballot, Proposal, Word, data_of};
-use super::{App, Departure, Line, Tally};
+use super::{App, Departure, Line, Tally, Undelivered};
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To, View, sooner};
 use crate::order::{Order, Place};
@@ -297,9 +297,8 @@ impl Membership {
             }
             App::Direct(batch) => {
                 let To::Member(receiver) = to else { return };
-                // Who is not there any more gets nothing.
                 if !self.view.clients.contains(&receiver) {
-                    return;
+                    return self.undeliverable(receiver, batch, Undelivered::NotSent, out);
                 }
                 self.direct.unsent.entry(receiver).or_default().push_back(batch.clone());
                 App::Direct(batch)
@@ -316,7 +315,7 @@ impl Membership {
                 }
                 App::Replay(replay)
             }
-            App::View(..) | App::Fenced(_) | App::Notice(_) => return,
+            App::View(..) | App::Fenced(_) | App::Notice(_) | App::Undeliverable(..) => return,
         };
         self.step(now, Input::Submit { to, app }, out);
     }
@@ -570,7 +569,7 @@ impl Engine for Membership {
     fn window(&self, to: To) -> usize {
         match to {
             _ if self.is_out || self.leaves || self.flush.is_some() => 0,
-            // It is dropped, wherever it goes.
+            // It is undeliverable at once.
             To::Member(receiver) if !self.view.clients.contains(&receiver) => usize::MAX,
             to => self.line.window(to),
         }

@@ -6,6 +6,8 @@
 
 use bytes::Bytes;
 use groupcast::check::{Catalogue, Event, History, MessageId, Property, Record};
+use groupcast::member::Undelivered;
+use groupcast::results::undelivered;
 
 use super::naive::World;
 
@@ -241,6 +243,9 @@ fn numbers() {
 fn messages_to_one_member() {
     let send = |id: MessageId, to: u16| Event::Send { id, to, text: TEXT };
     let receive = |id: MessageId| Event::Receive { id, text: TEXT };
+    let lost = |id: MessageId, reason: &str| Event::Undeliverable { id, to: 1, reason: reason.to_owned() };
+    const NOT_SENT: &str = undelivered(Undelivered::NotSent);
+    const UNSURE: &str = undelivered(Undelivered::NotAcknowledged);
     let [a1, a2, b1, c1] = [id(0, 1), id(0, 2), id(1, 1), id(2, 1)];
     let every = |own: [Vec<Event>; 3], given: [Vec<Event>; 3]| {
         let properties = &["point-to-point", "no-creation"];
@@ -264,6 +269,15 @@ fn messages_to_one_member() {
             [vec![receive(c1), deliver(c1)], vec![receive(a1)], vec![receive(b1)]],
         ),
         every([vec![send(a1, 1), send(a1, 1)], vec![], vec![]], [vec![], vec![receive(a1)], vec![]]),
+        // Undeliverable: not sent, perhaps received, said twice, and of another.
+        every(
+            [vec![send(a1, 1), send(a2, 1), lost(a1, NOT_SENT), lost(a2, UNSURE)], vec![], vec![]],
+            [vec![], vec![receive(a1), receive(a2)], vec![]],
+        ),
+        every(
+            [vec![send(a1, 1), lost(a1, UNSURE), lost(a1, UNSURE), lost(a2, UNSURE)], vec![], vec![]],
+            [vec![], vec![receive(a1)], vec![]],
+        ),
         // To and from nobody.
         every([vec![send(a1, 8)], vec![], vec![]], [vec![], vec![receive(id(9, 1))], vec![]]),
     ];

@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 
 use bytes::Bytes;
 use groupcast::check::{Catalogue, Event, History, MessageId, PROPERTIES, Record};
+use groupcast::member::Undelivered;
 use groupcast::prng::Prng;
 use groupcast::results::{self, Counts, Results, Start};
 use serde_json::Value;
@@ -158,6 +159,9 @@ fn write_member(dir: &Path, history: &History, record: &Record, group: &str, mem
             Event::Deliver { number, text, .. } => results.deliver(from, id, text, *number, 2),
             Event::Send { to, text, .. } => results.send(id, history.who(*to), text, 2),
             Event::Receive { text, .. } => results.receive(id, from, text, 2),
+            Event::Undeliverable { to, .. } => {
+                results.undeliverable(id, history.who(*to), Undelivered::NotAcknowledged, 2)
+            }
         };
         written.unwrap();
         *match event {
@@ -165,6 +169,7 @@ fn write_member(dir: &Path, history: &History, record: &Record, group: &str, mem
             Event::Deliver { .. } => &mut counts.delivered,
             Event::Send { .. } => &mut counts.sent,
             Event::Receive { .. } => &mut counts.received,
+            Event::Undeliverable { .. } => &mut counts.undeliverable,
         } += 1;
     }
     if record.ended {
@@ -359,7 +364,7 @@ fn what_is_unusual_and_right_is_valid() {
                     fill(*id, text);
                     *number = None;
                 }
-                Event::Send { .. } | Event::Receive { .. } => {}
+                Event::Send { .. } | Event::Receive { .. } | Event::Undeliverable { .. } => {}
             }
         }
     }

@@ -28,7 +28,7 @@ impl<'h> World<'h> {
             .filter(|(member, event)| match event {
                 Event::Multicast { id, .. } => usize::from(id.member) == *member,
                 Event::Deliver { .. } => true,
-                Event::Send { .. } | Event::Receive { .. } => false,
+                Event::Send { .. } | Event::Receive { .. } | Event::Undeliverable { .. } => false,
             })
             .map(|(_, event)| event.id())
             .collect();
@@ -72,7 +72,7 @@ impl<'h> World<'h> {
                 matches!(other, Event::Send { id: sent, to, .. }
                     if sent == id && usize::from(*to) == member && *from == usize::from(id.member))
             }),
-            Event::Multicast { .. } | Event::Send { .. } => None,
+            Event::Multicast { .. } | Event::Send { .. } | Event::Undeliverable { .. } => None,
         }
     }
 
@@ -250,7 +250,9 @@ impl<'h> World<'h> {
 
     fn direct(&self) -> bool {
         let strangers = |event: &Event| match event {
-            Event::Send { to, .. } => usize::from(*to) >= self.history.records.len(),
+            Event::Send { to, .. } | Event::Undeliverable { to, .. } => {
+                usize::from(*to) >= self.history.records.len()
+            }
             Event::Receive { id, .. } => usize::from(id.member) >= self.history.records.len(),
             _ => false,
         };
@@ -275,17 +277,43 @@ impl<'h> World<'h> {
             Some(sent) => sent.text() != event.text(),
             None => self.record(from).ended,
         });
-        let lost = |event: &&Event| !received.iter().any(|received| same(received, event));
+        let is_received = |event: &Event| received.iter().any(|received| same(received, event));
+        let own = &self.record(from).events;
+        // The place in the sender's record at which a message is said to be undeliverable, and why.
+        let reports = |id: MessageId| {
+            own.iter().enumerate().filter_map(move |(at, event)| match event {
+                Event::Undeliverable { id: lost, to: receiver, reason } => {
+                    (*lost == id && usize::from(*receiver) == to).then_some((at, reason))
+                }
+                _ => None,
+            })
+        };
+        let is_given_up = |event: &Event| reports(event.id()).next().is_some();
+        let lost = |event: &&Event| !is_received(event) && !is_given_up(event);
+        let is_false = |event: &Event| match event {
+            Event::Undeliverable { id, to: receiver, .. } if usize::from(*receiver) == to => {
+                let sends = |event: &Event| matches!(event, Event::Send { to: receiver, .. } if event.id() == *id && usize::from(*receiver) == to);
+                let first = reports(*id).next().map_or(0, |(at, _)| at);
+                !own[..first].iter().any(sends)
+                    || reports(*id).count() > 1
+                    || is_received(event) && reports(*id).any(|(_, reason)| reason.starts_with("not sent"))
+                    || !is_received(event) && self.record(to).ended
+            }
+            _ => false,
+        };
+        let is_accountable = self.record(from).ended && self.record(to).stopped;
         let overtaken = received.iter().enumerate().any(|(at, event)| {
             let earlier = sent.iter().take(place(event));
-            let mut earlier = earlier.map(|sent| received.iter().position(|received| same(received, sent)));
+            let owed = earlier.filter(|sent| is_received(sent) || !is_given_up(sent));
+            let mut earlier = owed.map(|sent| received.iter().position(|received| same(received, sent)));
             earlier.any(|received| received.is_none_or(|received| received > at))
         });
         twice(&sent)
             || twice(&received)
             || created
             || overtaken
-            || self.record(to).ended && sent.iter().any(lost)
+            || own.iter().any(is_false)
+            || (self.record(to).ended || is_accountable) && sent.iter().any(lost)
     }
 
     /// The word of the verdict: a violation shows in whatever is known; that there is none takes a whole run in

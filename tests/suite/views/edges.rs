@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use groupcast::engine::{MemberId, Time, To};
+use groupcast::member::Undelivered;
 use groupcast::order::{ORDERS, Order};
 
 use super::promises;
@@ -458,4 +459,93 @@ fn e10_a_newcomer_has_neither_a_gap_nor_a_repetition_whoever_dies() {
             assert_eq!(clients(&world, 0).len(), 3, "{}", order.title());
         }
     }
+}
+
+/// What the sender was told of its messages to that member.
+fn told(world: &World, sender: u16, receiver: u16) -> Vec<(u64, Undelivered)> {
+    let events = world.processes[usize::from(sender)].events.iter();
+    let of = |event: &(Time, Event)| match event {
+        (_, Event::Undeliverable(to, number, reason)) if *to == member(receiver) => Some((*number, *reason)),
+        _ => None,
+    };
+    events.filter_map(of).collect()
+}
+
+/// The messages of one member to another that came.
+fn received(world: &World, receiver: u16, sender: u16) -> Vec<u64> {
+    let events = world.processes[usize::from(receiver)].events.iter();
+    let of = |event: &(Time, Event)| match event {
+        (_, Event::Receive(from, number)) if *from == member(sender) => Some(*number),
+        _ => None,
+    };
+    events.filter_map(of).collect()
+}
+
+#[test]
+fn direct_message_to_a_member_that_left_is_reported_as_not_sent() {
+    for order in &ORDERS {
+        let mut plan = group(order, 3, 1);
+        plan.fates = vec![(ms(20), Fate::Leaves(member(2)))];
+        plan.tasks.push((ms(1_500), member(0), To::Member(member(2))));
+        let world = lived(&plan, &[]);
+        assert_eq!(told(&world, 0, 2), [(1, Undelivered::NotSent)], "{}", order.title());
+    }
+}
+
+#[test]
+fn direct_messages_to_a_member_that_died_are_all_reported_in_order() {
+    for order in &ORDERS {
+        let mut plan = group(order, 3, 1);
+        // One under way and the others in the window's queue when it is found lost, the last after that.
+        plan.window.messages = 1;
+        plan.fates = vec![(ms(20), Fate::Dies(member(2)))];
+        plan.tasks.extend([50, 51, 52, 5_000].map(|at| (ms(at), member(0), To::Member(member(2)))));
+        let world = lived(&plan, &[]);
+        let told = told(&world, 0, 2);
+        let numbers: Vec<u64> = told.iter().map(|(number, _)| *number).collect();
+        assert_eq!(numbers, [1, 2, 3, 4], "{}: {told:?}", order.title());
+        assert_eq!(told[0].1, Undelivered::NotAcknowledged, "{}", order.title());
+        assert_eq!(told[3].1, Undelivered::NotSent, "{}", order.title());
+    }
+}
+
+#[test]
+fn direct_message_to_a_member_that_dies_at_any_step_is_received_or_reported() {
+    let mut plan = group(named("fifo"), 3, 1);
+    plan.tasks.extend([3, 4, 5].map(|at| (ms(at), member(0), To::Member(member(2)))));
+    let (first, last) = (steps(&plan, ms(2)), steps(&plan, ms(40)));
+    for step in first..=last {
+        for is_silent in [false, true] {
+            let world = lived(&plan, &[Death { step, victim: member(2), is_silent }]);
+            let count = received(&world, 2, 0).len() + told(&world, 0, 2).len();
+            assert!(count >= 3, "step {step}: {:?}", told(&world, 0, 2));
+        }
+    }
+}
+
+#[test]
+fn member_that_leaves_acknowledges_what_it_has_received() {
+    for order in &ORDERS {
+        let mut plan = group(order, 3, 1);
+        // It leaves before an acknowledgement is due by itself.
+        plan.tasks.push((ms(20), member(0), To::Member(member(2))));
+        plan.fates = vec![(ms(22), Fate::Leaves(member(2)))];
+        let world = lived(&plan, &[]);
+        assert_eq!(received(&world, 2, 0), [1], "{}", order.title());
+        assert_eq!(told(&world, 0, 2), [], "{}", order.title());
+    }
+}
+
+#[test]
+fn direct_messages_to_a_receiver_that_comes_back_are_those_of_its_life() {
+    let mut plan = group(named("fifo"), 3, 1);
+    plan.fates = vec![(ms(20), Fate::Dies(member(2))), (ms(2_500), Fate::Comes(Some(member(2))))];
+    // Its next life has the slot after the last.
+    plan.tasks
+        .extend([(ms(50), member(0), To::Member(member(2))), (ms(5_000), member(0), To::Member(member(2)))]);
+    plan.tasks.push((ms(5_000), member(0), To::Member(member(3))));
+    let world = lived(&plan, &[]);
+    let lost = [(1, Undelivered::NotAcknowledged), (2, Undelivered::NotSent)];
+    assert_eq!((&told(&world, 0, 2)[..], &told(&world, 0, 3)[..]), (&lost[..], &[][..]));
+    assert_eq!(received(&world, 3, 0), [1]);
 }

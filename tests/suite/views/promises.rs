@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use groupcast::engine::{MemberId, View};
+use groupcast::member::Undelivered;
 use groupcast::order::Promise;
 
 use super::world::{Event, Fate, Plan, Process, World};
@@ -342,6 +343,9 @@ fn all_arrives(processes: &[Process]) -> Result<(), String> {
     for late in clients().filter(|process| process.is_late) {
         has_all_from_its_first_view_on(late, clients())?;
     }
+    for sender in clients() {
+        processes.iter().try_for_each(|receiver| directs_are_accounted_for(sender, receiver))?;
+    }
     for receiver in clients().filter(|process| !process.is_late) {
         let here: BTreeSet<Message> = given(receiver).into_iter().map(|(message, _)| message).collect();
         for sender in clients() {
@@ -373,6 +377,42 @@ fn has_all_from_its_first_view_on<'w>(
         check(lacks.is_none(), || format!("{} came in view {first} and was never given {lacks:?}", late.me))?;
     }
     Ok(())
+}
+
+/// Each message of a member that goes on to another is received, or its sender is told that it is undeliverable; both only if
+/// the sender was told that it may have been received.
+fn directs_are_accounted_for(sender: &Process, receiver: &Process) -> Result<(), String> {
+    let to_it = |wanted: MemberId| wanted == receiver.me;
+    let mut told: BTreeMap<u64, Undelivered> = BTreeMap::new();
+    for (_, event) in &sender.events {
+        if let Event::Undeliverable(to, number, reason) = event
+            && to_it(*to)
+        {
+            let again = told.insert(*number, *reason);
+            check(again.is_none(), || format!("{} was told twice of {number} to {to}", sender.me))?;
+        }
+    }
+    check(told.is_empty() || !receiver.is_in(), || {
+        format!("{} was told that {told:?} to {} are undeliverable, which is there", sender.me, receiver.me)
+    })?;
+    for (_, event) in &sender.events {
+        let Event::Send(to, number) = event else { continue };
+        if !to_it(*to) {
+            continue;
+        }
+        let came = Event::Receive(sender.me, *number);
+        let is_received = receiver.events.iter().any(|(_, event)| *event == came);
+        let reason = told.remove(number);
+        let is_good = match reason {
+            None => is_received,
+            Some(Undelivered::NotSent) => !is_received,
+            Some(Undelivered::NotAcknowledged) => true,
+        };
+        check(is_good, || {
+            format!("{} sent {number} to {to}: received: {is_received}, undeliverable: {reason:?}", sender.me)
+        })?;
+    }
+    check(told.is_empty(), || format!("{} was told of {told:?} to {}, never sent", sender.me, receiver.me))
 }
 
 fn directs_arrive(sender: &Process, receiver: &Process) -> Result<(), String> {

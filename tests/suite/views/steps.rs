@@ -199,6 +199,19 @@ mod known_bad {
     }
 
     #[test]
+    fn sender_that_forgets_undeliverable_messages_is_caught() {
+        let dies = |defects| {
+            let at = Time::from_micros;
+            let mut plan = Plan { fates: vec![(at(3_000), Fate::Dies(MemberId(1)))], defects, ..fifo() };
+            plan.tasks.push((at(3_000_000), MemberId(0), To::Member(MemberId(1))));
+            plan
+        };
+        assert_eq!(outcome(&dies(Defects::NONE), &[]), Ok(()));
+        let story = outcome(&dies(Defects::only(Defect::ForgetsUndeliverable)), &[]).expect_err("it is lost");
+        assert!(story.contains("received: false, undeliverable: None"), "{story}");
+    }
+
+    #[test]
     fn who_is_not_told_that_it_was_left_behind_is_caught() {
         let asleep = |defects| {
             let sleeps = Fate::Sleeps(MemberId(1), Time::from_micros(2_000_000));

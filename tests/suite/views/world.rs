@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use groupcast::defect::Defects;
 use groupcast::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
-use groupcast::member::{App, Departure, Membership, Newcomer, Notice};
+use groupcast::member::{App, Departure, Membership, Newcomer, Notice, Undelivered};
 use groupcast::order::Order;
 use groupcast::prng::Prng;
 use groupcast::wire::control::Role;
@@ -30,6 +30,8 @@ pub(super) enum Event {
     Send(MemberId, u64),
     /// It was given this message, which that member sent to it alone.
     Receive(MemberId, u64),
+    /// Its message of this number to that member is undeliverable.
+    Undeliverable(MemberId, u64, Undelivered),
     /// The group is this one from now on.
     View(View),
     /// It is not in the group any more.
@@ -370,6 +372,11 @@ impl World {
                             process
                                 .events
                                 .extend(batch.messages().map(|(own, _)| (now, Event::Receive(from, own))));
+                        }
+                        App::Undeliverable(batch, reason) => {
+                            let lost =
+                                batch.messages().map(|(own, _)| Event::Undeliverable(from, own, reason));
+                            process.events.extend(lost.map(|event| (now, event)));
                         }
                         App::View(view, _) => process.events.push((now, Event::View(view))),
                         App::Fenced(_) => process.events.push((now, Event::Fenced)),
