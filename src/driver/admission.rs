@@ -24,8 +24,7 @@ pub(super) fn pass(
 ) -> Result<Admission, Failure> {
     let seat = seats.iter().find(|seat| seat.slot == me.0).cloned();
     let seat = seat.ok_or_else(|| Failure::new(Exit::Bug, "the forwarder forgot this member"))?;
-    let began = wires.clock.now();
-    let mut newcomer = Newcomer::new(seat, run, began);
+    let mut newcomer = Newcomer::new(seat, run, wires.clock.now());
     loop {
         wires.wait(Some(newcomer.next_deadline()))?;
         let now = wires.clock.now();
@@ -43,7 +42,7 @@ pub(super) fn pass(
             wires.publish(&packet, None);
         }
         wires.say_waiting(now, "waiting for the group to take this member in");
-        if let Some(limit) = joining.timeout.filter(|&limit| now.since(began) >= limit) {
+        if let Some(limit) = joining.timeout.filter(|&limit| now.since(Time::ZERO) >= limit) {
             let limit = talk::duration(limit);
             let why = format!("the group did not take this member in within {limit}");
             return Err(Failure::new(Exit::TimedOut, why).help("`groupcast members` shows who is there"));

@@ -68,7 +68,8 @@ impl<'a> Worker<'a> {
     fn new(join: &Join, desk: &'a Desk, node: &Node, talk: Talk) -> Self {
         let mut finish = Finish::new(node.me(), node.view());
         node.delivered_before().for_each(|(client, count)| finish.came_after(client, count));
-        let waits = join.start == Start::WithState;
+        // With the group that starts, every member begins with nothing.
+        let waits = join.start == Start::WithState && node.view().number > 1;
         Self {
             desk,
             talk,

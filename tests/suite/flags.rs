@@ -6,8 +6,8 @@ use crate::harness::{Stage, all_end};
 
 const PROGRAMS: [&str; 4] = ["forwarder", "router", "sequencer", "client"];
 
-const EXIT_CODES: [&str; 14] =
-    ["0", "1", "2", "64", "65", "66", "69", "70", "73", "74", "75", "78", "130", "143"];
+const EXIT_CODES: [&str; 15] =
+    ["0", "1", "2", "64", "65", "66", "69", "70", "73", "74", "75", "78", "129", "130", "143"];
 
 #[test]
 fn help_shows_an_example_and_the_exit_codes() {

@@ -33,6 +33,7 @@ mod proxy;
 mod run;
 mod scenarios;
 mod shell;
+mod signals;
 mod simulation;
 mod soak;
 mod tidy;
