@@ -107,8 +107,8 @@ pub struct Patient {
 /// How long a forwarder that does not answer any more is waited for.
 #[derive(Args, Clone, Debug)]
 pub struct Forwarder {
-    /// Give up when no forwarder has answered for this long in mid-run; set --suspect-after of all clients and sequencers
-    /// to more than this, or they take each other for lost meanwhile
+    /// Give up when no forwarder has answered for this long in mid-run; the suspect-after of all clients and sequencers must
+    /// be more than this, or they take each other for lost meanwhile
     #[arg(long, value_name = "TIME", env = "GROUPCAST_FORWARDER_TIMEOUT", hide_env = true, default_value = "10s", value_parser = forwarder_timeout)]
     pub forwarder_timeout: Duration,
 }

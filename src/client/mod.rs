@@ -170,6 +170,9 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
             Ok(Exit::Ok)
         }
         Err(failure) => {
+            // A terminal that is closed shows as an error first, and as SIGHUP a moment later.
+            let is_closed = failure.exit == Exit::Io && options.interactive;
+            let failure = if is_closed { node.linger().err().unwrap_or(failure) } else { failure };
             let kept = results.end(reason(failure.exit), &counts, now).and_then(|()| results.flush());
             if let Err(error) = kept
                 && error != failure

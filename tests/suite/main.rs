@@ -17,6 +17,7 @@ mod harness;
 mod hostile;
 mod joining;
 mod liars;
+mod limits;
 mod links;
 mod load;
 mod members;
