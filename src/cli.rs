@@ -104,6 +104,15 @@ pub struct Patient {
     pub quorum: String,
 }
 
+/// How long a forwarder that does not answer any more is waited for.
+#[derive(Args, Clone, Debug)]
+pub struct Forwarder {
+    /// Give up when no forwarder has answered for this long in mid-run; the suspect-after of all clients and sequencers must
+    /// be more than this, or they take each other for lost meanwhile
+    #[arg(long, value_name = "TIME", env = "GROUPCAST_FORWARDER_TIMEOUT", hide_env = true, default_value = "10s", value_parser = forwarder_timeout)]
+    pub forwarder_timeout: Duration,
+}
+
 impl Patient {
     /// What that means.
     #[must_use]
@@ -236,6 +245,16 @@ pub fn patience(text: &str) -> Result<Patience, String> {
             Ok(silence) => Ok(Patience::with_silence(silence)),
             Err(wrong) => Err(format!("{wrong}, or fast, lan or peers")),
         },
+    }
+}
+
+/// The least time that a forwarder is waited for: one that goes on may take as long to answer.
+pub const LEAST_FORWARDER_TIMEOUT: Duration = crate::session::QUIET_AFTER;
+
+fn forwarder_timeout(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        limit if limit >= LEAST_FORWARDER_TIMEOUT => Ok(limit),
+        _ => Err("a forwarder that goes on may take 3s to answer; write for example 10s".to_owned()),
     }
 }
 

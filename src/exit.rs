@@ -30,6 +30,8 @@ pub enum Exit {
     TimedOut = 75,
     /// The configurations of the members disagree.
     Config = 78,
+    /// SIGHUP.
+    HungUp = 129,
     /// SIGINT.
     Interrupted = 130,
     /// SIGTERM.
@@ -43,11 +45,11 @@ Exit codes:
   64 usage                65 bad data                66 no input
   69 unavailable (port taken, peer lost, id taken, undeliverable)
   70 bug                  73 cannot create           74 input or output failed
-  75 timed out            78 bad configuration       130, 143 interrupted";
+  75 timed out            78 bad configuration       129, 130, 143 interrupted";
 
 impl Exit {
     /// Every way to end.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Ok,
         Self::Violated,
         Self::Undecided,
@@ -60,9 +62,16 @@ impl Exit {
         Self::Io,
         Self::TimedOut,
         Self::Config,
+        Self::HungUp,
         Self::Interrupted,
         Self::Terminated,
     ];
+
+    /// Whether a signal asked the program to end.
+    #[must_use]
+    pub const fn is_asked_for(self) -> bool {
+        matches!(self, Self::HungUp | Self::Interrupted | Self::Terminated)
+    }
 
     /// The exit code.
     #[must_use]

@@ -33,7 +33,8 @@ pub struct Options {
     /// Give up if not all clients are ready by then
     #[arg(long, value_name = "TIME", env = "GROUPCAST_START_TIMEOUT", hide_env = true, default_value = "60s", value_parser = cli::duration)]
     pub start_timeout: Duration,
-    /// Serve one run after the other instead of ending after the first
+    /// Serve one run after the other instead of ending after the first; a signal between two runs ends it with exit
+    /// code 0
     #[arg(long, env = "GROUPCAST_STAY", hide_env = true, value_parser = clap::builder::FalseyValueParser::new())]
     pub stay: bool,
     /// Number the multicasts of `--order total` (bb) here, without a process `sequencer`; only where this is the one forwarder
@@ -65,9 +66,10 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
         let is_asked = zmq::wait(&[&forwarder.input, &forwarder.sync], signals.fds(), limit);
         if is_asked && let Some(exit) = signals.received() {
             let failure = interruption(exit);
+            let is_idle = options.stay && forwarder.register.entries().is_empty();
             let told = format!("the forwarder was {}", failure.message);
             forwarder.say_farewell(&Failure::new(Exit::Unavailable, told));
-            return Err(failure);
+            return if is_idle { Ok(Exit::Ok) } else { Err(failure) };
         }
         if let Some(outcome) = forwarder.turn()? {
             forwarder.report();

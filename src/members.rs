@@ -27,7 +27,7 @@ Examples:
 
 One line a member, after one for its group: what it is, whether the forwarder has its connection, how long ago it \
 was heard, its view, and how many multicasts it has delivered and holds back; * marks who numbers or leads. Members \
-tell this about once a second.";
+tell this about once a second. At a forwarder without a group it prints `no group yet`; with --group it waits for that one.";
 
 /// A watched group is shown again after this long.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
@@ -51,7 +51,7 @@ pub struct Args {
     /// Show it again every second, until Ctrl-C
     #[arg(long)]
     watch: bool,
-    /// Give up if no forwarder has answered by then, or none with such a group
+    /// Give up if no forwarder has answered by then, or none with the group that --group names
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = cli::duration)]
     timeout: Duration,
 }
@@ -92,10 +92,10 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
                 News::Members { groups, more } => {
                     let is_ours = answer.is_of(from, now, &callers);
                     if is_ours && let Some(groups) = answer.add(from, groups, more, &mut callers) {
-                        let is_shown = args.watch || !groups.is_empty();
+                        let is_shown = args.watch || !groups.is_empty() || args.group.is_none();
                         if !is_shown {
                             waiting.look(args, now, &talk)?;
-                        } else if !show(args, &groups)? || !args.watch {
+                        } else if !show(args, &groups, &talk)? || !args.watch {
                             return Ok(Exit::Ok);
                         }
                         callers.pause(now.after(if is_shown { WATCH_EVERY } else { LOOK_AGAIN }));
@@ -168,7 +168,7 @@ struct Waiting {
 impl Waiting {
     /// There is none now: says so now and then, but not for ever.
     fn look(&mut self, args: &Args, now: Time, talk: &Talk) -> Result<(), Failure> {
-        let what = args.group.as_ref().map_or_else(|| "group".to_owned(), |group| format!("group {group}"));
+        let what = format!("group {}", args.group.as_deref().unwrap_or_default());
         let left = args.timeout.saturating_sub(now.since(Time::ZERO));
         if left.is_zero() {
             return Err(Failure::new(Exit::Unavailable, format!("the forwarder has no {what}"))
@@ -184,8 +184,11 @@ impl Waiting {
 }
 
 /// Whether anybody is there to see more.
-fn show(args: &Args, groups: &[GroupState]) -> Result<bool, Failure> {
+fn show(args: &Args, groups: &[GroupState], talk: &Talk) -> Result<bool, Failure> {
     if args.json {
+        if groups.is_empty() && !args.watch {
+            talk.say("no group yet");
+        }
         return groups
             .iter()
             .try_fold(true, |is_read, group| Ok(is_read && cli::is_read(&as_json(group).to_string())?));
@@ -195,7 +198,7 @@ fn show(args: &Args, groups: &[GroupState]) -> Result<bool, Failure> {
         text.push_str(CLEAR);
     }
     if groups.is_empty() {
-        text.push_str("no group\n");
+        text.push_str("no group yet\n");
     }
     for group in groups {
         text.push_str(&as_text(group));

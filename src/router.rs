@@ -30,9 +30,13 @@ pub struct Options {
     /// The forwarders that it serves, if there are several, as for `client`; else the one on the same host and ports
     #[arg(long, value_name = "ADDRESS", env = "GROUPCAST_CONNECT", hide_env = true, value_parser = cli::addresses)]
     pub connect: Option<Addresses>,
-    /// Serve one run after the other instead of ending after the first
+    /// Serve one run after the other instead of ending after the first; a signal between two runs ends it with exit
+    /// code 0
     #[arg(long, env = "GROUPCAST_STAY", hide_env = true, value_parser = clap::builder::FalseyValueParser::new())]
     pub stay: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub forwarder: cli::Forwarder,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub voice: Voice,
@@ -59,8 +63,11 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     let sites = options.connect.as_ref().map(|connect| connect.sites(options.port_base));
     let sites = sites.transpose()?.unwrap_or_else(own);
     let mut callers = Callers::new(&context, &sites, clock.now(), &who, &Ask::Attend, limit)?;
+    callers.wait_for_lost(options.forwarder.forwarder_timeout);
     let mut router =
         Router { socket, undeliverable: BTreeMap::new(), passed: 0, lost: 0, said: Time::ZERO, talk };
+    // Whether a run is under way, as far as the forwarder has said.
+    let mut is_serving = false;
     loop {
         let now = clock.now();
         let limit = callers.next_deadline().since(now).min(clock::LONGEST_WAIT);
@@ -70,10 +77,10 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
         if is_asked && let Some(exit) = signals.received() {
             let failure = interruption(exit);
             callers.leave(now, &failure);
-            return Err(failure);
+            return if options.stay && !is_serving { Ok(Exit::Ok) } else { Err(failure) };
         }
         router.turn(now);
-        match attend(&mut callers, now, talk) {
+        match attend(&mut callers, &mut is_serving, now, talk) {
             Ok(true) if !options.stay => break,
             // The forwarder, or the next one, may have another run.
             Ok(true) => callers.rest(now),
@@ -89,15 +96,20 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// Hears what the forwarders have to say: whether everything is over.
-fn attend(callers: &mut Callers, now: Time, talk: &Talk) -> Result<bool, Failure> {
-    for (from, news) in callers.turn(now, talk)? {
+/// Hears the forwarders; returns whether everything is over.
+fn attend(callers: &mut Callers, is_serving: &mut bool, now: Time, talk: &Talk) -> Result<bool, Failure> {
+    let all = callers.turn(now, talk).inspect_err(|_| *is_serving = false)?;
+    for (from, news) in all {
         match news {
+            News::Groups(groups) => *is_serving = !groups.is_empty(),
             News::End => {
+                *is_serving = false;
                 callers.over(now, "");
                 return Ok(true);
             }
-            News::Failed(failure) => callers.lose(from, failure, now, talk)?,
+            News::Failed(failure) => {
+                callers.lose(from, failure, now, talk).inspect_err(|_| *is_serving = false)?;
+            }
             _ => {}
         }
     }

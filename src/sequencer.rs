@@ -16,7 +16,7 @@ use crate::cli::{self, Address, KnownBad, Voice};
 use crate::driver::meter::SENT_AGAIN;
 use crate::driver::node::Joining;
 use crate::driver::{Callers, Clock, Node, clock, words};
-use crate::engine::{MemberId, View};
+use crate::engine::{MemberId, Time, View};
 use crate::exit::{Exit, Failure};
 use crate::member::App;
 use crate::order::Order;
@@ -43,6 +43,13 @@ pub struct Options {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub address: Address,
+    /// Serve one run after the other, also those of a forwarder that is started again, instead of ending with the
+    /// forwarder; a signal between two runs ends it with exit code 0
+    #[arg(long, env = "GROUPCAST_STAY", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub stay: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub forwarder: cli::Forwarder,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub patience: cli::Patient,
@@ -74,8 +81,9 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     let mut clock = Clock::start();
     let who = identity(options.role(), &options.id);
     let sites = options.address.sites()?;
-    let limit = Some(CONNECT_LIMIT);
+    let limit = (!options.stay).then_some(CONNECT_LIMIT);
     let mut callers = Callers::new(&context, &sites, clock.now(), &who, &Ask::Attend, limit)?;
+    callers.wait_for_lost(options.forwarder.forwarder_timeout);
     let endpoints: Vec<String> = sites.iter().map(|site| site.endpoint(Port::Sync)).collect();
     let s = if endpoints.len() == 1 { "" } else { "s" };
     talk.say(format!("asking the forwarder{s} at {} for groups", talk::list(&endpoints)));
@@ -99,22 +107,39 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
             let failure = interruption(exit);
             // The forwarder hears first why a group ends that has nobody else to number.
             callers.leave(now, &failure);
+            let is_idle = options.stay && groups.members.is_empty();
             groups.leave();
-            return Err(failure);
+            return if is_idle { Ok(Exit::Ok) } else { Err(failure) };
         }
         groups.reap()?;
-        for (from, news) in callers.turn(now, talk)? {
-            match news {
-                News::Groups(entries) => groups.serve(from, entries)?,
-                News::End => {
-                    callers.over(now, "");
-                    return groups.failed.map_or(Ok(Exit::Ok), Err);
-                }
-                News::Failed(failure) => callers.lose(from, failure, now, talk)?,
-                _ => {}
+        match attend(&mut callers, &mut groups, now) {
+            Ok(true) if !options.stay => return groups.failed.map_or(Ok(Exit::Ok), Err),
+            // The forwarder, or the next one, may have another run.
+            Ok(true) => callers.rest(now),
+            Err(failure) if options.stay && failure.exit != Exit::Config => {
+                talk.warn(&failure.message);
+                callers.rest(now);
             }
+            Ok(false) => {}
+            Err(failure) => return Err(failure),
         }
     }
+}
+
+/// Hears the forwarders; returns whether everything is over.
+fn attend(callers: &mut Callers, groups: &mut Groups<'_>, now: Time) -> Result<bool, Failure> {
+    for (from, news) in callers.turn(now, groups.talk)? {
+        match news {
+            News::Groups(entries) => groups.serve(from, entries)?,
+            News::End => {
+                callers.over(now, "");
+                return Ok(true);
+            }
+            News::Failed(failure) => callers.lose(from, failure, now, groups.talk)?,
+            _ => {}
+        }
+    }
+    Ok(false)
 }
 
 /// The groups that this process is a member of.
@@ -217,11 +242,12 @@ impl Groups<'_> {
             order,
             needs_router: order.addressed,
             timeout: None,
+            forwarder_timeout: self.options.forwarder.forwarder_timeout,
             window: Window::default(),
             defects: self.options.known_bad.defects(),
             keeping: self.options.patience.keeping(),
             can_sequence: self.options.standby,
-            late: self.options.standby,
+            late: true,
             leaves: Arc::clone(&self.leaves),
         };
         let (context, talk, progress) = (self.context.clone(), self.talk.clone(), self.options.progress);

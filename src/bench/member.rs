@@ -38,7 +38,7 @@ pub(super) fn run(part: &Part, known_bad: &KnownBad, talk: &Talk) -> Result<Exit
     let Role::Member { order, method, out, history, safe } = &part.role else {
         return Err(Failure::new(Exit::Bug, "this is no part of a member"));
     };
-    let order = Order::chosen(order, method)?;
+    let order = Order::chosen(order, method.as_deref())?;
     let signals = Signals::catch()?;
     let results = files(out.as_ref(), &part.name(), order, *history)?;
     let joining = Joining {
@@ -50,6 +50,7 @@ pub(super) fn run(part: &Part, known_bad: &KnownBad, talk: &Talk) -> Result<Exit
         order,
         needs_router: order.addressed,
         timeout: Some(PATIENCE),
+        forwarder_timeout: LOST_AFTER,
         window: Window::default(),
         defects: known_bad.defects(),
         keeping: Keeping {
@@ -114,7 +115,7 @@ impl Member {
     fn begin(&mut self, joining: &Joining, node: &Node) -> Result<(), Failure> {
         let members: Vec<&str> =
             node.view().clients.iter().map(|&client| node.seat(client).id.as_str()).collect();
-        self.results.start(&Start {
+        let start = self.results.start(&Start {
             member: &joining.id,
             incarnation: node.seat(self.me).incarnation,
             group: &joining.group,
@@ -122,7 +123,8 @@ impl Member {
             method: joining.order.method,
             members: &members,
             time_us: node.elapsed_micros(),
-        })
+        });
+        start.map(drop)
     }
 
     fn play(&mut self, node: &mut Node) -> Result<(), Failure> {

@@ -32,7 +32,7 @@ pub(super) struct Part {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) enum Role {
     /// A member of ours.
-    Member { order: String, method: String, out: Option<PathBuf>, history: bool, safe: bool },
+    Member { order: String, method: Option<String>, out: Option<PathBuf>, history: bool, safe: bool },
     /// What stands in the middle of a baseline.
     Middle(Baseline),
     /// A member of a baseline.

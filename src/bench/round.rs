@@ -181,7 +181,7 @@ impl Round<'_> {
                 let role = match self.system {
                     System::Ours(order) => Role::Member {
                         order: order.name.to_owned(),
-                        method: order.method.unwrap_or_default().to_owned(),
+                        method: order.method.map(str::to_owned),
                         out: self.setting.out.clone(),
                         history: self.setting.history,
                         safe: self.setting.safe,

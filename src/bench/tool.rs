@@ -11,7 +11,7 @@ use super::round::{self, Outcome, Setting, System};
 use super::workload::{Amount, MIN_SIZE, Workload};
 use crate::cli::{self, KnownBad, Voice};
 use crate::exit::{Exit, Failure};
-use crate::order::{self, DEFAULT_METHOD, Order};
+use crate::order::{self, Order};
 use crate::run::ears::Ears;
 use crate::talk::Talk;
 use crate::transport::signals::{interruption, listen};
@@ -54,8 +54,8 @@ pub struct Args {
     #[arg(long, value_name = "ORDER", default_value = "total", value_parser = PossibleValuesParser::new(order::names()))]
     order: String,
     /// How that order is made, where there are several ways: bb, ub, uub
-    #[arg(long, value_name = "METHOD", default_value = DEFAULT_METHOD)]
-    method: String,
+    #[arg(long, value_name = "METHOD")]
+    method: Option<String>,
     /// How many members each group has
     #[arg(short = 'n', long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
     clients: u16,
@@ -162,7 +162,7 @@ impl Args {
             ));
         }
         Ok(Setting {
-            order: Order::chosen(&self.order, &self.method)?,
+            order: Order::chosen(&self.order, self.method.as_deref())?,
             workload,
             port_base: self.port_base,
             inside: self.inside,

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -16,7 +16,7 @@ use crate::cli::{self, KnownBad, Voice};
 use crate::driver::Clock;
 use crate::exit::{Exit, Failure};
 use crate::talk::{Talk, duration};
-use crate::transport::signals::PARENT;
+use crate::transport::signals::{PARENT, interruption, listen};
 
 /// The example and the notes of `--help`.
 const HELP: &str = "\
@@ -32,8 +32,10 @@ folder, chaos/<seed>/, with its scenario and all that came of it; one in which n
 const FOLDER: &str = "chaos";
 /// A run that has not ended by then hangs: its work, and every limit within it, are shorter.
 const LIMIT: Duration = Duration::from_secs(90);
-/// How long a run that hangs may take to end its processes.
+/// How long a run that hangs or is interrupted may take to end its processes.
 const LAST_WORDS: Duration = Duration::from_secs(15);
+/// Longest time until an interruption shows while a run says nothing.
+const TICK: Duration = Duration::from_millis(100);
 
 /// Arguments of `groupcast chaos`.
 #[derive(Clone, Debug, clap::Args)]
@@ -60,10 +62,14 @@ pub struct Args {
 /// Lets runs happen until there have been enough, and sums up.
 ///
 /// # Errors
-/// Whatever keeps a run from being started. A run that fails is no error: it is told, and its exit returned.
+/// Whatever keeps a run from being started, and interruption, after what came of the runs before. A run that fails is no error: it is told, and its exit returned.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
+    let asked = Arc::new(OnceLock::new());
+    let heard = Arc::clone(&asked);
+    listen(move |exit| heard.set(exit).is_ok())?;
     let chaos = Chaos {
         args,
+        asked,
         program: std::env::current_exe().map_err(|reason| {
             Failure::new(Exit::Unavailable, format!("cannot find this program: {reason}"))
         })?,
@@ -81,6 +87,9 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         return Err(failure);
     }
     cli::print(table.text().trim_end())?;
+    if let Some(&exit) = chaos.asked.get() {
+        return Err(interruption(exit));
+    }
     let (exit, last) = (table.exit(), args.seed + begun - 1);
     let word = match exit {
         Exit::Ok => "PASS",
@@ -96,6 +105,8 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
 /// What the threads share.
 struct Chaos<'a> {
     args: &'a Args,
+    /// The end that a signal asked for.
+    asked: Arc<OnceLock<Exit>>,
     program: PathBuf,
     talk: Talk,
     clock: Clock,
@@ -113,7 +124,8 @@ impl Chaos<'_> {
     fn work(&self) {
         while let Some(seed) = self.next() {
             match self.one(seed) {
-                Ok(report) => self.lock().table.add(&report),
+                Ok(Some(report)) => self.lock().table.add(&report),
+                Ok(None) => {}
                 Err(failure) => self.lock().broken = Some(failure),
             }
         }
@@ -130,15 +142,15 @@ impl Chaos<'_> {
             Some(runs) => state.begun >= runs,
             None => self.clock.elapsed_micros() >= self.args.minutes.unwrap_or(3) * 60_000_000,
         };
-        if is_over || state.broken.is_some() {
+        if is_over || state.broken.is_some() || self.asked.get().is_some() {
             return None;
         }
         state.begun += 1;
         Some(self.args.seed + state.begun - 1)
     }
 
-    /// One run; its folder is kept if it does not pass.
-    fn one(&self, seed: u64) -> Result<Report, Failure> {
+    /// One run; its folder is kept if it does not pass. Nothing comes of one that is interrupted.
+    fn one(&self, seed: u64) -> Result<Option<Report>, Failure> {
         let drawn = draw(seed);
         let folder = Path::new(FOLDER).join(seed.to_string());
         let cannot = |reason: std::io::Error| {
@@ -146,6 +158,10 @@ impl Chaos<'_> {
         };
         prepare(&folder, &drawn).map_err(cannot)?;
         let report = self.play(&folder, &drawn.title)?;
+        if report.exit.is_asked_for() {
+            fs::remove_dir_all(&folder).map_err(cannot)?;
+            return Ok(None);
+        }
         if report.exit == Exit::Ok {
             fs::remove_dir_all(&folder).map_err(cannot)?;
             self.talk.detail(format!("seed {seed}: {}: {}", report.title, report.why));
@@ -160,7 +176,7 @@ impl Chaos<'_> {
                 folder.display()
             ));
         }
-        Ok(report)
+        Ok(Some(report))
     }
 
     fn play(&self, folder: &Path, title: &str) -> Result<Report, Failure> {
@@ -180,16 +196,19 @@ impl Chaos<'_> {
         let mut child = command.spawn().map_err(cannot)?;
         let lines = lines(&mut child);
         let mut printed = Vec::new();
-        let is_over = self.hear(&lines, LIMIT, &mut printed);
+        let is_over = self.hear(&lines, LIMIT, &mut printed, || self.asked.get().is_some());
         if !is_over {
             end(&child, Signal::TERM);
-            if !self.hear(&lines, LAST_WORDS, &mut printed) {
+            if !self.hear(&lines, LAST_WORDS, &mut printed, || false) {
                 end(&child, Signal::KILL);
             }
         }
         let _ = child.wait();
         let kept = fs::write(folder.join("run.jsonl"), printed.join("\n") + "\n");
         kept.map_err(cannot)?;
+        if let Some(&exit) = self.asked.get().filter(|_| !is_over) {
+            return Ok(Report::failed(title, exit, "interrupted".to_owned()));
+        }
         if !is_over {
             let why = format!("it hung: no end within {}", duration(LIMIT));
             return Ok(Report::failed(title, Exit::TimedOut, why));
@@ -197,15 +216,22 @@ impl Chaos<'_> {
         Ok(Report::read(title, &printed))
     }
 
-    /// Takes lines in until there are no more; false if that takes too long.
-    fn hear(&self, lines: &Receiver<String>, limit: Duration, into: &mut Vec<String>) -> bool {
+    /// Takes lines in until there are no more; false if that takes too long, or `is_stopped`.
+    fn hear(
+        &self,
+        lines: &Receiver<String>,
+        limit: Duration,
+        into: &mut Vec<String>,
+        is_stopped: impl Fn() -> bool,
+    ) -> bool {
         let until = self.clock.elapsed_micros() + limit.as_micros() as u64;
         loop {
             let left = Duration::from_micros(until.saturating_sub(self.clock.elapsed_micros()));
-            match lines.recv_timeout(left) {
+            match lines.recv_timeout(left.min(TICK)) {
                 Ok(line) => into.push(line),
                 Err(RecvTimeoutError::Disconnected) => return true,
-                Err(RecvTimeoutError::Timeout) => return false,
+                Err(RecvTimeoutError::Timeout) if left.is_zero() || is_stopped() => return false,
+                Err(RecvTimeoutError::Timeout) => {}
             }
         }
     }

@@ -109,7 +109,7 @@ impl<'a> Member<'a> {
             order.title()
         ));
         let time_us = node.elapsed_micros();
-        self.results.start(&Start {
+        let kept = self.results.start(&Start {
             member: &self.options.id,
             incarnation: node.seat(self.me).incarnation,
             group: &self.options.group,
@@ -118,7 +118,11 @@ impl<'a> Member<'a> {
             members: &members,
             time_us,
         })?;
-        if self.options.join == Some(JoinFrom::FromStart) {
+        if let Some(ending) = kept {
+            self.talk.say(format!("kept the results of an earlier run, with {ending} behind their names"));
+        }
+        // Before view 1 nothing was delivered.
+        if self.options.join == Some(JoinFrom::FromStart) && node.view().number > 1 {
             let members = members.iter().map(|&member| member.to_owned()).collect();
             let first = First { number: node.view().number, members, time_us };
             self.newcomer = Some(Newcomer::new(first));

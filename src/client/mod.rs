@@ -28,8 +28,8 @@ use crate::driver::meter::{SENT_AGAIN, UNDELIVERABLE};
 use crate::driver::node::Joining;
 use crate::exit::{Exit, Failure};
 use crate::member::Keeping;
-use crate::order::{self, DEFAULT_METHOD, Order};
-use crate::results::{Counts, Results};
+use crate::order::{self, Order};
+use crate::results::{Counts, Earlier, Results};
 use crate::script::Script;
 use crate::talk::Talk;
 use crate::transport::limits;
@@ -64,9 +64,10 @@ pub struct Options {
     /// Order of delivery
     #[arg(long, value_name = "ORDER", env = "GROUPCAST_ORDER", hide_env = true, default_value = "total", value_parser = PossibleValuesParser::new(order::names()))]
     pub order: String,
-    /// How `total` is made: bb (message, then its number), ub (through the sequencer), uub (ask for a number first)
-    #[arg(long, value_name = "METHOD", env = "GROUPCAST_METHOD", hide_env = true, default_value = DEFAULT_METHOD)]
-    pub method: String,
+    /// How `total` is made: bb (message, then its number; the default), ub (through the sequencer), uub (ask for a number
+    /// first)
+    #[arg(long, value_name = "METHOD", env = "GROUPCAST_METHOD", hide_env = true)]
+    pub method: Option<String>,
     /// Name of the group
     #[arg(long, value_name = "NAME", env = "GROUPCAST_GROUP", hide_env = true, default_value = "main", value_parser = cli::id)]
     pub group: String,
@@ -91,7 +92,7 @@ pub struct Options {
     /// Write into the history also when each multicast arrived here and what it waited for
     #[arg(long, env = "GROUPCAST_TRACE", hide_env = true, value_parser = FalseyValueParser::new())]
     pub trace: bool,
-    /// Overwrite the results of an earlier run
+    /// Overwrite the results of an earlier run; with --join they are otherwise kept, with .old-1 behind their names
     #[arg(long, env = "GROUPCAST_FORCE", hide_env = true, value_parser = FalseyValueParser::new())]
     pub force: bool,
     /// Only check the command file and print what would be done
@@ -106,9 +107,13 @@ pub struct Options {
     /// Deliver only what every member has, so that not even a client that dies was given what others never will be
     #[arg(long, env = "GROUPCAST_SAFE", hide_env = true, value_parser = FalseyValueParser::new())]
     pub safe: bool,
-    /// Join a group that is running: from-now on, or from-start, with all that was delivered before
+    /// Join a group that is running: from-now on, or from-start, with all that was delivered before; with a group that has
+    /// not started, start
     #[arg(long, value_name = "FROM", env = "GROUPCAST_JOIN", hide_env = true, num_args = 0..=1, default_missing_value = "from-now", value_enum)]
     pub join: Option<JoinFrom>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub forwarder: cli::Forwarder,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub patience: cli::Patient,
@@ -134,7 +139,7 @@ pub enum JoinFrom {
 /// # Errors
 /// Everything in the table of exit codes; what was delivered before is in the `.part` files.
 pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
-    let order = Order::chosen(&options.order, &options.method)?;
+    let order = Order::chosen(&options.order, options.method.as_deref())?;
     options.check()?;
     let sites = options.address.sites()?;
     let source = options.source()?;
@@ -165,6 +170,9 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
             all_delivered(options, &counts, talk)
         }
         Err(failure) => {
+            // A terminal that is closed shows as an error first, and as SIGHUP a moment later.
+            let is_closed = failure.exit == Exit::Io && options.interactive;
+            let failure = if is_closed { node.linger().err().unwrap_or(failure) } else { failure };
             let kept = results.end(reason(failure.exit), &counts, now).and_then(|()| results.flush());
             if let Err(error) = kept
                 && error != failure
@@ -209,7 +217,15 @@ impl Options {
 
     fn results(&self, order: &Order) -> Result<Results, Failure> {
         match &self.out {
-            Some(out) => Results::create(out, &self.id, order.suffix, !self.no_history, self.force),
+            Some(out) => {
+                // A client that comes back finds the results of its life before.
+                let earlier = match (self.force, self.join) {
+                    (true, _) => Earlier::Replace,
+                    (false, Some(_)) => Earlier::Keep,
+                    (false, None) => Earlier::Refuse,
+                };
+                Results::create(out, &self.id, order.suffix, !self.no_history, earlier)
+            }
             None => Ok(Results::none()),
         }
     }
@@ -272,6 +288,7 @@ fn joining(options: &Options, sites: Vec<Site>, order: &'static Order, source: &
         order,
         needs_router: order.addressed || source.is_addressed(),
         timeout: Some(options.timeout),
+        forwarder_timeout: options.forwarder.forwarder_timeout,
         window: options.window,
         defects: options.known_bad.defects(),
         keeping: Keeping { safe: options.safe, ..options.patience.keeping() },
@@ -286,6 +303,7 @@ const fn reason(exit: Exit) -> &'static str {
     match exit {
         Exit::Interrupted => "interrupted",
         Exit::Terminated => "terminated",
+        Exit::HungUp => "hung_up",
         Exit::TimedOut => "timed_out",
         Exit::Unavailable => "lost",
         Exit::Ok => "unread",

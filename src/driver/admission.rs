@@ -27,8 +27,7 @@ pub(super) fn pass(
     let seat = seat.ok_or_else(|| {
         Failure::new(Exit::Bug, "the forwarder started this member with a list of members that lacks it")
     })?;
-    let began = wires.clock.now();
-    let mut newcomer = Newcomer::new(seat, run, began);
+    let mut newcomer = Newcomer::new(seat, run, wires.clock.now());
     loop {
         wires.wait(Some(newcomer.next_deadline()))?;
         let now = wires.clock.now();
@@ -46,7 +45,7 @@ pub(super) fn pass(
         }
         let (group, id) = (&joining.group, &joining.id);
         wires.say_waiting(now, &format!("waiting for the members of {group} to take {id} in"));
-        if let Some(limit) = joining.timeout.filter(|&limit| now.since(began) >= limit) {
+        if let Some(limit) = joining.timeout.filter(|&limit| now.since(Time::ZERO) >= limit) {
             let limit = talk::duration(limit);
             let why = format!("cannot join group {group}: its members did not take {id} in within {limit}");
             return Err(Failure::new(Exit::TimedOut, why).help("`groupcast members` shows who is there"));

@@ -8,7 +8,7 @@ use super::wires::{Wires, route};
 use crate::engine::{MemberId, Time, To};
 use crate::exit::{Exit, Failure};
 use crate::session::attendance::News;
-use crate::session::{CONNECT_LIMIT, LOST_AFTER, QUIET_AFTER};
+use crate::session::{CONNECT_LIMIT, QUIET_AFTER};
 use crate::talk;
 use crate::transport::zmq::{Context, Port, Site};
 use crate::wire::control::{Ask, Role, Seat, run_as_text};
@@ -257,7 +257,10 @@ impl<'a> Barrier<'a> {
 
     fn check_limits(&self, now: Time, wires: &Wires) -> Result<(), Failure> {
         // Where another forwarder answers, this silence is not noticed elsewhere.
-        if let Some(at) = self.joining.joins_at().filter(|&at| wires.callers.silence(at, now) >= LOST_AFTER)
+        if let Some(at) = self
+            .joining
+            .joins_at()
+            .filter(|&at| wires.callers.silence(at, now) >= self.joining.forwarder_timeout)
             && wires.callers.has_heard()
         {
             let message = format!("{} has gone silent", wires.callers.name(at));
@@ -284,7 +287,9 @@ impl<'a> Barrier<'a> {
 
 /// Whether this is the place of the member that joins.
 fn is_me(seat: &Seat, joining: &Joining) -> bool {
-    seat.id == joining.id && seat.role == joining.role
+    // A sequencer stands by in a group that runs already.
+    let stands_by = joining.role == Role::Sequencer && seat.role == Role::Standby;
+    seat.id == joining.id && (seat.role == joining.role || stands_by)
 }
 
 /// Refuses a start in which this member or its sequencer has no place, or two members have one.
@@ -326,6 +331,7 @@ mod tests {
             order: Order::find("total", "bb").unwrap(),
             needs_router: false,
             timeout: None,
+            forwarder_timeout: crate::session::LOST_AFTER,
             window: Window::default(),
             defects: Defects::NONE,
             keeping: Keeping::default(),

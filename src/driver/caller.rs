@@ -55,6 +55,11 @@ impl Caller {
         &self.attendance
     }
 
+    /// The forwarder is waited for so long when it does not answer any more.
+    pub fn wait_for_lost(&mut self, limit: Duration) {
+        self.attendance.wait_for_lost(limit);
+    }
+
     /// Asks something else from now on.
     pub fn turn_to(&mut self, ask: Ask) {
         self.attendance.turn_to(ask);

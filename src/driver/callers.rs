@@ -63,6 +63,11 @@ impl Callers {
         Ok(Self { lines, verdict: None, said: now })
     }
 
+    /// A forwarder that has answered and does not any more is waited for so long from now on.
+    pub fn wait_for_lost(&mut self, limit: Duration) {
+        self.lines.iter_mut().for_each(|line| line.caller.wait_for_lost(limit));
+    }
+
     /// What to wait on.
     pub fn sockets(&self) -> impl Iterator<Item = &Socket> {
         self.lines.iter().filter(|line| !line.is_out).map(|line| line.caller.socket())
@@ -193,10 +198,6 @@ impl Callers {
     fn complain(&mut self, now: Time, talk: &Talk) -> Result<(), Failure> {
         let open = || self.lines.iter().filter(|line| !line.is_out);
         let silence = open().map(|line| line.silence(now)).min().unwrap_or_default();
-        if silence < SAY_EVERY {
-            self.tell_who_is_missed(now, talk);
-            return Ok(());
-        }
         // Another forwarder has said that the run failed: this one would have to contradict it soon.
         let patience = |line: &Line| {
             if self.verdict.is_some() { Some(QUIET_AFTER) } else { line.caller.attendance().patience() }
@@ -204,9 +205,14 @@ impl Callers {
         let left = open().map(|line| patience(line).map(|limit| limit.saturating_sub(line.silence(now))));
         let left =
             left.collect::<Option<Vec<Duration>>>().map(|left| left.into_iter().max().unwrap_or_default());
+        let is_given_up = left == Some(Duration::ZERO) && open().next().is_some();
+        if silence < SAY_EVERY && !is_given_up {
+            self.tell_who_is_missed(now, talk);
+            return Ok(());
+        }
         let names: Vec<String> =
             (0..self.lines.len()).filter(|&at| !self.lines[at].is_out).map(|at| self.full_name(at)).collect();
-        if left == Some(Duration::ZERO) {
+        if is_given_up {
             let what = match (self.has_heard(), names.len()) {
                 (true, 1) => "has gone silent",
                 (false, 1) => "does not answer",
@@ -254,13 +260,15 @@ impl Callers {
         }
     }
 
-    /// Tells the forwarders that are there that this process leaves before the end; gives them a moment to hear that.
+    /// Tells the forwarders that are there that this process leaves before the end; gives those that have answered lately a
+    /// moment to hear that.
     pub fn leave(&mut self, now: Time, failure: &Failure) {
         let (code, reason) = (failure.exit.code(), failure.message.clone());
         for line in &mut self.lines {
             line.caller.say_last(now, Ask::Leave { code, reason: reason.clone() });
         }
-        self.lines.iter().for_each(|line| line.caller.await_bye());
+        let there = self.lines.iter().filter(|line| line.is_in_touch(now));
+        there.for_each(|line| line.caller.await_bye());
     }
 
     /// Begins anew, after a moment of rest: the forwarders have ended a run, or themselves.

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::engine::Time;
 
-/// No wait is longer than this, so that a longer one means that the process was stopped meanwhile.
-pub const LONGEST_WAIT: Duration = Duration::from_millis(500);
+/// No wait is longer than this: a limit that is looked at after each wait is kept as exactly.
+pub const LONGEST_WAIT: Duration = Duration::from_millis(100);
+/// A time between two looks at the clock that is longer than this means that the process was stopped meanwhile.
+const STOPPED: Duration = Duration::from_secs(1);
 
 /// The clock of a process.
 #[derive(Debug)]
@@ -29,7 +31,7 @@ impl Clock {
     /// listen must not conclude that the others were silent.
     pub fn now(&mut self) -> Time {
         let instant = Instant::now();
-        self.now = self.now.after((instant - self.last).min(2 * LONGEST_WAIT));
+        self.now = self.now.after((instant - self.last).min(STOPPED));
         self.last = instant;
         self.now
     }

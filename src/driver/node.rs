@@ -55,6 +55,8 @@ pub struct Joining {
     pub needs_router: bool,
     /// How long to wait for the start; `None` leaves that to the forwarder.
     pub timeout: Option<Duration>,
+    /// How long a forwarder that does not answer any more is waited for.
+    pub forwarder_timeout: Duration,
     /// How far it may be ahead of the slowest receiver.
     pub window: Window,
     /// What its engines are to do wrong.

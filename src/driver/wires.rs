@@ -91,6 +91,7 @@ impl Wires {
         };
         let limit = Some(joining.timeout.unwrap_or(CONNECT_LIMIT));
         let mut callers = Callers::new(context, &joining.sites, now, &who, &Ask::Alive, limit)?;
+        callers.wait_for_lost(joining.forwarder_timeout);
         joining.joins_at().into_iter().for_each(|at| callers.turn_one_to(at, Ask::Join));
         Ok(Self {
             clock,

@@ -65,6 +65,7 @@ use crate::exit::{Exit, Failure};
 pub use crate::member::Undelivered;
 use crate::member::{Keeping, Patience};
 use crate::order::Order;
+use crate::session::LOST_AFTER;
 use crate::talk::{Color, Level, Talk};
 use crate::transport::limits;
 use crate::transport::wakeup::{Waker, wakeup};
@@ -75,6 +76,8 @@ use desk::{Desk, Job, Phase, Wish};
 
 /// Longest state that a newcomer is given, in bytes.
 pub const MAX_STATE: usize = 256 << 20;
+/// How much later than its limit a thread may say why it could not join.
+const GRACE: Duration = Duration::from_millis(300);
 /// How long a `Group` that is dropped takes to say so, at most.
 const DROPPED: Duration = Duration::from_secs(2);
 
@@ -157,9 +160,10 @@ pub enum Start {
     /// The member is one of those with which the group starts, and waits for the others.
     #[default]
     Together,
-    /// It joins a group that may be running: from the view on in which it is taken in.
+    /// It joins a group that may be running: from the view on in which it is taken in. With a group that has not started
+    /// it starts.
     FromNow,
-    /// The same, and it is given the state from which the deliveries go on.
+    /// The same, and from a group that runs it is given the state from which the deliveries go on.
     WithState,
 }
 
@@ -172,6 +176,7 @@ pub struct Join {
     window: Window,
     keeping: Keeping,
     limit: Duration,
+    forwarder_timeout: Duration,
     can_sequence: bool,
     gives_state: bool,
     start: Start,
@@ -199,6 +204,7 @@ impl Join {
                 ..Keeping::default()
             },
             limit: Duration::from_secs(60),
+            forwarder_timeout: LOST_AFTER,
             can_sequence: false,
             gives_state: false,
             start: Start::Together,
@@ -219,7 +225,7 @@ impl Join {
         Self { group: name.to_owned(), ..self }
     }
 
-    /// The order of delivery, and its method where it has one: `client --help` lists them. All members must choose the same; if
+    /// The order of delivery, and its method where it has one, else `""`: `client --help` lists them. All members must choose the same; if
     /// it is not said, `total` by `bb`.
     #[must_use]
     pub fn order(self, name: &str, method: &str) -> Self {
@@ -259,6 +265,13 @@ impl Join {
     #[must_use]
     pub fn limit(self, limit: Duration) -> Self {
         Self { limit, ..self }
+    }
+
+    /// How long forwarders that do not answer any more are waited for in mid-run, at least three seconds; if it is not said,
+    /// ten. Members take each other for lost meanwhile unless [`suspect_after`](Self::suspect_after) is longer.
+    #[must_use]
+    pub fn forwarder_timeout(self, limit: Duration) -> Self {
+        Self { forwarder_timeout: limit.max(cli::LEAST_FORWARDER_TIMEOUT), ..self }
     }
 
     /// This member takes the place of a sequencer that is lost, if it is its turn.
@@ -304,21 +317,26 @@ impl Join {
         let mut group = Group { id, desk, waker, limit, view: None, owes_state: false, thread: Some(thread) };
         // It has a limit of its own, and tells the forwarder when that is reached.
         let phase =
-            group.desk.wait(limit + DROPPED, |papers| !matches!(papers.phase, Phase::Joining)).phase.clone();
+            group.desk.wait(limit + GRACE, |papers| !matches!(papers.phase, Phase::Joining)).phase.clone();
         match phase {
             Phase::Running => Ok(group),
             Phase::Over(outcome) => {
                 group.thread.take().map(JoinHandle::join);
                 Err(outcome.err().unwrap_or_else(over))
             }
-            Phase::Joining => Err(timed_out("it was not in the group", limit)),
+            Phase::Joining => {
+                group.abandon();
+                Err(timed_out("it was not in the group", limit))
+            }
         }
     }
 
     fn joining(&self) -> Result<Joining, Failure> {
         let wrong = |what: String| Failure::new(Exit::Usage, what);
-        let order = Order::find(&self.order.0, &self.order.1)
-            .ok_or_else(|| wrong(format!("there is no order '{}' by '{}'", self.order.0, self.order.1)))?;
+        let (order, method) = (self.order.0.as_str(), self.order.1.as_str());
+        Order::find(order, method)
+            .ok_or_else(|| wrong(format!("there is no order '{order}' by '{method}'")))?;
+        let order = Order::chosen(order, (!method.is_empty()).then_some(method))?;
         Ok(Joining {
             sites: cli::addresses(&self.forwarders).map_err(wrong)?.sites(cli::DEFAULT_PORT_BASE)?,
             only_at: None,
@@ -329,6 +347,7 @@ impl Join {
             // States go to single members.
             needs_router: true,
             timeout: Some(self.limit),
+            forwarder_timeout: self.forwarder_timeout,
             window: self.window,
             defects: Defects::NONE,
             keeping: self.keeping,
@@ -507,8 +526,17 @@ impl Group {
                     count => outcome.and(Err(lost_messages(count))),
                 }
             }
-            _ => Err(timed_out("the others did not have everything", self.limit)),
+            _ => {
+                self.abandon();
+                Err(timed_out("the others did not have everything", self.limit))
+            }
         }
+    }
+
+    /// Lets the thread end by itself: a limit has been reached, and nobody waits any longer.
+    fn abandon(&mut self) {
+        self.wish(Wish::Abandon);
+        self.thread = None;
     }
 
     fn wish(&self, wish: Wish) {

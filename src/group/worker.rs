@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::desk::{Desk, Job, Phase, Wish};
 use super::state::{Giving, Newcomer};
-use crate::driver::Node;
 use super::{Delivery, Direct, Event, Join, Start, Undeliverable, View};
+use crate::driver::Node;
 use crate::driver::node::Delivery as Delivered;
 use crate::driver::{Node, words};
 use crate::engine::{self, MemberId, Time, To};
@@ -72,7 +72,8 @@ impl<'a> Worker<'a> {
     fn new(join: &Join, desk: &'a Desk, node: &Node, talk: Talk) -> Self {
         let mut finish = Finish::new(node.me(), node.view());
         node.delivered_before().for_each(|(client, count)| finish.came_after(client, count));
-        let waits = join.start == Start::WithState;
+        // With the group that starts, every member begins with nothing.
+        let waits = join.start == Start::WithState && node.view().number > 1;
         Self {
             desk,
             talk,

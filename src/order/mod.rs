@@ -163,10 +163,18 @@ impl Order {
     /// The order that a command line asks for.
     ///
     /// # Errors
-    /// [`Exit::Usage`] if it is not made by this method.
-    pub fn chosen(name: &str, method: &str) -> Result<&'static Self, Failure> {
-        Self::find(name, method).ok_or_else(|| {
-            let methods = methods(name);
+    /// [`Exit::Usage`] if it is not made by this method, or by any.
+    pub fn chosen(name: &str, method: Option<&str>) -> Result<&'static Self, Failure> {
+        let methods = methods(name);
+        let is_known = method.is_none_or(|method| methods.contains(&method));
+        let found = Self::find(name, method.unwrap_or(DEFAULT_METHOD)).filter(|_| is_known);
+        found.ok_or_else(|| {
+            let method = method.unwrap_or_default();
+            if methods.is_empty() {
+                let message = format!("cannot make order {name} by method {method}: it has no methods");
+                return Failure::new(Exit::Usage, message)
+                    .help("leave out --method, or choose --order total");
+            }
             let known = format!("--method {}", methods.join(" | "));
             Failure::new(Exit::Usage, format!("--order {name} has no method '{method}'"))
                 .help(hint(method, methods, &known))

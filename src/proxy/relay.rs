@@ -211,13 +211,15 @@ impl Relay {
             let now = self.now();
             self.advance(&mut state, now);
             if let Some(exit) = state.interrupted {
-                return Ok(exit);
+                let is_idle = ends.stay && (state.began.is_none() || state.is_quiet(now));
+                return Ok(if is_idle { Exit::Ok } else { exit });
             }
             let Some(began) = state.began else {
                 if now.since(Time::ZERO) >= ends.start_timeout {
                     return Err(self.nobody(state.totals.unreachable > 0, ends.start_timeout));
                 }
-                state = self.wait(state, LONGEST_WAIT);
+                let left = ends.start_timeout.saturating_sub(now.since(Time::ZERO));
+                state = self.wait(state, left.min(LONGEST_WAIT));
                 continue;
             };
             if state.is_quiet(now) && !ends.stay {

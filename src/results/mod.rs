@@ -3,6 +3,7 @@
 //! The last station of the path, and the only place that writes result files. Every file is `*.part` until the run
 //! is complete. Only whole lines are written, so that whatever remains of a broken run can be read.
 
+mod earlier;
 mod notes;
 pub mod past;
 
@@ -17,6 +18,7 @@ use serde::{Serialize, Serializer};
 
 use crate::exit::{Exit, Failure};
 use crate::member::Undelivered;
+pub use earlier::Earlier;
 use notes::{Reading, Reason};
 use past::Past;
 
@@ -188,31 +190,42 @@ pub struct Results {
     history: Option<Output>,
     /// The history of an earlier run, which gives way to none.
     forgotten: Option<PathBuf>,
+    /// Files of an earlier run that are kept under other names when this one starts.
+    kept: Vec<PathBuf>,
 }
 
 impl Results {
     /// Creates `dir` if needed, and in it the files of the client `id`, empty and with `.part` behind their names:
     /// `test_result_<id>_<suffix>.txt`, `test_result_<id>_uno.txt` and, if `history`, `history_<id>.jsonl`.
-    /// If `force`, the files of an earlier run give way when the run starts, its history in any case: who is refused has
-    /// taken nothing away.
+    /// The files of an earlier run give way as `earlier` says when the run starts, its history in any case: a client that is
+    /// refused has taken nothing away.
     ///
     /// # Errors
-    /// Exit 73 if something cannot be created, or if one of the files exists and `force` is not given.
-    pub fn create(dir: &Path, id: &str, suffix: &str, history: bool, force: bool) -> Result<Self, Failure> {
+    /// Exit 73 if something cannot be created, or if one of the files exists and is not to give way.
+    pub fn create(
+        dir: &Path,
+        id: &str,
+        suffix: &str,
+        history: bool,
+        earlier: impl Into<Earlier>,
+    ) -> Result<Self, Failure> {
+        let earlier = earlier.into();
+        let force = earlier != Earlier::Refuse;
         let multicasts = dir.join(format!("test_result_{id}_{suffix}.txt"));
         let messages = dir.join(format!("test_result_{id}_uno.txt"));
         let events = dir.join(format!("history_{id}.jsonl"));
         let old = [&multicasts, &messages, &events];
         if !force {
-            refuse_to_overwrite(old)?;
+            earlier::refuse_to_overwrite(old)?;
         }
         fs::create_dir_all(dir).map_err(|reason| cannot_create(dir, &reason))?;
         let results = Self {
             dir: dir.into(),
-            delivered: Some(Output::create(multicasts, force)?),
-            received: Some(Output::create(messages, force)?),
+            delivered: Some(Output::create(multicasts.clone(), force)?),
+            received: Some(Output::create(messages.clone(), force)?),
             history: history.then(|| Output::create(events.clone(), force)).transpose()?,
-            forgotten: (force && !history).then_some(events),
+            forgotten: (force && !history).then(|| events.clone()),
+            kept: if earlier == Earlier::Keep { vec![multicasts, messages, events] } else { Vec::new() },
         };
         Ok(results)
     }
@@ -220,21 +233,31 @@ impl Results {
     /// No files at all: everything is forgotten at once.
     #[must_use]
     pub fn none() -> Self {
-        Self { dir: PathBuf::new(), delivered: None, received: None, history: None, forgotten: None }
+        Self {
+            dir: PathBuf::new(),
+            delivered: None,
+            received: None,
+            history: None,
+            forgotten: None,
+            kept: Vec::new(),
+        }
     }
 
-    /// The run has started: from now on the files are kept, whatever happens.
+    /// The run has started: from now on the files are kept, whatever happens. Returns what is behind the names of the files of
+    /// an earlier run that were kept, too.
     ///
     /// # Errors
     /// Exit 73 if a file of an earlier run cannot be replaced; exit 74 if a file cannot be written; so it is with every
     /// method below. What was written before stays valid.
-    pub fn start(&mut self, start: &Start<'_>) -> Result<(), Failure> {
+    pub fn start(&mut self, start: &Start<'_>) -> Result<Option<String>, Failure> {
+        let kept = earlier::keep(&std::mem::take(&mut self.kept))?;
         if let Some(events) = self.forgotten.take() {
             remove(&events)?;
             remove(&part(&events))?;
         }
         self.outputs().try_for_each(Output::start)?;
-        self.record(|| Event::Start(*start))
+        self.record(|| Event::Start(*start))?;
+        Ok(kept)
     }
 
     /// An agreed list of members, with its number.
@@ -458,6 +481,8 @@ impl Output {
         let is_special = part.metadata().is_ok_and(|there| !there.is_file());
         let aside = (force && !is_special).then(|| aside(&part));
         let place = aside.as_ref().unwrap_or(&part);
+        // A process with the same number left it behind when it was killed.
+        aside.as_deref().map_or(Ok(()), remove)?;
         let mut options = OpenOptions::new();
         // Appending, so that writing goes on at the right place after half a line was cut off.
         options.append(true).create(true).create_new(!is_special || !force);
@@ -563,12 +588,6 @@ fn aside(part: &Path) -> PathBuf {
     let mut name = part.as_os_str().to_owned();
     name.push(format!(".{}", std::process::id()));
     name.into()
-}
-
-fn refuse_to_overwrite(paths: [&PathBuf; 3]) -> Result<(), Failure> {
-    let both = paths.into_iter().flat_map(|path| [path.clone(), part(path)]);
-    // A link to nowhere is something, too.
-    both.filter(|path| path.symlink_metadata().is_ok()).try_for_each(|path| Err(exists(&path)))
 }
 
 fn remove(path: &Path) -> Result<(), Failure> {

@@ -22,7 +22,7 @@ pub(crate) enum Word {
     Asked(Exit),
 }
 
-/// Where SIGINT and SIGTERM go: to the run that is going on, if there is one.
+/// The receiver of the signals that ask for an end: the run that is going on, if there is one.
 #[derive(Clone, Default)]
 pub(crate) struct Ears(Arc<Mutex<Option<Sender<Word>>>>);
 

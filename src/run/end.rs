@@ -47,13 +47,13 @@ impl End {
     }
 
     /// What a run ends with that this process spoiled. To the run, a process that somebody stopped or killed is a
-    /// lost peer; 130 and 143 are for a run that was itself interrupted.
+    /// lost peer; 129, 130 and 143 are for a run that was itself interrupted.
     pub(crate) fn exit(self) -> Exit {
         match self {
             Self::Signal(SIGABRT | SIGBUS | SIGFPE | SIGILL | SIGSEGV | SIGTRAP) => Exit::Bug,
             Self::Signal(_) => Exit::Unavailable,
             Self::Code(code) => match Exit::from_code(code) {
-                Some(Exit::Interrupted | Exit::Terminated) => Exit::Unavailable,
+                Some(exit) if exit.is_asked_for() => Exit::Unavailable,
                 exit => exit.unwrap_or(Exit::Bug),
             },
         }
@@ -88,6 +88,7 @@ mod tests {
         for (end, exit, shown) in [
             (End::Signal(9), Exit::Unavailable, "killed by SIGKILL"),
             (End::Signal(11), Exit::Bug, "killed by SIGSEGV"),
+            (End::Code(129), Exit::Unavailable, "exit 129"),
             (End::Code(143), Exit::Unavailable, "exit 143"),
             (End::Code(65), Exit::BadData, "exit 65"),
             (End::Code(101), Exit::Bug, "exit 101"),

@@ -14,7 +14,7 @@ use super::process::{Process, programs};
 use super::scenario::{Expect, Scenario};
 use crate::exit::{Exit, Failure};
 use crate::nearest::hint;
-use crate::order::{DEFAULT_METHOD, Order, methods};
+use crate::order::Order;
 use crate::talk::{duration, list};
 use crate::transport::zmq::Port;
 
@@ -124,11 +124,7 @@ impl Settings {
 
 fn order(scenario: &Scenario) -> Result<&'static Order, Failure> {
     let name = scenario.order.as_deref().unwrap_or("total");
-    let method = scenario.method.as_deref().unwrap_or(DEFAULT_METHOD);
-    Order::find(name, method).ok_or_else(|| {
-        Failure::new(Exit::Usage, format!("order {name} has no method {method}"))
-            .help(format!("its methods are {}", list(&methods(name))))
-    })
+    Order::chosen(name, scenario.method.as_deref())
 }
 
 fn no_process(name: &str, names: &[&str]) -> Failure {

@@ -322,7 +322,7 @@ impl Supervisor<'_> {
         }
         self.interrupted = Some(exit);
         self.show.notice("ending; once more kills at once");
-        self.end_all(if exit == Exit::Terminated { Signal::TERM } else { Signal::INT });
+        self.end_all(if exit == Exit::Interrupted { Signal::INT } else { Signal::TERM });
         self.next = Some((now.after(GRACE), Step::Kill));
     }
 

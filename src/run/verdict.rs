@@ -44,7 +44,7 @@ impl Verdict {
         match self.exit {
             Exit::Ok => "PASS",
             Exit::Undecided => "UNDECIDED",
-            Exit::Interrupted | Exit::Terminated => "INTERRUPTED",
+            exit if exit.is_asked_for() => "INTERRUPTED",
             _ => "FAIL",
         }
     }
@@ -54,7 +54,7 @@ impl Verdict {
         let (on, off) = match self.exit {
             _ if !color => ("", ""),
             Exit::Ok => ("\x1b[1;32m", "\x1b[0m"),
-            Exit::Undecided | Exit::Interrupted | Exit::Terminated => ("\x1b[1;33m", "\x1b[0m"),
+            exit if exit == Exit::Undecided || exit.is_asked_for() => ("\x1b[1;33m", "\x1b[0m"),
             _ => ("\x1b[1;31m", "\x1b[0m"),
         };
         format!("{on}{}{off}  {}", self.word(), printable(&self.why))

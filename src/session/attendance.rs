@@ -78,6 +78,7 @@ pub struct Attendance {
     heard: Option<Time>,
     began: Time,
     connect_limit: Option<Duration>,
+    lost_after: Duration,
 }
 
 impl Attendance {
@@ -99,7 +100,13 @@ impl Attendance {
             heard: None,
             began: now,
             connect_limit,
+            lost_after: LOST_AFTER,
         }
+    }
+
+    /// A forwarder that has fallen silent is waited for so long, instead of [`LOST_AFTER`].
+    pub const fn wait_for_lost(&mut self, limit: Duration) {
+        self.lost_after = limit;
     }
 
     /// Who asks.
@@ -245,7 +252,7 @@ impl Attendance {
     /// After how long a silence the forwarder is given up; `None` for a process that waits for it for ever.
     #[must_use]
     pub fn patience(&self) -> Option<Duration> {
-        if self.heard.is_some() { Some(LOST_AFTER) } else { self.connect_limit }
+        if self.heard.is_some() { Some(self.lost_after) } else { self.connect_limit }
     }
 
     /// Whether the forwarder has ever answered.

@@ -9,14 +9,13 @@ use super::missing::without;
 use super::objection::Objection;
 use super::presence::{Held, Presence};
 use super::register::{Actions, Rules, abort, answer, refuse};
-use super::{LOST_AFTER, MAX_STANDBYS, QUIET_AFTER, STANDBY_LIMIT};
+use super::seated::Member;
+use super::{LOST_AFTER, MAX_STANDBYS};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::order::Order;
 use crate::talk::list;
-use crate::wire::control::{
-    Ask, GroupEntry, Identity, Request, Role, Say, Seat, Status, run_as_text, run_from_text,
-};
+use crate::wire::control::{Ask, GroupEntry, Identity, Request, Role, Say, Seat, run_as_text, run_from_text};
 
 #[derive(Debug)]
 pub(super) struct Group {
@@ -50,27 +49,6 @@ pub(super) enum Phase {
     Gathering,
     Running,
     Over(Result<(), Failure>),
-}
-
-#[derive(Debug)]
-pub(super) struct Member {
-    pub(super) role: Role,
-    pub(super) slot: u16,
-    pub(super) incarnation: u32,
-    joined: Time,
-    pub(super) presence: Presence,
-    pub(super) ready: bool,
-    /// In which view it has said that it has everything: its number, and the slots of its clients.
-    pub(super) done: Option<(u64, Vec<u16>)>,
-    can_sequence: bool,
-    /// What it has told of itself last.
-    pub(super) status: Option<Status>,
-    /// It is taken in by a group that runs: neither the start nor the size of the group depends on it.
-    late: bool,
-    /// It is not ready because it has not reached a router.
-    pub(super) awaits_router: bool,
-    /// The forwarders that it names.
-    pub(super) connect: Vec<String>,
 }
 
 impl Group {
@@ -125,21 +103,7 @@ impl Group {
             }
             *newest = told.incarnation;
             self.next_slot = self.next_slot.max(told.slot.saturating_add(1));
-            let seat = Member {
-                role: told.role,
-                slot: told.slot,
-                incarnation: told.incarnation,
-                joined: now,
-                presence: Presence::awaited(now),
-                ready: true,
-                done: None,
-                can_sequence: told.can_sequence,
-                late: told.late,
-                status: None,
-                awaits_router: false,
-                connect: Vec::new(),
-            };
-            self.seats.insert(told.id.clone(), seat);
+            self.seats.insert(told.id.clone(), Member::told(now, told));
         }
         let (count, expected) = (self.founders().count(), rules.clients);
         if count > expected {
@@ -172,12 +136,14 @@ impl Group {
             _ if self.phase != Phase::Gathering && !who.late => return Err(Objection::Started),
             Role::Client if !same_order => return Err(Objection::OtherOrder),
             Role::Sequencer | Role::Standby if !self.order.sequencer => return Err(Objection::NotAMember),
-            Role::Sequencer => {
+            Role::Sequencer if self.phase == Phase::Gathering => {
                 if let Some(id) = role_taken(Role::Sequencer) {
                     return Err(Objection::HasSequencer(id));
                 }
             }
-            Role::Standby => {
+            Role::Sequencer if self.is_without_numbers(request) => return Err(Objection::Started),
+            // A sequencer that comes to a group that runs stands by.
+            Role::Sequencer | Role::Standby => {
                 let others =
                     self.seats.iter().filter(|(id, seat)| seat.role == Role::Standby && **id != who.id);
                 if others.count() >= MAX_STANDBYS {
@@ -190,7 +156,8 @@ impl Group {
         if self.next_slot == u16::MAX {
             return Err(Objection::WornOut);
         }
-        let clients = self.founders().filter(|seat| seat.presence.gone.is_none()).count();
+        let stays = |seat: &&Member| seat.presence.gone.is_none() && !seat.can_wait;
+        let clients = self.founders().filter(stays).count();
         if who.role == Role::Client && !who.late && there.is_none() && clients >= rules.clients {
             return Err(Objection::Full);
         }
@@ -210,22 +177,11 @@ impl Group {
             self.make_room(rules);
         }
         if self.seats.get(&who.id).is_none_or(|seat| seat.presence.nonce != Some(who.nonce)) {
+            let late = who.late && (self.phase != Phase::Gathering || self.is_complete_without(who, rules));
             let incarnation = self.incarnations.entry(who.id.clone()).or_default();
             *incarnation += 1;
-            let seat = Member {
-                role: who.role,
-                slot: self.next_slot,
-                incarnation: *incarnation,
-                joined: now,
-                presence: Presence::new(now, who.nonce, held.asker.clone()),
-                ready: false,
-                done: None,
-                can_sequence: who.can_sequence || who.role == Role::Standby,
-                status: None,
-                late: who.late && (who.role == Role::Client || self.phase != Phase::Gathering),
-                awaits_router: false,
-                connect: request.connect.clone(),
-            };
+            let mut seat = Member::new(now, who, (self.next_slot, *incarnation), late, &held);
+            seat.connect.clone_from(&request.connect);
             self.next_slot += 1;
             self.absent.remove(&who.id);
             self.compare_forwarders(request, actions);
@@ -238,14 +194,46 @@ impl Group {
         seat.presence.answer(Say::Welcome { run, slot, incarnation }, actions);
     }
 
-    /// A client that is gone gives its place to one that is here.
+    /// Whether the group can start without this client, which can wait.
+    fn is_complete_without(&self, who: &Identity, rules: &Rules) -> bool {
+        let others = self.seats.iter().filter(|(id, seat)| {
+            **id != who.id && seat.role == Role::Client && !seat.late && seat.presence.gone.is_none()
+        });
+        who.role == Role::Client && others.count() >= rules.clients
+    }
+
+    /// A client that is gone gives its place to one that is here; else one that can be taken in later does.
     fn make_room(&mut self, rules: &Rules) {
         if self.founders().count() < rules.clients {
             return;
         }
-        let is_gone = |seat: &Member| seat.role == Role::Client && !seat.late && seat.presence.gone.is_some();
+        let is_founder = |seat: &Member| seat.role == Role::Client && !seat.late;
+        let is_gone = |seat: &Member| is_founder(seat) && seat.presence.gone.is_some();
         if let Some(id) = self.seats.iter().find(|(_, seat)| is_gone(seat)).map(|(id, _)| id.clone()) {
             self.seats.remove(&id);
+        } else if let Some(seat) = self.seats.values_mut().find(|seat| is_founder(seat) && seat.can_wait) {
+            seat.late = true;
+        }
+    }
+
+    /// A client that was alone in a group that runs is started again: nobody is there who could take it in.
+    pub(super) fn is_deserted_by(&mut self, newcomer: &Identity, actions: &mut Actions) {
+        let is_other_life = |seat: &Member| {
+            seat.role == Role::Client
+                && seat.presence.nonce != Some(newcomer.nonce)
+                && seat.presence.gone.is_some()
+        };
+        let is_alone = || {
+            self.seats
+                .iter()
+                .all(|(id, seat)| *id == newcomer.id || seat.role != Role::Client || seat.is_newcomer())
+        };
+        if self.phase == Phase::Running
+            && self.seats.get(&newcomer.id).is_some_and(is_other_life)
+            && is_alone()
+        {
+            let why = format!("{} was lost, and nobody is left in the group", newcomer.id);
+            self.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
         }
     }
 
@@ -270,15 +258,11 @@ impl Group {
             return answer(held, if is_going { Say::Bye } else { Say::Unknown }, actions);
         };
         seat.presence.hears(now, held);
-        seat.status = request.status.or(seat.status);
+        seat.tells(request.status);
         seat.awaits_router = request.awaits_router;
         match request.ask {
             Ask::Ready => seat.ready = true,
-            Ask::Done { view, clients } => {
-                if seat.done.as_ref().is_none_or(|(before, _)| *before < view) {
-                    seat.done = Some((view, clients));
-                }
-            }
+            Ask::Done { view, clients } => seat.is_done(view, clients),
             Ask::Leave { code, reason } => {
                 seat.presence.answer(Say::Bye, actions);
                 seat.presence.told_end = true;
@@ -457,7 +441,7 @@ impl Group {
         if was_client {
             self.first_loss.get_or_insert_with(|| why.clone());
         }
-        if self.clients().next().is_none() {
+        if self.is_empty() {
             let why = self.first_loss.clone().unwrap_or(why);
             self.end(&Err(Failure::new(Exit::Unavailable, why)), actions);
         }
@@ -467,7 +451,7 @@ impl Group {
     fn is_left_by(&mut self, id: &str, actions: &mut Actions) {
         self.seats.remove(id);
         actions.notices.push(format!("{id} has left the group"));
-        if self.phase == Phase::Running && self.clients().next().is_none() {
+        if self.phase == Phase::Running && self.is_empty() {
             let lost = self.first_loss.clone().map(|why| Failure::new(Exit::Unavailable, why));
             self.end(&lost.map_or(Ok(()), Err), actions);
         }
@@ -482,10 +466,8 @@ impl Group {
         };
         // What it had in an earlier view is not everything.
         let is_done = |seat: &Member| seat.done.as_ref().is_some_and(|(number, _)| number >= newest);
-        let is_here =
-            |seat: &Member| seat.presence.gone.is_none() && seat.presence.silence(now) < QUIET_AFTER;
         members.iter().all(|slot| self.clients().any(|seat| seat.slot == *slot && is_done(seat)))
-            && !self.clients().any(|seat| !members.contains(&seat.slot) && is_here(seat))
+            && !self.clients().any(|seat| !members.contains(&seat.slot) && seat.is_here(now))
     }
 
     /// The newest view in which a client was done.
@@ -566,23 +548,12 @@ impl Group {
         ready == rules.clients && standbys && (sequencer || !self.order.sequencer)
     }
 
-    fn member_list(&self) -> Vec<Seat> {
-        let seat = |(id, seat): (&String, &Member)| Seat {
-            slot: seat.slot,
-            id: id.clone(),
-            incarnation: seat.incarnation,
-            role: seat.role,
-            can_sequence: seat.can_sequence,
-            late: seat.late,
-        };
-        self.seats.iter().map(seat).collect()
+    /// Whether nobody is in the group who could go on with it, or take newcomers in.
+    fn is_empty(&self) -> bool {
+        self.clients().all(Member::is_newcomer)
     }
-}
 
-impl Member {
-    /// A process that stands by is worth a moment of waiting. Then the group starts without it, and takes it in later.
-    fn delays_the_start(&self, now: Time) -> bool {
-        let is_late = !self.ready && now >= self.joined.after(STANDBY_LIMIT);
-        self.role == Role::Standby && (is_late || self.presence.silence(now) >= STANDBY_LIMIT)
+    fn member_list(&self) -> Vec<Seat> {
+        self.seats.iter().map(|(id, seat)| seat.seat(id)).collect()
     }
 }

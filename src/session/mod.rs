@@ -1,7 +1,7 @@
 //! Station 9, start and finish: how a run begins together and ends together.
 //!
 //! [`register`] is the forwarder's side: who has joined, who is ready, who is done, who is lost; [`group`] is one
-//! group in it, [`missing`] what it waits for, [`presence`] one process. [`attendance`] is the side of everybody else: one request under way at all
+//! group in it, [`missing`] what it waits for, `seated` one member, [`presence`] one process. [`attendance`] is the side of everybody else: one request under way at all
 //! times, so that silence means something. [`shown`] is what anybody may know. All are pure; their messages are in [`crate::wire::control`].
 
 pub mod attendance;
@@ -10,6 +10,7 @@ pub mod missing;
 pub mod objection;
 pub mod presence;
 pub mod register;
+mod seated;
 pub mod shown;
 
 use std::time::Duration;

@@ -61,7 +61,6 @@ impl Objection {
             Self::Started => {
                 let how = match who.role {
                     Role::Client => "; a client joins it with --join",
-                    Role::Sequencer => "; who is to stand by joins it with --standby",
                     _ => "",
                 };
                 (

@@ -254,6 +254,7 @@ impl Register {
         if request.ask != Ask::Join {
             return group.asked(now, held, request, &self.rules, actions);
         }
+        group.is_deserted_by(&request.who, actions);
         match group.may_join(&request, &self.rules) {
             Ok(()) => group.welcome(now, held, &request, &self.rules, actions),
             Err(objection)

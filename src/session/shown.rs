@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use super::group::{Group, Member, Phase};
+use super::group::{Group, Phase};
 use super::register::{Actions, Asker, Register, Rules};
+use super::seated::Member;
 use crate::engine::Time;
 use crate::wire::control::{GroupState, MemberState, Reply, Say, Stage, run_as_text};
 

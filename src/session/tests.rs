@@ -2,6 +2,7 @@
 
 mod attendance;
 mod finish;
+mod late;
 mod missing;
 mod shown;
 mod standby;
@@ -14,7 +15,7 @@ use super::register::{Actions, Asker, LATECOMERS, RESUMABLE, Register, Rules};
 use super::{LOST_AFTER, SILENT_AFTER};
 use crate::engine::Time;
 use crate::exit::Exit;
-use crate::wire::control::{Ask, Identity, Reply, Request, Role, Say, Seat};
+use crate::wire::control::{Ask, Identity, Reply, Request, Role, Say, Seat, Status};
 
 /// A forwarder and the answers it has given.
 struct Forwarder {

@@ -15,12 +15,13 @@ Examples:
   groupcast examples start";
 
 /// Every topic with its text, whose first line is its title.
-const TOPICS: [(&str, &str); 9] = [
+const TOPICS: [(&str, &str); 10] = [
     ("run", include_str!("examples/run.md")),
     ("start", include_str!("examples/start.md")),
     ("files", include_str!("examples/files.md")),
     ("pipes", include_str!("examples/pipes.md")),
     ("orders", include_str!("examples/orders.md")),
+    ("service", include_str!("examples/service.md")),
     ("groups", include_str!("examples/groups.md")),
     ("diagram", include_str!("examples/diagram.md")),
     ("check", include_str!("examples/check.md")),

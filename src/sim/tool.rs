@@ -11,7 +11,7 @@ use super::{Delay, Losses, Setup, Share, Trace};
 use crate::check::{PROPERTIES, Property};
 use crate::cli::{self, KnownBad};
 use crate::exit::{Exit, Failure};
-use crate::order::{self, DEFAULT_METHOD, Order};
+use crate::order::{self, Order};
 
 /// The example and the notes of `--help`.
 const HELP: &str = "\
@@ -35,8 +35,8 @@ pub struct Args {
     #[arg(long, default_value = "total", value_parser = PossibleValuesParser::new(order::names()))]
     order: String,
     /// How that order is made, where there are several ways
-    #[arg(long, default_value = DEFAULT_METHOD)]
-    method: String,
+    #[arg(long)]
+    method: Option<String>,
     /// How many clients, or 2 to 8 as the seed has it; a sequencer comes on top where the order has one
     #[arg(long, value_name = "N",
           value_parser = clap::value_parser!(u16).range(2..=i64::from(Setup::MAX_MEMBERS)))]
@@ -141,7 +141,7 @@ impl Args {
     }
 
     fn setup(&self) -> Result<Setup, Failure> {
-        let order = Order::chosen(&self.order, &self.method)?;
+        let order = Order::chosen(&self.order, self.method.as_deref())?;
         Ok(Setup {
             loss: self.loss,
             duplicate: self.duplicate,

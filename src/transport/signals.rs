@@ -1,6 +1,9 @@
-//! SIGINT and SIGTERM as something to poll: the first one asks the program to end, the second one ends it.
+//! SIGINT, SIGTERM and SIGHUP as something to poll: the first one asks the program to end, the second one ends it.
 //!
-//! A program that started others hears of every one, and the others end when it does.
+//! A program that started others hears of every one, and the others end when it does. SIGHUP stays ignored where the
+//! program was started with it ignored, as `nohup` does, and never counts as the second signal: a terminal that is closed
+//! may send it twice, and a service manager right after SIGTERM. SIGQUIT keeps what the system does with it: it ends a program
+//! that hangs, at once. SIGPIPE is ignored by Rust's runtime: a write to a closed pipe is an error that is handled.
 
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -8,16 +11,17 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::exit::{Exit, Failure};
 
+/// The signals that ask a program to end, each with the end that it means.
+const ASKS: [(i32, Exit); 3] =
+    [(SIGINT, Exit::Interrupted), (SIGTERM, Exit::Terminated), (SIGHUP, Exit::HungUp)];
+
 /// Tells when the program has been asked to end.
 #[derive(Debug)]
-pub struct Signals {
-    int: UnixStream,
-    term: UnixStream,
-}
+pub struct Signals(Vec<(UnixStream, Exit)>);
 
 impl Signals {
     /// Catches the signals from now on. Once a process.
@@ -25,60 +29,79 @@ impl Signals {
     /// # Errors
     /// [`Exit::Bug`] if the system refuses, which it has no reason to.
     pub fn catch() -> Result<Self, Failure> {
-        Self::try_catch().map_err(|error| Failure::new(Exit::Bug, format!("cannot catch signals: {error}")))
+        Self::try_catch().map_err(|error| cannot_catch(&error))
     }
 
     fn try_catch() -> std::io::Result<Self> {
         let once = Arc::new(AtomicBool::new(false));
-        let pipe = |signal: i32, code: i32| {
-            // In this order: the first signal finds the flag unset and then sets it, the second one ends the process.
-            signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&once))?;
-            signal_hook::flag::register(signal, Arc::clone(&once))?;
+        let pipe = |(signal, exit): (i32, Exit)| {
+            if signal != SIGHUP {
+                // In this order: the first signal finds the flag unset and then sets it, the second one ends the process.
+                let code = exit.code().into();
+                signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&once))?;
+                signal_hook::flag::register(signal, Arc::clone(&once))?;
+            }
             let (reader, writer) = UnixStream::pair()?;
             reader.set_nonblocking(true)?;
             signal_hook::low_level::pipe::register(signal, writer)?;
-            std::io::Result::Ok(reader)
+            std::io::Result::Ok((reader, exit))
         };
-        Ok(Self { int: pipe(SIGINT, 130)?, term: pipe(SIGTERM, 143)? })
+        asks().map(pipe).collect::<std::io::Result<_>>().map(Self)
     }
 
     /// What to poll for reading.
-    #[must_use]
-    pub fn fds(&self) -> [BorrowedFd<'_>; 2] {
-        [self.int.as_fd(), self.term.as_fd()]
+    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.0.iter().map(|(stream, _)| stream.as_fd())
     }
 
     /// The end that was asked for.
     #[must_use]
     pub fn received(&self) -> Option<Exit> {
         let came = |mut stream: &UnixStream| stream.read(&mut [0]).is_ok_and(|bytes| bytes > 0);
-        if came(&self.int) {
-            Some(Exit::Interrupted)
-        } else if came(&self.term) {
-            Some(Exit::Terminated)
-        } else {
-            None
-        }
+        self.0.iter().find(|(stream, _)| came(stream)).map(|&(_, exit)| exit)
     }
 }
 
-/// Tells `hear` of every SIGINT and SIGTERM from now on, from a thread of its own. One that it does not want to know
-/// about (false) ends the program. Once a process, instead of [`Signals::catch`].
+/// The signals that this process obeys.
+fn asks() -> impl Iterator<Item = (i32, Exit)> {
+    ASKS.into_iter().filter(|&(signal, _)| signal != SIGHUP || !was_ignored(SIGHUP))
+}
+
+/// Whether the process was started with `signal` ignored, or ignores it for another reason. Only Linux tells that
+/// without `unsafe` code; elsewhere the answer is no.
+fn was_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
+}
+
+/// Tells `hear` of every signal that asks the program to end from now on, from a thread of its own. One that it does not
+/// want to know about (false) ends the program. Once a process, instead of [`Signals::catch`].
 ///
 /// # Errors
 /// [`Exit::Bug`] if the system refuses, which it has no reason to.
 pub fn listen(hear: impl Fn(Exit) -> bool + Send + 'static) -> Result<(), Failure> {
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])
-        .map_err(|error| Failure::new(Exit::Bug, format!("cannot catch signals: {error}")))?;
+    let mut signals = signal_hook::iterator::Signals::new(asks().map(|(signal, _)| signal))
+        .map_err(|error| cannot_catch(&error))?;
     std::thread::spawn(move || {
+        let mut was_asked = false;
         for signal in signals.forever() {
-            let exit = if signal == SIGTERM { Exit::Terminated } else { Exit::Interrupted };
+            if std::mem::replace(&mut was_asked, true) && signal == SIGHUP {
+                continue;
+            }
+            let asked = ASKS.into_iter().find(|&(known, _)| known == signal);
+            let exit = asked.map_or(Exit::Terminated, |(_, exit)| exit);
             if !hear(exit) {
                 std::process::exit(exit.code().into());
             }
         }
     });
     Ok(())
+}
+
+fn cannot_catch(error: &std::io::Error) -> Failure {
+    Failure::new(Exit::Bug, format!("cannot catch signals: {error}"))
 }
 
 /// The environment variable that tells a program who started it and wants it to end with itself: a process number.
@@ -102,6 +125,10 @@ pub fn end_with_parent() {
 /// The failure that an interruption is.
 #[must_use]
 pub fn interruption(exit: Exit) -> Failure {
-    let name = if exit == Exit::Terminated { "terminated (SIGTERM)" } else { "interrupted (Ctrl-C)" };
+    let name = match exit {
+        Exit::Terminated => "terminated (SIGTERM)",
+        Exit::HungUp => "hung up (SIGHUP)",
+        _ => "interrupted (Ctrl-C)",
+    };
     Failure::new(exit, name)
 }

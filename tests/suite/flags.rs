@@ -6,8 +6,8 @@ use crate::harness::{Stage, all_end};
 
 const PROGRAMS: [&str; 4] = ["forwarder", "router", "sequencer", "client"];
 
-const EXIT_CODES: [&str; 14] =
-    ["0", "1", "2", "64", "65", "66", "69", "70", "73", "74", "75", "78", "130", "143"];
+const EXIT_CODES: [&str; 15] =
+    ["0", "1", "2", "64", "65", "66", "69", "70", "73", "74", "75", "78", "129", "130", "143"];
 
 #[test]
 fn help_shows_an_example_and_the_exit_codes() {
@@ -64,6 +64,11 @@ fn a_wrong_command_line_is_a_usage_error() {
         "client --id ä --commands f --out d",
         &format!("{client} --order chaos"),
         &format!("{client} --method xx"),
+        &format!("{client} --order causal --method ub"),
+        &format!("{client} --order fifo --method bb"),
+        "groupcast run --messages 1 --order causal --method ub",
+        "groupcast sim --order causal --method ub",
+        "groupcast bench --order causal --method ub",
         &format!("{client} --group a/b"),
         &format!("{client} --speed 0"),
         &format!("{client} --speed -1"),
@@ -93,11 +98,13 @@ const VARIABLES: &[(&str, &str, &str, i32, &str)] = &[
     ("router", "bind", "nowhere.invalid", 69, "nowhere.invalid"),
     ("router", "port-base", "x", 64, "--port-base"),
     ("router", "connect", "a:0", 64, "expected a number from 1 to 65532"),
+    ("router", "forwarder-timeout", "1s", 64, "may take 3s to answer"),
     ("router", "color", "blue", 64, "--color"),
     ("sequencer", "id", "a/b", 64, "--id"),
     ("sequencer", "connect", "a b", 64, "expected HOST or HOST:PORT"),
     ("sequencer", "port-base", "x", 64, "--port-base"),
     ("sequencer", "suspect-after", "soon", 64, "--suspect-after"),
+    ("sequencer", "forwarder-timeout", "soon", 64, "--forwarder-timeout"),
     ("sequencer", "quorum", "all", 64, "--quorum"),
     ("sequencer", "color", "blue", 64, "--color"),
     ("client", "id", "a/b", 64, "--id"),
@@ -110,6 +117,7 @@ const VARIABLES: &[(&str, &str, &str, i32, &str)] = &[
     ("client", "port-base", "x", 64, "--port-base"),
     ("client", "timeout", "soon", 64, "--timeout"),
     ("client", "suspect-after", "soon", 64, "--suspect-after"),
+    ("client", "forwarder-timeout", "soon", 64, "--forwarder-timeout"),
     ("client", "quorum", "all", 64, "--quorum"),
     ("client", "speed", "slow", 64, "--speed"),
     ("client", "window", "none", 64, "--window"),

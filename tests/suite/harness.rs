@@ -310,6 +310,12 @@ impl Launch<'_> {
         self
     }
 
+    /// Gives the program another name in this test.
+    pub(crate) fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self

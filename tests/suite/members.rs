@@ -16,7 +16,8 @@ fn look(stage: &Stage) -> Option<Value> {
     let mut program = members(stage).args(["--json", "--timeout", "0.5"]).start();
     let code = program.wait();
     assert!([0, 69].contains(&code), "{code}: {}", program.stderr());
-    (code == 0).then(|| serde_json::from_str(&program.stdout()).expect("one object"))
+    let shown = program.stdout();
+    (code == 0 && !shown.is_empty()).then(|| serde_json::from_str(&shown).expect("one object"))
 }
 
 fn member<'a>(group: &'a Value, id: &str) -> &'a Value {
@@ -131,10 +132,13 @@ fn without_a_forwarder_or_a_group_it_says_so_and_ends() {
     assert!(stdout.is_empty() && error.contains("waiting for the forwarder at "), "{error}");
     assert!(error.contains("does not answer (3.0 s)"), "{error}");
     let _forwarder = stage.forwarder(1).start();
-    let (stdout, error) = members(&stage).args(["--json", "--timeout", "3s"]).ends(69);
+    assert_eq!(members(&stage).ends(0).0, "no group yet\n");
+    let (stdout, said) = members(&stage).arg("--json").ends(0);
+    assert_eq!((&*stdout, &*said), ("", "groupcast: no group yet\n"));
+    let (stdout, error) = members(&stage).args(["--json", "--group", "main", "--timeout", "3s"]).ends(69);
     assert!(
-        stdout.is_empty() && error.contains("the forwarder has no group; waiting for one (gives up in"),
+        stdout.is_empty() && error.contains("the forwarder has no group main; waiting for one (gives up in"),
         "{error}"
     );
-    assert!(error.contains("error: the forwarder has no group\n"), "{error}");
+    assert!(error.contains("error: the forwarder has no group main\n"), "{error}");
 }

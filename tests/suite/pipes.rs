@@ -356,10 +356,12 @@ fn ctrl_c_leaves_and_whoever_is_left_gets_the_terminal_back() {
 
 #[test]
 fn a_terminated_client_gives_the_terminal_back() {
-    let middle = Middle::start(1);
-    let mut person = Person::sit_down(&middle, "c1");
-    person.sees("\nc1> ");
-    let client = Pid::from_child(person.client.as_ref().unwrap());
-    kill_process(client, Signal::TERM).unwrap();
-    assert_eq!(person.gets_up().code(), Some(143));
+    for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129)] {
+        let middle = Middle::start(1);
+        let mut person = Person::sit_down(&middle, "c1");
+        person.sees("\nc1> ");
+        let client = Pid::from_child(person.client.as_ref().unwrap());
+        kill_process(client, signal).unwrap();
+        assert_eq!(person.gets_up().code(), Some(code));
+    }
 }

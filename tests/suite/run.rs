@@ -195,6 +195,8 @@ fn a_run_ends_with_everything_it_started_however_it_is_ended() {
     let cases = [
         (&[Signal::INT][..], Some(130)),
         (&[Signal::TERM], Some(143)),
+        (&[Signal::HUP], Some(129)),
+        (&[Signal::HUP, Signal::HUP], Some(129)),
         (&[Signal::INT, Signal::INT], Some(130)),
         (&[Signal::KILL], None),
     ];

@@ -1,0 +1,122 @@
+//! One member of a group, as the forwarder sees it.
+
+use super::presence::{Held, Presence};
+use super::{QUIET_AFTER, STANDBY_LIMIT};
+use crate::engine::Time;
+use crate::wire::control::{Identity, Role, Seat, Status};
+
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) role: Role,
+    pub(super) slot: u16,
+    pub(super) incarnation: u32,
+    joined: Time,
+    pub(super) presence: Presence,
+    pub(super) ready: bool,
+    /// In which view it has said that it has everything: its number, and the slots of its clients.
+    pub(super) done: Option<(u64, Vec<u16>)>,
+    pub(super) can_sequence: bool,
+    /// What it has told of itself last.
+    pub(super) status: Option<Status>,
+    /// It is taken in by a group that runs: neither the start nor the size of the group depends on it.
+    pub(super) late: bool,
+    /// It may be taken in later, too, if others need its place at the start.
+    pub(super) can_wait: bool,
+    /// It has not said that it is in a view.
+    is_outside: bool,
+    /// It is not ready because it has not reached a router.
+    pub(super) awaits_router: bool,
+    /// The forwarders that it names.
+    pub(super) connect: Vec<String>,
+}
+
+impl Member {
+    /// A process that takes part from the start, or is `late`.
+    pub(super) fn new(
+        now: Time,
+        who: &Identity,
+        (slot, incarnation): (u16, u32),
+        late: bool,
+        held: &Held,
+    ) -> Self {
+        // Nobody but a sequencer of the start knows all numbers.
+        let role = if late && who.role == Role::Sequencer { Role::Standby } else { who.role };
+        Self {
+            role,
+            slot,
+            incarnation,
+            joined: now,
+            presence: Presence::new(now, who.nonce, held.asker.clone()),
+            ready: false,
+            done: None,
+            can_sequence: who.can_sequence || role == Role::Standby,
+            status: None,
+            late,
+            can_wait: who.late,
+            is_outside: late,
+            awaits_router: false,
+            connect: Vec::new(),
+        }
+    }
+
+    /// A member of a run that another forwarder began, as another member has told.
+    pub(super) fn told(now: Time, seat: &Seat) -> Self {
+        Self {
+            role: seat.role,
+            slot: seat.slot,
+            incarnation: seat.incarnation,
+            joined: now,
+            presence: Presence::awaited(now),
+            ready: true,
+            done: None,
+            can_sequence: seat.can_sequence,
+            status: None,
+            late: seat.late,
+            can_wait: seat.late,
+            is_outside: false,
+            awaits_router: false,
+            connect: Vec::new(),
+        }
+    }
+
+    pub(super) fn seat(&self, id: &str) -> Seat {
+        Seat {
+            slot: self.slot,
+            id: id.to_owned(),
+            incarnation: self.incarnation,
+            role: self.role,
+            can_sequence: self.can_sequence,
+            late: self.late,
+        }
+    }
+
+    /// Takes note of how far it is; only a member of a view tells that.
+    pub(super) fn tells(&mut self, status: Option<Status>) {
+        self.is_outside &= status.is_none();
+        self.status = status.or(self.status);
+    }
+
+    /// Takes note that it has everything in this view.
+    pub(super) fn is_done(&mut self, view: u64, clients: Vec<u16>) {
+        self.is_outside = false;
+        if self.done.as_ref().is_none_or(|(before, _)| *before < view) {
+            self.done = Some((view, clients));
+        }
+    }
+
+    /// Whether it is a client that a member has yet to take in.
+    pub(super) fn is_newcomer(&self) -> bool {
+        self.role == Role::Client && self.is_outside
+    }
+
+    /// Whether it has been heard lately.
+    pub(super) fn is_here(&self, now: Time) -> bool {
+        self.presence.gone.is_none() && self.presence.silence(now) < QUIET_AFTER
+    }
+
+    /// A process that stands by is worth a moment of waiting. Then the group starts without it, and takes it in later.
+    pub(super) fn delays_the_start(&self, now: Time) -> bool {
+        let is_late = !self.ready && now >= self.joined.after(STANDBY_LIMIT);
+        self.role == Role::Standby && (is_late || self.presence.silence(now) >= STANDBY_LIMIT)
+    }
+}
