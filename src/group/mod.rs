@@ -64,6 +64,7 @@ use crate::exit::{Exit, Failure};
 use crate::member::{Keeping, Patience};
 use crate::order::Order;
 use crate::talk::{Color, Level, Talk};
+use crate::transport::address::addresses;
 use crate::transport::limits;
 use crate::transport::wakeup::{Waker, wakeup};
 use crate::wire::Window;
@@ -303,7 +304,7 @@ impl Join {
         let order = Order::find(&self.order.0, &self.order.1)
             .ok_or_else(|| wrong(format!("there is no order '{}' by '{}'", self.order.0, self.order.1)))?;
         Ok(Joining {
-            sites: cli::addresses(&self.forwarders).map_err(wrong)?.sites(cli::DEFAULT_PORT_BASE)?,
+            sites: addresses(&self.forwarders).map_err(wrong)?.sites("forwarders", cli::DEFAULT_PORT_BASE)?,
             only_at: None,
             group: cli::id(&self.group).map_err(wrong)?,
             id: cli::id(&self.id).map_err(wrong)?,
