@@ -19,7 +19,7 @@ use crate::wire::Frames;
 /// A probe on this machine that has not come back by then is lost.
 const LIMIT: Duration = Duration::from_secs(3);
 /// A name that has not been looked up by then is not found.
-const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
+const LOOKUP_LIMIT: Duration = Duration::from_secs(10);
 /// It is sent again this often: a subscription takes a moment.
 const AGAIN: Duration = Duration::from_millis(20);
 /// What is sent.
