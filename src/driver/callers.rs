@@ -291,7 +291,8 @@ impl Callers {
         for line in &mut self.lines {
             line.caller.say_last(now, Ask::Leave { code, reason: reason.clone() });
         }
-        self.lines.iter().for_each(|line| line.caller.await_bye());
+        let is_there = |line: &&Line| line.caller.attendance().has_heard();
+        self.lines.iter().filter(is_there).for_each(|line| line.caller.await_bye());
     }
 
     /// Begins anew, after a moment of rest: the forwarders have ended a run, or themselves.

@@ -275,15 +275,14 @@ impl Shared {
         state.bells.iter().filter_map(Weak::upgrade).for_each(|bell| bell.wake());
     }
 
-    /// Waits until the name is sought: whether that took a while, or `None` if nobody uses it any more.
+    /// Waits until the name is sought: whether nobody had sought it for long, or `None` if nobody uses it any more.
     fn wait_for_wish(&self) -> Option<bool> {
-        let mut state = self.look();
-        let has_waited = !state.is_sought;
-        while !state.is_sought && !state.is_closed {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+        let is_idle = |state: &mut State| !state.is_sought && !state.is_closed;
+        let waited = self.changed.wait_timeout_while(self.look(), LOOK_UP_AGAIN, is_idle);
+        let (state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.changed.wait_while(state, is_idle).unwrap_or_else(PoisonError::into_inner);
         state.is_sought = false;
-        (!state.is_closed).then_some(has_waited)
+        (!state.is_closed).then_some(waited.timed_out())
     }
 
     /// Does nothing for a while, unless nobody uses the name any more.
@@ -299,10 +298,7 @@ impl Trouble {
     }
 
     fn no_answer(host: &str) -> Self {
-        Self {
-            message: format!("cannot look up {host}: no answer from a name server yet"),
-            is_definite: false,
-        }
+        Self { message: format!("cannot look up {host}: no answer from a name server"), is_definite: false }
     }
 
     fn none_answers(host: &str, addresses: &[SocketAddr]) -> Self {
@@ -328,8 +324,8 @@ struct Search {
 impl Search {
     fn run(mut self) {
         let mut pause = FIRST_PAUSE;
-        while let Some(has_waited) = self.shared.wait_for_wish() {
-            if has_waited {
+        while let Some(is_new) = self.shared.wait_for_wish() {
+            if is_new {
                 (pause, self.unlooked) = (FIRST_PAUSE, LOOK_UP_AGAIN);
             }
             self.look_up(pause);
