@@ -170,12 +170,13 @@ fn a_name_that_is_only_ipv6_is_reached() {
         etc.hosts("::1 only6\n");
         let stage = Stage::new();
         let mut programs = vec![
-            stage.forwarder(1).args(["--bind", "only6"]).start(),
+            stage.forwarder(2).args(["--bind", "only6"]).start(),
             stage.router().args(["--bind", "only6"]).start(),
             stage.sequencer().args(["--connect", "only6"]).start(),
         ];
-        let commands = "Multicast,c1,x\nc1,c1,y\n";
-        programs.push(stage.client("c1", commands).args(["--connect", "only6"]).start());
+        for (id, commands) in [("c1", "Multicast,c1,x\nc1,c2,y\n"), ("c2", "Multicast,c2,x\n")] {
+            programs.push(stage.client(id, commands).args(["--connect", "only6"]).start());
+        }
         all_end(&mut programs);
     });
 }
