@@ -26,7 +26,8 @@ pub struct Options {
     /// How many clients each group has (the sequencer is not counted)
     #[arg(short = 'n', long, value_name = "N", env = "GROUPCAST_CLIENTS", hide_env = true, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub clients: u16,
-    /// Address to listen on, as in --connect of `client`; anything but 127.0.0.1 lets other machines in
+    /// Address to listen on: a host, or HOST:PORT with the first of the ports; several with commas between. Anything but
+    /// 127.0.0.1 lets other machines in
     #[arg(long, value_name = "ADDRESS", env = "GROUPCAST_BIND", hide_env = true, default_value = "127.0.0.1", value_parser = addresses_to_listen_on)]
     pub bind: Addresses,
     /// First of the ports: in, out (+1), sync (+2); the router has +3

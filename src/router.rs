@@ -23,7 +23,8 @@ use crate::wire::{Header, Kind};
 /// What `router` is told.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// Address to listen on, as in --connect of `client`; anything but 127.0.0.1 lets other machines in
+    /// Address to listen on: a host, or HOST:PORT with the first of the ports; several with commas between. Anything but
+    /// 127.0.0.1 lets other machines in
     #[arg(long, value_name = "ADDRESS", env = "GROUPCAST_BIND", hide_env = true, default_value = "127.0.0.1", value_parser = addresses_to_listen_on)]
     pub bind: Addresses,
     /// First of the four ports; the router listens on the fourth (+3)

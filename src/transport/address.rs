@@ -131,7 +131,8 @@ pub fn address(text: &str) -> Result<(String, Option<u16>), String> {
     if is_ipv6(text) {
         // `::1:5559` is an IPv6 address as well: without brackets nobody knows where it ends.
         return Err(format!(
-            "the IPv6 address `{text}` has no brackets: expected [{text}], or [{text}]:5559 with the first of its ports"
+            "`{text}` is an IPv6 address, which stands in brackets: expected [{text}], or [{text}]:5559 with the \
+             first of its ports"
         ));
     }
     // A socket in the file system has no port of its own.
