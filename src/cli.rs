@@ -14,7 +14,7 @@ use crate::exit::{Exit, Failure};
 use crate::member::{Keeping, Patience};
 use crate::memory;
 use crate::talk::{Color, Level, Talk};
-use crate::transport::zmq::Site;
+use crate::transport::address::{Addresses, MAX_PORT_BASE, Site, addresses};
 use crate::transport::{limits, signals};
 use crate::wire::Window;
 
@@ -127,91 +127,12 @@ impl Address {
     /// # Errors
     /// [`Exit::Usage`] if one is named twice.
     pub fn sites(&self) -> Result<Vec<Site>, Failure> {
-        self.connect.sites(self.port_base)
+        self.connect.sites("--connect", self.port_base)
     }
 }
 
 /// The first port when none is given.
 pub const DEFAULT_PORT_BASE: u16 = 5559;
-
-/// Where forwarders are, as it was written.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Addresses(Vec<(String, Option<u16>)>);
-
-impl Addresses {
-    /// Every forwarder with its router; `port_base` is the first port of those that were named without one.
-    ///
-    /// # Errors
-    /// [`Exit::Usage`] if one is named twice.
-    pub fn sites(&self, port_base: u16) -> Result<Vec<Site>, Failure> {
-        let mut sites: Vec<Site> = Vec::new();
-        for (host, port) in &self.0 {
-            let site = Site { host: host.clone(), port_base: port.unwrap_or(port_base) };
-            if sites.contains(&site) {
-                let message = format!("--connect names {host}:{} twice", site.port_base);
-                return Err(Failure::new(Exit::Usage, message).help("each forwarder is named once"));
-            }
-            sites.push(site);
-        }
-        Ok(sites)
-    }
-}
-
-/// Most forwarders that one process may be told of.
-const MAX_SITES: usize = 8;
-
-/// Addresses on a command line: `HOST`, `HOST:PORT`, `[::1]:PORT`, several with commas between.
-///
-/// # Errors
-/// What is wrong with it, for people.
-pub fn addresses(text: &str) -> Result<Addresses, String> {
-    let addresses: Vec<_> =
-        text.split(',').map(|address| one_address(address.trim())).collect::<Result<_, _>>()?;
-    match addresses.len() {
-        0..=MAX_SITES => Ok(Addresses(addresses)),
-        many => Err(format!("{many} addresses; at most {MAX_SITES} are possible")),
-    }
-}
-
-fn one_address(text: &str) -> Result<(String, Option<u16>), String> {
-    let expected = || {
-        format!(
-            "`{text}` is no address: expected HOST or HOST:PORT, an IPv6 address in brackets, like [::1]:5559"
-        )
-    };
-    // A socket in the file system has no port of its own.
-    if text.strip_prefix("ipc://").is_some_and(|path| !path.is_empty()) {
-        return Ok((text.to_owned(), None));
-    }
-    // Only within brackets is a colon part of the host.
-    let inside = text.rfind(']').unwrap_or(0);
-    let (host, port) = match text[inside..].rfind(':') {
-        Some(colon) => (&text[..inside + colon], Some(&text[inside + colon + 1..])),
-        None => (text, None),
-    };
-    let is_name = |host: &str| {
-        let is_letter = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
-        !host.is_empty() && host.chars().all(is_letter)
-    };
-    let is_ipv6 = |host: &str| {
-        let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        let number = address.map(|address| address.split('%').next().unwrap_or(address));
-        number.is_some_and(|number| number.parse::<std::net::Ipv6Addr>().is_ok())
-    };
-    if !is_name(host) && !is_ipv6(host) {
-        return Err(expected());
-    }
-    let port = port.map(|port| match port.parse() {
-        Ok(port @ 1..=MAX_PORT_BASE) => Ok(port),
-        _ => Err(format!(
-            "the port of `{text}`: expected a number from 1 to {MAX_PORT_BASE}, the first of four"
-        )),
-    });
-    Ok((host.to_owned(), port.transpose()?))
-}
-
-/// The highest first port that leaves room for the other three.
-const MAX_PORT_BASE: u16 = 65532;
 
 /// Accepts a first port that leaves room for the other three.
 #[must_use]
@@ -365,38 +286,5 @@ pub fn is_read(text: &str) -> Result<bool, Failure> {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(Failure::new(Exit::Io, format!("cannot write to standard output: {error}"))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_hosts_with_or_without_a_port() {
-        let sites = |text: &str| {
-            let sites = addresses(text).map(|addresses| addresses.sites(7000).unwrap());
-            sites.map(|sites| sites.iter().map(|site| format!("{} {}", site.host, site.port_base)).collect())
-        };
-        for (text, expected) in [
-            ("localhost", &["localhost 7000"][..]),
-            ("10.0.0.1:5559", &["10.0.0.1 5559"]),
-            ("a:5559,b-c.example:5659, d", &["a 5559", "b-c.example 5659", "d 7000"]),
-            ("[::1]", &["[::1] 7000"]),
-            ("[fe80::1%eth0]:5559", &["[fe80::1%eth0] 5559"]),
-        ] {
-            let expected = expected.iter().map(|&site| site.to_owned()).collect::<Vec<_>>();
-            assert_eq!(sites(text), Ok(expected), "{text}");
-        }
-        for text in [
-            "", "a,", "a b", "tcp://a", "a/b", "a:", "a:x", "a:0", "a:65533", "a:1:2", "::1", "[::1", "[a]",
-            "[::1]5",
-        ] {
-            let refused = addresses(text).unwrap_err();
-            assert!(refused.contains("expected"), "{text}: {refused}");
-        }
-        let too_many = ["a"; MAX_SITES + 1].join(",");
-        assert!(addresses(&too_many).unwrap_err().contains("at most 8"));
-        assert_eq!(addresses("a,a:7000").unwrap().sites(7000).unwrap_err().exit, Exit::Usage);
     }
 }

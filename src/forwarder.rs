@@ -12,9 +12,11 @@ use crate::inside::Inside;
 use crate::session::SAY_EVERY;
 use crate::session::register::{Actions, Asker, Register, Rules, clients};
 use crate::talk::Talk;
+use crate::transport::address::{Addresses, Port, Site, addresses_to_listen_on};
 use crate::transport::limits;
+use crate::transport::resolve;
 use crate::transport::signals::{Signals, interruption};
-use crate::transport::zmq::{self, Context, Port, Sent, Socket};
+use crate::transport::zmq::{self, Context, Sent, Socket};
 use crate::wire::control::read_request;
 use crate::wire::topic;
 
@@ -24,9 +26,10 @@ pub struct Options {
     /// How many clients each group has (the sequencer is not counted)
     #[arg(short = 'n', long, value_name = "N", env = "GROUPCAST_CLIENTS", hide_env = true, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub clients: u16,
-    /// Address to listen on; anything but 127.0.0.1 lets other machines in
-    #[arg(long, value_name = "HOST", env = "GROUPCAST_BIND", hide_env = true, default_value = "127.0.0.1")]
-    pub bind: String,
+    /// Address to listen on: a host, or HOST:PORT with the first of the ports; several with commas between. Anything but
+    /// 127.0.0.1 lets other machines in
+    #[arg(long, value_name = "ADDRESS", env = "GROUPCAST_BIND", hide_env = true, default_value = "127.0.0.1", value_parser = addresses_to_listen_on)]
+    pub bind: Addresses,
     /// First of the ports: in, out (+1), sync (+2); the router has +3
     #[arg(long, value_name = "PORT", env = "GROUPCAST_PORT_BASE", hide_env = true, default_value_t = cli::DEFAULT_PORT_BASE, value_parser = cli::port_base())]
     pub port_base: u16,
@@ -60,7 +63,10 @@ pub const FAREWELL: Duration = Duration::from_millis(300);
 pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     limits::suffice(options.clients.into())?;
     let signals = Signals::catch()?;
-    let mut forwarder = Forwarder::listen(options, talk)?;
+    let sites = options.bind.sites("--bind", options.port_base)?;
+    let numbered = resolve::listening(&sites, Some(&signals), options.start_timeout)?;
+    let mut forwarder = Forwarder::listen(options, &numbered, talk)?;
+    talk.say(format!("{}; waiting for {}", ports(&sites), clients(usize::from(options.clients))));
     loop {
         let limit = forwarder.patience();
         let is_asked = zmq::wait(&[&forwarder.input, &forwarder.sync], signals.fds(), limit);
@@ -76,6 +82,16 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
             return outcome.map(|()| Exit::Ok);
         }
     }
+}
+
+/// Where it listens, for people.
+fn ports(sites: &[Site]) -> String {
+    let ports = |site: &Site| {
+        let number = |port: Port| port.number(site.port_base);
+        let (input, output, sync) = (number(Port::In), number(Port::Out), number(Port::Sync));
+        format!("listening on {}: in {input}, out {output}, sync {sync}", site.host)
+    };
+    sites.iter().map(ports).collect::<Vec<_>>().join("; ")
 }
 
 struct Forwarder<'a> {
@@ -97,18 +113,17 @@ struct Forwarder<'a> {
 }
 
 impl<'a> Forwarder<'a> {
-    fn listen(options: &Options, talk: &'a Talk) -> Result<Self, Failure> {
+    fn listen(options: &Options, at: &[Site], talk: &'a Talk) -> Result<Self, Failure> {
         let context = Context::default();
-        let (host, base) = (options.bind.as_str(), options.port_base);
         let rules = Rules {
             clients: usize::from(options.clients),
             start_timeout: options.start_timeout,
             stay: options.stay,
         };
-        let forwarder = Self {
-            input: context.listen_in(&Port::In.endpoint(host, base))?,
-            output: context.listen_out(&Port::Out.endpoint(host, base))?,
-            sync: context.listen_sync(&Port::Sync.endpoint(host, base))?,
+        Ok(Self {
+            input: context.listen_in(at)?,
+            output: context.listen_out(at)?,
+            sync: context.listen_sync(at)?,
             _context: context,
             register: Register::new(rules, clock::nonce()),
             inside: options.sequencer.then(Inside::default),
@@ -119,15 +134,7 @@ impl<'a> Forwarder<'a> {
             passed: 0,
             dropped: 0,
             talk,
-        };
-        talk.say(format!(
-            "listening on {host}: in {}, out {}, sync {}; waiting for {}",
-            Port::In.number(base),
-            Port::Out.number(base),
-            Port::Sync.number(base),
-            clients(usize::from(options.clients))
-        ));
-        Ok(forwarder)
+        })
     }
 
     /// Does what there is to do; the outcome when everything is over.

@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 
-use crate::cli::{self, Addresses, Voice};
+use crate::cli::{self, Voice};
 use crate::driver::{Callers, Clock, clock};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::session::attendance::News;
 use crate::session::{CONNECT_LIMIT, SAY_EVERY};
-use crate::talk::Talk;
+use crate::talk::{self, Talk};
+use crate::transport::address::{Addresses, Port, Site, addresses, addresses_to_listen_on};
 use crate::transport::limits;
+use crate::transport::resolve;
 use crate::transport::signals::{Signals, interruption};
-use crate::transport::zmq::{self, Context, Port, Routed, Site, Socket};
+use crate::transport::zmq::{self, Context, Routed, Socket};
 use crate::wire::control::{Ask, Identity, Role};
 use crate::wire::encoded::{bare, probe};
 use crate::wire::{Header, Kind};
@@ -21,14 +23,15 @@ use crate::wire::{Header, Kind};
 /// What `router` is told.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// Address to listen on; anything but 127.0.0.1 lets other machines in
-    #[arg(long, value_name = "HOST", env = "GROUPCAST_BIND", hide_env = true, default_value = "127.0.0.1")]
-    pub bind: String,
+    /// Address to listen on: a host, or HOST:PORT with the first of the ports; several with commas between. Anything but
+    /// 127.0.0.1 lets other machines in
+    #[arg(long, value_name = "ADDRESS", env = "GROUPCAST_BIND", hide_env = true, default_value = "127.0.0.1", value_parser = addresses_to_listen_on)]
+    pub bind: Addresses,
     /// First of the four ports; the router listens on the fourth (+3)
     #[arg(long, value_name = "PORT", env = "GROUPCAST_PORT_BASE", hide_env = true, default_value_t = cli::DEFAULT_PORT_BASE, value_parser = cli::port_base())]
     pub port_base: u16,
     /// The forwarders that it serves, if there are several, as for `client`; else the one on the same host and ports
-    #[arg(long, value_name = "ADDRESS", env = "GROUPCAST_CONNECT", hide_env = true, value_parser = cli::addresses)]
+    #[arg(long, value_name = "ADDRESS", env = "GROUPCAST_CONNECT", hide_env = true, value_parser = addresses)]
     pub connect: Option<Addresses>,
     /// Serve one run after the other instead of ending after the first; a signal between two runs ends it with exit
     /// code 0
@@ -54,14 +57,17 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     limits::suffice(0)?;
     let signals = Signals::catch()?;
     let context = Context::default();
-    let socket = context.listen_router(&Port::Router.endpoint(&options.bind, options.port_base))?;
-    talk.say(format!("listening on {}: {}", options.bind, Port::Router.number(options.port_base)));
+    let own = options.bind.sites("--bind", options.port_base)?;
+    let socket = context.listen_router(&resolve::listening(&own, Some(&signals), CONNECT_LIMIT)?)?;
+    let listens = |site: &Site| format!("{}: {}", site.host, Port::Router.number(site.port_base));
+    talk.say(format!("listening on {}", talk::list(&own.iter().map(listens).collect::<Vec<_>>())));
     let mut clock = Clock::start();
     let who = identity(Role::Router, "router");
     let limit = (!options.stay).then_some(CONNECT_LIMIT);
-    let own = || vec![Site { host: reachable(&options.bind).to_owned(), port_base: options.port_base }];
-    let sites = options.connect.as_ref().map(|connect| connect.sites(options.port_base));
-    let sites = sites.transpose()?.unwrap_or_else(own);
+    let sites = match &options.connect {
+        Some(connect) => connect.sites("--connect", options.port_base)?,
+        None => vec![reachable(&own[0])],
+    };
     let mut callers = Callers::new(&context, &sites, clock.now(), &who, &Ask::Attend, limit)?;
     callers.wait_for_lost(options.forwarder.forwarder_timeout);
     let mut router =
@@ -133,13 +139,14 @@ pub(crate) fn identity(role: Role, id: &str) -> Identity {
     }
 }
 
-/// Where to connect to what listens on `bind`.
-fn reachable(bind: &str) -> &str {
-    match bind {
+/// Where to connect to what listens on `own`.
+fn reachable(own: &Site) -> Site {
+    let host = match &*own.host {
         "*" | "0.0.0.0" => "127.0.0.1",
         "[::]" => "[::1]",
         host => host,
-    }
+    };
+    Site { host: host.to_owned(), ..*own }
 }
 
 struct Router<'a> {

@@ -25,9 +25,10 @@ use crate::session::CONNECT_LIMIT;
 use crate::session::attendance::News;
 use crate::session::register::clients;
 use crate::talk::{self, Talk};
+use crate::transport::address::{Port, Site};
 use crate::transport::limits;
 use crate::transport::signals::{Signals, interruption};
-use crate::transport::zmq::{self, Context, Port, Site};
+use crate::transport::zmq::{self, Context};
 use crate::wire::Window;
 use crate::wire::control::{Ask, GroupEntry, Role};
 

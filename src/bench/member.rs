@@ -19,8 +19,9 @@ use crate::order::Order;
 use crate::results::{Counts, MessageId, Results, Start};
 use crate::session::LOST_AFTER;
 use crate::talk::{self, Talk};
+use crate::transport::address::Site;
 use crate::transport::signals::Signals;
-use crate::transport::zmq::{Context, Site};
+use crate::transport::zmq::Context;
 use crate::wire::control;
 use crate::wire::{BatchBuilder, Window};
 

@@ -5,8 +5,9 @@
 use super::baseline::{Heard, Tag};
 use super::player::{Player, wrong};
 use crate::exit::Failure;
+use crate::transport::address::Port;
 use crate::transport::plain::{Kind, Parcel};
-use crate::transport::zmq::{Context, Port, Socket};
+use crate::transport::zmq::{Context, Socket};
 
 const HOST: &str = "127.0.0.1";
 /// A packet takes no more than about this many bytes.

@@ -4,8 +4,9 @@
 use super::baseline::{Heard, Tag};
 use super::player::Player;
 use crate::exit::Failure;
+use crate::transport::address::Port;
 use crate::transport::plain::{Kind, Parcel, proxy};
-use crate::transport::zmq::{Context, Port, Socket};
+use crate::transport::zmq::{Context, Socket};
 
 const HOST: &str = "127.0.0.1";
 

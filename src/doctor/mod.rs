@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::cli;
 use crate::driver::Clock;
 use crate::exit::{Exit, Failure};
+use crate::transport::address::{Addresses, addresses_to_listen_on};
 
 /// The example and the notes of `--help`.
 const HELP: &str = "\
@@ -29,8 +30,8 @@ fails, and 69 otherwise.";
 #[command(after_help = format!("{HELP}\n\n{}", crate::exit::HELP))]
 pub struct Args {
     /// Address that the forwarder and the router are to listen on
-    #[arg(long, value_name = "HOST", env = "GROUPCAST_BIND", hide_env = true, default_value = "127.0.0.1")]
-    bind: String,
+    #[arg(long, value_name = "ADDRESS", env = "GROUPCAST_BIND", hide_env = true, default_value = "127.0.0.1", value_parser = addresses_to_listen_on)]
+    bind: Addresses,
     /// First of the four ports that they are to have
     #[arg(long, value_name = "PORT", env = "GROUPCAST_PORT_BASE", hide_env = true, default_value_t = cli::DEFAULT_PORT_BASE, value_parser = cli::port_base())]
     port_base: u16,
@@ -98,12 +99,13 @@ impl Finding {
 /// [`Exit::Io`] if standard output cannot be written.
 pub fn run(args: &Args, groupcast: &Command) -> Result<Exit, Failure> {
     let mut worst = Exit::Ok;
+    let sites = args.bind.sites("--bind", args.port_base)?;
     let (clock, calendar) = (Clock::start(), machine::calendar());
     let checks: [&dyn Fn() -> Vec<Finding>; 8] = [
         &|| vec![machine::versions()],
         &machine::programs,
         &|| machine::environment(groupcast),
-        &|| network::ports(&args.bind, args.port_base),
+        &|| network::ports(&sites),
         &|| machine::folders(args.out.as_deref()),
         &|| vec![machine::descriptors()],
         &|| vec![network::loopback()],

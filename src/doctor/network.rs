@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::TcpListener;
+use std::path::Path;
 use std::time::Duration;
 
 use super::Finding;
@@ -9,31 +10,57 @@ use crate::driver::Clock;
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::talk;
+use crate::transport::address::{Port, Site};
 use crate::transport::holder;
-use crate::transport::zmq::{self, Context, Port};
+use crate::transport::resolve;
+use crate::transport::zmq::{self, Context};
 use crate::wire::Frames;
 
 /// A probe on this machine that has not come back by then is lost.
 const LIMIT: Duration = Duration::from_secs(3);
+/// A name that has not been looked up by then is not found.
+const LOOKUP_LIMIT: Duration = Duration::from_secs(10);
 /// It is sent again this often: a subscription takes a moment.
 const AGAIN: Duration = Duration::from_millis(20);
 /// What is sent.
 const PROBE: &[u8] = b"probe";
 
-/// Whether a forwarder and a router could listen.
-pub(super) fn ports(host: &str, base: u16) -> Vec<Finding> {
-    // As the standard library writes it.
-    let address = host.replace('*', "0.0.0.0").replace(['[', ']'], "");
-    let wanted = [Port::In, Port::Out, Port::Sync, Port::Router];
-    let found: Vec<Finding> = wanted
-        .into_iter()
-        .filter_map(|port| {
-            let error = TcpListener::bind((&*address, port.number(base))).err()?;
-            Some(taken(&port.endpoint(host, base), port.number(base), &error))
+/// Whether a forwarder and a router could listen at each of these.
+pub(super) fn ports(sites: &[Site]) -> Vec<Finding> {
+    sites.iter().flat_map(ports_of).collect()
+}
+
+fn ports_of(site: &Site) -> Vec<Finding> {
+    if let Some(path) = site.path() {
+        let folder = Path::new(path).parent().filter(|folder| *folder != Path::new(""));
+        return match folder.is_none_or(Path::is_dir) {
+            true => vec![Finding::ok("ports", format!("{} needs none", site.host))],
+            false => {
+                let says = format!("nobody can listen on {}: its folder is not there", site.host);
+                vec![Finding::fail("ports", says, "make the folder, or choose another with --bind")]
+            }
+        };
+    }
+    let numbered = match resolve::listening(std::slice::from_ref(site), None, LOOKUP_LIMIT) {
+        Ok(numbered) => numbered,
+        Err(failure) => {
+            return vec![Finding::fail("ports", failure.message, failure.help.unwrap_or_default())];
+        }
+    };
+    let found: Vec<Finding> = numbered
+        .iter()
+        .flat_map(|site| Port::ALL.map(|port| (site, port)))
+        .filter_map(|(site, port)| {
+            let number = port.number(site.port_base);
+            // As the standard library writes it.
+            let host = site.host.replace('*', "0.0.0.0").replace(['[', ']'], "");
+            let error = TcpListener::bind((&*host, number)).err()?;
+            Some(taken(&site.endpoint(port), number, &error))
         })
         .collect();
     if found.is_empty() {
-        return vec![Finding::ok("ports", format!("{base} to {} on {host} are free", base + 3))];
+        let Site { host, port_base } = site;
+        return vec![Finding::ok("ports", format!("{port_base} to {} on {host} are free", port_base + 3))];
     }
     found
 }
@@ -77,10 +104,10 @@ pub(super) fn loopback() -> Finding {
 /// Publishes to itself and asks itself, as a member and a forwarder do; gives back how long that took.
 fn probe() -> Result<Duration, Failure> {
     let context = Context::default();
-    let (group, question) = (free_endpoint()?, free_endpoint()?);
-    let (publisher, subscriber) = (context.listen_out(&group)?, context.subscriber(&[group])?);
+    let (group, question) = ([free_site(Port::Out)?], [free_site(Port::Sync)?]);
+    let (publisher, subscriber) = (context.listen_out(&group)?, context.subscriber(&group)?);
     subscriber.subscribe(PROBE)?;
-    let (answerer, asker) = (context.listen_sync(&question)?, context.asker(question)?);
+    let (answerer, asker) = (context.listen_sync(&question)?, context.asker(&question[0])?);
     let packet = Frames { header: PROBE.into(), body: PROBE.into() };
     let (mut heard, mut answered) = (false, false);
     let mut clock = Clock::start();
@@ -108,10 +135,11 @@ fn lost(what: &str) -> Failure {
     Failure::new(Exit::TimedOut, format!("{what} within {}", talk::duration(LIMIT)))
 }
 
-/// An address on loopback where nobody listened a moment ago.
-fn free_endpoint() -> Result<String, Failure> {
-    let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+/// A site on loopback at whose port nobody listened a moment ago.
+fn free_site(port: Port) -> Result<Site, Failure> {
+    let host = "127.0.0.1";
+    let address = TcpListener::bind((host, 0)).and_then(|listener| listener.local_addr());
     address
-        .map(|address| format!("tcp://{address}"))
-        .map_err(|error| Failure::new(Exit::Unavailable, format!("cannot listen on 127.0.0.1: {error}")))
+        .map(|address| Site { host: host.to_owned(), port_base: address.port() - port.number(0) })
+        .map_err(|error| Failure::new(Exit::Unavailable, format!("cannot listen on {host}: {error}")))
 }

@@ -10,7 +10,8 @@ use crate::exit::{Exit, Failure};
 use crate::session::attendance::News;
 use crate::session::{CONNECT_LIMIT, QUIET_AFTER};
 use crate::talk;
-use crate::transport::zmq::{Context, Port, Site};
+use crate::transport::address::{Port, Site};
+use crate::transport::zmq::Context;
 use crate::wire::control::{Ask, Role, Seat, run_as_text};
 use crate::wire::encoded::probe;
 use crate::wire::{Frames, Header, Kind};
@@ -192,7 +193,7 @@ impl<'a> Barrier<'a> {
         // They are the same wherever it joins: another forwarder may have started the group meanwhile.
         if wires.dealers.is_empty() {
             let name = route(&self.joining.group, &self.joining.id);
-            let dealer = |site: &Site| context.dealer(site.endpoint(Port::Router), &name);
+            let dealer = |site: &Site| context.dealer(site, &name);
             wires.dealers = self.joining.sites.iter().map(dealer).collect::<Result<_, _>>()?;
         }
         wires.callers.turn_others_to(&self.spoken_for(), &self.aside());

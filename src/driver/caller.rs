@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
+use crate::session::QUIET_AFTER;
 use crate::session::attendance::{Attendance, News};
-use crate::transport::zmq::{self, Context, Port, Site, Socket};
+use crate::transport::address::{Port, Site};
+use crate::transport::resolve::Trouble;
+use crate::transport::zmq::{self, Context, Socket};
 use crate::wire::control::{Ask, Identity, Request, Say, Seat, Status, read_reply};
 use crate::wire::header::VERSION;
 
@@ -33,7 +36,7 @@ impl Caller {
         connect_limit: Option<Duration>,
     ) -> Result<Self, Failure> {
         let endpoint = site.endpoint(Port::Sync);
-        let socket = context.asker(endpoint.clone())?;
+        let socket = context.asker(site)?;
         Ok(Self { socket, endpoint, attendance: Attendance::new(now, who, ask, connect_limit) })
     }
 
@@ -47,6 +50,12 @@ impl Caller {
     #[must_use]
     pub fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// What is wrong with the name of the forwarder's host.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.socket.trouble()
     }
 
     /// The talk itself: what is asked, and for how long nothing has been heard.
@@ -98,6 +107,13 @@ impl Caller {
     /// Reads one answer that has come, and sends what is due.
     pub fn turn(&mut self, now: Time) -> News {
         let mut news = News::Nothing;
+        if self.socket.follow() {
+            // What was asked before, nobody has heard.
+            self.attendance.pause(now);
+        }
+        if !self.attendance.has_heard() || self.attendance.silence(now) >= QUIET_AFTER {
+            self.socket.seek();
+        }
         if let Some(Some(bytes)) = self.socket.answer() {
             news = match read_reply(&bytes) {
                 Ok(reply) => self.attendance.answered(now, reply),

@@ -11,7 +11,8 @@ use crate::exit::{Exit, Failure};
 use crate::session::attendance::News;
 use crate::session::{QUIET_AFTER, SAY_EVERY};
 use crate::talk::{self, Talk};
-use crate::transport::zmq::{Context, Site, Socket};
+use crate::transport::address::Site;
+use crate::transport::zmq::{Context, Socket};
 use crate::wire::control::{Ask, Identity, Seat, Status};
 
 /// A process's lines to all its forwarders, in the order in which they were named.
@@ -28,6 +29,8 @@ struct Line {
     is_out: bool,
     /// People have been told that it is silent.
     is_missed: bool,
+    /// The last that people were told of the name of its host.
+    trouble: Option<String>,
 }
 
 impl Line {
@@ -55,7 +58,7 @@ impl Callers {
     ) -> Result<Self, Failure> {
         let line = |site| {
             let caller = Caller::new(context, site, now, who.clone(), ask.clone(), connect_limit)?;
-            Ok(Line { caller, is_out: false, is_missed: false })
+            Ok(Line { caller, is_out: false, is_missed: false, trouble: None })
         };
         let mut lines = sites.iter().map(line).collect::<Result<Vec<Line>, Failure>>()?;
         let names: Vec<String> = lines.iter().map(|line| line.caller.endpoint().to_owned()).collect();
@@ -139,8 +142,28 @@ impl Callers {
                 news => all.push((at, news)),
             }
         }
+        self.tell_troubles(talk);
         self.complain(now, talk)?;
         Ok(all)
+    }
+
+    /// Says at once that a name is not found, once for each reason.
+    fn tell_troubles(&mut self, talk: &Talk) {
+        for line in self.lines.iter_mut().filter(|line| !line.is_out) {
+            if let Some(trouble) = line.caller.trouble().filter(|trouble| trouble.is_definite)
+                && line.trouble.as_ref() != Some(&trouble.message)
+            {
+                talk.warn(format!("{}; trying again", trouble.message));
+                line.trouble = Some(trouble.message);
+            }
+        }
+    }
+
+    /// What is wrong with the names of the hosts of these forwarders.
+    fn troubles(&self, at: &[usize]) -> Option<String> {
+        let trouble = |&at: &usize| self.lines[at].caller.trouble().map(|trouble| trouble.message);
+        let troubles: Vec<String> = at.iter().filter_map(trouble).collect();
+        (!troubles.is_empty()).then(|| troubles.join("; "))
     }
 
     /// The forwarder `at` has ended the run, or this process's part in it: that is so, unless another goes on with it.
@@ -196,43 +219,56 @@ impl Callers {
     }
 
     fn complain(&mut self, now: Time, talk: &Talk) -> Result<(), Failure> {
-        let open = || self.lines.iter().filter(|line| !line.is_out);
-        let silence = open().map(|line| line.silence(now)).min().unwrap_or_default();
+        let open: Vec<usize> = (0..self.lines.len()).filter(|&at| !self.lines[at].is_out).collect();
+        let silence = open.iter().map(|&at| self.lines[at].silence(now)).min().unwrap_or_default();
         // Another forwarder has said that the run failed: this one would have to contradict it soon.
         let patience = |line: &Line| {
             if self.verdict.is_some() { Some(QUIET_AFTER) } else { line.caller.attendance().patience() }
         };
-        let left = open().map(|line| patience(line).map(|limit| limit.saturating_sub(line.silence(now))));
-        let left =
-            left.collect::<Option<Vec<Duration>>>().map(|left| left.into_iter().max().unwrap_or_default());
-        let is_given_up = left == Some(Duration::ZERO) && open().next().is_some();
-        if silence < SAY_EVERY && !is_given_up {
+        let left = |&at: &usize| {
+            let line = &self.lines[at];
+            patience(line).map(|limit| limit.saturating_sub(line.silence(now)))
+        };
+        let left = open.iter().map(left).collect::<Option<Vec<Duration>>>();
+        let left = left.map(|left| left.into_iter().max().unwrap_or(Duration::MAX));
+        if left == Some(Duration::ZERO) {
+            let failure = self.silent(&open, silence);
+            return Err(self.verdict.take().unwrap_or(failure));
+        }
+        if silence < SAY_EVERY {
             self.tell_who_is_missed(now, talk);
-            return Ok(());
-        }
-        let names: Vec<String> =
-            (0..self.lines.len()).filter(|&at| !self.lines[at].is_out).map(|at| self.full_name(at)).collect();
-        if is_given_up {
-            let what = match (self.has_heard(), names.len()) {
-                (true, 1) => "has gone silent",
-                (false, 1) => "does not answer",
-                (true, _) => "have gone silent",
-                (false, _) => "do not answer",
-            };
-            let message = format!("{} {what} ({})", talk::list(&names), talk::duration(silence));
-            return Err(self.verdict.take().unwrap_or_else(|| {
-                Failure::new(Exit::Unavailable, message).help(
-                    "is `forwarder` running, with the same --port-base, on the host that --connect names?",
-                )
-            }));
-        }
-        if now.since(self.said) >= SAY_EVERY {
+        } else if now.since(self.said) >= SAY_EVERY {
             self.said = now;
             let left =
                 left.map_or_else(String::new, |left| format!(", gives up in {}", talk::duration(left)));
-            talk.say(format!("waiting for {} ({}{left})", talk::list(&names), talk::duration(silence)));
+            let why = self.troubles(&open).map_or_else(String::new, |why| format!(": {why}"));
+            let names = talk::list(&self.full_names(&open));
+            talk.say(format!("waiting for {names} ({}{left}){why}", talk::duration(silence)));
         }
         Ok(())
+    }
+
+    fn full_names(&self, at: &[usize]) -> Vec<String> {
+        at.iter().map(|&at| self.full_name(at)).collect()
+    }
+
+    /// The end after too long a silence of all that are open.
+    fn silent(&self, open: &[usize], silence: Duration) -> Failure {
+        let what = match (self.has_heard(), open.len()) {
+            (true, 1) => "has gone silent",
+            (false, 1) => "does not answer",
+            (true, _) => "have gone silent",
+            (false, _) => "do not answer",
+        };
+        let names = talk::list(&self.full_names(open));
+        let message = format!("{names} {what} ({})", talk::duration(silence));
+        match self.troubles(open) {
+            Some(why) => Failure::new(Exit::Unavailable, format!("{message}: {why}")).help(
+                "is the host in --connect spelt as this machine knows it? an address needs no name server",
+            ),
+            None => Failure::new(Exit::Unavailable, message)
+                .help("is `forwarder` running, with the same --port-base, on the host that --connect names?"),
+        }
     }
 
     /// Says once that a forwarder is silent while another is not, and that it is back.
@@ -244,9 +280,10 @@ impl Callers {
                 continue;
             }
             let (name, others) = (self.full_name(at), talk::list(&self.in_touch(now)));
+            let why = self.troubles(&[at]).map_or_else(String::new, |why| format!(" ({why})"));
             match (is_missed, line.caller.attendance().has_heard()) {
-                (true, true) => talk.warn(format!("{name} has gone silent; going on with {others}")),
-                (true, false) => talk.warn(format!("{name} does not answer; going on with {others}")),
+                (true, true) => talk.warn(format!("{name} has gone silent{why}; going on with {others}")),
+                (true, false) => talk.warn(format!("{name} does not answer{why}; going on with {others}")),
                 (false, _) => talk.say(format!("{name} answers")),
             }
             self.lines[at].is_missed = is_missed;

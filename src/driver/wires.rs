@@ -12,7 +12,7 @@ use crate::session::{CONNECT_LIMIT, SAY_EVERY};
 use crate::talk::Talk;
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::wakeup::Wakeup;
-use crate::transport::zmq::{self, Context, Port, Socket};
+use crate::transport::zmq::{self, Context, Socket};
 use crate::wire::Frames;
 use crate::wire::control::{Ask, Identity, Role};
 use crate::wire::topic::{self, Audience};
@@ -74,8 +74,6 @@ impl Wires {
         signals: Option<Signals>,
         talk: &Talk,
     ) -> Result<Self, Failure> {
-        let endpoints =
-            |port: Port| -> Vec<String> { joining.sites.iter().map(|site| site.endpoint(port)).collect() };
         let mut clock = Clock::start();
         let now = clock.now();
         let who = Identity {
@@ -102,8 +100,8 @@ impl Wires {
             overhears: true,
             talk: talk.clone(),
             callers,
-            publisher: context.publisher(&endpoints(Port::In))?,
-            subscriber: context.subscriber(&endpoints(Port::Out))?,
+            publisher: context.publisher(&joining.sites)?,
+            subscriber: context.subscriber(&joining.sites)?,
             dealers: Vec::new(),
             audience: if joining.role == Role::Client { Audience::Clients } else { Audience::Sequencers },
             topic: topic::of_group(&joining.group),
@@ -157,6 +155,9 @@ impl Wires {
 
     /// Waits for something to read, but no longer than until `deadline`, and no longer than is good.
     pub(super) fn wait(&mut self, deadline: Option<Time>) -> Result<(), Failure> {
+        for socket in [&self.publisher, &self.subscriber].into_iter().chain(&self.dealers) {
+            socket.follow();
+        }
         let now = self.clock.now();
         let until = self.callers.next_deadline().min(deadline.unwrap_or(Time::from_micros(u64::MAX)));
         let mut sockets: Vec<&Socket> = self.callers.sockets().collect();

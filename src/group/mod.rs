@@ -67,6 +67,7 @@ use crate::member::{Keeping, Patience};
 use crate::order::Order;
 use crate::session::LOST_AFTER;
 use crate::talk::{Color, Level, Talk};
+use crate::transport::address::addresses;
 use crate::transport::limits;
 use crate::transport::wakeup::{Waker, wakeup};
 use crate::wire::Window;
@@ -338,7 +339,7 @@ impl Join {
             .ok_or_else(|| wrong(format!("there is no order '{order}' by '{method}'")))?;
         let order = Order::chosen(order, (!method.is_empty()).then_some(method))?;
         Ok(Joining {
-            sites: cli::addresses(&self.forwarders).map_err(wrong)?.sites(cli::DEFAULT_PORT_BASE)?,
+            sites: addresses(&self.forwarders).map_err(wrong)?.sites("forwarders", cli::DEFAULT_PORT_BASE)?,
             only_at: None,
             group: cli::id(&self.group).map_err(wrong)?,
             id: cli::client_id(&self.id).map_err(wrong)?,

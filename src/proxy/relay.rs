@@ -46,8 +46,8 @@ pub(super) struct Ends {
 /// Everything that the threads share.
 pub(super) struct Relay {
     clock: Clock,
-    /// The four ports of the middle.
-    to: [SocketAddr; 4],
+    /// The four ports of the middle, each at all addresses of its host.
+    to: [Vec<SocketAddr>; 4],
     seed: u64,
     talk: Talk,
     state: Mutex<State>,
@@ -165,7 +165,7 @@ impl Connection {
 }
 
 impl Relay {
-    pub(super) fn new(to: [SocketAddr; 4], seed: u64, timeline: Timeline, talk: Talk) -> Arc<Self> {
+    pub(super) fn new(to: [Vec<SocketAddr>; 4], seed: u64, timeline: Timeline, talk: Talk) -> Arc<Self> {
         let state = State {
             timeline,
             began: None,
@@ -232,12 +232,18 @@ impl Relay {
 
     fn nobody(&self, members_came: bool, limit: Duration) -> Failure {
         let (who, help) = if members_came {
-            (format!("nobody listened on {}", self.to[0]), "is `forwarder` running, at the ports of --to?")
+            (format!("nobody listened on {}", self.named(0)), "is `forwarder` running, at the ports of --to?")
         } else {
             let help = "members connect to the proxy: their --port-base is that of --listen";
             ("nobody connected".to_owned(), help)
         };
         Failure::new(Exit::TimedOut, format!("{who} within {}", talk::duration(limit))).help(help)
+    }
+
+    /// The addresses of a port of the middle, for people.
+    fn named(&self, port: usize) -> String {
+        let addresses: Vec<String> = self.to[port].iter().map(SocketAddr::to_string).collect();
+        talk::list(&addresses)
     }
 
     /// What came of everything.
@@ -262,8 +268,9 @@ impl Relay {
     }
 
     fn connect(self: &Arc<Self>, port: usize, member: TcpStream) {
-        let Ok(middle) = TcpStream::connect_timeout(&self.to[port], CONNECT_LIMIT) else {
-            self.talk.detail(format!("nobody listens on {} ({})", self.to[port], PORTS[port]));
+        let connect = |address| TcpStream::connect_timeout(address, CONNECT_LIMIT).ok();
+        let Some(middle) = self.to[port].iter().find_map(connect) else {
+            self.talk.detail(format!("nobody listens on {} ({})", self.named(port), PORTS[port]));
             self.lock().totals.unreachable += 1;
             return;
         };

@@ -1,7 +1,7 @@
 //! `groupcast proxy`: what can be asked of it on the command line, and how it answers.
 
 use std::fmt::Write as _;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,6 +17,9 @@ use super::{PORTS, script};
 use crate::cli::{self, Voice};
 use crate::exit::{Exit, Failure};
 use crate::place::{Source, shown, without_mark};
+use crate::talk;
+use crate::transport::address::{MAX_PORT_BASE, Port, Site, address};
+use crate::transport::resolve;
 use crate::transport::signals::{self, interruption};
 
 /// The example of `--help`; the notes are the grammar.
@@ -37,10 +40,10 @@ each fault acted.";
 pub struct Args {
     /// Where members connect: the first of the four ports in, out, sync, router
     #[arg(long, value_name = "[HOST:]PORT", env = "GROUPCAST_LISTEN", hide_env = true, value_parser = first_port)]
-    listen: FirstPort,
+    listen: Site,
     /// Where forwarder and router listen: the first of their four ports
     #[arg(long, value_name = "[HOST:]PORT", env = "GROUPCAST_TO", hide_env = true, value_parser = first_port)]
-    to: FirstPort,
+    to: Site,
     /// A file of faults, one a line
     #[arg(long, value_name = "FILE", env = "GROUPCAST_SCRIPT", hide_env = true)]
     script: Option<PathBuf>,
@@ -76,18 +79,17 @@ pub struct Args {
     voice: Voice,
 }
 
-/// The first of four ports of a host.
-#[derive(Clone, Debug)]
-struct FirstPort {
-    host: String,
-    port: u16,
-}
-
-fn first_port(text: &str) -> Result<FirstPort, String> {
-    let (host, port) = text.rsplit_once(':').unwrap_or(("127.0.0.1", text));
-    let port = port.parse().ok().filter(|port| (1..=65532).contains(port));
-    let port = port.ok_or("expected [HOST:]PORT with a port from 1 to 65532")?;
-    Ok(FirstPort { host: host.to_owned(), port })
+fn first_port(text: &str) -> Result<Site, String> {
+    let expected = || "expected [HOST:]PORT with a port from 1 to 65532".to_owned();
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        let port_base = text.parse().ok().filter(|port| (1..=MAX_PORT_BASE).contains(port));
+        let host = "127.0.0.1".to_owned();
+        return port_base.map(|port_base| Site { host, port_base }).ok_or_else(expected);
+    }
+    match address(text)? {
+        (host, Some(port_base)) => Ok(Site { host, port_base }),
+        (_, None) => Err(expected()),
+    }
 }
 
 fn a_minute(text: &str) -> Result<u32, String> {
@@ -95,21 +97,10 @@ fn a_minute(text: &str) -> Result<u32, String> {
     number.filter(|number| (1..=600).contains(number)).ok_or("expected 1/min to 600/min".to_owned())
 }
 
-impl FirstPort {
-    fn address(&self, number: usize) -> Result<SocketAddr, Failure> {
-        let name = (self.host.trim_matches(['[', ']']), self.port + number as u16);
-        let mut found = name.to_socket_addrs().map_err(|reason| self.unknown(&reason.to_string()))?;
-        found.next().ok_or_else(|| self.unknown("it has no address"))
-    }
-
-    fn unknown(&self, reason: &str) -> Failure {
-        Failure::new(Exit::Unavailable, format!("cannot find the host {}: {reason}", self.host))
-            .help("is it a host name or an address, and nothing else?")
-    }
-
-    fn addresses(&self) -> Result<[SocketAddr; 4], Failure> {
-        Ok([self.address(0)?, self.address(1)?, self.address(2)?, self.address(3)?])
-    }
+/// The addresses of each of the four ports of a site, as many as its host has.
+fn addresses(sites: &[Site]) -> [Vec<SocketAddr>; 4] {
+    let at = |port: Port, site: &Site| site.endpoint(port).strip_prefix("tcp://")?.parse().ok();
+    Port::ALL.map(|port| sites.iter().filter_map(|site| at(port, site)).collect())
 }
 
 /// Passes everything on, and lets happen what is asked for, until members are gone.
@@ -120,26 +111,37 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     signals::end_with_parent();
     let talk = args.voice.talk("proxy");
     let timeline = Timeline::new(args.faults()?, args.random.map(|count| Dice::new(args.seed, count)));
-    let (listen, to) = (args.listen.addresses()?, args.to.addresses()?);
-    if listen.iter().any(|address| to.contains(address)) {
+    // Nobody catches signals yet: one ends the process whatever the name server does.
+    let limit = args.start_timeout;
+    let listen = addresses(&resolve::listening(std::slice::from_ref(&args.listen), None, limit)?);
+    let to = addresses(&resolve::numbered(std::slice::from_ref(&args.to), None, limit)?);
+    if listen.iter().flatten().any(|address| to.iter().flatten().any(|taken| taken == address)) {
         return Err(Failure::new(Exit::Usage, "--listen and --to have ports in common")
             .help("the proxy needs four ports of its own"));
     }
+    let listening =
+        format!("listening on {}, +1, +2 and +3; passing on to {}", named(&listen[0]), named(&to[0]));
     let relay = Relay::new(to, args.seed, timeline, talk.clone());
     let heard = std::sync::Arc::clone(&relay);
     signals::listen(move |exit| heard.interrupt(exit))?;
+    let bind = |addresses: Vec<SocketAddr>| addresses.into_iter().map(bind).collect::<Result<Vec<_>, _>>();
     let listeners = listen.into_iter().map(bind).collect::<Result<Vec<_>, _>>()?;
-    for (port, listener) in listeners.into_iter().enumerate() {
+    let at_ports = listeners.into_iter().enumerate();
+    for (port, listener) in at_ports.flat_map(|(port, all)| all.into_iter().map(move |one| (port, one))) {
         let served = relay.serve(port, listener);
         served
             .map_err(|reason| Failure::new(Exit::Unavailable, format!("cannot start a thread: {reason}")))?;
     }
-    talk.say(format!("listening on {}, +1, +2 and +3; passing on to {}", listen[0], to[0]));
+    talk.say(listening);
     let exit = relay.conduct(Ends { start_timeout: args.start_timeout, stay: args.stay })?;
     let told =
         relay.sum(|timeline, totals| if args.json { json(timeline, totals) } else { text(timeline, totals) });
     cli::print(told.trim_end())?;
     if exit == Exit::Ok { Ok(exit) } else { Err(interruption(exit)) }
+}
+
+fn named(addresses: &[SocketAddr]) -> String {
+    talk::list(&addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>())
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {

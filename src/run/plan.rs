@@ -16,7 +16,7 @@ use crate::exit::{Exit, Failure};
 use crate::nearest::hint;
 use crate::order::Order;
 use crate::talk::{duration, list};
-use crate::transport::zmq::Port;
+use crate::transport::address::Port;
 
 /// A client gives up when nothing has happened for this long …
 const TIMEOUT: Duration = Duration::from_secs(300);

@@ -68,7 +68,7 @@ impl Context {
             Kind::Way => zmq::XPUB,
         };
         let open = || {
-            let socket = self.0.socket(kind_of_socket)?;
+            let socket = self.raw.socket(kind_of_socket)?;
             socket.set_rcvhwm(0)?;
             socket.set_sndhwm(0)?;
             socket.set_linger(PATIENCE_MILLIS)?;

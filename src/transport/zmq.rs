@@ -3,14 +3,19 @@
 //! Closed here: sockets that linger for ever at exit, reads that return on a signal, messages that pin their
 //! receive buffer or alias another socket's, sizes without a limit, heartbeats that are off by default.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, RawFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::address::{Port, Site};
 use super::holder;
+use super::resolve::{Name, Names, Trouble};
+use super::wakeup::{Waker, Wakeup, wakeup};
 use crate::exit::{Exit, Failure};
 use crate::wire::batch::MAX_BODY;
 use crate::wire::control::{MAX_REPLY, MAX_REQUEST};
@@ -42,64 +47,16 @@ pub const RECONNECT_MILLIS: i32 = 50;
 /// … up to this.
 pub const RECONNECT_MAX_MILLIS: i32 = 500;
 
-/// How a host begins that is a path on this machine.
-const IPC: &str = "ipc://";
-
-/// The three TCP ports of a forwarder and the one of a router.
-#[derive(Clone, Copy, Debug)]
-pub enum Port {
-    /// Members publish here.
-    In,
-    /// Members subscribe here.
-    Out,
-    /// Members join here.
-    Sync,
-    /// Members send to one another here.
-    Router,
-}
-
-impl Port {
-    /// The port's number, counted from the first.
-    #[must_use]
-    pub const fn number(self, base: u16) -> u16 {
-        base + self as u16
-    }
-
-    /// The port's address. For a host that is `ipc://` and a path, it is a socket in the file system: that path with the
-    /// port's number behind it.
-    #[must_use]
-    pub fn endpoint(self, host: &str, base: u16) -> String {
-        match host.strip_prefix(IPC) {
-            Some(path) => format!("{IPC}{path}-{}", self.number(base)),
-            None => format!("tcp://{host}:{}", self.number(base)),
-        }
-    }
-}
-
-/// Where one forwarder listens, and its router.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Site {
-    /// The host.
-    pub host: String,
-    /// The first of the four ports.
-    pub port_base: u16,
-}
-
-impl Site {
-    /// The address of one of its ports.
-    #[must_use]
-    pub fn endpoint(&self, port: Port) -> String {
-        port.endpoint(&self.host, self.port_base)
-    }
-}
-
 /// The sockets' home. One a process; dropping it waits for what is being sent, for a limited time.
 #[derive(Clone)]
-pub struct Context(pub(super) zmq::Context);
+pub struct Context {
+    pub(super) raw: zmq::Context,
+    names: Arc<Names>,
+}
 
 impl Default for Context {
     fn default() -> Self {
-        Self(zmq::Context::new())
+        Self { raw: zmq::Context::new(), names: Arc::default() }
     }
 }
 
@@ -111,6 +68,19 @@ pub struct Socket {
     /// Nothing was left when it was last looked at, and nothing was sent since: the descriptor tells when more comes, so
     /// that there is no need to ask ZeroMQ before.
     pub(super) is_drained: Cell<bool>,
+    /// The connections to hosts that have names.
+    links: RefCell<Vec<Link>>,
+    /// Rings when there is something new about a name.
+    bell: Option<(Wakeup, Arc<Waker>)>,
+}
+
+/// A connection to a host that has a name.
+struct Link {
+    name: Arc<Name>,
+    port: u16,
+    /// The choice of an address that was followed last.
+    version: u64,
+    endpoint: Option<String>,
 }
 
 /// What came of sending to one peer.
@@ -126,7 +96,7 @@ pub enum Sent {
 
 impl Context {
     fn socket(&self, kind: zmq::SocketType, max_frame: i64) -> Result<Socket, zmq::Error> {
-        let socket = self.0.socket(kind)?;
+        let socket = self.raw.socket(kind)?;
         socket.set_linger(LINGER_MILLIS)?;
         socket.set_sndhwm(QUEUE_PACKETS)?;
         socket.set_rcvhwm(QUEUE_PACKETS)?;
@@ -139,8 +109,14 @@ impl Context {
         Socket::new(socket)
     }
 
-    fn listen(&self, kind: zmq::SocketType, max_frame: i64, endpoint: &str) -> Result<Socket, Failure> {
-        self.listen_with(kind, max_frame, endpoint, |_| Ok(()))
+    fn listen(
+        &self,
+        kind: zmq::SocketType,
+        max_frame: i64,
+        port: Port,
+        at: &[Site],
+    ) -> Result<Socket, Failure> {
+        self.listen_with(kind, max_frame, port, at, |_| Ok(()))
     }
 
     /// Listens on a socket with options of its own: most have no effect later.
@@ -148,7 +124,8 @@ impl Context {
         &self,
         kind: zmq::SocketType,
         max_frame: i64,
-        endpoint: &str,
+        port: Port,
+        at: &[Site],
         set_options: impl FnOnce(&zmq::Socket) -> Result<(), zmq::Error>,
     ) -> Result<Socket, Failure> {
         let socket = self.socket(kind, max_frame).map_err(|error| failed("create a socket", error))?;
@@ -156,21 +133,24 @@ impl Context {
             if kind == zmq::ROUTER {
                 socket.raw.set_router_mandatory(true)?;
             }
-            socket.raw.set_ipv6(is_ipv6(endpoint))?;
             socket.raw.set_backlog(BACKLOG)?;
             set_options(&socket.raw)
         };
         set_up().map_err(|error| failed("set up a socket", error))?;
-        socket.raw.bind(&numeric(endpoint)).map_err(|error| cannot_listen(endpoint, error))?;
+        for site in at {
+            let endpoint = site.endpoint(port);
+            let bound = socket.raw.set_ipv6(is_ipv6(&endpoint)).and_then(|()| socket.raw.bind(&endpoint));
+            bound.map_err(|error| cannot_listen(&endpoint, error))?;
+        }
         Ok(socket)
     }
 
-    /// Where members publish: hears every group.
+    /// Where members publish: hears every group. The hosts of `at` are numbers, as [`super::resolve::listening`] makes them.
     ///
     /// # Errors
     /// [`Exit::Unavailable`] if the port is taken; the same for the functions below.
-    pub fn listen_in(&self, endpoint: &str) -> Result<Socket, Failure> {
-        let socket = self.listen(zmq::SUB, MAX_FRAME, endpoint)?;
+    pub fn listen_in(&self, at: &[Site]) -> Result<Socket, Failure> {
+        let socket = self.listen(zmq::SUB, MAX_FRAME, Port::In, at)?;
         socket.raw.set_subscribe(b"").map_err(|error| failed("subscribe", error))?;
         Ok(socket)
     }
@@ -179,16 +159,16 @@ impl Context {
     ///
     /// # Errors
     /// [`Exit::Unavailable`] if the port is taken.
-    pub fn listen_out(&self, endpoint: &str) -> Result<Socket, Failure> {
-        self.listen(zmq::PUB, MAX_SUBSCRIPTION, endpoint)
+    pub fn listen_out(&self, at: &[Site]) -> Result<Socket, Failure> {
+        self.listen(zmq::PUB, MAX_SUBSCRIPTION, Port::Out, at)
     }
 
     /// Where members join.
     ///
     /// # Errors
     /// [`Exit::Unavailable`] if the port is taken.
-    pub fn listen_sync(&self, endpoint: &str) -> Result<Socket, Failure> {
-        self.listen(zmq::ROUTER, MAX_REQUEST as i64, endpoint)
+    pub fn listen_sync(&self, at: &[Site]) -> Result<Socket, Failure> {
+        self.listen(zmq::ROUTER, MAX_REQUEST as i64, Port::Sync, at)
     }
 
     /// Where members send to one another. A member that connects again takes its name over from its old connection.
@@ -198,31 +178,38 @@ impl Context {
     ///
     /// # Errors
     /// [`Exit::Unavailable`] if the port is taken.
-    pub fn listen_router(&self, endpoint: &str) -> Result<Socket, Failure> {
-        self.listen_with(zmq::ROUTER, MAX_FRAME, endpoint, |socket| {
+    pub fn listen_router(&self, at: &[Site]) -> Result<Socket, Failure> {
+        self.listen_with(zmq::ROUTER, MAX_FRAME, Port::Router, at, |socket| {
             socket.set_router_handover(true)?;
             socket.set_heartbeat_ivl(0)?;
             socket.set_tcp_keepalive(1)
         })
     }
 
+    /// A socket that connects to a port of each site: at once, or when the name of its host is looked up.
     fn connect(
         &self,
         kind: zmq::SocketType,
         max_frame: i64,
-        endpoints: &[String],
+        port: Port,
+        sites: &[Site],
         set_options: impl FnOnce(&zmq::Socket) -> Result<(), zmq::Error>,
     ) -> Result<Socket, Failure> {
         let socket = self.socket(kind, max_frame).map_err(|error| failed("create a socket", error))?;
         set_options(&socket.raw).map_err(|error| failed("set up a socket", error))?;
-        for endpoint in endpoints {
-            let connected =
-                socket.raw.set_ipv6(is_ipv6(endpoint)).and_then(|()| socket.raw.connect(endpoint));
-            connected.map_err(|error| {
+        for site in sites {
+            if let Some(name) = self.names.of(site) {
+                let port = port.number(site.port_base);
+                socket.links.borrow_mut().push(Link { name, port, version: 0, endpoint: None });
+                continue;
+            }
+            let endpoint = site.endpoint(port);
+            socket.connect(&endpoint).map_err(|error| {
                 Failure::new(Exit::Unavailable, format!("cannot connect to {endpoint}: {error}"))
                     .help("is the host in --connect a name or an address?")
             })?;
         }
+        socket.follow();
         Ok(socket)
     }
 
@@ -231,8 +218,8 @@ impl Context {
     ///
     /// # Errors
     /// [`Exit::Unavailable`] if an address makes no sense; that nobody listens there shows later.
-    pub fn publisher(&self, endpoints: &[String]) -> Result<Socket, Failure> {
-        self.connect(zmq::PUB, MAX_FRAME, endpoints, |socket| {
+    pub fn publisher(&self, sites: &[Site]) -> Result<Socket, Failure> {
+        self.connect(zmq::PUB, MAX_FRAME, Port::In, sites, |socket| {
             socket.set_sndhwm(PUBLISHED_PACKETS)?;
             socket.set_immediate(true)
         })
@@ -242,16 +229,16 @@ impl Context {
     ///
     /// # Errors
     /// As [`Context::publisher`].
-    pub fn subscriber(&self, endpoints: &[String]) -> Result<Socket, Failure> {
-        self.connect(zmq::SUB, MAX_FRAME, endpoints, |_| Ok(()))
+    pub fn subscriber(&self, sites: &[Site]) -> Result<Socket, Failure> {
+        self.connect(zmq::SUB, MAX_FRAME, Port::Out, sites, |_| Ok(()))
     }
 
     /// A member's way to other members through one router, under the name by which they reach it.
     ///
     /// # Errors
     /// As [`Context::publisher`].
-    pub fn dealer(&self, endpoint: String, name: &[u8]) -> Result<Socket, Failure> {
-        self.connect(zmq::DEALER, MAX_FRAME, &[endpoint], |socket| {
+    pub fn dealer(&self, site: &Site, name: &[u8]) -> Result<Socket, Failure> {
+        self.connect(zmq::DEALER, MAX_FRAME, Port::Router, std::slice::from_ref(site), |socket| {
             socket.set_immediate(true)?;
             socket.set_identity(name)
         })
@@ -261,16 +248,65 @@ impl Context {
     ///
     /// # Errors
     /// As [`Context::publisher`].
-    pub fn asker(&self, endpoint: String) -> Result<Socket, Failure> {
-        self.connect(zmq::DEALER, MAX_REPLY as i64, &[endpoint], |socket| {
+    pub fn asker(&self, site: &Site) -> Result<Socket, Failure> {
+        let sites = std::slice::from_ref(site);
+        let mut socket = self.connect(zmq::DEALER, MAX_REPLY as i64, Port::Sync, sites, |socket| {
             socket.set_heartbeat_timeout(SYNC_HEARTBEAT_TIMEOUT_MILLIS)
-        })
+        })?;
+        if !socket.links.get_mut().is_empty() {
+            let (wakeup, waker) = wakeup()?;
+            let bell = Arc::new(waker);
+            socket.links.get_mut().iter().for_each(|link| link.name.ring(&bell));
+            socket.bell = Some((wakeup, bell));
+            // What came before the bell was there.
+            socket.follow();
+        }
+        Ok(socket)
     }
 }
 
 impl Socket {
     pub(super) fn new(raw: zmq::Socket) -> Result<Self, zmq::Error> {
-        Ok(Self { descriptor: raw.get_fd()?, raw, is_drained: Cell::new(false) })
+        let (is_drained, links) = (Cell::new(false), RefCell::default());
+        Ok(Self { descriptor: raw.get_fd()?, raw, is_drained, links, bell: None })
+    }
+
+    fn connect(&self, endpoint: &str) -> Result<(), zmq::Error> {
+        self.raw.set_ipv6(is_ipv6(endpoint))?;
+        self.raw.connect(endpoint)
+    }
+
+    /// Connects to the addresses that the names of its hosts have by now, instead of those that they had. Returns whether
+    /// there was another one.
+    pub fn follow(&self) -> bool {
+        let mut has_moved = false;
+        for link in self.links.borrow_mut().iter_mut() {
+            let version = link.name.version();
+            if version == std::mem::replace(&mut link.version, version) {
+                continue;
+            }
+            let Some(address) = link.name.address() else { continue };
+            let endpoint = format!("tcp://{}", SocketAddr::new(address, link.port));
+            // ZeroMQ takes every address that is made of numbers.
+            let _ = self.connect(&endpoint);
+            if let Some(left) = link.endpoint.replace(endpoint) {
+                let _ = self.raw.disconnect(&left);
+            }
+            self.is_drained.set(false);
+            has_moved = true;
+        }
+        has_moved
+    }
+
+    /// Has the names of its hosts looked up again, because nothing is heard from there.
+    pub fn seek(&self) {
+        self.links.borrow().iter().for_each(|link| link.name.seek());
+    }
+
+    /// What is wrong with the name of its host.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.links.borrow().iter().find_map(|link| link.name.trouble())
     }
 
     /// Whether something waits to be read. If not, the descriptor tells when it does: it tells only once, so ZeroMQ must
@@ -500,16 +536,25 @@ pub fn wait<'a>(
     let watched = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
     let mut polled: Vec<PollFd<'_>> = Vec::with_capacity(sockets.len() + 4);
     polled.extend(sockets.iter().map(|socket| watched(socket.descriptor())));
+    let bells = || sockets.iter().filter_map(|socket| socket.bell.as_ref().map(|(bell, _)| bell));
+    polled.extend(bells().map(|bell| watched(bell.fd())));
+    let others_from = polled.len();
     polled.extend(fds.into_iter().map(watched));
     let limit = Timespec { tv_sec: limit.as_secs() as _, tv_nsec: limit.subsec_nanos().into() };
     if poll(&mut polled, Some(&limit)).is_err() {
         // By a signal: whoever catches it finds it in a descriptor.
         return true;
     }
-    let (of_sockets, of_others) = polled.split_at(sockets.len());
+    let (of_ours, of_others) = polled.split_at(others_from);
+    let (of_sockets, of_bells) = of_ours.split_at(sockets.len());
     for (socket, polled) in sockets.iter().zip(of_sockets) {
         if !polled.revents().is_empty() {
             socket.is_drained.set(false);
+        }
+    }
+    for (bell, polled) in bells().zip(of_bells) {
+        if !polled.revents().is_empty() {
+            bell.clear();
         }
     }
     of_others.iter().any(|polled| !polled.revents().is_empty())
@@ -522,18 +567,9 @@ pub fn library_version() -> String {
     format!("{major}.{minor}.{patch}")
 }
 
-/// Whether the address is one of IPv6. A name is looked up as IPv4: where IPv6 is allowed, ZeroMQ takes
-/// `localhost` for `::1` and never tries `127.0.0.1`, where our programs listen.
+/// Whether the address is one of IPv6.
 fn is_ipv6(endpoint: &str) -> bool {
     endpoint.contains('[')
-}
-
-/// The address with a number for the host's name, which ZeroMQ cannot listen on; as it is, if there is none.
-fn numeric(endpoint: &str) -> String {
-    let addresses = endpoint.strip_prefix("tcp://").map(std::net::ToSocketAddrs::to_socket_addrs);
-    let found =
-        addresses.and_then(Result::ok).and_then(|mut found| found.find(std::net::SocketAddr::is_ipv4));
-    found.map_or_else(|| endpoint.to_owned(), |address| format!("tcp://{address}"))
 }
 
 pub(super) fn failed(what: &str, error: zmq::Error) -> Failure {
@@ -543,7 +579,7 @@ pub(super) fn failed(what: &str, error: zmq::Error) -> Failure {
 pub(super) fn cannot_listen(endpoint: &str, error: zmq::Error) -> Failure {
     let mut message = format!("cannot listen on {endpoint}: {error}");
     if error == zmq::Error::EADDRINUSE
-        && let Some(holder) = holder::of(&numeric(endpoint))
+        && let Some(holder) = holder::of(endpoint)
     {
         message += &format!(" by {holder}");
     }

@@ -23,6 +23,7 @@ mod load;
 mod members;
 mod middle;
 mod model;
+mod names;
 mod namespaces;
 mod oracles;
 mod orders;
