@@ -15,8 +15,21 @@ pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
     let violation = pairs
         .iter()
         .find_map(|(&(from, to), (sent, received))| difference(catalogue, from, to, sent, received));
-    let something = pairs.values().any(|(sent, _)| !sent.is_empty());
-    catalogue.conclude_if(violation, something, "nothing was sent to one member alone")
+    // What was received was sent by somebody, whose history may lie elsewhere.
+    let something = pairs.values().any(|(sent, received)| !sent.is_empty() || !received.is_empty());
+    match catalogue.conclude_if(violation, something, "nothing was sent to one member alone") {
+        Verdict::Valid => untold(catalogue, &pairs).map_or(Verdict::Valid, Verdict::Undecided),
+        verdict => verdict,
+    }
+}
+
+/// The first message that was received and that the history of its sender, which is not whole, does not tell of.
+fn untold(catalogue: &Catalogue<'_>, pairs: &Pairs) -> Option<String> {
+    let (&(from, to), (sent, received)) = pairs.iter().find(|(_, (sent, received))| received.len() > sent.len())?;
+    let (history, receiver) = (catalogue.history, &catalogue.history.records[to]);
+    let name = history.name(receiver.events[received[sent.len()]].id());
+    let (sender, receiver) = (history.who(from as u16), &receiver.name);
+    Some(format!("{receiver} received {name}, and no history of {sender} here tells that it was sent"))
 }
 
 fn pairs(catalogue: &Catalogue<'_>) -> Pairs {

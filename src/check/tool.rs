@@ -75,7 +75,8 @@ fn help() -> String {
 /// output cannot be written.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let talk = args.voice.talk("groupcast");
-    let runs = read::read(&args.dir, args.commands.as_deref())?;
+    let (runs, warnings) = read::read_all(&args.dir, args.commands.as_deref())?;
+    warnings.iter().for_each(|warning| talk.warn(warning));
     talk.detail(format!("{} has {} groups", args.dir.display(), runs.len()));
     let judged = runs.iter().map(|run| judgement(run, &args.property, args.order.as_deref()));
     let judgements: Vec<Judgement> = judged.collect();

@@ -61,26 +61,51 @@ pub(super) fn text(picture: &Picture<'_>, columns: usize) -> String {
 fn rows(picture: &Picture<'_>) -> Vec<Row> {
     let causes = causes(picture.stays);
     let mut rows: Vec<Row> = Vec::new();
+    // Of each event, also of those that are not told: the first line that is below it and everything before it.
     let mut below: BTreeMap<Place, usize> = BTreeMap::new();
     let mut last: Vec<usize> = vec![0; picture.chronicle.members.len()];
-    // The first line that is not clearly earlier.
-    let mut beside = 0;
-    for &place in picture.shown.iter().filter(|place| picture.is_told(**place)) {
+    let mut earlier = Steps::default();
+    for &place in picture.shown {
         let (lane, index) = place;
         let time_us = picture.chronicle.members[lane].happenings[index].time_us;
-        while rows.get(beside).is_some_and(|row| row.time_us + BESIDE_US <= time_us) {
-            beside += 1;
-        }
         let cause = causes.get(&place).and_then(|cause| below.get(cause)).copied().unwrap_or(0);
-        let at = beside.max(cause).max(last[lane]);
-        while rows.len() <= at {
-            rows.push(Row { time_us, places: Vec::new() });
-        }
-        rows[at].places.push(place);
-        below.insert(place, at + 1);
-        last[lane] = at + 1;
+        let after = cause.max(last[lane]);
+        let end = if picture.is_told(place) {
+            let at = after.max(earlier.up_to(time_us.checked_sub(BESIDE_US)));
+            while rows.len() <= at {
+                rows.push(Row { time_us, places: Vec::new() });
+            }
+            rows[at].places.push(place);
+            earlier.add(time_us, at + 1);
+            at + 1
+        } else {
+            after
+        };
+        below.insert(place, end);
+        last[lane] = end;
     }
     rows
+}
+
+/// How far down the events of each time and all earlier ones reach: a number that grows with time.
+#[derive(Default)]
+struct Steps(BTreeMap<u64, usize>);
+
+impl Steps {
+    /// How far events up to this time reach.
+    fn up_to(&self, time_us: Option<u64>) -> usize {
+        time_us.and_then(|time| self.0.range(..=time).next_back()).map_or(0, |(_, &end)| end)
+    }
+
+    fn add(&mut self, time_us: u64, end: usize) {
+        if self.up_to(Some(time_us)) >= end {
+            return;
+        }
+        let covered: Vec<u64> =
+            self.0.range(time_us..).take_while(|&(_, &later)| later <= end).map(|(&time, _)| time).collect();
+        covered.iter().for_each(|time| _ = self.0.remove(time));
+        self.0.insert(time_us, end);
+    }
 }
 
 impl Picture<'_> {

@@ -25,9 +25,10 @@ Examples:
   groupcast diagram results -o run.html
   groupcast diagram results -o run.svg --around c1/1/7
 
-Drawn is what history_<id>.jsonl tell. Clients that are told --trace also write when messages arrived and what held
-them back. FILE ends with .html (zoom, search, everything about what is pointed at), .svg, .txt (for a terminal) or
-.shiviz (a log for ShiViz); without FILE the text goes to standard output.";
+The files history_<id>.jsonl are drawn. Clients that are told --trace also write when messages arrived and what held \
+them back. FILE ends with .html (zoom, search, everything about what is pointed at), .svg, .txt (for a terminal) or \
+.shiviz (a log for ShiViz); without FILE the text goes to standard output. A large run is drawn in parts: --around a \
+message, or --from and --to.";
 
 /// How many events are shown before and after what is in the middle.
 const AROUND: usize = 60;
