@@ -321,9 +321,11 @@ pub fn main<P: Parser>(voice: fn(&P) -> Talk, work: fn(&P, &Talk) -> Result<Exit
     match catch_unwind(AssertUnwindSafe(|| work(&arguments, &talk))) {
         Ok(Ok(exit)) => exit.into(),
         Ok(Err(mut failure)) => {
-            let is_told = matches!(failure.exit, Exit::Usage | Exit::BadData | Exit::NoInput | Exit::CannotCreate);
+            let is_told =
+                matches!(failure.exit, Exit::Usage | Exit::BadData | Exit::NoInput | Exit::CannotCreate);
             if let Some(note) = from_environment(&P::command(), &failure.to_string(), is_told) {
-                failure.help = Some(failure.help.map_or(note.clone(), |help| format!("{help}\n  note: {note}")));
+                failure.help =
+                    Some(failure.help.map_or(note.clone(), |help| format!("{help}\n  note: {note}")));
             }
             talk.fail(&failure);
             failure.exit.into()
@@ -341,7 +343,8 @@ pub fn main<P: Parser>(voice: fn(&P) -> Talk, work: fn(&P, &Talk) -> Result<Exit
 /// Names the variables that set what an error is about: an error calls a flag by its name, and nobody may have written it.
 /// With `values`, also a flag whose value the error has.
 fn from_environment(command: &Command, error: &str, values: bool) -> Option<String> {
-    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    let words: Vec<String> = words.collect();
     // A usage line names flags that nothing is wrong with.
     let error: Vec<&str> = error.lines().take_while(|line| !line.starts_with("Usage:")).collect();
     let error = error.join("\n");

@@ -128,13 +128,16 @@ pub(crate) fn unreadable(file: &[u8]) -> Option<Flaw> {
     let is_zero = |at: usize| file.get(at) == Some(&0);
     let is_ascii = |at: usize| file.get(at).is_some_and(|byte| (1..0x80).contains(byte));
     // Without a mark: every other byte of Latin text is zero.
-    let is_wide = |first: usize| is_ascii(first) && is_zero(1 - first) && is_ascii(first + 2) && is_zero(3 - first);
+    let is_wide =
+        |first: usize| is_ascii(first) && is_zero(1 - first) && is_ascii(first + 2) && is_zero(3 - first);
     if file.starts_with(b"\xff\xfe") || file.starts_with(b"\xfe\xff") || is_wide(0) || is_wide(1) {
         return Some(Flaw::new(0..2, "this is UTF-16").help("save the file as UTF-8"));
     }
     if file.starts_with(b"PK\x03\x04") {
-        return Some(Flaw::new(0..2, "this is a ZIP archive or the file of an office program")
-            .help("save the table as text, with commas between the fields (CSV)"));
+        return Some(
+            Flaw::new(0..2, "this is a ZIP archive or the file of an office program")
+                .help("save the table as text, with commas between the fields (CSV)"),
+        );
     }
     None
 }
@@ -242,7 +245,11 @@ mod tests {
         let reason = io::Error::other("the disk is on fire");
         let told = |name: &str| obstacle(&path(name), &reason);
         assert_eq!(told("file"), "it is a file, not a folder");
-        assert!(told("file/below/it").ends_with("/file is a file, not a folder"), "{}", told("file/below/it"));
+        assert!(
+            told("file/below/it").ends_with("/file is a file, not a folder"),
+            "{}",
+            told("file/below/it")
+        );
         assert_eq!(told("link"), "it is a link to nowhere, which is not there");
         assert!(told("link/below").ends_with("/link is a link to nowhere, which is not there"));
         assert_eq!(told("new"), "the disk is on fire");

@@ -25,7 +25,8 @@ pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
 
 /// The first message that was received and that the history of its sender, which is not whole, does not tell of.
 fn untold(catalogue: &Catalogue<'_>, pairs: &Pairs) -> Option<String> {
-    let (&(from, to), (sent, received)) = pairs.iter().find(|(_, (sent, received))| received.len() > sent.len())?;
+    let (&(from, to), (sent, received)) =
+        pairs.iter().find(|(_, (sent, received))| received.len() > sent.len())?;
     let (history, receiver) = (catalogue.history, &catalogue.history.records[to]);
     let name = history.name(receiver.events[received[sent.len()]].id());
     let (sender, receiver) = (history.who(from as u16), &receiver.name);

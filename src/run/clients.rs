@@ -151,7 +151,9 @@ fn id(file: &Path) -> Result<String, Failure> {
     };
     objection.map(|()| stem).map_err(|objection| {
         Failure::new(Exit::BadData, format!("no client can be named after {}: {objection}", file.display()))
-            .help("a command file has the name of its client, such as c1.txt: rename it, or move it elsewhere")
+            .help(
+                "a command file has the name of its client, such as c1.txt: rename it, or move it elsewhere",
+            )
     })
 }
 

@@ -166,10 +166,16 @@ impl<'a> Rules<'a> {
             self.words().iter().any(|known| word.eq_ignore_ascii_case(known)).then_some(rest)
         };
         if begins(',').is_some() {
-            return Some(("the whole line is one quoted field".into(), "remove the quotes around the line".into()));
+            return Some((
+                "the whole line is one quoted field".into(),
+                "remove the quotes around the line".into(),
+            ));
         }
         let (_, name) = SEPARATORS.iter().find(|(separator, _)| begins(*separator).is_some())?;
-        Some((format!("{name} separate the fields of this line"), format!("separate the fields with commas: {}", self.usage())))
+        Some((
+            format!("{name} separate the fields of this line"),
+            format!("separate the fields with commas: {}", self.usage()),
+        ))
     }
 
     /// What to write for a first field that runs into the second one.
@@ -226,12 +232,16 @@ const TYPEWRITTEN: &str = "typographic quotation marks do not quote: write `\"` 
 /// What to do about a line with too few or too many fields whose characters show why.
 fn instead(fields: &[Field]) -> Option<&'static str> {
     let has = |mark: fn(char) -> bool| {
-        fields.iter().filter_map(|field| std::str::from_utf8(&field.text).ok()).any(|text| text.contains(mark))
+        fields
+            .iter()
+            .filter_map(|field| std::str::from_utf8(&field.text).ok())
+            .any(|text| text.contains(mark))
     };
     if has(|c| TYPOGRAPHIC.contains(&c)) {
         return Some(TYPEWRITTEN);
     }
-    has(|c| c == '\r').then_some("a carriage return alone ends no line: save the file with line ends LF or CRLF")
+    has(|c| c == '\r')
+        .then_some("a carriage return alone ends no line: save the file with line ends LF or CRLF")
 }
 
 /// How an operation that ends with a text is written.
@@ -287,9 +297,11 @@ fn exactly<const N: usize>(record: Record, usage: impl Fn() -> String) -> Result
 /// What is left of a field without the spaces around it, if there are any.
 fn trimmed(field: &Field) -> Option<&[u8]> {
     // Editors leave spaces that are not shown, too, such as a byte order mark within the file.
-    let is_space = |c: char| c.is_whitespace() || matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}');
+    let is_space =
+        |c: char| c.is_whitespace() || matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}');
     let text = std::str::from_utf8(&field.text);
-    let trimmed = text.map_or_else(|_| field.text.trim_ascii(), |text| text.trim_matches(is_space).as_bytes());
+    let trimmed =
+        text.map_or_else(|_| field.text.trim_ascii(), |text| text.trim_matches(is_space).as_bytes());
     (trimmed.len() < field.text.len()).then_some(trimmed)
 }
 

@@ -67,8 +67,14 @@ fn help_is_never_wrapped_within_an_example_or_a_table() {
     let stage = Stage::new();
     stage.bare("groupcast").args(["man", "pages"]).ends(0);
     for command in examples::commands() {
-        let page = fs::read_to_string(stage.dir().join(format!("pages/{}.1", command.replace(' ', "-")))).unwrap();
-        let page = page.replace("\\-", "-").replace("\\e", "\\").replace("\\\\", "\\").replace("\\*(Aq", "'").replace("\\(aq", "'");
+        let page =
+            fs::read_to_string(stage.dir().join(format!("pages/{}.1", command.replace(' ', "-")))).unwrap();
+        let page = page
+            .replace("\\-", "-")
+            .replace("\\e", "\\")
+            .replace("\\\\", "\\")
+            .replace("\\*(Aq", "'")
+            .replace("\\(aq", "'");
         let help = |columns: &str| {
             let mut words = command.split(' ');
             let launch = stage.bare(words.next().unwrap()).args(words).arg("--help");
@@ -83,7 +89,10 @@ fn help_is_never_wrapped_within_an_example_or_a_table() {
             assert!(line.chars().count() <= 80, "{command}: a terminal wraps {line:?}");
             // A page has the lines as they were written.
             let is_whole = page.lines().any(|written| written == line);
-            assert!(is_whole || !line.starts_with("  "), "{command}: {line:?} is a part of a line in\n{page}");
+            assert!(
+                is_whole || !line.starts_with("  "),
+                "{command}: {line:?} is a part of a line in\n{page}"
+            );
         }
     }
 }

@@ -43,7 +43,8 @@ pub(super) fn attach(dir: &Path, runs: &mut [Run]) -> Result<Vec<String>, Failur
     if !any {
         let dir = shown(dir.as_os_str().as_encoded_bytes());
         let message = format!("there are no commands of any of the members in {dir}");
-        let members: BTreeSet<&str> = runs.iter().flat_map(|run| &run.members).map(|member| &*member.id).collect();
+        let members: BTreeSet<&str> =
+            runs.iter().flat_map(|run| &run.members).map(|member| &*member.id).collect();
         let members: Vec<&str> = members.into_iter().collect();
         let help = format!("the commands of c1 are in c1.txt; the members are {}", members.join(", "));
         return Err(Failure::new(Exit::NoInput, message).help(help));

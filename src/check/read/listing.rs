@@ -54,8 +54,11 @@ impl Listing {
         listing.passed_over.sort_unstable();
         if listing.members.is_empty() {
             let dir = shown(dir.as_os_str().as_encoded_bytes());
-            let there = listed(&listing.passed_over).map_or_else(String::new, |names| format!(", only {names}"));
-            return Err(Failure::new(Exit::NoInput, format!("there are no results in {dir}{there}")).help(rule()));
+            let there =
+                listed(&listing.passed_over).map_or_else(String::new, |names| format!(", only {names}"));
+            return Err(
+                Failure::new(Exit::NoInput, format!("there are no results in {dir}{there}")).help(rule())
+            );
         }
         Ok(listing)
     }

@@ -9,6 +9,7 @@ mod runs;
 mod trace;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use bytes::Bytes;
@@ -118,6 +119,30 @@ pub(super) fn read_all(dir: &Path, commands: Option<&Path>) -> Result<(Vec<Run>,
         warnings.extend(commands::attach(commands, &mut runs)?);
     }
     Ok((runs, warnings))
+}
+
+/// Whether the histories in `dir` have more events than `most`, which is found out without reading all of them.
+///
+/// # Errors
+/// Exit 66 if the folder or a history cannot be read.
+pub(crate) fn has_more_events(dir: &Path, most: usize) -> Result<bool, Failure> {
+    let listing = Listing::of(dir)?;
+    let mut count = 0;
+    for path in listing.members.values().filter_map(|files| files.history.as_ref()) {
+        let file = fs::File::open(path).map_err(|reason| cannot_read(path, &reason))?;
+        let mut reader = BufReader::new(file);
+        while count <= most {
+            let block = reader.fill_buf().map_err(|reason| cannot_read(path, &reason))?;
+            if block.is_empty() {
+                break;
+            }
+            // One event a line.
+            count += block.iter().filter(|&&byte| byte == b'\n').count();
+            let length = block.len();
+            reader.consume(length);
+        }
+    }
+    Ok(count > most)
 }
 
 /// A file as it is named and its content.

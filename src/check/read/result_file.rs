@@ -58,7 +58,8 @@ fn take_apart(content: &[u8]) -> Result<Vec<Range<usize>>, Flaw> {
     let mut start = 0;
     // Blank lines at the end are no deliveries: other programs write them.
     let end = content.iter().rposition(|byte| !byte.is_ascii_whitespace()).map_or(0, |last| last + 1);
-    let line_end = content[end..].iter().position(|&byte| byte == b'\n').map_or(content.len(), |at| end + at + 1);
+    let line_end =
+        content[end..].iter().position(|&byte| byte == b'\n').map_or(content.len(), |at| end + at + 1);
     let content = if end == 0 { &[] } else { &content[..line_end] };
     let lines = content.split_inclusive(|&byte| byte == b'\n').map(|line| {
         let from = start;
@@ -68,8 +69,9 @@ fn take_apart(content: &[u8]) -> Result<Vec<Range<usize>>, Flaw> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let span = from..from + line.len();
         if sender(line).is_empty() {
-            return Err(Flaw::new(span, "this is no delivery")
-                .help("a delivery is `<sender>###<text>` on one line; a line break in a text is written as `\\n`"));
+            return Err(Flaw::new(span, "this is no delivery").help(
+                "a delivery is `<sender>###<text>` on one line; a line break in a text is written as `\\n`",
+            ));
         }
         Ok(span)
     });
@@ -96,7 +98,8 @@ mod tests {
 
     #[test]
     fn other_lines_are_refused() {
-        for (file, at) in [("c1###a\n\nc1###b\n", 7..7), ("c1##a\n", 0..5), ("###a\n", 0..4), ("c1###a\nc1#", 7..10)]
+        for (file, at) in
+            [("c1###a\n\nc1###b\n", 7..7), ("c1##a\n", 0..5), ("###a\n", 0..4), ("c1###a\nc1#", 7..10)]
         {
             assert_eq!(take_apart(file.as_bytes()).unwrap_err().span, at, "{file:?}");
         }
