@@ -140,3 +140,21 @@ fn command_files_that_are_not_read_are_named() {
         assert!(said.contains(words), "{words}: {said}");
     }
 }
+
+#[test]
+fn a_receipt_without_the_history_of_its_sender_is_undecided() {
+    let folder = Folder::new();
+    folder.put(
+        "history_c2.jsonl",
+        r#"{"v":1,"event":"start","member":"c2","incarnation":1,"group":"main","order":"fifo","members":["c1","c2"],"time_us":0}
+{"v":1,"event":"view","number":1,"members":["c1","c2"],"time_us":0}
+{"v":1,"event":"receive","id":"c1/1/1","from":"c1","text":"x","time_us":5}
+{"v":1,"event":"view","number":2,"members":["c2"],"time_us":7}
+{"v":1,"event":"end","reason":"done","multicasts":0,"delivered":0,"sent":0,"received":1,"time_us":9}
+"#,
+    );
+    let found = folder.verdicts("--property point-to-point");
+    assert_eq!(found.word("point-to-point"), "undecided", "{found:?}");
+    let why = found.why("point-to-point");
+    assert!(why.contains("c2 received c1/1/1") && !why.contains("nothing was sent"), "{why}");
+}
