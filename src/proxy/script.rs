@@ -27,7 +27,7 @@ up is from members to the middle, down is the other way; without a direction bot
   on PORT           only connections of this port: in, out, sync, router
   connection N      only the N-th connection of a port, from 1; connections
                     that did not reach the middle do not count
-  for TIME          how long (all but reset and half-close); without it, for ever
+  for TIME          how long, not for reset and half-close; else for ever
 Packets are what members multicast and send to one another, and what they say about it: on in, out and router.
 In a file, empty lines and those that begin with # are skipped.";
 

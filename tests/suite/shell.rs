@@ -35,6 +35,19 @@ fn bash_completes_all_programs() {
     assert_eq!(words("groupcast examples", "or"), "orders\n");
 }
 
+/// A manual page without the escapes of roff.
+fn plain(page: &str) -> String {
+    let escapes = [
+        ("\\-", "-"),
+        ("\\e", "\\"),
+        ("\\\\", "\\"),
+        ("\\*(Aq", "'"),
+        ("\\(aq", "'"),
+        ("\\[u2026]", "\u{2026}"),
+    ];
+    escapes.iter().fold(page.to_owned(), |page, (escape, character)| page.replace(escape, character))
+}
+
 #[test]
 fn every_program_and_tool_has_its_page() {
     let stage = Stage::new();
@@ -51,7 +64,7 @@ fn every_program_and_tool_has_its_page() {
         {
             assert!(page.contains(&format!(".SH {title}\n")), "{name}.1 has no {title}");
         }
-        let text = page.replace("\\-", "-").replace("\\e", "\\").replace("\\\\", "\\");
+        let text = plain(&page);
         for example in examples::in_help(&command) {
             let lines = example.script().trim_end().replace('\n', "\n  ");
             assert!(text.contains(&*format!("\n  {lines}\n")), "{name}.1 lacks {lines}\n{text}");
@@ -67,14 +80,8 @@ fn help_is_never_wrapped_within_an_example_or_a_table() {
     let stage = Stage::new();
     stage.bare("groupcast").args(["man", "pages"]).ends(0);
     for command in examples::commands() {
-        let page =
-            fs::read_to_string(stage.dir().join(format!("pages/{}.1", command.replace(' ', "-")))).unwrap();
-        let page = page
-            .replace("\\-", "-")
-            .replace("\\e", "\\")
-            .replace("\\\\", "\\")
-            .replace("\\*(Aq", "'")
-            .replace("\\(aq", "'");
+        let path = stage.dir().join(format!("pages/{}.1", command.replace(' ', "-")));
+        let page = plain(&fs::read_to_string(path).unwrap());
         let help = |columns: &str| {
             let mut words = command.split(' ');
             let launch = stage.bare(words.next().unwrap()).args(words).arg("--help");
