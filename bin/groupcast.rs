@@ -11,7 +11,7 @@ use groupcast::{
 
 /// Tools for ordered, reliable group communication.
 #[derive(Parser)]
-#[command(version, after_help = format!("Examples:\n  groupcast run testdata/banks --speed 50\n  groupcast check results\n  groupcast sim --order total --seeds 100\n  groupcast examples\n\n{}", exit::HELP))]
+#[command(version, term_width = cli::HELP_WIDTH, after_help = format!("Examples:\n  groupcast run testdata/banks --speed 50\n  groupcast check results\n  groupcast sim --order total --seeds 100\n  groupcast examples\n\n{}", exit::HELP))]
 struct Cli {
     #[command(subcommand)]
     tool: Tool,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 #[cfg(feature = "known-bad")]
 use clap::builder::PossibleValuesParser;
-use clap::{Args, Parser};
+use clap::{Arg, Args, Command, Parser};
 
 use crate::defect::{Defect, Defects};
 use crate::exit::{Exit, Failure};
@@ -17,6 +17,18 @@ use crate::talk::{Color, Level, Talk};
 use crate::transport::address::{Addresses, MAX_PORT_BASE, Site, addresses};
 use crate::transport::{limits, signals};
 use crate::wire::Window;
+
+/// The width of every `--help`, whatever that of the terminal: an example that the terminal wraps is copied as one line,
+/// and one that the help wraps is not.
+pub const HELP_WIDTH: usize = 80;
+
+/// Says in a `--help` which variables set flags.
+pub const ENVIRONMENT: &str = "\
+Environment:
+  GROUPCAST_<FLAG>    the value of a flag that is not on the command line, in
+                      capitals, with _ for -: GROUPCAST_PORT_BASE=6000; a flag
+                      without a value is set by 1 and not set by 0
+  NO_COLOR            no colours";
 
 /// How much a program says, and in which colours.
 #[derive(Args, Clone, Debug)]
@@ -245,13 +257,24 @@ pub fn main<P: Parser>(voice: fn(&P) -> Talk, work: fn(&P, &Talk) -> Result<Exit
         Err(error) => {
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
             let printed = error.print();
+            if exit == Exit::Usage
+                && let Some(note) = from_environment(&P::command(), &error.to_string(), true)
+            {
+                eprintln!("note: {note}");
+            }
             return if exit == Exit::Ok && printed.is_err() { Exit::Io.into() } else { exit.into() };
         }
     };
     let talk = voice(&arguments);
     match catch_unwind(AssertUnwindSafe(|| work(&arguments, &talk))) {
         Ok(Ok(exit)) => exit.into(),
-        Ok(Err(failure)) => {
+        Ok(Err(mut failure)) => {
+            let is_told =
+                matches!(failure.exit, Exit::Usage | Exit::BadData | Exit::NoInput | Exit::CannotCreate);
+            if let Some(note) = from_environment(&P::command(), &failure.to_string(), is_told) {
+                failure.help =
+                    Some(failure.help.map_or(note.clone(), |help| format!("{help}\n  note: {note}")));
+            }
             talk.fail(&failure);
             failure.exit.into()
         }
@@ -263,6 +286,47 @@ pub fn main<P: Parser>(voice: fn(&P) -> Talk, work: fn(&P, &Talk) -> Result<Exit
             Exit::Bug.into()
         }
     }
+}
+
+/// Names the variables that set what an error is about: an error calls a flag by its name, and nobody may have written it.
+/// With `values`, also a flag whose value the error has.
+fn from_environment(command: &Command, error: &str, values: bool) -> Option<String> {
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    let words: Vec<String> = words.collect();
+    // A usage line names flags that nothing is wrong with.
+    let error: Vec<&str> = error.lines().take_while(|line| !line.starts_with("Usage:")).collect();
+    let error = error.join("\n");
+    let mut notes: Vec<String> = Vec::new();
+    for arg in arguments(command) {
+        let (Some(variable), Some(long)) = (arg.get_env(), arg.get_long()) else { continue };
+        let Some(value) = std::env::var_os(variable) else { continue };
+        let (variable, value) = (variable.to_string_lossy(), value.to_string_lossy());
+        let is_named = parts(&error).any(|part| part.strip_prefix("--") == Some(long))
+            || (values && value.len() >= 3 && error.contains(&*value));
+        let note = format!("{variable}={value} is set in the environment");
+        if is_named && !is_written(arg, long, &words) && !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+    (!notes.is_empty()).then(|| notes.join("; "))
+}
+
+/// The arguments of a command and of all commands below it.
+fn arguments(command: &Command) -> Box<dyn Iterator<Item = &Arg> + '_> {
+    Box::new(command.get_arguments().chain(command.get_subcommands().flat_map(arguments)))
+}
+
+/// The flags and words of a text.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|letter: char| !letter.is_alphanumeric() && letter != '-')
+}
+
+/// Whether a flag is on the command line.
+fn is_written(arg: &Arg, long: &str, words: &[String]) -> bool {
+    words.iter().any(|word| match word.strip_prefix("--") {
+        Some(word) => word.split('=').next() == Some(long),
+        None => arg.get_short().is_some_and(|short| word.starts_with('-') && word[1..].starts_with(short)),
+    })
 }
 
 /// Prints a result line on standard output.

@@ -19,7 +19,7 @@ const HELP: &str = "\
 Example:
   groupcast explain results c3 c1/1/7
 
-Times are in seconds since the start of the run, by the clock of the member that tells them. When a message arrived and
+Times are in seconds since the start of the run, by the clock of the member that tells them. When a message arrived and \
 what it waited for is known of clients that were told --trace.";
 
 /// Most deliveries that are told by name.

@@ -3,7 +3,9 @@
 //! Everything is worked out from a byte offset when it is needed, so that a good file pays nothing for it.
 
 use std::fmt::Write;
+use std::io;
 use std::ops::Range;
+use std::path::Path;
 
 use bytes::Bytes;
 
@@ -121,6 +123,45 @@ pub(crate) fn without_mark(file: Bytes) -> Bytes {
     if file.starts_with(b"\xef\xbb\xbf") { file.slice(3..) } else { file }
 }
 
+/// What keeps a file from being read as lines of text in UTF-8 or another encoding that extends ASCII.
+pub(crate) fn unreadable(file: &[u8]) -> Option<Flaw> {
+    let is_zero = |at: usize| file.get(at) == Some(&0);
+    let is_ascii = |at: usize| file.get(at).is_some_and(|byte| (1..0x80).contains(byte));
+    // Without a mark: every other byte of Latin text is zero.
+    let is_wide =
+        |first: usize| is_ascii(first) && is_zero(1 - first) && is_ascii(first + 2) && is_zero(3 - first);
+    if file.starts_with(b"\xff\xfe") || file.starts_with(b"\xfe\xff") || is_wide(0) || is_wide(1) {
+        return Some(Flaw::new(0..2, "this is UTF-16").help("save the file as UTF-8"));
+    }
+    if file.starts_with(b"PK\x03\x04") {
+        return Some(
+            Flaw::new(0..2, "this is a ZIP archive or the file of an office program")
+                .help("save the table as text, with commas between the fields (CSV)"),
+        );
+    }
+    None
+}
+
+/// Why a folder could not be made or read: what stands in its way on the path to it, or else `reason`.
+pub(crate) fn obstacle(dir: &Path, reason: &io::Error) -> String {
+    let mut above: Vec<&Path> = dir.ancestors().filter(|path| !path.as_os_str().is_empty()).collect();
+    above.reverse();
+    for path in above {
+        let is_there = path.symlink_metadata().is_ok();
+        let name = || if path == dir { "it".to_owned() } else { shown(path.as_os_str().as_encoded_bytes()) };
+        match path.metadata() {
+            Ok(found) if !found.is_dir() => return format!("{} is a file, not a folder", name()),
+            Err(_) if is_there && path.is_symlink() => {
+                let target = path.read_link().unwrap_or_default();
+                let target = shown(target.as_os_str().as_encoded_bytes());
+                return format!("{} is a link to {target}, which is not there", name());
+            }
+            _ => {}
+        }
+    }
+    reason.to_string()
+}
+
 /// `bytes` fit for a terminal: whatever could move the cursor, hide or is not UTF-8 is escaped.
 pub(crate) fn shown(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
@@ -193,6 +234,44 @@ mod tests {
         assert_eq!(shown_place(b"ab,\nc", 3..3), " --> c1.txt:1:4\n  |\n1 | ab,\n  |    ^");
         assert_eq!(shown_place(b"", 0..0), " --> c1.txt:1:1\n  |\n1 | \n  | ^");
         assert_eq!(shown_place(b"a\r", 1..2), " --> c1.txt:1:2\n  |\n1 | a\\r\n  |  ^^");
+    }
+
+    #[test]
+    fn folder_that_cannot_be_made_names_the_obstacle() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("file"), "").unwrap();
+        std::os::unix::fs::symlink("nowhere", path("link")).unwrap();
+        let reason = io::Error::other("the disk is on fire");
+        let told = |name: &str| obstacle(&path(name), &reason);
+        assert_eq!(told("file"), "it is a file, not a folder");
+        assert!(
+            told("file/below/it").ends_with("/file is a file, not a folder"),
+            "{}",
+            told("file/below/it")
+        );
+        assert_eq!(told("link"), "it is a link to nowhere, which is not there");
+        assert!(told("link/below").ends_with("/link is a link to nowhere, which is not there"));
+        assert_eq!(told("new"), "the disk is on fire");
+    }
+
+    #[test]
+    fn file_in_another_encoding_is_called_by_its_name() {
+        for (file, word) in [
+            (&b"\xff\xfeM\0"[..], Some("UTF-16")),
+            (b"\xfe\xff\0M", Some("UTF-16")),
+            (b"M\0u\0", Some("UTF-16")),
+            (b"\0M\0u", Some("UTF-16")),
+            (b"PK\x03\x04", Some("ZIP")),
+            (b"\0c1,c2", None),
+            (b"", None),
+            (b"M", None),
+            ("\u{e4}\u{f6}".as_bytes(), None),
+        ] {
+            let flaw = unreadable(file);
+            assert_eq!(flaw.is_some(), word.is_some(), "{file:?}");
+            assert!(flaw.is_none_or(|flaw| flaw.message.contains(word.unwrap())), "{file:?}");
+        }
     }
 
     #[test]

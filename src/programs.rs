@@ -2,11 +2,11 @@
 
 use clap::{Command, CommandFactory, Parser};
 
-use crate::{client, exit, forwarder, router, sequencer};
+use crate::{cli, client, exit, forwarder, router, sequencer};
 
 /// Passes what one member multicasts on to all, and lets a group start and finish together
 #[derive(Parser)]
-#[command(name = "forwarder", version, after_help = after("Example:\n  forwarder --clients 4 --port-base 5559"))]
+#[command(name = "forwarder", version, term_width = cli::HELP_WIDTH, after_help = after("Example:\n  forwarder --clients 4 --port-base 5559"))]
 pub struct Forwarder {
     /// What it is told.
     #[command(flatten)]
@@ -15,7 +15,7 @@ pub struct Forwarder {
 
 /// Carries what one member sends to another
 #[derive(Parser)]
-#[command(name = "router", version, after_help = after("Example:\n  router --port-base 5559"))]
+#[command(name = "router", version, term_width = cli::HELP_WIDTH, after_help = after("Example:\n  router --port-base 5559"))]
 pub struct Router {
     /// What it is told.
     #[command(flatten)]
@@ -24,7 +24,7 @@ pub struct Router {
 
 /// Gives every multicast of every group its place in the total order
 #[derive(Parser)]
-#[command(name = "sequencer", version, after_help = after("Example:\n  sequencer --connect 127.0.0.1 --port-base 5559\n  sequencer --standby --id second"))]
+#[command(name = "sequencer", version, term_width = cli::HELP_WIDTH, after_help = after("Example:\n  sequencer --connect 127.0.0.1 --port-base 5559\n  sequencer --standby --id second"))]
 pub struct Sequencer {
     /// What it is told.
     #[command(flatten)]
@@ -41,10 +41,14 @@ A command file has one operation a line:
   Multicast,c1,some text     multicast to the group
   sleep,1.5                  do nothing for so many seconds
   c1,c2,some text            send to one member
+  leave                      leave the group before the run ends; the last line
+Fields are separated by commas; a text with a comma, a quote or a line break is
+quoted as in CSV. Blank lines and lines that start with # are skipped.
 
-With --lines, each delivery is SENDER###TEXT on a line of standard output, where \\, \\n and \\r
-stand for backslash, line feed and carriage return: as in a result file. The end of standard
-input is the end of what this client sends; it goes on delivering until all have finished.
+With --lines, each delivery is SENDER###TEXT on a line of standard output, where \
+\\\\, \\n and \\r stand for backslash, line feed and carriage return, as in a result file. \
+The end of standard input is the end of what this client sends; it goes on \
+delivering until all have finished.
 
 With --interactive, a line goes to everybody:
   @c2 some text              to c2 alone (// and @@ begin a text with / and @)
@@ -54,7 +58,7 @@ With --interactive, a line goes to everybody:
 
 /// One member of a group: replays a command file, is a pipe, or lets a person talk
 #[derive(Parser)]
-#[command(name = "client", version, after_help = after(CLIENT))]
+#[command(name = "client", version, term_width = cli::HELP_WIDTH, after_help = after(CLIENT))]
 pub struct Client {
     /// What it is told.
     #[command(flatten)]
@@ -63,7 +67,7 @@ pub struct Client {
 
 /// What follows the options in a program's help.
 fn after(notes: &str) -> String {
-    format!("{notes}\n\n{}", exit::HELP)
+    format!("{notes}\n\n{}\n\n{}", cli::ENVIRONMENT, exit::HELP)
 }
 
 /// The four command lines.

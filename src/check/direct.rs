@@ -30,8 +30,22 @@ type Pairs = BTreeMap<(usize, usize), Pair>;
 pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
     let pairs = pairs(catalogue);
     let violation = pairs.iter().find_map(|(&(from, to), pair)| difference(catalogue, from, to, pair));
-    let something = pairs.values().any(|pair| !pair.sent.is_empty());
-    catalogue.conclude_if(violation, something, "nothing was sent to one member alone")
+    // A received message was sent by somebody, whose history may lie elsewhere.
+    let something = pairs.values().any(|pair| !pair.sent.is_empty() || !pair.received.is_empty());
+    match catalogue.conclude_if(violation, something, "nothing was sent to one member alone") {
+        Verdict::Valid => untold(catalogue, &pairs).map_or(Verdict::Valid, Verdict::Undecided),
+        verdict => verdict,
+    }
+}
+
+/// Names the first message that was received and that is not in the history of its sender, which is incomplete.
+fn untold(catalogue: &Catalogue<'_>, pairs: &Pairs) -> Option<String> {
+    let (&(from, to), Pair { sent, received, .. }) =
+        pairs.iter().find(|(_, pair)| pair.received.len() > pair.sent.len())?;
+    let (history, receiver) = (catalogue.history, &catalogue.history.records[to]);
+    let name = history.name(receiver.events[received[sent.len()]].id());
+    let (sender, receiver) = (history.who(from as u16), &receiver.name);
+    Some(format!("{receiver} received {name}, and no history of {sender} here tells that it was sent"))
 }
 
 /// The messages that their senders say to be undeliverable, in words; nothing if there are none.

@@ -63,9 +63,23 @@ pub struct Args {
 }
 
 fn help() -> String {
-    let properties: Vec<String> =
-        evidence::properties().map(|(name, says)| format!("  {name:<16}{says}")).collect();
+    let properties: Vec<String> = evidence::properties().map(|(name, says)| entry(name, says)).collect();
     format!("{HELP}\n\nProperties:\n{}\n\n{}", properties.join("\n"), crate::exit::HELP)
+}
+
+/// A property in the help: its name, and what it says in a column of its own.
+fn entry(name: &str, says: &str) -> String {
+    const NAMES: usize = 18;
+    let mut lines = vec![format!("  {name}")];
+    for word in says.split(' ') {
+        let last = lines.last_mut().expect("there is always a line");
+        if last.chars().count() + 1 + word.chars().count() > cli::HELP_WIDTH {
+            lines.push(format!("{:NAMES$}{word}", ""));
+        } else {
+            *last = format!("{last:<width$}{word}", width = NAMES.max(last.chars().count() + 1));
+        }
+    }
+    lines.join("\n")
 }
 
 /// Judges the results and prints the verdicts.
@@ -75,7 +89,8 @@ fn help() -> String {
 /// output cannot be written.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let talk = args.voice.talk("groupcast");
-    let runs = read::read(&args.dir, args.commands.as_deref())?;
+    let (runs, warnings) = read::read_all(&args.dir, args.commands.as_deref())?;
+    warnings.iter().for_each(|warning| talk.warn(warning));
     talk.detail(format!("{} has {} groups", args.dir.display(), runs.len()));
     let judged = runs.iter().map(|run| judgement(run, &args.property, args.order.as_deref()));
     let judgements: Vec<Judgement> = judged.collect();

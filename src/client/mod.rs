@@ -196,6 +196,7 @@ impl Options {
         let is_script = self.commands.is_some();
         let sources = [is_script, self.lines, self.interactive].into_iter().filter(|&is_given| is_given);
         let wrong = match sources.count() {
+            1 if is_script && self.dry_run => return Ok(()),
             1 if is_script && self.out.is_none() => "--commands needs --out, a folder for the result files",
             1 if self.trace && (self.out.is_none() || self.no_history) => {
                 "--trace writes into the history: it needs --out, and no --no-history"

@@ -54,9 +54,9 @@ impl Stays {
 }
 
 impl Stay {
-    /// How the message came there: the event that a line to it ends at.
+    /// How the message came there: the first event that could not be without it, which a line to it ends at.
     pub(crate) fn received(&self) -> Option<usize> {
-        self.arrived.or(self.delivered)
+        self.arrived.into_iter().chain(self.delivered).min()
     }
 
     /// Whether it had to wait.

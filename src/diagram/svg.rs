@@ -66,6 +66,12 @@ impl<'c> Picture<'c> {
         (self.layout.width, self.layout.height)
     }
 
+    /// How far down an event stands.
+    #[cfg(test)]
+    pub(super) fn height(&self, place: Place) -> f64 {
+        self.layout.events[&place]
+    }
+
     /// What it shows, in a line.
     pub(super) fn title(&self) -> String {
         let Chronicle { group, order, members, .. } = self.chronicle;

@@ -61,26 +61,51 @@ pub(super) fn text(picture: &Picture<'_>, columns: usize) -> String {
 fn rows(picture: &Picture<'_>) -> Vec<Row> {
     let causes = causes(picture.stays);
     let mut rows: Vec<Row> = Vec::new();
+    // Of each event, also of those that are not told: the first line that is below it and everything before it.
     let mut below: BTreeMap<Place, usize> = BTreeMap::new();
     let mut last: Vec<usize> = vec![0; picture.chronicle.members.len()];
-    // The first line that is not clearly earlier.
-    let mut beside = 0;
-    for &place in picture.shown.iter().filter(|place| picture.is_told(**place)) {
+    let mut earlier = Steps::default();
+    for &place in picture.shown {
         let (lane, index) = place;
         let time_us = picture.chronicle.members[lane].happenings[index].time_us;
-        while rows.get(beside).is_some_and(|row| row.time_us + BESIDE_US <= time_us) {
-            beside += 1;
-        }
         let cause = causes.get(&place).and_then(|cause| below.get(cause)).copied().unwrap_or(0);
-        let at = beside.max(cause).max(last[lane]);
-        while rows.len() <= at {
-            rows.push(Row { time_us, places: Vec::new() });
-        }
-        rows[at].places.push(place);
-        below.insert(place, at + 1);
-        last[lane] = at + 1;
+        let after = cause.max(last[lane]);
+        let end = if picture.is_told(place) {
+            let at = after.max(earlier.up_to(time_us.checked_sub(BESIDE_US)));
+            while rows.len() <= at {
+                rows.push(Row { time_us, places: Vec::new() });
+            }
+            rows[at].places.push(place);
+            earlier.add(time_us, at + 1);
+            at + 1
+        } else {
+            after
+        };
+        below.insert(place, end);
+        last[lane] = end;
     }
     rows
+}
+
+/// How far down the events of each time and all earlier ones reach: a number that grows with time.
+#[derive(Default)]
+struct Steps(BTreeMap<u64, usize>);
+
+impl Steps {
+    /// How far events up to this time reach.
+    fn up_to(&self, time_us: Option<u64>) -> usize {
+        time_us.and_then(|time| self.0.range(..=time).next_back()).map_or(0, |(_, &end)| end)
+    }
+
+    fn add(&mut self, time_us: u64, end: usize) {
+        if self.up_to(Some(time_us)) >= end {
+            return;
+        }
+        let covered: Vec<u64> =
+            self.0.range(time_us..).take_while(|&(_, &later)| later <= end).map(|(&time, _)| time).collect();
+        covered.iter().for_each(|time| _ = self.0.remove(time));
+        self.0.insert(time_us, end);
+    }
 }
 
 impl Picture<'_> {
@@ -137,4 +162,115 @@ fn fitted(text: &str, width: usize) -> String {
         used += 1;
     }
     out + &" ".repeat(width - used)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::check::Chronicle;
+    use crate::diagram::sequence::sequence;
+    use crate::diagram::stays::Stays;
+    use crate::prng::Prng;
+
+    /// Histories of three members whose clocks disagree by up to 40 ms: each multicast is delivered by everybody, and
+    /// arrivals are traced or not, so that they are shown in a line or have none.
+    fn skewed(seed: u64) -> tempfile::TempDir {
+        let (dir, mut dice) = (tempfile::tempdir().unwrap(), Prng::new(seed));
+        let members = ["c1", "c2", "c3"];
+        let skew = members.map(|_| dice.below(40_000));
+        let mut files = members.map(|id| {
+            format!(
+                "{{\"v\":1,\"event\":\"start\",\"member\":\"{id}\",\"incarnation\":1,\"group\":\"main\",\"order\":\"fifo\",\
+                 \"members\":[\"c1\",\"c2\",\"c3\"],\"time_us\":0}}\n"
+            )
+        });
+        let mut now = 0;
+        for number in 1..=8 {
+            for (sender, id) in members.iter().enumerate() {
+                let message = format!("\"id\":\"{id}/1/{number}\"");
+                let mut tell = |lane: usize, event: &str, rest: &str| {
+                    now += dice.below(700);
+                    let time = now + skew[lane];
+                    files[lane] +=
+                        &format!("{{\"v\":1,\"event\":\"{event}\",{message},\"time_us\":{time}{rest}}}\n");
+                };
+                tell(sender, "multicast", ",\"text\":\"x\"");
+                for lane in 0..members.len() {
+                    let is_traced = lane != sender && (number + lane as u64) % 3 > 0;
+                    if is_traced {
+                        tell(lane, "arrive", "");
+                    }
+                    if is_traced && number % 2 == 0 {
+                        tell(lane, "wait", ",\"for\":\"turn\"");
+                    }
+                    tell(lane, "deliver", ",\"text\":\"x\"");
+                }
+            }
+        }
+        for (id, file) in members.iter().zip(files) {
+            fs::write(dir.path().join(format!("history_{id}.jsonl")), file).unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn diagram_with_skewed_clocks_draws_causes_above_effects() {
+        for seed in 0..40 {
+            let dir = skewed(seed);
+            let chronicle = Chronicle::read(dir.path(), None, None).unwrap();
+            let stays = Stays::of(&chronicle);
+            let all = sequence(&chronicle, &stays);
+            let picture = Picture::new(&chronicle, &stays, &all, true);
+            let rows = rows(&picture);
+            let lines = rows
+                .iter()
+                .enumerate()
+                .flat_map(|(row, cells)| cells.places.iter().map(move |&at| (at, row)));
+            let lines: BTreeMap<Place, usize> = lines.collect();
+            let causes = causes(&stays);
+            for (lane, member) in chronicle.members.iter().enumerate() {
+                // Above what follows at a member: its own earlier events, and what caused any of them.
+                let (mut above, mut height) = (None, None);
+                for index in 0..member.happenings.len() {
+                    let place = (lane, index);
+                    let cause = causes.get(&place);
+                    above = above.max(cause.and_then(|cause| lines.get(cause)).copied());
+                    if let Some(&row) = lines.get(&place) {
+                        assert!(
+                            Some(row) > above,
+                            "seed {seed}: {place:?} in line {row}, its cause in {above:?}"
+                        );
+                        above = Some(row);
+                    }
+                    let (svg, cause) = (picture.height(place), cause.map(|&cause| picture.height(cause)));
+                    assert!(cause.is_none_or(|cause| cause < svg), "seed {seed}: {place:?}");
+                    assert!(height.is_none_or(|before| before <= svg), "seed {seed}: {place:?}");
+                    height = Some(svg);
+                }
+            }
+            // What happened much later stands lower, whatever other clocks say.
+            let ends: Vec<usize> = chronicle
+                .members
+                .iter()
+                .enumerate()
+                .map(|(lane, member)| lines[&(lane, member.happenings.len() - 1)])
+                .collect();
+            assert!(ends.iter().all(|end| end + 12 > rows.len()), "seed {seed}: {ends:?} of {}", rows.len());
+        }
+    }
+
+    #[test]
+    fn events_of_one_time_share_a_line() {
+        let mut steps = Steps::default();
+        steps.add(10, 1);
+        steps.add(30, 5);
+        steps.add(20, 3);
+        steps.add(25, 2);
+        let reach = [9, 10, 19, 20, 29, 30].map(|time| steps.up_to(Some(time)));
+        assert_eq!((reach, steps.up_to(None)), ([0, 1, 1, 3, 3, 5], 0));
+        steps.add(15, 6);
+        assert_eq!([14, 15, 30].map(|time| steps.up_to(Some(time))), [1, 6, 6]);
+    }
 }

@@ -25,12 +25,16 @@ Examples:
   groupcast diagram results -o run.html
   groupcast diagram results -o run.svg --around c1/1/7
 
-Drawn is what history_<id>.jsonl tell. Clients that are told --trace also write when messages arrived and what held
-them back. FILE ends with .html (zoom, search, everything about what is pointed at), .svg, .txt (for a terminal) or
-.shiviz (a log for ShiViz); without FILE the text goes to standard output.";
+The files history_<id>.jsonl are drawn. Clients that are told --trace also write when messages arrived and what held \
+them back. FILE ends with .html (zoom, search, everything about what is pointed at), .svg, .txt (for a terminal) or \
+.shiviz (a log for ShiViz); without FILE the text goes to standard output. A large run is drawn in parts: --around a \
+message, or --from and --to.";
 
 /// How many events are shown before and after what is in the middle.
 const AROUND: usize = 60;
+
+/// Most events of one picture. A page of so many has 24 MB, which is what a browser still opens.
+const MOST_EVENTS: usize = 50_000;
 
 /// The forms of a picture; each is also the end of a file's name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -86,11 +90,17 @@ pub struct Args {
 /// cannot be created, 74 if it or standard output cannot be written.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let format = args.form()?;
+    if check::has_more_events(&args.dir, MOST_EVENTS)? {
+        args.prepare_for_many(format)?;
+    }
     let chronicle = Chronicle::read(&args.dir, args.group.as_deref(), args.property.as_deref())?;
     let stays = Stays::of(&chronicle);
     let all = sequence(&chronicle, &stays);
     let part = args.part(&chronicle, &all)?;
     let is_whole = part.len() == all.len();
+    if format != Format::Shiviz && part.len() > MOST_EVENTS {
+        return Err(too_many(&format!("this part of the run has {} events", part.len())));
+    }
     let picture = || Picture::new(&chronicle, &stays, &part, is_whole);
     let drawn = match format {
         Format::Html => html::html(&picture()),
@@ -105,6 +115,13 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         _ => cli::print(drawn.trim_end())?,
     }
     Ok(Exit::Ok)
+}
+
+fn too_many(found: &str) -> Failure {
+    Failure::new(Exit::Usage, format!("{found}, and one picture shows at most {MOST_EVENTS}")).help(
+        "choose a part: `--around c1/1/7` is what happened around a message, `--around violation` around the first \
+         violation, `--from 1s --to 1.2s` a time; `groupcast check` judges all of it",
+    )
 }
 
 /// The whole run in every form.
@@ -156,6 +173,17 @@ fn columns() -> usize {
 }
 
 impl Args {
+    /// Refuses a picture of a whole run with too many events before anything is read; of a part, says that it takes time.
+    fn prepare_for_many(&self, format: Format) -> Result<(), Failure> {
+        let is_whole = self.around.is_none() && self.from.is_none() && self.to.is_none();
+        if is_whole && format != Format::Shiviz {
+            return Err(too_many(&format!("this run has more than {MOST_EVENTS} events")));
+        }
+        let talk = self.voice.talk("groupcast");
+        talk.say(format!("reading and judging a run of more than {MOST_EVENTS} events; this takes a while"));
+        Ok(())
+    }
+
     fn form(&self) -> Result<Format, Failure> {
         let Some(path) = self.out.as_ref().filter(|path| path.as_os_str() != "-") else {
             return match (self.format, &self.out) {

@@ -12,19 +12,22 @@ use crate::place::{Flaw, quoted};
 /// The grammar, for `--help`.
 pub(super) const GRAMMAR: &str = "\
 A fault is a line: TIME KIND, then in any order what else is to be said. Times count from the first connection.
-  1.5s cut for 2s             close all connections, and new ones as soon as they come
-  3s reset                    break all connections off (TCP RST on both sides)
-  4s half-close up            tell one side that the other sends no more; it may still send itself
-  2s stall up for 1s          connections stay open, nothing moves: a pulled cable
+  1.5s cut for 2s             close all connections, and new ones at once
+  3s reset                    break all connections off (TCP RST both ways)
+  4s half-close up            tell one side that the other sends no more; it
+                              may still send itself
+  2s stall up for 1s          connections stay open, nothing moves
   0s delay 20ms jitter 10ms   everything comes 20 to 30 ms later, in its order
-  0s bandwidth 1MB/s          no more than that for each connection and direction; also kB/s, B/s
+  0s bandwidth 1MB/s          at most that for each connection and direction;
+                              also kB/s, B/s
   0s loss 5%                  5 of 100 packets never arrive
   0s duplicate 5%             5 of 100 arrive twice
   0s reorder 10%              10 of 100 arrive after the next one to eight
-up is from members to the middle, down the other way, both is meant if nothing is said (half-close: up).
+up is from members to the middle, down is the other way; without a direction both are meant (half-close: up).
   on PORT           only connections of this port: in, out, sync, router
-  connection N      only the N-th connection of a port, from 1; those that did not reach the middle do not count
-  for TIME          how long (all but reset and half-close); for ever if nothing is said
+  connection N      only the N-th connection of a port, from 1; connections
+                    that did not reach the middle do not count
+  for TIME          how long, not for reset and half-close; else for ever
 Packets are what members multicast and send to one another, and what they say about it: on in, out and router.
 In a file, empty lines and those that begin with # are skipped.";
 

@@ -18,6 +18,7 @@ use serde::{Serialize, Serializer};
 
 use crate::exit::{Exit, Failure};
 use crate::member::Undelivered;
+use crate::place::obstacle;
 pub use earlier::Earlier;
 use notes::{Reading, Reason};
 use past::Past;
@@ -434,6 +435,11 @@ pub(crate) fn result_line(from: &str, text: &[u8]) -> Vec<u8> {
 pub(crate) fn write_result(line: &mut Vec<u8>, from: &str, text: &[u8]) {
     line.extend_from_slice(from.as_bytes());
     line.extend_from_slice(b"###");
+    write_text(line, text);
+}
+
+/// Appends a text on one line: backslashes, line feeds and carriage returns are escaped.
+pub(crate) fn write_text(line: &mut Vec<u8>, text: &[u8]) {
     let mut rest = text;
     while let Some(at) = rest.iter().position(|byte| matches!(byte, b'\\' | b'\n' | b'\r')) {
         line.extend_from_slice(&rest[..at]);
@@ -608,6 +614,7 @@ fn exists(path: &Path) -> Failure {
 }
 
 fn cannot_create(path: &Path, reason: &io::Error) -> Failure {
+    let reason = obstacle(path, reason);
     Failure::new(Exit::CannotCreate, format!("cannot create {}: {reason}", path.display()))
 }
 

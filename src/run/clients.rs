@@ -1,10 +1,13 @@
 //! Who takes part in a run and what each one replays: found, and checked as a whole before anything starts.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::scenario::{Commands, Scenario};
 use crate::exit::{Exit, Failure};
+use crate::place::obstacle;
+use crate::script::folder::Folder;
 use crate::script::{Op, Script, check_client_id};
 use crate::talk::{list, natural};
 
@@ -38,7 +41,7 @@ pub(super) enum Source {
 
 impl Client {
     /// Puts its command file at `path`.
-    pub(super) fn write_commands(&self, path: &Path) -> std::io::Result<()> {
+    pub(super) fn write_commands(&self, path: &Path) -> io::Result<()> {
         match &self.source {
             Source::File(file) => fs::copy(file, path).map(drop),
             Source::Made(count) => fs::write(path, workload(&self.id, *count)),
@@ -50,11 +53,12 @@ fn workload(id: &str, count: u64) -> String {
     (1..=count).map(|number| format!("Multicast,{id},message {number}\n")).collect()
 }
 
-/// The clients that a scenario asks for.
+/// The clients that a scenario asks for. Leaves a warning in `passed_over` if its folder has other entries than
+/// command files.
 ///
 /// # Errors
 /// [`Exit::Usage`] if it asks for nothing that can be done, [`Exit::NoInput`] and [`Exit::BadData`] for files.
-pub(super) fn clients(scenario: &Scenario) -> Result<Vec<Client>, Failure> {
+pub(super) fn clients(scenario: &Scenario, passed_over: &mut Option<String>) -> Result<Vec<Client>, Failure> {
     let found = match (&scenario.commands, scenario.messages) {
         (Some(_), Some(_)) => {
             let message = "there are command files, so there is nothing to make: leave out --messages";
@@ -73,7 +77,7 @@ pub(super) fn clients(scenario: &Scenario) -> Result<Vec<Client>, Failure> {
             };
             return Ok((1..=scenario.members.unwrap_or(MEMBERS)).map(made).collect());
         }
-        (Some(Commands::Folder(folder)), None) => command_files(folder)?,
+        (Some(Commands::Folder(folder)), None) => command_files(folder, passed_over)?,
         (Some(Commands::Files(files)), None) => files.clone(),
     };
     let wanted = scenario.members.unwrap_or(found.len());
@@ -85,17 +89,35 @@ pub(super) fn clients(scenario: &Scenario) -> Result<Vec<Client>, Failure> {
 }
 
 /// The `*.txt` of a folder, `c2` before `c10`.
-fn command_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let cannot = |reason| Failure::new(Exit::NoInput, format!("cannot read {}: {reason}", folder.display()));
-    let paths = fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
-    let mut paths: Vec<PathBuf> = paths.map_err(cannot)?;
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
-    paths.sort_by_cached_key(|path| natural(path.to_string_lossy().trim_end_matches(".txt")));
-    if paths.is_empty() {
-        let message = format!("there are no command files (*.txt) in {}", folder.display());
-        return Err(Failure::new(Exit::NoInput, message));
+fn command_files(dir: &Path, passed_over: &mut Option<String>) -> Result<Vec<PathBuf>, Failure> {
+    let mut folder = Folder::read(dir).map_err(|reason| cannot_read(dir, &reason))?;
+    *passed_over = folder.warning(dir);
+    folder.files.sort_by_cached_key(|path| natural(path.to_string_lossy().trim_end_matches(".txt")));
+    if folder.files.is_empty() {
+        let message = format!("there are no command files (*.txt) in {}", dir.display());
+        let failure = Failure::new(Exit::NoInput, message);
+        return Err(match passed_over.take() {
+            Some(warning) => failure.help(warning),
+            None => failure,
+        });
     }
-    Ok(paths)
+    Ok(folder.files)
+}
+
+fn cannot_read(dir: &Path, reason: &io::Error) -> Failure {
+    let name = dir.display();
+    let message = format!("cannot read {name}: {}", obstacle(dir, reason));
+    let failure = Failure::new(Exit::NoInput, message);
+    if !dir.is_file() {
+        return failure;
+    }
+    let above = dir.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let id = dir.file_stem().unwrap_or_default().display();
+    failure.help(format!(
+        "run takes a folder with a command file of each client, such as {}, or a scenario (*.toml); \
+         one client alone is started by `client --id {id} --commands {name} --out results`",
+        above.display()
+    ))
 }
 
 fn read(files: &[PathBuf]) -> Result<Vec<Client>, Failure> {
@@ -129,6 +151,9 @@ fn id(file: &Path) -> Result<String, Failure> {
     };
     objection.map(|()| stem).map_err(|objection| {
         Failure::new(Exit::BadData, format!("no client can be named after {}: {objection}", file.display()))
+            .help(
+                "a command file has the name of its client, such as c1.txt: rename it, or move it elsewhere",
+            )
     })
 }
 
@@ -146,7 +171,7 @@ mod tests {
 
     fn of(folder: &tempfile::TempDir, members: Option<usize>) -> Result<Vec<Client>, Failure> {
         let commands = Some(Commands::Folder(folder.path().to_owned()));
-        clients(&Scenario { commands, members, ..Scenario::default() })
+        clients(&Scenario { commands, members, ..Scenario::default() }, &mut None)
     }
 
     #[test]
@@ -171,7 +196,7 @@ mod tests {
     #[test]
     fn a_workload_can_be_made() {
         let scenario = Scenario { messages: Some(3), members: Some(2), ..Scenario::default() };
-        let made = clients(&scenario).unwrap();
+        let made = clients(&scenario, &mut None).unwrap();
         assert_eq!((made.len(), &*made[1].id), (2, "c2"));
         assert_eq!(workload("c2", 2), "Multicast,c2,message 1\nMulticast,c2,message 2\n");
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::driver::clock;
 use crate::exit::{Exit, Failure};
+use crate::place::obstacle;
 
 const RUNS: &str = "runs";
 
@@ -20,7 +21,8 @@ pub(super) fn next() -> PathBuf {
 /// # Errors
 /// [`Exit::CannotCreate`].
 pub(super) fn create() -> Result<PathBuf, Failure> {
-    let cannot = |path: &Path, reason| {
+    let cannot = |path: &Path, reason: std::io::Error| {
+        let reason = obstacle(path, &reason);
         Failure::new(Exit::CannotCreate, format!("cannot create {}: {reason}", path.display()))
     };
     fs::create_dir_all(RUNS).map_err(|reason| cannot(Path::new(RUNS), reason))?;

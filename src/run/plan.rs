@@ -27,6 +27,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) clients: Vec<Client>,
+    /// A warning that names entries of the folder that are no command files.
+    pub(super) passed_over: Option<String>,
     pub(super) order: &'static Order,
     pub(super) safe: bool,
     pub(super) can_sequence: bool,
@@ -53,8 +55,10 @@ impl Settings {
     /// # Errors
     /// [`Exit::Usage`], [`Exit::NoInput`] or [`Exit::BadData`]: what cannot be run.
     pub(super) fn new(scenario: &Scenario, verbose: bool) -> Result<Self, Failure> {
+        let mut passed_over = None;
         let settings = Self {
-            clients: clients(scenario)?,
+            clients: clients(scenario, &mut passed_over)?,
+            passed_over,
             order: order(scenario)?,
             safe: scenario.safe,
             can_sequence: scenario.can_sequence,

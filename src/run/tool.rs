@@ -29,35 +29,37 @@ Examples:
   groupcast run testdata/banks --speed 50
   groupcast run --members 8 --messages 1000 --order causal
   groupcast run scenario.toml --repeat 20
-  groupcast run testdata/banks --speed 50 --trace && groupcast diagram runs/latest -o run.html
+  groupcast run testdata/banks --speed 50 --trace && \\
+    groupcast diagram runs/latest -o run.html
 
 A folder has one command file (*.txt) per client, which is named after it. A scenario is a file like this, in which \
 everything may be left out and the command line comes first:
-  commands = \".\"               # or [\"c1.txt\", \"c2.txt\"]; relative to the scenario
-  members = 4                  # the first so many command files
-  messages = 100               # instead of command files: so many multicasts of each member
-  order = \"total\"              # and method, speed, timeout
-  safe = true                  # clients deliver only what all have
-  can_sequence = true          # clients can take the place of the sequencer
-  standby = true               # a process stands by to do that
-  suspect_after = \"2s\"         # who is silent for so long is taken for lost
-  expect = \"died:c2\"           # or pass, undecided, violated, violated:total
-  seed = 7                     # of what is drawn: the fates of packets, jitter
+  commands = \".\"           # or [\"c1.txt\", \"c2.txt\"]; relative to this file
+  members = 4              # the first so many command files
+  messages = 100           # so many multicasts of each member, without files
+  order = \"total\"          # and method, speed, timeout
+  safe = true              # clients deliver only what all have
+  can_sequence = true      # clients can take the place of the sequencer
+  standby = true           # a process stands by to do that
+  suspect_after = \"2s\"     # a member that is silent for so long is lost
+  expect = \"died:c2\"       # or pass, undecided, violated, violated:total
+  seed = 7                 # of the fates of packets, and of jitter
   [[faults]]
-  kill = \"c2\"                  # the name of a process: a client, forwarder, router, sequencer, standby, proxy
-  after = \"500ms\"              # from the start of the clients
-  signal = \"KILL\"              # or TERM, INT, STOP, CONT; with STOP: for = \"2s\"
-  dies = true                  # of this; the others go on and are judged
+  kill = \"c2\"              # a client, or one of the processes below
+  after = \"500ms\"          # from the start of the clients
+  signal = \"KILL\"          # or TERM, INT, STOP, CONT; with STOP: for = \"2s\"
+  dies = true              # the others go on and are judged
   [[faults]]
-  kill = \"forwarder\"           # and start it again so much later
+  kill = \"forwarder\"       # or router, sequencer, standby, proxy
   after = \"1s\"
-  restart = \"300ms\"
+  restart = \"300ms\"        # so much later it is started again
   [[faults]]
-  starve = 8                   # so many threads want the processor for themselves
+  starve = 8               # so many threads keep the processor busy
   after = \"1s\"
   for = \"2s\"
   [[faults]]
-  link = \"0s loss 5%\"          # as `groupcast proxy --help` has it; members then connect through a proxy
+  link = \"0s loss 5%\"      # see `groupcast proxy --help`; members connect
+                           # through a proxy
 
 A fault that never acted leaves a run undecided.
 Everything is kept in runs/<date and time>/, to which runs/latest leads: results, histories, what each process said \
@@ -67,7 +69,7 @@ a second one at once. A client or server that dies ends the run with its exit co
 
 /// Arguments of `groupcast run`.
 #[derive(Clone, Debug, clap::Args)]
-#[command(after_help = format!("{HELP}\n\n{}", crate::exit::HELP))]
+#[command(after_help = format!("{HELP}\n\n{}\n\n{}", cli::ENVIRONMENT, crate::exit::HELP))]
 pub struct Args {
     /// A folder with a command file (*.txt) per client, or a scenario (*.toml)
     #[arg(value_name = "DIR|SCENARIO")]
@@ -132,6 +134,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let known_bad = args.known_bad.name().map(str::to_owned);
     let settings = Settings { known_bad, trace: args.trace, ..Settings::new(&scenario, args.voice.verbose)? };
     let run = Run { args, settings, talk: args.voice.talk("run"), ears: Ears::default() };
+    run.settings.passed_over.iter().for_each(|warning| run.talk.warn(warning));
     if args.dry_run { run.tell_plan() } else { run.repeat() }
 }
 

@@ -4,6 +4,7 @@
 //! the client replays them. A mistake ends the program with exit 65 and shows its place.
 
 mod csv;
+pub(crate) mod folder;
 mod id;
 mod rules;
 
@@ -21,9 +22,9 @@ pub use id::{MAX_ID, check_client_id, check_id};
 
 use crate::exit::{Exit, Failure};
 use crate::nearest::hint;
-use crate::place::{Flaw, Source, quoted, shown, without_mark};
+use crate::place::{Flaw, Source, quoted, shown, unreadable, without_mark};
 use csv::Splitter;
-use rules::Rules;
+use rules::{Ids, Rules};
 
 /// Largest command file, in bytes: an endless pipe has to end somewhere.
 pub const MAX_FILE: u64 = 256 << 20;
@@ -86,17 +87,17 @@ impl Script {
     /// Exit 66 if the file cannot be read; exit 65 if it is longer than [`MAX_FILE`], of which no more is read, or
     /// malformed.
     pub fn read(path: &Path, me: &str) -> Result<Self, Failure> {
-        let stdin = path.as_os_str() == "-";
-        let name = if stdin { "<stdin>".into() } else { shown(path.as_os_str().as_encoded_bytes()) };
-        let file = if stdin { read_all(io::stdin().lock()) } else { File::open(path).and_then(read_all) };
-        let file = file.map_err(|reason| {
-            Failure::new(Exit::NoInput, format!("cannot read the commands {name}: {reason}"))
-        })?;
-        if file.len() as u64 > MAX_FILE {
-            let message = format!("the commands {name} are longer than {} MiB", MAX_FILE >> 20);
-            return Err(Failure::new(Exit::BadData, message));
-        }
-        Self::parse(&name, file.into(), me)
+        let (name, file) = read_named(path)?;
+        Self::of(&name, file, me, Ids::Ours)
+    }
+
+    /// Reads the command file of a member of another program, whose ids need not be what [`check_id`] accepts.
+    ///
+    /// # Errors
+    /// As [`Script::read`].
+    pub(crate) fn read_foreign(path: &Path, me: &str) -> Result<Self, Failure> {
+        let (name, file) = read_named(path)?;
+        Self::of(&name, file, me, Ids::Any)
     }
 
     /// Validates the command file of the client `me`, whose id [`check_id`] has accepted. Errors call it `name`.
@@ -104,8 +105,12 @@ impl Script {
     /// # Errors
     /// Exit 65 with the place of the first mistake.
     pub fn parse(name: &str, file: Bytes, me: &str) -> Result<Self, Failure> {
+        Self::of(name, file, me, Ids::Ours)
+    }
+
+    fn of(name: &str, file: Bytes, me: &str, ids: Ids) -> Result<Self, Failure> {
         let source = Source { name: name.into(), text: without_mark(file) };
-        match parse(&source.text, me) {
+        match parse(&source.text, me, ids) {
             Ok((lines, receivers)) => Ok(Self { source, lines, receivers }),
             Err(flaw) => Err(source.failure(flaw)),
         }
@@ -161,17 +166,33 @@ impl fmt::Display for Script {
     }
 }
 
+/// A command file as errors name it, and its content.
+fn read_named(path: &Path) -> Result<(String, Bytes), Failure> {
+    let stdin = path.as_os_str() == "-";
+    let name = if stdin { "<stdin>".into() } else { shown(path.as_os_str().as_encoded_bytes()) };
+    let file = if stdin { read_all(io::stdin().lock()) } else { File::open(path).and_then(read_all) };
+    let file = file.map_err(|reason| {
+        let failure = Failure::new(Exit::NoInput, format!("cannot read the commands {name}: {reason}"));
+        if path.is_dir() { failure.help("name a command file, not a folder") } else { failure }
+    })?;
+    if file.len() as u64 > MAX_FILE {
+        let message = format!("the commands {name} are longer than {} MiB", MAX_FILE >> 20);
+        return Err(Failure::new(Exit::BadData, message));
+    }
+    Ok((name, file.into()))
+}
+
 fn read_all(input: impl Read) -> io::Result<Vec<u8>> {
     let mut file = Vec::new();
     input.take(MAX_FILE + 1).read_to_end(&mut file)?;
     Ok(file)
 }
 
-fn parse(file: &Bytes, me: &str) -> Result<(Vec<Line>, Vec<Receiver>), Flaw> {
-    if file.starts_with(b"\xff\xfe") || file.starts_with(b"\xfe\xff") {
-        return Err(Flaw::new(0..2, "this is UTF-16").help("save the file as UTF-8"));
+fn parse(file: &Bytes, me: &str, ids: Ids) -> Result<(Vec<Line>, Vec<Receiver>), Flaw> {
+    if let Some(flaw) = unreadable(file) {
+        return Err(flaw);
     }
-    let mut rules = Rules::new(me);
+    let mut rules = Rules::new(me, ids);
     let mut lines = Vec::new();
     for record in Splitter::new(file.clone()) {
         let record = record?;

@@ -16,10 +16,42 @@ const MULTICAST: &str = "Multicast";
 const SLEEP: &str = "sleep";
 const LEAVE: &str = "leave";
 
+/// Words of other languages for an operation, and the operation.
+const SYNONYMS: [(&str, &str); 6] = [
+    ("broadcast", MULTICAST),
+    ("publish", MULTICAST),
+    ("wait", SLEEP),
+    ("pause", SLEEP),
+    ("delay", SLEEP),
+    ("quit", LEAVE),
+];
+/// Characters that other formats put between fields, and what they are called.
+const SEPARATORS: [(char, &str); 7] = [
+    (';', "semicolons"),
+    ('\t', "tabs"),
+    ('|', "vertical bars"),
+    (':', "colons"),
+    (' ', "spaces"),
+    ('\u{ff0c}', "wide commas"),
+    ('\u{60c}', "Arabic commas"),
+];
+/// Quotation marks that editors put in the place of `"`.
+const TYPOGRAPHIC: [char; 6] = ['\u{201c}', '\u{201d}', '\u{201e}', '\u{201f}', '\u{ab}', '\u{bb}'];
+
+/// Which ids a command file may name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Ids {
+    /// Those that [`check_id`] accepts.
+    Ours,
+    /// Any: the file is of another program, and is only compared with results.
+    Any,
+}
+
 /// The rules of one client's command file, and the receivers seen so far.
 #[derive(Debug)]
 pub(super) struct Rules<'a> {
     me: &'a str,
+    ids: Ids,
     receivers: Vec<Receiver>,
     known: BTreeMap<Bytes, ReceiverId>,
     has_left: bool,
@@ -27,8 +59,8 @@ pub(super) struct Rules<'a> {
 
 impl<'a> Rules<'a> {
     /// The rules of the command file of `me`.
-    pub(super) const fn new(me: &'a str) -> Self {
-        Self { me, receivers: Vec::new(), known: BTreeMap::new(), has_left: false }
+    pub(super) const fn new(me: &'a str, ids: Ids) -> Self {
+        Self { me, ids, receivers: Vec::new(), known: BTreeMap::new(), has_left: false }
     }
 
     /// The receivers of all operations, in order of appearance.
@@ -60,7 +92,7 @@ impl<'a> Rules<'a> {
         if sender.text == self.me {
             return Ok(Op::Multicast(checked(text)?));
         }
-        check_field_id(&sender)?;
+        self.check_field_id(&sender)?;
         Err(self.line_of_another(&sender))
     }
 
@@ -84,7 +116,7 @@ impl<'a> Rules<'a> {
         if let Some(&receiver) = self.known.get(&field.text) {
             return Ok(receiver);
         }
-        let id = check_field_id(field)?.to_owned();
+        let id = self.check_field_id(field)?.to_owned();
         let next = ReceiverId(self.receivers.len() as u32);
         self.receivers.push(Receiver { id, span: field.span.clone() });
         self.known.insert(field.text.clone(), next);
@@ -99,11 +131,82 @@ impl<'a> Rules<'a> {
             return unknown(format!("spaces are part of a field: write {} without them", quoted(trimmed)));
         }
         let word = std::str::from_utf8(&first.text).unwrap_or_default();
+        if word.contains(TYPOGRAPHIC) {
+            return unknown(TYPEWRITTEN.to_owned());
+        }
+        if let Some((message, help)) = self.separator(word) {
+            return Flaw::new(first.span.clone(), message).help(help);
+        }
+        if let Some(help) = self.no_comma(word) {
+            return Flaw::new(first.span.clone(), "a comma is missing").help(help);
+        }
+        if word == "send" && self.me != word {
+            return unknown(with_text(&format!("{},<receiver>", self.me)));
+        }
+        let synonym = SYNONYMS.iter().find(|(other, _)| word.eq_ignore_ascii_case(other));
+        if let Some((_, meant)) = synonym.filter(|_| word != self.me) {
+            return unknown(format!("did you mean `{meant}`? {}", self.usage()));
+        }
         let meant = nearest(word, [MULTICAST, SLEEP, LEAVE]);
         if let Some(meant) = meant.or_else(|| word.eq_ignore_ascii_case(self.me).then_some(self.me)) {
             return unknown(format!("did you mean `{meant}`?"));
         }
         if check_id(word).is_ok() { self.line_of_another(first) } else { unknown(self.usage()) }
+    }
+
+    /// The words that a line begins with.
+    const fn words(&self) -> [&'a str; 4] {
+        [MULTICAST, SLEEP, LEAVE, self.me]
+    }
+
+    /// What is wrong with a line that has no comma after its first word, and what to do.
+    fn separator(&self, field: &str) -> Option<(String, String)> {
+        let begins = |separator: char| {
+            let (word, rest) = field.split_once(separator)?;
+            self.words().iter().any(|known| word.eq_ignore_ascii_case(known)).then_some(rest)
+        };
+        if begins(',').is_some() {
+            return Some((
+                "the whole line is one quoted field".into(),
+                "remove the quotes around the line".into(),
+            ));
+        }
+        let (_, name) = SEPARATORS.iter().find(|(separator, _)| begins(*separator).is_some())?;
+        Some((
+            format!("{name} separate the fields of this line"),
+            format!("separate the fields with commas: {}", self.usage()),
+        ))
+    }
+
+    /// What to write for a first field that runs into the second one.
+    fn no_comma(&self, field: &str) -> Option<String> {
+        let rest = |word: &str| {
+            let (start, rest) = field.split_at_checked(word.len())?;
+            (start.eq_ignore_ascii_case(word) && !rest.is_empty()).then_some(rest)
+        };
+        if let Some(seconds) = rest(SLEEP).filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
+            return Some(format!("write `{SLEEP},{seconds}`"));
+        }
+        (rest(MULTICAST)? == self.me).then(|| with_text(&format!("{MULTICAST},{}", self.me)))
+    }
+
+    /// The id that a field holds.
+    fn check_field_id<'f>(&self, field: &'f Field) -> Result<&'f str, Flaw> {
+        let flaw = || Flaw::new(field.span.clone(), format!("{} is not an id", quoted(&field.text)));
+        let text = std::str::from_utf8(&field.text);
+        if let (Ids::Any, Ok(id)) = (self.ids, text)
+            && !id.trim().is_empty()
+        {
+            return Ok(id);
+        }
+        if let Some(trimmed) = trimmed(field) {
+            return Err(
+                flaw().help(format!("spaces are part of a field: write {} without them", quoted(trimmed)))
+            );
+        }
+        let id = text.map_err(|_| flaw().help("an id is never anything but ASCII"))?;
+        check_id(id).map_err(|reason| flaw().help(reason))?;
+        Ok(id)
     }
 
     fn line_of_another(&self, id: &Field) -> Flaw {
@@ -121,6 +224,24 @@ impl<'a> Rules<'a> {
             "a line is `{MULTICAST},{me},<text>`, `{SLEEP},<seconds>`, `{me},<receiver>,<text>` or `{LEAVE}`"
         )
     }
+}
+
+/// What to do about typographic quotation marks.
+const TYPEWRITTEN: &str = "typographic quotation marks do not quote: write `\"` in their place";
+
+/// What to do about a line with too few or too many fields whose characters show why.
+fn instead(fields: &[Field]) -> Option<&'static str> {
+    let has = |mark: fn(char) -> bool| {
+        fields
+            .iter()
+            .filter_map(|field| std::str::from_utf8(&field.text).ok())
+            .any(|text| text.contains(mark))
+    };
+    if has(|c| TYPOGRAPHIC.contains(&c)) {
+        return Some(TYPEWRITTEN);
+    }
+    has(|c| c == '\r')
+        .then_some("a carriage return alone ends no line: save the file with line ends LF or CRLF")
 }
 
 /// How an operation that ends with a text is written.
@@ -169,27 +290,18 @@ fn exactly<const N: usize>(record: Record, usage: impl Fn() -> String) -> Result
         let start = fields.get(N).map_or(span.start, |surplus| surplus.span.start);
         let message =
             format!("this operation has {N} field{}, this line has {count}", if N == 1 { "" } else { "s" });
-        Flaw::new(start..span.end, message).help(usage())
+        Flaw::new(start..span.end, message).help(instead(&fields).map_or_else(usage, str::to_owned))
     })
-}
-
-/// The id that a field holds.
-fn check_field_id(field: &Field) -> Result<&str, Flaw> {
-    let flaw = || Flaw::new(field.span.clone(), format!("{} is not an id", quoted(&field.text)));
-    if let Some(trimmed) = trimmed(field) {
-        return Err(
-            flaw().help(format!("spaces are part of a field: write {} without them", quoted(trimmed)))
-        );
-    }
-    let id =
-        std::str::from_utf8(&field.text).map_err(|_| flaw().help("an id is never anything but ASCII"))?;
-    check_id(id).map_err(|reason| flaw().help(reason))?;
-    Ok(id)
 }
 
 /// What is left of a field without the spaces around it, if there are any.
 fn trimmed(field: &Field) -> Option<&[u8]> {
-    let trimmed = field.text.trim_ascii();
+    // Editors leave spaces that are not shown, too, such as a byte order mark within the file.
+    let is_space =
+        |c: char| c.is_whitespace() || matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}');
+    let text = std::str::from_utf8(&field.text);
+    let trimmed =
+        text.map_or_else(|_| field.text.trim_ascii(), |text| text.trim_matches(is_space).as_bytes());
     (trimmed.len() < field.text.len()).then_some(trimmed)
 }
 

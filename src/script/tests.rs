@@ -99,6 +99,25 @@ const BAD: &[(&[u8], &str, &str)] = &[
     (b"\0c1,c2,x", "1:1: unknown operation `\\0c1`", "a line is"),
     (b"\xff,c2,x", "1:1: unknown operation `\\xff`", "a line is"),
     (b"\xff\xfeM\0u\0", "1:1: this is UTF-16", "save the file as UTF-8"),
+    (b"Multicast;c1;a", "1:1: semicolons separate the fields", "separate the fields with commas"),
+    (b"Multicast;c1;a, b", "1:1: semicolons separate the fields", "separate the fields with commas"),
+    (b"sleep;3", "1:1: semicolons separate the fields", "separate the fields with commas"),
+    (b"c1\tc2\tx", "1:1: tabs separate the fields", "separate the fields with commas"),
+    (b"Multicast c1 x", "1:1: spaces separate the fields", "separate the fields with commas"),
+    (b"multicast c1,x", "1:1: spaces separate the fields", "separate the fields with commas"),
+    (b"Multicast|c1|x", "1:1: vertical bars separate the fields", "separate the fields with commas"),
+    ("Multicast\u{ff0c}c1\u{ff0c}x".as_bytes(), "1:1: wide commas separate", "with commas"),
+    (b"\"Multicast,c1,x\"", "1:1: the whole line is one quoted field", "remove the quotes"),
+    (b"Multicastc1,x", "1:1: a comma is missing", "write `Multicast,c1,<text>`"),
+    (b"sleep3", "1:1: a comma is missing", "write `sleep,3`"),
+    (b"broadcast,c1,x", "1:1: unknown operation `broadcast`", "did you mean `Multicast`?"),
+    (b"wait,3", "1:1: unknown operation `wait`", "did you mean `sleep`?"),
+    (b"send,c2,x", "1:1: unknown operation `send`", "write `c1,<receiver>,<text>`"),
+    ("\u{201c}Multicast\u{201d},c1,x".as_bytes(), "1:1: unknown operation", "typographic"),
+    ("\n\u{feff}sleep,1".as_bytes(), "2:1: unknown operation", "write `sleep` without"),
+    ("\u{a0}sleep,1".as_bytes(), "1:1: unknown operation", "write `sleep` without"),
+    (b"M\0u\0l\0", "1:1: this is UTF-16", "save the file as UTF-8"),
+    (b"PK\x03\x04...", "1:1: this is a ZIP archive", "CSV"),
     // Whose line?
     (b"c9,c1,x", "1:1: this is a line of another client, `c9`", "the commands of `c1`"),
     (b"sleep,1\nMulticast,c9,x", "2:11: this is a line of another client, `c9`", "the commands of `c1`"),
@@ -119,6 +138,8 @@ const BAD: &[(&[u8], &str, &str)] = &[
     (b"Multicast,c1", "1:1: this operation has 3 fields, this line has 2", "write `Multicast,c1,<text>`"),
     (b"Multicast,c1,a,b", "1:16: this operation has 3 fields, this line has 4", "must be quoted"),
     (b"Multicast,c1,a,b,c,d,", "1:16: this operation has 3 fields, this line has 7", "must be quoted"),
+    ("Multicast,c1,\u{201c}a, b\u{201d}".as_bytes(), "1:17: this operation has 3 fields", "typographic"),
+    (b"Multicast,c1,a\rsleep,1\r", "1:22: this operation has 3 fields", "save the file with line ends"),
     (b"c1,c2", "1:1: this operation has 3 fields, this line has 2", "write `c1,<receiver>,<text>`"),
     (b"c1,c2,a,b", "1:9: this operation has 3 fields, this line has 4", "`c1,<receiver>,\"one, two\"`"),
     (b"sleep", "1:1: this operation has 2 fields, this line has 1", "write `sleep,<seconds>`"),
@@ -162,6 +183,16 @@ fn mistakes_are_refused_with_place_reason_and_remedy() {
         let place = failure.place.as_ref().unwrap();
         assert!(place.contains(&format!("\n{line} | ")) && place.ends_with('^'), "{failure}");
     }
+}
+
+#[test]
+fn command_file_of_another_program_has_ids_of_its_own() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"Multicast,Node 1,a\nNode 1,Node 2,b\n").unwrap();
+    let script = Script::read_foreign(file.path(), "Node 1").unwrap();
+    assert_eq!((script.lines().len(), script.receiver(ReceiverId(0))), (2, "Node 2"));
+    let refused = Script::read(file.path(), "Node 1").unwrap_err();
+    assert!(refused.message.contains("`Node 2` is not an id"), "{refused}");
 }
 
 #[test]

@@ -29,6 +29,32 @@ const FILES: &[(&[u8], &str)] = &[
     (b"\xff\xfeM\0u\0", "1:1: this is UTF-16"),
 ];
 
+#[test]
+fn dry_run_writes_nothing_and_needs_no_folder() {
+    let stage = Stage::new();
+    stage.file("c1.txt", "Multicast,c1,x\n");
+    let client = || stage.bare("client").args(["--id", "c1", "--commands", "c1.txt"]);
+    let (printed, said) = client().arg("--dry-run").ends(0);
+    assert!(printed.contains("multicast  x") && said.is_empty(), "{printed}{said}");
+    client().ends(64);
+}
+
+#[test]
+fn folder_for_results_that_cannot_be_made_names_the_obstacle() {
+    let stage = Stage::new();
+    stage.file("c1.txt", "Multicast,c1,x\n");
+    symlink("nowhere", stage.dir().join("link")).unwrap();
+    for (out, words) in [
+        ("link", "cannot create link: it is a link to nowhere, which is not there"),
+        ("c1.txt", "cannot create c1.txt: it is a file, not a folder"),
+        ("c1.txt/below", "cannot create c1.txt/below: c1.txt is a file, not a folder"),
+    ] {
+        let client = stage.bare("client").args(["--id", "c1", "--commands", "c1.txt", "--out", out]);
+        let (_, said) = client.ends(73);
+        assert!(said.contains(words), "{said}");
+    }
+}
+
 /// Nobody is there to connect to.
 #[test]
 fn a_wrong_file_is_refused_before_anything_connects() {

@@ -131,6 +131,38 @@ const VARIABLES: &[(&str, &str, &str, i32, &str)] = &[
     ("client", "verbose", "yes", 69, ""),
 ];
 
+#[test]
+fn an_error_of_a_flag_from_the_environment_names_the_variable() {
+    let stage = Stage::new();
+    stage.file("c1.txt", "Multicast,c1,x\n");
+    for &(program, flag, value, code, word) in VARIABLES {
+        let variable = format!("GROUPCAST_{}", flag.replace('-', "_").to_uppercase());
+        // What is reached only after the port was found taken, or a wait, is no mistake of the flag.
+        if ![64, 66, 73].contains(&code) || word.starts_with('!') {
+            continue;
+        }
+        let needed: &[(&str, &str)] = match program {
+            "forwarder" => &[("clients", "1"), ("start-timeout", "100ms")],
+            "client" => &[("id", "c1"), ("commands", "c1.txt"), ("out", "out"), ("timeout", "2.5s")],
+            _ => &[],
+        };
+        let words: Vec<String> = needed
+            .iter()
+            .filter(|(name, _)| *name != flag)
+            .map(|(name, value)| format!("--{name}={value}"))
+            .collect();
+        let note = format!("{variable}={value} is set in the environment");
+        let (_, said) = stage.bare(program).env(&variable, value).args(&words).ends(code);
+        assert!(said.contains(&note), "{program}: {note} is not in\n{said}");
+        // What is on the command line is no matter of the environment.
+        if code == 64 && !["lines", "interactive"].contains(&flag) {
+            let written = format!("--{flag}={value}");
+            let (_, said) = stage.bare(program).env(&variable, value).args(&words).arg(written).ends(code);
+            assert!(!said.contains(&note), "{program}: {said}");
+        }
+    }
+}
+
 /// Those whose variable shows in a run: below and, of `trace`, in `traces`, of `standby`, in `failover`.
 const IN_A_RUN: [&str; 9] =
     ["no-history", "force", "stay", "quiet", "trace", "can-sequence", "safe", "sequencer", "standby"];

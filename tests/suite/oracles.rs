@@ -3,5 +3,6 @@
 mod damage;
 mod exhaustive;
 mod files;
+mod foreign;
 mod naive;
 mod texts;

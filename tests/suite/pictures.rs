@@ -381,3 +381,44 @@ fn the_picture_in_the_readme_is_what_the_program_draws() {
     }
     assert!(fs::read_to_string(&file).unwrap() == drawn, "GROUPCAST_REWRITE=1 draws docs/diagram.svg again");
 }
+
+#[test]
+fn a_run_with_too_many_events_is_drawn_in_parts() {
+    const EACH: u64 = 1_300;
+    let dir = tempfile::tempdir().unwrap();
+    let members = "\"members\":[\"c1\",\"c2\"]";
+    for id in ["c1", "c2"] {
+        let start =
+            format!("\"member\":\"{id}\",\"incarnation\":1,\"group\":\"main\",\"order\":\"fifo\",{members}");
+        let mut file = format!("{{\"v\":1,\"event\":\"start\",{start},\"time_us\":0}}\n");
+        let mut tell = |event: &str, of: &str, number: u64| {
+            let time = number * 1000;
+            file += &format!(
+                "{{\"v\":1,\"event\":\"{event}\",\"id\":\"{of}/1/{number}\",\"text\":\"x\",\"time_us\":{time}}}\n"
+            );
+        };
+        for number in 1..=EACH {
+            if id == "c1" {
+                tell("multicast", "c1", number);
+            }
+            tell("deliver", "c1", number);
+        }
+        file += "{\"v\":1,\"event\":\"end\",\"reason\":\"done\",\"time_us\":99999999}\n";
+        fs::write(dir.path().join(format!("history_{id}.jsonl")), file).unwrap();
+    }
+    // Nothing of it is read but the number of its lines.
+    let many = fs::read_to_string(dir.path().join("history_c2.jsonl")).unwrap();
+    let huge = tempfile::tempdir().unwrap();
+    fs::write(huge.path().join("history_c2.jsonl"), many.repeat(50)).unwrap();
+    let path = |dir: &TempDir| dir.path().to_str().unwrap().to_owned();
+    for format in ["html", "svg", "txt"] {
+        let (code, _, stderr) = said(&groupcast(&["diagram", &path(&huge), "--format", format]));
+        assert_eq!(code, Some(64), "{stderr}");
+        for words in ["more than 50000 events", "--around c1/1/7", "--from 1s --to 1.2s"] {
+            assert!(stderr.contains(words), "{format}: {stderr}");
+        }
+    }
+    let arguments = ["diagram", &*path(&dir), "--from", "1s", "--to", "1.2s"];
+    let part = prints(&arguments);
+    assert!(part.contains("This is a part of the run") && part.lines().count() > 200, "{part}");
+}

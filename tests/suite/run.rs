@@ -349,6 +349,32 @@ fn mistakes_are_shown_before_anything_starts() {
     assert!(runs(folder.path()).is_empty());
 }
 
+#[test]
+fn entries_of_a_folder_that_are_passed_over_are_named() {
+    let folder = scenario("");
+    let file = |name: &str| fs::write(folder.path().join(name), "Multicast,c,x\n").unwrap();
+    ["C2.TXT", "README", ".hidden.txt", "c3.txt~"].iter().for_each(|name| file(name));
+    fs::create_dir(folder.path().join("c4.txt")).unwrap();
+    let said = |arguments: &[&str]| {
+        let output = output(folder.path(), arguments);
+        (output.status.code(), text(&output.stderr))
+    };
+    let (code, stderr) = said(&[".", "--dry-run"]);
+    for name in ["C2.TXT", "README", ".hidden.txt", "c3.txt~", "c4.txt"] {
+        assert!(code == Some(0) && stderr.contains(name), "{name}: {stderr}");
+    }
+    assert!(!stderr.contains("s.toml"), "{stderr}");
+    let (code, stderr) = said(&["a.txt"]);
+    assert!(code == Some(66) && stderr.contains("cannot read a.txt: it is a file, not a folder"), "{stderr}");
+    assert!(stderr.contains("client --id a --commands a.txt --out results"), "{stderr}");
+    for name in ["c 5.txt", "router.txt"] {
+        file(name);
+        let (code, stderr) = said(&[".", "--dry-run"]);
+        assert!(code == Some(65) && stderr.contains(name) && stderr.contains("rename it"), "{stderr}");
+        fs::remove_file(folder.path().join(name)).unwrap();
+    }
+}
+
 /// A port that is taken is the forwarder's failure, and nobody waits for it.
 #[test]
 fn a_server_that_cannot_start_ends_the_run_at_once() {

@@ -35,6 +35,19 @@ fn bash_completes_all_programs() {
     assert_eq!(words("groupcast examples", "or"), "orders\n");
 }
 
+/// A manual page without the escapes of roff.
+fn plain(page: &str) -> String {
+    let escapes = [
+        ("\\-", "-"),
+        ("\\e", "\\"),
+        ("\\\\", "\\"),
+        ("\\*(Aq", "'"),
+        ("\\(aq", "'"),
+        ("\\[u2026]", "\u{2026}"),
+    ];
+    escapes.iter().fold(page.to_owned(), |page, (escape, character)| page.replace(escape, character))
+}
+
 #[test]
 fn every_program_and_tool_has_its_page() {
     let stage = Stage::new();
@@ -51,18 +64,58 @@ fn every_program_and_tool_has_its_page() {
         {
             assert!(page.contains(&format!(".SH {title}\n")), "{name}.1 has no {title}");
         }
-        let text = page.replace("\\-", "-");
+        let text = plain(&page);
         for example in examples::in_help(&command) {
-            assert!(
-                text.contains(&*format!("\n  {}", example.script())),
-                "{name}.1 lacks {}",
-                example.script()
-            );
+            let lines = example.script().trim_end().replace('\n', "\n  ");
+            assert!(text.contains(&*format!("\n  {lines}\n")), "{name}.1 lacks {lines}\n{text}");
         }
     }
     stage.file("file", "");
     let (_, said) = stage.bare("groupcast").args(["man", "file"]).ends(73);
     assert!(said.contains("cannot write to file"), "{said}");
+}
+
+#[test]
+fn help_is_never_wrapped_within_an_example_or_a_table() {
+    let stage = Stage::new();
+    stage.bare("groupcast").args(["man", "pages"]).ends(0);
+    for command in examples::commands() {
+        let path = stage.dir().join(format!("pages/{}.1", command.replace(' ', "-")));
+        let page = plain(&fs::read_to_string(path).unwrap());
+        let help = |columns: &str| {
+            let mut words = command.split(' ');
+            let launch = stage.bare(words.next().unwrap()).args(words).arg("--help");
+            launch.env("COLUMNS", columns).ends(0).0
+        };
+        let wide = help("100");
+        for columns in ["60", "80"] {
+            assert_eq!(help(columns), wide, "{command} in {columns} columns");
+        }
+        let notes = wide.lines().skip_while(|line| !["Example:", "Examples:"].contains(line));
+        for line in notes {
+            assert!(line.chars().count() <= 80, "{command}: a terminal wraps {line:?}");
+            // A page has the lines as they were written.
+            let is_whole = page.lines().any(|written| written == line);
+            assert!(
+                is_whole || !line.starts_with("  "),
+                "{command}: {line:?} is a part of a line in\n{page}"
+            );
+        }
+    }
+}
+
+#[test]
+fn help_names_the_variables_of_flags() {
+    let stage = Stage::new();
+    for command in ["forwarder", "router", "sequencer", "client", "groupcast run"] {
+        let mut words = command.split(' ');
+        let (help, _) = stage.bare(words.next().unwrap()).args(words).arg("--help").ends(0);
+        assert!(help.contains("\n  GROUPCAST_<FLAG>  "), "{command}: {help}");
+    }
+    let (help, _) = stage.bare("client").arg("--help").ends(0);
+    for words in ["\n  leave  ", "\n  sleep,1.5  ", "quoted as in CSV"] {
+        assert!(help.contains(words), "{words}: {help}");
+    }
 }
 
 #[test]

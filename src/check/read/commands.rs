@@ -1,14 +1,15 @@
 //! What the clients were asked to do: the command file of the client c1 is `c1.txt`.
 
-use std::fs;
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
 use super::{Member, Run, cannot_read, file_name};
 use crate::exit::{Exit, Failure};
 use crate::place::shown;
-use crate::script::{Line, Op, Script, check_id};
+use crate::script::folder::Folder;
+use crate::script::{Line, Op, Script};
 
 /// What one client was asked to do.
 #[derive(Debug)]
@@ -24,9 +25,11 @@ pub(in crate::check) struct Commands {
 /// Gives every member what it was asked to do.
 ///
 /// Result files alone do not say who took part. Then, if there is only one group, each further client that has a
-/// command file took part, too.
-pub(super) fn attach(dir: &Path, runs: &mut [Run]) -> Result<(), Failure> {
-    let clients = clients(dir)?;
+/// command file took part, too. Returns warnings that name what is passed over.
+pub(super) fn attach(dir: &Path, runs: &mut [Run]) -> Result<Vec<String>, Failure> {
+    let folder = Folder::read(dir).map_err(|reason| cannot_read(dir, &reason))?;
+    let clients = clients(&folder);
+    let mut warnings: Vec<String> = folder.warning(dir).into_iter().collect();
     let mut any = false;
     for run in runs.iter_mut() {
         run.has_commands = true;
@@ -40,46 +43,52 @@ pub(super) fn attach(dir: &Path, runs: &mut [Run]) -> Result<(), Failure> {
     if !any {
         let dir = shown(dir.as_os_str().as_encoded_bytes());
         let message = format!("there are no commands of any of the members in {dir}");
-        return Err(Failure::new(Exit::NoInput, message).help("the commands of c1 are in c1.txt"));
+        let members: BTreeSet<&str> =
+            runs.iter().flat_map(|run| &run.members).map(|member| &*member.id).collect();
+        let members: Vec<&str> = members.into_iter().collect();
+        let help = format!("the commands of c1 are in c1.txt; the members are {}", members.join(", "));
+        return Err(Failure::new(Exit::NoInput, message).help(help));
     }
     if let [run] = runs
         && !run.has_histories()
     {
-        add_absent(dir, clients, run);
+        warnings.extend(add_absent(dir, clients, run));
     }
-    Ok(())
+    Ok(warnings)
 }
 
 /// The clients that have a command file.
-fn clients(dir: &Path) -> Result<Vec<String>, Failure> {
-    let mut clients = Vec::new();
-    for entry in fs::read_dir(dir).map_err(|reason| cannot_read(dir, &reason))? {
-        let path = entry.map_err(|reason| cannot_read(dir, &reason))?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if let Some(id) = name.strip_suffix(".txt").filter(|id| check_id(id).is_ok()) {
-            clients.push(id.to_owned());
-        }
-    }
+fn clients(folder: &Folder) -> Vec<String> {
+    let id = |path: &PathBuf| path.file_stem().and_then(|name| name.to_str()).map(str::to_owned);
+    let mut clients: Vec<String> = folder.files.iter().filter_map(id).collect();
     clients.sort_unstable();
-    Ok(clients)
+    clients
 }
 
-fn add_absent(dir: &Path, clients: Vec<String>, run: &mut Run) {
+/// Adds clients that have command files and no results; returns why files that are none are passed over.
+fn add_absent(dir: &Path, clients: Vec<String>, run: &mut Run) -> Vec<String> {
+    let mut warnings = Vec::new();
     for id in clients {
-        let is_known = run.members.iter().any(|member| member.id == id);
-        // Whatever else lies in that folder need not be a command file.
-        if !is_known && let Ok(commands) = Commands::read(dir, &id) {
-            let open = Some(format!("{id} has no files here"));
-            run.history.records.push(super::Record { name: id.clone(), open, ..Default::default() });
-            run.members.push(Member { id, commands: Some(commands), ..Member::default() });
+        if run.members.iter().any(|member| member.id == id) {
+            continue;
+        }
+        match Commands::read(dir, &id) {
+            Ok(commands) => {
+                let open = Some(format!("{id} has no files here"));
+                run.history.records.push(super::Record { name: id.clone(), open, ..Default::default() });
+                run.members.push(Member { id, commands: Some(commands), ..Member::default() });
+            }
+            // Whatever else lies in that folder need not be a command file.
+            Err(failure) => warnings.push(format!("passed over: {}", failure.message)),
         }
     }
+    warnings
 }
 
 impl Commands {
     fn read(dir: &Path, id: &str) -> Result<Self, Failure> {
         let path = dir.join(format!("{id}.txt"));
-        let script = Script::read(&path, id)?;
+        let script = Script::read_foreign(&path, id)?;
         let mut commands = Self { file: file_name(&path), multicasts: Vec::new(), sends: Vec::new() };
         for Line { line, op } in script.lines() {
             match op {

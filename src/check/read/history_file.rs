@@ -18,7 +18,7 @@ use super::trace::{Clock, Noted, Reason, Trace};
 use crate::check::history::{Event, Installed, MessageId, Record, Source as RecordSource};
 use crate::exit::Failure;
 use crate::nearest::nearest;
-use crate::place::{Flaw, Source, quoted};
+use crate::place::{Flaw, Source, quoted, unreadable};
 
 /// The version of the format that is understood.
 const VERSION: u64 = 1;
@@ -206,6 +206,9 @@ struct Line<'l> {
 impl Reader<'_> {
     fn read(&mut self) -> Result<(), Trouble> {
         let content = self.content.clone();
+        if let Some(flaw) = unreadable(&content) {
+            return Err(flaw.into());
+        }
         let mut start = 0;
         for (text, number) in content.split_inclusive(|&byte| byte == b'\n').zip(1..) {
             let line = Line { content: &content, number, span: start..start + text.len() };

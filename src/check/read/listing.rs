@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::cannot_read;
 use crate::exit::{Exit, Failure};
 use crate::order::ORDERS;
 use crate::place::shown;
+use crate::script::folder::listed;
 
 /// The suffix of the files of messages to one member.
 pub(super) const UNO: &str = "uno";
@@ -24,6 +26,8 @@ pub(super) struct Files {
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     pub(super) members: BTreeMap<String, Files>,
+    /// The names of files that look like results and are none, sorted.
+    pub(super) passed_over: Vec<String>,
 }
 
 /// What a file's name says.
@@ -43,12 +47,18 @@ impl Listing {
             let name = path.file_name().and_then(|name| name.to_str());
             if let Some(name) = name.and_then(parse) {
                 listing.add(&name, &path)?;
+            } else if looks_like_results(&path) {
+                listing.passed_over.push(super::file_name(&path));
             }
         }
+        listing.passed_over.sort_unstable();
         if listing.members.is_empty() {
             let dir = shown(dir.as_os_str().as_encoded_bytes());
-            return Err(Failure::new(Exit::NoInput, format!("there are no results in {dir}"))
-                .help("results are history_<id>.jsonl and test_result_<id>_<suffix>.txt"));
+            let there =
+                listed(&listing.passed_over).map_or_else(String::new, |names| format!(", only {names}"));
+            return Err(
+                Failure::new(Exit::NoInput, format!("there are no results in {dir}{there}")).help(rule())
+            );
         }
         Ok(listing)
     }
@@ -69,6 +79,29 @@ impl Listing {
         let message = format!("{} and {} are both there: they are of two runs", both[0], both[1]);
         Err(Failure::new(Exit::BadData, message).help("leave one of them in the folder"))
     }
+}
+
+/// How the files are named that are judged.
+pub(super) fn rule() -> String {
+    let mut suffixes: Vec<&str> = ORDERS.iter().map(|order| order.suffix).chain([UNO]).collect();
+    suffixes.sort_unstable();
+    suffixes.dedup();
+    let suffixes = suffixes.join(", ");
+    format!("results are history_<id>.jsonl and test_result_<id>_<suffix>.txt; a suffix is one of {suffixes}")
+}
+
+/// Whether a file that is not judged may be one of results under another name: it is called so, or it begins with a
+/// delivery.
+fn looks_like_results(path: &Path) -> bool {
+    const BEGINNING: u64 = 256;
+    let name = super::file_name(path).to_lowercase();
+    if !path.is_file() {
+        return false;
+    }
+    let mut start = Vec::new();
+    let read = fs::File::open(path).and_then(|file| file.take(BEGINNING).read_to_end(&mut start));
+    let first = start.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    name.contains("result") || name.contains("history") || (read.is_ok() && !super::sender(first).is_empty())
 }
 
 /// What this name says, if it is one of a history or a result file.

@@ -9,17 +9,19 @@ mod runs;
 mod trace;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use bytes::Bytes;
 
 use super::history::{History, Record};
 use crate::exit::{Exit, Failure};
-use crate::place::{shown, without_mark};
+use crate::place::{obstacle, shown, without_mark};
+use crate::script::folder::listed;
 pub(super) use commands::Commands;
 pub(super) use history_file::{Account, Start, View};
 use listing::Listing;
-pub(super) use result_file::{ResultFile, sender};
+pub(super) use result_file::{ResultFile, SEPARATOR, sender};
 use roll::Roll;
 pub(super) use trace::Noted;
 pub(crate) use trace::Reason;
@@ -36,7 +38,7 @@ pub(super) struct Run {
     /// The messages of the histories: first the record of each of `members`, then those of lives of members that
     /// no file tells.
     pub(super) history: History,
-    /// Whether it was looked for what the clients were asked to do.
+    /// Whether command files were looked for.
     pub(super) has_commands: bool,
 }
 
@@ -99,13 +101,48 @@ impl Member {
 /// Exit 66 if a folder or a file cannot be read, or nothing is there to judge; exit 65 if a file is malformed or two
 /// files tell the same.
 pub(super) fn read(dir: &Path, commands: Option<&Path>) -> Result<Vec<Run>, Failure> {
+    read_all(dir, commands).map(|(runs, _)| runs)
+}
+
+/// Reads as [`read`] does, and also returns warnings that name the files that are not judged.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn read_all(dir: &Path, commands: Option<&Path>) -> Result<(Vec<Run>, Vec<String>), Failure> {
     let listing = Listing::of(dir)?;
     let mut roll = Roll::default();
     let mut runs = runs::assemble(&listing, &mut roll)?;
+    let passed_over = listed(&listing.passed_over);
+    let mut warnings: Vec<String> =
+        passed_over.map(|names| format!("not judged: {names}; {}", listing::rule())).into_iter().collect();
     if let Some(commands) = commands {
-        commands::attach(commands, &mut runs)?;
+        warnings.extend(commands::attach(commands, &mut runs)?);
     }
-    Ok(runs)
+    Ok((runs, warnings))
+}
+
+/// Whether the histories in `dir` have more events than `most`, which is found out without reading all of them.
+///
+/// # Errors
+/// Exit 66 if the folder or a history cannot be read.
+pub(crate) fn has_more_events(dir: &Path, most: usize) -> Result<bool, Failure> {
+    let listing = Listing::of(dir)?;
+    let mut count = 0;
+    for path in listing.members.values().filter_map(|files| files.history.as_ref()) {
+        let file = fs::File::open(path).map_err(|reason| cannot_read(path, &reason))?;
+        let mut reader = BufReader::new(file);
+        while count <= most {
+            let block = reader.fill_buf().map_err(|reason| cannot_read(path, &reason))?;
+            if block.is_empty() {
+                break;
+            }
+            // One event a line.
+            count += block.iter().filter(|&&byte| byte == b'\n').count();
+            let length = block.len();
+            reader.consume(length);
+        }
+    }
+    Ok(count > most)
 }
 
 /// A file as it is named and its content.
@@ -120,6 +157,11 @@ fn file_name(path: &Path) -> String {
 }
 
 fn cannot_read(path: &Path, reason: &std::io::Error) -> Failure {
-    let path = shown(path.as_os_str().as_encoded_bytes());
-    Failure::new(Exit::NoInput, format!("cannot read {path}: {reason}"))
+    let name = shown(path.as_os_str().as_encoded_bytes());
+    if reason.kind() == std::io::ErrorKind::NotADirectory {
+        let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        return Failure::new(Exit::NoInput, format!("cannot read {name}: {}", obstacle(path, reason)))
+            .help(format!("name the folder that it is in, {}", above.display()));
+    }
+    Failure::new(Exit::NoInput, format!("cannot read {name}: {reason}"))
 }

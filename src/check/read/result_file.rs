@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::read_file;
 use crate::exit::Failure;
-use crate::place::{Flaw, Source};
+use crate::place::{Flaw, Source, unreadable};
 
 /// Stands between the sender and the text.
 pub(in crate::check) const SEPARATOR: &[u8] = b"###";
@@ -27,6 +27,9 @@ impl ResultFile {
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
         let (name, content) = read_file(path)?;
         let ended = !name.ends_with(".part");
+        if let Some(flaw) = unreadable(&content) {
+            return Err(Source { name, text: content }.failure(flaw));
+        }
         // Half a line at the end of a `.part`: writing was interrupted, and what it would have said is unknown.
         let whole = if ended {
             content.len()
@@ -53,6 +56,11 @@ pub(in crate::check) fn sender(line: &[u8]) -> &[u8] {
 
 fn take_apart(content: &[u8]) -> Result<Vec<Range<usize>>, Flaw> {
     let mut start = 0;
+    // Blank lines at the end are no deliveries: other programs write them.
+    let end = content.iter().rposition(|byte| !byte.is_ascii_whitespace()).map_or(0, |last| last + 1);
+    let line_end =
+        content[end..].iter().position(|&byte| byte == b'\n').map_or(content.len(), |at| end + at + 1);
+    let content = if end == 0 { &[] } else { &content[..line_end] };
     let lines = content.split_inclusive(|&byte| byte == b'\n').map(|line| {
         let from = start;
         start += line.len();
@@ -61,7 +69,9 @@ fn take_apart(content: &[u8]) -> Result<Vec<Range<usize>>, Flaw> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let span = from..from + line.len();
         if sender(line).is_empty() {
-            return Err(Flaw::new(span, "this is no delivery").help("a delivery is `<sender>###<text>`"));
+            return Err(Flaw::new(span, "this is no delivery").help(
+                "a delivery is `<sender>###<text>` on one line; a line break in a text is written as `\\n`",
+            ));
         }
         Ok(span)
     });
@@ -78,12 +88,18 @@ mod tests {
         assert_eq!(spans, [0..6, 7..15, 17..32]);
         assert_eq!(sender(b"c.3-x###a###b"), b"c.3-x");
         assert_eq!(take_apart(b"").unwrap(), []);
+        for end in ["\n", "\n\n", "\r\n\r\n", "\n \n\t\n\n", "\n  "] {
+            assert_eq!(take_apart(format!("c1###a{end}").as_bytes()).unwrap(), [0..6], "{end:?}");
+            assert_eq!(take_apart(end.as_bytes()).unwrap(), [], "{end:?}");
+        }
+        assert_eq!(take_apart(b"c1###a  \n\n").unwrap(), [0..8], "the spaces are of the text");
         assert_eq!(take_apart(b"c1###a\nc2###b").unwrap(), [0..6, 7..13], "somebody else's last line");
     }
 
     #[test]
     fn other_lines_are_refused() {
-        for (file, at) in [("c1###a\n\n", 7..7), ("c1##a\n", 0..5), ("###a\n", 0..4), ("c1###a\nc1#", 7..10)]
+        for (file, at) in
+            [("c1###a\n\nc1###b\n", 7..7), ("c1##a\n", 0..5), ("###a\n", 0..4), ("c1###a\nc1#", 7..10)]
         {
             assert_eq!(take_apart(file.as_bytes()).unwrap_err().span, at, "{file:?}");
         }

@@ -30,10 +30,10 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::history::{Event, History, Record};
-use super::read::{Commands, Member, ResultFile, Run, sender};
+use super::read::{Commands, Member, ResultFile, Run, SEPARATOR, sender};
 use super::verdict::{Place, Verdict, Witness};
 use crate::place::quoted;
-use crate::results::result_line;
+use crate::results::{result_line, write_text};
 
 type Judge = fn(&Texts<'_>) -> Verdict;
 
@@ -91,8 +91,15 @@ impl<'r> Texts<'r> {
     /// Reads the texts of a run.
     pub(super) fn new(run: &'r Run) -> Self {
         let mut dictionary = Dictionary::default();
-        let page = |(member, record)| Page::new(&run.history, member, record, &mut dictionary);
-        let members = run.with_records().map(page).collect();
+        // First what is known to be written in our way, so that it tells how the files of others are written.
+        let mut members: Vec<Page> =
+            run.members.iter().map(|member| Page::asked(member, &mut dictionary)).collect();
+        let histories = |has_one: bool| {
+            run.with_records().zip(0..).filter(move |((_, record), _)| record.source.is_some() == has_one)
+        };
+        for ((member, record), place) in histories(true).chain(histories(false)) {
+            members[place].read(&run.history, member, record, &mut dictionary);
+        }
         let lines = dictionary.lines;
         let ids: BTreeMap<&[u8], usize> =
             run.members.iter().map(|member| member.id.as_bytes()).zip(0..).collect();
@@ -217,20 +224,25 @@ impl<'r> Texts<'r> {
 }
 
 impl Page {
-    fn new(history: &History, member: &Member, record: &Record, dictionary: &mut Dictionary) -> Self {
-        let mut sheet = |file: Option<&ResultFile>, is_one: fn(&Event) -> bool| match (file, &record.source) {
-            (Some(file), None) => Some(dictionary.file(&member.id, file, file.ended)),
-            (Some(file), _) if file.ended => Some(dictionary.file(&member.id, file, record.ended)),
-            (_, Some(_)) => Some(dictionary.record(history, record, is_one)),
-            _ => None,
-        };
-        let delivered = sheet(member.delivered.as_ref(), |event| matches!(event, Event::Deliver { .. }));
-        let received = sheet(member.received.as_ref(), |event| matches!(event, Event::Receive { .. }));
-        let mut page = Self { delivered, received, ..Self::default() };
+    /// A page with what the member was asked to do.
+    fn asked(member: &Member, dictionary: &mut Dictionary) -> Self {
+        let mut page = Self::default();
         if let Some(commands) = &member.commands {
             page.ask(&member.id, commands, dictionary);
         }
         page
+    }
+
+    /// Adds what the member delivered and received.
+    fn read(&mut self, history: &History, member: &Member, record: &Record, dictionary: &mut Dictionary) {
+        let mut sheet = |file: Option<&ResultFile>, is_one: fn(&Event) -> bool| match (file, &record.source) {
+            (Some(file), None) => Some(dictionary.foreign(&member.id, file)),
+            (Some(file), _) if file.ended => Some(dictionary.file(&member.id, file, record.ended)),
+            (_, Some(_)) => Some(dictionary.record(history, record, is_one)),
+            _ => None,
+        };
+        self.delivered = sheet(member.delivered.as_ref(), |event| matches!(event, Event::Deliver { .. }));
+        self.received = sheet(member.received.as_ref(), |event| matches!(event, Event::Receive { .. }));
     }
 
     fn ask(&mut self, id: &str, commands: &Commands, dictionary: &mut Dictionary) {
@@ -265,6 +277,32 @@ impl Dictionary {
         sheet
     }
 
+    /// A file that another program may have written: with escapes as ours, or with every text as it is.
+    fn foreign(&mut self, id: &str, file: &ResultFile) -> Sheet {
+        if !self.is_verbatim(file) {
+            return self.file(id, file, file.ended);
+        }
+        let mut sheet = Sheet::new(id, &file.name, file.ended);
+        for (line, number) in file.lines().zip(1..) {
+            sheet.push(self.word(as_we_write(&line)), number);
+        }
+        sheet
+    }
+
+    /// Whether the texts of a file stand there as they are: a backslash is no part of an escape, or more lines with one
+    /// are known if each backslash is taken for itself.
+    fn is_verbatim(&self, file: &ResultFile) -> bool {
+        let (mut escaped, mut verbatim) = (0, 0);
+        for line in file.lines().filter(|line| line.contains(&b'\\')) {
+            if !has_only_escapes(&line) {
+                return true;
+            }
+            escaped += usize::from(self.words.contains_key(&line));
+            verbatim += usize::from(self.words.contains_key(&as_we_write(&line)));
+        }
+        verbatim > escaped
+    }
+
     fn record(&mut self, history: &History, record: &Record, is_one: fn(&Event) -> bool) -> Sheet {
         let (file, lines) =
             record.source.as_ref().map_or(("", &[][..]), |source| (&*source.file, &source.lines));
@@ -274,6 +312,27 @@ impl Dictionary {
         }
         sheet
     }
+}
+
+/// A line of a file whose texts stand there as they are, as a client writes it.
+fn as_we_write(line: &Bytes) -> Bytes {
+    let sender = sender(line);
+    let text = &line[sender.len() + SEPARATOR.len()..];
+    let mut out = Vec::with_capacity(line.len() + 8);
+    out.extend_from_slice(&line[..sender.len() + SEPARATOR.len()]);
+    write_text(&mut out, text);
+    out.into()
+}
+
+/// Whether every backslash of a line begins an escape that clients write.
+fn has_only_escapes(line: &[u8]) -> bool {
+    let mut bytes = line.iter();
+    while let Some(byte) = bytes.next() {
+        if *byte == b'\\' && !bytes.next().is_some_and(|next| matches!(next, b'\\' | b'n' | b'r')) {
+            return false;
+        }
+    }
+    true
 }
 
 impl Sheet {

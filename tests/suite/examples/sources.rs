@@ -53,13 +53,20 @@ pub(crate) fn commands() -> Vec<String> {
     commands
 }
 
-/// The examples in the help of a command: each indented line below `Example:` or `Examples:` is one.
+/// The examples in the help of a command: each indented line below `Example:` or `Examples:` is one, with the lines that
+/// continue it after a backslash.
 pub(crate) fn in_help(command: &str) -> Vec<Example> {
     let source = format!("{command} --help");
     let help = printed(&source);
     let below = help.lines().skip_while(|line| !["Example:", "Examples:"].contains(line)).skip(1);
-    let lines = below.map_while(|line| line.strip_prefix("  "));
-    lines.map(|line| Example::new(&source, line)).collect()
+    let mut scripts: Vec<String> = Vec::new();
+    for line in below.map_while(|line| line.strip_prefix("  ")) {
+        match scripts.last_mut().filter(|script| script.ends_with('\\')) {
+            Some(script) => *script += &format!("\n{line}"),
+            None => scripts.push(line.to_owned()),
+        }
+    }
+    scripts.into_iter().map(|script| Example::new(&source, script)).collect()
 }
 
 /// The topics of `groupcast examples`: what is indented by four spaces is one script.
