@@ -441,6 +441,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_leader_is_outbid_by_a_higher_ballot_when_it_has_led_in_vain() {
+        let [me, other] = [0, 1].map(MemberId);
+        let (log, mut words) = (Log::new(&[me, other]), Vec::new());
+        let ballot = |attempt, MemberId(leader)| Ballot { attempt, leader };
+        let mut flush = Flush::new(me, Time::ZERO);
+        let hears = |flush: &mut Flush, ballot| flush.state(Time::ZERO, other, ballot, Vec::new(), None);
+        let stalled = Time::ZERO.after(STALL);
+        hears(&mut flush, ballot(4, other));
+        assert!(!flush.is_outbid(stalled), "it does not lead");
+        flush.lead(Time::ZERO, vec![me, other], &log, &mut words);
+        hears(&mut flush, ballot(5, me));
+        assert!(!flush.is_outbid(stalled), "its own ballot is the highest");
+        hears(&mut flush, ballot(5, other));
+        assert!(!flush.is_outbid(Time::from_micros(STALL.as_micros() as u64 - 1)), "it has not led for long");
+        assert!(flush.is_outbid(stalled));
+        flush.resign();
+        assert!(!flush.is_outbid(stalled), "it does not lead any more");
+    }
+
+    #[test]
     fn the_cut_is_all_that_anybody_has() {
         let [a, b, c] = [0, 1, 2].map(MemberId);
         let state = |ranges: &[Range]| (vec![(c, ranges.to_vec())], None);

@@ -1,11 +1,15 @@
 //! Total order by agreed numbers (the ISIS algorithm of Birman and Joseph; CDK, figure 15.14): every member proposes
 //! a number for a message, the sender picks the largest, and messages are delivered by agreed number.
 //!
+//! A sender draws its own number when those of all others are in: a batch of its own that still waits for a send window has
+//! no place, so it holds nothing up that the window may wait for.
+//!
 //! Nothing ties the agreed numbers to a sender's order: this order may break FIFO order, and causal order with it; a
 //! checker can show it. What a member had delivered before a multicast does come first everywhere: the member
 //! proposes a greater number.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 
 use super::describe;
@@ -64,7 +68,8 @@ pub struct Agreed {
     held: BTreeMap<Rank, Held>,
     /// Where in `held` a batch is.
     places: BTreeMap<(MemberId, u64), Rank>,
-    /// Own batches that still lack proposals.
+    /// Own batches that still lack proposals. They have no place yet: the one that they get is behind all that has been
+    /// delivered here by then.
     ballots: BTreeMap<u64, Ballot>,
     next: u64,
     own_undelivered: usize,
@@ -80,8 +85,10 @@ struct Held {
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Ballot {
+    batch: Batch,
     missing: Vec<MemberId>,
-    best: Rank,
+    /// The largest of the others' proposals so far.
+    best: Option<Rank>,
 }
 
 type Out = Effects<Batch, AgreedWire>;
@@ -105,22 +112,18 @@ impl Agreed {
         }
     }
 
-    /// Takes a batch in at a place of our own proposal.
-    fn propose(&mut self, sender: MemberId, batch: Batch) -> Rank {
+    /// Draws a number that is larger than any that has been proposed here or seen agreed.
+    fn draw(&mut self) -> Rank {
         self.largest += 1;
-        let rank = Rank { number: self.largest, proposer: self.me };
-        self.places.insert((sender, batch.first()), rank);
-        self.held.insert(rank, Held { sender, batch, is_agreed: self.defects.has(Defect::ProposalAsAgreed) });
-        rank
+        Rank { number: self.largest, proposer: self.me }
     }
 
     fn submit(&mut self, batch: Batch, out: &mut Out) {
         let first = batch.first();
         self.own_undelivered += 1;
         out.send(To::Group, AgreedWire::Body(batch.clone()));
-        let best = self.propose(self.me, batch);
         let missing = self.clients.iter().copied().filter(|&client| client != self.me).collect();
-        self.ballots.insert(first, Ballot { missing, best });
+        self.ballots.insert(first, Ballot { batch, missing, best: None });
         self.settle(first, out);
     }
 
@@ -133,8 +136,11 @@ impl Agreed {
             return out.drop(from, DropReason::BreaksContract);
         }
         while seen.pop().is_some() {}
-        let Rank { number, .. } = self.propose(from, batch);
-        out.send(To::Member(from), AgreedWire::Proposal { first, number });
+        let rank = self.draw();
+        self.places.insert((from, first), rank);
+        let is_agreed = self.defects.has(Defect::ProposalAsAgreed);
+        self.held.insert(rank, Held { sender: from, batch, is_agreed });
+        out.send(To::Member(from), AgreedWire::Proposal { first, number: rank.number });
         self.deliver_agreed(out);
     }
 
@@ -151,19 +157,24 @@ impl Agreed {
             return out.drop(from, DropReason::OutsideWindow);
         }
         ballot.missing.swap_remove(at);
-        ballot.best = ballot.best.max(Rank { number, proposer: from });
+        ballot.best = ballot.best.max(Some(Rank { number, proposer: from }));
         self.settle(first, out);
     }
 
     /// Announces what is agreed for an own batch, once all have proposed.
     fn settle(&mut self, first: u64, out: &mut Out) {
-        let Some(ballot) = self.ballots.get(&first).filter(|ballot| ballot.missing.is_empty()) else {
+        let Entry::Occupied(ballot) = self.ballots.entry(first) else { return };
+        if !ballot.get().missing.is_empty() {
             return;
-        };
-        let rank = ballot.best;
-        self.ballots.remove(&first);
+        }
+        let Ballot { batch, best, .. } = ballot.remove();
+        let own = self.draw();
+        // Whatever was proposed, no other batch here has a number as large as this one.
+        let rank = best.map_or(own, |best| best.max(own));
+        self.largest = self.largest.max(rank.number);
         out.send(To::Group, AgreedWire::Agreed { first, rank });
-        self.agree(self.me, first, rank, out);
+        self.held.insert(rank, Held { sender: self.me, batch, is_agreed: true });
+        self.deliver_agreed(out);
     }
 
     fn agree(&mut self, sender: MemberId, first: u64, rank: Rank, out: &mut Out) {
@@ -185,14 +196,6 @@ impl Agreed {
         self.places.insert((sender, first), rank);
         self.largest = self.largest.max(rank.number);
         self.deliver_agreed(out);
-    }
-
-    /// What a batch that is not agreed waits for.
-    fn agreement(&self, sender: MemberId, first: u64) -> WaitsFor {
-        match self.ballots.get(&first).filter(|_| sender == self.me) {
-            Some(ballot) => WaitsFor::Proposals(ballot.missing.clone()),
-            None => WaitsFor::Agreement,
-        }
     }
 
     /// What a batch that is agreed waits for: the first that is not agreed, which is before it.
@@ -226,7 +229,9 @@ impl fmt::Display for Agreed {
             let state = if *is_agreed { "agreed" } else { "proposed" };
             format!("{} {state} as {rank}", describe::messages(*sender, batch))
         });
-        f.write_str(&describe::holds(&held.collect::<Vec<_>>(), &[]))
+        let own = self.ballots.values();
+        let own = own.map(|ballot| format!("{} not agreed", describe::messages(self.me, &ballot.batch)));
+        f.write_str(&describe::holds(&held.chain(own).collect::<Vec<_>>(), &[]))
     }
 }
 
@@ -252,6 +257,8 @@ impl Engine for Agreed {
     fn close(&mut self, out: &mut Out) -> Vec<Batch> {
         let held = std::mem::take(&mut self.held).into_values();
         let (agreed, mut open): (Vec<Held>, Vec<Held>) = held.partition(|held| held.is_agreed);
+        let own = std::mem::take(&mut self.ballots).into_values();
+        open.extend(own.map(|Ballot { batch, .. }| Held { sender: self.me, batch, is_agreed: false }));
         open.sort_by_key(|held| (held.sender, held.batch.first()));
         for Held { sender, batch, .. } in agreed.into_iter().chain(open) {
             let number = self.next;
@@ -266,7 +273,7 @@ impl Engine for Agreed {
     }
 
     fn held(&self) -> usize {
-        self.held.len()
+        self.held.len() + self.ballots.len()
     }
 
     fn held_of(&self, sender: MemberId) -> u64 {
@@ -277,9 +284,14 @@ impl Engine for Agreed {
         let waiting = |Held { sender, batch, is_agreed }: &Held| Waiting {
             messages: describe::span(*sender, batch),
             number: None,
-            waits_for: if *is_agreed { self.turn() } else { self.agreement(*sender, batch.first()) },
+            waits_for: if *is_agreed { self.turn() } else { WaitsFor::Agreement },
         };
-        self.held.values().map(waiting).collect()
+        let own = |Ballot { batch, missing, .. }: &Ballot| Waiting {
+            messages: describe::span(self.me, batch),
+            number: None,
+            waits_for: WaitsFor::Proposals(missing.clone()),
+        };
+        self.held.values().map(waiting).chain(self.ballots.values().map(own)).collect()
     }
 }
 
@@ -333,6 +345,7 @@ impl Wire for AgreedWire {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Effect;
     use crate::order::hostile::{P0, P1, STRANGER, batch, is_readable, receive, submit, view};
 
     const REFUSED: Result<usize, DropReason> = Err(DropReason::BreaksContract);
@@ -387,19 +400,77 @@ mod tests {
         assert_eq!(receive(&mut engine, P0, agreed(3, 10, P0)), Ok(2));
     }
 
+    /// The place that is announced when the proposal of the one other member comes in, and how many batches that delivers.
+    fn settled(engine: &mut Agreed, first: u64, number: u64) -> (Option<Rank>, usize) {
+        let (mut out, message) = (Out::default(), AgreedWire::Proposal { first, number });
+        engine.handle(Time::ZERO, Input::Receive { from: P0, message }, &mut out);
+        let effects = out.as_slice();
+        let rank = effects.iter().find_map(|effect| match effect {
+            Effect::Send { message: AgreedWire::Agreed { rank, .. }, .. } => Some(*rank),
+            _ => None,
+        });
+        (rank, effects.iter().filter(|effect| matches!(effect, Effect::Deliver { .. })).count())
+    }
+
+    #[test]
+    fn a_batch_that_lacks_proposals_holds_nothing_up() {
+        let mut engine = engine();
+        submit(&mut engine, 1);
+        assert_eq!(receive(&mut engine, P0, AgreedWire::Body(batch(1))), Ok(0));
+        assert_eq!(receive(&mut engine, P0, agreed(1, 5, P0)), Ok(1));
+        // Its own place is behind what has been delivered, however low the others' proposals are.
+        assert_eq!(settled(&mut engine, 1, 1), (Some(Rank { number: 6, proposer: P1 }), 1));
+        submit(&mut engine, 2);
+        assert_eq!(settled(&mut engine, 2, 9), (Some(Rank { number: 9, proposer: P0 }), 1));
+        submit(&mut engine, 3);
+        assert_eq!(settled(&mut engine, 3, 1), (Some(Rank { number: 10, proposer: P1 }), 1));
+    }
+
+    #[test]
+    fn a_number_that_is_proposed_twice_is_agreed_once() {
+        let mut engine = engine();
+        for first in [1, 2] {
+            assert_eq!(receive(&mut engine, P0, AgreedWire::Body(batch(first))), Ok(0));
+        }
+        assert_eq!(receive(&mut engine, P0, agreed(2, 9, P0)), Ok(0));
+        submit(&mut engine, 1);
+        assert_eq!(settled(&mut engine, 1, 9), (Some(Rank { number: 10, proposer: P1 }), 0));
+        assert_eq!(receive(&mut engine, P0, agreed(1, 1, P1)), Ok(3));
+    }
+
+    #[test]
+    fn what_lacks_proposals_is_delivered_last_when_the_view_ends() {
+        let (mut engine, mut out) = (engine(), Out::default());
+        submit(&mut engine, 1);
+        for first in [1, 2] {
+            assert_eq!(receive(&mut engine, P0, AgreedWire::Body(batch(first))), Ok(0));
+        }
+        assert_eq!(receive(&mut engine, P0, agreed(2, 9, P0)), Ok(0));
+        assert_eq!((engine.held(), engine.waiting().len()), (3, 3));
+        assert_eq!(engine.waiting()[2].waits_for, WaitsFor::Proposals(vec![P0]));
+        assert!(engine.close(&mut out).is_empty());
+        let delivered = |effect| match effect {
+            Effect::Deliver { from, number, app } => (from, app.first(), number),
+            _ => panic!("nothing is sent any more"),
+        };
+        let expected = [(P0, 2, Some(1)), (P0, 1, Some(2)), (P1, 1, Some(3))];
+        assert_eq!(out.drain().map(delivered).collect::<Vec<_>>(), expected);
+        assert_eq!((engine.held(), engine.waiting().len()), (0, 0));
+    }
+
     #[test]
     fn an_absurd_number_changes_nothing() {
         let mut engine = engine();
         submit(&mut engine, 1);
         let proposal = |number| AgreedWire::Proposal { first: 1, number };
-        for number in [FAR_AHEAD + 2, NUMBER_MAX - 1, u64::MAX] {
+        for number in [FAR_AHEAD + 1, NUMBER_MAX - 1, u64::MAX] {
             assert_eq!(receive(&mut engine, P0, proposal(number)), Err(DropReason::OutsideWindow));
         }
         assert_eq!(receive(&mut engine, P0, AgreedWire::Body(batch(1))), Ok(0));
-        for number in [FAR_AHEAD + 3, NUMBER_MAX - 1, u64::MAX] {
+        for number in [FAR_AHEAD + 2, NUMBER_MAX - 1, u64::MAX] {
             assert_eq!(receive(&mut engine, P0, agreed(1, number, P0)), Err(DropReason::OutsideWindow));
         }
-        assert_eq!(receive(&mut engine, P0, proposal(FAR_AHEAD + 2)), Ok(0));
+        assert_eq!(receive(&mut engine, P0, proposal(FAR_AHEAD + 1)), Ok(0));
     }
 
     #[test]

@@ -448,6 +448,13 @@ mod tests {
     use crate::wire::{Batch, BatchBuilder};
 
     #[test]
+    fn acknowledgements_come_more_rarely_in_large_groups() {
+        for (others, times) in [(1, 1), (8, 1), (15, 1), (16, 2), (23, 2), (24, 3), (32, 3), (1000, 3)] {
+            assert_eq!(ack_delay(others), ACK_DELAY * times, "{others} others");
+        }
+    }
+
+    #[test]
     fn a_stranger_can_neither_ask_nor_answer() {
         let view = View {
             number: 1,

@@ -63,6 +63,8 @@ pub struct Setup {
     pub steady: bool,
     /// Whether the members deliver only what all have.
     pub safe: bool,
+    /// How far a sender may be ahead of the slowest receiver.
+    pub window: Window,
     /// The share of packets that are lost before the network heals; none: drawn, as all shares below.
     pub loss: Option<Share>,
     /// The share of packets that come twice.
@@ -113,6 +115,7 @@ impl Setup {
             messages,
             steady: false,
             safe: false,
+            window: Window::WHOLE,
             loss: None,
             duplicate: None,
             delay: None,
@@ -200,7 +203,7 @@ impl Setup {
             view,
             run: RUN,
             seed: prng.next_u64(),
-            window: Window::default(),
+            window: self.window,
             defects: self.defects,
         };
         // A group that may lose members keeps an eye on them, and goes on as a majority or not at all.

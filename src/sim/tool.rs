@@ -12,6 +12,7 @@ use crate::check::{PROPERTIES, Property};
 use crate::cli::{self, KnownBad};
 use crate::exit::{Exit, Failure};
 use crate::order::{self, Order};
+use crate::wire::Window;
 
 /// The example and the notes of `--help`.
 const HELP: &str = "\
@@ -50,6 +51,9 @@ pub struct Args {
     /// The members deliver only what all have, as with `client --safe`
     #[arg(long)]
     safe: bool,
+    /// How far a sender may be ahead of the slowest receiver, as with `client --window`; 4MiB unless given
+    #[arg(long, value_name = "WINDOW", value_parser = cli::window)]
+    window: Option<Window>,
     /// The share of packets that are lost until the network heals, like 20% or 0.2; drawn: up to 30%
     #[arg(long, value_name = "SHARE")]
     loss: Option<Share>,
@@ -154,6 +158,7 @@ impl Args {
             members: self.members,
             steady: self.steady,
             safe: self.safe,
+            window: self.window.unwrap_or_default(),
             expect: self.expect_violation.as_deref().and_then(Property::find),
             defects: self.known_bad.defects(),
             ..Setup::new(order, 0, self.messages)
@@ -171,6 +176,7 @@ impl Args {
         option("method", setup.order.method.map(str::to_owned));
         option("members", self.members.map(|members| members.to_string()));
         option("messages", Some(self.messages.to_string()));
+        option("window", self.window.map(|window| window.to_string()));
         option("delay", self.delay.map(|delay| delay.to_string()));
         let (loss, duplicate, slow) = (self.loss, self.duplicate, self.slow);
         let (clog, partition, pause) = (self.clog, self.partition, self.pause);

@@ -1,5 +1,7 @@
 //! How much there is in a packet for applications, and how much of that may be under way.
 
+use std::fmt;
+
 /// How much of a send window something takes.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Weight {
@@ -23,8 +25,21 @@ pub struct Window {
     pub messages: u64,
 }
 
+impl Window {
+    /// As far as a sender may be ahead unless it is told otherwise.
+    pub const WHOLE: Self = Self { bytes: WINDOW_BYTES, messages: u64::MAX };
+}
+
 impl Default for Window {
     fn default() -> Self {
-        Self { bytes: WINDOW_BYTES, messages: u64::MAX }
+        Self::WHOLE
+    }
+}
+
+/// As `--window` takes it.
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bytes, messages } = self;
+        if *messages == u64::MAX { write!(f, "{bytes}B") } else { write!(f, "{messages},{bytes}B") }
     }
 }

@@ -7,6 +7,7 @@ use groupcast::exit::Exit;
 use groupcast::order::{DEFAULT_METHOD, ORDERS, Order};
 use groupcast::sim::swarm::{self, Report};
 use groupcast::sim::{Losses, Setup, Share, Trace};
+use groupcast::wire::Window;
 
 const SEEDS: u64 = 2_000;
 
@@ -82,6 +83,31 @@ fn the_windows_fill() {
         let report = swarm::run(&setup, 1, 5);
         assert_eq!(report.exit(), Exit::Ok, "{}: {report:#?}", order.title());
         assert!(report.counters.waited > 0, "{}", order.title());
+    }
+}
+
+/// Of each order and each window.
+const SEEDS_WITH_NARROW_WINDOWS: u64 = 6;
+
+/// The narrowest windows: one message; fewer messages than two batches have, so that one waits that was submitted; one packet
+/// with messages.
+const NARROW: [Window; 3] = [
+    Window { messages: 1, ..Window::WHOLE },
+    Window { messages: 3, ..Window::WHOLE },
+    Window { bytes: 1, ..Window::WHOLE },
+];
+
+#[test]
+fn narrow_windows_hold_up_no_order_for_ever() {
+    let losses = Losses { crash: 1, sleep: 0, split: 1 };
+    for (order, window) in ORDERS.iter().flat_map(|order| NARROW.map(|window| (order, window))) {
+        let setup = Setup { members: None, window, ..Setup::new(order, 2, 10) };
+        for setup in [setup, Setup { safe: true, ..setup }, Setup { losses, ..setup }] {
+            let report = swarm::run(&setup, 1, SEEDS_WITH_NARROW_WINDOWS);
+            // With windows as narrow as these it may be that nothing comes out of order, which leaves that undecided.
+            assert_eq!(report.failed, None, "{} {window}: {report:#?}", order.title());
+            assert!(report.counters.waited > 0, "{} {window}", order.title());
+        }
     }
 }
 

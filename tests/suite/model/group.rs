@@ -3,7 +3,11 @@
 //! The members are the real engines, and what flies between them is the bytes that they would send. The network
 //! reorders and delays as it likes; it neither loses nor repeats, for that is the reliable layer's promise. Time
 //! stands still: a deadline may fire whenever it is set, however many packets are still to come.
+//!
+//! Send windows are open, or as narrow as they can be: then a packet with messages leaves its sender when everybody is done
+//! with the one before it. Other packets do not wait.
 
+use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -37,6 +41,7 @@ pub(super) type Script = &'static [&'static [u32]];
 pub(super) struct Plan {
     pub(super) script: Script,
     pub(super) has_sequencer: bool,
+    pub(super) is_narrow: bool,
     pub(super) promises: &'static [Promise],
     pub(super) defects: Defects,
 }
@@ -49,6 +54,8 @@ pub(super) struct Group<E> {
     promises: &'static [Promise],
     engine: fn(MemberId, &View, Defects) -> E,
     defects: Defects,
+    /// Whether a send window holds one packet with messages.
+    is_narrow: bool,
     /// How often one arrival delivered several batches, so that all but one of them had been held back. Counted
     /// beside the state, which it would only multiply.
     releases: Arc<AtomicUsize>,
@@ -60,6 +67,8 @@ pub(super) struct State<E> {
     pub(super) engines: Vec<E>,
     /// Sorted, so that the order in which packets were sent makes no difference.
     pub(super) flying: Vec<Packet>,
+    /// Of each process: packets with messages that its window does not let go yet, each as many times as it has receivers.
+    pub(super) waiting: Vec<VecDeque<Vec<Packet>>>,
     /// Of each process: what it multicast and delivered, in that order.
     pub(super) histories: Vec<Vec<Event>>,
     /// What no honest group comes to, in words.
@@ -78,6 +87,7 @@ pub(super) enum Event {
 pub(super) enum Action {
     Multicast(MemberId),
     Arrive(Packet),
+    LetGo(MemberId),
     Wake(MemberId),
 }
 
@@ -88,8 +98,8 @@ impl<E: Member> Group<E> {
         let script = plan.script.iter().enumerate().map(|(client, counts)| batches(client, counts)).collect();
         let sequencer = plan.has_sequencer.then(|| slot(clients.len()));
         let view = View { number: 1, clients, sequencer, candidates: Vec::new() };
-        let Plan { promises, defects, .. } = *plan;
-        Self { view, script, promises, engine, defects, releases: Arc::default() }
+        let Plan { promises, defects, is_narrow, .. } = *plan;
+        Self { view, script, promises, engine, defects, is_narrow, releases: Arc::default() }
     }
 
     fn engine(&self, at: MemberId) -> E {
@@ -103,6 +113,15 @@ impl<E: Member> Group<E> {
         (state.engines[at].window(To::Group) > 0).then_some(batch)
     }
 
+    /// The packets that wait longest for this process's window, if everybody is done with those before them.
+    fn next_to_go<'a>(&self, state: &'a State<E>, at: usize) -> Option<&'a Vec<Packet>> {
+        let is_under_way =
+            |packet: &Packet| packet.from == slot(at) && packet.read::<E::Wire>().weight().messages > 0;
+        let mut others = state.engines.iter().enumerate().filter(|&(other, _)| other != at);
+        let is_done = others.all(|(_, engine)| engine.held_of(slot(at)) == 0);
+        state.waiting[at].front().filter(|_| is_done && !state.flying.iter().any(is_under_way))
+    }
+
     fn step(&self, state: &mut State<E>, at: MemberId, input: Input<Batch, E::Wire>) {
         let (is_wake, process, mut out) =
             (matches!(input, Input::Wake), usize::from(at.0), Effects::default());
@@ -111,8 +130,12 @@ impl<E: Member> Group<E> {
         for effect in out.drain() {
             match effect {
                 Effect::Send { to, message } => {
-                    for receiver in receivers(&self.view, at, to) {
-                        Packet::message(at, receiver, &message).fly(&mut state.flying);
+                    let receivers = receivers(&self.view, at, to).into_iter();
+                    let packets = receivers.map(|receiver| Packet::message(at, receiver, &message));
+                    if self.is_narrow && message.weight().messages > 0 {
+                        state.waiting[process].push_back(packets.collect());
+                    } else {
+                        packets.for_each(|packet| packet.fly(&mut state.flying));
                     }
                 }
                 Effect::Deliver { from, number, app } => {
@@ -134,7 +157,9 @@ impl<E: Member> Group<E> {
     /// Whether nothing can happen any more.
     fn is_quiet(&self, state: &State<E>) -> bool {
         let is_busy = |(at, engine): (usize, &E)| {
-            self.next_batch(state, at).is_some() || engine.next_deadline().is_some()
+            self.next_batch(state, at).is_some()
+                || engine.next_deadline().is_some()
+                || self.next_to_go(state, at).is_some()
         };
         state.flying.is_empty() && !state.engines.iter().enumerate().any(is_busy)
     }
@@ -157,7 +182,8 @@ impl<E: Member> Model for Group<E> {
     fn init_states(&self) -> Vec<State<E>> {
         let engines: Vec<E> = self.view.members().into_iter().map(|at| self.engine(at)).collect();
         let histories = vec![Vec::new(); engines.len()];
-        vec![State { engines, flying: Vec::new(), histories, faults: Vec::new() }]
+        let waiting = vec![VecDeque::new(); engines.len()];
+        vec![State { engines, flying: Vec::new(), waiting, histories, faults: Vec::new() }]
     }
 
     fn actions(&self, state: &State<E>, actions: &mut Vec<Action>) {
@@ -167,6 +193,9 @@ impl<E: Member> Model for Group<E> {
             }
             if engine.next_deadline().is_some() {
                 actions.push(Action::Wake(slot(at)));
+            }
+            if self.next_to_go(state, at).is_some() {
+                actions.push(Action::LetGo(slot(at)));
             }
         }
         actions.extend(state.flying.iter().cloned().map(Action::Arrive));
@@ -185,6 +214,10 @@ impl<E: Member> Model for Group<E> {
                 let input = Input::Receive { from: packet.from, message: packet.read() };
                 self.step(&mut state, packet.to, input);
             }
+            Action::LetGo(at) => {
+                let packets = state.waiting[usize::from(at.0)].pop_front()?;
+                packets.into_iter().for_each(|packet| packet.fly(&mut state.flying));
+            }
             Action::Wake(at) => self.step(&mut state, at, Input::Wake),
         }
         Some(state)
@@ -193,6 +226,7 @@ impl<E: Member> Model for Group<E> {
     fn format_step(&self, before: &State<E>, action: Action) -> Option<String> {
         let did = match &action {
             Action::Multicast(at) => format!("{at} multicasts"),
+            Action::LetGo(at) => format!("the window of {at} opens"),
             Action::Wake(at) => format!("{at} is woken"),
             Action::Arrive(packet) => {
                 format!("{} receives from {}: {:?}", packet.to, packet.from, packet.read::<E::Wire>())
@@ -227,8 +261,8 @@ impl<E: Member> Model for Group<E> {
         if self.promises.contains(&Promise::Total) {
             all.push(always("numbers without a gap", |_, state| promises::numbered(&state.histories)));
         }
-        // An order that promises nothing holds nothing back.
-        if !self.promises.is_empty() {
+        // An order that promises nothing holds nothing back, and with narrow windows a sender's packets come in order.
+        if !self.promises.is_empty() && !self.is_narrow {
             let counter = |group: &Self, _: &State<E>| group.releases.load(Ordering::Relaxed) > 0;
             all.push(sometimes("something is held back", counter));
         }

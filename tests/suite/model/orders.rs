@@ -39,25 +39,36 @@ pub(super) fn model(
     promises: &'static [Promise],
     defects: Defects,
 ) -> Box<dyn Checked> {
-    let plan = Plan { script, has_sequencer: order.sequencer, promises, defects };
+    let plan = Plan { script, has_sequencer: order.sequencer, is_narrow: false, promises, defects };
+    planned(order, &plan)
+}
+
+/// The same with send windows that hold one packet with messages, and no more expected of it than the order promises.
+pub(super) fn narrow(order: &Order, script: Script) -> Box<dyn Checked> {
+    let (promises, defects) = (order.promises, Defects::NONE);
+    let plan = Plan { script, has_sequencer: order.sequencer, is_narrow: true, promises, defects };
+    planned(order, &plan)
+}
+
+fn planned(order: &Order, plan: &Plan) -> Box<dyn Checked> {
     match order.title().as_str() {
-        "unordered" => boxed(&plan, |me, _, _| unordered::Unordered::new(me)),
-        "fifo" => boxed(&plan, fifo::Fifo::new),
-        "causal" => boxed(&plan, causal::Causal::new),
-        "total (bb)" => boxed(&plan, |me, view, defects| {
+        "unordered" => boxed(plan, |me, _, _| unordered::Unordered::new(me)),
+        "fifo" => boxed(plan, fifo::Fifo::new),
+        "causal" => boxed(plan, causal::Causal::new),
+        "total (bb)" => boxed(plan, |me, view, defects| {
             let client = |sequencer| total::Total::new(me, view, sequencer, defects);
             seat(me, view, client, || numbering::Numbering::new(view, defects))
         }),
-        "total (ub)" => boxed(&plan, |me, view, defects| {
+        "total (ub)" => boxed(plan, |me, view, defects| {
             let client = |sequencer| total_ub::TotalUb::new(me, view, sequencer);
             seat(me, view, client, || total_ub::SequencerUb::new(view, defects))
         }),
-        "total (uub)" => boxed(&plan, |me, view, _| {
+        "total (uub)" => boxed(plan, |me, view, _| {
             let client = |sequencer| total_uub::TotalUub::new(me, view, sequencer);
             seat(me, view, client, || total_uub::SequencerUub::new(view))
         }),
-        "lamport" => boxed(&plan, lamport::Lamport::new),
-        "agreed" => boxed(&plan, agreed::Agreed::new),
+        "lamport" => boxed(plan, lamport::Lamport::new),
+        "agreed" => boxed(plan, agreed::Agreed::new),
         title => panic!("no model of {title}"),
     }
 }

@@ -1,6 +1,6 @@
 //! A seat in a group that has a sequencer: one kind of engine for both sides of an order.
 
-use groupcast::engine::{Effects, Engine, Input, Time, To};
+use groupcast::engine::{Effects, Engine, Input, MemberId, Time, To};
 
 /// A client or the sequencer.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -31,6 +31,13 @@ impl<C: Engine, S: Engine<App = C::App, Wire = C::Wire>> Engine for Seat<C, S> {
         match self {
             Self::Client(engine) => engine.window(to),
             Self::Sequencer(engine) => engine.window(to),
+        }
+    }
+
+    fn held_of(&self, sender: MemberId) -> u64 {
+        match self {
+            Self::Client(engine) => engine.held_of(sender),
+            Self::Sequencer(engine) => engine.held_of(sender),
         }
     }
 }
