@@ -10,8 +10,8 @@ use crate::exit::{Exit, Failure};
 use crate::member::App;
 use crate::member::replay::{Missed, Replay};
 
-/// Who has told nothing for so long is not waited for while there are others.
-const ASK_NEXT: Duration = Duration::from_secs(3);
+/// Silence of a member after which a newcomer asks the next one for the past.
+pub const ASK_NEXT: Duration = Duration::from_secs(3);
 /// Most bytes held back.
 const MAX_HELD: usize = 256 << 20;
 

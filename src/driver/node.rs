@@ -34,8 +34,8 @@ use crate::wire::{Frames, Header, Kind};
 const PACKETS_PER_TURN: usize = 64;
 /// Most packets put aside while a member does not listen; windows keep them far below.
 const MAX_ASIDE: usize = 10_000;
-/// Who has asked to be let go, goes after this long in any case: it has left nothing open.
-const PARTING: Duration = Duration::from_secs(5);
+/// Time after which a member that leaves goes in any case: it has left nothing open.
+pub const PARTING: Duration = Duration::from_secs(5);
 
 /// How a member wants to take part.
 #[derive(Clone, Debug)]

@@ -20,7 +20,7 @@ use crate::wire::header::{RUN_LIMIT, VERSION};
 /// Most groups that a forwarder serves at one time.
 pub const MAX_GROUPS: usize = 1024;
 /// Most routers that attend one forwarder.
-const MAX_ROUTERS: usize = 16;
+pub const MAX_ROUTERS: usize = 16;
 /// Most newcomers that are kept waiting at one time.
 const MAX_CHALLENGERS: usize = 256;
 /// A group that has not started and has no client any more is forgotten after this long.
@@ -30,8 +30,8 @@ pub const EMPTY_KEPT: Duration = Duration::from_secs(5);
 pub const LATECOMERS: Duration = Duration::from_secs(2);
 /// A run that another forwarder began is taken up only by one that is not older than this.
 pub const RESUMABLE: Duration = Duration::from_secs(2 * LOST_AFTER.as_secs());
-/// So many runs that ended, and so many that may be taken up, are remembered.
-const RUNS_KEPT: usize = 64;
+/// How many runs that ended, and how many that may be taken up, are remembered.
+pub const RUNS_KEPT: usize = 64;
 
 /// Where to send an answer.
 #[derive(Clone, Debug, Eq, PartialEq)]

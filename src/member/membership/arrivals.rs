@@ -11,10 +11,10 @@ use crate::member::word::{Admission, Proposal, Word};
 use crate::order::{Order, Place};
 use crate::wire::control::Seat;
 
-/// Who has not asked for this long wants to be taken in no more.
-const KEPT: Duration = ADMIT_EVERY.saturating_mul(10);
-/// Most newcomers that are kept in mind at one time.
-const MAX_ARRIVALS: usize = 256;
+/// Time for which a newcomer is remembered after it has asked last.
+pub const ARRIVAL_KEPT: Duration = ADMIT_EVERY.saturating_mul(10);
+/// Most newcomers that are remembered at one time.
+pub const MAX_ARRIVALS: usize = 256;
 
 /// Those who have asked, and when they did last.
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ pub(super) struct Arrivals(BTreeMap<MemberId, (Time, Seat)>);
 
 impl Arrivals {
     fn note(&mut self, now: Time, seat: Seat) {
-        self.0.retain(|_, (asked, _)| now < asked.after(KEPT));
+        self.0.retain(|_, (asked, _)| now < asked.after(ARRIVAL_KEPT));
         if self.0.len() < MAX_ARRIVALS {
             self.0.insert(MemberId(seat.slot), (now, seat));
         }
@@ -30,7 +30,7 @@ impl Arrivals {
 
     /// Those who want to be taken in now: of each name the last.
     pub(super) fn seats(&self, now: Time) -> Vec<Seat> {
-        let fresh = self.0.values().filter(|(asked, _)| now < asked.after(KEPT));
+        let fresh = self.0.values().filter(|(asked, _)| now < asked.after(ARRIVAL_KEPT));
         let mut last: BTreeMap<&str, &Seat> = BTreeMap::new();
         for (_, seat) in fresh {
             let known = last.entry(&seat.id).or_insert(seat);

@@ -29,14 +29,16 @@ use crate::waiting::{Clock, Messages, Waiting, WaitsFor};
 use crate::wire::control::Seat;
 use crate::wire::{Batch, Frames, Header, Kind, Window};
 use arrivals::Arrivals;
+pub use arrivals::{ARRIVAL_KEPT, MAX_ARRIVALS};
 use directs::Directs;
 use exclusion::Reproaches;
 
-/// Most packets of the next view that are kept until it is installed here, and most bytes of them.
-const MAX_EARLY: usize = 4096;
-const MAX_EARLY_BYTES: usize = 64 << 20;
-/// A process that was left behind is told so at most this often.
-const TELL_AGAIN: Duration = Duration::from_millis(100);
+/// Most packets of the next view that are kept until it is installed here.
+pub const MAX_EARLY: usize = 4096;
+/// Most bytes of body of the packets that are kept for the next view.
+pub const MAX_EARLY_BYTES: usize = 64 << 20;
+/// Shortest time from telling a process of a view to telling it again.
+pub const TELL_AGAIN: Duration = Duration::from_millis(100);
 
 type Out = Effects<App, Frames>;
 

@@ -1,7 +1,7 @@
 //! The vectors that must be refused, each made from a good one.
 
 use super::files::frame;
-use super::{Dialect, vectors};
+use super::{Dialect, all_packets};
 
 /// Who can tell that a packet is bad.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -85,7 +85,8 @@ pub(super) fn packets() -> Vec<Bad> {
         ("bad/data_cut_in_number.hex", "data_fifo.hex", Cut(23), "the header ends in the packet number"),
         ("bad/data_without_message.hex", "data_fifo.hex", Cut(24), "the header ends before the message"),
         ("bad/data_message_0.hex", "data_fifo.hex", Put(24, &[0]), "there is no message 0"),
-        ("bad/data_message_4.hex", "data_fifo.hex", Put(24, &[4]), "there is no message 4"),
+        ("bad/data_message_4.hex", "data_fifo.hex", Put(24, &[4]), "message 4 is Replay, and these are not the fields of one"),
+        ("bad/data_message_5.hex", "data_fifo.hex", Put(24, &[5]), "there is no message 5"),
         ("bad/data_cut_in_first.hex", "data_fifo.hex", Cut(32), "the header ends in the number of the first message"),
         ("bad/data_cut_in_count.hex", "data_fifo.hex", Cut(36), "the header ends in the count of messages"),
         ("bad/data_trailing_header.hex", "data_fifo.hex", More(&[0]), "a byte follows the last field of the header"),
@@ -172,15 +173,57 @@ pub(super) fn packets() -> Vec<Bad> {
         ("bad/nack_from_0.hex", "nack_group.hex", Put(20, ZERO), "packets are numbered from 1"),
         ("bad/nack_range_backwards.hex", "nack_group.hex", Put(28, &[3]), "the range ends before it begins"),
         ("bad/nack_length_beyond.hex", "nack_group.hex", Put(18, &[3, 0]), "three ranges are claimed, two are there"),
+        ("bad/outline_with_body.hex", "outline_fifo.hex", MoreBody(b"\x00\x00\x00"), "an outline has no body"),
+        ("bad/outline_without_batch.hex", "data_finished.hex", Put(3, &[7]), "only a packet with a batch has an outline"),
+        ("bad/outline_of_numbers.hex", "data_total_numbers.hex", Put(3, &[7]), "numbers have no texts to leave out"),
+        ("bad/outline_count_0.hex", "outline_fifo.hex", Put(33, &[0; 4]), "a batch is never empty"),
+        ("bad/outline_count_over_limit.hex", "outline_fifo.hex", Put(33, &[1, 0, 1, 0]), "a batch has at most 65536 messages, this claims 65537"),
+        ("bad/outline_trailing.hex", "outline_total_body.hex", More(&[0]), "a byte follows the last field"),
+        ("bad/word_missing.hex", "word_heartbeat.hex", Cut(16), "the header ends before the word"),
+        ("bad/word_0.hex", "word_heartbeat.hex", Put(16, &[0]), "there is no word 0"),
+        ("bad/word_20.hex", "word_heartbeat.hex", Put(16, &[20]), "there is no word 20"),
+        ("bad/word_heartbeat_trailing.hex", "word_heartbeat.hex", More(&[0]), "a byte follows the word"),
+        ("bad/word_heartbeat_with_body.hex", "word_heartbeat.hex", MoreBody(b"x"), "a Heartbeat has no body"),
+        ("bad/word_verify_cut.hex", "word_verify.hex", Cut(18), "the header ends in the slot"),
+        ("bad/word_prepare_cut.hex", "word_prepare.hex", Cut(22), "the header ends in the ballot"),
+        ("bad/word_prepare_not_ascending.hex", "word_prepare.hex", Put(27, &[0, 0]), "slot 0 is named twice"),
+        ("bad/word_prepare_length_beyond.hex", "word_prepare.hex", Put(23, &[4, 0]), "four members are claimed, three are there"),
+        ("bad/word_state_flag_2.hex", "word_state.hex", Put(101, &[2]), "the flag is 0 or 1"),
+        ("bad/word_state_range_0.hex", "word_state.hex", Put(29, ZERO), "packets are numbered from 1"),
+        ("bad/word_state_range_backwards.hex", "word_state.hex", Put(29, &[8]), "the range ends before it begins"),
+        ("bad/word_state_ranges_touch.hex", "word_state.hex", Put(65, &[3]), "two ranges without a number between them are one"),
+        ("bad/word_state_without_proposal.hex", "word_state.hex", Put(101, &[1]), "a proposal is claimed, none is there"),
+        ("bad/word_state_length_beyond.hex", "word_state.hex", Put(23, &[0xff, 0xff]), "65535 entries are claimed, three are there"),
+        ("bad/word_propose_view_1.hex", "word_propose.hex", Put(23, &[1]), "view 1 is made by nobody: a proposed view has number 2 or more"),
+        ("bad/word_propose_two_sequencers.hex", "word_propose.hex", Put(39, &[2, 0]), "a view has one sequencer or none"),
+        ("bad/word_propose_cut_range_0.hex", "word_propose.hex", Put(49, ZERO), "packets are numbered from 1"),
+        ("bad/word_propose_cut_ends_nowhere.hex", "word_propose.hex", Put(57, FULL), "the number after a range fits 64 bits"),
+        ("bad/word_ready_cut.hex", "word_ready.hex", Cut(20), "the header ends in the ballot"),
+        ("bad/word_ready_trailing.hex", "word_ready.hex", More(&[0]), "a byte follows the ballot"),
+        ("bad/word_install_cut.hex", "word_install.hex", Cut(40), "the header ends in the view"),
+        ("bad/word_fetch_cut.hex", "word_fetch.hex", Cut(20), "the header ends in the second slot"),
+        ("bad/word_fetch_ranges_touch.hex", "word_fetch.hex", Put(39, &[5]), "two ranges without a number between them are one"),
+        ("bad/word_relay_length_beyond.hex", "word_relay.hex", Put(17, &[0xff]), "the length is that of more than follows"),
+        ("bad/word_relay_length_too_small.hex", "word_relay.hex", Put(17, &[16]), "bytes follow the relayed header"),
+        ("bad/word_behind_cut.hex", "word_behind.hex", Cut(26), "the header ends in the view's number"),
+        ("bad/word_admit_slot_65535.hex", "word_admit.hex", Put(17, &[0xff, 0xff]), "65535 is no slot"),
+        ("bad/word_admit_flags_9.hex", "word_admit.hex", Put(23, &[9]), "a seat is that of a client or of a standby, not both"),
+        ("bad/word_admit_flags_16.hex", "word_admit.hex", Put(23, &[17]), "there is no flag 16"),
+        ("bad/word_admit_id_with_slash.hex", "word_admit.hex", Put(25, b"/"), "the id is no name"),
+        ("bad/word_admit_id_too_long.hex", "word_admit.hex", Put(24, &[3]), "the id ends before its length"),
+        ("bad/word_welcome_cut.hex", "word_welcome.hex", Cut(80), "the header ends in the admission"),
+        ("bad/word_exclude_cut.hex", "word_exclude.hex", Cut(28), "the header ends in the time"),
+        ("bad/word_here_cut.hex", "word_here.hex", Cut(40), "the header ends in the view"),
+        ("bad/word_here_view_0.hex", "word_here.hex", Put(23, ZERO), "a view that a ballot made has number 2 or more"),
         ("bad/nack_with_body.hex", "nack_group.hex", MoreBody(b"x"), "a request has no body"),
     ];
-    let good = vectors::packets();
+    let good = all_packets();
     let make = |(file, from, change, why)| {
         let vector = good.iter().find(|vector| vector.file == from).expect("made from a good one");
         let frames = vector.value.encode();
         let (mut header, mut body) = (frames.header.to_vec(), frames.body.to_vec());
         apply(&change, &mut header, &mut body);
-        let is_bare_header = header.len() < 16 || header[..3] != *b"GC\x02" || !(1..=6).contains(&header[3]);
+        let is_bare_header = header.len() < 16 || header[..3] != *b"GC\x02" || !(1..=7).contains(&header[3]);
         let by = if is_bare_header { RefusedBy::Forwarder } else { RefusedBy::Member };
         Bad { file, why, dialect: vector.dialect, by, from, header, body }
     };

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use groupcast::driver::{catch_up, node};
 use groupcast::engine::Time;
+use groupcast::member::{Patience, election, flush, membership, newcomer};
 use groupcast::order::{numbering, total};
 use groupcast::session::attendance::{self, Attendance, News};
 use groupcast::session::register::{self, Actions, Asker, Register, Rules};
@@ -15,7 +17,7 @@ use groupcast::wire::control::{
 use groupcast::wire::{Batch, BatchBuilder, Malformed, batch, encoded, header};
 use groupcast::{cli, driver, forwarder, reliable, script, session};
 
-use super::files::{Sample, folder};
+use super::files::{self, Sample, folder};
 use super::vectors::render;
 use super::{Dialect, Value};
 
@@ -40,6 +42,29 @@ fn its_constants_are_those_of_the_code() {
     };
     let found: BTreeMap<String, u64> = table.expect("marked").lines().filter_map(row).collect();
     assert_eq!(found, constants());
+}
+
+/// Returns how patient a client is that is told nothing else.
+fn patience() -> Patience {
+    #[derive(clap::Parser)]
+    struct Told {
+        #[command(flatten)]
+        patient: cli::Patient,
+    }
+    <Told as clap::Parser>::parse_from(["client"]).patient.suspect_after
+}
+
+#[test]
+fn its_shares_of_a_silence_are_those_of_the_code() {
+    let patience = patience();
+    assert_eq!(patience.heartbeat, patience.silence / 12);
+    assert_eq!(patience.verify, patience.silence / 6);
+    assert_eq!(patience.detection(), patience.silence + patience.verify + patience.heartbeat);
+    let least = Patience::with_silence(Duration::from_millis(1));
+    assert_eq!([least.heartbeat, least.verify], [Duration::from_millis(20); 2]);
+    let as_millis = |of: Patience| [of.heartbeat, of.silence, of.verify].map(|length| length.as_millis());
+    let named = [Patience::FAST, Patience::LAN, Patience::PEERS].map(as_millis);
+    assert_eq!(named, [[100, 600, 200], [250, 3_000, 500], [3_000, 20_000, 1_000]]);
 }
 
 fn constants() -> BTreeMap<String, u64> {
@@ -79,6 +104,20 @@ fn constants() -> BTreeMap<String, u64> {
         ("RESEND_GAP", ms(reliable::RESEND_GAP)),
         ("ANNOUNCE_FIRST", ms(reliable::ANNOUNCE_FIRST)),
         ("ANNOUNCE_MAX", ms(reliable::ANNOUNCE_MAX)),
+        ("SUSPECT_AFTER", ms(patience().silence)),
+        ("REPEAT", ms(flush::REPEAT)),
+        ("STALL", ms(flush::STALL)),
+        ("FETCH", flush::FETCH as u64),
+        ("ANSWER_WITHIN", ms(election::ANSWER_WITHIN)),
+        ("LEADS_WITHIN", ms(election::LEADS_WITHIN)),
+        ("TELL_AGAIN", ms(membership::TELL_AGAIN)),
+        ("MAX_EARLY", membership::MAX_EARLY as u64),
+        ("MAX_EARLY_BYTES", membership::MAX_EARLY_BYTES as u64),
+        ("ADMIT_EVERY", ms(newcomer::ADMIT_EVERY)),
+        ("ARRIVAL_KEPT", ms(membership::ARRIVAL_KEPT)),
+        ("MAX_ARRIVALS", membership::MAX_ARRIVALS as u64),
+        ("REPLAY_SILENCE", ms(catch_up::ASK_NEXT)),
+        ("PARTING", ms(node::PARTING)),
         ("PROBE_EVERY", ms(driver::barrier::PROBE_EVERY)),
         ("HOLD_MILLIS", control::HOLD_MILLIS),
         ("ASK_AGAIN", ms(attendance::ASK_AGAIN)),
@@ -89,6 +128,9 @@ fn constants() -> BTreeMap<String, u64> {
         ("MAX_SHOWN", shown::MAX_SHOWN as u64),
         ("STANDBY_LIMIT", ms(session::STANDBY_LIMIT)),
         ("MAX_STANDBYS", session::MAX_STANDBYS as u64),
+        ("MAX_ROUTERS", register::MAX_ROUTERS as u64),
+        ("EMPTY_KEPT", ms(register::EMPTY_KEPT)),
+        ("RUNS_KEPT", register::RUNS_KEPT as u64),
         ("LOST_AFTER", ms(session::LOST_AFTER)),
         ("QUIET_AFTER", ms(session::QUIET_AFTER)),
         ("SILENT_AFTER", ms(session::SILENT_AFTER)),
@@ -110,6 +152,25 @@ fn constants() -> BTreeMap<String, u64> {
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))
     .collect()
+}
+
+#[test]
+fn its_vectors_are_the_files() {
+    let text = document();
+    let table = text.split("<!-- vectors -->").nth(1).and_then(|rest| rest.split("<!-- end -->").next());
+    let rows = table.expect("marked").lines().filter(|line| line.starts_with('|'));
+    let names = |cell: &str, folder: &str| -> Vec<String> {
+        let quoted = cell.split('`').skip(1).step_by(2).filter(|name| name.contains('.'));
+        quoted.map(|name| format!("{folder}{name}")).collect()
+    };
+    let mut found: Vec<String> = rows
+        .flat_map(|row| {
+            let cells: Vec<&str> = row.split('|').collect();
+            [names(cells[2], ""), names(cells[3], "bad/")].concat()
+        })
+        .collect();
+    found.sort();
+    assert_eq!(found, files::names());
 }
 
 #[test]

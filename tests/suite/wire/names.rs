@@ -35,7 +35,13 @@ impl Fields {
         match value {
             Value::Bare(header) => {
                 let name = if header.kind == Kind::Probe { "Probe" } else { "Undeliverable" };
-                fields.start(header.kind as u8, name, header.sender, header.to);
+                fields.start(header.kind as u8, name, (header.sender, header.view), header.to);
+            }
+            Value::Word(header, word) => fields.word(header, word),
+            Value::Outline(packet) => {
+                fields = Self::of(packet);
+                fields.body.clear();
+                fields.header[2] = Field { bytes: vec![7], what: "kind 7: Outline".to_owned() };
             }
             Value::Fifo(sender, packet) => fields.packet(*sender, packet, Self::batch),
             Value::Total(sender, packet) => fields.packet(*sender, packet, Self::total),
@@ -58,23 +64,23 @@ impl Fields {
         lines("header", &self.header) + &body
     }
 
-    fn add(&mut self, bytes: impl Into<Vec<u8>>, what: impl Into<String>) {
+    pub(super) fn add(&mut self, bytes: impl Into<Vec<u8>>, what: impl Into<String>) {
         self.header.push(Field { bytes: bytes.into(), what: what.into() });
     }
 
-    fn u16(&mut self, value: u16, what: &str) {
+    pub(super) fn u16(&mut self, value: u16, what: &str) {
         self.add(value.to_le_bytes(), format!("{what} {value}"));
     }
 
-    fn u32(&mut self, value: u32, what: &str) {
+    pub(super) fn u32(&mut self, value: u32, what: &str) {
         self.add(value.to_le_bytes(), format!("{what} {value}"));
     }
 
-    fn u64(&mut self, value: u64, what: &str) {
+    pub(super) fn u64(&mut self, value: u64, what: &str) {
         self.add(value.to_le_bytes(), format!("{what} {value}"));
     }
 
-    fn start(&mut self, kind: u8, name: &str, sender: MemberId, to: To) {
+    pub(super) fn start(&mut self, kind: u8, name: &str, (sender, view): (MemberId, u16), to: To) {
         self.add(*b"GC", "magic \"GC\"");
         self.add([2], "version 2");
         self.add([kind], format!("kind {kind}: {name}"));
@@ -84,7 +90,6 @@ impl Fields {
             To::Member(member) => self.u16(member.0, "to: slot"),
         }
         self.add(RUN.to_le_bytes()[..6].to_vec(), format!("run {RUN:016x}"));
-        let view = if kind < 4 { VIEW } else { 0 };
         self.u16(view, "view");
     }
 
@@ -118,10 +123,15 @@ impl Fields {
         }
     }
 
+    /// The body of a packet that is passed on.
+    pub(super) fn body_as_it_came(&mut self, body: &[u8]) {
+        self.body.push(Field { bytes: body.to_vec(), what: "the body, as it came".to_owned() });
+    }
+
     fn packet<M>(&mut self, sender: MemberId, packet: &Packet<Message<M>>, ordered: fn(&mut Self, &M)) {
         match &packet.body {
             Body::Data { number, message } => {
-                self.start(1, "Data", sender, packet.to);
+                self.start(1, "Data", (sender, VIEW), packet.to);
                 self.u64(*number, "packet number");
                 match message {
                     Message::Ordered(inner) => {
@@ -143,7 +153,7 @@ impl Fields {
                 }
             }
             Body::Status { sent, asks, received } => {
-                self.start(2, "Status", sender, packet.to);
+                self.start(2, "Status", (sender, VIEW), packet.to);
                 self.u64(*sent, "sent: up to packet");
                 self.add([u8::from(*asks)], format!("asks: {}", if *asks { "yes" } else { "no" }));
                 self.u16(received.len() as u16, "received: entries");
@@ -154,7 +164,7 @@ impl Fields {
                 }
             }
             Body::Nack { sender: whose, missing } => {
-                self.start(3, "Nack", sender, packet.to);
+                self.start(3, "Nack", (sender, VIEW), packet.to);
                 self.u16(whose.0, "whose packets: slot");
                 self.u16(missing.len() as u16, "missing: ranges");
                 for (first, last) in missing {

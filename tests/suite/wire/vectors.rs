@@ -39,6 +39,11 @@ pub(super) struct Vector {
 }
 
 impl Vector {
+    /// A good packet in this file.
+    pub(super) const fn new(file: &'static str, title: &'static str, dialect: Dialect, value: Value) -> Self {
+        Self { file, title, dialect, value }
+    }
+
     /// The file.
     pub(super) fn text(&self) -> String {
         format!("# {}\n#\n{}", self.title, render(self.dialect, &self.value))
