@@ -52,6 +52,8 @@ pub enum News {
     },
     /// The forwarder does not know this process: it may be another one, that has to be told from the beginning.
     Forgotten,
+    /// These have come to join the run.
+    Seated(Vec<Seat>),
     /// It knows that this process joins elsewhere.
     Bye,
     /// The run is over and complete.
@@ -69,6 +71,8 @@ pub struct Attendance {
     resume: Option<Ask>,
     is_unknown: bool,
     status: Option<Status>,
+    /// How many seats of newcomers this forwarder has told.
+    told: u32,
     seq: u64,
     /// When the next request is due.
     due: Time,
@@ -89,6 +93,7 @@ impl Attendance {
             resume: None,
             is_unknown: false,
             status: None,
+            told: 0,
             seq: 0,
             due: now,
             heard: None,
@@ -161,7 +166,8 @@ impl Attendance {
         self.due = now.after(ASK_AGAIN);
         self.seq += 1;
         let ask = self.resume.as_ref().filter(|_| self.is_unknown).unwrap_or(&self.ask);
-        Some(Request { status: self.status, ..Request::new(self.seq, self.who.clone(), ask.clone()) })
+        let told = self.resume.is_some().then_some(self.told);
+        Some(Request { status: self.status, told, ..Request::new(self.seq, self.who.clone(), ask.clone()) })
     }
 
     /// When the next request is due, if no answer comes.
@@ -205,7 +211,14 @@ impl Attendance {
                 let exit = Exit::from_code(code).filter(|&exit| exit != Exit::Ok);
                 News::Failed(Failure::new(exit.unwrap_or(Exit::Unavailable), reason))
             }
-            Say::Unknown => News::Forgotten,
+            Say::Unknown => {
+                self.told = 0;
+                News::Forgotten
+            }
+            Say::Seated { members } => {
+                self.told = self.told.saturating_add(members.len() as u32);
+                News::Seated(members)
+            }
             Say::Bye => News::Bye,
             Say::CarryOn => News::Nothing,
         }

@@ -14,7 +14,7 @@ use crate::exit::{Exit, Failure};
 use crate::order::Order;
 use crate::talk::list;
 use crate::wire::control::{
-    Ask, GroupEntry, Identity, Request, Role, Say, Seat, Status, run_as_text, run_from_text,
+    Ask, GroupEntry, Identity, MAX_TOLD, Request, Role, Say, Seat, Status, run_as_text, run_from_text,
 };
 
 #[derive(Debug)]
@@ -27,6 +27,9 @@ pub(super) struct Group {
     pub(super) seats: BTreeMap<String, Member>,
     incarnations: BTreeMap<String, u32>,
     next_slot: u16,
+    /// The seats of all that came to join the run, in the order in which this forwarder gave them or heard of them: its
+    /// members are told, because they take nobody in that has no seat.
+    newcomers: Vec<Seat>,
     /// Whether all are ready and are being called once more.
     roll_call: bool,
     /// When it was taken up from another forwarder that had begun it.
@@ -72,6 +75,7 @@ impl Group {
             seats: BTreeMap::new(),
             incarnations: BTreeMap::new(),
             next_slot: 0,
+            newcomers: Vec::new(),
             roll_call: false,
             resumed: None,
             phase: Phase::Gathering,
@@ -123,6 +127,7 @@ impl Group {
                 status: None,
             };
             self.seats.insert(told.id.clone(), seat);
+            self.announce(&told.id);
         }
         let (count, expected) = (self.founders().count(), rules.clients);
         if count > expected {
@@ -209,12 +214,22 @@ impl Group {
             };
             self.next_slot += 1;
             self.seats.insert(who.id.clone(), seat);
+            if self.phase == Phase::Running {
+                self.announce(&who.id);
+            }
         }
         let seat = self.seats.get_mut(&who.id).expect("there, or seated above");
         seat.presence.hears(now, held);
         let (slot, incarnation) = (seat.slot, seat.incarnation);
         let run = run_as_text(self.run);
         seat.presence.answer(Say::Welcome { run, slot, incarnation }, actions);
+    }
+
+    /// The members of the run are to know the seat of this one, if it came to join them.
+    fn announce(&mut self, id: &str) {
+        if let Some(seat) = self.seats.get(id).filter(|seat| seat.late) {
+            self.newcomers.push(seat.told_of(id));
+        }
     }
 
     /// A client that is gone gives its place to one that is here.
@@ -348,6 +363,8 @@ impl Group {
         match self.phase {
             Phase::Gathering if all_ready => {
                 self.phase = Phase::Running;
+                let late = self.member_list().into_iter().filter(|seat| seat.late);
+                self.newcomers.extend(late);
                 let waited = crate::talk::duration(now.since(self.since));
                 actions.notices.push(format!("{name}: start, {} after {waited}", self.progress()));
             }
@@ -476,8 +493,10 @@ impl Group {
     fn answer(&mut self, now: Time, rules: &Rules, actions: &mut Actions) {
         self.seats.values_mut().for_each(|seat| seat.presence.nudge(now, actions));
         let starts = self.phase == Phase::Running;
+        let newcomers = &self.newcomers;
+        let has_news = |held: &Held| held.wants_start || untold(newcomers, held).is_some();
         let is_due = |presence: &Presence| {
-            presence.is_overdue(now) || presence.held.as_ref().is_some_and(|held| starts && held.wants_start)
+            presence.is_overdue(now) || presence.held.as_ref().is_some_and(|held| starts && has_news(held))
         };
         let is_over = matches!(self.phase, Phase::Over(_));
         if !self.seats.values().any(|seat| is_over || is_due(&seat.presence)) {
@@ -487,10 +506,14 @@ impl Group {
         let left = rules.start_timeout.saturating_sub(now.since(self.since)).as_millis() as u64;
         for seat in self.seats.values_mut().filter(|seat| is_over || is_due(&seat.presence)) {
             let wants_start = seat.presence.held.as_ref().is_some_and(|held| held.wants_start);
+            let untold = seat.presence.held.as_ref().and_then(|held| untold(newcomers, held));
             let say = match &self.phase {
                 Phase::Over(Ok(())) => Say::End,
                 Phase::Over(Err(failure)) => abort(failure),
                 Phase::Running if wants_start => Say::Start { run: run.clone(), members: members.clone() },
+                Phase::Running if untold.is_some() => {
+                    Say::Seated { members: untold.unwrap_or_default().to_vec() }
+                }
                 Phase::Gathering if seat.ready => {
                     Say::Wait { missing: missing.clone(), gives_up_in_ms: Some(left) }
                 }
@@ -530,15 +553,7 @@ impl Group {
     }
 
     fn member_list(&self) -> Vec<Seat> {
-        let seat = |(id, seat): (&String, &Member)| Seat {
-            slot: seat.slot,
-            id: id.clone(),
-            incarnation: seat.incarnation,
-            role: seat.role,
-            can_sequence: seat.can_sequence,
-            late: seat.late,
-        };
-        self.seats.iter().map(seat).collect()
+        self.seats.iter().map(|(id, seat)| seat.told_of(id)).collect()
     }
 
     /// Whom the group waits for, for people.
@@ -582,7 +597,19 @@ impl Group {
     }
 }
 
+/// The next seats that a member which waits for an answer has not been told of: as many as an answer is to hold.
+fn untold<'a>(newcomers: &'a [Seat], held: &Held) -> Option<&'a [Seat]> {
+    let untold = newcomers.get(held.told?..).filter(|untold| !untold.is_empty())?;
+    Some(&untold[..untold.len().min(MAX_TOLD)])
+}
+
 impl Member {
+    /// The seat of this member, whose name is `id`, as others are told of it.
+    fn told_of(&self, id: &str) -> Seat {
+        let &Self { slot, incarnation, role, can_sequence, late, .. } = self;
+        Seat { slot, id: id.to_owned(), incarnation, role, can_sequence, late }
+    }
+
     /// A process that stands by is worth a moment of waiting. Then the group starts without it, and takes it in later.
     fn delays_the_start(&self, now: Time) -> bool {
         let is_late = !self.ready && now >= self.joined.after(STANDBY_LIMIT);

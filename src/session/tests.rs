@@ -2,6 +2,7 @@
 
 mod attendance;
 mod finish;
+mod seated;
 mod shown;
 mod standby;
 

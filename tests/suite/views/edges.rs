@@ -459,3 +459,24 @@ fn e10_a_newcomer_has_neither_a_gap_nor_a_repetition_whoever_dies() {
         }
     }
 }
+
+#[test]
+fn e13_newcomers_come_and_members_go_while_the_view_numbers_wrap() {
+    for order in &ORDERS {
+        for loss in [0, 50_000] {
+            let mut plan = group(order, 3, 6);
+            (plan.first_view, plan.loss) = (65_530, loss);
+            for number in 0..20 {
+                plan.tasks.push((ms(100 + number * 300), member(0), To::Group));
+            }
+            let first = 3 + u16::from(order.sequencer);
+            for number in 0..6 {
+                plan.fates.push((ms(200 + 800 * u64::from(number)), Fate::Comes(None)));
+                plan.fates.push((ms(700 + 800 * u64::from(number)), Fate::Leaves(member(first + number))));
+            }
+            let world = lived(&plan, &[]);
+            let number = world.processes[0].membership.view().number;
+            assert!(number > 65_536, "{}: only {number}", order.title());
+        }
+    }
+}

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use groupcast::engine::Time;
+use groupcast::member::newcomer;
 use groupcast::order::{numbering, total};
 use groupcast::session::attendance::{self, Attendance, News};
 use groupcast::session::register::{self, Actions, Asker, Register, Rules};
@@ -96,6 +97,7 @@ fn constants() -> BTreeMap<String, u64> {
         ("END_KEPT", ms(presence::END_KEPT)),
         ("RESUMABLE", ms(register::RESUMABLE)),
         ("FAREWELL", ms(forwarder::FAREWELL)),
+        ("TAKE_OVER", ms(newcomer::TAKE_OVER)),
         ("SAY_EVERY", ms(session::SAY_EVERY)),
         ("LINGER_MILLIS", signed(zmq::LINGER_MILLIS)),
         ("QUEUE_PACKETS", signed(zmq::QUEUE_PACKETS)),
