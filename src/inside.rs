@@ -13,7 +13,7 @@ use crate::member::{App, Keeping, Membership, Patience};
 use crate::order::{Order, Place};
 use crate::session::attendance::{Attendance, News};
 use crate::session::register::{Actions, Asker, Register};
-use crate::session::{LOST_AFTER, view_of};
+use crate::session::{LOST_AFTER, founders, view_of};
 use crate::transport::zmq::Socket;
 use crate::wire::control::{Ask, GroupEntry, Identity, Reply, Role, Seat};
 use crate::wire::topic::{self, Audience};
@@ -148,6 +148,7 @@ impl Desk {
                 self.attendance.turn_to(Ask::Ready);
             }
             News::Start { run, members } => self.start(now, run, &members),
+            News::Seated(seats) => self.line.iter_mut().for_each(|line| line.seated(&seats)),
             News::End | News::Failed(_) => return true,
             _ => {}
         }
@@ -160,7 +161,8 @@ impl Desk {
         let place =
             Place { me, view: &view, run, seed: run ^ u64::from(me.0), window, defects: Defects::NONE };
         let keeping = Keeping { patience: Some(Patience::with_silence(LOST_AFTER)), ..Keeping::default() };
-        let mut membership = Membership::new(self.order, place, keeping);
+        let mut membership = Membership::new(self.order, place, keeping).knowing(&founders(seats));
+        membership.seated(seats);
         membership.pardon(now);
         self.line = Some(membership);
         self.attendance.started(run, seat, seats, true);

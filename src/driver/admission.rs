@@ -12,7 +12,7 @@ use crate::session::attendance::News;
 use crate::talk;
 use crate::wire::control::Seat;
 
-/// Returns the view in which this member begins.
+/// Returns the view in which this member begins, and the seats that the forwarders are known to have given.
 ///
 /// # Errors
 /// The run has ended, the group has gone on without this member already, or nobody answers within the limit.
@@ -22,19 +22,20 @@ pub(super) fn pass(
     run: u64,
     me: MemberId,
     seats: &[Seat],
-) -> Result<Admission, Failure> {
+) -> Result<(Admission, Vec<Seat>), Failure> {
     let seat = seats.iter().find(|seat| seat.slot == me.0).cloned();
     let seat = seat.ok_or_else(|| {
         Failure::new(Exit::Bug, "the forwarder started this member with a list of members that lacks it")
     })?;
     let mut newcomer = Newcomer::new(seat, run, wires.clock.now());
+    newcomer.seated(seats);
     loop {
         wires.wait(Some(newcomer.next_deadline()))?;
         let now = wires.clock.now();
-        attend(wires, now)?;
+        attend(wires, &mut newcomer, now)?;
         if let Some(told) = listen(wires, &newcomer) {
             return match told {
-                Told::Welcome(admission) => Ok(*admission),
+                Told::Welcome(admission) => Ok((*admission, newcomer.given())),
                 Told::Behind(view) => {
                     Err(words::fence(Fence::WentOn(view), joining.role, &|member| member.to_string()))
                 }
@@ -54,12 +55,13 @@ pub(super) fn pass(
 }
 
 /// What the forwarders say: the run may end meanwhile.
-fn attend(wires: &mut Wires, now: Time) -> Result<(), Failure> {
+fn attend(wires: &mut Wires, newcomer: &mut Newcomer, now: Time) -> Result<(), Failure> {
     for (from, news) in wires.callers.turn(now, &wires.talk)? {
         match news {
             News::End => {
                 return Err(Failure::new(Exit::Unavailable, "the run ended before this member was in it"));
             }
+            News::Seated(seats) => newcomer.seated(&seats),
             News::Failed(failure) => wires.callers.lose(from, failure, now, &wires.talk)?,
             _ => {}
         }

@@ -18,7 +18,7 @@ use crate::member::word::Admission;
 use crate::member::{App, Fence, Keeping, Membership, Note, Watch};
 use crate::order::{Order, Place};
 use crate::session::attendance::News;
-use crate::session::view_of;
+use crate::session::{founders, view_of};
 use crate::talk::{self, Talk};
 use crate::transport::address::Site;
 use crate::transport::signals::Signals;
@@ -154,15 +154,22 @@ impl Node {
     fn start(wires: Wires, joining: &Joining, run: u64, me: MemberId, seats: Vec<Seat>) -> Self {
         let view = view_of(&seats);
         let membership = Membership::new(joining.order, place(joining, run, me, &view), joining.keeping);
-        // Newcomers that came before the start are in no view yet.
-        let founders: Vec<Seat> = seats.iter().filter(|seat| !seat.late).cloned().collect();
-        Self::begin(wires, membership.knowing(&founders), run, me, seats)
+        let mut membership = membership.knowing(&founders(&seats));
+        membership.seated(&seats);
+        Self::begin(wires, membership, run, me, seats)
     }
 
     /// Begins in a view that is not the first.
-    fn start_late(wires: Wires, joining: &Joining, run: u64, me: MemberId, admission: &Admission) -> Self {
+    fn start_late(
+        wires: Wires,
+        joining: &Joining,
+        run: u64,
+        me: MemberId,
+        (admission, given): &(Admission, Vec<Seat>),
+    ) -> Self {
         let place = place(joining, run, me, &admission.view);
-        let membership = Membership::admitted(joining.order, place, joining.keeping, admission);
+        let mut membership = Membership::admitted(joining.order, place, joining.keeping, admission);
+        membership.seated(given);
         Self::begin(wires, membership, run, me, admission.seats.clone())
     }
 
@@ -466,6 +473,7 @@ impl Node {
                 self.wires.say_waiting(now, &format!("waiting for {} to be done", talk::list(&missing)));
                 self.missing = missing;
             }
+            News::Seated(seats) => self.membership.seated(&seats),
             News::Failed(failure) => callers.lose(from, failure, now, talk)?,
             _ => {}
         }

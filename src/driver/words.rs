@@ -27,7 +27,9 @@ pub fn tell(talk: &Talk, node: &Node, who: MemberId, told: Notice) {
     match told {
         Notice::Suspected(_) => talk.detail(words),
         Notice::Gone(Departure::Left) => talk.say(words),
-        Notice::Gone(_) | Notice::NobodyLeft => talk.warn(words),
+        Notice::Gone(_) | Notice::NobodyLeft | Notice::TookNobodyIn | Notice::DidNotWelcome(_) => {
+            talk.warn(words)
+        }
     }
 }
 
@@ -39,6 +41,12 @@ pub fn notice(notice: Notice, who: MemberId, name: &dyn Fn(MemberId) -> String) 
         Notice::Gone(Departure::Left) => format!("{} has left", name(who)),
         Notice::Gone(why) => format!("{} is gone ({})", name(who), reason(why, name)),
         Notice::NobodyLeft => "no client is left".to_owned(),
+        Notice::TookNobodyIn => {
+            format!("{} has not taken a newcomer into the group; calling an election", name(who))
+        }
+        Notice::DidNotWelcome(newcomer) => {
+            format!("{} has not welcomed the newcomer {}; another member does", name(who), name(newcomer))
+        }
     }
 }
 

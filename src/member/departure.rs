@@ -43,4 +43,8 @@ pub enum Notice {
     Gone(Departure),
     /// No client is left in the group.
     NobodyLeft,
+    /// The member, which leads, has not taken a newcomer into the group; this member calls an election.
+    TookNobodyIn,
+    /// The member has not welcomed that newcomer; this member does.
+    DidNotWelcome(MemberId),
 }

@@ -214,7 +214,8 @@ impl Flush {
 
     /// A member has accepted our proposal.
     pub(super) fn ready(&mut self, now: Time, from: MemberId, ballot: Ballot) {
-        if let Some(lead) = self.lead.as_mut().filter(|_| ballot == self.promised) {
+        let is_asked = |lead: &&mut Lead| lead.proposal.is_some() && lead.states.contains_key(&from);
+        if let Some(lead) = self.lead.as_mut().filter(|_| ballot == self.promised).filter(is_asked) {
             let is_new = lead.ready.insert(from);
             lead.moved = if is_new { now } else { lead.moved };
         }
@@ -227,11 +228,11 @@ impl Flush {
         }
     }
 
-    /// Whether this packet is one of those that are wanted.
-    pub(super) fn wants(&self, sender: MemberId, number: u64) -> bool {
+    /// Whether this packet is one of those that are wanted of `holder`.
+    pub(super) fn wants(&self, holder: MemberId, sender: MemberId, number: u64) -> bool {
         self.pending.as_ref().is_some_and(|(_, proposal)| {
-            let is_it = |&(of, (first, last), _): &(MemberId, Range, MemberId)| {
-                of == sender && first <= number && number <= last
+            let is_it = |&(of, (first, last), by): &(MemberId, Range, MemberId)| {
+                (of, by) == (sender, holder) && first <= number && number <= last
             };
             proposal.cut.iter().any(is_it)
         })

@@ -10,6 +10,7 @@ mod log;
 pub mod membership;
 pub mod newcomer;
 pub mod replay;
+mod seats;
 mod stable;
 mod watch;
 pub mod word;

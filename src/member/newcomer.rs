@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::seats::Seats;
 use super::word::{Admission, Word};
 use crate::engine::{MemberId, Time};
 use crate::wire::control::Seat;
@@ -12,6 +13,9 @@ use crate::wire::{Frames, Header};
 
 /// Who has had no answer asks again after this long.
 pub const ADMIT_EVERY: Duration = Duration::from_millis(100);
+/// A newcomer that was not taken in or not welcomed for this long is another member's business, and after as long again
+/// the next one's.
+pub const TAKE_OVER: Duration = ADMIT_EVERY.saturating_mul(5);
 
 /// What a newcomer was told.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -28,13 +32,26 @@ pub struct Newcomer {
     seat: Seat,
     run: u64,
     ask_at: Time,
+    /// The seats that the forwarders have given, as far as they have told.
+    given: Seats,
 }
 
 impl Newcomer {
     /// One that begins to ask now.
     #[must_use]
-    pub const fn new(seat: Seat, run: u64, now: Time) -> Self {
-        Self { seat, run, ask_at: now }
+    pub fn new(seat: Seat, run: u64, now: Time) -> Self {
+        Self { seat, run, ask_at: now, given: Seats::default() }
+    }
+
+    /// Takes note of seats that a forwarder has given.
+    pub fn seated(&mut self, seats: &[Seat]) {
+        self.given.learn(seats);
+    }
+
+    /// The seats that the forwarders have given, as far as they have told.
+    #[must_use]
+    pub fn given(&self) -> Vec<Seat> {
+        self.given.all()
     }
 
     /// What to multicast now, if it is time to ask.
@@ -52,18 +69,23 @@ impl Newcomer {
         self.ask_at
     }
 
-    /// What a packet says to it.
+    /// What a packet says to it: if its sender has a seat, and can be in the view of which it tells.
     #[must_use]
     pub fn hear(&self, frames: &Frames) -> Option<Told> {
         let header = Header::peek(&frames.header).ok()?;
         if header.run != self.run {
             return None;
         }
+        let (from, is_said_in) = (self.given.get(header.sender)?, |view: u64| header.view == view as u16);
         match Word::decode(frames).ok()? {
-            Word::Welcome(to, admission) if to == self.me() && self.is_in(&admission) => {
-                Some(Told::Welcome(admission))
+            Word::Welcome(to, admission) if to == self.me() && is_said_in(admission.view.number) => {
+                let is_client = admission.view.clients.contains(&header.sender);
+                let is_true = is_client && header.sender != to && self.is_in(&admission);
+                is_true.then_some(Told::Welcome(admission))
             }
-            Word::Behind(to, view, _) if to == self.me() => Some(Told::Behind(view)),
+            Word::Behind(to, view, _) if to == self.me() && is_said_in(view) && view > 1 => {
+                (header.sender != to && !self.given.has_later(from)).then_some(Told::Behind(view))
+            }
             _ => None,
         }
     }
@@ -72,7 +94,13 @@ impl Newcomer {
     fn is_in(&self, Admission { view, seats, .. }: &Admission) -> bool {
         let members = view.members();
         let is_named = |member: &MemberId| seats.iter().any(|seat| seat.slot == member.0);
-        seats.contains(&self.seat) && members.contains(&self.me()) && members.iter().all(is_named)
+        // No seat is another's than the forwarder has said.
+        let is_given = |seat: &Seat| {
+            let given = self.given.get(MemberId(seat.slot));
+            given.is_none_or(|given| (&given.id, given.incarnation) == (&seat.id, seat.incarnation))
+        };
+        let is_true = seats.iter().filter(|seat| members.contains(&MemberId(seat.slot))).all(is_given);
+        is_true && seats.contains(&self.seat) && members.contains(&self.me()) && members.iter().all(is_named)
     }
 
     const fn me(&self) -> MemberId {

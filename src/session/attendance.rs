@@ -52,6 +52,8 @@ pub enum News {
     },
     /// The forwarder does not know this process: it may be another one, that has to be told from the beginning.
     Forgotten,
+    /// These have come to join the run.
+    Seated(Vec<Seat>),
     /// It knows that this process joins elsewhere.
     Bye,
     /// The run is over and complete.
@@ -72,6 +74,8 @@ pub struct Attendance {
     awaits_router: bool,
     /// The forwarders that this process names.
     forwarders: Vec<String>,
+    /// How many seats of newcomers this forwarder has told.
+    told: u32,
     seq: u64,
     /// When the next request is due.
     due: Time,
@@ -95,6 +99,7 @@ impl Attendance {
             status: None,
             awaits_router: false,
             forwarders: Vec::new(),
+            told: 0,
             seq: 0,
             due: now,
             heard: None,
@@ -192,6 +197,7 @@ impl Attendance {
             status: self.status,
             awaits_router: self.awaits_router,
             connect: if is_joining { self.forwarders.clone() } else { Vec::new() },
+            told: self.resume.is_some().then_some(self.told),
             ..Request::new(self.seq, self.who.clone(), ask.clone())
         })
     }
@@ -237,7 +243,14 @@ impl Attendance {
                 let exit = Exit::from_code(code).filter(|&exit| exit != Exit::Ok);
                 News::Failed(Failure::new(exit.unwrap_or(Exit::Unavailable), reason))
             }
-            Say::Unknown => News::Forgotten,
+            Say::Unknown => {
+                self.told = 0;
+                News::Forgotten
+            }
+            Say::Seated { members } => {
+                self.told = self.told.saturating_add(members.len() as u32);
+                News::Seated(members)
+            }
             Say::Bye => News::Bye,
             Say::CarryOn => News::Nothing,
         }

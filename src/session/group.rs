@@ -15,7 +15,9 @@ use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::order::Order;
 use crate::talk::list;
-use crate::wire::control::{Ask, GroupEntry, Identity, Request, Role, Say, Seat, run_as_text, run_from_text};
+use crate::wire::control::{
+    Ask, GroupEntry, Identity, MAX_TOLD, Request, Role, Say, Seat, run_as_text, run_from_text,
+};
 
 #[derive(Debug)]
 pub(super) struct Group {
@@ -33,6 +35,9 @@ pub(super) struct Group {
     pub(super) seats: BTreeMap<String, Member>,
     incarnations: BTreeMap<String, u32>,
     next_slot: u16,
+    /// The seats of all that came to join the run, in the order in which this forwarder gave them or heard of them: its
+    /// members are told, because they take nobody in that has no seat.
+    newcomers: Vec<Seat>,
     /// Whether all are ready and are being called once more.
     roll_call: bool,
     /// When it was taken up from another forwarder that had begun it.
@@ -64,6 +69,7 @@ impl Group {
             seats: BTreeMap::new(),
             incarnations: BTreeMap::new(),
             next_slot: 0,
+            newcomers: Vec::new(),
             roll_call: false,
             resumed: None,
             phase: Phase::Gathering,
@@ -104,6 +110,7 @@ impl Group {
             *newest = told.incarnation;
             self.next_slot = self.next_slot.max(told.slot.saturating_add(1));
             self.seats.insert(told.id.clone(), Member::told(now, told));
+            self.announce(&told.id);
         }
         let (count, expected) = (self.founders().count(), rules.clients);
         if count > expected {
@@ -186,6 +193,9 @@ impl Group {
             self.absent.remove(&who.id);
             self.compare_forwarders(request, actions);
             self.seats.insert(who.id.clone(), seat);
+            if self.phase == Phase::Running {
+                self.announce(&who.id);
+            }
         }
         let seat = self.seats.get_mut(&who.id).expect("there, or seated above");
         seat.presence.hears(now, held);
@@ -200,6 +210,13 @@ impl Group {
             **id != who.id && seat.role == Role::Client && !seat.late && seat.presence.gone.is_none()
         });
         who.role == Role::Client && others.count() >= rules.clients
+    }
+
+    /// Tells the members of the run the seat of a newcomer.
+    fn announce(&mut self, id: &str) {
+        if let Some(seat) = self.seats.get(id).filter(|seat| seat.late) {
+            self.newcomers.push(seat.seat(id));
+        }
     }
 
     /// A client that is gone gives its place to one that is here; else one that can be taken in later does.
@@ -360,6 +377,8 @@ impl Group {
         match self.phase {
             Phase::Gathering if all_ready => {
                 self.phase = Phase::Running;
+                let late = self.member_list().into_iter().filter(|seat| seat.late);
+                self.newcomers.extend(late);
                 let waited = crate::talk::duration(now.since(self.since));
                 actions.notices.push(format!("{name}: start, {} after {waited}", self.progress()));
             }
@@ -495,8 +514,10 @@ impl Group {
     fn answer(&mut self, now: Time, rules: &Rules, actions: &mut Actions) {
         self.seats.values_mut().for_each(|seat| seat.presence.nudge(now, actions));
         let starts = self.phase == Phase::Running;
+        let newcomers = &self.newcomers;
+        let has_news = |held: &Held| held.wants_start || untold(newcomers, held).is_some();
         let is_due = |presence: &Presence| {
-            presence.is_overdue(now) || presence.held.as_ref().is_some_and(|held| starts && held.wants_start)
+            presence.is_overdue(now) || presence.held.as_ref().is_some_and(|held| starts && has_news(held))
         };
         let is_over = matches!(self.phase, Phase::Over(_));
         if !self.seats.values().any(|seat| is_over || is_due(&seat.presence)) {
@@ -506,10 +527,14 @@ impl Group {
         let left = rules.start_timeout.saturating_sub(now.since(self.since)).as_millis() as u64;
         for (id, seat) in self.seats.iter_mut().filter(|(_, seat)| is_over || is_due(&seat.presence)) {
             let wants_start = seat.presence.held.as_ref().is_some_and(|held| held.wants_start);
+            let untold = seat.presence.held.as_ref().and_then(|held| untold(newcomers, held));
             let say = match &self.phase {
                 Phase::Over(Ok(())) => Say::End,
                 Phase::Over(Err(failure)) => abort(failure),
                 Phase::Running if wants_start => Say::Start { run: run.clone(), members: members.clone() },
+                Phase::Running if untold.is_some() => {
+                    Say::Seated { members: untold.unwrap_or_default().to_vec() }
+                }
                 Phase::Gathering if seat.ready => {
                     Say::Wait { missing: without(id, &missing), gives_up_in_ms: Some(left) }
                 }
@@ -556,4 +581,10 @@ impl Group {
     fn member_list(&self) -> Vec<Seat> {
         self.seats.iter().map(|(id, seat)| seat.seat(id)).collect()
     }
+}
+
+/// Returns the next seats that a waiting member has not been told of, as many as an answer holds.
+fn untold<'a>(newcomers: &'a [Seat], held: &Held) -> Option<&'a [Seat]> {
+    let untold = newcomers.get(held.told?..).filter(|untold| !untold.is_empty())?;
+    Some(&untold[..untold.len().min(MAX_TOLD)])
 }

@@ -36,6 +36,12 @@ pub const MAX_STANDBYS: usize = 16;
 /// Whoever waits says for whom at least this often.
 pub const SAY_EVERY: Duration = Duration::from_secs(2);
 
+/// The members that a start names, but for those that come to join a group that runs: they are in no view yet.
+#[must_use]
+pub fn founders(seats: &[Seat]) -> Vec<Seat> {
+    seats.iter().filter(|seat| !seat.late).cloned().collect()
+}
+
 /// View 1: the members that a start names, but for those that come to join a group that runs.
 #[must_use]
 pub fn view_of(seats: &[Seat]) -> View {

@@ -34,11 +34,14 @@ pub(super) struct Held {
     pub(super) since: Time,
     /// It wants to be told to start, and is in the group's list.
     pub(super) wants_start: bool,
+    /// How many seats of newcomers it has been told, if it wants to be told.
+    pub(super) told: Option<usize>,
 }
 
 impl Held {
     pub(super) fn new(now: Time, asker: Asker, request: &Request) -> Self {
-        Self { asker, seq: request.seq, since: now, wants_start: request.ask.wants_start() }
+        let told = request.told.map(|told| told as usize);
+        Self { asker, seq: request.seq, since: now, wants_start: request.ask.wants_start(), told }
     }
 }
 

@@ -4,6 +4,7 @@ mod attendance;
 mod finish;
 mod late;
 mod missing;
+mod seated;
 mod shown;
 mod standby;
 

@@ -103,6 +103,9 @@ pub struct Request {
     /// The forwarders that a member names which has not started, in its order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub connect: Vec<String>,
+    /// How many [`Say::Seated`] seats it has been told by this forwarder, from a member of a run that wants to be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<u32>,
 }
 
 /// How far a member of a run is, for those who watch.
@@ -213,6 +216,12 @@ pub enum Say {
         /// The run's number, [as text](run_as_text).
         run: String,
         /// Every process of the group.
+        members: Vec<Seat>,
+    },
+    /// To a member of a run that has said how many seats it was told: these are the next that were given to processes
+    /// that come into the run.
+    Seated {
+        /// The seats.
         members: Vec<Seat>,
     },
     /// Alive: no news.
@@ -367,7 +376,7 @@ impl Request {
     /// A request in this build's protocol version.
     #[must_use]
     pub const fn new(seq: u64, who: Identity, ask: Ask) -> Self {
-        Self { v: VERSION, seq, who, ask, status: None, awaits_router: false, connect: Vec::new() }
+        Self { v: VERSION, seq, who, ask, status: None, awaits_router: false, connect: Vec::new(), told: None }
     }
 
     /// The request as it travels.

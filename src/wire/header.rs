@@ -64,8 +64,16 @@ pub struct Header {
     pub to: To,
     /// The number that the forwarder drew for this run, below [`RUN_LIMIT`]; packets of any other run are ignored.
     pub run: u64,
-    /// The number of the view that its sender is in; 0 before the first.
+    /// The low sixteen bits of the number of the view that its sender is in; 0 before the first. See [`view_near`].
     pub view: u16,
+}
+
+/// Returns the number of a view of which a header carries the low sixteen bits: the one nearest to `own`, the receiver's.
+/// Nothing if that would be below zero.
+#[must_use]
+pub const fn view_near(low: u16, own: u64) -> Option<u64> {
+    let ahead = low.wrapping_sub(own as u16).cast_signed();
+    own.checked_add_signed(ahead as i64)
 }
 
 impl Header {
@@ -116,5 +124,24 @@ impl Header {
     /// As [`Header::read`].
     pub fn peek(bytes: &[u8]) -> Result<Self, Malformed> {
         Self::parse(*bytes.first_chunk().ok_or(Malformed)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_number_is_the_nearest_with_its_low_bits() {
+        for own in [1_u64, 2, 700, 32_767, 32_768, 65_530, 65_535, 65_536, 65_540, 131_071, 131_072, 1 << 40]
+        {
+            for other in own.saturating_sub(32_768)..own + 32_768 {
+                assert_eq!(view_near(other as u16, own), Some(other), "{other} at {own}");
+            }
+        }
+        assert_eq!(view_near(0, 0), Some(0));
+        assert_eq!((view_near(u16::MAX, 1), view_near(40_000, 1)), (None, None), "below the first view");
+        assert_eq!(view_near(u16::MAX, u64::MAX), Some(u64::MAX));
+        assert_eq!(view_near(5, u64::MAX), None);
     }
 }

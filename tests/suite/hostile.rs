@@ -1,5 +1,7 @@
 //! Strangers at every port: what they send is ignored or they are cut off, and nobody else notices.
 
+mod words;
+
 use std::io::Write;
 use std::net::TcpStream;
 use std::time::Duration;

@@ -1,6 +1,8 @@
 //! Members that lie: packets as honest members send them, with some of their numbers changed, survive decoding and
 //! reach the engines. Whatever they do there, nothing panics and nothing is woken for ever.
 
+mod words;
+
 use std::collections::BTreeSet;
 
 use bytes::Bytes;

@@ -7,4 +7,5 @@ mod seeds;
 mod slow;
 mod standbys;
 mod steps;
+mod takers;
 mod world;

@@ -1,13 +1,13 @@
 //! How a membership takes newcomers in: who asks is in the next view, and is told where that one begins.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Keeping, Membership, Out, TELL_AGAIN};
-use crate::engine::{DropReason, MemberId, Time, View};
-use crate::member::Departure;
-use crate::member::newcomer::ADMIT_EVERY;
-use crate::member::word::{Admission, Proposal, Word};
+use super::{Keeping, Membership, Out};
+use crate::engine::{MemberId, Time};
+use crate::member::newcomer::{ADMIT_EVERY, TAKE_OVER};
+use crate::member::word::{Admission, Word};
+use crate::member::{App, Departure, Notice};
 use crate::order::{Order, Place};
 use crate::wire::control::Seat;
 
@@ -16,29 +16,55 @@ pub const ARRIVAL_KEPT: Duration = ADMIT_EVERY.saturating_mul(10);
 /// Most newcomers that are remembered at one time.
 pub const MAX_ARRIVALS: usize = 256;
 
-/// Those who have asked, and when they did last.
+/// Newcomers: those who ask, and those who were taken in.
 #[derive(Debug, Default)]
-pub(super) struct Arrivals(BTreeMap<MemberId, (Time, Seat)>);
+pub(super) struct Arrivals {
+    asking: BTreeMap<MemberId, Asking>,
+    /// Since when the members of the view that came later may have to be told where it begins.
+    taken_in: BTreeMap<MemberId, Time>,
+}
+
+/// One who asks to be taken in.
+#[derive(Debug)]
+struct Asking {
+    first: Time,
+    last: Time,
+    seat: Seat,
+}
 
 impl Arrivals {
     fn note(&mut self, now: Time, seat: Seat) {
-        self.0.retain(|_, (asked, _)| now < asked.after(ARRIVAL_KEPT));
-        if self.0.len() < MAX_ARRIVALS {
-            self.0.insert(MemberId(seat.slot), (now, seat));
+        self.asking.retain(|_, asking| asking.is_fresh(now));
+        let member = MemberId(seat.slot);
+        if let Some(asking) = self.asking.get_mut(&member) {
+            asking.last = now;
+        } else if self.asking.len() < MAX_ARRIVALS {
+            self.asking.insert(member, Asking { first: now, last: now, seat });
         }
     }
 
     /// Those who want to be taken in now: of each name the last.
     pub(super) fn seats(&self, now: Time) -> Vec<Seat> {
-        let fresh = self.0.values().filter(|(asked, _)| now < asked.after(ARRIVAL_KEPT));
+        let fresh = self.asking.values().filter(|asking| asking.is_fresh(now));
         let mut last: BTreeMap<&str, &Seat> = BTreeMap::new();
-        for (_, seat) in fresh {
+        for Asking { seat, .. } in fresh {
             let known = last.entry(&seat.id).or_insert(seat);
             if known.incarnation < seat.incarnation {
                 *known = seat;
             }
         }
         last.into_values().cloned().collect()
+    }
+
+    /// Whether one of them has asked for so long that whoever is to take it in does not.
+    fn are_overdue(&self, now: Time) -> bool {
+        self.asking.values().any(|asking| asking.is_fresh(now) && now >= asking.first.after(TAKE_OVER))
+    }
+}
+
+impl Asking {
+    fn is_fresh(&self, now: Time) -> bool {
+        now < self.last.after(ARRIVAL_KEPT)
     }
 }
 
@@ -62,12 +88,8 @@ impl Membership {
     /// Tells it who is who: without, it cannot tell whether a newcomer takes the place of a member.
     #[must_use]
     pub fn knowing(mut self, seats: &[Seat]) -> Self {
-        self.learn(seats);
+        self.seats.learn(seats);
         self
-    }
-
-    fn learn(&mut self, seats: &[Seat]) {
-        self.seats.extend(seats.iter().map(|seat| (MemberId(seat.slot), seat.clone())));
     }
 
     /// Of each client: how many of its messages were delivered before the current view.
@@ -75,75 +97,92 @@ impl Membership {
         self.before.iter().map(|(&member, &count)| (member, count))
     }
 
-    /// Somebody asks to be taken in.
-    pub(super) fn asked_for_admission(&mut self, now: Time, from: MemberId, seat: Seat, out: &mut Out) {
-        if MemberId(seat.slot) != from {
-            return out.drop(from, DropReason::BreaksContract);
-        }
-        let is_known = self.seats.get(&from) == Some(&seat);
-        if self.is_member(from) && is_known {
+    /// Somebody asks to be taken in, with a seat that a forwarder gave it.
+    pub(super) fn asked_for_admission(&mut self, now: Time, seat: Seat, out: &mut Out) {
+        let from = MemberId(seat.slot);
+        if self.is_member(from) {
             self.detector.heard(now, from);
-            return self.welcome(now, from, out);
+            return self.welcome_in_turn(now, from, out);
         }
-        if self.seats.contains_key(&from) {
-            // It was in a view, and does not even know that.
+        // It was in a view, and does not even know that; or another process has its name by now.
+        if self.seats.has(&seat) || self.seats.has_later(&seat) {
             return self.tell_behind(now, from, out);
         }
         // The forwarder gives a name to a second process when it has lost the first.
-        let same: Vec<(MemberId, u32)> = self
-            .seats
-            .iter()
-            .filter(|(_, known)| known.id == seat.id)
-            .map(|(&member, known)| (member, known.incarnation))
-            .collect();
-        if same.iter().any(|&(_, incarnation)| incarnation > seat.incarnation) {
-            return self.tell_behind(now, from, out);
-        }
-        same.into_iter().for_each(|(member, _)| self.detector.gives_up(member, Departure::Superseded));
+        let same: Vec<MemberId> = self.seats.of_name(&seat.id).map(|(member, _)| member).collect();
+        same.into_iter().for_each(|member| self.detector.gives_up(member, Departure::Superseded));
         self.arrivals.note(now, seat);
         self.look_after_change(now, out);
     }
 
-    /// Tells a member that has just come where its first view begins. A sequencer cannot: it delivers nothing.
-    fn welcome(&mut self, now: Time, member: MemberId, out: &mut Out) {
-        let Some((ballot, _)) = self.installed else { return };
-        if !self.view.clients.contains(&self.me)
-            || self.told.get(&member).is_some_and(|&at| now < at.after(TELL_AGAIN))
-        {
+    /// Whether newcomers are this member's business: it would lead a change, or who would does not.
+    pub(super) fn takes_newcomers_in(&self, now: Time) -> bool {
+        !self.arrivals.seats(now).is_empty() && (self.above().is_empty() || self.arrivals.are_overdue(now))
+    }
+
+    /// Says aloud that those who were to take newcomers in have not.
+    pub(super) fn complain_of_takers_in(&self, now: Time, out: &mut Out) {
+        let is_overdue = self.flush.is_none() && self.arrivals.are_overdue(now);
+        for member in self.above().into_iter().filter(|_| is_overdue) {
+            out.deliver(member, None, App::Notice(Notice::TookNobodyIn));
+        }
+    }
+
+    /// A newcomer still asks. The first client of those who were there tells it where its view begins; if it has not, the
+    /// next one does, and says so.
+    fn welcome_in_turn(&mut self, now: Time, member: MemberId, out: &mut Out) {
+        let since = *self.arrivals.taken_in.entry(member).or_insert(now);
+        let is_before = |client: &MemberId| {
+            *client < self.me
+                && !self.detector.is_lost(*client)
+                && !self.arrivals.taken_in.contains_key(client)
+        };
+        let before: Vec<MemberId> = self.view.clients.iter().copied().filter(is_before).collect();
+        if now < since.after(TAKE_OVER.saturating_mul(before.len() as u32)) {
             return;
         }
-        self.told.insert(member, now);
+        if let Some(&first) = before.first()
+            && self.welcome(now, member, out)
+        {
+            out.deliver(first, None, App::Notice(Notice::DidNotWelcome(member)));
+        } else if before.is_empty() {
+            self.welcome(now, member, out);
+        }
+    }
+
+    /// Tells a member that has just come where its first view begins. A sequencer cannot: it delivers nothing.
+    /// Tells whether it did.
+    fn welcome(&mut self, now: Time, member: MemberId, out: &mut Out) -> bool {
+        let Some((ballot, _)) = self.installed else { return false };
+        if !self.view.clients.contains(&self.me) || !self.may_tell(now, member) {
+            return false;
+        }
         let admission = Admission {
             ballot,
             view: self.view.clone(),
             before: self.delivered_before().collect(),
             numbers: self.numbers.0,
-            seats: self.seats.values().cloned().collect(),
+            seats: self.seats.all(),
         };
         self.say(&Word::Welcome(member, Box::new(admission)), out);
+        true
     }
 
     /// Takes those in that are new in the view that has just begun. The first of the others tells them so.
     pub(super) fn take_in(&mut self, now: Time, arrivals: &[Seat], out: &mut Out) {
-        self.learn(arrivals);
+        self.seats.learn(arrivals);
         let is_new = |member: &MemberId| arrivals.iter().any(|seat| seat.slot == member.0);
         let speaks = self.view.clients.iter().find(|client| !is_new(client)) == Some(&self.me);
+        let members = self.view.members();
+        self.arrivals.taken_in.retain(|member, _| members.contains(member));
         for seat in arrivals {
-            self.arrivals.0.remove(&MemberId(seat.slot));
+            let member = MemberId(seat.slot);
+            self.arrivals.asking.remove(&member);
+            self.arrivals.taken_in.insert(member, now);
             if speaks {
-                self.welcome(now, MemberId(seat.slot), out);
+                self.welcome(now, member, out);
             }
         }
-    }
-
-    /// Whether a group could go on so: with members of this view and newcomers only, and with a sequencer if the order has
-    /// one.
-    pub(super) fn makes_sense(&self, Proposal { view, arrivals, .. }: &Proposal) -> bool {
-        let View { sequencer, .. } = view;
-        let mut known: BTreeSet<MemberId> = self.view.members().into_iter().collect();
-        let are_new = arrivals.iter().all(|seat| known.insert(MemberId(seat.slot)));
-        are_new
-            && sequencer.is_some() == self.order.sequencer
-            && view.members().iter().all(|member| known.contains(member))
+        self.arrivals.asking.values_mut().for_each(|asking| asking.first = now);
     }
 }

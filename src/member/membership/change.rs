@@ -26,7 +26,7 @@ impl Membership {
     }
 
     /// Those that can lead and are there, above us.
-    fn above(&self) -> Vec<MemberId> {
+    pub(super) fn above(&self) -> Vec<MemberId> {
         let leaders = self.leaders();
         leaders.into_iter().filter(|&member| member > self.me && !self.detector.is_lost(member)).collect()
     }
@@ -37,7 +37,7 @@ impl Membership {
     }
 
     /// Those that can lead: whoever can number messages or, if that is not needed, every client.
-    fn leaders(&self) -> Vec<MemberId> {
+    pub(super) fn leaders(&self) -> Vec<MemberId> {
         if !self.order.sequencer {
             return self.view.clients.clone();
         }
@@ -120,7 +120,7 @@ impl Membership {
 
     /// Somebody says that this view has been installed.
     pub(super) fn install_told(&mut self, now: Time, ballot: Ballot, proposal: Proposal, out: &mut Out) {
-        if proposal.view.number <= self.view.number || !self.makes_sense(&proposal) {
+        if proposal.view.number <= self.view.number {
             return;
         }
         let is_next = proposal.view.number == self.view.number + 1;
@@ -281,7 +281,7 @@ impl Membership {
         let is_lost = |member: &MemberId| self.detector.is_lost(*member);
         let is_needed = match &self.flush {
             // Newcomers are for the one that will lead anyway.
-            None if !self.arrivals.seats(now).is_empty() && self.above().is_empty() => true,
+            None if self.takes_newcomers_in(now) => true,
             None => self.view.members().iter().any(is_lost),
             Some(flush) if flush.leads() => {
                 self.leave_out_the_mute(now, out);
@@ -315,6 +315,9 @@ impl Membership {
         if leaders.contains(&self.me) && is_mine {
             let (above, mut calls) = (self.above(), Vec::new());
             let leads = self.election.call(now, &above, &mut calls);
+            if !calls.is_empty() {
+                self.complain_of_takers_in(now, out);
+            }
             self.after_election(now, leads, &calls, out);
         }
     }

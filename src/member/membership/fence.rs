@@ -14,10 +14,9 @@ impl Membership {
     /// Tells a member of an earlier view which one the group is in now.
     pub(super) fn tell_behind(&mut self, now: Time, from: MemberId, out: &mut Out) {
         let Some((ballot, proposal)) = self.installed.clone() else { return };
-        if self.told.get(&from).is_some_and(|&at| now < at.after(TELL_AGAIN)) {
+        if !self.may_tell(now, from) {
             return;
         }
-        self.told.insert(from, now);
         if !self.is_member(from) {
             if !self.defects.has(Defect::NoFencing) {
                 let reason = self.reason_for(from);
@@ -29,8 +28,18 @@ impl Membership {
         }
     }
 
+    /// Whether somebody may be told so now: not too often.
+    pub(super) fn may_tell(&mut self, now: Time, member: MemberId) -> bool {
+        let is_free = self.told.get(&member).is_none_or(|&at| now >= at.after(TELL_AGAIN));
+        if is_free {
+            self.told.insert(member, now);
+        }
+        is_free
+    }
+
     pub(super) fn left_behind(
         &mut self,
+        now: Time,
         from: MemberId,
         (member, view, ballot): (MemberId, u64, Ballot),
         out: &mut Out,
@@ -43,7 +52,7 @@ impl Membership {
             return self.fence(Fence::WentOn(view), out);
         }
         // Two parts went on, each in a view of this number: it has to hear that ours comes before its own.
-        if (view, ballot) < ours && !self.leaves {
+        if (view, ballot) < ours && !self.leaves && self.may_tell(now, from) {
             self.say(&Word::Behind(from, ours.0, ours.1), out);
         }
     }
@@ -69,14 +78,14 @@ impl Membership {
     }
 
     /// `from` is in this view. If it is not ours, although it has its number, one of us is of a part that was left behind.
-    pub(super) fn met(&mut self, from: MemberId, ballot: Ballot, view: &View, out: &mut Out) {
+    pub(super) fn met(&mut self, now: Time, from: MemberId, ballot: Ballot, view: &View, out: &mut Out) {
         let ours = self.installed.as_ref().map(|(ballot, _)| *ballot).unwrap_or_default();
         if view.number != self.view.number || *view == self.view {
             return;
         }
         if ballot > ours {
             self.fence(Fence::OtherPart(view.number), out);
-        } else if !self.leaves {
+        } else if !self.leaves && self.may_tell(now, from) {
             self.say(&Word::Behind(from, self.view.number, ours), out);
         }
     }

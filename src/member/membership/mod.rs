@@ -6,10 +6,12 @@
 //! again; what is given upwards goes on counting.
 
 mod arrivals;
+mod belief;
 mod change;
 mod directs;
 mod exclusion;
 mod fence;
+mod hear;
 mod sent;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -17,17 +19,17 @@ use std::time::Duration;
 
 use super::detector::{Detector, Finding, Patience};
 use super::election::Election;
-use super::flush::{FETCH, Flush};
+use super::flush::Flush;
 use super::log::Log;
+use super::seats::Seats;
 use super::stable::Unstable;
-use super::word::{Ballot, Proposal, Word, data_of};
+use super::word::{Ballot, Proposal, Word};
 use super::{App, Departure, Line, Tally, Undelivered};
-use crate::defect::{Defect, Defects};
+use crate::defect::Defects;
 use crate::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To, View, sooner};
 use crate::order::{Order, Place};
 use crate::waiting::{Clock, Messages, Waiting, WaitsFor};
-use crate::wire::control::Seat;
-use crate::wire::{Batch, Frames, Header, Kind, Window};
+use crate::wire::{Batch, Frames, Window};
 use arrivals::Arrivals;
 pub use arrivals::{ARRIVAL_KEPT, MAX_ARRIVALS};
 use directs::Directs;
@@ -79,7 +81,9 @@ pub struct Membership {
     /// By which ballot the view was installed, and what; a newcomer does not know what belonged to the view before.
     installed: Option<(Ballot, Option<Proposal>)>,
     /// Everybody that ever was in the run, as far as it was told.
-    seats: BTreeMap<MemberId, Seat>,
+    seats: Seats,
+    /// The seats that the forwarders have given, as far as they have told.
+    given: Seats,
     arrivals: Arrivals,
     /// Submitted while nothing may be sent.
     pending: VecDeque<(To, App)>,
@@ -120,7 +124,8 @@ impl Membership {
             election: Election::new(me),
             flush: None,
             installed: None,
-            seats: BTreeMap::new(),
+            seats: Seats::default(),
+            given: Seats::default(),
             arrivals: Arrivals::default(),
             pending: VecDeque::new(),
             finished: None,
@@ -320,180 +325,6 @@ impl Membership {
             App::View(..) | App::Fenced(_) | App::Notice(_) | App::Undeliverable(..) => return,
         };
         self.step(now, Input::Submit { to, app }, out);
-    }
-
-    // What comes in.
-
-    fn receive(&mut self, now: Time, from: MemberId, frames: Frames, out: &mut Out) {
-        let Ok(header) = Header::peek(&frames.header) else {
-            return out.drop(from, DropReason::Malformed);
-        };
-        if header.run != self.run || header.sender != from {
-            return out.drop(from, DropReason::Malformed);
-        }
-        if from == self.me || self.is_out {
-            return;
-        }
-        let is_word = header.kind == Kind::Membership;
-        let current = self.view.number as u16;
-        if header.view == current && self.is_member(from) {
-            self.detector.heard(now, from);
-            if is_word { self.hear(now, from, &frames, out) } else { self.pass(now, header, frames, out) }
-        } else if header.view > current && self.is_member(from) {
-            self.detector.heard(now, from);
-            self.ahead(now, from, is_word, header, frames, out);
-        } else {
-            self.is_behind(now, from, header.view, is_word.then_some(&frames), out);
-        }
-    }
-
-    fn is_member(&self, member: MemberId) -> bool {
-        self.detector.knows(member)
-    }
-
-    /// A packet for the line of this view.
-    fn pass(&mut self, now: Time, header: Header, frames: Frames, out: &mut Out) {
-        let from = header.sender;
-        if header.kind == Kind::Status {
-            self.note_status(from, &frames);
-        }
-        // Nothing more of this view but what is fetched: everybody is to have the same.
-        if self.flush.is_some() {
-            return;
-        }
-        if matches!(header.kind, Kind::Data | Kind::Outline)
-            && header.to == To::Group
-            && let Some((number, _)) = data_of(&frames)
-            && !self.defects.has(Defect::ForgetsUnstable)
-        {
-            self.log.add(from, number, &frames);
-        }
-        self.step(now, Input::Receive { from, message: frames }, out);
-    }
-
-    /// Something of a later view: the word that installs it has to come first.
-    fn ahead(
-        &mut self,
-        now: Time,
-        from: MemberId,
-        is_word: bool,
-        header: Header,
-        frames: Frames,
-        out: &mut Out,
-    ) {
-        match is_word.then(|| Word::decode(&frames)) {
-            Some(Ok(Word::Install(ballot, proposal))) => self.install_told(now, ballot, proposal, out),
-            Some(Ok(Word::Behind(member, view, ballot))) => {
-                self.left_behind(from, (member, view, ballot), out);
-            }
-            Some(Ok(Word::Exclude(member, by, length))) if member == self.me => {
-                self.reproached(from, member, (by, length), out);
-            }
-            _ => {
-                let is_next = u64::from(header.view) == self.view.number + 1;
-                let bytes = self.early_bytes + frames.body.len();
-                if is_next && self.early.len() < MAX_EARLY && bytes <= MAX_EARLY_BYTES {
-                    self.early_bytes = bytes;
-                    self.early.push_back((from, frames));
-                }
-            }
-        }
-    }
-
-    /// Something of an earlier view, or of a process that is not in this one.
-    fn is_behind(&mut self, now: Time, from: MemberId, view: u16, word: Option<&Frames>, out: &mut Out) {
-        if let Some(Ok(Word::Behind(member, view, ballot))) = word.map(Word::decode) {
-            return self.left_behind(from, (member, view, ballot), out);
-        }
-        if let Some(Ok(Word::Install(ballot, proposal))) = word.map(Word::decode)
-            && proposal.view.number > self.view.number
-        {
-            return self.install_told(now, ballot, proposal, out);
-        }
-        if let Some(Ok(Word::Admit(seat))) = word.map(Word::decode) {
-            return self.asked_for_admission(now, from, seat, out);
-        }
-        if self.installed.is_none() {
-            return out.drop(from, DropReason::Stranger);
-        }
-        if view > 0 {
-            self.tell_behind(now, from, out);
-        }
-    }
-
-    fn hear(&mut self, now: Time, from: MemberId, frames: &Frames, out: &mut Out) {
-        let Ok(word) = Word::decode(frames) else { return out.drop(from, DropReason::Malformed) };
-        let mut words = Vec::new();
-        match word {
-            Word::Heartbeat => {}
-            Word::Here(ballot, view) => self.met(from, ballot, &view, out),
-            Word::Verify(member) if member == self.me => words.push(Word::Heartbeat),
-            Word::Verify(member) if self.detector.vouches_for(now, member) => words.push(Word::Vouch(member)),
-            Word::Verify(_) => {}
-            Word::Vouch(member) => self.detector.vouched(now, member),
-            Word::Election | Word::Answer(_) | Word::Coordinator => self.elect(now, from, &word, out),
-            Word::Prepare(ballot, _) => {
-                self.stop(now, out);
-                self.election.settled();
-                if let Some(flush) = &mut self.flush {
-                    flush.prepare(now, ballot, &self.log, &mut words);
-                }
-            }
-            Word::State(ballot, have, accepted) => {
-                if let Some(flush) = &mut self.flush {
-                    flush.state(now, from, ballot, have, accepted);
-                }
-            }
-            Word::Propose(_, proposal) | Word::Install(_, proposal) if !self.makes_sense(&proposal) => {
-                return out.drop(from, DropReason::BreaksContract);
-            }
-            Word::Propose(ballot, proposal) => {
-                if proposal.view.number == self.view.number + 1 {
-                    self.stop(now, out);
-                    if let Some(flush) = &mut self.flush {
-                        flush.propose(now, ballot, proposal);
-                    }
-                }
-            }
-            Word::Ready(ballot) => {
-                if let Some(flush) = &mut self.flush {
-                    flush.ready(now, from, ballot);
-                }
-            }
-            Word::Install(ballot, proposal) => return self.install_told(now, ballot, proposal, out),
-            Word::Fetch(holder, sender, ranges) => {
-                if let Some(flush) = &mut self.flush {
-                    flush.asks(now, from, sender, &ranges);
-                    let wanted = ranges.into_iter().filter(|_| holder == self.me);
-                    let packets = wanted.flat_map(|range| self.log.kept(sender, range)).take(FETCH);
-                    words.extend(packets.cloned().map(Word::Relay));
-                }
-            }
-            Word::Relay(frames) => self.relayed(now, &frames),
-            Word::Behind(member, view, ballot) => self.left_behind(from, (member, view, ballot), out),
-            Word::Leave => {
-                self.detector.gives_up(from, Departure::Left);
-                self.look_after_change(now, out);
-            }
-            Word::Exclude(member, by, length) => self.reproached(from, member, (by, length), out),
-            // Those are said to newcomers and by them, in no view.
-            Word::Admit(_) | Word::Welcome(..) => {}
-        }
-        self.say_all(now, &words, out);
-        self.go_on(now, out);
-    }
-
-    fn relayed(&mut self, now: Time, frames: &Frames) {
-        let Ok(header) = Header::peek(&frames.header) else { return };
-        let is_of_view = header.kind == Kind::Data
-            && header.to == To::Group
-            && (header.run, u64::from(header.view)) == (self.run, self.view.number);
-        if let (true, Some(flush), Some((number, _))) = (is_of_view, &mut self.flush, data_of(frames))
-            && flush.wants(header.sender, number)
-        {
-            self.log.add(header.sender, number, frames);
-            flush.fetched(now, header.sender, number);
-        }
     }
 
     // Time.

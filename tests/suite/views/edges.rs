@@ -549,3 +549,23 @@ fn direct_messages_to_a_receiver_that_comes_back_are_those_of_its_life() {
     assert_eq!((&told(&world, 0, 2)[..], &told(&world, 0, 3)[..]), (&lost[..], &[][..]));
     assert_eq!(received(&world, 3, 0), [1]);
 }
+#[test]
+fn e13_newcomers_come_and_members_go_while_the_view_numbers_wrap() {
+    for order in &ORDERS {
+        for loss in [0, 50_000] {
+            let mut plan = group(order, 3, 6);
+            (plan.first_view, plan.loss) = (65_530, loss);
+            for number in 0..20 {
+                plan.tasks.push((ms(100 + number * 300), member(0), To::Group));
+            }
+            let first = 3 + u16::from(order.sequencer);
+            for number in 0..6 {
+                plan.fates.push((ms(200 + 800 * u64::from(number)), Fate::Comes(None)));
+                plan.fates.push((ms(700 + 800 * u64::from(number)), Fate::Leaves(member(first + number))));
+            }
+            let world = lived(&plan, &[]);
+            let number = world.processes[0].membership.view().number;
+            assert!(number > 65_536, "{}: only {number}", order.title());
+        }
+    }
+}

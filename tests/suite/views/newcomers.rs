@@ -52,6 +52,14 @@ impl World {
         let membership = membership(&self.plan, me, &view, self.dice.next_u64());
         let mut process = Process::new(me, membership, &view);
         process.is_stranger = true;
+        self.seat(Seat {
+            slot: me.0,
+            id: format!("m{}", member.0),
+            incarnation: 2,
+            role: if view.clients.contains(&me) { Role::Client } else { Role::Sequencer },
+            can_sequence: view.candidates.contains(&me),
+            late: false,
+        });
         let is_client = view.clients.contains(&me);
         self.processes.push(process);
         if is_client {
@@ -81,11 +89,25 @@ impl World {
             can_sequence: role == Role::Standby,
             late: true,
         };
-        process.newcomer = Some(Newcomer::new(seat, RUN, self.now));
+        let mut newcomer = Newcomer::new(seat.clone(), RUN, self.now);
+        newcomer.seated(&seats(&self.plan));
+        newcomer.seated(&self.given);
+        process.newcomer = Some(newcomer);
+        self.seat(seat);
         self.processes.push(process);
         if role == Role::Client {
             self.gets_tasks(me);
         }
+    }
+
+    /// The forwarder gives this seat, and tells all.
+    fn seat(&mut self, seat: Seat) {
+        let seats = [seat];
+        for process in &mut self.processes {
+            process.membership.seated(&seats);
+            process.newcomer.iter_mut().for_each(|newcomer| newcomer.seated(&seats));
+        }
+        self.given.extend(seats);
     }
 
     fn gets_tasks(&mut self, me: MemberId) {
@@ -112,6 +134,8 @@ impl World {
                 let place = Place { me, view: &admission.view, run: RUN, seed, window, defects };
                 let mut membership = Membership::admitted(order, place, keeping(&self.plan), &admission);
                 membership.pardon(now);
+                membership.seated(&seats(&self.plan));
+                membership.seated(&self.given);
                 // Where each part may go on, strangers that alone hear a newcomer take it in: theirs is a part that
                 // nobody else is promised anything of.
                 let mut others = admission.view.members().into_iter().filter(|&member| member != me);

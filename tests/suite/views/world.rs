@@ -11,7 +11,7 @@ use groupcast::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View
 use groupcast::member::{App, Departure, Membership, Newcomer, Notice, Undelivered};
 use groupcast::order::Order;
 use groupcast::prng::Prng;
-use groupcast::wire::control::Role;
+use groupcast::wire::control::{Role, Seat};
 use groupcast::wire::encoded::outline;
 use groupcast::wire::{BatchBuilder, Frames, Window};
 
@@ -154,6 +154,8 @@ pub(super) struct World {
     pub(super) deaths: Vec<Death>,
     /// What is wrong with a member whatever it delivers.
     pub(super) breach: Option<String>,
+    /// The seats that the forwarder has given to those that came later.
+    pub(super) given: Vec<Seat>,
     pub(super) plan: Plan,
 }
 
@@ -178,6 +180,7 @@ impl World {
             steps: 0,
             deaths: Vec::new(),
             breach: None,
+            given: Vec::new(),
             plan: plan.clone(),
         };
         let mut tasks = plan.tasks.clone();

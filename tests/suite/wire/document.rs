@@ -138,6 +138,7 @@ fn constants() -> BTreeMap<String, u64> {
         ("END_KEPT", ms(presence::END_KEPT)),
         ("RESUMABLE", ms(register::RESUMABLE)),
         ("FAREWELL", ms(forwarder::FAREWELL)),
+        ("TAKE_OVER", ms(newcomer::TAKE_OVER)),
         ("SAY_EVERY", ms(session::SAY_EVERY)),
         ("LINGER_MILLIS", signed(zmq::LINGER_MILLIS)),
         ("QUEUE_PACKETS", signed(zmq::QUEUE_PACKETS)),

@@ -452,6 +452,8 @@ pub(super) fn controls() -> Vec<(&'static str, Control)> {
         members: vec![row("c1", Role::Client, 240, Some(status)), row("second", Role::Standby, 610, None)],
     };
     let resume = |members| Ask::Resume { run: format!("{RUN:016x}"), slot: 0, members };
+    let late =
+        Seat { slot: 4, id: text("c4"), incarnation: 1, role: Role::Client, can_sequence: false, late: true };
     let requests = [
         ("request_join.json", 1, client(0), Ask::Join),
         ("request_join_sequencer.json", 1, joining_sequencer, Ask::Join),
@@ -489,6 +491,7 @@ pub(super) fn controls() -> Vec<(&'static str, Control)> {
         ),
         ("reply_wait_for_end.json", 9, Say::Wait { missing: vec![text("c2")], gives_up_in_ms: None }),
         ("reply_start.json", 4, Say::Start { run: format!("{RUN:016x}"), members }),
+        ("reply_seated.json", 5, Say::Seated { members: vec![late] }),
         ("reply_carry_on.json", 5, Say::CarryOn),
         ("reply_unknown.json", 11, Say::Unknown),
         (
@@ -511,7 +514,9 @@ pub(super) fn controls() -> Vec<(&'static str, Control)> {
         ("reply_bye.json", 9, Say::Bye),
     ];
     let telling = Request { status: Some(status), ..Request::new(2, client(1), Ask::Alive) };
-    let telling = [("request_alive_with_status.json", Control::Request(telling))];
+    let asking = Request { told: Some(0), ..Request::new(5, client(1), Ask::Alive) };
+    let telling = [("request_alive_with_status.json", telling), ("request_alive_with_told.json", asking)];
+    let telling = telling.map(|(file, request)| (file, Control::Request(request)));
     let requests =
         requests.map(|(file, seq, who, ask)| (file, Control::Request(Request::new(seq, who, ask))));
     let replies = replies.map(|(file, seq, say)| (file, Control::Reply(Reply::new(seq, say))));

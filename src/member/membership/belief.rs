@@ -1,0 +1,162 @@
+//! When a word is believed. Whoever reaches the forwarder can publish whatever it likes under any slot. A word counts
+//! only if the forwarder gave its sender a seat, if its sender can be in the view in which it says it, and if everybody
+//! that it names has a seat. PROTOCOL.md has the same rules as a table.
+
+use std::collections::BTreeSet;
+
+use super::Membership;
+use crate::engine::MemberId;
+use crate::member::word::{Accepted, Ballot, Proposal, Word};
+use crate::wire::control::{Role, Seat};
+
+/// The view in which a word was said: as the header has it, and as a whole number.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SaidIn {
+    pub(super) low: u16,
+    pub(super) view: u64,
+}
+
+impl Membership {
+    /// Takes note of seats that a forwarder has given.
+    pub fn seated(&mut self, seats: &[Seat]) {
+        self.given.learn(seats);
+    }
+
+    fn seat(&self, member: MemberId) -> Option<&Seat> {
+        self.seats.get(member).or_else(|| self.given.get(member))
+    }
+
+    /// Whether the forwarder gave this slot to a member.
+    pub(super) fn has_seat(&self, member: MemberId) -> bool {
+        self.is_of_view(member) || self.seat(member).is_some()
+    }
+
+    /// Whether this member has a seat, and no later process its name: otherwise it is in no later view.
+    fn may_go_on(&self, member: MemberId) -> bool {
+        let is_latest = |seat: &Seat| !self.seats.has_later(seat) && !self.given.has_later(seat);
+        self.seat(member).map_or_else(|| self.is_of_view(member), is_latest)
+    }
+
+    /// Whether this is a member of the current view.
+    fn is_of_view(&self, member: MemberId) -> bool {
+        member == self.me || self.is_member(member)
+    }
+
+    /// Whether `from` may have said this.
+    pub(super) fn believes(&self, from: MemberId, said_in: SaidIn, word: &Word) -> bool {
+        let SaidIn { low, view } = said_in;
+        let is_here = self.is_member(from) && view == self.view.number;
+        let is_ahead = self.is_member(from) && view > self.view.number;
+        match word {
+            Word::Admit(seat) => low == 0 && seat.slot == from.0 && self.may_be_new(seat),
+            Word::Behind(member, number, ballot) => {
+                let is_made = *number == view && *number > 1 && self.has_seat(MemberId(ballot.leader));
+                is_made && self.may_go_on(from) && self.has_seat(*member)
+            }
+            Word::Install(ballot, proposal) => self.believes_install(from, view, *ballot, proposal),
+            Word::Here(ballot, other) => {
+                let members = other.members();
+                let is_in_it = other.number == view && members.contains(&from) && self.may_go_on(from);
+                is_in_it
+                    && self.has_seat(MemberId(ballot.leader))
+                    && members.iter().all(|&it| self.has_seat(it))
+            }
+            Word::Exclude(member, by, _) => {
+                let is_own = !is_here || *member != self.me || *by == from;
+                (is_here || is_ahead) && is_own && self.has_seat(*member) && self.has_seat(*by)
+            }
+            // A word of the next view is judged again when that view has begun here.
+            _ if is_ahead => true,
+            _ if !is_here => false,
+            Word::Heartbeat | Word::Leave | Word::Ready(_) | Word::Relay(_) | Word::Welcome(..) => true,
+            Word::Verify(member) | Word::Vouch(member) => self.is_of_view(*member),
+            Word::Election | Word::Coordinator => self.can_lead(from),
+            Word::Answer(member) => self.can_lead(from) && self.is_of_view(*member),
+            Word::Prepare(ballot, members) => {
+                self.leads(from, *ballot)
+                    && members.contains(&from)
+                    && members.iter().all(|&member| self.is_of_view(member))
+            }
+            Word::State(ballot, have, accepted) => {
+                self.can_lead(MemberId(ballot.leader))
+                    && have.iter().all(|(sender, _)| self.is_of_view(*sender))
+                    && accepted.as_ref().is_none_or(|accepted| self.may_be_accepted(accepted))
+            }
+            Word::Propose(ballot, proposal) => self.leads(from, *ballot) && self.may_be_next(proposal),
+            Word::Fetch(holder, sender, _) => self.is_of_view(*holder) && self.is_of_view(*sender),
+        }
+    }
+
+    /// Whether a leader says so in the view that ends, or a member of the new view in that one.
+    fn believes_install(&self, from: MemberId, view: u64, ballot: Ballot, proposal: &Proposal) -> bool {
+        let next = &proposal.view;
+        if next.number <= self.view.number {
+            // Said to somebody else.
+            return self.is_member(from) && view == self.view.number;
+        }
+        if view == self.view.number {
+            return self.is_member(from) && self.leads(from, ballot) && self.may_be_next(proposal);
+        }
+        let is_in_it = next.number == view && next.members().contains(&from) && self.may_go_on(from);
+        let follows = next.number > self.view.number + 1 || self.may_be_next(proposal);
+        is_in_it && follows && self.has_seat(MemberId(ballot.leader)) && self.makes_sense(proposal)
+    }
+
+    /// Whether this process asks with the seat that a forwarder gave it, to come into a group that runs.
+    fn may_be_new(&self, seat: &Seat) -> bool {
+        seat.late && (self.seats.has(seat) || self.given.has(seat)) && is_of_use(seat)
+    }
+
+    fn leads(&self, from: MemberId, ballot: Ballot) -> bool {
+        ballot.leader == from.0 && self.can_lead(from)
+    }
+
+    fn can_lead(&self, member: MemberId) -> bool {
+        self.leaders().contains(&member)
+    }
+
+    fn may_be_accepted(&self, (ballot, proposal): &Accepted) -> bool {
+        self.can_lead(MemberId(ballot.leader)) && self.may_be_next(proposal)
+    }
+
+    /// Whether the current view can end so.
+    fn may_be_next(&self, proposal: &Proposal) -> bool {
+        let is_of_view = |&(sender, _, holder): &(MemberId, _, MemberId)| {
+            self.is_of_view(sender) && self.is_of_view(holder)
+        };
+        proposal.view.number == self.view.number + 1
+            && proposal.cut.iter().all(is_of_view)
+            && self.makes_sense(proposal)
+    }
+
+    /// Whether a group could go on so: with members of this view in the places that they can have, with newcomers that a
+    /// forwarder seated, and with a sequencer if the order has one.
+    pub(super) fn makes_sense(&self, Proposal { view, arrivals, .. }: &Proposal) -> bool {
+        let ours = &self.view;
+        let (mut known, members) = (BTreeSet::from_iter(ours.members()), view.members());
+        let are_new = arrivals.iter().all(|seat| {
+            let is_given = self.given.has(seat) || self.seats.has(seat);
+            is_given && members.contains(&MemberId(seat.slot)) && known.insert(MemberId(seat.slot))
+        });
+        let comes = |member: MemberId, fits: fn(&Seat) -> bool| {
+            arrivals.iter().any(|seat| seat.slot == member.0 && fits(seat))
+        };
+        let is_client = |&member: &MemberId| {
+            ours.clients.contains(&member) || comes(member, |seat| seat.role == Role::Client)
+        };
+        let is_candidate =
+            |&member: &MemberId| ours.candidates.contains(&member) || comes(member, |seat| seat.can_sequence);
+        let can_number =
+            |member: MemberId| ours.sequencer == Some(member) || ours.candidates.contains(&member);
+        are_new
+            && view.sequencer.is_some() == self.order.sequencer
+            && view.sequencer.is_none_or(can_number)
+            && view.clients.iter().all(is_client)
+            && view.candidates.iter().all(is_candidate)
+    }
+}
+
+/// Whether a group has a place for such a newcomer.
+fn is_of_use(seat: &Seat) -> bool {
+    seat.role == Role::Client || seat.can_sequence
+}
