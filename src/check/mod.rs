@@ -112,7 +112,7 @@ pub const PROPERTIES: [Property; 10] = [
     },
     Property {
         name: "point-to-point",
-        says: "what is sent to one member is received exactly once, in order, or its sender says that it is undeliverable",
+        says: "what is sent to one member is received exactly once, in order, or said to be undeliverable",
         promised: |_| true,
         judge: direct::judge,
     },

@@ -33,7 +33,7 @@ const FIELDS: [(&str, &str); 7] = [
     ("deliver", "id number text time_us"),
     ("send", "id text time_us to"),
     ("receive", "from id text time_us"),
-    ("end", "delivered multicasts reason received sent time_us"),
+    ("end", "delivered multicasts reason received sent time_us undeliverable"),
 ];
 
 fn commands(id: &str) -> Vec<u8> {
@@ -110,9 +110,13 @@ fn check_history(stage: &Stage, id: &str, delivered: &[String], received: &[Stri
     let end = events.last().unwrap();
     assert_eq!([&end["event"], &end["reason"]], ["end", "done"]);
     let count = |event: &str| counts.get(event).copied().unwrap_or(0);
-    for (field, event) in
-        [("multicasts", "multicast"), ("delivered", "deliver"), ("sent", "send"), ("received", "receive")]
-    {
+    for (field, event) in [
+        ("multicasts", "multicast"),
+        ("delivered", "deliver"),
+        ("sent", "send"),
+        ("received", "receive"),
+        ("undeliverable", "undeliverable"),
+    ] {
         assert_eq!(end[field], count(event), "{field} of {id}");
     }
     assert_eq!(shown(&events, "deliver"), delivered);

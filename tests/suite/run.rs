@@ -388,3 +388,24 @@ fn a_server_that_cannot_start_ends_the_run_at_once() {
     assert!(stdout.contains("FAIL  forwarder died: exit 69: cannot listen on"), "{stdout}");
     assert!(!text(&output.stderr).contains("c1 "), "no client was started");
 }
+
+#[test]
+fn run_in_which_a_message_to_one_member_is_undeliverable_fails_with_its_results_complete() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("files")).unwrap();
+    for (name, text) in [
+        ("c1", "Multicast,c1,a\nsleep,5\nc1,c2,late\n"),
+        ("c2", "Multicast,c2,a\nleave\n"),
+        ("c3", "Multicast,c3,a\nsleep,5.5\nMulticast,c3,b\n"),
+    ] {
+        fs::write(folder.path().join("files").join(format!("{name}.txt")), text).unwrap();
+    }
+    let output = output(folder.path(), &["files"]);
+    let (said, warned) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(69), "{said}{warned}");
+    assert!(said.contains("undeliverable: c1/1/1 to c2 (history_c1.jsonl:"), "{said}{warned}");
+    assert!(said.contains("a message to one member is undeliverable") && !said.contains("died"), "{said}");
+    let names = fs::read_dir(runs(folder.path())[0].clone()).unwrap();
+    let mut names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(!names.any(|name| name.ends_with(".part")));
+}
