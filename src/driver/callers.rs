@@ -80,7 +80,15 @@ impl Callers {
     #[must_use]
     pub fn next_deadline(&self) -> Time {
         let due = |line: &Line| line.caller.attendance().next_deadline();
-        self.lines.iter().filter(|line| !line.is_out).map(due).min().unwrap_or(Time::ZERO)
+        let due = self.lines.iter().filter(|line| !line.is_out).map(due).min().unwrap_or(Time::ZERO);
+        self.gives_up_at().map_or(due, |at| due.min(at))
+    }
+
+    /// When all forwarders are given up, if none answers and none has said that the run failed.
+    fn gives_up_at(&self) -> Option<Time> {
+        let open = self.lines.iter().filter(|line| !line.is_out && self.verdict.is_none());
+        let limits = open.map(|line| line.caller.attendance().gives_up_at());
+        limits.collect::<Option<Vec<Time>>>()?.into_iter().max()
     }
 
     /// Asks every forwarder something else from now on.

@@ -268,6 +268,12 @@ impl Attendance {
         if self.heard.is_some() { Some(self.lost_after) } else { self.connect_limit }
     }
 
+    /// When the forwarder is given up if it does not answer.
+    #[must_use]
+    pub fn gives_up_at(&self) -> Option<Time> {
+        self.patience().map(|limit| self.heard.unwrap_or(self.began).after(limit))
+    }
+
     /// Whether the forwarder has ever answered.
     #[must_use]
     pub const fn has_heard(&self) -> bool {

@@ -192,6 +192,26 @@ fn who_comes_to_stand_by_in_mid_run_takes_over_from_one_that_took_over() {
 }
 
 #[test]
+fn a_sequencer_that_is_started_again_stands_by_for_the_one_that_took_over() {
+    side_by_side(2, 1, |number| {
+        let mut loaded = Loaded::with_standbys(1, "total", "bb", &[]);
+        loaded.standbys[0].says("main: stands by for sequencer");
+        loaded.sequencer.as_mut().unwrap().kill();
+        // Before anybody has missed it, or later.
+        if number == 1 {
+            loaded.standbys[0].says("main: takes the place of sequencer in view");
+        }
+        let mut again = loaded.stage.sequencer().args(SUSPECT).start();
+        again.says("main: stands by for standby1, with 3 clients");
+        loaded.standbys[0].kill();
+        again.says("main: takes the place of standby1 in view");
+        let lines = loaded.end(&[0, 1, 2]);
+        assert_eq!(lines[0].len(), 3 * MESSAGES, "nothing is lost, nothing comes twice");
+        again.ends(0);
+    });
+}
+
+#[test]
 fn a_sequencer_that_was_only_asleep_finds_a_standby_in_its_place() {
     let mut loaded = Loaded::with_standbys(1, "total", "bb", &[]);
     let mut sequencer = loaded.sequencer.take().unwrap();

@@ -2,6 +2,7 @@
 //! order, and judged by `check`.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 
 use groupcast::check::{Judgement, judge_folder};
 use serde_json::{Value, json};
@@ -238,6 +239,65 @@ fn who_comes_too_late_or_unasked_is_told_so() {
     let (_, said) = other.ends(78);
     assert!(said.contains("wants order causal"), "{said}");
     busy.ends();
+}
+
+/// The same command line each time, as a service manager has it: before the start, after a death among others, after a death
+/// alone, and for the next run.
+#[test]
+fn one_command_line_works_at_any_time() {
+    for out in [false, true] {
+        let stage = Stage::new();
+        let _middle = [stage.forwarder(2), stage.router(), stage.sequencer()]
+            .map(|launch| launch.arg("--stay").start());
+        let start = |id: &str| {
+            let launch = stage.program("client").named(id).args(["--id", id, "--lines", "--join"]);
+            let (input, line) = std::io::pipe().unwrap();
+            writeln!(&line, "from {id}").unwrap();
+            let launch = if out { launch.out(stage.out()) } else { launch };
+            (launch.stdin(input).start(), line)
+        };
+        let hears = |program: &Program, from: &str| {
+            until(&format!("{} hears {from}", program.name), || {
+                program.stdout().contains(&format!("{from}###from {from}\n")).then_some(())
+            });
+        };
+        let (mut c1, line1) = start("c1");
+        c1.says("waiting for 1 more client");
+        let (mut c2, line2) = start("c2");
+        hears(&c1, "c2");
+        hears(&c2, "c1");
+        c1.kill();
+        drop(line1);
+        let (mut c1, line1) = start("c1");
+        hears(&c2, "c1");
+        hears(&c1, "c1");
+        // Both die, and both come again: a run that nobody is in ends, and another one begins.
+        c1.kill();
+        c2.kill();
+        drop((line1, line2));
+        let [c1, c2] = ["c1", "c2"].map(|id| {
+            until("it takes part", || {
+                let (mut client, line) = start(id);
+                until("it starts or is refused", || {
+                    let is_in = client.stderr().contains("waiting for 1 more client")
+                        || client.stderr().contains("start of main");
+                    (is_in || !client.is_running()).then_some(())
+                });
+                client.is_running().then_some((client, line))
+            })
+        });
+        hears(&c1.0, "c2");
+        hears(&c2.0, "c1");
+        // The end of all input is the end of the run.
+        let mut both = [c1, c2].map(|(client, line)| {
+            drop(line);
+            client
+        });
+        both.iter_mut().for_each(|client| client.ends(0));
+        let kept =
+            stage.files().iter().filter(|file| file.starts_with("test_result_c1_tom.txt.part.old-")).count();
+        assert_eq!(kept, if out { 2 } else { 0 }, "{:?}", stage.files());
+    }
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn programs_at_a_forwarder_keep_their_limits() {
     let mut router = stage.router().args(["--forwarder-timeout", "3s"]).start();
     let mut client = stage.client("c1", "").args(["--order", "fifo", "--forwarder-timeout", "3s"]).start();
     forwarder.says("the router is here");
-    forwarder.says("ready: c1");
+    client.says("waiting for 1 more client");
     forwarder.signal(Signal::STOP);
     let stopped = now();
     for program in [&mut router, &mut client] {
