@@ -410,15 +410,14 @@ fn a_run_with_too_many_events_is_drawn_in_parts() {
     let many = fs::read_to_string(dir.path().join("history_c2.jsonl")).unwrap();
     let huge = tempfile::tempdir().unwrap();
     fs::write(huge.path().join("history_c2.jsonl"), many.repeat(50)).unwrap();
-    let path = |dir: &TempDir| dir.path().to_str().unwrap().to_owned();
+    let (part, whole) = (dir.path().to_str().unwrap(), huge.path().to_str().unwrap());
     for format in ["html", "svg", "txt"] {
-        let (code, _, stderr) = said(&groupcast(&["diagram", &path(&huge), "--format", format]));
+        let (code, _, stderr) = said(&groupcast(&["diagram", whole, "--format", format]));
         assert_eq!(code, Some(64), "{stderr}");
         for words in ["more than 50000 events", "--around c1/1/7", "--from 1s --to 1.2s"] {
             assert!(stderr.contains(words), "{format}: {stderr}");
         }
     }
-    let arguments = ["diagram", &*path(&dir), "--from", "1s", "--to", "1.2s"];
-    let part = prints(&arguments);
-    assert!(part.contains("This is a part of the run") && part.lines().count() > 200, "{part}");
+    let drawn = prints(&["diagram", part, "--from", "1s", "--to", "1.2s"]);
+    assert!(drawn.contains("This is a part of the run") && drawn.lines().count() > 200, "{drawn}");
 }
