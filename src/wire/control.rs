@@ -376,7 +376,16 @@ impl Request {
     /// A request in this build's protocol version.
     #[must_use]
     pub const fn new(seq: u64, who: Identity, ask: Ask) -> Self {
-        Self { v: VERSION, seq, who, ask, status: None, awaits_router: false, connect: Vec::new(), told: None }
+        Self {
+            v: VERSION,
+            seq,
+            who,
+            ask,
+            status: None,
+            awaits_router: false,
+            connect: Vec::new(),
+            told: None,
+        }
     }
 
     /// The request as it travels.

@@ -73,7 +73,7 @@ macro_rules! dialects {
                 match self {
                     Self::Bare(header) => bare(*header),
                     Self::Word(header, word) => words::encode(header, word),
-                    Self::Outline(packet) => outline(&packet.encode()).expect("it has a batch"),
+                    Self::Outline(packet) => words::without_texts(&packet.encode()),
                     $(Self::$name(sender, packet) => encode((RUN, VIEW), *sender, packet),)*
                 }
             }

@@ -2,6 +2,7 @@
 //!
 //! As in `names`, the fields are written from the document, not from the code.
 
+use bytes::Bytes;
 use groupcast::engine::{MemberId, To, View};
 use groupcast::member::word::{Admission, Ballot, Have, Proposal, Range, Word};
 use groupcast::wire::control::{Role, Seat};
@@ -27,6 +28,13 @@ pub(super) fn encode(header: &Header, word: &Word) -> Frames {
     }
     frames.header = bytes.into();
     frames
+}
+
+/// Returns the outline of a packet, whomever it is for.
+pub(super) fn without_texts(packet: &Frames) -> Frames {
+    let mut header = packet.header.to_vec();
+    header[3] = 7;
+    Frames { header: header.into(), body: Bytes::new() }
 }
 
 /// Decodes a word and its header.
@@ -239,7 +247,7 @@ impl Fields {
     }
 
     fn view(&mut self, view: &View) {
-        self.u64(view.number, "next view: number");
+        self.u64(view.number, "view: number");
         self.members("clients", &view.clients);
         self.members("sequencer", view.sequencer.as_slice());
         self.members("candidates", &view.candidates);
