@@ -82,9 +82,9 @@ mod tests {
             ("\0a", "consists of"),
             ("a\n", "consists of"),
             ("ä", "consists of"),
-            ("Multicast", "no id"),
-            ("sleep", "no id"),
-            ("start", "no id"),
+            ("Multicast", "reserved and cannot be an id"),
+            ("sleep", "reserved and cannot be an id"),
+            ("start", "reserved and cannot be an id"),
         ] {
             let found = check_id(id).unwrap_err();
             assert!(found.contains(reason), "{id:?}: {found}");

@@ -132,7 +132,7 @@ const BAD: &[(&[u8], &str, &str)] = &[
     (b"c1,\"c,2\",x", "1:4: `c,2` is not an id", "an id consists of"),
     (b"c1,../c2,x", "1:4: `../c2` is not an id", "an id consists of"),
     (b"c1,c\0,x", "1:4: `c\\0` is not an id", "an id consists of"),
-    (b"c1,start,x", "1:4: `start` is not an id", "no id"),
+    (b"c1,start,x", "1:4: `start` is not an id", "reserved and cannot be an id"),
     // How many fields?
     (b"Multicast", "1:1: this operation has 3 fields, this line has 1", "write `Multicast,c1,<text>`"),
     (b"Multicast,c1", "1:1: this operation has 3 fields, this line has 2", "write `Multicast,c1,<text>`"),

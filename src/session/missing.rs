@@ -54,7 +54,7 @@ impl Group {
             return late.map(|(id, _)| id.clone()).chain(unheard).collect();
         }
         let state = |(id, seat): (&String, &Member)| match (seat.ready, seat.presence.present) {
-            // It waits itself, for what is named below.
+            // The router is named with the members that need it.
             (false, _) if seat.awaits_router => None,
             (false, _) => Some(format!("{id} (joined, not ready)")),
             (true, false) => Some(format!("{id} (ready, but silent now)")),
