@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::{Keeping, Membership, Out, TELL_AGAIN};
 use crate::engine::{DropReason, MemberId, Time, View};
+use crate::member::StackConfig;
 use crate::member::newcomer::ADMIT_EVERY;
 use crate::member::word::{Admission, Proposal, Word};
-use crate::order::{Order, Place};
+use crate::order::Order;
 use crate::wire::control::Seat;
 
 /// Who has not asked for this long wants to be taken in no more.
@@ -46,7 +47,7 @@ impl Membership {
     #[must_use]
     pub fn admitted(
         order: &'static Order,
-        place: Place<'_>,
+        place: StackConfig<'_>,
         keeping: Keeping,
         admission: &Admission,
     ) -> Self {

@@ -2,14 +2,14 @@
 
 use super::{Membership, Out, others};
 use crate::defect::Defect;
-use crate::engine::{Engine, Input, MemberId, Time, To};
+use crate::engine::{Input, MemberId, Time, To};
 use crate::member::App;
 use crate::member::detector::Detector;
 use crate::member::election::{Call, Election};
 use crate::member::flush::{Flush, Outcome, Rules, STALL};
 use crate::member::log::Log;
+use crate::member::stack::{self, StackConfig};
 use crate::member::word::{Ballot, Proposal, Word};
-use crate::order::Place;
 use crate::wire::Frames;
 
 impl Membership {
@@ -212,8 +212,8 @@ impl Membership {
         let members = self.view.members();
         let seed = self.seed.wrapping_add(self.view.number << 32);
         let Self { me, run, window, defects, .. } = *self;
-        let place = Place { me, view: &self.view, run, seed, window, defects };
-        self.line = self.order.assemble(place);
+        let place = StackConfig { me, view: &self.view, run, seed, window, defects };
+        self.line = stack::build(self.order, place);
         self.log = Log::new(&members);
         self.detector = Detector::new(self.keeping.patience, others(&members, self.me), now);
         self.election = Election::new(self.me);
