@@ -12,10 +12,11 @@ use std::process::{Command, ExitCode};
 use bytes::Bytes;
 use groupcast::check::{self, Event, History, MessageId, Property, Record};
 use groupcast::defect::Defects;
-use groupcast::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
-use groupcast::member::{App, Line};
+use groupcast::engine::{Effect, Effects, Input, MemberId, Time, To, View};
+use groupcast::member::App;
+use groupcast::member::stack::{self, ProtocolStack, StackConfig};
 use groupcast::order::hold_back::HoldBack;
-use groupcast::order::{ORDERS, Order, Place};
+use groupcast::order::{ORDERS, Order};
 use groupcast::reliable::{Body, Packet};
 use groupcast::wire::encoded::{decode, encode};
 use groupcast::wire::{Batch, BatchBuilder, Frames, Window};
@@ -153,7 +154,7 @@ fn check_total(events: u64) {
 
 /// The engines of a whole group on a network that takes no time and loses nothing.
 struct Group {
-    lines: Vec<Line>,
+    lines: Vec<ProtocolStack>,
     under_way: VecDeque<(MemberId, To, Frames)>,
     now: Time,
     delivered: u64,
@@ -166,7 +167,7 @@ impl Group {
         let view = View { number: 1, clients, sequencer, candidates: Vec::new() };
         let line = |me| {
             let (window, defects) = (Window::default(), Defects::NONE);
-            order.assemble(Place { me, view: &view, run: RUN, seed: 1, window, defects })
+            stack::build(order, StackConfig { me, view: &view, run: RUN, seed: 1, window, defects })
         };
         let lines = view.members().into_iter().map(line).collect();
         Self { lines, under_way: VecDeque::new(), now: Time::ZERO, delivered: 0 }
@@ -197,7 +198,7 @@ impl Group {
                     }
                 }
             }
-            let due = |line: &Line| line.next_deadline().is_some_and(|due| due <= self.now);
+            let due = |line: &ProtocolStack| line.next_deadline().is_some_and(|due| due <= self.now);
             let Some(member) = self.lines.iter().position(due) else { return };
             self.handle(member, Input::Wake);
         }
@@ -205,8 +206,12 @@ impl Group {
 
     /// Time passes until somebody is due.
     fn wait(&mut self) {
-        self.now =
-            self.lines.iter().filter_map(Line::next_deadline).min().expect("somebody has something to do");
+        self.now = self
+            .lines
+            .iter()
+            .filter_map(|stack| stack.next_deadline())
+            .min()
+            .expect("somebody has something to do");
         self.settle();
     }
 }

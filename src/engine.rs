@@ -1,12 +1,14 @@
 //! Station 3: the contract of every protocol engine: what goes in, what comes out, and six rules.
 //!
 //! An engine is a pure state machine. It owns no clock, no socket, no file and no random source; the driver
-//! (or the simulator) tells it the time and performs its effects. Engines stack: see [`crate::stack`].
+//! (or the simulator) tells it the time and performs its effects. [`crate::member::stack`] puts the engine of an order
+//! on the reliable layer.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::waiting::{Clock, Waiting};
+use crate::wire::{Batch, Wire};
 
 /// A moment, in microseconds since the run began. Only a driver reads a clock; engines are told.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -244,138 +246,39 @@ pub trait Engine {
         out: &mut Effects<Self::App, Self::Wire>,
     );
 
-    /// When this engine next needs a [`Input::Wake`]. A pure function of state.
-    fn next_deadline(&self) -> Option<Time> {
-        None
-    }
+    /// Returns when this engine next needs an [`Input::Wake`]. A pure function of state.
+    fn next_deadline(&self) -> Option<Time>;
 
-    /// Sends everything that is owed to others, windows or no windows: the view ends here, and what is not sent now is
-    /// never sent in it.
-    fn flush(&mut self, now: Time, out: &mut Effects<Self::App, Self::Wire>) {
-        self.handle(now, Input::Wake, out);
-    }
-
-    /// The view has ended, and all that go on have received the same: delivers what follows from that and could not be
-    /// known before. Returns own submissions that nobody will deliver unless they are submitted again, in their order.
-    fn close(&mut self, out: &mut Effects<Self::App, Self::Wire>) -> Vec<Self::App> {
-        let _ = out;
-        Vec::new()
-    }
-
-    /// How many submissions to `to` are welcome now: back-pressure. A pure function of state.
+    /// Returns how many submissions to `to` are welcome now: back-pressure. A pure function of state.
     ///
-    /// Submitting more is safe but takes memory until the window opens again.
+    /// Further submissions are safe but take memory until the window opens again.
     fn window(&self, to: To) -> usize;
-
-    /// How many items have been received and wait to be delivered: the depth of the hold-back queue. A pure function
-    /// of state, for those who measure.
-    fn held(&self) -> usize {
-        0
-    }
-
-    /// How many packets of `sender` have been received and wait to be delivered. A pure function of state, which the
-    /// layer below is told by [`Engine::held_above`], so that the sender comes to know of it and waits too.
-    fn held_of(&self, sender: MemberId) -> u64 {
-        let _ = sender;
-        0
-    }
-
-    /// From now on the layer above holds back `packets` of `sender`.
-    fn held_above(&mut self, now: Time, sender: MemberId, packets: u64) {
-        let _ = (now, sender, packets);
-    }
-
-    /// The member at which packets to the group have not even arrived that have arrived at all others, and up to which
-    /// of ours it has everything. A pure function of state.
-    fn laggard(&self) -> Option<(MemberId, u64)> {
-        None
-    }
-
-    /// Whether everybody for whom something was submitted is done with it: has delivered it. A pure function of state.
-    fn is_settled(&self) -> bool {
-        true
-    }
-
-    /// How many packets to the group wait here for a window. A pure function of state.
-    fn unsent(&self) -> u64 {
-        0
-    }
-
-    /// The layer above wants to hear what the others have received.
-    fn ask_all(&mut self, now: Time) {
-        let _ = now;
-    }
-
-    /// What has been received and waits to be delivered, and what for. A pure function of state, for those who ask.
-    fn waiting(&self) -> Vec<Waiting> {
-        Vec::new()
-    }
-
-    /// The clock, of an order that has one. A pure function of state, for those who ask.
-    fn clock(&self) -> Option<Clock> {
-        None
-    }
 }
 
-impl<E: Engine + ?Sized> Engine for Box<E> {
-    type App = E::App;
-    type Wire = E::Wire;
+/// The engine of one order: takes batches and delivers them in its order.
+///
+/// The reliable layer beneath it delivers every packet of a view exactly once, in any order. An engine lives for one
+/// view. Every method except `flush` and `close` is a pure function of state.
+pub trait OrderEngine: Engine<App = Batch, Wire: Wire> {
+    /// Sends everything that this member still owes the others: it sends nothing more in this view.
+    fn flush(&mut self, now: Time, out: &mut Effects<Batch, Self::Wire>);
 
-    fn handle(&mut self, now: Time, input: Input<E::App, E::Wire>, out: &mut Effects<E::App, E::Wire>) {
-        (**self).handle(now, input, out);
-    }
+    /// Ends the view, after all survivors have received the same packets: delivers what is deliverable only now, and
+    /// returns this member's undelivered batches in their order. The next view submits them again.
+    fn close(&mut self, out: &mut Effects<Batch, Self::Wire>) -> Vec<Batch>;
 
-    fn next_deadline(&self) -> Option<Time> {
-        (**self).next_deadline()
-    }
+    /// Returns the depth of the hold-back queue, in batches.
+    fn held(&self) -> usize;
 
-    fn flush(&mut self, now: Time, out: &mut Effects<E::App, E::Wire>) {
-        (**self).flush(now, out);
-    }
+    /// Returns how many packets of `sender` are held back. The receiver reports it with its acknowledgement, so that
+    /// the sender waits too.
+    fn backlog(&self, sender: MemberId) -> u64;
 
-    fn close(&mut self, out: &mut Effects<E::App, E::Wire>) -> Vec<E::App> {
-        (**self).close(out)
-    }
+    /// Returns the messages that are held back, each with the reason.
+    fn waiting(&self) -> Vec<Waiting>;
 
-    fn window(&self, to: To) -> usize {
-        (**self).window(to)
-    }
-
-    fn held(&self) -> usize {
-        (**self).held()
-    }
-
-    fn held_of(&self, sender: MemberId) -> u64 {
-        (**self).held_of(sender)
-    }
-
-    fn held_above(&mut self, now: Time, sender: MemberId, packets: u64) {
-        (**self).held_above(now, sender, packets);
-    }
-
-    fn laggard(&self) -> Option<(MemberId, u64)> {
-        (**self).laggard()
-    }
-
-    fn is_settled(&self) -> bool {
-        (**self).is_settled()
-    }
-
-    fn unsent(&self) -> u64 {
-        (**self).unsent()
-    }
-
-    fn ask_all(&mut self, now: Time) {
-        (**self).ask_all(now);
-    }
-
-    fn waiting(&self) -> Vec<Waiting> {
-        (**self).waiting()
-    }
-
-    fn clock(&self) -> Option<Clock> {
-        (**self).clock()
-    }
+    /// Returns the logical clock, in an order that has one.
+    fn clock(&self) -> Option<Clock>;
 }
 
 /// The earlier of two deadlines.

@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use crate::defect::Defects;
 use crate::driver::clock;
 use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, sooner};
+use crate::member::StackConfig;
 use crate::member::{App, Keeping, Membership, Patience};
-use crate::order::{Order, Place};
+use crate::order::Order;
 use crate::session::attendance::{Attendance, News};
 use crate::session::register::{Actions, Asker, Register};
 use crate::session::{LOST_AFTER, founders, view_of};
@@ -159,7 +160,7 @@ impl Desk {
         let Some(seat) = seats.iter().find(|seat| Some(MemberId(seat.slot)) == self.seat) else { return };
         let (me, view, window) = (MemberId(seat.slot), view_of(seats), Window::default());
         let place =
-            Place { me, view: &view, run, seed: run ^ u64::from(me.0), window, defects: Defects::NONE };
+            StackConfig { me, view: &view, run, seed: run ^ u64::from(me.0), window, defects: Defects::NONE };
         let keeping = Keeping { patience: Some(Patience::with_silence(LOST_AFTER)), ..Keeping::default() };
         let mut membership = Membership::new(self.order, place, keeping).knowing(&founders(seats));
         membership.seated(seats);

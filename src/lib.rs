@@ -7,7 +7,7 @@
 //!
 //! 1. [`script`]: what the user asked for: parse, validate, replay
 //! 2. [`client`]: one member: script in, engines in the middle, results out; [`group`]: one for programs
-//! 3. [`engine`]: the contract of every engine; [`stack`]: two engines are again an engine
+//! 3. [`engine`]: the contract of every engine
 //! 4. [`order`]: may it be delivered yet?
 //! 5. [`reliable`]: does every member have it, exactly once?
 //! 6. [`member`]: who is in the group, and who has finished?
@@ -27,7 +27,6 @@ pub mod client;
 pub mod group;
 
 pub mod engine;
-pub mod stack;
 
 pub mod order;
 

@@ -189,14 +189,6 @@ impl Drop for Chat {
     }
 }
 
-/// The clients of the view, by name.
-fn members(node: &Node) -> Vec<(String, MemberId)> {
-    let clients = node.view().clients.iter();
-    let mut members: Vec<_> = clients.map(|&client| (node.seat(client).id.clone(), client)).collect();
-    members.sort_unstable();
-    members
-}
-
 /// What a line means.
 #[derive(Debug, Eq, PartialEq)]
 enum Said<'a> {

@@ -14,9 +14,10 @@ use super::words;
 use crate::defect::Defects;
 use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::exit::{Exit, Failure};
+use crate::member::StackConfig;
 use crate::member::word::Admission;
 use crate::member::{App, Fence, Keeping, Membership, Note, Watch};
-use crate::order::{Order, Place};
+use crate::order::Order;
 use crate::session::attendance::News;
 use crate::session::{founders, view_of};
 use crate::talk::{self, Talk};
@@ -271,7 +272,7 @@ impl Node {
     /// The member that holds this one up, and up to which packet that one has everything.
     #[must_use]
     pub fn laggard(&self) -> Option<(MemberId, u64)> {
-        self.membership.laggard()
+        self.membership.slowest_receiver()
     }
 
     /// Has the group go on without `member`, which has taken nothing for so long.
@@ -601,7 +602,7 @@ impl Node {
     }
 }
 
-fn place<'a>(joining: &Joining, run: u64, me: MemberId, view: &'a View) -> Place<'a> {
+fn place<'a>(joining: &Joining, run: u64, me: MemberId, view: &'a View) -> StackConfig<'a> {
     let (window, defects) = (joining.window, joining.defects);
-    Place { me, view, run, seed: run ^ u64::from(me.0), window, defects }
+    StackConfig { me, view, run, seed: run ^ u64::from(me.0), window, defects }
 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use super::desk::{Desk, Job, Phase, Wish};
 use super::state::{Giving, Newcomer};
 use super::{Delivery, Direct, Event, Join, Start, Undeliverable, View};
-use crate::driver::Node;
 use crate::driver::node::Delivery as Delivered;
 use crate::driver::{Node, words};
 use crate::engine::{self, MemberId, Time, To};

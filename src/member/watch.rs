@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::App;
-use crate::engine::{Effect, Effects, Engine, MemberId};
+use super::{App, Membership};
+use crate::engine::{Effect, Effects, MemberId};
 use crate::waiting::{Clock, Messages, Waiting, WaitsFor};
+use crate::wire::Frames;
 
 /// What a watch notes.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -22,7 +23,7 @@ pub enum Note {
     Waits(Messages, WaitsFor),
 }
 
-/// Looks at one member's line of engines after every step.
+/// Compares what a member holds back before and after every step.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub struct Watch {
     /// What is held back, and for what.
@@ -31,24 +32,19 @@ pub struct Watch {
 
 impl Watch {
     /// What is new after a step that had these effects.
-    pub fn look<W>(
-        &mut self,
-        line: &dyn Engine<App = App, Wire = W>,
-        effects: &Effects<App, W>,
-        notes: &mut Vec<Note>,
-    ) {
+    pub fn look(&mut self, membership: &Membership, effects: &Effects<App, Frames>, notes: &mut Vec<Note>) {
         for effect in effects.as_slice() {
             if let Effect::Deliver { from, number, app: App::Multicast(batch) } = effect
                 && self.held.remove(&(*from, batch.first())).is_none()
             {
                 let messages = Messages { sender: *from, first: batch.first(), next: batch.next() };
-                notes.push(Note::Arrived { messages, number: *number, clock: line.clock() });
+                notes.push(Note::Arrived { messages, number: *number, clock: membership.clock() });
             }
         }
-        for Waiting { messages, number, waits_for } in line.waiting() {
+        for Waiting { messages, number, waits_for } in membership.waiting() {
             let before = self.held.insert((messages.sender, messages.first), waits_for.clone());
             if before.is_none() {
-                notes.push(Note::Arrived { messages, number, clock: line.clock() });
+                notes.push(Note::Arrived { messages, number, clock: membership.clock() });
             }
             if before.as_ref() != Some(&waits_for) {
                 notes.push(Note::Waits(messages, waits_for));

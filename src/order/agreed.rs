@@ -17,8 +17,8 @@ use super::hold_back::HoldBack;
 use super::numbering::Range;
 use super::total::{FAR_AHEAD, OWN_WINDOW};
 use crate::defect::{Defect, Defects};
-use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
-use crate::waiting::{Waiting, WaitsFor};
+use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, Time, To, View};
+use crate::waiting::{Clock, Waiting, WaitsFor};
 use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};
 
 /// No honest number gets this far: it counts batches.
@@ -253,6 +253,20 @@ impl Engine for Agreed {
         }
     }
 
+    fn next_deadline(&self) -> Option<Time> {
+        None
+    }
+
+    fn window(&self, _to: To) -> usize {
+        OWN_WINDOW.saturating_sub(self.own_undelivered)
+    }
+}
+
+impl OrderEngine for Agreed {
+    fn flush(&mut self, now: Time, out: &mut Out) {
+        self.handle(now, Input::Wake, out);
+    }
+
     /// First what is agreed, by its places; then the rest, of which nobody has delivered anything, by sender and number.
     fn close(&mut self, out: &mut Out) -> Vec<Batch> {
         let held = std::mem::take(&mut self.held).into_values();
@@ -268,15 +282,11 @@ impl Engine for Agreed {
         Vec::new()
     }
 
-    fn window(&self, _to: To) -> usize {
-        OWN_WINDOW.saturating_sub(self.own_undelivered)
-    }
-
     fn held(&self) -> usize {
         self.held.len() + self.ballots.len()
     }
 
-    fn held_of(&self, sender: MemberId) -> u64 {
+    fn backlog(&self, sender: MemberId) -> u64 {
         self.held.values().filter(|held| held.sender == sender).count() as u64
     }
 
@@ -292,6 +302,10 @@ impl Engine for Agreed {
             waits_for: WaitsFor::Proposals(missing.clone()),
         };
         self.held.values().map(waiting).chain(self.ballots.values().map(own)).collect()
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        None
     }
 }
 
@@ -449,7 +463,7 @@ mod tests {
         assert_eq!((engine.held(), engine.waiting().len()), (3, 3));
         assert_eq!(engine.waiting()[2].waits_for, WaitsFor::Proposals(vec![P0]));
         assert!(engine.close(&mut out).is_empty());
-        let delivered = |effect| match effect {
+        let delivered = |effect: Effect<Batch, AgreedWire>| match effect {
             Effect::Deliver { from, number, app } => (from, app.first(), number),
             _ => panic!("nothing is sent any more"),
         };

@@ -2,9 +2,9 @@
 
 use std::marker::PhantomData;
 
-use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, sooner};
+use crate::engine::{Effect, Effects, Engine, Input, MemberId, OrderEngine, Time, To, sooner};
 use crate::waiting::{Clock, Waiting};
-use crate::wire::Batch;
+use crate::wire::{Batch, Wire};
 
 /// A client that also numbers. What one of the two sends to all, the other receives too; what it sends to this member
 /// alone goes nowhere else.
@@ -17,10 +17,10 @@ pub struct Both<C, S> {
 
 type Out<W> = Effects<Batch, W>;
 
-impl<W: Clone, C, S> Both<C, S>
+impl<W: Clone + Wire, C, S> Both<C, S>
 where
-    C: Engine<App = Batch, Wire = W>,
-    S: Engine<App = Batch, Wire = W>,
+    C: OrderEngine<Wire = W>,
+    S: OrderEngine<Wire = W>,
 {
     /// Puts the two engines of `me` together.
     pub fn new(me: MemberId, client: C, sequencer: S) -> Self {
@@ -84,10 +84,10 @@ fn refuses<W>(effects: &Out<W>) -> bool {
     effects.as_slice().iter().any(|effect| matches!(effect, Effect::Drop { .. }))
 }
 
-impl<W: Clone, C, S> Engine for Both<C, S>
+impl<W: Clone + Wire, C, S> Engine for Both<C, S>
 where
-    C: Engine<App = Batch, Wire = W>,
-    S: Engine<App = Batch, Wire = W>,
+    C: OrderEngine<Wire = W>,
+    S: OrderEngine<Wire = W>,
 {
     type App = Batch;
     type Wire = W;
@@ -100,20 +100,30 @@ where
         sooner(self.client.next_deadline(), self.sequencer.next_deadline())
     }
 
-    fn close(&mut self, out: &mut Out<W>) -> Vec<Batch> {
-        self.client.close(out)
-    }
-
     fn window(&self, to: To) -> usize {
         self.client.window(to)
+    }
+}
+
+impl<W: Clone + Wire, C, S> OrderEngine for Both<C, S>
+where
+    C: OrderEngine<Wire = W>,
+    S: OrderEngine<Wire = W>,
+{
+    fn flush(&mut self, now: Time, out: &mut Out<W>) {
+        self.handle(now, Input::Wake, out);
+    }
+
+    fn close(&mut self, out: &mut Out<W>) -> Vec<Batch> {
+        self.client.close(out)
     }
 
     fn held(&self) -> usize {
         self.client.held()
     }
 
-    fn held_of(&self, sender: MemberId) -> u64 {
-        self.client.held_of(sender)
+    fn backlog(&self, sender: MemberId) -> u64 {
+        self.client.backlog(sender)
     }
 
     fn waiting(&self) -> Vec<Waiting> {
@@ -151,5 +161,35 @@ impl<W> Engine for StandBy<W> {
 
     fn window(&self, _to: To) -> usize {
         0
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        None
+    }
+}
+
+impl<W: Wire> OrderEngine for StandBy<W> {
+    fn flush(&mut self, now: Time, out: &mut Out<W>) {
+        self.handle(now, Input::Wake, out);
+    }
+
+    fn close(&mut self, _out: &mut Out<W>) -> Vec<Batch> {
+        Vec::new()
+    }
+
+    fn held(&self) -> usize {
+        0
+    }
+
+    fn backlog(&self, _sender: MemberId) -> u64 {
+        0
+    }
+
+    fn waiting(&self) -> Vec<Waiting> {
+        Vec::new()
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        None
     }
 }

@@ -11,7 +11,7 @@ use super::describe;
 use super::hold_back::{HoldBack, Span};
 use crate::clock::VectorClock;
 use crate::defect::{Defect, Defects};
-use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
+use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, Time, To, View};
 use crate::waiting::{Clock, Messages, Waiting, WaitsFor};
 use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};
 
@@ -129,15 +129,29 @@ impl Engine for Causal {
         }
     }
 
+    fn next_deadline(&self) -> Option<Time> {
+        None
+    }
+
     fn window(&self, _to: To) -> usize {
         usize::MAX
+    }
+}
+
+impl OrderEngine for Causal {
+    fn flush(&mut self, now: Time, out: &mut Out) {
+        self.handle(now, Input::Wake, out);
+    }
+
+    fn close(&mut self, _out: &mut Out) -> Vec<Batch> {
+        Vec::new()
     }
 
     fn held(&self) -> usize {
         self.senders.values().map(HoldBack::len).sum()
     }
 
-    fn held_of(&self, sender: MemberId) -> u64 {
+    fn backlog(&self, sender: MemberId) -> u64 {
         self.senders.get(&sender).map_or(0, |queue| queue.len() as u64)
     }
 

@@ -8,8 +8,8 @@ use std::fmt;
 use super::describe;
 use super::hold_back::HoldBack;
 use crate::defect::{Defect, Defects};
-use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
-use crate::waiting::Waiting;
+use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, Time, To, View};
+use crate::waiting::{Clock, Waiting};
 use crate::wire::Batch;
 
 /// A member's engine for FIFO order. Its own batches are delivered when they are submitted.
@@ -66,12 +66,30 @@ impl Engine for Fifo {
         }
     }
 
+    fn next_deadline(&self) -> Option<Time> {
+        None
+    }
+
     fn window(&self, _to: To) -> usize {
         usize::MAX
+    }
+}
+
+impl OrderEngine for Fifo {
+    fn flush(&mut self, now: Time, out: &mut Effects<Batch, Batch>) {
+        self.handle(now, Input::Wake, out);
+    }
+
+    fn close(&mut self, _out: &mut Effects<Batch, Batch>) -> Vec<Batch> {
+        Vec::new()
     }
 
     fn held(&self) -> usize {
         self.senders.values().map(HoldBack::len).sum()
+    }
+
+    fn backlog(&self, _sender: MemberId) -> u64 {
+        0
     }
 
     fn waiting(&self) -> Vec<Waiting> {
@@ -84,5 +102,9 @@ impl Engine for Fifo {
             queue.iter().map(waiting).collect()
         };
         self.senders.iter().flat_map(of).collect()
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        None
     }
 }

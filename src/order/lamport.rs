@@ -11,7 +11,7 @@ use super::describe;
 use super::hold_back::{HoldBack, Span};
 use super::total::{FAR_AHEAD, OWN_WINDOW};
 use crate::defect::{Defect, Defects};
-use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
+use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, Time, To, View};
 use crate::waiting::{Clock, Waiting, WaitsFor};
 use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};
 
@@ -186,6 +186,12 @@ impl Engine for Lamport {
         self.ack_due
     }
 
+    fn window(&self, _to: To) -> usize {
+        OWN_WINDOW.saturating_sub(self.own_undelivered)
+    }
+}
+
+impl OrderEngine for Lamport {
     fn flush(&mut self, _now: Time, out: &mut Out) {
         if self.ack_due.is_some() {
             self.say(None, out);
@@ -199,15 +205,11 @@ impl Engine for Lamport {
         held.filter(|((_, sender), _)| *sender == self.me).map(|(_, batch)| batch).collect()
     }
 
-    fn window(&self, _to: To) -> usize {
-        OWN_WINDOW.saturating_sub(self.own_undelivered)
-    }
-
     fn held(&self) -> usize {
         self.held.len() + self.peers.values().map(|peer| peer.incoming.len()).sum::<usize>()
     }
 
-    fn held_of(&self, sender: MemberId) -> u64 {
+    fn backlog(&self, sender: MemberId) -> u64 {
         self.held.keys().filter(|&&(_, of)| of == sender).count() as u64
     }
 

@@ -18,13 +18,8 @@ pub mod total_ub;
 pub mod total_uub;
 pub mod unordered;
 
-use crate::defect::Defects;
-use crate::engine::{Engine, MemberId, View};
 use crate::exit::{Exit, Failure};
-use crate::member::{self, Line};
 use crate::nearest::hint;
-use crate::wire::Window;
-use crate::wire::{Batch, Wire};
 
 /// An order as `--order` and `--method` name it.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +36,29 @@ pub struct Order {
     pub addressed: bool,
     /// What it promises beyond reliable delivery.
     pub promises: &'static [Promise],
-    assemble: fn(Place<'_>) -> Line,
+    /// The engine that makes it.
+    pub algorithm: Algorithm,
+}
+
+/// The algorithm of an order; [`crate::member::stack::build`] makes the engines of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Algorithm {
+    /// Delivery on receipt.
+    Unordered,
+    /// Sequence numbers of each sender.
+    Fifo,
+    /// Vector clocks.
+    Causal,
+    /// A sequencer that multicasts numbers (broadcast, broadcast).
+    Bb,
+    /// A sequencer through which every batch goes (unicast, broadcast).
+    Ub,
+    /// A sequencer that grants numbers (unicast, unicast, broadcast).
+    Uub,
+    /// Lamport clocks and acknowledgements of all members.
+    Lamport,
+    /// Proposed and agreed numbers (ISIS).
+    Agreed,
 }
 
 /// A promise about the order of deliveries.
@@ -57,7 +74,8 @@ pub enum Promise {
 
 use Promise::{Causal, Fifo, Total};
 
-/// Every order that can be chosen. To add one: its file in this folder, and its row here.
+/// Every order that can be chosen. To add one: its file in this folder, its row here, its line in
+/// [`crate::member::stack::build`].
 pub const ORDERS: [Order; 8] = [
     Order {
         name: "unordered",
@@ -66,7 +84,7 @@ pub const ORDERS: [Order; 8] = [
         sequencer: false,
         addressed: false,
         promises: &[],
-        assemble: |at| at.member(unordered::Unordered::new(at.me)),
+        algorithm: Algorithm::Unordered,
     },
     Order {
         name: "fifo",
@@ -75,7 +93,7 @@ pub const ORDERS: [Order; 8] = [
         sequencer: false,
         addressed: false,
         promises: &[Fifo],
-        assemble: |at| at.member(fifo::Fifo::new(at.me, at.view, at.defects)),
+        algorithm: Algorithm::Fifo,
     },
     Order {
         name: "causal",
@@ -84,7 +102,7 @@ pub const ORDERS: [Order; 8] = [
         sequencer: false,
         addressed: false,
         promises: &[Fifo, Causal],
-        assemble: |at| at.member(causal::Causal::new(at.me, at.view, at.defects)),
+        algorithm: Algorithm::Causal,
     },
     Order {
         name: "total",
@@ -93,10 +111,7 @@ pub const ORDERS: [Order; 8] = [
         sequencer: true,
         addressed: false,
         promises: &[Fifo, Causal, Total],
-        assemble: |at| {
-            let client = |sequencer| total::Total::new(at.me, at.view, sequencer, at.defects);
-            at.numbered(client, || numbering::Numbering::new(at.view, at.defects))
-        },
+        algorithm: Algorithm::Bb,
     },
     Order {
         name: "total",
@@ -105,10 +120,7 @@ pub const ORDERS: [Order; 8] = [
         sequencer: true,
         addressed: true,
         promises: &[Fifo, Causal, Total],
-        assemble: |at| {
-            let client = |sequencer| total_ub::TotalUb::new(at.me, at.view, sequencer);
-            at.numbered(client, || total_ub::SequencerUb::new(at.view, at.defects))
-        },
+        algorithm: Algorithm::Ub,
     },
     Order {
         name: "total",
@@ -117,10 +129,7 @@ pub const ORDERS: [Order; 8] = [
         sequencer: true,
         addressed: true,
         promises: &[Fifo, Causal, Total],
-        assemble: |at| {
-            let client = |sequencer| total_uub::TotalUub::new(at.me, at.view, sequencer);
-            at.numbered(client, || total_uub::SequencerUub::new(at.view))
-        },
+        algorithm: Algorithm::Uub,
     },
     Order {
         name: "lamport",
@@ -129,7 +138,7 @@ pub const ORDERS: [Order; 8] = [
         sequencer: false,
         addressed: false,
         promises: &[Fifo, Causal, Total],
-        assemble: |at| at.member(lamport::Lamport::new(at.me, at.view, at.defects)),
+        algorithm: Algorithm::Lamport,
     },
     Order {
         name: "agreed",
@@ -138,7 +147,7 @@ pub const ORDERS: [Order; 8] = [
         sequencer: false,
         addressed: true,
         promises: &[Total],
-        assemble: |at| at.member(agreed::Agreed::new(at.me, at.view, at.defects)),
+        algorithm: Algorithm::Agreed,
     },
 ];
 
@@ -187,58 +196,9 @@ impl Order {
         ORDERS.iter().find(|order| order.name == name && order.method.is_none_or(|own| own == method))
     }
 
-    /// The whole line of engines of one member, from what a client submits down to bytes.
-    #[must_use]
-    pub fn assemble(&self, place: Place<'_>) -> Line {
-        (self.assemble)(place)
-    }
-
     /// Its name with its method, as people read it: `total (bb)`.
     #[must_use]
     pub fn title(&self) -> String {
         self.method.map_or_else(|| self.name.to_owned(), |method| format!("{} ({method})", self.name))
-    }
-}
-
-/// Where a line of engines is to stand.
-#[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
-    /// Whose line it is.
-    pub me: MemberId,
-    /// View 1.
-    pub view: &'a View,
-    /// The run's number, in every packet.
-    pub run: u64,
-    /// Of the jitter of back-off; any number, different for each member.
-    pub seed: u64,
-    /// How far it may be ahead of the slowest receiver.
-    pub window: Window,
-    /// Broken on purpose?
-    pub defects: Defects,
-}
-
-impl Place<'_> {
-    /// The member's side of an order that has a sequencer, which may be a client or not.
-    fn numbered<C, S>(self, client: impl Fn(MemberId) -> C, sequencer: impl Fn() -> S) -> Line
-    where
-        C: Engine<App = Batch> + Send + 'static,
-        S: Engine<App = Batch, Wire = C::Wire> + Send + 'static,
-        C::Wire: Wire + Send + 'static,
-    {
-        let numbers = self.view.sequencer.expect("the start of a run with this order waits for a sequencer");
-        match (self.view.clients.contains(&self.me), numbers == self.me) {
-            (true, false) => self.member(client(numbers)),
-            (false, true) => self.member(sequencer()),
-            (true, true) => self.member(both::Both::new(self.me, client(numbers), sequencer())),
-            (false, false) => self.member(both::StandBy::<C::Wire>::new()),
-        }
-    }
-
-    fn member<O>(self, order: O) -> Line
-    where
-        O: Engine<App = Batch> + Send + 'static,
-        O::Wire: Wire + Send + 'static,
-    {
-        member::assemble(order, self)
     }
 }

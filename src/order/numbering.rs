@@ -10,7 +10,8 @@ use super::describe;
 use super::hold_back::{HoldBack, Span};
 use super::total::TotalWire;
 use crate::defect::{Defect, Defects};
-use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
+use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, Time, To, View};
+use crate::waiting::{Clock, Waiting};
 use crate::wire::{Batch, Malformed, Reader, Wire, Writer};
 
 /// Most ranges in one announcement.
@@ -148,9 +149,31 @@ impl Engine for Numbering {
     fn window(&self, _to: To) -> usize {
         0
     }
+}
+
+impl OrderEngine for Numbering {
+    fn flush(&mut self, now: Time, out: &mut Effects<Batch, TotalWire>) {
+        self.handle(now, Input::Wake, out);
+    }
+
+    fn close(&mut self, _out: &mut Effects<Batch, TotalWire>) -> Vec<Batch> {
+        Vec::new()
+    }
 
     fn held(&self) -> usize {
         self.senders.values().map(HoldBack::len).sum()
+    }
+
+    fn backlog(&self, _sender: MemberId) -> u64 {
+        0
+    }
+
+    fn waiting(&self) -> Vec<Waiting> {
+        Vec::new()
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        None
     }
 }
 

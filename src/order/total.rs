@@ -12,8 +12,8 @@ use super::describe;
 use super::hold_back::{HoldBack, Span};
 use super::numbering::{Numbered, Range};
 use crate::defect::{Defect, Defects};
-use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
-use crate::waiting::{Messages, Waiting, WaitsFor};
+use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, Time, To, View};
+use crate::waiting::{Clock, Messages, Waiting, WaitsFor};
 use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};
 
 /// How many of its own batches a member may have sent and not yet delivered: what bounds every hold-back queue.
@@ -173,20 +173,30 @@ impl Engine for Total {
         }
     }
 
-    /// What has no number by now gets none here: nobody has delivered it. Its sender, if it goes on, sends it again.
-    fn close(&mut self, _out: &mut Effects<Batch, TotalWire>) -> Vec<Batch> {
-        self.bodies.get_mut(&self.me).into_iter().flat_map(HoldBack::take_all).collect()
+    fn next_deadline(&self) -> Option<Time> {
+        None
     }
 
     fn window(&self, _to: To) -> usize {
         OWN_WINDOW.saturating_sub(self.own_undelivered)
+    }
+}
+
+impl OrderEngine for Total {
+    fn flush(&mut self, now: Time, out: &mut Effects<Batch, TotalWire>) {
+        self.handle(now, Input::Wake, out);
+    }
+
+    /// What has no number by now gets none here: nobody has delivered it. Its sender, if it goes on, sends it again.
+    fn close(&mut self, _out: &mut Effects<Batch, TotalWire>) -> Vec<Batch> {
+        self.bodies.get_mut(&self.me).into_iter().flat_map(HoldBack::take_all).collect()
     }
 
     fn held(&self) -> usize {
         self.bodies.values().map(HoldBack::len).sum()
     }
 
-    fn held_of(&self, sender: MemberId) -> u64 {
+    fn backlog(&self, sender: MemberId) -> u64 {
         self.bodies.get(&sender).map_or(0, |queue| queue.len() as u64)
     }
 
@@ -198,6 +208,10 @@ impl Engine for Total {
         };
         let queues = self.bodies.iter();
         queues.flat_map(|(&sender, queue)| queue.iter().map(move |batch| waiting(sender, batch))).collect()
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        None
     }
 }
 

@@ -8,8 +8,8 @@ use super::describe;
 use super::hold_back::{HoldBack, Span};
 use super::total::OWN_WINDOW;
 use crate::defect::{Defect, Defects};
-use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
-use crate::waiting::{Waiting, WaitsFor};
+use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, Time, To, View};
+use crate::waiting::{Clock, Waiting, WaitsFor};
 use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};
 
 /// What members and sequencer exchange.
@@ -98,21 +98,39 @@ impl Engine for TotalUb {
         }
     }
 
-    /// What has not come back with a number by now is sent again.
-    fn close(&mut self, _out: &mut Out) -> Vec<Batch> {
-        std::mem::take(&mut self.own).into()
+    fn next_deadline(&self) -> Option<Time> {
+        None
     }
 
     fn window(&self, _to: To) -> usize {
         OWN_WINDOW.saturating_sub(self.own.len())
+    }
+}
+
+impl OrderEngine for TotalUb {
+    fn flush(&mut self, now: Time, out: &mut Out) {
+        self.handle(now, Input::Wake, out);
+    }
+
+    /// What has not come back with a number by now is sent again.
+    fn close(&mut self, _out: &mut Out) -> Vec<Batch> {
+        std::mem::take(&mut self.own).into()
     }
 
     fn held(&self) -> usize {
         self.held.len()
     }
 
+    fn backlog(&self, _sender: MemberId) -> u64 {
+        0
+    }
+
     fn waiting(&self) -> Vec<Waiting> {
         waiting_by_number(&self.held)
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        None
     }
 }
 
@@ -159,12 +177,38 @@ impl Engine for SequencerUb {
         }
     }
 
+    fn next_deadline(&self) -> Option<Time> {
+        None
+    }
+
     fn window(&self, _to: To) -> usize {
         0
+    }
+}
+
+impl OrderEngine for SequencerUb {
+    fn flush(&mut self, now: Time, out: &mut Out) {
+        self.handle(now, Input::Wake, out);
+    }
+
+    fn close(&mut self, _out: &mut Out) -> Vec<Batch> {
+        Vec::new()
     }
 
     fn held(&self) -> usize {
         self.senders.values().map(HoldBack::len).sum()
+    }
+
+    fn backlog(&self, _sender: MemberId) -> u64 {
+        0
+    }
+
+    fn waiting(&self) -> Vec<Waiting> {
+        Vec::new()
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        None
     }
 }
 

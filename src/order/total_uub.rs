@@ -11,8 +11,8 @@ use super::describe;
 use super::hold_back::{HoldBack, Span};
 use super::total::OWN_WINDOW;
 use super::total_ub::{Sequenced, held_by_number, waiting_by_number};
-use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View};
-use crate::waiting::{Waiting, WaitsFor};
+use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, Time, To, View};
+use crate::waiting::{Clock, Waiting, WaitsFor};
 use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};
 
 /// What members and sequencer exchange.
@@ -151,6 +151,20 @@ impl Engine for TotalUub {
         }
     }
 
+    fn next_deadline(&self) -> Option<Time> {
+        None
+    }
+
+    fn window(&self, _to: To) -> usize {
+        OWN_WINDOW.saturating_sub(self.own_undelivered)
+    }
+}
+
+impl OrderEngine for TotalUub {
+    fn flush(&mut self, now: Time, out: &mut Out) {
+        self.handle(now, Input::Wake, out);
+    }
+
     /// Numbers before which one is missing are void: nobody has delivered what has them. Its sender asks for others.
     fn close(&mut self, _out: &mut Out) -> Vec<Batch> {
         let numbered = self.held.take_all().filter(|numbered| numbered.sender == self.me);
@@ -160,15 +174,11 @@ impl Engine for TotalUub {
         open
     }
 
-    fn window(&self, _to: To) -> usize {
-        OWN_WINDOW.saturating_sub(self.own_undelivered)
-    }
-
     fn held(&self) -> usize {
         self.held.len()
     }
 
-    fn held_of(&self, sender: MemberId) -> u64 {
+    fn backlog(&self, sender: MemberId) -> u64 {
         self.held.iter().filter(|numbered| numbered.sender == sender).count() as u64
     }
 
@@ -179,6 +189,10 @@ impl Engine for TotalUub {
             waits_for: WaitsFor::Number,
         };
         self.asked.iter().map(unnumbered).chain(waiting_by_number(&self.held)).collect()
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        None
     }
 }
 
@@ -224,12 +238,38 @@ impl Engine for SequencerUub {
         }
     }
 
+    fn next_deadline(&self) -> Option<Time> {
+        None
+    }
+
     fn window(&self, _to: To) -> usize {
         0
+    }
+}
+
+impl OrderEngine for SequencerUub {
+    fn flush(&mut self, now: Time, out: &mut Out) {
+        self.handle(now, Input::Wake, out);
+    }
+
+    fn close(&mut self, _out: &mut Out) -> Vec<Batch> {
+        Vec::new()
     }
 
     fn held(&self) -> usize {
         self.askers.values().map(HoldBack::len).sum()
+    }
+
+    fn backlog(&self, _sender: MemberId) -> u64 {
+        0
+    }
+
+    fn waiting(&self) -> Vec<Waiting> {
+        Vec::new()
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        None
     }
 }
 

@@ -172,6 +172,51 @@ impl<M: Wire> Reliable<M> {
             out.drop(from, reason);
         }
     }
+
+    /// Sends everything that waits for a window, even beyond it.
+    pub(crate) fn flush(&mut self, now: Time, out: &mut Out<M>) {
+        for channel in self.channels.values_mut() {
+            while let Some((number, message)) = channel.outgoing.next_to_send_anyway(now) {
+                out.send(channel.to, channel.packet(Body::Data { number, message }));
+            }
+            // A member that leaves acknowledges direct messages, so that their senders need not report them undeliverable.
+            if channel.to != To::Group && channel.ack_due.is_some() {
+                channel.tell_status(false, self.defects, out);
+            }
+        }
+    }
+
+    /// Notes the backlog of `sender`, in packets, and reports it to the sender with the next acknowledgement.
+    pub(crate) fn report_backlog(&mut self, now: Time, sender: MemberId, packets: u64) {
+        let channel = self.channels.get_mut(&To::Group).expect("every member has the channel to the group");
+        if let Some(window) = channel.incoming.get_mut(&sender) {
+            window.set_backlog(packets);
+            channel.ack_due = sooner(channel.ack_due, Some(now.after(channel.ack_delay)));
+        }
+    }
+
+    /// Asks every receiver of the group's channel for an acknowledgement.
+    pub(crate) fn request_acknowledgements(&mut self, now: Time) {
+        if let Some(channel) = self.channels.get_mut(&To::Group) {
+            channel.asks = true;
+            channel.ack_due = sooner(channel.ack_due, Some(now));
+        }
+    }
+
+    /// Returns how many packets to the group wait for the window.
+    pub(crate) fn unsent(&self) -> u64 {
+        self.channels.get(&To::Group).map_or(0, |channel| channel.outgoing.unsent())
+    }
+
+    /// Returns whether every receiver has delivered everything that was submitted.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.channels.values().all(|channel| channel.outgoing.is_settled())
+    }
+
+    /// Returns the one receiver of the group's channel that is behind all others, and its cumulative acknowledgement.
+    pub(crate) fn slowest_receiver(&self) -> Option<(MemberId, u64)> {
+        self.channels.get(&To::Group)?.outgoing.slowest_receiver()
+    }
 }
 
 impl<M: Wire> Channel<M> {
@@ -323,48 +368,8 @@ impl<M: Wire> Engine for Reliable<M> {
         }
     }
 
-    fn flush(&mut self, now: Time, out: &mut Out<M>) {
-        for channel in self.channels.values_mut() {
-            while let Some((number, message)) = channel.outgoing.next_to_send_anyway(now) {
-                out.send(channel.to, channel.packet(Body::Data { number, message }));
-            }
-            // A member that leaves acknowledges what was sent to it alone, so that its sender need not doubt.
-            if channel.to != To::Group && channel.ack_due.is_some() {
-                channel.tell_status(false, self.defects, out);
-            }
-        }
-    }
-
     fn next_deadline(&self) -> Option<Time> {
         self.channels.values().map(Channel::next_deadline).fold(None, sooner)
-    }
-
-    /// What is held back of the group's messages is told to its sender, which must wait too.
-    fn held_above(&mut self, now: Time, sender: MemberId, packets: u64) {
-        let channel = self.channels.get_mut(&To::Group).expect("there is always one");
-        if let Some(window) = channel.incoming.get_mut(&sender) {
-            window.held_above(packets);
-            channel.ack_due = sooner(channel.ack_due, Some(now.after(channel.ack_delay)));
-        }
-    }
-
-    fn unsent(&self) -> u64 {
-        self.channels.get(&To::Group).map_or(0, |channel| channel.outgoing.unsent())
-    }
-
-    fn ask_all(&mut self, now: Time) {
-        if let Some(channel) = self.channels.get_mut(&To::Group) {
-            channel.asks = true;
-            channel.ack_due = sooner(channel.ack_due, Some(now));
-        }
-    }
-
-    fn is_settled(&self) -> bool {
-        self.channels.values().all(|channel| channel.outgoing.is_settled())
-    }
-
-    fn laggard(&self) -> Option<(MemberId, u64)> {
-        self.channels.get(&To::Group)?.outgoing.laggard()
     }
 
     fn window(&self, to: To) -> usize {

@@ -161,8 +161,8 @@ impl ReceiveWindow {
         self.nack_at
     }
 
-    /// So many packets that arrived are held back above.
-    pub(super) const fn held_above(&mut self, packets: u64) {
+    /// Notes how many packets of this sender the order holds back.
+    pub(super) const fn set_backlog(&mut self, packets: u64) {
         self.held = packets;
     }
 

@@ -147,7 +147,7 @@ impl<M: Wire> SendWindow<M> {
 
     /// The one receiver that has not got all that was sent and has fallen behind all others, and up to which number it
     /// has everything. If all have fallen behind it is the way out that is to blame, and none of them.
-    pub(super) fn laggard(&self) -> Option<(MemberId, u64)> {
+    pub(super) fn slowest_receiver(&self) -> Option<(MemberId, u64)> {
         let received = || self.acknowledged.iter().map(|(&receiver, progress)| (progress.received, receiver));
         let (least, last) = received().min()?;
         let is_alone = received().all(|(number, receiver)| receiver == last || number > least);

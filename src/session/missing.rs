@@ -1,7 +1,8 @@
 //! What a group waits for, in words: for its members, and for people at the forwarder.
 
-use super::group::{Group, Member, Phase};
+use super::group::{Group, Phase};
 use super::register::{Actions, Rules};
+use super::seated::Member;
 use crate::talk::list;
 use crate::wire::control::{Ask, Request, Role};
 

@@ -26,8 +26,9 @@ use std::time::Duration;
 use crate::check::{self, PROPERTIES, Property, Verdict};
 use crate::defect::Defects;
 use crate::engine::{MemberId, View};
+use crate::member::StackConfig;
 use crate::member::{Keeping, Membership};
-use crate::order::{Order, Place};
+use crate::order::Order;
 use crate::prng::Prng;
 use crate::wire::Window;
 use cluster::Cluster;
@@ -198,7 +199,7 @@ impl Setup {
     }
 
     fn memberships(&self, view: &View, prng: &mut Prng) -> Vec<Membership> {
-        let place = |me| Place {
+        let place = |me| StackConfig {
             me,
             view,
             run: RUN,

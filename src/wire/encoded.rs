@@ -1,15 +1,12 @@
-//! Between typed packets and frames: an engine that speaks [`Packet`]s becomes one that speaks bytes.
-//!
-//! Simulation and real runs both go through here, so what is proved is what is sent.
+//! Packets as frames: encoding and decoding, outlines and probes.
 
 use bytes::Bytes;
 
 use super::batch::FULL_BODY;
 use super::field::{Malformed, Reader, Wire, Writer};
 use super::header::{Header, KIND_AT, Kind};
-use crate::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To};
+use crate::engine::{MemberId, To};
 use crate::reliable::{Body, Packet};
-use crate::waiting::{Clock, Waiting};
 
 /// With a body from this length on, a packet is sent as an outline to a sequencer that is no client: shorter ones are
 /// not worth a second packet …
@@ -101,99 +98,4 @@ pub fn bare(header: Header) -> Frames {
     header.write(&mut out);
     let (header, body) = out.finish();
     Frames { header, body }
-}
-
-/// An engine that speaks bytes.
-pub struct Encoded<E: Engine> {
-    inner: E,
-    /// The numbers of the run and of the view.
-    place: (u64, u16),
-    me: MemberId,
-    effects: Effects<E::App, E::Wire>,
-}
-
-impl<E: Engine> Encoded<E> {
-    /// Gives `inner`, the engine of `me`, a voice of bytes in this run and view.
-    pub fn new(inner: E, place: (u64, u16), me: MemberId) -> Self {
-        Self { inner, place, me, effects: Effects::default() }
-    }
-}
-
-impl<M: Wire, E: Engine<Wire = Packet<M>>> Encoded<E> {
-    fn pass_on(&mut self, out: &mut Effects<E::App, Frames>) {
-        for effect in self.effects.drain() {
-            match effect {
-                Effect::Send { to, message } => out.send(to, encode(self.place, self.me, &message)),
-                Effect::Deliver { from, number, app } => out.deliver(from, number, app),
-                Effect::Drop { from, reason } => out.drop(from, reason),
-            }
-        }
-    }
-}
-
-impl<M: Wire, E: Engine<Wire = Packet<M>>> Engine for Encoded<E> {
-    type App = E::App;
-    type Wire = Frames;
-
-    fn handle(&mut self, now: Time, input: Input<E::App, Frames>, out: &mut Effects<E::App, Frames>) {
-        let input = match input {
-            Input::Submit { to, app } => Input::Submit { to, app },
-            Input::Wake => Input::Wake,
-            Input::Receive { from, message } => match decode(self.place, message) {
-                // Everybody hears what it multicasts; the engines delivered it when it was submitted.
-                Ok((sender, _)) if sender == self.me => return,
-                Ok((sender, packet)) if sender == from => Input::Receive { from, message: packet },
-                _ => return out.drop(from, DropReason::Malformed),
-            },
-        };
-        self.inner.handle(now, input, &mut self.effects);
-        self.pass_on(out);
-    }
-
-    fn flush(&mut self, now: Time, out: &mut Effects<E::App, Frames>) {
-        self.inner.flush(now, &mut self.effects);
-        self.pass_on(out);
-    }
-
-    fn close(&mut self, out: &mut Effects<E::App, Frames>) -> Vec<E::App> {
-        let open = self.inner.close(&mut self.effects);
-        self.pass_on(out);
-        open
-    }
-
-    fn next_deadline(&self) -> Option<Time> {
-        self.inner.next_deadline()
-    }
-
-    fn window(&self, to: To) -> usize {
-        self.inner.window(to)
-    }
-
-    fn held(&self) -> usize {
-        self.inner.held()
-    }
-
-    fn laggard(&self) -> Option<(MemberId, u64)> {
-        self.inner.laggard()
-    }
-
-    fn is_settled(&self) -> bool {
-        self.inner.is_settled()
-    }
-
-    fn unsent(&self) -> u64 {
-        self.inner.unsent()
-    }
-
-    fn ask_all(&mut self, now: Time) {
-        self.inner.ask_all(now);
-    }
-
-    fn waiting(&self) -> Vec<Waiting> {
-        self.inner.waiting()
-    }
-
-    fn clock(&self) -> Option<Clock> {
-        self.inner.clock()
-    }
 }

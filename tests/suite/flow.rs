@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use groupcast::check;
 use groupcast::defect::Defects;
-use groupcast::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
+use groupcast::engine::{Effect, Effects, Input, MemberId, Time, To, View};
 use groupcast::exit::Exit;
-use groupcast::member::{App, Line};
-use groupcast::order::{ORDERS, Order, Place};
+use groupcast::member::App;
+use groupcast::member::stack::{self, ProtocolStack, StackConfig};
+use groupcast::order::{ORDERS, Order};
 use groupcast::reliable::WINDOW_PACKETS;
 use groupcast::wire::{BatchBuilder, Frames, Window};
 use rustix::process::Signal;
@@ -24,7 +25,7 @@ const MOST_HELD: usize = (CLIENTS as usize + 1) * WINDOW_PACKETS as usize;
 
 /// A group whose packets arrive at once, but for those of `mute` on their way to `deaf`.
 struct Group {
-    lines: Vec<Line>,
+    lines: Vec<ProtocolStack>,
     submitted: Vec<u64>,
     delivered: Vec<u64>,
     flying: VecDeque<(MemberId, MemberId, Frames)>,
@@ -38,8 +39,9 @@ impl Group {
         let clients: Vec<MemberId> = (0..CLIENTS).map(MemberId).collect();
         let sequencer = order.sequencer.then_some(MemberId(CLIENTS));
         let view = View { number: 1, clients, sequencer, candidates: Vec::new() };
-        let place = |me| Place { me, view: &view, run: 7, seed: 1, window, defects: Defects::NONE };
-        let lines: Vec<Line> = view.members().into_iter().map(|me| order.assemble(place(me))).collect();
+        let place = |me| StackConfig { me, view: &view, run: 7, seed: 1, window, defects: Defects::NONE };
+        let lines: Vec<ProtocolStack> =
+            view.members().into_iter().map(|me| stack::build(order, place(me))).collect();
         Self {
             delivered: vec![0; lines.len()],
             lines,
@@ -93,7 +95,7 @@ impl Group {
                 self.handle(usize::from(to.0), Input::Receive { from, message });
             }
         }
-        let due = self.lines.iter().filter_map(Engine::next_deadline).min();
+        let due = self.lines.iter().filter_map(|stack| stack.next_deadline()).min();
         self.now = self.now.max(due.unwrap_or(self.now.after(Duration::from_millis(1))));
         for at in 0..self.lines.len() {
             if self.lines[at].next_deadline().is_some_and(|due| due <= self.now) {
@@ -111,7 +113,7 @@ fn nobody_runs_away(order: &Order, mute: u16, deaf: u16) {
     for _ in 0..400 {
         group.submit(1);
         group.round();
-        most = group.lines.iter().map(Engine::held).max().max(Some(most)).unwrap();
+        most = group.lines.iter().map(|stack| stack.held()).max().max(Some(most)).unwrap();
     }
     let case = format!("{}, p{mute} not heard by p{deaf}", order.title());
     assert!(most <= MOST_HELD, "{case}: {most} batches held back");

@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use groupcast::defect::Defects;
-use groupcast::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To, View};
-use groupcast::member::{App, Line, Tally};
-use groupcast::order::{ORDERS, Order, Place};
+use groupcast::engine::{DropReason, Effect, Effects, Input, MemberId, Time, To, View};
+use groupcast::member::stack::{self, ProtocolStack, StackConfig};
+use groupcast::member::{App, Tally};
+use groupcast::order::{ORDERS, Order};
 use groupcast::prng::Prng;
 use groupcast::wire::header::HEADER_LEN;
 use groupcast::wire::{BatchBuilder, Frames, Window};
@@ -36,7 +37,7 @@ const LIES: [u64; 14] = [
 ];
 
 struct Group {
-    lines: Vec<Line>,
+    lines: Vec<ProtocolStack>,
     /// Of each client: how many messages it multicast, and how many it sent to the next.
     sent: Vec<(u64, u64)>,
     /// What is or was under way, and whose it is.
@@ -52,9 +53,15 @@ impl Group {
         let clients: Vec<MemberId> = (0..CLIENTS).map(MemberId).collect();
         let sequencer = order.sequencer.then_some(MemberId(CLIENTS));
         let view = View { number: 1, clients, sequencer, candidates: Vec::new() };
-        let place =
-            |me| Place { me, view: &view, run: 7, seed, window: Window::default(), defects: Defects::NONE };
-        let lines = view.members().into_iter().map(|me| order.assemble(place(me))).collect();
+        let place = |me| StackConfig {
+            me,
+            view: &view,
+            run: 7,
+            seed,
+            window: Window::default(),
+            defects: Defects::NONE,
+        };
+        let lines = view.members().into_iter().map(|me| stack::build(order, place(me))).collect();
         let sent = vec![(0, 0); CLIENTS.into()];
         let (air, dice) = (Vec::new(), Prng::new(seed));
         Self { lines, sent, air, now: Time::ZERO, dice, delivered: 0, refused: BTreeSet::new() }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use groupcast::engine::{Effects, Engine, Input, MemberId, Time, To, View};
+use groupcast::engine::{Effects, Engine, Input, MemberId, OrderEngine, Time, To, View};
 use groupcast::order::agreed::{Agreed, AgreedWire, Rank};
 use groupcast::order::causal::{self, Causal};
 use groupcast::order::fifo::Fifo;
@@ -62,7 +62,7 @@ fn messages(sender: MemberId, first: u64, next: u64) -> Messages {
 }
 
 /// What one message waits for.
-fn reason<E: Engine>(engine: &E, sender: MemberId, first: u64) -> Option<WaitsFor> {
+fn reason<E: OrderEngine>(engine: &E, sender: MemberId, first: u64) -> Option<WaitsFor> {
     let waiting = engine.waiting().into_iter();
     waiting.filter(|one| one.messages == messages(sender, first, first + 1)).map(|one| one.waits_for).next()
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use groupcast::defect::Defects;
 use groupcast::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To, View};
-use groupcast::member::{App, Keeping, Membership};
-use groupcast::order::{ORDERS, Order, Place};
+use groupcast::member::{App, Keeping, Membership, StackConfig};
+use groupcast::order::{ORDERS, Order};
 use groupcast::reliable::WINDOW_PACKETS;
 use groupcast::wire::{Frames, Window};
 
@@ -73,7 +73,7 @@ impl Group {
         };
         let process = |me: MemberId| {
             let seed = seed + u64::from(me.0);
-            let place = Place { me, view: &view, run: RUN, seed, window, defects };
+            let place = StackConfig { me, view: &view, run: RUN, seed, window, defects };
             let client = view.clients.contains(&me).then(|| Client::new(me));
             let member = || Membership::new(order, place, Keeping::default());
             Process { line: member(), twin: member(), client, given: 0 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::{Keeping, Membership, Out};
 use crate::engine::{MemberId, Time};
+use crate::member::StackConfig;
 use crate::member::newcomer::{ADMIT_EVERY, TAKE_OVER};
 use crate::member::word::{Admission, Word};
 use crate::member::{App, Departure, Notice};
-use crate::order::{Order, Place};
+use crate::order::Order;
 use crate::wire::control::Seat;
 
 /// Time for which a newcomer is remembered after it has asked last.
@@ -73,7 +74,7 @@ impl Membership {
     #[must_use]
     pub fn admitted(
         order: &'static Order,
-        place: Place<'_>,
+        place: StackConfig<'_>,
         keeping: Keeping,
         admission: &Admission,
     ) -> Self {

@@ -2,14 +2,14 @@
 
 use super::{Membership, Out, others};
 use crate::defect::Defect;
-use crate::engine::{Engine, Input, MemberId, Time, To};
+use crate::engine::{Input, MemberId, Time, To};
 use crate::member::detector::Detector;
 use crate::member::election::{Call, Election};
 use crate::member::flush::{Flush, Outcome, Rules, STALL};
 use crate::member::log::Log;
+use crate::member::stack::{self, StackConfig};
 use crate::member::word::{Ballot, Proposal, Word};
 use crate::member::{App, Departure, Fence, Notice};
-use crate::order::Place;
 use crate::wire::Frames;
 
 impl Membership {
@@ -187,7 +187,7 @@ impl Membership {
 
     /// Why the next view goes on without `member`, as far as is known here.
     fn departure(&self, now: Time, member: MemberId, ballot: Ballot, proposal: &Proposal) -> Departure {
-        let id = self.seats.get(&member).map(|seat| &seat.id);
+        let id = self.seats.get(member).map(|seat| &seat.id);
         let is_superseded = proposal.arrivals.iter().any(|seat| Some(&seat.id) == id);
         self.detector.departure(now, member).unwrap_or(if is_superseded {
             Departure::Superseded
@@ -233,8 +233,8 @@ impl Membership {
         let members = self.view.members();
         let seed = self.seed.wrapping_add(self.view.number << 32);
         let Self { me, run, window, defects, .. } = *self;
-        let place = Place { me, view: &self.view, run, seed, window, defects };
-        self.line = self.order.assemble(place);
+        let place = StackConfig { me, view: &self.view, run, seed, window, defects };
+        self.line = stack::build(self.order, place);
         self.log = Log::new(&members);
         self.detector = Detector::new(self.keeping.patience, others(&members, self.me), now);
         self.election = Election::new(self.me);

@@ -23,11 +23,12 @@ use super::flush::Flush;
 use super::log::Log;
 use super::seats::Seats;
 use super::stable::Unstable;
+use super::stack::{self, ProtocolStack, StackConfig};
 use super::word::{Ballot, Proposal, Word};
-use super::{App, Departure, Line, Tally, Undelivered};
+use super::{App, Tally, Undelivered};
 use crate::defect::Defects;
 use crate::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To, View, sooner};
-use crate::order::{Order, Place};
+use crate::order::Order;
 use crate::waiting::{Clock, Messages, Waiting, WaitsFor};
 use crate::wire::{Batch, Frames, Window};
 use arrivals::Arrivals;
@@ -65,7 +66,7 @@ pub struct Membership {
     defects: Defects,
     keeping: Keeping,
     view: View,
-    line: Line,
+    line: ProtocolStack,
     log: Log,
     /// With [`Keeping::safe`]: what is not stable.
     unstable: Unstable,
@@ -102,8 +103,8 @@ pub struct Membership {
 impl Membership {
     /// The membership of `place.me` in the view with which a run begins.
     #[must_use]
-    pub fn new(order: &'static Order, place: Place<'_>, keeping: Keeping) -> Self {
-        let Place { me, view, run, seed, window, defects } = place;
+    pub fn new(order: &'static Order, place: StackConfig<'_>, keeping: Keeping) -> Self {
+        let StackConfig { me, view, run, seed, window, defects } = place;
         let members = view.members();
         Self {
             order,
@@ -113,7 +114,7 @@ impl Membership {
             window,
             defects,
             keeping,
-            line: order.assemble(place),
+            line: stack::build(order, place),
             log: Log::new(&members),
             unstable: Unstable::default(),
             before: BTreeMap::new(),
@@ -334,7 +335,7 @@ impl Membership {
             return;
         }
         if self.flush.is_none() && self.unstable.asks(now) {
-            self.line.ask_all(now);
+            self.line.request_acknowledgements(now);
         }
         if self.flush.is_none() && self.line.next_deadline().is_some_and(|due| due <= now) {
             self.step(now, Input::Wake, out);
@@ -363,6 +364,38 @@ impl Membership {
         if self.flush.is_none() && self.line.next_deadline().is_some_and(|due| due <= now) {
             self.step(now, Input::Wake, out);
         }
+    }
+}
+
+impl Membership {
+    /// Returns how many batches are held back, by the order or until they are stable.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.line.held() + self.unstable.len()
+    }
+
+    /// Returns whether all others have delivered everything that was submitted here.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        !self.is_changing() && self.pending.is_empty() && self.direct.is_settled() && self.line.is_settled()
+    }
+
+    /// Returns the messages that are held back, each with the reason, numbered as in the whole run.
+    #[must_use]
+    pub fn waiting(&self) -> Vec<Waiting> {
+        self.line.waiting().into_iter().map(|waiting| self.absolute_waiting(waiting)).collect()
+    }
+
+    /// Returns the one member that is behind all others, and its cumulative acknowledgement.
+    #[must_use]
+    pub fn slowest_receiver(&self) -> Option<(MemberId, u64)> {
+        if self.is_changing() { None } else { self.line.slowest_receiver() }
+    }
+
+    /// Returns the logical clock, in an order that has one.
+    #[must_use]
+    pub fn clock(&self) -> Option<Clock> {
+        self.line.clock()
     }
 }
 
@@ -406,25 +439,5 @@ impl Engine for Membership {
             To::Member(receiver) if !self.view.clients.contains(&receiver) => usize::MAX,
             to => self.line.window(to),
         }
-    }
-
-    fn held(&self) -> usize {
-        self.line.held() + self.unstable.len()
-    }
-
-    fn is_settled(&self) -> bool {
-        !self.is_changing() && self.pending.is_empty() && self.direct.is_settled() && self.line.is_settled()
-    }
-
-    fn waiting(&self) -> Vec<Waiting> {
-        self.line.waiting().into_iter().map(|waiting| self.absolute_waiting(waiting)).collect()
-    }
-
-    fn laggard(&self) -> Option<(MemberId, u64)> {
-        if self.is_changing() { None } else { self.line.laggard() }
-    }
-
-    fn clock(&self) -> Option<Clock> {
-        self.line.clock()
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Membership;
 use crate::engine::{MemberId, Time, To};
+use crate::member::stack::DIRECT;
 use crate::member::word::data_of;
 use crate::reliable::{Body, Received};
 use crate::wire::{Batch, Frames, Header, Kind, Reader};
@@ -22,7 +23,7 @@ impl Membership {
                 }
             }
             To::Member(receiver) if kind == Some(Kind::Data as u8) => {
-                if let Some((number, crate::member::DIRECT)) = data_of(message) {
+                if let Some((number, DIRECT)) = data_of(message) {
                     self.direct.sent(receiver, number);
                 }
             }

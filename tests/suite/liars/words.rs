@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use groupcast::defect::Defects;
 use groupcast::engine::{Effect, Effects, Engine, Input, MemberId, Time, View};
+use groupcast::member::StackConfig;
 use groupcast::member::word::{Admission, Ballot, Proposal, Word};
 use groupcast::member::{App, Keeping, Membership, Patience};
-use groupcast::order::{ORDERS, Order, Place};
+use groupcast::order::{ORDERS, Order};
 use groupcast::wire::control::{Role, Seat};
 use groupcast::wire::{Frames, Header, Window};
 
@@ -63,7 +64,7 @@ fn member(order: &'static Order, majority: bool) -> Membership {
     let ballot = Ballot { attempt: 3, leader: SEQUENCER };
     let admission = Admission { ballot, view: view.clone(), before: Vec::new(), numbers: 0, seats: seats() };
     let (window, defects) = (Window::default(), Defects::NONE);
-    let place = Place { me: MemberId(ME), view: &view, run: RUN, seed: 1, window, defects };
+    let place = StackConfig { me: MemberId(ME), view: &view, run: RUN, seed: 1, window, defects };
     let keeping = Keeping { patience: Some(Patience::FAST), majority, safe: false };
     let mut member = Membership::admitted(order, place, keeping, &admission);
     member.seated(&[seat(SEATED, "late", 1, Role::Client)]);

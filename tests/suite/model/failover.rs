@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use groupcast::defect::Defects;
 use groupcast::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
+use groupcast::member::StackConfig;
 use groupcast::member::word::Word;
 use groupcast::member::{App, Keeping, Membership};
-use groupcast::order::{Order, Place, Promise};
+use groupcast::order::{Order, Promise};
 use groupcast::wire::{BatchBuilder, Frames, Kind, Window};
 use stateright::{Model, Property};
 
@@ -157,8 +158,14 @@ impl FailOver {
     /// A member as it is after all that it was given.
     fn member(&self, me: MemberId, life: &Life) -> Membership {
         let view = self.view();
-        let place =
-            Place { me, view: &view, run: RUN, seed: 1, window: Window::default(), defects: self.defects };
+        let place = StackConfig {
+            me,
+            view: &view,
+            run: RUN,
+            seed: 1,
+            window: Window::default(),
+            defects: self.defects,
+        };
         let mut member = Membership::new(self.order, place, Keeping::default());
         let mut now = Time::ZERO;
         for given in life.all() {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use groupcast::defect::Defects;
-use groupcast::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
+use groupcast::engine::{Effect, Effects, Input, MemberId, OrderEngine, Time, To, View};
 use groupcast::order::Promise;
 use groupcast::wire::{Batch, BatchBuilder, Wire};
 use stateright::{Model, Property};
@@ -23,10 +23,7 @@ use super::packet::{Packet, receivers, slot};
 use super::promises;
 
 /// What a group is made of.
-pub(super) trait Member:
-    Engine<App = Batch, Wire: Wire> + Clone + Debug + Eq + Hash + Send + Sync + 'static
-{
-}
+pub(super) trait Member: OrderEngine + Clone + Debug + Eq + Hash + Send + Sync + 'static {}
 
 impl<E> Member for E where
     E: Engine<App = Batch, Wire: Wire> + Clone + Debug + Eq + Hash + Send + Sync + 'static
@@ -118,7 +115,7 @@ impl<E: Member> Group<E> {
         let is_under_way =
             |packet: &Packet| packet.from == slot(at) && packet.read::<E::Wire>().weight().messages > 0;
         let mut others = state.engines.iter().enumerate().filter(|&(other, _)| other != at);
-        let is_done = others.all(|(_, engine)| engine.held_of(slot(at)) == 0);
+        let is_done = others.all(|(_, engine)| engine.backlog(slot(at)) == 0);
         state.waiting[at].front().filter(|_| is_done && !state.flying.iter().any(is_under_way))
     }
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use groupcast::engine::{MemberId, To, View};
+use groupcast::member::StackConfig;
 use groupcast::member::newcomer::{Newcomer, Told};
 use groupcast::member::{Keeping, Membership, Patience};
-use groupcast::order::Place;
 use groupcast::wire::Frames;
 use groupcast::wire::control::{Role, Seat};
 
@@ -32,7 +32,7 @@ pub(super) fn seats(plan: &Plan) -> Vec<Seat> {
 /// The membership of one of the members of this view.
 pub(super) fn membership(plan: &Plan, me: MemberId, view: &View, seed: u64) -> Membership {
     let Plan { order, window, defects, .. } = *plan;
-    let place = Place { me, view, run: RUN, seed, window, defects };
+    let place = StackConfig { me, view, run: RUN, seed, window, defects };
     Membership::new(order, place, keeping(plan)).knowing(&seats(plan))
 }
 
@@ -131,7 +131,7 @@ impl World {
             Some(Told::Welcome(admission)) => {
                 let seed = self.dice.next_u64();
                 let Plan { order, window, defects, .. } = self.plan;
-                let place = Place { me, view: &admission.view, run: RUN, seed, window, defects };
+                let place = StackConfig { me, view: &admission.view, run: RUN, seed, window, defects };
                 let mut membership = Membership::admitted(order, place, keeping(&self.plan), &admission);
                 membership.pardon(now);
                 membership.seated(&seats(&self.plan));

@@ -2,10 +2,11 @@
 
 use groupcast::defect::Defects;
 use groupcast::engine::{Effect, Effects, Engine, Input, MemberId, Time, View};
+use groupcast::member::StackConfig;
 use groupcast::member::newcomer::TAKE_OVER;
 use groupcast::member::word::{Admission, Ballot, Proposal, Word};
-use groupcast::member::{App, Keeping, Membership};
-use groupcast::order::{ORDERS, Place};
+use groupcast::member::{App, Keeping, Membership, Notice};
+use groupcast::order::ORDERS;
 use groupcast::wire::Frames;
 use groupcast::wire::Window;
 use groupcast::wire::control::{Role, Seat};
@@ -31,7 +32,7 @@ fn member(me: u16) -> Membership {
     let seats = (0..3).map(seat).collect();
     let admission = Admission { ballot, view: view.clone(), before: Vec::new(), numbers: 0, seats };
     let (window, defects) = (Window::default(), Defects::NONE);
-    let place = Place { me: MemberId(me), view: &view, run: RUN, seed: 1, window, defects };
+    let place = StackConfig { me: MemberId(me), view: &view, run: RUN, seed: 1, window, defects };
     Membership::admitted(order, place, Keeping::default(), &admission)
 }
 
@@ -42,7 +43,7 @@ fn hear(
     from: u16,
     said_in: u16,
     word: &Word,
-) -> (Vec<Word>, Vec<(MemberId, String)>) {
+) -> (Vec<Word>, Vec<(MemberId, Notice)>) {
     let (from, message) = (MemberId(from), word.encode((RUN, said_in), MemberId(from)));
     outcome(member, now, Input::Receive { from, message })
 }
@@ -51,7 +52,7 @@ fn outcome(
     member: &mut Membership,
     now: Time,
     input: Input<App, Frames>,
-) -> (Vec<Word>, Vec<(MemberId, String)>) {
+) -> (Vec<Word>, Vec<(MemberId, Notice)>) {
     let mut effects = Effects::default();
     member.handle(now, input, &mut effects);
     let (mut words, mut notices) = (Vec::new(), Vec::new());
@@ -83,7 +84,7 @@ fn another_client_takes_the_welcoming_over_and_says_so() {
     let (words, notices) = hear(&mut next, begin.after(2 * TAKE_OVER), NEWCOMER, 0, &admit);
     assert!(words.iter().any(is_welcome), "{words:?}");
     assert!(
-        matches!(&notices[..], [(MemberId(0), what)] if what.contains("has not welcomed")),
+        matches!(&notices[..], [(MemberId(0), Notice::DidNotWelcome(MemberId(NEWCOMER)))]),
         "{notices:?}"
     );
 }
@@ -100,7 +101,7 @@ fn another_client_takes_newcomers_in_when_the_one_above_does_not() {
     let late = later.after(TAKE_OVER);
     let (words, notices) = hear(&mut lower, late, NEWCOMER, 0, &admit);
     assert!(words.contains(&Word::Election), "{words:?}");
-    assert!(matches!(&notices[..], [(MemberId(2), what)] if what.contains("taken")), "{notices:?}");
+    assert!(matches!(&notices[..], [(MemberId(2), Notice::TookNobodyIn)]), "{notices:?}");
     let due = lower.next_deadline().unwrap();
     let (words, _) = outcome(&mut lower, due, Input::Wake);
     assert!(words.iter().any(|word| matches!(word, Word::Prepare(..))), "nobody has answered: {words:?}");

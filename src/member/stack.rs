@@ -1,0 +1,430 @@
+//! The protocol stack of one member in one view: an order on the reliable layer, down to bytes.
+//!
+//! A submission goes down (order, reliable layer, bytes), a packet comes up (bytes, reliable layer, order). Direct
+//! messages, the finish and replays pass the order by. Simulation and real runs use this code alike.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::replay::Replay;
+use super::{App, Tally};
+use crate::defect::Defects;
+use crate::engine::{
+    DropReason, Effect, Effects, Engine, Input, MemberId, OrderEngine, Time, To, View, sooner,
+};
+use crate::order::agreed::Agreed;
+use crate::order::both::{Both, StandBy};
+use crate::order::causal::Causal;
+use crate::order::fifo::Fifo;
+use crate::order::lamport::Lamport;
+use crate::order::numbering::Numbering;
+use crate::order::total::Total;
+use crate::order::total_ub::{SequencerUb, TotalUb};
+use crate::order::total_uub::{SequencerUub, TotalUub};
+use crate::order::unordered::Unordered;
+use crate::order::{Algorithm, Order};
+use crate::reliable::{Packet, Reliable};
+use crate::waiting::{Clock, Waiting};
+use crate::wire::encoded::{decode, encode};
+use crate::wire::{Batch, Frames, Malformed, Reader, Weight, Window, Wire, Writer};
+
+/// The configuration of a protocol stack.
+#[derive(Clone, Copy, Debug)]
+pub struct StackConfig<'a> {
+    /// The member.
+    pub me: MemberId,
+    /// The view.
+    pub view: &'a View,
+    /// The run number, which every packet carries.
+    pub run: u64,
+    /// The seed of the back-off jitter; different for each member.
+    pub seed: u64,
+    /// The most data in flight, for each destination.
+    pub window: Window,
+    /// Planted defects.
+    pub defects: Defects,
+}
+
+/// The operations of a protocol stack beside those of every engine.
+pub trait Stack: Engine<App = App, Wire = Frames> + Send {
+    /// Sends everything that is owed to others, even beyond the window: this member sends nothing more in this view.
+    fn flush(&mut self, now: Time, out: &mut Effects<App, Frames>);
+
+    /// Ends the view. Delivers what is deliverable only now, and returns this member's undelivered submissions.
+    fn close(&mut self, out: &mut Effects<App, Frames>) -> Vec<App>;
+
+    /// Asks every receiver for an acknowledgement.
+    fn request_acknowledgements(&mut self, now: Time);
+
+    /// Returns the depth of the hold-back queue, in batches.
+    fn held(&self) -> usize;
+
+    /// Returns whether every receiver has delivered every submission.
+    fn is_settled(&self) -> bool;
+
+    /// Returns how many packets to the group wait for the window.
+    fn unsent(&self) -> u64;
+
+    /// Returns the one receiver that is behind all others, and its cumulative acknowledgement.
+    fn slowest_receiver(&self) -> Option<(MemberId, u64)>;
+
+    /// Returns the messages that are held back, each with the reason.
+    fn waiting(&self) -> Vec<Waiting>;
+
+    /// Returns the logical clock, in an order that has one.
+    fn clock(&self) -> Option<Clock>;
+}
+
+/// A protocol stack, whatever its order.
+pub type ProtocolStack = Box<dyn Stack>;
+
+/// Builds the protocol stack of a member for `order`.
+#[must_use]
+pub fn build(order: &Order, config: StackConfig<'_>) -> ProtocolStack {
+    let StackConfig { me, view, defects, .. } = config;
+    match order.algorithm {
+        Algorithm::Unordered => layers(Unordered::new(me), config),
+        Algorithm::Fifo => layers(Fifo::new(me, view, defects), config),
+        Algorithm::Causal => layers(Causal::new(me, view, defects), config),
+        Algorithm::Bb => sequenced(
+            config,
+            |sequencer| Total::new(me, view, sequencer, defects),
+            || Numbering::new(view, defects),
+        ),
+        Algorithm::Ub => sequenced(
+            config,
+            |sequencer| TotalUb::new(me, view, sequencer),
+            || SequencerUb::new(view, defects),
+        ),
+        Algorithm::Uub => {
+            sequenced(config, |sequencer| TotalUub::new(me, view, sequencer), || SequencerUub::new(view))
+        }
+        Algorithm::Lamport => layers(Lamport::new(me, view, defects), config),
+        Algorithm::Agreed => layers(Agreed::new(me, view, defects), config),
+    }
+}
+
+/// Builds the stack of a client, a sequencer, a client that is the sequencer, or a standby.
+fn sequenced<C, S>(
+    config: StackConfig<'_>,
+    client: impl Fn(MemberId) -> C,
+    sequencer: impl Fn() -> S,
+) -> ProtocolStack
+where
+    C: OrderEngine + Send + 'static,
+    S: OrderEngine<Wire = C::Wire> + Send + 'static,
+    C::Wire: Wire + Send + 'static,
+{
+    let StackConfig { me, view, .. } = config;
+    let numbers = view.sequencer.expect("a view of an order with a sequencer has one");
+    match (view.clients.contains(&me), numbers == me) {
+        (true, false) => layers(client(numbers), config),
+        (false, true) => layers(sequencer(), config),
+        (true, true) => layers(Both::new(me, client(numbers), sequencer()), config),
+        (false, false) => layers(StandBy::<C::Wire>::new(), config),
+    }
+}
+
+fn layers<O>(order: O, config: StackConfig<'_>) -> ProtocolStack
+where
+    O: OrderEngine + Send + 'static,
+    O::Wire: Send + 'static,
+{
+    Box::new(Layers::new(order, config))
+}
+
+/// The tag of [`Message::Direct`].
+pub(super) const DIRECT: u8 = 2;
+
+/// The payload of a numbered packet; `M` is the wire type of the order.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Message<M> {
+    /// For the order.
+    Ordered(M),
+    /// Messages for one member.
+    Direct(Batch),
+    /// The end of what the sender sends.
+    Finished(Tally),
+    /// Deliveries from before a newcomer joined.
+    Replay(Replay),
+}
+
+/// An order on the reliable layer.
+struct Layers<O: OrderEngine> {
+    order: O,
+    reliable: Reliable<Message<O::Wire>>,
+    me: MemberId,
+    /// The run number and the view number, as in the header.
+    epoch: (u64, u16),
+    clients: Vec<MemberId>,
+    /// The backlog of each sender, as last reported to the reliable layer.
+    backlogs: BTreeMap<MemberId, u64>,
+    // Reused between calls, empty outside of them.
+    steps: VecDeque<Step<O::Wire>>,
+    touched: Vec<MemberId>,
+    from_order: Effects<Batch, O::Wire>,
+    from_reliable: Effects<Message<O::Wire>, Packet<Message<O::Wire>>>,
+}
+
+/// A message on its way between the layers.
+enum Step<M> {
+    Down(To, Message<M>),
+    Up(MemberId, Message<M>),
+}
+
+impl<O: OrderEngine> Layers<O> {
+    fn new(order: O, config: StackConfig<'_>) -> Self {
+        let StackConfig { me, view, run, seed, window, defects } = config;
+        Self {
+            order,
+            reliable: Reliable::new(me, view, seed, window, defects),
+            me,
+            epoch: (run, view.number as u16),
+            clients: view.clients.clone(),
+            backlogs: BTreeMap::new(),
+            steps: VecDeque::new(),
+            touched: Vec::new(),
+            from_order: Effects::default(),
+            from_reliable: Effects::default(),
+        }
+    }
+
+    fn submit(&mut self, now: Time, to: To, app: App) {
+        let message = match app {
+            App::Multicast(batch) => {
+                return self.order.handle(now, Input::Submit { to, app: batch }, &mut self.from_order);
+            }
+            App::Direct(batch) => Message::Direct(batch),
+            App::Finished(tally) => Message::Finished(tally),
+            App::Replay(replay) => Message::Replay(replay),
+            // The membership delivers these; nobody submits them.
+            App::View(..) | App::Fenced(_) | App::Notice(_) | App::Undeliverable(..) => return,
+        };
+        self.reliable.handle(now, Input::Submit { to, app: message }, &mut self.from_reliable);
+    }
+
+    fn receive(&mut self, now: Time, from: MemberId, frames: Frames, out: &mut Effects<App, Frames>) {
+        match decode(self.epoch, frames) {
+            // A member delivers its own messages when it submits them, not when they come back to it.
+            Ok((sender, _)) if sender == self.me => {}
+            Ok((sender, packet)) if sender == from => {
+                self.reliable.handle(now, Input::Receive { from, message: packet }, &mut self.from_reliable);
+            }
+            _ => out.drop(from, DropReason::Malformed),
+        }
+    }
+
+    /// Gives a message that the reliable layer delivered to the order, or out.
+    fn accept(
+        &mut self,
+        now: Time,
+        from: MemberId,
+        message: Message<O::Wire>,
+        out: &mut Effects<App, Frames>,
+    ) {
+        let app = match message {
+            Message::Ordered(message) => {
+                return self.order.handle(now, Input::Receive { from, message }, &mut self.from_order);
+            }
+            // In the order of arrival: the membership puts direct messages in order, across views.
+            Message::Direct(batch) => App::Direct(batch),
+            Message::Finished(tally) => App::Finished(tally),
+            Message::Replay(replay) => App::Replay(replay),
+        };
+        // A member that is not a client sends no messages and has nothing to finish.
+        if self.clients.contains(&from) {
+            out.deliver(from, None, app)
+        } else {
+            out.drop(from, DropReason::Stranger)
+        }
+    }
+
+    /// Moves messages between the layers until both are quiet, then reports backlogs that have changed.
+    fn settle(&mut self, now: Time, out: &mut Effects<App, Frames>) {
+        loop {
+            self.collect(out);
+            match self.steps.pop_front() {
+                Some(Step::Down(to, app)) => {
+                    self.reliable.handle(now, Input::Submit { to, app }, &mut self.from_reliable);
+                }
+                Some(Step::Up(from, message)) => self.accept(now, from, message, out),
+                None => break,
+            }
+        }
+        for sender in self.touched.drain(..) {
+            let backlog = self.order.backlog(sender);
+            if self.backlogs.insert(sender, backlog).unwrap_or(0) != backlog {
+                self.reliable.report_backlog(now, sender, backlog);
+            }
+        }
+    }
+
+    /// Takes the effects of both layers: packets and deliveries go out, messages between the layers are queued.
+    fn collect(&mut self, out: &mut Effects<App, Frames>) {
+        for effect in self.from_reliable.drain() {
+            match effect {
+                Effect::Send { to, message } => out.send(to, encode(self.epoch, self.me, &message)),
+                Effect::Deliver { from, app, .. } => {
+                    self.touched.push(from);
+                    self.steps.push_back(Step::Up(from, app));
+                }
+                Effect::Drop { from, reason } => out.drop(from, reason),
+            }
+        }
+        for effect in self.from_order.drain() {
+            match effect {
+                Effect::Send { to, message } => {
+                    self.steps.push_back(Step::Down(to, Message::Ordered(message)))
+                }
+                Effect::Deliver { from, number, app } => {
+                    self.touched.push(from);
+                    out.deliver(from, number, App::Multicast(app));
+                }
+                Effect::Drop { from, reason } => out.drop(from, reason),
+            }
+        }
+    }
+}
+
+impl<O: OrderEngine> Engine for Layers<O> {
+    type App = App;
+    type Wire = Frames;
+
+    fn handle(&mut self, now: Time, input: Input<App, Frames>, out: &mut Effects<App, Frames>) {
+        match input {
+            Input::Submit { to, app } => self.submit(now, to, app),
+            Input::Receive { from, message } => self.receive(now, from, message, out),
+            Input::Wake => {
+                self.reliable.handle(now, Input::Wake, &mut self.from_reliable);
+                self.order.handle(now, Input::Wake, &mut self.from_order);
+            }
+        }
+        self.settle(now, out);
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        sooner(self.order.next_deadline(), self.reliable.next_deadline())
+    }
+
+    fn window(&self, to: To) -> usize {
+        let order = if to == To::Group { self.order.window(to) } else { usize::MAX };
+        order.min(self.reliable.window(to))
+    }
+}
+
+impl<O> Stack for Layers<O>
+where
+    O: OrderEngine + Send,
+    O::Wire: Send,
+{
+    fn flush(&mut self, now: Time, out: &mut Effects<App, Frames>) {
+        self.order.flush(now, &mut self.from_order);
+        self.settle(now, out);
+        self.reliable.flush(now, &mut self.from_reliable);
+        self.settle(now, out);
+    }
+
+    fn close(&mut self, out: &mut Effects<App, Frames>) -> Vec<App> {
+        let open = self.order.close(&mut self.from_order);
+        self.collect(out);
+        // The view is over: nothing more is sent in it.
+        self.steps.clear();
+        open.into_iter().map(App::Multicast).collect()
+    }
+
+    fn request_acknowledgements(&mut self, now: Time) {
+        self.reliable.request_acknowledgements(now);
+    }
+
+    fn held(&self) -> usize {
+        self.order.held()
+    }
+
+    fn is_settled(&self) -> bool {
+        self.reliable.is_settled()
+    }
+
+    fn unsent(&self) -> u64 {
+        self.reliable.unsent()
+    }
+
+    fn slowest_receiver(&self) -> Option<(MemberId, u64)> {
+        self.reliable.slowest_receiver()
+    }
+
+    fn waiting(&self) -> Vec<Waiting> {
+        self.order.waiting()
+    }
+
+    fn clock(&self) -> Option<Clock> {
+        self.order.clock()
+    }
+}
+
+impl<M: Wire> Wire for Message<M> {
+    fn write(&self, out: &mut Writer) {
+        match self {
+            Self::Ordered(message) => {
+                out.u8(1);
+                message.write(out);
+            }
+            Self::Direct(batch) => {
+                out.u8(DIRECT);
+                batch.write(out);
+            }
+            Self::Finished(tally) => {
+                out.u8(3);
+                tally.write(out);
+            }
+            Self::Replay(replay) => {
+                out.u8(4);
+                replay.write(out);
+            }
+        }
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        match from.u8()? {
+            1 => Ok(Self::Ordered(M::read(from)?)),
+            DIRECT => Ok(Self::Direct(Batch::read(from)?)),
+            3 => Ok(Self::Finished(Tally::read(from)?)),
+            4 => Ok(Self::Replay(Replay::read(from)?)),
+            _ => Err(Malformed),
+        }
+    }
+
+    fn weight(&self) -> Weight {
+        match self {
+            Self::Ordered(message) => message.weight(),
+            Self::Direct(batch) => batch.weight(),
+            Self::Finished(_) => Weight::default(),
+            Self::Replay(replay) => replay.weight(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finish_of_a_sequencer_is_dropped() {
+        let (client, sequencer) = (MemberId(1), MemberId(2));
+        let view = View {
+            number: 1,
+            clients: vec![MemberId(0), client],
+            sequencer: Some(sequencer),
+            candidates: Vec::new(),
+        };
+        let (run, seed, window, defects) = (1, 1, Window::default(), Defects::NONE);
+        let config = StackConfig { me: MemberId(0), view: &view, run, seed, window, defects };
+        let mut stack = Layers::new(Unordered::new(MemberId(0)), config);
+        let mut accepted = |from| {
+            let mut out = Effects::default();
+            stack.accept(Time::ZERO, from, Message::Finished(Tally::default()), &mut out);
+            out.drain().next()
+        };
+        let app = App::Finished(Tally::default());
+        assert_eq!(accepted(client), Some(Effect::Deliver { from: client, number: None, app }));
+        assert_eq!(accepted(sequencer), Some(Effect::Drop { from: sequencer, reason: DropReason::Stranger }));
+    }
+}
