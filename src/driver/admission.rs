@@ -12,6 +12,9 @@ use crate::session::attendance::News;
 use crate::talk;
 use crate::wire::control::Seat;
 
+/// Where a newcomer begins, and the seats that the forwarders are known to have given.
+pub(super) type TakenIn = (Admission, Vec<Seat>);
+
 /// Returns the view in which this member begins, and the seats that the forwarders are known to have given.
 ///
 /// # Errors
@@ -22,7 +25,7 @@ pub(super) fn pass(
     run: u64,
     me: MemberId,
     seats: &[Seat],
-) -> Result<(Admission, Vec<Seat>), Failure> {
+) -> Result<TakenIn, Failure> {
     let seat = seats.iter().find(|seat| seat.slot == me.0).cloned();
     let seat = seat.ok_or_else(|| {
         Failure::new(Exit::Bug, "the forwarder started this member with a list of members that lacks it")

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::admission;
+use super::admission::{self, TakenIn};
 use super::barrier::Barrier;
 use super::clock;
 use super::meter::Meter;
@@ -161,13 +161,8 @@ impl Node {
     }
 
     /// Begins in a view that is not the first.
-    fn start_late(
-        wires: Wires,
-        joining: &Joining,
-        run: u64,
-        me: MemberId,
-        (admission, given): &(Admission, Vec<Seat>),
-    ) -> Self {
+    fn start_late(wires: Wires, joining: &Joining, run: u64, me: MemberId, taken_in: &TakenIn) -> Self {
+        let (admission, given) = taken_in;
         let place = place(joining, run, me, &admission.view);
         let mut membership = Membership::admitted(joining.order, place, joining.keeping, admission);
         membership.seated(given);
@@ -582,6 +577,7 @@ impl Node {
                     self.delivered.push(Delivery { at_us, from, number, app });
                 }
                 Effect::Drop { from, reason } => {
+                    self.meter.dropped(reason);
                     self.wires.talk.detail(format!("dropped a packet of {from}: {reason}"));
                 }
             }

@@ -88,6 +88,20 @@ fn broken_engines_are_found_out() {
     }
 }
 
+/// Among what a group does, words of the membership from strangers: the target holds each member to its twin.
+#[test]
+fn words_of_strangers_change_nothing_in_any_group() {
+    let mut dice = groupcast::prng::Prng::new(2);
+    for _ in 0..500 {
+        let mut input: Vec<u8> = (0..3).map(|_| dice.below(256) as u8).collect();
+        for _ in 0..100 {
+            input.push(if dice.below(2) == 0 { 14 } else { dice.below(11) as u8 });
+            input.extend((0..18).map(|_| dice.below(256) as u8));
+        }
+        bodies::engines::run(&input);
+    }
+}
+
 #[test]
 fn every_target_is_run() {
     let folder = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(name);

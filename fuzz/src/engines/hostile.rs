@@ -1,7 +1,9 @@
 //! What liars among the members and strangers send.
 
 use bytes::Bytes;
-use groupcast::engine::{MemberId, To};
+use groupcast::engine::{MemberId, To, View};
+use groupcast::member::word::{Admission, Ballot, Proposal, Word};
+use groupcast::wire::control::{Role, Seat};
 use groupcast::wire::{Frames, Header, Kind, Writer};
 
 use super::super::feed::Feed;
@@ -49,13 +51,19 @@ impl Group {
     pub fn stranger(&mut self, feed: &mut Feed<'_>) {
         let at = feed.below(self.size());
         let to = self.address(at, feed);
-        let kind = 1 + feed.below(6) as u8;
-        let (from, run) = match feed.below(3) {
+        let kind = 1 + feed.below(7) as u8;
+        let (from, run) = match feed.below(4) {
             0 => (MemberId(self.size() as u16 + u16::from(feed.byte())), RUN),
             // A packet has 48 bits of its run's number.
             1 => (MemberId(feed.below(self.size()) as u16), RUN ^ (1 << feed.below(48))),
+            2 => (MemberId(at as u16), RUN),
             _ => (MemberId(u16::MAX), RUN),
         };
+        if feed.below(2) == 0 {
+            let said_in = [0, 1, 2, feed.byte().into(), u16::MAX][feed.below(5)];
+            let word = word(from, self.size() as u16, feed);
+            return self.receive_strange(at, from, word.encode((run, said_in), from));
+        }
         let frames = if feed.below(2) == 0 && !self.kept.is_empty() {
             let (_, kept) = &self.kept[feed.below(self.kept.len())];
             let header = [&front(kept.header[3], from, to, run), &kept.header[16..]].concat();
@@ -78,6 +86,53 @@ impl Group {
             5 | 6 => To::Member(MemberId(at as u16)),
             _ => To::Member(MemberId(feed.byte().into())),
         }
+    }
+}
+
+/// A word of the membership, about members of the group and about others.
+fn word(from: MemberId, size: u16, feed: &mut Feed<'_>) -> Word {
+    let someone = |feed: &mut Feed<'_>| MemberId(feed.below(usize::from(size) + 3) as u16);
+    let (member, other) = (someone(feed), someone(feed));
+    let ballot = Ballot { attempt: feed.byte().into(), leader: [from, member][feed.below(2)].0 };
+    let seat = Seat {
+        slot: [from, other][feed.below(2)].0,
+        id: "ghost".to_owned(),
+        incarnation: feed.byte().into(),
+        role: Role::Client,
+        can_sequence: feed.below(2) == 0,
+        late: true,
+    };
+    let mut clients: Vec<MemberId> = (0..size).map(MemberId).chain([from, other]).collect();
+    clients.sort_unstable();
+    clients.dedup();
+    let sequencer = (feed.below(2) == 0).then_some(other);
+    let view = View { number: 2 + feed.below(3) as u64, clients, sequencer, candidates: Vec::new() };
+    let arrivals = vec![seat.clone()];
+    let proposal = Proposal { view: view.clone(), cut: vec![(member, (1, 9), other)], arrivals };
+    let before = vec![(member, feed.byte().into())];
+    match 1 + feed.below(19) {
+        1 => Word::Heartbeat,
+        2 => Word::Verify(member),
+        3 => Word::Vouch(member),
+        4 => Word::Election,
+        5 => Word::Answer(member),
+        6 => Word::Coordinator,
+        7 => Word::Prepare(ballot, view.clients),
+        8 => Word::State(ballot, vec![(member, vec![(1, 9)])], Some((ballot, proposal))),
+        9 => Word::Propose(ballot, proposal),
+        10 => Word::Ready(ballot),
+        11 => Word::Install(ballot, proposal),
+        12 => Word::Fetch(member, other, vec![(1, u64::MAX - 1)]),
+        13 => Word::Relay(Word::Leave.encode((RUN, 1), member)),
+        14 => Word::Behind(member, view.number, ballot),
+        15 => Word::Leave,
+        16 => Word::Admit(seat),
+        17 => {
+            let seats = vec![seat];
+            Word::Welcome(member, Box::new(Admission { ballot, view, before, numbers: 9, seats }))
+        }
+        18 => Word::Exclude(member, from, 60_000),
+        _ => Word::Here(ballot, view),
     }
 }
 

@@ -550,7 +550,7 @@ fn direct_messages_to_a_receiver_that_comes_back_are_those_of_its_life() {
     assert_eq!(received(&world, 3, 0), [1]);
 }
 #[test]
-fn e13_newcomers_come_and_members_go_while_the_view_numbers_wrap() {
+fn e11_newcomers_come_and_members_go_while_the_view_numbers_wrap() {
     for order in &ORDERS {
         for loss in [0, 50_000] {
             let mut plan = group(order, 3, 6);
