@@ -75,7 +75,7 @@ fn pairs(catalogue: &Catalogue<'_>) -> Pairs {
         for (index, event) in catalogue.record(member).events.iter().enumerate() {
             match event {
                 Event::Send { to, .. } => {
-                    pairs.entry((member, usize::from(*to))).or_default().sent.push(index)
+                    pairs.entry((member, usize::from(*to))).or_default().sent.push(index);
                 }
                 Event::Undeliverable { to, .. } => {
                     pairs.entry((member, usize::from(*to))).or_default().given_up.push(index);

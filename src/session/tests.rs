@@ -234,11 +234,13 @@ fn members_that_disagree_are_refused_with_both_values() {
 fn client_with_the_id_of_another_program_is_refused_at_once() {
     let mut forwarder = Forwarder::of(2);
     for id in ["forwarder", "router", "sequencer", "standby"] {
-        let (code, reason) = refusal(forwarder.ask(&who(id, 1), Ask::Join));
+        let client = Identity { role: Role::Client, ..who(id, 1) };
+        let (code, reason) = refusal(forwarder.ask(&client, Ask::Join));
         assert!(code == Exit::Usage.code() && reason.contains(id), "{code}: {reason}");
     }
     // The sequencer has that name by right.
     let sequencer = Identity { role: Role::Sequencer, ..who("sequencer", 2) };
+    forwarder.ask(&who("c1", 1), Ask::Join);
     assert!(!matches!(forwarder.ask(&sequencer, Ask::Join), Some(Say::Refused { .. })));
 }
 
