@@ -312,8 +312,13 @@ impl Callers {
         for line in &mut self.lines {
             line.caller.say_last(now, Ask::Leave { code, reason: reason.clone() });
         }
-        let there = self.lines.iter().filter(|line| line.is_in_touch(now));
-        there.for_each(|line| line.caller.await_bye());
+        for line in &self.lines {
+            if line.is_in_touch(now) {
+                line.caller.await_bye();
+            } else {
+                line.caller.socket().give_up();
+            }
+        }
     }
 
     /// Begins anew, after a moment of rest: the forwarders have ended a run, or themselves.

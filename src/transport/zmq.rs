@@ -435,6 +435,12 @@ impl Socket {
         Some((whole && Header::peek(&header).is_ok()).then_some(Routed { from, to, topic, header, body }))
     }
 
+    /// Lets go of what has not been sent when it is closed: nobody answers at the other end.
+    pub fn give_up(&self) {
+        // It is closed a moment later all the same.
+        let _ = self.raw.set_linger(0);
+    }
+
     /// Sends a request to the forwarder.
     pub fn ask(&self, request: &[u8]) {
         self.send([&[][..], request]);
