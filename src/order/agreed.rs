@@ -449,7 +449,7 @@ mod tests {
         assert_eq!((engine.held(), engine.waiting().len()), (3, 3));
         assert_eq!(engine.waiting()[2].waits_for, WaitsFor::Proposals(vec![P0]));
         assert!(engine.close(&mut out).is_empty());
-        let delivered = |effect| match effect {
+        let delivered = |effect: Effect<Batch, AgreedWire>| match effect {
             Effect::Deliver { from, number, app } => (from, app.first(), number),
             _ => panic!("nothing is sent any more"),
         };
