@@ -5,7 +5,7 @@
 //! what they have of the view ([`super::flush`]), close its line and go on with a fresh one, in which all numbers begin
 //! again; what is given upwards goes on counting.
 
-mod arrivals;
+pub mod arrivals;
 mod belief;
 mod change;
 mod directs;
@@ -32,7 +32,6 @@ use crate::order::Order;
 use crate::waiting::{Clock, Messages, Waiting, WaitsFor};
 use crate::wire::{Batch, Frames, Window};
 use arrivals::Arrivals;
-pub use arrivals::{ARRIVAL_KEPT, MAX_ARRIVALS};
 use directs::Directs;
 use exclusion::Reproaches;
 
@@ -42,7 +41,6 @@ pub const MAX_EARLY: usize = 4096;
 pub const MAX_EARLY_BYTES: usize = 64 << 20;
 /// Shortest time from telling a process of a view to telling it again.
 pub const TELL_AGAIN: Duration = Duration::from_millis(100);
-
 type Out = Effects<App, Frames>;
 
 /// How a group keeps its membership.
