@@ -11,7 +11,7 @@ use crate::exit::{Exit, Failure};
 use crate::session::attendance::News;
 use crate::session::{QUIET_AFTER, SAY_EVERY};
 use crate::talk::{self, Talk};
-use crate::transport::zmq::{Context, Site, Socket};
+use crate::transport::zmq::{Context, Port, Site, Socket};
 use crate::wire::control::{Ask, Identity, Seat, Status};
 
 /// A process's lines to all its forwarders, in the order in which they were named.
@@ -58,7 +58,9 @@ impl Callers {
             Ok(Line { caller, is_out: false, is_missed: false })
         };
         let mut lines = sites.iter().map(line).collect::<Result<Vec<Line>, Failure>>()?;
-        let names: Vec<String> = lines.iter().map(|line| line.caller.endpoint().to_owned()).collect();
+        // As --connect has them: by the first of their ports.
+        let named = |site: &Site| site.endpoint(Port::In).trim_start_matches("tcp://").to_owned();
+        let names: Vec<String> = sites.iter().map(named).collect();
         lines.iter_mut().for_each(|line| line.caller.names(names.clone()));
         Ok(Self { lines, verdict: None, said: now })
     }
