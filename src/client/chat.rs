@@ -137,7 +137,7 @@ impl Chat {
                 self.note(&format!("there is no command {command}; /help lists the commands"));
             }
             Said::Unaddressed => {
-                self.note("write @NAME TEXT to send TEXT to NAME alone; /who lists the names")
+                self.note("write @NAME TEXT to send TEXT to NAME alone; /who lists the names");
             }
         }
     }

@@ -449,9 +449,9 @@ impl<'a> Member<'a> {
         let words = format!("view {}: {}", view.number, talk::list(&members));
         // A person has been told who is gone, and is told who is new.
         if self.user.is_person() {
-            self.talk.detail(words)
+            self.talk.detail(words);
         } else {
-            self.talk.say(words)
+            self.talk.say(words);
         }
         self.write_view(view.number, &members, at_us)?;
         self.finish.go_on_with(view);

@@ -11,7 +11,7 @@ use crate::exit::{Exit, Failure};
 use crate::session::attendance::News;
 use crate::session::{QUIET_AFTER, SAY_EVERY};
 use crate::talk::{self, Talk};
-use crate::transport::address::Site;
+use crate::transport::address::{Port, Site};
 use crate::transport::zmq::{Context, Socket};
 use crate::wire::control::{Ask, Identity, Seat, Status};
 
@@ -61,7 +61,9 @@ impl Callers {
             Ok(Line { caller, is_out: false, is_missed: false, trouble: None })
         };
         let mut lines = sites.iter().map(line).collect::<Result<Vec<Line>, Failure>>()?;
-        let names: Vec<String> = lines.iter().map(|line| line.caller.endpoint().to_owned()).collect();
+        // As --connect has them: by the first of their ports.
+        let named = |site: &Site| site.endpoint(Port::In).trim_start_matches("tcp://").to_owned();
+        let names: Vec<String> = sites.iter().map(named).collect();
         lines.iter_mut().for_each(|line| line.caller.names(names.clone()));
         Ok(Self { lines, verdict: None, said: now })
     }

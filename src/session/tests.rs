@@ -61,9 +61,10 @@ impl Forwarder {
         self.request(Request::new(0, who.clone(), ask))
     }
 
-    fn request(&mut self, request: Request) -> Option<Say> {
+    fn request(&mut self, mut request: Request) -> Option<Say> {
         self.seq += 1;
-        let (request, who) = (Request { seq: self.seq, ..request.clone() }, &request.who);
+        request.seq = self.seq;
+        let who = &request.who.clone();
         self.register.asked(self.now, address(who), Ok(request), &mut self.actions);
         self.register.tick(self.now, &mut self.actions);
         self.heard(who)
