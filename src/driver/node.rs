@@ -15,7 +15,6 @@ use crate::defect::Defects;
 use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::exit::{Exit, Failure};
 use crate::member::StackConfig;
-use crate::member::word::Admission;
 use crate::member::{App, Fence, Keeping, Membership, Note, Watch};
 use crate::order::Order;
 use crate::session::attendance::News;

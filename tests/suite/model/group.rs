@@ -25,10 +25,7 @@ use super::promises;
 /// What a group is made of.
 pub(super) trait Member: OrderEngine + Clone + Debug + Eq + Hash + Send + Sync + 'static {}
 
-impl<E> Member for E where
-    E: Engine<App = Batch, Wire: Wire> + Clone + Debug + Eq + Hash + Send + Sync + 'static
-{
-}
+impl<E> Member for E where E: OrderEngine + Clone + Debug + Eq + Hash + Send + Sync + 'static {}
 
 /// Of each client: the batches it multicasts, each by its number of messages.
 pub(super) type Script = &'static [&'static [u32]];
