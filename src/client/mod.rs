@@ -203,7 +203,7 @@ impl Options {
             }
             1 if self.dry_run && !is_script => "--dry-run checks a command file: it needs --commands",
             1 => return Ok(()),
-            0 => "nothing says what to send: give one of --commands FILE, --lines and --interactive",
+            0 => "one of --commands FILE, --lines and --interactive is needed",
             _ => "only one of --commands FILE, --lines and --interactive is possible",
         };
         Err(Failure::new(Exit::Usage, wrong).help("`client --help` shows examples"))

@@ -14,11 +14,9 @@ use super::words;
 use crate::defect::Defects;
 use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::exit::{Exit, Failure};
-use crate::member::StackConfig;
-use crate::member::{App, Fence, Keeping, Membership, Note, Watch};
+use crate::member::{App, Fence, Keeping, Membership, Note, StackConfig, Watch};
 use crate::order::Order;
-use crate::session::attendance::News;
-use crate::session::{founders, view_of};
+use crate::session::{attendance::News, founders, view_of};
 use crate::talk::{self, Talk};
 use crate::transport::address::Site;
 use crate::transport::signals::Signals;
@@ -325,8 +323,7 @@ impl Node {
         self.membership.lacks_majority()
     }
 
-    /// Asks the others to go on without this member. When they do, or if none has said so for some seconds, it
-    /// [is over](Self::is_over).
+    /// Leaves the group: [is over](Self::is_over) when a view without this member is installed, or after PARTING.
     pub fn depart(&mut self) {
         if self.departs.is_none() {
             self.departs = Some(self.wires.clock.now());
@@ -592,12 +589,12 @@ impl Node {
 
     /// Says `what` is being waited for, but not too often.
     pub fn say_waiting(&mut self, what: &str) {
-        let now = self.wires.clock.now();
+        let now = self.now();
         self.wires.say_waiting(now, what);
     }
 }
 
 fn place<'a>(joining: &Joining, run: u64, me: MemberId, view: &'a View) -> StackConfig<'a> {
-    let (window, defects) = (joining.window, joining.defects);
+    let &Joining { window, defects, .. } = joining;
     StackConfig { me, view, run, seed: run ^ u64::from(me.0), window, defects }
 }

@@ -31,6 +31,7 @@ use crate::member::{Keeping, Membership};
 use crate::order::Order;
 use crate::prng::Prng;
 use crate::wire::Window;
+use crate::wire::control::{Role, Seat};
 use cluster::Cluster;
 pub use cost::Cost;
 pub use counters::Counters;
@@ -211,7 +212,8 @@ impl Setup {
         let is_kept = self.losses.are_asked_for();
         let keeping =
             Keeping { patience: is_kept.then_some(fates::PATIENCE), majority: is_kept, safe: self.safe };
-        let member = |place| Membership::new(self.order, place, keeping);
+        let seats = seats(view);
+        let member = |config| Membership::new(self.order, config, keeping).knowing(&seats);
         view.members().into_iter().map(place).map(member).collect()
     }
 
@@ -219,6 +221,20 @@ impl Setup {
         let messages = u32::try_from(self.messages * clients as u64).unwrap_or(u32::MAX);
         PATIENCE + SLOW + (PATIENCE_PER_MESSAGE + faults.delay.max).saturating_mul(messages)
     }
+}
+
+/// Returns the seats that a forwarder would give to the members of this view.
+#[must_use]
+pub fn seats(view: &View) -> Vec<Seat> {
+    let seat = |member: MemberId| Seat {
+        slot: member.0,
+        id: member.to_string(),
+        incarnation: 1,
+        role: if view.clients.contains(&member) { Role::Client } else { Role::Sequencer },
+        can_sequence: view.candidates.contains(&member),
+        late: false,
+    };
+    view.members().into_iter().map(seat).collect()
 }
 
 impl Outcome {

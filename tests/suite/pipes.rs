@@ -317,7 +317,7 @@ fn person_that_writes_to_a_member_that_left_is_told_at_once() {
     one.sees("\nc1> ");
     other.types("\u{3}");
     assert_eq!(other.gets_up().code(), Some(130));
-    one.sees("c1: view 2: c1");
+    one.sees("c2 has left");
     one.types("@c2 hello\r");
     one.sees("c2 is not a member; here are c1 (you)\r\n");
     assert!(!one.screen.contains("(to c2)"), "{}", one.screen);

@@ -165,7 +165,8 @@ fn agreed_waits_for_proposals_for_the_agreement_and_for_its_turn() {
     assert_eq!(reason(&agreed, B, 1), Some(WaitsFor::Agreement));
     let rank = Rank { number: 3, proposer: A };
     receive(&mut agreed, C, AgreedWire::Agreed { first: 1, rank });
-    assert_eq!(reason(&agreed, C, 1), Some(WaitsFor::Turn(messages(A, 1, 2))));
+    // The batch of the lowest place goes first; the own one has no place before all proposals are in.
+    assert_eq!(reason(&agreed, C, 1), Some(WaitsFor::Turn(messages(B, 1, 2))));
 }
 
 /// The histories of a seed, by member.

@@ -62,7 +62,12 @@ impl Membership {
     /// A word changes nothing. Its sender may be of an earlier view, and is told so.
     fn disbelieved(&mut self, now: Time, from: MemberId, said_in: SaidIn, word: &Word, out: &mut Out) {
         let is_late = said_in.view < self.view.number || !self.is_member(from);
-        let is_of_a_view = !matches!(word, Word::Admit(_) | Word::Behind(..) | Word::Install(..));
+        let is_of_a_view = match word {
+            Word::Admit(_) | Word::Behind(..) => false,
+            // The Install of a view that has begun here is only late.
+            Word::Install(_, proposal) => proposal.view.number <= self.view.number,
+            _ => true,
+        };
         if is_late && is_of_a_view {
             return self.is_behind(now, from, said_in.view, out);
         }

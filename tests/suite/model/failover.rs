@@ -166,7 +166,8 @@ impl FailOver {
             window: Window::default(),
             defects: self.defects,
         };
-        let mut member = Membership::new(self.order, place, Keeping::default());
+        let mut member =
+            Membership::new(self.order, place, Keeping::default()).knowing(&groupcast::sim::seats(&view));
         let mut now = Time::ZERO;
         for given in life.all() {
             self.give(&mut member, me, &mut now, given);
