@@ -1,6 +1,6 @@
 //! Beside the path: what a member holds back, and what each of its messages waits for.
 //!
-//! An order tells it as a pure function of its state ([`crate::engine::Engine::waiting`]); nobody pays for it who does
+//! An order tells it as a pure function of its state ([`crate::engine::OrderEngine::waiting`]); nobody pays for it who does
 //! not ask. [`crate::member::Watch`] asks after every step.
 
 use crate::clock::VectorClock;

@@ -198,11 +198,11 @@ mod tests {
                 };
                 tell(sender, "multicast", ",\"text\":\"x\"");
                 for lane in 0..members.len() {
-                    let is_traced = lane != sender && (number + lane as u64) % 3 > 0;
+                    let is_traced = lane != sender && !(number + lane as u64).is_multiple_of(3);
                     if is_traced {
                         tell(lane, "arrive", "");
                     }
-                    if is_traced && number % 2 == 0 {
+                    if is_traced && number.is_multiple_of(2) {
                         tell(lane, "wait", ",\"for\":\"turn\"");
                     }
                     tell(lane, "deliver", ",\"text\":\"x\"");

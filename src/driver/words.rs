@@ -28,7 +28,7 @@ pub fn tell(talk: &Talk, node: &Node, who: MemberId, told: Notice) {
         Notice::Suspected(_) => talk.detail(words),
         Notice::Gone(Departure::Left) => talk.say(words),
         Notice::Gone(_) | Notice::NobodyLeft | Notice::TookNobodyIn | Notice::DidNotWelcome(_) => {
-            talk.warn(words)
+            talk.warn(words);
         }
     }
 }

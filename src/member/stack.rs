@@ -232,9 +232,9 @@ impl<O: OrderEngine> Layers<O> {
         };
         // A member that is not a client sends no messages and has nothing to finish.
         if self.clients.contains(&from) {
-            out.deliver(from, None, app)
+            out.deliver(from, None, app);
         } else {
-            out.drop(from, DropReason::Stranger)
+            out.drop(from, DropReason::Stranger);
         }
     }
 
@@ -273,7 +273,7 @@ impl<O: OrderEngine> Layers<O> {
         for effect in self.from_order.drain() {
             match effect {
                 Effect::Send { to, message } => {
-                    self.steps.push_back(Step::Down(to, Message::Ordered(message)))
+                    self.steps.push_back(Step::Down(to, Message::Ordered(message)));
                 }
                 Effect::Deliver { from, number, app } => {
                     self.touched.push(from);

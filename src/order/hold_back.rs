@@ -28,7 +28,7 @@ impl Span for Batch {
 /// Items waiting for the ones before them. Numbers begin at 1.
 ///
 /// What waits is bounded by the windows of the senders, which are told how much of theirs is held back
-/// ([`Engine::held_of`](crate::engine::Engine::held_of)).
+/// ([`OrderEngine::backlog`](crate::engine::OrderEngine::backlog)).
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct HoldBack<T> {
     next: u64,

@@ -1,7 +1,7 @@
 //! Names of hosts, looked up outside ZeroMQ: its one thread for input and output would wait for a silent name server,
 //! and every connection with it.
 //!
-//! A [`Name`] belongs to one [`Site`]. A thread of its own looks the name up while somebody seeks it, and tries its
+//! A `Name` belongs to one [`Site`]. A thread of its own looks the name up while somebody seeks it, and tries its
 //! addresses of both families. Each lookup is a thread again, because nothing ends one: nobody waits for it, and the
 //! process ends without it.
 

@@ -130,7 +130,7 @@ fn a_signal_between_two_runs_ends_those_who_stay_without_failure() {
 fn a_hangup_that_is_ignored_stays_ignored() {
     let stage = Stage::new();
     let nohup = "trap '' HUP; exec \"$@\"";
-    let mut programs = vec![
+    let mut programs = [
         stage.forwarder(1).through_shell(nohup).start(),
         stage.router().through_shell(nohup).start(),
         stage.sequencer().through_shell(nohup).start(),

@@ -89,10 +89,10 @@ mod tests {
         assert_eq!(sender(b"c.3-x###a###b"), b"c.3-x");
         assert_eq!(take_apart(b"").unwrap(), []);
         for end in ["\n", "\n\n", "\r\n\r\n", "\n \n\t\n\n", "\n  "] {
-            assert_eq!(take_apart(format!("c1###a{end}").as_bytes()).unwrap(), [0..6], "{end:?}");
+            assert_eq!(take_apart(format!("c1###a{end}").as_bytes()).unwrap(), vec![0..6], "{end:?}");
             assert_eq!(take_apart(end.as_bytes()).unwrap(), [], "{end:?}");
         }
-        assert_eq!(take_apart(b"c1###a  \n\n").unwrap(), [0..8], "the spaces are of the text");
+        assert_eq!(take_apart(b"c1###a  \n\n").unwrap(), vec![0..8], "the spaces are of the text");
         assert_eq!(take_apart(b"c1###a\nc2###b").unwrap(), [0..6, 7..13], "somebody else's last line");
     }
 
