@@ -1,7 +1,9 @@
 //! What ends up in the files, and what happens when it cannot.
 
+use std::io::Write;
 use std::os::unix::fs::symlink;
 
+use super::output::{FULL_BUFFER, State};
 use super::*;
 
 const ID: MessageId<'_> = MessageId { member: "c1", incarnation: 1, number: 7 };

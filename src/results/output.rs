@@ -1,0 +1,176 @@
+//! A file of results on its way: complete files have their names, all others end in `.part`.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::exit::{Exit, Failure};
+use crate::place::obstacle;
+
+/// Lines are handed to the operating system when there are this many bytes of them.
+pub(super) const FULL_BUFFER: usize = 64 << 10;
+
+/// One file on its way: `<path>.part` until it is complete.
+#[derive(Debug)]
+pub(super) struct Output {
+    pub(super) path: PathBuf,
+    /// Where it is before the run starts, if another's file may be there.
+    aside: Option<PathBuf>,
+    pub(super) file: File,
+    /// Length of the file, which ends with a whole line.
+    pub(super) length: u64,
+    /// Whole lines that are not in the file yet.
+    pub(super) buffer: Vec<u8>,
+    pub(super) state: State,
+}
+
+/// How far a file has come, which decides what becomes of it when it is dropped.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum State {
+    /// Nothing happened yet: removed.
+    Created,
+    /// Something may have happened: kept as it is.
+    Started,
+    /// It has its final name.
+    Finished,
+}
+
+impl Output {
+    pub(super) fn create(path: PathBuf, force: bool) -> Result<Self, Failure> {
+        let part = part(&path);
+        if force && path.is_dir() {
+            return Err(cannot_remove(&path, &io::ErrorKind::IsADirectory.into()));
+        }
+        let is_special = part.metadata().is_ok_and(|there| !there.is_file());
+        let aside = (force && !is_special).then(|| aside(&part));
+        let place = aside.as_ref().unwrap_or(&part);
+        // A process with the same number left it behind when it was killed.
+        aside.as_deref().map_or(Ok(()), remove)?;
+        let mut options = OpenOptions::new();
+        // Appending, so that writing goes on at the right place after half a line was cut off.
+        options.append(true).create(true).create_new(!is_special || !force);
+        let file = options.open(place).map_err(|reason| match reason.kind() {
+            io::ErrorKind::AlreadyExists => exists(place),
+            _ => cannot_create(place, &reason),
+        })?;
+        Ok(Self { path, aside, file, length: 0, buffer: Vec::new(), state: State::Created })
+    }
+
+    /// Takes its place, and that of an earlier run's file.
+    pub(super) fn start(&mut self) -> Result<(), Failure> {
+        if let Some(aside) = self.aside.take() {
+            let part = part(&self.path);
+            remove(&self.path)?;
+            fs::rename(&aside, &part).map_err(|reason| cannot_create(&part, &reason))?;
+        }
+        self.state = State::Started;
+        Ok(())
+    }
+
+    pub(super) fn line(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Failure> {
+        write(&mut self.buffer);
+        self.buffer.push(b'\n');
+        if self.buffer.len() < FULL_BUFFER { Ok(()) } else { self.flush() }
+    }
+
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        let (written, outcome) = write_all(&mut self.file, &self.buffer);
+        self.settle(written);
+        outcome.map_err(|reason| self.cannot_write(&reason))
+    }
+
+    /// Takes the whole lines among the first `written` bytes out of the buffer, and half a line out of the file.
+    pub(super) fn settle(&mut self, written: usize) {
+        let whole = self.buffer[..written].iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        self.buffer.drain(..whole);
+        self.length += whole as u64;
+        if written > whole {
+            // If even this fails, half a line is the least of the troubles.
+            let _ = self.file.set_len(self.length);
+        }
+    }
+
+    pub(super) fn sync(&self) -> Result<(), Failure> {
+        self.file.sync_all().map_err(|reason| self.cannot_write(&reason))
+    }
+
+    pub(super) fn rename(&mut self) -> Result<PathBuf, Failure> {
+        fs::rename(part(&self.path), &self.path).map_err(|reason| self.cannot_write(&reason))?;
+        self.state = State::Finished;
+        Ok(self.path.clone())
+    }
+
+    pub(super) fn cannot_write(&self, reason: &io::Error) -> Failure {
+        let path = part(&self.path);
+        let help = if reason.kind() == io::ErrorKind::NotFound {
+            "it was removed or renamed while the run went on, or its folder was; what was in it is lost"
+        } else {
+            "the lines that were written before are whole and stay"
+        };
+        Failure::new(Exit::Io, format!("cannot write {}: {reason}", path.display())).help(help)
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        // There is nobody left to tell of a failure.
+        let _ = match self.state {
+            State::Created => {
+                let place = self.aside.take().unwrap_or_else(|| part(&self.path));
+                fs::remove_file(place).is_ok()
+            }
+            State::Started => self.flush().is_ok(),
+            State::Finished => true,
+        };
+    }
+}
+
+/// Writes as much as possible, and tells how much that was.
+fn write_all(file: &mut impl Write, bytes: &[u8]) -> (usize, io::Result<()>) {
+    let mut written = 0;
+    while written < bytes.len() {
+        match file.write(&bytes[written..]) {
+            Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
+            Ok(more) => written += more,
+            Err(reason) if reason.kind() == io::ErrorKind::Interrupted => {}
+            Err(reason) => return (written, Err(reason)),
+        }
+    }
+    (written, Ok(()))
+}
+
+/// The name of a file that is not complete.
+pub(super) fn part(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
+}
+
+/// A name that no other process uses, beside the one that the file is to have.
+fn aside(part: &Path) -> PathBuf {
+    let mut name = part.as_os_str().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    name.into()
+}
+
+pub(super) fn remove(path: &Path) -> Result<(), Failure> {
+    match fs::remove_file(path) {
+        Err(reason) if reason.kind() != io::ErrorKind::NotFound => Err(cannot_remove(path, &reason)),
+        _ => Ok(()),
+    }
+}
+
+fn cannot_remove(path: &Path, reason: &io::Error) -> Failure {
+    let what = format!("cannot remove {} of an earlier run: {reason}", path.display());
+    Failure::new(Exit::CannotCreate, what)
+}
+
+pub(super) fn exists(path: &Path) -> Failure {
+    Failure::new(Exit::CannotCreate, format!("{} is there already", path.display()))
+        .help("name another directory with --out, or replace the results of that run with --force")
+}
+
+pub(super) fn cannot_create(path: &Path, reason: &io::Error) -> Failure {
+    let reason = obstacle(path, reason);
+    Failure::new(Exit::CannotCreate, format!("cannot create {}: {reason}", path.display()))
+}
