@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::node::Joining;
+use super::config::Joining;
 use super::wires::{Wires, route};
 use crate::engine::{MemberId, Time, To};
 use crate::exit::{Exit, Failure};

@@ -1,7 +1,7 @@
 //! Station 8, the loop: wait, take one input, perform the effects.
 //!
 //! [`clock`] is the only reader of the clock, [`callers`] keep a process in touch with its forwarders, each a
-//! [`caller`]; [`node`] is one member: engines in the middle, `wires` around them, and a [`meter`] at them; it begins
+//! [`caller`]; [`node`] is one member: engines in the middle, `wires` around them, which watch the [`data_path`], and a [`meter`] at them; it begins
 //! at the [`barrier`] and, if the group runs already, goes through [`admission`].
 
 pub mod admission;
@@ -10,6 +10,8 @@ pub mod caller;
 pub mod callers;
 pub mod catch_up;
 pub mod clock;
+mod config;
+pub mod data_path;
 pub mod meter;
 pub mod node;
 mod wires;

@@ -1,28 +1,23 @@
 //! One member of one group: engines in the middle, sockets around them, the forwarder on the line.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::admission::{self, TakenIn};
 use super::barrier::Barrier;
 use super::clock;
+pub use super::config::Joining;
 use super::meter::Meter;
 use super::wires::{Wires, route};
 use super::words;
-use crate::defect::Defects;
 use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::exit::{Exit, Failure};
-use crate::member::{App, Fence, Keeping, Membership, Note, StackConfig, Watch};
-use crate::order::Order;
+use crate::member::{App, Fence, Membership, Note, Watch};
 use crate::session::{attendance::News, founders, view_of};
 use crate::talk::{self, Talk};
-use crate::transport::address::Site;
 use crate::transport::signals::Signals;
 use crate::transport::wakeup::Wakeup;
 use crate::transport::zmq::Context;
-use crate::wire::Window;
 use crate::wire::control::{Ask, Role, Seat, Status, run_as_text};
 use crate::wire::encoded::{OUTLINE_FROM, OUTLINE_TO, outline};
 use crate::wire::topic::Audience;
@@ -34,48 +29,6 @@ const PACKETS_PER_TURN: usize = 64;
 const MAX_ASIDE: usize = 10_000;
 /// Time after which a member that leaves goes in any case: it has left nothing open.
 pub const PARTING: Duration = Duration::from_secs(5);
-
-/// How a member wants to take part.
-#[derive(Clone, Debug)]
-pub struct Joining {
-    /// The forwarders, each with its router.
-    pub sites: Vec<Site>,
-    /// The one at which it joins; `None` for the first that answers.
-    pub only_at: Option<usize>,
-    /// The group.
-    pub group: String,
-    /// The member's name.
-    pub id: String,
-    /// What it is to the group.
-    pub role: Role,
-    /// The order, which all members must agree on.
-    pub order: &'static Order,
-    /// Whether it is not ready before it has reached the router.
-    pub needs_router: bool,
-    /// How long to wait for the start; `None` leaves that to the forwarder.
-    pub timeout: Option<Duration>,
-    /// How long a forwarder that does not answer any more is waited for.
-    pub forwarder_timeout: Duration,
-    /// How far it may be ahead of the slowest receiver.
-    pub window: Window,
-    /// What its engines are to do wrong.
-    pub defects: Defects,
-    /// How the group keeps its membership.
-    pub keeping: Keeping,
-    /// Whether it can take the place of a sequencer that is lost.
-    pub can_sequence: bool,
-    /// Whether it joins a group that may be running already.
-    pub late: bool,
-    /// Set when this process is to end: then it waits for nothing more, and leaves.
-    pub leaves: Arc<AtomicBool>,
-}
-
-impl Joining {
-    /// The forwarder at which it joins, if there is no choice.
-    pub(super) fn joins_at(&self) -> Option<usize> {
-        self.only_at.or_else(|| (self.sites.len() == 1).then_some(0))
-    }
-}
 
 /// Something that was delivered to this member.
 #[derive(Debug)]
@@ -151,7 +104,7 @@ impl Node {
 
     fn start(wires: Wires, joining: &Joining, run: u64, me: MemberId, seats: Vec<Seat>) -> Self {
         let view = view_of(&seats);
-        let membership = Membership::new(joining.order, place(joining, run, me, &view), joining.keeping);
+        let membership = Membership::new(joining.order, joining.stack(run, me, &view), joining.keeping);
         let mut membership = membership.knowing(&founders(&seats));
         membership.seated(&seats);
         Self::begin(wires, membership, run, me, seats)
@@ -160,7 +113,7 @@ impl Node {
     /// Begins in a view that is not the first.
     fn start_late(wires: Wires, joining: &Joining, run: u64, me: MemberId, taken_in: &TakenIn) -> Self {
         let (admission, given) = taken_in;
-        let place = place(joining, run, me, &admission.view);
+        let place = joining.stack(run, me, &admission.view);
         let mut membership = Membership::admitted(joining.order, place, joining.keeping, admission);
         membership.seated(given);
         Self::begin(wires, membership, run, me, admission.seats.clone())
@@ -168,6 +121,7 @@ impl Node {
 
     fn begin(mut wires: Wires, mut membership: Membership, run: u64, me: MemberId, seats: Vec<Seat>) -> Self {
         let heard = wires.clock.now();
+        wires.data_path.heard(heard);
         // The others have been there since now, however long this process has waited for them.
         membership.pardon(heard);
         Self {
@@ -417,7 +371,11 @@ impl Node {
             self.take_packets(now);
         } else {
             self.overhear(now);
-            // Whoever does not listen must not conclude that the others are silent.
+            // A member that does not listen must not conclude that the others are silent.
+            self.membership.pardon(now);
+            self.wires.data_path.heard(now);
+        }
+        if self.wires.look_after_data_path(now, self.run)? {
             self.membership.pardon(now);
         }
         if self.membership.next_deadline().is_some_and(|due| due <= now) {
@@ -479,7 +437,7 @@ impl Node {
                 self.perform();
                 continue;
             }
-            let packets = [self.wires.subscriber.hear(), self.wires.hear_direct()];
+            let packets = [self.wires.hear_group(now), self.wires.hear_direct()];
             if packets.iter().all(Option::is_none) {
                 break;
             }
@@ -495,7 +453,7 @@ impl Node {
     fn overhear(&mut self, now: Time) {
         for _ in 0..PACKETS_PER_TURN {
             self.wires.overhears = self.aside.len() < MAX_ASIDE;
-            let packets = [self.wires.subscriber.hear(), self.wires.hear_direct()];
+            let packets = [self.wires.hear_group(now), self.wires.hear_direct()];
             if !self.wires.overhears || packets.iter().all(Option::is_none) {
                 break;
             }
@@ -592,9 +550,4 @@ impl Node {
         let now = self.now();
         self.wires.say_waiting(now, what);
     }
-}
-
-fn place<'a>(joining: &Joining, run: u64, me: MemberId, view: &'a View) -> StackConfig<'a> {
-    let &Joining { window, defects, .. } = joining;
-    StackConfig { me, view, run, seed: run ^ u64::from(me.0), window, defects }
 }

@@ -4,17 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::node::Joining;
+use super::config::Joining;
+use super::data_path::{DataPath, Due};
 use super::{Callers, Clock, clock};
-use crate::engine::{MemberId, Time};
+use crate::engine::{MemberId, Time, To};
 use crate::exit::{Exit, Failure};
 use crate::session::{CONNECT_LIMIT, SAY_EVERY};
-use crate::talk::Talk;
+use crate::talk::{self, Talk};
+use crate::transport::address::{Port, Site};
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::wakeup::Wakeup;
 use crate::transport::zmq::{self, Context, Socket};
 use crate::wire::Frames;
 use crate::wire::control::{Ask, Identity, Role};
+use crate::wire::encoded::probe;
 use crate::wire::topic::{self, Audience};
 
 /// What connects a member with the world.
@@ -28,6 +31,8 @@ pub(super) struct Wires {
     pub(super) overhears: bool,
     pub(super) talk: Talk,
     pub(super) callers: Callers,
+    sites: Vec<Site>,
+    pub(super) data_path: DataPath,
     publisher: Socket,
     pub(super) subscriber: Socket,
     /// To each router.
@@ -49,6 +54,7 @@ struct Voices {
     to_all: Vec<u8>,
     to_clients: Vec<u8>,
     to_sequencers: Vec<u8>,
+    to_itself: Vec<u8>,
 }
 
 impl Voices {
@@ -58,6 +64,7 @@ impl Voices {
             to_all: to(Audience::All),
             to_clients: to(Audience::Clients),
             to_sequencers: to(Audience::Sequencers),
+            to_itself: to(Audience::Own),
         }
     }
 }
@@ -100,6 +107,8 @@ impl Wires {
             overhears: true,
             talk: talk.clone(),
             callers,
+            sites: joining.sites.clone(),
+            data_path: DataPath::new(now, joining.forwarder_timeout),
             publisher: context.publisher(&joining.sites)?,
             subscriber: context.subscriber(&joining.sites)?,
             dealers: Vec::new(),
@@ -128,7 +137,8 @@ impl Wires {
     fn heard_as(&self, me: MemberId) -> impl Iterator<Item = Vec<u8>> + '_ {
         let others = [self.audience, Audience::All].into_iter();
         let others = others.flat_map(move |audience| topic::of_others(&self.group, audience, me));
-        others.chain([topic::of_member(&self.group, Audience::All, me)])
+        others
+            .chain([Audience::Own, Audience::All].map(|audience| topic::of_member(&self.group, audience, me)))
     }
 
     /// From now on it hears only the others.
@@ -186,6 +196,31 @@ impl Wires {
         }
     }
 
+    /// The next packet from a forwarder, if one is waiting; `None` inside for what is none.
+    pub(super) fn hear_group(&mut self, now: Time) -> Option<Option<Frames>> {
+        self.subscriber.hear().inspect(|_| self.data_path.heard(now))
+    }
+
+    /// Publishes a probe if one is due. Returns whether others may be silent only because the data ports are.
+    ///
+    /// # Errors
+    /// [`Exit::Unavailable`] if no probe has come back for too long, although a forwarder answers.
+    pub(super) fn look_after_data_path(&mut self, now: Time, run: u64) -> Result<bool, Failure> {
+        let answering: Vec<&Site> = (0..)
+            .zip(&self.sites)
+            .filter(|&(at, _)| self.callers.is_in_touch(at, now))
+            .map(|(_, site)| site)
+            .collect();
+        match (self.data_path.due(now, !answering.is_empty()), self.me) {
+            (Due::GiveUp(silence), _) => return Err(stalled(&self.sites, &answering, silence)),
+            (Due::Probe, Some(me)) => {
+                self.publisher.publish(&self.voices.to_itself, &probe(run, me, To::Group));
+            }
+            _ => {}
+        }
+        Ok(self.data_path.is_unsure(now))
+    }
+
     pub(super) fn hear_direct(&self) -> Option<Option<Frames>> {
         self.dealers.iter().find_map(|dealer| dealer.hear_routed(&self.topic))
     }
@@ -196,4 +231,22 @@ impl Wires {
             self.talk.say(what);
         }
     }
+}
+
+/// The end of a member that hears no packet, not even its own probes, although the sync ports of some sites answer.
+fn stalled(sites: &[Site], answering: &[&Site], silence: Duration) -> Failure {
+    let name = |site: &Site, port: Port| match site.path() {
+        Some(_) => site.endpoint(port),
+        None => format!("port {} of {}", port.number(site.port_base), site.host),
+    };
+    let outs: Vec<String> = sites.iter().map(|site| name(site, Port::Out)).collect();
+    let ins: Vec<String> = sites.iter().map(|site| name(site, Port::In)).collect();
+    let syncs: Vec<String> = answering.iter().map(|site| name(site, Port::Sync)).collect();
+    let answer = if syncs.len() == 1 { "answers" } else { "answer" };
+    let (from, length, sync) = (talk::list(&outs), talk::duration(silence), talk::list(&syncs));
+    let message = format!("nothing has come from {from} for {length}, although {sync} {answer}");
+    let to = talk::list(&ins);
+    Failure::new(Exit::Unavailable, message).help(format!(
+        "members publish to {to} and hear from {from}: is a firewall, a tunnel or a proxy in the way of one of them?"
+    ))
 }

@@ -19,6 +19,8 @@ pub enum Audience {
     Clients = b'c',
     /// Those who only number messages: an outline of what the clients are sent.
     Sequencers = b's',
+    /// The member itself: the probes that it publishes when it hears nothing.
+    Own = b'p',
 }
 
 /// What a group's topics begin with. No name has a slash, so that what is for `redder` does not begin like `red/`.

@@ -174,6 +174,29 @@ fn a_cut_that_is_too_long_ends_the_run_for_all() {
     assert!(faults_of(&run.proxy)[0]["refused"].as_u64().unwrap() > 0);
 }
 
+/// The sync port answers all the while, and in an order without a sequencer nobody but the clients publishes.
+#[test]
+fn stall_of_the_data_ports_alone_ends_the_clients_and_names_the_ports() {
+    let fifo = ORDERS.iter().find(|order| order.name == "fifo").unwrap();
+    let faults = ["4s stall on in for 90s", "4s stall on out for 90s"];
+    side_by_side(faults.len(), faults.len(), |number| {
+        let mut run = Run::start(fifo, &[faults[number]], "sleep,60\n");
+        for client in &mut run.clients {
+            client.ends_saying(69, &["error: nothing has come from port ", "although port ", "help: "]);
+        }
+    });
+}
+
+/// The only packets that its member hears are its own probes.
+#[test]
+fn idle_group_of_one_outlasts_the_timeout_of_its_data_ports() {
+    let stage = Stage::new();
+    let mut programs: Vec<Program> = stage.middle(1).into();
+    let client = stage.client("c1", "Multicast,c1,x\nsleep,20\nMulticast,c1,y\n".to_owned());
+    programs.push(client.args(["--order", "fifo", "--forwarder-timeout", "3s"]).start());
+    all_end(&mut programs);
+}
+
 #[test]
 fn a_seed_of_faults_is_survived_by_every_order() {
     side_by_side(ORDERS.len(), AT_A_TIME, |number| {

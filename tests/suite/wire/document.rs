@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use groupcast::driver::{catch_up, node};
+use groupcast::driver::{catch_up, data_path, node};
 use groupcast::engine::Time;
 use groupcast::member::{Patience, election, flush, membership, newcomer};
 use groupcast::order::{numbering, total};
@@ -113,6 +113,9 @@ fn constants() -> BTreeMap<String, u64> {
         ("ANSWER_WITHIN", ms(election::ANSWER_WITHIN)),
         ("LEADS_WITHIN", ms(election::LEADS_WITHIN)),
         ("TELL_AGAIN", ms(membership::TELL_AGAIN)),
+        ("ECHO_AFTER", ms(data_path::ECHO_AFTER)),
+        ("ECHO_EVERY", ms(data_path::ECHO_EVERY)),
+        ("HALF_OPEN", ms(data_path::HALF_OPEN)),
         ("MAX_EARLY", membership::MAX_EARLY as u64),
         ("MAX_EARLY_BYTES", membership::MAX_EARLY_BYTES as u64),
         ("ADMIT_EVERY", ms(newcomer::ADMIT_EVERY)),
