@@ -1,4 +1,4 @@
-//! The hold-back queue: what was received but must wait for what comes before it (CDK, figure 15.8).
+//! The hold-back queue: what was received but must wait for what comes before it (CDK, section 15.4.2).
 //!
 //! One queue serves every order. It holds items that each cover a run of consecutive numbers (a batch of
 //! messages, a range of the total order) and gives them out without a gap.
