@@ -69,6 +69,7 @@ pub mod defect;
 pub mod exit;
 #[doc(hidden)]
 pub mod fuzzing;
+mod lock;
 mod memory;
 mod nearest;
 mod place;

@@ -28,27 +28,9 @@ pub(crate) fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>
     }
 }
 
-/// How many letters have to be inserted, removed or replaced, or neighbours swapped, to make one word the other:
-/// the optimal string alignment distance. A letter that was swapped is not touched again.
+/// The optimal string alignment distance of two words, without regard to ASCII case.
 fn distance(one: &str, other: &str) -> usize {
-    let letters = |word: &str| word.chars().map(|letter| letter.to_ascii_lowercase()).collect::<Vec<char>>();
-    let (one, other) = (letters(one), letters(other));
-    // Of each row, how far the letters of `one` up to there are from the first ones of `other`.
-    let mut before_last = Vec::new();
-    let mut last: Vec<usize> = (0..=other.len()).collect();
-    for i in 0..one.len() {
-        let mut row = vec![i + 1];
-        for j in 0..other.len() {
-            let replaced = last[j] + usize::from(one[i] != other[j]);
-            let mut fewest = replaced.min(last[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && one[i] == other[j - 1] && one[i - 1] == other[j] {
-                fewest = fewest.min(before_last[j - 1] + 1);
-            }
-            row.push(fewest);
-        }
-        before_last = std::mem::replace(&mut last, row);
-    }
-    last[other.len()]
+    strsim::osa_distance(&one.to_ascii_lowercase(), &other.to_ascii_lowercase())
 }
 
 #[cfg(test)]

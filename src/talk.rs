@@ -1,12 +1,13 @@
 //! What a program says to people, on standard error; results never go here.
 
 use std::io::{IsTerminal, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clap::ValueEnum;
 
 use crate::exit::Failure;
+use crate::lock::lock;
 
 /// When to use colour.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
@@ -75,7 +76,7 @@ impl Talk {
 
     /// From now on lines go to `listener`, because something else is drawn on the terminal; `None` brings them back.
     pub fn divert(&self, listener: Option<Listener>) {
-        *self.detour.lock().unwrap_or_else(PoisonError::into_inner) = listener;
+        *lock(&self.detour) = listener;
     }
 
     /// Something a person wants to know.
@@ -112,7 +113,7 @@ impl Talk {
         let (on, off) = if self.color && !color.is_empty() { (color, "\x1b[0m") } else { ("", "") };
         // In one write, so that lines of several programs on one terminal do not mix.
         let line = format!("{}: {on}{label}{}{off}\n", self.name, printable(text));
-        match &*self.detour.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &*lock(&self.detour) {
             Some(listener) => listener(&line),
             None => drop(std::io::stderr().write_all(line.as_bytes())),
         }

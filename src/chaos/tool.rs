@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -15,6 +15,7 @@ use super::table::{Report, Table};
 use crate::cli::{self, KnownBad, Voice};
 use crate::driver::Clock;
 use crate::exit::{Exit, Failure};
+use crate::lock::{lock, unpoisoned};
 use crate::talk::{Talk, duration};
 use crate::transport::signals::{PARENT, interruption, listen};
 
@@ -82,7 +83,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
             scope.spawn(|| chaos.work());
         }
     });
-    let State { begun, table, broken } = chaos.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let State { begun, table, broken } = unpoisoned(chaos.state.into_inner());
     if let Some(failure) = broken {
         return Err(failure);
     }
@@ -132,7 +133,7 @@ impl Chaos<'_> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// The seed of the next run, if there is to be one.

@@ -1,10 +1,11 @@
 //! Station 2, at a terminal: lines above, the line being typed below.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::editor::{Editor, Typed};
 use super::keys::{Key, Keys};
+use crate::lock::lock;
 use crate::transport::stdio::Output;
 use crate::transport::terminal;
 
@@ -38,7 +39,7 @@ impl Screen {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared)
     }
 
     /// Prints whole lines above the line being typed.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use crate::driver::Clock;
 use crate::driver::clock::LONGEST_WAIT;
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
+use crate::lock::{lock, unpoisoned};
 use crate::prng::Prng;
 use crate::talk::{self, Talk};
 
@@ -407,11 +408,11 @@ impl Relay {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn wait<'a>(&self, state: MutexGuard<'a, State>, limit: Duration) -> MutexGuard<'a, State> {
-        self.changed.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0
+        unpoisoned(self.changed.wait_timeout(state, limit)).0
     }
 
     fn rest(&self) {

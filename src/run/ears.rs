@@ -5,12 +5,13 @@ use std::io::{self, BufRead, BufReader, PipeReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::process::Process;
 use crate::exit::Exit;
+use crate::lock::lock;
 
 /// Something that happened.
 pub(crate) enum Word {
@@ -29,7 +30,7 @@ pub(crate) struct Ears(Arc<Mutex<Option<Sender<Word>>>>);
 impl Ears {
     /// Passes on that the user wants an end; false if nothing is going on that would have to be ended.
     pub(crate) fn hear(&self, exit: Exit) -> bool {
-        let to = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let to = lock(&self.0);
         to.as_ref().is_some_and(|to| to.send(Word::Asked(exit)).is_ok())
     }
 
@@ -46,7 +47,7 @@ impl Ears {
     }
 
     fn lead_to(&self, to: Option<Sender<Word>>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = to;
+        *lock(&self.0) = to;
     }
 }
 

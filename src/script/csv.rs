@@ -1,11 +1,15 @@
 //! Station 1, first step: a command file taken apart into records and fields (RFC 4180), strictly.
 //!
-//! Our own splitter, because an unbalanced quote has to be an error here and every error has to know its place.
+//! The `csv` crate takes the file apart. It accepts an unbalanced quote and gives no columns, so this layer compares each
+//! field with the bytes of the file: an unbalanced quote is an error, and every error has its place.
 //! Lines end with LF or CRLF; a carriage return alone is data. A quote inside an unquoted field is data too:
 //! people write `Multicast,c1,say "hi"` and mean it.
 
+use std::fmt;
+use std::io::{Chain, Cursor, Read};
 use std::ops::Range;
 
+use ::csv::{ByteRecord, Reader, ReaderBuilder, Terminator};
 use bytes::Bytes;
 
 use crate::place::Flaw;
@@ -35,109 +39,111 @@ pub(super) struct Field {
     pub(super) span: Range<usize>,
 }
 
+/// An empty line that the reader gets before the file. The reader takes a byte order mark off the beginning of its
+/// input; the mark of the file is off already, and a second one is data.
+const LEAD: &[u8] = b"\n";
+
 /// Takes a file apart, record by record; ends after the first flaw.
-#[derive(Debug)]
 pub(super) struct Splitter {
     file: Bytes,
-    at: usize,
-    line: u32,
+    reader: Reader<Chain<&'static [u8], Cursor<Bytes>>>,
+    record: ByteRecord,
+    is_over: bool,
+}
+
+impl fmt::Debug for Splitter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Splitter")
+            .field("at", &self.at())
+            .field("is_over", &self.is_over)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Splitter {
     /// A splitter of a whole file, without its byte order mark.
-    pub(super) const fn new(file: Bytes) -> Self {
-        Self { file, at: 0, line: 1 }
+    pub(super) fn new(file: Bytes) -> Self {
+        let reader = ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .comment(Some(b'#'))
+            .terminator(Terminator::Any(b'\n'))
+            .from_reader(LEAD.chain(Cursor::new(file.clone())));
+        Self { file, reader, record: ByteRecord::new(), is_over: false }
     }
 
-    fn rest(&self) -> &[u8] {
-        &self.file[self.at..]
+    /// The place that the reader has reached: the end of a record, with its line end.
+    fn at(&self) -> usize {
+        (self.reader.position().byte() as usize).saturating_sub(LEAD.len())
     }
 
-    /// Skips blank lines and comments. Only the start of a record is looked at, never the inside of quotes.
-    fn skip_lines(&mut self) {
-        while let Some(line) = self.rest().split_inclusive(|&byte| byte == b'\n').next() {
-            if !line.starts_with(b"#") && !line.trim_ascii().is_empty() {
-                return;
-            }
-            self.at += line.len();
-            self.line += 1;
-        }
+    /// The number of the line that begins there, from 1.
+    fn line(&self) -> u32 {
+        (self.reader.position().line() as u32).saturating_sub(LEAD.len() as u32).max(1)
     }
 
-    fn record(&mut self) -> Result<Record, Flaw> {
-        let (line, start) = (self.line, self.at);
-        let (mut count, mut fields) = (0, Vec::with_capacity(KEPT_FIELDS));
-        loop {
-            let field = self.field()?;
-            count += 1;
-            if count <= KEPT_FIELDS {
-                fields.push(field);
-            }
-            if !self.skip(b",") {
+    /// The place of the first line from `at` on, and its number, that is neither blank nor a comment.
+    fn skip_lines(&self, mut at: usize, mut line: u32) -> (usize, u32) {
+        while let Some(text) = self.file[at..].split_inclusive(|&byte| byte == b'\n').next() {
+            if !text.starts_with(b"#") && !text.trim_ascii().is_empty() {
                 break;
             }
+            at += text.len();
+            line += 1;
         }
-        let span = start..self.at;
-        if self.skip(b"\n") || self.skip(b"\r\n") {
-            self.line += 1;
+        (at, line)
+    }
+
+    /// The record that the reader has read, whose first field is at `start`.
+    fn checked(&self, start: usize, line: u32) -> Result<Record, Flaw> {
+        let count = self.record.len();
+        let (mut fields, mut end) = (Vec::with_capacity(KEPT_FIELDS), start);
+        for (index, text) in self.record.iter().enumerate() {
+            let at = if index == 0 { start } else { end + 1 };
+            let field = self.field(at, text)?;
+            end = field.span.end;
+            if index < KEPT_FIELDS {
+                fields.push(field);
+            }
         }
-        Ok(Record { line, span, count, fields })
+        Ok(Record { line, span: start..end, count, fields })
     }
 
-    fn field(&mut self) -> Result<Field, Flaw> {
-        if self.rest().starts_with(b"\"") { self.quoted() } else { Ok(self.bare()) }
+    /// The field at `at` whose text is `text`, as the reader understands it.
+    fn field(&self, at: usize, text: &[u8]) -> Result<Field, Flaw> {
+        if self.file[at..].starts_with(b"\"") {
+            return self.quoted(at, text);
+        }
+        let end = at + text.len();
+        let crlf = text.ends_with(b"\r") && self.file.get(end) == Some(&b'\n');
+        let span = at..end - usize::from(crlf);
+        Ok(Field { text: self.file.slice(span.clone()), span })
     }
 
-    fn bare(&mut self) -> Field {
-        let rest = self.rest();
-        let stop = rest.iter().position(|byte| matches!(byte, b',' | b'\n')).unwrap_or(rest.len());
-        let crlf = rest.get(stop) == Some(&b'\n') && rest[..stop].ends_with(b"\r");
-        let span = self.at..self.at + stop - usize::from(crlf);
-        self.at = span.end;
-        Field { text: self.file.slice(span.clone()), span }
-    }
-
-    fn quoted(&mut self) -> Result<Field, Flaw> {
-        let open = self.at;
-        let Some(close) = self.closing_quote() else {
+    /// A quoted field stands in the file as its text between quotes, with each quote of the text doubled. The reader
+    /// accepts other forms, too; the first byte that differs is the flaw.
+    fn quoted(&self, open: usize, text: &[u8]) -> Result<Field, Flaw> {
+        let (mut close, mut rest, mut is_doubled) = (open + 1, text, false);
+        while let Some((&byte, after)) = rest.split_first() {
+            let written: &[u8] = if byte == b'"' { b"\"\"" } else { &rest[..1] };
+            if !self.file[close..].starts_with(written) {
+                break;
+            }
+            (close, rest, is_doubled) = (close + written.len(), after, is_doubled || byte == b'"');
+        }
+        if close == self.file.len() {
             return Err(Flaw::new(open..open + 1, "this quote is never closed")
                 .help("close it; a quote inside a quoted field is written twice"));
-        };
-        let inside = self.file.slice(open + 1..close);
-        self.line += inside.iter().map(|&byte| u32::from(byte == b'\n')).sum::<u32>();
-        self.at = close + 1;
-        self.check_end_of_quoted()?;
-        Ok(Field { text: undouble(inside), span: open..self.at })
-    }
-
-    fn closing_quote(&self) -> Option<usize> {
-        let mut at = self.at + 1;
-        loop {
-            at += self.file[at..].iter().position(|&byte| byte == b'"')?;
-            if self.file.get(at + 1) != Some(&b'"') {
-                return Some(at);
-            }
-            at += 2;
         }
-    }
-
-    fn check_end_of_quoted(&self) -> Result<(), Flaw> {
-        let rest = self.rest();
-        let ends =
-            rest.is_empty() || [b",".as_slice(), b"\n", b"\r\n"].iter().any(|end| rest.starts_with(end));
-        if ends {
-            return Ok(());
+        let end = close + 1;
+        if !rest.is_empty() && !(rest == b"\r" && self.file.get(end + 1) == Some(&b'\n')) {
+            return Err(Flaw::new(end..end + 1, "something follows the closing quote of a field").help(
+                "a field ends with its closing quote; a quote inside a quoted field is written twice",
+            ));
         }
-        Err(Flaw::new(self.at..self.at + 1, "something follows the closing quote of a field")
-            .help("a field ends with its closing quote; a quote inside a quoted field is written twice"))
-    }
-
-    fn skip(&mut self, expected: &[u8]) -> bool {
-        let found = self.rest().starts_with(expected);
-        if found {
-            self.at += expected.len();
-        }
-        found
+        let text = &text[..text.len() - rest.len()];
+        let text = if is_doubled { Bytes::copy_from_slice(text) } else { self.file.slice(open + 1..close) };
+        Ok(Field { text, span: open..end })
     }
 }
 
@@ -145,33 +151,23 @@ impl Iterator for Splitter {
     type Item = Result<Record, Flaw>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.skip_lines();
-        if self.at == self.file.len() {
-            return None;
+        while !self.is_over {
+            let (from, line) = (self.at(), self.line());
+            let is_read = self.reader.read_byte_record(&mut self.record);
+            debug_assert!(is_read.is_ok(), "bytes in memory can be read");
+            if !is_read.unwrap_or(false) {
+                break;
+            }
+            let (start, line) = self.skip_lines(from, line);
+            // The reader takes a line of spaces for a record.
+            if start < self.at() {
+                let record = self.checked(start, line);
+                self.is_over = record.is_err();
+                return Some(record);
+            }
         }
-        let record = self.record();
-        if record.is_err() {
-            self.at = self.file.len();
-        }
-        Some(record)
+        None
     }
-}
-
-/// What the inside of a quoted field says: a doubled quote is one.
-fn undouble(inside: Bytes) -> Bytes {
-    if !inside.contains(&b'"') {
-        return inside;
-    }
-    let mut text = Vec::with_capacity(inside.len());
-    let mut pair = false;
-    for &byte in &inside {
-        pair = byte == b'"' && !pair;
-        if !pair {
-            text.push(byte);
-        }
-    }
-    // No spare capacity: a million of these may be kept.
-    text.into_boxed_slice().into()
 }
 
 #[cfg(test)]

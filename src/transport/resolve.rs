@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use super::signals::{Signals, interruption};
 use super::wakeup::{Waker, wakeup};
 use super::zmq;
 use crate::exit::{Exit, Failure};
+use crate::lock::{lock, unpoisoned};
 use crate::talk;
 
 /// A name that is sought without success is tried again after this long …
@@ -152,7 +153,7 @@ impl Names {
     /// The name of a site, if it has one.
     pub(super) fn of(&self, site: &Site) -> Option<Arc<Name>> {
         let host = site.name()?;
-        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = lock(&self.0);
         names.retain(|(_, name)| name.strong_count() > 0);
         let known = names.iter().find(|(known, _)| known == site).and_then(|(_, name)| name.upgrade());
         Some(known.unwrap_or_else(|| {
@@ -254,7 +255,7 @@ impl Drop for Name {
 
 impl Shared {
     fn look(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Takes note of the address to use, if one was found, and of what is wrong.
@@ -279,8 +280,8 @@ impl Shared {
     fn wait_for_wish(&self) -> Option<bool> {
         let is_idle = |state: &mut State| !state.is_sought && !state.is_closed;
         let waited = self.changed.wait_timeout_while(self.look(), LOOK_UP_AGAIN, is_idle);
-        let (state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        let mut state = self.changed.wait_while(state, is_idle).unwrap_or_else(PoisonError::into_inner);
+        let (state, waited) = unpoisoned(waited);
+        let mut state = unpoisoned(self.changed.wait_while(state, is_idle));
         state.is_sought = false;
         (!state.is_closed).then_some(waited.timed_out())
     }

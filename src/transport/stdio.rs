@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use bytes::Bytes;
 
 use super::wakeup::Waker;
 use crate::exit::{Exit, Failure};
+use crate::lock::{lock, unpoisoned};
 
 /// Most bytes read at one time.
 const CHUNK: usize = 64 << 10;
@@ -172,7 +173,7 @@ impl Drop for Output {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn write_all(&self, mut to: impl Write, waker: &Waker) {
@@ -195,7 +196,7 @@ impl Shared {
     fn next(&self) -> Option<Vec<u8>> {
         let mut state = self.lock();
         while state.waiting.is_empty() && !state.is_closed {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = unpoisoned(self.changed.wait(state));
         }
         let next = std::mem::take(&mut state.waiting);
         state.in_hand = next.len();

@@ -1,0 +1,13 @@
+//! Beside the path: locks that a panic elsewhere does not take along. The values behind them are whole after each step.
+
+use std::sync::{LockResult, Mutex, MutexGuard, PoisonError};
+
+/// Locks a mutex, also after a panic of another thread that held it.
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    unpoisoned(mutex.lock())
+}
+
+/// Returns what a wait on a condition or the end of a mutex yields, also after a panic.
+pub(crate) fn unpoisoned<T>(result: LockResult<T>) -> T {
+    result.unwrap_or_else(PoisonError::into_inner)
+}
