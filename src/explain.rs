@@ -1,6 +1,6 @@
-//! Beside the path: `groupcast explain`: what one message waited for at one member, in words.
+//! Beside the path: `groupcast explain` describes the waits of one message at one member.
 //!
-//! Everything is taken from the histories of the run. Where they do not say, the explanation says so.
+//! All facts come from the run's histories; the explanation names those that the histories lack.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use crate::nearest::nearest;
 use crate::place::shown;
 use crate::talk::{list, on_one_line};
 
-/// The example of `--help`.
+/// The example and notes of `--help`.
 const HELP: &str = "\
 Example:
   groupcast explain results c3 c1/1/7
@@ -22,23 +22,23 @@ Example:
 Times are in seconds since the start of the run, by the clock of the member that tells them. When a message arrived and \
 what it waited for is known of clients that were told --trace.";
 
-/// Most deliveries that are told by name.
+/// The most deliveries that are listed by name.
 const TOLD: usize = 8;
 
-/// Arguments of `groupcast explain`.
+/// The arguments of `groupcast explain`.
 #[derive(Arguments, Clone, Debug)]
 #[command(after_help = format!("{HELP}\n\n{}", crate::exit::HELP))]
 pub struct Args {
-    /// The folder with the histories
+    /// Folder with the histories
     #[arg(value_name = "DIR")]
     dir: PathBuf,
-    /// The member at which the message waited
+    /// Member at which the message waited
     #[arg(value_name = "MEMBER")]
     member: String,
-    /// The message: its sender, which life of it, its number, like c1/1/7
+    /// Message as <sender>/<incarnation>/<number>, like c1/1/7
     #[arg(value_name = "ID")]
     id: String,
-    /// The group, if the folder has histories of several
+    /// Group to explain, if the folder has histories of several
     #[arg(long, value_name = "NAME")]
     group: Option<String>,
     #[command(flatten)]
@@ -49,8 +49,8 @@ pub struct Args {
 /// Prints the explanation.
 ///
 /// # Errors
-/// Exit 66 if there are no histories, or no such member or message; 65 if a history is malformed; 74 if standard output
-/// cannot be written.
+/// Exit 66 if there are no histories, or no such member or message; 65 if a history is malformed; 74 if standard
+/// output cannot be written.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let chronicle = Chronicle::read(&args.dir, args.group.as_deref(), None)?;
     let lane = lane(&chronicle, &args.member)?;
@@ -59,7 +59,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// The explanations of every message at every member.
+/// Returns the explanations of every multicast at every member.
 pub(crate) fn all(chronicle: &Chronicle) -> impl Iterator<Item = String> {
     let multicasts = chronicle.messages.iter().take_while(|word| word.to.is_none()).count();
     let at = move |lane| (0..multicasts).map(move |message| explain(chronicle, lane, message));
@@ -78,7 +78,7 @@ fn lane(chronicle: &Chronicle, name: &str) -> Result<usize, Failure> {
     })
 }
 
-/// The explanation, a sentence a line.
+/// Explains a message at a member, one sentence per line.
 fn explain(chronicle: &Chronicle, lane: usize, message: usize) -> String {
     let stays = Stays::of(chronicle);
     let story = Story {
@@ -102,7 +102,7 @@ fn explain(chronicle: &Chronicle, lane: usize, message: usize) -> String {
     lines.join("\n")
 }
 
-/// One message at one member.
+/// The context of one explanation: a message at a member.
 struct Story<'c> {
     chronicle: &'c Chronicle,
     word: &'c Word,
@@ -144,7 +144,7 @@ impl Story<'_> {
         }
     }
 
-    /// What it waited for, one reason after the other.
+    /// Describes the reasons to wait, in order.
     fn waits(&self) -> Vec<String> {
         let reasons = hover::reasons(self.member, &self.stay);
         let tell = |(place, (&index, (reason, micros))): (usize, (&usize, &(String, Option<u64>)))| {
@@ -179,7 +179,7 @@ impl Story<'_> {
         format!("{name} delivered it{number} at {}{after}.", place(self.member, index))
     }
 
-    /// What was delivered while it waited; without a trace, what was delivered right before it.
+    /// Describes the deliveries during the wait; without a trace, the delivery directly before.
     fn before(&self) -> Option<String> {
         let end = self.stay.delivered?;
         let happenings = &self.member.happenings;
@@ -207,7 +207,7 @@ impl Story<'_> {
     }
 }
 
-/// When and where an event stands.
+/// Formats the time and the position of an event.
 fn place(member: &Member, index: usize) -> String {
     format!("{} {}", diagram::time(member.happenings[index].time_us), source(member, index))
 }

@@ -1,33 +1,33 @@
-//! A history made ready to be judged: every message has a small index, so that an oracle is a walk over arrays.
+//! A history with an index for every message, so that oracles walk over arrays.
 
 use super::departures;
 use super::history::{Event, History, MessageId, Record};
 use super::verdict::{Verdict, Witness};
 
-/// Stands for an event that did not happen.
+/// Marks an event that did not happen.
 const NEVER: u32 = u32::MAX;
 
-/// A history with an index for each of its multicast messages.
+/// A history in which each multicast message has an index.
 pub struct Catalogue<'h> {
-    /// What is judged.
+    /// The indexed history.
     pub history: &'h History,
-    /// The messages that were multicast or delivered, ascending; a message's index is its place here.
+    /// The messages that were multicast or delivered, ascending. A message's index is its position here.
     ids: Vec<MessageId>,
-    /// Of each event of each member: its message, or [`NEVER`] if it is about none that was multicast.
+    /// For each event of each member: its message index, or [`NEVER`] for events of direct messages.
     messages: Vec<Vec<u32>>,
-    /// Of each message: the first event of its sender's record that multicasts it.
+    /// For each message: the first event of its sender's record that multicasts it.
     origins: Vec<u32>,
-    /// Of each message: the view in which it was delivered, if that is known; nothing if everybody owes everything.
+    /// For each message: the view in which it was delivered, 0 if unknown. `None` if all members owe all messages.
     views: Option<Vec<u64>>,
-    /// Of each member: whether the others went on without it, and then how far it is one of them.
+    /// For each lost member: the first event at which it departs from the members that went on without it.
     departures: Vec<Option<usize>>,
 }
 
-/// The first event of one member that delivers each message.
+/// For each message, the first event of one member that delivers it.
 pub(super) struct Deliveries(Vec<u32>);
 
 impl<'h> Catalogue<'h> {
-    /// Indexes the messages of `history`: sorting them is the only work that is more than linear.
+    /// Indexes the messages of `history`. Sorting them is the only step that is more than linear.
     #[must_use]
     pub fn new(history: &'h History) -> Self {
         let events = history.records.iter().flat_map(|record| &record.events);
@@ -37,7 +37,7 @@ impl<'h> Catalogue<'h> {
         let found = |ids: &[MessageId]| history.records.iter().map(|record| indices(ids, record)).unzip();
         let (mut messages, unknown): (Vec<Vec<u32>>, Vec<Vec<MessageId>>) = found(&ids);
         if unknown.iter().any(|unknown| !unknown.is_empty()) {
-            // Deliveries of what no record multicasts.
+            // Some deliveries have no multicast in any record; index their messages too.
             ids.extend(unknown.into_iter().flatten());
             sort(&mut ids);
             (messages, _) = found(&ids);
@@ -60,7 +60,7 @@ impl<'h> Catalogue<'h> {
         catalogue
     }
 
-    /// Of each message: the view in which somebody who came to the end delivered it; 0 if that is not known.
+    /// Returns, for each message, the view in which a member that reached the end delivered it; 0 if none did.
     fn views_of_messages(&self) -> Vec<u64> {
         let mut views = vec![0; self.len()];
         for member in self.members().filter(|&member| self.record(member).ended) {
@@ -78,83 +78,82 @@ impl<'h> Catalogue<'h> {
         views
     }
 
-    /// Whether a member that came to the end must have delivered this message, if others have: it was there.
+    /// Returns true if `member`, having reached the end, must have delivered a message that others delivered.
     pub(super) fn owes(&self, member: usize, message: usize) -> bool {
         let record = self.record(member);
         let Some(view) = self.views.as_ref().map(|views| views[message]).filter(|&view| view > 0) else {
-            // Those who delivered it are lost: that may have been before it came.
+            // Only lost members delivered the message, perhaps before the newcomer joined.
             return record.came_late().is_none();
         };
         let came_after = record.came_late().is_some_and(|first| view < first);
-        // It went some time in its last view, while others still delivered.
+        // The member left at an unknown point of its last view, while others still delivered.
         let left_before = record.left && record.views.last().is_some_and(|last| view >= last.number);
         !came_after && !left_before
     }
 
-    /// Whether the others went on without this member, and came to the end.
+    /// Returns true if other members went on without this one and reached the end.
     pub(super) fn is_lost(&self, member: usize) -> bool {
         self.departures[member].is_some()
     }
 
-    /// The members' indices.
     pub(super) fn members(&self) -> std::ops::Range<usize> {
         0..self.history.records.len()
     }
 
-    /// How many messages there are.
+    /// Returns the number of messages.
     pub(super) fn len(&self) -> usize {
         self.ids.len()
     }
 
-    /// A member's record.
+    /// Returns the record of a member.
     pub(super) fn record(&self, member: usize) -> &'h Record {
         &self.history.records[member]
     }
 
-    /// The record of a message's sender; nothing if there is no such member.
+    /// Returns the record of a message's sender, or `None` for a stranger.
     pub(super) fn sender(&self, message: usize) -> Option<&'h Record> {
         self.history.records.get(usize::from(self.ids[message].member))
     }
 
-    /// A message's identity.
+    /// Returns the identity of a message.
     pub(super) fn id(&self, message: usize) -> MessageId {
         self.ids[message]
     }
 
-    /// A message as people read it.
+    /// Formats the identity of a message.
     pub(super) fn name(&self, message: usize) -> String {
         self.history.name(self.ids[message])
     }
 
-    /// The message that an event of a member is about, if it was multicast or delivered.
+    /// Returns the message of an event, if it was multicast or delivered.
     pub(super) fn message(&self, (member, event): (usize, usize)) -> Option<usize> {
         happened(self.messages[member][event])
     }
 
-    /// The first event of the sender's record that multicasts this message.
+    /// Returns the first event of the sender's record that multicasts this message.
     pub(super) fn origin(&self, message: usize) -> Option<usize> {
         happened(self.origins[message])
     }
 
-    /// A member's deliveries in its order: the event, and the message.
+    /// Returns a member's deliveries in order, as pairs of event and message.
     pub(super) fn deliveries(&self, member: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
         self.events(member, |event| matches!(event, Event::Deliver { .. }))
     }
 
-    /// The same of those that all have to have in common: what a lost member was given in the end, others may have been
-    /// given elsewhere, or never.
+    /// Returns the deliveries that all members must agree on: those of a lost member end at its departure, because
+    /// the survivors may deliver the rest in another order or not at all.
     pub(super) fn common_deliveries(&self, member: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
         let departure = self.departures[member].unwrap_or(usize::MAX);
         self.deliveries(member).take_while(move |&(event, _)| event < departure)
     }
 
-    /// A member's multicasts of messages of its own, in its order: the event, and the message.
+    /// Returns a member's multicasts of its own messages in order, as pairs of event and message.
     pub(super) fn multicasts(&self, member: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
         let is_own = move |id: MessageId| usize::from(id.member) == member;
         self.events(member, move |event| matches!(event, Event::Multicast { id, .. } if is_own(*id)))
     }
 
-    /// A member's multicasts and deliveries in its order: the event, and the message.
+    /// Returns a member's multicasts and deliveries in order, as pairs of event and message.
     pub(super) fn group_events(&self, member: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
         self.events(member, |event| multicast_id(event).is_some())
     }
@@ -167,7 +166,7 @@ impl<'h> Catalogue<'h> {
             .map(move |event| (event, messages[event] as usize))
     }
 
-    /// Where a member delivered each message first.
+    /// Indexes the first delivery of each message at a member.
     pub(super) fn first_deliveries(&self, member: usize) -> Deliveries {
         let mut first = vec![NEVER; self.len()];
         for (event, message) in self.deliveries(member) {
@@ -176,14 +175,15 @@ impl<'h> Catalogue<'h> {
         Deliveries(first)
     }
 
-    /// The verdict of an oracle that looked for a violation: without one, it takes a run in which something was
-    /// multicast, and that is known to its end, to call a property valid.
+    /// Returns an oracle's verdict. Without a violation, a property is valid only if something was multicast and
+    /// every record has an end.
     pub(super) fn conclude(&self, violation: Option<Witness>) -> Verdict {
         let something = self.origins.iter().any(|&event| event != NEVER);
         self.conclude_if(violation, something, "nothing was multicast")
     }
 
-    /// The same for a property of what was multicast and when: a lost member may not have come to write that down.
+    /// Concludes as [`Self::conclude`] for a property that depends on the senders' records, which are incomplete
+    /// for lost members.
     pub(super) fn conclude_of_senders(&self, violation: Option<Witness>) -> Verdict {
         let is_of_lost = |message: usize| {
             self.departures.get(usize::from(self.id(message).member)).is_some_and(Option::is_some)
@@ -200,7 +200,7 @@ impl<'h> Catalogue<'h> {
         }
     }
 
-    /// The same for a property that needs something else to have happened.
+    /// Concludes as [`Self::conclude`] for a property that needs events of its own kind (`something`).
     pub(super) fn conclude_if(&self, violation: Option<Witness>, something: bool, nothing: &str) -> Verdict {
         if let Some(witness) = violation {
             return Verdict::Violated(witness);
@@ -216,7 +216,7 @@ impl<'h> Catalogue<'h> {
 }
 
 impl Deliveries {
-    /// The event that delivered this message first.
+    /// Returns the first event that delivers this message.
     pub(super) fn of(&self, message: usize) -> Option<usize> {
         happened(self.0[message])
     }
@@ -231,8 +231,8 @@ fn sort(ids: &mut Vec<MessageId>) {
     ids.dedup();
 }
 
-/// Of each event of a record: its message; and the messages that are not among `ids`. Most often the next message of a
-/// sender is the one after its last, so that is where it is looked for first.
+/// Returns the message index of each event, and the messages that `ids` lacks. A sender's next message usually
+/// follows its last one in `ids`, so that position is tried before the binary search.
 fn indices(ids: &[MessageId], record: &Record) -> (Vec<u32>, Vec<MessageId>) {
     let (mut next, mut unknown) = (Vec::new(), Vec::new());
     let mut index = |event| {

@@ -1,5 +1,5 @@
-//! A run as those need it who draw or explain it: everything that each member's history tells, in its order and with
-//! its times, and the first violation.
+//! The timeline of a run, for the diagram and `explain`: every event of every history with its time, and the first
+//! violation.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,93 +16,93 @@ use crate::talk::natural;
 /// One run of one group.
 #[derive(Debug)]
 pub(crate) struct Chronicle {
-    /// The group.
+    /// The group's name.
     pub(crate) group: String,
-    /// The order with its method, as people read it.
+    /// The title of the order with its method.
     pub(crate) order: String,
-    /// All members, by name, c2 before c10; to one whose history is missing nothing happened that is known.
+    /// All members in natural order (c2 before c10). A member without a history has no events.
     pub(crate) members: Vec<Member>,
-    /// Every message that was multicast or sent, or given to anybody; multicasts first, each kind by sender and
-    /// number.
+    /// All messages that were sent or delivered: multicasts first, each kind sorted by sender and number.
     pub(crate) messages: Vec<Word>,
-    /// The first property that is violated, and how.
+    /// The first violated property and its witness.
     pub(crate) violation: Option<(String, Witness)>,
 }
 
-/// One member and what happened at it.
+/// A member and its events.
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) name: String,
-    /// The file that tells it.
+    /// The history file's name.
     pub(crate) file: String,
-    /// What happened, first to last.
+    /// The events, first to last.
     pub(crate) happenings: Vec<Happening>,
-    /// Whether it was written down when messages arrived.
+    /// True if the history records when messages arrived (`--trace`).
     pub(crate) is_traced: bool,
-    /// Why the rest is unknown, if it is.
+    /// The reason why the rest is unknown, if it is.
     pub(crate) open: Option<String>,
 }
 
 /// A message.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Word {
-    /// To whom, if it is for one member.
+    /// The receiver of a direct message; `None` for a multicast.
     pub(crate) to: Option<String>,
-    /// The name of who sent it.
+    /// The sender's name.
     pub(crate) sender: String,
-    /// Which life of the sender.
+    /// The sender's incarnation.
     pub(crate) incarnation: u32,
-    /// The sender's number of it.
+    /// The message number.
     pub(crate) number: u64,
-    /// What it says.
+    /// The message's text.
     pub(crate) text: Bytes,
 }
 
-/// Something that happened at a member.
+/// An event at a member.
 #[derive(Clone, Debug)]
 pub(crate) struct Happening {
-    /// The line of the file.
+    /// The line in the history file.
     pub(crate) line: u32,
-    /// In microseconds since the start of the run, by this member's clock.
+    /// Microseconds since the start of the run, by this member's clock.
     pub(crate) time_us: u64,
-    /// The message that it is about: its place in [`Chronicle::messages`].
+    /// The index of the message in [`Chronicle::messages`].
     pub(crate) message: usize,
-    /// What it was.
+    /// The kind of event.
     pub(crate) what: What,
 }
 
-/// What can happen.
+/// The kind of an event.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum What {
     /// The member multicast the message.
     Multicast,
-    /// The message arrived; the member's clock from then on, and its place in the total order.
+    /// The message arrived. Fields: the member's clock afterwards, and the global number.
     Arrive { clock: Option<String>, number: Option<u64> },
-    /// From now on it waits for this.
+    /// The message began to wait for this.
     Wait(Reason),
-    /// It was delivered, with this place in the total order.
+    /// The member delivered the message, with this global number.
     Deliver(Option<u64>),
-    /// The member sent it to one other.
+    /// The member sent the direct message.
     Send,
-    /// The member was given it alone.
+    /// The member received the direct message.
     Receive,
-    /// The member, which sent it to one other, says that it is undeliverable, for this reason.
+    /// The member reported its direct message as undeliverable, for this reason.
     Undeliverable(String),
 }
 
 impl Word {
-    /// Its id, as a history has it: `c1/1/7`.
+    /// Formats the message's id as in a history: `c1/1/7`.
     pub(crate) fn id(&self) -> String {
         format!("{}/{}/{}", self.sender, self.incarnation, self.number)
     }
 }
 
 impl Chronicle {
-    /// The run of this group in the folder `dir`; of the only group, if none is named. It is judged by this property;
-    /// by everything that its order promises, if none is named.
+    /// Reads the run of `group` from the folder `dir`; without a name, the only group there. Judges `property`, or
+    /// all that the order promises.
     ///
     /// # Errors
-    /// As [`read::read`]; exit 66 also if there is no history of such a group, exit 64 if it must be said which.
+    /// As [`read::read`]; exit 66 if no history is of this group, exit 64 if there are several groups and none is
+    /// named.
     pub(crate) fn read(dir: &Path, group: Option<&str>, property: Option<&str>) -> Result<Self, Failure> {
         let mut runs = read::read(dir, None)?;
         runs.retain(Run::has_histories);
@@ -122,7 +122,7 @@ impl Chronicle {
                     .help(format!("the groups are {names}")))
             }
             _ => Err(Failure::new(Exit::Usage, format!("the folder has runs of several groups: {names}"))
-                .help("say which one with --group")),
+                .help("choose one with --group")),
         }
     }
 
@@ -149,10 +149,10 @@ impl Chronicle {
     }
 }
 
-/// The messages of a run, each with a small index.
+/// The messages of a run, indexed.
 struct Words {
     messages: Vec<Word>,
-    /// By id and receiver.
+    /// Index by id and receiver.
     indices: BTreeMap<(String, Option<String>), usize>,
 }
 
@@ -167,7 +167,7 @@ impl Words {
         let traces =
             run.members.iter().filter_map(|member| member.account()).flat_map(|account| &account.traces);
         messages.extend(traces.filter_map(|trace| untold(&trace.id)));
-        // A message is known by the first text that is told of it; that texts differ is the oracles' business.
+        // Keep the first text of each message; oracles report differing texts.
         let key = |word: &Word| (word.to.clone(), word.sender.clone(), word.incarnation, word.number);
         messages.sort_by_key(key);
         messages.dedup_by_key(|word| key(word));
@@ -180,7 +180,7 @@ impl Words {
         self.indices.get(&(id, to)).copied()
     }
 
-    /// A member; what is traced is put among the other events, by line.
+    /// Builds a member's timeline, with traced events sorted among the others by line.
     fn member(&self, run: &Run, member: usize) -> Member {
         let record = &run.history.records[member];
         let (name, open) = (record.name.clone(), record.open.clone());
@@ -213,7 +213,7 @@ impl Words {
     }
 }
 
-/// The message of an event of a member.
+/// Returns the message of an event at a member.
 fn word(run: &Run, event: &Event, member: usize) -> Word {
     let id = event.id();
     let to = match event {
@@ -225,7 +225,7 @@ fn word(run: &Run, event: &Event, member: usize) -> Word {
     Word { to, sender, incarnation: id.incarnation, number: id.number, text: event.text().clone() }
 }
 
-/// A message of which it is known that it arrived somewhere, and perhaps nothing else.
+/// Builds a message from its id alone, for one that only traces mention.
 fn untold(id: &str) -> Option<Word> {
     let mut parts = id.rsplitn(3, '/');
     let (number, incarnation) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);

@@ -1,5 +1,5 @@
-//! Consistency: what a member's files say goes together: its result files are its history's deliveries, its counts
-//! are right, its names are its own, and members that were given a view of one number were given the same members.
+//! Consistency: the files of each member agree. Result files match the history's deliveries, counts are right,
+//! names are the member's own, and views with one number have the same members.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ fn place(member: &Member, account: &Account, lines: impl Into<Vec<u32>>) -> Plac
     Place { member: member.id.clone(), file: Some(account.file.clone()), lines: lines.into() }
 }
 
-/// The history of one member under the name of another, or a receipt that names two senders.
+/// Finds a history under another member's name, or a receipt that names two senders.
 fn wrong_name(member: &Member, account: &Account) -> Option<Witness> {
     let other = account.starts.iter().find(|start| start.member != member.id);
     if let Some(start) = other {
@@ -51,7 +51,7 @@ fn after_the_end(member: &Member, account: &Account) -> Option<Witness> {
     (end.line < last).then(|| Witness::new(story, [place]))
 }
 
-/// What the end counted is not what happened.
+/// Finds a count in the end event that the history's events do not match.
 fn wrong_count(member: &Member, account: &Account, record: &Record) -> Option<Witness> {
     let end = account.ends.last()?;
     let count =
@@ -72,8 +72,8 @@ fn wrong_count(member: &Member, account: &Account, record: &Record) -> Option<Wi
     Some(Witness::new(story, [place]))
 }
 
-/// A view without its own member, or with a number that is no larger than the one before; or a first view that is
-/// not what the start says.
+/// Finds a view without its own member, a view number that does not grow, or a first view that differs from the
+/// start event.
 fn wrong_view(member: &Member, account: &Account) -> Option<Witness> {
     if let Some(view) = account.views.iter().find(|view| !view.members.contains(&member.id)) {
         let place = place(member, account, [view.line]);
@@ -95,7 +95,7 @@ fn wrong_view(member: &Member, account: &Account) -> Option<Witness> {
     Some(Witness::new(format!("{} was given view {first} and then view {then} {place}", member.id), [place]))
 }
 
-/// Two members that were given different members in the view of one number.
+/// Finds two members with different members in the view of one number.
 fn views_differ(run: &Run) -> Option<Witness> {
     let mut known: BTreeMap<u64, (&Member, &Account, &View)> = BTreeMap::new();
     let accounts = run.members.iter().filter_map(|member| Some((member, member.account()?)));
@@ -123,7 +123,7 @@ fn views_differ(run: &Run) -> Option<Witness> {
     None
 }
 
-/// A result file that is not what the history says.
+/// Finds a result file that does not match the history.
 fn wrong_results(history: &History, member: &Member, record: &Record) -> Option<Witness> {
     let compare = |file: &Option<ResultFile>, is_one: fn(&Event) -> bool| {
         difference(history, record, file.as_ref()?, is_one)

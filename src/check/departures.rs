@@ -1,14 +1,14 @@
-//! Departures: how far a lost member goes together with those that went on without it.
+//! Departures: the events up to which a lost member agrees with the members that went on without it.
 //!
-//! A member delivers at once, and may die before anybody else could have what it has. So what it delivered last, the
-//! others may deliver at another place, or never: from its first departure from them on, its deliveries count for nothing
-//! where orders are compared. (Orders that are uniform would have to say more.)
+//! A member delivers at once and may die before any other member has the same messages. The others may deliver its
+//! last messages in another order, or never. So order comparisons ignore the deliveries of a lost member from its
+//! first departure on. (Uniform orders would have to compare them too.)
 
 use super::catalogue::Catalogue;
 use super::history::Record;
 
-/// Of each member that did not come to the end, and that the last view of one that did leaves out: its first event that
-/// departs from what that one was given.
+/// Returns, for each member that did not reach the end and that the last view of a survivor excludes, its first
+/// event that departs from the survivor's record.
 pub(super) fn find(catalogue: &Catalogue<'_>) -> Vec<Option<usize>> {
     catalogue.members().map(|member| departure(catalogue, member)).collect()
 }
@@ -30,8 +30,7 @@ fn departure(catalogue: &Catalogue<'_>, member: usize) -> Option<usize> {
     Some(first_difference(catalogue, member, other))
 }
 
-/// The first event in the last view that the two share that is not what the other has there; if there is none, the end
-/// of that view.
+/// Returns the first delivery in the last shared view that differs from the other's, or the end of that view.
 fn first_difference(catalogue: &Catalogue<'_>, member: usize, other: usize) -> usize {
     let [one, two] = [member, other].map(|member| catalogue.record(member));
     let Some((here, there)) = last_shared(one, two) else { return 0 };
@@ -46,7 +45,7 @@ fn first_difference(catalogue: &Catalogue<'_>, member: usize, other: usize) -> u
     departs.map_or(one.within(here).end, |&(event, _)| event)
 }
 
-/// The places of the last view of the first that the second was given too.
+/// Returns the positions, in each record, of the last view that both installed.
 fn last_shared(one: &Record, two: &Record) -> Option<(usize, usize)> {
     let place = |number: u64| two.views.iter().position(|view| view.number == number);
     let shared = one.views.iter().enumerate().map_while(|(here, view)| {

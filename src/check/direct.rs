@@ -1,5 +1,5 @@
-//! Point-to-point: what a member sends to one other is received there exactly once, in order, and nowhere else; or its
-//! sender says that it is undeliverable.
+//! Point-to-point: a direct message is received exactly once, in order, by its receiver alone; or its sender
+//! reports it as undeliverable.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,27 +10,27 @@ use crate::member::Undelivered;
 use crate::place::quoted;
 use crate::results::undelivered;
 
-/// Most undeliverable messages that are named one by one.
+/// The most undeliverable messages that are listed by name.
 const NAMED: usize = 4;
 
-/// What two members have to do with each other: the indices of events in their records.
+/// The direct messages from one member to another, as event indices in their records.
 #[derive(Default)]
 struct Pair {
-    /// The events of the sender that send.
+    /// The sender's send events.
     sent: Vec<usize>,
-    /// Those in which the sender says that a message is undeliverable.
+    /// The sender's undeliverable events.
     given_up: Vec<usize>,
-    /// The events of the receiver that receive.
+    /// The receiver's receive events.
     received: Vec<usize>,
 }
 
-/// Of each pair of sender and receiver.
+/// All pairs, by the sender's and the receiver's index.
 type Pairs = BTreeMap<(usize, usize), Pair>;
 
 pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
     let pairs = pairs(catalogue);
     let violation = pairs.iter().find_map(|(&(from, to), pair)| difference(catalogue, from, to, pair));
-    // A received message was sent by somebody, whose history may lie elsewhere.
+    // A receipt alone suffices: the sender's history may be in another folder.
     let something = pairs.values().any(|pair| !pair.sent.is_empty() || !pair.received.is_empty());
     match catalogue.conclude_if(violation, something, "nothing was sent to one member alone") {
         Verdict::Valid => untold(catalogue, &pairs).map_or(Verdict::Valid, Verdict::Undecided),
@@ -38,7 +38,7 @@ pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
     }
 }
 
-/// Names the first message that was received and that is not in the history of its sender, which is incomplete.
+/// Names the first received message that the sender's incomplete history lacks.
 fn untold(catalogue: &Catalogue<'_>, pairs: &Pairs) -> Option<String> {
     let (&(from, to), Pair { sent, received, .. }) =
         pairs.iter().find(|(_, pair)| pair.received.len() > pair.sent.len())?;
@@ -48,7 +48,7 @@ fn untold(catalogue: &Catalogue<'_>, pairs: &Pairs) -> Option<String> {
     Some(format!("{receiver} received {name}, and no history of {sender} here tells that it was sent"))
 }
 
-/// The messages that their senders say to be undeliverable, in words; nothing if there are none.
+/// Lists the messages that their senders reported as undeliverable, or returns `None` without any.
 pub(super) fn undeliverable(history: &History) -> Option<String> {
     let events = history
         .records
@@ -90,7 +90,7 @@ fn pairs(catalogue: &Catalogue<'_>) -> Pairs {
     pairs
 }
 
-/// The first place where what was received is not what was sent, less what was undeliverable.
+/// Finds the first difference between the messages received and those sent, less those undeliverable.
 fn difference(catalogue: &Catalogue<'_>, from: usize, to: usize, pair: &Pair) -> Option<Witness> {
     let records = &catalogue.history.records;
     let (Some(sender), Some(receiver)) = (records.get(from), records.get(to)) else {
@@ -105,14 +105,14 @@ fn difference(catalogue: &Catalogue<'_>, from: usize, to: usize, pair: &Pair) ->
         let (name, place) = judged.tell(receiver, &twice);
         return Some(Witness::new(format!("{} received {name} twice {place}", receiver.name), [place]));
     }
-    // Which life of the receiver has written its record, only its messages tell: most often the last.
+    // The receiver's record does not say which incarnation wrote it, so it may match any, most often the last.
     let lives = lives(sender, &pair.sent);
     let mut found = lives.iter().rev().map(|sent| judged.difference(sent, &given_up, &pair.received));
     let last = found.next().unwrap_or_else(|| judged.difference(&[], &given_up, &pair.received))?;
     if found.any(|other| other.is_none()) { None } else { Some(last) }
 }
 
-/// The messages to each life of a receiver, which are numbered from 1: one that came back did so in another view.
+/// Splits the messages by the receiver's incarnation: numbers begin at 1 again when a later view readmits it.
 fn lives(sender: &Record, sent: &[usize]) -> Vec<Vec<usize>> {
     let mut lives: Vec<Vec<usize>> = Vec::new();
     for &event in sent {
@@ -127,7 +127,7 @@ fn lives(sender: &Record, sent: &[usize]) -> Vec<Vec<usize>> {
     lives
 }
 
-/// A pair of members under judgement.
+/// The context for judging one pair of members.
 struct Judged<'c, 'h> {
     catalogue: &'c Catalogue<'h>,
     from: usize,
@@ -140,10 +140,10 @@ impl Judged<'_, '_> {
         (self.catalogue.history.name(record.events[events[0]].id()), record.place(events))
     }
 
-    /// Of each event that sends a message which the sender then says to be undeliverable: the event that says so.
+    /// Maps each send event to the later event that reports it as undeliverable.
     fn given_up(&self, pair: &Pair) -> Result<BTreeMap<usize, usize>, Witness> {
         let mut given_up = BTreeMap::new();
-        // The last of its number that is not given up yet: numbers begin again with each life of the receiver.
+        // The unreported send events of each number; numbers repeat with each incarnation of the receiver.
         let mut open: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
         let mut sent = pair.sent.iter().peekable();
         for &event in &pair.given_up {
@@ -166,7 +166,7 @@ impl Judged<'_, '_> {
         Ok(given_up)
     }
 
-    /// The same of the messages to one life of the receiver.
+    /// Finds the first difference for the messages to one incarnation of the receiver.
     fn difference(
         &self,
         sent: &[usize],
@@ -195,8 +195,8 @@ impl Judged<'_, '_> {
         self.first_difference(owed.get(agreed).copied(), received.get(agreed).copied())
     }
 
-    /// A message is not undeliverable if it was received although it was not even sent, or if its receiver was there from
-    /// the start to the end.
+    /// Finds a false undeliverable report: the message was received although reported as not sent, or the receiver
+    /// was present from the start to the end.
     fn false_report(&self, sent: usize, event: usize, has_come: bool) -> Option<Witness> {
         let Self { sender, receiver, .. } = self;
         let Event::Undeliverable { reason, .. } = &sender.events[event] else { return None };
@@ -219,7 +219,7 @@ impl Judged<'_, '_> {
         })
     }
 
-    /// The message that is next by its sender, and the one that is next by its receiver, are not the same.
+    /// Describes the first mismatch between the next sent and the next received message.
     fn first_difference(&self, sent: Option<usize>, received: Option<usize>) -> Option<Witness> {
         let Self { sender, receiver, .. } = self;
         let (from, to) = (&sender.name, &receiver.name);
@@ -235,13 +235,14 @@ impl Judged<'_, '_> {
                 );
                 Some(Witness::new(story, [place, origin]))
             }
-            // Who was lost may have been so before it could send it again.
+            // A lost sender may have been unable to send the message again.
             (Some(sent), None) if receiver.ended && !receiver.left && !self.catalogue.is_lost(self.from) => {
                 let ((name, place), end) = (self.tell(sender, &[sent]), receiver.place(&[]));
                 let story = format!("{from} sent {name} {place}; {to} never received it{}", end.whole());
                 Some(Witness::new(story, [place, end]))
             }
-            // All that the receiver did is known, and a sender that came to the end learned that the receiver was gone.
+            // The receiver's record is complete, and the sender, having reached the end, learned that the receiver
+            // was gone.
             (Some(sent), None) if sender.ended && receiver.is_whole() && receiver.came_late().is_none() => {
                 let ((name, place), end) = (self.tell(sender, &[sent]), receiver.place(&[]));
                 let story = format!(
@@ -261,14 +262,14 @@ impl Judged<'_, '_> {
     }
 }
 
-/// The first two of these events that are about one message.
+/// Returns the first two of these events that concern one message.
 fn repeated(record: &Record, events: &[usize]) -> Option<[usize; 2]> {
     let mut known = BTreeMap::new();
     let pair = |&event: &usize| known.insert(record.events[event].id(), event).map(|first| [first, event]);
     events.iter().find_map(pair)
 }
 
-/// One of the two is no member.
+/// Finds a direct message to or from a stranger.
 fn with_stranger(
     catalogue: &Catalogue<'_>,
     (from, sent): (usize, &[usize]),

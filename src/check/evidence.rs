@@ -1,7 +1,7 @@
-//! Everything that there is about one run, and what it says about each property.
+//! All files of one run, and the verdict they give on each property.
 //!
-//! Histories know which message was which, so they are asked first; where they are missing, texts may still show
-//! something. What one of them shows violated is violated; what one of them shows valid is valid.
+//! Histories identify messages, so they are judged first; result files may add to what histories leave undecided. A
+//! property that either of them shows violated or valid is so.
 
 use super::catalogue::Catalogue;
 use super::read::Run;
@@ -10,25 +10,25 @@ use super::verdict::Verdict;
 use super::{PROPERTIES, Property, barrier, consistency};
 use crate::order::{ORDERS, Order};
 
-/// A property of files: its name, what it says, and who judges it.
+/// A property of files: its name, its definition and its oracle.
 type OfFiles = (&'static str, &'static str, fn(&Run, &Catalogue<'_>) -> Verdict);
 
-/// The properties of files, beside those of histories.
+/// The properties that are judged from files and not from a history.
 const OF_FILES: [OfFiles; 2] = [
     ("start-barrier", "all start once, with the same members, and miss nothing from then on", barrier::judge),
     ("consistency", "the files of each member tell the same", consistency::judge),
 ];
 
-/// The properties that are vacuous in many a good run: they are judged by default only if there is something to judge.
+/// Properties that apply to few runs: judged by default only if the run has such events.
 const OPTIONAL: [&str; 2] = ["point-to-point", "view-synchrony"];
 
-/// The name of each property with what it says, in the order in which they are reported.
+/// Returns the name and the definition of each property, in the order of reports.
 pub(super) fn properties() -> impl Iterator<Item = (&'static str, &'static str)> {
     let of_histories = PROPERTIES.iter().map(|property| (property.name, property.says));
     of_histories.chain(OF_FILES.iter().map(|(name, says, _)| (*name, *says)))
 }
 
-/// A run, ready to be asked.
+/// The files of one run, indexed for judging.
 pub(super) struct Evidence<'r> {
     pub(super) run: &'r Run,
     pub(super) catalogue: Catalogue<'r>,
@@ -38,14 +38,14 @@ pub(super) struct Evidence<'r> {
 impl<'r> Evidence<'r> {
     pub(super) fn new(run: &'r Run) -> Self {
         let only_results = run.members.iter().any(|member| member.account.is_none() && member.has_files());
-        // Of a group that has changed, only histories tell who was there for what.
+        // Result files do not record views, so they cannot judge a group whose members changed.
         let has_changed =
             run.history.records.iter().any(|record| record.is_in_part() || record.views.len() > 1);
         let texts = (!has_changed && (only_results || run.has_commands)).then(|| Texts::new(run));
         Self { run, catalogue: Catalogue::new(&run.history), texts }
     }
 
-    /// What is judged if nobody says what: whatever all the orders promise that it may have been.
+    /// Returns the properties to judge by default: those that every possible order of the run promises.
     pub(super) fn promised(&self, order: Option<&str>) -> Vec<&'static str> {
         let orders = self.orders(order);
         let by_all = |property: &Property| orders.iter().all(|order| (property.promised)(order));
@@ -54,7 +54,8 @@ impl<'r> Evidence<'r> {
         names.filter(|name| !OPTIONAL.contains(name) || self.has_some(name)).collect()
     }
 
-    /// The orders that it may have been: as told, or as the histories say, or as the result files are called.
+    /// Returns the possible orders of the run: from `--order`, else from the histories, else from the result files'
+    /// suffix.
     pub(super) fn orders(&self, told: Option<&str>) -> Vec<&'static Order> {
         let started = self.run.starts().next().map(|(_, _, start)| start);
         let suffix = self.run.suffix.as_deref();
@@ -64,16 +65,16 @@ impl<'r> Evidence<'r> {
             (None, None) => suffix.is_none_or(|suffix| order.suffix == suffix),
         };
         let mut orders: Vec<&Order> = ORDERS.iter().filter(is_it).collect();
-        // Its methods promise the same; which it was is told if it is known.
+        // Methods of one order promise the same, so an unknown method keeps all of them.
         let method = started.and_then(|start| start.method.as_deref());
         if orders.iter().any(|order| order.method.is_some() && order.method == method) {
             orders.retain(|order| order.method == method);
         }
-        // Of an order that nobody knows, only what all promise can be expected.
+        // For an unknown order, only the promises common to all orders count.
         if orders.is_empty() { ORDERS.iter().collect() } else { orders }
     }
 
-    /// Whether there is something that this property is about.
+    /// Returns true if the run has events that this optional property concerns.
     fn has_some(&self, name: &str) -> bool {
         if name == "view-synchrony" { self.has_changes() } else { self.has_directs() }
     }
@@ -91,7 +92,7 @@ impl<'r> Evidence<'r> {
         self.run.history.records.iter().any(|record| record.views.len() > 1)
     }
 
-    /// Whether the property of this name holds.
+    /// Judges the property of this name.
     pub(super) fn judge(&self, name: &str) -> Verdict {
         if let Some((_, _, judge)) = OF_FILES.iter().find(|(known, ..)| *known == name) {
             return judge(self.run, &self.catalogue);
@@ -108,7 +109,7 @@ impl<'r> Evidence<'r> {
     }
 }
 
-/// Of two verdicts that cannot both be wrong, the one that says more.
+/// Merges two verdicts on one property: violated before valid before undecided.
 fn stronger(one: Verdict, other: Verdict) -> Verdict {
     let says_more = other.is_violated() && !one.is_violated();
     if says_more || matches!(one, Verdict::Undecided(_)) && other.is_valid() { other } else { one }

@@ -1,6 +1,6 @@
-//! What the oracles judge: of each member, everything it multicast and was given, in its own order.
+//! The input of the oracles: for each member, everything it sent and delivered, in its own order.
 //!
-//! A simulation and a directory of history files both come down to this, so both are judged by the same code.
+//! Simulations and folders of history files both become a [`History`], so the same code judges both.
 
 use std::ops::Range;
 
@@ -8,124 +8,124 @@ use bytes::Bytes;
 
 use super::verdict::Place;
 
-/// The identity of a message. It identifies; what came before what is told by the records alone.
+/// The identity of a message. It tells nothing about causality; only the records do.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct MessageId {
-    /// Who sent it: the index of its record; beyond the records, that of a stranger.
+    /// The index of the sender's record; indices beyond the records name strangers.
     pub member: u16,
-    /// Which life of that member; 1 for the first.
+    /// The sender's incarnation, from 1.
     pub incarnation: u32,
-    /// The sender's number of it, from 1; multicasts and the messages to each other member are counted apart.
+    /// The message number, from 1. Multicasts and the messages to each single member are counted separately.
     pub number: u64,
 }
 
-/// One thing that happened at a member.
+/// An event at a member.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Event {
-    /// It multicast a message.
+    /// The member multicast a message.
     Multicast {
-        /// Which.
+        /// The message's identity.
         id: MessageId,
-        /// Its text.
+        /// The message's text.
         text: Bytes,
     },
-    /// It was given a multicast message, its own or another's.
+    /// The member delivered a multicast message, its own or another's.
     Deliver {
-        /// Which.
+        /// The message's identity.
         id: MessageId,
-        /// Its place in the total order, from 1, where the order has one.
+        /// The global number, from 1, if the order assigns one.
         number: Option<u64>,
-        /// Which counting of places this is, from 1.
+        /// The epoch of the global number, from 1.
         epoch: u64,
-        /// Its text.
+        /// The message's text.
         text: Bytes,
     },
-    /// It sent a message to one member.
+    /// The member sent a direct message.
     Send {
-        /// Which.
+        /// The message's identity.
         id: MessageId,
-        /// To whom: the index of a record.
+        /// The index of the receiver's record.
         to: u16,
-        /// Its text.
+        /// The message's text.
         text: Bytes,
     },
-    /// It was given a message that was sent to it alone.
+    /// The member received a direct message.
     Receive {
-        /// Which.
+        /// The message's identity.
         id: MessageId,
-        /// Its text.
+        /// The message's text.
         text: Bytes,
     },
-    /// It says that a message that it sent to one member is undeliverable.
+    /// The member reported one of its direct messages as undeliverable.
     Undeliverable {
-        /// Which.
+        /// The message's identity.
         id: MessageId,
-        /// To whom it was sent: the index of a record.
+        /// The index of the receiver's record.
         to: u16,
-        /// Why.
+        /// The reason, as in the history file.
         reason: String,
     },
 }
 
-/// The text of an event that has none.
+/// The text of an event without one.
 static NO_TEXT: Bytes = Bytes::new();
 
-/// A list of members that was given to a member.
+/// A view that a member installed.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Installed {
-    /// How many of the record's events came before it.
+    /// The number of the record's events before the view.
     pub at: usize,
-    /// Its number.
+    /// The view number.
     pub number: u64,
-    /// The names of its members, ascending, each once.
+    /// The names of the view's members, ascending, each once.
     pub members: Vec<String>,
-    /// Its line in the file, if it was read from one.
+    /// The line in the history file, if the record was read from one.
     pub line: Option<u32>,
 }
 
-/// Everything that happened at one member, in its order.
+/// The events of one member, in its order.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Record {
     /// The member's name.
     pub name: String,
-    /// What happened, first to last.
+    /// The events, first to last.
     pub events: Vec<Event>,
-    /// The views that it was given, first to last.
+    /// The views that the member installed, first to last.
     pub views: Vec<Installed>,
-    /// Whether the member came to the end of the run.
+    /// True if the member reached the end of the run.
     pub ended: bool,
-    /// Whether it stopped before the end of the run and the record says so: this is all that it ever did.
+    /// True if the member stopped early and the record says so: the record is complete.
     pub stopped: bool,
-    /// Whether it left before the end, with everything done that it had begun: what came after that, it need not have.
+    /// True if the member left early with all its operations finished. It owes no later delivery.
     pub left: bool,
-    /// Whether a later life of the same member took its place in a group that went on.
+    /// True if a later incarnation of the member joined the group that went on.
     pub replaced: bool,
-    /// Why it is not known to have come to the end, where more can be said than that the record has no end.
+    /// The reason why the end is unknown, if it is more specific than a missing end event.
     pub open: Option<String>,
-    /// The file that all this was read from, if it was.
+    /// The file that the record was read from, if any.
     pub source: Option<Source>,
 }
 
-/// Where a record was read.
+/// The file of a record.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Source {
-    /// The file's name.
+    /// The file name.
     pub file: String,
-    /// Of each event: its line.
+    /// The line of each event.
     pub lines: Vec<u32>,
 }
 
-/// A run as its members saw it.
+/// A run, as recorded by its members.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct History {
-    /// One record of each member. Together with the strangers there are at most 65,536.
+    /// One record for each member. Records and strangers together number at most 65,536.
     pub records: Vec<Record>,
-    /// Names that messages are said to be from, or to go to, and that are no members'.
+    /// Names of senders and receivers that are no members.
     pub strangers: Vec<String>,
 }
 
 impl Event {
-    /// The message it is about.
+    /// Returns the identity of the event's message.
     #[must_use]
     pub const fn id(&self) -> MessageId {
         match self {
@@ -137,13 +137,13 @@ impl Event {
         }
     }
 
-    /// Whether it is about a message to one member.
+    /// Returns true if the event concerns a direct message.
     #[must_use]
     pub const fn is_direct(&self) -> bool {
         matches!(self, Self::Send { .. } | Self::Receive { .. } | Self::Undeliverable { .. })
     }
 
-    /// The message's text; empty where the event does not tell it.
+    /// Returns the message's text; empty for an event that records none.
     #[must_use]
     pub fn text(&self) -> &Bytes {
         match self {
@@ -157,13 +157,13 @@ impl Event {
 }
 
 impl History {
-    /// A message as people read it: `c1/1/7`.
+    /// Formats a message's identity: `c1/1/7`.
     #[must_use]
     pub fn name(&self, id: MessageId) -> String {
         format!("{}/{}/{}", self.who(id.member), id.incarnation, id.number)
     }
 
-    /// The name of a member or a stranger.
+    /// Returns the name of a member or a stranger.
     #[must_use]
     pub fn who(&self, member: u16) -> &str {
         let member = usize::from(member);
@@ -173,13 +173,13 @@ impl History {
 }
 
 impl Record {
-    /// Whether everything that happened is known; if not, more may have happened than the record tells.
+    /// Returns true if the record is complete; otherwise more may have happened.
     #[must_use]
     pub const fn is_whole(&self) -> bool {
         self.ended || self.stopped
     }
 
-    /// The view in which it came into a group that was running, without what had been before.
+    /// Returns the first view of a newcomer, which joined the running group without the earlier messages.
     #[must_use]
     pub fn came_late(&self) -> Option<u64> {
         let first = self.views.first()?;
@@ -187,20 +187,20 @@ impl Record {
         (first.number > 1 && !self.events[..first.at].iter().any(is_delivery)).then_some(first.number)
     }
 
-    /// Whether it was in the group for a part of the run only.
+    /// Returns true if the member was in the group for only part of the run.
     #[must_use]
     pub fn is_in_part(&self) -> bool {
         self.left || self.came_late().is_some()
     }
 
-    /// The events of one of its views.
+    /// Returns the range of events within one of the member's views.
     #[must_use]
     pub fn within(&self, view: usize) -> Range<usize> {
         let end = self.views.get(view + 1).map_or(self.events.len(), |next| next.at);
         self.views[view].at..end
     }
 
-    /// Where it was given these views, as far as lines tell.
+    /// Returns the lines of these views, as far as they are known.
     #[must_use]
     pub fn place_of(&self, views: &[usize]) -> Place {
         let lines = views.iter().filter_map(|&view| self.views[view].line).collect();
@@ -208,7 +208,7 @@ impl Record {
         Place { member: self.name.clone(), file, lines }
     }
 
-    /// Where these events stand; the first event of a record is 1.
+    /// Returns the lines of these events; without a file, their numbers from 1.
     #[must_use]
     pub fn place(&self, events: &[usize]) -> Place {
         let line = |&event: &usize| match &self.source {

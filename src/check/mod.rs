@@ -1,4 +1,4 @@
-//! Beside the path: the oracles. Each judges one property of a [`History`], in one file, in time linear in it.
+//! The oracles, one file each. An oracle judges one property of a [`History`] in time linear in its length.
 //!
 //! The table below names the properties. The same oracles judge simulated runs and real ones. Definitions follow
 //! Hadzilacos and Toueg (*A Modular Approach to Fault-Tolerant Broadcasts and Related Problems*, 1994).
@@ -46,15 +46,15 @@ pub use verdict::{Place, Verdict, Witness};
 /// Something that is true or false of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Property {
-    /// What people call it.
+    /// The name, as on the command line and in reports.
     pub name: &'static str,
-    /// What it says, in a line.
+    /// The definition, in one line.
     pub says: &'static str,
     promised: fn(&Order) -> bool,
     judge: fn(&Catalogue<'_>) -> Verdict,
 }
 
-/// Every property, in the order in which they are reported: what makes the others meaningless comes first.
+/// All properties, in the order of reports. Later ones mean little where an earlier one is violated.
 pub const PROPERTIES: [Property; 10] = [
     Property {
         name: "no-creation",
@@ -106,7 +106,7 @@ pub const PROPERTIES: [Property; 10] = [
     },
     Property {
         name: "view-synchrony",
-        says: "who goes from one view to the next has delivered the same in the first",
+        says: "members that go from one view to the next have delivered the same in the first",
         promised: |_| true,
         judge: synchrony::judge,
     },
@@ -119,31 +119,31 @@ pub const PROPERTIES: [Property; 10] = [
 ];
 
 impl Property {
-    /// The property of this name.
+    /// Returns the property of this name.
     #[must_use]
     pub fn find(name: &str) -> Option<&'static Self> {
         PROPERTIES.iter().find(|property| property.name == name)
     }
 
-    /// What this order promises.
+    /// Returns the properties that this order promises.
     pub fn promised_by(order: &Order) -> impl Iterator<Item = &'static Self> {
         PROPERTIES.iter().filter(move |property| property.is_promised_by(order))
     }
 
-    /// Whether this order promises it.
+    /// Returns true if this order promises the property.
     #[must_use]
     pub fn is_promised_by(&self, order: &Order) -> bool {
         (self.promised)(order)
     }
 
-    /// Whether it holds.
+    /// Judges the property.
     #[must_use]
     pub fn judge(&self, catalogue: &Catalogue<'_>) -> Verdict {
         (self.judge)(catalogue)
     }
 }
 
-/// The names of all properties that can be judged by files.
+/// Returns the names of all properties that can be judged from files.
 pub(crate) fn property_names() -> impl Iterator<Item = &'static str> {
     evidence::properties().map(|(name, _)| name)
 }

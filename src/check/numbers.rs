@@ -1,16 +1,16 @@
-//! Numbers: every member delivers 1, 2, 3, …, and a number is the same message everywhere.
+//! Numbers: every member delivers global numbers 1, 2, 3, …, and a number names the same message everywhere.
 //!
-//! A number belongs to an epoch. In a later epoch the numbers may go on or begin again; a member never goes back to
-//! an earlier one. So the first delivery has the same number everywhere, and the second, and so on.
+//! A number belongs to an epoch. In a later epoch the numbers continue or begin again at 1; a member never returns
+//! to an earlier epoch. So the n-th delivery has the same number at all members.
 
 use super::catalogue::Catalogue;
 use super::history::Event;
 use super::verdict::{Place, Verdict, Witness};
 
-/// A delivery: the member, its event, the message.
+/// A delivery: the member, the event, the message.
 type Delivery = (usize, usize, usize);
 
-/// A place in the total order: the epoch, and the number in it.
+/// An epoch and the global number in it.
 type Number = (u64, u64);
 
 pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
@@ -19,14 +19,14 @@ pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
         return Verdict::Undecided("no delivery has a number".to_owned());
     }
     let mut named = Vec::new();
-    // Those who were there from the start say what the numbers are; those who came later go on where they came.
+    // Members present from the start define the numbers; newcomers are compared with them.
     let mut members: Vec<usize> = catalogue.members().collect();
     members.sort_by_key(|&member| catalogue.record(member).came_late());
     catalogue.conclude(members.into_iter().find_map(|member| wrong(catalogue, member, &mut named)))
 }
 
-/// The first delivery of `member` whose number is not the next, or not that of this message at another member.
-/// `named` has, for each place so far, its number and a delivery under it.
+/// Returns the first delivery of `member` with a number that is not the next, or that another member gave to
+/// another message. `named` holds the number and one delivery for each position so far, and grows.
 fn wrong(catalogue: &Catalogue<'_>, member: usize, named: &mut Vec<(Number, Delivery)>) -> Option<Witness> {
     let (skipped, mut before) = skipped(catalogue, member, named);
     for (index, (event, message)) in catalogue.common_deliveries(member).enumerate() {
@@ -56,7 +56,8 @@ fn wrong(catalogue: &Catalogue<'_>, member: usize, named: &mut Vec<(Number, Deli
     None
 }
 
-/// How many deliveries were before a member came, and the number of the last of them. Those who had them may be lost.
+/// Returns the number of deliveries before a newcomer joined, and the last number among them. Those deliveries may
+/// be in no record.
 fn skipped(
     catalogue: &Catalogue<'_>,
     member: usize,
@@ -71,7 +72,7 @@ fn skipped(
     (known.unwrap_or(named.len()), first.and_then(|(epoch, number)| Some((epoch, number.checked_sub(1)?))))
 }
 
-/// The number of a delivery, if it has one.
+/// Returns the number of a delivery, if it has one.
 fn number(catalogue: &Catalogue<'_>, (member, event, _): Delivery) -> Option<Number> {
     match catalogue.record(member).events[event] {
         Event::Deliver { number, epoch, .. } => number.map(|number| (epoch, number)),
@@ -79,7 +80,7 @@ fn number(catalogue: &Catalogue<'_>, (member, event, _): Delivery) -> Option<Num
     }
 }
 
-/// The number of a delivery, if it may come after this one; or what it has, and what was next.
+/// Returns the delivery's number if it may follow `before`; otherwise a description of both.
 fn next(before: Option<Number>, given: Option<Number>) -> Result<Number, String> {
     let (epoch, last) = before.unwrap_or_default();
     let next = last.saturating_add(1);

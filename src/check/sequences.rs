@@ -1,14 +1,14 @@
-//! Whether sequences are parts of one order: there is an order of all items in which each sequence stands.
+//! Checks whether sequences are consistent with one total order of their items.
 //!
-//! They are taken apart from the front: an item goes when it is the first that is left of every sequence that has
-//! it. If in the end the first item of each sequence that is left waits for another, they contradict each other.
-//! Two members with two messages the other way round are the plain case; but three members of which no two have
-//! two messages in common can do so, too: a before b, b before c, c before a.
+//! The algorithm removes items from the front: an item goes once it is first in every sequence that holds it. If
+//! each remaining first item waits for another, the sequences contradict one another. Usually two members hold two
+//! items in opposite orders; but three members, of which no two share two items, can also contradict: a before b, b
+//! before c, c before a.
 
-/// Stands for a place that an item does not have.
+/// Marks an item that a sequence does not hold.
 const NOWHERE: u32 = u32::MAX;
 
-/// That of one sequence an item stands before another: their places in it.
+/// The statement that one sequence holds one item before another, by their positions.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Step {
     pub(super) sequence: usize,
@@ -16,8 +16,8 @@ pub(super) struct Step {
     pub(super) after: usize,
 }
 
-/// A circle: each step begins with the item with which the step before it ends, the first with that of the last.
-/// Two steps if two sequences suffice. The items are below `count`, and none is twice in a sequence.
+/// Returns a cycle of steps in which each step begins with the item that ends the previous one; two steps if two
+/// sequences suffice. Items are below `count`, and no sequence holds an item twice.
 pub(super) fn contradiction(sequences: &[Vec<u32>], count: usize) -> Option<Vec<Step>> {
     let places: Vec<Vec<u32>> = sequences.iter().map(|sequence| places(sequence, count)).collect();
     let heads = stuck(sequences, &places)?;
@@ -25,12 +25,12 @@ pub(super) fn contradiction(sequences: &[Vec<u32>], count: usize) -> Option<Vec<
     two.or_else(|| circle(sequences, &places, &heads))
 }
 
-/// Every two of so many.
+/// Returns all pairs of indices below `count`.
 pub(super) fn pairs(count: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..count).flat_map(|one| (0..one).map(move |other| (other, one)))
 }
 
-/// Of each item: where it stands.
+/// Returns the position of each item in the sequence.
 fn places(sequence: &[u32], count: usize) -> Vec<u32> {
     let mut places = vec![NOWHERE; count];
     for (place, &item) in (0..).zip(sequence) {
@@ -39,7 +39,7 @@ fn places(sequence: &[u32], count: usize) -> Vec<u32> {
     places
 }
 
-/// Of each sequence the place of the first item that is left when nothing goes any more; nothing if nothing is left.
+/// Returns the position of each sequence's first remaining item when no more can be removed; `None` if all are.
 fn stuck(sequences: &[Vec<u32>], places: &[Vec<u32>]) -> Option<Vec<usize>> {
     let mut heads = vec![0; sequences.len()];
     let mut ready: Vec<usize> = (0..sequences.len()).collect();
@@ -60,7 +60,7 @@ fn stuck(sequences: &[Vec<u32>], places: &[Vec<u32>]) -> Option<Vec<usize>> {
     (0..sequences.len()).any(|one| heads[one] < sequences[one].len()).then_some(heads)
 }
 
-/// The first two items that `other` has one after the other, of those that both have, and `one` the other way round.
+/// Returns the first two shared items that are adjacent among them in `other` and reversed in `one`.
 fn inversion(sequences: &[Vec<u32>], places: &[Vec<u32>], one: usize, other: usize) -> Option<Vec<Step>> {
     let mut last: Option<(usize, usize)> = None;
     for (place, &item) in sequences[other].iter().enumerate() {
@@ -82,8 +82,8 @@ fn inversion(sequences: &[Vec<u32>], places: &[Vec<u32>], one: usize, other: usi
     None
 }
 
-/// Every first item that is left waits for that of another sequence, which stands before it there: the way from one
-/// to the next ends in a circle.
+/// Returns a cycle of waiting items. Each first remaining item waits for the first remaining item of another
+/// sequence, so the walk must end in a cycle.
 fn circle(sequences: &[Vec<u32>], places: &[Vec<u32>], heads: &[usize]) -> Option<Vec<Step>> {
     let mut way: Vec<Step> = Vec::new();
     let mut waiting = (0..sequences.len()).find(|&one| heads[one] < sequences[one].len())?;
@@ -94,7 +94,7 @@ fn circle(sequences: &[Vec<u32>], places: &[Vec<u32>], heads: &[usize]) -> Optio
         let other = (0..sequences.len()).find(holds_up)?;
         let step = Step { sequence: other, before: heads[other], after: places[other][item] as usize };
         if let Some(start) = way.iter().position(|known| known.sequence == other) {
-            // Found from each item to the one before it.
+            // The walk goes from each item to its predecessor.
             way.drain(..start);
             way[0] = step;
             way.reverse();
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_one_order_do_not_contradict_each_other() {
+    fn consistent_sequences_give_no_contradiction() {
         assert_eq!(story(&[]), None);
         assert_eq!(story(&[&[], &[1]]), None);
         assert_eq!(story(&[&[1, 2, 3], &[1, 3], &[2, 3, 4], &[4, 5]]), None);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_is_told_step_by_step() {
+    fn contradiction_returns_the_shortest_cycle_in_order() {
         assert_eq!(story(&[&[1, 2, 3], &[3, 2]]), Some(vec![[2, 3], [3, 2]]));
         assert_eq!(story(&[&[1, 2], &[2, 3], &[3, 1]]), Some(vec![[1, 2], [2, 3], [3, 1]]));
         assert_eq!(story(&[&[1, 2], &[3, 1], &[2, 3]]), Some(vec![[1, 2], [2, 3], [3, 1]]));
@@ -135,9 +135,9 @@ mod tests {
             four.iter().zip(four.iter().cycle().skip(1)).all(|(one, next)| one[1] == next[0]),
             "{four:?}"
         );
-        // Two that contradict each other are shown before three.
+        // A cycle of two is preferred to a cycle of three.
         assert_eq!(story(&[&[1, 2, 8, 9], &[2, 3, 9, 8], &[3, 1]]), Some(vec![[8, 9], [9, 8]]));
-        // Whoever is not part of the circle is left out.
+        // Sequences outside the cycle are left out.
         assert_eq!(story(&[&[7, 1], &[1, 2], &[2, 3], &[3, 1], &[1, 7]]).unwrap().len(), 2);
         assert_eq!(story(&[&[1, 7], &[1, 2], &[2, 3], &[3, 1]]).unwrap(), [[1, 2], [2, 3], [3, 1]]);
     }

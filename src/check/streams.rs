@@ -1,7 +1,7 @@
-//! Streams: each sender's messages in the order it multicast them, one stream for each of its lives.
+//! Streams: each sender's messages in multicast order, one stream for each incarnation.
 //!
-//! A message whose multicast is not known, but may have happened after what is known of its sender, is a stream of
-//! its own: nothing is known of its place among the sender's others, yet it may be the cause of something.
+//! A message without a known multicast, from a sender with an incomplete record, is a stream of its own: its
+//! position among the sender's messages is unknown, but it may be a cause of others.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,9 @@ use super::catalogue::Catalogue;
 
 /// The streams of a history.
 pub(super) struct Streams {
-    /// Of each stream: its messages in the order they were multicast.
+    /// For each stream: its messages in multicast order.
     messages: Vec<Vec<u32>>,
-    /// Of each message: its stream and its rank in it; nothing if it cannot have been multicast.
+    /// For each message: its stream and its rank, or `None` if it cannot have been multicast.
     places: Vec<Option<(u32, u32)>>,
 }
 
@@ -50,7 +50,7 @@ impl Streams {
         self.messages.len()
     }
 
-    /// Of each stream: how many of its messages were delivered before this member came, and are none of its business.
+    /// Returns, for each stream, the number of messages delivered before this newcomer joined.
     pub(super) fn before(&self, catalogue: &Catalogue<'_>, member: usize) -> Vec<usize> {
         if catalogue.record(member).came_late().is_none() {
             return vec![0; self.len()];
@@ -59,12 +59,12 @@ impl Streams {
         self.messages.iter().map(|stream| stream.iter().take_while(owed).count()).collect()
     }
 
-    /// A message's stream and its rank in it, from 0.
+    /// Returns a message's stream and its rank, from 0.
     pub(super) fn place(&self, message: usize) -> Option<(usize, usize)> {
         self.places[message].map(|(stream, rank)| (stream as usize, rank as usize))
     }
 
-    /// The message of this rank.
+    /// Returns the message of this rank.
     pub(super) fn message(&self, stream: usize, rank: usize) -> usize {
         self.messages[stream][rank] as usize
     }

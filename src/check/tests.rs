@@ -1,9 +1,9 @@
-//! The oracles on histories made by hand: each damage is found by the property it breaks, and told.
+//! Tests of the oracles on handmade histories: each defect is found by the property that it violates.
 //!
 //! A history is one line for each of the members a, b, c: `+` multicasts the member's next message, `a2` delivers
-//! a's second, `a2!` delivers it with another text, `>b` sends b its next message, `<a1` receives a's first, `…`
-//! at the end says that the rest is unknown, and `†` that it stopped there. Deliveries are numbered 1, 2, 3; `a2#7`
-//! has the number 7, and `a2#2.1` the first of epoch 2. `|2:ab` is given view 2, of a and b.
+//! a's second, `a2!` delivers it with another text, `>b` sends b its next message, `<a1` receives a's first, a
+//! final `…` leaves the rest unknown, and a final `†` means that the member stopped. Deliveries are numbered 1, 2,
+//! 3; `a2#7` has number 7, and `a2#2.1` the first number of epoch 2. `|2:ab` installs view 2 with a and b.
 
 use bytes::Bytes;
 
@@ -84,7 +84,7 @@ fn verdict(property: &str, lines: &[&str]) -> Verdict {
     Property::find(property).unwrap().judge(&Catalogue::new(&history(lines)))
 }
 
-/// The properties that `lines` violate, and the story that the first of `expected` tells.
+/// Asserts that `lines` violate exactly `expected`, and that the first of them tells `story`.
 fn violates(expected: &[&str], story: &str, lines: &[&str]) {
     let verdicts = judge(&history(lines), &PROPERTIES);
     let violated: Vec<&str> =
@@ -94,7 +94,7 @@ fn violates(expected: &[&str], story: &str, lines: &[&str]) {
 }
 
 #[test]
-fn a_good_history_is_valid() {
+fn good_history_is_valid() {
     let good = ["+ a1 >b >b + b1 a2 + a3", "<a1 + a1 b1 <a2 a2 a3", "a1 b1 a2 a3"];
     for (name, verdict) in judge(&history(&good), &PROPERTIES) {
         assert_eq!(verdict, Verdict::Valid, "{name}");
@@ -102,7 +102,7 @@ fn a_good_history_is_valid() {
 }
 
 #[test]
-fn a_history_that_shows_nothing_is_undecided() {
+fn history_without_events_is_undecided() {
     let undecided = |lines: &[&str], reason: &str| {
         for (name, verdict) in judge(&history(lines), &PROPERTIES) {
             assert!(matches!(verdict, Verdict::Undecided(_)), "{name} {verdict}");
@@ -117,25 +117,25 @@ fn a_history_that_shows_nothing_is_undecided() {
 }
 
 #[test]
-fn an_unknown_end_hides_nothing_that_is_known() {
+fn incomplete_history_still_shows_known_violations() {
     assert!(verdict("no-duplicate", &["+ a1 a1 …"]).is_violated());
     assert_eq!(verdict("no-creation", &["…", "a1"]).word(), "undecided", "a may have multicast it after all");
 }
 
 #[test]
-fn who_says_that_it_stopped_tells_all_that_it_did() {
+fn history_of_a_stopped_member_is_complete() {
     let never = verdict("no-creation", &["+ a1 †", "a1 a2"]);
     assert_eq!(never.why(), Some("b delivered a/1/2 (event 2), which a never multicast"));
     assert!(verdict("point-to-point", &[">b †", "<a1 <a2"]).is_violated());
     assert_eq!(verdict("point-to-point", &[">b …", "<a1 <a2"]).word(), "undecided");
-    // It may have delivered what nobody else was given, and lacks what came later.
+    // A stopped member may have delivered messages that no other received, and lacks later ones.
     for property in ["validity", "agreement"] {
         assert_eq!(verdict(property, &["+ a1 + a2 †", "a1 + b1", "a1 b1"]).word(), "undecided");
     }
 }
 
 #[test]
-fn creation() {
+fn creation_is_found() {
     let story = "a delivered c/1/1 (event 3), which c never multicast";
     violates(&["no-creation"], story, &["+ a1 c1", "a1 c1", "a1 c1"]);
     violates(
@@ -155,7 +155,7 @@ fn creation() {
 }
 
 #[test]
-fn nothing_is_delivered_before_it_was_multicast() {
+fn delivery_before_multicast_is_creation() {
     let impossible = ["b1 + a1", "a1 + b1", "a1 b1"];
     let story = "a was given b/1/1 before it gave a/1/1 (events 1, 2); b was given a/1/1 before it gave b/1/1 \
                  (events 1, 2): none of them can have been first";
@@ -166,7 +166,7 @@ fn nothing_is_delivered_before_it_was_multicast() {
 }
 
 #[test]
-fn a_message_has_the_name_of_its_sender() {
+fn multicast_with_a_borrowed_id_is_creation() {
     let mut borrowed = history(&["+ a1 b1", "a1 b1"]);
     borrowed.records[0].events.push(Event::Multicast { id: id(1, 2), text: text(2) });
     let verdict = Property::find("no-creation").unwrap().judge(&Catalogue::new(&borrowed));
@@ -174,12 +174,12 @@ fn a_message_has_the_name_of_its_sender() {
 }
 
 #[test]
-fn duplicates() {
+fn duplicate_is_found() {
     violates(&["no-duplicate"], "b delivered a/1/1 twice (events 1, 3)", &["+ + a1 a2", "a1 a2 a1"]);
 }
 
 #[test]
-fn validity_and_agreement() {
+fn missing_delivery_violates_validity_or_agreement() {
     violates(&["validity"], "a multicast a/1/2 (event 3) and never delivered it", &["+ a1 +", "a1"]);
     violates(&["agreement"], "a delivered a/1/2 (event 4); b never did", &["+ a1 + a2", "a1"]);
     let failed = verdict("agreement", &["+ a1 + a2 …", "a1"]);
@@ -188,7 +188,7 @@ fn validity_and_agreement() {
 }
 
 #[test]
-fn fifo() {
+fn skipped_message_violates_fifo() {
     violates(
         &["fifo", "causal", "total", "numbers"],
         "b delivered a/1/2 before a/1/1 (events 1, 2); a multicast a/1/1 first (events 1, 2)",
@@ -202,7 +202,7 @@ fn fifo() {
 }
 
 #[test]
-fn causal() {
+fn effect_before_cause_violates_causal() {
     let effect_first = ["+ a1 b1", "a1 + b1", "b1 a1"];
     let story = "c delivered b/1/1 before a/1/1 (events 1, 2); b had delivered a/1/1 before it multicast b/1/1 \
                  (events 1, 2)";
@@ -211,7 +211,7 @@ fn causal() {
     assert!(verdict("causal", &["+ a1 b1", "+ a1 b1", "b1 a1"]).is_valid(), "these two are concurrent");
     // b's second message depends on a's only through its first.
     assert!(verdict("causal", &["+ a1 b1 b2", "a1 + b1 + b2", "b1 b2 a1"]).is_violated());
-    // What a member delivered of someone whose record is lost is a cause, too.
+    // Deliveries from a sender with a lost record are causes, too.
     assert!(verdict("causal", &["…", "a1 + b1", "b1 a1"]).is_violated());
     assert_eq!(verdict("causal", &["…", "a1 + b1", "a1 b1"]).word(), "undecided");
     // c's message depends on a's through b's.
@@ -221,16 +221,16 @@ fn causal() {
 }
 
 #[test]
-fn total() {
+fn opposite_orders_violate_total() {
     violates(
         &["total", "numbers"],
         "a delivered a/1/1 then b/1/1 (events 2, 3); c delivered b/1/1 then a/1/1 (events 1, 2)",
         &["+ a1 b1", "+ a1 b1", "b1 a1"],
     );
-    // What one of them lacks does not hide the order of the rest.
+    // A missing delivery does not hide the order of the rest.
     assert!(verdict("total", &["+ + a1 b1 a2", "+ a2 b1", "b1"]).is_violated());
     assert!(verdict("total", &["+ + a1 b1 a2", "+ a1 a2", "b1 a2"]).is_valid());
-    // No two of them delivered two messages both.
+    // No two members share two deliveries.
     assert_eq!(
         verdict("total", &["+ a1 b1 …", "+ b1 c1 …", "+ c1 a1 …"]).why(),
         Some(
@@ -241,7 +241,7 @@ fn total() {
 }
 
 #[test]
-fn numbers() {
+fn wrong_global_number_violates_numbers() {
     violates(
         &["numbers"],
         "a/1/2 at b (event 2) has number 3 where number 2 was next",
@@ -252,7 +252,7 @@ fn numbers() {
 }
 
 #[test]
-fn numbers_of_a_later_epoch_go_on_or_begin_again() {
+fn global_numbers_of_a_later_epoch_continue_or_restart() {
     let numbers = |one: &str, other: &str| verdict("numbers", &[one, other]);
     assert!(numbers("+ + + a1 a2 a3#2.3", "a1 a2 a3#2.3").is_valid());
     assert!(numbers("+ + + a1 a2 a3#2.1", "a1 a2 a3#2.1").is_valid());
@@ -266,7 +266,7 @@ fn numbers_of_a_later_epoch_go_on_or_begin_again() {
 }
 
 #[test]
-fn point_to_point() {
+fn direct_messages_out_of_order_violate_point_to_point() {
     let tells = |lines: &[&str], story: &str| assert_eq!(verdict("point-to-point", lines).why(), Some(story));
     tells(&[">b >b", "<a2 <a1"], "b received a/1/2 `2` (event 1) where a/1/1 `1` (event 1) was next from a");
     tells(&[">b >b", "<a1"], "a sent a/1/2 (event 2); b never received it");
@@ -290,13 +290,13 @@ fn direct_message_is_received_or_undeliverable_or_lost() {
         ([silent, "|1:abc <a1 †", c], "valid"),
         ([silent, "|1:abc †", c], "violated"),
         ([sent, "|1:abc <a1 †", c], "violated"),
-        // It came to the end, so it was there all the time.
+        // b reached the end, so it was present all the time.
         ([unsure, "|1:abc", c], "violated"),
         ([unsure, "|1:abc <a1", c], "valid"),
-        // Said of what was not sent, or said twice.
+        // A report on a message that was not sent, or a second report.
         (["|1:abc ~b1", "|1:abc", "|1:abc"], "violated"),
         ([&format!("{sent} ~b1"), "|1:abc †", c], "violated"),
-        // A cut off history of the receiver proves nothing, and nor does that of a lost sender.
+        // The cut-off history of a receiver or of a lost sender proves nothing.
         ([silent, "|1:abc …", c], "valid"),
         (["|1:abc >b …", "|1:abc |2:bc", "|1:abc |2:bc"], "valid"),
     ] {
@@ -308,7 +308,7 @@ fn direct_message_is_received_or_undeliverable_or_lost() {
 }
 
 #[test]
-fn direct_messages_to_the_next_life_of_a_receiver_are_numbered_from_one() {
+fn direct_messages_to_the_next_incarnation_of_a_receiver_are_numbered_from_one() {
     let mut history = history(&["|1:ab >b |2:a |3:ab >b", "|3:ab <a1"]);
     let Event::Send { id, .. } = &mut history.records[0].events[1] else { panic!("a sends twice") };
     id.number = 1;
@@ -323,7 +323,7 @@ fn direct_messages_to_the_next_life_of_a_receiver_are_numbered_from_one() {
 }
 
 #[test]
-fn a_million_events_are_judged_in_seconds() {
+fn million_events_are_judged_in_seconds() {
     let members: u16 = 8;
     let each = 14_000;
     let mut records: Vec<Record> = (0..members)
@@ -347,7 +347,7 @@ fn a_million_events_are_judged_in_seconds() {
     }
 }
 
-/// Three that begin together, and two that go on when c is lost, whose history is given.
+/// Returns histories of three members: all start together, a and b go on when c is lost; `c` is c's history.
 fn lost(c: &str) -> [String; 3] {
     [
         "|1:abc + a1 c1 |2:ab b1 + a2".to_owned(),
@@ -362,25 +362,25 @@ fn verdicts_of(lines: &[String]) -> Vec<(&'static str, Verdict)> {
 }
 
 #[test]
-fn who_is_lost_leaves_nothing_undecided_and_may_have_delivered_what_others_never_will() {
-    // Less than the others, as much, more, and in the end another order than theirs.
+fn lost_member_leaves_nothing_undecided_and_may_deliver_more_than_the_others() {
+    // Fewer deliveries than the others, as many, more, and finally another order.
     for c in ["+", "+ a1", "+ a1 c1", "+ + a1 c1 c2", "+ + a1 c2 c1"] {
         for (name, verdict) in verdicts_of(&lost(c)) {
             let is_its_own = name == "fifo" || name == "causal";
             assert!(verdict.is_valid() || is_its_own && c.contains("c2 c1"), "{name} {verdict} {c}");
         }
     }
-    // Whether it multicast what its history does not tell is unknown; that the others agree is not.
+    // Unknown multicasts of c leave sender properties undecided, but the others still agree.
     for (name, verdict) in verdicts_of(&lost("a1")) {
         let of_senders = ["no-creation", "fifo", "causal"].contains(&name);
         assert_eq!(verdict.word(), if of_senders { "undecided" } else { "valid" }, "{name} {verdict}");
     }
-    // Without views nobody knows that the others went on.
+    // Without views it is unknown whether the others went on.
     assert_eq!(verdict("total", &["+ a1", "a1", "…"]).word(), "undecided");
 }
 
 #[test]
-fn what_a_lost_member_shared_counts() {
+fn deliveries_of_a_lost_member_in_shared_views_count() {
     let views = "|1:abc";
     let a = format!("{views} + + a1 a2 |2:abc b1 |3:ab");
     let b = format!("{views} a1 a2 |2:abc + b1 |3:ab");
@@ -395,7 +395,7 @@ fn what_a_lost_member_shared_counts() {
 }
 
 #[test]
-fn view_synchrony() {
+fn view_synchrony_violations_are_found() {
     let tells = |a: &str, b: &str, story: &str| {
         assert_eq!(verdict("view-synchrony", &[a, b]).why(), Some(story), "{a}; {b}");
     };
@@ -411,7 +411,7 @@ fn view_synchrony() {
     tells(a, "|1:ab a1 a2 |2:b", "view 2 is a and b at a and b at b");
     tells(a, "|1:ab a1 a2 |3:ab", "b was given view 1 and then view 3");
     tells("|1:ab + a1 |2:b", "|1:ab a1 |2:b", "a was given view 2 without itself");
-    // In the last view it is agreement that is broken.
+    // In the last view, agreement is violated instead.
     violates(
         &["agreement"],
         "a delivered a/1/2 (event 4); b never did",

@@ -1,16 +1,16 @@
-//! What is said about a message at a member when somebody points at it.
+//! The details of a message at a member, shown when the pointer is on it.
 
 use super::stays::{Stay, Stays};
 use super::words::{length, reason, time};
 use crate::check::{Chronicle, Member, What, Word};
 use crate::talk::on_one_line;
 
-/// Longest text that is shown whole.
+/// The longest text that is shown in full, in columns.
 const TEXT: usize = 200;
-/// Most reasons to wait that are shown.
+/// The most reasons to wait that are shown.
 const REASONS: usize = 6;
 
-/// Everything that is known of a message at a member, a fact a line.
+/// Describes a message at a member, one fact per line.
 pub(super) fn about(chronicle: &Chronicle, stays: &Stays, lane: usize, message: usize) -> String {
     let member = &chronicle.members[lane];
     let stay = stays.of_message(lane, message);
@@ -23,7 +23,7 @@ pub(super) fn about(chronicle: &Chronicle, stays: &Stays, lane: usize, message: 
     lines.join("\n")
 }
 
-/// The message's id and text; to whom it is, if it is for one member.
+/// Formats the message's id, its receiver if it is direct, and its text.
 fn title(word: &Word) -> String {
     let to = word.to.as_ref().map_or_else(String::new, |to| format!(" to {to} alone"));
     format!("{}{to}: {}", word.id(), super::words::cut(&on_one_line(&word.text), TEXT))
@@ -65,7 +65,7 @@ fn hold_back(member: &Member, stay: &Stay) -> Vec<String> {
     lines
 }
 
-/// Each reason to wait, and how long it was the reason.
+/// Returns each reason to wait, and its duration in microseconds if it ended.
 pub(crate) fn reasons(member: &Member, stay: &Stay) -> Vec<(String, Option<u64>)> {
     let time = |index: usize| member.happenings[index].time_us;
     let ends = stay.waits.iter().skip(1).copied().map(Some).chain([stay.delivered]);
@@ -84,7 +84,7 @@ fn sent(chronicle: &Chronicle, stays: &Stays, sender: usize, message: usize, ind
     format!("{} {what} it at {}{clock}", member.name, place(member, index))
 }
 
-/// Where its sender says that a message is undeliverable, and why.
+/// Describes the sender's report that a message is undeliverable.
 pub(crate) fn undeliverable(
     chronicle: &Chronicle,
     stays: &Stays,
@@ -98,7 +98,7 @@ pub(crate) fn undeliverable(
     Some(format!("{} counts it as undeliverable at {}: {why}", member.name, place(member, index)))
 }
 
-/// The clock that a message has: that of its sender, when it had multicast it.
+/// Returns the clock of a message: the sender's clock after the multicast.
 pub(crate) fn clock(member: &Member, stay: &Stay) -> Option<String> {
     match &member.happenings[stay.sent.and(stay.arrived)?].what {
         What::Arrive { clock, .. } => clock.clone(),
@@ -106,7 +106,7 @@ pub(crate) fn clock(member: &Member, stay: &Stay) -> Option<String> {
     }
 }
 
-/// Who multicast or sent a message, and the event.
+/// Returns the sender of a message and its send event.
 pub(crate) fn origin(chronicle: &Chronicle, stays: &Stays, message: usize) -> Option<(usize, usize)> {
     let sender = &chronicle.messages[message].sender;
     let lane = chronicle.members.iter().position(|member| member.name == *sender)?;

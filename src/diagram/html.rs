@@ -1,6 +1,6 @@
-//! The picture as a page: the same SVG, a line of buttons, and what is said about the message that is pointed at.
+//! The HTML page: the SVG picture, buttons, and details of the message under the pointer.
 //!
-//! The page needs nothing else: no network, no library.
+//! The page is self-contained: it uses neither network nor libraries.
 
 use super::svg::{DARK, HEADS, HOVER, Picture, STYLE, legend};
 use crate::check::escaped;
@@ -8,7 +8,7 @@ use crate::check::escaped;
 const PAGE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// The page.
+/// Renders the page.
 pub(super) fn html(picture: &Picture<'_>) -> String {
     let (width, height) = picture.size();
     let paragraphs = |class: &str, texts: &[String]| -> String {

@@ -1,7 +1,7 @@
-//! Where everything stands in the picture: a lane for each member from left to right, time downwards.
+//! The layout of the picture: one lane per member from left to right, time downwards.
 //!
-//! Time is not to scale. What happened later stands lower, an effect below its cause, and the labels of one lane never
-//! overlap; a long time without events is a gap that says little more than that it was long.
+//! Time is not to scale. Later events stand lower, effects below their causes, and labels of one lane never
+//! overlap. A long idle time becomes a gap that grows only logarithmically.
 
 use std::collections::BTreeMap;
 
@@ -9,48 +9,48 @@ use super::sequence::{Place, causes};
 use super::stays::{Stay, Stays};
 use crate::check::{Chronicle, What};
 
-/// The column of times, at the left.
+/// The width of the column of times at the left.
 pub(super) const GUTTER: f64 = 78.0;
-/// Labels of one lane are this far apart.
+/// The distance between labels in one lane.
 const LINE: f64 = 17.0;
-/// Arrivals are, as they have no labels.
+/// The distance of an arrival, which has no label, from the event before it.
 const TICK: f64 = 5.0;
-/// A message that goes from one lane to another goes down by this much.
+/// The height by which a line between two lanes descends.
 const SLOPE: f64 = 9.0;
-/// Events that are less far apart in time stand beside each other: clocks of members do not agree any better.
+/// Events closer in time than this stand at one height; members' clocks agree no better.
 const BESIDE_US: u64 = 1_000;
 /// The least distance between two times in the gutter.
 const TIMES_APART: f64 = 34.0;
-/// Bars of messages that are held back at one time: how far apart, and how many.
+/// The distance between bars that overlap in time, and the most columns of bars.
 const TRACK: f64 = 6.0;
 const MAX_TRACKS: usize = 12;
-/// Between the axis of a lane and what is left of it.
+/// The distance from a lane's axis to the bars at its left.
 const MARGIN: f64 = 16.0;
 
-/// The places of everything.
+/// The positions of all parts of the picture.
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) width: f64,
     pub(super) height: f64,
     pub(super) lanes: Vec<Lane>,
-    /// Of each event that is shown: how far down it stands.
+    /// The height of each shown event.
     pub(super) events: BTreeMap<Place, f64>,
     pub(super) bars: Vec<Bar>,
     pub(super) lines: Vec<Line>,
-    /// Times in the gutter.
+    /// The times in the gutter, with their heights.
     pub(super) times: Vec<(f64, u64)>,
 }
 
-/// The place of a member.
+/// The horizontal extent of a member's lane.
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) left: f64,
     pub(super) right: f64,
-    /// Where its events stand.
+    /// The position of its events.
     pub(super) axis: f64,
 }
 
-/// A message that is held back.
+/// A message in the hold-back queue.
 #[derive(Debug)]
 pub(super) struct Bar {
     pub(super) lane: usize,
@@ -58,11 +58,11 @@ pub(super) struct Bar {
     pub(super) x: f64,
     pub(super) top: f64,
     pub(super) bottom: f64,
-    /// Whether it is held back to the end.
+    /// True if the message is held back to the end.
     pub(super) is_open: bool,
 }
 
-/// A message on its way from one member to another.
+/// A line from a message's sender to a receiver.
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) message: usize,
@@ -71,7 +71,7 @@ pub(super) struct Line {
 }
 
 impl Layout {
-    /// The places of the events in `shown`, which is a part of the run without gaps.
+    /// Lays out the events in `shown`, a contiguous part of the run.
     pub(super) fn new(chronicle: &Chronicle, stays: &Stays, shown: &[Place]) -> Self {
         let causes = causes(stays);
         let mut heights = Heights::new(chronicle.members.len());
@@ -91,7 +91,7 @@ impl Layout {
     }
 }
 
-/// The narrower, the more there are.
+/// Returns the lanes; more lanes are narrower.
 fn lanes(count: usize, tracks: usize) -> Vec<Lane> {
     let labels = match count {
         0..=2 => 300.0,
@@ -107,16 +107,16 @@ fn lanes(count: usize, tracks: usize) -> Vec<Lane> {
     (0..count).map(lane).collect()
 }
 
-/// Gives each event its height, one after the other.
+/// Assigns heights to events, one after the other.
 struct Heights {
     events: BTreeMap<Place, f64>,
     times: Vec<(f64, u64)>,
-    /// Of each lane: the last event, and the last one with a label.
+    /// For each lane: the heights of the last event and of the last labelled event.
     last: Vec<(f64, f64)>,
-    /// The latest time, and where its event stands.
+    /// The latest time so far.
     latest: u64,
     bottom: f64,
-    /// Events by time, with the greatest height up to then.
+    /// The greatest height up to each time.
     passed: BTreeMap<u64, f64>,
 }
 
@@ -136,7 +136,7 @@ impl Heights {
         let (lane, _) = place;
         let (last, labelled) = self.last[lane];
         let y = match what {
-            // It has no mark of its own: it is a reason to wait.
+            // A wait has no mark of its own.
             What::Wait(_) => last,
             What::Arrive { .. } => self.least(time_us, cause).max(last + TICK),
             _ => self.least(time_us, cause).max(last + 1.0).max(labelled + LINE),
@@ -154,7 +154,7 @@ impl Heights {
         }
     }
 
-    /// The least height at this time: below what was clearly earlier, and below the cause.
+    /// Returns the least height at this time: below all clearly earlier events and below the cause.
     fn least(&self, time_us: u64, cause: Option<&Place>) -> f64 {
         let clearly = time_us.saturating_sub(BESIDE_US);
         let earlier = self.passed.range(..=clearly).next_back().map_or(0.0, |(_, &y)| y);
@@ -170,7 +170,7 @@ impl Heights {
     }
 }
 
-/// Finds out which messages are held back in a picture.
+/// Finds the messages that are held back.
 struct Bars<'l> {
     stays: &'l Stays,
     events: &'l BTreeMap<Place, f64>,
@@ -178,7 +178,7 @@ struct Bars<'l> {
 }
 
 impl Bars<'_> {
-    /// All of them, each with a track that no other in its lane has at the time.
+    /// Returns all bars, each with a track that is free in its lane.
     fn all(&self, chronicle: &Chronicle, shown: &[Place]) -> Vec<(Bar, usize)> {
         let mut first = vec![usize::MAX; chronicle.members.len()];
         for &(lane, index) in shown {
@@ -208,7 +208,7 @@ impl Bars<'_> {
         let arrived = stay.arrived.filter(|_| stay.is_held_back())?;
         let top = match self.events.get(&(lane, arrived)) {
             Some(&y) => y,
-            // It arrived before the picture begins, and is still here.
+            // The message arrived before the picture begins and is still held back.
             None if arrived < first && stay.delivered.is_none_or(|end| end >= first) => -LINE,
             None => return None,
         };
@@ -224,7 +224,7 @@ impl Bar {
     }
 }
 
-/// Finds out where messages go.
+/// Finds the lines between senders and receivers.
 struct Lines<'l> {
     lanes: &'l [Lane],
     bars: &'l [Bar],
@@ -238,12 +238,12 @@ impl Lines<'_> {
         let line = |(&(lane, index), cause): (&Place, &Place)| {
             let message = chronicle.members[lane].happenings[index].message;
             let bar = held.get(&(lane, message));
-            // What nothing holds back goes on to the mark of its delivery.
+            // A line to a message that was not held back ends at its delivery.
             let delivered = self.stays.of_message(lane, message).delivered.filter(|_| bar.is_none());
             let delivered = delivered.and_then(|index| self.events.get(&(lane, index)));
             let y = *delivered.or_else(|| self.events.get(&(lane, index)))?;
             let x = bar.copied().unwrap_or(self.lanes[lane].axis);
-            // What was sent before the picture begins comes from above.
+            // A line of a message sent before the picture begins comes from above.
             let sent = self.events.get(cause).copied().unwrap_or(-LINE);
             Some(Line { message, from: (self.lanes[cause.0].axis, sent), to: (x, y) })
         };

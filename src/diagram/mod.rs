@@ -1,10 +1,8 @@
-//! Beside the path: pictures of a run, made from its histories: `groupcast diagram`.
+//! Beside the path: `groupcast diagram` draws a run from its histories.
 //!
-//! What is said about a message at a member (`hover`) is what [`crate::explain`] says, too.
-//!
-//! `sequence` puts the events of all members in one order that no cause contradicts, `stays` knows how long each
-//! member held each message back, `layout` gives everything a place, and a file each draws: `svg`, `html` around it,
-//! `text` for a terminal. `shiviz` writes what another program draws.
+//! `sequence` orders the events of all members causally, `stays` finds the time each message spent at each member,
+//! `layout` computes positions, and one file draws each format: `svg`, `html` around it, and `text` for a terminal.
+//! `shiviz` writes a log for ShiViz. `hover` describes a message at a member, also for [`crate::explain`].
 
 pub(crate) mod hover;
 mod html;

@@ -1,17 +1,17 @@
-//! The events of all members in one order: by time as far as that goes, but never an effect before its cause.
+//! One order of all members' events: by time, but never an effect before its cause.
 //!
-//! Members have clocks of their own, which are set at the start and not quite together. What each did stays in its
-//! order, and a message is received after it was multicast, whatever the clocks say.
+//! Members' clocks are set at the start and not quite together. Regardless of clocks, each member's events keep
+//! their order, and a receipt follows its multicast.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::stays::Stays;
 use crate::check::Chronicle;
 
-/// An event: of which member, and which of that member's.
+/// An event: the member's index and the event's index at that member.
 pub(super) type Place = (usize, usize);
 
-/// All events in an order that no cause contradicts; if the histories contradict themselves, as little as can be.
+/// Returns all events in causal order; if the histories contradict themselves, with as few violations as possible.
 pub(super) fn sequence(chronicle: &Chronicle, stays: &Stays) -> Vec<Place> {
     let causes = causes(stays);
     let mut effects: BTreeMap<Place, Vec<Place>> = BTreeMap::new();
@@ -20,7 +20,7 @@ pub(super) fn sequence(chronicle: &Chronicle, stays: &Stays) -> Vec<Place> {
     }
     let mut next = vec![0; chronicle.members.len()];
     let mut done: BTreeSet<Place> = BTreeSet::new();
-    // Of each member whose next event has its cause behind it: that event, by time.
+    // The next event of each member, sorted by time, if its cause is done.
     let mut ready: BTreeSet<(u64, Place)> = BTreeSet::new();
     let time = |(lane, index): Place| {
         chronicle.members[lane].happenings.get(index).map(|happening| happening.time_us)
@@ -36,7 +36,7 @@ pub(super) fn sequence(chronicle: &Chronicle, stays: &Stays) -> Vec<Place> {
     );
     let mut sequence = Vec::new();
     loop {
-        // Only in histories that contradict themselves does everybody wait for somebody.
+        // All members wait for one another only in contradictory histories.
         let stuck = || heads(&next).into_iter().filter_map(|head| Some((time(head)?, head))).min();
         let Some((_, place)) = ready.pop_first().or_else(stuck) else { return sequence };
         sequence.push(place);
@@ -51,7 +51,7 @@ pub(super) fn sequence(chronicle: &Chronicle, stays: &Stays) -> Vec<Place> {
     }
 }
 
-/// Of each event that is the receipt of a message from another member: the event that sent it.
+/// Maps each receipt of another member's message to its send event.
 pub(super) fn causes(stays: &Stays) -> BTreeMap<Place, Place> {
     let mut senders = BTreeMap::new();
     for (lane, message, stay) in stays.iter() {

@@ -1,8 +1,8 @@
 //! The run as a log for ShiViz: each event with its member and a vector clock.
 //!
-//! A file for ShiViz begins with the regular expression that takes its events apart, and an empty line for what would
-//! part several runs. Every event ticks its member's own entry, from 1, and a receipt takes in the clock of what was
-//! sent. To wait for something else is an event, too.
+//! The log begins with the regular expression that parses its events, and an empty line for the unused separator of
+//! runs. Every event increments its member's own entry, from 1; a receipt merges the clock of the send event. A
+//! change of the reason to wait is an event, too.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,10 +13,10 @@ use super::words::reason;
 use crate::check::{Chronicle, What};
 use crate::talk::on_one_line;
 
-/// Two lines for each event: what happened; then the host, a space, and its clock.
+/// Matches two lines per event: the event; then the host and its clock.
 const EXPRESSION: &str = r"(?<event>.*)\n(?<host>\S*) (?<clock>{.*})";
 
-/// The log.
+/// Writes the log.
 pub(super) fn shiviz(chronicle: &Chronicle, stays: &Stays, shown: &[Place]) -> String {
     let causes = causes(stays);
     let mut clocks: Vec<BTreeMap<&str, u64>> = vec![BTreeMap::new(); chronicle.members.len()];
@@ -42,7 +42,7 @@ pub(super) fn shiviz(chronicle: &Chronicle, stays: &Stays, shown: &[Place]) -> S
     out
 }
 
-/// What happened, on one line.
+/// Describes an event on one line.
 fn event(chronicle: &Chronicle, (lane, index): Place) -> String {
     let happening = &chronicle.members[lane].happenings[index];
     let word = &chronicle.messages[happening.message];

@@ -1,30 +1,30 @@
-//! How long each message stayed at each member, and why.
+//! The events of each message at each member.
 
 use std::collections::BTreeMap;
 
 use crate::check::{Chronicle, Happening, Member, What};
 
-/// One message at one member: the places of its events among those of the member.
+/// The events of one message at one member, as indices of the member's events.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Stay {
-    /// The member multicast it, or sent it to one other.
+    /// The multicast or the sending of a direct message.
     pub(crate) sent: Option<usize>,
-    /// It arrived.
+    /// The arrival.
     pub(crate) arrived: Option<usize>,
-    /// Each time that it waited for something else.
+    /// The waits, one for each reason.
     pub(crate) waits: Vec<usize>,
-    /// It was delivered, or received by the one member it is for: the first time.
+    /// The first delivery, or receipt of a direct message.
     pub(crate) delivered: Option<usize>,
-    /// The member, which sent it, says that it is undeliverable.
+    /// The sender's report that the message is undeliverable.
     pub(crate) undeliverable: Option<usize>,
 }
 
-/// All messages at all members.
+/// The events of all messages at all members.
 #[derive(Debug)]
 pub(crate) struct Stays(BTreeMap<(usize, usize), Stay>);
 
 impl Stays {
-    /// The stays of a run.
+    /// Collects the events of a run.
     pub(crate) fn of(chronicle: &Chronicle) -> Self {
         let mut stays: BTreeMap<(usize, usize), Stay> = BTreeMap::new();
         for (lane, member) in chronicle.members.iter().enumerate() {
@@ -42,29 +42,29 @@ impl Stays {
         Self(stays)
     }
 
-    /// A message at a member; nothing happened to it there, if there is no such.
+    /// Returns the events of a message at a member; without any, an empty record.
     pub(crate) fn of_message(&self, lane: usize, message: usize) -> Stay {
         self.0.get(&(lane, message)).cloned().unwrap_or_default()
     }
 
-    /// Every stay, with its member and its message.
+    /// Iterates over all records with their member and message.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, usize, &Stay)> {
         self.0.iter().map(|(&(lane, message), stay)| (lane, message, stay))
     }
 }
 
 impl Stay {
-    /// How the message came there: the first event that could not be without it, which a line to it ends at.
+    /// Returns the first event that needs the message: its arrival or its delivery.
     pub(crate) fn received(&self) -> Option<usize> {
         self.arrived.into_iter().chain(self.delivered).min()
     }
 
-    /// Whether it had to wait.
+    /// Returns true if the message had to wait.
     pub(crate) const fn is_held_back(&self) -> bool {
         self.arrived.is_some() && !self.waits.is_empty()
     }
 
-    /// How long it was held back, if it was and that is over, in microseconds.
+    /// Returns the time from arrival to delivery in microseconds, if both are known.
     pub(crate) fn length(&self, member: &Member) -> Option<u64> {
         let at = |index: usize| member.happenings[index].time_us;
         Some(at(self.delivered?).saturating_sub(at(self.arrived?)))

@@ -1,7 +1,7 @@
-//! The picture as SVG: complete in itself, light or dark as its reader likes it.
+//! The picture as self-contained SVG, in the reader's light or dark theme.
 //!
-//! A dot is a multicast, a numbered pill a delivery, a bar a message that is held back, a line a message on its way,
-//! all in the colour of who multicast it.
+//! A dot is a multicast, a numbered pill a delivery, a bar a message held back, and a line a message in flight,
+//! each in the colour of the sender.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -19,9 +19,9 @@ use crate::talk::{list, on_one_line};
 pub(super) const STYLE: &str = include_str!("picture.css");
 pub(super) const DARK: &str = include_str!("dark.css");
 pub(super) const HOVER: &str = include_str!("hover.js");
-/// How many colours the style has.
+/// The number of colours in the style sheet.
 const COLOURS: usize = 12;
-/// The width of a character, and of the space between a mark and its label.
+/// The width of a character, and the space between a mark and its label.
 const LETTER: f64 = 6.7;
 const LABEL: f64 = 17.0;
 /// The height of the row of names.
@@ -29,20 +29,20 @@ pub(super) const HEADS: f64 = 44.0;
 /// The height of a line of text above the picture.
 const ROW: f64 = 18.0;
 
-/// Everything that a picture is made from.
+/// The inputs of a picture, and its layout.
 pub(super) struct Picture<'c> {
     pub(super) chronicle: &'c Chronicle,
     pub(super) stays: &'c Stays,
     pub(super) shown: &'c [Place],
     pub(super) is_whole: bool,
     layout: Layout,
-    /// Whoever sent anything, members first: their places are their colours.
+    /// All senders, members first; the index selects the colour.
     senders: Vec<&'c str>,
     faults: BTreeSet<Place>,
 }
 
 impl<'c> Picture<'c> {
-    /// A picture of these events.
+    /// Creates a picture of these events.
     pub(super) fn new(
         chronicle: &'c Chronicle,
         stays: &'c Stays,
@@ -61,18 +61,18 @@ impl<'c> Picture<'c> {
         Self { chronicle, stays, shown, is_whole, layout, senders, faults }
     }
 
-    /// Its width, and its height without what stands above the lanes.
+    /// Returns the width, and the height without the rows above the lanes.
     pub(super) const fn size(&self) -> (f64, f64) {
         (self.layout.width, self.layout.height)
     }
 
-    /// How far down an event stands.
+    /// Returns the height of an event.
     #[cfg(test)]
     pub(super) fn height(&self, place: Place) -> f64 {
         self.layout.events[&place]
     }
 
-    /// What it shows, in a line.
+    /// Returns a one-line summary.
     pub(super) fn title(&self) -> String {
         let Chronicle { group, order, members, .. } = self.chronicle;
         let count = |is_one: fn(&What) -> bool| {
@@ -85,7 +85,7 @@ impl<'c> Picture<'c> {
         format!("group {group}, {order}, {members} members: {multicasts} multicast, {deliveries} delivered")
     }
 
-    /// What it cannot show, and what part of the run it is, a sentence each.
+    /// Returns notes on missing information and on the part that is shown, one sentence each.
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         let time = |&(lane, index): &Place| time(self.chronicle.members[lane].happenings[index].time_us);
@@ -109,31 +109,31 @@ impl<'c> Picture<'c> {
         notes
     }
 
-    /// The first violation, in words.
+    /// Describes the first violation.
     pub(super) fn violation(&self) -> Option<String> {
         let (name, Witness { story, .. }) = self.chronicle.violation.as_ref()?;
         Some(format!("{name} is violated: {}", on_one_line(story.as_bytes())))
     }
 
-    /// Where the first event of the violation stands.
+    /// Returns the position of the violation's first event.
     pub(super) fn fault(&self) -> Option<(f64, f64)> {
         self.faults
             .iter()
             .find_map(|place| Some((self.layout.lanes[place.0].axis, *self.layout.events.get(place)?)))
     }
 
-    /// Whether the violation names this event.
+    /// Returns true if the violation names this event.
     pub(super) fn is_fault(&self, place: Place) -> bool {
         self.faults.contains(&place)
     }
 
-    /// Whether the violation is that something is missing at this member.
+    /// Returns true if the violation is a missing event at this member.
     fn lacks(&self, member: &str) -> bool {
         let places = self.chronicle.violation.iter().flat_map(|(_, witness)| &witness.places);
         places.into_iter().any(|place| place.member == member && place.lines.is_empty())
     }
 
-    /// The names of the members, above their lanes.
+    /// Draws the members' names above their lanes.
     pub(super) fn heads(&self) -> String {
         let mut out = String::from("<text class=\"pale\" x=\"8\" y=\"28\">seconds</text>\n");
         for (index, (lane, member)) in self.layout.lanes.iter().zip(&self.chronicle.members).enumerate() {
@@ -162,7 +162,7 @@ impl<'c> Picture<'c> {
         out
     }
 
-    /// The lanes with everything in them.
+    /// Draws the lanes and their content.
     pub(super) fn body(&self) -> String {
         let mut out = String::new();
         self.stripes(&mut out);
@@ -215,7 +215,7 @@ impl<'c> Picture<'c> {
         }
     }
 
-    /// All ways of a message in one path.
+    /// Draws all lines of one message as one path.
     fn lines(&self, out: &mut String) {
         let mut lines: Vec<_> = self.layout.lines.iter().collect();
         lines.sort_by_key(|line| line.message);
@@ -293,7 +293,7 @@ impl<'c> Picture<'c> {
         );
     }
 
-    /// What arrives and is neither held back nor delivered has no bar and no pill.
+    /// Draws an arrival that has neither a bar nor a pill.
     fn arrival(&self, out: &mut String, (lane, index): Place) {
         let happening = &self.chronicle.members[lane].happenings[index];
         let stay = self.stays.of_message(lane, happening.message);
@@ -321,7 +321,7 @@ impl<'c> Picture<'c> {
         format!("s{}", place % COLOURS)
     }
 
-    /// A message beside its mark: short, as everything is said to who points at it.
+    /// Returns the short label of a message; the tooltip holds the details.
     fn label(&self, message: usize) -> String {
         let word = &self.chronicle.messages[message];
         let text = on_one_line(&word.text);
@@ -332,7 +332,7 @@ impl<'c> Picture<'c> {
     }
 }
 
-/// The id without the incarnation, which is 1 nearly always.
+/// Formats the id without the incarnation, which is nearly always 1.
 pub(super) fn short(word: &Word) -> String {
     match word.incarnation {
         1 => format!("{}/{}", word.sender, word.number),
@@ -351,13 +351,13 @@ fn pill(number: Option<u64>) -> String {
     )
 }
 
-/// A time as the gutter has it: seconds, to the microsecond.
+/// Formats a time for the gutter: seconds, with microseconds.
 fn moment(micros: u64) -> String {
     let (millis, rest) = (micros % 1_000_000 / 1_000, micros % 1_000);
     format!("{}.{millis:03} {rest:03}", micros / 1_000_000)
 }
 
-/// The events that a violation names.
+/// Returns the events that a violation names.
 pub(super) fn faults_of(chronicle: &Chronicle, witness: &Witness) -> BTreeSet<Place> {
     let mut faults = BTreeSet::new();
     for place in &witness.places {
@@ -374,7 +374,7 @@ pub(super) fn faults_of(chronicle: &Chronicle, witness: &Witness) -> BTreeSet<Pl
     faults
 }
 
-/// The picture as a file of its own.
+/// Renders the picture as a file.
 pub(super) fn svg(picture: &Picture<'_>) -> String {
     let (width, height) = picture.size();
     let width = width.max(560.0);
@@ -408,7 +408,7 @@ pub(super) fn svg(picture: &Picture<'_>) -> String {
     )
 }
 
-/// What the marks mean, in a line.
+/// Draws the legend.
 pub(super) fn legend(y: f64) -> String {
     let marks = [
         (8.0, "<circle class=\"dot\" r=\"6.5\" cx=\"8\" cy=\"-4\"/>", "multicast"),
@@ -432,7 +432,7 @@ pub(super) fn legend(y: f64) -> String {
     out + "</g>\n"
 }
 
-/// A text in lines of at most `columns` characters, broken at spaces.
+/// Wraps a text at spaces into lines of at most `columns` characters.
 pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = vec![String::new()];
     for word in text.split(' ') {

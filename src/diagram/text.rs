@@ -1,6 +1,6 @@
-//! The picture in characters, for a terminal: a column for each member, time downwards.
+//! The picture as text for a terminal: one column per member, time downwards.
 //!
-//! What happened at several members and has nothing to do with each other shares a line.
+//! Unrelated events of several members share a line.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,18 +11,18 @@ use super::svg::Picture;
 use crate::check::What;
 use crate::talk::on_one_line;
 
-/// The column of times.
+/// The width of the column of times.
 const GUTTER: usize = 10;
-/// Events that are at least so far apart in time do not share a line.
+/// Events that are further apart in time do not share a line.
 const BESIDE_US: u64 = 1_000;
 
-/// A line: its time, and in it the events of different members.
+/// A line: its time, and events of different members.
 struct Row {
     time_us: u64,
     places: Vec<Place>,
 }
 
-/// The picture, at most `columns` wide.
+/// Draws the picture, at most `columns` wide.
 pub(super) fn text(picture: &Picture<'_>, columns: usize) -> String {
     let members = &picture.chronicle.members;
     let width = (columns.saturating_sub(GUTTER) / members.len().max(1)).max(3);
@@ -57,11 +57,11 @@ pub(super) fn text(picture: &Picture<'_>, columns: usize) -> String {
     lines.join("\n") + "\n"
 }
 
-/// The events that are shown, each in the first line that is below what it comes after.
+/// Assigns each shown event to the first line below its predecessors.
 fn rows(picture: &Picture<'_>) -> Vec<Row> {
     let causes = causes(picture.stays);
     let mut rows: Vec<Row> = Vec::new();
-    // Of each event, also of those that are not told: the first line that is below it and everything before it.
+    // For each event, shown or not: the first line below it and all its predecessors.
     let mut below: BTreeMap<Place, usize> = BTreeMap::new();
     let mut last: Vec<usize> = vec![0; picture.chronicle.members.len()];
     let mut earlier = Steps::default();
@@ -87,12 +87,12 @@ fn rows(picture: &Picture<'_>) -> Vec<Row> {
     rows
 }
 
-/// How far down the events of each time and all earlier ones reach: a number that grows with time.
+/// For each time, the first line below all events up to it; grows with time.
 #[derive(Default)]
 struct Steps(BTreeMap<u64, usize>);
 
 impl Steps {
-    /// How far events up to this time reach.
+    /// Returns the first line below all events up to this time.
     fn up_to(&self, time_us: Option<u64>) -> usize {
         time_us.and_then(|time| self.0.range(..=time).next_back()).map_or(0, |(_, &end)| end)
     }
@@ -118,7 +118,7 @@ impl Picture<'_> {
         }
     }
 
-    /// What an event is, in as many words as there is room for.
+    /// Formats an event for the given width.
     fn cell(&self, (lane, index): Place, room: usize) -> String {
         let happening = &self.chronicle.members[lane].happenings[index];
         let word = &self.chronicle.messages[happening.message];
@@ -138,12 +138,12 @@ impl Picture<'_> {
         let mark = format!("{mark}{}", if self.is_fault((lane, index)) { "!" } else { "" });
         let all = [format!("{mark}{name} {text}"), format!("{mark}{name}"), format!("{mark}{least}"), mark];
         let best = (1..4).find(|&short| all[short].width() <= room).unwrap_or(3);
-        // A text may be cut, a name may not.
+        // The text may be cut, the name may not.
         all[if best == 1 { 0 } else { best }].clone()
     }
 }
 
-/// A text in exactly `width` columns, with a space at its end.
+/// Cuts or pads a text to exactly `width` columns, ending in a space.
 fn fitted(text: &str, width: usize) -> String {
     let room = width.saturating_sub(1);
     let mut out = String::new();
@@ -174,8 +174,8 @@ mod tests {
     use crate::diagram::stays::Stays;
     use crate::prng::Prng;
 
-    /// Histories of three members whose clocks disagree by up to 40 ms: each multicast is delivered by everybody, and
-    /// arrivals are traced or not, so that they are shown in a line or have none.
+    /// Writes histories of three members with clocks up to 40 ms apart. All members deliver each multicast; some
+    /// arrivals are traced, so some are shown.
     fn skewed(seed: u64) -> tempfile::TempDir {
         let (dir, mut dice) = (tempfile::tempdir().unwrap(), Prng::new(seed));
         let members = ["c1", "c2", "c3"];
@@ -231,7 +231,7 @@ mod tests {
             let lines: BTreeMap<Place, usize> = lines.collect();
             let causes = causes(&stays);
             for (lane, member) in chronicle.members.iter().enumerate() {
-                // Above what follows at a member: its own earlier events, and what caused any of them.
+                // The lowest line so far of the member's own earlier events and of their causes.
                 let (mut above, mut height) = (None, None);
                 for index in 0..member.happenings.len() {
                     let place = (lane, index);
@@ -250,7 +250,7 @@ mod tests {
                     height = Some(svg);
                 }
             }
-            // What happened much later stands lower, whatever other clocks say.
+            // Much later events stand lower, even by other clocks.
             let ends: Vec<usize> = chronicle
                 .members
                 .iter()

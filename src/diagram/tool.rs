@@ -1,4 +1,4 @@
-//! `groupcast diagram`: which part of which run is drawn, in which form, and where to.
+//! `groupcast diagram`: the command line.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -18,7 +18,7 @@ use crate::exit::{Exit, Failure};
 use crate::nearest::nearest;
 use crate::place::shown;
 
-/// The example and the notes of `--help`.
+/// The examples and notes of `--help`.
 const HELP: &str = "\
 Examples:
   groupcast diagram results
@@ -30,52 +30,52 @@ them back. FILE ends with .html (zoom, search, everything about what is pointed 
 .shiviz (a log for ShiViz); without FILE the text goes to standard output. A large run is drawn in parts: --around a \
 message, or --from and --to.";
 
-/// How many events are shown before and after what is in the middle.
+/// The number of events shown before and after the chosen ones.
 const AROUND: usize = 60;
 
-/// Most events of one picture. A page of so many has 24 MB, which is what a browser still opens.
+/// The most events in one picture. A page with that many has 24 MB, about the most that browsers open.
 const MOST_EVENTS: usize = 50_000;
 
-/// The forms of a picture; each is also the end of a file's name.
+/// The formats of a picture, named like the file suffixes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Format {
-    /// A page that zooms, finds, and tells about what is pointed at.
+    /// Page with zoom, search and details
     Html,
-    /// A picture.
+    /// Picture
     Svg,
-    /// For a terminal.
+    /// Text for a terminal
     Txt,
-    /// A log for ShiViz.
+    /// Log for ShiViz
     Shiviz,
 }
 
-/// Arguments of `groupcast diagram`.
+/// The arguments of `groupcast diagram`.
 #[derive(Arguments, Clone, Debug)]
 #[command(after_help = format!("{HELP}\n\n{}", crate::exit::HELP))]
 pub struct Args {
-    /// The folder with the histories
+    /// Folder with the histories
     #[arg(value_name = "DIR")]
     dir: PathBuf,
-    /// The file to write, whose end says what it becomes: .html, .svg, .txt or .shiviz; - for standard output
+    /// File to write; its suffix selects the format: .html, .svg, .txt or .shiviz; - for standard output
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// What it becomes, if its name does not say
+    /// Format, if the file name has no such suffix
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Show nothing before this, counted from the start: 250ms, 1.5s
+    /// Leave out events before this time since the start: 250ms, 1.5s
     #[arg(long, value_name = "TIME", value_parser = cli::duration)]
     from: Option<Duration>,
-    /// Show nothing after this
+    /// Leave out events after this time
     #[arg(long, value_name = "TIME", value_parser = cli::duration)]
     to: Option<Duration>,
-    /// Show what happened around this message, or around the first violation
+    /// Show the events around this message, or around the first violation
     #[arg(long, value_name = "ID|violation", conflicts_with_all = ["from", "to"])]
     around: Option<String>,
-    /// Show where this property is violated; if not given, the first violation of what the order promises
+    /// Show the violation of this property. Default: the first violation of what the order promises
     #[arg(long, value_name = "NAME", hide_possible_values = true,
           value_parser = PossibleValuesParser::new(check::property_names()))]
     property: Option<String>,
-    /// The group, if the folder has histories of several
+    /// Group to draw, if the folder has histories of several
     #[arg(long, value_name = "NAME")]
     group: Option<String>,
     #[command(flatten)]
@@ -86,8 +86,8 @@ pub struct Args {
 /// Draws a run.
 ///
 /// # Errors
-/// Exit 64 if it is not clear what is to be drawn, 65 if a history is malformed, 66 if there is none, 73 if the file
-/// cannot be created, 74 if it or standard output cannot be written.
+/// Exit 64 if the arguments are ambiguous, 65 if a history is malformed, 66 if there is none, 73 if the file cannot
+/// be created, 74 if the file or standard output cannot be written.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let format = args.form()?;
     if check::has_more_events(&args.dir, MOST_EVENTS)? {
@@ -124,7 +124,7 @@ fn too_many(found: &str) -> Failure {
     )
 }
 
-/// The whole run in every form.
+/// Draws the whole run in all formats but SVG, which the page contains.
 pub(crate) fn drawings(chronicle: &Chronicle) -> Vec<String> {
     let stays = Stays::of(chronicle);
     let all = sequence(chronicle, &stays);
@@ -133,14 +133,14 @@ pub(crate) fn drawings(chronicle: &Chronicle) -> Vec<String> {
     vec![html::html(&picture), text::text(&picture, columns()), shiviz]
 }
 
-/// Writes a picture. One that was there before stays as it is until the new one is whole.
+/// Writes a picture to a temporary file first, so that an earlier picture survives a failure.
 fn save(path: &Path, picture: &str) -> Result<(), Failure> {
     let failure = |exit, what, path: &Path, reason| {
         let path = shown(path.as_os_str().as_encoded_bytes());
         Failure::new(exit, format!("cannot {what} {path}: {reason}"))
     };
     let is_file = path.metadata().map_or(true, |found| found.is_file());
-    // A device or a pipe is written as it is, and a link leads to the file that is to be replaced.
+    // Devices and pipes are written directly; of a link, the target is replaced.
     let target = if path.is_symlink() { path.canonicalize().ok() } else { None };
     let target = target.unwrap_or_else(|| path.into());
     let part = if is_file { with_part(&target) } else { target.clone() };
@@ -152,28 +152,28 @@ fn save(path: &Path, picture: &str) -> Result<(), Failure> {
     });
     written.map_err(|reason| {
         if is_file {
-            // Half a picture is of no use; if it cannot be removed, its name tells what it is.
+            // A partial picture is useless; should removal fail, the suffix `.part` marks it.
             let _ = fs::remove_file(&part);
         }
         failure(Exit::Io, "write", &part, reason)
     })
 }
 
-/// The name of a picture that is not whole.
+/// Returns the name of the temporary file.
 fn with_part(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".part");
     name.into()
 }
 
-/// How wide a text may be.
+/// Returns the terminal width in columns, 80 if unknown.
 fn columns() -> usize {
     let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     told.filter(|columns| *columns >= 20).unwrap_or(80)
 }
 
 impl Args {
-    /// Refuses a picture of a whole run with too many events before anything is read; of a part, says that it takes time.
+    /// Refuses to draw a whole large run before reading it; announces that reading a part takes time.
     fn prepare_for_many(&self, format: Format) -> Result<(), Failure> {
         let is_whole = self.around.is_none() && self.from.is_none() && self.to.is_none();
         if is_whole && format != Format::Shiviz {
@@ -202,7 +202,7 @@ impl Args {
         })
     }
 
-    /// The part of the run that is asked for.
+    /// Returns the requested part of the run.
     fn part(&self, chronicle: &Chronicle, all: &[Place]) -> Result<Vec<Place>, Failure> {
         if let Some(middle) = &self.around {
             return around(chronicle, all, middle);
@@ -226,7 +226,7 @@ impl Args {
     }
 }
 
-/// The events of one message, or of the first violation, and some before and after them.
+/// Returns the events of one message or of the first violation, with some before and after them.
 fn around(chronicle: &Chronicle, all: &[Place], middle: &str) -> Result<Vec<Place>, Failure> {
     let places: Vec<Place> = if middle == "violation" {
         let Some((_, witness)) = &chronicle.violation else {
@@ -244,7 +244,7 @@ fn around(chronicle: &Chronicle, all: &[Place], middle: &str) -> Result<Vec<Plac
     Ok(all[first.saturating_sub(AROUND)..(last + 1 + AROUND).min(all.len())].to_vec())
 }
 
-/// The multicast of this id.
+/// Finds the multicast with this id.
 pub(crate) fn find(chronicle: &Chronicle, id: &str) -> Result<usize, Failure> {
     let multicasts = || chronicle.messages.iter().filter(|word| word.to.is_none());
     if let Some(message) = multicasts().position(|word| word.id() == id) {

@@ -1,9 +1,9 @@
-//! The words of pictures and explanations: what a message waited for, when, and how long.
+//! Wording shared by pictures and explanations: reasons, times and durations.
 
 use crate::check::Reason;
 use crate::talk::list;
 
-/// What a message waits for, to stand behind "waits for".
+/// Formats a reason to wait, to follow "waits for".
 pub(super) fn reason(reason: &Reason) -> String {
     let Reason { what, place, messages, members } = reason;
     let (messages, members) = (list(messages), list(members));
@@ -22,12 +22,12 @@ pub(super) fn reason(reason: &Reason) -> String {
     }
 }
 
-/// A moment after the start, for people: `0.012345 s`.
+/// Formats a time since the start: `0.012345 s`.
 pub(crate) fn time(micros: u64) -> String {
     format!("{}.{:06} s", micros / 1_000_000, micros % 1_000_000)
 }
 
-/// A length of time, for people: `85 µs`, `1.2 ms`, `3.45 s`.
+/// Formats a duration: `85 µs`, `1.2 ms`, `3.45 s`.
 pub(crate) fn length(micros: u64) -> String {
     match micros {
         0..1_000 => format!("{micros} µs"),
@@ -36,7 +36,7 @@ pub(crate) fn length(micros: u64) -> String {
     }
 }
 
-/// At most `width` characters of a text.
+/// Cuts a text to at most `width` characters.
 pub(super) fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_is_marked() {
+    fn cut_text_ends_with_an_ellipsis() {
         assert_eq!([cut("abc", 3), cut("abcd", 3), cut("ä", 0)], ["abc", "ab…", ""]);
     }
 }

@@ -1,7 +1,7 @@
-//! Agreement, in texts: members that came to the end delivered the same lines, equally often.
+//! Agreement, from texts: members that reached the end delivered the same lines, equally often.
 //!
-//! A line that is there more often than its sender was asked to multicast it was delivered twice; that is
-//! no-duplicate's business, and it counts here as often as it was asked for.
+//! A line that occurs more often than its sender was asked to multicast it was delivered twice. No-duplicate judges
+//! that; here the surplus is ignored.
 
 use super::{Sheet, Texts};
 use crate::check::verdict::{Verdict, Witness};

@@ -1,4 +1,4 @@
-//! Causal order, in texts: what breaks FIFO order breaks causal order, too; more the texts do not tell.
+//! Causal order, from texts: a violation of FIFO order violates causal order; texts show no more.
 
 use super::{Texts, fifo};
 use crate::check::verdict::Verdict;

@@ -1,6 +1,6 @@
-//! No creation, in texts: every line that was delivered is one that its sender was asked to multicast.
+//! No creation, from texts: a delivered line is one that its sender was asked to multicast.
 //!
-//! Someone who has neither files nor commands where all others have is nobody.
+//! If command files are given, a sender with neither files nor commands is not a member.
 
 use super::{Sheet, Texts};
 use crate::check::verdict::{Verdict, Witness};

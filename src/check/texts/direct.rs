@@ -1,4 +1,4 @@
-//! Point-to-point, in texts: a member received from each other exactly what that one was asked to send it, in order.
+//! Point-to-point, from texts: a member received exactly the lines that each sender was asked to send it, in order.
 
 use super::{Page, Sheet, Texts};
 use crate::check::verdict::{Verdict, Witness};
@@ -21,7 +21,7 @@ fn nothing(texts: &Texts<'_>) -> Option<String> {
     texts.members.iter().all(silent).then(|| "nothing was sent to one member alone".to_owned())
 }
 
-/// Why it is not known what this member received, or what it sent.
+/// Returns the reason why the direct messages to or from this member are unknown.
 fn unknown(texts: &Texts<'_>, member: usize) -> Option<String> {
     let (page, name) = (&texts.members[member], texts.name(member));
     match &page.received {
@@ -38,7 +38,7 @@ fn unknown(texts: &Texts<'_>, member: usize) -> Option<String> {
     }
 }
 
-/// The first place where what was received is not what was asked for.
+/// Finds the first difference between the received lines and the commands.
 fn difference(texts: &Texts<'_>, sender: usize, receiver: usize) -> Option<Witness> {
     let (from, to) = (&texts.members[sender], texts.members[receiver].received.as_ref()?);
     from.asked.as_ref()?;

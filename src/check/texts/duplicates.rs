@@ -1,6 +1,6 @@
-//! No duplicate, in texts: no line is delivered more often than its sender was asked to multicast it.
+//! No duplicate, from texts: no line is delivered more often than its sender was asked to multicast it.
 //!
-//! A member whose lines all differ delivered nothing twice; where two are the same, they may be one message or two.
+//! Distinct lines are distinct messages; two equal lines may be one message or two.
 
 use super::{Sheet, Texts};
 use crate::check::verdict::{Verdict, Witness};
@@ -11,7 +11,7 @@ pub(super) fn judge(texts: &Texts<'_>) -> Verdict {
     texts.conclude(violation, texts.ambiguous())
 }
 
-/// The first line that is there too often. What was never asked for is no-creation's business.
+/// Finds the first surplus line. No-creation judges lines that were never commanded.
 fn surplus(texts: &Texts<'_>, sheet: &Sheet, asked: &[Option<u32>]) -> Option<Witness> {
     let mut counts = vec![0; asked.len()];
     let word = sheet.words.iter().copied().find(|&word| {

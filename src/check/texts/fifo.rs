@@ -1,15 +1,15 @@
-//! FIFO order, in texts: each member delivered a sender's lines in the order in which it was asked to multicast them.
+//! FIFO order, from texts: each member delivered a sender's lines in the order of the sender's commands.
 //!
-//! With the commands, a member's lines are followed through them: a line is the next that the sender was asked
-//! for, or repeats one that has been delivered, or passes over the next. To take a line for the next whenever it
-//! can be is the choice that explains most, so what it cannot explain, no choice of messages can. Without them, what
-//! two members delivered of a sender begins alike, or one of them passed something over.
+//! With commands, each delivered line is the sender's next command, repeats an earlier one, or skips the next.
+//! Taking a line as the next whenever possible explains the most deliveries; no other choice of messages explains
+//! what this one cannot. Without commands, the deliveries of one sender at two members must begin alike, or one of
+//! them skipped a message.
 
 use super::{Sheet, Texts};
 use crate::check::sequences;
 use crate::check::verdict::{Verdict, Witness};
 
-/// Of a word that its sender was never asked for.
+/// Marks a line that its sender was never asked for.
 const NEVER: usize = usize::MAX;
 
 pub(super) fn judge(texts: &Texts<'_>) -> Verdict {
@@ -28,7 +28,7 @@ fn violation(texts: &Texts<'_>, sender: usize) -> Option<Witness> {
     }
 }
 
-/// Of each word: where it is asked for first.
+/// Returns the first position of each line in the commands.
 fn first_places(texts: &Texts<'_>, asked: &Sheet) -> Vec<usize> {
     let mut first = vec![NEVER; texts.lines.len()];
     for (place, &word) in asked.words.iter().enumerate().rev() {
@@ -67,7 +67,7 @@ fn story(
     Witness::new(story, [delivered, origin])
 }
 
-/// Two members that delivered something else where both had delivered the same of this sender.
+/// Finds two members whose deliveries of this sender differ after a common beginning.
 fn disagreement(texts: &Texts<'_>, sender: usize) -> Option<Witness> {
     let sheets = texts.delivered().map(|sheet| sheet.filtered(|word| texts.sender(word) == Some(sender)));
     let sheets: Vec<Sheet> = sheets.collect();

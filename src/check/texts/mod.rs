@@ -1,20 +1,18 @@
-//! The properties as far as texts can tell: where only result files, or command files, are at hand.
+//! The properties as far as result files and command files alone can show them.
 //!
-//! A line of a result file is a sender and a text; which message it was, nobody wrote down. So two messages of one
-//! sender with one text are exchangeable: whoever reads the files cannot tell them apart, nor can these oracles.
-//! A property is called
+//! A line of a result file gives the sender and the text, but not the message's identity. Two messages of one
+//! sender with equal texts are therefore indistinguishable. A property is
 //!
-//! * *violated* if it cannot hold, whichever messages the lines stand for, provided that the properties reported
-//!   before it hold. (Texts `A B A` here and `A A B` there: if both delivered the same two messages `A`, no matter
-//!   which of them is which, the order of `A` and `B` differs. If they did not, agreement or no-duplicate is
-//!   broken. Something is broken in any case.)
-//! * *valid* if it holds, whichever messages the lines stand for, the members came to the end, and everything it
-//!   speaks of is in the files. (Equal files are in total order if no line is in them twice.)
+//! * *violated* if it cannot hold for any assignment of messages to lines, provided that the properties reported
+//!   before it hold. (Texts `A B A` here and `A A B` there: if both members delivered the same two messages `A`,
+//!   the order of `A` and `B` differs under any assignment. If not, agreement or no-duplicate is violated.)
+//! * *valid* if it holds for every assignment, the members reached the end, and all that it concerns is in the
+//!   files. (Equal files are in total order if no line occurs twice.)
 //! * *undecided* otherwise.
 //!
-//! That the k-th line with a text is the same message everywhere is not assumed: it need not be so without FIFO.
-//! What was multicast is told by the command files alone: who came to the end multicast all of it, who did not, at
-//! most that.
+//! The k-th line with a text need not be the same message everywhere without FIFO order, so that is not assumed.
+//! Only command files list the multicasts: a member that reached the end multicast all of them, another at most
+//! those.
 
 mod agreement;
 mod causal;
@@ -37,7 +35,7 @@ use crate::results::{result_line, write_text};
 
 type Judge = fn(&Texts<'_>) -> Verdict;
 
-/// What is to be had from texts, by the names of the properties. Of the others: nothing.
+/// The properties that texts can show, by name.
 const JUDGES: [(&str, Judge); 8] = [
     ("no-creation", creation::judge),
     ("no-duplicate", duplicates::judge),
@@ -49,38 +47,38 @@ const JUDGES: [(&str, Judge); 8] = [
     ("point-to-point", direct::judge),
 ];
 
-/// Everything that the texts of a run tell.
+/// The texts of a run.
 pub(super) struct Texts<'r> {
     run: &'r Run,
-    /// Every line that occurs anywhere, `<sender>###<text>`; its index is its *word*.
+    /// All distinct lines, `<sender>###<text>`. The index of a line is its *word*.
     lines: Vec<Bytes>,
-    /// Of each word: the member that it names as its sender.
+    /// For each word: its sender, if that is a member.
     senders: Vec<Option<usize>>,
     members: Vec<Page>,
 }
 
-/// What the texts tell of one member.
+/// The texts of one member.
 #[derive(Default)]
 struct Page {
     delivered: Option<Sheet>,
     received: Option<Sheet>,
-    /// What it was asked to multicast.
+    /// The multicasts in its commands.
     asked: Option<Sheet>,
-    /// What it was asked to send, by receiver.
+    /// The direct messages in its commands, by receiver.
     sends: BTreeMap<String, Sheet>,
 }
 
-/// A row of words, and where each stands.
+/// A sequence of words and their line numbers.
 struct Sheet {
     member: String,
     file: String,
     words: Vec<u32>,
     lines: Vec<u32>,
-    /// Whether nothing is missing at the end.
+    /// True if nothing is missing at the end.
     ended: bool,
 }
 
-/// Gives every line a word.
+/// Assigns words to lines.
 #[derive(Default)]
 struct Dictionary {
     words: BTreeMap<Bytes, u32>,
@@ -88,10 +86,10 @@ struct Dictionary {
 }
 
 impl<'r> Texts<'r> {
-    /// Reads the texts of a run.
+    /// Indexes the texts of a run.
     pub(super) fn new(run: &'r Run) -> Self {
         let mut dictionary = Dictionary::default();
-        // First what is known to be written in our way, so that it tells how the files of others are written.
+        // Read lines that this program wrote first; they show the escaping that other programs' files use.
         let mut members: Vec<Page> =
             run.members.iter().map(|member| Page::asked(member, &mut dictionary)).collect();
         let histories = |has_one: bool| {
@@ -107,7 +105,7 @@ impl<'r> Texts<'r> {
         Self { run, lines, senders, members }
     }
 
-    /// What the texts tell about the property of this name.
+    /// Judges the property of this name.
     pub(super) fn judge(&self, property: &str) -> Verdict {
         match JUDGES.iter().find(|(name, _)| *name == property) {
             Some((_, judge)) => judge(self),
@@ -119,7 +117,7 @@ impl<'r> Texts<'r> {
         &self.run.members[member].id
     }
 
-    /// A line as people read it.
+    /// Formats a line for messages.
     fn quote(&self, word: u32) -> String {
         quoted(&self.lines[word as usize])
     }
@@ -128,29 +126,29 @@ impl<'r> Texts<'r> {
         self.senders[word as usize]
     }
 
-    /// What each member delivered, as far as that is known.
+    /// Returns the deliveries of each member, as far as they are known.
     fn delivered(&self) -> impl Iterator<Item = &Sheet> {
         self.members.iter().filter_map(|page| page.delivered.as_ref())
     }
 
-    /// The same, of members that came to the end.
+    /// Returns the deliveries of the members that reached the end.
     fn ended(&self) -> impl Iterator<Item = &Sheet> {
         self.delivered().filter(|sheet| sheet.ended)
     }
 
-    /// What a member was asked to multicast, if that is known.
+    /// Returns the multicasts in a member's commands, if they are known.
     fn asked(&self, member: usize) -> Option<&Sheet> {
         self.members[member].asked.as_ref()
     }
 
-    /// How often each word is in the sheet.
+    /// Returns the number of times each word occurs.
     fn counts(&self, sheet: &Sheet) -> Vec<u32> {
         let mut counts = vec![0; self.lines.len()];
         sheet.words.iter().for_each(|&word| counts[word as usize] += 1);
         counts
     }
 
-    /// Of each word: how often its sender was asked to multicast it; nothing if that is not known.
+    /// Returns the number of times each word's sender was asked to multicast it; `None` if unknown.
     fn asked_counts(&self) -> Vec<Option<u32>> {
         let known = |sender: &Option<usize>| sender.is_some_and(|sender| self.asked(sender).is_some());
         let mut counts: Vec<Option<u32>> =
@@ -162,7 +160,7 @@ impl<'r> Texts<'r> {
         counts
     }
 
-    /// The verdict of an oracle that looked for a violation, and for a reason why the texts do not tell.
+    /// Returns an oracle's verdict from the violation it found or the reason why the texts do not decide.
     fn conclude(&self, violation: Option<Witness>, unclear: Option<String>) -> Verdict {
         if let Some(witness) = violation {
             return Verdict::Violated(witness);
@@ -181,14 +179,14 @@ impl<'r> Texts<'r> {
         self.members.iter().zip(&self.run.members).find_map(end)
     }
 
-    /// Someone who sent something, and of whom nothing else is known, may be a member whose file is missing.
+    /// Finds a delivery from a non-member, which may be a member with a missing file.
     fn stranger(&self) -> Option<String> {
         let delivered = self.delivered().flat_map(|sheet| &sheet.words);
         let word = delivered.copied().find(|&word| self.sender(word).is_none())?;
         Some(format!("{} is from someone who has no files here", self.quote(word)))
     }
 
-    /// Whoever delivered a line twice was given one message twice, or two with one text: nobody can tell.
+    /// Finds a repeated line: one message delivered twice or two with one text.
     fn ambiguous(&self) -> Option<String> {
         self.delivered().find_map(|sheet| self.repeated(sheet))
     }
@@ -201,7 +199,7 @@ impl<'r> Texts<'r> {
         Some(format!("{member} has {line} more than once {place}: one message, or several with one text?"))
     }
 
-    /// One member alone agrees with itself; whether there are others the files of one do not say.
+    /// Returns a reason if only one member has files and nothing shows that it is the only member.
     fn alone(&self) -> Option<String> {
         let [page] = &self.members[..] else { return None };
         let is_all = self.run.has_commands || self.run.starts().next().is_some();
@@ -213,7 +211,7 @@ impl<'r> Texts<'r> {
         self.delivered().all(|sheet| sheet.words.is_empty()).then(|| "nothing was delivered".to_owned())
     }
 
-    /// A sender of something delivered whose commands are not known, as a reason.
+    /// Returns a reason if the commands of some member are unknown.
     fn unasked(&self) -> Option<String> {
         if !self.run.has_commands {
             return Some("result files do not tell what was multicast; --commands DIR does".to_owned());
@@ -224,7 +222,7 @@ impl<'r> Texts<'r> {
 }
 
 impl Page {
-    /// A page with what the member was asked to do.
+    /// Creates a page with the member's commands.
     fn asked(member: &Member, dictionary: &mut Dictionary) -> Self {
         let mut page = Self::default();
         if let Some(commands) = &member.commands {
@@ -233,7 +231,7 @@ impl Page {
         page
     }
 
-    /// Adds what the member delivered and received.
+    /// Adds the member's deliveries and receipts.
     fn read(&mut self, history: &History, member: &Member, record: &Record, dictionary: &mut Dictionary) {
         let mut sheet = |file: Option<&ResultFile>, is_one: fn(&Event) -> bool| match (file, &record.source) {
             (Some(file), None) => Some(dictionary.foreign(&member.id, file)),
@@ -277,7 +275,7 @@ impl Dictionary {
         sheet
     }
 
-    /// A file that another program may have written: with escapes as ours, or with every text as it is.
+    /// Reads a file that another program may have written, with escapes or with verbatim texts.
     fn foreign(&mut self, id: &str, file: &ResultFile) -> Sheet {
         if !self.is_verbatim(file) {
             return self.file(id, file, file.ended);
@@ -289,8 +287,8 @@ impl Dictionary {
         sheet
     }
 
-    /// Whether the texts of a file stand there as they are: a backslash is no part of an escape, or more lines with one
-    /// are known if each backslash is taken for itself.
+    /// Returns true if the file's texts are verbatim: a backslash is no part of an escape, or more lines with
+    /// backslashes match known lines when taken verbatim.
     fn is_verbatim(&self, file: &ResultFile) -> bool {
         let (mut escaped, mut verbatim) = (0, 0);
         for line in file.lines().filter(|line| line.contains(&b'\\')) {
@@ -314,7 +312,7 @@ impl Dictionary {
     }
 }
 
-/// A line of a file whose texts stand there as they are, as a client writes it.
+/// Converts a line with a verbatim text to the form that clients write.
 fn as_we_write(line: &Bytes) -> Bytes {
     let sender = sender(line);
     let text = &line[sender.len() + SEPARATOR.len()..];
@@ -324,7 +322,7 @@ fn as_we_write(line: &Bytes) -> Bytes {
     out.into()
 }
 
-/// Whether every backslash of a line begins an escape that clients write.
+/// Returns true if every backslash of a line begins an escape that clients write.
 fn has_only_escapes(line: &[u8]) -> bool {
     let mut bytes = line.iter();
     while let Some(byte) = bytes.next() {
@@ -345,7 +343,7 @@ impl Sheet {
         self.lines.push(line);
     }
 
-    /// The same sheet with these words alone.
+    /// Copies the sheet with only these words.
     fn filtered(&self, keep: impl Fn(u32) -> bool) -> Self {
         let mut sheet = Self::new(&self.member, &self.file, self.ended);
         for (&word, &line) in self.words.iter().zip(&self.lines).filter(|(word, _)| keep(**word)) {
@@ -354,13 +352,13 @@ impl Sheet {
         sheet
     }
 
-    /// Where these of its words stand.
+    /// Returns the place of the words at these indices.
     fn place(&self, indices: &[usize]) -> Place {
         let lines = indices.iter().map(|&index| self.lines[index]).collect();
         Place { member: self.member.clone(), file: Some(self.file.clone()), lines }
     }
 
-    /// Where a word stands, every time; the first few times, if they are many.
+    /// Returns the place of all occurrences of a word, at most the first eight.
     fn places_of(&self, word: u32) -> Place {
         const SHOWN: usize = 8;
         let indices = (0..self.words.len()).filter(|&index| self.words[index] == word);

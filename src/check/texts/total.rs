@@ -1,8 +1,8 @@
-//! Total order, in texts: there is one order in which all members delivered their lines.
+//! Total order, from texts: there is one order in which all members delivered their lines.
 //!
-//! If two members came to the end with the same lines, each as often, then they are in one order only if the files
-//! are equal: at the first line that differs, the one has its next `x` before its next `y`, and the other after it,
-//! however often both came before. Otherwise only lines that nobody has twice can be compared.
+//! Two members that reached the end with the same lines, equally often, agree only if their files are equal: at the
+//! first differing line, one delivers its next `x` before its next `y` and the other after it, however many of each
+//! came before. Otherwise only lines that no member has twice can be compared.
 
 use super::{Sheet, Texts};
 use crate::check::sequences;
@@ -19,7 +19,7 @@ pub(super) fn judge(texts: &Texts<'_>) -> Verdict {
     texts.conclude(violation, texts.ambiguous().or_else(|| texts.alone()))
 }
 
-/// A contradiction among the lines that none of these members has twice.
+/// Finds a contradiction among the lines that none of these members has twice.
 fn contradiction(texts: &Texts<'_>, sheets: &[&Sheet]) -> Option<Witness> {
     let mut is_single = vec![true; texts.lines.len()];
     for (word, count) in sheets.iter().flat_map(|sheet| texts.counts(sheet).into_iter().enumerate()) {
@@ -33,7 +33,7 @@ fn contradiction(texts: &Texts<'_>, sheets: &[&Sheet]) -> Option<Witness> {
     Some(witness(told))
 }
 
-/// Two members that came to the end with the same lines in two orders.
+/// Finds the first difference of two members that reached the end with the same lines.
 fn first_difference(texts: &Texts<'_>, one: &Sheet, other: &Sheet) -> Option<Witness> {
     let at = one.words.iter().zip(&other.words).position(|(one, other)| one != other)?;
     if !one.ended || !other.ended || texts.counts(one) != texts.counts(other) {

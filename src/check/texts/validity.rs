@@ -1,4 +1,4 @@
-//! Validity, in texts: who came to the end delivered everything that it was asked to multicast.
+//! Validity, from texts: a member that reached the end delivered everything it was asked to multicast.
 
 use super::{Sheet, Texts};
 use crate::check::verdict::{Verdict, Witness};
