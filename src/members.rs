@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::cli::{self, Address};
-use crate::driver::{Callers, Clock, clock};
+use crate::driver::{Clock, ForwarderLinks, clock};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::order::Order;
@@ -77,31 +77,32 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     };
     let sites = args.address.sites()?;
     let limit = Some(args.timeout);
-    let mut callers = Callers::new(&context, &sites, clock.now(), &who, &Ask::Members { skip: 0 }, limit)?;
+    let mut forwarders =
+        ForwarderLinks::new(&context, &sites, clock.now(), &who, &Ask::Members { skip: 0 }, limit)?;
     let (mut answer, mut waiting) = (Answer::default(), Waiting::default());
     loop {
         let now = clock.now();
-        let limit = callers.next_deadline().since(now).min(clock::LONGEST_WAIT);
-        zmq::wait(&callers.sockets().collect::<Vec<_>>(), signals.fds(), limit);
+        let limit = forwarders.next_deadline().since(now).min(clock::LONGEST_WAIT);
+        zmq::wait(&forwarders.sockets().collect::<Vec<_>>(), signals.fds(), limit);
         if let Some(exit) = signals.received() {
             return Ok(exit);
         }
         let now = clock.now();
-        for (from, news) in callers.turn(now, &talk)? {
+        for (from, news) in forwarders.turn(now, &talk)? {
             match news {
                 News::Members { groups, more } => {
-                    let is_ours = answer.is_of(from, now, &callers);
-                    if is_ours && let Some(groups) = answer.add(from, groups, more, &mut callers) {
+                    let is_ours = answer.is_of(from, now, &forwarders);
+                    if is_ours && let Some(groups) = answer.add(from, groups, more, &mut forwarders) {
                         let is_shown = args.watch || !groups.is_empty() || args.group.is_none();
                         if !is_shown {
                             waiting.look(args, now, &talk)?;
                         } else if !show(args, &groups, &talk)? || !args.watch {
                             return Ok(Exit::Ok);
                         }
-                        callers.pause(now.after(if is_shown { WATCH_EVERY } else { LOOK_AGAIN }));
+                        forwarders.pause(now.after(if is_shown { WATCH_EVERY } else { LOOK_AGAIN }));
                     }
                 }
-                News::Failed(failure) => callers.lose(from, failure, now, &talk)?,
+                News::Failed(failure) => forwarders.lose(from, failure, now, &talk)?,
                 _ => {}
             }
         }
@@ -119,8 +120,8 @@ struct Answer {
 
 impl Answer {
     /// Whether this forwarder is the one that is listened to: the first that answered, as long as it is there.
-    fn is_of(&mut self, from: usize, now: Time, callers: &Callers) -> bool {
-        if self.from.is_none_or(|chosen| chosen != from && !callers.is_in_touch(chosen, now)) {
+    fn is_of(&mut self, from: usize, now: Time, forwarders: &ForwarderLinks) -> bool {
+        if self.from.is_none_or(|chosen| chosen != from && !forwarders.is_in_touch(chosen, now)) {
             *self = Self { from: Some(from), ..Self::default() };
         }
         self.from == Some(from)
@@ -132,7 +133,7 @@ impl Answer {
         from: usize,
         part: Vec<GroupState>,
         more: bool,
-        callers: &mut Callers,
+        forwarders: &mut ForwarderLinks,
     ) -> Option<Vec<GroupState>> {
         for group in part {
             self.rows += group.members.len();
@@ -147,7 +148,7 @@ impl Answer {
             }
         }
         let skip = if more { self.rows as u32 } else { 0 };
-        callers.turn_one_to(from, Ask::Members { skip });
+        forwarders.turn_one_to(from, Ask::Members { skip });
         (!more).then(|| {
             self.rows = 0;
             let mut groups = std::mem::take(&mut self.groups);

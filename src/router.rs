@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::Args;
 
 use crate::cli::{self, Voice};
-use crate::driver::{Callers, Clock, clock};
+use crate::driver::{Clock, ForwarderLinks, clock};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::session::attendance::News;
@@ -68,31 +68,31 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
         Some(connect) => connect.sites("--connect", options.port_base)?,
         None => vec![reachable(&own[0])],
     };
-    let mut callers = Callers::new(&context, &sites, clock.now(), &who, &Ask::Attend, limit)?;
-    callers.wait_for_lost(options.forwarder.forwarder_timeout);
+    let mut forwarders = ForwarderLinks::new(&context, &sites, clock.now(), &who, &Ask::Attend, limit)?;
+    forwarders.wait_for_lost(options.forwarder.forwarder_timeout);
     let mut router =
         Router { socket, undeliverable: BTreeMap::new(), passed: 0, lost: 0, said: Time::ZERO, talk };
     // Whether a run is under way, as far as the forwarder has said.
     let mut is_serving = false;
     loop {
         let now = clock.now();
-        let limit = callers.next_deadline().since(now).min(clock::LONGEST_WAIT);
-        let sockets: Vec<&Socket> = callers.sockets().chain([&router.socket]).collect();
+        let limit = forwarders.next_deadline().since(now).min(clock::LONGEST_WAIT);
+        let sockets: Vec<&Socket> = forwarders.sockets().chain([&router.socket]).collect();
         let is_asked = zmq::wait(&sockets, signals.fds(), limit);
         let now = clock.now();
         if is_asked && let Some(exit) = signals.received() {
             let failure = interruption(exit);
-            callers.leave(now, &failure);
+            forwarders.leave(now, &failure);
             return if options.stay && !is_serving { Ok(Exit::Ok) } else { Err(failure) };
         }
         router.turn(now);
-        match attend(&mut callers, &mut is_serving, now, talk) {
+        match attend(&mut forwarders, &mut is_serving, now, talk) {
             Ok(true) if !options.stay => break,
             // The forwarder, or the next one, may have another run.
-            Ok(true) => callers.rest(now),
+            Ok(true) => forwarders.rest(now),
             Err(failure) if options.stay && failure.exit != Exit::Config => {
                 talk.warn(&failure.message);
-                callers.rest(now);
+                forwarders.rest(now);
             }
             Ok(false) => {}
             Err(failure) => return Err(failure),
@@ -103,18 +103,23 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
 }
 
 /// Hears the forwarders; returns whether everything is over.
-fn attend(callers: &mut Callers, is_serving: &mut bool, now: Time, talk: &Talk) -> Result<bool, Failure> {
-    let all = callers.turn(now, talk).inspect_err(|_| *is_serving = false)?;
+fn attend(
+    forwarders: &mut ForwarderLinks,
+    is_serving: &mut bool,
+    now: Time,
+    talk: &Talk,
+) -> Result<bool, Failure> {
+    let all = forwarders.turn(now, talk).inspect_err(|_| *is_serving = false)?;
     for (from, news) in all {
         match news {
             News::Groups(groups) => *is_serving = !groups.is_empty(),
             News::End => {
                 *is_serving = false;
-                callers.over(now, "");
+                forwarders.over(now, "");
                 return Ok(true);
             }
             News::Failed(failure) => {
-                callers.lose(from, failure, now, talk).inspect_err(|_| *is_serving = false)?;
+                forwarders.lose(from, failure, now, talk).inspect_err(|_| *is_serving = false)?;
             }
             _ => {}
         }

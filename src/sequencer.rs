@@ -15,7 +15,7 @@ use clap::builder::FalseyValueParser;
 use crate::cli::{self, Address, KnownBad, Voice};
 use crate::driver::meter::SENT_AGAIN;
 use crate::driver::node::Joining;
-use crate::driver::{Callers, Clock, Node, clock, words};
+use crate::driver::{Clock, ForwarderLinks, Node, clock, words};
 use crate::engine::{MemberId, Time, View};
 use crate::exit::{Exit, Failure};
 use crate::member::App;
@@ -83,8 +83,8 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     let who = identity(options.role(), &options.id);
     let sites = options.address.sites()?;
     let limit = (!options.stay).then_some(CONNECT_LIMIT);
-    let mut callers = Callers::new(&context, &sites, clock.now(), &who, &Ask::Attend, limit)?;
-    callers.wait_for_lost(options.forwarder.forwarder_timeout);
+    let mut forwarders = ForwarderLinks::new(&context, &sites, clock.now(), &who, &Ask::Attend, limit)?;
+    forwarders.wait_for_lost(options.forwarder.forwarder_timeout);
     let endpoints: Vec<String> = sites.iter().map(|site| site.endpoint(Port::Sync)).collect();
     let s = if endpoints.len() == 1 { "" } else { "s" };
     talk.say(format!("asking the forwarder{s} at {} for groups", talk::list(&endpoints)));
@@ -101,25 +101,25 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     };
     loop {
         let now = clock.now();
-        let limit = callers.next_deadline().since(now).min(clock::LONGEST_WAIT);
-        zmq::wait(&callers.sockets().collect::<Vec<_>>(), signals.fds(), limit);
+        let limit = forwarders.next_deadline().since(now).min(clock::LONGEST_WAIT);
+        zmq::wait(&forwarders.sockets().collect::<Vec<_>>(), signals.fds(), limit);
         let now = clock.now();
         if let Some(exit) = signals.received() {
             let failure = interruption(exit);
             // The forwarder hears first why a group ends that has nobody else to number.
-            callers.leave(now, &failure);
+            forwarders.leave(now, &failure);
             let is_idle = options.stay && groups.members.is_empty();
             groups.leave();
             return if is_idle { Ok(Exit::Ok) } else { Err(failure) };
         }
         groups.reap()?;
-        match attend(&mut callers, &mut groups, now) {
+        match attend(&mut forwarders, &mut groups, now) {
             Ok(true) if !options.stay => return groups.failed.map_or(Ok(Exit::Ok), Err),
             // The forwarder, or the next one, may have another run.
-            Ok(true) => callers.rest(now),
+            Ok(true) => forwarders.rest(now),
             Err(failure) if options.stay && failure.exit != Exit::Config => {
                 talk.warn(&failure.message);
-                callers.rest(now);
+                forwarders.rest(now);
             }
             Ok(false) => {}
             Err(failure) => return Err(failure),
@@ -128,15 +128,15 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
 }
 
 /// Hears the forwarders; returns whether everything is over.
-fn attend(callers: &mut Callers, groups: &mut Groups<'_>, now: Time) -> Result<bool, Failure> {
-    for (from, news) in callers.turn(now, groups.talk)? {
+fn attend(forwarders: &mut ForwarderLinks, groups: &mut Groups<'_>, now: Time) -> Result<bool, Failure> {
+    for (from, news) in forwarders.turn(now, groups.talk)? {
         match news {
             News::Groups(entries) => groups.serve(from, entries)?,
             News::End => {
-                callers.over(now, "");
+                forwarders.over(now, "");
                 return Ok(true);
             }
-            News::Failed(failure) => callers.lose(from, failure, now, groups.talk)?,
+            News::Failed(failure) => forwarders.lose(from, failure, now, groups.talk)?,
             _ => {}
         }
     }
@@ -261,7 +261,7 @@ impl Groups<'_> {
                 Ok(mut node) => {
                     let result = take_part(&mut node, &joining.group, &talk).map_err(named);
                     if result.is_ok() && progress {
-                        talk.machine(&format!("{SENT_AGAIN}{}", node.meter().again()));
+                        talk.machine(&format!("{SENT_AGAIN}{}", node.meter().sent_again()));
                     }
                     Ending { is_final: true, result }
                 }

@@ -465,7 +465,7 @@ impl<'a> Member<'a> {
     fn look_for_laggard(&mut self, node: &mut Node, now: Time) {
         // Who hears nobody is cut off itself, or everybody is; who does not listen has nothing to say.
         let is_in_touch = node.silence() < SAY_EVERY && !self.is_full;
-        let behind = node.laggard().filter(|_| is_in_touch);
+        let behind = node.slowest_receiver().filter(|_| is_in_touch);
         let Some((member, length)) = self.laggard.look(now, behind) else { return };
         let id = node.seat(member).id.clone();
         let behind = format!("has taken nothing for {}", talk::duration(length));
@@ -514,7 +514,8 @@ impl<'a> Member<'a> {
             return "the members to agree on the next view".to_owned();
         }
         if !self.has_finished {
-            let slow = node.laggard().map_or("the others", |(member, _)| node.seat(member).id.as_str());
+            let slow =
+                node.slowest_receiver().map_or("the others", |(member, _)| node.seat(member).id.as_str());
             return format!("{slow} to take what this client has sent");
         }
         let others = self.finish.waits_for().filter(|&client| client != self.me);

@@ -158,7 +158,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     let now = node.elapsed_micros();
     talk.detail(format!("cost: {}", node.meter()));
     if options.progress {
-        talk.machine(&format!("{SENT_AGAIN}{}", node.meter().again()));
+        talk.machine(&format!("{SENT_AGAIN}{}", node.meter().sent_again()));
     }
     match outcome {
         Ok(()) => {

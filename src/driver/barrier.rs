@@ -1,10 +1,10 @@
-//! The start barrier as a member passes it: join, hear its own probes come back, be ready, be told to start.
+//! The start barrier at a member: join, receive its own probes, report ready, wait for the start.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::config::Joining;
-use super::wires::{Wires, route};
+use super::sockets::{Sockets, route};
 use crate::engine::{MemberId, Time, To};
 use crate::exit::{Exit, Failure};
 use crate::session::attendance::News;
@@ -16,34 +16,34 @@ use crate::wire::control::{Ask, Role, Seat, run_as_text};
 use crate::wire::encoded::probe;
 use crate::wire::{Frames, Header, Kind};
 
-/// A member sends its probes again after this long.
+/// Interval between two probes.
 pub const PROBE_EVERY: Duration = Duration::from_millis(50);
 
-/// At the beginning, a forwarder that was named earlier is waited for this long when another is there.
+/// Time for which a member that starts waits for a forwarder named earlier, although a later one has answered.
 pub const PREFER: Duration = Duration::from_millis(500);
 
-/// How far a member has come.
+/// The progress of one member through the start barrier.
 pub(super) struct Barrier<'a> {
     joining: &'a Joining,
-    /// The forwarder at which it joins: the first of those that answer. The others are asked now and then whether they
-    /// have heard of the start.
+    /// The forwarder at which it joins: the first in order that answers. The others are asked now and then whether they
+    /// know of the start.
     at: Option<usize>,
-    /// The forwarder at which it joined before, until that one has let it go.
+    /// The forwarder at which it joined before, until that one has confirmed the withdrawal.
     left: Option<usize>,
     seat: Option<(u64, MemberId)>,
-    out_and_in: bool,
-    router: bool,
+    reaches_forwarder: bool,
+    reaches_router: bool,
     probed: Option<Time>,
     is_ready: bool,
-    /// Since when the forwarder does not know it, although it was ready.
+    /// The time since which the forwarder no longer knows this member, although it was ready.
     forgotten: Option<Time>,
     waits_for: String,
-    /// When the forwarder gives up, as it said last.
+    /// The time at which the forwarder gives up, as last reported.
     gives_up: Option<Time>,
 }
 
-/// What a member that may start knows: the run's number, itself, and everybody.
-pub(super) type Beginning = (u64, MemberId, Vec<Seat>);
+/// The run number, this member, and the seats of all members at the start.
+pub(super) type StartInfo = (u64, MemberId, Vec<Seat>);
 
 impl<'a> Barrier<'a> {
     pub(super) fn new(joining: &'a Joining) -> Self {
@@ -52,8 +52,8 @@ impl<'a> Barrier<'a> {
             at: joining.joins_at(),
             left: None,
             seat: None,
-            out_and_in: false,
-            router: !joining.needs_router,
+            reaches_forwarder: false,
+            reaches_router: !joining.needs_router,
             probed: None,
             is_ready: false,
             forgotten: None,
@@ -63,59 +63,62 @@ impl<'a> Barrier<'a> {
     }
 
     /// Returns when the group starts.
-    pub(super) fn pass(mut self, context: &Context, wires: &mut Wires) -> Result<Beginning, Failure> {
+    ///
+    /// # Errors
+    /// Fails if the forwarder refuses this member, no forwarder or router answers, or the time is over.
+    pub(super) fn pass(mut self, context: &Context, sockets: &mut Sockets) -> Result<StartInfo, Failure> {
         loop {
-            wires.wait(self.probed.filter(|_| !self.is_ready).map(|at| at.after(PROBE_EVERY)))?;
-            let now = wires.clock.now();
-            for (from, news) in wires.callers.turn(now, &wires.talk)? {
-                if let Some(beginning) = self.hear(context, wires, now, from, news)? {
-                    return Ok(beginning);
+            sockets.wait(self.probed.filter(|_| !self.is_ready).map(|at| at.after(PROBE_EVERY)))?;
+            let now = sockets.clock.now();
+            for (from, news) in sockets.forwarders.turn(now, &sockets.talk)? {
+                if let Some(start) = self.handle(context, sockets, now, from, news)? {
+                    return Ok(start);
                 }
             }
-            self.choose(wires, now);
-            self.listen(wires);
-            self.probe(wires, now);
-            if wires.callers.has_heard() {
+            self.choose(sockets, now);
+            self.take_probes(sockets);
+            self.probe(sockets, now);
+            if sockets.forwarders.has_heard() {
                 let left = self.gives_up.map_or_else(String::new, |at| {
                     format!(" (gives up in {})", talk::duration(at.since(now)))
                 });
-                wires.say_waiting(now, &format!("waiting for {}{left}", self.waits_for));
+                sockets.say_waiting(now, &format!("waiting for {}{left}", self.waits_for));
             }
-            self.check_limits(now, wires)?;
+            self.check_limits(now, sockets)?;
         }
     }
 
-    /// What the forwarder `from` said.
-    fn hear(
+    /// Handles news from the forwarder `from`.
+    fn handle(
         &mut self,
         context: &Context,
-        wires: &mut Wires,
+        sockets: &mut Sockets,
         now: Time,
         from: usize,
         news: News,
-    ) -> Result<Option<Beginning>, Failure> {
+    ) -> Result<Option<StartInfo>, Failure> {
         let is_ours = self.at == Some(from);
         match news {
-            // Also from another one: it may have heard of the start when ours had no time to tell us.
-            News::Start { run, members } => return self.start(wires, from, run, members).map(Some),
+            // Accepted from any forwarder: another may know of the start although ours failed before it could report it.
+            News::Start { run, members } => return self.start(sockets, from, run, members).map(Some),
             News::Welcome { run, slot } if is_ours => {
-                self.welcome(context, wires, run, MemberId(slot))?;
+                self.welcome(context, sockets, run, MemberId(slot))?;
             }
             News::Wait { missing, gives_up_in } if is_ours => {
                 self.gives_up = gives_up_in.map(|left| now.after(left));
                 self.waits_for =
                     if missing.is_empty() { "the start".to_owned() } else { talk::list(&missing) };
             }
-            News::Forgotten if is_ours => self.is_forgotten(wires, now, from),
+            News::Forgotten if is_ours => self.on_forgotten(sockets, now, from),
             News::Bye if self.left == Some(from) => {
                 self.left = None;
-                wires.callers.turn_one_to(from, self.aside());
+                sockets.forwarders.turn_one_to(from, self.request_to_others());
             }
             News::End if is_ours => {
                 return Err(Failure::new(Exit::Unavailable, "the run ended before it started"));
             }
             News::Failed(failure) if is_ours => return Err(failure),
-            News::Failed(failure) => wires.callers.lose(from, failure, now, &wires.talk)?,
+            News::Failed(failure) => sockets.forwarders.lose(from, failure, now, &sockets.talk)?,
             _ => {}
         }
         Ok(None)
@@ -123,56 +126,57 @@ impl<'a> Barrier<'a> {
 
     fn start(
         &self,
-        wires: &mut Wires,
+        sockets: &mut Sockets,
         from: usize,
         run: u64,
         members: Vec<Seat>,
-    ) -> Result<Beginning, Failure> {
+    ) -> Result<StartInfo, Failure> {
         check_seats(&members, self.joining)?;
         let me = members.iter().find(|seat| is_me(seat, self.joining)).expect("checked").clone();
-        wires.hear_others_as(MemberId(me.slot))?;
-        wires.callers.started(from, run, &me, &members);
+        sockets.subscribe_others(MemberId(me.slot))?;
+        sockets.forwarders.started(from, run, &me, &members);
         Ok((run, MemberId(me.slot), members))
     }
 
-    /// Joins at the first forwarder that answers; goes to another when that one falls silent, or when one answers
-    /// that was named earlier: so all members meet.
-    fn choose(&mut self, wires: &mut Wires, now: Time) {
+    /// Joins at the first forwarder that answers. Moves when that one falls silent or one named earlier answers, so that
+    /// all members end at the same one.
+    fn choose(&mut self, sockets: &mut Sockets, now: Time) {
         if self.joining.joins_at().is_some() {
             return;
         }
-        let Some(best) = (0..self.joining.sites.len()).find(|&at| wires.callers.is_in_touch(at, now)) else {
+        let Some(best) = (0..self.joining.sites.len()).find(|&at| sockets.forwarders.is_in_touch(at, now))
+        else {
             return;
         };
         match self.at {
             None if best > 0 && now < Time::ZERO.after(PREFER) => return,
             None => {}
-            Some(at) if best < at || !wires.callers.is_in_touch(at, now) => {
+            Some(at) if best < at || !sockets.forwarders.is_in_touch(at, now) => {
                 self.left = Some(at);
-                wires.callers.turn_one_to(at, Ask::Withdraw);
-                let name = wires.callers.name(best);
-                wires.talk.say(format!("joining at {name} instead of {}", wires.callers.name(at)));
+                sockets.forwarders.turn_one_to(at, Ask::Withdraw);
+                let name = sockets.forwarders.name(best);
+                sockets.talk.say(format!("joining at {name} instead of {}", sockets.forwarders.name(at)));
             }
             Some(_) => return,
         }
-        self.join(wires, best);
+        self.join(sockets, best);
     }
 
-    /// Begins anew at this forwarder.
-    fn join(&mut self, wires: &mut Wires, at: usize) {
-        wires.callers.turn_one_to(at, Ask::Join);
+    /// Starts the barrier again at this forwarder.
+    fn join(&mut self, sockets: &mut Sockets, at: usize) {
+        sockets.forwarders.turn_one_to(at, Ask::Join);
         let left = self.left.filter(|&left| left != at);
         *self = Self { at: Some(at), left, ..Self::new(self.joining) };
-        wires.callers.turn_others_to(&self.spoken_for(), &self.aside());
+        sockets.forwarders.turn_others_to(&self.asked_apart(), &self.request_to_others());
     }
 
-    /// The forwarders that are asked something particular.
-    fn spoken_for(&self) -> Vec<usize> {
+    /// Returns the forwarders that have a request of their own pending.
+    fn asked_apart(&self) -> Vec<usize> {
         self.at.into_iter().chain(self.left).collect()
     }
 
-    /// What the others are asked: are you there, and have you heard of the start?
-    fn aside(&self) -> Ask {
+    /// Returns the request to all other forwarders: report presence, and the start if it has happened.
+    fn request_to_others(&self) -> Ask {
         self.seat.map_or(Ask::Alive, |(run, me)| Ask::Resume {
             run: run_as_text(run),
             slot: me.0,
@@ -183,61 +187,61 @@ impl<'a> Barrier<'a> {
     fn welcome(
         &mut self,
         context: &Context,
-        wires: &mut Wires,
+        sockets: &mut Sockets,
         run: u64,
         me: MemberId,
     ) -> Result<(), Failure> {
         self.seat = Some((run, me));
-        wires.hear_all_as(me)?;
+        sockets.subscribe_all(me)?;
         self.waits_for = "its own probe to come back through the forwarder".to_owned();
-        // They are the same wherever it joins: another forwarder may have started the group meanwhile.
-        if wires.dealers.is_empty() {
+        // The routers are the same wherever it joins: another forwarder may have started the group meanwhile.
+        if sockets.dealers.is_empty() {
             let name = route(&self.joining.group, &self.joining.id);
             let dealer = |site: &Site| context.dealer(site, &name);
-            wires.dealers = self.joining.sites.iter().map(dealer).collect::<Result<_, _>>()?;
+            sockets.dealers = self.joining.sites.iter().map(dealer).collect::<Result<_, _>>()?;
         }
-        wires.callers.turn_others_to(&self.spoken_for(), &self.aside());
-        self.at.into_iter().for_each(|at| wires.callers.turn_one_to(at, Ask::Alive));
+        sockets.forwarders.turn_others_to(&self.asked_apart(), &self.request_to_others());
+        self.at.into_iter().for_each(|at| sockets.forwarders.turn_one_to(at, Ask::Alive));
         Ok(())
     }
 
-    /// The forwarder is another one. If this member was ready, the one before may have started the group without
-    /// having told it so: then those who were told will tell this one.
-    fn is_forgotten(&mut self, wires: &mut Wires, now: Time, at: usize) {
+    /// Handles a restarted forwarder. If this member was ready, the previous one may have started the group without
+    /// reporting it here; then the members that were started report it to this forwarder.
+    fn on_forgotten(&mut self, sockets: &mut Sockets, now: Time, at: usize) {
         if !self.is_ready || self.forgotten.is_some_and(|since| now >= since.after(QUIET_AFTER)) {
-            return self.join(wires, at);
+            return self.join(sockets, at);
         }
         if self.forgotten.is_none() {
             self.forgotten = Some(now);
-            wires.callers.turn_one_to(at, self.aside());
+            sockets.forwarders.turn_one_to(at, self.request_to_others());
         }
     }
 
-    /// Looks for the probes among what comes in; whatever else comes now belongs to no run of ours.
-    fn listen(&mut self, wires: &Wires) {
+    /// Takes its own probes among the packets received; any other packet belongs to an earlier run.
+    fn take_probes(&mut self, sockets: &Sockets) {
         let Some((run, me)) = self.seat else { return };
         let is_ours = |frames: &Frames| {
             Header::peek(&frames.header)
                 .is_ok_and(|header| header.kind == Kind::Probe && header.run == run && header.sender == me)
         };
-        while let Some(heard) = wires.subscriber.hear() {
-            self.out_and_in |= heard.is_some_and(|frames| is_ours(&frames));
+        while let Some(heard) = sockets.subscriber.hear() {
+            self.reaches_forwarder |= heard.is_some_and(|frames| is_ours(&frames));
         }
-        while let Some(heard) = wires.hear_direct() {
-            self.router |= heard.is_some_and(|frames| is_ours(&frames));
+        while let Some(heard) = sockets.receive_direct() {
+            self.reaches_router |= heard.is_some_and(|frames| is_ours(&frames));
         }
     }
 
-    fn probe(&mut self, wires: &mut Wires, now: Time) {
+    fn probe(&mut self, sockets: &mut Sockets, now: Time) {
         let Some((run, me)) = self.seat.filter(|_| !self.is_ready) else { return };
-        if self.out_and_in && self.router {
-            // Nobody is ready at two forwarders: both might start.
-            let is_free = self.left.is_none_or(|left| !wires.callers.is_in_touch(left, now));
+        if self.reaches_forwarder && self.reaches_router {
+            // Ready at one forwarder only: two that are told could both start the group.
+            let is_free = self.left.is_none_or(|left| !sockets.forwarders.is_in_touch(left, now));
             if let Some(at) = self.at.filter(|_| is_free) {
                 self.is_ready = true;
                 self.waits_for = "the others".to_owned();
-                wires.callers.awaits_router(false);
-                wires.callers.turn_one_to(at, Ask::Ready);
+                sockets.forwarders.awaits_router(false);
+                sockets.forwarders.turn_one_to(at, Ask::Ready);
             }
             return;
         }
@@ -245,38 +249,38 @@ impl<'a> Barrier<'a> {
             return;
         }
         self.probed = Some(now);
-        if !self.out_and_in {
-            wires.publish(&probe(run, me, To::Group), None);
+        if !self.reaches_forwarder {
+            sockets.publish(&probe(run, me, To::Group), None);
             return;
         }
         let routers: Vec<String> =
             self.joining.sites.iter().map(|site| site.endpoint(Port::Router)).collect();
         self.waits_for = format!("a router at {}", routers.join(" or "));
-        wires.callers.awaits_router(true);
-        wires.send_to(b"", &probe(run, me, To::Member(me)));
+        sockets.forwarders.awaits_router(true);
+        sockets.send_to(b"", &probe(run, me, To::Member(me)));
     }
 
-    fn check_limits(&self, now: Time, wires: &Wires) -> Result<(), Failure> {
-        // Where another forwarder answers, this silence is not noticed elsewhere.
+    fn check_limits(&self, now: Time, sockets: &Sockets) -> Result<(), Failure> {
+        // With several forwarders the silence is noticed in `choose`.
         if let Some(at) = self
             .joining
             .joins_at()
-            .filter(|&at| wires.callers.silence(at, now) >= self.joining.forwarder_timeout)
-            && wires.callers.has_heard()
+            .filter(|&at| sockets.forwarders.silence(at, now) >= self.joining.forwarder_timeout)
+            && sockets.forwarders.has_heard()
         {
-            let message = format!("{} has gone silent", wires.callers.name(at));
+            let message = format!("{} has gone silent", sockets.forwarders.name(at));
             return Err(Failure::new(Exit::Unavailable, message));
         }
         let Some(timeout) = self.joining.timeout else { return Ok(()) };
         let waited = now.since(Time::ZERO);
-        if self.out_and_in && !self.router && waited >= timeout.min(CONNECT_LIMIT) {
+        if self.reaches_forwarder && !self.reaches_router && waited >= timeout.min(CONNECT_LIMIT) {
             let (id, waited) = (&self.joining.id, talk::duration(waited));
             let message = format!("gave up waiting for {}, needed by {id} ({waited})", self.waits_for);
             return Err(Failure::new(Exit::Unavailable, message).help(
                 "messages to single members go through `router`: is it running, on the same --port-base?",
             ));
         }
-        if wires.callers.has_heard() && waited >= timeout {
+        if sockets.forwarders.has_heard() && waited >= timeout {
             let message =
                 format!("no start within {}: waited for {}", talk::duration(timeout), self.waits_for);
             return Err(Failure::new(Exit::TimedOut, message)
@@ -286,18 +290,18 @@ impl<'a> Barrier<'a> {
     }
 }
 
-/// Whether this is the place of the member that joins.
+/// Returns whether this is the seat of the joining member.
 fn is_me(seat: &Seat, joining: &Joining) -> bool {
-    // A sequencer stands by in a group that runs already.
+    // In a running group a sequencer joins as a standby.
     let stands_by = joining.role == Role::Sequencer && seat.role == Role::Standby;
     seat.id == joining.id && (seat.role == joining.role || stands_by)
 }
 
-/// Refuses a start in which this member or its sequencer has no place, or two members have one.
+/// Refuses a start in which this member or its sequencer has no seat, or two members share a slot.
 fn check_seats(seats: &[Seat], joining: &Joining) -> Result<(), Failure> {
     let slots: BTreeSet<u16> = seats.iter().map(|seat| seat.slot).filter(|&slot| slot < u16::MAX).collect();
     let sequencers = seats.iter().filter(|seat| seat.role == Role::Sequencer).count();
-    // Of a group that runs, the sequencer may be lost by now, and somebody else have its place.
+    // In a running group the sequencer may be lost, or another member may be the sequencer.
     let is_sound = seats.iter().find(|seat| is_me(seat, joining)).is_some_and(|me| {
         slots.len() == seats.len() && (me.late || sequencers == usize::from(joining.order.sequencer))
     });
@@ -322,7 +326,7 @@ mod tests {
     use crate::wire::Window;
 
     #[test]
-    fn a_start_without_a_place_for_everybody_is_refused() {
+    fn check_seats_missing_or_double_seat_is_refused() {
         let joining = Joining {
             sites: vec![Site { host: "127.0.0.1".to_owned(), port_base: 1 }],
             only_at: None,

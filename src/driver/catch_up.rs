@@ -1,5 +1,5 @@
-//! Between a node and who uses it: a newcomer that has not been given what was before it. It asks one member after the
-//! other, and holds back what is delivered meanwhile.
+//! Catching up: a newcomer asks one member after the other for the deliveries, or the state, from before it joined, and
+//! holds back new deliveries meanwhile.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -15,35 +15,35 @@ pub const ASK_NEXT: Duration = Duration::from_secs(3);
 /// Most bytes held back.
 const MAX_HELD: usize = 256 << 20;
 
-/// A newcomer that asks for what it missed.
+/// A newcomer's request for the deliveries or the state it missed.
 pub struct CatchUp {
     what: Missed,
     view: u64,
-    /// So many pieces has the member told that is being asked.
+    /// Pieces received from the member being asked.
     have: u64,
     asked: Option<MemberId>,
-    /// Since when it has told nothing.
+    /// Time of the last piece, or of the request.
     silent: Time,
-    /// The view has changed: what was under way is lost with it.
+    /// The view has changed and the pieces in flight are lost, so the request must be repeated.
     asks_again: bool,
     cannot: BTreeSet<MemberId>,
-    /// What was delivered meanwhile, in order, and how long it is.
+    /// Deliveries held back meanwhile, in order, and their size.
     held: VecDeque<Delivery>,
     bytes: usize,
 }
 
-/// What a newcomer was told.
+/// The outcome of a reply to a newcomer.
 pub enum Told {
-    /// Nothing that it waits for.
+    /// Nothing new.
     Nothing,
-    /// These pieces, from this one on; with 1, a member tells from its beginning.
+    /// Pieces from this number on. 1 means that a member replays from the beginning.
     From(u64, Replay),
-    /// That was all; this was delivered meanwhile.
+    /// The end of the replay, with the deliveries held back meanwhile.
     All(VecDeque<Delivery>),
 }
 
 impl CatchUp {
-    /// The newcomer was taken in in this view.
+    /// Creates the request of a newcomer that was admitted in `view`.
     #[must_use]
     pub const fn new(what: Missed, view: u64) -> Self {
         Self {
@@ -59,15 +59,15 @@ impl CatchUp {
         }
     }
 
-    /// Asks a member, if none is being asked that tells. What two members tell need not come in one order: whoever is
-    /// asked tells everything.
+    /// Asks a member, unless one is replying already. Each member is asked for everything, because two members need not
+    /// replay in the same order.
     ///
     /// # Errors
-    /// All members have said that they cannot tell.
+    /// [`Exit::Unavailable`] if every member has refused.
     pub fn look(&mut self, node: &mut Node) -> Result<(), Failure> {
         let now = node.now();
         if node.is_changing() {
-            // Nobody can tell anything meanwhile.
+            // Packets of members wait for the new view.
             self.silent = now;
             return Ok(());
         }
@@ -90,14 +90,14 @@ impl CatchUp {
         Ok(())
     }
 
-    /// Keeps what is delivered until its turn comes. Not to listen meanwhile would be to hear nothing of what is missing.
+    /// Holds a delivery back. Reading goes on meanwhile, because the replay comes by the same sockets.
     ///
     /// # Errors
-    /// It is too much to be kept.
+    /// [`Exit::Unavailable`] if more than [`MAX_HELD`] bytes are held back.
     pub fn hold(&mut self, delivery: Delivery) -> Result<(), Failure> {
         if matches!(delivery.app, App::View(..)) {
             self.asks_again = true;
-            // Who could not may be a newcomer itself, and have caught up.
+            // A member that refused may have been a newcomer itself, and may have caught up.
             self.cannot.clear();
         }
         self.bytes += size_of::<Delivery>();
@@ -108,11 +108,11 @@ impl CatchUp {
         if self.bytes <= MAX_HELD {
             return Ok(());
         }
-        let why = "the group delivers more than can be kept until what was before has come";
+        let why = "the group delivers more than can be held back while this member catches up";
         Err(Failure::new(Exit::Unavailable, why))
     }
 
-    /// What `from` tells.
+    /// Handles a reply of `from`.
     pub fn told(&mut self, now: Time, from: MemberId, replay: Replay) -> Told {
         if self.asked != Some(from) {
             return Told::Nothing;
@@ -137,12 +137,12 @@ impl CatchUp {
 fn nobody(what: Missed) -> Failure {
     let (why, help) = match what {
         Missed::Deliveries => (
-            "no member can tell what was delivered from the start",
+            "no member can replay the deliveries from the start",
             "only clients that were there from the start and keep a history can; --join from-now needs none",
         ),
         Missed::State => (
             "no member can give its state",
-            "members give it that use groupcast::Group and were started with `gives_state`; `Start::FromNow` needs none",
+            "members can that use groupcast::Group and were started with `gives_state`; `Start::FromNow` needs none",
         ),
     };
     Failure::new(Exit::Unavailable, why).help(help)

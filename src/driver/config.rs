@@ -12,43 +12,43 @@ use crate::transport::address::Site;
 use crate::wire::Window;
 use crate::wire::control::Role;
 
-/// How a member wants to take part.
+/// The configuration of a member.
 #[derive(Clone, Debug)]
 pub struct Joining {
     /// The forwarders, each with its router.
     pub sites: Vec<Site>,
-    /// The one at which it joins; `None` for the first that answers.
+    /// The index of the forwarder at which it joins; `None` for the first that answers.
     pub only_at: Option<usize>,
     /// The group.
     pub group: String,
-    /// The member's name.
+    /// The member id.
     pub id: String,
-    /// What it is to the group.
+    /// The role in the group.
     pub role: Role,
-    /// The order, which all members must agree on.
+    /// The order, the same for all members.
     pub order: &'static Order,
-    /// Whether it is not ready before it has reached the router.
+    /// The member must reach the router before it is ready.
     pub needs_router: bool,
-    /// How long to wait for the start; `None` leaves that to the forwarder.
+    /// Longest wait for the start; `None` leaves the limit to the forwarder.
     pub timeout: Option<Duration>,
-    /// How long a forwarder that does not answer any more is waited for.
+    /// Longest silence of a forwarder before it is given up.
     pub forwarder_timeout: Duration,
-    /// How far it may be ahead of the slowest receiver.
+    /// The send window.
     pub window: Window,
-    /// What its engines are to do wrong.
+    /// The deliberate defects of its engines.
     pub defects: Defects,
-    /// How the group keeps its membership.
+    /// The configuration of the membership.
     pub keeping: Keeping,
-    /// Whether it can take the place of a sequencer that is lost.
+    /// The member can become the sequencer when the sequencer is lost.
     pub can_sequence: bool,
-    /// Whether it joins a group that may be running already.
+    /// The group may be running already when the member joins.
     pub late: bool,
-    /// Set when this process is to end: then it waits for nothing more, and leaves.
+    /// Set when this process is to end: the member stops waiting, and leaves.
     pub leaves: Arc<AtomicBool>,
 }
 
 impl Joining {
-    /// The forwarder at which it joins, if there is no choice.
+    /// Returns the forwarder at which it joins, if there is only one possible.
     pub(super) fn joins_at(&self) -> Option<usize> {
         self.only_at.or_else(|| (self.sites.len() == 1).then_some(0))
     }

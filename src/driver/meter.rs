@@ -1,4 +1,4 @@
-//! What taking part costs a member, counted at its sockets and at what it multicasts itself.
+//! The cost of taking part for one member, counted at its sockets and at its own multicasts.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,29 +9,29 @@ use crate::member::App;
 use crate::wire::Frames;
 use crate::wire::encoded::numbered;
 
-/// What the line begins with that tells a parent process how many packets a member sent again.
+/// Prefix of the line that reports the number of packets sent again to a parent process.
 pub const SENT_AGAIN: &str = "sent again ";
-/// Begins the line by which a parent learns how many messages to one member are undeliverable, all else being complete.
+/// Prefix of the line that reports the number of undeliverable direct messages to a parent process, all else being complete.
 pub const UNDELIVERABLE: &str = "undeliverable ";
 
-/// The account of one member. Its own packets, which come back to it through the forwarder, are counted once.
+/// The counters of one member. Its own packets, which come back through the forwarder, are counted once.
 #[derive(Debug, Default)]
 pub struct Meter {
     sent: Traffic,
     received: Traffic,
-    /// Packets that had been sent before.
-    again: u64,
-    /// Packets of others that were not believed.
+    /// Packets sent before.
+    sent_again: u64,
+    /// Packets of other members that were rejected.
     dropped: u64,
-    /// The last packet of each of its streams, after the view in which it was sent: there numbers begin again.
+    /// The last packet of each stream, after the view in which it was sent: numbers restart with each view.
     last: BTreeMap<To, (u16, u64)>,
-    /// Bytes of bodies that it submitted, or was given by others.
+    /// Bytes of bodies submitted here or delivered from others.
     bodies: u64,
-    /// The most batches that it held back at one time.
-    deepest: usize,
-    /// Its multicasts that have not come back up, by their first number: since when.
-    open: BTreeMap<u64, Time>,
-    /// From the submission of a multicast to its delivery here.
+    /// The largest number of batches held back at one time.
+    most_held: usize,
+    /// Submission times of own multicasts that are not delivered here yet, by their first number.
+    undelivered: BTreeMap<u64, Time>,
+    /// Times from the submission of a multicast to its delivery here.
     latency: Spread,
 }
 
@@ -39,22 +39,22 @@ impl Meter {
     pub(super) fn sent(&mut self, frames: &Frames) {
         self.sent.add(frames, 1);
         if let Some((to, (view, number))) = numbered(frames) {
-            // The first time they go out in their order.
+            // A packet is sent for the first time in the order of its stream.
             let (last_view, last) = self.last.entry(to).or_insert((view, 0));
-            // Of two views, the later one is ahead by less than half of all numbers.
+            // View numbers wrap: the later of two is ahead by less than half of the range.
             let is_later = view.wrapping_sub(*last_view).cast_signed() > 0;
             if is_later || (view == *last_view && number > *last) {
                 (*last_view, *last) = (view, number);
             } else {
-                self.again += 1;
+                self.sent_again += 1;
             }
         }
     }
 
-    /// How many packets it sent again.
+    /// Returns the number of packets sent again.
     #[must_use]
-    pub const fn again(&self) -> u64 {
-        self.again
+    pub const fn sent_again(&self) -> u64 {
+        self.sent_again
     }
 
     pub(super) fn received(&mut self, frames: &Frames) {
@@ -68,7 +68,7 @@ impl Meter {
     pub(super) fn submitted(&mut self, now: Time, app: &App) {
         self.bodies += body_bytes(app);
         if let App::Multicast(batch) = app {
-            self.open.insert(batch.first(), now);
+            self.undelivered.insert(batch.first(), now);
         }
     }
 
@@ -76,24 +76,24 @@ impl Meter {
         if !is_own {
             self.bodies += body_bytes(app);
         } else if let App::Multicast(batch) = app
-            && let Some(since) = self.open.remove(&batch.first())
+            && let Some(since) = self.undelivered.remove(&batch.first())
         {
             self.latency.add(now.since(since), u64::from(batch.count()));
         }
     }
 
-    pub(super) fn holds(&mut self, depth: usize) {
-        self.deepest = self.deepest.max(depth);
+    pub(super) fn note_held(&mut self, depth: usize) {
+        self.most_held = self.most_held.max(depth);
     }
 }
 
 impl fmt::Display for Meter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { sent, received, again, dropped, bodies, deepest, latency, .. } = self;
+        let Self { sent, received, sent_again, dropped, bodies, most_held, latency, .. } = self;
         let control = 100.0 * control_share(*bodies, sent.bytes + received.bytes);
         write!(
             f,
-            "{} packets ({} bytes) sent, {again} of them again, {} packets ({} bytes) received, {control:.1}% control; at most {deepest} \
+            "{} packets ({} bytes) sent, {sent_again} of them again, {} packets ({} bytes) received, {control:.1}% control; at most {most_held} \
              batches held back; {dropped} packets dropped; own multicasts delivered after {latency}",
             sent.packets, sent.bytes, received.packets, received.bytes
         )
@@ -109,7 +109,7 @@ mod tests {
     use crate::wire::encoded::encode;
 
     #[test]
-    fn counts_what_goes_through_a_member() {
+    fn counts_sent_received_dropped_and_held() {
         let mut batch = BatchBuilder::new(1);
         batch.push(b"123456789");
         let app = App::Multicast(batch.finish().unwrap());
@@ -118,8 +118,8 @@ mod tests {
         meter.submitted(Time::ZERO, &app);
         meter.sent(&frames);
         meter.received(&frames);
-        meter.holds(3);
-        meter.holds(1);
+        meter.note_held(3);
+        meter.note_held(1);
         meter.dropped(DropReason::Stranger);
         meter.dropped(DropReason::Duplicate);
         meter.delivered(Time::from_micros(2_000), true, &app);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_what_it_has_sent_before() {
+    fn a_packet_sent_again_is_counted() {
         let mut batch = BatchBuilder::new(1);
         batch.push(b"1");
         let message = batch.finish().unwrap();
@@ -140,14 +140,14 @@ mod tests {
         let mut send = |to, number| {
             let body = Body::Data { number, message: message.clone() };
             meter.sent(&encode((1, 1), MemberId(0), &Packet { to, body }));
-            meter.again()
+            meter.sent_again()
         };
         let one = To::Member(MemberId(1));
         assert_eq!([send(To::Group, 1), send(To::Group, 2), send(one, 1)], [0, 0, 0]);
         assert_eq!([send(To::Group, 1), send(To::Group, 3), send(one, 1)], [1, 1, 2]);
     }
     #[test]
-    fn a_later_view_is_told_from_an_earlier_one_where_their_numbers_wrap() {
+    fn a_later_view_is_recognised_where_view_numbers_wrap() {
         let mut batch = BatchBuilder::new(1);
         batch.push(b"1");
         let message = batch.finish().unwrap();
@@ -155,7 +155,7 @@ mod tests {
         let mut send = |view| {
             let body = Body::Data { number: 7, message: message.clone() };
             meter.sent(&encode((1, view), MemberId(0), &Packet { to: To::Group, body }));
-            meter.again()
+            meter.sent_again()
         };
         assert_eq!([40_000, u16::MAX, 0, 1, 1, 0].map(&mut send), [0, 0, 0, 0, 1, 2]);
     }

@@ -1,23 +1,23 @@
-//! Station 8, the loop: wait, take one input, perform the effects.
+//! The event loop of a process: wait, take one input, perform the effects.
 //!
-//! [`clock`] is the only reader of the clock, [`callers`] keep a process in touch with its forwarders, each a
-//! [`caller`]; [`node`] is one member: engines in the middle, `wires` around them, which watch the [`data_path`], and a [`meter`] at them; it begins
-//! at the [`barrier`] and, if the group runs already, goes through [`admission`].
+//! [`node`] is one member: the protocol engines, its sockets, which watch the [`data_path`], and a [`meter`]. It starts at
+//! the [`barrier`] and, if the group is running already, passes [`admission`]. [`forwarder_links`] connect a process to
+//! its forwarders, each by one [`forwarder_link`]. [`clock`] is the only reader of the clock.
 
 pub mod admission;
 pub mod barrier;
-pub mod caller;
-pub mod callers;
 pub mod catch_up;
 pub mod clock;
 mod config;
 pub mod data_path;
+pub mod forwarder_link;
+pub mod forwarder_links;
 pub mod meter;
 pub mod node;
-mod wires;
+mod sockets;
 pub mod words;
 
-pub use caller::Caller;
-pub use callers::Callers;
 pub use clock::Clock;
+pub use forwarder_link::ForwarderLink;
+pub use forwarder_links::ForwarderLinks;
 pub use node::Node;

@@ -1,14 +1,14 @@
-//! One member of one group: engines in the middle, sockets around them, the forwarder on the line.
+//! One member of one group: the protocol engines, its sockets, and its links to the forwarders.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::admission::{self, TakenIn};
+use super::admission::{self, Admitted};
 use super::barrier::Barrier;
 use super::clock;
 pub use super::config::Joining;
 use super::meter::Meter;
-use super::wires::{Wires, route};
+use super::sockets::{Sockets, route};
 use super::words;
 use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::exit::{Exit, Failure};
@@ -23,114 +23,120 @@ use crate::wire::encoded::{OUTLINE_FROM, OUTLINE_TO, outline};
 use crate::wire::topic::Audience;
 use crate::wire::{Frames, Header, Kind};
 
-/// Most packets taken before anything else gets its turn.
+/// Most packets taken before other input gets its turn.
 const PACKETS_PER_TURN: usize = 64;
-/// Most packets put aside while a member does not listen; windows keep them far below.
+/// Most packets put aside while a member does not listen; send windows keep them far below.
 const MAX_ASIDE: usize = 10_000;
-/// Time after which a member that leaves goes in any case: it has left nothing open.
+/// Upper bound on waiting for the view change after [`Node::depart`].
 pub const PARTING: Duration = Duration::from_secs(5);
 
-/// Something that was delivered to this member.
+/// A delivery to this member.
 #[derive(Debug)]
 pub struct Delivery {
-    /// When, in microseconds since this member began.
+    /// Time of the delivery, in microseconds since this member began.
     pub at_us: u64,
-    /// Who submitted it.
+    /// The sender.
     pub from: MemberId,
-    /// The place of its first message in the total order, where the order has one.
+    /// The global number of its first message, if the order has one.
     pub number: Option<u64>,
-    /// What it is.
+    /// The content.
     pub app: App,
 }
 
 /// One member of one group, from the start to the end of a run.
 pub struct Node {
-    wires: Wires,
+    sockets: Sockets,
     membership: Membership,
     effects: Effects<App, Frames>,
     delivered: Vec<Delivery>,
-    /// Who watches what is held back, and what it has noted.
+    /// The observer of the hold-back queue, and its notes with their times.
     watch: Option<(Watch, Vec<(u64, Note)>)>,
     seats: BTreeMap<MemberId, Seat>,
     me: MemberId,
     run: u64,
-    /// Whether it has said that it has everything.
+    /// This member has reported that it has everything.
     is_done: bool,
     is_over: bool,
-    /// Why the group has gone on without this member, if it has.
-    out_for: Option<Fence>,
-    /// Since when it has asked to be let go.
+    /// The reason for which the group continued without this member, once it has.
+    fenced: Option<Fence>,
+    /// The time at which it asked to leave.
     departs: Option<Time>,
-    /// Who is not done yet, as a forwarder said last.
+    /// The members that are not done yet, as a forwarder last reported.
     missing: Vec<String>,
-    /// What came while this member did not listen.
+    /// Packets received while this member did not listen.
     aside: VecDeque<Frames>,
-    /// When a packet of another member last came.
-    heard: Time,
+    /// Time of the last packet of another member.
+    last_received: Time,
     meter: Meter,
-    /// How many multicasts were delivered here.
-    given: u64,
+    /// Number of multicast messages delivered here.
+    delivered_count: u64,
 }
 
 impl Node {
-    /// Takes part in the start barrier; returns when the group starts or, if it runs already, has taken this member in.
+    /// Passes the start barrier; returns when the group starts or, if it is running, has admitted this member.
     ///
     /// # Errors
-    /// Whatever kept this member from starting: refused, timed out, interrupted, nobody there.
+    /// Fails if this member is refused, times out or is interrupted, or no forwarder answers.
     pub fn join(
         context: &Context,
         joining: &Joining,
         signals: Option<Signals>,
         talk: &Talk,
     ) -> Result<Self, Failure> {
-        let mut wires = Wires::connect(context, joining, signals, talk)?;
-        let admission = |wires: &mut Wires| {
-            let (run, me, seats) = Barrier::new(joining).pass(context, wires)?;
+        let mut sockets = Sockets::connect(context, joining, signals, talk)?;
+        let admission = |sockets: &mut Sockets| {
+            let (run, me, seats) = Barrier::new(joining).pass(context, sockets)?;
             let is_late = seats.iter().any(|seat| seat.slot == me.0 && seat.late);
             let admission =
-                if is_late { Some(admission::pass(joining, wires, run, me, &seats)?) } else { None };
+                if is_late { Some(admission::pass(joining, sockets, run, me, &seats)?) } else { None };
             Ok((run, me, seats, admission))
         };
-        match admission(&mut wires) {
-            Ok((run, me, seats, None)) => Ok(Self::start(wires, joining, run, me, seats)),
-            Ok((run, me, _, Some(admission))) => Ok(Self::start_late(wires, joining, run, me, &admission)),
+        match admission(&mut sockets) {
+            Ok((run, me, seats, None)) => Ok(Self::start(sockets, joining, run, me, seats)),
+            Ok((run, me, _, Some(admission))) => Ok(Self::start_late(sockets, joining, run, me, &admission)),
             Err(failure) => {
-                let now = wires.clock.now();
-                wires.callers.leave(now, &failure);
+                let now = sockets.clock.now();
+                sockets.forwarders.leave(now, &failure);
                 Err(failure)
             }
         }
     }
 
-    fn start(wires: Wires, joining: &Joining, run: u64, me: MemberId, seats: Vec<Seat>) -> Self {
+    fn start(sockets: Sockets, joining: &Joining, run: u64, me: MemberId, seats: Vec<Seat>) -> Self {
         let view = view_of(&seats);
         let membership = Membership::new(joining.order, joining.stack(run, me, &view), joining.keeping);
         let mut membership = membership.knowing(&founders(&seats));
         membership.seated(&seats);
-        Self::begin(wires, membership, run, me, seats)
+        Self::begin(sockets, membership, run, me, seats)
     }
 
-    /// Begins in a view that is not the first.
-    fn start_late(wires: Wires, joining: &Joining, run: u64, me: MemberId, taken_in: &TakenIn) -> Self {
+    /// Starts in a view that is not the first.
+    fn start_late(sockets: Sockets, joining: &Joining, run: u64, me: MemberId, taken_in: &Admitted) -> Self {
         let (admission, given) = taken_in;
-        let place = joining.stack(run, me, &admission.view);
-        let mut membership = Membership::admitted(joining.order, place, joining.keeping, admission);
+        let config = joining.stack(run, me, &admission.view);
+        let mut membership = Membership::admitted(joining.order, config, joining.keeping, admission);
         membership.seated(given);
-        Self::begin(wires, membership, run, me, admission.seats.clone())
+        Self::begin(sockets, membership, run, me, admission.seats.clone())
     }
 
-    fn begin(mut wires: Wires, mut membership: Membership, run: u64, me: MemberId, seats: Vec<Seat>) -> Self {
-        let heard = wires.clock.now();
-        wires.data_path.heard(heard);
-        // The others have been there since now, however long this process has waited for them.
-        membership.pardon(heard);
+    fn begin(
+        mut sockets: Sockets,
+        mut membership: Membership,
+        run: u64,
+        me: MemberId,
+        seats: Vec<Seat>,
+    ) -> Self {
+        let last_received = sockets.clock.now();
+        sockets.data_path.heard(last_received);
+        // The silence of the others counts from now, however long this process has waited for them.
+        membership.pardon(last_received);
         Self {
             membership,
-            wires,
+            sockets,
             effects: Effects::default(),
             delivered: Vec::new(),
             watch: None,
-            out_for: None,
+            fenced: None,
             departs: None,
             seats: seats.into_iter().map(|seat| (MemberId(seat.slot), seat)).collect(),
             me,
@@ -139,161 +145,162 @@ impl Node {
             is_over: false,
             missing: Vec::new(),
             aside: VecDeque::new(),
-            heard,
+            last_received,
             meter: Meter::default(),
-            given: 0,
+            delivered_count: 0,
         }
     }
 
-    /// The view that the membership is in; what is delivered may still be of the one before.
+    /// Returns the view of the membership. [`Node::delivered`] may still hold deliveries of the one before.
     #[must_use]
     pub const fn view(&self) -> &View {
         self.membership.view()
     }
 
-    /// Of each client: how many of its multicasts were delivered before the current view.
+    /// Returns the number of multicasts of each client delivered before the current view.
     pub fn delivered_before(&self) -> impl Iterator<Item = (MemberId, u64)> + '_ {
         self.membership.delivered_before()
     }
 
-    /// This member.
+    /// Returns this member.
     #[must_use]
     pub const fn me(&self) -> MemberId {
         self.me
     }
 
-    /// The name and incarnation of a member of the view.
+    /// Returns the seat of a member of the view.
     #[must_use]
     pub fn seat(&self, member: MemberId) -> &Seat {
         &self.seats[&member]
     }
 
-    /// The name and incarnation of whoever ever was in the run.
+    /// Returns the seat of a past or present member of the run.
     #[must_use]
     pub fn who(&self, member: MemberId) -> Option<&Seat> {
         self.seats.get(&member)
     }
 
-    /// The name of a member, for people.
+    /// Returns the name of a member for messages.
     #[must_use]
     pub fn name(&self, member: MemberId) -> String {
         self.who(member).map_or_else(|| member.to_string(), |seat| seat.id.clone())
     }
 
-    /// The member that was this life of this name.
+    /// Returns the member that had this incarnation of this id.
     #[must_use]
     pub fn life(&self, id: &str, incarnation: u32) -> Option<MemberId> {
         let is_it = |(_, seat): &(&MemberId, &Seat)| seat.id == id && seat.incarnation == incarnation;
         self.seats.iter().find(is_it).map(|(&member, _)| member)
     }
 
-    /// The member with this name.
+    /// Returns the client of the view with this id.
     #[must_use]
     pub fn find(&self, id: &str) -> Option<MemberId> {
         self.view().clients.iter().copied().find(|client| self.seat(*client).id == id)
     }
 
-    /// Microseconds since this member began.
+    /// Returns the microseconds since this member began.
     #[must_use]
     pub fn elapsed_micros(&self) -> u64 {
-        self.wires.clock.elapsed_micros()
+        self.sockets.clock.elapsed_micros()
     }
 
-    /// The time that protocols go by.
+    /// Returns the protocol time.
     pub fn now(&mut self) -> Time {
-        self.wires.clock.now()
+        self.sockets.clock.now()
     }
 
-    /// How many submissions to `to` are welcome now.
+    /// Returns the number of submissions to `to` that the send window allows now.
     #[must_use]
     pub fn window(&self, to: To) -> usize {
         self.membership.window(to)
     }
 
-    /// How long nothing has been heard of the other members. In a group that is at rest that means nothing.
+    /// Returns the time since the last packet of another member. In an idle group a long silence is normal.
     pub fn silence(&mut self) -> Duration {
-        self.wires.clock.now().since(self.heard)
+        self.sockets.clock.now().since(self.last_received)
     }
 
-    /// The member that holds this one up, and up to which packet that one has everything.
+    /// Returns the receiver that holds the send window back, and its cumulative acknowledgement.
     #[must_use]
-    pub fn laggard(&self) -> Option<(MemberId, u64)> {
+    pub fn slowest_receiver(&self) -> Option<(MemberId, u64)> {
         self.membership.slowest_receiver()
     }
 
-    /// Has the group go on without `member`, which has taken nothing for so long.
+    /// Excludes `member`, which has acknowledged nothing for `length`.
     pub fn exclude(&mut self, member: MemberId, length: Duration) {
         self.membership.exclude(member, length, &mut self.effects);
         self.perform();
     }
 
-    /// How many batches wait here for what comes before them.
+    /// Returns the number of batches in the hold-back queue.
     #[must_use]
     pub fn held(&self) -> usize {
         self.membership.held()
     }
 
-    /// What it has cost so far.
+    /// Returns the cost counters.
     #[must_use]
     pub const fn meter(&self) -> &Meter {
         &self.meter
     }
 
-    /// Whether the whole group has finished.
+    /// Returns whether the run is over.
     #[must_use]
     pub const fn is_over(&self) -> bool {
         self.is_over
     }
 
-    /// Who is not done yet, as far as is known to this member, which is.
+    /// Returns the members not done yet, as last reported by a forwarder. Valid once this member is done.
     #[must_use]
     pub fn missing(&self) -> &[String] {
         &self.missing
     }
 
-    /// This member has everything that all have sent: tells the forwarders, which end the run when all have.
+    /// Reports to the forwarders that this member has everything sent in its view; they end the run when all have.
     pub fn done(&mut self) {
         self.is_done = true;
         let View { number, clients, .. } = self.view();
         let ask = Ask::Done { view: *number, clients: clients.iter().map(|client| client.0).collect() };
-        self.wires.callers.turn_to(&ask);
+        self.sockets.forwarders.turn_to(&ask);
     }
 
-    /// Whether all others have delivered everything that was submitted here.
+    /// Returns whether all others have delivered everything submitted here.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.membership.is_settled()
     }
 
-    /// Whether the view is being changed: nothing is sent or delivered meanwhile.
+    /// Returns whether a view change is under way, during which nothing is sent or delivered.
     #[must_use]
     pub const fn is_changing(&self) -> bool {
         self.membership.is_changing()
     }
 
-    /// How many members are here, of how many, if they are too few to go on.
+    /// Returns the number of members reached and needed, if they are too few to continue.
     #[must_use]
     pub fn lacks_majority(&self) -> Option<(usize, usize)> {
         self.membership.lacks_majority()
     }
 
-    /// Leaves the group: [is over](Self::is_over) when a view without this member is installed, or after PARTING.
+    /// Asks the others to leave this member out of the next view. When they have, or after [`PARTING`], it
+    /// [is over](Self::is_over).
     pub fn depart(&mut self) {
         if self.departs.is_none() {
-            self.departs = Some(self.wires.clock.now());
+            self.departs = Some(self.sockets.clock.now());
             self.membership.leave(&mut self.effects);
             self.perform();
         }
     }
 
-    /// Whether it has asked to be let go.
+    /// Returns whether it has asked to leave.
     #[must_use]
     pub const fn departs(&self) -> bool {
         self.departs.is_some()
     }
 
-    /// Learns the names of those who are new.
-    fn take_in(&mut self, arrivals: &[Seat]) {
+    /// Adds the seats of newcomers.
+    fn add_seats(&mut self, arrivals: &[Seat]) {
         if arrivals.is_empty() {
             return;
         }
@@ -303,79 +310,79 @@ impl Node {
             last.insert(&seat.id, seat);
         }
         let last: Vec<Seat> = last.into_values().cloned().collect();
-        self.wires.callers.members_are(&self.seats[&self.me], &last);
+        self.sockets.forwarders.members_are(&self.seats[&self.me], &last);
     }
 
-    /// Tells the group, as far as it can be reached, that this member leaves before the end.
+    /// Reports to the group, as far as it can be reached, that this member leaves before the end.
     pub fn leave(&mut self, failure: &Failure) {
         self.membership.leave(&mut self.effects);
         self.perform();
-        let now = self.wires.clock.now();
-        self.wires.callers.leave(now, failure);
+        let now = self.sockets.clock.now();
+        self.sockets.forwarders.leave(now, failure);
     }
 
-    /// Submits `app`. What this delivers here at once is among the next [`Node::delivered`].
+    /// Submits `app`. Deliveries that follow at once are among the next [`Node::delivered`].
     pub fn submit(&mut self, to: To, app: App) {
-        let now = self.wires.clock.now();
-        self.meter.submitted(Time::from_micros(self.wires.clock.elapsed_micros()), &app);
+        let now = self.sockets.clock.now();
+        self.meter.submitted(Time::from_micros(self.sockets.clock.elapsed_micros()), &app);
         self.membership.handle(now, Input::Submit { to, app }, &mut self.effects);
         self.perform();
     }
 
-    /// Takes what has been delivered since the last call, in order of delivery.
+    /// Takes the deliveries since the last call, in order.
     pub fn delivered(&mut self) -> Vec<Delivery> {
         std::mem::take(&mut self.delivered)
     }
 
-    /// From now on it is noted what arrives for the group, and what it waits for.
+    /// Starts to note packets received for the group and the reasons why they are held back.
     pub fn watch(&mut self) {
         self.watch = Some(Default::default());
     }
 
-    /// Takes what has been noted since the last call, each with its time in microseconds since this member began.
+    /// Takes the notes since the last call, each with its time in microseconds since this member began.
     pub fn noted(&mut self) -> Vec<(u64, Note)> {
         self.watch.as_mut().map(|(_, noted)| std::mem::take(noted)).unwrap_or_default()
     }
 
-    /// From now on this member's waits end also when `wakeup` is woken.
+    /// Makes `wakeup` end this member's waits.
     pub fn wake_by(&mut self, wakeup: Wakeup) {
-        self.wires.wakeup = Some(wakeup);
+        self.sockets.wakeup = Some(wakeup);
     }
 
-    /// Whether packets of the others are taken in. Not to listen is to hold them all back: the windows of the
-    /// senders close when this member acknowledges nothing. Only what memberships say to each other is heard all the same.
+    /// Sets whether packets of the others are processed. While they are not, this member acknowledges nothing and so closes
+    /// the send windows of the others; membership packets are processed all the same.
     pub fn listen(&mut self, listens: bool) {
-        self.wires.listens = listens;
+        self.sockets.listens = listens;
     }
 
     /// Waits, for a limited time, without taking part in the run any more.
     ///
     /// # Errors
-    /// The interruption that came.
+    /// The interruption, if one came.
     pub fn linger(&mut self) -> Result<(), Failure> {
-        self.wires.wait_on(&[], clock::LONGEST_WAIT)
+        self.sockets.wait_on(&[], clock::LONGEST_WAIT)
     }
 
-    /// One round: waits until there is something to do or `until` has come, and does it.
+    /// Runs one round: waits until there is input or `until` has come, and processes it.
     ///
     /// # Errors
-    /// What ended the run before its end. What was delivered before is still among [`Node::delivered`].
+    /// The cause, if the run ends early. Earlier deliveries are still returned by [`Node::delivered`].
     pub fn turn(&mut self, until: Option<Time>) -> Result<(), Failure> {
-        if let Some(why) = self.out_for.take() {
+        if let Some(why) = self.fenced.take() {
             return Err(words::fence(why, self.seat(self.me).role, &|member| self.name(member)));
         }
-        let at_once = (self.wires.listens && !self.aside.is_empty()).then_some(Time::ZERO);
-        self.wires.wait(self.membership.next_deadline().into_iter().chain(until).chain(at_once).min())?;
-        let now = self.wires.clock.now();
-        if self.wires.listens {
-            self.take_packets(now);
+        let at_once = (self.sockets.listens && !self.aside.is_empty()).then_some(Time::ZERO);
+        self.sockets.wait(self.membership.next_deadline().into_iter().chain(until).chain(at_once).min())?;
+        let now = self.sockets.clock.now();
+        if self.sockets.listens {
+            self.receive_packets(now);
         } else {
             self.overhear(now);
-            // A member that does not listen must not conclude that the others are silent.
+            // A member that does not listen must not take the others for silent.
             self.membership.pardon(now);
-            self.wires.data_path.heard(now);
+            self.sockets.data_path.heard(now);
         }
-        if self.wires.look_after_data_path(now, self.run)? {
+        if self.sockets.look_after_data_path(now, self.run)? {
             self.membership.pardon(now);
         }
         if self.membership.next_deadline().is_some_and(|due| due <= now) {
@@ -383,17 +390,17 @@ impl Node {
             self.perform();
         }
         self.is_over |= self.departs.is_some_and(|since| now.since(since) >= PARTING);
-        self.wires.callers.tell(self.status());
-        let news = self.wires.callers.turn(now, &self.wires.talk)?;
+        self.sockets.forwarders.tell(self.status());
+        let news = self.sockets.forwarders.turn(now, &self.sockets.talk)?;
         if news.iter().any(|(_, news)| *news == News::End) {
-            self.wires.callers.over(now, &run_as_text(self.run));
+            self.sockets.forwarders.over(now, &run_as_text(self.run));
             return self.end();
         }
-        news.into_iter().try_for_each(|(from, news)| self.hear(now, from, news))
+        news.into_iter().try_for_each(|(from, news)| self.handle_news(now, from, news))
     }
 
-    /// The run is over. It does not end before all clients of its last view have everything: a client that has not is in that
-    /// view no more, and was asleep or cut off when the others went on.
+    /// Ends the run. The run ends when all clients of the last view have everything, so a client that has not was left out
+    /// of that view while it was stopped or cut off.
     fn end(&mut self) -> Result<(), Failure> {
         self.is_over = true;
         let is_client = self.view().clients.contains(&self.me);
@@ -404,40 +411,40 @@ impl Node {
         Ok(())
     }
 
-    /// How far this member is, for those who watch.
+    /// Returns the progress that `groupcast members` shows.
     fn status(&self) -> Status {
         let view = self.view();
         let leader = view.sequencer.or(view.clients.last().copied()).unwrap_or(self.me);
         let held = self.held() as u64;
-        Status { view: view.number, leader: leader.0, delivered: self.given, held }
+        Status { view: view.number, leader: leader.0, delivered: self.delivered_count, held }
     }
 
-    /// What the forwarder `from` said.
-    fn hear(&mut self, now: Time, from: usize, news: News) -> Result<(), Failure> {
-        let Wires { callers, talk, .. } = &mut self.wires;
+    /// Handles news from the forwarder `from`.
+    fn handle_news(&mut self, now: Time, from: usize, news: News) -> Result<(), Failure> {
+        let Sockets { forwarders, talk, .. } = &mut self.sockets;
         match news {
             News::Forgotten => {
-                talk.warn(format!("{} was started again; telling it of this run", callers.name(from)));
+                talk.warn(format!("{} was started again; telling it of this run", forwarders.name(from)));
             }
             News::Wait { missing, .. } => {
-                self.wires.say_waiting(now, &format!("waiting for {} to be done", talk::list(&missing)));
+                self.sockets.say_waiting(now, &format!("waiting for {} to be done", talk::list(&missing)));
                 self.missing = missing;
             }
             News::Seated(seats) => self.membership.seated(&seats),
-            News::Failed(failure) => callers.lose(from, failure, now, talk)?,
+            News::Failed(failure) => forwarders.lose(from, failure, now, talk)?,
             _ => {}
         }
         Ok(())
     }
 
-    fn take_packets(&mut self, now: Time) {
+    fn receive_packets(&mut self, now: Time) {
         for _ in 0..PACKETS_PER_TURN {
             if let Some(frames) = self.aside.pop_front() {
                 self.receive(now, frames);
                 self.perform();
                 continue;
             }
-            let packets = [self.wires.hear_group(now), self.wires.hear_direct()];
+            let packets = [self.sockets.hear_group(now), self.sockets.receive_direct()];
             if packets.iter().all(Option::is_none) {
                 break;
             }
@@ -448,13 +455,13 @@ impl Node {
         }
     }
 
-    /// Puts packets aside until this member listens again, but for what memberships say: a view changes also while
-    /// somebody's user does not read.
+    /// Puts packets aside until this member listens again, except membership packets: a view change must not wait for a
+    /// slow application.
     fn overhear(&mut self, now: Time) {
         for _ in 0..PACKETS_PER_TURN {
-            self.wires.overhears = self.aside.len() < MAX_ASIDE;
-            let packets = [self.wires.hear_group(now), self.wires.hear_direct()];
-            if !self.wires.overhears || packets.iter().all(Option::is_none) {
+            self.sockets.overhears = self.aside.len() < MAX_ASIDE;
+            let packets = [self.sockets.hear_group(now), self.sockets.receive_direct()];
+            if !self.sockets.overhears || packets.iter().all(Option::is_none) {
                 break;
             }
             for frames in packets.into_iter().flatten().flatten() {
@@ -473,15 +480,15 @@ impl Node {
         let Ok(header) = Header::peek(&frames.header) else { return };
         match header.kind {
             Kind::Undeliverable => {
-                self.wires.talk.detail("the router could not deliver a packet; it will be sent again");
+                self.sockets.talk.detail("the router could not deliver a packet; it will be sent again");
             }
-            // Nothing to read, for whoever reads.
-            Kind::Outline if self.wires.audience == Audience::Clients => {}
+            // Clients ignore outlines; they receive the full packet.
+            Kind::Outline if self.sockets.audience == Audience::Clients => {}
             Kind::Probe => {}
-            // The last of what we heard of ourselves, or of who had our slot before.
+            // Its own last packets, or those of the previous member with its slot.
             _ if header.sender == self.me => {}
             _ => {
-                self.heard = now;
+                self.last_received = now;
                 self.meter.received(&frames);
                 let input = Input::Receive { from: header.sender, message: frames };
                 self.membership.handle(now, input, &mut self.effects);
@@ -490,64 +497,64 @@ impl Node {
     }
 
     fn perform(&mut self) {
-        self.meter.holds(self.membership.held());
+        self.meter.note_held(self.membership.held());
         if let Some((watch, noted)) = &mut self.watch {
-            let at_us = self.wires.clock.elapsed_micros();
+            let at_us = self.sockets.clock.elapsed_micros();
             let mut notes = Vec::new();
             watch.look(&self.membership, &self.effects, &mut notes);
             noted.extend(notes.into_iter().map(|note| (at_us, note)));
         }
-        let has_bare_sequencer = self.has_bare_sequencer();
+        let has_outline_receiver = self.has_outline_receiver();
         let mut newcomers = Vec::new();
         for effect in self.effects.drain() {
             match effect {
                 Effect::Send { to: To::Group, message } => {
                     self.meter.sent(&message);
                     let is_outlined =
-                        has_bare_sequencer && (OUTLINE_FROM..=OUTLINE_TO).contains(&message.body.len());
+                        has_outline_receiver && (OUTLINE_FROM..=OUTLINE_TO).contains(&message.body.len());
                     let outline = if is_outlined { outline(&message) } else { None };
-                    self.wires.publish(&message, outline.as_ref());
+                    self.sockets.publish(&message, outline.as_ref());
                 }
                 Effect::Send { to: To::Member(member), message } => {
                     if let Some(seat) = self.seats.get(&member) {
                         self.meter.sent(&message);
-                        let route = route(&self.wires.group, &seat.id);
-                        self.wires.send_to(&route, &message);
+                        let route = route(&self.sockets.group, &seat.id);
+                        self.sockets.send_to(&route, &message);
                     }
                 }
                 Effect::Deliver { app: App::Fenced(_), .. } if self.departs.is_some() => {
                     self.is_over = true;
                 }
-                Effect::Deliver { app: App::Fenced(why), .. } => self.out_for = Some(why),
+                Effect::Deliver { app: App::Fenced(why), .. } => self.fenced = Some(why),
                 Effect::Deliver { from, number, app } => {
                     if let App::View(_, seats) = &app {
                         newcomers.extend(seats.iter().cloned());
                     }
-                    let at_us = self.wires.clock.elapsed_micros();
+                    let at_us = self.sockets.clock.elapsed_micros();
                     self.meter.delivered(Time::from_micros(at_us), from == self.me, &app);
                     if let App::Multicast(batch) = &app {
-                        self.given += u64::from(batch.count());
+                        self.delivered_count += u64::from(batch.count());
                     }
                     self.delivered.push(Delivery { at_us, from, number, app });
                 }
                 Effect::Drop { from, reason } => {
                     self.meter.dropped(reason);
-                    self.wires.talk.detail(format!("dropped a packet of {from}: {reason}"));
+                    self.sockets.talk.detail(format!("dropped a packet of {from}: {reason}"));
                 }
             }
         }
-        self.take_in(&newcomers);
+        self.add_seats(&newcomers);
     }
 
-    /// Whether somebody else numbers the messages of this group, and reads none.
-    fn has_bare_sequencer(&self) -> bool {
+    /// Returns whether the sequencer is another member that is not a client, and so receives outlines.
+    fn has_outline_receiver(&self) -> bool {
         let sequencer = self.view().sequencer.filter(|&sequencer| sequencer != self.me);
         sequencer.and_then(|sequencer| self.who(sequencer)).is_some_and(|seat| seat.role == Role::Sequencer)
     }
 
-    /// Says `what` is being waited for, but not too often.
+    /// Reports that `what` is being waited for, at most once per interval.
     pub fn say_waiting(&mut self, what: &str) {
-        let now = self.now();
-        self.wires.say_waiting(now, what);
+        let now = self.sockets.clock.now();
+        self.sockets.say_waiting(now, what);
     }
 }

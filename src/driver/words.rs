@@ -1,4 +1,4 @@
-//! Words for what a membership tells of its members.
+//! The texts of membership notices and of the failures of a fenced member.
 
 use super::Node;
 use crate::engine::MemberId;
@@ -7,7 +7,7 @@ use crate::member::{Departure, Fence, Notice};
 use crate::talk::{self, Talk};
 use crate::wire::control::Role;
 
-/// The reason in words that follow a member's name in brackets.
+/// Returns the reason that follows a member's name in brackets.
 fn reason(why: Departure, name: &dyn Fn(MemberId) -> String) -> String {
     match why {
         Departure::Left => "left".to_owned(),
@@ -21,7 +21,7 @@ fn reason(why: Departure, name: &dyn Fn(MemberId) -> String) -> String {
     }
 }
 
-/// Says `told` about the member `who`: what is gone against its will is a warning, a suspicion a detail.
+/// Reports `told` about the member `who`: a member lost against its will is a warning, a suspicion a detail.
 pub fn tell(talk: &Talk, node: &Node, who: MemberId, told: Notice) {
     let words = notice(told, who, &|member| node.name(member));
     match told {
@@ -33,7 +33,7 @@ pub fn tell(talk: &Talk, node: &Node, who: MemberId, told: Notice) {
     }
 }
 
-/// The notice about the member `who`, in words.
+/// Returns the text of the notice about the member `who`.
 #[must_use]
 pub fn notice(notice: Notice, who: MemberId, name: &dyn Fn(MemberId) -> String) -> String {
     match notice {
@@ -50,7 +50,7 @@ pub fn notice(notice: Notice, who: MemberId, name: &dyn Fn(MemberId) -> String) 
     }
 }
 
-/// The failure with which a member of this role ends that is not in its group any more.
+/// Returns the failure with which a member of this role ends when its group has continued without it.
 #[must_use]
 pub fn fence(why: Fence, role: Role, name: &dyn Fn(MemberId) -> String) -> Failure {
     let failure = |message: String| Failure::new(Exit::Unavailable, message);
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn each_departure_is_told_with_its_own_reason() {
+    fn each_departure_is_reported_with_its_own_reason() {
         let (bob, carol, length) = (MemberId(1), MemberId(2), Duration::from_secs(10));
         for (why, words) in [
             (Departure::Left, "carol has left"),
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fenced_member_is_told_who_excluded_it_and_what_to_do() {
+    fn a_fenced_member_reports_the_excluding_member_and_the_remedy() {
         let (alice, bob, length) = (MemberId(0), MemberId(1), Duration::from_secs(15));
         let told = |why| fence(why, Role::Client, &name).to_string();
         let excluded = told(Fence::Excluded(bob, length, 3));

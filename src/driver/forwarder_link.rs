@@ -1,4 +1,4 @@
-//! A process's line to one forwarder: sends the requests that are due and reads the answers.
+//! A process's link to one forwarder: sends the requests that are due and reads the replies.
 
 use std::time::Duration;
 
@@ -12,21 +12,21 @@ use crate::transport::zmq::{self, Context, Socket};
 use crate::wire::control::{Ask, Identity, Request, Say, Seat, Status, read_reply};
 use crate::wire::header::VERSION;
 
-/// How long a process that leaves waits for the forwarder to take note.
+/// Time for which a leaving process waits for the forwarder's confirmation.
 pub const GOODBYE: Duration = Duration::from_millis(200);
 
-/// A process's line to the sync port of one forwarder.
-pub struct Caller {
+/// A process's link to the sync port of one forwarder.
+pub struct ForwarderLink {
     socket: Socket,
     endpoint: String,
     attendance: Attendance,
 }
 
-impl Caller {
-    /// Begins to ask `ask` as `who`; see [`Attendance::new`] for the limit.
+impl ForwarderLink {
+    /// Starts sending `ask` as `who`; see [`Attendance::new`] for the limit.
     ///
     /// # Errors
-    /// [`Exit::Unavailable`] if the address makes no sense.
+    /// [`Exit::Unavailable`] if the address is invalid.
     pub fn new(
         context: &Context,
         site: &Site,
@@ -40,75 +40,75 @@ impl Caller {
         Ok(Self { socket, endpoint, attendance: Attendance::new(now, who, ask, connect_limit) })
     }
 
-    /// What to wait on.
+    /// Returns the socket to poll.
     #[must_use]
     pub const fn socket(&self) -> &Socket {
         &self.socket
     }
 
-    /// Where the forwarder listens.
+    /// Returns the address of the forwarder's sync port.
     #[must_use]
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// What is wrong with the name of the forwarder's host.
+    /// Returns the problem with the forwarder's host name, if there is one.
     #[must_use]
     pub fn trouble(&self) -> Option<Trouble> {
         self.socket.trouble()
     }
 
-    /// The talk itself: what is asked, and for how long nothing has been heard.
+    /// Returns the state of the exchange: the pending request, and the length of the silence.
     #[must_use]
     pub const fn attendance(&self) -> &Attendance {
         &self.attendance
     }
 
-    /// The forwarder is waited for so long when it does not answer any more.
+    /// Sets the time after which a silent forwarder is given up.
     pub fn wait_for_lost(&mut self, limit: Duration) {
         self.attendance.wait_for_lost(limit);
     }
 
-    /// Asks something else from now on.
+    /// Replaces the repeated request.
     pub fn turn_to(&mut self, ask: Ask) {
         self.attendance.turn_to(ask);
     }
 
-    /// How far this process is.
+    /// Sets the status that the next requests report.
     pub fn tell(&mut self, status: Status) {
         self.attendance.tell(status);
     }
 
-    /// Whether this process is not ready because it has not reached a router.
+    /// Sets whether this process is not ready because it has not reached a router.
     pub const fn awaits_router(&mut self, awaits: bool) {
         self.attendance.awaits_router(awaits);
     }
 
-    /// Which forwarders this process names.
+    /// Sets the forwarders that the requests name.
     pub fn names(&mut self, forwarders: Vec<String>) {
         self.attendance.names(forwarders);
     }
 
-    /// Asks nothing before this moment.
+    /// Postpones the next request until `until`.
     pub fn pause(&mut self, until: Time) {
         self.attendance.pause(until);
     }
 
-    /// This process is in a run from now on; see [`Attendance::started`].
+    /// Notes that this process is in a run; see [`Attendance::started`].
     pub fn started(&mut self, run: u64, me: &Seat, members: &[Seat], is_known: bool) {
         self.attendance.started(run, me, members, is_known);
     }
 
-    /// The members of the run are these from now on.
+    /// Replaces the members of the run.
     pub fn members_are(&mut self, me: &Seat, members: &[Seat]) {
         self.attendance.members_are(me, members);
     }
 
-    /// Reads one answer that has come, and sends what is due.
+    /// Reads one reply, if one has come, and sends the request that is due.
     pub fn turn(&mut self, now: Time) -> News {
         let mut news = News::Nothing;
         if self.socket.follow() {
-            // What was asked before, nobody has heard.
+            // The former address did not answer, so earlier requests are lost.
             self.attendance.pause(now);
         }
         if !self.attendance.has_heard() || self.attendance.silence(now) >= QUIET_AFTER {
@@ -137,16 +137,16 @@ impl Caller {
         self.socket.ask(&request.to_bytes());
     }
 
-    /// Says `ask` as the last thing.
+    /// Sends `ask` as the final request.
     pub fn say_last(&mut self, now: Time, ask: Ask) {
         for request in self.attendance.last_words(now, ask) {
             self.send(&request);
         }
     }
 
-    /// Gives the forwarder, if it is there, a moment to take note of the last words.
+    /// Waits up to [`GOODBYE`] for the forwarder to confirm the final request.
     pub fn await_bye(&self) {
-        // Answers to what was asked before may come first.
+        // Replies to earlier requests may come first.
         for _ in 0..3 {
             zmq::wait(&[&self.socket], None, GOODBYE);
             let Some(answer) = self.socket.answer() else { return };
@@ -156,7 +156,7 @@ impl Caller {
         }
     }
 
-    /// Begins anew with a forwarder that has ended a run or itself, after a moment of rest.
+    /// Starts again, after a pause, with a forwarder that has ended a run or itself.
     pub fn rest(&mut self, now: Time) {
         self.attendance.rest(now);
     }

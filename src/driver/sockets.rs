@@ -1,4 +1,4 @@
-//! What connects a member with the world: its sockets, the lines to the forwarders, signals and the clock.
+//! The sockets of a member, its links to the forwarders, its signals and its clock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::config::Joining;
 use super::data_path::{DataPath, Due};
-use super::{Callers, Clock, clock};
+use super::{Clock, ForwarderLinks, clock};
 use crate::engine::{MemberId, Time, To};
 use crate::exit::{Exit, Failure};
 use crate::session::{CONNECT_LIMIT, SAY_EVERY};
@@ -20,44 +20,44 @@ use crate::wire::control::{Ask, Identity, Role};
 use crate::wire::encoded::probe;
 use crate::wire::topic::{self, Audience};
 
-/// What connects a member with the world.
-pub(super) struct Wires {
+/// The connections of a member to everything outside it.
+pub(super) struct Sockets {
     pub(super) clock: Clock,
     pub(super) signals: Option<Signals>,
     leaves: Arc<AtomicBool>,
     pub(super) wakeup: Option<Wakeup>,
     pub(super) listens: bool,
-    /// Whether there is room for what comes while it does not listen.
+    /// There is room for packets received while it does not listen.
     pub(super) overhears: bool,
     pub(super) talk: Talk,
-    pub(super) callers: Callers,
+    pub(super) forwarders: ForwarderLinks,
     sites: Vec<Site>,
     pub(super) data_path: DataPath,
     publisher: Socket,
     pub(super) subscriber: Socket,
-    /// To each router.
+    /// One socket to each router.
     pub(super) dealers: Vec<Socket>,
     pub(super) group: String,
-    /// Its slot, as soon as it has one, and what it publishes under.
+    /// Its slot, once assigned, and the topics under which it publishes.
     me: Option<MemberId>,
-    voices: Voices,
-    /// Beside what all hear, it hears what is for those.
+    published: Topics,
+    /// The audience it belongs to, beside the audience of all.
     pub(super) audience: Audience,
-    /// What it says to single members under.
-    topic: Vec<u8>,
-    said: Time,
+    /// The topic of its direct messages.
+    direct_topic: Vec<u8>,
+    reported: Time,
 }
 
-/// What a member publishes under.
+/// The topics under which a member publishes.
 #[derive(Default)]
-struct Voices {
+struct Topics {
     to_all: Vec<u8>,
     to_clients: Vec<u8>,
     to_sequencers: Vec<u8>,
     to_itself: Vec<u8>,
 }
 
-impl Voices {
+impl Topics {
     fn new(group: &str, me: MemberId) -> Self {
         let to = |audience| topic::of_member(group, audience, me);
         Self {
@@ -69,12 +69,12 @@ impl Voices {
     }
 }
 
-/// The name by which the router knows a member.
+/// Returns the name by which the router knows a member.
 pub(super) fn route(group: &str, id: &str) -> Vec<u8> {
     format!("{group}/{id}").into_bytes()
 }
 
-impl Wires {
+impl Sockets {
     pub(super) fn connect(
         context: &Context,
         joining: &Joining,
@@ -95,9 +95,9 @@ impl Wires {
             late: joining.late,
         };
         let limit = Some(joining.timeout.unwrap_or(CONNECT_LIMIT));
-        let mut callers = Callers::new(context, &joining.sites, now, &who, &Ask::Alive, limit)?;
-        callers.wait_for_lost(joining.forwarder_timeout);
-        joining.joins_at().into_iter().for_each(|at| callers.turn_one_to(at, Ask::Join));
+        let mut forwarders = ForwarderLinks::new(context, &joining.sites, now, &who, &Ask::Alive, limit)?;
+        forwarders.wait_for_lost(joining.forwarder_timeout);
+        joining.joins_at().into_iter().for_each(|at| forwarders.turn_one_to(at, Ask::Join));
         Ok(Self {
             clock,
             signals,
@@ -106,71 +106,71 @@ impl Wires {
             listens: true,
             overhears: true,
             talk: talk.clone(),
-            callers,
+            forwarders,
             sites: joining.sites.clone(),
             data_path: DataPath::new(now, joining.forwarder_timeout),
             publisher: context.publisher(&joining.sites)?,
             subscriber: context.subscriber(&joining.sites)?,
             dealers: Vec::new(),
             audience: if joining.role == Role::Client { Audience::Clients } else { Audience::Sequencers },
-            topic: topic::of_group(&joining.group),
+            direct_topic: topic::of_group(&joining.group),
             group: joining.group.clone(),
             me: None,
-            voices: Voices::default(),
-            said: now,
+            published: Topics::default(),
+            reported: now,
         })
     }
 
-    /// This member is `me`: from now on it hears what the others of its group publish, and what it publishes itself.
-    pub(super) fn hear_all_as(&mut self, me: MemberId) -> Result<(), Failure> {
+    /// Sets this member's slot and subscribes to all packets of its group, its own included.
+    pub(super) fn subscribe_all(&mut self, me: MemberId) -> Result<(), Failure> {
         if self.me == Some(me) {
             return Ok(());
         }
         if let Some(before) = self.me.replace(me) {
-            self.heard_as(before).try_for_each(|topic| self.subscriber.unsubscribe(&topic))?;
+            self.subscriptions_of(before).try_for_each(|topic| self.subscriber.unsubscribe(&topic))?;
         }
-        self.voices = Voices::new(&self.group, me);
-        self.heard_as(me).try_for_each(|topic| self.subscriber.subscribe(&topic))
+        self.published = Topics::new(&self.group, me);
+        self.subscriptions_of(me).try_for_each(|topic| self.subscriber.subscribe(&topic))
     }
 
-    /// What it subscribes to; its own topic last: when that works, the others do.
-    fn heard_as(&self, me: MemberId) -> impl Iterator<Item = Vec<u8>> + '_ {
+    /// Returns the topics it subscribes to. Its own comes last: once that subscription works, the others do.
+    fn subscriptions_of(&self, me: MemberId) -> impl Iterator<Item = Vec<u8>> + '_ {
         let others = [self.audience, Audience::All].into_iter();
         let others = others.flat_map(move |audience| topic::of_others(&self.group, audience, me));
         others
             .chain([Audience::Own, Audience::All].map(|audience| topic::of_member(&self.group, audience, me)))
     }
 
-    /// From now on it hears only the others.
-    pub(super) fn hear_others_as(&mut self, me: MemberId) -> Result<(), Failure> {
-        self.hear_all_as(me)?;
-        self.subscriber.unsubscribe(&self.voices.to_all)
+    /// Sets this member's slot and subscribes to the packets of the other members.
+    pub(super) fn subscribe_others(&mut self, me: MemberId) -> Result<(), Failure> {
+        self.subscribe_all(me)?;
+        self.subscriber.unsubscribe(&self.published.to_all)
     }
 
-    /// Publishes a packet to all; with an outline, to the clients, and the outline to who only numbers.
+    /// Publishes a packet to all members; with an outline, the packet to the clients and the outline to the sequencers.
     pub(super) fn publish(&self, frames: &Frames, outline: Option<&Frames>) {
         let Some(outline) = outline else {
-            return self.publisher.publish(&self.voices.to_all, frames);
+            return self.publisher.publish(&self.published.to_all, frames);
         };
-        self.publisher.publish(&self.voices.to_clients, frames);
-        self.publisher.publish(&self.voices.to_sequencers, outline);
+        self.publisher.publish(&self.published.to_clients, frames);
+        self.publisher.publish(&self.published.to_sequencers, outline);
     }
 
-    /// Sends to a single member through every router; without a route, to the routers themselves.
+    /// Sends to a single member through every router; with an empty route, to the routers themselves.
     pub(super) fn send_to(&self, route: &[u8], frames: &Frames) {
         for dealer in &self.dealers {
-            dealer.send_to(route, &self.topic, frames);
+            dealer.send_to(route, &self.direct_topic, frames);
         }
     }
 
-    /// Waits for something to read, but no longer than until `deadline`, and no longer than is good.
+    /// Waits for input until `deadline` or the next request to a forwarder, at most [`clock::LONGEST_WAIT`].
     pub(super) fn wait(&mut self, deadline: Option<Time>) -> Result<(), Failure> {
         for socket in [&self.publisher, &self.subscriber].into_iter().chain(&self.dealers) {
             socket.follow();
         }
         let now = self.clock.now();
-        let until = self.callers.next_deadline().min(deadline.unwrap_or(Time::from_micros(u64::MAX)));
-        let mut sockets: Vec<&Socket> = self.callers.sockets().collect();
+        let until = self.forwarders.next_deadline().min(deadline.unwrap_or(Time::from_micros(u64::MAX)));
+        let mut sockets: Vec<&Socket> = self.forwarders.sockets().collect();
         if self.listens || self.overhears {
             sockets.push(&self.subscriber);
             sockets.extend(&self.dealers);
@@ -196,7 +196,7 @@ impl Wires {
         }
     }
 
-    /// The next packet from a forwarder, if one is waiting; `None` inside for what is none.
+    /// Returns the next packet from a forwarder, if one is waiting; `None` inside for a malformed one.
     pub(super) fn hear_group(&mut self, now: Time) -> Option<Option<Frames>> {
         self.subscriber.hear().inspect(|_| self.data_path.heard(now))
     }
@@ -208,26 +208,26 @@ impl Wires {
     pub(super) fn look_after_data_path(&mut self, now: Time, run: u64) -> Result<bool, Failure> {
         let answering: Vec<&Site> = (0..)
             .zip(&self.sites)
-            .filter(|&(at, _)| self.callers.is_in_touch(at, now))
+            .filter(|&(at, _)| self.forwarders.is_in_touch(at, now))
             .map(|(_, site)| site)
             .collect();
         match (self.data_path.due(now, !answering.is_empty()), self.me) {
             (Due::GiveUp(silence), _) => return Err(stalled(&self.sites, &answering, silence)),
             (Due::Probe, Some(me)) => {
-                self.publisher.publish(&self.voices.to_itself, &probe(run, me, To::Group));
+                self.publisher.publish(&self.published.to_itself, &probe(run, me, To::Group));
             }
             _ => {}
         }
         Ok(self.data_path.is_unsure(now))
     }
 
-    pub(super) fn hear_direct(&self) -> Option<Option<Frames>> {
-        self.dealers.iter().find_map(|dealer| dealer.hear_routed(&self.topic))
+    pub(super) fn receive_direct(&self) -> Option<Option<Frames>> {
+        self.dealers.iter().find_map(|dealer| dealer.hear_routed(&self.direct_topic))
     }
 
     pub(super) fn say_waiting(&mut self, now: Time, what: &str) {
-        if now.since(self.said) >= SAY_EVERY {
-            self.said = now;
+        if now.since(self.reported) >= SAY_EVERY {
+            self.reported = now;
             self.talk.say(what);
         }
     }
