@@ -1,4 +1,5 @@
-//! Vector clocks: values that tell what happened before what. They have nothing to do with time.
+//! Vector clocks (Fidge, Mattern), which show whether one event happened before another. They do not measure
+//! time.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -6,42 +7,43 @@ use std::collections::BTreeMap;
 use crate::engine::MemberId;
 use crate::wire::{Malformed, Reader, Wire, Writer};
 
-/// Of each member: how many of its messages (Fidge, Mattern).
+/// The number of messages of each member.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct VectorClock(BTreeMap<MemberId, u64>);
 
 impl VectorClock {
-    /// Nothing of anybody.
+    /// Creates a clock that is zero for each member.
     #[must_use]
     pub fn new(members: &[MemberId]) -> Self {
         Self(members.iter().map(|&member| (member, 0)).collect())
     }
 
-    /// How many of this member's.
+    /// Returns the count of this member.
     #[must_use]
     pub fn get(&self, member: MemberId) -> u64 {
         self.0.get(&member).copied().unwrap_or(0)
     }
 
-    /// Each member with how many of its.
+    /// Returns each member with its count.
     pub fn iter(&self) -> impl Iterator<Item = (MemberId, u64)> + '_ {
         self.0.iter().map(|(&member, &count)| (member, count))
     }
 
-    /// `count` more of this member's.
+    /// Adds `count` to the count of this member.
     pub fn advance(&mut self, member: MemberId, count: u64) {
         let entry = self.0.entry(member).or_default();
         *entry = entry.saturating_add(count);
     }
 
-    /// Whether both are clocks of the same members.
+    /// Returns true if both clocks have the same members.
     #[must_use]
     pub fn is_over(&self, other: &Self) -> bool {
         self.0.keys().eq(other.0.keys())
     }
 }
 
-/// `a <= b` if everything in `a` is in `b`; neither, if they are concurrent. Only clocks of the same members compare.
+/// `a <= b` if no count in `a` exceeds that in `b`; concurrent clocks, and those of other members, do not
+/// compare.
 impl PartialOrd for VectorClock {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         if !self.is_over(other) {
@@ -80,7 +82,8 @@ impl Wire for VectorClock {
         let mut entries = BTreeMap::new();
         for _ in 0..from.length(10)? {
             let (member, count) = (from.member()?, from.u64()?);
-            // Ascending, so that every clock has one form; and no count that one more message would overflow.
+            // Ascending members, so that every clock has one encoding; and no count that one more message
+            // would overflow.
             let is_next = entries.last_key_value().is_none_or(|(&last, _)| last < member);
             if !is_next || count == u64::MAX {
                 return Err(Malformed);
@@ -96,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn compares_what_happened_before() {
+    fn vector_clock_compares_by_happened_before() {
         let members = [MemberId(0), MemberId(1)];
         let clock = |a, b| {
             let mut clock = VectorClock::new(&members);

@@ -1,40 +1,40 @@
-//! Engines broken on purpose, so that tests can show that the oracles and the simulator notice.
+//! Defects of engines, planted to test that the oracles and the simulator find them.
 //!
-//! Without the feature `known-bad` every question below is answered "no" at compile time.
+//! Without the feature `known-bad`, [`Defects::has`] is false at compile time.
 
-/// One way in which an engine can be wrong.
+/// A planted defect.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Defect {
-    /// Hold-back queues let everything through in the order of arrival.
+    /// Hold-back queues release messages in the order of arrival.
     NoHoldBack,
-    /// A receiver that misses a packet never asks for it.
+    /// A receiver sends no NACK.
     NoNack,
-    /// What arrives twice is given upwards twice.
+    /// A receiver delivers duplicates.
     NoDuplicateFilter,
-    /// A sender that falls silent never says how far it got, so a lost tail stays unnoticed.
+    /// A silent sender does not announce its last sequence number, so a loss at the end stays unnoticed.
     NoTailAnnouncement,
-    /// Causal order looks at each sender's own order only.
+    /// Causal order keeps FIFO order only.
     FifoForCausal,
-    /// Lamport's order delivers without waiting for everybody.
+    /// Lamport order delivers without the acknowledgements of all members.
     NotAllAcknowledged,
-    /// Agreed order takes the first proposal for what was agreed.
+    /// Agreed order takes the first proposal for the agreed number.
     ProposalAsAgreed,
-    /// The sequencer numbers batches as they arrive, in no sender's order.
+    /// The sequencer numbers batches in the order of arrival, not in FIFO order.
     NumberedOnArrival,
-    /// A process that the group has left behind is not told so, and does not believe it.
+    /// A member that was left behind is not told so, and ignores signs of it.
     NoFencing,
-    /// A new leader does not take up what the old one may have installed.
+    /// A new leader does not adopt a proposal that the old leader may have installed.
     NoAdoption,
-    /// What a member had sent and nobody will deliver is not sent again in the next view.
+    /// A member does not submit undelivered messages again in the next view.
     ForgetsOpen,
-    /// Packets of others are not kept, so that nobody can repeat those of a lost member.
+    /// Members do not keep the packets of others, so they cannot resend those of a failed member.
     ForgetsUnstable,
-    /// A sender never learns that a message to one member is undeliverable.
+    /// A sender is not told that a direct message is undeliverable.
     ForgetsUndeliverable,
 }
 
 impl Defect {
-    /// Every defect, by the name that `groupcast sim --known-bad` takes.
+    /// Every defect, by its name for `groupcast sim --known-bad`.
     pub const ALL: [(&'static str, Self); 13] = [
         ("no-hold-back", Self::NoHoldBack),
         ("no-nack", Self::NoNack),
@@ -52,21 +52,21 @@ impl Defect {
     ];
 }
 
-/// The defect that an engine was built with: none, outside of tests.
+/// The defect of an engine: none, except in tests.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Defects(Option<Defect>);
 
 impl Defects {
-    /// An engine as it should be.
+    /// No defect.
     pub const NONE: Self = Self(None);
 
-    /// An engine with one defect.
+    /// Plants one defect.
     #[must_use]
     pub const fn only(defect: Defect) -> Self {
         Self(Some(defect))
     }
 
-    /// Whether the engine is to misbehave in this way.
+    /// Returns true if this defect is planted.
     #[must_use]
     pub fn has(self, defect: Defect) -> bool {
         cfg!(feature = "known-bad") && self.0 == Some(defect)

@@ -1,61 +1,61 @@
-//! Beside the path: what a member holds back, and what each of its messages waits for.
+//! The messages that a member holds back, each with the reason.
 //!
-//! An order tells it as a pure function of its state ([`crate::engine::OrderEngine::waiting`]); nobody pays for it who does
-//! not ask. [`crate::member::Watch`] asks after every step.
+//! An order computes them as a pure function of its state ([`crate::engine::OrderEngine::waiting`]), and only
+//! on request. [`crate::member::Watch`] requests them after every step.
 
 use crate::clock::VectorClock;
 use crate::engine::MemberId;
 
-/// Consecutive messages of one sender: from number `first` up to, and without, `next`.
+/// Consecutive messages of one sender: from number `first` up to but not including `next`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Messages {
-    /// Who multicast them.
+    /// The member that multicast them.
     pub sender: MemberId,
-    /// The sender's number of the first.
+    /// The message number of the first.
     pub first: u64,
-    /// The number after that of the last.
+    /// The message number after the last.
     pub next: u64,
 }
 
-/// What must come before a message can be delivered.
+/// The reason why a message is held back.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum WaitsFor {
     /// Earlier messages of the same sender.
     Earlier(Messages),
-    /// Something that this member said earlier, be it a message or an acknowledgement.
+    /// An earlier packet of this member: a batch or an acknowledgement.
     EarlierWord(MemberId),
-    /// Messages of others that happened before it.
+    /// Messages of other members that happened before it.
     Causes(Vec<Messages>),
-    /// Its number, which the sequencer gives.
+    /// Its global number, from the sequencer.
     Number,
-    /// An earlier place in the total order: its number, and the message that has it, where that is known.
+    /// An earlier global number, and the message that has it if known.
     Place(u64, Option<Messages>),
-    /// A word of each of these members that is no earlier than the message.
+    /// An acknowledgement by each of these members, with a timestamp not before that of the message.
     Acknowledgements(Vec<MemberId>),
-    /// The numbers that these members propose.
+    /// The proposals of these members.
     Proposals(Vec<MemberId>),
-    /// The number that its sender will announce as agreed.
+    /// The agreed number, from its sender.
     Agreement,
-    /// A message that may still come before it.
+    /// A message that may still precede it.
     Turn(Messages),
 }
 
-/// Messages that were received and are not delivered.
+/// Messages that have been received and not delivered.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Waiting {
-    /// Which.
+    /// The messages.
     pub messages: Messages,
-    /// The place of the first in the total order, if it is known already.
+    /// The global number of the first, if known.
     pub number: Option<u64>,
-    /// What they wait for.
+    /// The reason.
     pub waits_for: WaitsFor,
 }
 
-/// The clock of a member, where its order has one.
+/// The logical clock of a member, in an order that has one.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Clock {
-    /// Of each member, how many of its messages have been delivered here.
+    /// The number of delivered messages of each member.
     Vector(VectorClock),
-    /// Counts what may have happened before.
+    /// A Lamport clock.
     Lamport(u64),
 }

@@ -1,12 +1,13 @@
-//! Total order by agreed numbers (the ISIS algorithm of Birman and Joseph; CDK, figure 15.14): every member proposes
-//! a number for a message, the sender picks the largest, and messages are delivered by agreed number.
+//! Total order by agreed numbers (the ISIS algorithm of Birman and Joseph; CDK, figure 15.14): every member
+//! proposes a number for a batch, the sender picks the largest, and members deliver by agreed number.
 //!
-//! A sender draws its own number when those of all others are in: a batch of its own that still waits for a send window has
-//! no place, so it holds nothing up that the window may wait for.
+//! A sender draws its own number after all other proposals have arrived. An own batch that waits for a send
+//! window therefore has no number yet and blocks no other batch; otherwise the window could wait for that
+//! very batch.
 //!
-//! Nothing ties the agreed numbers to a sender's order: this order may break FIFO order, and causal order with it; a
-//! checker can show it. What a member had delivered before a multicast does come first everywhere: the member
-//! proposes a greater number.
+//! Agreed numbers may break FIFO order, and causal order with it: nothing ties them to a sender's sequence. A
+//! message that a member had delivered before it multicast does precede the multicast everywhere, since that
+//! member proposes a greater number.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -21,55 +22,54 @@ use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, T
 use crate::waiting::{Clock, Waiting, WaitsFor};
 use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};
 
-/// No honest number gets this far: it counts batches.
+/// An upper bound on any honest number, which counts batches.
 const NUMBER_MAX: u64 = u64::MAX / 2;
 
-/// A place in the order: a number, made unique by who proposed it and, since a member proposes one number for one
-/// batch only, by nothing else.
+/// A place in the total order. The proposer makes equal numbers distinct; a member proposes each number once.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Rank {
     /// The number.
     pub number: u64,
-    /// Who proposed it.
+    /// The member that proposed the number.
     pub proposer: MemberId,
 }
 
-/// What members exchange.
+/// The messages that members exchange.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum AgreedWire {
     /// A batch, to all.
     Body(Batch),
-    /// To its sender: the proposed number of the batch that begins with the sender's message `first`.
+    /// To the sender of a batch: the proposed number of the batch beginning at its message `first`.
     Proposal {
-        /// The sender's number of the batch's first message.
+        /// The message number of the batch's first message.
         first: u64,
         /// The proposed number.
         number: u64,
     },
-    /// From its sender, to all: what was agreed for the batch that begins with the sender's message `first`.
+    /// From the sender to all: the agreed number of the batch beginning at its message `first`.
     Agreed {
-        /// The sender's number of the batch's first message.
+        /// The message number of the batch's first message.
         first: u64,
-        /// Its place.
+        /// The agreed number.
         rank: Rank,
     },
 }
 
-/// A member's engine.
+/// A member's engine for agreed order.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Agreed {
     me: MemberId,
     clients: Vec<MemberId>,
-    /// The largest number proposed here or agreed anywhere, so far as is known here.
+    /// The largest number proposed here or known to be agreed.
     largest: u64,
-    /// Which messages of each other member have been received, so that none is taken for a new one again.
+    /// The messages received from each other member, to reject a batch that comes twice.
     seen: BTreeMap<MemberId, HoldBack<Range>>,
-    /// Received and not yet delivered, by their place so far.
+    /// Received and undelivered batches by proposed or agreed number.
     held: BTreeMap<Rank, Held>,
-    /// Where in `held` a batch is.
+    /// The key in `held` of each batch, by sender and first message.
     places: BTreeMap<(MemberId, u64), Rank>,
-    /// Own batches that still lack proposals. They have no place yet: the one that they get is behind all that has been
-    /// delivered here by then.
+    /// Own batches that still lack proposals, by first message. Their number is drawn last, so it exceeds
+    /// every number delivered here by then.
     ballots: BTreeMap<u64, Ballot>,
     next: u64,
     own_undelivered: usize,
@@ -87,14 +87,14 @@ struct Held {
 struct Ballot {
     batch: Batch,
     missing: Vec<MemberId>,
-    /// The largest of the others' proposals so far.
+    /// The largest proposal of the other members so far.
     best: Option<Rank>,
 }
 
 type Out = Effects<Batch, AgreedWire>;
 
 impl Agreed {
-    /// The engine of `me` in `view`.
+    /// Creates the engine of `me` in `view`.
     #[must_use]
     pub fn new(me: MemberId, view: &View, defects: Defects) -> Self {
         let others = view.clients.iter().filter(|&&client| client != me);
@@ -112,7 +112,7 @@ impl Agreed {
         }
     }
 
-    /// Draws a number that is larger than any that has been proposed here or seen agreed.
+    /// Draws a number larger than any proposed here or known to be agreed.
     fn draw(&mut self) -> Rank {
         self.largest += 1;
         Rank { number: self.largest, proposer: self.me }
@@ -161,7 +161,7 @@ impl Agreed {
         self.settle(first, out);
     }
 
-    /// Announces what is agreed for an own batch, once all have proposed.
+    /// Announces the agreed number of an own batch once all members have proposed.
     fn settle(&mut self, first: u64, out: &mut Out) {
         let Entry::Occupied(ballot) = self.ballots.entry(first) else { return };
         if !ballot.get().missing.is_empty() {
@@ -169,7 +169,7 @@ impl Agreed {
         }
         let Ballot { batch, best, .. } = ballot.remove();
         let own = self.draw();
-        // Whatever was proposed, no other batch here has a number as large as this one.
+        // The own number exceeds that of every other batch here.
         let rank = best.map_or(own, |best| best.max(own));
         self.largest = self.largest.max(rank.number);
         out.send(To::Group, AgreedWire::Agreed { first, rank });
@@ -182,7 +182,7 @@ impl Agreed {
             return out.drop(sender, DropReason::OutsideWindow);
         }
         let place = self.places.get(&(sender, first)).copied();
-        // Agreed once, and at a place that is our own proposal's or a later one that nobody else has.
+        // Accept one agreed number per batch: our proposal, or a later one that no other batch has.
         let sane = place.is_some_and(|place| {
             self.held.get(&place).is_some_and(|held| !held.is_agreed)
                 && (rank == place || (rank > place && !self.held.contains_key(&rank)))
@@ -198,13 +198,13 @@ impl Agreed {
         self.deliver_agreed(out);
     }
 
-    /// What a batch that is agreed waits for: the first that is not agreed, which is before it.
+    /// Returns the reason why an agreed batch is held back: the first batch before it that is not agreed.
     fn turn(&self) -> WaitsFor {
         let first = self.held.values().find(|held| !held.is_agreed);
         first.map_or(WaitsFor::Agreement, |held| WaitsFor::Turn(describe::span(held.sender, &held.batch)))
     }
 
-    /// Delivers as long as the first place is agreed: places that are not can only move back.
+    /// Delivers batches while the first one is agreed: the number of any other batch can only increase.
     fn deliver_agreed(&mut self, out: &mut Out) {
         while let Some(entry) = self.held.first_entry().filter(|entry| entry.get().is_agreed) {
             let Held { sender, batch, .. } = entry.remove();
@@ -267,7 +267,8 @@ impl OrderEngine for Agreed {
         self.handle(now, Input::Wake, out);
     }
 
-    /// First what is agreed, by its places; then the rest, of which nobody has delivered anything, by sender and number.
+    /// Delivers agreed batches by number, then the others by sender and message number: no member has
+    /// delivered any of those.
     fn close(&mut self, out: &mut Out) -> Vec<Batch> {
         let held = std::mem::take(&mut self.held).into_values();
         let (agreed, mut open): (Vec<Held>, Vec<Held>) = held.partition(|held| held.is_agreed);
@@ -373,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_comes_once_and_from_another_member() {
+    fn agreed_batch_repeated_or_from_a_stranger_is_dropped() {
         let mut engine = engine();
         for from in [P1, STRANGER] {
             let outcome = receive(&mut engine, from, AgreedWire::Body(batch(1)));
@@ -384,10 +385,10 @@ mod tests {
     }
 
     #[test]
-    fn a_member_proposes_once_and_for_what_was_asked() {
+    fn agreed_proposal_repeated_or_unrequested_is_dropped() {
         let mut engine = engine();
         let proposal = |first| AgreedWire::Proposal { first, number: 1 };
-        assert_eq!(receive(&mut engine, P0, proposal(1)), REFUSED, "nothing was asked");
+        assert_eq!(receive(&mut engine, P0, proposal(1)), REFUSED, "no proposal was requested");
         submit(&mut engine, 1);
         assert_eq!(receive(&mut engine, P1, proposal(1)), REFUSED);
         assert_eq!(receive(&mut engine, STRANGER, proposal(1)), REFUSED);
@@ -397,24 +398,24 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_agreed_once_and_not_below_the_proposal() {
+    fn agreed_number_repeated_or_below_the_proposal_is_dropped() {
         let mut engine = engine();
-        assert_eq!(receive(&mut engine, P0, agreed(1, 1, P0)), REFUSED, "of an unknown batch");
+        assert_eq!(receive(&mut engine, P0, agreed(1, 1, P0)), REFUSED, "unknown batch");
         for first in 1..=3 {
             assert_eq!(receive(&mut engine, P0, AgreedWire::Body(batch(first))), Ok(0));
         }
-        assert_eq!(receive(&mut engine, P1, agreed(2, 9, P0)), REFUSED, "by another than its sender");
+        assert_eq!(receive(&mut engine, P1, agreed(2, 9, P0)), REFUSED, "not from its sender");
         assert_eq!(receive(&mut engine, P0, agreed(2, 1, P0)), REFUSED, "below our proposal");
-        assert_eq!(receive(&mut engine, P0, agreed(2, 3, P1)), REFUSED, "where another batch is");
-        assert_eq!(receive(&mut engine, P0, agreed(2, 9, STRANGER)), REFUSED, "proposed by nobody");
+        assert_eq!(receive(&mut engine, P0, agreed(2, 3, P1)), REFUSED, "number of another batch");
+        assert_eq!(receive(&mut engine, P0, agreed(2, 9, STRANGER)), REFUSED, "not proposed by a member");
         assert_eq!(receive(&mut engine, P0, agreed(2, 9, P0)), Ok(0));
-        assert_eq!(receive(&mut engine, P0, agreed(2, 11, P0)), REFUSED, "agreed already");
+        assert_eq!(receive(&mut engine, P0, agreed(2, 11, P0)), REFUSED, "already agreed");
         assert_eq!(receive(&mut engine, P0, agreed(1, 1, P1)), Ok(1));
-        assert_eq!(receive(&mut engine, P0, agreed(1, 12, P0)), REFUSED, "delivered already");
+        assert_eq!(receive(&mut engine, P0, agreed(1, 12, P0)), REFUSED, "already delivered");
         assert_eq!(receive(&mut engine, P0, agreed(3, 10, P0)), Ok(2));
     }
 
-    /// The place that is announced when the proposal of the one other member comes in, and how many batches that delivers.
+    /// Returns the announced rank and the number of deliveries after the proposal of the other member.
     fn settled(engine: &mut Agreed, first: u64, number: u64) -> (Option<Rank>, usize) {
         let (mut out, message) = (Out::default(), AgreedWire::Proposal { first, number });
         engine.handle(Time::ZERO, Input::Receive { from: P0, message }, &mut out);
@@ -427,12 +428,12 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_that_lacks_proposals_holds_nothing_up() {
+    fn agreed_batch_without_proposals_blocks_no_other() {
         let mut engine = engine();
         submit(&mut engine, 1);
         assert_eq!(receive(&mut engine, P0, AgreedWire::Body(batch(1))), Ok(0));
         assert_eq!(receive(&mut engine, P0, agreed(1, 5, P0)), Ok(1));
-        // Its own place is behind what has been delivered, however low the others' proposals are.
+        // The own rank follows everything delivered, however low the others' proposals are.
         assert_eq!(settled(&mut engine, 1, 1), (Some(Rank { number: 6, proposer: P1 }), 1));
         submit(&mut engine, 2);
         assert_eq!(settled(&mut engine, 2, 9), (Some(Rank { number: 9, proposer: P0 }), 1));
@@ -441,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_proposed_twice_is_agreed_once() {
+    fn agreed_number_proposed_twice_is_agreed_once() {
         let mut engine = engine();
         for first in [1, 2] {
             assert_eq!(receive(&mut engine, P0, AgreedWire::Body(batch(first))), Ok(0));
@@ -453,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lacks_proposals_is_delivered_last_when_the_view_ends() {
+    fn agreed_batch_without_proposals_is_delivered_last_at_the_end_of_the_view() {
         let (mut engine, mut out) = (engine(), Out::default());
         submit(&mut engine, 1);
         for first in [1, 2] {
@@ -465,7 +466,7 @@ mod tests {
         assert!(engine.close(&mut out).is_empty());
         let delivered = |effect: Effect<Batch, AgreedWire>| match effect {
             Effect::Deliver { from, number, app } => (from, app.first(), number),
-            _ => panic!("nothing is sent any more"),
+            _ => panic!("an engine sends nothing in close"),
         };
         let expected = [(P0, 2, Some(1)), (P0, 1, Some(2)), (P1, 1, Some(3))];
         assert_eq!(out.drain().map(delivered).collect::<Vec<_>>(), expected);
@@ -473,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absurd_number_changes_nothing() {
+    fn agreed_number_far_ahead_is_dropped() {
         let mut engine = engine();
         submit(&mut engine, 1);
         let proposal = |number| AgreedWire::Proposal { first: 1, number };
@@ -488,7 +489,7 @@ mod tests {
     }
 
     #[test]
-    fn no_number_near_the_limit_is_read() {
+    fn agreed_number_near_the_limit_is_malformed() {
         for number in [0, NUMBER_MAX, u64::MAX] {
             assert!(!is_readable(&AgreedWire::Proposal { first: 1, number }));
             assert!(!is_readable(&agreed(1, number, P0)));

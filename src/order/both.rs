@@ -1,4 +1,4 @@
-//! Two engines in one member: a client that is also the sequencer, and a process that stands by and is neither.
+//! Engines of combined roles: a client that is also the sequencer, and a standby.
 
 use std::marker::PhantomData;
 
@@ -6,8 +6,8 @@ use crate::engine::{Effect, Effects, Engine, Input, MemberId, OrderEngine, Time,
 use crate::waiting::{Clock, Waiting};
 use crate::wire::{Batch, Wire};
 
-/// A client that also numbers. What one of the two sends to all, the other receives too; what it sends to this member
-/// alone goes nowhere else.
+/// A client that is also the sequencer. Each engine receives the multicasts of the other, and packets that
+/// one sends to this member go to the other.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Both<C, S> {
     me: MemberId,
@@ -22,12 +22,12 @@ where
     C: OrderEngine<Wire = W>,
     S: OrderEngine<Wire = W>,
 {
-    /// Puts the two engines of `me` together.
+    /// Combines the two engines of `me`.
     pub fn new(me: MemberId, client: C, sequencer: S) -> Self {
         Self { me, client, sequencer }
     }
 
-    /// Gives the input to one or both; then what they send to each other, until neither has anything to say.
+    /// Passes the input to one engine or both, then the messages between them until both are idle.
     fn run(&mut self, now: Time, first: Input<Batch, W>, out: &mut Out<W>) {
         let (mut to_client, mut to_sequencer) = (Vec::new(), Vec::new());
         match first {
@@ -36,7 +36,7 @@ where
                 to_client.push(Input::Wake);
                 to_sequencer.push(Input::Wake);
             }
-            // Each takes what concerns it. It is a mistake only if it concerns neither.
+            // Drop a packet only if both engines refuse it.
             Input::Receive { from, message } => {
                 let (mut by_client, mut by_sequencer) = (Effects::default(), Effects::default());
                 self.client.handle(now, Input::Receive { from, message: message.clone() }, &mut by_client);
@@ -72,7 +72,7 @@ where
                     }
                 }
                 Effect::Deliver { from, number, app } => out.deliver(from, number, app),
-                // The sequencer's side has no use for what the client's side multicasts with a number.
+                // The sequencer refuses numbered multicasts of the client, which is no mistake of a peer.
                 Effect::Drop { from, reason } if blames && from != self.me => out.drop(from, reason),
                 Effect::Drop { .. } => {}
             }
@@ -135,12 +135,12 @@ where
     }
 }
 
-/// Hears everything and does nothing, until it is needed in a later view.
+/// The engine of a standby: it ignores all inputs until a later view makes it the sequencer.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct StandBy<W>(PhantomData<W>);
 
 impl<W> StandBy<W> {
-    /// The engine of a process that neither multicasts nor numbers.
+    /// Creates the engine of a standby.
     #[must_use]
     pub const fn new() -> Self {
         Self(PhantomData)

@@ -1,8 +1,7 @@
-//! Causal order: what happened before a multicast is delivered before it (Birman, Schiper and Stephenson's
-//! vector clocks; CDK, figure 15.15).
+//! Causal order by vector clocks (Birman, Schiper and Stephenson; CDK, figure 15.15).
 //!
-//! A batch carries how many messages of each member its sender had delivered; it waits until as many have been
-//! delivered here. Both that and the sender's own order are the vector's.
+//! A batch carries the vector clock of its sender: how many messages of each member the sender had delivered.
+//! A receiver holds the batch back until it has delivered as many. The clock implies FIFO order too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,20 +14,20 @@ use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, T
 use crate::waiting::{Clock, Messages, Waiting, WaitsFor};
 use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};
 
-/// A batch and what its sender had delivered when it multicast it.
+/// A batch with the vector clock of its sender at the time of the multicast.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Stamped {
-    /// Of each client: how many of its messages came before. The sender's own entry counts its own multicasts.
+    /// The number of preceding messages of each client. The sender's own entry counts its own multicasts.
     pub clock: VectorClock,
     /// The messages.
     pub batch: Batch,
 }
 
-/// A member's engine for causal order. Its own batches are delivered when they are submitted.
+/// A member's engine for causal order. It delivers own batches when they are submitted.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Causal {
     me: MemberId,
-    /// How many messages of each client have been delivered here.
+    /// The number of messages of each client that have been delivered here.
     delivered: VectorClock,
     senders: BTreeMap<MemberId, HoldBack<Stamped>>,
     defects: Defects,
@@ -37,7 +36,7 @@ pub struct Causal {
 type Out = Effects<Batch, Stamped>;
 
 impl Causal {
-    /// The engine of `me` in `view`.
+    /// Creates the engine of `me` in `view`.
     #[must_use]
     pub fn new(me: MemberId, view: &View, defects: Defects) -> Self {
         Self {
@@ -69,7 +68,7 @@ impl Causal {
         while self.deliver_one(out) {}
     }
 
-    /// The messages before `clock` that have not been delivered here.
+    /// Returns the messages that precede `clock` and have not been delivered here.
     fn lacking(&self, clock: &VectorClock) -> impl Iterator<Item = Messages> {
         self.senders.keys().filter_map(|&sender| {
             let (first, next) = (self.delivered.get(sender) + 1, clock.get(sender) + 1);
@@ -77,7 +76,7 @@ impl Causal {
         })
     }
 
-    /// What a batch in a sender's queue waits for.
+    /// Returns the reason why a batch in the queue of `sender` is held back.
     fn waits_for(&self, sender: MemberId, queue: &HoldBack<Stamped>, stamped: &Stamped) -> WaitsFor {
         let first = stamped.batch.first();
         if queue.next() < first {
@@ -86,7 +85,7 @@ impl Causal {
         WaitsFor::Causes(self.lacking(&stamped.clock).collect())
     }
 
-    /// Delivers a batch whose causes have all been delivered, if there is one.
+    /// Delivers one batch whose preceding messages have all been delivered. Returns false if there is none.
     fn deliver_one(&mut self, out: &mut Out) -> bool {
         let ready = |(_, queue): &(&MemberId, &mut HoldBack<Stamped>)| {
             let causes = queue.peek().map(|stamped| &stamped.clock);
@@ -212,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_no_member_has_is_refused() {
+    fn causal_clock_of_other_members_is_refused() {
         let mut engine = Causal::new(P1, &view(), Defects::NONE);
         for nonsense in [
             stamped(&[(P0, 0)], 1),
@@ -229,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn only_other_members_are_heard() {
+    fn causal_batch_of_a_stranger_is_dropped() {
         let mut engine = Causal::new(P1, &view(), Defects::NONE);
         for from in [P1, STRANGER] {
             let outcome = receive(&mut engine, from, stamped(&[(P0, 0), (P1, 0)], 1));
@@ -238,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_that_never_come_only_wait() {
+    fn causal_batch_without_its_causes_is_held_back() {
         let mut engine = Causal::new(P1, &view(), Defects::NONE);
         assert_eq!(receive(&mut engine, P0, stamped(&[(P0, 0), (P1, u64::MAX - 1)], 1)), Ok(0));
         let far = stamped(&[(P0, u64::MAX - 3), (P1, 0)], u64::MAX - 2);

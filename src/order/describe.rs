@@ -1,4 +1,4 @@
-//! The words in which engines say what they hold back, and until what: for scenarios, traces and a run that is stuck.
+//! Texts that describe hold-back queues, for scenarios, traces and reports about a stuck run.
 
 use std::collections::BTreeMap;
 
@@ -6,33 +6,33 @@ use super::hold_back::{HoldBack, Span};
 use crate::engine::MemberId;
 use crate::waiting::{Messages, WaitsFor};
 
-/// The numbers from `first` up to `next`: `3`, or `3-5`.
+/// Formats the numbers from `first` up to but not including `next`: `3`, or `3-5`.
 pub(super) fn numbers(first: u64, next: u64) -> String {
     if first + 1 == next { first.to_string() } else { format!("{first}-{}", next - 1) }
 }
 
-/// Messages of one sender: `p0/3-5`.
+/// Formats messages of one sender: `p0/3-5`.
 pub(super) fn messages(sender: MemberId, of: &impl Span) -> String {
     format!("{sender}/{}", numbers(of.first(), of.next()))
 }
 
-/// Messages of one sender, for those who ask what is held back.
+/// Returns the messages that an item covers.
 pub(super) fn span(sender: MemberId, of: &impl Span) -> Messages {
     Messages { sender, first: of.first(), next: of.next() }
 }
 
-/// The messages of one sender that must come before this one of it.
+/// Returns the earlier messages of `sender` that must be delivered before the one numbered `first`.
 pub(super) fn earlier<T: Span>(sender: MemberId, queue: &HoldBack<T>, first: u64) -> WaitsFor {
     let (first, next) = queue.missing_before(first);
     WaitsFor::Earlier(Messages { sender, first, next })
 }
 
-/// What waits in the queues of all senders.
+/// Lists the held-back messages of all senders.
 pub(super) fn held<T: Span>(senders: &BTreeMap<MemberId, HoldBack<T>>) -> Vec<String> {
     senders.iter().flat_map(|(&sender, queue)| queue.iter().map(move |item| messages(sender, item))).collect()
 }
 
-/// What each sender's queue lacks before its first item.
+/// Lists the first gap of each sender's queue.
 pub(super) fn gaps<T: Span>(senders: &BTreeMap<MemberId, HoldBack<T>>) -> Vec<String> {
     let gap = |(&sender, queue): (&MemberId, &HoldBack<T>)| {
         let first = queue.iter().next()?.first();
@@ -41,7 +41,7 @@ pub(super) fn gaps<T: Span>(senders: &BTreeMap<MemberId, HoldBack<T>>) -> Vec<St
     senders.iter().filter_map(gap).collect()
 }
 
-/// What is held back, and what must come first.
+/// Formats held-back messages and the messages that must come first.
 pub(super) fn holds(held: &[String], until: &[String]) -> String {
     match (held, until) {
         ([], []) => "holds nothing back".to_owned(),

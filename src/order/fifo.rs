@@ -1,6 +1,7 @@
-//! FIFO order: each sender's messages in the order it sent them (CDK, section 15.4.3).
+//! FIFO order: members deliver the messages of each sender in the order of sending (CDK, section 15.4.3).
 //!
-//! A batch carries the number of its first message; a batch that is ahead waits in the sender's hold-back queue.
+//! A batch carries the number of its first message; an early batch waits in the hold-back queue of its
+//! sender.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +13,7 @@ use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, T
 use crate::waiting::{Clock, Waiting};
 use crate::wire::Batch;
 
-/// A member's engine for FIFO order. Its own batches are delivered when they are submitted.
+/// A member's engine for FIFO order. It delivers own batches when they are submitted.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Fifo {
     me: MemberId,
@@ -21,7 +22,7 @@ pub struct Fifo {
 }
 
 impl Fifo {
-    /// The engine of `me` in `view`.
+    /// Creates the engine of `me` in `view`.
     #[must_use]
     pub fn new(me: MemberId, view: &View, defects: Defects) -> Self {
         let others = view.clients.iter().filter(|&&client| client != me);
@@ -44,7 +45,7 @@ impl Fifo {
     }
 }
 
-/// What it holds back and until what; the same for every engine of an order.
+/// Describes the hold-back queues; every engine of an order has such a description.
 impl fmt::Display for Fifo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&describe::holds(&describe::held(&self.senders), &describe::gaps(&self.senders)))

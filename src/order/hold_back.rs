@@ -1,13 +1,13 @@
-//! The hold-back queue: what was received but must wait for what comes before it (CDK, section 15.4.2).
+//! The hold-back queue: received items that may not be delivered yet (CDK, section 15.4.2).
 //!
-//! One queue serves every order. It holds items that each cover a run of consecutive numbers (a batch of
-//! messages, a range of the total order) and gives them out without a gap.
+//! One queue serves every order. Each item covers consecutive numbers (a batch of messages, or a range of the
+//! total order); the queue releases items without a gap.
 
 use std::collections::BTreeMap;
 
 use crate::wire::Batch;
 
-/// Something that covers `count` consecutive numbers from `first`.
+/// An item that covers consecutive numbers.
 pub trait Span {
     /// The first number covered.
     fn first(&self) -> u64;
@@ -25,9 +25,9 @@ impl Span for Batch {
     }
 }
 
-/// Items waiting for the ones before them. Numbers begin at 1.
+/// A queue of items that wait for earlier ones. Numbers begin at 1.
 ///
-/// What waits is bounded by the windows of the senders, which are told how much of theirs is held back
+/// The windows of the senders bound its size: receivers report their backlog to each sender
 /// ([`OrderEngine::backlog`](crate::engine::OrderEngine::backlog)).
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct HoldBack<T> {
@@ -42,9 +42,9 @@ impl<T: Span> Default for HoldBack<T> {
 }
 
 impl<T: Span> HoldBack<T> {
-    /// Adds an item; false if it covers a number that an earlier item covered.
+    /// Adds an item. Returns false if it covers a number that an earlier item covered.
     ///
-    /// The layer below gives nothing twice, so false means that the peer contradicts itself.
+    /// The reliable layer filters duplicates, so false means that the sender breaks the contract.
     #[must_use]
     pub fn insert(&mut self, item: T) -> bool {
         let before = self.held.range(..item.next()).next_back();
@@ -55,56 +55,56 @@ impl<T: Span> HoldBack<T> {
         true
     }
 
-    /// The item that is next in line, if it is here.
+    /// Returns the next item if it has been received.
     #[must_use]
     pub fn peek(&self) -> Option<&T> {
         self.held.get(&self.next)
     }
 
-    /// Takes the item that is next in line, if it is here.
+    /// Removes and returns the next item if it has been received.
     pub fn pop(&mut self) -> Option<T> {
         let item = self.held.remove(&self.next)?;
         self.next = item.next();
         Some(item)
     }
 
-    /// Takes the item with the lowest number, gap or no gap: what a queue that holds nothing back would do.
+    /// Removes and returns the item with the lowest number, regardless of gaps. For defects only.
     pub fn pop_any(&mut self) -> Option<T> {
         let (_, item) = self.held.pop_first()?;
         self.next = item.next();
         Some(item)
     }
 
-    /// Takes everything that waits, lowest number first.
+    /// Removes all items, lowest number first.
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = T> + use<T> {
         std::mem::take(&mut self.held).into_values()
     }
 
-    /// What waits, lowest number first.
+    /// Returns all items, lowest number first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.held.values()
     }
 
-    /// What must come out before the item that begins with `first`: numbers that are not here or, if those before it
-    /// all are, the items before it. From one number up to, and without, the other.
+    /// Returns the half-open range of numbers that must be released before the item beginning at `first`: the
+    /// first gap, or without a gap all earlier items.
     pub(super) fn missing_before(&self, first: u64) -> (u64, u64) {
         let head = self.held.first_key_value().map_or(first, |(&head, _)| head);
         (self.next, if head > self.next { head } else { first })
     }
 
-    /// The number that the next item out must begin with.
+    /// Returns the first number of the next item.
     #[must_use]
     pub const fn next(&self) -> u64 {
         self.next
     }
 
-    /// How many items wait.
+    /// Returns the number of items.
     #[must_use]
     pub fn len(&self) -> usize {
         self.held.len()
     }
 
-    /// Whether nothing waits.
+    /// Returns true if the queue is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.held.is_empty()
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn gives_out_without_a_gap() {
+    fn hold_back_queue_after_a_gap_closes_releases_in_sequence() {
         let mut queue = HoldBack::default();
         assert!(queue.insert(Run(4, 6)));
         assert_eq!(queue.pop(), None);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_what_is_missing() {
+    fn hold_back_queue_with_gaps_returns_the_first_one() {
         let mut queue = HoldBack::default();
         assert!(queue.insert(Run(4, 6)) && queue.insert(Run(8, 9)));
         assert_eq!((queue.missing_before(4), queue.missing_before(8)), ((1, 4), (1, 4)));
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_overlaps() {
+    fn hold_back_queue_refuses_overlapping_items() {
         let mut queue = HoldBack::default();
         assert!(queue.insert(Run(3, 6)));
         for overlapping in [Run(3, 6), Run(5, 9), Run(1, 4), Run(1, 9)] {
@@ -157,6 +157,6 @@ mod tests {
         assert!(queue.insert(Run(6, 7)));
         assert!(queue.insert(Run(1, 3)));
         while queue.pop().is_some() {}
-        assert!(!queue.insert(Run(2, 3)), "already given out");
+        assert!(!queue.insert(Run(2, 3)), "already released");
     }
 }

@@ -1,4 +1,4 @@
-//! For tests: what an engine makes of a peer's nonsense, and messages to make nonsense of.
+//! Test helpers: one-message batches, and the reaction of an engine to a hostile peer.
 
 use crate::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::wire::{Batch, BatchBuilder, Wire, Writer};
@@ -8,25 +8,25 @@ pub(super) const P1: MemberId = MemberId(1);
 pub(super) const SEQUENCER: MemberId = MemberId(2);
 pub(super) const STRANGER: MemberId = MemberId(9);
 
-/// Two clients, and a sequencer for the orders that have one.
+/// Returns a view of two clients and a sequencer.
 pub(super) fn view() -> View {
     View { number: 1, clients: vec![P0, P1], sequencer: Some(SEQUENCER), candidates: Vec::new() }
 }
 
-/// One message, with this number.
+/// Returns a batch of one message with this number.
 pub(super) fn batch(first: u64) -> Batch {
     let mut builder = BatchBuilder::new(first);
     builder.push(b"x");
     builder.finish().expect("it holds a message")
 }
 
-/// Multicasts one message.
+/// Submits a multicast of one message.
 pub(super) fn submit<E: Engine<App = Batch>>(engine: &mut E, first: u64) {
     let input = Input::Submit { to: To::Group, app: batch(first) };
     engine.handle(Time::ZERO, input, &mut Effects::default());
 }
 
-/// How many batches this message lets the engine deliver, or why it is ignored.
+/// Returns the number of batches that the engine delivers after this message, or the reason for a drop.
 pub(super) fn receive<E: Engine>(
     engine: &mut E,
     from: MemberId,
@@ -42,7 +42,7 @@ pub(super) fn receive<E: Engine>(
     refused.map_or_else(|| Ok(delivered.count()), Err)
 }
 
-/// Whether a peer could have sent this message.
+/// Returns true if `message` survives encoding and decoding, so that a peer can send it.
 pub(super) fn is_readable<M: Wire>(message: &M) -> bool {
     let mut out = Writer::default();
     message.write(&mut out);

@@ -1,8 +1,8 @@
-//! Total order by Lamport's clocks: messages are delivered by timestamp, and a message is delivered when every member
-//! has been heard from with that timestamp or a later one, so that nothing earlier can come any more.
+//! Total order by Lamport clocks. Messages are delivered by timestamp; a member delivers a message when it
+//! has received that timestamp or a later one from every member, so that no earlier message can arrive.
 //!
-//! Whatever a member sends acknowledges everything up to its timestamp. A member that has nothing to send
-//! acknowledges what has arrived so far with one message, as soon as nothing more is waiting to be read.
+//! Every packet acknowledges all packets up to its timestamp. A member with nothing to send acknowledges
+//! everything received so far with one packet, as soon as no input is waiting.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,37 +15,38 @@ use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, T
 use crate::waiting::{Clock, Waiting, WaitsFor};
 use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};
 
-/// No honest clock gets this far: it counts messages.
+/// An upper bound on any honest clock, which counts messages.
 const CLOCK_MAX: u64 = u64::MAX / 2;
 
-/// What members exchange: a batch, or an acknowledgement that carries none.
+/// The packet that members exchange: a batch, or an acknowledgement without one.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Stamped {
-    /// Counts what its sender has sent, acknowledgements too, from 1: timestamps mean something only in this order.
+    /// The number of the packet in its sender's stream, acknowledgements included, from 1. Timestamps
+    /// increase only in this sequence.
     pub sequence: u64,
     /// The sender's Lamport clock.
     pub time: u64,
-    /// The messages, if it is no acknowledgement.
+    /// The messages; none in an acknowledgement.
     pub batch: Option<Batch>,
 }
 
-/// A member's engine.
+/// A member's engine for Lamport order.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Lamport {
     me: MemberId,
     clock: u64,
-    /// How many messages we have sent, and the timestamp of the last.
+    /// The number of packets sent by this member, and the timestamp of the last.
     sent: u64,
     said: u64,
-    /// The latest timestamp of a batch of others: what they wait to hear from us too.
+    /// The latest timestamp of a received batch. The others wait until this member has acknowledged it.
     owed: u64,
     peers: BTreeMap<MemberId, Peer>,
-    /// Received and not yet delivered, in the order of delivery.
+    /// Received and undelivered batches in the order of delivery.
     held: BTreeMap<(u64, MemberId), Batch>,
     next: u64,
     own_undelivered: usize,
     ack_due: Option<Time>,
-    /// Nothing more is said in this view: what has not been heard of us by now never is.
+    /// True after the flush: this member sends nothing more in this view.
     is_flushed: bool,
     defects: Defects,
 }
@@ -53,14 +54,14 @@ pub struct Lamport {
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 struct Peer {
     incoming: HoldBack<Stamped>,
-    /// The latest timestamp heard, everything before it having arrived.
+    /// The latest timestamp up to which all packets of this member have been received.
     heard: u64,
 }
 
 type Out = Effects<Batch, Stamped>;
 
 impl Lamport {
-    /// The engine of `me` in `view`.
+    /// Creates the engine of `me` in `view`.
     #[must_use]
     pub fn new(me: MemberId, view: &View, defects: Defects) -> Self {
         let others = view.clients.iter().filter(|&&client| client != me);
@@ -99,7 +100,7 @@ impl Lamport {
         let Some(peer) = self.peers.get_mut(&from) else {
             return out.drop(from, DropReason::Stranger);
         };
-        // Nothing later than what we said last is delivered anywhere, so honest clocks stay near it.
+        // No message later than our last timestamp is delivered anywhere, so honest clocks stay near it.
         if stamped.time > self.said.saturating_add(FAR_AHEAD) {
             return out.drop(from, DropReason::OutsideWindow);
         }
@@ -119,15 +120,15 @@ impl Lamport {
             }
         }
         self.deliver_ripe(out);
-        // Also if it has been delivered here: others may still wait for our word.
+        // Acknowledge delivered batches too: other members may still wait for our timestamp.
         if self.owed > self.said {
             self.ack_due.get_or_insert(now);
         }
     }
 
-    /// Of whom something may still come that is earlier than what `sender` sent at `time`. Ours is the clock itself,
-    /// which has seen `time`: whatever we send next is later. At the end of a view, when nothing is sent next, we count
-    /// as the others see us, so that all come to the same.
+    /// Returns the members that may still send a message earlier than the one `sender` sent at `time`. This
+    /// member is not among them while it can send, since its clock is past `time`. After the flush it counts
+    /// by its last sent timestamp, as the others see it, so that all members deliver the same messages.
     fn silent(&self, time: u64, sender: MemberId) -> impl Iterator<Item = MemberId> {
         let others = self.peers.iter().filter(move |&(&peer, _)| peer != sender);
         let silent = others.filter(move |(_, state)| state.heard < time).map(|(&peer, _)| peer);
@@ -135,7 +136,7 @@ impl Lamport {
         silent.chain(are_we.then_some(self.me))
     }
 
-    /// Delivers what nothing earlier can come before.
+    /// Delivers messages that no earlier one can precede any more.
     fn deliver_ripe(&mut self, out: &mut Out) {
         while let Some((&(time, sender), _)) = self.held.first_key_value() {
             let ripe = self.silent(time, sender).next().is_none();
@@ -181,7 +182,7 @@ impl Engine for Lamport {
         }
     }
 
-    /// Due at once: one acknowledgement for all that has arrived.
+    /// Requests a wake at once, to acknowledge everything received with one packet.
     fn next_deadline(&self) -> Option<Time> {
         self.ack_due
     }
@@ -199,7 +200,8 @@ impl OrderEngine for Lamport {
         self.is_flushed = true;
     }
 
-    /// Nobody has delivered what is held here: whoever had, would have said that it was heard, and that is here.
+    /// No member has delivered the messages held here: it would have acknowledged them before, and we would
+    /// have that acknowledgement.
     fn close(&mut self, _out: &mut Out) -> Vec<Batch> {
         let held = std::mem::take(&mut self.held).into_iter();
         held.filter(|((_, sender), _)| *sender == self.me).map(|(_, batch)| batch).collect()
@@ -276,53 +278,53 @@ mod tests {
     use super::*;
     use crate::order::hostile::{P0, P1, STRANGER, batch, is_readable, receive, submit, view};
 
-    fn said(sequence: u64, time: u64, batch: Option<Batch>) -> Stamped {
+    fn stamped(sequence: u64, time: u64, batch: Option<Batch>) -> Stamped {
         Stamped { sequence, time, batch }
     }
 
     #[test]
-    fn a_clock_that_goes_back_is_refused() {
+    fn lamport_clock_that_goes_back_is_refused() {
         let mut engine = Lamport::new(P1, &view(), Defects::NONE);
-        assert_eq!(receive(&mut engine, P0, said(1, 5, Some(batch(1)))), Ok(1));
+        assert_eq!(receive(&mut engine, P0, stamped(1, 5, Some(batch(1)))), Ok(1));
         for (sequence, time, batch) in [(2, 4, None), (3, 4, Some(batch(2))), (4, 5, Some(batch(2)))] {
-            let outcome = receive(&mut engine, P0, said(sequence, time, batch));
+            let outcome = receive(&mut engine, P0, stamped(sequence, time, batch));
             assert_eq!(outcome, Err(DropReason::BreaksContract));
         }
-        let twice = receive(&mut engine, P0, said(4, 6, None));
+        let twice = receive(&mut engine, P0, stamped(4, 6, None));
         assert_eq!(twice, Err(DropReason::BreaksContract));
         assert_eq!(
-            receive(&mut engine, P0, said(5, 5, None)),
+            receive(&mut engine, P0, stamped(5, 5, None)),
             Ok(0),
             "an acknowledgement may repeat its time"
         );
-        assert_eq!(receive(&mut engine, P0, said(6, 6, Some(batch(2)))), Ok(1));
+        assert_eq!(receive(&mut engine, P0, stamped(6, 6, Some(batch(2)))), Ok(1));
     }
 
     #[test]
-    fn only_other_members_are_heard() {
+    fn lamport_packet_of_a_stranger_is_dropped() {
         let mut engine = Lamport::new(P1, &view(), Defects::NONE);
         for from in [P1, STRANGER] {
-            assert_eq!(receive(&mut engine, from, said(1, 1, None)), Err(DropReason::Stranger));
+            assert_eq!(receive(&mut engine, from, stamped(1, 1, None)), Err(DropReason::Stranger));
         }
     }
 
     #[test]
-    fn an_absurd_time_changes_nothing() {
+    fn lamport_timestamp_far_ahead_is_dropped() {
         for (sequence, time) in [(0, 1), (1, 0), (u64::MAX, 1), (1, CLOCK_MAX)] {
-            assert!(!is_readable(&said(sequence, time, None)));
+            assert!(!is_readable(&stamped(sequence, time, None)));
         }
-        assert!(is_readable(&said(1, CLOCK_MAX - 1, None)));
+        assert!(is_readable(&stamped(1, CLOCK_MAX - 1, None)));
         let mut engine = Lamport::new(P1, &view(), Defects::NONE);
         for time in [FAR_AHEAD + 1, CLOCK_MAX - 1, u64::MAX] {
-            let outcome = receive(&mut engine, P0, said(1, time, Some(batch(1))));
+            let outcome = receive(&mut engine, P0, stamped(1, time, Some(batch(1))));
             assert_eq!(outcome, Err(DropReason::OutsideWindow));
         }
-        assert_eq!(receive(&mut engine, P0, said(1, FAR_AHEAD, Some(batch(1)))), Ok(1));
+        assert_eq!(receive(&mut engine, P0, stamped(1, FAR_AHEAD, Some(batch(1)))), Ok(1));
         submit(&mut engine, 1);
         assert_eq!(
-            receive(&mut engine, P0, said(u64::MAX - 1, 1, None)),
+            receive(&mut engine, P0, stamped(u64::MAX - 1, 1, None)),
             Ok(0),
-            "it waits for what is missing"
+            "held back until the gap closes"
         );
     }
 }

@@ -1,7 +1,7 @@
-//! Station 4: may it be delivered yet? One file per order, one hold-back queue for all.
+//! Station 4: the orders. Each order has one file; all share one hold-back queue.
 //!
-//! The table below is the only place that names the orders. An engine here hands batches up in its order; that
-//! each batch arrives, and exactly once, is the business of [`crate::reliable`] beneath it.
+//! The table below is the only place that names the orders. An engine of an order delivers batches in its
+//! order; the reliable layer below it ([`crate::reliable`]) provides each batch exactly once.
 
 pub mod agreed;
 pub mod both;
@@ -30,17 +30,17 @@ pub struct Order {
     pub method: Option<&'static str>,
     /// Ends the names of result files: `test_result_<id>_<suffix>.txt`.
     pub suffix: &'static str,
-    /// Whether a sequencer must be running.
+    /// True if the order needs a sequencer.
     pub sequencer: bool,
-    /// Whether its members also send to single members, which goes through a router.
+    /// True if its members also send packets to single members, which needs a router.
     pub addressed: bool,
-    /// What it promises beyond reliable delivery.
+    /// The promises beyond reliable delivery.
     pub promises: &'static [Promise],
-    /// The engine that makes it.
+    /// The engine that keeps them.
     pub algorithm: Algorithm,
 }
 
-/// The algorithm of an order; [`crate::member::stack::build`] makes the engines of it.
+/// The algorithm of an order; [`crate::member::stack::build`] creates its engines.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Algorithm {
     /// Delivery on receipt.
@@ -51,11 +51,11 @@ pub enum Algorithm {
     Causal,
     /// A sequencer that multicasts numbers (broadcast, broadcast).
     Bb,
-    /// A sequencer through which every batch goes (unicast, broadcast).
+    /// A sequencer that receives, numbers and multicasts every batch (unicast, broadcast).
     Ub,
     /// A sequencer that grants numbers (unicast, unicast, broadcast).
     Uub,
-    /// Lamport clocks and acknowledgements of all members.
+    /// Lamport clocks, and acknowledgements from all members.
     Lamport,
     /// Proposed and agreed numbers (ISIS).
     Agreed,
@@ -66,7 +66,7 @@ pub enum Algorithm {
 pub enum Promise {
     /// A sender's messages are delivered in the order it sent them.
     Fifo,
-    /// What happened before a multicast is delivered before it.
+    /// A message is delivered after all messages that happened before it.
     Causal,
     /// All members deliver in the same order.
     Total,
@@ -74,7 +74,7 @@ pub enum Promise {
 
 use Promise::{Causal, Fifo, Total};
 
-/// Every order that can be chosen. To add one: its file in this folder, its row here, its line in
+/// All orders. A new order needs a file in this folder, a row here and a line in
 /// [`crate::member::stack::build`].
 pub const ORDERS: [Order; 8] = [
     Order {
@@ -154,7 +154,7 @@ pub const ORDERS: [Order; 8] = [
 /// The method of `--order total` when none is given.
 pub const DEFAULT_METHOD: &str = "bb";
 
-/// The name of every order, each once.
+/// Returns the name of each order once.
 #[must_use]
 pub fn names() -> Vec<&'static str> {
     let mut names: Vec<&str> = ORDERS.iter().map(|order| order.name).collect();
@@ -162,17 +162,17 @@ pub fn names() -> Vec<&'static str> {
     names
 }
 
-/// The methods by which the order of this name can be made.
+/// Returns the methods of the order with this name.
 #[must_use]
 pub fn methods(name: &str) -> Vec<&'static str> {
     ORDERS.iter().filter(|order| order.name == name).filter_map(|order| order.method).collect()
 }
 
 impl Order {
-    /// The order that a command line asks for.
+    /// Returns the order that a command line selects.
     ///
     /// # Errors
-    /// [`Exit::Usage`] if it is not made by this method, or by any.
+    /// [`Exit::Usage`] if the order does not have this method, or has none.
     pub fn chosen(name: &str, method: Option<&str>) -> Result<&'static Self, Failure> {
         let methods = methods(name);
         let is_known = method.is_none_or(|method| methods.contains(&method));
@@ -190,13 +190,13 @@ impl Order {
         })
     }
 
-    /// The order with this name and, where it has methods, this method.
+    /// Returns the order with this name and, if it has methods, this method.
     #[must_use]
     pub fn find(name: &str, method: &str) -> Option<&'static Self> {
         ORDERS.iter().find(|order| order.name == name && order.method.is_none_or(|own| own == method))
     }
 
-    /// Its name with its method, as people read it: `total (bb)`.
+    /// Returns the name with the method for status lines: `total (bb)`.
     #[must_use]
     pub fn title(&self) -> String {
         self.method.map_or_else(|| self.name.to_owned(), |method| format!("{} ({method})", self.name))

@@ -1,7 +1,7 @@
-//! The numbering side of total order: what the sequencer does with every batch it receives.
+//! The sequencer's side of total order, method BB: it assigns global numbers to every batch it receives.
 //!
-//! Numbers are given to ranges of messages, so the sequencer's work is per batch; it takes each sender's batches
-//! in that sender's order, and what arrived together is announced together.
+//! One range of numbers covers a whole batch. The sequencer numbers the batches of each sender in FIFO order,
+//! and announces all batches that arrived together in one packet.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,17 +20,17 @@ pub const MAX_RANGES: usize = 4096;
 /// `count` consecutive messages of `sender`, beginning with its `first`.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Range {
-    /// Who multicast them.
+    /// The sender of the messages.
     pub sender: MemberId,
-    /// The sender's number of the first.
+    /// The message number of the first.
     pub first: u64,
-    /// How many; at least 1.
+    /// The number of messages, at least 1.
     pub count: u32,
 }
 
 impl Range {
-    /// The place of the sender's message `number` in the total order, if it is one of these and they have the places
-    /// from `first` on.
+    /// Returns the global number of message `number` of `sender`, if this range covers it and begins at
+    /// global number `first`.
     pub(super) fn place_of(&self, sender: MemberId, number: u64, first: u64) -> Option<u64> {
         let is_here = self.sender == sender && (self.first()..self.next()).contains(&number);
         is_here.then(|| first + (number - self.first))
@@ -40,34 +40,34 @@ impl Range {
 /// An announcement: the messages of `ranges`, one after the other, have the global numbers from `first` on.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Numbered {
-    /// The global number of the first message of the first range; the group's first message has number 1.
+    /// The global number of the first message of the first range; the first message of a view has number 1.
     pub first: u64,
     /// 1 to [`MAX_RANGES`] ranges.
     pub ranges: Vec<Range>,
 }
 
 impl Numbered {
-    /// How many messages are numbered.
+    /// Returns the number of messages in all ranges.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.ranges.iter().map(|range| u64::from(range.count)).sum()
     }
 }
 
-/// The sequencer's engine.
+/// The engine of a sequencer, method BB.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Numbering {
     next: u64,
     senders: BTreeMap<MemberId, HoldBack<Batch>>,
-    /// Numbered and not yet announced.
+    /// Ranges that are numbered and not announced.
     pending: Vec<Range>,
-    /// When the oldest pending range was numbered.
+    /// The time at which the oldest pending range was numbered.
     pending_since: Option<Time>,
     defects: Defects,
 }
 
 impl Numbering {
-    /// The engine that numbers what the clients of `view` multicast, from 1.
+    /// Creates the engine that numbers the multicasts of the clients of `view` from 1.
     #[must_use]
     pub fn new(view: &View, defects: Defects) -> Self {
         Self {
@@ -141,7 +141,7 @@ impl Engine for Numbering {
         }
     }
 
-    /// Due at once: announce as soon as nothing more is waiting to be numbered.
+    /// Requests a wake at once: announce as soon as no more batches are waiting to be numbered.
     fn next_deadline(&self) -> Option<Time> {
         self.pending_since
     }

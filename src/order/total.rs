@@ -1,9 +1,9 @@
-//! Total order by a fixed sequencer, method BB: everyone gets the message, then its number.
-//! Here: the member's side. The numbering side is [`super::numbering`].
+//! Total order by a fixed sequencer, method BB: the member's side. [`super::numbering`] is the sequencer's
+//! side.
 //!
-//! Birman's protocol in CDK (figure 15.13), "broadcast-broadcast" in Défago, Schiper and Urban: a member
-//! multicasts its batch to all, the sequencer multicasts which numbers the batch got, a member delivers a
-//! batch when its numbers are next. Numbers are given to ranges: see [`Range`].
+//! The algorithm is Birman's (CDK, figure 15.13), "broadcast-broadcast" in Défago, Schiper and Urbán: a
+//! member multicasts its batch to all, the sequencer multicasts the global numbers of the batch, and members
+//! deliver batches by number. Numbers are assigned to ranges: see [`Range`].
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -16,42 +16,42 @@ use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, T
 use crate::waiting::{Clock, Messages, Waiting, WaitsFor};
 use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};
 
-/// How many of its own batches a member may have sent and not yet delivered: what bounds every hold-back queue.
+/// Most own batches that a member may have sent and not delivered; bounds every hold-back queue.
 pub const OWN_WINDOW: usize = 64;
 
 /// How far ahead of ours a number may be that a peer has chosen for the whole group to count on from: further than any
 /// group can get that waits for us, near enough that a peer that lies cannot use the numbers up.
 pub const FAR_AHEAD: u64 = 1 << 32;
 
-/// What members and sequencer exchange.
+/// The messages that members and sequencer exchange.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum TotalWire {
     /// A member's batch, to all.
     Body(Batch),
-    /// The sequencer's numbers, to all.
+    /// A sequencer's announcement, to all.
     Numbers(Numbered),
 }
 
-/// A member's engine for total order.
+/// A member's engine for total order, method BB.
 ///
-/// Each sender's batches are numbered in their order, so a range of a sender always means the next ones in that
-/// sender's queue.
+/// The sequencer numbers each sender's batches in FIFO order, so a range always covers the next batches in
+/// that sender's queue.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Total {
     me: MemberId,
     sequencer: MemberId,
     bodies: BTreeMap<MemberId, HoldBack<Batch>>,
     numbers: HoldBack<Numbered>,
-    /// Ranges whose numbers are next in line; the first one waits for its bodies.
+    /// Ranges with consecutive numbers from `next`; the first one waits for its batches.
     due: VecDeque<Range>,
-    /// The number of the next message to deliver.
+    /// The global number of the next message to deliver.
     next: u64,
     own_undelivered: usize,
     defects: Defects,
 }
 
 impl Total {
-    /// The engine of `me` in `view`, numbered by `sequencer`.
+    /// Creates the engine of `me` in `view`, with this sequencer.
     #[must_use]
     pub fn new(me: MemberId, view: &View, sequencer: MemberId, defects: Defects) -> Self {
         Self {
@@ -91,7 +91,8 @@ impl Total {
         self.deliver_due(out);
     }
 
-    /// The number of the message `number` of a sender, so far as it is announced, and the place it waits for.
+    /// Returns the global number of message `number` of `sender`, if announced, and the number before which
+    /// it waits.
     fn place_of(&self, sender: MemberId, number: u64) -> Option<(u64, WaitsFor)> {
         let mut places = self.next;
         for range in &self.due {
@@ -112,14 +113,14 @@ impl Total {
         })
     }
 
-    /// Delivers as long as the next number's body is here.
+    /// Delivers messages while the batch of the next number has been received.
     fn deliver_due(&mut self, out: &mut Effects<Batch, TotalWire>) {
         while let Some(range) = self.due.front_mut() {
             let queue = self.bodies.get_mut(&range.sender).expect("checked on receipt");
             let cuts = |batch: &Batch| batch.count() > range.count;
             if range.first != queue.next() || queue.peek().is_some_and(cuts) {
-                // The sequencer numbers whole batches in their sender's order. These numbers are of nothing: every
-                // member finds so by the same batches, and leaves them out.
+                // The sequencer numbers whole batches in FIFO order. A range that breaks this rule is void;
+                // every member sees the same batches and therefore skips it too.
                 self.next += u64::from(range.count);
                 self.due.pop_front();
                 out.drop(self.sequencer, DropReason::BreaksContract);
@@ -187,7 +188,8 @@ impl OrderEngine for Total {
         self.handle(now, Input::Wake, out);
     }
 
-    /// What has no number by now gets none here: nobody has delivered it. Its sender, if it goes on, sends it again.
+    /// Returns own batches without a number. No member has delivered them, and each sender submits its own
+    /// again.
     fn close(&mut self, _out: &mut Effects<Batch, TotalWire>) -> Vec<Batch> {
         self.bodies.get_mut(&self.me).into_iter().flat_map(HoldBack::take_all).collect()
     }
@@ -265,24 +267,24 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_fit_no_batch_deliver_nothing_and_block_nothing() {
+    fn total_bb_numbers_that_fit_no_batch_are_skipped() {
         let refused = Err(DropReason::BreaksContract);
         let mut engine = Total::new(P1, &view(), SEQUENCER, Defects::NONE);
-        assert_eq!(receive(&mut engine, SEQUENCER, numbers(1, P0, 2, 1)), refused, "another is next");
+        assert_eq!(receive(&mut engine, SEQUENCER, numbers(1, P0, 2, 1)), refused, "not the next message");
         let mut two = crate::wire::BatchBuilder::new(1);
         two.push(b"x");
         two.push(b"y");
-        let two = TotalWire::Body(two.finish().expect("it holds two"));
+        let two = TotalWire::Body(two.finish().expect("a batch of two messages"));
         assert_eq!(receive(&mut engine, P0, two), Ok(0));
         assert_eq!(receive(&mut engine, SEQUENCER, numbers(2, P0, 1, 1)), refused, "half a batch");
         assert_eq!(receive(&mut engine, SEQUENCER, numbers(3, P0, 2, 2)), refused, "the other half");
         assert_eq!(receive(&mut engine, SEQUENCER, numbers(5, P0, 1, 2)), Ok(1));
-        assert_eq!(receive(&mut engine, SEQUENCER, numbers(7, P0, 3, 1)), Ok(0), "it is to come");
+        assert_eq!(receive(&mut engine, SEQUENCER, numbers(7, P0, 3, 1)), Ok(0), "waits for its batch");
         assert_eq!(receive(&mut engine, P0, TotalWire::Body(batch(3))), Ok(1));
     }
 
     #[test]
-    fn no_number_near_the_limit_is_read() {
+    fn total_bb_number_near_the_limit_is_malformed() {
         assert!(
             is_readable(&numbers(1, P0, u64::MAX - 2, 2)) && !is_readable(&numbers(1, P0, u64::MAX - 1, 2))
         );

@@ -1,5 +1,5 @@
-//! Total order by a fixed sequencer, method UB: a member gives its batch to the sequencer, which multicasts it with
-//! its numbers ("unicast-broadcast" in Défago, Schiper and Urban). Both sides.
+//! Total order by a fixed sequencer, method UB: a member sends its batch to the sequencer, which multicasts
+//! it with its numbers ("unicast-broadcast" in Défago, Schiper and Urbán). Both sides are here.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -12,7 +12,7 @@ use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, T
 use crate::waiting::{Clock, Waiting, WaitsFor};
 use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};
 
-/// What members and sequencer exchange.
+/// The messages that members and sequencer exchange.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum UbWire {
     /// A member's batch, to the sequencer.
@@ -21,18 +21,18 @@ pub enum UbWire {
     Sequenced(Sequenced),
 }
 
-/// A batch with its place in the total order.
+/// A batch with its global numbers.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Sequenced {
     /// The global number of its first message.
     pub number: u64,
-    /// Who multicast it.
+    /// The member that multicast the batch.
     pub sender: MemberId,
     /// The messages.
     pub batch: Batch,
 }
 
-/// A member's side.
+/// A member's engine for total order, method UB.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct TotalUb {
     me: MemberId,
@@ -43,7 +43,7 @@ pub struct TotalUb {
     own: VecDeque<Batch>,
 }
 
-/// The sequencer's side.
+/// The engine of a sequencer, method UB.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct SequencerUb {
     next: u64,
@@ -54,7 +54,7 @@ pub struct SequencerUb {
 type Out = Effects<Batch, UbWire>;
 
 impl TotalUb {
-    /// The engine of `me` in `view`, numbered by `sequencer`.
+    /// Creates the engine of `me` in `view`, with this sequencer.
     #[must_use]
     pub fn new(me: MemberId, view: &View, sequencer: MemberId) -> Self {
         Self { me, sequencer, clients: view.clients.clone(), held: HoldBack::default(), own: VecDeque::new() }
@@ -112,7 +112,7 @@ impl OrderEngine for TotalUb {
         self.handle(now, Input::Wake, out);
     }
 
-    /// What has not come back with a number by now is sent again.
+    /// Returns own batches that have not come back with a number; the next view submits them again.
     fn close(&mut self, _out: &mut Out) -> Vec<Batch> {
         std::mem::take(&mut self.own).into()
     }
@@ -135,7 +135,7 @@ impl OrderEngine for TotalUb {
 }
 
 impl SequencerUb {
-    /// The engine that numbers what the clients of `view` multicast, from 1.
+    /// Creates the engine that numbers the multicasts of the clients of `view` from 1.
     #[must_use]
     pub fn new(view: &View, defects: Defects) -> Self {
         let senders = view.clients.iter().map(|&client| (client, HoldBack::default())).collect();
@@ -212,14 +212,14 @@ impl OrderEngine for SequencerUb {
     }
 }
 
-/// What waits for earlier numbers.
+/// Formats batches that wait for earlier global numbers.
 pub(super) fn held_by_number(held: &HoldBack<Sequenced>) -> String {
     let messages = held.iter().map(|sequenced| describe::messages(sequenced.sender, &sequenced.batch));
     let until = (!held.is_empty()).then(|| format!("number {}", held.next()));
     describe::holds(&messages.collect::<Vec<_>>(), until.as_slice())
 }
 
-/// The same for those who ask.
+/// Returns batches that wait for earlier global numbers.
 pub(super) fn waiting_by_number(held: &HoldBack<Sequenced>) -> Vec<Waiting> {
     let waiting = |Sequenced { number, sender, batch }: &Sequenced| Waiting {
         messages: describe::span(*sender, batch),
@@ -299,19 +299,23 @@ mod tests {
     }
 
     #[test]
-    fn a_member_listens_to_the_sequencer_alone() {
+    fn total_ub_member_drops_numbers_of_other_members() {
         let mut member = TotalUb::new(P1, &view(), SEQUENCER);
         assert_eq!(receive(&mut member, P0, sequenced(1, P0)), REFUSED);
         assert_eq!(receive(&mut member, SEQUENCER, UbWire::Raw(batch(1))), REFUSED);
         assert_eq!(receive(&mut member, SEQUENCER, sequenced(1, STRANGER)), REFUSED);
         assert_eq!(receive(&mut member, SEQUENCER, sequenced(u64::MAX - 1, P0)), Ok(0));
         assert_eq!(receive(&mut member, SEQUENCER, sequenced(1, P0)), Ok(1));
-        assert_eq!(receive(&mut member, SEQUENCER, sequenced(1, P0)), REFUSED, "a number given twice");
-        assert_eq!(receive(&mut member, SEQUENCER, sequenced(2, P1)), Ok(1), "which we never multicast");
+        assert_eq!(receive(&mut member, SEQUENCER, sequenced(1, P0)), REFUSED, "number assigned twice");
+        assert_eq!(
+            receive(&mut member, SEQUENCER, sequenced(2, P1)),
+            Ok(1),
+            "a batch that this member never multicast"
+        );
     }
 
     #[test]
-    fn a_sequencer_numbers_a_batch_once_and_for_clients() {
+    fn total_ub_sequencer_drops_repeated_batches_and_strangers() {
         let mut sequencer = SequencerUb::new(&view(), Defects::NONE);
         assert_eq!(receive(&mut sequencer, P0, sequenced(1, P0)), REFUSED);
         assert_eq!(receive(&mut sequencer, STRANGER, UbWire::Raw(batch(1))), Err(DropReason::Stranger));
@@ -320,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn no_number_near_the_limit_is_read() {
+    fn total_ub_number_near_the_limit_is_malformed() {
         assert!(!is_readable(&sequenced(0, P0)) && !is_readable(&sequenced(u64::MAX, P0)));
         assert!(is_readable(&sequenced(u64::MAX - 1, P0)));
     }

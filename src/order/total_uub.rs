@@ -1,8 +1,8 @@
-//! Total order by a fixed sequencer, method UUB: a member asks for numbers, gets them, and multicasts its batch with
-//! them ("unicast-unicast-broadcast" in Défago, Schiper and Urban). Both sides.
+//! Total order by a fixed sequencer, method UUB: a member requests numbers, receives a grant, and multicasts
+//! its batch with them ("unicast-unicast-broadcast" in Défago, Schiper and Urbán). Both sides are here.
 //!
-//! Numbers that were granted to a member that is lost, and never used, block everybody until the view ends: there they
-//! are void.
+//! Numbers granted to a member that fails before it uses them block all members until the view ends, which
+//! voids them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -15,47 +15,49 @@ use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, T
 use crate::waiting::{Clock, Waiting, WaitsFor};
 use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};
 
-/// What members and sequencer exchange.
+/// The messages that members and sequencer exchange.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum UubWire {
-    /// A member asks the sequencer for numbers.
+    /// A member requests numbers from the sequencer.
     Request(Request),
-    /// The sequencer grants them: the batch that begins with the asker's message `first` begins at `number`.
+    /// The sequencer grants numbers: the batch beginning at the requester's message `first` begins at
+    /// `number`.
     Grant {
-        /// The asker's number of the batch's first message.
+        /// The message number of the batch's first message.
         first: u64,
-        /// Its global number.
+        /// The global number of that message.
         number: u64,
     },
     /// A batch with its numbers, to all.
     Numbered(Sequenced),
 }
 
-/// Numbers wanted for `count` messages, the first of which has the asker's number `first`.
+/// A request for numbers for `count` messages.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Request {
-    /// The asker's number of the first message.
+    /// The message number of the first message.
     pub first: u64,
-    /// How many messages.
+    /// The number of messages, at least 1.
     pub count: u32,
 }
 
-/// A member's side.
+/// A member's engine for total order, method UUB.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct TotalUub {
     me: MemberId,
     sequencer: MemberId,
     clients: Vec<MemberId>,
-    /// Own batches whose numbers are asked for.
+    /// Own batches for which numbers have been requested.
     asked: VecDeque<Batch>,
-    /// Own batches that have their numbers, by their first message, while an earlier one has not: they are sent in the
-    /// order of their numbers. Else those that were sent could fill the window and wait for one that waits for room.
+    /// Own batches with numbers, by first message, that wait for the grant of an earlier one. Own batches are
+    /// sent by number: otherwise later ones could fill the window and wait for an earlier one that waits for
+    /// the window.
     granted: BTreeMap<u64, Sequenced>,
     held: HoldBack<Sequenced>,
     own_undelivered: usize,
 }
 
-/// The sequencer's side.
+/// The engine of a sequencer, method UUB.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct SequencerUub {
     next: u64,
@@ -65,7 +67,7 @@ pub struct SequencerUub {
 type Out = Effects<Batch, UubWire>;
 
 impl TotalUub {
-    /// The engine of `me` in `view`, numbered by `sequencer`.
+    /// Creates the engine of `me` in `view`, with this sequencer.
     #[must_use]
     pub fn new(me: MemberId, view: &View, sequencer: MemberId) -> Self {
         let (clients, held) = (view.clients.clone(), HoldBack::default());
@@ -86,7 +88,7 @@ impl TotalUub {
             return out.drop(from, DropReason::BreaksContract);
         };
         let numbered = Sequenced { number, sender: self.me, batch: self.asked[at].clone() };
-        // Numbers that are taken are the sequencer's mistake; who used them would make it their own.
+        // A number in use is the sequencer's mistake; this member must not multicast it.
         if !self.held.insert(numbered.clone()) {
             return out.drop(from, DropReason::BreaksContract);
         }
@@ -98,7 +100,7 @@ impl TotalUub {
         self.deliver_next(out);
     }
 
-    /// The first batch that has its numbers, if no earlier one still waits for them.
+    /// Returns the first batch with numbers, unless an earlier one waits for its grant.
     fn next_to_send(&mut self) -> Option<Sequenced> {
         let entry = self.granted.first_entry()?;
         let is_next = self.asked.front().is_none_or(|batch| batch.first() > *entry.key());
@@ -113,7 +115,7 @@ impl TotalUub {
         self.deliver_next(out);
     }
 
-    /// Delivers as long as the next number is here.
+    /// Delivers batches while the next number has been received.
     fn deliver_next(&mut self, out: &mut Out) {
         while let Some(Sequenced { number, sender, batch }) = self.held.pop() {
             let is_own = usize::from(sender == self.me);
@@ -165,7 +167,8 @@ impl OrderEngine for TotalUub {
         self.handle(now, Input::Wake, out);
     }
 
-    /// Numbers before which one is missing are void: nobody has delivered what has them. Its sender asks for others.
+    /// Returns own batches. Numbers behind a gap are void: no member has delivered their batches, and each
+    /// sender requests new ones.
     fn close(&mut self, _out: &mut Out) -> Vec<Batch> {
         let numbered = self.held.take_all().filter(|numbered| numbered.sender == self.me);
         let mut open: Vec<Batch> = numbered.map(|numbered| numbered.batch).collect();
@@ -197,13 +200,13 @@ impl OrderEngine for TotalUub {
 }
 
 impl SequencerUub {
-    /// The engine that numbers what the clients of `view` multicast, from 1.
+    /// Creates the engine that numbers the multicasts of the clients of `view` from 1.
     #[must_use]
     pub fn new(view: &View) -> Self {
         Self { next: 1, askers: view.clients.iter().map(|&client| (client, HoldBack::default())).collect() }
     }
 
-    /// Grants in each asker's order, so that the total order keeps it.
+    /// Grants numbers in each requester's FIFO order, so that the total order keeps it.
     fn grant(&mut self, from: MemberId, request: Request, out: &mut Out) {
         let Some(queue) = self.askers.get_mut(&from) else {
             return out.drop(from, DropReason::Stranger);
@@ -231,7 +234,7 @@ impl Engine for SequencerUub {
     fn handle(&mut self, _now: Time, input: Input<Batch, UubWire>, out: &mut Out) {
         match input {
             Input::Receive { from, message: UubWire::Request(request) } => self.grant(from, request, out),
-            // It hears what the members multicast, as everybody does; the numbers are its own.
+            // The sequencer receives all multicasts, and assigned the numbers in them itself.
             Input::Receive { message: UubWire::Numbered(_), .. } | Input::Wake => {}
             Input::Receive { from, .. } => out.drop(from, DropReason::BreaksContract),
             Input::Submit { .. } => unreachable!("a sequencer multicasts nothing of its own"),
@@ -312,7 +315,7 @@ impl Wire for UubWire {
             }
             2 => {
                 let (first, number) = (from.u64()?, from.u64()?);
-                // Room for any batch behind the number.
+                // Leave room for any batch after the number.
                 let fits = number > 0 && number < u64::MAX - u64::from(u32::MAX);
                 if fits { Ok(Self::Grant { first, number }) } else { Err(Malformed) }
             }
@@ -349,9 +352,9 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_granted_once_and_for_what_was_asked() {
+    fn total_uub_grant_repeated_or_unrequested_is_dropped() {
         let mut member = TotalUub::new(P1, &view(), SEQUENCER);
-        assert_eq!(receive(&mut member, SEQUENCER, grant(1, 1)), REFUSED, "nothing was asked");
+        assert_eq!(receive(&mut member, SEQUENCER, grant(1, 1)), REFUSED, "no request");
         submit(&mut member, 1);
         assert_eq!(receive(&mut member, P0, grant(1, 1)), REFUSED, "not the sequencer");
         assert_eq!(receive(&mut member, SEQUENCER, grant(2, 1)), REFUSED);
@@ -360,18 +363,18 @@ mod tests {
     }
 
     #[test]
-    fn a_member_speaks_for_itself() {
+    fn total_uub_batch_from_another_than_its_sender_is_dropped() {
         let mut member = TotalUub::new(P1, &view(), SEQUENCER);
         assert_eq!(receive(&mut member, P0, numbered(1, P1)), REFUSED);
         assert_eq!(receive(&mut member, STRANGER, numbered(1, STRANGER)), REFUSED);
         assert_eq!(receive(&mut member, P0, request(1, 1)), REFUSED);
         assert_eq!(receive(&mut member, P0, numbered(1, P0)), Ok(1));
-        assert_eq!(receive(&mut member, P0, numbered(1, P0)), REFUSED, "a number used twice");
+        assert_eq!(receive(&mut member, P0, numbered(1, P0)), REFUSED, "number used twice");
         assert_eq!(receive(&mut member, P0, numbered(u64::MAX - 1, P0)), Ok(0));
     }
 
     #[test]
-    fn a_sequencer_grants_once_and_to_clients() {
+    fn total_uub_sequencer_drops_repeated_requests_and_strangers() {
         let mut sequencer = SequencerUub::new(&view());
         assert_eq!(receive(&mut sequencer, STRANGER, request(1, 1)), Err(DropReason::Stranger));
         assert_eq!(receive(&mut sequencer, P0, grant(1, 1)), REFUSED);
@@ -380,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn no_number_near_the_limit_is_read() {
+    fn total_uub_number_near_the_limit_is_malformed() {
         let limit = u64::MAX - u64::from(u32::MAX);
         assert!(!is_readable(&grant(1, 0)) && !is_readable(&grant(1, limit)));
         assert!(is_readable(&grant(1, limit - 1)));

@@ -1,4 +1,4 @@
-//! No order: a batch is delivered when it is received (B-deliver in CDK, on reliable channels).
+//! No order: members deliver a batch when they receive it (B-deliver in CDK, on reliable channels).
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use crate::engine::{Effects, Engine, Input, MemberId, OrderEngine, Time, To};
 use crate::waiting::{Clock, Waiting};
 use crate::wire::Batch;
 
-/// A member's engine without any order.
+/// A member's engine for unordered delivery.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Unordered {
     me: MemberId,
 }
 
 impl Unordered {
-    /// The engine of `me`.
+    /// Creates the engine of `me`.
     #[must_use]
     pub const fn new(me: MemberId) -> Self {
         Self { me }
