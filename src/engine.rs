@@ -228,7 +228,7 @@ impl<App, Wire> Effects<App, Wire> {
 /// 3. Same inputs, same effects, byte for byte.
 /// 4. After `Wake` at `next_deadline() == Some(t)` the next deadline is `None` or later than `t`.
 /// 5. A peer's mistake is [`Effect::Drop`], never a panic; a wrong configuration is an `Err` from the
-/// constructor; `assert!` checks own state alone.
+///    constructor; `assert!` checks own state alone.
 /// 6. A number from a peer is checked against a window before it bounds a loop, an index or a capacity.
 ///
 /// A deadline that is already due requests a `Wake` as soon as no input is waiting. The sequencer uses it to

@@ -35,7 +35,7 @@ pub struct Args {
     /// Member at which the message waited
     #[arg(value_name = "MEMBER")]
     member: String,
-    /// Message as <sender>/<incarnation>/<number>, like c1/1/7
+    /// Message as sender/incarnation/number, like c1/1/7
     #[arg(value_name = "ID")]
     id: String,
     /// Group to explain, if the folder has histories of several

@@ -93,7 +93,7 @@ impl CatchUp {
     /// Holds a delivery back. Reading goes on meanwhile, because the replay comes by the same sockets.
     ///
     /// # Errors
-    /// [`Exit::Unavailable`] if more than [`MAX_HELD`] bytes are held back.
+    /// [`Exit::Unavailable`] if more than `MAX_HELD` bytes are held back.
     pub fn hold(&mut self, delivery: Delivery) -> Result<(), Failure> {
         if matches!(delivery.app, App::View(..)) {
             self.asks_again = true;

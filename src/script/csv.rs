@@ -136,7 +136,7 @@ impl Splitter {
                 .help("close it; a quote inside a quoted field is written twice"));
         }
         let end = close + 1;
-        if !rest.is_empty() && !(rest == b"\r" && self.file.get(end + 1) == Some(&b'\n')) {
+        if !(rest.is_empty() || (rest == b"\r" && self.file.get(end + 1) == Some(&b'\n'))) {
             return Err(Flaw::new(end..end + 1, "something follows the closing quote of a field").help(
                 "a field ends with its closing quote; a quote inside a quoted field is written twice",
             ));

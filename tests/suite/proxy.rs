@@ -192,7 +192,7 @@ fn stall_of_the_data_ports_alone_ends_the_clients_and_names_the_ports() {
 fn idle_group_of_one_outlasts_the_timeout_of_its_data_ports() {
     let stage = Stage::new();
     let mut programs: Vec<Program> = stage.middle(1).into();
-    let client = stage.client("c1", "Multicast,c1,x\nsleep,20\nMulticast,c1,y\n".to_owned());
+    let client = stage.client("c1", "Multicast,c1,x\nsleep,20\nMulticast,c1,y\n");
     programs.push(client.args(["--order", "fifo", "--forwarder-timeout", "3s"]).start());
     all_end(&mut programs);
 }
