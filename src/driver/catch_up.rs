@@ -137,7 +137,7 @@ impl CatchUp {
 fn nobody(what: Missed) -> Failure {
     let (why, help) = match what {
         Missed::Deliveries => (
-            "no member can replay the deliveries from the start",
+            "no member can tell what was delivered from the start",
             "only clients that were there from the start and keep a history can; --join from-now needs none",
         ),
         Missed::State => (
