@@ -305,7 +305,11 @@ impl Groups<'_> {
             }
             if let Err(failure) = result {
                 self.talk.warn(&failure.message);
-                self.failed.get_or_insert(failure);
+                // A group that its clients left before its start is missed by nobody; one that somebody still waits for
+                // is reported by the forwarder at the end.
+                if is_final || failure.exit != Exit::Unavailable {
+                    self.failed.get_or_insert(failure);
+                }
             }
         }
         Ok(())

@@ -12,6 +12,9 @@ use crate::wire::control::{
 
 /// A request that has had no answer for this long was lost: the forwarder answers sooner, even without news.
 pub const ASK_AGAIN: Duration = Duration::from_millis(HOLD_MILLIS + 1000);
+/// A request to a forwarder that has been silent for [`ASK_AGAIN`] is repeated this often until [`LOST_AFTER`]: a new
+/// connection to it must not wait for a word.
+pub const REPEAT_EVERY: Duration = Duration::from_millis(500);
 /// A forwarder that does not know this process, and need not know it now, is asked again after this long.
 pub const STANDBY_EVERY: Duration = Duration::from_millis(500);
 
@@ -185,7 +188,8 @@ impl Attendance {
         if now < self.due {
             return None;
         }
-        self.due = now.after(ASK_AGAIN);
+        let is_repeated = (ASK_AGAIN..LOST_AFTER).contains(&self.silence(now));
+        self.due = now.after(if is_repeated { REPEAT_EVERY } else { ASK_AGAIN });
         self.seq += 1;
         let ask = self.resume.as_ref().filter(|_| self.is_unknown).unwrap_or(&self.ask);
         let is_joining = match ask {

@@ -62,12 +62,16 @@ impl Presence {
     }
 
     /// It has asked something: that is what it waits for now.
+    ///
+    /// A request that comes while another one is held is answered when that one would have been: a process that repeats
+    /// its requests is answered, too.
     pub(super) fn hears(&mut self, now: Time, held: Held) {
+        let since = self.held.as_ref().map_or(now, |earlier| earlier.since);
         self.heard = now;
         self.gone = None;
         self.present = true;
         self.asker.clone_from(&held.asker);
-        self.held = Some(held);
+        self.held = Some(Held { since, ..held });
     }
 
     /// How long it has said nothing.

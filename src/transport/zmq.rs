@@ -32,16 +32,19 @@ pub const PUBLISHED_PACKETS: i32 = 1000;
 pub const MAX_FRAME: i64 = if MAX_BODY > MAX_HEADER { MAX_BODY as i64 } else { MAX_HEADER as i64 };
 /// Largest frame where only subscriptions are due: a group's name and a few digits.
 pub const MAX_SUBSCRIPTION: i64 = 256;
-/// A peer that has not finished its handshake by then is cut off.
-pub const HANDSHAKE_MILLIS: i32 = 5000;
+/// A connection that has not finished the handshake of ZeroMQ by then is closed, and made again by its member.
+pub const HANDSHAKE_MILLIS: i32 = 3000;
 /// Connections that may wait to be accepted: a crowd that comes at once must not cost anyone a second.
 pub const BACKLOG: i32 = 1024;
-/// A connection is tried with a heartbeat this often …
-pub const HEARTBEAT_MILLIS: i32 = 2000;
-/// … and closed when a heartbeat has had no answer for this long.
-pub const HEARTBEAT_TIMEOUT_MILLIS: i32 = 10_000;
-/// … on the line to the forwarder sooner: a member that is silent for ten seconds is given up.
-pub const SYNC_HEARTBEAT_TIMEOUT_MILLIS: i32 = 4000;
+/// ZeroMQ tries a connection with a heartbeat this often …
+pub const HEARTBEAT_MILLIS: i32 = 1000;
+/// … and replaces it when a heartbeat has had no answer for this long. TCP that has lost packets doubles its pauses, up
+/// to more than the ten seconds after which a member is excluded; a new connection starts again with short ones.
+pub const HEARTBEAT_TIMEOUT_MILLIS: i32 = 4000;
+/// … on the connection to the sync port sooner: its packets are few, and none of them waits for a reader.
+pub const SYNC_HEARTBEAT_TIMEOUT_MILLIS: i32 = 2500;
+/// A connection that TCP has not made by then is tried again: TCP starts slowly after a lost first packet.
+pub const CONNECT_TIMEOUT_MILLIS: i32 = 1000;
 /// A lost connection is tried again after this long, and then ever more rarely …
 pub const RECONNECT_MILLIS: i32 = 50;
 /// … up to this.
@@ -104,6 +107,7 @@ impl Context {
         socket.set_handshake_ivl(HANDSHAKE_MILLIS)?;
         socket.set_heartbeat_ivl(HEARTBEAT_MILLIS)?;
         socket.set_heartbeat_timeout(HEARTBEAT_TIMEOUT_MILLIS)?;
+        socket.set_connect_timeout(CONNECT_TIMEOUT_MILLIS)?;
         socket.set_reconnect_ivl(RECONNECT_MILLIS)?;
         socket.set_reconnect_ivl_max(RECONNECT_MAX_MILLIS)?;
         Socket::new(socket)

@@ -682,6 +682,22 @@ fn a_group_that_fails_leaves_the_others_alone() {
 }
 
 #[test]
+fn group_deserted_before_its_start_fails_no_sequencer() {
+    let stage = Stage::new();
+    let [mut forwarder, mut router, mut sequencer] = stage.middle(2);
+    let mut r1 = stage.client("r1", long("r1")).args(["--group", "red"]).start();
+    r1.says("waiting for 1 more client");
+    r1.signal(Signal::INT);
+    r1.ends(130);
+    sequencer.says("warning: red: ");
+    let mut blue = ["b1", "b2"].map(|id| stage.client(id, short(id)).args(["--group", "blue"]).start());
+    all_end(&mut blue);
+    for program in [&mut forwarder, &mut router, &mut sequencer] {
+        program.ends(0);
+    }
+}
+
+#[test]
 fn few_file_descriptors_are_no_death() {
     let stage = Stage::new();
     let limit = "ulimit -n 48; exec \"$@\"";
