@@ -15,8 +15,8 @@ pub const ECHO_EVERY: Duration = Duration::from_secs(1);
 /// A member whose probes have not come back for this long cannot judge whether others are silent.
 const UNSURE_AFTER: Duration = Duration::from_secs(4);
 /// Data ports are waited for this much longer than a forwarder that does not answer: ZeroMQ may take
-/// [`HEARTBEAT_MILLIS`](crate::transport::zmq::HEARTBEAT_MILLIS) and
-/// [`HEARTBEAT_TIMEOUT_MILLIS`](crate::transport::zmq::HEARTBEAT_TIMEOUT_MILLIS) to replace a half-open connection.
+/// [`HEARTBEAT_MILLIS`](crate::transport::options::HEARTBEAT_MILLIS) and
+/// [`HEARTBEAT_TIMEOUT_MILLIS`](crate::transport::options::HEARTBEAT_TIMEOUT_MILLIS) to replace a half-open connection.
 pub const HALF_OPEN: Duration = Duration::from_secs(5);
 
 /// What is due.

@@ -137,9 +137,9 @@ impl Detector {
         }
     }
 
-    /// Why this member is lost, if it is.
+    /// Returns the reason to go on without a member that is lost, or silent for so long that it may be.
     pub(super) fn departure(&self, now: Time, member: MemberId) -> Option<Departure> {
-        let other = self.others.get(&member).filter(|other| other.is_lost)?;
+        let other = self.others.get(&member).filter(|other| other.is_lost || other.asked.is_some())?;
         Some(other.gone.unwrap_or_else(|| Departure::Silent(now.since(other.heard))))
     }
 

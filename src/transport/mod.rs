@@ -1,5 +1,5 @@
-//! Station 8: the only I/O. All of ZeroMQ is in [`zmq`], with its traps closed, and in [`plain`], as it comes, for
-//! comparison; no order is known here.
+//! Station 8: the only I/O. [`zmq`] is all of ZeroMQ, with the [`options`] of every socket, and [`plain`] is ZeroMQ as it
+//! comes, for comparison; no order is known here.
 //!
 //! [`address`] is where programs listen, as it is written; [`resolve`] looks names of hosts up, so that ZeroMQ need not.
 //!
@@ -10,6 +10,7 @@
 pub mod address;
 pub mod holder;
 pub mod limits;
+pub mod options;
 pub mod plain;
 pub mod resolve;
 pub mod signals;

@@ -14,41 +14,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::address::{Port, Site};
 use super::holder;
+use super::options::{
+    self, BACKLOG, MAX_FRAME, MAX_SUBSCRIPTION, PUBLISHED_PACKETS, SYNC_HEARTBEAT_TIMEOUT_MILLIS,
+};
 use super::resolve::{Name, Names, Trouble};
 use super::wakeup::{Waker, Wakeup, wakeup};
 use crate::exit::{Exit, Failure};
-use crate::wire::batch::MAX_BODY;
 use crate::wire::control::{MAX_REPLY, MAX_REQUEST};
-use crate::wire::header::MAX_HEADER;
 use crate::wire::{Frames, Header};
-
-/// How long a closing socket may take to hand over what was already sent.
-pub const LINGER_MILLIS: i32 = 500;
-/// Packets a socket queues for one peer before it drops; windows keep what is under way far below.
-pub const QUEUE_PACKETS: i32 = 10_000;
-/// Packets that a member queues for one forwarder: while another one carries the group, windows do not keep this small.
-pub const PUBLISHED_PACKETS: i32 = 1000;
-/// Largest frame a socket accepts; the peer that sends a larger one is cut off.
-pub const MAX_FRAME: i64 = if MAX_BODY > MAX_HEADER { MAX_BODY as i64 } else { MAX_HEADER as i64 };
-/// Largest frame where only subscriptions are due: a group's name and a few digits.
-pub const MAX_SUBSCRIPTION: i64 = 256;
-/// A connection that has not finished the handshake of ZeroMQ by then is closed, and made again by its member.
-pub const HANDSHAKE_MILLIS: i32 = 3000;
-/// Connections that may wait to be accepted: a crowd that comes at once must not cost anyone a second.
-pub const BACKLOG: i32 = 1024;
-/// ZeroMQ tries a connection with a heartbeat this often …
-pub const HEARTBEAT_MILLIS: i32 = 1000;
-/// … and replaces it when a heartbeat has had no answer for this long. TCP that has lost packets doubles its pauses, up
-/// to more than the ten seconds after which a member is excluded; a new connection starts again with short ones.
-pub const HEARTBEAT_TIMEOUT_MILLIS: i32 = 4000;
-/// … on the connection to the sync port sooner: its packets are few, and none of them waits for a reader.
-pub const SYNC_HEARTBEAT_TIMEOUT_MILLIS: i32 = 2500;
-/// A connection that TCP has not made by then is tried again: TCP starts slowly after a lost first packet.
-pub const CONNECT_TIMEOUT_MILLIS: i32 = 1000;
-/// A lost connection is tried again after this long, and then ever more rarely …
-pub const RECONNECT_MILLIS: i32 = 50;
-/// … up to this.
-pub const RECONNECT_MAX_MILLIS: i32 = 500;
 
 /// The sockets' home. One a process; dropping it waits for what is being sent, for a limited time.
 #[derive(Clone)]
@@ -99,17 +72,8 @@ pub enum Sent {
 
 impl Context {
     fn socket(&self, kind: zmq::SocketType, max_frame: i64) -> Result<Socket, zmq::Error> {
-        let socket = self.raw.socket(kind)?;
-        socket.set_linger(LINGER_MILLIS)?;
-        socket.set_sndhwm(QUEUE_PACKETS)?;
-        socket.set_rcvhwm(QUEUE_PACKETS)?;
-        socket.set_maxmsgsize(max_frame)?;
-        socket.set_handshake_ivl(HANDSHAKE_MILLIS)?;
-        socket.set_heartbeat_ivl(HEARTBEAT_MILLIS)?;
-        socket.set_heartbeat_timeout(HEARTBEAT_TIMEOUT_MILLIS)?;
-        socket.set_connect_timeout(CONNECT_TIMEOUT_MILLIS)?;
-        socket.set_reconnect_ivl(RECONNECT_MILLIS)?;
-        socket.set_reconnect_ivl_max(RECONNECT_MAX_MILLIS)?;
+        let mut socket = self.raw.socket(kind)?;
+        options::set(&mut socket, max_frame)?;
         Socket::new(socket)
     }
 

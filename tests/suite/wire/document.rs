@@ -10,7 +10,7 @@ use groupcast::order::{numbering, total};
 use groupcast::session::attendance::{self, Attendance, News};
 use groupcast::session::register::{self, Actions, Asker, Register, Rules};
 use groupcast::session::{objection, presence, shown};
-use groupcast::transport::zmq;
+use groupcast::transport::options;
 use groupcast::wire::control::{
     self, Ask, Identity, Reply, Request, Role, Say, Seat, read_reply, read_request,
 };
@@ -84,8 +84,8 @@ fn constants() -> BTreeMap<String, u64> {
         ("OUTLINE_TO", encoded::OUTLINE_TO as u64),
         ("MAX_COUNT", u64::from(batch::MAX_COUNT)),
         ("MAX_HEADER", header::MAX_HEADER as u64),
-        ("MAX_FRAME", u64::try_from(zmq::MAX_FRAME).expect("positive")),
-        ("MAX_SUBSCRIPTION", u64::try_from(zmq::MAX_SUBSCRIPTION).expect("positive")),
+        ("MAX_FRAME", u64::try_from(options::MAX_FRAME).expect("positive")),
+        ("MAX_SUBSCRIPTION", u64::try_from(options::MAX_SUBSCRIPTION).expect("positive")),
         ("MAX_REQUEST", control::MAX_REQUEST as u64),
         ("MAX_REPLY", control::MAX_REPLY as u64),
         ("MAX_TOLD", control::MAX_TOLD as u64),
@@ -146,16 +146,17 @@ fn constants() -> BTreeMap<String, u64> {
         ("FAREWELL", ms(forwarder::FAREWELL)),
         ("TAKE_OVER", ms(newcomer::TAKE_OVER)),
         ("SAY_EVERY", ms(session::SAY_EVERY)),
-        ("LINGER_MILLIS", signed(zmq::LINGER_MILLIS)),
-        ("QUEUE_PACKETS", signed(zmq::QUEUE_PACKETS)),
-        ("PUBLISHED_PACKETS", signed(zmq::PUBLISHED_PACKETS)),
-        ("CONNECT_TIMEOUT_MILLIS", signed(zmq::CONNECT_TIMEOUT_MILLIS)),
-        ("HANDSHAKE_MILLIS", signed(zmq::HANDSHAKE_MILLIS)),
-        ("HEARTBEAT_MILLIS", signed(zmq::HEARTBEAT_MILLIS)),
-        ("HEARTBEAT_TIMEOUT_MILLIS", signed(zmq::HEARTBEAT_TIMEOUT_MILLIS)),
-        ("SYNC_HEARTBEAT_TIMEOUT_MILLIS", signed(zmq::SYNC_HEARTBEAT_TIMEOUT_MILLIS)),
-        ("RECONNECT_MILLIS", signed(zmq::RECONNECT_MILLIS)),
-        ("RECONNECT_MAX_MILLIS", signed(zmq::RECONNECT_MAX_MILLIS)),
+        ("LINGER_MILLIS", signed(options::LINGER_MILLIS)),
+        ("QUEUE_PACKETS", signed(options::QUEUE_PACKETS)),
+        ("PUBLISHED_PACKETS", signed(options::PUBLISHED_PACKETS)),
+        ("TCP_TIMEOUT_MILLIS", signed(options::TCP_TIMEOUT_MILLIS)),
+        ("CONNECT_TIMEOUT_MILLIS", signed(options::CONNECT_TIMEOUT_MILLIS)),
+        ("HANDSHAKE_MILLIS", signed(options::HANDSHAKE_MILLIS)),
+        ("HEARTBEAT_MILLIS", signed(options::HEARTBEAT_MILLIS)),
+        ("HEARTBEAT_TIMEOUT_MILLIS", signed(options::HEARTBEAT_TIMEOUT_MILLIS)),
+        ("SYNC_HEARTBEAT_TIMEOUT_MILLIS", signed(options::SYNC_HEARTBEAT_TIMEOUT_MILLIS)),
+        ("RECONNECT_MILLIS", signed(options::RECONNECT_MILLIS)),
+        ("RECONNECT_MAX_MILLIS", signed(options::RECONNECT_MAX_MILLIS)),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))
