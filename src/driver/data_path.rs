@@ -1,18 +1,18 @@
 //! The check whether the data ports of a forwarder still pass packets on. Pure.
 //!
-//! A member hears the packets of the others, and no packets of its own. If it hears none, either nobody has published, or
-//! the data ports pass nothing on while the sync port answers. So a member that has heard no packet for a while publishes
-//! probes that come back to it alone.
+//! A member receives the packets of the others, and none of its own. If it receives none, either none was published, or
+//! the data ports pass nothing on while the sync port answers. So a member that has received no packet for a while
+//! publishes probes that come back to it alone.
 
 use std::time::Duration;
 
 use crate::engine::Time;
 
-/// A member that has heard no packet for this long publishes a probe …
+/// Time without a packet after which a member publishes a probe …
 pub const ECHO_AFTER: Duration = Duration::from_secs(2);
-/// … and, as long as it hears nothing, the next one after this long.
+/// … and the interval of further ones, while it still receives nothing.
 pub const ECHO_EVERY: Duration = Duration::from_secs(1);
-/// A member whose probes have not come back for this long cannot judge whether others are silent.
+/// Time without a packet after which a member cannot judge whether others are silent.
 const UNSURE_AFTER: Duration = Duration::from_secs(4);
 /// Data ports are waited for this much longer than a forwarder that does not answer: ZeroMQ may take
 /// [`HEARTBEAT_MILLIS`](crate::transport::zmq::HEARTBEAT_MILLIS) and

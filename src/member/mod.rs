@@ -49,7 +49,7 @@ pub enum App {
     Undeliverable(Batch, Undelivered),
 }
 
-/// Why a direct message is undeliverable: its receiver is not in the group any more, and …
+/// The reason for which a direct message is undeliverable: its receiver is not in the group any more, and …
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Undelivered {
     /// … the message was never sent: the receiver does not have it.

@@ -174,7 +174,7 @@ impl<M: Wire> Reliable<M> {
             while let Some((number, message)) = channel.outgoing.next_to_send_anyway(now) {
                 out.send(channel.to, channel.packet(Body::Data { number, message }));
             }
-            // A member that leaves acknowledges direct messages, so that their senders need not report them undeliverable.
+            // A leaving member acknowledges direct messages, so that their senders need not report them undeliverable.
             if channel.to != To::Group && channel.ack_due.is_some() {
                 channel.tell_status(false, self.defects, out);
             }

@@ -1,9 +1,9 @@
 //! Station 1, first step: a command file taken apart into records and fields (RFC 4180), strictly.
 //!
-//! The `csv` crate takes the file apart. It accepts an unbalanced quote and gives no columns, so this layer compares each
-//! field with the bytes of the file: an unbalanced quote is an error, and every error has its place.
-//! Lines end with LF or CRLF; a carriage return alone is data. A quote inside an unquoted field is data too:
-//! people write `Multicast,c1,say "hi"` and mean it.
+//! The `csv` crate splits the file. It accepts an unbalanced quote and gives no columns, so this layer compares each
+//! field with the bytes of the file: an unbalanced quote is an error, and every error has its place. Lines end with LF
+//! or CRLF; a carriage return alone is data. A quote inside an unquoted field is data too: people write
+//! `Multicast,c1,say "hi"` and mean it.
 
 use std::fmt;
 use std::io::{Chain, Cursor, Read};

@@ -36,7 +36,7 @@ impl Signals {
         let once = Arc::new(AtomicBool::new(false));
         let pipe = |(signal, exit): (i32, Exit)| {
             if signal != SIGHUP {
-                // In this order: the first signal finds the flag unset and then sets it, the second one ends the process.
+                // In this order: the first signal finds the flag unset and sets it, the second one ends the process.
                 let code = exit.code().into();
                 signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&once))?;
                 signal_hook::flag::register(signal, Arc::clone(&once))?;

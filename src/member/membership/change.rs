@@ -259,7 +259,7 @@ impl Membership {
         }
     }
 
-    // When to change it.
+    // The start of a view change.
 
     pub(super) fn look_after_election(&mut self, now: Time, out: &mut Out) {
         // A member that leaves may have called an election before.
