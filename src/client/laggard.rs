@@ -33,8 +33,7 @@ impl SlowMember {
 pub(super) struct Laggard(Option<(MemberId, u64, Time)>);
 
 impl Laggard {
-    /// Returns the slowest receiver, which is `behind` with its acknowledgement, and the time since its last progress.
-    /// progress.
+    /// Returns the slowest receiver, given `behind` with its acknowledgement, and the time since its last progress.
     pub(super) fn look(
         &mut self,
         now: Time,

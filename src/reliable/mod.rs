@@ -248,8 +248,8 @@ impl<M: Wire> Channel<M> {
         let window = self.incoming.get_mut(&from).ok_or(DropReason::Stranger)?;
         let arrival = window.receive(now, number, jitter);
         if arrival != Arrival::Outside {
-            // A duplicate needs an acknowledgement, since the last one may be lost. But it is not counted as a packet:
-            // with two forwarders, each packet is received twice.
+            // A duplicate needs an acknowledgement, since the last one may be lost, but an ordinary one: with two
+            // forwarders, each packet is received twice.
             let many = arrival == Arrival::New && window.owes(weight);
             let due = if many { now } else { now.after(self.ack_delay) };
             self.ack_due = sooner(self.ack_due, Some(due));

@@ -22,7 +22,6 @@ pub const MAX_ARRIVALS: usize = 256;
 pub(super) struct Arrivals {
     asking: BTreeMap<MemberId, Asking>,
     /// The members of the view that joined the running group, each with the time from which its welcome is due.
-    /// due.
     taken_in: BTreeMap<MemberId, Time>,
 }
 
