@@ -145,8 +145,8 @@ impl<M: Wire> SendWindow<M> {
         (self.waiting.len() + self.urgent.len()) as u64
     }
 
-    /// Returns the one receiver that is behind all others and lacks packets, and its cumulative acknowledgement. If all
-    /// are equally far behind, the sender's own link is to blame.
+    /// Returns the one receiver that is behind all others and lacks packets, and its cumulative acknowledgement. If
+    /// several are equally far behind, the sender's own link may be to blame.
     pub(super) fn slowest_receiver(&self) -> Option<(MemberId, u64)> {
         let received = || self.acknowledged.iter().map(|(&receiver, progress)| (progress.received, receiver));
         let (least, last) = received().min()?;
@@ -197,7 +197,7 @@ impl<M: Wire> SendWindow<M> {
         packets
     }
 
-    /// Returns the time of the next announcement; nothing while everything is acknowledged.
+    /// Returns the time of the next announcement; nothing while all packets are stable.
     pub(super) const fn announce_at(&self) -> Option<Time> {
         self.announce_at
     }
