@@ -111,8 +111,8 @@ fn missing(run: &Run) -> Option<String> {
         .then(|| format!("{are} {} missing", list(&ids) + if ids.len() == 1 { " is" } else { " are" }))
 }
 
-/// Finds a sender's first multicast that a member never delivered although it reached the end. If the sender failed and
-/// no member that reached the end delivered the message, it may be lost.
+/// Finds a sender's first multicast that a member lacks at its end. The message may be missing if no member that
+/// reached the end multicast or delivered it.
 fn lost(catalogue: &Catalogue<'_>) -> Option<Witness> {
     let streams = Streams::new(catalogue);
     let ended = || catalogue.members().filter(|&member| catalogue.record(member).ended);

@@ -1,7 +1,7 @@
-//! View synchrony: members that go on from one view to the next have delivered the same messages in the first, and all
-//! members install the same views.
+//! View synchrony: members that go on from one view to the next have delivered the same messages in the first, and a
+//! view has the same members everywhere.
 //!
-//! Agreement judges a member's deliveries in its last view; a lost member owes none there.
+//! Agreement judges the deliveries of a member in its last view. Those of a lost member are not judged.
 
 use std::collections::BTreeMap;
 

@@ -22,7 +22,7 @@ pub(in crate::check) struct Trace {
 pub(in crate::check) enum Noted {
     /// The message arrived.
     Arrived {
-        /// The member's clock after the arrival, in words.
+        /// The member's clock after the arrival, as text.
         clock: Option<String>,
         /// The message's global number.
         number: Option<u64>,
