@@ -28,7 +28,7 @@ pub(super) struct Fault {
 /// The kind of a fault.
 #[derive(Clone, Debug)]
 pub(super) enum Act {
-    /// A process gets a signal. If it `dies`, it must end while the others go on.
+    /// A process gets a signal. If it `dies`, it ends because of the signal while the others go on.
     Signal { process: String, signal: Signal, dies: bool },
     /// A process is stopped for a while.
     Pause { process: String, lasts: Duration },
@@ -59,7 +59,7 @@ impl Fault {
         }
     }
 
-    /// Returns the process that must end of the fault while the others go on.
+    /// Returns the process that ends because of the fault while the others go on.
     pub(super) fn victim(&self) -> Option<&str> {
         match &self.act {
             Act::Signal { process, dies: true, .. } => Some(process),

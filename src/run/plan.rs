@@ -108,7 +108,7 @@ impl Settings {
         })
     }
 
-    /// Returns the number of clients that no fault kills for good.
+    /// Returns the number of clients that are not the victim of a fault.
     pub(super) fn survivors(&self) -> usize {
         let dies = |client: &&Client| self.faults.iter().any(|fault| fault.victim() == Some(&client.id));
         self.clients.len() - self.clients.iter().filter(dies).count()

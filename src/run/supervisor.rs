@@ -150,7 +150,7 @@ struct Supervisor<'a> {
     starvations: Vec<Starvation>,
     /// The time at which the clients were started.
     began: Option<Time>,
-    /// The processes that failed without being told to end, in that order.
+    /// The processes that failed without being told to end, in the order of their ends.
     deaths: Vec<Death>,
     interrupted: Option<Exit>,
     next: Option<(Time, Step)>,

@@ -36,7 +36,7 @@ pub struct Counters {
     pub cut: u64,
     /// Events delayed by the pause of a member: packets to it, tasks and deadlines.
     pub paused: u64,
-    /// NACKs.
+    /// NACKs sent.
     pub nacks: u64,
     /// NACKs for packets that the receiver knew only from the sender's announcement of its last number.
     pub announced: u64,
