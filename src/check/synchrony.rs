@@ -1,7 +1,7 @@
 //! View synchrony: members that go on from one view to the next have delivered the same messages in the first, and a
 //! view has the same members everywhere.
 //!
-//! Agreement judges the deliveries of a member in its last view. Those of a lost member are not judged.
+//! Agreement judges the deliveries of a member in its last view. The last view of a lost member is not judged.
 
 use std::collections::BTreeMap;
 
