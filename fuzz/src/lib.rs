@@ -1,6 +1,6 @@
 //! The bodies of all fuzz targets: what each does with an input, and what it asserts.
 //!
-//! `fuzz_targets/` runs them under libFuzzer; `tests/suite/fuzzed.rs` includes this file and runs them on the
+//! `fuzz_targets/` runs them under libFuzzer; `tests/suite/protocol/fuzzed.rs` includes this file and runs them on the
 //! corpora, so that every input that ever showed something is tried again in an ordinary test.
 
 pub mod commands;
@@ -10,7 +10,7 @@ pub mod results;
 pub mod scenario;
 pub mod wire;
 
-/// What does something with an input.
+/// A function that processes an input.
 pub type Target = fn(&[u8]);
 
 /// Every target; its corpus is the folder of this name.
