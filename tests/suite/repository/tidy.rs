@@ -33,11 +33,11 @@ const IMPURE_WORDS: [&str; 10] = [
     "crate::transport",
 ];
 
-fn root() -> &'static Path {
+pub(super) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn rust_files(below: &str) -> Vec<(String, String)> {
+pub(super) fn rust_files(below: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut open: Vec<PathBuf> = vec![root().join(below)];
     while let Some(path) = open.pop() {
