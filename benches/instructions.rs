@@ -1,4 +1,4 @@
-//! What the parts of the path cost, in instructions: the same on a busy machine as on an idle one.
+//! Cost of the parts of the path, in instructions: the same on a busy machine as on an idle one.
 //!
 //! `cargo bench` runs every case below under callgrind, with some work and with twice as much, and divides the
 //! difference: what is done once does not count. It needs `valgrind`. A case by name runs alone, without it.

@@ -51,7 +51,7 @@ fn written(script: &Script) -> Vec<u8> {
     file
 }
 
-/// What the operations are, whatever lines they stand on.
+/// The operations, without their lines.
 fn meanings(script: &Script) -> Vec<String> {
     let meaning = |Line { op, .. }: &Line| match op {
         Op::Multicast(text) => format!("multicast {text:?}"),

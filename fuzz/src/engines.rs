@@ -1,14 +1,14 @@
-//! Every order's whole line of engines, under a membership, in a group of two to four members that an input drives: who
-//! submits what, which packet arrives when and how often, what liars and strangers send. The contract of
+//! Every order's whole protocol stack, under a membership, in a group of two to four members that an input drives: the
+//! submissions, the time and number of arrivals of each packet, and the packets of liars and strangers. The contract of
 //! `src/engine.rs` must hold:
 //!
-//! * nothing panics, whatever a peer sends (rule 5); that numbers bound nothing (rule 6) shows in time and memory;
+//! * no packet of a peer causes a panic (rule 5); that numbers bound nothing (rule 6) shows in time and memory;
 //! * same inputs, same effects (rules 1 and 3): each member is there twice, and the two agree;
 //! * a stranger changes nothing: only one of the two hears of strangers;
 //! * after a wake at its deadline, a member's next deadline is later (rule 4);
-//! * nobody answers one packet with a flood, or holds more than it was given;
-//! * and while all members are honest, nobody is blamed, whatever the network does; once it loses nothing more, everybody
-//!   gets everything, and the order's promises hold.
+//! * no member answers one packet with a flood, or holds more than it was given;
+//! * and while all members are honest, none is accused, under any behaviour of the network; once it loses nothing more,
+//!   all members get everything, and the order's promises hold.
 
 mod group;
 mod hostile;

@@ -31,7 +31,7 @@ pub fn run(input: &[u8]) {
             let _ = failure.to_string();
         }
     }
-    assert_eq!(names(&folder), before, "who judges a folder leaves it as it is");
+    assert_eq!(names(&folder), before, "judging a folder changes nothing in it");
 }
 
 /// Where files cost least.

@@ -1,4 +1,4 @@
-//! What arrives from the network: packets of every order, and both sides' control messages. What can be read is
+//! Input from the network: packets of every order, and both sides' control messages. Input that decodes is
 //! written again as it was: every packet has one form.
 
 use bytes::Bytes;
@@ -37,7 +37,10 @@ fn packet<M: Wire + PartialEq>(feed: &mut Feed<'_>) {
     let frames = Frames { header, body: Bytes::copy_from_slice(feed.0) };
     let peeked = Header::peek(&frames.header);
     let Ok(header) = peeked else {
-        assert!(decode::<Message<M>>((0, 0), frames).is_err(), "the forwarder refuses what a member takes");
+        assert!(
+            decode::<Message<M>>((0, 0), frames).is_err(),
+            "the forwarder refuses a packet that members accept"
+        );
         return;
     };
     assert_eq!(bare(header).header, frames.header[..16], "a header has one form");
@@ -57,7 +60,7 @@ fn packet<M: Wire + PartialEq>(feed: &mut Feed<'_>) {
     look_inside(&packet);
 }
 
-/// Whoever is given the packet walks through its batch.
+/// A receiver of the packet walks through its batch.
 fn look_inside<M: Wire>(packet: &Packet<Message<M>>) {
     if let Body::Data { message: Message::Direct(batch), .. } = &packet.body {
         let texts: usize = batch.messages().map(|(_, text)| text.len()).sum();

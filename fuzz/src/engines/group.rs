@@ -49,7 +49,7 @@ pub struct Group {
     clients: usize,
     now: Time,
     under_way: Vec<Packet>,
-    /// What members have sent lately: what a liar makes lies of.
+    /// Recent packets of members, from which a liar makes its lies.
     pub(super) kept: Vec<(To, Frames)>,
     /// Whether everybody has told the truth.
     honest: bool,
@@ -145,7 +145,7 @@ impl Group {
         (index < self.under_way.len()).then_some(index)
     }
 
-    /// Time passes; whoever is due is woken.
+    /// Lets time pass, and wakes the members that are due.
     pub fn wait(&mut self, feed: &mut Feed<'_>) {
         self.now = self.now.after(Duration::from_micros(u64::from(feed.byte()).pow(2) * 8));
         self.wake();
@@ -202,7 +202,7 @@ impl Group {
         }
     }
 
-    /// What can be asked of a member, its twin answers alike.
+    /// A member and its twin give the same answers to every query.
     fn compare(&self, at: usize) {
         let Process { line, twin, given, .. } = &self.processes[at];
         assert_eq!(line.next_deadline(), twin.next_deadline());
@@ -250,7 +250,7 @@ impl Group {
         }
     }
 
-    /// From now on nothing is lost: whatever is sent arrives, and time passes, until nobody has anything to do.
+    /// Lets all packets arrive and time pass, without loss, until no member has anything to do.
     fn settle(&mut self) {
         for _ in 0..ROUNDS {
             while !self.under_way.is_empty() {

@@ -1,4 +1,4 @@
-//! What liars among the members and strangers send.
+//! Packets of lying members and of strangers.
 
 use bytes::Bytes;
 use groupcast::engine::{MemberId, To, View};
@@ -38,7 +38,7 @@ impl Group {
         self.receive_lie(at, from, Frames { header: header.into(), body: body.into() });
     }
 
-    /// A member sends whatever the input says.
+    /// Sends a packet of the input in the name of a member.
     pub fn lie(&mut self, feed: &mut Feed<'_>) {
         let (at, from) = self.two(feed);
         let to = self.address(at, feed);

@@ -1,4 +1,4 @@
-//! What the clients of a group do and are given, judged by the oracles of `groupcast check`.
+//! Actions and deliveries of the clients of a group, judged by the oracles of `groupcast check`.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ impl Client {
         Self { me, record, tally: Tally { multicasts: 0, sent: BTreeMap::new() }, finished: false }
     }
 
-    /// What it submits next; nothing after it has finished.
+    /// The next submission; none after the client has finished.
     pub fn submission(&mut self, to: To, kind: u8, feed: &mut Feed<'_>) -> Option<App> {
         if self.finished {
             return None;
