@@ -1,7 +1,7 @@
-//! What the parts of the path cost, in instructions: the same on a busy machine as on an idle one.
+//! The cost of the parts of a message's path, in instructions: the same on a busy machine as on an idle one.
 //!
-//! `cargo bench` runs every case below under callgrind, with some work and with twice as much, and divides the
-//! difference: what is done once does not count. It needs `valgrind`. A case by name runs alone, without it.
+//! `cargo bench` runs each case below under callgrind with some work and with twice as much, and divides the
+//! difference, so that one-time work does not count. It needs `valgrind`. A case given by name runs alone, without it.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on fails")]
 
@@ -25,7 +25,7 @@ const MEMBERS: u16 = 4;
 const TEXT: &[u8] = &[b'.'; 64];
 const RUN: u64 = 7;
 
-/// A case: its name, what is counted, how much of it is done the first time, and the work.
+/// A case: its name, the counted unit, the amount of the first run, and the work.
 struct Case {
     name: String,
     per: &'static str,
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// How many instructions a case takes with so much work.
+/// Returns the number of instructions that a case takes for this amount of work.
 fn instructions(name: &str, count: u64) -> Option<u64> {
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(std::env::current_exe().ok()?);
@@ -118,7 +118,7 @@ fn encode_and_decode(count: u64) {
     }
 }
 
-/// Items come in blocks of `block`, each block backwards.
+/// Inserts items in blocks of `block`, each block in reverse order.
 fn hold_back(count: u64, block: u64) {
     let item = batch(1, 1);
     let mut queue = HoldBack::default();
@@ -132,7 +132,7 @@ fn hold_back(count: u64, block: u64) {
     }
 }
 
-/// One member multicasts, two deliver: three events a message.
+/// Checks a history in which one member multicasts and two deliver: three events per message.
 fn check_total(events: u64) {
     let text = Bytes::from_static(TEXT);
     let id = |number| MessageId { member: 0, incarnation: 1, number };
@@ -152,7 +152,7 @@ fn check_total(events: u64) {
     }
 }
 
-/// The engines of a whole group on a network that takes no time and loses nothing.
+/// The engines of a whole group on a network without delay or loss.
 struct Group {
     lines: Vec<ProtocolStack>,
     under_way: VecDeque<(MemberId, To, Frames)>,
@@ -187,7 +187,7 @@ impl Group {
         }
     }
 
-    /// Until nothing is under way and nobody is due.
+    /// Runs until no packet is in transit and no deadline is due.
     fn settle(&mut self) {
         loop {
             while let Some((from, to, message)) = self.under_way.pop_front() {
@@ -204,7 +204,7 @@ impl Group {
         }
     }
 
-    /// Time passes until somebody is due.
+    /// Advances the time to the next deadline.
     fn wait(&mut self) {
         self.now = self
             .lines

@@ -11,7 +11,7 @@ use clap::Parser;
 use groupcast::Failure;
 use groupcast::group::{Event, Join, Start};
 
-/// What a store is told.
+/// Keeps a store of keys and values in step with the stores of other processes.
 #[derive(Parser)]
 struct Options {
     /// Name of this store

@@ -1,4 +1,4 @@
-//! What all programs have in common on their command lines, and how each of them begins and ends.
+//! The common part of all programs' command lines, and the beginning and the end of each program.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -18,11 +18,11 @@ use crate::transport::address::{Addresses, MAX_PORT_BASE, Site, addresses};
 use crate::transport::{limits, signals};
 use crate::wire::Window;
 
-/// The width of every `--help`, whatever that of the terminal: an example that the terminal wraps is copied as one line,
-/// and one that the help wraps is not.
+/// The width of every `--help`, at any width of the terminal: an example that the terminal wraps is copied as one
+/// line, and one that the help wraps is not.
 pub const HELP_WIDTH: usize = 80;
 
-/// Says in a `--help` which variables set flags.
+/// The section of `--help` on environment variables.
 pub const ENVIRONMENT: &str = "\
 Environment:
   GROUPCAST_<FLAG>    the value of a flag that is not on the command line, in
@@ -30,7 +30,7 @@ Environment:
                       without a value is set by 1 and not set by 0
   NO_COLOR            no colours";
 
-/// How much a program says, and in which colours.
+/// The amount of output, and its colours.
 #[derive(Args, Clone, Debug)]
 pub struct Voice {
     /// Say nothing but errors
@@ -45,13 +45,13 @@ pub struct Voice {
 }
 
 impl Voice {
-    /// The voice of the program that people know as `name`.
+    /// Creates the output of the program with this name.
     #[must_use]
     pub fn talk(&self, name: &str) -> Talk {
         let level = match (self.quiet, self.verbose) {
             (true, false) => Level::Quiet,
             (false, true) => Level::Verbose,
-            // One of both may come from the environment, so that the other takes it back.
+            // One of them may come from the environment, so the other cancels it.
             (true, true) | (false, false) => Level::Normal,
         };
         Talk::new(name, level, self.color)
@@ -68,7 +68,7 @@ pub struct KnownBad {
 }
 
 impl KnownBad {
-    /// What was asked for, by name.
+    /// Returns the name of the chosen defect.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         #[cfg(feature = "known-bad")]
@@ -77,7 +77,7 @@ impl KnownBad {
         None
     }
 
-    /// What was asked for.
+    /// Returns the chosen defect.
     #[must_use]
     pub fn defects(&self) -> Defects {
         let chosen = Defect::ALL.into_iter().find(|(name, _)| self.name() == Some(*name));
@@ -85,7 +85,7 @@ impl KnownBad {
     }
 }
 
-/// Where the forwarders and routers listen.
+/// The addresses of the forwarders and routers.
 #[derive(Args, Clone, Debug)]
 pub struct Address {
     /// Where the forwarder and the router listen: a host, or HOST:PORT with the first of the ports; several with
@@ -104,7 +104,7 @@ pub struct Address {
     pub port_base: u16,
 }
 
-/// When a member is taken for lost, and who may go on then. To be the same at all members.
+/// The failure detector and the quorum, which must be the same at all members.
 #[derive(Args, Clone, Debug)]
 pub struct Patient {
     /// Take a member for lost that has been silent for this long and is not heard of when it is asked for; or by a
@@ -116,7 +116,7 @@ pub struct Patient {
     pub quorum: String,
 }
 
-/// How long a forwarder that does not answer any more is waited for.
+/// The time to wait for a forwarder that no longer answers.
 #[derive(Args, Clone, Debug)]
 pub struct Forwarder {
     /// Give up when no forwarder has answered for this long in mid-run; the suspect-after of all clients and sequencers must
@@ -126,7 +126,7 @@ pub struct Forwarder {
 }
 
 impl Patient {
-    /// What that means.
+    /// Returns the membership settings of these options.
     #[must_use]
     pub fn keeping(&self) -> Keeping {
         Keeping { patience: Some(self.suspect_after), majority: self.quorum == "majority", safe: false }
@@ -134,7 +134,7 @@ impl Patient {
 }
 
 impl Address {
-    /// Every forwarder with its router, in the order in which they were named.
+    /// Returns every forwarder with its router, in the order in which they were named.
     ///
     /// # Errors
     /// [`Exit::Usage`] if one is named twice.
@@ -143,7 +143,7 @@ impl Address {
     }
 }
 
-/// The first port when none is given.
+/// The default of the first port.
 pub const DEFAULT_PORT_BASE: u16 = 5559;
 
 /// Accepts a first port that leaves room for the other three.
@@ -152,10 +152,10 @@ pub fn port_base() -> clap::builder::RangedI64ValueParser<u16> {
     clap::value_parser!(u16).range(1..=i64::from(MAX_PORT_BASE))
 }
 
-/// A duration on a command line: `250ms`, `60s`, `2min`; a bare number is seconds.
+/// Parses a duration on a command line: `250ms`, `60s`, `2min`; a bare number is seconds.
 ///
 /// # Errors
-/// What is wrong with it, for people.
+/// The mistake, for people.
 pub fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds)
@@ -164,10 +164,10 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{error}; write for example 60s, 250ms or 2min"))
 }
 
-/// How long a member may be silent, or the name of a way to be patient.
+/// Parses a suspicion timeout, or the name of a preset.
 ///
 /// # Errors
-/// What is wrong with it, for people.
+/// The mistake, for people.
 pub fn patience(text: &str) -> Result<Patience, String> {
     match text {
         "fast" => Ok(Patience::FAST),
@@ -181,7 +181,7 @@ pub fn patience(text: &str) -> Result<Patience, String> {
     }
 }
 
-/// The least time that a forwarder is waited for: one that goes on may take as long to answer.
+/// The shortest timeout of a forwarder: a running one may take this long to answer.
 pub const LEAST_FORWARDER_TIMEOUT: Duration = crate::session::QUIET_AFTER;
 
 fn forwarder_timeout(text: &str) -> Result<Duration, String> {
@@ -191,10 +191,10 @@ fn forwarder_timeout(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A factor above zero.
+/// Parses a factor above zero.
 ///
 /// # Errors
-/// What is wrong with it, for people.
+/// The mistake, for people.
 pub fn factor(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(factor) if factor.is_finite() && factor > 0.0 => Ok(factor),
@@ -202,10 +202,10 @@ pub fn factor(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A send window: messages, bytes with a unit, or both with a comma between.
+/// Parses a send window: messages, bytes with a unit, or both with a comma between.
 ///
 /// # Errors
-/// What is wrong with it, for people.
+/// The mistake, for people.
 pub fn window(text: &str) -> Result<Window, String> {
     let wrong = || "write for example 1000 (messages), 256KiB, or both: 1000,256KiB".to_owned();
     let (mut messages, mut bytes) = (None, None);
@@ -227,14 +227,14 @@ pub fn window(text: &str) -> Result<Window, String> {
     Ok(Window { messages: messages.unwrap_or(whole.messages), bytes })
 }
 
-/// What a number of bytes can be counted in.
+/// The units of a number of bytes.
 const UNITS: [(&str, u64); 5] =
     [("B", 1), ("kB", 1000), ("KiB", 1 << 10), ("MB", 1_000_000), ("MiB", 1 << 20)];
 
-/// The id of a member, or the name of a group.
+/// Parses the id of a member, or the name of a group.
 ///
 /// # Errors
-/// What is wrong with it, for people.
+/// The mistake, for people.
 pub fn id(text: &str) -> Result<String, String> {
     crate::script::check_id(text).map(|()| text.to_owned())
 }
@@ -242,12 +242,12 @@ pub fn id(text: &str) -> Result<String, String> {
 /// Parses the id of a client.
 ///
 /// # Errors
-/// Why it is none.
+/// The reason why it is none.
 pub fn client_id(text: &str) -> Result<String, String> {
     crate::script::check_client_id(text).map(|()| text.to_owned())
 }
 
-/// Runs a program: parses its arguments, does its work, says how it failed, and maps all of it to an exit code.
+/// Runs a program: parses its arguments, does its work, reports a failure, and returns the exit code.
 pub fn main<P: Parser>(voice: fn(&P) -> Talk, work: fn(&P, &Talk) -> Result<Exit, Failure>) -> ExitCode {
     limits::prepare();
     signals::end_with_parent();
@@ -288,12 +288,12 @@ pub fn main<P: Parser>(voice: fn(&P) -> Talk, work: fn(&P, &Talk) -> Result<Exit
     }
 }
 
-/// Names the variables that set what an error is about: an error calls a flag by its name, and nobody may have written it.
-/// With `values`, also a flag whose value the error has.
+/// Names the environment variables that set the flags in an error, because the user may not have written these flags.
+/// With `values`, also those whose values are in the error.
 fn from_environment(command: &Command, error: &str, values: bool) -> Option<String> {
     let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
     let words: Vec<String> = words.collect();
-    // A usage line names flags that nothing is wrong with.
+    // A usage line names flags without a mistake.
     let error: Vec<&str> = error.lines().take_while(|line| !line.starts_with("Usage:")).collect();
     let error = error.join("\n");
     let mut notes: Vec<String> = Vec::new();
@@ -311,17 +311,17 @@ fn from_environment(command: &Command, error: &str, values: bool) -> Option<Stri
     (!notes.is_empty()).then(|| notes.join("; "))
 }
 
-/// The arguments of a command and of all commands below it.
+/// Returns the arguments of a command and of all commands below it.
 fn arguments(command: &Command) -> Box<dyn Iterator<Item = &Arg> + '_> {
     Box::new(command.get_arguments().chain(command.get_subcommands().flat_map(arguments)))
 }
 
-/// The flags and words of a text.
+/// Splits a text into flags and words.
 fn parts(text: &str) -> impl Iterator<Item = &str> {
     text.split(|letter: char| !letter.is_alphanumeric() && letter != '-')
 }
 
-/// Whether a flag is on the command line.
+/// Returns true if a flag is on the command line.
 fn is_written(arg: &Arg, long: &str, words: &[String]) -> bool {
     words.iter().any(|word| match word.strip_prefix("--") {
         Some(word) => word.split('=').next() == Some(long),
@@ -331,7 +331,7 @@ fn is_written(arg: &Arg, long: &str, words: &[String]) -> bool {
 
 /// Prints a result line on standard output.
 ///
-/// A reader that has gone away (a closed pipe) wants no more results: that is no failure.
+/// A closed pipe is no failure: its reader wants no more results.
 ///
 /// # Errors
 /// [`Exit::Io`] if standard output cannot be written.
@@ -339,7 +339,7 @@ pub fn print(text: &str) -> Result<(), Failure> {
     is_read(text).map(drop)
 }
 
-/// Prints a line as [`print()`] does, and tells whether anybody is there to read more.
+/// Prints a line as [`print()`] does; returns false if the pipe is closed.
 ///
 /// # Errors
 /// [`Exit::Io`] if it cannot be written for any other reason.

@@ -1,4 +1,4 @@
-//! Beside the path: what ordering costs, in numbers that simulations and real runs share.
+//! Beside the path: the cost of ordering, in numbers that simulations and real runs share.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,19 +13,19 @@ use crate::wire::Frames;
 /// Packets and their bytes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Traffic {
-    /// How many packets.
+    /// The number of packets.
     pub packets: u64,
     /// The bytes of their frames.
     pub bytes: u64,
 }
 
-/// How durations spread, in microseconds. Mean and maximum are exact, quantiles to within two per cent.
+/// A distribution of durations, in microseconds. Mean and maximum are exact, quantiles to within two per cent.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Spread {
     count: u64,
     sum: u64,
     max: u64,
-    /// How many there are of each, rounded.
+    /// The count of each duration, rounded.
     rounded: BTreeMap<u64, u64>,
 }
 
@@ -45,7 +45,7 @@ impl AddAssign for Traffic {
 }
 
 impl Spread {
-    /// `times` durations of this length.
+    /// Adds `times` durations of this length.
     pub fn add(&mut self, duration: Duration, times: u64) {
         let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         self.count += times;
@@ -54,25 +54,25 @@ impl Spread {
         *self.rounded.entry(round(micros)).or_default() += times;
     }
 
-    /// How many durations.
+    /// Returns the number of durations.
     #[must_use]
     pub const fn count(&self) -> u64 {
         self.count
     }
 
-    /// Their mean; zero if there are none.
+    /// Returns the mean; zero if there are none.
     #[must_use]
     pub fn mean(&self) -> Duration {
         Duration::from_micros(self.sum.checked_div(self.count).unwrap_or(0))
     }
 
-    /// The longest.
+    /// Returns the longest.
     #[must_use]
     pub const fn max(&self) -> Duration {
         Duration::from_micros(self.max)
     }
 
-    /// The duration that `percent` of all do not exceed.
+    /// Returns the duration that `percent` of all do not exceed.
     #[must_use]
     pub fn quantile(&self, percent: u64) -> Duration {
         let wanted = (self.count * percent).div_ceil(100);
@@ -110,20 +110,20 @@ impl fmt::Display for Spread {
     }
 }
 
-/// A duration as people read it here: `12.3 ms`.
+/// Formats a duration: `12.3 ms`.
 #[must_use]
 pub fn millis(duration: Duration) -> String {
     format!("{:.1} ms", duration.as_micros() as f64 / 1000.0)
 }
 
-/// The share of `bytes` that are not `bodies`, the bytes of messages: headers, numbers, acknowledgements, requests,
-/// resends, and bodies that go where nobody reads them. Zero if there are no bytes.
+/// Returns the share of `bytes` that are not `bodies`, the bytes of messages: headers, numbers, acknowledgements,
+/// requests, resends, and bodies for processes that do not need them. Zero if there are no bytes.
 #[must_use]
 pub fn control_share(bodies: u64, bytes: u64) -> f64 {
     if bytes == 0 { 0.0 } else { bytes.saturating_sub(bodies) as f64 / bytes as f64 }
 }
 
-/// The bytes of the messages in what a client submits or is given.
+/// Returns the bytes of the messages in a submission or delivery.
 #[must_use]
 pub fn body_bytes(app: &App) -> u64 {
     match app {

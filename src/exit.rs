@@ -1,9 +1,9 @@
-//! How a program ends: one table of exit codes for all of them, and failures that say what to do.
+//! The ends of a program: one table of exit codes for all programs, and failures that say what to do.
 
 use std::fmt;
 use std::process::ExitCode;
 
-/// Why a program ended. The number is its exit code, the same in every program.
+/// The reason for which a program ended. The number is its exit code, the same in every program.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Exit {
     /// Done; every property that was asked for holds.
@@ -67,19 +67,19 @@ impl Exit {
         Self::Terminated,
     ];
 
-    /// Whether a signal asked the program to end.
+    /// Returns whether a signal asked the program to end.
     #[must_use]
     pub const fn is_asked_for(self) -> bool {
         matches!(self, Self::HungUp | Self::Interrupted | Self::Terminated)
     }
 
-    /// The exit code.
+    /// Returns the exit code.
     #[must_use]
     pub const fn code(self) -> u8 {
         self as u8
     }
 
-    /// The way to end that has this code.
+    /// Returns the end with this code.
     #[must_use]
     pub fn from_code(code: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|exit| exit.code() == code)
@@ -92,33 +92,33 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// An end that is not success: what happened, where, and what to do about it.
+/// An end that is not success: the cause, its place, and the remedy.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Failure {
     /// The exit code to end with.
     pub exit: Exit,
-    /// What happened, in one line without a final stop.
+    /// The cause, in one line without a final stop.
     pub message: String,
-    /// Where: several lines with a caret under the place, ready to print.
+    /// The place: several lines with a caret under it, ready to print.
     pub place: Option<String>,
-    /// What to do.
+    /// The remedy.
     pub help: Option<String>,
 }
 
 impl Failure {
-    /// A failure with a message alone.
+    /// Returns a failure with a message alone.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
         Self { exit, message: message.into(), place: None, help: None }
     }
 
-    /// Says what to do.
+    /// Adds the remedy.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// Says where.
+    /// Adds the place.
     #[must_use]
     pub fn place(mut self, place: impl Into<String>) -> Self {
         self.place = Some(place.into());

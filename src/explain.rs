@@ -1,4 +1,4 @@
-//! Beside the path: `groupcast explain` describes the waits of one message at one member.
+//! `groupcast explain`: describes the waits of one message at one member.
 //!
 //! All facts come from the run's histories; the explanation names those that the histories lack.
 

@@ -1,4 +1,4 @@
-//! Station 9, in the middle: what one member publishes, all receive; and the register of who takes part.
+//! Station 9, in the middle: copies each packet from one member to all, and keeps the register of all groups.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::transport::zmq::{self, Context, Sent, Socket};
 use crate::wire::control::read_request;
 use crate::wire::topic;
 
-/// What `forwarder` is told.
+/// The options of `forwarder`.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
     /// How many clients each group has (the sequencer is not counted)
@@ -50,9 +50,9 @@ pub struct Options {
 
 /// Most packets passed on before the sync port gets its turn.
 const PACKETS_PER_TURN: usize = 256;
-/// The register looks at the time this often.
+/// Interval between two ticks of the register.
 const TICK: Duration = Duration::from_millis(100);
-/// How long a forwarder that must end goes on telling the members so.
+/// Time for which a forwarder that has to end still answers its members.
 pub const FAREWELL: Duration = Duration::from_millis(300);
 
 /// Runs the forwarder until the run is over.
@@ -84,7 +84,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     }
 }
 
-/// Where it listens, for people.
+/// Returns the ports on which it listens, for people.
 fn ports(sites: &[Site]) -> String {
     let ports = |site: &Site| {
         let number = |port: Port| port.number(site.port_base);
@@ -137,7 +137,7 @@ impl<'a> Forwarder<'a> {
         })
     }
 
-    /// Does what there is to do; the outcome when everything is over.
+    /// Handles all waiting input. Returns the outcome when everything is over.
     fn turn(&mut self) -> Result<Option<Result<(), Failure>>, Failure> {
         let now = self.clock.now();
         let known = |topic: &[u8]| topic::group(topic).is_some_and(|group| self.register.serves(group));
@@ -193,7 +193,7 @@ impl<'a> Forwarder<'a> {
         self.inside.as_ref().is_some_and(|inside| inside.is_due(now))
     }
 
-    /// How long it may wait for something to come.
+    /// Returns the longest wait for input.
     fn patience(&mut self) -> Duration {
         let now = self.clock.now();
         if self.is_inside_due(now) {
@@ -229,7 +229,7 @@ impl<'a> Forwarder<'a> {
         }
     }
 
-    /// Tells all that ask for a moment that everything ends with `told`.
+    /// Answers all requests, for a moment, with the failure `told`.
     fn say_farewell(&mut self, told: &Failure) {
         let began = self.clock.now();
         let mut now = began;

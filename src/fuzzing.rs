@@ -1,7 +1,7 @@
-//! Beside the path: for fuzz targets, what reads other people's text, without the program around it.
+//! The parsers of files from users, for fuzz targets, without the programs around them.
 //!
-//! Each function here does all that a program does with such a text, but for printing the outcome. Targets of what is
-//! public anyway need no help: see `fuzz/`.
+//! Each function does all that a program does with such a file, except printing. Fuzz targets of public functions need
+//! none of these: see `fuzz/`.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::exit::Failure;
 use crate::place::{Flaw, Source};
 use crate::{diagram, explain, proxy, run};
 
-/// Reads a script of faults, and gives back each fault as it would be written.
+/// Parses a script of faults, and returns each fault as it would be written.
 ///
 /// # Errors
 /// The first mistake, with its place.
@@ -20,7 +20,7 @@ pub fn faults(text: &str) -> Result<Vec<String>, Failure> {
     proxy::said_again(text).map_err(|flaw| failure(text, flaw))
 }
 
-/// Reads a scenario.
+/// Parses a scenario.
 ///
 /// # Errors
 /// The first mistake, with its place.
@@ -28,7 +28,7 @@ pub fn scenario(text: &str) -> Result<(), Failure> {
     run::objection(text).map_or(Ok(()), |flaw| Err(failure(text, flaw)))
 }
 
-/// Reads a folder of results, judges them by everything there is to judge, and reports, draws and explains the run.
+/// Reads a folder of results, judges all properties, and reports, draws and explains the run.
 ///
 /// # Errors
 /// As [`check::tool::run`], [`diagram::tool::run`] and [`explain::run`].

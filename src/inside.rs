@@ -1,8 +1,8 @@
-//! Station 9, in the middle: the sequencer inside the forwarder. It hears every packet as it passes, and the numbers go
-//! out behind what they are for, in the same bytes on the same connections.
+//! Station 9, in the middle: the sequencer inside the forwarder. It sees every packet as it passes, and publishes the
+//! numbers behind the messages, on the same connections.
 //!
-//! To the register it is a member like any other; only that its requests, and the answers, go nowhere. It numbers for
-//! orders whose members multicast everything themselves.
+//! The register treats it as a member, but its requests and the answers take no network. It serves only orders whose
+//! members multicast everything themselves.
 
 use std::collections::BTreeMap;
 
@@ -20,33 +20,33 @@ use crate::wire::control::{Ask, GroupEntry, Identity, Reply, Role, Seat};
 use crate::wire::topic::{self, Audience};
 use crate::wire::{Frames, Header, Window};
 
-/// Its name among the members.
+/// Its member id.
 const ID: &str = "sequencer";
 
 /// The sequencer of every group that has none of its own.
 #[derive(Default)]
 pub(crate) struct Inside {
-    /// By the number of the group's run.
+    /// By run number.
     desks: BTreeMap<String, Desk>,
 }
 
-/// What numbers for one group.
+/// The sequencer of one group.
 struct Desk {
     order: &'static Order,
     group: String,
     asker: Asker,
     attendance: Attendance,
     seat: Option<MemberId>,
-    /// What it publishes under, once it has a seat.
+    /// Its topic, once it has a seat.
     topic: Vec<u8>,
-    /// Once the group has started.
+    /// Its membership, once the group has started.
     line: Option<Membership>,
     is_over: bool,
     effects: Effects<App, Frames>,
 }
 
 impl Inside {
-    /// Takes its place in every group that needs it, and asks what is due.
+    /// Joins every group that needs it, and sends the requests that are due.
     pub(crate) fn attend(&mut self, now: Time, register: &mut Register, actions: &mut Actions) {
         for entry in register.entries() {
             let order = Order::find(&entry.order, &entry.method);
@@ -62,12 +62,12 @@ impl Inside {
         }
     }
 
-    /// Whether it has something to ask at once.
+    /// Returns whether a request is due.
     pub(crate) fn is_due(&self, now: Time) -> bool {
         self.desks.values().any(|desk| desk.attendance.next_deadline() <= now)
     }
 
-    /// Takes an answer of the register.
+    /// Handles an answer of the register.
     pub(crate) fn answered(&mut self, now: Time, run: &str, reply: Reply) {
         if let Some(desk) = self.desks.get_mut(run) {
             desk.is_over = desk.answered(now, reply);
@@ -75,9 +75,9 @@ impl Inside {
         self.desks.retain(|_, desk| !desk.is_over);
     }
 
-    /// A copy of a packet that passes, if a group is numbered here that it is for.
+    /// Returns a copy of a passing packet, if its group is numbered here.
     pub(crate) fn overhear(&self, topic: &[u8], header: &[u8], body: &[u8]) -> Option<Frames> {
-        // What is for clients only comes as an outline, too.
+        // Packets for clients only also come as outlines.
         let group = topic::group(topic).filter(|_| !topic::is_for_clients(topic))?;
         let is_numbered = |desk: &Desk| desk.line.is_some() && desk.group == group;
         self.desks.values().any(is_numbered).then(|| Frames {
@@ -86,7 +86,7 @@ impl Inside {
         })
     }
 
-    /// Takes a packet that has passed.
+    /// Handles a packet that has passed.
     pub(crate) fn receive(&mut self, now: Time, topic: &[u8], frames: Frames, out: &Socket) {
         let group = topic::group(topic);
         let Some(desk) = self.desks.values_mut().find(|desk| Some(&*desk.group) == group) else { return };
@@ -96,7 +96,7 @@ impl Inside {
         }
     }
 
-    /// Does what is due.
+    /// Wakes the groups whose deadline has come.
     pub(crate) fn wake(&mut self, now: Time, out: &Socket) {
         for desk in self.desks.values_mut() {
             if desk.deadline().is_some_and(|due| due <= now) {
@@ -105,7 +105,7 @@ impl Inside {
         }
     }
 
-    /// When [`Inside::wake`] is next due.
+    /// Returns when [`Inside::wake`] is next due.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
         self.desks.values().map(Desk::deadline).fold(None, sooner)
     }
@@ -139,13 +139,13 @@ impl Desk {
         }
     }
 
-    /// Takes an answer; whether its group is over.
+    /// Handles an answer; returns whether its group is over.
     fn answered(&mut self, now: Time, reply: Reply) -> bool {
         match self.attendance.answered(now, reply) {
             News::Welcome { slot, .. } => {
                 self.seat = Some(MemberId(slot));
                 self.topic = topic::of_member(&self.group, Audience::All, MemberId(slot));
-                // Its way out and its way in are those of the forwarder.
+                // It sends and receives through the forwarder itself, so it is ready.
                 self.attendance.turn_to(Ask::Ready);
             }
             News::Start { run, members } => self.start(now, run, &members),

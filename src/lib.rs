@@ -1,25 +1,25 @@
 //! Ordered, reliable group communication over ZeroMQ.
 //!
-//! Programs that want to be members of a group use [`Group`], which [`group`] explains; everything else here is what it and the
-//! programs of the package are made of.
+//! Programs that want to be members of a group use [`Group`], which [`group`] explains; the other modules are the parts
+//! of it and of this package's programs.
 //!
 //! # The path of a message
 //!
-//! 1. [`script`]: what the user asked for: parse, validate, replay
-//! 2. [`client`]: one member: script in, engines in the middle, results out; [`group`]: one for programs
+//! 1. [`script`]: the user's operations: parse, validate, replay
+//! 2. [`client`]: a member with a script as input and files as output; [`group`]: a member for programs
 //! 3. [`engine`]: the contract of every engine
-//! 4. [`order`]: may it be delivered yet?
-//! 5. [`reliable`]: does every member have it, exactly once?
-//! 6. [`member`]: who is in the group, and who has finished?
+//! 4. [`order`]: the order in which messages are delivered
+//! 5. [`reliable`]: the delivery to every member, exactly once
+//! 6. [`member`]: the views of the group, and the finish
 //! 7. [`wire`]: the bytes of every packet
 //! 8. [`transport`]: the only I/O; [`driver`]: the loop, and the only reader of the clock
-//! 9. [`forwarder`], [`router`], [`sequencer`]: what stands in the middle; [`session`]: start and finish
-//! 10. [`results`]: deliveries to result file and history
+//! 9. [`forwarder`], [`router`], [`sequencer`]: the processes between members; [`session`]: start and finish
+//! 10. [`results`]: the result file and the history
 //!
-//! Beside the path: [`run`] does a whole run in one command, [`check`] judges what was delivered, [`diagram`] draws it
-//! and [`explain`] says what a message waited for; [`sim`] runs the same engines on a simulated network, [`proxy`] is a
-//! bad network for real ones and [`chaos`] lets many of them meet it; [`mod@bench`] says how fast all of it is; [`shell`] and
-//! [`doctor`] help people at a prompt.
+//! Tools: [`run`] performs a whole run in one command, [`check`] judges its deliveries, [`diagram`] draws it, and
+//! [`explain`] describes the waits of a message; [`sim`] runs the same engines on a simulated network, [`proxy`] is an
+//! unreliable network for real processes, and [`chaos`] performs many runs with it; [`mod@bench`] measures the speed;
+//! [`shell`] and [`doctor`] help people at a prompt.
 
 pub mod script;
 

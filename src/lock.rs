@@ -1,4 +1,5 @@
-//! Beside the path: locks that a panic elsewhere does not take along. The values behind them are whole after each step.
+//! Beside the path: locks that stay usable after a panic of another thread. The values behind them are whole after each
+//! step.
 
 use std::sync::{LockResult, Mutex, MutexGuard, PoisonError};
 
@@ -7,7 +8,7 @@ pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     unpoisoned(mutex.lock())
 }
 
-/// Returns what a wait on a condition or the end of a mutex yields, also after a panic.
+/// Returns the result of a wait on a condition or of the end of a mutex, also after a panic.
 pub(crate) fn unpoisoned<T>(result: LockResult<T>) -> T {
     result.unwrap_or_else(PoisonError::into_inner)
 }

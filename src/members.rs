@@ -1,5 +1,5 @@
-//! `groupcast members`: who is in the groups of a forwarder, now. It takes no part in them: it asks the forwarder, to which
-//! the members say how far they are with whatever else they ask.
+//! `groupcast members`: the current members of the groups at a forwarder. The tool joins no group: it asks the
+//! forwarder, to which members report their progress with each request.
 
 use std::fmt::Write as _;
 use std::io::IsTerminal;
@@ -29,11 +29,11 @@ One line a member, after one for its group: what it is, whether the forwarder ha
 was heard, its view, and how many multicasts it has delivered and holds back; * marks who numbers or leads. Members \
 tell this about once a second. At a forwarder without a group it prints `no group yet`; with --group it waits for that one.";
 
-/// A watched group is shown again after this long.
+/// The interval at which a watched group is shown again.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
-/// A group that is waited for is looked for again after this long.
+/// The interval at which a group that is waited for is looked for again.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
-/// What makes a terminal begin again at the top.
+/// Clears a terminal and moves the cursor to its top.
 const CLEAR: &str = "\x1b[H\x1b[J";
 
 /// Arguments of `groupcast members`.
@@ -56,10 +56,10 @@ pub struct Args {
     timeout: Duration,
 }
 
-/// Prints who is there.
+/// Prints the members.
 ///
 /// # Errors
-/// [`Exit::Unavailable`] if no forwarder answers, or none has such a group, and [`Exit::Io`].
+/// [`Exit::Unavailable`] if no forwarder answers, or none has the named group, and [`Exit::Io`].
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let talk = Talk::new("groupcast", Level::Normal, Color::Auto);
     let signals = Signals::catch()?;
@@ -109,17 +109,17 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     }
 }
 
-/// What a forwarder tells, which may take it several answers.
+/// The answer of a forwarder, which may come in several parts.
 #[derive(Default)]
 struct Answer {
-    /// The forwarder that is listened to, where there are several.
+    /// The chosen forwarder.
     from: Option<usize>,
     groups: Vec<GroupState>,
     rows: usize,
 }
 
 impl Answer {
-    /// Whether this forwarder is the one that is listened to: the first that answered, as long as it is there.
+    /// Returns true if this forwarder is the chosen one: the first that answered, as long as it is in touch.
     fn is_of(&mut self, from: usize, now: Time, forwarders: &ForwarderLinks) -> bool {
         if self.from.is_none_or(|chosen| chosen != from && !forwarders.is_in_touch(chosen, now)) {
             *self = Self { from: Some(from), ..Self::default() };
@@ -127,7 +127,7 @@ impl Answer {
         self.from == Some(from)
     }
 
-    /// Takes a part in; all of it, when this was the last one.
+    /// Adds a part of the answer; returns all of it after the last part.
     fn add(
         &mut self,
         from: usize,
@@ -160,14 +160,14 @@ impl Answer {
     }
 }
 
-/// Waiting for a group to be there.
+/// The wait for a group.
 #[derive(Default)]
 struct Waiting {
     said: Time,
 }
 
 impl Waiting {
-    /// There is none now: says so now and then, but not for ever.
+    /// Reports at intervals that there is no such group yet; fails when the time is up.
     fn look(&mut self, args: &Args, now: Time, talk: &Talk) -> Result<(), Failure> {
         let what = format!("group {}", args.group.as_deref().unwrap_or_default());
         let left = args.timeout.saturating_sub(now.since(Time::ZERO));
@@ -184,7 +184,7 @@ impl Waiting {
     }
 }
 
-/// Whether anybody is there to see more.
+/// Prints the groups; returns false if the pipe is closed.
 fn show(args: &Args, groups: &[GroupState], talk: &Talk) -> Result<bool, Failure> {
     if args.json {
         if groups.is_empty() && !args.watch {
@@ -207,7 +207,7 @@ fn show(args: &Args, groups: &[GroupState], talk: &Talk) -> Result<bool, Failure
     cli::is_read(if args.watch { &text } else { text.trim_end() })
 }
 
-/// Whether this member numbers in its group or, where nobody does, leads it.
+/// Returns true if this member numbers the multicasts of its group or, without a sequencer, leads it.
 fn leads(group: &GroupState, member: &MemberState) -> bool {
     group.leader.as_ref() == Some(&member.id)
 }

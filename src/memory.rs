@@ -1,16 +1,16 @@
-//! How the system's allocator treats memory that was freed.
+//! The allocator's treatment of freed memory.
 //!
-//! A packet of 64 KiB comes, is delivered and is freed, thousands of times a second. The allocator of glibc gives such
-//! memory back to the system at once and asks for it again at once, which costs a twentieth of all work.
+//! Packets of 64 KiB are received, delivered and freed thousands of times a second. The allocator of glibc would return
+//! their memory to the system at once and request it again, which costs a twentieth of all work.
 
-/// So much free memory is kept for what comes next.
+/// Most free memory that is kept for later packets.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const KEPT: libc::c_int = 16 << 20;
-/// What is larger has memory of its own, which is given back when it is freed. Larger than any packet.
+/// The size from which a block has memory of its own, which is returned when it is freed; larger than any packet.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const LARGE: libc::c_int = 4 << 20;
 
-/// Lets this process keep some free memory. Elsewhere than on glibc it does nothing.
+/// Makes this process keep some free memory. Does nothing without glibc.
 pub(crate) fn keep() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[allow(unsafe_code, reason = "it only sets two numbers, before there is another thread")]

@@ -1,11 +1,11 @@
-//! Beside the path: which word was probably meant.
+//! Beside the path: the word that was probably meant.
 
-/// Longest word that is compared, in bytes: the longest id. Longer ones are no slip of the finger.
+/// Longest word that is compared, in bytes: the longest id. A longer one is not a slip of the finger.
 const MAX_WORD: usize = 64;
 
-/// The candidate that `word` was probably meant to be: at most one slip for three of its letters.
+/// Returns the candidate that `word` was probably meant to be: at most one slip for three of its letters.
 ///
-/// Case is no difference, so that `multicast` finds `Multicast`; `c9` does not find `c1`.
+/// Case does not matter, so `multicast` finds `Multicast`; `c9` does not find `c1`.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > MAX_WORD {
         return None;
@@ -20,7 +20,7 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
         .map(|(_, candidate)| candidate)
 }
 
-/// `rest`, what there is to choose from; before it the candidate that was probably meant, if there is one.
+/// Returns the hint with the candidate that was probably meant, if there is one, before `rest`, the list of all.
 pub(crate) fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>, rest: &str) -> String {
     match nearest(word, candidates) {
         Some(meant) => format!("did you mean `{meant}`? {rest}"),
@@ -28,7 +28,7 @@ pub(crate) fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>
     }
 }
 
-/// The optimal string alignment distance of two words, without regard to ASCII case.
+/// Returns the optimal string alignment distance of two words, without regard to ASCII case.
 fn distance(one: &str, other: &str) -> usize {
     strsim::osa_distance(&one.to_ascii_lowercase(), &other.to_ascii_lowercase())
 }

@@ -1,6 +1,6 @@
-//! Beside the path: shows a person which place of an input file is wrong.
+//! Beside the path: the flaw of an input file, shown to a person in its place.
 //!
-//! Everything is worked out from a byte offset when it is needed, so that a good file pays nothing for it.
+//! All of it is computed from a byte offset when it is needed, so that a good file pays nothing for it.
 
 use std::fmt::Write;
 use std::io;
@@ -11,10 +11,10 @@ use bytes::Bytes;
 
 use crate::exit::{Exit, Failure};
 
-/// How many bytes of a line are shown before, under and behind the caret, each.
+/// Most bytes of a line that are shown before, under and behind the caret, each.
 const SHOWN: usize = 48;
 
-/// What is wrong with a place of a file.
+/// A flaw in a file.
 #[derive(Debug)]
 pub(crate) struct Flaw {
     /// The place, in bytes of the file. An empty one is a place where something is missing.
@@ -28,7 +28,7 @@ impl Flaw {
         Self { span, message: message.into(), help: None }
     }
 
-    /// Says what to do.
+    /// Adds the remedy.
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
@@ -45,7 +45,7 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// The end of a program because of `flaw`: exit 65 with `file:line:column` and a caret.
+    /// Returns the failure of a program because of `flaw`: exit 65 with `file:line:column` and a caret.
     pub(crate) fn failure(&self, flaw: Flaw) -> Failure {
         let line_span = self.line_around(flaw.span.start);
         let number = 1 + self.text[..line_span.start].iter().filter(|&&byte| byte == b'\n').count();
@@ -59,7 +59,7 @@ impl Source {
         }
     }
 
-    /// The line that holds the byte at `at`, without its line end.
+    /// Returns the line that holds the byte at `at`, without its line end.
     fn line_around(&self, at: usize) -> Range<usize> {
         let is_end = |&byte: &u8| byte == b'\n';
         let start = self.text[..at].iter().rposition(is_end).map_or(0, |end| end + 1);
@@ -83,13 +83,13 @@ impl Source {
     }
 }
 
-/// The column of the byte at `at`, from 1: in characters if the line is UTF-8, otherwise in bytes.
+/// Returns the column of the byte at `at`, from 1: in characters if the line is UTF-8, otherwise in bytes.
 fn column(line: &[u8], at: usize) -> usize {
     let characters = std::str::from_utf8(line).ok().and_then(|line| Some(line.get(..at)?.chars().count()));
     1 + characters.unwrap_or(at)
 }
 
-/// The end of a piece of a line, with a mark where it was cut.
+/// Formats the end of a piece of a line, with a mark where it was cut.
 fn last_of(bytes: &[u8]) -> String {
     if bytes.len() <= SHOWN {
         return shown(bytes);
@@ -101,7 +101,7 @@ fn last_of(bytes: &[u8]) -> String {
     format!("…{}", shown(&bytes[from..]))
 }
 
-/// The beginning of a piece of a line, with a mark where it was cut.
+/// Formats the beginning of a piece of a line, with a mark where it was cut.
 fn first_of(bytes: &[u8]) -> String {
     if bytes.len() <= SHOWN {
         return shown(bytes);
@@ -113,17 +113,17 @@ fn first_of(bytes: &[u8]) -> String {
     format!("{}…", shown(&bytes[..to]))
 }
 
-/// Whether a byte is inside a character of UTF-8.
+/// Returns whether a byte is inside a character of UTF-8.
 const fn is_continuation(byte: u8) -> bool {
     byte & 0xc0 == 0x80
 }
 
-/// The file without the byte order mark that some editors put in front.
+/// Returns the file without the byte order mark that some editors put in front.
 pub(crate) fn without_mark(file: Bytes) -> Bytes {
     if file.starts_with(b"\xef\xbb\xbf") { file.slice(3..) } else { file }
 }
 
-/// What keeps a file from being read as lines of text in UTF-8 or another encoding that extends ASCII.
+/// Returns the flaw of a file that is not text in UTF-8 or another encoding that extends ASCII.
 pub(crate) fn unreadable(file: &[u8]) -> Option<Flaw> {
     let is_zero = |at: usize| file.get(at) == Some(&0);
     let is_ascii = |at: usize| file.get(at).is_some_and(|byte| (1..0x80).contains(byte));
@@ -142,7 +142,7 @@ pub(crate) fn unreadable(file: &[u8]) -> Option<Flaw> {
     None
 }
 
-/// Why a folder could not be made or read: what stands in its way on the path to it, or else `reason`.
+/// Words why a folder cannot be created or read: the obstacle on the path to it, or else `reason`.
 pub(crate) fn obstacle(dir: &Path, reason: &io::Error) -> String {
     let mut above: Vec<&Path> = dir.ancestors().filter(|path| !path.as_os_str().is_empty()).collect();
     above.reverse();
@@ -162,7 +162,8 @@ pub(crate) fn obstacle(dir: &Path, reason: &io::Error) -> String {
     reason.to_string()
 }
 
-/// `bytes` fit for a terminal: whatever could move the cursor, hide or is not UTF-8 is escaped.
+/// Formats `bytes` for a terminal: characters that could move the cursor or hide, and bytes that are not UTF-8, are
+/// escaped.
 pub(crate) fn shown(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -179,7 +180,7 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
     out
 }
 
-/// A short piece of a file inside a message.
+/// Formats a short piece of a file inside a message.
 pub(crate) fn quoted(bytes: &[u8]) -> String {
     format!("`{}`", first_of(bytes))
 }

@@ -1,4 +1,4 @@
-//! The command lines of the four programs: what `bin/` parses, and what completions and man pages are made from.
+//! The command lines of the four programs, for `bin/`, completions and man pages.
 
 use clap::{Command, CommandFactory, Parser};
 
@@ -8,7 +8,7 @@ use crate::{cli, client, exit, forwarder, router, sequencer};
 #[derive(Parser)]
 #[command(name = "forwarder", version, term_width = cli::HELP_WIDTH, after_help = after("Example:\n  forwarder --clients 4 --port-base 5559"))]
 pub struct Forwarder {
-    /// What it is told.
+    /// The options.
     #[command(flatten)]
     pub options: forwarder::Options,
 }
@@ -17,7 +17,7 @@ pub struct Forwarder {
 #[derive(Parser)]
 #[command(name = "router", version, term_width = cli::HELP_WIDTH, after_help = after("Example:\n  router --port-base 5559"))]
 pub struct Router {
-    /// What it is told.
+    /// The options.
     #[command(flatten)]
     pub options: router::Options,
 }
@@ -26,7 +26,7 @@ pub struct Router {
 #[derive(Parser)]
 #[command(name = "sequencer", version, term_width = cli::HELP_WIDTH, after_help = after("Example:\n  sequencer --connect 127.0.0.1 --port-base 5559\n  sequencer --standby --id second"))]
 pub struct Sequencer {
-    /// What it is told.
+    /// The options.
     #[command(flatten)]
     pub options: sequencer::Options,
 }
@@ -60,17 +60,17 @@ With --interactive, a line goes to everybody:
 #[derive(Parser)]
 #[command(name = "client", version, term_width = cli::HELP_WIDTH, after_help = after(CLIENT))]
 pub struct Client {
-    /// What it is told.
+    /// The options.
     #[command(flatten)]
     pub options: client::Options,
 }
 
-/// What follows the options in a program's help.
+/// Formats the part of a program's help after the options.
 fn after(notes: &str) -> String {
     format!("{notes}\n\n{}\n\n{}", cli::ENVIRONMENT, exit::HELP)
 }
 
-/// The four command lines.
+/// Returns the four command lines.
 #[must_use]
 pub fn commands() -> [Command; 4] {
     [Forwarder::command(), Router::command(), Sequencer::command(), Client::command()]

@@ -1,4 +1,4 @@
-//! Station 9, in the middle: carries what one member sends to another, and says what it cannot deliver.
+//! Station 9, in the middle: carries packets from one member to one other, and reports those that it cannot deliver.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use crate::wire::control::{Ask, Identity, Role};
 use crate::wire::encoded::{bare, probe};
 use crate::wire::{Header, Kind};
 
-/// What `router` is told.
+/// The options of `router`.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
     /// Address to listen on: a host, or HOST:PORT with the first of the ports; several with commas between. Anything but
@@ -46,10 +46,10 @@ pub struct Options {
 }
 
 const PACKETS_PER_TURN: usize = 256;
-/// Names of unreachable receivers that are remembered for the report; a stranger must not make it grow.
+/// Most names of unreachable receivers that are remembered for the report; a peer must not make it grow.
 const MAX_NAMES: usize = 64;
 
-/// Runs the router until the forwarder says that the run is over.
+/// Runs the router until the forwarder reports the end of the run.
 ///
 /// # Errors
 /// [`Exit::Unavailable`] if the port is taken or the forwarder is lost, and interruption.
@@ -72,7 +72,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     forwarders.wait_for_lost(options.forwarder.forwarder_timeout);
     let mut router =
         Router { socket, undeliverable: BTreeMap::new(), passed: 0, lost: 0, said: Time::ZERO, talk };
-    // Whether a run is under way, as far as the forwarder has said.
+    // Whether a run is under way, as far as the forwarder has reported.
     let mut is_serving = false;
     loop {
         let now = clock.now();
@@ -102,7 +102,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// Hears the forwarders; returns whether everything is over.
+/// Handles the answers of the forwarders; returns whether everything is over.
 fn attend(
     forwarders: &mut ForwarderLinks,
     is_serving: &mut bool,
@@ -127,7 +127,7 @@ fn attend(
     Ok(false)
 }
 
-/// Who a process is that serves every group.
+/// Returns the identity of a process that serves every group.
 #[must_use]
 pub(crate) fn identity(role: Role, id: &str) -> Identity {
     let (group, order, method) = (String::new(), String::new(), String::new());
@@ -144,7 +144,7 @@ pub(crate) fn identity(role: Role, id: &str) -> Identity {
     }
 }
 
-/// Where to connect to what listens on `own`.
+/// Returns the address by which to connect to a process that listens on `own`.
 fn reachable(own: &Site) -> Site {
     let host = match &*own.host {
         "*" | "0.0.0.0" => "127.0.0.1",
@@ -156,7 +156,7 @@ fn reachable(own: &Site) -> Site {
 
 struct Router<'a> {
     socket: Socket,
-    /// How many packets could not be delivered to whom since the last report.
+    /// The undeliverable packets since the last report, counted by receiver.
     undeliverable: BTreeMap<String, u64>,
     passed: u64,
     lost: u64,

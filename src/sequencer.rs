@@ -1,8 +1,8 @@
-//! Station 9, in the middle: gives every multicast its place in the total order, one sequence for each group.
+//! Station 9, in the middle: assigns a global number to every multicast, in one sequence for each group.
 //!
-//! The process asks the forwarder which groups there are and becomes a member of each, in a thread of its own.
-//! What it does as a member is [`crate::order::numbering`]. One that stands by (`--standby`) does nothing but keep up,
-//! until the sequencer is lost and [`crate::member`] makes it the next one.
+//! The process asks the forwarder for all groups and becomes a member of each, in a thread of its own. There it runs
+//! the engine [`crate::order::numbering`]. A standby (`--standby`) only keeps up, until the sequencer is lost and
+//! [`crate::member`] makes it the next one.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ use crate::transport::zmq::{self, Context};
 use crate::wire::Window;
 use crate::wire::control::{Ask, GroupEntry, Role};
 
-/// What `sequencer` is told.
+/// The options of `sequencer`.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
     /// Its name among the members; `standby` if it stands by. Of several that do, each has another
@@ -71,7 +71,7 @@ impl Options {
     }
 }
 
-/// Runs the sequencer until the forwarder says that the run is over.
+/// Runs the sequencer until the forwarder reports the end of the run.
 ///
 /// # Errors
 /// [`Exit::Unavailable`] if the forwarder is not there or a member was lost, and interruption.
@@ -106,7 +106,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
         let now = clock.now();
         if let Some(exit) = signals.received() {
             let failure = interruption(exit);
-            // The forwarder hears first why a group ends that has nobody else to number.
+            // First tell the forwarder why a group ends that has no other candidate.
             forwarders.leave(now, &failure);
             let is_idle = options.stay && groups.members.is_empty();
             groups.leave();
@@ -127,7 +127,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     }
 }
 
-/// Hears the forwarders; returns whether everything is over.
+/// Handles the answers of the forwarders; returns whether everything is over.
 fn attend(forwarders: &mut ForwarderLinks, groups: &mut Groups<'_>, now: Time) -> Result<bool, Failure> {
     for (from, news) in forwarders.turn(now, groups.talk)? {
         match news {
@@ -149,25 +149,25 @@ struct Groups<'a> {
     options: &'a Options,
     sites: Vec<Site>,
     talk: &'a Talk,
-    /// By the number of their run, which is the same at every forwarder.
+    /// By run number, which is the same at every forwarder.
     members: BTreeMap<String, JoinHandle<Ending>>,
     /// Whether this process leaves all groups.
     leaves: Arc<AtomicBool>,
-    /// How the first group ended for this process that did not end well.
+    /// The first failure of a group.
     failed: Option<Failure>,
-    /// The last runs that this process was a member of: a forwarder may hear of their end later than another, and who was
-    /// left behind does not come back.
+    /// The last runs of which it was a member: one forwarder may hear of the end later than another, and a member that
+    /// was left behind does not come back.
     finished: VecDeque<String>,
 }
 
-/// How a group ended for this process.
+/// The end of a group for this process.
 struct Ending {
-    /// Who could not join may try again, perhaps at another forwarder.
+    /// False for a process that could not join: it may try again, perhaps at another forwarder.
     is_final: bool,
     result: Result<(), Failure>,
 }
 
-/// Says what this process is to a group in a view, as far as that is news after one that `before` numbered.
+/// Reports the role of this process in a view, if the sequencer is another than `before`.
 fn tell_part(group: &str, node: &Node, view: &View, before: Option<MemberId>, talk: &Talk) {
     if before == view.sequencer {
         return;
@@ -191,7 +191,7 @@ fn tell_part(group: &str, node: &Node, view: &View, before: Option<MemberId>, ta
     });
 }
 
-/// Numbers for a group, or stands by for it, until its run is over.
+/// Takes part in a group, as its sequencer or a standby, until the run is over.
 fn take_part(node: &mut Node, group: &str, talk: &Talk) -> Result<(), Failure> {
     tell_part(group, node, node.view(), None, talk);
     let mut numbers = node.view().sequencer;
@@ -212,7 +212,7 @@ fn take_part(node: &mut Node, group: &str, talk: &Talk) -> Result<(), Failure> {
     Ok(())
 }
 
-/// So many runs are remembered.
+/// The number of runs that are remembered.
 const FINISHED_KEPT: usize = 64;
 
 impl Groups<'_> {

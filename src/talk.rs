@@ -1,4 +1,4 @@
-//! What a program says to people, on standard error; results never go here.
+//! Notices for people, on standard error; results never go here.
 
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use crate::exit::Failure;
 use crate::lock::lock;
 
-/// When to use colour.
+/// The use of colour.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
 pub enum Color {
     /// On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`.
@@ -22,7 +22,7 @@ pub enum Color {
 }
 
 impl Color {
-    /// Whether to use colour on something that is a terminal, or is not.
+    /// Returns whether to use colour, on a terminal or not.
     #[must_use]
     pub fn on(self, terminal: bool) -> bool {
         let no_color = || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -34,24 +34,24 @@ impl Color {
     }
 }
 
-/// Whether the terminal is one that only types lines.
+/// Returns whether the terminal can only print lines.
 #[must_use]
 pub fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
-/// How much a program says.
+/// The amount of notices.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Level {
     /// Errors only.
     Quiet,
-    /// What a person wants to know.
+    /// Errors and notices.
     Normal,
-    /// And the details.
+    /// Also details.
     Verbose,
 }
 
-/// The voice of one program. Its clones speak with it.
+/// The notices of one program, shared by its clones.
 #[derive(Clone)]
 pub struct Talk {
     name: String,
@@ -60,55 +60,55 @@ pub struct Talk {
     detour: Detour,
 }
 
-/// Where lines go instead of standard error.
+/// The receiver of lines instead of standard error.
 type Detour = Arc<Mutex<Option<Listener>>>;
 
-/// Who gets lines instead, each with its line feed.
+/// A receiver of lines, each with its line feed.
 pub type Listener = Box<dyn Fn(&str) + Send>;
 
 impl Talk {
-    /// The voice of the program that people know as `name`.
+    /// Returns the notices of the program that people know as `name`.
     #[must_use]
     pub fn new(name: &str, level: Level, color: Color) -> Self {
         let color = color.on(std::io::stderr().is_terminal());
         Self { name: name.to_owned(), level, color, detour: Detour::default() }
     }
 
-    /// From now on lines go to `listener`, because something else is drawn on the terminal; `None` brings them back.
+    /// Sends lines to `listener` from now on, because something else is drawn on the terminal; `None` ends that.
     pub fn divert(&self, listener: Option<Listener>) {
         *lock(&self.detour) = listener;
     }
 
-    /// Something a person wants to know.
+    /// Prints a notice.
     pub fn say(&self, text: impl AsRef<str>) {
         if self.level >= Level::Normal {
             self.line("", "", text.as_ref());
         }
     }
 
-    /// A detail for `-v`.
+    /// Prints a detail, with `-v`.
     pub fn detail(&self, text: impl AsRef<str>) {
         if self.level >= Level::Verbose {
             self.line("\x1b[2m", "", text.as_ref());
         }
     }
 
-    /// Something is not as it should be, but the run goes on.
+    /// Prints a warning: the run goes on.
     pub fn warn(&self, text: impl AsRef<str>) {
         self.line("\x1b[33m", "warning: ", text.as_ref());
     }
 
-    /// The program ends with this.
+    /// Prints the failure with which the program ends.
     pub fn fail(&self, failure: &Failure) {
         self.line("\x1b[31m", "error: ", &failure.to_string());
     }
 
-    /// A line for a program that listens, as it is.
+    /// Prints a line for a parent process, unchanged.
     pub fn machine(&self, line: &str) {
         let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
     }
 
-    /// Nobody to listen is no reason to fail: errors of standard error are ignored.
+    /// Prints a line. Errors of standard error are ignored: a missing reader must not stop the program.
     fn line(&self, color: &str, label: &str, text: &str) {
         let (on, off) = if self.color && !color.is_empty() { (color, "\x1b[0m") } else { ("", "") };
         // In one write, so that lines of several programs on one terminal do not mix.
@@ -120,14 +120,14 @@ impl Talk {
     }
 }
 
-/// The text without control characters other than line feed: payloads must not steer a terminal.
+/// Returns the text without control characters other than line feed: payloads must not control a terminal.
 #[must_use]
 pub fn printable(text: &str) -> String {
     escaped(text, |character| character.is_control() && character != '\n')
 }
 
-/// A member's text as a person may see it, on one line: nothing in it steers the terminal, or looks as if somebody
-/// else had said it.
+/// Returns a member's text for a person, on one line: it can neither control the terminal nor look like the text of
+/// another member.
 #[must_use]
 pub fn on_one_line(text: &[u8]) -> String {
     let mut line = String::with_capacity(text.len());
@@ -138,8 +138,8 @@ pub fn on_one_line(text: &[u8]) -> String {
     line
 }
 
-/// Whether a character would do something to a terminal, such as to turn the direction of writing, instead of
-/// only being shown.
+/// Returns whether a character would control a terminal, for instance turn the direction of writing, instead of only
+/// being shown.
 #[must_use]
 pub fn steers(character: char) -> bool {
     let turns =
@@ -155,7 +155,7 @@ fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
     out
 }
 
-/// A duration as people say it: `850 ms`, `3.2 s`, `58 s`, `5 min`.
+/// Formats a duration for people: `850 ms`, `3.2 s`, `58 s`, `5 min`.
 #[must_use]
 pub fn duration(length: Duration) -> String {
     let millis = length.as_millis();
@@ -167,14 +167,14 @@ pub fn duration(length: Duration) -> String {
     }
 }
 
-/// A name in pieces, so that c2 is sorted before c10: what stands before its last number, and that number.
+/// Splits a name so that c2 is sorted before c10: the text before its last number, and that number.
 #[must_use]
 pub fn natural(name: &str) -> (String, Option<u64>, String) {
     let stem = name.trim_end_matches(|character: char| character.is_ascii_digit());
     (stem.to_owned(), name[stem.len()..].parse().ok(), name.to_owned())
 }
 
-/// `c1, c2 and c3`.
+/// Formats a list: `c1, c2 and c3`.
 #[must_use]
 pub fn list<S: AsRef<str>>(names: &[S]) -> String {
     match names {

@@ -1,4 +1,4 @@
-//! Command files: a file is refused with a place that is in it, or says the same when it is written down again.
+//! Command files: a file is refused with a place in it, or means the same when it is written again.
 
 use bytes::Bytes;
 use groupcast::exit::Exit;
@@ -6,7 +6,7 @@ use groupcast::script::{Line, Op, Script};
 
 const ME: &str = "c1";
 
-/// The input is a command file of c1.
+/// Runs the target: the input is a command file of c1.
 pub fn run(input: &[u8]) {
     match Script::parse("input", Bytes::copy_from_slice(input), ME) {
         Ok(script) => {
@@ -25,7 +25,7 @@ pub fn run(input: &[u8]) {
     }
 }
 
-/// The script as a command file, everything quoted that may be.
+/// Writes the script as a command file, with every text quoted.
 fn written(script: &Script) -> Vec<u8> {
     let mut file = Vec::new();
     for line in script.lines() {
@@ -51,7 +51,7 @@ fn written(script: &Script) -> Vec<u8> {
     file
 }
 
-/// What the operations are, whatever lines they stand on.
+/// Returns the operations without their line numbers.
 fn meanings(script: &Script) -> Vec<String> {
     let meaning = |Line { op, .. }: &Line| match op {
         Op::Multicast(text) => format!("multicast {text:?}"),

@@ -1,14 +1,14 @@
-//! Every order's whole line of engines, under a membership, in a group of two to four members that an input drives: who
-//! submits what, which packet arrives when and how often, what liars and strangers send. The contract of
-//! `src/engine.rs` must hold:
+//! The engines of every order, under a membership, in a group of two to four members that an input drives: the
+//! submissions, the arrival of each packet, and the packets of liars and strangers. The contract of `src/engine.rs`
+//! must hold:
 //!
-//! * nothing panics, whatever a peer sends (rule 5); that numbers bound nothing (rule 6) shows in time and memory;
-//! * same inputs, same effects (rules 1 and 3): each member is there twice, and the two agree;
-//! * a stranger changes nothing: only one of the two hears of strangers;
+//! * no packet of a peer causes a panic (rule 5); unbounded numbers (rule 6) would show in time and memory;
+//! * same inputs, same effects (rules 1 and 3): each member runs twice, and the two agree;
+//! * a stranger changes nothing: only one of the two receives strangers' packets;
 //! * after a wake at its deadline, a member's next deadline is later (rule 4);
-//! * nobody answers one packet with a flood, or holds more than it was given;
-//! * and while all members are honest, nobody is blamed, whatever the network does; once it loses nothing more, everybody
-//!   gets everything, and the order's promises hold.
+//! * no packet is answered with a flood, and no member holds more than it received;
+//! * while all members are honest, none is blamed, whatever the network does; once there is no more loss, all members
+//!   deliver everything, and the order's promises hold.
 
 mod group;
 mod hostile;
@@ -19,15 +19,15 @@ use groupcast::defect::Defects;
 use super::feed::Feed;
 use group::Group;
 
-/// Longer inputs show nothing that shorter ones do not.
+/// The most steps: longer inputs show no more.
 const STEPS: usize = 400;
 
-/// The input is the group, and then what happens to it, step by step.
+/// Runs the target: the input describes the group, and then the steps.
 pub fn run(input: &[u8]) {
     run_with(input, Defects::NONE);
 }
 
-/// The same with engines that are broken on purpose, to see that it would be noticed.
+/// Runs the target with engines that are broken on purpose, to see that it notices.
 pub fn run_with(input: &[u8], defects: Defects) {
     let mut feed = Feed(input);
     let mut group = Group::new(&mut feed, defects);

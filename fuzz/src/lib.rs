@@ -1,7 +1,7 @@
-//! The bodies of all fuzz targets: what each does with an input, and what it asserts.
+//! The bodies of all fuzz targets: each processes an input and asserts properties of the result.
 //!
-//! `fuzz_targets/` runs them under libFuzzer; `tests/suite/fuzzed.rs` includes this file and runs them on the
-//! corpora, so that every input that ever showed something is tried again in an ordinary test.
+//! `fuzz_targets/` runs them under libFuzzer; `tests/suite/fuzzed.rs` includes this file and runs them on the corpora,
+//! so that every input that ever failed is tried again in an ordinary test.
 
 pub mod commands;
 pub mod engines;
@@ -10,10 +10,10 @@ pub mod results;
 pub mod scenario;
 pub mod wire;
 
-/// What does something with an input.
+/// A function that processes an input.
 pub type Target = fn(&[u8]);
 
-/// Every target; its corpus is the folder of this name.
+/// All targets; the corpus of each is the folder of this name.
 pub const TARGETS: [(&str, Target); 5] = [
     ("commands", commands::run),
     ("engines", engines::run),

@@ -1,18 +1,19 @@
 //! Folders of results as `groupcast check`, `diagram` and `explain` read them: histories, result files, their names.
 //!
-//! An input is text: a line that begins with `== ` names a file, and what follows up to the next such line is in it.
+//! An input is text: a line that begins with `== ` names a file, and the lines up to the next such line are its
+//! content.
 
 use std::fs;
 
 use groupcast::exit::Exit;
 use groupcast::fuzzing;
 
-/// More files and members than that show nothing new, and take long.
+/// The most files of an input: more files and members show nothing new, and take long.
 const FILES: usize = 12;
-/// The longest name: most file systems have no longer ones.
+/// The length of the longest name; most file systems allow no longer ones.
 const NAME: usize = 200;
 
-/// The input is a folder of results.
+/// Runs the target: the input is a folder of results.
 pub fn run(input: &[u8]) {
     let folder = tempfile::Builder::new().prefix("groupcast-fuzz-").tempdir_in(memory()).expect("a folder");
     for (name, content) in files(input).take(FILES) {
@@ -31,10 +32,10 @@ pub fn run(input: &[u8]) {
             let _ = failure.to_string();
         }
     }
-    assert_eq!(names(&folder), before, "who judges a folder leaves it as it is");
+    assert_eq!(names(&folder), before, "judging a folder changes nothing in it");
 }
 
-/// Where files cost least.
+/// Returns the folder in which files cost least.
 fn memory() -> std::path::PathBuf {
     let memory = std::path::Path::new("/dev/shm");
     if memory.is_dir() { memory.into() } else { std::env::temp_dir() }
@@ -51,7 +52,7 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= NAME && !name.contains(['/', '\0']) && name != "." && name != ".."
 }
 
-/// The name and content of each file.
+/// Returns the name and the content of each file.
 fn files(input: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     const MARK: &[u8] = b"== ";
     let mut rest = input.strip_prefix(MARK).unwrap_or_default();

@@ -1,8 +1,8 @@
-//! The two grammars that a person writes beside command files: `scenario.toml`, and the proxy's script of faults.
+//! The two file formats that people write beside command files: `scenario.toml`, and the proxy's script of faults.
 
 use groupcast::fuzzing;
 
-/// The input is either.
+/// Runs the target: the input is parsed as both.
 pub fn run(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     if let Err(failure) = fuzzing::scenario(text) {

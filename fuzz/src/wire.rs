@@ -1,5 +1,5 @@
-//! What arrives from the network: packets of every order, and both sides' control messages. What can be read is
-//! written again as it was: every packet has one form.
+//! Bytes from the network: packets of every order, and control messages of both sides. A parsed packet is written again
+//! unchanged: every packet has one form.
 
 use bytes::Bytes;
 use groupcast::member::Message;
@@ -15,7 +15,8 @@ use groupcast::wire::{Batch, Frames, Header, Wire};
 
 use super::feed::Feed;
 
-/// The input is: which kind, then the message. A packet's header comes behind its length in two bytes, then its body.
+/// Runs the target: the input is the kind, then the message. A packet is the length of its header in two bytes, its
+/// header, and its body.
 pub fn run(input: &[u8]) {
     let mut feed = Feed(input);
     match feed.below(9) {
@@ -48,7 +49,7 @@ fn packet<M: Wire + PartialEq>(feed: &mut Feed<'_>) {
     assert_eq!((sender, packet.to), (header.sender, header.to));
     let written = encode((header.run, header.view), sender, &packet);
     if frames.is_outline() {
-        // It reads as the packet that has no texts, and that one is no outline.
+        // It parses as the packet without texts, and that packet is no outline.
         let but_the_kind = |header: &Bytes| [&header[..3], &header[4..]].concat();
         assert_eq!(but_the_kind(&written.header), but_the_kind(&frames.header), "an outline has one form");
     } else {
@@ -57,7 +58,7 @@ fn packet<M: Wire + PartialEq>(feed: &mut Feed<'_>) {
     look_inside(&packet);
 }
 
-/// Whoever is given the packet walks through its batch.
+/// Reads all messages of a packet's batch, as its receiver does.
 fn look_inside<M: Wire>(packet: &Packet<Message<M>>) {
     if let Body::Data { message: Message::Direct(batch), .. } = &packet.body {
         let texts: usize = batch.messages().map(|(_, text)| text.len()).sum();

@@ -1,4 +1,5 @@
-//! A member of a baseline: it hears everybody before the start, plays, and hears everybody's last word.
+//! A member of a baseline: it meets the others before the start, plays its workload, and waits for the end of all
+//! others.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,28 +15,28 @@ use crate::order::Promise;
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::zmq::{self, Context};
 
-/// Until everybody is heard, a member says again that it is there.
+/// The interval at which a member says hello until it has heard all others.
 const SAY_AGAIN: Duration = Duration::from_millis(20);
-/// Everything here takes a moment; whoever waits this long waits in vain.
+/// The longest wait for anything: every step takes only a moment.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The parent hears this often how far it is.
+/// The interval of progress reports to the parent, in microseconds.
 pub(super) const TELL_EVERY: u64 = 500_000;
 
-/// What a baseline's member says beside its multicasts.
+/// The messages of a baseline's member beside its multicasts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 pub(super) enum Tag {
-    /// I am here.
+    /// The member is present.
     Hello = 1,
-    /// That was my last multicast.
+    /// The member has sent its last multicast.
     End = 2,
 }
 
-/// What a member was given.
+/// The result of one receive.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Heard {
     Nothing,
-    /// The player has them already.
+    /// Multicasts, which the player has already counted.
     Multicasts,
     Hello(u16),
     End(u16),
@@ -47,10 +48,10 @@ impl Heard {
     }
 }
 
-/// The life of what stands in the middle; the parent ends it.
+/// Runs the process in the middle, until the parent ends it.
 ///
 /// # Errors
-/// Its ports are taken.
+/// If its ports are taken.
 pub(super) fn stand_in_the_middle(kind: Baseline, part: &Part) -> Result<Exit, Failure> {
     match kind {
         Baseline::Proxy => plain::stand_in_the_middle(part.port_base)?,
@@ -59,7 +60,7 @@ pub(super) fn stand_in_the_middle(kind: Baseline, part: &Part) -> Result<Exit, F
     Ok(Exit::Ok)
 }
 
-/// A member's connections.
+/// The sockets of a member.
 enum Wires {
     Plain(Plain),
     Packed(Packed),
@@ -95,7 +96,7 @@ impl Wires {
         }
     }
 
-    /// Waits for something to hear, or until it is `due` micros from now.
+    /// Waits for a message, or until the time `due`.
     fn wait(&self, due: Option<u64>, now: u64) {
         let inlet = match self {
             Self::Plain(wires) => wires.inlet(),
@@ -109,8 +110,7 @@ impl Wires {
 /// Plays a member of a baseline to the end of the round.
 ///
 /// # Errors
-/// [`Exit::Violated`] if something came out of order, [`Exit::TimedOut`], and interruption; the parent has the account
-/// in any case.
+/// [`Exit::Violated`] for a wrong order, [`Exit::TimedOut`], and interruption; the parent gets the account in any case.
 pub(super) fn run(kind: Baseline, part: &Part) -> Result<Exit, Failure> {
     let signals = Signals::catch()?;
     let context = Context::default();
@@ -128,7 +128,7 @@ pub(super) fn run(kind: Baseline, part: &Part) -> Result<Exit, Failure> {
     outcome.map(|()| Exit::Ok)
 }
 
-/// What the order of a baseline promises.
+/// Returns the promises of a baseline.
 pub(super) const fn promises(kind: Baseline) -> &'static [Promise] {
     match kind {
         Baseline::Proxy => &[Promise::Fifo],
@@ -139,7 +139,7 @@ pub(super) const fn promises(kind: Baseline) -> &'static [Promise] {
 struct Member {
     me: u16,
     members: u16,
-    /// Whether it sends by the clock.
+    /// Whether it sends at a fixed rate.
     is_paced: bool,
     wires: Wires,
     player: Player,
@@ -147,8 +147,8 @@ struct Member {
 }
 
 impl Member {
-    /// Says hello until the parent has heard that everybody has heard everybody: whoever comes late must be able to
-    /// hear this member, too.
+    /// Says hello until the parent reports that all members have heard all others: members that start late must hear
+    /// this one, too.
     fn meet(&mut self) -> Result<(), Failure> {
         let (began, mut said, mut is_ready) = (shared_micros(), 0, false);
         let (mut heard, go) = (BTreeSet::new(), go());
@@ -203,7 +203,7 @@ impl Member {
         Ok(())
     }
 
-    /// Takes what comes until it is time to send again, or nothing more comes; how many ends came.
+    /// Receives until it is time to send again, or no more arrives; returns the number of `End`s.
     fn listen(&mut self, now: u64, has_ended: bool) -> Result<u16, Failure> {
         let mut ended = 0;
         let mut waits = !self.is_paced;
@@ -223,12 +223,12 @@ impl Member {
                 Heard::Multicasts if !has_ended && self.player.is_half_empty() => return Ok(ended),
                 Heard::Multicasts | Heard::Hello(_) => {}
             }
-            // With one to wait for: in the loop above, where there is a limit.
+            // Only the first receive may wait.
             waits = false;
         }
     }
 
-    /// Nothing has come: was it interrupted, or has it waited for too long?
+    /// Fails if the member was interrupted, or has received nothing for too long.
     fn look_up(&self, now: u64, since: u64) -> Result<(), Failure> {
         if let Some(exit) = self.signals.received() {
             return Err(interruption(exit));

@@ -1,16 +1,16 @@
-//! How delays spread, in microseconds: a histogram that one process fills and another one reads.
+//! The distribution of delays, in microseconds: a histogram that one process fills and another one reads.
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-/// Longest delay told apart from longer ones, in microseconds: ten minutes.
+/// The longest delay that is told apart from longer ones, in microseconds: ten minutes.
 const LONGEST: u64 = 600_000_000;
 
 /// A histogram whose quantiles are right to three digits.
 #[derive(Clone, Debug)]
 pub(super) struct Delays(Histogram<u64>);
 
-/// The same on its way between processes: values and how many there were of each.
+/// A histogram in transit between processes: its values and their counts.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Counted(Vec<(u64, u64)>);
 
@@ -35,7 +35,7 @@ impl Delays {
         self.0.is_empty()
     }
 
-    /// The delay that this share of all do not exceed.
+    /// Returns the delay that this share of all delays does not exceed.
     pub(super) fn quantile(&self, share: f64) -> u64 {
         self.0.value_at_quantile(share)
     }

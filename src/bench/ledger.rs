@@ -1,33 +1,33 @@
-//! What one member was given, folded into a few numbers while it comes: enough to see that all were given the same,
-//! in the same order where that is promised, and that each sender's order and what caused what was kept.
+//! A digest of one member's deliveries: enough to compare the members' deliveries, their order where that is promised,
+//! and to check FIFO and causal order.
 
 use serde::{Deserialize, Serialize};
 
 use super::workload::Stamp;
 use crate::order::Promise;
 
-/// The fold of the sequence is kept after so many deliveries each time, so that runs that were broken off can be
-/// compared as far as both got.
+/// The interval, in deliveries, at which the digest of the sequence is kept, so that members that were interrupted can
+/// be compared up to the shorter of the two.
 const MARK_EVERY: u64 = 1 << 12;
 
-/// What a member was given, as far as others can compare it.
+/// The digest of a member's deliveries, for comparison with the others'.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) struct Witness {
     pub(super) delivered: u64,
-    /// The fold of all that was delivered, in no order: the same if the same was delivered.
+    /// The digest of all deliveries without their order.
     pub(super) all: u64,
-    /// The fold of the sequence: the same if the order was.
+    /// The digest of the sequence of deliveries.
     pub(super) sequence: u64,
-    /// The fold of the sequence after each so many deliveries.
+    /// The digests of the sequence at regular intervals.
     pub(super) marks: Vec<u64>,
 }
 
-/// The account of one member.
+/// The deliveries of one member.
 #[derive(Debug)]
 pub(super) struct Ledger {
     is_fifo: bool,
     is_causal: bool,
-    /// The number of the last multicast of each member that was delivered.
+    /// The number of the last delivered multicast of each member.
     last: Vec<u32>,
     witness: Witness,
 }
@@ -42,12 +42,12 @@ impl Ledger {
         }
     }
 
-    /// How many were delivered.
+    /// Returns the number of deliveries.
     pub(super) const fn delivered(&self) -> u64 {
         self.witness.delivered
     }
 
-    /// The number of the last delivered multicast of `member`.
+    /// Returns the number of the last delivered multicast of `member`.
     pub(super) fn last(&self, member: u16) -> u32 {
         self.last[usize::from(member)]
     }
@@ -56,10 +56,10 @@ impl Ledger {
         self.witness
     }
 
-    /// Takes note of a delivery.
+    /// Adds a delivery.
     ///
     /// # Errors
-    /// Which promise it breaks.
+    /// The promise that the delivery breaks.
     pub(super) fn deliver(&mut self, stamp: &Stamp) -> Result<(), String> {
         let Some(&last) = self.last.get(usize::from(stamp.sender)) else {
             return Err(format!("a multicast of member {}, which does not exist", stamp.sender));
@@ -77,7 +77,7 @@ impl Ledger {
                 stamp.sender, stamp.number, stamp.cause, stamp.caused_by
             ));
         }
-        // Where a sender's order is not promised, a later cause is at least as good as the one before.
+        // Without FIFO order, the highest number counts.
         self.last[usize::from(stamp.sender)] = stamp.number.max(last);
         let identity = mixed(u64::from(stamp.sender) << 32 | u64::from(stamp.number));
         let witness = &mut self.witness;
@@ -96,8 +96,8 @@ const fn mixed(number: u64) -> u64 {
 }
 
 impl Witness {
-    /// How the deliveries of another member differ from these, so that a promise is broken; `whole` if both have
-    /// everything.
+    /// Returns the promise that two members' deliveries break together, if any; `whole` if both members have all
+    /// messages.
     pub(super) fn contradicts(&self, other: &Self, promises: &[Promise], whole: bool) -> Option<String> {
         if whole && (self.delivered, self.all) != (other.delivered, other.all) {
             return Some(format!(

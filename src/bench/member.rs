@@ -1,5 +1,5 @@
-//! A member of ours: a client in all but its user. It submits batches and is given batches as `client` is, with the same
-//! reliable layer and flow control, and is at the end when it has everything that all have sent.
+//! A groupcast member: a client that replays a workload. It submits and delivers batches as `client` does, with the
+//! same reliable layer and flow control, and ends when it has all messages.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,16 +25,15 @@ use crate::transport::zmq::Context;
 use crate::wire::control;
 use crate::wire::{BatchBuilder, Window};
 
-/// Most batches submitted before incoming packets get their turn, as in a client.
+/// The most batches submitted before incoming packets get their turn, as in a client.
 const BATCHES_PER_TURN: usize = 8;
-/// Nothing here takes as long; whoever waits this long waits in vain.
+/// The longest time without a delivery: a round takes much less between two.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Plays a member of ours to the end of the round.
+/// Runs a groupcast member to the end of the round.
 ///
 /// # Errors
-/// [`Exit::Violated`] if something was delivered out of order, and whatever ends a client; the parent has the account
-/// in any case.
+/// [`Exit::Violated`] for a wrong order, and any failure that ends a client; the parent gets the account in any case.
 pub(super) fn run(part: &Part, known_bad: &KnownBad, talk: &Talk) -> Result<Exit, Failure> {
     let Role::Member { order, method, out, history, safe } = &part.role else {
         return Err(Failure::new(Exit::Bug, "this is no part of a member"));
@@ -92,7 +91,7 @@ pub(super) fn run(part: &Part, known_bad: &KnownBad, talk: &Talk) -> Result<Exit
     Ok(Exit::Ok)
 }
 
-/// Where deliveries are written down, if they are.
+/// Opens the result files, if the member is to write any.
 fn files(out: Option<&PathBuf>, name: &str, order: &Order, history: bool) -> Result<Results, Failure> {
     out.map_or_else(|| Ok(Results::none()), |out| Results::create(out, name, order.suffix, history, true))
 }
@@ -103,12 +102,12 @@ struct Member {
     player: Player,
     results: Results,
     has_finished: bool,
-    /// When something was last delivered.
+    /// The time of the last delivery.
     moved: Time,
-    /// When the parent was last told how far it is.
+    /// The time of the last report to the parent.
     told: u64,
     counts: Counts,
-    /// How long the body of the last batch was.
+    /// The length of the last batch's body.
     expected: usize,
 }
 
@@ -140,7 +139,7 @@ impl Member {
         Ok(())
     }
 
-    /// Sends what may go. When to go on by itself.
+    /// Sends as much as the workload and the window allow; returns the time at which to continue, if that is known.
     fn feed(&mut self, node: &mut Node) -> Result<Option<Time>, Failure> {
         for _ in 0..BATCHES_PER_TURN {
             let now = shared_micros();
@@ -161,7 +160,7 @@ impl Member {
         Ok(Some(node.now()))
     }
 
-    /// Sends at most `room` multicasts, as many as go into one batch.
+    /// Sends at most `room` multicasts, as many as one batch holds.
     fn multicast(&mut self, node: &mut Node, now: u64, room: u64) -> Result<(), Failure> {
         let mut batch = BatchBuilder::new(self.player.sent() + 1).expecting(self.expected);
         let (seat, at_us) = (node.seat(self.me), node.elapsed_micros());
@@ -206,7 +205,7 @@ impl Member {
                     self.finish.delivered(from, u64::from(batch.count()));
                 }
                 App::Finished(tally) => self.finish.finished(from, tally),
-                // Nobody is lost in a measurement that counts.
+                // No member fails in a measurement that counts.
                 App::Direct(_)
                 | App::View(..)
                 | App::Replay(_)
@@ -223,7 +222,7 @@ impl Member {
         Ok(())
     }
 
-    /// Tells the parent how far it is; gives up if that is nowhere.
+    /// Reports the progress to the parent; fails if there has been none for too long.
     fn report(&mut self, node: &mut Node) -> Result<(), Failure> {
         let now = shared_micros();
         if now - self.told >= TELL_EVERY {

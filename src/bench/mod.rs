@@ -1,9 +1,9 @@
-//! Beside the path: how fast is it here? A workload on real processes, and on the same processes without any order.
+//! The benchmark: the speed of a workload on real processes, compared with baselines.
 //!
-//! `tool` reads the command line and runs the rounds; `round` starts the processes of one of them and listens to
-//! them; `report` says what came of it. A process is a `part`: a `member` of ours, or one of a `baseline`, which is
-//! plain multicast (`plain`) or the bound that packing and numbering have (`packed`). Each of them is a `player` of the
-//! `workload`, who keeps a `ledger` of the order in which it was given what, and histograms of its `delays`.
+//! `tool` reads the command line and runs the rounds; `round` starts the processes of one round and collects their
+//! accounts; `report` formats the results. A process plays a `part`: a groupcast `member`, or one of a `baseline`,
+//! which is plain multicast (`plain`) or the upper bound of packing and numbering (`packed`). Each member is a `player`
+//! of the `workload`, with a `ledger` of its deliveries and histograms of its `delays`.
 
 mod baseline;
 mod delays;

@@ -1,6 +1,6 @@
-//! The second baseline: the bound of what packing and numbering can reach over ZeroMQ. Members push packets of messages
-//! to one sequencer, which puts the first number and the count in front and publishes them as they are. Total order,
-//! but nothing is repaired, nobody is waited for, and nobody knows who takes part.
+//! The second baseline: an upper bound for packing and numbering over ZeroMQ. Members push packets of messages to one
+//! sequencer, which puts the first number and the count in front and publishes the packets unchanged. The order is
+//! total, but there is no repair, no flow control and no membership.
 
 use super::baseline::{Heard, Tag};
 use super::player::{Player, wrong};
@@ -10,15 +10,15 @@ use crate::transport::plain::{Kind, Parcel};
 use crate::transport::zmq::{Context, Socket};
 
 const HOST: &str = "127.0.0.1";
-/// A packet takes no more than about this many bytes.
+/// The approximate size limit of a packet, in bytes.
 const FULL: usize = 1 << 16;
 
-/// What a packet says of itself: its sender, and how many messages it holds; in front of that, once it is stamped, the
-/// number of the first.
+/// The head of a packet: its sender and its number of messages. The sequencer puts the number of the first message
+/// before it.
 const HEAD: usize = 16;
 const STAMPED: usize = 8 + HEAD;
 
-/// The sequencer's whole life.
+/// Runs the sequencer.
 pub(super) fn stand_in_the_middle(port_base: u16) -> Result<(), Failure> {
     let context = Context::default();
     let inlet = context.plain(Kind::Pull, &Port::In.endpoint(HOST, port_base), true)?;
@@ -38,11 +38,11 @@ pub(super) fn stand_in_the_middle(port_base: u16) -> Result<(), Failure> {
     }
 }
 
-/// A member's connections.
+/// The sockets of a member.
 pub(super) struct Packed {
     pusher: Socket,
     subscriber: Socket,
-    /// How many messages go into a packet.
+    /// The most messages in a packet.
     per_packet: u64,
     next: Option<u64>,
     stamped: Parcel,
@@ -70,7 +70,7 @@ impl Packed {
         &self.subscriber
     }
 
-    /// Sends at most `room` multicasts as one packet; how many these were.
+    /// Sends at most `room` multicasts as one packet; returns their number.
     pub(super) fn send(&self, player: &mut Player, now: u64, me: u16, room: u64) -> u64 {
         let count = room.min(self.per_packet);
         let mut packet = Vec::with_capacity(FULL);
@@ -91,7 +91,7 @@ impl Packed {
         self.pusher.send_plain(packet, false);
     }
 
-    /// Tags are packets without a message.
+    /// Sends a tag, as a packet without messages.
     pub(super) fn say(&self, me: u16, tag: Tag) {
         self.push(me, 0, &[tag as u8][..]);
     }

@@ -1,4 +1,4 @@
-//! One process of a round: what it is told on its command line, and what it tells on standard output.
+//! One process of a round: its parameters from the command line, and its events on standard output.
 
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
@@ -15,25 +15,25 @@ use crate::cli::KnownBad;
 use crate::exit::{Exit, Failure};
 use crate::talk::Talk;
 
-/// What one process is to be.
+/// The parameters of one process.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Part {
     pub(super) role: Role,
-    /// Where what is in the middle listens.
+    /// The address at which the process in the middle listens, and its first port.
     pub(super) host: String,
     pub(super) port_base: u16,
-    /// Which of its group, from 0, and which group.
+    /// The member's number in its group and the group's number, from 0.
     pub(super) me: u16,
     pub(super) group: u16,
     pub(super) workload: Workload,
 }
 
-/// The parts there are.
+/// The role of a process.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) enum Role {
-    /// A member of ours.
+    /// A groupcast member.
     Member { order: String, method: Option<String>, out: Option<PathBuf>, history: bool, safe: bool },
-    /// What stands in the middle of a baseline.
+    /// The process in the middle of a baseline.
     Middle(Baseline),
     /// A member of a baseline.
     Plain(Baseline),
@@ -48,40 +48,40 @@ pub(super) enum Baseline {
     Bound,
 }
 
-/// What a process tells.
+/// An event of a process.
 #[derive(Debug, Deserialize, Serialize)]
 pub(super) enum Event {
-    /// Everybody can be heard; it waits for a line that says go.
+    /// All members have been heard; the process waits for a line from the parent.
     Ready,
-    /// It is still at work, and has delivered so many.
+    /// The process is at work, and has delivered this many messages.
     Progress(u64),
-    /// It has everything, or was interrupted.
+    /// The process has all messages, or was interrupted.
     Account(Box<Account>),
 }
 
-/// What a member has done and seen.
+/// The results of a member.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Account {
     pub(super) me: u16,
     pub(super) group: u16,
-    /// Whether it has everything.
+    /// Whether it has all messages.
     pub(super) is_whole: bool,
     pub(super) multicasts: u64,
-    /// Deliveries after the warm-up, and how long they took.
+    /// The deliveries after the warm-up, and their duration.
     pub(super) timed: u64,
     pub(super) micros: u64,
     pub(super) witness: Witness,
-    /// From when its own multicasts were to be sent to their delivery here.
+    /// The delays of its own multicasts, from the time at which they were due to their delivery here.
     pub(super) round_trips: Counted,
-    /// The same for everybody's.
+    /// The delays of all members' multicasts.
     pub(super) delays: Counted,
     pub(super) usage: Usage,
 }
 
-/// Plays the part that the parent has written down.
+/// Plays the part that the parent passed as JSON.
 ///
 /// # Errors
-/// What ended it before its end; [`Exit::Violated`] for an order that is not kept.
+/// Any failure that ends the part early; [`Exit::Violated`] for a wrong order.
 pub(super) fn play(text: &str, known_bad: &KnownBad, talk: &Talk) -> Result<Exit, Failure> {
     let part: Part = serde_json::from_str(text)
         .map_err(|error| Failure::new(Exit::Usage, format!("--part is for our own use: {error}")))?;
@@ -93,12 +93,12 @@ pub(super) fn play(text: &str, known_bad: &KnownBad, talk: &Talk) -> Result<Exit
 }
 
 impl Part {
-    /// The name of its group.
+    /// Returns the name of its group.
     pub(super) fn group_name(&self) -> String {
         format!("g{}", self.group + 1)
     }
 
-    /// Its own name; also that of its process.
+    /// Returns the name of the process, which is also that of the member.
     pub(super) fn name(&self) -> String {
         match self.role {
             Role::Middle(_) => "middle".to_owned(),
@@ -109,10 +109,10 @@ impl Part {
 }
 
 impl Event {
-    /// Tells the parent.
+    /// Writes the event for the parent.
     ///
     /// # Errors
-    /// [`Exit::Io`] if it does not listen any more.
+    /// [`Exit::Io`] if the parent no longer reads.
     pub(super) fn tell(&self) -> Result<(), Failure> {
         let line = serde_json::to_string(self).expect("numbers and names have a JSON form");
         let mut out = std::io::stdout().lock();
@@ -121,13 +121,13 @@ impl Event {
             .map_err(|error| Failure::new(Exit::Io, format!("cannot tell the parent: {error}")))
     }
 
-    /// What a line of output tells; nothing if it is one for people.
+    /// Parses a line of output; `None` for a line for people.
     pub(super) fn heard(line: &[u8]) -> Option<Self> {
         serde_json::from_slice(line).ok()
     }
 }
 
-/// Where the word of the parent comes that everybody is ready.
+/// Returns a channel that receives when the parent reports that all members are ready.
 pub(super) fn go() -> Receiver<()> {
     let (sender, word) = channel();
     std::thread::spawn(move || {

@@ -1,5 +1,5 @@
-//! The first baseline: plain multicast over ZeroMQ, from PUB through `zmq_proxy` to SUB, one message a packet. No order
-//! across senders, no repair, no flow control: what ordering is added to.
+//! The first baseline: plain multicast over ZeroMQ, from PUB through `zmq_proxy` to SUB, one message a packet, without
+//! order across senders, repair or flow control.
 
 use super::baseline::{Heard, Tag};
 use super::player::Player;
@@ -10,7 +10,7 @@ use crate::transport::zmq::{Context, Socket};
 
 const HOST: &str = "127.0.0.1";
 
-/// The proxy's whole life.
+/// Runs the proxy.
 pub(super) fn stand_in_the_middle(port_base: u16) -> Result<(), Failure> {
     let context = Context::default();
     let entrance = context.plain(Kind::Entrance, &Port::In.endpoint(HOST, port_base), true)?;
@@ -19,7 +19,7 @@ pub(super) fn stand_in_the_middle(port_base: u16) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A member's connections.
+/// The sockets of a member.
 pub(super) struct Plain {
     publisher: Socket,
     subscriber: Socket,
@@ -39,13 +39,13 @@ impl Plain {
         &self.subscriber
     }
 
-    /// Sends one multicast; how many these were.
+    /// Sends one multicast; returns their number.
     pub(super) fn send(&self, player: &mut Player, now: u64) -> u64 {
         self.publisher.send_plain(player.next(now), false);
         1
     }
 
-    /// Tags are shorter than any multicast.
+    /// Sends a tag, which is shorter than any multicast.
     pub(super) fn say(&self, me: u16, tag: Tag) {
         let [low, high] = me.to_le_bytes();
         self.publisher.send_plain(&[low, high, tag as u8][..], false);

@@ -1,5 +1,5 @@
-//! A member's play: which multicast may go when, and what its deliveries say about order and time. The same for ours
-//! and for the baselines, so that all of them have the same work beside their own.
+//! The part of a member that paces its multicasts and checks and times its deliveries. Groupcast and the baselines
+//! share it, so that all have the same work beside their own.
 
 use super::delays::Delays;
 use super::ledger::Ledger;
@@ -10,7 +10,7 @@ use crate::driver::clock::shared_micros;
 use crate::exit::{Exit, Failure};
 use crate::order::Promise;
 
-/// One member at play.
+/// The play of one member.
 pub(super) struct Player {
     me: u16,
     group: u16,
@@ -18,12 +18,12 @@ pub(super) struct Player {
     /// The text of the next multicast.
     text: Vec<u8>,
     sent: u64,
-    /// How many of its own have come back.
+    /// The number of its own multicasts that it has delivered.
     own: u64,
     cause: u16,
     ledger: Ledger,
     began: Option<u64>,
-    /// When the warm-up was over, and when the last delivery came.
+    /// The times of the end of the warm-up and of the last delivery.
     warm: Option<u64>,
     last: u64,
     round_trips: Delays,
@@ -50,23 +50,23 @@ impl Player {
         }
     }
 
-    /// How many were delivered.
+    /// Returns the number of deliveries.
     pub(super) const fn delivered(&self) -> u64 {
         self.ledger.delivered()
     }
 
-    /// How many were sent.
+    /// Returns the number of multicasts sent.
     pub(super) const fn sent(&self) -> u64 {
         self.sent
     }
 
-    /// Whether it will send nothing more.
+    /// Returns true if it will send no more.
     pub(super) fn has_finished(&self, now: u64) -> bool {
         let is_over = |began| matches!(self.workload.amount, Amount::Time(time) if now - began >= time.as_micros() as u64);
         self.sent >= self.workload.most() || self.began.is_some_and(is_over)
     }
 
-    /// How many multicasts may go now. The clock starts with the first call.
+    /// Returns the number of multicasts that may be sent now. The clock starts with the first call.
     pub(super) fn room(&mut self, now: u64) -> u64 {
         let began = *self.began.get_or_insert(now);
         self.last = self.last.max(began);
@@ -76,30 +76,30 @@ impl Player {
         let Workload { window, .. } = self.workload;
         let open = match self.interval() {
             Some(interval) => (((now - began) as f64 / interval) as u64 + 1).saturating_sub(self.sent),
-            // Filled again when half of it is empty, so that there is something to pack.
+            // The window is refilled when half of it is empty, so that there are messages to pack.
             None if !self.is_half_empty() => 0,
             None => window - (self.sent - self.own),
         };
         open.min(self.workload.most() - self.sent)
     }
 
-    /// Whether so many have come back that it is time to send again.
+    /// Returns true if so many own multicasts have been delivered that it is time to send again.
     pub(super) const fn is_half_empty(&self) -> bool {
         self.workload.rate.is_none() && self.sent - self.own <= self.workload.window / 2
     }
 
-    /// Microseconds from one multicast to the next, if that is what it goes by.
+    /// Returns the time between two multicasts in microseconds, if the rate is fixed.
     fn interval(&self) -> Option<f64> {
         self.workload.rate.map(|rate| 1e6 * f64::from(self.workload.members) / rate)
     }
 
-    /// When the next one is to be sent; nothing if that depends on deliveries.
+    /// Returns the time at which the next multicast is due; `None` if that depends on deliveries.
     pub(super) fn due(&self) -> Option<u64> {
         let due = self.began? + (self.sent as f64 * self.interval()?) as u64;
         (self.sent < self.workload.most()).then_some(due)
     }
 
-    /// The next multicast.
+    /// Returns the next multicast.
     pub(super) fn next(&mut self, now: u64) -> &[u8] {
         let due = self.due().unwrap_or(now);
         self.sent += 1;
@@ -108,7 +108,7 @@ impl Player {
             sender: self.me,
             cause: self.cause,
             number: self.sent as u32,
-            // What it sent itself came before, delivered here or not.
+            // Its own earlier multicasts precede this one, delivered here or not.
             caused_by: if self.cause == self.me {
                 self.sent as u32 - 1
             } else {
@@ -120,10 +120,10 @@ impl Player {
         &self.text
     }
 
-    /// A multicast was delivered.
+    /// Checks and counts a delivery.
     ///
     /// # Errors
-    /// [`Exit::Violated`] if that breaks a promise.
+    /// [`Exit::Violated`] if the delivery breaks a promise.
     pub(super) fn deliver(&mut self, text: &[u8]) -> Result<(), Failure> {
         let stamp = Stamp::read(text).filter(|_| text.len() == self.workload.size);
         let taken = stamp.ok_or_else(|| "a text that nobody sent".to_owned());
@@ -149,12 +149,12 @@ impl Player {
         self.workload.warmup * u64::from(self.workload.members)
     }
 
-    /// Nothing more has come for now: what came last came now.
+    /// Records that the last delivery was now, and no other is waiting.
     pub(super) fn rest(&mut self) {
         self.last = shared_micros();
     }
 
-    /// What it has done and seen.
+    /// Returns the results of the member.
     pub(super) fn account(self, is_whole: bool) -> Account {
         let delivered = self.ledger.delivered();
         Account {
@@ -172,7 +172,7 @@ impl Player {
     }
 }
 
-/// What a promise that was not kept ends with.
+/// Returns the failure for a broken promise.
 pub(super) fn wrong(what: &str) -> Failure {
     Failure::new(Exit::Violated, format!("wrong order: {what}"))
 }

@@ -1,4 +1,4 @@
-//! What came of the rounds: a line for each, and what ours is in proportion to the baselines, pair by pair.
+//! The report of the rounds: a line for each, and the ratios of groupcast to the baselines, pair by pair.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use super::round::{Outcome, Setting, System};
 use super::workload::{Amount, Workload};
 use crate::talk;
 
-/// The fields of a line of CSV, by their names in JSON.
+/// The fields of a CSV line, by their names in JSON.
 const COLUMNS: [&str; 26] = [
     "round",
     "peer",
@@ -39,7 +39,7 @@ const COLUMNS: [&str; 26] = [
     "files",
 ];
 
-/// How results are printed.
+/// The output format.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Format {
     Text,
@@ -47,7 +47,7 @@ pub(super) enum Format {
     Csv,
 }
 
-/// Everything a round is done with, for people: the line above the results.
+/// Formats the setting of the rounds for people, as the line above the results.
 pub(super) fn title(setting: &Setting) -> String {
     let Workload { members, groups, size, window, amount, warmup, rate } = &setting.workload;
     let groups = if *groups == 1 { String::new() } else { format!("{groups} groups of ") };
@@ -74,7 +74,7 @@ fn sockets(setting: &Setting) -> &'static str {
     if setting.host.starts_with("ipc://") { "ipc" } else { "tcp" }
 }
 
-/// What members write.
+/// Returns the kinds of files that members write.
 const fn files(setting: &Setting) -> &'static str {
     match (&setting.out, setting.history) {
         (None, _) => "none",
@@ -83,7 +83,7 @@ const fn files(setting: &Setting) -> &'static str {
     }
 }
 
-/// A round as JSON: the fields of the peers' lines, and more.
+/// Formats a round as JSON.
 pub(super) fn json(setting: &Setting, outcome: &Outcome, round: u32) -> Value {
     let Workload { members, groups, size, window, amount, warmup, rate } = &setting.workload;
     let (order, method) = match outcome.system {
@@ -150,7 +150,7 @@ pub(super) fn csv_head() -> String {
     COLUMNS.join(",")
 }
 
-/// A round as a line of CSV. No value has a comma.
+/// Formats a round as a CSV line. No value has a comma.
 pub(super) fn csv(json: &Value) -> String {
     let cells = COLUMNS.map(|name| match &json[name] {
         Value::Null => String::new(),
@@ -160,7 +160,7 @@ pub(super) fn csv(json: &Value) -> String {
     cells.join(",")
 }
 
-/// A round for people.
+/// Formats a round for people.
 pub(super) fn text(setting: &Setting, outcome: &Outcome, round: u32) -> String {
     let mut line = format!("{round:>3}  {:<22}", outcome.system.name());
     let per_second = outcome.per_second.round() as u64;
@@ -187,12 +187,12 @@ pub(super) fn text(setting: &Setting, outcome: &Outcome, round: u32) -> String {
     line
 }
 
-/// What ours is in proportion to one baseline, pair by pair.
+/// The ratios of groupcast to one baseline, pair by pair.
 #[derive(Debug, Default)]
 pub(super) struct Ratios {
-    /// Multicasts a second of ours, for each one of the baseline's.
+    /// The ratios of multicasts per second.
     rates: Vec<f64>,
-    /// Half of ours came back within so many times the time that half of the baseline's needed.
+    /// The ratios of the median round trips.
     round_trips: Vec<f64>,
 }
 
@@ -233,7 +233,7 @@ impl Ratios {
     }
 }
 
-/// The middle one, or the mean of the two in the middle.
+/// Returns the middle value, or the mean of the two in the middle.
 fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -245,7 +245,7 @@ fn rounded(value: f64, parts: f64) -> f64 {
     (value * parts).round() / parts
 }
 
-/// `1,234,567`.
+/// Formats a number as `1,234,567`.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! One round: the processes of one system are started, heard and ended, and what its members tell is added up.
+//! One round: starts and ends the processes of one system, and adds up the results of its members.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -22,60 +22,60 @@ use crate::run::end::End;
 use crate::run::ports::Ports;
 use crate::run::process::{Process, programs};
 
-/// Members tell twice a second how far they are; if none does for this long, the round has come to a stop.
+/// The longest silence of a round. Members report their progress twice a second.
 const SILENCE: Duration = Duration::from_secs(65);
-/// How long the processes may take to end by themselves, after the last word or after the first failure.
+/// The time for the processes to end by themselves, after the end of all members or after the first failure.
 const GRACE: Duration = Duration::from_secs(5);
-/// The clock is looked at this often.
+/// The longest interval between two looks at the clock.
 const TICK: Duration = Duration::from_millis(50);
 
-/// What is measured.
+/// A measured system.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum System {
-    /// Ours, in this order.
+    /// Groupcast, in this order.
     Ours(&'static Order),
     Plain(Baseline),
 }
 
-/// Everything that a round is made of.
+/// The setting of a round.
 #[derive(Clone, Debug)]
 pub(super) struct Setting {
     pub(super) order: &'static Order,
     pub(super) workload: Workload,
     pub(super) port_base: Option<u16>,
-    /// Whether the forwarder numbers multicasts, where an order lets it.
+    /// Whether the forwarder numbers multicasts, where the order allows it.
     pub(super) inside: bool,
-    /// Whether members deliver only what all have.
+    /// Whether members deliver only stable messages.
     pub(super) safe: bool,
-    /// Where ours listen and connect: an address, or a path behind `ipc://`.
+    /// The address at which groupcast listens and connects, or a path after `ipc://`.
     pub(super) host: String,
-    /// Where members write their results, if they do, and whether histories are among them.
+    /// The folder for the members' result files, if they write any, and whether they write histories, too.
     pub(super) out: Option<PathBuf>,
     pub(super) history: bool,
     pub(super) known_bad: Option<String>,
 }
 
-/// What came of a round.
+/// The result of a round.
 #[derive(Clone, Debug)]
 pub(super) struct Outcome {
     pub(super) system: System,
-    /// Whether everybody had everything, so that all of it counts.
+    /// Whether all members had all messages, so that the result counts.
     pub(super) is_whole: bool,
-    /// Multicasts after the warm-up, as the first member of each group was given them, and for how long the slowest
-    /// of these was at it.
+    /// The multicasts after the warm-up that the first members of the groups delivered, and the time of the slowest of
+    /// these members.
     pub(super) multicasts: u64,
     pub(super) seconds: f64,
     pub(super) per_second: f64,
     pub(super) round_trips: Delays,
     pub(super) delays: Delays,
-    /// What the largest process of each kind took, and all of them together of processor time.
+    /// The resources of the largest process of each kind, and the processor time of all.
     pub(super) member: Usage,
     pub(super) middle: Vec<(String, Usage)>,
     pub(super) cpu_ms: u64,
 }
 
 impl System {
-    /// Its name, as the peers' results have it.
+    /// Returns the name of the system, as in the peers' results.
     pub(super) fn name(self) -> String {
         match self {
             Self::Ours(order) => format!("groupcast {}", order.title()),
@@ -92,10 +92,10 @@ impl System {
     }
 }
 
-/// Runs one round. What came of it, and what it was interrupted with.
+/// Runs one round. Returns its result, and the exit code of an interruption.
 ///
 /// # Errors
-/// [`Exit::Violated`] for a wrong order; what kept the processes from starting or from reaching the end.
+/// [`Exit::Violated`] for a wrong order; any failure that keeps the processes from starting or from reaching the end.
 pub(super) fn run(
     setting: &Setting,
     system: System,
@@ -127,9 +127,9 @@ struct Running {
     is_member: bool,
     child: Child,
     input: Option<ChildStdin>,
-    /// Its last complaint.
+    /// The last error that it reported.
     error: Option<String>,
-    /// We told it to end.
+    /// True if the round told it to end.
     was_told: bool,
     end: Option<End>,
     usage: Usage,
@@ -146,7 +146,7 @@ struct Round<'a> {
     accounts: Vec<Account>,
     ready: usize,
     interrupted: Option<Exit>,
-    /// When those that are left are ended.
+    /// The time at which the remaining processes are killed.
     end_by: Option<Time>,
 }
 
@@ -199,7 +199,7 @@ impl Round<'_> {
         Part { role, host, port_base, me, group, workload }
     }
 
-    /// Starts ourselves once more, in this part.
+    /// Starts this program once more, to play this part.
     fn play(&mut self, part: &Part) -> Result<(), Failure> {
         let me = std::env::current_exe().map_err(|reason| {
             Failure::new(Exit::Unavailable, format!("cannot find the path of this program: {reason}"))
@@ -229,7 +229,7 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// Hears the processes until all have ended.
+    /// Handles the events of the processes until all have ended.
     fn listen(&mut self) -> Result<(), Failure> {
         let mut heard = self.clock.now();
         while self.children.iter().any(|child| child.end.is_none()) {
@@ -261,7 +261,7 @@ impl Round<'_> {
             Word::Asked(exit) => {
                 self.interrupted = Some(exit);
                 self.end_by.get_or_insert(now.after(GRACE));
-                // The members tell what they have, and the others follow them.
+                // The members report their partial results and end, and then the others end.
                 self.signal_members(Signal::INT);
             }
             Word::Said(who, line) => match Event::heard(&line) {
@@ -277,7 +277,7 @@ impl Round<'_> {
         }
     }
 
-    /// Those who hear everybody wait for the others.
+    /// Lets the members start once each of them has heard all others.
     fn note_ready(&mut self) {
         self.ready += 1;
         if self.ready == self.members() {
@@ -302,7 +302,7 @@ impl Round<'_> {
         if is_over {
             self.end_by.get_or_insert(now.after(GRACE));
         }
-        // What stands in the middle of a baseline knows no end.
+        // The process in the middle of a baseline does not end by itself.
         if self.members_left() == 0 && matches!(self.system, System::Plain(_)) {
             self.end_all(Signal::KILL);
         }
@@ -335,7 +335,7 @@ impl Round<'_> {
         }
     }
 
-    /// Adds up what the members have told, and compares it.
+    /// Compares the results of the members, and adds them up.
     fn outcome(&self) -> Result<Outcome, Failure> {
         self.compare()?;
         let is_whole =
@@ -374,7 +374,7 @@ impl Round<'_> {
         Ok(outcome)
     }
 
-    /// All members of a group must have been given the same.
+    /// Checks that all members of a group delivered the same.
     fn compare(&self) -> Result<(), Failure> {
         for one in &self.accounts {
             let Some(first) = self.accounts.iter().find(|first| first.group == one.group) else { continue };
@@ -388,8 +388,7 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// Why the round did not come to its end: a wrong order before anything else, whoever was killed before whoever
-    /// lost a peer.
+    /// Returns the reason why the round failed: a wrong order first, and a killed process before one that lost a peer.
     fn failure(&self) -> Failure {
         let ended =
             self.children.iter().filter_map(|child| Some((child, child.end.filter(|end| !end.is_good())?)));
@@ -404,7 +403,7 @@ impl Round<'_> {
 }
 
 impl Drop for Round<'_> {
-    /// However this ends, nothing is left behind.
+    /// Kills and waits for all processes that are left, whatever ended the round.
     fn drop(&mut self) {
         self.ears.close();
         self.end_all(Signal::KILL);

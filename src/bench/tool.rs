@@ -1,4 +1,4 @@
-//! `groupcast bench`: what can be asked of it on the command line, and how it answers.
+//! `groupcast bench`: the command line of the benchmark.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,13 +37,13 @@ exit code 1 if not.
 packet a message) and the most that packing and numbering allow (bound: packets that a sequencer only stamps, nothing \
 repaired), and prints what ours is in proportion, pair by pair, with the median.";
 
-/// Most members in all groups together: each is a process.
+/// The most members of all groups together: each is a process.
 const MOST_PROCESSES: u32 = 512;
-/// How long members send, when nothing else is said.
+/// The default time for which members send.
 const DURATION: Duration = Duration::from_secs(2);
-/// Without --window, about so many bytes are under way …
+/// The default window, in bytes.
 const WINDOW_BYTES: u64 = 2_000_000;
-/// … but no more and no fewer multicasts than these.
+/// The fewest and the most multicasts in the default window.
 const WINDOWS: std::ops::RangeInclusive<u64> = 60..=20_000;
 
 /// Arguments of `groupcast bench`.
@@ -119,10 +119,11 @@ pub struct Args {
     voice: Voice,
 }
 
-/// Measures what is asked for.
+/// Measures the rounds that the options ask for.
 ///
 /// # Errors
-/// [`Exit::Violated`] for a wrong order; whatever keeps a round from its end; interruption, after partial results.
+/// [`Exit::Violated`] for a wrong order; any failure that keeps a round from its end; interruption, after partial
+/// results.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     if let Some(part) = &args.part {
         return part::play(part, &args.known_bad, &args.voice.talk("member"));
@@ -182,7 +183,7 @@ impl Args {
     }
 }
 
-/// The rounds that are asked for.
+/// The rounds of one call.
 struct Bench<'a> {
     args: &'a Args,
     setting: Setting,
@@ -203,7 +204,7 @@ impl Bench<'_> {
         let mut ratios: Vec<(Baseline, Ratios)> =
             self.args.baseline.iter().map(|&baseline| (baseline, Ratios::default())).collect();
         let rounds = (1..=self.args.rounds).try_for_each(|number| self.round(number, &mut ratios));
-        // Also after an interruption: what was measured before it.
+        // After an interruption, these are the partial results.
         for (baseline, ratios) in &ratios {
             match self.format {
                 Format::Text => cli::print(&ratios.text(*baseline))?,
@@ -214,7 +215,7 @@ impl Bench<'_> {
         rounds.map(|()| Exit::Ok)
     }
 
-    /// Ours and the baselines, once each; every other time the other way round.
+    /// Runs groupcast and the baselines once each, in reverse order every other time.
     fn round(&self, number: u32, ratios: &mut [(Baseline, Ratios)]) -> Result<(), Failure> {
         let mut systems: Vec<System> = vec![System::Ours(self.setting.order)];
         systems.extend(self.args.baseline.iter().map(|&baseline| System::Plain(baseline)));

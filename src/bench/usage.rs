@@ -1,23 +1,23 @@
-//! What a process has taken of the machine, as the system tells it; nothing where it does not.
+//! The resources that a process has used, as reported by the system; 0 where the system does not report them.
 
 use std::fs;
 
 use serde::{Deserialize, Serialize};
 
-/// Hundredths of a second: the unit of processor time in `/proc` on every Linux.
+/// The unit of processor time in `/proc` on every Linux: hundredths of a second.
 const TICKS_PER_SECOND: u64 = 100;
 
-/// What a process has taken until now.
+/// The resources that a process has used until now.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) struct Usage {
-    /// The most memory that it had at one time.
+    /// The most memory at one time.
     pub(super) memory_kib: u64,
-    /// The time that processors worked for it.
+    /// The processor time.
     pub(super) cpu_ms: u64,
 }
 
 impl Usage {
-    /// That of the process with this number, or name in `/proc`.
+    /// Returns the usage of the process with this number or name in `/proc`.
     pub(super) fn of(process: &str) -> Self {
         let read = |file: &str| fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
         Self {
@@ -26,7 +26,7 @@ impl Usage {
         }
     }
 
-    /// The larger of each.
+    /// Returns the larger value of each.
     pub(super) fn max(self, other: Self) -> Self {
         Self { memory_kib: self.memory_kib.max(other.memory_kib), cpu_ms: self.cpu_ms.max(other.cpu_ms) }
     }
@@ -37,7 +37,7 @@ fn peak(status: &str) -> Option<u64> {
     line.trim().trim_end_matches(" kB").parse().ok()
 }
 
-/// User and system time: the 14th and 15th field; the second one, a name, may hold anything.
+/// Returns the user and system time: fields 14 and 15; the second field, a name, may contain anything.
 fn ticks(stat: &str) -> Option<u64> {
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)

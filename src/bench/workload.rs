@@ -1,46 +1,46 @@
-//! What every member is to do: how many multicasts of which size, how many of its own at a time or how many a second;
-//! and the sixteen bytes at the start of each, by which its deliveries are checked and timed.
+//! The workload of every member: number, size and pace of its multicasts; and the sixteen bytes at the start of each,
+//! by which deliveries are checked and timed.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Shortest text of a multicast: a [`Stamp`].
+/// The shortest text of a multicast: a [`Stamp`].
 pub(super) const MIN_SIZE: usize = 16;
 
-/// What every member does.
+/// The workload of every member.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Workload {
-    /// How many members each group has.
+    /// The number of members of each group.
     pub(super) members: u16,
     pub(super) groups: u16,
-    /// Bytes of each text.
+    /// The length of each text, in bytes.
     pub(super) size: usize,
-    /// How many of its own multicasts a member has under way.
+    /// The most own multicasts of a member that it has not delivered yet.
     pub(super) window: u64,
     pub(super) amount: Amount,
-    /// How many multicasts of each member come before the clock starts.
+    /// The number of multicasts of each member before the clock starts.
     pub(super) warmup: u64,
-    /// Multicasts a second of all members of a group together; nothing for as many as the window lets out.
+    /// The multicasts per second of all members of a group together; `None` for as many as the window allows.
     pub(super) rate: Option<f64>,
 }
 
-/// When a member has multicast enough.
+/// The amount of multicasts of a member.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(super) enum Amount {
-    /// After so many, those of the warm-up not counted.
+    /// This many, beside those of the warm-up.
     Messages(u64),
-    /// After so long.
+    /// As many as it sends in this time.
     Time(Duration),
 }
 
 impl Workload {
-    /// Whether each own multicast is timed from when it is sent to when it comes back.
+    /// Returns true if each own multicast is timed from its sending to its delivery.
     pub(super) const fn has_round_trips(&self) -> bool {
         self.window == 1 && self.rate.is_none()
     }
 
-    /// How many multicasts a member sends at most.
+    /// Returns the most multicasts that a member sends.
     pub(super) const fn most(&self) -> u64 {
         match self.amount {
             Amount::Messages(count) => self.warmup + count,
@@ -49,17 +49,17 @@ impl Workload {
     }
 }
 
-/// What each text begins with.
+/// The beginning of each text.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Stamp {
     pub(super) sender: u16,
-    /// One of the members, another with each text: what the sender had delivered of it comes before this.
+    /// One of the members, another with each text. Its multicasts up to `caused_by` must be delivered before this one.
     pub(super) cause: u16,
-    /// The sender's number of this multicast, from 1; it and the next two are cut off to 32 bits.
+    /// The sender's number of this multicast, from 1; this and the next two are truncated to 32 bits.
     pub(super) number: u32,
-    /// The number of the cause.
+    /// The number of the last multicast of `cause` that precedes this one.
     pub(super) caused_by: u32,
-    /// When it was to be sent, in microseconds of the clock that all share.
+    /// The time at which it was due, in microseconds of the clock that all processes share.
     pub(super) due: u32,
 }
 
@@ -72,7 +72,7 @@ impl Stamp {
         text[12..16].copy_from_slice(&self.due.to_le_bytes());
     }
 
-    /// The stamp of a text, if it is long enough to have one.
+    /// Returns the stamp of a text, if it is long enough to have one.
     pub(super) fn read(text: &[u8]) -> Option<Self> {
         let text = text.first_chunk::<MIN_SIZE>()?;
         let [s0, s1, c0, c1, n0, n1, n2, n3, b0, b1, b2, b3, d0, d1, d2, d3] = *text;

@@ -1,19 +1,19 @@
-//! A seed made into a scenario: who takes part, what each one does, and what happens to them.
+//! Draws a scenario from a seed: the clients, their commands and the faults.
 
 use std::fmt::Write as _;
 
 use crate::order::{ORDERS, Order};
 use crate::prng::Prng;
 
-/// Members, all links or a process may be silent for so long in all, in milliseconds: who is silent for ten seconds
-/// at a time is given up, and these may come one after the other, with a while to connect again after each.
+/// The most time of silence in a run, in milliseconds, summed over all members and links: a member that is silent for
+/// ten seconds is excluded, and several silences may follow one another, each with the time to connect again.
 const SILENCE: u64 = 4000;
-/// How long clients are at work, in milliseconds, at least and at most.
+/// The shortest and the longest time for which clients work, in milliseconds.
 const WORK: (u64, u64) = (1500, 3500);
-/// Most faults of a run.
+/// The most faults of a run.
 const FAULTS: u64 = 6;
 
-/// Every kind of fault that is drawn.
+/// All kinds of faults that are drawn.
 pub(super) const KINDS: [&str; 12] = [
     "cut",
     "reset",
@@ -29,18 +29,18 @@ pub(super) const KINDS: [&str; 12] = [
     "starve",
 ];
 
-/// A run that a seed means.
+/// The run of a seed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Drawn {
-    /// The order with its method, as people read it.
+    /// The title of the order with its method.
     pub(super) title: String,
     /// The scenario file.
     pub(super) scenario: String,
-    /// The command file of each client.
+    /// The name and the text of each client's command file.
     pub(super) commands: Vec<(String, String)>,
 }
 
-/// The run that `seed` means.
+/// Draws the run of `seed`.
 pub(super) fn draw(seed: u64) -> Drawn {
     let mut prng = Prng::new(seed);
     let order = &ORDERS[prng.below(ORDERS.len() as u64) as usize];
@@ -53,7 +53,7 @@ pub(super) fn draw(seed: u64) -> Drawn {
     Drawn { title: order.title(), scenario, commands }
 }
 
-/// What a client does: bursts of multicasts and messages to others, over about `work` milliseconds.
+/// Draws the commands of a client: bursts of multicasts and direct messages, over about `work` milliseconds.
 fn commands(prng: &mut Prng, id: &str, clients: &[String], work: u64) -> String {
     let mut text = String::new();
     let bursts = prng.between(10, 60);
@@ -118,7 +118,7 @@ fn pause(prng: &mut Prng, order: &Order, clients: &[String], at: u64, lasts: u64
     format!("kill = \"{process}\"\nafter = \"{at}ms\"\nsignal = \"STOP\"\nfor = \"{lasts}ms\"\n")
 }
 
-/// A fault of links, as `groupcast proxy` reads it.
+/// Draws a fault of links, as `groupcast proxy` reads it.
 fn link(prng: &mut Prng, kind: &str, at: u64, lasts: u64) -> String {
     let is_about_packets = matches!(kind, "loss" | "duplicate" | "reorder");
     let mut fault = format!("{} {kind}", seconds_word(at));
@@ -140,7 +140,7 @@ fn link(prng: &mut Prng, kind: &str, at: u64, lasts: u64) -> String {
     let port = if prng.chance(500_000) { port } else { "" };
     let ways: &[&str] = match (kind, port) {
         ("cut" | "reset", _) => &[""],
-        // What goes the other way there is almost nothing.
+        // Almost no bytes go the other way there.
         (_, "in") => &[" up"],
         (_, "out") => &[" down"],
         ("half-close", _) => &[" up", " down"],
@@ -150,7 +150,7 @@ fn link(prng: &mut Prng, kind: &str, at: u64, lasts: u64) -> String {
     if !port.is_empty() {
         let _ = write!(fault, " on {port}");
     }
-    // What does not keep anybody silent may go on to the end of the run.
+    // A fault that silences no member may last to the end of the run.
     let stays = (is_about_packets || kind == "delay") && prng.chance(500_000);
     if !stays && !matches!(kind, "reset" | "half-close") {
         let _ = write!(fault, " for {lasts}ms");
@@ -158,7 +158,7 @@ fn link(prng: &mut Prng, kind: &str, at: u64, lasts: u64) -> String {
     fault
 }
 
-/// As a command file has it.
+/// Formats a time as command files have it.
 fn seconds(millis: u64) -> String {
     format!("{}.{:03}", millis / 1000, millis % 1000)
 }

@@ -1,7 +1,7 @@
-//! Beside the path: many short runs of real processes, each with a workload and faults of its own, from a seed.
+//! The chaos tool: many short runs of real processes, each with a workload and faults from its own seed.
 //!
-//! `draw` makes a scenario of a seed: pure, and the same for ever. [`tool`] lets `groupcast run` play it, some at a
-//! time, and judges by what that says; `table` sums up.
+//! `draw` makes a scenario of a seed: pure, and always the same. [`tool`] lets `groupcast run` play several scenarios
+//! at a time, and reads its verdicts; `table` sums up.
 
 mod draw;
 mod table;

@@ -1,4 +1,4 @@
-//! What came of many runs, as tables for people: Markdown, so that they can be kept.
+//! The results of many runs, as tables in Markdown.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,25 +9,25 @@ use super::draw::KINDS;
 use crate::exit::Exit;
 use crate::order::ORDERS;
 
-/// What came of one run.
+/// The result of one run.
 #[derive(Clone, Debug)]
 pub(super) struct Report {
     pub(super) title: String,
-    /// Passed, undecided, or anything else for failed.
+    /// Passed, undecided, or any other code for failed.
     pub(super) exit: Exit,
     pub(super) why: String,
-    /// The kinds of its faults, and whether each has acted.
+    /// The kind of each fault, and whether it acted.
     faults: Vec<(String, bool)>,
     sent_again: u64,
 }
 
 impl Report {
-    /// A run that did not come to a summary.
+    /// Creates the report of a run without a summary.
     pub(super) fn failed(title: &str, exit: Exit, why: String) -> Self {
         Self { title: title.to_owned(), exit, why, faults: Vec::new(), sent_again: 0 }
     }
 
-    /// Reads what `groupcast run --json` printed, a line an event.
+    /// Parses the output of `groupcast run --json`, one event a line.
     pub(super) fn read(title: &str, lines: &[String]) -> Self {
         let events = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let (mut is_valid, mut summary) = (true, None);
@@ -46,7 +46,7 @@ impl Report {
         let faults: Vec<_> = summary["faults"].as_array().into_iter().flatten().map(fault).collect();
         let code = summary["exit"].as_u64().and_then(|code| u8::try_from(code).ok());
         let exit = match code.and_then(Exit::from_code).unwrap_or(Exit::Bug) {
-            // Some of the faults may miss, but not all.
+            // Some of the faults may never act, but not all of them.
             Exit::Undecided if is_valid && faults.iter().any(|&(_, has_acted)| has_acted) => Exit::Ok,
             exit => exit,
         };
@@ -56,7 +56,7 @@ impl Report {
     }
 }
 
-/// How many runs passed, were undecided, and failed; and packets sent again.
+/// The numbers of runs that passed, were undecided and failed; and of packets sent again.
 #[derive(Clone, Copy, Debug, Default)]
 struct Row {
     passed: u64,
@@ -65,13 +65,13 @@ struct Row {
     sent_again: u64,
 }
 
-/// Everything that came of all runs so far.
+/// The results of all runs so far.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     orders: BTreeMap<String, Row>,
-    /// Of each kind of fault: how often it was drawn, and how often it acted.
+    /// For each kind of fault: the numbers of times that it was drawn, and that it acted.
     kinds: BTreeMap<String, (u64, u64)>,
-    /// What the first run that failed, or else the first undecided one, ended with.
+    /// The exit code of the first run that failed, or else of the first undecided one.
     worst: Option<Exit>,
 }
 

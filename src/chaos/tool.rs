@@ -1,4 +1,4 @@
-//! `groupcast chaos`: what can be asked of it on the command line, and how it answers.
+//! `groupcast chaos`: the command line of the chaos tool.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -31,11 +31,11 @@ machine that is busy. It lasts a few seconds and must deliver everything as prom
 folder, chaos/<seed>/, with its scenario and all that came of it; one in which no fault acted is undecided.";
 
 const FOLDER: &str = "chaos";
-/// A run that has not ended by then hangs: its work, and every limit within it, are shorter.
+/// The time after which a run hangs: its work, and every limit within it, are shorter.
 const LIMIT: Duration = Duration::from_secs(90);
-/// How long a run that hangs or is interrupted may take to end its processes.
+/// The time for a run that hangs or is interrupted to end its processes.
 const LAST_WORDS: Duration = Duration::from_secs(15);
-/// Longest time until an interruption shows while a run says nothing.
+/// The longest time until an interruption is noticed while a run writes nothing.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Arguments of `groupcast chaos`.
@@ -60,10 +60,11 @@ pub struct Args {
     voice: Voice,
 }
 
-/// Lets runs happen until there have been enough, and sums up.
+/// Performs the runs and prints the tables.
 ///
 /// # Errors
-/// Whatever keeps a run from being started, and interruption, after what came of the runs before. A run that fails is no error: it is told, and its exit returned.
+/// If a run cannot be started; interruption, after the tables of the runs before it. A run that fails is no error: it
+/// is reported, and its exit code returned.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let asked = Arc::new(OnceLock::new());
     let heard = Arc::clone(&asked);
@@ -103,10 +104,10 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// What the threads share.
+/// The state that the threads share.
 struct Chaos<'a> {
     args: &'a Args,
-    /// The end that a signal asked for.
+    /// The exit code that a signal asked for.
     asked: Arc<OnceLock<Exit>>,
     program: PathBuf,
     talk: Talk,
@@ -117,7 +118,7 @@ struct Chaos<'a> {
 struct State {
     begun: u64,
     table: Table,
-    /// What keeps runs from being started.
+    /// The failure that keeps runs from being started.
     broken: Option<Failure>,
 }
 
@@ -136,7 +137,7 @@ impl Chaos<'_> {
         lock(&self.state)
     }
 
-    /// The seed of the next run, if there is to be one.
+    /// Returns the seed of the next run, if there is one.
     fn next(&self) -> Option<u64> {
         let mut state = self.lock();
         let is_over = match self.args.runs {
@@ -150,7 +151,7 @@ impl Chaos<'_> {
         Some(self.args.seed + state.begun - 1)
     }
 
-    /// One run; its folder is kept if it does not pass. Nothing comes of one that is interrupted.
+    /// Performs one run, and keeps its folder if it does not pass; returns `None` if it is interrupted.
     fn one(&self, seed: u64) -> Result<Option<Report>, Failure> {
         let drawn = draw(seed);
         let folder = Path::new(FOLDER).join(seed.to_string());
@@ -187,7 +188,7 @@ impl Chaos<'_> {
         let mut command = Command::new(&self.program);
         command.args(["run", "scenario.toml", "--json"]).current_dir(folder);
         command.args(self.args.known_bad.name().iter().flat_map(|name| ["--known-bad", name]));
-        // What is set for this program is not for its runs, which have ports and seeds of their own.
+        // The environment variables of this program are not for its runs, which have ports and seeds of their own.
         let ours = std::env::vars_os().map(|(name, _)| name);
         for name in ours.filter(|name| name.as_encoded_bytes().starts_with(b"GROUPCAST_")) {
             command.env_remove(name);
@@ -217,7 +218,7 @@ impl Chaos<'_> {
         Ok(Report::read(title, &printed))
     }
 
-    /// Takes lines in until there are no more; false if that takes too long, or `is_stopped`.
+    /// Collects lines until the output ends; returns false if that takes too long, or `is_stopped`.
     fn hear(
         &self,
         lines: &Receiver<String>,
@@ -247,7 +248,7 @@ fn prepare(folder: &Path, drawn: &Drawn) -> std::io::Result<()> {
     drawn.commands.iter().try_for_each(|(name, text)| fs::write(folder.join(name), text))
 }
 
-/// What a child prints, line by line, up to its end.
+/// Returns the lines that a child prints, up to the end of its output.
 fn lines(child: &mut Child) -> Receiver<String> {
     let (sender, lines) = channel();
     let output = child.stdout.take();
@@ -263,6 +264,6 @@ fn lines(child: &mut Child) -> Receiver<String> {
 }
 
 fn end(child: &Child, signal: Signal) {
-    // It is ours until it has been waited for, so nobody else can have its number.
+    // The child has not been waited for, so no other process can have its number.
     let _ = kill_process(Pid::from_child(child), signal);
 }

@@ -1,8 +1,8 @@
 //! Agreement: what one member delivers, all deliver.
 //!
-//! As Hadzilacos and Toueg define it, it binds the members that came to the end: one that failed on the way may
-//! have delivered what the others never got, its own last multicast above all. (Uniform agreement forbids that.) A
-//! member that came later or left earlier is bound by what was delivered in the views that it was in.
+//! As Hadzilacos and Toueg define it, it binds the members that reached the end: a member that failed may have
+//! delivered messages that the others never received, its own last multicast above all. (Uniform agreement forbids
+//! that.) A newcomer, or a member that left early, owes the deliveries of its own views only.
 
 use super::catalogue::Catalogue;
 use super::verdict::{Verdict, Witness};
@@ -16,7 +16,7 @@ fn ended(catalogue: &Catalogue<'_>) -> impl Iterator<Item = usize> {
     catalogue.members().filter(|&member| catalogue.record(member).ended)
 }
 
-/// Of each message: a member that delivered it and came to the end, and the event.
+/// Returns, for each message, the first member that reached the end and delivered it, and the event.
 fn first_deliverers(catalogue: &Catalogue<'_>) -> Vec<Option<(usize, usize)>> {
     let mut delivered_by = vec![None; catalogue.len()];
     for member in ended(catalogue) {
@@ -27,7 +27,7 @@ fn first_deliverers(catalogue: &Catalogue<'_>) -> Vec<Option<(usize, usize)>> {
     delivered_by
 }
 
-/// The earliest delivery of another member that `member` has no counterpart of.
+/// Finds the earliest delivery of another member that `member` owes and lacks.
 fn missing(
     catalogue: &Catalogue<'_>,
     member: usize,

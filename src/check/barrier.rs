@@ -1,5 +1,5 @@
-//! Start barrier: everyone began once, before anything else, together with the same others, and nothing that was
-//! multicast at the very beginning got lost.
+//! Start barrier: all members start once, before any other event, with the same members, and the first multicasts are
+//! not lost.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ pub(super) fn judge(run: &Run, catalogue: &Catalogue<'_>) -> Verdict {
     catalogue.conclude(violation)
 }
 
-/// The first event of a history is a start, and there is no other.
+/// Finds a history whose first event is not a start, or that has a second start.
 fn began_otherwise(member: &Member) -> Option<Witness> {
     let account = member.account()?;
     let (first, _) = account.lines?;
@@ -49,9 +49,9 @@ fn place(member: &Member, account: &Account, lines: Vec<u32>) -> Place {
     Place { member: member.id.clone(), file: Some(account.file.clone()), lines }
 }
 
-/// Two members that began different runs.
+/// Finds two members that began different runs.
 fn disagreement(run: &Run) -> Option<Witness> {
-    // Who came later began with others than those who were there from the start.
+    // A newcomer's start lists other members than the starts at the barrier.
     let mut starts: Vec<_> = run.starts().collect();
     let came_late = |account: &Account| came_late(run, account);
     starts.sort_by_key(|(_, account, _)| came_late(account));
@@ -67,7 +67,7 @@ fn disagreement(run: &Run) -> Option<Witness> {
     })
 }
 
-/// Whether a member came while the run went on. Who was lost before it knew what had been before has no view at all.
+/// Returns true if the member joined the running group. A newcomer that failed while joining has no view at all.
 fn came_late(run: &Run, account: &Account) -> bool {
     let have_views = run.starts().any(|(_, account, _)| !account.views.is_empty());
     account.views.first().map_or(have_views, |view| view.number > 1)
@@ -82,7 +82,7 @@ fn difference(one: &Start, other: &Start, with_members: bool) -> Option<(String,
     words(one).into_iter().zip(words(other)).take(count).find(|(one, other)| one != other)
 }
 
-/// A member that has files here and that the beginning does not list.
+/// Finds a member that has files here and is in no list of members.
 fn unlisted(run: &Run) -> Option<Witness> {
     let (starter, account, start) = run.starts().find(|(_, account, _)| !came_late(run, account))?;
     let is_late = |member: &Member| member.account().is_some_and(|account| came_late(run, account));
@@ -102,7 +102,7 @@ fn unlisted(run: &Run) -> Option<Witness> {
     Some(Witness::new(story, [at]))
 }
 
-/// Members that are listed and whose histories are not here.
+/// Names the listed members without a history.
 fn missing(run: &Run) -> Option<String> {
     let without = run.members.iter().filter(|member| member.account.is_none());
     let ids: Vec<&str> = without.map(|member| member.id.as_str()).collect();
@@ -111,8 +111,8 @@ fn missing(run: &Run) -> Option<String> {
         .then(|| format!("{are} {} missing", list(&ids) + if ids.len() == 1 { " is" } else { " are" }))
 }
 
-/// The first multicast of a member that someone who came to the end never delivered. If its sender failed, and
-/// nobody else who came to the end delivered it either, then it need not have come.
+/// Finds a sender's first multicast that a member lacks at its end. The message may be missing if no member that
+/// reached the end multicast or delivered it.
 fn lost(catalogue: &Catalogue<'_>) -> Option<Witness> {
     let streams = Streams::new(catalogue);
     let ended = || catalogue.members().filter(|&member| catalogue.record(member).ended);

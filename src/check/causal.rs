@@ -1,11 +1,11 @@
 //! Causal order: what happened before a multicast is delivered before it.
 //!
-//! FIFO order and local order together (Hadzilacos and Toueg). Where FIFO order holds, "has delivered the first
-//! k of that sender" says all, so a multicast depends on one count per sender; and as counts only grow, it is
-//! enough to keep the counts that changed since the sender's previous multicast.
+//! FIFO order and local order together (Hadzilacos and Toueg). Given FIFO order, a multicast depends on one count per
+//! sender: the messages delivered from it. As counts only grow, it is enough to keep those that changed since the
+//! sender's previous multicast.
 //!
-//! Causes are what was multicast and delivered. Messages to one member travel on a way of their own, and no order
-//! promises anything across the two.
+//! Only multicasts are causes. Direct messages have streams of their own, and no order promises anything across the
+//! two.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use super::history::Event;
 use super::streams::Streams;
 use super::verdict::{Verdict, Witness};
 
-/// That `count` messages of `stream` were delivered before a message was multicast.
+/// The first `count` messages of `stream`, which a sender delivered before it multicast a message.
 struct Need {
     stream: usize,
     count: usize,
@@ -30,7 +30,7 @@ pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
     catalogue.conclude_of_senders(violation)
 }
 
-/// Of each message: what its sender had delivered since its previous multicast.
+/// Returns, for each message, the deliveries of its sender since its previous multicast.
 fn needs(catalogue: &Catalogue<'_>, streams: &Streams) -> Vec<Vec<Need>> {
     let mut needs: Vec<Vec<Need>> = (0..catalogue.len()).map(|_| Vec::new()).collect();
     for member in catalogue.members() {
@@ -54,7 +54,7 @@ fn needs(catalogue: &Catalogue<'_>, streams: &Streams) -> Vec<Vec<Need>> {
     needs
 }
 
-/// The first delivery of `member` before something that its sender had delivered before sending it.
+/// Finds the first delivery at `member` that precedes a delivery on which it depends.
 fn too_early(
     catalogue: &Catalogue<'_>,
     streams: &Streams,

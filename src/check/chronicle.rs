@@ -77,7 +77,7 @@ pub(crate) enum What {
     Multicast,
     /// The message arrived. Fields: the member's clock afterwards, and the global number.
     Arrive { clock: Option<String>, number: Option<u64> },
-    /// The message began to wait for this.
+    /// The message began to wait, for this reason.
     Wait(Reason),
     /// The member delivered the message, with this global number.
     Deliver(Option<u64>),

@@ -1,4 +1,4 @@
-//! No creation: what is delivered was multicast before, by the member it is said to be from, in these words.
+//! No creation: each delivered message was multicast before, by its sender, with the same text.
 
 use super::catalogue::Catalogue;
 use super::history::{Event, Record};
@@ -18,7 +18,7 @@ pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
     )
 }
 
-/// The first delivery of a member that no multicast explains.
+/// Finds the first delivery at a member that no multicast explains.
 fn created(catalogue: &Catalogue<'_>, member: usize) -> Option<Witness> {
     catalogue.deliveries(member).find_map(|(event, message)| {
         let record = catalogue.record(member);
@@ -29,7 +29,8 @@ fn created(catalogue: &Catalogue<'_>, member: usize) -> Option<Witness> {
     })
 }
 
-/// Why this delivery cannot be, if so. A sender whose record is not whole may have multicast it.
+/// Returns the reason why no multicast explains this delivery, if so. A sender with an incomplete record may have
+/// multicast the message.
 fn unexplained(
     catalogue: &Catalogue<'_>,
     record: &Record,
@@ -55,7 +56,7 @@ fn unexplained(
     (is_own && event < origin).then(|| (format!("before it multicast it {place}"), Some(place)))
 }
 
-/// Two messages under one identity.
+/// Finds two multicasts with one identity.
 fn reused(catalogue: &Catalogue<'_>, member: usize) -> Option<Witness> {
     let record = catalogue.record(member);
     let (event, message) =
@@ -65,7 +66,7 @@ fn reused(catalogue: &Catalogue<'_>, member: usize) -> Option<Witness> {
     Some(Witness::new(story, [place]))
 }
 
-/// A multicast under the name of another member, or of another life of the same.
+/// Finds a multicast under the name of another member, or of another incarnation.
 fn borrowed(catalogue: &Catalogue<'_>, member: usize) -> Option<Witness> {
     let record = catalogue.record(member);
     let is_borrowed =

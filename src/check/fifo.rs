@@ -1,6 +1,6 @@
-//! FIFO order: who delivers a message has delivered what its sender multicast before it.
+//! FIFO order: a member delivers a message only after all earlier messages of its sender.
 //!
-//! As Hadzilacos and Toueg define it: a message passed over breaks FIFO order even if it never comes.
+//! As Hadzilacos and Toueg define it: a message passed over breaks FIFO order even if it is never delivered.
 
 use super::catalogue::Catalogue;
 use super::streams::Streams;
@@ -10,7 +10,7 @@ pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
     catalogue.conclude_of_senders(first_violation(catalogue, &Streams::new(catalogue)))
 }
 
-/// The first delivery of any member that passes over an earlier message of the same sender.
+/// Finds the first delivery at any member that passes over an earlier message of the same sender.
 pub(super) fn first_violation(catalogue: &Catalogue<'_>, streams: &Streams) -> Option<Witness> {
     catalogue.members().find_map(|member| {
         let mut next = streams.before(catalogue, member);
@@ -20,7 +20,7 @@ pub(super) fn first_violation(catalogue: &Catalogue<'_>, streams: &Streams) -> O
                 let before = streams.message(stream, next[stream]);
                 return Some(passed_over(catalogue, member, event, message, before));
             }
-            // Below the next is a repetition, which is not this property's business.
+            // A lower rank is a duplicate, which another property judges.
             next[stream] += usize::from(rank == next[stream]);
             None
         })

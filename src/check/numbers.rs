@@ -56,8 +56,7 @@ fn wrong(catalogue: &Catalogue<'_>, member: usize, named: &mut Vec<(Number, Deli
     None
 }
 
-/// Returns the number of deliveries before a newcomer joined, and the last number among them. Those deliveries may
-/// be in no record.
+/// Returns the number of deliveries before a newcomer joined, which may be in no record, and the number of the last.
 fn skipped(
     catalogue: &Catalogue<'_>,
     member: usize,

@@ -1,9 +1,9 @@
-//! The same work for each of several things, on all cores: files are read and properties judged side by side.
+//! The same work on several items, on all cores: files are read and properties judged in parallel.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// What `work` makes of each item, in their order.
+/// Applies `work` to each item and returns the results in the order of the items.
 pub(super) fn each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let threads = thread::available_parallelism().map_or(1, usize::from).min(items.len());
     if threads <= 1 {

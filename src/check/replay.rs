@@ -1,25 +1,25 @@
-//! Whether all this can have happened at all: nothing is delivered or received before it was multicast or sent.
+//! Checks whether the run is possible: no message is delivered or received before it was multicast or sent.
 //!
-//! There is no clock that members share, but there is something better: the records are replayed side by side, and
-//! who is given a message waits until its sender has come to the event that gives it. If in the end members wait
-//! for each other, their records contradict each other: all that they wait for came before itself.
+//! Members share no clock, so the records are replayed side by side: a member that is given a message waits until its
+//! sender has reached the event that gives it. If members wait for each other in the end, their records contradict each
+//! other: each of these events would have happened before itself.
 
 use super::catalogue::Catalogue;
 use super::history::{Event, MessageId};
 use super::verdict::Witness;
 
-/// An event: the member, and its place in the member's record.
+/// An event: the member, and the position in the member's record.
 type At = (usize, usize);
 
 struct Replay<'c, 'h> {
     catalogue: &'c Catalogue<'h>,
-    /// What was sent to one member: the message, its receiver, and the event; ascending.
+    /// The direct messages: the message, its receiver and the send event; ascending.
     sends: Vec<((MessageId, u16), usize)>,
-    /// Of each member: how many of its events have happened.
+    /// The number of replayed events of each member.
     happened: Vec<usize>,
 }
 
-/// A circle of members of which each is given a message before its sender gives it, if there is one.
+/// Finds a cycle of members, each of which is given a message before its sender gives it.
 pub(super) fn stuck(catalogue: &Catalogue<'_>) -> Option<Witness> {
     let mut replay = Replay::new(catalogue);
     let mut waiting: Vec<Vec<usize>> = vec![Vec::new(); replay.happened.len()];
@@ -50,7 +50,7 @@ impl<'c, 'h> Replay<'c, 'h> {
         Self { catalogue, sends, happened: vec![0; catalogue.members().len()] }
     }
 
-    /// Lets the member go on as far as it can; what it then waits for.
+    /// Replays the member's events up to the first that must wait; returns the event that it waits for.
     fn advance(&mut self, member: usize) -> Option<At> {
         let length = self.catalogue.record(member).events.len();
         while self.happened[member] < length {
@@ -64,7 +64,7 @@ impl<'c, 'h> Replay<'c, 'h> {
         None
     }
 
-    /// The event that gave the message that this event is given, if that is known.
+    /// Returns the event that multicast or sent the message of a delivery or a receipt, if it is known.
     fn origin(&self, (member, event): At) -> Option<At> {
         let id = self.catalogue.record(member).events[event].id();
         let origin = match self.catalogue.record(member).events[event] {
@@ -79,14 +79,14 @@ impl<'c, 'h> Replay<'c, 'h> {
         Some((usize::from(id.member), origin))
     }
 
-    /// The event at which a member is stuck, and what it waits for.
+    /// Returns the event at which a member is stuck, and the event that it waits for.
     fn block(&self, member: usize) -> Option<(At, At)> {
         let at = (member, self.happened[member]);
         (at.1 < self.catalogue.record(member).events.len()).then(|| Some((at, self.origin(at)?)))?
     }
 
-    /// Members that wait for each other: of each the event at which it waits, and what for. Whoever is stuck waits
-    /// for someone who is stuck, so the way from one to the next ends in a circle.
+    /// Returns a cycle of waiting members: for each, the event at which it waits and the event that it waits for. A
+    /// stuck member waits for another stuck member, so the walk from one to the next ends in a cycle.
     fn circle(&self) -> Option<Vec<(At, At)>> {
         let mut way: Vec<(At, At)> = Vec::new();
         let mut member = self.catalogue.members().find(|&member| self.block(member).is_some())?;

@@ -1,4 +1,4 @@
-//! The verdicts of `groupcast check` for people, for programs, and for continuous integration.
+//! The reports of `groupcast check`: text, JSON, and JUnit for continuous integration.
 
 use std::fmt::Write as _;
 
@@ -12,13 +12,13 @@ use crate::exit::Exit;
 use crate::order::ORDERS;
 use crate::talk::printable;
 
-/// Version of the JSON that is written.
+/// The version of the JSON format.
 const VERSION: u8 = 1;
 
-/// The property of messages to one member.
+/// The property of direct messages.
 const POINT_TO_POINT: &str = "point-to-point";
 
-/// What came out about one run.
+/// The verdicts on one run.
 #[derive(Debug)]
 pub struct Judgement {
     group: Option<String>,
@@ -26,11 +26,11 @@ pub struct Judgement {
     members: Vec<String>,
     counts: Counts,
     verdicts: Vec<(&'static str, Verdict)>,
-    /// The undeliverable messages, in words, if there are any.
+    /// The undeliverable messages as text, if there are any.
     undeliverable: Option<String>,
 }
 
-/// What there was to judge.
+/// The numbers of events that were judged.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 struct Counts {
     multicasts: u64,
@@ -90,7 +90,7 @@ impl Judgement {
         }
     }
 
-    /// The properties that were judged, and what came of each.
+    /// Returns the judged properties with their verdicts.
     pub fn properties(&self) -> impl Iterator<Item = (&'static str, &Verdict)> {
         self.verdicts.iter().map(|(property, verdict)| (*property, verdict))
     }
@@ -99,7 +99,7 @@ impl Judgement {
         self.verdicts.iter().map(|(_, verdict)| verdict)
     }
 
-    /// A line for each property.
+    /// Formats a line for each property.
     #[must_use]
     pub fn lines(&self) -> String {
         let line = |(property, verdict): (&str, &Verdict)| match self.note(property, verdict) {
@@ -109,12 +109,12 @@ impl Judgement {
         self.properties().map(line).collect()
     }
 
-    /// What there is to say of a valid property.
+    /// Returns the undeliverable messages as a note on a valid point-to-point property.
     fn note(&self, property: &str, verdict: &Verdict) -> Option<&str> {
         self.undeliverable.as_deref().filter(|_| property == POINT_TO_POINT && verdict.is_valid())
     }
 
-    /// What was judged, in a line.
+    /// Describes the judged run in one line.
     fn title(&self) -> String {
         let group =
             self.group.as_ref().map_or_else(|| "result files".to_owned(), |group| format!("group {group}"));
@@ -199,7 +199,7 @@ impl Counts {
     }
 }
 
-/// What verdicts come to: violated, undecided or all right.
+/// Combines verdicts into an exit code: violated before undecided before valid.
 pub fn exit<'v>(verdicts: impl Iterator<Item = &'v Verdict>) -> Exit {
     verdicts.fold(Exit::Ok, |exit, verdict| match (exit, verdict) {
         (Exit::Violated, _) | (_, Verdict::Violated(_)) => Exit::Violated,
@@ -216,7 +216,7 @@ const fn word(exit: Exit) -> &'static str {
     }
 }
 
-/// For people: a line for each property, and one for each run.
+/// Formats the report for people: a line for each property, and one for each run.
 pub(super) fn text(judgements: &[Judgement]) -> String {
     let mut text = String::new();
     for judgement in judgements {
@@ -234,7 +234,7 @@ pub(super) fn text(judgements: &[Judgement]) -> String {
     text
 }
 
-/// For programs: one object.
+/// Formats the report for programs: one JSON object.
 pub(super) fn json(judgements: &[Judgement]) -> String {
     let all = judgements.iter().flat_map(Judgement::verdicts);
     let document = Document {
@@ -245,7 +245,8 @@ pub(super) fn json(judgements: &[Judgement]) -> String {
     serde_json::to_string_pretty(&document).expect("verdicts are made of strings and numbers")
 }
 
-/// For continuous integration: a test suite for each run, a test case for each property; undecided is skipped.
+/// Formats the report for continuous integration: a test suite for each run, a test case for each property; undecided
+/// properties are skipped tests.
 pub(super) fn junit(judgements: &[Judgement]) -> String {
     let mut text =
         String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"groupcast check\">\n");
@@ -253,7 +254,7 @@ pub(super) fn junit(judgements: &[Judgement]) -> String {
     text + "</testsuites>\n"
 }
 
-/// A text as XML can hold it: what XML has no way to write is replaced.
+/// Escapes a text for XML, and replaces the characters that XML cannot hold.
 pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {

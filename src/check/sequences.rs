@@ -39,7 +39,7 @@ fn places(sequence: &[u32], count: usize) -> Vec<u32> {
     places
 }
 
-/// Returns the position of each sequence's first remaining item when no more can be removed; `None` if all are.
+/// Removes items as long as possible; returns each sequence's first remaining position, or `None` if no item remains.
 fn stuck(sequences: &[Vec<u32>], places: &[Vec<u32>]) -> Option<Vec<usize>> {
     let mut heads = vec![0; sequences.len()];
     let mut ready: Vec<usize> = (0..sequences.len()).collect();

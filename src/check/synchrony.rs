@@ -1,7 +1,7 @@
-//! View synchrony: who goes from one view to the next has delivered the same messages in the first, and a view is the same
-//! members wherever it is given.
+//! View synchrony: members that go on from one view to the next have delivered the same messages in the first, and a
+//! view has the same members everywhere.
 //!
-//! What a member delivered in its last view is agreement's business, or, if it was lost, nobody's.
+//! Agreement judges the deliveries of a member in its last view. The last view of a lost member is not judged.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
     catalogue.conclude(lists_differ(catalogue).or_else(skipped).or_else(|| deliveries_differ(catalogue)))
 }
 
-/// A view without the member that was given it, or that does not follow on the one before.
+/// Finds a view that its member is not in, or that does not follow the view before.
 fn skipped(catalogue: &Catalogue<'_>, member: usize) -> Option<Witness> {
     let record = catalogue.record(member);
     let is_in = |view: usize| record.views[view].members.binary_search(&record.name).is_ok();
@@ -32,7 +32,7 @@ fn skipped(catalogue: &Catalogue<'_>, member: usize) -> Option<Witness> {
     Some(Witness::new(story, [place]))
 }
 
-/// A view of one number that is not the same at two members.
+/// Finds a view number with different members at two members.
 fn lists_differ(catalogue: &Catalogue<'_>) -> Option<Witness> {
     let mut known: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
     for member in catalogue.members() {
@@ -59,11 +59,11 @@ fn lists_differ(catalogue: &Catalogue<'_>) -> Option<Witness> {
     None
 }
 
-/// What a member delivered in a view from which it went on: which member, which of its views, and the messages, sorted,
-/// each with its event.
+/// The deliveries of a member in a view from which it went on: the member, the position of the view, and the messages,
+/// sorted, each with its event.
 type Passed = (usize, usize, Vec<(usize, usize)>);
 
-/// Two that went on from one view and had not delivered the same in it.
+/// Finds two members that went on from one view with different deliveries in it.
 fn deliveries_differ(catalogue: &Catalogue<'_>) -> Option<Witness> {
     let mut known: BTreeMap<u64, Passed> = BTreeMap::new();
     for member in catalogue.members() {
@@ -95,7 +95,7 @@ fn deliveries_differ(catalogue: &Catalogue<'_>) -> Option<Witness> {
     None
 }
 
-/// The first message that the one delivered in the view and the other did not.
+/// Finds the first message that `one` delivered in the view and `other` did not.
 fn only_one(catalogue: &Catalogue<'_>, one: &Passed, other: &Passed) -> Option<Witness> {
     let has = |message: &usize| other.2.binary_search_by_key(message, |(known, _)| *known).is_ok();
     let &(message, event) =

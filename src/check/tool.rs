@@ -1,4 +1,4 @@
-//! `groupcast check`: what can be asked about the results of a run on the command line, and how it answers.
+//! `groupcast check`: the command line that judges the results of a run.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::cli::{self, Voice};
 use crate::exit::{Exit, Failure};
 use crate::order;
 
-/// Stands for every property there is.
+/// Stands for all properties.
 const ALL: &str = "all";
 
 /// The example and the notes of `--help`.
@@ -67,7 +67,7 @@ fn help() -> String {
     format!("{HELP}\n\nProperties:\n{}\n\n{}", properties.join("\n"), crate::exit::HELP)
 }
 
-/// A property in the help: its name, and what it says in a column of its own.
+/// Formats a property for the help: its name, and its definition in a column of its own.
 fn entry(name: &str, says: &str) -> String {
     const NAMES: usize = 18;
     let mut lines = vec![format!("  {name}")];
@@ -103,7 +103,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     Ok(report::exit(judgements.iter().flat_map(Judgement::verdicts)))
 }
 
-/// Judges the run in `dir` by what its order promises. In `commands` are the command files.
+/// Judges the properties that its order promises of the run in `dir`; `commands` is the folder of command files.
 ///
 /// # Errors
 /// As [`run`].
@@ -112,14 +112,14 @@ pub fn judge_folder(dir: &Path, commands: &Path) -> Result<Vec<Judgement>, Failu
     Ok(runs.iter().map(|run| judgement(run, &[], None)).collect())
 }
 
-/// Judges the run in `dir` by everything there is, and reports it in every form.
+/// Judges all properties of the run in `dir` and reports them in every format.
 pub(crate) fn reports(dir: &Path) -> Result<Vec<String>, Failure> {
     let runs = read::read(dir, None)?;
     let judgements: Vec<Judgement> = runs.iter().map(|run| judgement(run, &[ALL.to_owned()], None)).collect();
     Ok(vec![report::text(&judgements), report::json(&judgements), report::junit(&judgements)])
 }
 
-/// Judges the properties `asked` for, or else what the order promises.
+/// Judges the properties `asked` for; if none, those that the order promises.
 fn judgement(run: &read::Run, asked: &[String], order: Option<&str>) -> Judgement {
     let evidence = Evidence::new(run);
     let is_asked = |name: &str| asked.iter().any(|one| one == name || one == ALL);

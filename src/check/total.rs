@@ -1,8 +1,7 @@
 //! Total order: there is one order in which all members deliver.
 //!
-//! Only the order of what was delivered counts, so a missing message neither hides an order nor counts as one:
-//! that is agreement's business. Two members that deliver two messages the other way round are the plain case.
-//! Where deliveries are missing, a circle may need more: a then b, b then c, c then a, by three members.
+//! Only the order of delivered messages counts; agreement judges missing ones. Usually two members deliver two messages
+//! in opposite orders. Where deliveries are missing, a cycle may take more members: a before b, b before c, c before a.
 
 use super::catalogue::Catalogue;
 use super::sequences::{self, Step};
@@ -19,7 +18,7 @@ pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
     catalogue.conclude(circle.map(|circle| story(catalogue, &delivered, &circle)))
 }
 
-/// What a member delivered, without repetitions: the event, and the message.
+/// Returns the deliveries of a member without duplicates, as pairs of event and message.
 fn first_deliveries(catalogue: &Catalogue<'_>, member: usize) -> Vec<(usize, usize)> {
     let first = catalogue.first_deliveries(member);
     catalogue.common_deliveries(member).filter(|&(event, message)| first.of(message) == Some(event)).collect()

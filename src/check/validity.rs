@@ -7,7 +7,7 @@ pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
     catalogue.conclude(catalogue.members().find_map(|member| undelivered(catalogue, member)))
 }
 
-/// The first message of a member that it never delivered itself, if its record is whole.
+/// Finds the first own multicast that a member never delivered although it reached the end.
 fn undelivered(catalogue: &Catalogue<'_>, member: usize) -> Option<Witness> {
     let record = catalogue.record(member);
     let delivered = catalogue.first_deliveries(member);

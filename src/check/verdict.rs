@@ -1,17 +1,17 @@
-//! What an oracle says: three values, because a run that shows nothing proves nothing.
+//! The verdict of an oracle. It has three values, because a run without events of a kind proves nothing about them.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// Whether a property holds.
+/// The verdict on one property.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Verdict {
-    /// It holds, and there was something to hold it for.
+    /// The property holds, and the run has events that could have violated it.
     Valid,
-    /// It does not: this is where.
+    /// The property is violated, as the witness shows.
     Violated(Witness),
-    /// The history does not tell, for this reason.
+    /// The history does not decide, for this reason.
     Undecided(String),
 }
 
@@ -20,38 +20,38 @@ pub enum Verdict {
 pub struct Witness {
     /// The sentence.
     pub story: String,
-    /// The places that it names, for programs.
+    /// The places of its events, for programs.
     pub places: Vec<Place>,
 }
 
-/// Some events of one member, as people find them again. It prints as `(history_c1.jsonl:12,13)`, or as
-/// `(events 3, 5)` where there is no file.
+/// Some events of one member, in a form that people can look up: `(history_c1.jsonl:12,13)`, or `(events 3, 5)` without
+/// a file.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Place {
-    /// Whose events.
+    /// The name of the member.
     pub member: String,
-    /// The file that tells them.
+    /// The file that records the events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// Their lines in the file or, without one, their numbers, from 1.
+    /// The lines in the file or, without one, the numbers of the events, from 1.
     pub lines: Vec<u32>,
 }
 
 impl Witness {
-    /// A story and the places that it names.
+    /// Creates a witness from a story and its places.
     pub fn new(story: impl Into<String>, places: impl Into<Vec<Place>>) -> Self {
         Self { story: story.into(), places: places.into() }
     }
 }
 
 impl Place {
-    /// The whole file, as what has no such line: ` (history_c1.jsonl)`, or nothing where there is no file.
+    /// Formats the whole file, for an event that has no line there: ` (history_c1.jsonl)`; empty without a file.
     #[must_use]
     pub fn whole(&self) -> String {
         self.file.as_ref().map_or_else(String::new, |file| format!(" ({file})"))
     }
 
-    /// It with a space before it, or nothing if no line is known.
+    /// Formats the place with a space before it; empty if no line is known.
     #[must_use]
     pub fn or_nothing(&self) -> String {
         if self.lines.is_empty() { String::new() } else { format!(" {self}") }
@@ -77,19 +77,19 @@ impl fmt::Display for Place {
 }
 
 impl Verdict {
-    /// Whether it is [`Verdict::Valid`].
+    /// Returns true for [`Verdict::Valid`].
     #[must_use]
     pub fn is_valid(&self) -> bool {
         *self == Self::Valid
     }
 
-    /// Whether it is [`Verdict::Violated`].
+    /// Returns true for [`Verdict::Violated`].
     #[must_use]
     pub const fn is_violated(&self) -> bool {
         matches!(self, Self::Violated(_))
     }
 
-    /// Its one word: `valid`, `violated`, `undecided`.
+    /// Returns the verdict as one word: `valid`, `violated`, `undecided`.
     #[must_use]
     pub const fn word(&self) -> &'static str {
         match self {
@@ -99,7 +99,7 @@ impl Verdict {
         }
     }
 
-    /// Where a violation shows itself.
+    /// Returns the places of a violation.
     #[must_use]
     pub fn places(&self) -> &[Place] {
         match self {
@@ -108,7 +108,7 @@ impl Verdict {
         }
     }
 
-    /// The story of the violation, or the reason; nothing to add to `valid`.
+    /// Returns the story of the violation, or the reason why it is undecided; `None` for `valid`.
     #[must_use]
     pub fn why(&self) -> Option<&str> {
         match self {

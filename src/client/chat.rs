@@ -1,4 +1,4 @@
-//! Station 2: a person at a prompt. A line is a multicast, `@c2 text` is for c2 alone, and what is delivered appears
+//! Station 2: a person at a prompt. A line is a multicast, `@c2 text` is a direct message to c2, and deliveries appear
 //! above the line being typed.
 
 use std::collections::VecDeque;
@@ -16,7 +16,7 @@ use crate::transport::stdio::{Input, Output};
 use crate::transport::terminal::Unechoed;
 use crate::transport::wakeup::Waker;
 
-/// No key is read while so many lines wait to be sent.
+/// Most lines that wait to be sent; with as many, no key is read.
 const MOST_WAITING: usize = 64;
 const WELCOME: &str =
     "@NAME TEXT is for NAME alone, /who lists all, /quit or Ctrl-D finishes, /help lists more";
@@ -35,7 +35,7 @@ pub(super) struct Chat {
     members: Vec<(String, MemberId)>,
     input: Input,
     screen: Screen,
-    /// What is still to be sent: to whom, or to all, and what.
+    /// The lines to be sent, each to one member or to all.
     waiting: VecDeque<(Option<MemberId>, Bytes)>,
     has_finished: bool,
     talk: Talk,
@@ -43,7 +43,7 @@ pub(super) struct Chat {
 }
 
 impl Chat {
-    /// Takes over the terminal, and what `talk` says on it.
+    /// Takes over the terminal and the notices of `talk`.
     pub(super) fn begin(node: &Node, waker: Waker, talk: &Talk) -> Result<Self, Failure> {
         let me = node.seat(node.me()).id.clone();
         let unechoed = Unechoed::begin()?;
@@ -90,7 +90,7 @@ impl Chat {
         self.screen.print(&format!("{from} (to you)> {}\n", talk::on_one_line(text)));
     }
 
-    /// The view has changed: says who is new in it.
+    /// Shows the members that are new in the view.
     pub(super) fn meet_group(&mut self, node: &Node) {
         let before = std::mem::replace(&mut self.members, members(node));
         for member in self.members.iter().filter(|member| !before.contains(member)) {
@@ -113,7 +113,7 @@ impl Chat {
 
     fn typed(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
-            // The terminal has gone.
+            // The terminal is closed.
             return self.quit();
         }
         for line in self.screen.typed(bytes) {
@@ -166,13 +166,13 @@ impl Chat {
         }
     }
 
-    /// Shows a line that nobody has sent.
+    /// Shows a line that is not a message.
     pub(super) fn note(&self, text: &str) {
         self.screen.print(&format!("{text}\n"));
     }
 }
 
-/// The clients of the view, by name.
+/// Returns the clients of the view, sorted by name.
 fn members(node: &Node) -> Vec<(String, MemberId)> {
     let clients = node.view().clients.iter();
     let mut members: Vec<_> = clients.map(|&client| (node.seat(client).id.clone(), client)).collect();
@@ -189,7 +189,7 @@ impl Drop for Chat {
     }
 }
 
-/// What a line means.
+/// The meaning of a line.
 #[derive(Debug, Eq, PartialEq)]
 enum Said<'a> {
     Nothing,
@@ -198,9 +198,9 @@ enum Said<'a> {
     Who,
     Quit,
     Help,
-    /// No such command.
+    /// An unknown command.
     Unknown(&'a str),
-    /// For one member, without a name or a text.
+    /// A direct message without a name or a text.
     Unaddressed,
 }
 

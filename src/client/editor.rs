@@ -1,23 +1,23 @@
 //! Station 2, at a terminal, second step: keys become a line, drawn on one row however long it is. Pure.
 //!
-//! One row, so that what is delivered meanwhile can go above it: erase the row, print, draw the row again.
+//! With a single row, deliveries can go above it: erase the row, print, draw the row again.
 
 use unicode_width::UnicodeWidthChar;
 
 use super::keys::Key;
 use crate::wire::batch::MAX_TEXT;
 
-/// How many lines can be called back.
+/// The number of earlier lines that can be recalled.
 const REMEMBERED: usize = 200;
 
-/// What a key has led to.
+/// The result of a key.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Typed {
-    /// A line was finished.
+    /// A finished line.
     Line(String),
-    /// The end was asked for.
+    /// A request to end.
     End,
-    /// Only what is to be seen may have changed.
+    /// At most a change of the picture.
     Nothing,
 }
 
@@ -26,10 +26,10 @@ pub(super) enum Typed {
 pub(super) struct Editor {
     prompt: String,
     line: String,
-    /// Where the next character goes, in bytes.
+    /// The byte at which the next character is inserted.
     at: usize,
     earlier: Vec<String>,
-    /// Which of the earlier lines is shown; their number for none.
+    /// The index of the earlier line that is shown; their number for none.
     recalled: usize,
 }
 
@@ -91,7 +91,7 @@ impl Editor {
         self.at = from;
     }
 
-    /// The place one character to the left; what has no width of its own belongs to the character before it.
+    /// Returns the position one character to the left; a character without width belongs to the one before it.
     fn left(&self) -> usize {
         let mut before = self.line[..self.at].char_indices().rev();
         before.find(|&(_, character)| width(character) > 0).map_or(0, |(at, _)| at)
@@ -116,10 +116,11 @@ impl Editor {
         word.map_or(self.line.len(), |length| self.at + spaces + length)
     }
 
-    /// What draws the prompt and the line around the cursor on an empty row of `columns`, and puts the cursor there.
+    /// Returns the text that draws the prompt and the line around the cursor on an empty row of `columns`, and places
+    /// the cursor.
     pub(super) fn draw(&self, columns: usize) -> String {
         let prompt = first_of(&self.prompt, columns / 2);
-        // The last column stays empty: some terminals go on to the next row when something stands there.
+        // The last column stays empty: with a character there, some terminals go on to the next row.
         let room = columns.saturating_sub(columns_of(prompt) + 1);
         let behind = first_of(&self.line[self.at..], room / 4);
         let before = last_of(&self.line[..self.at], room.saturating_sub(columns_of(behind)));
@@ -140,7 +141,7 @@ fn columns_of(text: &str) -> usize {
     text.chars().map(width).sum()
 }
 
-/// As much of the beginning as fits into `room` columns.
+/// Returns as much of the beginning as fits into `room` columns.
 fn first_of(text: &str, room: usize) -> &str {
     let mut used = 0;
     let end = text.char_indices().find(|&(_, character)| {
@@ -150,7 +151,7 @@ fn first_of(text: &str, room: usize) -> &str {
     end.map_or(text, |(at, _)| &text[..at])
 }
 
-/// As much of the end as fits into `room` columns.
+/// Returns as much of the end as fits into `room` columns.
 fn last_of(text: &str, room: usize) -> &str {
     let mut used = 0;
     let start = text.char_indices().rev().find(|&(_, character)| {
@@ -165,7 +166,7 @@ mod tests {
     use super::*;
     use crate::client::keys::Keys;
 
-    /// The lines that were finished, and what is drawn in the end.
+    /// Returns the finished lines, and the final picture.
     fn typed(bytes: &[u8], columns: usize) -> (Vec<String>, String) {
         let (mut keys, mut editor) = (Keys::default(), Editor::new("c1> ".into()));
         let mut lines = Vec::new();

@@ -1,12 +1,11 @@
 //! Station 2, at a terminal, first step: bytes become keys. Pure.
 //!
-//! Whatever is no key that we know is left out, so that nothing typed or pasted can steer a terminal, ours or
-//! another member's.
+//! Unknown sequences are dropped, so that nothing typed or pasted can control a terminal, this one or another member's.
 
-/// A key, or what several keys mean alike.
+/// A key, or the common meaning of several keys.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Key {
-    /// A character that can be seen.
+    /// A visible character.
     Char(char),
     Enter,
     /// Ctrl-D: the end, on an empty line; the character under the cursor otherwise.
@@ -28,19 +27,19 @@ pub(super) enum Key {
     ClearScreen,
 }
 
-/// What has been typed and is not a whole key yet.
+/// The typed bytes that do not make a key yet.
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     started: Vec<u8>,
 }
 
-/// Longest sequence of bytes that can be one key; what is longer is given up.
+/// Longest sequence of bytes that can be one key; a longer one is dropped.
 const LONGEST: usize = 16;
 
 impl Keys {
-    /// The key that `byte` completes, if it completes one that we know.
+    /// Returns the key that `byte` completes, if it completes a known one.
     pub(super) fn push(&mut self, byte: u8) -> Option<Key> {
-        // A control character begins anew whatever was begun before; only Alt-Backspace ends with one.
+        // A control character discards an unfinished sequence; only Alt-Backspace ends with one.
         if byte < 0x20 || (byte == 0x7f && *self.started != [0x1b]) {
             self.started.clear();
         }
@@ -61,7 +60,7 @@ impl Keys {
     }
 }
 
-/// How many bytes a character of UTF-8 has that begins with this one.
+/// Returns how many bytes a character of UTF-8 has that begins with this one.
 const fn character_length(first: u8) -> usize {
     match first {
         0xc0..0xe0 => 2,
@@ -89,14 +88,14 @@ fn key(bytes: &[u8]) -> Option<Key> {
         [0x15] => Key::EraseToStart,
         [0x0b] => Key::EraseToEnd,
         [0x0c] => Key::ClearScreen,
-        // A tab would make the line as wide as the terminal likes.
+        // The terminal decides on the width of a tab.
         b"\t" => Key::Char(' '),
         [0x1b, ..] => return None,
         _ => Key::Char(seen(bytes)?),
     })
 }
 
-/// The character that these bytes are, if it is one that can be seen.
+/// Returns the character that these bytes encode, if it is visible.
 fn seen(bytes: &[u8]) -> Option<char> {
     let character = std::str::from_utf8(bytes).ok()?.chars().next()?;
     (!crate::talk::steers(character)).then_some(character)

@@ -1,23 +1,23 @@
-//! Station 2: for whom the group has been waiting, and whether that has been long enough.
+//! Station 2: the slowest receiver, and the time for which it has made no progress.
 
 use std::time::Duration;
 
 use crate::engine::{MemberId, Time};
 
-/// What becomes of a member that takes nothing of what is sent.
+/// The policy for a member that receives nothing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum SlowMember {
-    /// It is waited for.
+    /// Wait for it.
     Block,
-    /// It is waited for as long as this, and then excluded.
+    /// Wait for it this long, then exclude it.
     Exclude(Duration),
 }
 
 impl SlowMember {
-    /// The value of `--slow-member`.
+    /// Parses the value of `--slow-member`.
     ///
     /// # Errors
-    /// What is wrong with it, for people.
+    /// The mistake, for people.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if text == "block" {
             return Ok(Self::Block);
@@ -28,12 +28,12 @@ impl SlowMember {
     }
 }
 
-/// Whom this member has been waiting for, and since when.
+/// The slowest receiver, its acknowledgement, and the time since which both are the same.
 #[derive(Debug, Default)]
 pub(super) struct Laggard(Option<(MemberId, u64, Time)>);
 
 impl Laggard {
-    /// The member behind, now as far as `behind` says, has not got on for as long as this.
+    /// Returns the slowest receiver, given `behind` with its acknowledgement, and the time since its last progress.
     pub(super) fn look(
         &mut self,
         now: Time,

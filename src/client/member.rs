@@ -1,7 +1,7 @@
 //! Station 2: a client between start and end.
 //!
-//! It sends what its user wants sent as fast as the send window allows, writes down what is delivered, says when it
-//! will send nothing more, and ends when it has everything that all have sent.
+//! It sends its user's messages as fast as the send window allows, records deliveries, announces when it sends nothing
+//! more, and ends when it has everything that all clients have sent.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::wire::{Batch, BatchBuilder};
 
 /// Most batches submitted before incoming packets get their turn.
 const BATCHES_PER_TURN: usize = 8;
-/// What was delivered is in the files after about this long, so that a client that dies leaves it behind.
+/// Longest time until a delivery is in the files, so that a client that fails leaves it there.
 const FLUSH_EVERY: Duration = Duration::from_millis(500);
 
 /// A client between start and end.
@@ -37,22 +37,22 @@ pub(super) struct Member<'a> {
     results: &'a mut Results,
     me: MemberId,
     tally: Tally,
-    /// The user cannot follow: nothing is taken in until it can.
+    /// Whether the user cannot keep up: then nothing is received.
     is_full: bool,
     has_finished: bool,
     is_done: bool,
-    /// What a newcomer has to get before it takes part.
+    /// The deliveries that a newcomer still has to receive before it takes part.
     newcomer: Option<Newcomer>,
-    /// What newcomers are told.
+    /// The replays for newcomers.
     telling: Telling,
     finish: Finish,
     counts: Counts,
-    /// What a parent hears under `--progress`.
+    /// The reports to a parent process under `--progress`.
     report: Option<Report>,
-    /// How long the body of the last batch was.
+    /// The length of the last batch's body.
     expected: usize,
     laggard: Laggard,
-    /// When something last happened.
+    /// The time of the last progress.
     progress: Time,
     flushed: Time,
 }
@@ -89,12 +89,12 @@ impl<'a> Member<'a> {
         }
     }
 
-    /// What it has done until now.
+    /// Returns the counts until now.
     pub(super) const fn counts(&self) -> Counts {
         self.counts
     }
 
-    /// Writes down the start, now that it is known who takes part.
+    /// Records the start, now that the members are known.
     pub(super) fn begin(&mut self, node: &mut Node, order: &Order, source: &Source) -> Result<(), Failure> {
         if self.options.trace {
             node.watch();
@@ -121,7 +121,7 @@ impl<'a> Member<'a> {
         if let Some(ending) = kept {
             self.talk.say(format!("kept the results of an earlier run, with {ending} behind their names"));
         }
-        // Before view 1 nothing was delivered.
+        // Nothing was delivered before view 1.
         if self.options.join == Some(JoinFrom::FromStart) && node.view().number > 1 {
             let members = members.iter().map(|&member| member.to_owned()).collect();
             let first = First { number: node.view().number, members, time_us };
@@ -146,7 +146,7 @@ impl<'a> Member<'a> {
             let next_feed = self.attend(node)?;
             self.user.show();
             let turned = node.turn(next_feed);
-            // Also after a failure: what was delivered before belongs into the results.
+            // Also after a failure: earlier deliveries belong into the results.
             self.take_deliveries(node)?;
             turned?;
             let now = node.now();
@@ -184,7 +184,7 @@ impl<'a> Member<'a> {
         report.tell(progress, now, self.talk);
     }
 
-    /// Takes part in both directions while the user can follow, in none otherwise. When to go on by itself.
+    /// Sends and receives while the user can keep up. Returns when to go on without input.
     fn attend(&mut self, node: &mut Node) -> Result<Option<Time>, Failure> {
         self.is_full = self.user.is_full()?;
         node.listen(!self.is_full);
@@ -198,14 +198,14 @@ impl<'a> Member<'a> {
             let next = self.feed(node)?;
             return Ok(if has_more { Some(node.now()) } else { next });
         }
-        // A reader that is only slower than the group is nothing to speak of.
+        // Report only a stalled reader, not a slow one.
         if node.now().since(self.progress) >= SAY_EVERY {
             node.say_waiting(&format!("waiting for {}", self.waits_for(node)));
         }
         Ok(None)
     }
 
-    /// Submits what the user wants sent for now and the window has room for. When to go on by itself.
+    /// Submits the user's messages for which the window has room. Returns when to go on without input.
     fn feed(&mut self, node: &mut Node) -> Result<Option<Time>, Failure> {
         for _ in 0..BATCHES_PER_TURN {
             let now = node.now();
@@ -241,7 +241,7 @@ impl<'a> Member<'a> {
         Ok(Some(node.now()))
     }
 
-    /// Leaves the group when all have what this client has sent. The last one does as if it had finished.
+    /// Leaves the group when all have this client's messages. The last client finishes instead.
     fn leave(&mut self, node: &mut Node) {
         if node.view().clients.len() == 1 && !node.departs() {
             return self.say_finished(node);
@@ -261,14 +261,14 @@ impl<'a> Member<'a> {
         }
     }
 
-    /// Multicasts what is next, as much as goes into one batch.
+    /// Multicasts the next messages, as many as go into one batch.
     fn multicast(&mut self, node: &mut Node) -> Result<(), Failure> {
         let now = node.now();
         let mut batch = BatchBuilder::new(self.tally.multicasts + 1)
             .at_most(self.options.window.messages)
             .expecting(self.expected);
         let at_us = node.elapsed_micros();
-        // A failure comes again when what was good before it is on its way.
+        // A failure comes again, once the messages before it are sent.
         while let Ok(Next::Multicast(text)) = self.user.next(now) {
             if batch.is_full() {
                 break;
@@ -286,7 +286,7 @@ impl<'a> Member<'a> {
         self.take_deliveries(node)
     }
 
-    /// Sends what is next to this receiver, as much as goes into one batch.
+    /// Sends the next messages to this receiver, as many as go into one batch.
     fn send(&mut self, node: &mut Node, receiver: MemberId) -> Result<(), Failure> {
         let now = node.now();
         let mut batch = BatchBuilder::new(self.tally.sent.get(&receiver).copied().unwrap_or(0) + 1)
@@ -308,7 +308,7 @@ impl<'a> Member<'a> {
         Ok(())
     }
 
-    /// Writes down what was delivered and, if that is asked for, what arrived and waits, in the order of time.
+    /// Records deliveries and, with `--trace`, arrivals and waits, in the order of time.
     fn take_deliveries(&mut self, node: &mut Node) -> Result<(), Failure> {
         let mut noted = node.noted().into_iter().peekable();
         for delivery in node.delivered() {
@@ -366,13 +366,13 @@ impl<'a> Member<'a> {
                     words::tell(self.talk, node, from, notice);
                 }
             }
-            // Those are for the node.
+            // The node handles these.
             App::Fenced(_) | App::Replay(_) => {}
         }
         Ok(())
     }
 
-    /// Writes down that these messages to `receiver` are undeliverable, and warns the user.
+    /// Records that these messages to `receiver` are undeliverable, and warns the user.
     fn undeliverable(
         &mut self,
         node: &Node,
@@ -403,7 +403,7 @@ impl<'a> Member<'a> {
         self.results.view(number, members, at_us)
     }
 
-    /// A newcomer asks for what was before it, or a member that was asked tells.
+    /// Handles the request of a newcomer for a replay, or a piece of one.
     fn replay(&mut self, node: &mut Node, from: MemberId, replay: Replay) -> Result<(), Failure> {
         if let Replay::Ask { what, view, have } = replay {
             return self.telling.asked(node, self.results, from, (what, view, have));
@@ -430,7 +430,7 @@ impl<'a> Member<'a> {
         Ok(())
     }
 
-    /// From here on it is as if this client had been there from the start.
+    /// Records the first view and the deliveries held back: from here on, this client is like one from the start.
     fn has_caught_up(&mut self, node: &mut Node, held: VecDeque<Delivery>) -> Result<(), Failure> {
         let Some(Newcomer { first, .. }) = self.newcomer.take() else { return Ok(()) };
         let before = self.counts.delivered;
@@ -441,13 +441,13 @@ impl<'a> Member<'a> {
         held.into_iter().try_for_each(|delivery| self.deliver(node, delivery))
     }
 
-    /// The group is another one from here on.
+    /// Begins a new view.
     fn go_on_with(&mut self, node: &Node, view: &View, at_us: u64) -> Result<(), Failure> {
         let mut members: Vec<&str> =
             view.clients.iter().map(|&client| node.seat(client).id.as_str()).collect();
         members.sort_unstable();
         let words = format!("view {}: {}", view.number, talk::list(&members));
-        // A person has been told who is gone, and is told who is new.
+        // A person has seen the departures, and will see the newcomers.
         if self.user.is_person() {
             self.talk.detail(words);
         } else {
@@ -456,14 +456,14 @@ impl<'a> Member<'a> {
         self.write_view(view.number, &members, at_us)?;
         self.finish.go_on_with(view);
         self.user.meet_group(node);
-        // Whoever is done is done in this view again: the forwarder counts by the newest.
+        // The forwarder counts `Done` per view, so send it again.
         self.is_done = false;
         Ok(())
     }
 
-    /// Says who holds everybody up; after the time that is given to a slow member, has it excluded.
+    /// Reports the slowest receiver and, after the limit of `--slow-member`, excludes it.
     fn look_for_laggard(&mut self, node: &mut Node, now: Time) {
-        // Who hears nobody is cut off itself, or everybody is; who does not listen has nothing to say.
+        // Blame no member while this one receives nothing or has stopped reading.
         let is_in_touch = node.silence() < SAY_EVERY && !self.is_full;
         let behind = node.slowest_receiver().filter(|_| is_in_touch);
         let Some((member, length)) = self.laggard.look(now, behind) else { return };
@@ -478,7 +478,7 @@ impl<'a> Member<'a> {
         }
     }
 
-    /// Tells the group when this client has everything; says for whom it waits until then, but not for ever.
+    /// Reports when this client has everything; until then reports for whom it waits, up to a limit.
     fn look_for_the_end(&mut self, node: &mut Node, now: Time) -> Result<(), Failure> {
         if self.is_done || !self.has_finished {
             return self.check_limit(node, now);

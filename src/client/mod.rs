@@ -1,7 +1,7 @@
-//! Station 2: one member: what its user wants sent goes in, engines in the middle, what is delivered comes out.
+//! Station 2: one member: its user's messages go in, engines are in the middle, deliveries come out.
 //!
-//! `user` is whom it works for: a command file (`replay`), two pipes (`pipe`) or a person (`chat`, who types
-//! on `keys` into an `editor` on a `screen`). `member` takes part in the run for any of them.
+//! `user` is a command file (`replay`), two pipes (`pipe`) or a person (`chat`, with `keys`, an `editor` and a
+//! `screen`). `member` takes part in the run for any of them.
 
 mod chat;
 mod editor;
@@ -44,7 +44,7 @@ use member::Member;
 pub use progress::{PROGRESS, Progress};
 use user::{Source, User};
 
-/// What `client` is told.
+/// The options of `client`.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
     /// Name of this client in its group
@@ -126,7 +126,7 @@ pub struct Options {
     pub voice: Voice,
 }
 
-/// From where on a client that joins a running group is given what the group delivers.
+/// The first deliveries of a client that joins a running group.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum JoinFrom {
     /// From the view on in which it is taken in.
@@ -138,7 +138,7 @@ pub enum JoinFrom {
 /// Runs a client to the end of its run.
 ///
 /// # Errors
-/// Everything in the table of exit codes; what was delivered before is in the `.part` files.
+/// Any of the table of exit codes; earlier deliveries are in the `.part` files.
 pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     let order = Order::chosen(&options.order, options.method.as_deref())?;
     options.check()?;
@@ -149,7 +149,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
         return Ok(Exit::Ok);
     }
     limits::suffice(0)?;
-    // From here on a signal is an orderly end, which leaves no files of a run that never began.
+    // From here on a signal is an orderly end, which removes the files of a run that never began.
     let signals = Signals::catch()?;
     let mut results = options.results(order)?;
     let context = Context::default();
@@ -191,7 +191,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
 }
 
 impl Options {
-    /// What flags ask of one another. To clap, a switch that is off in the environment would be there all the same.
+    /// Checks that the flags agree. Clap would take a switch that is off in the environment for one that is set.
     fn check(&self) -> Result<(), Failure> {
         let is_script = self.commands.is_some();
         let sources = [is_script, self.lines, self.interactive].into_iter().filter(|&is_given| is_given);
@@ -220,7 +220,7 @@ impl Options {
     fn results(&self, order: &Order) -> Result<Results, Failure> {
         match &self.out {
             Some(out) => {
-                // A client that comes back finds the results of its life before.
+                // A client that comes back finds the results of its earlier incarnation.
                 let earlier = match (self.force, self.join) {
                     (true, _) => Earlier::Replace,
                     (false, Some(_)) => Earlier::Keep,
@@ -251,7 +251,7 @@ fn take_part(
     (outcome, member.counts())
 }
 
-/// Says what has been done: on standard output, unless that is for what was delivered.
+/// Reports the counts and the files: on standard output, unless that has the deliveries.
 fn conclude(options: &Options, counts: &Counts, files: &[PathBuf], talk: &Talk) -> Result<(), Failure> {
     let files: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
     let done = [describe(counts), files.join(" ")].join("; ");
@@ -263,7 +263,7 @@ fn conclude(options: &Options, counts: &Counts, files: &[PathBuf], talk: &Talk) 
     Ok(())
 }
 
-/// Whether everything that a command file sends to single members was deliverable. A person was told of each message.
+/// Returns the exit code: a failure if a direct message of a command file was undeliverable. A person was told of each.
 fn all_delivered(options: &Options, counts: &Counts, talk: &Talk) -> Result<Exit, Failure> {
     let (what, are) = match counts.undeliverable {
         0 => return Ok(Exit::Ok),

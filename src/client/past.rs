@@ -1,5 +1,5 @@
-//! Station 2, beside the path: what was delivered before a newcomer came. It asks one member after the other, and holds
-//! back what is delivered meanwhile; who is asked reads its own history.
+//! Station 2, beside the path: the deliveries before a newcomer joined. It asks one member after the other, and holds
+//! new deliveries back meanwhile; a member that is asked reads its own history.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,22 +13,22 @@ use crate::results::Results;
 use crate::results::past::{Delivered, Past};
 use crate::wire::BatchBuilder;
 
-/// Most pieces told to one newcomer before anything else gets its turn.
+/// Most pieces sent to one newcomer before anything else gets its turn.
 const PIECES_PER_TURN: usize = 8;
 /// Most deliveries in one piece, which names the origin of each.
 const DELIVERIES_PER_PIECE: u64 = 1000;
-/// Most deliveries passed over in one piece.
+/// Most deliveries skipped before anything else gets its turn.
 const PASSED_OVER: usize = 10_000;
 
-/// A client that has not got everything that was before it.
+/// A client that has not received all earlier deliveries.
 pub(super) struct Newcomer {
     pub(super) catch_up: CatchUp,
-    /// The view in which it begins, which is written down behind everything that was before.
+    /// Its first view, which is recorded behind all earlier deliveries.
     pub(super) first: First,
     known: Known,
 }
 
-/// A view: number, members, and when it came, in microseconds.
+/// A view: number, members, and the time of its installation, in microseconds.
 pub(super) struct First {
     pub(super) number: u64,
     pub(super) members: Vec<String>,
@@ -36,20 +36,20 @@ pub(super) struct First {
 }
 
 impl Newcomer {
-    /// One that begins in this view.
+    /// Returns a newcomer whose first view is this one.
     pub(super) fn new(first: First) -> Self {
         let catch_up = CatchUp::new(Missed::Deliveries, first.number);
         Self { catch_up, first, known: Known::default() }
     }
 
-    /// Whether this message has not been told before. A member that is asked in the place of another tells all of them,
-    /// each before what follows from it: what is left out is no gap.
+    /// Returns whether this message is new. Another member that is asked replays all messages, each after those that
+    /// precede it, so skipping known ones leaves no gap.
     pub(super) fn is_news(&mut self, sender: MemberId, own_number: u64) -> bool {
         self.known.insert(sender, own_number)
     }
 }
 
-/// Which messages of each sender have been told.
+/// The replayed messages of each sender.
 #[derive(Default)]
 struct Known(BTreeMap<MemberId, (u64, BTreeSet<u64>)>);
 
@@ -66,10 +66,10 @@ impl Known {
     }
 }
 
-/// What a member tells to newcomers.
+/// A member's replays to newcomers.
 #[derive(Default)]
 pub(super) struct Telling {
-    /// Of each view that began while this member was there: how long its history was.
+    /// For each view that began while this member was there: the length of its history.
     lengths: BTreeMap<u64, u64>,
     /// Whether its history begins with the run.
     is_whole: bool,
@@ -79,19 +79,19 @@ pub(super) struct Telling {
 struct Job {
     to: MemberId,
     past: Past,
-    /// How many deliveries it has read, and up to which the newcomer has them.
+    /// The number of deliveries read, and the number that the newcomer has.
     told: u64,
     have: u64,
     is_over: bool,
 }
 
 impl Telling {
-    /// The history has everything from the start of the run.
+    /// Records that the history begins with the run.
     pub(super) const fn begins_with_the_run(&mut self) {
         self.is_whole = true;
     }
 
-    /// A view begins; the history has this length. What was being told is lost with the view before.
+    /// Records the history's length at the start of a view. Replays end with the view before.
     pub(super) fn view(&mut self, number: u64, length: Option<u64>) {
         self.jobs.clear();
         if let Some(length) = length {
@@ -99,7 +99,7 @@ impl Telling {
         }
     }
 
-    /// A newcomer asks for what was delivered before this view.
+    /// Handles the request of a newcomer for the deliveries before this view.
     pub(super) fn asked(
         &mut self,
         node: &mut Node,
@@ -121,7 +121,7 @@ impl Telling {
         Ok(())
     }
 
-    /// Tells as much as there is room for. Whether there is more to tell now.
+    /// Sends as many pieces as the window allows. Returns whether it allows more now.
     pub(super) fn tell(&mut self, node: &mut Node) -> Result<bool, Failure> {
         for job in &mut self.jobs {
             for _ in 0..PIECES_PER_TURN {
@@ -142,7 +142,7 @@ impl Job {
             if self.told >= self.have {
                 return self.tell_piece(node);
             }
-            // A newcomer that claims to have more than there is has asked in vain.
+            // A newcomer that claims to have more than there is gets nothing.
             self.is_over = self.next(node)?.is_none();
             if self.is_over {
                 break;
@@ -173,7 +173,7 @@ impl Job {
         Ok(())
     }
 
-    /// The next delivery, with its sender.
+    /// Returns the next delivery, with its sender.
     fn next(&mut self, node: &Node) -> Result<Option<(MemberId, Delivered)>, Failure> {
         while let Some(delivered) = self.past.next_delivery().map_err(|reason| unreadable(&reason))? {
             let (id, incarnation) = &delivered.sender;

@@ -1,5 +1,5 @@
-//! Station 2: `producer | client --lines | consumer`: each line that comes in is a multicast, each delivery is a
-//! line that goes out, as in a result file.
+//! Station 2: `producer | client --lines | consumer`: each line of input is a multicast, each delivery a line of
+//! output, as in a result file.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::transport::stdio::{Input, Output};
 use crate::transport::wakeup::Waker;
 use crate::wire::batch::MAX_TEXT;
 
-/// How long a client that ends early goes on writing what was delivered before.
+/// Longest time for which a client that ends early goes on writing its deliveries.
 pub(super) const GRACE: Duration = Duration::from_millis(500);
 
 /// Standard input and standard output.
@@ -23,7 +23,7 @@ pub(super) struct Pipe {
     lines: Lines,
     failure: Option<Failure>,
     output: Output,
-    /// What was delivered and is not on its way out yet.
+    /// Deliveries that have not been passed to the output.
     delivered: Vec<u8>,
     is_seen: bool,
     talk: Talk,
@@ -69,7 +69,7 @@ impl Pipe {
         self.delivered.push(b'\n');
     }
 
-    /// Standard output is for the multicasts, which are the same at every member.
+    /// Standard output has only multicasts, so it is the same at every member.
     pub(super) fn received(&self, from: &str, text: &[u8]) {
         self.talk.say(format!("{from} (to you)> {}", talk::on_one_line(text)));
     }
@@ -93,21 +93,21 @@ impl Drop for Pipe {
     }
 }
 
-/// Chunks become lines. A last line may have no line feed.
+/// The lines in the chunks read. A last line may have no line feed.
 #[derive(Debug, Default)]
 struct Lines {
     /// The line at the front, without its line feed.
     first: Option<Bytes>,
     rest: BytesMut,
-    /// So many bytes of the rest hold no line feed.
+    /// The number of leading bytes of `rest` without a line feed.
     searched: usize,
-    /// How many lines were taken out of the rest.
+    /// The number of lines taken out of `rest`.
     number: u64,
     has_ended: bool,
 }
 
 impl Lines {
-    /// Appends what was read; nothing is the end.
+    /// Appends a chunk; an empty one is the end.
     fn push(&mut self, chunk: &[u8]) {
         self.rest.extend_from_slice(chunk);
         self.has_ended = chunk.is_empty();
@@ -121,7 +121,7 @@ impl Lines {
         self.first = None;
     }
 
-    /// Looks for the next line; whether it, or the end, is still to be read.
+    /// Looks for the next line. Returns whether it, or the end, is still to be read.
     fn wants_more(&mut self) -> Result<bool, Failure> {
         if self.first.is_some() {
             return Ok(false);
@@ -138,7 +138,7 @@ impl Lines {
         Ok(false)
     }
 
-    /// Takes what was searched as the next line, and so many bytes of line feed behind it away.
+    /// Takes the searched bytes as the next line, and removes the line feed behind them.
     fn take(&mut self, line_feed: usize) {
         self.first = Some(self.rest.split_to(self.searched).freeze());
         self.rest.advance(line_feed);
@@ -159,7 +159,7 @@ impl Lines {
 mod tests {
     use super::*;
 
-    /// The lines that these chunks hold, until more is wanted.
+    /// Returns the lines in these chunks, until more are wanted.
     fn lines(chunks: &[&[u8]]) -> Result<Vec<String>, Failure> {
         let (mut lines, mut taken) = (Lines::default(), Vec::new());
         for chunk in chunks {

@@ -7,27 +7,27 @@ use crate::driver::Node;
 use crate::engine::{MemberId, Time};
 use crate::script::{Op, Script};
 
-/// A command file and how far it has been replayed.
+/// A command file, and the progress of its replay.
 pub(super) struct Replay<'a> {
     script: &'a Script,
     speed: f64,
     /// The next line of the script.
     at: usize,
-    /// Asleep until then.
+    /// The end of the present sleep.
     wakes: Time,
-    /// The member that each receiver of the script is.
+    /// The member for each receiver of the script.
     receivers: Vec<MemberId>,
 }
 
 impl<'a> Replay<'a> {
-    /// Sleeps are divided by `speed`.
+    /// Returns a replay with all sleeps divided by `speed`.
     pub(super) fn new(script: &'a Script, node: &Node, speed: f64) -> Self {
         // A run with an unknown receiver ends before the first operation, so that none is missing later.
         let receivers = script.receivers().filter_map(|id| node.find(id)).collect();
         Self { script, speed, at: 0, wakes: Time::ZERO, receivers }
     }
 
-    /// The group is another one: a receiver that was started again is another member. One that is gone gets nothing.
+    /// Begins a new view: a restarted receiver is a new member. A message to one that is gone is undeliverable.
     pub(super) fn meet_group(&mut self, node: &Node) {
         for (receiver, id) in self.receivers.iter_mut().zip(self.script.receivers()) {
             *receiver = node.find(id).unwrap_or(*receiver);
@@ -48,7 +48,7 @@ impl<'a> Replay<'a> {
         Next::Rest(Some(self.wakes))
     }
 
-    /// How many operations are done, and how many there are.
+    /// Returns the number of operations done, and of all.
     pub(super) fn operations(&self) -> (u64, u64) {
         (self.at as u64, self.script.lines().len() as u64)
     }
@@ -58,7 +58,7 @@ impl<'a> Replay<'a> {
     }
 }
 
-/// A sleep at this speed; for ever, if it is too slow for a clock.
+/// Returns the length of a sleep at this speed; without end if the speed is too low for a clock.
 fn at_speed(length: Duration, speed: f64) -> Duration {
     Duration::try_from_secs_f64(length.as_secs_f64() / speed).unwrap_or(Duration::MAX)
 }

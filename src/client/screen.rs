@@ -9,12 +9,12 @@ use crate::lock::lock;
 use crate::transport::stdio::Output;
 use crate::transport::terminal;
 
-/// To the beginning of the row, and erases it.
+/// Moves to the beginning of the row, and erases it.
 const ERASE: &str = "\r\x1b[K";
-/// To the upper left, and erases everything.
+/// Moves to the upper left, and erases everything.
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
-/// The screen. Its clones print on it, too.
+/// The screen, shared by its clones.
 #[derive(Clone)]
 pub(super) struct Screen {
     shared: Arc<Mutex<State>>,
@@ -25,13 +25,13 @@ struct State {
     keys: Keys,
     editor: Editor,
     is_open: bool,
-    /// What is to be printed before the line is drawn again.
+    /// The lines to print before the edited line is drawn again.
     printed: String,
     is_stale: bool,
 }
 
 impl Screen {
-    /// An open prompt.
+    /// Returns an open prompt.
     pub(super) fn new(output: Output, prompt: String) -> Self {
         let (keys, editor) = (Keys::default(), Editor::new(prompt));
         let state = State { keys, editor, is_open: true, printed: String::new(), is_stale: true };
@@ -49,14 +49,14 @@ impl Screen {
         state.is_stale = true;
     }
 
-    /// Takes in what was typed; the lines that this finished, `None` for a wish to end.
+    /// Processes typed bytes. Returns the lines that they finish, `None` for a request to end.
     pub(super) fn typed(&self, bytes: &[u8]) -> Vec<Option<String>> {
         let mut state = self.state();
         state.is_stale = true;
         bytes.iter().filter_map(|&byte| state.push(byte)).collect()
     }
 
-    /// There will be nothing more to type.
+    /// Ends the input line.
     pub(super) fn close(&self) {
         let mut state = self.state();
         state.is_open = false;

@@ -1,5 +1,4 @@
-//! Station 2: whom a client works for: a command file, a pipe or a person. Says what is to be sent next, and takes
-//! what was delivered.
+//! Station 2: the user of a client: a command file, a pipe or a person, which supplies messages and takes deliveries.
 
 use bytes::Bytes;
 
@@ -13,7 +12,7 @@ use crate::script::Script;
 use crate::talk::Talk;
 use crate::transport::wakeup::wakeup;
 
-/// Where a client's operations come from, before it takes part in a run.
+/// The source of a client's operations, before it takes part in a run.
 #[derive(Debug)]
 pub(super) enum Source {
     Script(Script),
@@ -22,7 +21,7 @@ pub(super) enum Source {
 }
 
 impl Source {
-    /// Whether something may be sent to a single member.
+    /// Returns whether direct messages are possible.
     pub(super) fn is_addressed(&self) -> bool {
         match self {
             Self::Script(script) => script.receivers().next().is_some(),
@@ -32,30 +31,30 @@ impl Source {
     }
 }
 
-/// Whom a client works for, in a run.
+/// The user of a client in a run.
 pub(super) enum User<'a> {
     Script(Replay<'a>),
     Pipe(Pipe),
     Person(Chat),
 }
 
-/// What a user wants next.
+/// The next operation of a user.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Next<'u> {
-    /// This text to the group.
+    /// Multicast this text.
     Multicast(&'u Bytes),
-    /// This text to one member.
+    /// Send this text to one member.
     Send(MemberId, &'u Bytes),
-    /// Nothing until this time, or until something comes in.
+    /// Wait until this time, or until input comes.
     Rest(Option<Time>),
-    /// To leave the group.
+    /// Leave the group.
     Leave,
-    /// Nothing more.
+    /// Send nothing more.
     Finished,
 }
 
 impl<'a> User<'a> {
-    /// The user that `source` stands for. From now on it wakes `node`.
+    /// Returns the user of `source`, which wakes `node` from now on.
     pub(super) fn meet(
         source: &'a Source,
         node: &mut Node,
@@ -73,10 +72,10 @@ impl<'a> User<'a> {
         }
     }
 
-    /// What is to be done next. The same again, until [`User::advance`].
+    /// Returns the next operation; the same one until [`User::advance`].
     ///
     /// # Errors
-    /// What cannot be sent, or can no longer be read; the same again.
+    /// The cause, if it cannot be sent, or can no longer be read; the same until then.
     pub(super) fn next(&mut self, now: Time) -> Result<Next<'_>, Failure> {
         match self {
             Self::Script(replay) => Ok(replay.next(now)),
@@ -85,7 +84,7 @@ impl<'a> User<'a> {
         }
     }
 
-    /// The group is another one from now on.
+    /// Begins a new view.
     pub(super) fn meet_group(&mut self, node: &Node) {
         match self {
             Self::Script(replay) => replay.meet_group(node),
@@ -111,7 +110,7 @@ impl<'a> User<'a> {
         }
     }
 
-    /// How many operations are done, and how many there are, as far as that is known.
+    /// Returns the number of operations done, and of all, as far as it is known.
     pub(super) fn operations(&self) -> (u64, u64) {
         match self {
             Self::Script(replay) => replay.operations(),
@@ -119,7 +118,7 @@ impl<'a> User<'a> {
         }
     }
 
-    /// A multicast was delivered.
+    /// Passes a multicast to the user.
     pub(super) fn delivered(&mut self, from: &str, text: &[u8]) {
         match self {
             Self::Script(_) => {}
@@ -128,7 +127,7 @@ impl<'a> User<'a> {
         }
     }
 
-    /// A message to this client alone arrived.
+    /// Passes a direct message to the user.
     pub(super) fn received(&mut self, from: &str, text: &[u8]) {
         match self {
             Self::Script(_) => {}
@@ -137,7 +136,7 @@ impl<'a> User<'a> {
         }
     }
 
-    /// A message of this client to `to` alone is undeliverable. Scripts and pipes have the warning on standard error.
+    /// Shows a person an undeliverable direct message. Scripts and pipes have the warning on standard error.
     pub(super) fn undeliverable(&self, to: &str, text: &[u8]) {
         match self {
             Self::Script(_) | Self::Pipe(_) => {}
@@ -145,7 +144,7 @@ impl<'a> User<'a> {
         }
     }
 
-    /// Hands on what was delivered, to be seen.
+    /// Passes deliveries on to the output.
     pub(super) fn show(&mut self) {
         match self {
             Self::Script(_) => {}
@@ -154,10 +153,10 @@ impl<'a> User<'a> {
         }
     }
 
-    /// Whether no more can be shown for now. The wait of the node ends when that changes.
+    /// Returns whether the output is full. The wait of the node ends when that changes.
     ///
     /// # Errors
-    /// That nothing can be shown any more.
+    /// The cause, if the output has failed.
     pub(super) fn is_full(&self) -> Result<bool, Failure> {
         match self {
             Self::Script(_) => Ok(false),
@@ -166,10 +165,10 @@ impl<'a> User<'a> {
         }
     }
 
-    /// Whether something is still to be shown. The wait of the node ends when that changes.
+    /// Returns whether deliveries are still to be shown. The wait of the node ends when that changes.
     ///
     /// # Errors
-    /// That nothing can be shown any more.
+    /// The cause, if the output has failed.
     pub(super) fn is_behind(&self) -> Result<bool, Failure> {
         match self {
             Self::Script(_) => Ok(false),
@@ -178,7 +177,7 @@ impl<'a> User<'a> {
         }
     }
 
-    /// Whether somebody is there who decides for how long to wait.
+    /// Returns whether the user is a person, who decides how long to wait.
     pub(super) const fn is_person(&self) -> bool {
         matches!(self, Self::Person(_))
     }

@@ -1,4 +1,4 @@
-//! Beside the path: `groupcast diagram` draws a run from its histories.
+//! `groupcast diagram`: draws a run from its histories.
 //!
 //! `sequence` orders the events of all members causally, `stays` finds the time each message spent at each member,
 //! `layout` computes positions, and one file draws each format: `svg`, `html` around it, and `text` for a terminal.

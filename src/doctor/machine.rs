@@ -1,4 +1,4 @@
-//! What the system gives a process: programs, variables, folders with room, open files, and a clock.
+//! Checks of the machine: programs, variables, folders with room, open files, and the clock.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -18,20 +18,20 @@ use crate::talk;
 use crate::transport::limits::{FILES_A_CLIENT, OWN_FILES};
 use crate::transport::zmq;
 
-/// Heartbeats, and handing a name over to its new connection, are all there from this version on.
+/// The oldest version with heartbeats and with the handover of a name to a new connection.
 const OLDEST_ZEROMQ: (u32, u32) = (4, 2);
-/// With less room than this a long run may fill the disk.
+/// The room below which a long run may fill the disk.
 const LITTLE_ROOM: u64 = 100 << 20;
-/// With fewer clients than this the limit of open files may be felt.
+/// The number of clients below which the limit of open files may matter.
 const MANY_CLIENTS: u64 = 100;
-/// No clock is right that shows a time before (2025-01-01) …
+/// The earliest time (2025-01-01) that a correct clock can show.
 const PAST: Duration = Duration::from_secs(1_735_689_600);
-/// … or after (2100-01-01) these.
+/// The latest time (2100-01-01) that a correct clock can show.
 const FUTURE: Duration = Duration::from_secs(4_102_444_800);
-/// How far calendar and clock may drift apart while the checks are made.
+/// The most that calendar and clock may drift apart during the checks.
 const DRIFT: Duration = Duration::from_secs(1);
 
-/// Which versions run here.
+/// Checks the versions of the program and of ZeroMQ.
 pub(super) fn versions() -> Finding {
     let library = zmq::library_version();
     let says = format!("groupcast {}, libzmq {library}", env!("CARGO_PKG_VERSION"));
@@ -44,7 +44,7 @@ pub(super) fn versions() -> Finding {
     Finding::fail("versions", says, format!("install libzmq {major}.{minor} or newer"))
 }
 
-/// Whether a shell finds our programs, and not others of the same name.
+/// Checks that a shell finds the programs of this installation, and not others of the same name.
 pub(super) fn programs() -> Vec<Finding> {
     let Some(own) = env::current_exe().ok().and_then(|path| Some(path.parent()?.to_owned())) else {
         return vec![Finding::warn("programs", "where they are cannot be told", "is /proc mounted?")];
@@ -59,7 +59,7 @@ pub(super) fn programs() -> Vec<Finding> {
     found
 }
 
-/// What is wrong with the program that a shell would start by this name.
+/// Returns the problem with the program that a shell would start by this name.
 fn program(name: &str, own: &Path, folders: &[PathBuf]) -> Option<Finding> {
     let ours = own.join(name);
     let help = format!("PATH=\"{}:$PATH\" lets the shell find ours", own.display());
@@ -79,7 +79,7 @@ fn program(name: &str, own: &Path, folders: &[PathBuf]) -> Option<Finding> {
     }
 }
 
-/// Variables that change what programs do, and those that look as if they did.
+/// Checks the variables that set flags, and those that look as if they did.
 pub(super) fn environment(groupcast: &Command) -> Vec<Finding> {
     let known = variables(groupcast);
     let (mut used, mut found) = (Vec::new(), Vec::new());
@@ -104,7 +104,7 @@ pub(super) fn environment(groupcast: &Command) -> Vec<Finding> {
     found
 }
 
-/// The variables that programs and tools know.
+/// Returns the variables of all programs and tools.
 fn variables(groupcast: &Command) -> BTreeSet<String> {
     let programs = programs::commands();
     let commands = programs.iter().chain(groupcast.get_subcommands());
@@ -112,7 +112,7 @@ fn variables(groupcast: &Command) -> BTreeSet<String> {
     arguments.filter_map(|argument| Some(argument.get_env()?.to_str()?.to_owned())).collect()
 }
 
-/// Whether files can be written where programs, scripts and clients write them.
+/// Checks that files can be written where programs, scripts and clients write them.
 pub(super) fn folders(out: Option<&Path>) -> Vec<Finding> {
     let named = [
         ("temporary", Some(env::temp_dir())),
@@ -141,7 +141,7 @@ fn folder(name: &str, path: &Path) -> Finding {
     }
 }
 
-/// Writes a file and removes it; in the folder that would be made, if this one is not there yet.
+/// Writes a file and removes it, in the folder or its nearest existing ancestor.
 fn writes(folder: &Path) -> io::Result<()> {
     let file = existing(folder).join(format!(".groupcast-doctor-{}", std::process::id()));
     let written = File::create_new(&file).and_then(|mut open| {
@@ -152,19 +152,19 @@ fn writes(folder: &Path) -> io::Result<()> {
     written.and(removed)
 }
 
-/// The folder itself, or the nearest one above it that is there.
+/// Returns the folder itself, or its nearest existing ancestor.
 fn existing(folder: &Path) -> &Path {
     let found = folder.ancestors().find(|ancestor| ancestor.exists());
     found.unwrap_or_else(|| Path::new("."))
 }
 
-/// How many bytes a user may still write in a folder.
+/// Returns the number of bytes that a user may still write in a folder.
 fn room(folder: &Path) -> io::Result<u64> {
     let disk = rustix::fs::statvfs(existing(folder))?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
-/// How many clients the limit of open files lets a forwarder have.
+/// Checks the number of clients that the limit of open files allows a forwarder.
 pub(super) fn descriptors() -> Finding {
     match getrlimit(Resource::Nofile).current {
         None => Finding::ok("open files", "as many as one likes"),
@@ -181,12 +181,12 @@ pub(super) fn descriptors() -> Finding {
     }
 }
 
-/// The time that the calendar shows, from 1970 on.
+/// Returns the time of the calendar, from 1970 on.
 pub(super) fn calendar() -> Duration {
     time::calendar()
 }
 
-/// Whether calendar and clock go forward alike, and the calendar shows a possible date. `calendar` is what it showed
+/// Checks that calendar and clock advance alike, and that the calendar shows a possible date. `calendar` is its time
 /// when `clock` was started.
 pub(super) fn clock(clock: &Clock, calendar: Duration) -> Finding {
     judge_clock(calendar, time::calendar(), Duration::from_micros(clock.elapsed_micros()))

@@ -1,7 +1,7 @@
-//! `groupcast doctor`: is everything here that a run needs, and what is to be done if not?
+//! `groupcast doctor`: checks that a run has all it needs here, and gives advice.
 //!
-//! `machine` looks at what the system gives a process, `network` at ports and at ZeroMQ on loopback. Each check is
-//! one line, or several where several things are wrong.
+//! `machine` checks the system, `network` the ports and ZeroMQ on loopback. Each check prints one line, or several if
+//! several things are wrong.
 
 mod machine;
 mod network;
@@ -43,19 +43,19 @@ pub struct Args {
     json: bool,
 }
 
-/// How a check came out.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Verdict {
-    /// As it should be.
+    /// Nothing is wrong.
     Ok,
-    /// A run can work, but something is not as it should be.
+    /// A run can work, but something is wrong.
     Warn,
     /// No run can work.
     Fail,
 }
 
-/// What a check found.
+/// The finding of a check.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 struct Finding {
     v: u32,
@@ -93,7 +93,7 @@ impl Finding {
     }
 }
 
-/// Looks at everything and prints what was found.
+/// Performs all checks and prints their findings.
 ///
 /// # Errors
 /// [`Exit::Io`] if standard output cannot be written.
@@ -109,7 +109,7 @@ pub fn run(args: &Args, groupcast: &Command) -> Result<Exit, Failure> {
         &|| machine::folders(args.out.as_deref()),
         &|| vec![machine::descriptors()],
         &|| vec![network::loopback()],
-        // Last, so that some time has passed since the beginning.
+        // The last check, so that time has passed since the first.
         &|| vec![machine::clock(&clock, calendar)],
     ];
     for check in checks {

@@ -1,4 +1,4 @@
-//! Ports that a run would listen on, and ZeroMQ on loopback: does what goes in on one socket come out of another?
+//! Checks of the ports that a run would listen on, and of ZeroMQ on loopback.
 
 use std::io::{self, ErrorKind};
 use std::net::TcpListener;
@@ -16,16 +16,16 @@ use crate::transport::resolve;
 use crate::transport::zmq::{self, Context};
 use crate::wire::Frames;
 
-/// A probe on this machine that has not come back by then is lost.
+/// The time after which a probe on this machine is lost.
 const LIMIT: Duration = Duration::from_secs(3);
-/// A name that has not been looked up by then is not found.
+/// The time after which a name is not found.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(10);
-/// It is sent again this often: a subscription takes a moment.
+/// The interval at which the probe is sent again: a subscription takes a moment.
 const AGAIN: Duration = Duration::from_millis(20);
-/// What is sent.
+/// The content of the probe.
 const PROBE: &[u8] = b"probe";
 
-/// Whether a forwarder and a router could listen at each of these.
+/// Checks that a forwarder and a router could listen at each of these sites.
 pub(super) fn ports(sites: &[Site]) -> Vec<Finding> {
     sites.iter().flat_map(ports_of).collect()
 }
@@ -52,7 +52,7 @@ fn ports_of(site: &Site) -> Vec<Finding> {
         .flat_map(|site| Port::ALL.map(|port| (site, port)))
         .filter_map(|(site, port)| {
             let number = port.number(site.port_base);
-            // As the standard library writes it.
+            // The host as the standard library writes it.
             let host = site.host.replace('*', "0.0.0.0").replace(['[', ']'], "");
             let error = TcpListener::bind((&*host, number)).err()?;
             Some(taken(&site.endpoint(port), number, &error))
@@ -88,10 +88,10 @@ fn taken(endpoint: &str, port: u16, error: &io::Error) -> Finding {
     }
 }
 
-/// Whether packets and requests get through ZeroMQ on this machine.
+/// Checks that packets and requests get through ZeroMQ on this machine.
 pub(super) fn loopback() -> Finding {
     let help = "does a firewall or a sandbox keep processes of this machine from one another on 127.0.0.1?";
-    // Somebody may take a port in the moment between finding it free and listening on it.
+    // Another process may take a port between the search for a free one and its use.
     match probe().or_else(|_| probe()) {
         Ok(took) => Finding::ok(
             "loopback",
@@ -101,7 +101,7 @@ pub(super) fn loopback() -> Finding {
     }
 }
 
-/// Publishes to itself and asks itself, as a member and a forwarder do; gives back how long that took.
+/// Publishes to itself and asks itself, as a member and a forwarder do; returns the time that it took.
 fn probe() -> Result<Duration, Failure> {
     let context = Context::default();
     let (group, question) = ([free_site(Port::Out)?], [free_site(Port::Sync)?]);
@@ -135,7 +135,7 @@ fn lost(what: &str) -> Failure {
     Failure::new(Exit::TimedOut, format!("{what} within {}", talk::duration(LIMIT)))
 }
 
-/// A site on loopback at whose port nobody listened a moment ago.
+/// Returns a site on loopback whose port was free a moment ago.
 fn free_site(port: Port) -> Result<Site, Failure> {
     let host = "127.0.0.1";
     let address = TcpListener::bind((host, 0)).and_then(|listener| listener.local_addr());

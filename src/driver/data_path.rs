@@ -1,25 +1,25 @@
-//! Whether the data ports of a forwarder still pass packets on. Pure.
+//! The check whether the data ports of a forwarder still pass packets on. Pure.
 //!
-//! A member hears the packets of the others, and no packets of its own. If it hears none, either nobody has published, or
-//! the data ports pass nothing on while the sync port answers. So a member that has heard no packet for a while publishes
-//! probes that come back to it alone.
+//! A member receives the packets of the others, and none of its own. If it receives none, either none was published, or
+//! the data ports pass nothing on while the sync port answers. So a member that has received no packet for a while
+//! publishes probes that come back to it alone.
 
 use std::time::Duration;
 
 use crate::engine::Time;
 
-/// A member that has heard no packet for this long publishes a probe …
+/// Time without a packet after which a member publishes a probe …
 pub const ECHO_AFTER: Duration = Duration::from_secs(2);
-/// … and, as long as it hears nothing, the next one after this long.
+/// … and the interval of further ones, while it still receives nothing.
 pub const ECHO_EVERY: Duration = Duration::from_secs(1);
-/// A member whose probes have not come back for this long cannot judge whether others are silent.
+/// Time without a packet after which a member cannot judge whether others are silent.
 const UNSURE_AFTER: Duration = Duration::from_secs(4);
 /// Data ports are waited for this much longer than a forwarder that does not answer: ZeroMQ may take
 /// [`HEARTBEAT_MILLIS`](crate::transport::options::HEARTBEAT_MILLIS) and
 /// [`HEARTBEAT_TIMEOUT_MILLIS`](crate::transport::options::HEARTBEAT_TIMEOUT_MILLIS) to replace a half-open connection.
 pub const HALF_OPEN: Duration = Duration::from_secs(5);
 
-/// What is due.
+/// The action that is due.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Due {
     Nothing,
@@ -28,13 +28,13 @@ pub(super) enum Due {
     GiveUp(Duration),
 }
 
-/// The way out of a member, through the forwarders, and back to it.
+/// The path of a member's packets through the forwarders and back to it.
 #[derive(Debug)]
 pub(super) struct DataPath {
     limit: Duration,
-    /// When a packet last came back, or from another member.
+    /// The time of the last packet, its own or another member's.
     heard: Time,
-    /// When last no forwarder answered.
+    /// The last time at which no forwarder answered.
     unanswered: Time,
     probed: Time,
 }
@@ -44,18 +44,18 @@ impl DataPath {
         Self { limit: forwarder_timeout + HALF_OPEN, heard: now, unanswered: now, probed: now }
     }
 
-    /// A packet has come, or nothing could be heard.
+    /// Records a packet, or that this member could not receive any.
     pub(super) const fn heard(&mut self, now: Time) {
         self.heard = now;
     }
 
-    /// Whether the silence of others may be that of the data ports.
+    /// Returns whether the silence of others may be that of the data ports.
     pub(super) fn is_unsure(&self, now: Time) -> bool {
         now.since(self.heard) >= UNSURE_AFTER
     }
 
-    /// What is due now; `is_answered`: whether a forwarder answers on its sync port. Where none does, that has a limit of
-    /// its own, and the data ports get their time from when one answers again.
+    /// Returns the action that is due; `is_answered`: a forwarder answers on its sync port. While none does, another
+    /// limit applies, and the silence of the data ports is counted from its end.
     pub(super) fn due(&mut self, now: Time, is_answered: bool) -> Due {
         if !is_answered {
             self.unanswered = now;
@@ -82,8 +82,8 @@ mod tests {
         Time::from_micros(millis * 1000)
     }
 
-    /// The times in ms at which a probe is due, and at which the path is given up, of a path looked at every 100 ms; a packet
-    /// comes, and a forwarder answers, when these say so.
+    /// Returns the times in ms at which a probe is due, and at which the path is given up, of a path checked every 100
+    /// ms; `hears` and `answers` tell when a packet comes and a forwarder answers.
     fn walk(
         until: u64,
         hears: impl Fn(u64) -> bool,

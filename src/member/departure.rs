@@ -4,29 +4,29 @@ use std::time::Duration;
 
 use crate::engine::MemberId;
 
-/// Why a view goes on without a member of the view before it, as far as this member knows.
+/// The reason for which a view goes on without an earlier member, as far as is known here.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Departure {
     /// The member left.
     Left,
     /// Nothing was heard of the member for this long, here or elsewhere.
     Silent(Duration),
-    /// That member excluded it, because it took nothing for this long.
+    /// Excluded by that member: it received nothing for this long.
     Excluded(MemberId, Duration),
     /// The member did not answer while the view changed.
     Unresponsive,
     /// A newer incarnation takes its place.
     Superseded,
-    /// That member led the change and left it out, for a reason that is not known here.
+    /// Left out by that member, which led the view change; the reason is not known here.
     LeftOutBy(MemberId),
 }
 
-/// Why this member is not in its group any more.
+/// The reason for which this member is not in its group any more.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Fence {
     /// The group went on without it, to this view.
     WentOn(u64),
-    /// That member excluded it, because it took nothing for this long; the group went on to this view.
+    /// Excluded by that member: it received nothing for this long. The group went on to this view.
     Excluded(MemberId, Duration, u64),
     /// Another part of the group went on to a view of the same number, which comes before its own.
     OtherPart(u64),
@@ -37,13 +37,13 @@ pub enum Fence {
 /// Something about a member, for people.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Notice {
-    /// This member takes it for gone; the next view decides.
+    /// This member suspects it, for this reason; the next view decides.
     Suspected(Departure),
     /// The view that begins now goes on without it.
     Gone(Departure),
     /// No client is left in the group.
     NobodyLeft,
-    /// The member, which leads, has not taken a newcomer into the group; this member calls an election.
+    /// The member, which would lead before this one, has not taken a newcomer in; this member calls an election.
     TookNobodyIn,
     /// The member has not welcomed that newcomer; this member does.
     DidNotWelcome(MemberId),

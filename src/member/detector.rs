@@ -1,8 +1,8 @@
-//! Who is still there? Whatever a member says is a sign of life; one that is silent for too long is asked for, and if
-//! nobody has heard of it either, it is taken for lost.
+//! The failure detector. Every packet of a member shows that it is alive. After a silence, the others are asked for it;
+//! if none of them vouches for it, it is lost.
 //!
-//! Nobody can tell a dead process from a slow one. What is decided here may be wrong; what follows from it is the same
-//! at every member, and whoever was left out wrongly is told so.
+//! A slow process cannot be told from a dead one, so a suspicion may be wrong. All members install the same view, and a
+//! member that was excluded by mistake is told so.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,24 +10,24 @@ use std::time::Duration;
 use super::Departure;
 use crate::engine::{MemberId, Time};
 
-/// How patient a group is.
+/// The timeouts of the failure detector.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Patience {
-    /// A member that has had nothing to say for this long says that it is there.
+    /// The longest time without a packet to all: after it, a heartbeat is sent.
     pub heartbeat: Duration,
-    /// A member that was silent for this long is asked for …
+    /// The silence after which the others are asked for a member …
     pub silence: Duration,
-    /// … and, if it is not heard of within this, lost.
+    /// … and the time from then until it is lost.
     pub verify: Duration,
 }
 
 impl Patience {
-    /// For one machine or a network of machines that have other things to do as well.
+    /// For one machine, or a network of machines that do other work too.
     pub const LAN: Self = Self::new(250, 3_000, 500);
-    /// For machines that are never late: tests on one machine, and those who know.
+    /// For machines that are never late, such as those of tests.
     pub const FAST: Self = Self::new(100, 600, 200);
 
-    /// For peers that announce themselves every few seconds, and are given up after many of them.
+    /// For peers that announce themselves every few seconds, and are given up after many missed announcements.
     pub const PEERS: Self = Self::new(3_000, 20_000, 1_000);
 
     const fn new(heartbeat: u64, silence: u64, verify: u64) -> Self {
@@ -35,14 +35,14 @@ impl Patience {
         Self { heartbeat: ms(heartbeat), silence: ms(silence), verify: ms(verify) }
     }
 
-    /// A member that is silent for this long is asked for; everything else in proportion.
+    /// Returns timeouts in proportion to `silence`, after which the others are asked for a member.
     #[must_use]
     pub fn with_silence(silence: Duration) -> Self {
         let of = |share: u32| (silence / share).max(Duration::from_millis(20));
         Self { heartbeat: of(12), silence, verify: of(6) }
     }
 
-    /// How long it takes at most until a death is noticed.
+    /// Returns the longest time from a failure to its detection.
     #[must_use]
     pub fn detection(&self) -> Duration {
         self.silence + self.verify + 2 * self.tick()
@@ -53,23 +53,23 @@ impl Patience {
     }
 }
 
-/// What the time has brought.
+/// A result of [`Detector::look`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Finding {
-    /// It is time to say that we are there.
+    /// A heartbeat is due.
     Heartbeat,
-    /// This member is to be asked for.
+    /// The others are to be asked for this member.
     Silent(MemberId),
     /// This member is lost.
     Lost(MemberId),
 }
 
-/// What is known of the others. Without patience it never finds anything.
+/// The state of the other members. Without timeouts, no member is ever lost.
 #[derive(Debug)]
 pub(super) struct Detector {
     patience: Option<Patience>,
     others: BTreeMap<MemberId, Other>,
-    /// When we last said something to all.
+    /// The time of this member's last packet to all.
     said: Time,
     tick_at: Time,
 }
@@ -77,59 +77,59 @@ pub(super) struct Detector {
 #[derive(Clone, Copy, Debug)]
 struct Other {
     heard: Time,
-    /// Since when it is asked for.
+    /// The time from which `verify` runs, while the others are asked for it.
     asked: Option<Time>,
     is_lost: bool,
-    /// Why it is lost whatever else is heard.
+    /// The reason for which it stays lost even if it is heard again.
     gone: Option<Departure>,
 }
 
 impl Detector {
-    /// Begins to watch these members now.
+    /// Returns a detector that watches these members from now on.
     pub(super) fn new(patience: Option<Patience>, others: impl Iterator<Item = MemberId>, now: Time) -> Self {
         let other = Other { heard: now, asked: None, is_lost: false, gone: None };
         let tick_at = patience.map_or(now, |patience| now.after(patience.tick()));
         Self { patience, others: others.map(|member| (member, other)).collect(), said: now, tick_at }
     }
 
-    /// Whether this is one of those that are watched.
+    /// Returns whether this member is watched.
     pub(super) fn knows(&self, member: MemberId) -> bool {
         self.others.contains_key(&member)
     }
 
-    /// Something came from this member.
+    /// Records a packet of this member.
     pub(super) fn heard(&mut self, now: Time, member: MemberId) {
         if let Some(other) = self.others.get_mut(&member) {
             *other = Other { heard: now, asked: None, is_lost: other.gone.is_some(), gone: other.gone };
         }
     }
 
-    /// Nothing could be heard until now.
+    /// Restarts all timeouts: this process did not listen until now.
     pub(super) fn pardon(&mut self, now: Time) {
         for other in self.others.values_mut().filter(|other| !other.is_lost) {
             (other.heard, other.asked) = (now, None);
         }
     }
 
-    /// Another member has heard of this one just now.
+    /// Records that another member vouches for this one.
     pub(super) fn vouched(&mut self, now: Time, member: MemberId) {
         if let Some(other) = self.others.get_mut(&member).filter(|other| !other.is_lost)
             && other.asked.is_some()
             && let Some(patience) = self.patience
         {
-            // It gets the time of a verification more, not a whole new silence: it has to be heard of again.
+            // Only another `verify`, not a whole silence: it has to be vouched for again.
             other.asked = Some(now.after(patience.verify));
         }
     }
 
-    /// Whether this member was heard of so recently that we vouch for it.
+    /// Returns whether this member was heard recently enough to vouch for it.
     pub(super) fn vouches_for(&self, now: Time, member: MemberId) -> bool {
         let Some(patience) = self.patience else { return true };
         let other = self.others.get(&member);
         other.is_some_and(|other| !other.is_lost && now.since(other.heard) < 3 * patience.heartbeat)
     }
 
-    /// Takes this member for lost, whatever else is heard. The first reason stays.
+    /// Takes this member for lost, even if it is heard again. The first reason stays.
     pub(super) fn gives_up(&mut self, member: MemberId, why: Departure) {
         if let Some(other) = self.others.get_mut(&member) {
             other.is_lost = true;
@@ -143,34 +143,34 @@ impl Detector {
         Some(other.gone.unwrap_or_else(|| Departure::Silent(now.since(other.heard))))
     }
 
-    /// Whether this member is lost whatever is heard of it.
+    /// Returns whether this member stays lost even if it is heard again.
     pub(super) fn has_gone(&self, member: MemberId) -> bool {
         self.others.get(&member).is_some_and(|other| other.gone.is_some())
     }
 
-    /// This member was taken for one that has left, and is not: it is there as soon as it is heard.
+    /// Takes back [`gives_up`](Self::gives_up): the member is present again as soon as it is heard.
     pub(super) fn is_back(&mut self, member: MemberId) {
         if let Some(other) = self.others.get_mut(&member) {
             other.gone = None;
         }
     }
 
-    /// We said something to all.
+    /// Records a packet of this member to all.
     pub(super) fn said(&mut self, now: Time) {
         self.said = now;
     }
 
-    /// Whether this member is lost.
+    /// Returns whether this member is lost.
     pub(super) fn is_lost(&self, member: MemberId) -> bool {
         self.others.get(&member).is_some_and(|other| other.is_lost)
     }
 
-    /// When to look again.
+    /// Returns the time of the next look.
     pub(super) fn next_deadline(&self) -> Option<Time> {
         self.patience.map(|_| self.tick_at)
     }
 
-    /// What there is to find by now.
+    /// Returns the heartbeat and the suspicions that are due.
     pub(super) fn look(&mut self, now: Time) -> Vec<Finding> {
         let Some(patience) = self.patience.filter(|_| now >= self.tick_at) else { return Vec::new() };
         self.tick_at = now.after(patience.tick());
@@ -206,7 +206,7 @@ mod tests {
         Time::from_micros(ms * 1000)
     }
 
-    /// What is found until this moment, B being heard all the time.
+    /// Returns the findings of this interval, in which only B is heard.
     fn found(detector: &mut Detector, from: u64, until: u64) -> Vec<(u64, Finding)> {
         let mut all = Vec::new();
         for ms in (from..until).step_by(50) {

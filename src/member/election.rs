@@ -1,26 +1,26 @@
-//! Who leads? The bully algorithm (Garcia-Molina 1982; CDK, figure 15.8): the highest of those who can lead and are
-//! there.
+//! The election of the leader by the bully algorithm (Garcia-Molina 1982; CDK, figure 15.8): the highest member that
+//! can lead and is present.
 //!
-//! A member that wants a leader calls an `Election`. Whoever comes before it answers, and calls one itself. Who gets no
-//! answer leads, and says so.
+//! A member that wants a leader sends `Election` to all higher ones. A higher member answers and calls an election
+//! itself. A member without an answer leads, and announces it.
 
 use std::time::Duration;
 
 use crate::engine::{MemberId, Time};
 
-/// An answer comes within this, or nobody is there.
+/// Longest wait for an answer; after it, the caller leads.
 pub const ANSWER_WITHIN: Duration = Duration::from_millis(100);
-/// A member that has answered leads within this, or it is called again.
+/// Longest wait for the leader after an answer; after it, the caller calls again.
 pub const LEADS_WITHIN: Duration = Duration::from_millis(400);
 
-/// What an election wants said.
+/// A message of the election.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Call {
-    /// To those that come before us.
+    /// To all higher members.
     Election,
-    /// To that member: we come before you.
+    /// To that lower member: this one is present.
     Answer(MemberId),
-    /// To all: we lead.
+    /// To all: this member leads.
     Coordinator,
 }
 
@@ -33,22 +33,23 @@ pub struct Election {
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 enum State {
-    /// Nobody is being elected.
+    /// No election is under way.
     Idle,
-    /// We called; until then somebody that comes before us answers, or we lead.
+    /// This member called; if no higher one answers until then, it leads.
     Called(Time),
-    /// Somebody answered; until then it says that it leads, or we call again.
+    /// A higher member answered; if no leader is announced until then, this one calls again.
     Answered(Time),
 }
 
 impl Election {
-    /// Nobody is being elected.
+    /// Returns the state of `me` without an election.
     #[must_use]
     pub const fn new(me: MemberId) -> Self {
         Self { me, state: State::Idle }
     }
 
-    /// A leader is wanted. `above` are those that come before us, as far as we know that they are there. Whether we lead.
+    /// Calls an election. `above` are the higher members that are present, as far as is known. Returns whether this one
+    /// leads.
     pub fn call(&mut self, now: Time, above: &[MemberId], calls: &mut Vec<Call>) -> bool {
         if self.state != State::Idle {
             return false;
@@ -62,7 +63,7 @@ impl Election {
         false
     }
 
-    /// `from` calls an election. Whether we lead, by what we know of those above us.
+    /// Answers the election of `from` and calls one. Returns whether this member leads.
     pub fn called(&mut self, now: Time, from: MemberId, above: &[MemberId], calls: &mut Vec<Call>) -> bool {
         if from >= self.me {
             return false;
@@ -71,19 +72,19 @@ impl Election {
         self.call(now, above, calls)
     }
 
-    /// `from` has answered us.
+    /// Records the answer of `from`.
     pub fn answered(&mut self, now: Time, from: MemberId) {
         if from > self.me && matches!(self.state, State::Called(_)) {
             self.state = State::Answered(now.after(LEADS_WITHIN));
         }
     }
 
-    /// Somebody leads.
+    /// Ends the election: there is a leader.
     pub fn settled(&mut self) {
         self.state = State::Idle;
     }
 
-    /// When the next step is due.
+    /// Returns when the next step is due.
     #[must_use]
     pub const fn next_deadline(&self) -> Option<Time> {
         match self.state {
@@ -92,7 +93,7 @@ impl Election {
         }
     }
 
-    /// Time has passed. Whether we lead now.
+    /// Takes the step that is due. Returns whether this member leads now.
     pub fn look(&mut self, now: Time, above: &[MemberId], calls: &mut Vec<Call>) -> bool {
         match self.state {
             State::Called(until) if until <= now => {
@@ -113,8 +114,8 @@ impl Election {
 mod tests {
     use super::*;
 
-    /// How many messages it takes until one leads, if `first` of `count` members notices that a leader is wanted and all
-    /// are there: an election goes to each that comes before, an answer to one, the news of the leader to all others.
+    /// Returns the messages until there is a leader, if member `first` of `count` notices that one is wanted and all
+    /// are present: an election goes to each higher member, an answer to one, the announcement to all others.
     fn messages(count: u16, first: u16) -> u64 {
         let mut all: Vec<Election> = (0..count).map(|me| Election::new(MemberId(me))).collect();
         let above = |me: MemberId| (me.0 + 1..count).map(MemberId).collect::<Vec<_>>();
@@ -132,7 +133,7 @@ mod tests {
                 Call::Election => {
                     for to in above(from) {
                         sent += 1;
-                        // A leader that is called has said already that it leads.
+                        // A leader that is called has announced itself already.
                         let leads = if known == Some(to) {
                             calls.push(Call::Answer(from));
                             false

@@ -1,16 +1,16 @@
-//! The finish: who has said that it will send nothing more, and has everything arrived that was promised?
+//! The finish: the announcements of the clients that they send nothing more, compared with the deliveries here.
 
 use std::collections::BTreeMap;
 
 use crate::engine::{MemberId, View};
 use crate::wire::{Malformed, Reader, Wire, Writer};
 
-/// What a client has sent in the whole run. It travels in the client's own stream, after everything else.
+/// The messages of a client in the whole run, counted. Travels in the client's own stream, after everything else.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Tally {
-    /// How many messages it multicast.
+    /// The number of messages it multicast.
     pub multicasts: u64,
-    /// How many messages it sent to whom; only those it sent something to.
+    /// The number of direct messages to each receiver that got any.
     pub sent: BTreeMap<MemberId, u64>,
 }
 
@@ -29,7 +29,7 @@ impl Wire for Tally {
         let mut sent = BTreeMap::new();
         for _ in 0..from.length(10)? {
             let (member, count) = (from.member()?, from.u64()?);
-            // Ascending, so that nobody is named twice and every tally has one form.
+            // Ascending: no member is named twice, and every tally has one form.
             if sent.last_key_value().is_some_and(|(&last, _)| last >= member) {
                 return Err(Malformed);
             }
@@ -39,7 +39,7 @@ impl Wire for Tally {
     }
 }
 
-/// One client's account of the run: what the others say they sent, and what has been delivered here.
+/// One client's account of the run: the others' tallies, and the deliveries here.
 #[derive(Debug)]
 pub struct Finish {
     me: MemberId,
@@ -54,13 +54,13 @@ struct Account {
 }
 
 impl Finish {
-    /// The account of `me` in `view`, in which nothing has been sent yet.
+    /// Returns the account of `me` in `view`, before any delivery.
     #[must_use]
     pub fn new(me: MemberId, view: &View) -> Self {
         Self { me, clients: view.clients.iter().map(|&client| (client, Account::default())).collect() }
     }
 
-    /// The group is this one now: of those who are gone nothing more is to come, and of those who are new everything.
+    /// Begins a new view: forgets the clients that are gone and adds those that are new.
     pub fn go_on_with(&mut self, view: &View) {
         self.clients.retain(|client, _| view.clients.contains(client));
         for &client in &view.clients {
@@ -68,47 +68,47 @@ impl Finish {
         }
     }
 
-    /// So many multicasts of this client were delivered before this member came.
+    /// Counts the multicasts of this client that were delivered before this member joined.
     pub fn came_after(&mut self, client: MemberId, count: u64) {
         if let Some(account) = self.clients.get_mut(&client) {
             account.multicasts += count;
         }
     }
 
-    /// How many multicasts of this client have been delivered here, or before this member came.
+    /// Returns the number of multicasts of this client that were delivered here, or before this member joined.
     #[must_use]
     pub fn multicasts_of(&self, client: MemberId) -> u64 {
         self.clients.get(&client).map_or(0, |account| account.multicasts)
     }
 
-    /// `count` multicasts of `from` were delivered here.
+    /// Counts multicasts of `from` that were delivered here.
     pub fn delivered(&mut self, from: MemberId, count: u64) {
         if let Some(account) = self.clients.get_mut(&from) {
             account.multicasts += count;
         }
     }
 
-    /// `count` direct messages of `from` were received here.
+    /// Counts direct messages of `from` that were received here.
     pub fn received(&mut self, from: MemberId, count: u64) {
         if let Some(account) = self.clients.get_mut(&from) {
             account.received += count;
         }
     }
 
-    /// `from` has said that it will send nothing more.
+    /// Records the tally of `from`, which sends nothing more.
     pub fn finished(&mut self, from: MemberId, tally: Tally) {
         if let Some(account) = self.clients.get_mut(&from) {
             account.tally.get_or_insert(tally);
         }
     }
 
-    /// Whether all clients have finished and everything they sent has been delivered here.
+    /// Returns whether all clients have finished and all their messages have been delivered here.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.waits_for().next().is_none()
     }
 
-    /// The clients that have not finished, or of which something is still to come.
+    /// Returns the clients that have not finished, or of which something is still to come.
     pub fn waits_for(&self) -> impl Iterator<Item = MemberId> + '_ {
         self.clients.iter().filter(|(_, account)| !account.is_settled(self.me)).map(|(&client, _)| client)
     }

@@ -1,12 +1,11 @@
-//! The flush between two views: everybody stops, everybody gets the same packets of the old view, and the new one is
-//! agreed on.
+//! The flush between two views: all members stop, receive the same packets of the old view, and agree on the new one.
 //!
-//! A leader prepares under a ballot: whoever promises it sends nothing more in the view, and says what it has. When all
-//! who are to go on have answered, the leader proposes the next view, and which packets belong to the old one: all that
-//! anybody has. Members fetch what they miss; who has all of it has accepted, and says so. When all have that answered, the
-//! view is installed. If the leader is lost in between, another one prepares under a higher ballot; whoever has accepted
-//! what may have been installed tells the next leader, which proposes the same again (this is Paxos, with all who have
-//! answered for a quorum).
+//! A leader prepares under a ballot: a member that promises it sends nothing more in the view, and reports which
+//! packets it has. When all members that are to go on have answered, the leader proposes the next view and the cut: all
+//! packets of the old view that any of them has. A member fetches the packets that it lacks, and accepts when it has
+//! them all. When all that answered have accepted, the view is installed. If the leader is lost before, another one
+//! prepares under a higher ballot; a member that has accepted a proposal, which may have been installed, reports it to
+//! the next leader, which proposes it again (this is Paxos with all members that answered as the quorum).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,67 +16,67 @@ use crate::defect::{Defect, Defects};
 use crate::engine::{MemberId, Time, View};
 use crate::wire::control::{Role, Seat};
 
-/// What has not been answered is said again after this long.
+/// Time after which a message without an answer is repeated.
 pub const REPEAT: Duration = Duration::from_millis(60);
-/// A leader that has got nowhere for this long may be replaced.
+/// Time without progress after which a leader may be replaced.
 pub const STALL: Duration = Duration::from_millis(1500);
-/// Most packets asked for at one time.
+/// Most packets fetched at one time.
 pub const FETCH: usize = 16;
 
 /// One member's part in a flush.
 #[derive(Debug)]
 pub(super) struct Flush {
     me: MemberId,
-    /// No lower ballot is answered.
+    /// The highest ballot that this member has promised.
     promised: Ballot,
     accepted: Option<Accepted>,
-    /// The highest ballot that somebody has promised.
+    /// The highest ballot that any member has promised, as far as is known.
     known: Ballot,
     /// The proposal whose packets are being fetched.
     pending: Option<Accepted>,
     asked: BTreeSet<(MemberId, u64)>,
     lead: Option<Lead>,
     repeat_at: Time,
-    /// When the leader was last heard to lead.
+    /// The time of the leader's last message.
     led_at: Time,
 }
 
-/// A leader's view of its attempt.
+/// The leader's part in its attempt.
 #[derive(Debug)]
 struct Lead {
     invited: Vec<MemberId>,
     states: BTreeMap<MemberId, (Vec<Have>, Option<Accepted>)>,
     proposal: Option<Proposal>,
     ready: BTreeSet<MemberId>,
-    /// When an answer last brought it further, and who last asked for what.
+    /// The time of the last progress, and each member's last fetch.
     moved: Time,
     asked: BTreeMap<MemberId, (MemberId, Vec<Range>)>,
 }
 
-/// What a leader needs to know to propose.
+/// The rules by which a leader proposes.
 pub(super) struct Rules<'a> {
     pub(super) view: &'a View,
     pub(super) has_sequencer: bool,
-    /// Only more than half of a view's members may go on.
+    /// Requires more than half of the members of a view to go on.
     pub(super) majority: bool,
-    /// Those that want to be in the next view.
+    /// The newcomers for the next view.
     pub(super) arrivals: Vec<Seat>,
     pub(super) defects: Defects,
 }
 
-/// What a flush has come to.
+/// The result of a step of the flush.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Outcome {
-    /// It goes on.
+    /// The flush is not complete.
     Open,
-    /// Everybody has accepted this.
+    /// All members that answered have accepted this proposal.
     Installed(Ballot, Proposal),
     /// No client is left.
     NobodyLeft,
 }
 
 impl Flush {
-    /// A member that has promised nothing yet.
+    /// Returns the part of a member that has promised nothing.
     pub(super) fn new(me: MemberId, now: Time) -> Self {
         Self {
             me,
@@ -96,22 +95,22 @@ impl Flush {
         self.lead.is_some()
     }
 
-    /// Whether it has led in vain for long, and somebody has promised more to another.
+    /// Returns whether this leader has made no progress for [`STALL`] and a member has promised a higher ballot.
     pub(super) fn is_outbid(&self, now: Time) -> bool {
         self.lead.is_some() && self.known > self.promised && now.since(self.led_at) >= STALL
     }
 
-    /// Leads no more.
+    /// Stops leading.
     pub(super) fn resign(&mut self) {
         self.lead = None;
     }
 
-    /// Those that were asked to answer, if we lead.
+    /// Returns the members that this leader asked to answer.
     pub(super) fn invited(&self) -> &[MemberId] {
         self.lead.as_ref().map_or(&[], |lead| &lead.invited)
     }
 
-    /// Those that have not answered us.
+    /// Returns the members from which this leader waits for an answer.
     pub(super) fn waits_for(&self) -> Vec<MemberId> {
         let Some(lead) = &self.lead else { return Vec::new() };
         let has_answered = |member: &MemberId| lead.states.contains_key(member);
@@ -122,7 +121,7 @@ impl Flush {
         lead.invited.iter().copied().filter(is_open).collect()
     }
 
-    /// Those that have not answered us while nobody has brought us further for this long.
+    /// Returns the members without an answer, if this leader has made no progress for `limit`.
     pub(super) fn mute(&self, now: Time, limit: Duration) -> Vec<MemberId> {
         let is_stuck = self.lead.as_ref().is_some_and(|lead| now.since(lead.moved) >= limit);
         let mut mute = if is_stuck { self.waits_for() } else { Vec::new() };
@@ -130,7 +129,7 @@ impl Flush {
         mute
     }
 
-    /// A member asks for packets that it misses: if they are not the same as before, it gets on.
+    /// Records a fetch by a member: if it differs from the one before, the member makes progress.
     pub(super) fn asks(&mut self, now: Time, from: MemberId, sender: MemberId, ranges: &[Range]) {
         if let Some(lead) = &mut self.lead {
             let asked = Some((sender, ranges.to_vec()));
@@ -141,12 +140,12 @@ impl Flush {
         }
     }
 
-    /// Who led last, and how long that was ago.
+    /// Returns the last leader, and the time since it was heard.
     pub(super) fn led_by(&self, now: Time) -> (MemberId, Duration) {
         (MemberId(self.promised.leader), now.since(self.led_at))
     }
 
-    /// Leads an attempt of its own, with these members.
+    /// Leads a new attempt with these members.
     pub(super) fn lead(&mut self, now: Time, invited: Vec<MemberId>, log: &Log, words: &mut Vec<Word>) {
         let attempt = self.promised.attempt.max(self.known.attempt).saturating_add(1);
         self.promise(Ballot { attempt, leader: self.me.0 }, now);
@@ -167,13 +166,13 @@ impl Flush {
         self.led_at = now;
     }
 
-    /// A leader asks everybody to stop.
+    /// Promises the ballot of a leader and reports the packets that are here.
     pub(super) fn prepare(&mut self, now: Time, ballot: Ballot, log: &Log, words: &mut Vec<Word>) {
         if ballot.leader == self.me.0 {
             return;
         }
         if ballot < self.promised {
-            // So that it knows which one to outbid, if that one's leader is lost.
+            // The leader learns which ballot to outbid, if that one's leader is lost.
             return words.push(Word::State(self.promised, log.have(), self.accepted.clone()));
         }
         self.promise(ballot, now);
@@ -181,7 +180,7 @@ impl Flush {
         self.repeat_at = now.after(REPEAT);
     }
 
-    /// A member has stopped, and says what it has.
+    /// Records the packets of a member that has stopped.
     pub(super) fn state(
         &mut self,
         now: Time,
@@ -200,7 +199,7 @@ impl Flush {
         }
     }
 
-    /// A leader proposes.
+    /// Takes up the proposal of a leader.
     pub(super) fn propose(&mut self, now: Time, ballot: Ballot, proposal: Proposal) {
         if ballot < self.promised || ballot.leader == self.me.0 {
             return;
@@ -212,7 +211,7 @@ impl Flush {
         self.pending = Some((ballot, proposal));
     }
 
-    /// A member has accepted our proposal.
+    /// Records that a member has accepted this leader's proposal.
     pub(super) fn ready(&mut self, now: Time, from: MemberId, ballot: Ballot) {
         let is_asked = |lead: &&mut Lead| lead.proposal.is_some() && lead.states.contains_key(&from);
         if let Some(lead) = self.lead.as_mut().filter(|_| ballot == self.promised).filter(is_asked) {
@@ -221,14 +220,14 @@ impl Flush {
         }
     }
 
-    /// A packet that was fetched has come.
+    /// Records the arrival of a fetched packet.
     pub(super) fn fetched(&mut self, now: Time, sender: MemberId, number: u64) {
         if self.asked.remove(&(sender, number)) && self.asked.is_empty() {
             self.repeat_at = now;
         }
     }
 
-    /// Whether this packet is one of those that are wanted of `holder`.
+    /// Returns whether the proposal names this packet, to be fetched from `holder`.
     pub(super) fn wants(&self, holder: MemberId, sender: MemberId, number: u64) -> bool {
         self.pending.as_ref().is_some_and(|(_, proposal)| {
             let is_it = |&(of, (first, last), by): &(MemberId, Range, MemberId)| {
@@ -238,7 +237,7 @@ impl Flush {
         })
     }
 
-    /// What follows from all that has come: a proposal, an acceptance, a new view.
+    /// Takes the steps that are possible now: proposes, accepts, installs.
     pub(super) fn go_on(
         &mut self,
         now: Time,
@@ -251,7 +250,7 @@ impl Flush {
             && lead.is_answered(rules)
         {
             let proposal = lead.decide(self.me, rules);
-            // Newcomers alone are no group: nobody could tell them where it begins.
+            // Newcomers alone are no group: no member could tell them where their view begins.
             let is_new = |client: &MemberId| proposal.arrivals.iter().any(|seat| seat.slot == client.0);
             if proposal.view.clients.iter().all(is_new) {
                 return Outcome::NobodyLeft;
@@ -264,7 +263,8 @@ impl Flush {
         }
         self.accept(log, words);
         match &self.lead {
-            // Also those that will be in no further view: with a majority, any later one has one of them to tell.
+            // Also of members that are not in the next view: with a majority, each later leader hears of it from one of
+            // them.
             Some(Lead { proposal: Some(proposal), states, ready, .. })
                 if states.keys().all(|member| ready.contains(member)) =>
             {
@@ -275,7 +275,7 @@ impl Flush {
         }
     }
 
-    /// Accepts what is pending, if everything that belongs to it is here.
+    /// Accepts the pending proposal, if all packets that belong to it are here.
     fn accept(&mut self, log: &Log, words: &mut Vec<Word>) {
         let is_complete = |proposal: &Proposal| {
             proposal.cut.iter().all(|&(sender, range, _)| log.missing(sender, range, 1).is_empty())
@@ -294,7 +294,7 @@ impl Flush {
         }
     }
 
-    /// Whether what was installed is what we have accepted: then we have everything that belongs to it.
+    /// Returns whether this member has accepted this proposal, and so has all packets that belong to it.
     pub(super) fn has_accepted(&self, proposal: &Proposal) -> bool {
         self.accepted.as_ref().is_some_and(|(_, accepted)| accepted.view == proposal.view)
     }
@@ -303,7 +303,7 @@ impl Flush {
         self.repeat_at
     }
 
-    /// Says again what has not been answered.
+    /// Repeats messages without an answer.
     pub(super) fn repeat(&mut self, now: Time, log: &Log, words: &mut Vec<Word>) {
         if now < self.repeat_at {
             return;
@@ -352,12 +352,13 @@ impl Lead {
         all && (!rules.majority || 2 * answered > members.len())
     }
 
-    /// What may have been installed already, if there is such; else all who are here, with all that anybody has.
+    /// Returns the accepted proposal that may have been installed, if there is one; else all members present, with all
+    /// their packets.
     fn decide(&self, me: MemberId, rules: &Rules<'_>) -> Proposal {
         let is_here = |member: &MemberId| self.states.contains_key(member);
         let accepted = self.states.iter().filter_map(|(&by, (_, accepted))| Some((accepted.as_ref()?, by)));
-        // A member that is no client may have accepted without the texts, which others could not fetch from it. If a
-        // client of that view is here and has not accepted, nobody has installed it.
+        // A member that is not a client may have accepted without the payloads, which others could not fetch from it.
+        // If a client of that view is present and has not accepted, the view was not installed anywhere.
         let counts = |&((_, proposal), by): &(&Accepted, MemberId)| {
             let clients = &proposal.view.clients;
             clients.contains(&by) || !clients.iter().any(is_here)
@@ -366,7 +367,7 @@ impl Lead {
         if let Some(((_, proposal), by)) = accepted.max_by_key(|((ballot, _), by)| (*ballot, *by))
             && !rules.defects.has(Defect::NoAdoption)
         {
-            // Who has accepted has everything; who held it then may be lost.
+            // The member that accepted has all packets; the earlier holders may be lost.
             let cut = proposal.cut.iter().map(|&(sender, range, _)| (sender, range, by)).collect();
             return Proposal { cut, ..proposal.clone() };
         }
@@ -389,8 +390,8 @@ impl Lead {
         }
     }
 
-    /// All packets that anybody has, with somebody who has them: this leader if it can be, for whoever is invited hears it;
-    /// the others may not hear each other.
+    /// Returns all packets that any member has, each with a holder: this leader if possible, since every invited member
+    /// hears it and the others may not hear each other.
     fn cut(&self, me: MemberId) -> Vec<(MemberId, Range, MemberId)> {
         let mut of: BTreeMap<MemberId, Vec<(Range, MemberId)>> = BTreeMap::new();
         for (&holder, (have, _)) in &self.states {
@@ -402,7 +403,7 @@ impl Lead {
         for (sender, mut ranges) in of {
             ranges.sort_unstable();
             let mut ranges = ranges.into_iter().peekable();
-            // How far the cut goes, and who has most of what comes next.
+            // The end of the cut so far, and the holder of most of what comes next.
             let (mut covered, mut best) = (0, (0, me));
             loop {
                 while let Some(((_, last), holder)) = ranges.next_if(|((first, _), _)| *first <= covered + 1)

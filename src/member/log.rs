@@ -1,6 +1,6 @@
-//! The packets of the current view that not everybody is known to have: of every sender, whoever it was that lost them.
+//! The packets of the current view that are not known to be stable, of every sender.
 //!
-//! The reliable layer repeats a member's own packets. When a member is lost, its packets are repeated from here.
+//! A sender's reliable layer resends its own packets. When the sender is lost, other members relay them from here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,12 +9,12 @@ use crate::engine::MemberId;
 use crate::reliable::{WINDOW_BYTES, WINDOW_PACKETS};
 use crate::wire::Frames;
 
-/// No honest sender has more packets under way at one time: not by far.
+/// Most packets by which a sender may be ahead; an honest sender is far below.
 const FAR: u64 = 64 * WINDOW_PACKETS;
-/// Nor more bytes.
+/// Most bytes that are kept of one sender.
 const MOST_KEPT: usize = 16 * WINDOW_BYTES;
 
-/// What has been sent to the group in the current view.
+/// The packets to the group in the current view.
 #[derive(Debug, Default)]
 pub(super) struct Log {
     streams: BTreeMap<MemberId, Stream>,
@@ -23,23 +23,23 @@ pub(super) struct Log {
 /// The packets of one sender.
 #[derive(Debug, Default)]
 struct Stream {
-    /// Everything up to here has come …
+    /// All packets up to this number have been received …
     complete: u64,
     /// … and these.
     early: BTreeSet<u64>,
-    /// The packets themselves, but for those that everybody has.
+    /// The packets themselves, except those that are stable.
     kept: BTreeMap<u64, Frames>,
     bytes: usize,
-    /// Of each other member: the number up to which it has said to have everything.
+    /// The cumulative acknowledgement of each other member.
     acknowledged: BTreeMap<MemberId, u64>,
-    /// The number up to which all of them have said so.
+    /// The number up to which all of them have acknowledged.
     stable: u64,
-    /// Some have come without their texts: they are here as far as we are concerned, and not for others to fetch.
+    /// True if some were received without payload: they count as received here, and others cannot fetch them.
     has_outlines: bool,
 }
 
 impl Log {
-    /// An empty log of a view with these members.
+    /// Returns an empty log for a view with these members.
     pub(super) fn new(members: &[MemberId]) -> Self {
         let others = |sender| members.iter().filter(move |&&member| member != sender);
         let stream = |&sender| {
@@ -49,7 +49,7 @@ impl Log {
         Self { streams: members.iter().map(stream).collect() }
     }
 
-    /// Packet `number` of `sender` is here; false if it was before, or if no honest sender could be that far.
+    /// Adds packet `number` of `sender`. Returns false if it is known, or if no honest sender could be that far ahead.
     pub(super) fn add(&mut self, sender: MemberId, number: u64, frames: &Frames) -> bool {
         let Some(stream) = self.streams.get_mut(&sender) else { return false };
         let is_known = number <= stream.complete || stream.early.contains(&number);
@@ -74,7 +74,7 @@ impl Log {
         true
     }
 
-    /// `member` has everything of `sender` up to this number.
+    /// Records the cumulative acknowledgement of `member` for the packets of `sender`.
     pub(super) fn acknowledged(&mut self, member: MemberId, sender: MemberId, number: u64) {
         let Some(stream) = self.streams.get_mut(&sender) else { return };
         let Some(known) = stream.acknowledged.get_mut(&member).filter(|known| **known < number) else {
@@ -87,13 +87,13 @@ impl Log {
         }
     }
 
-    /// Of every sender: the highest number of a packet that has come.
+    /// Returns the highest packet number received from each sender.
     pub(super) fn came(&self) -> Vec<(MemberId, u64)> {
         let last = |stream: &Stream| stream.early.last().copied().unwrap_or(stream.complete);
         self.streams.iter().map(|(&sender, stream)| (sender, last(stream))).collect()
     }
 
-    /// Up to which packet of a sender all members but `me` are known to have everything.
+    /// Returns the number up to which all members but `me` have acknowledged the packets of a sender.
     pub(super) fn stable(&self, me: MemberId, sender: MemberId) -> u64 {
         let stream = self.streams.get(&sender);
         let others =
@@ -101,7 +101,7 @@ impl Log {
         others.map(|(_, &number)| number).min().unwrap_or(u64::MAX)
     }
 
-    /// What is here for others to fetch, of every sender of which something is.
+    /// Returns the packets that others can fetch here, by sender.
     pub(super) fn have(&self) -> Vec<Have> {
         let of = |(&sender, stream): (&MemberId, &Stream)| {
             let mut ranges: Vec<Range> = Vec::new();
@@ -119,19 +119,19 @@ impl Log {
         self.streams.iter().filter_map(of).collect()
     }
 
-    /// Whether this packet has come.
+    /// Returns whether this packet has been received.
     pub(super) fn has(&self, sender: MemberId, number: u64) -> bool {
         let stream = self.streams.get(&sender);
         stream.is_some_and(|stream| number <= stream.complete || stream.early.contains(&number))
     }
 
-    /// The first few numbers of a range that have not come.
+    /// Returns the first `most` numbers of a range that have not been received.
     pub(super) fn missing(&self, sender: MemberId, (first, last): Range, most: usize) -> Vec<u64> {
         let from = self.streams.get(&sender).map_or(first, |stream| first.max(stream.complete + 1));
         (from..=last).filter(|&number| !self.has(sender, number)).take(most).collect()
     }
 
-    /// The kept packets of a sender in a range.
+    /// Returns the kept packets of a sender in a range.
     pub(super) fn kept(&self, sender: MemberId, (first, last): Range) -> impl Iterator<Item = &Frames> {
         let stream = self.streams.get(&sender);
         stream.into_iter().flat_map(move |stream| stream.kept.range(first..=last)).map(|(_, frames)| frames)
@@ -139,7 +139,7 @@ impl Log {
 }
 
 impl Stream {
-    /// Lets go of what everybody has.
+    /// Drops the packets that have become stable.
     fn forget(&mut self) {
         self.stable = self.acknowledged.values().copied().min().unwrap_or(0);
         while let Some(entry) = self.kept.first_entry().filter(|entry| *entry.key() <= self.stable) {
@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(log.have(), [(A, vec![(1, 63), (65, 65)])]);
         assert_eq!(log.missing(A, (1, 70), 3), [64, 66, 67]);
         assert!(log.add(A, 64, &Frames::default()));
-        // Whoever has only an outline of a packet has nothing to give.
+        // A member that has only an outline of a packet cannot relay it.
         let outline = bare(Header { kind: Kind::Outline, sender: B, to: To::Group, run: 1, view: 1 });
         assert!(log.add(B, 1, &outline) && log.has(B, 1) && log.missing(B, (1, 2), 3) == [2]);
         assert_eq!((log.have().len(), log.kept(B, (1, 1)).count()), (1, 0));

@@ -1,5 +1,5 @@
-//! Station 6: one member of the group: what a client asks for goes to its order, to one other member, or into
-//! the announcement that it has finished; what comes back up is sorted the same way.
+//! Station 6: one member of the group. Submissions go to the order, to one other member, or into the announcement of
+//! the finish; received packets take the same ways back.
 
 mod departure;
 mod detector;
@@ -28,29 +28,28 @@ use replay::Replay;
 pub use stack::{Message, ProtocolStack, StackConfig};
 pub use watch::{Note, Watch};
 
-/// What a client submits and is given.
+/// A submission of a client, or a delivery to it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum App {
     /// Messages for the group, in the group's order.
     Multicast(Batch),
-    /// Messages for one member, in the order they were sent.
+    /// Direct messages, in the order in which they were sent.
     Direct(Batch),
     /// The submitting client will send nothing more.
     Finished(Tally),
-    /// To one member: about what was before a newcomer came.
+    /// To or from a newcomer: the time before it joined.
     Replay(Replay),
-    /// Given, never submitted: from here on the group is this one; with those who are new in it.
+    /// Delivered only: a new view, with the seats of its newcomers.
     View(View, Vec<Seat>),
-    /// Given, never submitted: this member is not in the group any more, for this reason.
+    /// Delivered only: this member is not in the group any more, for this reason.
     Fenced(Fence),
-    /// Given, never submitted: something about a member, for people.
+    /// Delivered only: a notice about a member, for people.
     Notice(Notice),
-    /// Given, never submitted: messages of our own that will not reach the one member they are for, which is the `from` of
-    /// the effect.
+    /// Delivered only: own direct messages that will not be delivered; their receiver is the `from` of the effect.
     Undeliverable(Batch, Undelivered),
 }
 
-/// Why a message to one member is undeliverable: its receiver is not in the group any more, and …
+/// The reason for which a direct message is undeliverable: its receiver is not in the group any more, and …
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Undelivered {
     /// … the message was never sent: the receiver does not have it.

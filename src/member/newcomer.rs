@@ -1,7 +1,7 @@
-//! A process that wants to be in a group that is running: it asks all members, until one says in which view it is.
+//! A process that joins a running group: it asks all members until one tells it its view.
 //!
-//! It listens before it asks. What it misses of its first view until it is told, the others send again; what belongs to
-//! the views before is none of its business, unless it asks for it ([`super::replay`]).
+//! It subscribes before it asks: packets of its first view that it lacks are resent to it. Packets of earlier views are
+//! not for it, unless it asks for a replay ([`super::replay`]).
 
 use std::time::Duration;
 
@@ -11,18 +11,17 @@ use crate::engine::{MemberId, Time};
 use crate::wire::control::Seat;
 use crate::wire::{Frames, Header};
 
-/// Who has had no answer asks again after this long.
+/// Time after which a request without an answer is repeated.
 pub const ADMIT_EVERY: Duration = Duration::from_millis(100);
-/// A newcomer that was not taken in or not welcomed for this long is another member's business, and after as long again
-/// the next one's.
+/// Time after which another member takes in or welcomes a newcomer instead, and after as long again the next one.
 pub const TAKE_OVER: Duration = ADMIT_EVERY.saturating_mul(5);
 
-/// What a newcomer was told.
+/// An answer to a newcomer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Told {
     /// It is in this view.
     Welcome(Box<Admission>),
-    /// It was in a view, and the group has gone on without it before it knew: to this one.
+    /// It was in a view without knowing it, and the group has gone on without it, to this view.
     Behind(u64),
 }
 
@@ -32,29 +31,29 @@ pub struct Newcomer {
     seat: Seat,
     run: u64,
     ask_at: Time,
-    /// The seats that the forwarders have given, as far as they have told.
+    /// The seats that the forwarders have given, as far as they were reported here.
     given: Seats,
 }
 
 impl Newcomer {
-    /// One that begins to ask now.
+    /// Returns a newcomer that begins to ask now.
     #[must_use]
     pub fn new(seat: Seat, run: u64, now: Time) -> Self {
         Self { seat, run, ask_at: now, given: Seats::default() }
     }
 
-    /// Takes note of seats that a forwarder has given.
+    /// Records seats that a forwarder has given.
     pub fn seated(&mut self, seats: &[Seat]) {
         self.given.learn(seats);
     }
 
-    /// The seats that the forwarders have given, as far as they have told.
+    /// Returns the seats that the forwarders have given, as far as they were reported here.
     #[must_use]
     pub fn given(&self) -> Vec<Seat> {
         self.given.all()
     }
 
-    /// What to multicast now, if it is time to ask.
+    /// Returns the request to multicast, if it is due.
     pub fn ask(&mut self, now: Time) -> Option<Frames> {
         if now < self.ask_at {
             return None;
@@ -63,13 +62,13 @@ impl Newcomer {
         Some(Word::Admit(self.seat.clone()).encode((self.run, 0), self.me()))
     }
 
-    /// When to ask again.
+    /// Returns the time of the next request.
     #[must_use]
     pub const fn next_deadline(&self) -> Time {
         self.ask_at
     }
 
-    /// What a packet says to it: if its sender has a seat, and can be in the view of which it tells.
+    /// Returns the answer in a packet, if its sender has a seat and can be in the view that it reports.
     #[must_use]
     pub fn hear(&self, frames: &Frames) -> Option<Told> {
         let header = Header::peek(&frames.header).ok()?;
@@ -90,11 +89,11 @@ impl Newcomer {
         }
     }
 
-    /// Whether this process is a member of the view, and it is said who the others are.
+    /// Returns whether this process is a member of the view, and every member has a seat.
     fn is_in(&self, Admission { view, seats, .. }: &Admission) -> bool {
         let members = view.members();
         let is_named = |member: &MemberId| seats.iter().any(|seat| seat.slot == member.0);
-        // No seat is another's than the forwarder has said.
+        // No seat contradicts the forwarder.
         let is_given = |seat: &Seat| {
             let given = self.given.get(MemberId(seat.slot));
             given.is_none_or(|given| (&given.id, given.incarnation) == (&seat.id, seat.incarnation))

@@ -1,56 +1,56 @@
-//! What a newcomer missed: it asks one member, which tells it what was delivered before the view in which the newcomer
-//! was taken in, or gives it the state that follows from that.
+//! The replay for a newcomer: it asks one member for the deliveries before its first view, or for the state that
+//! results from them.
 //!
-//! Pieces are messages to one member, so they arrive and in order while the view lasts. When it changes, the newcomer
-//! asks again, from where it has come to.
+//! The pieces are direct messages, so they arrive reliably and in order while the view lasts. After a view change the
+//! newcomer asks again, from the piece that it has reached.
 
 use crate::engine::MemberId;
 use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};
 
-/// What a newcomer wants of the time before it came.
+/// The content of a replay.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Missed {
-    /// All that was delivered.
+    /// All deliveries.
     Deliveries,
-    /// What a member made of that.
+    /// The state of the application of a member.
     State,
 }
 
-/// Which message a text of the past is.
+/// The identity of a replayed message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Origin {
-    /// Who multicast it.
+    /// The member that multicast it.
     pub sender: MemberId,
-    /// Which of the sender's messages it is.
+    /// Its message number.
     pub own_number: u64,
-    /// Its place in the total order, where the order has one; 0 for none.
+    /// Its global number; 0 if the order has none.
     pub number: u64,
 }
 
-/// What a newcomer and a member say to each other about the past.
+/// A message between a newcomer and the member that replays.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Replay {
-    /// Please tell me what was before this view, but for so many pieces that I have.
+    /// A request for the deliveries before this view, except those that the newcomer has.
     Ask {
-        /// What is wanted.
+        /// The content of the replay.
         what: Missed,
         /// The number of the view in which the newcomer was taken in.
         view: u64,
-        /// How many deliveries, or pieces of state, it has.
+        /// The number of deliveries, or pieces of the state, that it has.
         have: u64,
     },
-    /// Deliveries, the first of them number [`Batch::first`] of all, counted from 1.
+    /// Deliveries; [`Batch::first`] is the place of the first among all, counted from 1.
     Past(Vec<Origin>, Batch),
     /// Pieces of the state, counted in the same way.
     State(Batch),
-    /// That was all: so many.
+    /// The end of the replay, with the number of pieces.
     End(u64),
-    /// This member cannot tell.
+    /// This member cannot replay.
     Cannot,
 }
 
 impl Replay {
-    /// Deliveries with whose they are.
+    /// Returns deliveries with their origins.
     ///
     /// # Panics
     /// Unless there are as many origins as messages.
@@ -107,7 +107,7 @@ impl Wire for Replay {
                     let (sender, own_number, number) = (from.member()?, from.u64()?, from.u64()?);
                     Ok(Origin { sender, own_number, number })
                 };
-                // As many as there are messages in a body that is there: no claim is taken on trust.
+                // As many as the body really has messages: a count alone is not trusted.
                 let mut origins = Vec::new();
                 for _ in 0..batch.count() {
                     origins.push(origin(from)?);

@@ -1,11 +1,11 @@
-//! Uniform delivery: what has been delivered below is held back here until it is stable, that is, until every member of the
-//! view has everything from which the delivery follows. Then whoever goes on delivers it too, at the same place, even
-//! if this member dies at once.
+//! Uniform delivery: deliveries of the stack are held until they are stable, that is, until every member of the view
+//! has all packets from which they follow. Then every survivor delivers them at the same place, even if this member
+//! fails at once.
 //!
-//! A delivery follows from packets: the message, its number, what clocks said. Which of them, only the order knows; here
-//! it is all that had come when it was delivered, and all of our own that had been submitted. Our own word may be among
-//! them although it has not been said yet (`lamport`: the clock has seen the message, and the others have not heard so):
-//! then what was delivered waits until it is said.
+//! A delivery follows from packets: the message, its number, clocks. Only the order knows which ones, so all packets
+//! are taken that were received when it was delivered, and all own ones that were submitted. An own packet may be owed
+//! and not sent yet (`lamport`: this member's clock has seen the message, and the others do not know it): then the
+//! delivery waits until that packet is sent.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,36 +14,36 @@ use super::App;
 use super::log::Log;
 use crate::engine::{MemberId, Time};
 
-/// Who has waited for so long asks the others what they have: the packet that said it may be lost …
+/// Time after which the others are asked for acknowledgements, since the packets with them may be lost …
 const ASK_FIRST: Duration = Duration::from_millis(40);
-/// … and then ever more rarely, up to this.
+/// … and the longest gap between later requests, which doubles each time.
 const ASK_MAX: Duration = Duration::from_millis(1_000);
 
-/// Who multicast what, and its place in the total order.
+/// The sender, the global number, and the delivery.
 type Item = (MemberId, Option<u64>, App);
 
-/// Of every sender: up to which packet something had come.
+/// The highest packet number received from each sender.
 type Came = Vec<(MemberId, u64)>;
 
-/// What waits until it is stable.
+/// The deliveries that are not stable.
 #[derive(Debug, Default)]
 pub(super) struct Unstable {
-    /// Delivered below since the last look.
+    /// Deliveries of the stack since the last look.
     fresh: Vec<Item>,
-    /// What had come when these were delivered: of every sender, up to which packet.
+    /// Deliveries, with the packets that were received when they were made.
     held: VecDeque<(Came, Vec<Item>)>,
     ask_at: Option<Time>,
     ask_gap: Duration,
 }
 
 impl Unstable {
-    /// Takes what has been delivered below.
+    /// Holds a delivery of the stack.
     pub(super) fn hold(&mut self, item: Item) {
         self.fresh.push(item);
     }
 
-    /// Everything that is stable now, in order. `unsent` packets of our own wait for a window; if we owe something, it is
-    /// due now and not even that.
+    /// Returns the deliveries that are stable now, in order. `unsent`: own packets not yet sent; `owes`: an own packet
+    /// is due but not built yet.
     pub(super) fn look(&mut self, now: Time, me: MemberId, log: &Log, unsent: u64, owes: bool) -> Vec<Item> {
         if !self.fresh.is_empty() && !owes {
             let mut came = log.came();
@@ -66,19 +66,19 @@ impl Unstable {
         stable
     }
 
-    /// Everything, in order: the view has ended, and all that go on have it.
+    /// Returns all deliveries, in order: the view has ended, and all survivors have the packets.
     pub(super) fn end(&mut self) -> Vec<Item> {
         self.ask_at = None;
         let held = std::mem::take(&mut self.held).into_iter().flat_map(|(_, items)| items);
         held.chain(std::mem::take(&mut self.fresh)).collect()
     }
 
-    /// When to ask the others.
+    /// Returns the time of the next request for acknowledgements.
     pub(super) const fn next_deadline(&self) -> Option<Time> {
         self.ask_at
     }
 
-    /// Whether it is time to ask the others.
+    /// Returns whether a request for acknowledgements is due, and sets the time of the next one.
     pub(super) fn asks(&mut self, now: Time) -> bool {
         let is_due = self.ask_at.is_some_and(|due| due <= now);
         if is_due {
@@ -88,7 +88,7 @@ impl Unstable {
         is_due
     }
 
-    /// How much waits.
+    /// Returns the number of held deliveries.
     pub(super) fn len(&self) -> usize {
         self.held.iter().map(|(_, items)| items.len()).sum::<usize>() + self.fresh.len()
     }

@@ -1,4 +1,4 @@
-//! What is new after a step of a member: which multicasts have arrived, and which of them wait for something else.
+//! The changes that a step of a member makes: the multicasts received, and those that begin to wait.
 
 use std::collections::BTreeMap;
 
@@ -7,31 +7,31 @@ use crate::engine::{Effect, Effects, MemberId};
 use crate::waiting::{Clock, Messages, Waiting, WaitsFor};
 use crate::wire::Frames;
 
-/// What a watch notes.
+/// A change at a member.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Note {
-    /// These messages are here.
+    /// Messages were received.
     Arrived {
-        /// Which.
+        /// The messages.
         messages: Messages,
-        /// The place of the first in the total order, if it is known already.
+        /// The global number of the first one, if it is known.
         number: Option<u64>,
-        /// The member's clock, when they had been taken in.
+        /// The member's clock after their receipt.
         clock: Option<Clock>,
     },
-    /// From now on these messages wait for this.
+    /// These messages wait for this from now on.
     Waits(Messages, WaitsFor),
 }
 
-/// Compares what a member holds back before and after every step.
+/// Compares the hold-back queue of a member before and after every step.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub struct Watch {
-    /// What is held back, and for what.
+    /// The messages that are held back, by sender and number, with the reasons.
     held: BTreeMap<(MemberId, u64), WaitsFor>,
 }
 
 impl Watch {
-    /// What is new after a step that had these effects.
+    /// Appends the changes of a step that had these effects.
     pub fn look(&mut self, membership: &Membership, effects: &Effects<App, Frames>, notes: &mut Vec<Note>) {
         for effect in effects.as_slice() {
             if let Effect::Deliver { from, number, app: App::Multicast(batch) } = effect

@@ -1,5 +1,5 @@
-//! What the memberships of a group say to each other. Every word is multicast; whom it is not for ignores it, and it is
-//! a sign of life of its sender whatever it says.
+//! The messages of the membership protocol. Each is multicast; members that it does not concern ignore it, and to all
+//! it is a sign of life of its sender.
 
 use std::fmt;
 
@@ -10,98 +10,98 @@ use crate::script::check_id;
 use crate::wire::control::{Role, Seat};
 use crate::wire::{Frames, Header, Kind, Malformed, Reader, Writer};
 
-/// The name of an attempt to change the view: a higher one beats a lower one, and no two leaders share one.
+/// The number of an attempt to change the view: a higher one supersedes a lower one, and no two leaders share one.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Ballot {
-    /// Rises with each attempt.
+    /// The number of the attempt.
     pub attempt: u32,
-    /// Whose attempt it is.
+    /// The slot of the leader.
     pub leader: u16,
 }
 
 /// First and last number of consecutive packets, both included.
 pub type Range = (u64, u64);
 
-/// Of a sender: which of its packets somebody has, ascending.
+/// The packets of one sender that a member has, ascending.
 pub type Have = (MemberId, Vec<Range>);
 
-/// What a leader proposes: the next view, and which packets of the one before it everybody is to have.
+/// A leader's proposal: the next view, and the packets of the old one that all members are to have.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Proposal {
     /// The next view.
     pub view: View,
-    /// Packets of a sender, and a member that has them.
+    /// A sender, a range of its packets, and a member that has them.
     pub cut: Vec<(MemberId, Range, MemberId)>,
-    /// Those in the next view that were in none before.
+    /// The newcomers of the next view.
     pub arrivals: Vec<Seat>,
 }
 
-/// What a newcomer has to know of the view in which it begins, to go on as if it had always been there.
+/// The state with which a newcomer begins in its first view.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Admission {
-    /// The attempt that made the view.
+    /// The ballot of the view.
     pub ballot: Ballot,
     /// The view.
     pub view: View,
-    /// Of each client: how many of its messages were delivered before this view.
+    /// For each client: the number of its messages delivered before this view.
     pub before: Vec<(MemberId, u64)>,
-    /// How many numbers of the total order were used before this view.
+    /// The count of global numbers used before this view.
     pub numbers: u64,
-    /// Everybody that ever was in the run.
+    /// All members that ever were in the run.
     pub seats: Vec<Seat>,
 }
 
-/// A proposal that has been accepted, by the ballot under which it was.
+/// An accepted proposal, and its ballot.
 pub type Accepted = (Ballot, Proposal);
 
-/// What one membership says.
+/// A message of the membership protocol.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Word {
-    /// Nothing but that it is there.
+    /// The sender is alive.
     Heartbeat,
-    /// Has anybody heard of this member?
+    /// Request to vouch for this member.
     Verify(MemberId),
-    /// Yes, just now.
+    /// The sender has heard this member just now.
     Vouch(MemberId),
-    /// Bully: is anybody there that comes before me?
+    /// Bully: request for an answer of any higher member.
     Election,
-    /// Bully, to that member: yes, I do.
+    /// Bully, to that member: the sender is higher and present.
     Answer(MemberId),
-    /// Bully: I lead.
+    /// Bully: the sender leads.
     Coordinator,
-    /// Stop sending, and say what you have. For these members.
+    /// Request to these members to stop sending and to report their packets.
     Prepare(Ballot, Vec<MemberId>),
-    /// What its sender has of the view, and what it has accepted for the next one.
+    /// The packets of the view at the sender, and the proposal that it has accepted.
     State(Ballot, Vec<Have>, Option<Accepted>),
-    /// This is to be the next view; get what you miss.
+    /// The next view, and the packets that each member has to fetch if it lacks them.
     Propose(Ballot, Proposal),
-    /// It has all of it.
+    /// The sender has all packets of the proposal.
     Ready(Ballot),
-    /// All have. This is the next view.
+    /// All members are ready: the next view is installed.
     Install(Ballot, Proposal),
-    /// Please, that member: these packets of this sender.
+    /// Request to the first member for these packets of the second.
     Fetch(MemberId, MemberId, Vec<Range>),
-    /// A packet of another member, as it came.
+    /// A packet of another member, unchanged.
     Relay(Frames),
-    /// To that member: the group has gone on without you, to this view, by this ballot.
+    /// To that member: the group has gone on without it, to this view, by this ballot.
     Behind(MemberId, u64, Ballot),
-    /// It leaves, and wants to be in no further view.
+    /// The sender leaves and is to be in no further view.
     Leave,
-    /// Said in no view: may I take part? As this one.
+    /// Request to be taken in, with this seat; sent outside of any view.
     Admit(Seat),
-    /// To that member: you are in this view.
+    /// To that newcomer: it is in this view.
     Welcome(MemberId, Box<Admission>),
-    /// That member is to go, as this one says: it has taken nothing for so many milliseconds.
+    /// The first member is to be excluded: the second has found that it received nothing for so many milliseconds.
     Exclude(MemberId, MemberId, u64),
-    /// It is there, in this view, which that ballot made.
+    /// The sender is alive and in this view, which that ballot made.
     Here(Ballot, View),
 }
 
-/// Most entries of a list in a word.
+/// Most entries of a list in a message.
 const MAX_LIST: usize = u16::MAX as usize;
 
 impl Word {
-    /// The packet that carries it.
+    /// Returns the packet that carries this message.
     #[must_use]
     pub fn encode(&self, (run, view): (u64, u16), sender: MemberId) -> Frames {
         let mut out = Writer::default();
@@ -111,7 +111,7 @@ impl Word {
         Frames { header, body }
     }
 
-    /// The word that a packet of this kind carries.
+    /// Returns the message in a membership packet.
     ///
     /// # Errors
     /// [`Malformed`] if it carries none.
@@ -312,7 +312,7 @@ fn write_view(view: &View, out: &mut Writer) {
     write_members(&view.candidates, out);
 }
 
-/// A later view than the first: that one comes from the forwarder.
+/// Reads a view after the first one, which only the forwarder sends.
 fn read_view(from: &mut Reader) -> Result<View, Malformed> {
     let (number, clients) = (from.u64()?, read_members(from)?);
     let (sequencer, candidates) = (read_members(from)?, read_members(from)?);
@@ -363,7 +363,7 @@ fn write_members(members: &[MemberId], out: &mut Writer) {
     members.iter().for_each(|&member| out.member(member));
 }
 
-/// Ascending, so that nobody is named twice and every list has one form.
+/// Reads members in ascending order: none is named twice, and every list has one form.
 fn read_members(from: &mut Reader) -> Result<Vec<MemberId>, Malformed> {
     let members = (0..from.length(2)?).map(|_| from.member()).collect::<Result<Vec<_>, _>>()?;
     if members.windows(2).all(|pair| pair[0] < pair[1]) { Ok(members) } else { Err(Malformed) }
@@ -377,7 +377,7 @@ fn write_ranges(ranges: &[Range], out: &mut Writer) {
     }
 }
 
-/// Ascending, with gaps between them.
+/// Reads ascending ranges with gaps between them.
 fn read_ranges(from: &mut Reader) -> Result<Vec<Range>, Malformed> {
     let ranges = (0..from.length(16)?).map(|_| read_range(from)).collect::<Result<Vec<_>, _>>()?;
     if ranges.windows(2).all(|pair| pair[0].1 + 1 < pair[1].0) { Ok(ranges) } else { Err(Malformed) }
@@ -388,7 +388,7 @@ fn read_range(from: &mut Reader) -> Result<Range, Malformed> {
     if 0 < first && first <= last && last < u64::MAX { Ok((first, last)) } else { Err(Malformed) }
 }
 
-/// The number of a packet that carries data, and what it carries: the tag of the message.
+/// Returns the sequence number of a data packet, and the tag of its message.
 #[must_use]
 pub(super) fn data_of(frames: &Frames) -> Option<(u64, u8)> {
     let header: &Bytes = &frames.header;

@@ -19,8 +19,8 @@ use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};
 /// Most own batches that a member may have sent and not delivered; bounds every hold-back queue.
 pub const OWN_WINDOW: usize = 64;
 
-/// How far ahead of ours a number may be that a peer has chosen for the whole group to count on from: further than any
-/// group can get that waits for us, near enough that a peer that lies cannot use the numbers up.
+/// Most by which a number that a peer chooses for the whole group may exceed our own: more than a group can be ahead of
+/// a member for which it waits, and too little for a lying peer to use up the numbers.
 pub const FAR_AHEAD: u64 = 1 << 32;
 
 /// The messages that members and sequencer exchange.

@@ -1,4 +1,4 @@
-//! Faults that nobody wrote: drawn from a seed, one after the other, without an end.
+//! Random faults, drawn from a seed, one after the other, without an end.
 
 use std::time::Duration;
 
@@ -6,15 +6,15 @@ use super::fault::{Direction, Fault, Kind};
 use super::{PORTS, SYNC};
 use crate::prng::Prng;
 
-/// No drawn fault lasts longer, so that members come back long before they are given up.
+/// The longest drawn fault, short enough that members return long before they are excluded.
 const LONGEST: Duration = Duration::from_secs(3);
 const SHORTEST: Duration = Duration::from_millis(50);
 
-/// Draws faults, about so many a minute.
+/// Draws faults, about this many per minute.
 #[derive(Clone, Debug)]
 pub(super) struct Dice {
     prng: Prng,
-    /// The mean time from one to the next.
+    /// The mean time from one fault to the next.
     gap: Duration,
     at: Duration,
 }
@@ -24,7 +24,7 @@ impl Dice {
         Self { prng: Prng::new(seed), gap: Duration::from_secs(60) / a_minute.max(1), at: Duration::ZERO }
     }
 
-    /// The next fault. It begins later than the one before, and the mean fault is over when the next one begins.
+    /// Draws the next fault. It begins later than the one before; on average, a fault is over when the next one begins.
     pub(super) fn draw(&mut self) -> Fault {
         let gap = self.time(Duration::ZERO, 2 * self.gap);
         self.at += gap;
@@ -59,7 +59,7 @@ impl Dice {
         }
     }
 
-    /// 1 to 30 of a hundred.
+    /// Draws a share from 1% to 30%.
     fn percent(&mut self) -> u32 {
         self.prng.between(1, 30) as u32 * 10_000
     }
@@ -68,7 +68,7 @@ impl Dice {
         Duration::from_millis(self.prng.between(low, high))
     }
 
-    /// Whole milliseconds, as somebody would write them.
+    /// Draws a time in whole milliseconds, as people write them.
     fn time(&mut self, low: Duration, high: Duration) -> Duration {
         self.millis(low.as_millis() as u64, high.as_millis() as u64)
     }

@@ -1,55 +1,55 @@
-//! What can be done to connections. A fault is shown as it is written in a script.
+//! The faults of connections. A fault is displayed as it is written in a script.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::{PORTS, SYNC};
 
-/// One thing that happens to connections, at one time.
+/// A fault of connections.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Fault {
-    /// When it begins, counted from the first connection.
+    /// The time at which it begins, from the first connection on.
     pub(super) at: Duration,
     pub(super) kind: Kind,
-    /// Whose bytes: only where the kind has to do with bytes.
+    /// The direction of the bytes that it concerns, if its kind concerns bytes.
     pub(super) direction: Direction,
-    /// Only connections of this port, as a number in [`PORTS`].
+    /// The only port that it concerns, as an index into [`PORTS`].
     pub(super) port: Option<usize>,
-    /// Only the connection with this number, counted at each port from 1.
+    /// The only connection that it concerns; connections are counted at each port from 1.
     pub(super) connection: Option<u64>,
-    /// How long it lasts; `None` for ever, and where the kind happens in a moment.
+    /// The duration; `None` for no end, and for a kind without a duration.
     pub(super) lasts: Option<Duration>,
 }
 
-/// What happens.
+/// The kind of a fault.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Kind {
-    /// Connections are closed, and new ones as soon as they come.
+    /// Connections are closed, and new ones at once.
     Cut,
-    /// Connections are broken off with RST on both sides.
+    /// Connections are reset (RST) on both sides.
     Reset,
-    /// One side is told that the other sends no more, and what it sends all the same is thrown away.
+    /// The receiving side is told that the other sends no more, and further bytes of the other are discarded.
     HalfClose,
-    /// Connections stay open and nothing moves.
+    /// Connections stay open, but nothing moves.
     Stall,
-    /// Every byte comes later, in its order.
+    /// Every byte arrives later, in order.
     Delay { by: Duration, jitter: Duration },
-    /// No more than so many bytes a second, for each connection and direction.
+    /// The rate of each connection and direction is limited to this many bytes per second.
     Bandwidth { bytes: u64 },
-    /// So many of a million packets do not arrive.
+    /// This share of packets is lost, in parts per million.
     Loss { share: u32 },
-    /// So many of a million packets arrive twice.
+    /// This share of packets arrives twice, in parts per million.
     Duplicate { share: u32 },
-    /// So many of a million packets are overtaken by others.
+    /// This share of packets is overtaken by others, in parts per million.
     Reorder { share: u32 },
 }
 
-/// The way that bytes go.
+/// The direction of bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Direction {
-    /// From members to the middle.
+    /// From members to servers.
     Up,
-    /// From the middle to members.
+    /// From servers to members.
     Down,
     Both,
 }
@@ -77,27 +77,27 @@ impl Kind {
         }
     }
 
-    /// Whether it has to do with packets, which the port `sync` does not have.
+    /// Returns true if the fault concerns packets, which the port `sync` does not have.
     pub(super) const fn is_about_packets(self) -> bool {
         matches!(self, Self::Loss { .. } | Self::Duplicate { .. } | Self::Reorder { .. })
     }
 
-    /// Whether it has to do with every byte.
+    /// Returns true if the fault concerns every byte.
     pub(super) const fn is_about_bytes(self) -> bool {
         matches!(self, Self::Stall | Self::Delay { .. } | Self::Bandwidth { .. })
     }
 
-    /// Whether it has to do with one direction, or with whole connections.
+    /// Returns true if the fault has a direction; otherwise it concerns whole connections.
     pub(super) const fn has_direction(self) -> bool {
         !matches!(self, Self::Cut | Self::Reset)
     }
 
-    /// Whether something is done to connections when it begins.
+    /// Returns true if the fault acts on connections when it begins.
     pub(super) const fn strikes(self) -> bool {
         matches!(self, Self::Cut | Self::Reset | Self::HalfClose)
     }
 
-    /// Whether it goes on for a while, or happens in a moment.
+    /// Returns true if the fault has a duration.
     pub(super) const fn lasts(self) -> bool {
         !matches!(self, Self::Reset | Self::HalfClose)
     }
@@ -114,13 +114,13 @@ impl Direction {
 }
 
 impl Fault {
-    /// Something that happens to the packets of all connections, for ever.
+    /// Creates a fault of all packets, without an end.
     pub(super) const fn of_all_packets(kind: Kind) -> Self {
         let direction = Direction::Both;
         Self { at: Duration::ZERO, kind, direction, port: None, connection: None, lasts: None }
     }
 
-    /// Whether the fault is about this direction of this connection.
+    /// Returns true if the fault concerns this direction of this connection.
     pub(super) fn is_about(&self, place: Place) -> bool {
         self.port.is_none_or(|port| port == place.port)
             && self.connection.is_none_or(|connection| connection == place.connection)
@@ -156,7 +156,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// A time as people write it.
+/// Formats a time as people write it.
 pub(crate) fn time(length: Duration) -> String {
     match (length.as_micros(), length.as_millis()) {
         (micros, _) if micros % 1000 != 0 => format!("{micros}us"),

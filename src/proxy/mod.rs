@@ -1,9 +1,10 @@
-//! Beside the path: a bad network that can be ordered, between members and what stands in the middle.
+//! The proxy: an unreliable network between members and servers, with faults as a script or a seed has them.
 //!
-//! Members connect to the proxy's four ports as if they were those of the forwarder and the router; the proxy passes
-//! every byte on, and does to the connections what a script says: `fault` is what there is, `script` how it is
-//! written, `dice` draws it instead, `timeline` knows what acts when and counts what it did. `zmtp` finds packets among
-//! the bytes, `packets` loses, doubles and delays them. These are pure. `relay` has the connections, `pump` moves their bytes, [`tool`] is `groupcast proxy`.
+//! Members connect to the proxy's four ports as if they were those of the forwarder and the router. The proxy passes
+//! every byte on, and applies faults to the connections. `fault` has the kinds of faults, `script` their syntax, `dice`
+//! draws random ones, and `timeline` knows which faults act and counts their effects. `zmtp` finds packets among the
+//! bytes; `packets` loses, duplicates and delays them. These modules are pure. `relay` has the connections, `pump`
+//! moves their bytes, and [`tool`] is `groupcast proxy`.
 
 use crate::place::Flaw;
 
@@ -19,10 +20,10 @@ mod timeline;
 pub mod tool;
 mod zmtp;
 
-/// Checks one fault; gives it back as it is shown.
+/// Checks one fault, and returns it in its displayed form.
 ///
 /// # Errors
-/// The mistake in it, or that it is not one.
+/// The mistake in it; or that it is not one fault.
 pub(crate) fn checked(line: &str) -> Result<String, Flaw> {
     match &script::parse(line)?[..] {
         [fault] => Ok(fault.to_string()),
@@ -32,7 +33,7 @@ pub(crate) fn checked(line: &str) -> Result<String, Flaw> {
 
 pub(crate) use script::said_again;
 
-/// The ports between members and the middle, in the order of their numbers.
+/// The ports between members and servers, in the order of their numbers.
 const PORTS: [&str; 4] = ["in", "out", "sync", "router"];
-/// The one of them that carries no packets.
+/// The port that carries no packets.
 const SYNC: usize = 2;

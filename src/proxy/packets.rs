@@ -1,20 +1,20 @@
-//! What becomes of the packets that go one way through one connection: lost, doubled, overtaken. Pure.
+//! The fates of the packets in one direction of a connection: lost, duplicated or overtaken. Pure.
 //!
-//! A packet that is late waits for others to overtake it, not for a time: what a seed does depends on nothing but
-//! the packets. Senders that miss an answer announce how far they got, so there is always another one.
+//! A late packet waits for others to overtake it, not for a time, so the effect of a seed depends only on the packets.
+//! A sender that misses an acknowledgement announces its last number, so another packet always follows.
 
 use super::zmtp::{Piece, Splitter};
 
-/// What becomes of a packet.
+/// The fate of a packet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Fate {
-    /// How often it arrives.
+    /// The number of its copies that arrive.
     pub(super) copies: usize,
-    /// How many later ones arrive before it.
+    /// The number of later packets that arrive before it.
     pub(super) overtaken_by: u64,
 }
 
-/// No packet is overtaken by more.
+/// The most packets that overtake one.
 pub(super) const MOST_OVERTAKING: u64 = 8;
 
 impl Fate {
@@ -25,17 +25,17 @@ impl Fate {
 #[derive(Debug, Default)]
 pub(super) struct Packets {
     splitter: Splitter,
-    /// Those that are to be overtaken, and by how many more.
+    /// The late packets, and the number of packets that have yet to overtake each.
     late: Vec<(u64, Vec<u8>)>,
 }
 
 impl Packets {
-    /// Whether no packet will be found any more; see [`Splitter::is_lost`].
+    /// Returns true if no more packets will be found; see [`Splitter::is_lost`].
     pub(super) fn is_lost(&self) -> bool {
         self.splitter.is_lost()
     }
 
-    /// These bytes have come: what passes on now, when `fate` says what becomes of each packet.
+    /// Takes bytes of the connection and returns those to pass on now. `fate` draws the fate of each packet.
     pub(super) fn feed(&mut self, bytes: &[u8], mut fate: impl FnMut() -> Fate) -> Vec<u8> {
         let mut out = Vec::new();
         for piece in self.splitter.feed(bytes) {
@@ -71,7 +71,7 @@ impl Packets {
         }
     }
 
-    /// Nothing more comes: what is late arrives now.
+    /// Releases the late packets at the end of the connection.
     pub(super) fn rest(&mut self, out: &mut Vec<u8>) {
         for (_, bytes) in self.late.drain(..) {
             out.extend_from_slice(&bytes);
@@ -94,7 +94,8 @@ mod tests {
         packets
     }
 
-    /// What arrives of packets that are numbered from 1 and have these fates; and what is still to come at the end.
+    /// Returns the packets that arrive of packets numbered from 1 with these fates, and those that are still late at
+    /// the end.
     fn arrive(fates: &[Fate]) -> (Vec<u8>, Vec<u8>) {
         let mut packets = started();
         let bytes: Vec<u8> = (1..=fates.len()).flat_map(|number| [1, 0, 0, 1, number as u8]).collect();

@@ -1,6 +1,6 @@
-//! One direction of one connection: a thread reads, a bounded queue holds what is under way, a thread writes.
+//! One direction of one connection: a thread reads, a bounded queue holds the bytes in transit, and a thread writes.
 //!
-//! The queue is the cable: what is delayed is in it. When nothing moves it fills up, and then nothing is read.
+//! The queue is the cable: it holds delayed bytes. If nothing moves it fills up, and the reader stops.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -15,20 +15,20 @@ use super::relay::{Connection, Relay};
 use crate::engine::Time;
 use crate::prng::Prng;
 
-/// Bytes read at once, at most.
+/// The most bytes read at once.
 const CHUNK: usize = 16 << 10;
-/// Chunks under way in one direction, at most.
+/// The most chunks in transit in one direction.
 const QUEUE: usize = 64;
-/// Where bytes are slowed down they go in pieces of so many a second.
+/// The number of pieces per second in which bytes with a limited rate are written.
 const PIECES: u64 = 50;
 
-/// Bytes under way.
+/// Bytes in transit.
 struct Chunk {
     due: Time,
     bytes: Vec<u8>,
 }
 
-/// Moves what comes in one direction, until that ends.
+/// Moves the bytes of one direction until it ends.
 pub(super) fn start(relay: &Arc<Relay>, connection: &Arc<Connection>, is_up: bool) -> io::Result<()> {
     let (sender, receiver) = sync_channel(QUEUE);
     let ours = || (Arc::clone(relay), Arc::clone(connection));
@@ -52,7 +52,7 @@ fn read(relay: &Relay, connection: &Connection, is_up: bool, queue: &SyncSender<
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(_) => return,
         };
-        // What is delayed less must not overtake.
+        // A chunk with a shorter delay must not overtake the one before.
         last = last.max(relay.arrived(place, bytes.len() as u64, &mut jitters));
         let bytes = match &mut packets {
             Some(packets) => sort(relay, place, packets, bytes),
@@ -65,7 +65,8 @@ fn read(relay: &Relay, connection: &Connection, is_up: bool, queue: &SyncSender<
     }
 }
 
-/// What passes on of `bytes` when some packets do not, or not yet; nothing comes after no bytes.
+/// Applies the fates of packets to `bytes`, and returns the bytes to pass on now. No bytes mean the end of the
+/// direction.
 fn sort(relay: &Relay, place: Place, (packets, chances): &mut (Packets, Prng), bytes: &[u8]) -> Vec<u8> {
     let was_lost = packets.is_lost();
     let mut out = packets.feed(bytes, || relay.fate(place, chances));
@@ -90,19 +91,19 @@ fn write(relay: &Relay, connection: &Connection, is_up: bool, queue: &Receiver<C
                     rest = &rest[count..];
                     free = relay.now().after(weather.rate.map_or(Duration::ZERO, |rate| takes(count, rate)));
                 }
-                // One side has gone, so the other has nobody to talk to.
+                // One side has gone, so the other is closed, too.
                 Err(_) if !connection.is_over(is_up) => return connection.close(),
                 Err(_) => return,
             }
         }
     }
-    // The source has ended, and that, too, moves only where something moves.
+    // The end of the source, too, passes only when bytes may pass.
     if relay.clearance(connection, is_up, free).is_some() {
         let _ = connection.target(is_up).shutdown(Shutdown::Write);
     }
 }
 
-/// Writes something of `bytes`, or nothing if the target is busy.
+/// Writes a part of `bytes`, or nothing if the target is busy.
 fn write_some(connection: &Connection, is_up: bool, bytes: &[u8]) -> io::Result<usize> {
     let mut target: &TcpStream = connection.target(is_up);
     match target.write(bytes) {

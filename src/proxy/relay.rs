@@ -1,7 +1,7 @@
-//! The connections, the clock of the script, and whoever waits for either: threads and their one lock.
+//! The connections and the clock of the proxy, shared by all threads under one lock.
 //!
-//! A thread per port accepts, two per direction of a connection move bytes (`pump.rs`), and the program's own lets
-//! faults begin and end. All of them end with the process.
+//! One thread per port accepts, two per direction of a connection move bytes (`pump.rs`), and the main thread begins
+//! and ends faults. All of them end with the process.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -25,29 +25,29 @@ use crate::lock::{lock, unpoisoned};
 use crate::prng::Prng;
 use crate::talk::{self, Talk};
 
-/// The middle must accept a connection within this time.
+/// The time within which a server must accept a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// Members that have all gone and do not come back within this time have ended: they try every half second.
+/// The time after which members whose connections are all gone have ended: a member reconnects every half second.
 const QUIET: Duration = Duration::from_secs(2);
-/// Where nothing at all has moved for so long, nobody is left whom it could concern: members try their connections
-/// every two seconds, and give up after ten.
+/// The time without any byte after which all members have gone: their sockets send heartbeats far more often, and the
+/// members give up earlier.
 const STANDSTILL: Duration = Duration::from_secs(15);
-/// A write gives up waiting after this long, to look whether the connection is still to be.
+/// The time after which a waiting write looks whether the connection is still open.
 const WRITE_LIMIT: Duration = Duration::from_millis(200);
 
-/// What ends a proxy.
+/// The conditions under which a proxy ends.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ends {
-    /// Somebody must have connected by then.
+    /// The time by which a member must have connected.
     pub(super) start_timeout: Duration,
-    /// It goes on when everybody has gone.
+    /// Whether the proxy goes on when all members have gone.
     pub(super) stay: bool,
 }
 
-/// Everything that the threads share.
+/// The state that all threads share.
 pub(super) struct Relay {
     clock: Clock,
-    /// The four ports of the middle, each at all addresses of its host.
+    /// The four ports of the servers, each at all addresses of the host.
     to: [Vec<SocketAddr>; 4],
     seed: u64,
     talk: Talk,
@@ -55,57 +55,57 @@ pub(super) struct Relay {
     changed: Condvar,
 }
 
-/// What changes.
+/// The part of the state under the lock.
 struct State {
     timeline: Timeline,
-    /// When the first connection reached the middle: the zero of the script.
+    /// The time at which the first connection reached a server, which is time 0 of the script.
     began: Option<Time>,
     open: BTreeMap<(usize, u64), Arc<Connection>>,
-    /// When a connection last came or went.
+    /// The time at which a connection last began or ended.
     stirred: Time,
-    /// When bytes last came.
+    /// The time at which bytes last arrived.
     moved: Time,
     totals: Totals,
     interrupted: Option<Exit>,
 }
 
-/// What has passed, faults or not.
+/// The traffic of the whole run, with faults or without.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Totals {
-    /// Connections of members that reached the middle, at each port.
+    /// The connections of members that reached a server, at each port.
     pub(super) connections: [u64; 4],
-    /// Those that were closed because the middle was not there.
+    /// The connections that were closed because no server accepted them.
     pub(super) unreachable: u64,
-    /// Directions of connections in which no packets were found, because they do not speak ZMTP.
+    /// The directions of connections in which no packets were found, because they are not ZMTP.
     pub(super) strange: u64,
-    /// Bytes that members sent.
+    /// The bytes that members sent.
     pub(super) up: u64,
-    /// Bytes that the middle sent.
+    /// The bytes that servers sent.
     pub(super) down: u64,
 }
 
-/// One connection of a member, and ours to the middle that belongs to it.
+/// A member's connection, and the proxy's own connection to the server that belongs to it.
 pub(super) struct Connection {
     port: usize,
     number: u64,
     member: TcpStream,
     middle: TcpStream,
-    /// Nothing passes any more, in neither direction.
+    /// Whether both directions are closed.
     is_closed: AtomicBool,
-    /// Nothing passes any more in this direction: up, down.
+    /// Whether each direction is closed: up, down.
     is_half_closed: [AtomicBool; 2],
-    /// How many of both directions have come to their end.
+    /// The number of directions that have ended.
     ended: AtomicU8,
 }
 
 impl State {
-    /// Whether the next connection of this port is to be closed at once.
+    /// Returns true if the next connection of this port must be closed at once.
     fn refuses(&mut self, port: usize) -> bool {
         let connection = self.totals.connections[port] + 1;
         self.timeline.refuses(Place { port, connection, is_up: true })
     }
 
-    /// Whether everybody has gone.
+    /// Returns true if all members have gone.
     fn is_quiet(&self, now: Time) -> bool {
         let limit = if self.open.is_empty() { QUIET } else { STANDSTILL };
         now.since(self.stirred.max(self.moved)) >= limit
@@ -125,13 +125,13 @@ impl Connection {
         self.source(!is_up)
     }
 
-    /// Whether nothing is to pass in this direction any more.
+    /// Returns true if no more bytes may pass in this direction.
     pub(super) fn is_over(&self, is_up: bool) -> bool {
         self.is_closed.load(Ordering::Relaxed)
             || self.is_half_closed[usize::from(!is_up)].load(Ordering::Relaxed)
     }
 
-    /// Closes both sides. A side that has gone already cannot be shut down: that is no failure.
+    /// Closes both sides. A side that has gone already cannot be shut down, which is no failure.
     pub(super) fn close(&self) {
         self.is_closed.store(true, Ordering::Relaxed);
         for side in [&self.member, &self.middle] {
@@ -139,8 +139,8 @@ impl Connection {
         }
     }
 
-    /// Breaks both sides off. A socket that does not linger sends RST when the last thread lets go of it; to stop
-    /// reading says nothing to the other side, and wakes the thread that reads.
+    /// Resets both sides. A socket without lingering sends RST when the last thread closes it. Shutting down the read
+    /// side sends nothing to the peer, but wakes the thread that reads.
     fn reset(&self) {
         self.is_closed.store(true, Ordering::Relaxed);
         for side in [&self.member, &self.middle] {
@@ -149,7 +149,7 @@ impl Connection {
         }
     }
 
-    /// Tells the target of this direction that nothing more comes.
+    /// Tells the target of this direction that no more bytes follow.
     fn half_close(&self, is_up: bool) {
         self.is_half_closed[usize::from(!is_up)].store(true, Ordering::Relaxed);
         let _ = self.target(is_up).shutdown(Shutdown::Write);
@@ -187,7 +187,7 @@ impl Relay {
             loop {
                 match listener.accept() {
                     Ok((member, _)) => relay.admit(port, member),
-                    // Most likely there are too many files open: better to rest than to spin.
+                    // Most likely too many files are open: waiting is better than spinning.
                     Err(_) => relay.rest(),
                 }
             }
@@ -195,17 +195,17 @@ impl Relay {
         thread::Builder::new().spawn(accept).map(drop)
     }
 
-    /// The program is asked to end; false if it already was.
+    /// Asks the proxy to end; returns false if it was already asked.
     pub(super) fn interrupt(&self, exit: Exit) -> bool {
         let is_first = self.lock().interrupted.replace(exit).is_none();
         self.changed.notify_all();
         is_first
     }
 
-    /// Lets faults begin and end in their time, until it is all over.
+    /// Begins and ends faults at their times, until the proxy ends.
     ///
     /// # Errors
-    /// [`Exit::TimedOut`] if nobody came.
+    /// [`Exit::TimedOut`] if no member connected in time.
     pub(super) fn conduct(&self, ends: Ends) -> Result<Exit, Failure> {
         let mut state = self.lock();
         loop {
@@ -241,19 +241,19 @@ impl Relay {
         Failure::new(Exit::TimedOut, format!("{who} within {}", talk::duration(limit))).help(help)
     }
 
-    /// The addresses of a port of the middle, for people.
+    /// Formats the addresses of a server's port for people.
     fn named(&self, port: usize) -> String {
         let addresses: Vec<String> = self.to[port].iter().map(SocketAddr::to_string).collect();
         talk::list(&addresses)
     }
 
-    /// What came of everything.
+    /// Returns the result of `tell` for the timeline and the totals.
     pub(super) fn sum<T>(&self, tell: impl FnOnce(&Timeline, &Totals) -> T) -> T {
         let state = self.lock();
         tell(&state.timeline, &state.totals)
     }
 
-    /// A connection has come: it is connected with the middle, or closed again.
+    /// Connects a new connection with its server, or closes it.
     fn admit(self: &Arc<Self>, port: usize, member: TcpStream) {
         let mut state = self.lock();
         let now = self.now();
@@ -263,7 +263,7 @@ impl Relay {
         drop(state);
         if !is_refused {
             let relay = Arc::clone(self);
-            // No thread is to be had: the member is closed with the closure that has it, and comes again.
+            // If there is no thread, the closure is dropped and closes the connection, and the member connects again.
             drop(thread::Builder::new().spawn(move || relay.connect(port, member)));
         }
     }
@@ -276,7 +276,7 @@ impl Relay {
             return;
         };
         for side in [&member, &middle] {
-            // Without these it is only slower.
+            // Without these options the connection is only slower.
             let _ = side.set_nodelay(true);
             let _ = side.set_write_timeout(Some(WRITE_LIMIT));
         }
@@ -308,7 +308,7 @@ impl Relay {
         }
     }
 
-    /// Lets faults begin and end, and does to the connections what those that begin do.
+    /// Begins and ends faults, and applies those that begin to the connections.
     fn advance(&self, state: &mut State, now: Time) {
         let Some(began) = state.began else { return };
         for blow in state.timeline.advance(now.since(began)) {
@@ -336,7 +336,7 @@ impl Relay {
         self.changed.notify_all();
     }
 
-    /// So many bytes have come to pass in this direction; when they are due at the other side.
+    /// Counts bytes that arrived in this direction; returns the time at which they are due at the other side.
     pub(super) fn arrived(&self, place: Place, bytes: u64, jitters: &mut Prng) -> Time {
         let mut state = self.lock();
         let totals = &mut state.totals;
@@ -346,18 +346,18 @@ impl Relay {
         state.moved.after(delay)
     }
 
-    /// What finds the packets of this direction and draws what becomes of them; nothing where none are to be found.
+    /// Returns the parser and the random generator for the packets of this direction; `None` if no fault concerns them.
     pub(super) fn packets(&self, place: Place) -> Option<(Packets, Prng)> {
         let is_wanted = place.port != SYNC && self.lock().timeline.is_about_packets();
         is_wanted.then(|| (Packets::default(), self.jitters(place).fork()))
     }
 
-    /// What is to become of a packet that has come to pass in this direction.
+    /// Draws the fate of a packet in this direction.
     pub(super) fn fate(&self, place: Place, chances: &mut Prng) -> Fate {
         self.lock().timeline.fate(place, chances)
     }
 
-    /// The bytes of this direction are not understood.
+    /// Warns that the bytes of this direction are not understood.
     pub(super) fn cannot_read(&self, Place { port, connection, is_up }: Place) {
         self.lock().totals.strange += 1;
         let (port, way) = (PORTS[port], if is_up { "up" } else { "down" });
@@ -366,7 +366,8 @@ impl Relay {
         ));
     }
 
-    /// Waits until it is `due` and bytes may pass in this direction, and tells how fast; `None` if none may any more.
+    /// Waits until the time `due`, and until bytes may pass in this direction; returns their rate, or `None` if the
+    /// direction is closed.
     pub(super) fn clearance(&self, connection: &Connection, is_up: bool, due: Time) -> Option<Weather> {
         let mut state = self.lock();
         loop {
@@ -382,7 +383,7 @@ impl Relay {
         }
     }
 
-    /// One direction has come to its end; after the second one the connection is no more.
+    /// Counts the end of one direction; the second end is that of the connection.
     pub(super) fn ended(&self, connection: &Connection) {
         if connection.ended.fetch_add(1, Ordering::Relaxed) == 1 {
             self.forget(connection);
@@ -396,13 +397,13 @@ impl Relay {
         }
     }
 
-    /// Dice of one direction's own, so that what one connection meets does not depend on the others.
+    /// Returns a generator of this direction's own, so that the fate of one connection does not depend on the others.
     pub(super) fn jitters(&self, place: Place) -> Prng {
         let port = place.port as u64 * 2 + u64::from(place.is_up);
         Prng::new(self.seed ^ place.connection.rotate_left(32) ^ port.rotate_left(56))
     }
 
-    /// The time that has passed, also while the process was stopped: the script goes on.
+    /// Returns the time since the start, also while the process was stopped: the script goes on.
     pub(super) fn now(&self) -> Time {
         Time::from_micros(self.clock.elapsed_micros())
     }

@@ -1,4 +1,4 @@
-//! How faults are written: one a line, every mistake with its place and the word that was probably meant.
+//! The syntax of faults: one a line; each mistake is reported with its place and the word that was probably meant.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -36,7 +36,7 @@ const KINDS: [&str; 9] =
 const CLAUSES: [&str; 7] = ["up", "down", "both", "on", "connection", "for", "jitter"];
 const UNITS: [(&str, u64); 3] = [("MB/s", 1_000_000), ("kB/s", 1000), ("B/s", 1)];
 
-/// Reads every fault of a script.
+/// Parses all faults of a script.
 ///
 /// # Errors
 /// The first mistake.
@@ -51,18 +51,18 @@ pub(super) fn parse(text: &str) -> Result<Vec<Fault>, Flaw> {
     Ok(faults)
 }
 
-/// Reads every fault of a script, and writes each as it is understood.
+/// Parses all faults of a script, and formats each as it was understood.
 pub(crate) fn said_again(text: &str) -> Result<Vec<String>, Flaw> {
     Ok(parse(text)?.iter().map(ToString::to_string).collect())
 }
 
-/// A word and where it is.
+/// A word and its place.
 type Word<'a> = (&'a str, Range<usize>);
 
 /// The words of a line that have not been read yet.
 struct Words<'a> {
     rest: std::vec::IntoIter<Word<'a>>,
-    /// Behind the last word: where something is missing.
+    /// The end of the last word, which is the place of a missing one.
     end: usize,
 }
 
@@ -71,7 +71,7 @@ impl<'a> Words<'a> {
         let mut words = Vec::new();
         if !line.trim_start().starts_with('#') {
             for word in line.split_whitespace() {
-                // The words are pieces of the line, so their places are the difference of their addresses.
+                // The words are slices of the line, so the difference of the addresses is their place.
                 let from = start + (word.as_ptr().addr() - line.as_ptr().addr());
                 words.push((word, from..from + word.len()));
             }
@@ -173,15 +173,15 @@ fn time((word, span): Word<'_>) -> Result<Duration, Flaw> {
     let wrong =
         |why: String| Flaw::new(span.clone(), format!("{} is no time", quoted(word.as_bytes()))).help(why);
     let length = cli::duration(word).map_err(wrong)?;
-    // A script that somebody means ends within a day; what is longer could not be added up.
+    // Longer times could overflow when they are added; no real script is longer than a day.
     let is_long = length > DAY;
     if is_long { Err(wrong("the longest is a day".to_owned())) } else { Ok(length) }
 }
 
-/// A share as people write it, in parts of a million.
+/// Parses a share like `5%` into parts per million.
 pub(super) fn share(text: &str) -> Result<u32, String> {
     let percent = text.strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
-    // What is no number (NaN) is in no range.
+    // NaN is in no range.
     let parts =
         percent.filter(|percent| (0.0..=100.0).contains(percent)).map(|percent| (percent * 10_000.0).round());
     parts
@@ -200,7 +200,7 @@ fn number((word, span): Word<'_>) -> Result<u64, Flaw> {
 fn rate((word, span): Word<'_>) -> Result<u64, Flaw> {
     let bytes = UNITS.iter().find_map(|(unit, factor)| {
         let count = word.strip_suffix(unit)?.parse::<f64>().ok()? * *factor as f64;
-        // What is no number (NaN) is in no range.
+        // NaN is in no range.
         (1.0..=1e12).contains(&count).then_some(count as u64)
     });
     bytes.ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! What acts when, and what it has done: pure, told the time.
+//! The times and the effects of faults. Pure: the caller passes the time.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,23 +8,23 @@ use super::fault::{Fault, Kind, Place};
 use super::packets::{Fate, MOST_OVERTAKING};
 use crate::prng::Prng;
 
-/// A fault and what came of it.
+/// A fault and its effects.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) fault: Fault,
     pub(super) tally: Tally,
 }
 
-/// How often a fault has acted.
+/// The counts of a fault's effects.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Tally {
-    /// Connections closed, broken off or half closed.
+    /// Connections closed, reset or half closed.
     pub(super) connections: u64,
-    /// Connections closed as they came.
+    /// New connections closed at once.
     pub(super) refused: u64,
-    /// Bytes held back, delayed or slowed down.
+    /// Bytes held, delayed or slowed down.
     pub(super) bytes: u64,
-    /// Packets lost, doubled or overtaken.
+    /// Packets lost, duplicated or overtaken.
     pub(super) packets: u64,
 }
 
@@ -34,31 +34,31 @@ impl Tally {
     }
 }
 
-/// What has to be done to connections.
+/// A fault that has just begun, to be applied to connections.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Blow {
-    /// The fault's number.
+    /// The number of the fault.
     pub(super) number: usize,
     pub(super) fault: Fault,
 }
 
-/// How it is in one direction of one connection.
+/// The restrictions on one direction of a connection.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Weather {
-    /// Nothing moves.
+    /// Whether nothing moves.
     pub(super) is_still: bool,
-    /// At most so many bytes a second.
+    /// The most bytes per second.
     pub(super) rate: Option<u64>,
 }
 
-/// All faults, those to come and those that act now.
+/// All faults: those to come, those that act now, and those that are over.
 #[derive(Debug)]
 pub(super) struct Timeline {
     entries: Vec<Entry>,
     changes: BTreeSet<(Duration, Change)>,
     active: Vec<usize>,
     dice: Option<Dice>,
-    /// The last fault that was drawn: when it begins the next one is.
+    /// The last fault that was drawn; when it begins, the next one is drawn.
     drawn: Option<usize>,
 }
 
@@ -95,12 +95,12 @@ impl Timeline {
         }
     }
 
-    /// When [`Timeline::advance`] is next due.
+    /// Returns the time at which [`Timeline::advance`] is next due.
     pub(super) fn next_change(&self) -> Option<Duration> {
         self.changes.first().map(|&(at, _)| at)
     }
 
-    /// It is `now`: lets faults begin and end. Gives back those that began, in their order.
+    /// Begins and ends faults up to the time `now`; returns those that began, in order.
     pub(super) fn advance(&mut self, now: Duration) -> Vec<Blow> {
         let mut begun = Vec::new();
         while let Some(&(at, change)) = self.changes.first().filter(|(at, _)| *at <= now) {
@@ -122,12 +122,12 @@ impl Timeline {
         begun
     }
 
-    /// A fault has been done to so many connections.
+    /// Counts connections to which a fault was applied.
     pub(super) fn struck(&mut self, number: usize, connections: u64) {
         self.entries[number].tally.connections += connections;
     }
 
-    /// A connection has come; whether it is to be closed at once.
+    /// Returns true if a new connection must be closed at once, and counts it.
     pub(super) fn refuses(&mut self, place: Place) -> bool {
         let entries = &mut self.entries;
         let cut =
@@ -140,7 +140,7 @@ impl Timeline {
         cut.is_some()
     }
 
-    /// So many bytes have come to pass here: how much later they are to arrive.
+    /// Counts bytes that arrived here; returns their delay.
     pub(super) fn delay(&mut self, place: Place, bytes: u64, jitters: &mut Prng) -> Duration {
         let mut delay = Duration::ZERO;
         for &number in &self.active {
@@ -156,12 +156,12 @@ impl Timeline {
         delay
     }
 
-    /// Whether any fault, of those that are known or may be drawn, has to do with packets.
+    /// Returns true if any fault, known or yet to be drawn, may concern packets.
     pub(super) fn is_about_packets(&self) -> bool {
         self.dice.is_some() || self.entries.iter().any(|entry| entry.fault.kind.is_about_packets())
     }
 
-    /// A packet has come to pass here: what is to become of it.
+    /// Draws the fate of a packet that arrived here.
     pub(super) fn fate(&mut self, place: Place, chances: &mut Prng) -> Fate {
         let mut fate = Fate::NONE;
         for &number in &self.active {
@@ -170,7 +170,7 @@ impl Timeline {
             else {
                 continue;
             };
-            // What is lost already can neither be doubled nor overtaken.
+            // A lost packet can be neither duplicated nor overtaken.
             if fate.copies == 0 || !fault.is_about(place) || !chances.chance(share) {
                 continue;
             }
@@ -184,7 +184,7 @@ impl Timeline {
         fate
     }
 
-    /// How it is here now.
+    /// Returns the restrictions here.
     pub(super) fn weather(&self, place: Place) -> Weather {
         let mut weather = Weather::default();
         let active = self.active.iter().map(|&number| &self.entries[number].fault);
@@ -200,7 +200,7 @@ impl Timeline {
         weather
     }
 
-    /// Every fault up to now with what it did. A drawn one whose time did not come is none.
+    /// Returns all faults with their effects, without a drawn one that has not begun.
     pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
         let to_come = self
             .drawn

@@ -1,4 +1,4 @@
-//! `groupcast proxy`: what can be asked of it on the command line, and how it answers.
+//! `groupcast proxy`: the command line of the proxy.
 
 use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener};
@@ -22,7 +22,7 @@ use crate::transport::address::{MAX_PORT_BASE, Port, Site, address};
 use crate::transport::resolve;
 use crate::transport::signals::{self, interruption};
 
-/// The example of `--help`; the notes are the grammar.
+/// The examples of `--help`; the notes are the grammar.
 const HELP: &str = "\
 Examples:
   groupcast proxy --listen 6000 --to 5559 --fault \"2s cut for 3s\"
@@ -97,21 +97,21 @@ fn a_minute(text: &str) -> Result<u32, String> {
     number.filter(|number| (1..=600).contains(number)).ok_or("expected 1/min to 600/min".to_owned())
 }
 
-/// The addresses of each of the four ports of a site, as many as its host has.
+/// Returns the addresses of the four ports of a site, as many as its host has.
 fn addresses(sites: &[Site]) -> [Vec<SocketAddr>; 4] {
     let at = |port: Port, site: &Site| site.endpoint(port).strip_prefix("tcp://")?.parse().ok();
     Port::ALL.map(|port| sites.iter().filter_map(|site| at(port, site)).collect())
 }
 
-/// Passes everything on, and lets happen what is asked for, until members are gone.
+/// Runs the proxy with the faults of the options, until all members have gone.
 ///
 /// # Errors
-/// A malformed script, a port that is taken, a middle without an address, nobody who connects, interruption.
+/// A malformed script, a port that is taken, a server without an address, no member that connects, or interruption.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     signals::end_with_parent();
     let talk = args.voice.talk("proxy");
     let timeline = Timeline::new(args.faults()?, args.random.map(|count| Dice::new(args.seed, count)));
-    // Nobody catches signals yet: one ends the process whatever the name server does.
+    // Signals are not handled yet, so one ends the process even while the name server does not answer.
     let limit = args.start_timeout;
     let listen = addresses(&resolve::listening(std::slice::from_ref(&args.listen), None, limit)?);
     let to = addresses(&resolve::numbered(std::slice::from_ref(&args.to), None, limit)?);
@@ -180,7 +180,7 @@ fn read(path: &Path) -> Result<Vec<Fault>, Failure> {
     parsed.map_err(|flaw| Source { name, text: text.clone() }.failure(flaw))
 }
 
-/// A table for people: what each fault did.
+/// Formats the effects of each fault as a table for people.
 fn text(timeline: &Timeline, totals: &Totals) -> String {
     let rows: Vec<(String, &Entry)> =
         timeline.entries().map(|entry| (entry.fault.to_string(), entry)).collect();
@@ -213,7 +213,7 @@ fn text(timeline: &Timeline, totals: &Totals) -> String {
     text
 }
 
-/// The same for programs, one object a line.
+/// Formats the effects for programs, one object a line.
 fn json(timeline: &Timeline, totals: &Totals) -> String {
     let mut text = String::new();
     for Entry { fault, tally } in timeline.entries() {

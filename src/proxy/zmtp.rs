@@ -1,68 +1,68 @@
-//! Where messages begin and end in the bytes of a ZeroMQ connection (ZMTP 3.x without encryption): pure.
+//! The boundaries of messages in the bytes of a ZeroMQ connection (ZMTP 3.x without encryption). Pure.
 //!
-//! What goes one way begins with a greeting of 64 bytes, and then come frames: flags, a length of one byte or eight,
-//! and the body. A message is all frames up to the first without MORE. The handshake, heartbeats and subscriptions are
-//! commands or messages of one frame; packets always have more.
+//! Each direction begins with a greeting of 64 bytes; then frames follow: flags, a length of one byte or eight, and the
+//! body. A message is all frames up to the first without MORE. The handshake, heartbeats and subscriptions are commands
+//! or messages of one frame; packets always have more.
 
-/// Bytes of a greeting.
+/// The length of a greeting.
 const GREETING: usize = 64;
-/// Bytes of it that a peer sends before it has heard anything, and by which ZMTP is known.
+/// The length of its beginning, which a peer sends before it receives anything, and by which ZMTP is recognized.
 const MARK: usize = 11;
-/// Where it names its mechanism, filled up with zeros.
+/// The part that names the mechanism, padded with zeros.
 const MECHANISM: std::ops::Range<usize> = 12..32;
 
 const MORE: u8 = 1;
 const LONG: u8 = 2;
 const COMMAND: u8 = 4;
 
-/// The longest message that is gathered, in bytes. Packets are far below.
+/// The longest message that is buffered, in bytes. Packets are much shorter.
 const LONGEST: u64 = 2 << 20;
 
-/// Bytes that belong together.
+/// A unit of bytes that pass together.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Piece {
-    /// A message of several frames, whole.
+    /// A whole message of several frames.
     Packet(Vec<u8>),
-    /// Anything else: it ends where a frame ends, unless nothing is understood any more.
+    /// Any other bytes: they end where a frame ends, unless the bytes are not understood.
     Other(Vec<u8>),
 }
 
-/// Reads one direction of a connection.
+/// Splits the bytes of one direction.
 #[derive(Debug, Default)]
 pub(super) struct Splitter {
     place: Place,
-    /// Of the greeting as far as it is known; then what came of a frame that is not complete.
+    /// The greeting as far as it has arrived; later, the bytes of an incomplete frame.
     unread: Vec<u8>,
-    /// The frames of a message that has not ended.
+    /// The frames of an incomplete message.
     message: Vec<u8>,
 }
 
-/// How far a direction has come.
+/// The state of a direction.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum Place {
     #[default]
     Greeting,
     Frames,
-    /// What comes is not ZMTP 3 without encryption, or holds a message without an end.
+    /// The bytes are not ZMTP 3 without encryption, or a message is too long.
     Strange,
 }
 
-/// The beginning of a frame.
+/// The head of a frame.
 #[derive(Clone, Copy, Debug)]
 struct Head {
     flags: u8,
-    /// Its bytes, the head included.
+    /// The length of the frame, including the head.
     whole: usize,
 }
 
 impl Splitter {
-    /// Whether the bytes are not understood, so that no packet will be found any more.
+    /// Returns true if the bytes are not understood, so that no more packets will be found.
     pub(super) fn is_lost(&self) -> bool {
         self.place == Place::Strange
     }
 
-    /// These bytes have come: the pieces that are complete with them. Nothing is changed, and all comes out, in its
-    /// order; only a command between the frames of a message comes before it.
+    /// Takes bytes and returns the pieces that they complete. All bytes come out unchanged and in order; only a command
+    /// between the frames of a message comes out before the message.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Vec<Piece> {
         let mut pieces = Vec::new();
         let rest = if self.place == Place::Greeting { self.greet(bytes, &mut pieces) } else { bytes };
@@ -75,7 +75,8 @@ impl Splitter {
         pieces
     }
 
-    /// Passes the greeting on as it comes: each side waits for the beginning of the other's. Gives back what follows.
+    /// Passes the greeting on as it arrives, because each side waits for the beginning of the other's. Returns the
+    /// bytes after it.
     fn greet<'a>(&mut self, bytes: &'a [u8], pieces: &mut Vec<Piece>) -> &'a [u8] {
         let (greeting, rest) = bytes.split_at(bytes.len().min(GREETING - self.unread.len()));
         self.unread.extend_from_slice(greeting);
@@ -113,7 +114,7 @@ impl Splitter {
         self.unread.drain(..from);
     }
 
-    /// From here on everything passes as it comes.
+    /// Passes everything on unchanged from here on.
     fn give_up(&mut self, from: usize, pieces: &mut Vec<Piece>) {
         let mut rest = std::mem::take(&mut self.message);
         rest.extend_from_slice(&self.unread[from..]);
@@ -123,7 +124,7 @@ impl Splitter {
     }
 }
 
-/// Whether a greeting of ZMTP 3 without encryption may begin so.
+/// Returns true if a greeting of ZMTP 3 without encryption may begin like this.
 fn may_be_greeting(bytes: &[u8]) -> bool {
     let mark = &bytes[..bytes.len().min(MARK)];
     let is_marked = mark.iter().enumerate().all(|(place, &byte)| match place {
@@ -137,7 +138,7 @@ fn may_be_greeting(bytes: &[u8]) -> bool {
     is_marked && mechanism.iter().zip(null).all(|(found, expected)| found == expected)
 }
 
-/// The head of the frame that begins here; `None` if it is not all here, an error if no frame begins so.
+/// Parses the head of a frame; `None` if it is incomplete, an error if no frame begins like this.
 fn head(bytes: &[u8]) -> Result<Option<Head>, ()> {
     let Some((&flags, rest)) = bytes.split_first() else { return Ok(None) };
     if flags & !(MORE | LONG | COMMAND) != 0 || flags & (MORE | COMMAND) == MORE | COMMAND {
@@ -187,7 +188,7 @@ mod tests {
         pieces.iter().filter_map(packet).collect()
     }
 
-    /// A handshake, a subscription, two packets and a heartbeat.
+    /// Returns a handshake, a subscription, two packets and a heartbeat, and the packets.
     fn conversation() -> (Vec<u8>, [Vec<u8>; 2]) {
         let first = [frame(MORE, b"main/"), frame(MORE, b"header"), frame(0, b"")].concat();
         let second = [frame(MORE, b"main/"), long(0, &[7; 300])].concat();

@@ -1,13 +1,10 @@
-//! Station 5: does every member have it, exactly once?
+//! Station 5: reliable delivery. Every member receives each packet and delivers it upwards exactly once.
 //!
-//! Packets are numbered per sender and destination. A receiver that sees a gap asks for what is missing (NACK,
-//! after a short random wait, and not at all if another member has just asked the same); the sender sends it
-//! again. A sender that falls silent announces how far it got, so that a lost tail is noticed too. Receivers
-//! acknowledge cumulatively; what all have is stable and forgotten, and a sender never runs more than a window
-//! ahead of the slowest. What goes up is delivered once, in the order of arrival: order is not our business.
-//!
-//! This is R-multicast over an unreliable B-multicast (CDK, section 15.4.2) with positive acknowledgements added
-//! for stability, as in Kaashoek's history buffer.
+//! Packets are numbered per sender and destination. A receiver that sees a gap sends a NACK, after a short random wait,
+//! and not at all if another member has just sent the same; the sender sends the packets again. A sender that stops
+//! announces its last packet, so that the loss of the last ones is noticed too. Receivers acknowledge cumulatively; the
+//! sender drops packets that all have, and is never more than a window ahead of the slowest receiver. Packets are
+//! delivered upwards on receipt: the order is the task of the layer above.
 
 mod receive_window;
 mod send_window;
@@ -26,74 +23,73 @@ pub use receive_window::{NACK_AGAIN_FIRST, NACK_AGAIN_MAX, NACK_WAIT_MAX, NACK_W
 use send_window::SendWindow;
 pub use send_window::{ANNOUNCE_FIRST, ANNOUNCE_MAX, RESEND_GAP, WINDOW_PACKETS};
 
-/// Most ranges in one NACK; what is beyond is asked for later.
+/// Most ranges in one NACK; a later one requests the rest.
 pub const MAX_NACK_RANGES: usize = 16;
 
-/// A received packet is acknowledged after at most this long; in a large group after a multiple of it, see
-/// [`ack_delay`] …
+/// Longest time until a received packet is acknowledged; in a large group a multiple of it, see [`ack_delay`] …
 pub const ACK_DELAY: Duration = Duration::from_millis(10);
 /// … or as soon as this many packets of one sender …
 pub const ACK_PACKETS: u64 = WINDOW_PACKETS / 4;
-/// … or bytes have come.
+/// … or bytes have been received.
 pub const ACK_BYTES: usize = WINDOW_BYTES / 4;
 
-/// Every member of a channel hears the acknowledgements of all: with many members they come more rarely, but before a
-/// sender that has fallen silent would ask for them ([`ANNOUNCE_FIRST`]).
+/// Returns the longest time until an acknowledgement. All members of a channel receive all acknowledgements, so they
+/// are rarer in a large group, but still come before a sender that has stopped asks for them ([`ANNOUNCE_FIRST`]).
 #[must_use]
 pub fn ack_delay(members: usize) -> Duration {
     ACK_DELAY * (members as u32 / 8).clamp(1, 3)
 }
 
-/// What the reliable layers of two members exchange.
+/// A packet between the reliable layers of two members.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Packet<M> {
-    /// The destination whose stream this is about, and where the packet goes.
+    /// The destination of the packet, and of the stream that it is about.
     pub to: To,
-    /// What it says.
+    /// The content.
     pub body: Body<M>,
 }
 
-/// What a packet says.
+/// The content of a packet.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Body<M> {
     /// Packet `number` of the sender's stream to this destination; the first has number 1.
     Data {
-        /// Its number.
+        /// The sequence number.
         number: u64,
-        /// What it carries.
+        /// The payload.
         message: M,
     },
-    /// How far the sender got, and how far it has received others.
+    /// The sender's own progress, and its acknowledgements of others.
     Status {
         /// The number of the last packet it sent to this destination.
         sent: u64,
-        /// Whether it wants an acknowledgement in return.
+        /// Whether the sender requests an acknowledgement.
         asks: bool,
-        /// How far it has received the others.
+        /// The acknowledgements.
         received: Vec<Received>,
     },
-    /// Please send these packets of `sender` again.
+    /// Request to send these packets of `sender` again.
     Nack {
-        /// Whose packets.
+        /// The sender of the packets.
         sender: MemberId,
         /// 1 to [`MAX_NACK_RANGES`] ranges of numbers, both ends included.
         missing: Vec<(u64, u64)>,
     },
 }
 
-/// How far a member has received another.
+/// The acknowledgement of one sender's packets.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Received {
-    /// The other.
+    /// The sender.
     pub sender: MemberId,
-    /// The number up to which every packet of it has arrived.
+    /// The number up to which all its packets have been received.
     pub complete: u64,
-    /// How many of these packets are held back: the sender may not get ahead of what has been delivered by more than
-    /// its window. At most `complete`.
+    /// The backlog: how many of these packets are held back, at most `complete`. The sender may be ahead of deliveries
+    /// by no more than its window.
     pub held: u16,
 }
 
-/// One member's reliable layer; `M` is what it carries.
+/// One member's reliable layer; `M` is the payload.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Reliable<M> {
     me: MemberId,
@@ -102,9 +98,9 @@ pub struct Reliable<M> {
     defects: Defects,
 }
 
-/// One destination: our stream to it, and the streams of those who send to the same.
+/// One destination: this member's stream to it, and the streams of the others to the same destination.
 ///
-/// The group is one channel with every member at the other end; each pair of members is another.
+/// The group is one channel with all other members; each pair of members has another.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Channel<M> {
     to: To,
@@ -112,15 +108,14 @@ struct Channel<M> {
     incoming: BTreeMap<MemberId, ReceiveWindow>,
     ack_delay: Duration,
     ack_due: Option<Time>,
-    /// The next status asks for an acknowledgement, whatever we know.
+    /// True if the next Status has to request an acknowledgement.
     asks: bool,
 }
 
 type Out<M> = Effects<M, Packet<M>>;
 
 impl<M: Wire> Reliable<M> {
-    /// The layer of `me` among the members of `view`. `seed` is that of its back-off jitter, `window` that of each of its
-    /// streams.
+    /// Returns the layer of `me` in `view`. `seed` is that of the back-off jitter, `window` that of each stream.
     #[must_use]
     pub fn new(me: MemberId, view: &View, seed: u64, window: Window, defects: Defects) -> Self {
         let others: Vec<MemberId> = view.members().into_iter().filter(|&member| member != me).collect();
@@ -137,7 +132,7 @@ impl<M: Wire> Reliable<M> {
             To::Member(member) if member == self.me => To::Member(from),
             To::Member(_) => return out.drop(from, DropReason::Stranger),
         };
-        // A stranger may neither make us send nor keep us from asking.
+        // Ignore non-members: they must not trigger resends or suppress our NACKs.
         let Some(channel) = self.channels.get_mut(&to).filter(|channel| channel.incoming.contains_key(&from))
         else {
             return out.drop(from, DropReason::Stranger);
@@ -179,7 +174,7 @@ impl<M: Wire> Reliable<M> {
             while let Some((number, message)) = channel.outgoing.next_to_send_anyway(now) {
                 out.send(channel.to, channel.packet(Body::Data { number, message }));
             }
-            // A member that leaves acknowledges direct messages, so that their senders need not report them undeliverable.
+            // A leaving member acknowledges direct messages, so that their senders need not report them undeliverable.
             if channel.to != To::Group && channel.ack_due.is_some() {
                 channel.tell_status(false, self.defects, out);
             }
@@ -235,7 +230,7 @@ impl<M: Wire> Channel<M> {
         Packet { to: self.to, body }
     }
 
-    /// Sends whatever the window lets out.
+    /// Sends the packets for which the window has room.
     fn flow(&mut self, now: Time, out: &mut Out<M>) {
         while let Some((number, message)) = self.outgoing.next_to_send(now) {
             out.send(self.to, self.packet(Body::Data { number, message }));
@@ -253,8 +248,8 @@ impl<M: Wire> Channel<M> {
         let window = self.incoming.get_mut(&from).ok_or(DropReason::Stranger)?;
         let arrival = window.receive(now, number, jitter);
         if arrival != Arrival::Outside {
-            // What comes twice needs an acknowledgement, since the last one may be lost; but with two forwarders
-            // everything does, and that is no reason for twice as many.
+            // A duplicate needs an acknowledgement, since the last one may be lost, but an ordinary one: with two
+            // forwarders, each packet is received twice.
             let many = arrival == Arrival::New && window.owes(weight);
             let due = if many { now } else { now.after(self.ack_delay) };
             self.ack_due = sooner(self.ack_due, Some(due));
@@ -266,7 +261,7 @@ impl<M: Wire> Channel<M> {
         }
     }
 
-    /// How far `from` says that it got, and whether it asks for an acknowledgement.
+    /// Handles the announcement of `from`, which may request an acknowledgement.
     fn announced(
         &mut self,
         now: Time,
@@ -285,7 +280,7 @@ impl<M: Wire> Channel<M> {
         Ok(())
     }
 
-    /// How far `from` has received us, if it says so: the window may be open again.
+    /// Handles the acknowledgement of `from`: the window may have room again.
     fn acknowledged(&mut self, now: Time, from: MemberId, ours: Option<Received>, out: &mut Out<M>) {
         if let Some(Received { complete, held, .. }) = ours {
             self.outgoing.acknowledged(now, from, complete, held.into());
@@ -305,14 +300,14 @@ impl<M: Wire> Channel<M> {
         Ok(())
     }
 
-    /// Another member has asked `sender` for these: if that covers all we miss, our own request can wait.
+    /// Handles another member's NACK to `sender`: if it covers all gaps, our own can wait.
     fn overhear(&mut self, now: Time, sender: MemberId, missing: &[(u64, u64)], jitter: &mut Prng) {
         if let Some(window) = self.incoming.get_mut(&sender) {
             window.overheard(now, missing, jitter);
         }
     }
 
-    /// Says how far it got, and how far it has received the others.
+    /// Sends a Status: the last own packet, and the acknowledgements of all others.
     fn tell_status(&mut self, asks: bool, defects: Defects, out: &mut Out<M>) {
         let sent = if defects.has(Defect::NoTailAnnouncement) { 0 } else { self.outgoing.last_sent() };
         let received = self.incoming.iter().map(|(&sender, window)| window.account(sender)).collect();

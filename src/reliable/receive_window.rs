@@ -1,4 +1,4 @@
-//! What arrived of one sender's stream, what is missing, and when to ask for it.
+//! The receiving side of one stream: the packets received, the gaps, and the time of the next NACK.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,41 +7,41 @@ use super::{ACK_BYTES, ACK_PACKETS, MAX_NACK_RANGES, Received, WINDOW_PACKETS};
 use crate::engine::{MemberId, Time};
 use crate::prng::Prng;
 
-/// After a gap shows, wait from this long …
+/// Shortest wait from the discovery of a gap to a NACK …
 pub const NACK_WAIT_MIN: Duration = Duration::from_millis(3);
-/// … to this long before asking: the packet may only be late, or another member may ask first.
+/// … and the longest: the packet may only be late, or another member may send a NACK first.
 pub const NACK_WAIT_MAX: Duration = Duration::from_millis(10);
-/// Ask again after this long, and then ever more rarely …
+/// Gap from the first NACK to the second, which doubles each time …
 pub const NACK_AGAIN_FIRST: Duration = Duration::from_millis(20);
-/// … up to this.
+/// … and its maximum.
 pub const NACK_AGAIN_MAX: Duration = Duration::from_millis(640);
 
 /// The receiving side of one stream.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct ReceiveWindow {
-    /// Everything below has arrived.
+    /// All packets below this number have been received.
     next: u64,
-    /// What arrived at or above `next`: never more than a window.
+    /// The received packets above `next`, never more than a window.
     early: BTreeSet<u64>,
     /// The highest number known to have been sent.
     known: u64,
-    /// How many of those that arrived are held back above.
+    /// The backlog of this sender.
     held: u64,
-    /// What has come since the last acknowledgement.
+    /// The packets and bytes since the last acknowledgement.
     unacked_packets: u64,
     unacked_bytes: usize,
     nack_at: Option<Time>,
     nack_gap: Duration,
 }
 
-/// What an arriving number means.
+/// The result of a received packet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Arrival {
-    /// The first time.
+    /// A new packet.
     New,
-    /// It was here before.
+    /// A packet that has been received before.
     Duplicate,
-    /// Further ahead than any honest sender may be.
+    /// Further ahead than an honest sender can be.
     Outside,
 }
 
@@ -61,7 +61,7 @@ impl Default for ReceiveWindow {
 }
 
 impl ReceiveWindow {
-    /// Packet `number` has arrived.
+    /// Records packet `number`.
     pub(super) fn receive(&mut self, now: Time, number: u64, jitter: &mut Prng) -> Arrival {
         if number < self.next || self.early.contains(&number) {
             return Arrival::Duplicate;
@@ -80,7 +80,7 @@ impl ReceiveWindow {
             self.next += 1;
         }
         if self.next > before {
-            // The next gap is another one: it is not asked for as rarely as this one came to be.
+            // The next gap is a new one, so its NACKs begin at the shortest gap again.
             self.nack_at = None;
             self.nack_gap = NACK_AGAIN_FIRST;
         }
@@ -88,21 +88,21 @@ impl ReceiveWindow {
         Arrival::New
     }
 
-    /// A packet of this weight has come; whether it is time to acknowledge it at once, so that its sender, whose window
-    /// is as large as everybody's, need not wait.
+    /// Counts a packet of this weight. Returns whether to acknowledge it at once, since its sender may be waiting: all
+    /// windows have the same size.
     pub(super) const fn owes(&mut self, bytes: usize) -> bool {
         self.unacked_packets += 1;
         self.unacked_bytes += bytes;
         self.unacked_packets >= ACK_PACKETS || self.unacked_bytes >= ACK_BYTES
     }
 
-    /// All that has come is acknowledged.
+    /// Records an acknowledgement of everything received.
     pub(super) const fn acknowledged(&mut self) {
         self.unacked_packets = 0;
         self.unacked_bytes = 0;
     }
 
-    /// The sender says that it has sent up to `sent`; false if no honest sender could be that far.
+    /// Records the announcement of the last packet sent; false if no honest sender could be that far.
     pub(super) fn announced(&mut self, now: Time, sent: u64, jitter: &mut Prng) -> bool {
         if sent >= self.next + WINDOW_PACKETS {
             return false;
@@ -121,7 +121,7 @@ impl ReceiveWindow {
         }
     }
 
-    /// Another member has asked for these: as good as having asked, if it is all that we miss.
+    /// Handles another member's NACK, which replaces our own if it covers all gaps.
     pub(super) fn overheard(&mut self, now: Time, asked: &[(u64, u64)], jitter: &mut Prng) {
         let covers = |(first, last): &(u64, u64)| asked.iter().any(|(from, to)| from <= first && last <= to);
         if self.nack_at.is_some() && self.missing().iter().all(covers) {
@@ -129,7 +129,7 @@ impl ReceiveWindow {
         }
     }
 
-    /// What to ask for now; the next time comes later.
+    /// Returns the gaps for a NACK, and sets the time of the next one.
     pub(super) fn ask(&mut self, now: Time, jitter: &mut Prng) -> Vec<(u64, u64)> {
         self.back_off(now, jitter);
         self.missing()
@@ -140,7 +140,7 @@ impl ReceiveWindow {
         self.nack_gap = (self.nack_gap * 2).min(NACK_AGAIN_MAX);
     }
 
-    /// The first few ranges of numbers that are known to have been sent and have not arrived.
+    /// Returns the first ranges that were sent and have not been received.
     fn missing(&self) -> Vec<(u64, u64)> {
         let mut ranges = Vec::new();
         let mut from = self.next;
@@ -156,22 +156,22 @@ impl ReceiveWindow {
         ranges
     }
 
-    /// When to ask for what is missing.
+    /// Returns the time of the next NACK.
     pub(super) const fn nack_at(&self) -> Option<Time> {
         self.nack_at
     }
 
-    /// Notes how many packets of this sender the order holds back.
+    /// Sets the backlog of this sender.
     pub(super) const fn set_backlog(&mut self, packets: u64) {
         self.held = packets;
     }
 
-    /// The number up to which everything has arrived.
+    /// Returns the number up to which all packets have been received.
     pub(super) const fn complete(&self) -> u64 {
         self.next - 1
     }
 
-    /// What its sender is told.
+    /// Returns the acknowledgement for the sender.
     pub(super) fn account(&self, sender: MemberId) -> Received {
         let complete = self.complete();
         let held = u16::try_from(self.held.min(complete)).unwrap_or(u16::MAX);

@@ -1,4 +1,4 @@
-//! What was sent and may still be asked for: one stream of numbered packets to one destination.
+//! The sending side of one stream of numbered packets to one destination.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -6,42 +6,42 @@ use std::time::Duration;
 use crate::engine::{MemberId, Time};
 use crate::wire::{Weight, Window, Wire};
 
-/// A sender that has fallen silent announces how far it got after this long, and then ever more rarely …
+/// Time after which a sender that has stopped announces its last packet; it doubles each time …
 pub const ANNOUNCE_FIRST: Duration = Duration::from_millis(40);
-/// … up to this.
+/// … up to this maximum.
 pub const ANNOUNCE_MAX: Duration = Duration::from_millis(1000);
-/// A packet is not sent again sooner than this after it was last sent: several requests for it are one.
+/// Shortest time between two transmissions of a packet, so that several NACKs cause one.
 pub const RESEND_GAP: Duration = Duration::from_millis(10);
 
-/// How many packets a sender may be ahead of the slowest receiver. Receivers count on it.
+/// Most packets by which a sender may be ahead of the slowest receiver. Receivers rely on it.
 pub const WINDOW_PACKETS: u64 = 64;
 /// The sending side of one stream.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct SendWindow<M> {
-    /// Of each receiver: how far it got.
+    /// The progress of each receiver.
     acknowledged: BTreeMap<MemberId, Progress>,
-    /// All receivers have everything up to this number.
+    /// The number up to which all receivers have acknowledged.
     received: u64,
-    /// Sent and not yet done with everywhere, by ascending number; the first has number `base`.
+    /// Packets that some receiver lacks or holds back, by ascending number; the first has number `base`.
     sent: VecDeque<Sent<M>>,
     base: u64,
-    /// What `sent` carries.
+    /// The weight of all packets in `sent`.
     under_way: Weight,
     window: Window,
-    /// Submitted and not yet sent, because the window is full.
+    /// Submissions that wait because the window is full.
     waiting: VecDeque<M>,
-    /// The same of what carries no messages: it may be what the others wait for, so it does not wait behind them.
+    /// Waiting packets without messages: others may wait for them, so they overtake messages.
     urgent: VecDeque<M>,
     announce_at: Option<Time>,
     announce_gap: Duration,
 }
 
-/// How far a receiver got.
+/// The progress of a receiver.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 struct Progress {
-    /// It has everything up to this number.
+    /// Its cumulative acknowledgement.
     received: u64,
-    /// As many packets, less those that it holds back.
+    /// The same number less its backlog.
     done: u64,
 }
 
@@ -67,13 +67,13 @@ impl<M: Wire> SendWindow<M> {
         }
     }
 
-    /// Takes a message; [`Self::next_to_send`] tells when it may go.
+    /// Queues a message; [`Self::next_to_send`] returns it when the window has room.
     pub(super) fn submit(&mut self, message: M) {
         let queue = if message.weight().messages == 0 { &mut self.urgent } else { &mut self.waiting };
         queue.push_back(message);
     }
 
-    /// The next packet to send, while the window has room.
+    /// Returns the next packet to send, if the window has room.
     pub(super) fn next_to_send(&mut self, now: Time) -> Option<(u64, M)> {
         let may_go = |queue: &VecDeque<M>| queue.front().is_some_and(|message| self.admits(message.weight()));
         let message = if may_go(&self.urgent) {
@@ -86,13 +86,13 @@ impl<M: Wire> SendWindow<M> {
         Some(self.sending(now, message?))
     }
 
-    /// The next packet to send, whether or not the window has room.
+    /// Returns the next packet to send, even beyond the window.
     pub(super) fn next_to_send_anyway(&mut self, now: Time) -> Option<(u64, M)> {
         let message = self.urgent.pop_front().or_else(|| self.waiting.pop_front())?;
         Some(self.sending(now, message))
     }
 
-    /// Numbers a packet and remembers it until all are done with it.
+    /// Numbers a packet, and keeps it until no receiver lacks it or holds it back.
     fn sending(&mut self, now: Time, message: M) -> (u64, M) {
         let weight = message.weight();
         if self.acknowledged.is_empty() {
@@ -107,7 +107,7 @@ impl<M: Wire> SendWindow<M> {
         (self.last_sent(), message)
     }
 
-    /// Whether a packet with messages may go.
+    /// Returns whether the window has room for messages.
     fn is_open(&self) -> bool {
         let Weight { bytes, messages } = self.under_way;
         (self.sent.len() as u64) < WINDOW_PACKETS
@@ -115,10 +115,10 @@ impl<M: Wire> SendWindow<M> {
             && messages < self.window.messages
     }
 
-    /// Whether a packet of this weight may go.
+    /// Returns whether the window has room for a packet of this weight.
     ///
-    /// What orders say to one another besides messages must not wait for messages that are held back: it is what
-    /// those wait for. It only may not get further than receivers keep an account of.
+    /// A packet without messages carries what messages in hold-back queues wait for, so a receiver's backlog does not
+    /// delay it. Only the receivers' windows limit it.
     fn admits(&self, weight: Weight) -> bool {
         if weight.messages == 0 {
             return self.last_sent() - self.received < WINDOW_PACKETS;
@@ -127,7 +127,7 @@ impl<M: Wire> SendWindow<M> {
         self.is_open() && (before == 0 || before.saturating_add(weight.messages) <= self.window.messages)
     }
 
-    /// How many submissions are welcome.
+    /// Returns how many more submissions the window admits.
     pub(super) fn room(&self) -> usize {
         if !self.is_open() {
             return 0;
@@ -135,18 +135,18 @@ impl<M: Wire> SendWindow<M> {
         (WINDOW_PACKETS as usize - self.sent.len()).saturating_sub(self.waiting.len())
     }
 
-    /// Whether all receivers are done with all that was submitted.
+    /// Returns whether all receivers have everything and hold nothing back.
     pub(super) fn is_settled(&self) -> bool {
         self.sent.is_empty() && self.waiting.is_empty() && self.urgent.is_empty()
     }
 
-    /// How many packets wait for the window.
+    /// Returns how many packets wait for the window.
     pub(super) fn unsent(&self) -> u64 {
         (self.waiting.len() + self.urgent.len()) as u64
     }
 
-    /// The one receiver that has not got all that was sent and has fallen behind all others, and up to which number it
-    /// has everything. If all have fallen behind it is the way out that is to blame, and none of them.
+    /// Returns the one receiver that is behind all others and lacks packets, and its cumulative acknowledgement. If
+    /// several are equally far behind, the sender's own link may be to blame.
     pub(super) fn slowest_receiver(&self) -> Option<(MemberId, u64)> {
         let received = || self.acknowledged.iter().map(|(&receiver, progress)| (progress.received, receiver));
         let (least, last) = received().min()?;
@@ -154,13 +154,13 @@ impl<M: Wire> SendWindow<M> {
         (is_alone && least < self.last_sent()).then_some((last, least))
     }
 
-    /// The number of the last packet sent; 0 before the first.
+    /// Returns the number of the last packet sent; 0 before the first.
     pub(super) fn last_sent(&self) -> u64 {
         self.base + self.sent.len() as u64 - 1
     }
 
-    /// `from` has everything up to `received`, which must have been sent, and holds back `held` of it. What all are
-    /// done with is forgotten.
+    /// Records the cumulative acknowledgement of `from`, at most the last number sent, and its backlog. Drops the
+    /// packets that no receiver lacks or holds back.
     pub(super) fn acknowledged(&mut self, now: Time, from: MemberId, received: u64, held: u64) {
         assert!(received <= self.last_sent(), "checked by the caller");
         let Some(known) = self.acknowledged.get_mut(&from) else { return };
@@ -184,7 +184,7 @@ impl<M: Wire> SendWindow<M> {
         self.announce_at = (!self.sent.is_empty()).then(|| now.after(self.announce_gap));
     }
 
-    /// The packets of this range that are not yet stable and were not sent just now.
+    /// Returns the kept packets of this range, except those sent just before.
     pub(super) fn again(&mut self, now: Time, (first, last): (u64, u64)) -> Vec<(u64, M)> {
         let mut packets = Vec::new();
         for number in first.max(self.base)..=last.min(self.last_sent()) {
@@ -197,12 +197,12 @@ impl<M: Wire> SendWindow<M> {
         packets
     }
 
-    /// When to announce how far we got; nothing while everything is stable.
+    /// Returns the time of the next announcement; nothing while all packets are stable.
     pub(super) const fn announce_at(&self) -> Option<Time> {
         self.announce_at
     }
 
-    /// It has been announced; the next time comes later.
+    /// Records an announcement, and sets the time of the next one.
     pub(super) fn announced(&mut self, now: Time) {
         self.announce_gap = (self.announce_gap * 2).min(ANNOUNCE_MAX);
         self.announce_at = Some(now.after(self.announce_gap));

@@ -26,11 +26,11 @@ impl From<bool> for Earlier {
 
 pub(super) fn refuse_to_overwrite(paths: [&PathBuf; 3]) -> Result<(), Failure> {
     let both = paths.into_iter().flat_map(|path| [path.clone(), part(path)]);
-    // A link to nowhere is something, too.
+    // A broken link counts, too.
     both.filter(|path| path.symlink_metadata().is_ok()).try_for_each(|path| Err(exists(&path)))
 }
 
-/// Gives those of these files that are there, complete or not, names of their own; returns the ending of all of them.
+/// Renames those of these files that exist, complete or not; returns the suffix of all of them.
 pub(super) fn keep(paths: &[PathBuf]) -> Result<Option<String>, Failure> {
     let both: Vec<PathBuf> = paths.iter().flat_map(|path| [path.clone(), part(path)]).collect();
     let is_there = |path: &&PathBuf| path.symlink_metadata().is_ok_and(|there| there.is_file());

@@ -1,7 +1,7 @@
-//! Station 10: what was delivered, as result files that `diff` compares and a history that checkers judge.
+//! Station 10: deliveries, as result files that `diff` compares and a history that checkers judge.
 //!
-//! The last station of the path, and the only place that writes result files. Every file is `*.part` until the run
-//! is complete. Only whole lines are written, so that whatever remains of a broken run can be read.
+//! The last station of the path, and the only place that writes result files. Every file is `*.part` until the run is
+//! complete. Only whole lines are written, so the files of a broken run can be read.
 
 mod earlier;
 mod notes;
@@ -26,14 +26,14 @@ use past::Past;
 /// Version of the history's format, in every line of it.
 const VERSION: u8 = 1;
 
-/// Which message: its sender, the sender's incarnation, and a number that counts from 1. It prints as `c1/1/7`.
+/// A message: its sender, the sender's incarnation, and its number, from 1. It prints as `c1/1/7`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct MessageId<'a> {
-    /// Who sent it.
+    /// The sender's id.
     pub member: &'a str,
-    /// Which life of the sender.
+    /// The sender's incarnation.
     pub incarnation: u32,
-    /// Which of the sender's messages.
+    /// The message number.
     pub number: u64,
 }
 
@@ -49,12 +49,12 @@ impl Serialize for MessageId<'_> {
     }
 }
 
-/// How a run of one client began.
+/// The start of a run of one client.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Start<'a> {
-    /// Who this client is.
+    /// The client's id.
     pub member: &'a str,
-    /// Which life of it.
+    /// The client's incarnation.
     pub incarnation: u32,
     /// The group.
     pub group: &'a str,
@@ -63,24 +63,24 @@ pub struct Start<'a> {
     /// The value of `--method`, where the order has several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<&'a str>,
-    /// Everyone in view 1.
+    /// The members of view 1.
     pub members: &'a [&'a str],
-    /// When, in microseconds since the run began.
+    /// The time, in microseconds since the run began.
     pub time_us: u64,
 }
 
-/// What one client did in a whole run, counted in messages.
+/// The messages of one client in a whole run, counted.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Counts {
-    /// Those it multicast.
+    /// Messages that it multicast.
     pub multicasts: u64,
-    /// Multicasts of anyone that it delivered.
+    /// Multicasts that it delivered.
     pub delivered: u64,
-    /// Those it sent to one member.
+    /// Direct messages that it sent.
     pub sent: u64,
-    /// Those it received from one member.
+    /// Direct messages that it received.
     pub received: u64,
-    /// Of those it sent to one member: the undeliverable ones.
+    /// Direct messages that it sent and that are undeliverable.
     pub undeliverable: u64,
 }
 
@@ -92,7 +92,7 @@ struct Row<'a> {
     event: Event<'a>,
 }
 
-/// What happened. The order of the fields is the order in the file.
+/// An event. The order of the fields is the order in the file.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 enum Event<'a> {
@@ -179,15 +179,15 @@ fn in_base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Err
 
 /// The result files and the history of one client.
 ///
-/// Dropped without [`Results::finish`], they keep their `.part` names and everything that was written; but a run
-/// that never started leaves no files.
+/// Without [`Results::finish`], a drop leaves all written lines under the `.part` names; a run that never started
+/// leaves no files.
 #[derive(Debug)]
 pub struct Results {
     dir: PathBuf,
     delivered: Option<Output>,
     received: Option<Output>,
     history: Option<Output>,
-    /// The history of an earlier run, which gives way to none.
+    /// The history of an earlier run, removed at the start of one without a history.
     forgotten: Option<PathBuf>,
     /// Files of an earlier run that are kept under other names when this one starts.
     kept: Vec<PathBuf>,
@@ -196,11 +196,11 @@ pub struct Results {
 impl Results {
     /// Creates `dir` if needed, and in it the files of the client `id`, empty and with `.part` behind their names:
     /// `test_result_<id>_<suffix>.txt`, `test_result_<id>_uno.txt` and, if `history`, `history_<id>.jsonl`.
-    /// The files of an earlier run give way as `earlier` says when the run starts, its history in any case: a client that is
-    /// refused has taken nothing away.
+    /// The files of an earlier run give way as `earlier` says, but only when this one starts: a refused client changes
+    /// nothing. Its history gives way even to none.
     ///
     /// # Errors
-    /// Exit 73 if something cannot be created, or if one of the files exists and is not to give way.
+    /// Exit 73 if something cannot be created, or if one of the files exists and has to stay.
     pub fn create(
         dir: &Path,
         id: &str,
@@ -229,7 +229,7 @@ impl Results {
         Ok(results)
     }
 
-    /// No files at all: everything is forgotten at once.
+    /// Returns results that write nothing.
     #[must_use]
     pub fn none() -> Self {
         Self {
@@ -242,12 +242,11 @@ impl Results {
         }
     }
 
-    /// The run has started: from now on the files are kept, whatever happens. Returns what is behind the names of the files of
-    /// an earlier run that were kept, too.
+    /// Records the start: from now on the files are kept. Returns the suffix of the kept files of an earlier run.
     ///
     /// # Errors
-    /// Exit 73 if a file of an earlier run cannot be replaced; exit 74 if a file cannot be written; so it is with every
-    /// method below. What was written before stays valid.
+    /// Exit 73 if a file of an earlier run cannot be replaced; exit 74 if a file cannot be written, as for every method
+    /// below. Earlier lines stay valid.
     pub fn start(&mut self, start: &Start<'_>) -> Result<Option<String>, Failure> {
         let kept = earlier::keep(&std::mem::take(&mut self.kept))?;
         if let Some(events) = self.forgotten.take() {
@@ -259,7 +258,7 @@ impl Results {
         Ok(kept)
     }
 
-    /// An agreed list of members, with its number.
+    /// Records a view.
     ///
     /// # Errors
     /// Exit 74.
@@ -267,7 +266,7 @@ impl Results {
         self.record(|| Event::View { number, members, time_us })
     }
 
-    /// This client multicast a message.
+    /// Records a multicast of this client.
     ///
     /// # Errors
     /// Exit 74.
@@ -275,7 +274,7 @@ impl Results {
         self.record(|| Event::Multicast { id, text: text.into(), time_us })
     }
 
-    /// A multicast of `from` was delivered, with its place in the total order where there is one.
+    /// Records the delivery of a multicast, with its global number if the order has one.
     ///
     /// # Errors
     /// Exit 74.
@@ -288,7 +287,7 @@ impl Results {
         number: Option<u64>,
         time_us: u64,
     ) -> Result<(), Failure> {
-        // Nobody writes: nothing to do for each of millions.
+        // Without files, skip this quickly: there are millions.
         if self.delivered.is_none() && self.history.is_none() {
             return Ok(());
         }
@@ -309,7 +308,7 @@ impl Results {
         self.record(|| Event::Deliver { id, text: text.into(), time_us, number })
     }
 
-    /// This client sent a message to one member.
+    /// Records a direct message of this client.
     ///
     /// # Errors
     /// Exit 74.
@@ -317,7 +316,7 @@ impl Results {
         self.record(|| Event::Send { id, to, text: text.into(), time_us })
     }
 
-    /// A message that `from` sent to this client alone arrived.
+    /// Records the receipt of a direct message.
     ///
     /// # Errors
     /// Exit 74.
@@ -334,7 +333,7 @@ impl Results {
         self.record(|| Event::Receive { id, from, text: text.into(), time_us })
     }
 
-    /// A message that this client sent to one member will not reach it.
+    /// Records that a direct message of this client is undeliverable.
     ///
     /// # Errors
     /// Exit 74.
@@ -348,7 +347,7 @@ impl Results {
         self.record(|| Event::Undeliverable { id, to, reason: undelivered(reason), time_us })
     }
 
-    /// The run is over. `reason` is `done`, `interrupted`, or why it could not be completed.
+    /// Records the end. `reason` is `done`, `interrupted`, or the reason of a failure.
     ///
     /// # Errors
     /// Exit 74.
@@ -364,8 +363,8 @@ impl Results {
         self.outputs().map(Output::flush).fold(Ok(()), Result::and)
     }
 
-    /// Makes the files durable and gives them their final names, which it returns: multicasts, messages to this
-    /// client alone, and the history if there is one.
+    /// Makes the files durable, gives them their final names and returns these: multicasts, direct messages, and the
+    /// history if there is one.
     ///
     /// # Errors
     /// Exit 74; the file it names, and those after it, keep their `.part` names.
@@ -378,13 +377,13 @@ impl Results {
         Ok(paths)
     }
 
-    /// How long the history is, if there is one.
+    /// Returns the length of the history, if there is one.
     #[must_use]
     pub fn history_length(&self) -> Option<u64> {
         self.history.as_ref().map(|history| history.length + history.buffer.len() as u64)
     }
 
-    /// What was delivered in the first `length` bytes of the history, if there is one.
+    /// Returns the deliveries in the first `length` bytes of the history, if there is one.
     ///
     /// # Errors
     /// Exit 74.
@@ -411,7 +410,7 @@ impl Results {
     }
 }
 
-/// The reason that a history gives for a message that is undeliverable, and people are told.
+/// Words the reason for which a message is undeliverable, for histories and people.
 #[must_use]
 pub const fn undelivered(reason: Undelivered) -> &'static str {
     match reason {
@@ -422,7 +421,7 @@ pub const fn undelivered(reason: Undelivered) -> &'static str {
     }
 }
 
-/// A delivery as a result file has it, without the end of its line.
+/// Returns a delivery as a line of a result file, without its end.
 pub(crate) fn result_line(from: &str, text: &[u8]) -> Vec<u8> {
     let mut line = Vec::with_capacity(from.len() + 3 + text.len());
     write_result(&mut line, from, text);

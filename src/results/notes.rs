@@ -1,6 +1,6 @@
-//! Station 10, on request: when each multicast arrived, and what it waited for, as lines of the history.
+//! Station 10, on request: the arrivals and waits of multicasts, as lines of the history.
 //!
-//! An order speaks of slots; a history names members and messages.
+//! An order knows members by slot; a history has ids and messages.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use crate::exit::Failure;
 use crate::member::Note;
 use crate::waiting::{Clock, Messages, WaitsFor};
 
-/// The name and the incarnation of a member.
+/// The lookup of a member's id and incarnation.
 pub(super) type Who<'n> = dyn Fn(MemberId) -> (&'n str, u32) + 'n;
 
-/// A clock as a history has it: a number, or how many messages of whom.
+/// A clock as a history has it: a number, or a count of messages for each member.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum Reading<'n> {
@@ -23,7 +23,7 @@ pub(super) enum Reading<'n> {
     Vector(BTreeMap<&'n str, u64>),
 }
 
-/// What a message waits for: a word, and what goes with it.
+/// The reason for which a message is held back: a word, and its details.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Reason<'n> {
     r#for: &'static str,
@@ -52,7 +52,7 @@ impl Serialize for Range<'_> {
 }
 
 impl Results {
-    /// Something arrived, or waits for something else from now on: an event for each message.
+    /// Records an arrival or a new wait: an event for each message.
     ///
     /// # Errors
     /// Exit 74.

@@ -1,4 +1,4 @@
-//! A file of results on its way: complete files have their names, all others end in `.part`.
+//! A result file under construction: complete files have their names, all others end in `.part`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use crate::exit::{Exit, Failure};
 use crate::place::obstacle;
 
-/// Lines are handed to the operating system when there are this many bytes of them.
+/// Bytes at which the buffered lines are passed to the operating system.
 pub(super) const FULL_BUFFER: usize = 64 << 10;
 
-/// One file on its way: `<path>.part` until it is complete.
+/// One file: `<path>.part` until it is complete.
 #[derive(Debug)]
 pub(super) struct Output {
     pub(super) path: PathBuf,
-    /// Where it is before the run starts, if another's file may be there.
+    /// Its path before the run starts, if another file may be in its place.
     aside: Option<PathBuf>,
     pub(super) file: File,
     /// Length of the file, which ends with a whole line.
@@ -24,12 +24,12 @@ pub(super) struct Output {
     pub(super) state: State,
 }
 
-/// How far a file has come, which decides what becomes of it when it is dropped.
+/// The state of a file, which decides on its fate when it is dropped.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum State {
-    /// Nothing happened yet: removed.
+    /// The run has not started: removed.
     Created,
-    /// Something may have happened: kept as it is.
+    /// The run has started: kept as it is.
     Started,
     /// It has its final name.
     Finished,
@@ -44,10 +44,10 @@ impl Output {
         let is_special = part.metadata().is_ok_and(|there| !there.is_file());
         let aside = (force && !is_special).then(|| aside(&part));
         let place = aside.as_ref().unwrap_or(&part);
-        // A process with the same number left it behind when it was killed.
+        // A killed process with the same number may have left it.
         aside.as_deref().map_or(Ok(()), remove)?;
         let mut options = OpenOptions::new();
-        // Appending, so that writing goes on at the right place after half a line was cut off.
+        // Appending, so that writing goes on at the right position after half a line was cut off.
         options.append(true).create(true).create_new(!is_special || !force);
         let file = options.open(place).map_err(|reason| match reason.kind() {
             io::ErrorKind::AlreadyExists => exists(place),
@@ -56,7 +56,7 @@ impl Output {
         Ok(Self { path, aside, file, length: 0, buffer: Vec::new(), state: State::Created })
     }
 
-    /// Takes its place, and that of an earlier run's file.
+    /// Moves to its path, and replaces the file of an earlier run.
     pub(super) fn start(&mut self) -> Result<(), Failure> {
         if let Some(aside) = self.aside.take() {
             let part = part(&self.path);
@@ -79,7 +79,7 @@ impl Output {
         outcome.map_err(|reason| self.cannot_write(&reason))
     }
 
-    /// Takes the whole lines among the first `written` bytes out of the buffer, and half a line out of the file.
+    /// Removes the whole lines among the first `written` bytes from the buffer, and half a line from the file.
     pub(super) fn settle(&mut self, written: usize) {
         let whole = self.buffer[..written].iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
         self.buffer.drain(..whole);
@@ -113,7 +113,7 @@ impl Output {
 
 impl Drop for Output {
     fn drop(&mut self) {
-        // There is nobody left to tell of a failure.
+        // A drop cannot report a failure.
         let _ = match self.state {
             State::Created => {
                 let place = self.aside.take().unwrap_or_else(|| part(&self.path));
@@ -125,7 +125,7 @@ impl Drop for Output {
     }
 }
 
-/// Writes as much as possible, and tells how much that was.
+/// Writes as much as possible, and returns how much that was.
 fn write_all(file: &mut impl Write, bytes: &[u8]) -> (usize, io::Result<()>) {
     let mut written = 0;
     while written < bytes.len() {
@@ -139,14 +139,14 @@ fn write_all(file: &mut impl Write, bytes: &[u8]) -> (usize, io::Result<()>) {
     (written, Ok(()))
 }
 
-/// The name of a file that is not complete.
+/// Returns the name of a file that is not complete.
 pub(super) fn part(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".part");
     name.into()
 }
 
-/// A name that no other process uses, beside the one that the file is to have.
+/// Returns a name that no other process uses, beside the final one.
 fn aside(part: &Path) -> PathBuf {
     let mut name = part.as_os_str().to_owned();
     name.push(format!(".{}", std::process::id()));

@@ -1,4 +1,4 @@
-//! Station 10, backwards: what was delivered, as a history has it, for a member that came later.
+//! Station 10, backwards: the deliveries in a history, for a newcomer.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Take};
@@ -8,14 +8,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-/// Somebody's delivery of earlier.
+/// An earlier delivery.
 #[derive(Debug, Eq, PartialEq)]
 pub struct Delivered {
-    /// Who multicast it, and in which life.
+    /// The sender's id and incarnation.
     pub sender: (String, u32),
-    /// Which of the sender's messages it is.
+    /// The message number.
     pub own_number: u64,
-    /// Its place in the total order, where the order has one.
+    /// The global number, if the order has one.
     pub number: Option<u64>,
     /// Its text.
     pub text: Vec<u8>,
@@ -38,7 +38,7 @@ struct Row {
 }
 
 impl Past {
-    /// The first `length` bytes of the history at `path`, which end with a line.
+    /// Opens the first `length` bytes of the history at `path`, which end with a line.
     ///
     /// # Errors
     /// It cannot be opened.
@@ -46,7 +46,7 @@ impl Past {
         Ok(Self { history: BufReader::new(File::open(path)?).take(length), line: Vec::new() })
     }
 
-    /// The next delivery; nothing at the end.
+    /// Returns the next delivery; nothing at the end.
     ///
     /// # Errors
     /// The history cannot be read, or is not as this program writes it.

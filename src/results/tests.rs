@@ -1,4 +1,4 @@
-//! What ends up in the files, and what happens when it cannot.
+//! The content of the files, and failures to write it.
 
 use std::io::Write;
 use std::os::unix::fs::symlink;

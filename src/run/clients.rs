@@ -1,4 +1,4 @@
-//! Who takes part in a run and what each one replays: found, and checked as a whole before anything starts.
+//! The clients of a run and their command files, all checked before any process starts.
 
 use std::fs;
 use std::io;
@@ -11,14 +11,14 @@ use crate::script::folder::Folder;
 use crate::script::{Op, Script, check_client_id};
 use crate::talk::{list, natural};
 
-/// How many clients a workload has that nobody gave a number for.
+/// The default number of clients of a workload without command files.
 const MEMBERS: usize = 4;
-/// Names that the other processes of a run have.
+/// The names of the other processes of a run.
 pub(super) const SERVERS: [&str; 5] = ["forwarder", "router", PROXY, "sequencer", STANDBY];
-/// The one between members and the middle, where links have faults.
+/// The proxy between members and servers, for faults of links.
 pub(super) const PROXY: &str = "proxy";
 
-/// The one that stands by for the sequencer, if that is asked for.
+/// The standby, if the scenario has one.
 pub(super) const STANDBY: &str = "standby";
 
 /// One client of a run.
@@ -26,21 +26,21 @@ pub(super) const STANDBY: &str = "standby";
 pub(super) struct Client {
     pub(super) id: String,
     pub(super) source: Source,
-    /// How many operations it has, and how many of them are multicasts.
+    /// The number of its operations, and of the multicasts among them.
     pub(super) operations: u64,
     pub(super) multicasts: u64,
 }
 
-/// Where a command file comes from.
+/// The source of a client's operations.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
     File(PathBuf),
-    /// So many multicasts, one after the other.
+    /// A generated workload of this many multicasts.
     Made(u64),
 }
 
 impl Client {
-    /// Puts its command file at `path`.
+    /// Writes the client's command file to `path`.
     pub(super) fn write_commands(&self, path: &Path) -> io::Result<()> {
         match &self.source {
             Source::File(file) => fs::copy(file, path).map(drop),
@@ -53,11 +53,12 @@ fn workload(id: &str, count: u64) -> String {
     (1..=count).map(|number| format!("Multicast,{id},message {number}\n")).collect()
 }
 
-/// The clients that a scenario asks for. Leaves a warning in `passed_over` if its folder has other entries than
-/// command files.
+/// Returns the clients of a scenario. Sets `passed_over` to a warning if its folder has entries that are no command
+/// files.
 ///
 /// # Errors
-/// [`Exit::Usage`] if it asks for nothing that can be done, [`Exit::NoInput`] and [`Exit::BadData`] for files.
+/// [`Exit::Usage`] if the scenario has no operations, contradicts itself or names too many members, [`Exit::NoInput`]
+/// and [`Exit::BadData`] for files.
 pub(super) fn clients(scenario: &Scenario, passed_over: &mut Option<String>) -> Result<Vec<Client>, Failure> {
     let found = match (&scenario.commands, scenario.messages) {
         (Some(_), Some(_)) => {
@@ -88,7 +89,7 @@ pub(super) fn clients(scenario: &Scenario, passed_over: &mut Option<String>) -> 
     read(&found[..wanted])
 }
 
-/// The `*.txt` of a folder, `c2` before `c10`.
+/// Returns the `*.txt` files of a folder, `c2` before `c10`.
 fn command_files(dir: &Path, passed_over: &mut Option<String>) -> Result<Vec<PathBuf>, Failure> {
     let mut folder = Folder::read(dir).map_err(|reason| cannot_read(dir, &reason))?;
     *passed_over = folder.warning(dir);
@@ -141,7 +142,7 @@ fn client(file: &Path, id: &str, members: &[&str]) -> Result<Client, Failure> {
     Ok(Client { id: id.to_owned(), source: Source::File(file.to_owned()), operations, multicasts })
 }
 
-/// The id that a command file is named after.
+/// Returns the client id that is the name of a command file.
 fn id(file: &Path) -> Result<String, Failure> {
     let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let objection = if SERVERS.contains(&&*stem) {

@@ -1,5 +1,5 @@
-//! What the processes of a run say, and what its user asks for. A thread per process turns its output into words, its
-//! end included, and signals become words too, so that whoever waits for them polls nothing.
+//! The events that a supervisor waits for: output and ends of its processes, and signals. One thread per process reads
+//! its output and sends an event for each line, so the supervisor does not poll.
 
 use std::io::{self, BufRead, BufReader, PipeReader};
 use std::os::unix::process::CommandExt;
@@ -13,35 +13,35 @@ use super::process::Process;
 use crate::exit::Exit;
 use crate::lock::lock;
 
-/// Something that happened.
+/// An event.
 pub(crate) enum Word {
-    /// This process has said a line.
+    /// The process wrote a line.
     Said(usize, Vec<u8>),
-    /// It has closed its output: it has ended, or is about to.
+    /// The process closed its output: it has ended, or is about to.
     Closed(usize),
-    /// The user wants an end.
+    /// The user asked for the end of the run, with this exit code.
     Asked(Exit),
 }
 
-/// The receiver of the signals that ask for an end: the run that is going on, if there is one.
+/// The target of signals that ask for an end: the current run, if there is one.
 #[derive(Clone, Default)]
 pub(crate) struct Ears(Arc<Mutex<Option<Sender<Word>>>>);
 
 impl Ears {
-    /// Passes on that the user wants an end; false if nothing is going on that would have to be ended.
+    /// Reports to the current run that the user asked for its end; returns false if there is none.
     pub(crate) fn hear(&self, exit: Exit) -> bool {
         let to = lock(&self.0);
         to.as_ref().is_some_and(|to| to.send(Word::Asked(exit)).is_ok())
     }
 
-    /// A run begins: where the words go in, and where they come out.
+    /// Begins a run: returns both ends of its channel of events.
     pub(crate) fn open(&self) -> (Sender<Word>, Receiver<Word>) {
         let (sender, words) = channel();
         self.lead_to(Some(sender.clone()));
         (sender, words)
     }
 
-    /// It is over.
+    /// Ends the run.
     pub(crate) fn close(&self) {
         self.lead_to(None);
     }
@@ -51,7 +51,8 @@ impl Ears {
     }
 }
 
-/// Starts a process in a group of its own, with its output and its complaints in one pipe; they are words of `who`.
+/// Starts a process in a process group of its own, with output and errors in one pipe; its events carry the number
+/// `who`.
 pub(crate) fn start(process: &Process, input: Stdio, who: usize, words: &Sender<Word>) -> io::Result<Child> {
     let (reader, writer) = io::pipe()?;
     let child = process
@@ -59,7 +60,7 @@ pub(crate) fn start(process: &Process, input: Stdio, who: usize, words: &Sender<
         .stdin(input)
         .stdout(writer.try_clone()?)
         .stderr(writer)
-        // Ctrl-C on the terminal is for us; they hear of it once, from us.
+        // Ctrl-C on the terminal signals this process alone, which passes it on to the others once.
         .process_group(0)
         .spawn()?;
     let words = words.clone();
@@ -76,8 +77,8 @@ fn listen(who: usize, output: PipeReader, words: &Sender<Word>) {
     let _ = words.send(Word::Closed(who));
 }
 
-/// Sends a signal to a process that we have not waited for.
+/// Sends a signal to a child process that has not been waited for.
 pub(crate) fn signal(child: &Child, signal: Signal) {
-    // It may have ended just now, and then it is a process of its own kind until we have waited for it.
+    // A child that has just ended is a zombie until it is waited for, so its pid cannot belong to another process.
     let _ = kill_process(Pid::from_child(child), signal);
 }

@@ -1,4 +1,4 @@
-//! How a process of a run ended, and what that means for the run.
+//! The end of a process, and its consequence for the run.
 
 use std::fmt;
 use std::os::unix::process::ExitStatusExt;
@@ -9,7 +9,7 @@ use signal_hook::low_level::signal_name;
 
 use crate::exit::Exit;
 
-/// How a process ended.
+/// The end of a process.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum End {
     Code(u8),
@@ -30,7 +30,7 @@ impl End {
         matches!(self, Self::Code(0))
     }
 
-    /// Its exit code, if it came to having one.
+    /// Returns the exit code; `None` if a signal killed the process.
     pub(crate) const fn code(self) -> Option<u8> {
         match self {
             Self::Code(code) => Some(code),
@@ -38,7 +38,7 @@ impl End {
         }
     }
 
-    /// The name of the signal that killed it.
+    /// Returns the name of the signal that killed the process.
     pub(crate) fn signal(self) -> Option<&'static str> {
         match self {
             Self::Signal(signal) => Some(signal_name(signal).unwrap_or("a signal")),
@@ -46,8 +46,8 @@ impl End {
         }
     }
 
-    /// What a run ends with that this process spoiled. To the run, a process that somebody stopped or killed is a
-    /// lost peer; 129, 130 and 143 are for a run that was itself interrupted.
+    /// Returns the exit code of a run that this process spoiled. A process that was stopped or killed counts as a lost
+    /// peer, because 129, 130 and 143 mean that the run itself was interrupted.
     pub(crate) fn exit(self) -> Exit {
         match self {
             Self::Signal(SIGABRT | SIGBUS | SIGFPE | SIGILL | SIGSEGV | SIGTRAP) => Exit::Bug,
@@ -59,8 +59,8 @@ impl End {
         }
     }
 
-    /// How likely this is the cause of the other ends, the smallest number first: a process that was killed said
-    /// nothing to anyone, and one that lost a peer follows it.
+    /// Returns a rank, smallest first, by which this end is likely the cause of the others: a killed process reports no
+    /// error, and a process that lost a peer ended because of another.
     pub(crate) fn suspicion(self) -> u8 {
         match self {
             Self::Signal(_) => 0,

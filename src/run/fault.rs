@@ -1,4 +1,4 @@
-//! What a scenario lets happen to a run: to its processes, its links and the machine, and what came of it.
+//! The faults that a scenario injects into processes, links and the machine, and their effects.
 
 use std::fmt;
 use std::time::Duration;
@@ -17,39 +17,39 @@ pub(super) const SIGNALS: [(&str, Signal); 5] = [
     ("CONT", Signal::CONT),
 ];
 
-/// Something that happens at one time.
+/// A fault with its time.
 #[derive(Clone, Debug)]
 pub(super) struct Fault {
-    /// From the start of the clients.
+    /// The time since the start of the clients.
     pub(super) after: Duration,
     pub(super) act: Act,
 }
 
-/// What happens.
+/// The kind of a fault.
 #[derive(Clone, Debug)]
 pub(super) enum Act {
-    /// A process gets a signal, and is to end of it, while the others go on, or not.
+    /// A process gets a signal. If it `dies`, it ends because of the signal while the others go on.
     Signal { process: String, signal: Signal, dies: bool },
-    /// A process stands still for a while.
+    /// A process is stopped for a while.
     Pause { process: String, lasts: Duration },
-    /// A process is killed, and started again a while later.
+    /// A process is killed, and started again after a pause.
     Restart { process: String, pause: Duration },
-    /// So many threads want the processor for themselves.
+    /// This many threads keep the processors busy.
     Starve { threads: u16, lasts: Duration },
 }
 
-/// What came of a fault.
+/// The report on a fault.
 #[derive(Clone, Debug)]
 pub(super) struct Told {
-    /// The fault as it is shown, and its kind.
+    /// The text of the fault, and its kind.
     fault: String,
     kind: String,
-    /// What it did, in words; nothing if it never acted.
+    /// The effect; `None` if the fault never acted.
     did: Option<String>,
 }
 
 impl Fault {
-    /// The process that it happens to.
+    /// Returns the process that the fault concerns.
     pub(super) const fn process(&self) -> Option<&String> {
         match &self.act {
             Act::Signal { process, .. } | Act::Pause { process, .. } | Act::Restart { process, .. } => {
@@ -59,7 +59,7 @@ impl Fault {
         }
     }
 
-    /// The process that is to die of it while the others go on.
+    /// Returns the process that ends because of the fault while the others go on.
     pub(super) fn victim(&self) -> Option<&str> {
         match &self.act {
             Act::Signal { process, dies: true, .. } => Some(process),
@@ -98,7 +98,7 @@ impl fmt::Display for Fault {
 }
 
 impl Told {
-    /// What a proxy says of one of its faults, if it is that.
+    /// Parses a proxy's report on one of its faults; `None` for any other line.
     pub(super) fn by_proxy(line: &str) -> Option<Self> {
         let event: Value =
             serde_json::from_str(line).ok().filter(|event: &Value| event["event"] == "fault")?;
@@ -131,7 +131,7 @@ impl Told {
     }
 }
 
-/// The signal as people write it.
+/// Returns the name of a signal, without `SIG`.
 fn name(signal: Signal) -> &'static str {
     SIGNALS.into_iter().find(|(_, known)| *known == signal).map_or("a signal", |(name, _)| name)
 }

@@ -1,4 +1,4 @@
-//! Where a run is kept: `runs/<date and time>/`, and `runs/latest`, which leads to the last one.
+//! The folder of a run: `runs/<date and time>/`, and the link `runs/latest` to the last one.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -11,12 +11,12 @@ use crate::place::obstacle;
 
 const RUNS: &str = "runs";
 
-/// The folder that a run that starts now would have.
+/// Returns the folder that a run would get now.
 pub(super) fn next() -> PathBuf {
     Path::new(RUNS).join(clock::date_and_time())
 }
 
-/// Makes a folder that no other run has, and lets `latest` lead to it.
+/// Creates a folder of its own for a run, and points `latest` to it.
 ///
 /// # Errors
 /// [`Exit::CannotCreate`].
@@ -39,11 +39,11 @@ pub(super) fn create() -> Result<PathBuf, Failure> {
     Ok(path)
 }
 
-/// In one step, so that `latest` always leads somewhere.
+/// Replaces the link in one step, so that `latest` always exists.
 fn link_latest(path: &Path) -> std::io::Result<()> {
     let new = Path::new(RUNS).join(format!(".latest-{}", std::process::id()));
     let name = path.file_name().unwrap_or_default();
-    // Left by a process with this number that was killed just here.
+    // A killed process with the same process id may have left its link.
     let _ = fs::remove_file(&new);
     symlink(name, &new)?;
     fs::rename(&new, Path::new(RUNS).join("latest"))

@@ -1,4 +1,4 @@
-//! What the delivered messages say about a run.
+//! The judgement of the properties of a run.
 
 use serde_json::json;
 
@@ -6,19 +6,19 @@ use super::plan::Plan;
 use crate::exit::{Exit, Failure};
 use crate::{check, cli};
 
-/// What came of judging a run.
+/// The judgement of a run.
 #[derive(Clone, Debug)]
 pub(super) struct Judgement {
     /// [`Exit::Ok`], [`Exit::Violated`] or [`Exit::Undecided`].
     pub(super) exit: Exit,
-    /// The names of the properties that are violated.
+    /// The names of the violated properties.
     pub(super) violated: Vec<&'static str>,
 }
 
-/// Judges what is in the folder of a run, and prints a line per property.
+/// Judges the results in the folder of a run, and prints a line per property.
 ///
 /// # Errors
-/// Whatever keeps the run from being judged.
+/// As [`check::judge_folder`]; [`Exit::Io`] if standard output cannot be written.
 pub(super) fn judge(plan: &Plan, json: bool) -> Result<Judgement, Failure> {
     let judgements = check::judge_folder(&plan.folder, &plan.commands_folder())?;
     let mut violated = Vec::new();

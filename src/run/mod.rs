@@ -1,9 +1,9 @@
-//! Beside the path: a whole run in one command: everything is started, watched, collected and judged.
+//! The runner: starts, watches, collects and judges a whole run in one command.
 //!
-//! `tool` reads the command line and `scenario` the file; `clients` finds who takes part, `plan` says what will be
-//! started and `fault` what happens to it, `folder` is where all of it is kept. `supervisor` starts the processes, hears
-//! them through `ears` and sees that none is left behind, `starve` keeps the processor from them, `show` tells people or programs about it,
-//! `judge` looks at what was delivered and `verdict` says what it means.
+//! `tool` reads the command line and `scenario` the file. `clients` finds the clients, `plan` lists the processes,
+//! `fault` their faults, and `folder` creates the folder of the run. `supervisor` starts the processes, reads their
+//! events from `ears` and ends them all; `starve` takes processor time from them; `show` reports the progress. `judge`
+//! judges the deliveries, and `verdict` the run.
 
 mod clients;
 pub(crate) mod ears;

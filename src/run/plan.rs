@@ -1,4 +1,4 @@
-//! What a run starts: every process with its whole command line, its ports and its files.
+//! The plan of a run: every process with its whole command line, its ports and its files.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -18,12 +18,12 @@ use crate::order::Order;
 use crate::talk::{duration, list};
 use crate::transport::address::Port;
 
-/// A client gives up when nothing has happened for this long …
+/// The default time without progress after which a client gives up.
 const TIMEOUT: Duration = Duration::from_secs(300);
-/// … and the forwarder when not everybody has come by then.
+/// The time after which the forwarder gives up waiting for the clients.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A scenario that can be run: everything is chosen and checked.
+/// A scenario with all values chosen and checked.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) clients: Vec<Client>,
@@ -38,14 +38,14 @@ pub(super) struct Settings {
     pub(super) timeout: Duration,
     pub(super) expect: Expect,
     pub(super) faults: Vec<Fault>,
-    /// Faults of the links between members and the middle.
+    /// The faults of links between members and servers.
     pub(super) links: Vec<String>,
     pub(super) seed: u64,
-    /// Whether the processes are to say more.
+    /// Whether the processes run with `--verbose`.
     pub(super) verbose: bool,
-    /// Whether histories tell what was held back.
+    /// Whether the histories record waits.
     pub(super) trace: bool,
-    /// What their engines are to do wrong.
+    /// The defects that the engines have on purpose.
     pub(super) known_bad: Option<String>,
 }
 
@@ -53,7 +53,7 @@ impl Settings {
     /// Checks a scenario and its command files.
     ///
     /// # Errors
-    /// [`Exit::Usage`], [`Exit::NoInput`] or [`Exit::BadData`]: what cannot be run.
+    /// [`Exit::Usage`], [`Exit::NoInput`] or [`Exit::BadData`] for a scenario that cannot be run.
     pub(super) fn new(scenario: &Scenario, verbose: bool) -> Result<Self, Failure> {
         let mut passed_over = None;
         let settings = Self {
@@ -93,7 +93,7 @@ impl Settings {
         }
     }
 
-    /// The servers of a run in this order, in the order they are started, and then the clients.
+    /// Returns the names of the servers, in the order in which they start, and then of the clients.
     fn names(&self) -> Vec<&str> {
         let clients = self.clients.iter().map(|client| client.id.as_str());
         self.servers().map(|name| -> &str { name }).chain(clients).collect()
@@ -108,7 +108,7 @@ impl Settings {
         })
     }
 
-    /// The clients that are not to die.
+    /// Returns the number of clients that are not the victim of a fault.
     pub(super) fn survivors(&self) -> usize {
         let dies = |client: &&Client| self.faults.iter().any(|fault| fault.victim() == Some(&client.id));
         self.clients.len() - self.clients.iter().filter(dies).count()
@@ -118,7 +118,7 @@ impl Settings {
         self.clients.iter().map(|client| client.multicasts).sum()
     }
 
-    /// What a run is like, for people.
+    /// Describes the run in a few words.
     pub(super) fn title(&self) -> String {
         let (order, clients) = (self.order.title(), self.clients.len());
         let s = if clients == 1 { "" } else { "s" };
@@ -144,18 +144,18 @@ fn no_process(name: &str, names: &[&str]) -> Failure {
 pub(super) struct Plan {
     pub(super) folder: PathBuf,
     pub(super) ports: Ports,
-    /// Where members connect, if that is a proxy.
+    /// The ports of the proxy to which members connect, if there is one.
     proxy: Option<Ports>,
     pub(super) processes: Vec<Process>,
-    /// How many of the processes, the first ones, are servers.
+    /// The number of servers, which are the first of the processes.
     pub(super) servers: usize,
 }
 
 impl Plan {
-    /// Plans a run in `folder`, beginning with port `port_base` or with one that is free.
+    /// Plans a run in `folder`, with the ports from `port_base` on, or free ones.
     ///
     /// # Errors
-    /// [`Exit::Unavailable`] if there are no free ports, or not the programs.
+    /// [`Exit::Unavailable`] if there are no free ports, or the programs are missing.
     pub(super) fn new(settings: &Settings, folder: PathBuf, port_base: Option<u16>) -> Result<Self, Failure> {
         let ports = port_base.map_or_else(Ports::free, |base| Ok(Ports::at(base)))?;
         let proxy = (!settings.links.is_empty()).then(Ports::free).transpose()?;
@@ -193,7 +193,7 @@ impl Plan {
             let arguments = client_arguments(client, settings, seen);
             let mut process = process(&client.id, "client", arguments, Some(client.operations));
             process.arguments.extend(settings.trace.then(|| "--trace".to_owned()));
-            // Apart, because a folder may have a space in its name.
+            // These are words of their own, because a path may contain a space.
             let commands = commands_file(&folder, client);
             process.arguments.extend(["--commands".to_owned(), commands.display().to_string()]);
             process.arguments.extend(["--out".to_owned(), folder.display().to_string()]);
@@ -202,7 +202,7 @@ impl Plan {
         Ok(Self { folder, ports, proxy, processes, servers })
     }
 
-    /// Puts the command files into the folder, and beside them a description of the run.
+    /// Writes the command files and a description of the run into the folder.
     ///
     /// # Errors
     /// [`Exit::CannotCreate`].
@@ -230,17 +230,17 @@ impl Plan {
         self.folder.join("commands")
     }
 
-    /// Where everything that a process says is kept.
+    /// Returns the path of the log that keeps the output of a process.
     pub(super) fn log(&self, process: &Process) -> PathBuf {
         self.folder.join(format!("{}.log", process.name))
     }
 
-    /// The processes that are clients.
+    /// Returns the processes of the clients.
     pub(super) fn clients(&self) -> &[Process] {
         &self.processes[self.servers..]
     }
 
-    /// Everything that would be done, for programs.
+    /// Formats the plan for programs.
     pub(super) fn describe(&self, settings: &Settings, replay: &str) -> Value {
         let processes = self.processes.iter();
         let processes: Vec<Value> = processes
@@ -268,7 +268,7 @@ impl Plan {
         })
     }
 
-    /// Everything that would be done, for people.
+    /// Formats the plan for people.
     pub(super) fn text(&self, settings: &Settings) -> String {
         let mut text = String::new();
         let width = self.width().max("folder".len());
@@ -299,7 +299,7 @@ impl Plan {
         text
     }
 
-    /// The length of the longest name.
+    /// Returns the length of the longest name.
     pub(super) fn width(&self) -> usize {
         self.processes.iter().map(|process| process.name.len()).max().unwrap_or_default()
     }
@@ -328,7 +328,7 @@ fn client_arguments(client: &Client, settings: &Settings, port_base: u16) -> Str
     )
 }
 
-/// When members are taken for lost, if that is said.
+/// Returns the argument for the suspicion timeout, if the scenario sets one.
 fn patience(settings: &Settings) -> String {
     let time = |time| humantime::format_duration(time).to_string().replace(' ', "");
     settings.suspect_after.map_or_else(String::new, |after| format!(" --suspect-after {}", time(after)))
@@ -340,7 +340,7 @@ fn commands_file(folder: &Path, client: &Client) -> PathBuf {
 
 fn proxy_arguments(settings: &Settings, listen: u16, to: u16) -> String {
     let (seed, timeout) = (settings.seed, START_TIMEOUT.as_secs());
-    // The run ends it when everybody else has ended.
+    // The supervisor ends the proxy once all other processes have ended.
     format!("proxy --listen {listen} --to {to} --seed {seed} --start-timeout {timeout}s --stay --json")
 }
 

@@ -1,40 +1,40 @@
-//! The four ports of a run: those that were asked for, or some that are free and that no other run takes.
+//! The four ports of a run: the requested ones, or free ones that no other run takes.
 
 use std::net::TcpListener;
 
 use crate::driver::clock;
 use crate::exit::{Exit, Failure};
 
-/// Where free ports are looked for: below those that the system gives to outgoing connections.
+/// The range of free ports, below those that the system gives to outgoing connections.
 const PORTS: std::ops::Range<u64> = 21_000..32_000;
-/// How many places are tried.
+/// The number of blocks of ports to try.
 const TRIES: u64 = 1000;
-/// How many ports a run has.
+/// The number of ports of a run.
 const WIDTH: u16 = 4;
 
-/// Where the programs of a run listen.
+/// The ports of a run.
 #[derive(Debug)]
 pub(crate) struct Ports {
     pub(crate) base: u16,
-    /// The port behind ours. While we have it no other run believes that ours are free, even before our programs
-    /// listen there.
+    /// The port after the four. While it is bound, no other run takes the four, even before the programs listen there.
     _claim: Option<TcpListener>,
 }
 
 impl Ports {
-    /// The four ports from `base`, whoever has them.
+    /// Returns the four ports from `base` on, free or not.
     pub(crate) const fn at(base: u16) -> Self {
         Self { base, _claim: None }
     }
 
-    /// Four free ports. A program other than a run could take one before ours does, and then ours says so.
+    /// Finds four free ports. A program outside of any run could still take one; the program that needs it then reports
+    /// that.
     ///
     /// # Errors
     /// [`Exit::Unavailable`] if there seem to be none.
     pub(crate) fn free() -> Result<Self, Failure> {
         let block = u64::from(WIDTH) + 1;
         let places = (PORTS.end - PORTS.start) / block;
-        // Begun anywhere, so that runs that start together do not all want the same.
+        // The search starts at random, so that runs that start together try different ports.
         let start = clock::nonce();
         (0..TRIES)
             .map(|step| PORTS.start + (start.wrapping_add(step) % places) * block)

@@ -1,4 +1,4 @@
-//! One process to be started: which program, and its command line.
+//! A process to start: its program and its command line.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,12 +12,12 @@ pub(crate) struct Process {
     pub(crate) name: String,
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<String>,
-    /// How many operations a client has.
+    /// The number of operations of a client.
     pub(crate) operations: Option<u64>,
 }
 
 impl Process {
-    /// The command that starts it; what is set in our own environment for us is not for it.
+    /// Returns the command that starts the process, without the environment variables that set options of this program.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         let ours = std::env::vars_os().map(|(name, _)| name);
@@ -33,13 +33,13 @@ impl Process {
         std::iter::once(program).chain(self.arguments.iter().cloned()).collect()
     }
 
-    /// As it could be typed into a shell.
+    /// Formats the command line for a shell.
     pub(crate) fn command_line(&self) -> String {
         self.words().iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
     }
 }
 
-/// A word as a shell takes it.
+/// Quotes a word for a shell.
 pub(crate) fn quoted(word: &str) -> String {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,+@%".contains(letter);
     if !word.is_empty() && word.chars().all(is_plain) {
@@ -49,7 +49,7 @@ pub(crate) fn quoted(word: &str) -> String {
     }
 }
 
-/// The folder of the other programs: the one that this one is in.
+/// Returns the folder of the other programs, which is the one of this program.
 pub(crate) fn programs() -> Result<PathBuf, Failure> {
     let me = std::env::current_exe()
         .map_err(|reason| Failure::new(Exit::Unavailable, format!("cannot find the programs: {reason}")))?;

@@ -1,4 +1,4 @@
-//! What is asked for: on the command line, or in a `scenario.toml`, every mistake with its place.
+//! The scenario of a run, from the command line or a `scenario.toml`; each mistake is reported with its place.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::order::ORDERS;
 use crate::place::{Flaw, Source, quoted, shown};
 use crate::proxy;
 
-/// The keys of a scenario and of a fault in it.
+/// The keys of a scenario, and of a fault in it.
 const KEYS: [&str; 14] = [
     "commands",
     "members",
@@ -37,13 +37,13 @@ const KEYS: [&str; 14] = [
 ];
 const FAULT_KEYS: [&str; 8] = ["kill", "starve", "link", "after", "signal", "restart", "for", "dies"];
 
-/// Most clients of a run, and most multicasts that are made for each.
+/// The most clients of a run, and the most multicasts of a generated workload of each.
 pub(super) const MOST_MEMBERS: u16 = 1000;
 pub(super) const MOST_MESSAGES: u64 = 10_000_000;
-/// Most threads that keep the processor busy.
+/// The most threads that keep the processors busy.
 const MOST_THREADS: u64 = 1000;
 
-/// Everything that may be asked for; what is not has its default in the plan.
+/// All settings that a scenario may have; the plan has the defaults of the others.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scenario {
     pub(super) commands: Option<Commands>,
@@ -51,46 +51,46 @@ pub(super) struct Scenario {
     pub(super) messages: Option<u64>,
     pub(super) order: Option<String>,
     pub(super) method: Option<String>,
-    /// Whether clients deliver only what all have.
+    /// Whether clients deliver only stable messages.
     pub(super) safe: bool,
-    /// Whether clients can take the place of a sequencer that is lost.
+    /// Whether clients can become the sequencer after it has failed.
     pub(super) can_sequence: bool,
-    /// Whether a process stands by to do that.
+    /// Whether the run has a standby.
     pub(super) standby: bool,
-    /// How long a member may be silent before it is taken for lost.
+    /// The suspicion timeout.
     pub(super) suspect_after: Option<Duration>,
     pub(super) speed: Option<f64>,
     pub(super) timeout: Option<Duration>,
-    /// What draws the fates of packets, and jitter.
+    /// The seed of the random choices of the proxy.
     pub(super) seed: Option<u64>,
     pub(super) expect: Expect,
     pub(super) faults: Vec<Fault>,
-    /// Faults of links, as `groupcast proxy` writes them.
+    /// The faults of links, as `groupcast proxy` writes them.
     pub(super) links: Vec<String>,
 }
 
-/// Where the command files are.
+/// The command files.
 #[derive(Clone, Debug)]
 pub(super) enum Commands {
-    /// Every `*.txt` of a folder.
+    /// All `*.txt` files of a folder.
     Folder(PathBuf),
-    /// These.
+    /// The listed files.
     Files(Vec<PathBuf>),
 }
 
-/// The verdict that makes a run pass.
+/// The verdict that lets a run pass.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) enum Expect {
     #[default]
     Pass,
     Undecided,
-    /// Any property, or this one.
+    /// A violation of this property, or of any.
     Violated(Option<String>),
-    /// Any process, or this one.
+    /// The death of this process, or of any.
     Died(Option<String>),
 }
 
-/// A scenario file as it is written.
+/// A scenario file, as written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -128,14 +128,14 @@ struct FaultInFile {
     dies: Option<Spanned<bool>>,
 }
 
-/// A fault of the run itself, or one of its links.
+/// A fault of the run itself, or of its links.
 enum FaultOrLink {
     Fault(Fault),
     Link(String),
 }
 
 impl Scenario {
-    /// Reads a scenario file. Its paths are relative to the folder it is in.
+    /// Reads a scenario file. Its paths are relative to its folder.
     ///
     /// # Errors
     /// [`Exit::NoInput`] if it cannot be read, [`Exit::BadData`] with the place of the first mistake.
@@ -148,7 +148,7 @@ impl Scenario {
     }
 }
 
-/// What is wrong with the text of a scenario file.
+/// Returns the first mistake in the text of a scenario file.
 pub(crate) fn objection(text: &str) -> Option<Flaw> {
     parse(text, Path::new("")).err()
 }
@@ -257,7 +257,7 @@ impl FaultInFile {
     }
 }
 
-/// A fault of links, as the proxy writes it; a mistake is shown in its place.
+/// Parses a fault of links; a mistake in it is reported with its place in the file.
 fn read_link(link: &Spanned<String>) -> Result<String, Flaw> {
     proxy::checked(link.get_ref()).map_err(|mut flaw| {
         let (start, end) = (link.span().start + 1, link.span().end.saturating_sub(1));
@@ -298,7 +298,7 @@ fn read_commands(commands: &Spanned<Value>, folder: &Path) -> Result<Commands, F
     })
 }
 
-/// What `check` makes of a value, or its objection with the place.
+/// Returns the result of `check` for a value, or its objection with the place of the value.
 fn checked<T, R>(value: &Spanned<T>, check: impl Fn(&T) -> Result<R, String>) -> Result<R, Flaw> {
     check(value.get_ref()).map_err(|objection| Flaw::new(value.span(), objection))
 }
@@ -334,7 +334,7 @@ fn unknown(word: &str, known: &[&str]) -> String {
     format!("unknown word {}; {there_are}", quoted(word.as_bytes()))
 }
 
-/// What the TOML parser says, with its place; an unknown key with the one that was probably meant.
+/// Converts an error of the TOML parser, with its place; for an unknown key, names the one that was probably meant.
 fn flaw(error: &toml::de::Error, text: &str) -> Flaw {
     let span: Range<usize> = error.span().unwrap_or(0..0);
     if !error.message().starts_with("unknown field") {

@@ -1,4 +1,4 @@
-//! Threads that want the processor for themselves, so that the processes of a run get less of it.
+//! Threads that keep the processors busy, so that the processes of a run get less of them.
 
 use std::hint::spin_loop;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::engine::Time;
 
-/// Threads that do nothing, as fast as they can, until this is dropped.
+/// Threads that spin until this is dropped.
 #[derive(Debug)]
 pub(super) struct Starvation {
     pub(super) until: Time,
@@ -14,7 +14,7 @@ pub(super) struct Starvation {
 }
 
 impl Starvation {
-    /// Starts so many threads, or as many as the system gives.
+    /// Starts this many threads, or as many as the system allows.
     pub(super) fn start(threads: u16, until: Time) -> Self {
         let is_over = Arc::new(AtomicBool::new(false));
         for _ in 0..threads {

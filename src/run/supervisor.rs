@@ -1,7 +1,7 @@
-//! Starts the processes of a run, watches them to the end, and leaves none behind.
+//! The supervisor starts the processes of a run, watches them to the end, and leaves none behind.
 //!
-//! Nothing is polled: what processes say, their end included, and signals are words (`ears.rs`). The supervisor handles
-//! one after the other and looks at the clock in between.
+//! It does not poll: lines, ends of processes and signals arrive as events (`ears.rs`). It handles one after the other
+//! and reads the clock in between.
 
 use std::fs::File;
 use std::io::Write;
@@ -25,46 +25,47 @@ use crate::driver::meter::{SENT_AGAIN, UNDELIVERABLE};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 
-/// How long the others may take to end by themselves when one has failed, or after they were interrupted.
+/// The time for the others to end by themselves after one has failed, or after an interruption.
 const GRACE: Duration = Duration::from_secs(5);
-/// How long servers may take to end when all clients are done; a forwarder waits this long for a silent member.
+/// The time for the servers to end after all clients have; a forwarder waits this long for a silent member.
 const FAREWELL: Duration = Duration::from_secs(10);
-/// How long a process that was told to end may take, before it is killed.
+/// The time for a process to end after SIGTERM, before it is killed.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// Clients are started when the servers have spoken: then the ports are theirs. Or after this long.
+/// The time after which the clients start even if some server has written no line. A line shows that a server has its
+/// ports.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The clock is looked at this often.
+/// The longest interval between two looks at the clock.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How the processes of a run ended.
+/// The end of a run.
 #[derive(Debug)]
 pub(super) struct Outcome {
-    /// What the run was interrupted with.
+    /// The exit code of an interruption by the user.
     pub(super) interrupted: Option<Exit>,
     /// The process that spoiled the run.
     pub(super) culprit: Option<Death>,
-    /// What came of the faults.
+    /// The reports on the faults.
     pub(super) faults: Vec<Told>,
-    /// How many packets members sent again.
+    /// The number of packets that members sent again.
     pub(super) sent_again: u64,
-    /// How many messages to one member are undeliverable, by clients that are complete otherwise.
+    /// The number of undeliverable direct messages.
     pub(super) undeliverable: u64,
     pub(super) took: Duration,
 }
 
-/// How a process spoiled a run.
+/// The end of a process that spoiled a run.
 #[derive(Clone, Debug)]
 pub(super) struct Death {
     pub(super) name: String,
     pub(super) end: End,
-    /// Its last complaint.
+    /// The last error that it reported.
     pub(super) error: Option<String>,
-    /// How much it had delivered.
+    /// The number of its deliveries.
     pub(super) delivered: Option<u64>,
 }
 
 impl Death {
-    /// How it died, in words.
+    /// Describes the end in words.
     pub(super) fn how(&self) -> String {
         let after = self.delivered.map_or_else(String::new, |count| format!(" after {count} deliveries"));
         match (&self.error, self.end) {
@@ -74,7 +75,7 @@ impl Death {
     }
 }
 
-/// A process that was started.
+/// A started process.
 struct Running {
     child: Child,
     log: File,
@@ -83,18 +84,18 @@ struct Running {
     progress: Option<Progress>,
     sent_again: u64,
     undeliverable: u64,
-    /// We told it to end.
+    /// True if the supervisor told it to end.
     was_told: bool,
-    /// It was killed, to be started again.
+    /// The time to start it again, after it was killed.
     restart: Option<Time>,
-    /// It was killed, and the others go on.
+    /// True if a fault kills it while the others go on.
     dies: bool,
-    /// It was stopped, to go on.
+    /// The time to resume it, after it was stopped.
     resume: Option<Time>,
     end: Option<End>,
 }
 
-/// What is done next to those that are still there.
+/// The next step against processes that have not ended.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Step {
     Tell,
@@ -104,7 +105,7 @@ enum Step {
 /// Runs the processes of `plan` to their end.
 ///
 /// # Errors
-/// A process that cannot be started, or a log that cannot be written; the others have been ended then.
+/// If a process cannot be started, or a log cannot be written; the others have been ended then.
 pub(super) fn watch(
     plan: &Plan,
     faults: &[Fault],
@@ -140,16 +141,16 @@ struct Supervisor<'a> {
     sender: Sender<Word>,
     events: Receiver<Word>,
     clock: Clock,
-    /// Those that were started, in the order of the plan.
+    /// The started processes, in the order of the plan.
     children: Vec<Running>,
-    /// Those that are still to be done.
+    /// The faults that are still to come.
     faults: Vec<Fault>,
-    /// What came of those that are done.
+    /// The reports on the others.
     told: Vec<Told>,
     starvations: Vec<Starvation>,
-    /// When the clients were started.
+    /// The time at which the clients were started.
     began: Option<Time>,
-    /// Of those that failed without being told to end, in the order they did.
+    /// The processes that failed without being told to end, in the order of their ends.
     deaths: Vec<Death>,
     interrupted: Option<Exit>,
     next: Option<(Time, Step)>,
@@ -182,7 +183,7 @@ impl Supervisor<'_> {
 
     fn spawn(&mut self, who: usize, process: &Process) -> Result<Running, Failure> {
         let log = self.plan.log(process);
-        // What it said before it was started again stays.
+        // A process that is started again keeps its log.
         let log = File::options().create(true).append(true).open(&log).map_err(|reason| {
             Failure::new(Exit::CannotCreate, format!("cannot create {}: {reason}", log.display()))
         })?;
@@ -206,7 +207,8 @@ impl Supervisor<'_> {
         })
     }
 
-    /// Starts the clients once the servers have spoken, or not at all if something has gone wrong before.
+    /// Starts the clients once all servers have written a line, but not if the run has failed or was interrupted
+    /// before.
     fn start_clients(&mut self, now: Time) -> Result<(), Failure> {
         let ready = self.children.iter().all(|child| child.has_spoken || child.end.is_some());
         if self.began.is_some() || !(ready || now >= Time::ZERO.after(PATIENCE)) {
@@ -254,23 +256,23 @@ impl Supervisor<'_> {
             self.told.extend(Told::by_proxy(&text));
             return Ok(());
         }
-        // That it was told to end, as the last one, is nobody's news.
+        // The user need not see how the proxy ends.
         if process.name == PROXY && child.was_told {
             return Ok(());
         }
-        // Each begins its lines with its name, which is shown anyway.
+        // Programs begin their lines with their name, which the report shows anyway.
         let text = text.strip_prefix(&format!("{}: ", process.name)).unwrap_or(&text);
         if let Some(error) = text.strip_prefix("error: ") {
             child.error = Some(error.to_owned());
         }
-        // Somebody who complains is about to end, which decides.
+        // An error does not count: the process is about to end, and its end decides.
         child.has_spoken |= child.error.is_none();
         let folder = format!("{}/", self.plan.folder.display());
         self.show.said(who, process, &text.replace(&folder, ""));
         Ok(())
     }
 
-    /// A process has closed its output: it has ended, or is about to.
+    /// Handles the end of a process, which has closed its output.
     fn closed(&mut self, who: usize, now: Time) -> Result<(), Failure> {
         let (process, child) = (&self.plan.processes[who], &mut self.children[who]);
         let end: End = child.child.wait().map(End::from).map_err(|reason| {
@@ -286,7 +288,7 @@ impl Supervisor<'_> {
         };
         let was_told = child.was_told || child.restart.is_some() || child.dies;
         self.show.ended(who, process, &death, was_told);
-        // It came to the end of the run, and has said what it could not deliver.
+        // The client reached the end of the run and reported its undeliverable messages.
         let is_complete = end == End::Code(Exit::Unavailable.code()) && child.undeliverable > 0;
         if !end.is_good() && !was_told && !is_complete {
             if self.deaths.is_empty() {
@@ -299,9 +301,9 @@ impl Supervisor<'_> {
         Ok(())
     }
 
-    /// The first process has failed.
+    /// Plans the end of the others after the first process has failed.
     fn fail(&mut self, now: Time) {
-        // Without clients nobody has anything to save.
+        // Without clients there is nothing to save.
         let grace = if self.began.is_some() { GRACE } else { Duration::ZERO };
         if self.children.iter().any(|child| child.end.is_none()) && grace > Duration::ZERO {
             self.show.notice(&format!("the others have {} s to end by themselves", grace.as_secs()));
@@ -314,7 +316,7 @@ impl Supervisor<'_> {
         clients.len() == self.plan.clients().len() && clients.iter().all(|child| child.end.is_some())
     }
 
-    /// The first time everybody is told, the second time everybody is killed.
+    /// Ends all processes: gently the first time, with SIGKILL the second time.
     fn asked(&mut self, exit: Exit, now: Time) {
         if self.interrupted.is_some() {
             self.show.notice("killing them all");
@@ -326,7 +328,7 @@ impl Supervisor<'_> {
         self.next = Some((now.after(GRACE), Step::Kill));
     }
 
-    /// What is planned already is kept if it comes sooner.
+    /// Plans a step, unless one is planned that comes sooner.
     fn plan_step(&mut self, at: Time, step: Step) {
         if self.next.is_none_or(|(planned, _)| planned > at) {
             self.next = Some((at, step));
@@ -365,7 +367,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Does it; false if there is nobody to do it to.
+    /// Performs a fault; returns false if its process is not running.
     fn do_fault(&mut self, fault: &Fault, now: Time) -> bool {
         if let Act::Starve { threads, lasts } = fault.act {
             self.starvations.push(Starvation::start(threads, now.after(lasts)));
@@ -394,7 +396,7 @@ impl Supervisor<'_> {
         true
     }
 
-    /// Lets go on what was stopped for a while, and starts again what was killed for a while.
+    /// Resumes stopped processes and restarts killed ones when their time has come.
     fn undo_faults(&mut self, now: Time) -> Result<(), Failure> {
         let is_due = |at: &mut Time| now >= *at;
         self.starvations.retain(|starvation| now < starvation.until);
@@ -416,7 +418,7 @@ impl Supervisor<'_> {
         Ok(())
     }
 
-    /// A proxy serves until it is told to end: when all others have.
+    /// Ends the proxy, which runs until it is told to end, once all others have ended.
     fn end_proxy(&mut self) {
         let proxy = self.plan.processes.iter().position(|process| process.name == PROXY);
         let Some(proxy) = proxy.filter(|_| self.began.is_some()) else { return };
@@ -429,7 +431,7 @@ impl Supervisor<'_> {
     }
 
     fn outcome(&mut self) -> Outcome {
-        // One that came while the last process ended.
+        // An interruption may have arrived while the last process ended.
         let late = self.events.try_iter().find_map(|event| match event {
             Word::Asked(exit) => Some(exit),
             _ => None,
@@ -446,7 +448,7 @@ impl Supervisor<'_> {
 }
 
 impl Drop for Supervisor<'_> {
-    /// However this ends, nothing is left behind.
+    /// Kills and waits for all processes that are left, whatever ended the run.
     fn drop(&mut self) {
         self.ears.close();
         self.end_all(Signal::KILL);

@@ -1,4 +1,4 @@
-//! `groupcast run`: what can be asked of a run on the command line, and how it answers.
+//! `groupcast run`: the command line of the runner.
 
 use std::fs;
 use std::io::IsTerminal;
@@ -125,10 +125,10 @@ pub struct Args {
     voice: Voice,
 }
 
-/// Runs what is asked for, and judges it.
+/// Runs the scenario and judges it.
 ///
 /// # Errors
-/// What keeps it from being run or judged. A run that fails is no error: it is printed, and its exit returned.
+/// If it cannot be run or judged. A run that fails is no error: its verdict is printed, and its exit code returned.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let scenario = args.scenario()?;
     let known_bad = args.known_bad.name().map(str::to_owned);
@@ -139,7 +139,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
 }
 
 impl Args {
-    /// What the scenario file asks for, if there is one, and on top of it the command line.
+    /// Returns the scenario of the file, if there is one, with the options of the command line on top.
     fn scenario(&self) -> Result<Scenario, Failure> {
         let asked = match &self.path {
             Some(path) if path.extension().is_some_and(|extension| extension == "toml") => {
@@ -161,7 +161,7 @@ impl Args {
         })
     }
 
-    /// The command that runs the same once more.
+    /// Returns the command that runs the same again.
     fn replay(&self) -> String {
         let mut words = vec!["groupcast".to_owned(), "run".to_owned()];
         words.extend(self.path.iter().map(|path| quoted(&path.display().to_string())));
@@ -185,7 +185,7 @@ impl Args {
     }
 }
 
-/// What is run, maybe several times.
+/// A run, or several with the same settings.
 struct Run<'a> {
     args: &'a Args,
     settings: Settings,
@@ -228,7 +228,7 @@ impl Run<'_> {
         Ok(Exit::Ok)
     }
 
-    /// One run, from its folder to its verdict.
+    /// Performs one run, from its folder to its verdict.
     fn once(&self, turn: u32) -> Result<(Verdict, PathBuf), Failure> {
         let plan = Plan::new(&self.settings, folder::create()?, self.args.port_base)?;
         plan.prepare(&self.settings, &self.args.replay())?;
@@ -271,14 +271,14 @@ impl Run<'_> {
         outcome.faults.iter().try_for_each(|fault| cli::print(&fault.line(width)))?;
         let color = self.args.voice.color.on(std::io::stdout().is_terminal());
         cli::print(&verdict.line(color))?;
-        // Of many that pass, the last one says where it is.
+        // Of several runs that pass, only the last one shows its folder.
         if verdict.exit != Exit::Ok || turn == self.args.repeat {
             cli::print(&format!("      see {}/   again: {}", plan.folder.display(), self.args.replay()))?;
         }
         Ok(())
     }
 
-    /// What came of several runs.
+    /// Prints the summary of several runs.
     fn summarize(&self, passed: u32, failed: Option<&Verdict>) -> Result<(), Failure> {
         let Args { repeat, keep, json, .. } = *self.args;
         if repeat == 1 {

@@ -1,4 +1,4 @@
-//! What a run came to, against what was expected of it.
+//! The verdict on a run: its outcome compared with the expected one.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use super::supervisor::Outcome;
 use crate::exit::Exit;
 use crate::talk::{duration, list, printable};
 
-/// What a run came to.
+/// The verdict on a run.
 #[derive(Clone, Debug)]
 pub(super) struct Verdict {
     pub(super) exit: Exit,
@@ -18,7 +18,7 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    /// The verdict on a run whose processes ended like this, and whose results, if there are all, are judged so.
+    /// Compares the outcome and the judgement, which only a complete run has, with the expectation.
     pub(super) fn new(settings: &Settings, outcome: &Outcome, judgement: Option<&Judgement>) -> Self {
         if let Some(exit) = outcome.interrupted {
             return Self { exit, why: "partial results are kept".to_owned() };
@@ -49,7 +49,7 @@ impl Verdict {
         }
     }
 
-    /// In a line, without colour or with it.
+    /// Formats the verdict as a line, in colour or not.
     pub(super) fn line(&self, color: bool) -> String {
         let (on, off) = match self.exit {
             _ if !color => ("", ""),
@@ -60,13 +60,13 @@ impl Verdict {
         format!("{on}{}{off}  {}", self.word(), printable(&self.why))
     }
 
-    /// As the fields of a summary.
+    /// Formats the verdict as the fields of a summary.
     pub(super) fn json(&self) -> Value {
         json!({"v": 1, "event": "summary", "verdict": self.word(), "exit": self.exit.code(), "why": self.why})
     }
 }
 
-/// What the run came to, whatever was expected.
+/// Returns the verdict without regard to the expectation.
 fn found(settings: &Settings, outcome: &Outcome, judgement: Option<&Judgement>) -> (Exit, String) {
     if let Some(death) = &outcome.culprit {
         return (death.end.exit(), format!("{} died: {}", death.name, death.how()));
@@ -91,12 +91,12 @@ fn found(settings: &Settings, outcome: &Outcome, judgement: Option<&Judgement>) 
         Some(judgement) if judgement.exit == Exit::Violated => {
             (Exit::Violated, format!("violated: {}", list(&judgement.violated)))
         }
-        // What a dead one had not sent, nobody can deliver.
+        // A member that died may not have sent all its messages.
         Some(judgement) if judgement.exit == Exit::Ok && settings.survivors() < settings.clients.len() => {
             (Exit::Ok, format!("what was delivered is in order at all who went on, in {took}{again}{lost}"))
         }
         Some(judgement) if judgement.exit == Exit::Ok => {
-            // Nobody was to die: a member left before what was sent to it.
+            // No member had to die, so a member left before it had received its direct messages.
             let exit = if outcome.undeliverable == 0 { Exit::Ok } else { Exit::Unavailable };
             (exit, format!("{multicasts} multicasts, each delivered by {all}, in {took}{again}{lost}"))
         }

@@ -1,9 +1,9 @@
 //! Station 1, first step: a command file taken apart into records and fields (RFC 4180), strictly.
 //!
-//! The `csv` crate takes the file apart. It accepts an unbalanced quote and gives no columns, so this layer compares each
-//! field with the bytes of the file: an unbalanced quote is an error, and every error has its place.
-//! Lines end with LF or CRLF; a carriage return alone is data. A quote inside an unquoted field is data too:
-//! people write `Multicast,c1,say "hi"` and mean it.
+//! The `csv` crate splits the file. It accepts an unbalanced quote and gives no columns, so this layer compares each
+//! field with the bytes of the file: an unbalanced quote is an error, and every error has its place. Lines end with LF
+//! or CRLF; a carriage return alone is data. A quote inside an unquoted field is data too: people write
+//! `Multicast,c1,say "hi"` and mean it.
 
 use std::fmt;
 use std::io::{Chain, Cursor, Read};
@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use crate::place::Flaw;
 
-/// How many fields of a record are kept. No operation has as many, so of the others only the count matters.
+/// Most fields of a record that are kept. No operation has as many, so beyond them only the count matters.
 const KEPT_FIELDS: usize = 4;
 
 /// One record: usually one line, several if a quoted field holds line breaks.
@@ -22,9 +22,9 @@ const KEPT_FIELDS: usize = 4;
 pub(super) struct Record {
     /// The line that it starts on, from 1.
     pub(super) line: u32,
-    /// Where it stands in the file, without its line end.
+    /// Its span in the file, without its line end.
     pub(super) span: Range<usize>,
-    /// How many fields it has, at least 1.
+    /// The number of its fields, at least 1.
     pub(super) count: usize,
     /// Its fields, the first [`KEPT_FIELDS`] of them.
     pub(super) fields: Vec<Field>,
@@ -33,17 +33,17 @@ pub(super) struct Record {
 /// One field of a record.
 #[derive(Debug)]
 pub(super) struct Field {
-    /// What it says: a slice of the file, unless doubled quotes had to be undone.
+    /// Its text: a slice of the file, unless doubled quotes had to be undone.
     pub(super) text: Bytes,
-    /// Where it stands in the file, with its quotes.
+    /// Its span in the file, with its quotes.
     pub(super) span: Range<usize>,
 }
 
-/// An empty line that the reader gets before the file. The reader takes a byte order mark off the beginning of its
-/// input; the mark of the file is off already, and a second one is data.
+/// An empty line that the reader gets before the file, because it removes a byte order mark at the start of its input.
+/// The file's own mark is already removed, and a second one is data.
 const LEAD: &[u8] = b"\n";
 
-/// Takes a file apart, record by record; ends after the first flaw.
+/// Splits a file into records; ends after the first flaw.
 pub(super) struct Splitter {
     file: Bytes,
     reader: Reader<Chain<&'static [u8], Cursor<Bytes>>>,
@@ -61,7 +61,7 @@ impl fmt::Debug for Splitter {
 }
 
 impl Splitter {
-    /// A splitter of a whole file, without its byte order mark.
+    /// Returns a splitter of a whole file, without its byte order mark.
     pub(super) fn new(file: Bytes) -> Self {
         let reader = ReaderBuilder::new()
             .has_headers(false)
@@ -72,17 +72,17 @@ impl Splitter {
         Self { file, reader, record: ByteRecord::new(), is_over: false }
     }
 
-    /// The place that the reader has reached: the end of a record, with its line end.
+    /// Returns the position that the reader has reached: the end of a record, with its line end.
     fn at(&self) -> usize {
         (self.reader.position().byte() as usize).saturating_sub(LEAD.len())
     }
 
-    /// The number of the line that begins there, from 1.
+    /// Returns the number of the line that begins there, from 1.
     fn line(&self) -> u32 {
         (self.reader.position().line() as u32).saturating_sub(LEAD.len() as u32).max(1)
     }
 
-    /// The place of the first line from `at` on, and its number, that is neither blank nor a comment.
+    /// Returns the position and the number of the first line from `at` on that is neither blank nor a comment.
     fn skip_lines(&self, mut at: usize, mut line: u32) -> (usize, u32) {
         while let Some(text) = self.file[at..].split_inclusive(|&byte| byte == b'\n').next() {
             if !text.starts_with(b"#") && !text.trim_ascii().is_empty() {
@@ -94,7 +94,7 @@ impl Splitter {
         (at, line)
     }
 
-    /// The record that the reader has read, whose first field is at `start`.
+    /// Returns the record that the reader has read, whose first field is at `start`.
     fn checked(&self, start: usize, line: u32) -> Result<Record, Flaw> {
         let count = self.record.len();
         let (mut fields, mut end) = (Vec::with_capacity(KEPT_FIELDS), start);
@@ -109,7 +109,7 @@ impl Splitter {
         Ok(Record { line, span: start..end, count, fields })
     }
 
-    /// The field at `at` whose text is `text`, as the reader understands it.
+    /// Returns the field at `at` whose text is `text`, as the reader understands it.
     fn field(&self, at: usize, text: &[u8]) -> Result<Field, Flaw> {
         if self.file[at..].starts_with(b"\"") {
             return self.quoted(at, text);
@@ -120,8 +120,8 @@ impl Splitter {
         Ok(Field { text: self.file.slice(span.clone()), span })
     }
 
-    /// A quoted field stands in the file as its text between quotes, with each quote of the text doubled. The reader
-    /// accepts other forms, too; the first byte that differs is the flaw.
+    /// Checks a quoted field. It stands in the file as its text between quotes, with each quote of the text doubled.
+    /// The reader accepts other forms, too; the first byte that differs is the flaw.
     fn quoted(&self, open: usize, text: &[u8]) -> Result<Field, Flaw> {
         let (mut close, mut rest, mut is_doubled) = (open + 1, text, false);
         while let Some((&byte, after)) = rest.split_first() {
@@ -177,7 +177,7 @@ mod tests {
     /// A file and its records.
     type Case = (&'static str, &'static [(u32, &'static [&'static str])]);
 
-    /// Each record as its line, then its fields.
+    /// Returns each record as its line, then its fields.
     fn split(file: &'static str) -> Vec<(u32, Vec<String>)> {
         let text = |field: &Field| String::from_utf8(field.text.to_vec()).unwrap();
         Splitter::new(Bytes::from_static(file.as_bytes()))

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::place::shown;
 
-/// How many entries a message lists.
+/// Most entries that a message lists.
 const LISTED: usize = 5;
 
 /// The entries of a folder of command files.
@@ -28,7 +28,7 @@ impl Folder {
         for entry in fs::read_dir(dir)? {
             let path = entry?.path();
             let ends = |suffix: &str| path.extension().is_some_and(|extension| extension == suffix);
-            // A hidden file and a folder are no command files, whatever their names end in.
+            // A hidden file or a folder is not a command file, whatever its suffix.
             let name = shown(path.file_name().unwrap_or_default().as_encoded_bytes());
             if ends("txt") && !name.starts_with('.') && !path.is_dir() {
                 folder.files.push(path);
@@ -40,7 +40,7 @@ impl Folder {
         Ok(folder)
     }
 
-    /// A warning that names the entries that are passed over, if there are any.
+    /// Returns a warning with the entries that are passed over, if there are any.
     pub(crate) fn warning(&self, dir: &Path) -> Option<String> {
         let names = listed(&self.passed_over)?;
         let dir = shown(dir.as_os_str().as_encoded_bytes());
@@ -49,7 +49,7 @@ impl Folder {
     }
 }
 
-/// The first few names, and how many more there are; nothing of no names.
+/// Lists the first few names, and the number of the others; nothing for no names.
 pub(crate) fn listed(names: &[String]) -> Option<String> {
     let shown = names[..names.len().min(LISTED)].join(", ");
     match (names.len(), names.len().saturating_sub(LISTED)) {

@@ -1,21 +1,21 @@
-//! Station 1, beside the path: what may be the name of a member or a group.
+//! Station 1, beside the path: the rules for the id of a member or a group.
 //!
-//! Ids stand in command files, in file names and before `###` in results: none of these may be confused by one.
+//! Ids stand in command files, in file names and before `###` in results, and must be unambiguous in each.
 
 /// Longest id, in bytes.
 pub const MAX_ID: usize = 64;
 
-/// Words that mean something else where an id may stand.
+/// Words with another meaning where an id may stand.
 const RESERVED: [&str; 3] = ["Multicast", "sleep", "start"];
 
-/// Names of the programs of a group that are no clients; two of them are the default ids of sequencers.
+/// Names of the other programs of a group; two of them are the default ids of sequencers.
 const PROGRAMS: [&str; 4] = ["forwarder", "router", "sequencer", "standby"];
 
-/// Whether `id` may name a member or a group: 1 to [`MAX_ID`] letters, digits, `.`, `_` or `-` of ASCII, the first
-/// a letter, a digit or `_`, and not `Multicast`, `sleep` or `start`.
+/// Checks the id of a member or a group: 1 to [`MAX_ID`] letters, digits, `.`, `_` or `-` of ASCII, the first a letter,
+/// a digit or `_`, and not `Multicast`, `sleep` or `start`.
 ///
 /// # Errors
-/// Which of these rules `id` breaks, in one line without a final stop.
+/// The rule that `id` breaks, in one line without a final stop.
 pub fn check_id(id: &str) -> Result<(), String> {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     if id.is_empty() {
@@ -33,8 +33,8 @@ pub fn check_id(id: &str) -> Result<(), String> {
     }
 }
 
-/// Whether `id` may name a client: as [`check_id`], and not the name of another program of the group, which the default
-/// ids of sequencers are.
+/// Checks the id of a client: as [`check_id`], and not the name of another program of the group, as the default ids of
+/// sequencers are.
 ///
 /// # Errors
 /// As [`check_id`].

@@ -1,7 +1,7 @@
-//! Station 1: what the user asked for: a command file, validated as a whole before anything connects.
+//! Station 1: the operations of the user: a command file, validated as a whole before anything connects.
 //!
-//! On the path: [`Script::read`] takes the file in, `csv` takes it apart, `rules` makes operations of its records;
-//! the client replays them. A mistake ends the program with exit 65 and shows its place.
+//! On the path: [`Script::read`] reads the file, `csv` splits it, `rules` turns its records into operations; the client
+//! replays them. A mistake ends the program with exit 65 and shows its place.
 
 mod csv;
 pub(crate) mod folder;
@@ -31,10 +31,10 @@ pub const MAX_FILE: u64 = 256 << 20;
 /// Longest sleep of one operation: a day.
 pub const MAX_SLEEP: Duration = Duration::from_secs(86_400);
 
-/// How many members a message lists.
+/// Most members that a message lists.
 const LISTED: usize = 20;
 
-/// What one client is asked to do, in order.
+/// The operations of one client, in order.
 #[derive(Debug)]
 pub struct Script {
     source: Source,
@@ -42,12 +42,12 @@ pub struct Script {
     receivers: Vec<Receiver>,
 }
 
-/// One operation and where it stands.
+/// One operation and its line.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Line {
     /// The line of the file that it starts on, from 1.
     pub line: u32,
-    /// What to do.
+    /// The operation.
     pub op: Op,
 }
 
@@ -62,7 +62,7 @@ pub enum Op {
     Leave,
     /// Send a text to one member.
     Send {
-        /// Whom, as [`Script::receiver`] tells.
+        /// The receiver; [`Script::receiver`] returns its id.
         to: ReceiverId,
         /// At most [`crate::wire::batch::MAX_TEXT`] bytes.
         text: Bytes,
@@ -73,7 +73,7 @@ pub enum Op {
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct ReceiverId(pub u32);
 
-/// A member that the script sends something to, and where it is first named.
+/// A receiver of the script, and the span in which it is first named.
 #[derive(Debug)]
 struct Receiver {
     id: String,
@@ -116,13 +116,13 @@ impl Script {
         }
     }
 
-    /// Its operations, in order.
+    /// Returns the operations, in order.
     #[must_use]
     pub fn lines(&self) -> &[Line] {
         &self.lines
     }
 
-    /// The id of a receiver of this script.
+    /// Returns the id of a receiver of this script.
     ///
     /// # Panics
     /// If `receiver` is of another script, it may be unknown here.
@@ -131,13 +131,13 @@ impl Script {
         &self.receivers[receiver.0 as usize].id
     }
 
-    /// The ids of all receivers, the one of `ReceiverId(0)` first.
+    /// Returns the ids of all receivers, that of `ReceiverId(0)` first.
     pub fn receivers(&self) -> impl Iterator<Item = &str> {
         self.receivers.iter().map(|receiver| &*receiver.id)
     }
 
-    /// The failure to end with if the script sends something to someone who is not among `members`: exit 65 with
-    /// the first place that does.
+    /// Returns the failure of a script that sends to a receiver which is not among `members`: exit 65 with the first
+    /// place that does.
     #[must_use]
     pub fn unknown_receiver(&self, members: &[&str]) -> Option<Failure> {
         let known: BTreeSet<&str> = members.iter().copied().collect();
@@ -149,7 +149,7 @@ impl Script {
     }
 }
 
-/// One operation a line, each with the line of the file it stands on: what `--dry-run` prints. Fit for a terminal.
+/// Lists the operations, each with its line in the file, as `--dry-run` prints them. Fit for a terminal.
 impl fmt::Display for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for Line { line, op } in &self.lines {
@@ -166,7 +166,7 @@ impl fmt::Display for Script {
     }
 }
 
-/// A command file as errors name it, and its content.
+/// Reads a command file; returns its name for errors, and its content.
 fn read_named(path: &Path) -> Result<(String, Bytes), Failure> {
     let stdin = path.as_os_str() == "-";
     let name = if stdin { "<stdin>".into() } else { shown(path.as_os_str().as_encoded_bytes()) };

@@ -1,4 +1,4 @@
-//! Station 1, second step: a record becomes an operation, or a flaw that says what would have been right.
+//! Station 1, second step: a record becomes an operation, or a flaw with the right form.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,7 +25,7 @@ const SYNONYMS: [(&str, &str); 6] = [
     ("delay", SLEEP),
     ("quit", LEAVE),
 ];
-/// Characters that other formats put between fields, and what they are called.
+/// Characters that other formats put between fields, with their names.
 const SEPARATORS: [(char, &str); 7] = [
     (';', "semicolons"),
     ('\t', "tabs"),
@@ -38,12 +38,12 @@ const SEPARATORS: [(char, &str); 7] = [
 /// Quotation marks that editors put in the place of `"`.
 const TYPOGRAPHIC: [char; 6] = ['\u{201c}', '\u{201d}', '\u{201e}', '\u{201f}', '\u{ab}', '\u{bb}'];
 
-/// Which ids a command file may name.
+/// The ids that a command file may have.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Ids {
-    /// Those that [`check_id`] accepts.
+    /// Ids that [`check_id`] accepts.
     Ours,
-    /// Any: the file is of another program, and is only compared with results.
+    /// Any ids: the file is of another program, and is only compared with results.
     Any,
 }
 
@@ -58,24 +58,24 @@ pub(super) struct Rules<'a> {
 }
 
 impl<'a> Rules<'a> {
-    /// The rules of the command file of `me`.
+    /// Returns the rules of the command file of `me`.
     pub(super) const fn new(me: &'a str, ids: Ids) -> Self {
         Self { me, ids, receivers: Vec::new(), known: BTreeMap::new(), has_left: false }
     }
 
-    /// The receivers of all operations, in order of appearance.
+    /// Returns the receivers of all operations, in order of appearance.
     pub(super) fn receivers(self) -> Vec<Receiver> {
         self.receivers
     }
 
-    /// What `record` asks for.
+    /// Returns the operation of `record`.
     pub(super) fn op(&mut self, record: Record) -> Result<Op, Flaw> {
         if self.has_left {
             return Err(Flaw::new(record.span, format!("nothing can follow `{LEAVE}`"))
                 .help("a client that has left the group takes part in nothing more"));
         }
         match &*record.fields[0].text {
-            // A client may have that name: what it sends has more fields.
+            // A client may have that id: its direct messages have more fields.
             first if first == LEAVE.as_bytes() && (self.me != LEAVE || record.count == 1) => {
                 self.leave(record)
             }
@@ -154,12 +154,12 @@ impl<'a> Rules<'a> {
         if check_id(word).is_ok() { self.line_of_another(first) } else { unknown(self.usage()) }
     }
 
-    /// The words that a line begins with.
+    /// Returns the words with which a line begins.
     const fn words(&self) -> [&'a str; 4] {
         [MULTICAST, SLEEP, LEAVE, self.me]
     }
 
-    /// What is wrong with a line that has no comma after its first word, and what to do.
+    /// Returns the mistake in a line without a comma after its first word, and the correction.
     fn separator(&self, field: &str) -> Option<(String, String)> {
         let begins = |separator: char| {
             let (word, rest) = field.split_once(separator)?;
@@ -178,7 +178,7 @@ impl<'a> Rules<'a> {
         ))
     }
 
-    /// What to write for a first field that runs into the second one.
+    /// Returns the correction of a first field that runs into the second one.
     fn no_comma(&self, field: &str) -> Option<String> {
         let rest = |word: &str| {
             let (start, rest) = field.split_at_checked(word.len())?;
@@ -190,7 +190,7 @@ impl<'a> Rules<'a> {
         (rest(MULTICAST)? == self.me).then(|| with_text(&format!("{MULTICAST},{}", self.me)))
     }
 
-    /// The id that a field holds.
+    /// Returns the id that a field holds.
     fn check_field_id<'f>(&self, field: &'f Field) -> Result<&'f str, Flaw> {
         let flaw = || Flaw::new(field.span.clone(), format!("{} is not an id", quoted(&field.text)));
         let text = std::str::from_utf8(&field.text);
@@ -226,10 +226,10 @@ impl<'a> Rules<'a> {
     }
 }
 
-/// What to do about typographic quotation marks.
+/// The help for typographic quotation marks.
 const TYPEWRITTEN: &str = "typographic quotation marks do not quote: write `\"` in their place";
 
-/// What to do about a line with too few or too many fields whose characters show why.
+/// Returns the help for a line with too few or too many fields, if its characters show the cause.
 fn instead(fields: &[Field]) -> Option<&'static str> {
     let has = |mark: fn(char) -> bool| {
         fields
@@ -244,7 +244,7 @@ fn instead(fields: &[Field]) -> Option<&'static str> {
         .then_some("a carriage return alone ends no line: save the file with line ends LF or CRLF")
 }
 
-/// How an operation that ends with a text is written.
+/// Returns the form of an operation that ends with a text.
 fn with_text(start: &str) -> String {
     format!("write `{start},<text>`; a text with a comma must be quoted: `{start},\"one, two\"`")
 }
@@ -269,8 +269,8 @@ fn not_seconds(field: &Field) -> Flaw {
     Flaw::new(field.span.clone(), format!("{} is not a number of seconds", quoted(&field.text)))
 }
 
-/// Digits, and after a point more digits. What is too much for a duration is the longest one; what is finer than
-/// a nanosecond is cut off.
+/// Parses digits, and after a point more digits. A value beyond the longest duration becomes that one; digits below a
+/// nanosecond are cut off.
 fn parse_seconds(text: &[u8]) -> Option<Duration> {
     let text = std::str::from_utf8(text).ok()?;
     let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
@@ -283,7 +283,7 @@ fn parse_seconds(text: &[u8]) -> Option<Duration> {
     Some(Duration::new(whole.parse().unwrap_or(u64::MAX), nanos))
 }
 
-/// The fields of `record` if it has exactly as many as its operation takes.
+/// Returns the fields of `record` if it has exactly as many as its operation takes.
 fn exactly<const N: usize>(record: Record, usage: impl Fn() -> String) -> Result<[Field; N], Flaw> {
     let Record { count, span, fields, .. } = record;
     fields.try_into().map_err(|fields: Vec<Field>| {
@@ -294,9 +294,9 @@ fn exactly<const N: usize>(record: Record, usage: impl Fn() -> String) -> Result
     })
 }
 
-/// What is left of a field without the spaces around it, if there are any.
+/// Returns a field without the spaces around it, if there are any.
 fn trimmed(field: &Field) -> Option<&[u8]> {
-    // Editors leave spaces that are not shown, too, such as a byte order mark within the file.
+    // Editors also leave invisible spaces, such as a byte order mark within the file.
     let is_space =
         |c: char| c.is_whitespace() || matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}');
     let text = std::str::from_utf8(&field.text);
@@ -305,7 +305,7 @@ fn trimmed(field: &Field) -> Option<&[u8]> {
     (trimmed.len() < field.text.len()).then_some(trimmed)
 }
 
-/// The text that a field holds.
+/// Returns the text of a field, if it is not too long.
 fn checked(field: Field) -> Result<Bytes, Flaw> {
     if field.text.len() <= MAX_TEXT {
         return Ok(field.text);

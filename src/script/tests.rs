@@ -1,4 +1,4 @@
-//! What command files may and may not say, case by case.
+//! Valid and invalid command files, case by case.
 
 use std::io::Write;
 
@@ -87,7 +87,7 @@ fn sleeps_are_digits_with_or_without_decimals() {
 
 /// File, line and column, and words of the message and the help.
 const BAD: &[(&[u8], &str, &str)] = &[
-    // Which operation?
+    // The operation.
     (b"multicast,c1,x", "1:1: unknown operation `multicast`", "did you mean `Multicast`?"),
     (b"Mutlicast,c1,x", "1:1: unknown operation `Mutlicast`", "did you mean `Multicast`?"),
     (b"Sleep,3", "1:1: unknown operation `Sleep`", "did you mean `sleep`?"),
@@ -118,14 +118,14 @@ const BAD: &[(&[u8], &str, &str)] = &[
     ("\u{a0}sleep,1".as_bytes(), "1:1: unknown operation", "write `sleep` without"),
     (b"M\0u\0l\0", "1:1: this is UTF-16", "save the file as UTF-8"),
     (b"PK\x03\x04...", "1:1: this is a ZIP archive", "CSV"),
-    // Whose line?
+    // The client of the line.
     (b"c9,c1,x", "1:1: this is a line of another client, `c9`", "the commands of `c1`"),
     (b"sleep,1\nMulticast,c9,x", "2:11: this is a line of another client, `c9`", "the commands of `c1`"),
     (b"Multicast, c1,x", "1:11: ` c1` is not an id", "write `c1` without"),
     (b"Multicast,,x", "1:11: `` is not an id", "must not be empty"),
     (b"Multicast,c\xff,x", "1:11: `c\\xff` is not an id", "ASCII"),
     (b"Multicast,C1,x", "1:11: this is a line of another client, `C1`", "did you mean `c1`?"),
-    // To whom?
+    // The receiver.
     (b"c1,c1,x", "1:4: a client does not send to itself", "reaches every member"),
     (b"c1,,x", "1:4: `` is not an id", "must not be empty"),
     (b"c1,c2 ,x", "1:4: `c2 ` is not an id", "write `c2` without"),
@@ -133,7 +133,7 @@ const BAD: &[(&[u8], &str, &str)] = &[
     (b"c1,../c2,x", "1:4: `../c2` is not an id", "an id consists of"),
     (b"c1,c\0,x", "1:4: `c\\0` is not an id", "an id consists of"),
     (b"c1,start,x", "1:4: `start` is not an id", "reserved and cannot be an id"),
-    // How many fields?
+    // The number of fields.
     (b"Multicast", "1:1: this operation has 3 fields, this line has 1", "write `Multicast,c1,<text>`"),
     (b"Multicast,c1", "1:1: this operation has 3 fields, this line has 2", "write `Multicast,c1,<text>`"),
     (b"Multicast,c1,a,b", "1:16: this operation has 3 fields, this line has 4", "must be quoted"),
@@ -144,7 +144,7 @@ const BAD: &[(&[u8], &str, &str)] = &[
     (b"c1,c2,a,b", "1:9: this operation has 3 fields, this line has 4", "`c1,<receiver>,\"one, two\"`"),
     (b"sleep", "1:1: this operation has 2 fields, this line has 1", "write `sleep,<seconds>`"),
     (b"sleep,3,4", "1:9: this operation has 2 fields, this line has 3", "decimals follow a point"),
-    // How long?
+    // The length of a sleep.
     (b"sleep,", "1:7: `` is not a number", "write digits"),
     (b"sleep,-1", "1:7: `-1` is not a number", "write digits"),
     (b"sleep,+1", "1:7: `+1` is not a number", "write digits"),
@@ -162,7 +162,7 @@ const BAD: &[(&[u8], &str, &str)] = &[
     (b"sleep,86400.000001", "1:7: a sleep is longer than a day", "at most 86400 seconds"),
     (b"sleep,1000000000", "1:7: a sleep is longer than a day", "at most 86400 seconds"),
     (b"sleep,99999999999999999999.999999999999", "1:7: a sleep is longer", "at most 86400 seconds"),
-    // Are the quotes right?
+    // The quotes.
     (b"Multicast,c1,\"x\nsleep,3\n", "1:14: this quote is never closed", "written twice"),
     (b"sleep,1\nMulticast,c1,\"x\"3", "2:17: something follows the closing quote", "written twice"),
     (b"Multicast,c1,\"x\"\r", "1:17: something follows the closing quote", "written twice"),

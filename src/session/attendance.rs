@@ -1,4 +1,4 @@
-//! A member's side of the talk on the sync port: one request under way at all times.
+//! A process's side of the exchange on the sync port: one request under way at all times.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use crate::wire::control::{
     run_as_text, run_from_text,
 };
 
-/// A request that has had no answer for this long was lost: the forwarder answers sooner, even without news.
+/// Time after which a request without an answer counts as lost: the forwarder answers sooner, even without news.
 pub const ASK_AGAIN: Duration = Duration::from_millis(HOLD_MILLIS + 1000);
-/// A request to a forwarder that has been silent for [`ASK_AGAIN`] is repeated this often until [`LOST_AFTER`]: a new
-/// connection to it must not wait for a word.
+/// Interval of requests to a forwarder that has been silent for [`ASK_AGAIN`], until [`LOST_AFTER`]: a new connection
+/// to it must not stay idle.
 pub const REPEAT_EVERY: Duration = Duration::from_millis(500);
-/// A forwarder that does not know this process, and need not know it now, is asked again after this long.
+/// Interval of requests to a forwarder that does not know this process, and need not know it now.
 pub const STANDBY_EVERY: Duration = Duration::from_millis(500);
 
-/// What the forwarder's answer means.
+/// The meaning of an answer of the forwarder.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum News {
     /// Nothing new, or an answer to an older request.
@@ -32,12 +32,12 @@ pub enum News {
     },
     /// The group still waits.
     Wait {
-        /// For whom.
+        /// The missing processes.
         missing: Vec<String>,
-        /// Until when, from now.
+        /// The time until the forwarder gives up.
         gives_up_in: Option<Duration>,
     },
-    /// Everybody is ready.
+    /// All members are ready.
     Start {
         /// The run's number.
         run: u64,
@@ -46,18 +46,18 @@ pub enum News {
     },
     /// These groups are being served.
     Groups(Vec<GroupEntry>),
-    /// Who is there.
+    /// The members of these groups.
     Members {
         /// The groups.
         groups: Vec<GroupState>,
         /// Whether this is only a part.
         more: bool,
     },
-    /// The forwarder does not know this process: it may be another one, that has to be told from the beginning.
+    /// The forwarder does not know this process, perhaps because it was restarted: begin again.
     Forgotten,
-    /// These have come to join the run.
+    /// These newcomers have been given seats.
     Seated(Vec<Seat>),
-    /// It knows that this process joins elsewhere.
+    /// It confirms that this process joins elsewhere, or leaves.
     Bye,
     /// The run is over and complete.
     End,
@@ -65,22 +65,22 @@ pub enum News {
     Failed(Failure),
 }
 
-/// One process's talk with the forwarder.
+/// One process's exchange with a forwarder.
 #[derive(Debug)]
 pub struct Attendance {
     who: Identity,
     ask: Ask,
-    /// How to go on with a forwarder that does not know this run.
+    /// The request by which a forwarder that does not know the run takes it up.
     resume: Option<Ask>,
     is_unknown: bool,
     status: Option<Status>,
     awaits_router: bool,
     /// The forwarders that this process names.
     forwarders: Vec<String>,
-    /// How many seats of newcomers this forwarder has told.
+    /// The number of newcomers' seats that this forwarder has sent.
     told: u32,
     seq: u64,
-    /// When the next request is due.
+    /// The time of the next request.
     due: Time,
     heard: Option<Time>,
     began: Time,
@@ -89,8 +89,8 @@ pub struct Attendance {
 }
 
 impl Attendance {
-    /// Begins to ask `ask` as `who`. An answer must come within `connect_limit` (never, if none is given), but no
-    /// later than within [`CONNECT_LIMIT`].
+    /// Returns an exchange that sends `ask` as `who`. An answer must come within `connect_limit` (never, if none is
+    /// given), but no later than [`CONNECT_LIMIT`].
     #[must_use]
     pub fn new(now: Time, who: Identity, ask: Ask, connect_limit: Option<Duration>) -> Self {
         let connect_limit = connect_limit.map(|limit| limit.min(CONNECT_LIMIT));
@@ -112,25 +112,25 @@ impl Attendance {
         }
     }
 
-    /// A forwarder that has fallen silent is waited for so long, instead of [`LOST_AFTER`].
+    /// Sets the time after which a silent forwarder is given up, instead of [`LOST_AFTER`].
     pub const fn wait_for_lost(&mut self, limit: Duration) {
         self.lost_after = limit;
     }
 
-    /// Who asks.
+    /// Returns the identity of this process.
     #[must_use]
     pub const fn who(&self) -> &Identity {
         &self.who
     }
 
-    /// Asks something else from now on.
+    /// Replaces the repeated request.
     pub fn turn_to(&mut self, ask: Ask) {
         self.ask = ask;
         self.due = Time::ZERO;
     }
 
-    /// This process is in a run from now on, with these members: a forwarder that does not know it is told so, before
-    /// anything else. `is_known`: this forwarder knows it already.
+    /// Begins a run with these members: a forwarder that does not know the run is told of it first. `is_known`: this
+    /// forwarder knows it already.
     pub fn started(&mut self, run: u64, me: &Seat, members: &[Seat], is_known: bool) {
         let members = told(me, members);
         self.who.incarnation = me.incarnation;
@@ -139,14 +139,14 @@ impl Attendance {
         self.turn_to(Ask::Alive);
     }
 
-    /// The members of the run are these from now on.
+    /// Replaces the members of the run.
     pub fn members_are(&mut self, me: &Seat, seats: &[Seat]) {
         if let Some(Ask::Resume { members, .. }) = &mut self.resume {
             *members = told(me, seats);
         }
     }
 
-    /// What a process says when it goes, after what the forwarder may have to know first.
+    /// Returns the last requests of a process: those that the forwarder may have to know first, then `ask`.
     pub fn last_words(&mut self, now: Time, ask: Ask) -> Vec<Request> {
         self.due = now.after(ASK_AGAIN);
         let asks = self.resume.clone().into_iter().chain([ask]);
@@ -157,33 +157,33 @@ impl Attendance {
         .collect()
     }
 
-    /// How far this process is: that is told with whatever it asks.
+    /// Sets the progress that all later requests report.
     pub fn tell(&mut self, status: Status) {
         self.status = Some(status);
     }
 
-    /// Tells with each request whether this process is not ready because it has not reached a router.
+    /// Sets whether this process is not ready because it has not reached a router; each request reports it.
     pub const fn awaits_router(&mut self, awaits: bool) {
         self.awaits_router = awaits;
     }
 
-    /// Tells with each request, until the start, which forwarders this process names.
+    /// Sets the forwarders that this process names; each request before the start reports them.
     pub fn names(&mut self, forwarders: Vec<String>) {
         self.forwarders = forwarders;
     }
 
-    /// Asks nothing before this moment.
+    /// Sends no request before this moment.
     pub fn pause(&mut self, until: Time) {
         self.due = until;
     }
 
-    /// Asks nothing for a while, and then the same as if it never had; waits for the answer for ever.
+    /// Sends no request for a while, then begins anew, and waits for an answer without a limit.
     pub fn rest(&mut self, now: Time) {
         (self.due, self.heard) = (now.after(ASK_AGAIN), None);
         (self.began, self.connect_limit) = (now, None);
     }
 
-    /// The request to send now, if one is due.
+    /// Returns the request to send now, if one is due.
     pub fn request(&mut self, now: Time) -> Option<Request> {
         if now < self.due {
             return None;
@@ -206,13 +206,13 @@ impl Attendance {
         })
     }
 
-    /// When the next request is due, if no answer comes.
+    /// Returns the time of the next request, if no answer comes.
     #[must_use]
     pub const fn next_deadline(&self) -> Time {
         self.due
     }
 
-    /// The forwarder has answered.
+    /// Handles an answer of the forwarder.
     pub fn answered(&mut self, now: Time, reply: Reply) -> News {
         self.heard = Some(now);
         if reply.seq != self.seq {
@@ -238,7 +238,7 @@ impl Attendance {
             },
             Say::Groups { groups } => News::Groups(groups),
             Say::Members { groups, more } => {
-                // What comes next, whoever watches decides.
+                // The caller decides on the next request.
                 self.due = now.after(ASK_AGAIN);
                 News::Members { groups, more }
             }
@@ -260,32 +260,32 @@ impl Attendance {
         }
     }
 
-    /// How long nothing has been heard of the forwarder.
+    /// Returns the length of the forwarder's silence.
     #[must_use]
     pub fn silence(&self, now: Time) -> Duration {
         now.since(self.heard.unwrap_or(self.began))
     }
 
-    /// After how long a silence the forwarder is given up; `None` for a process that waits for it for ever.
+    /// Returns the silence after which the forwarder is given up; `None` without a limit.
     #[must_use]
     pub fn patience(&self) -> Option<Duration> {
         if self.heard.is_some() { Some(self.lost_after) } else { self.connect_limit }
     }
 
-    /// When the forwarder is given up if it does not answer.
+    /// Returns when the forwarder is given up if it does not answer.
     #[must_use]
     pub fn gives_up_at(&self) -> Option<Time> {
         self.patience().map(|limit| self.heard.unwrap_or(self.began).after(limit))
     }
 
-    /// Whether the forwarder has ever answered.
+    /// Returns whether the forwarder has ever answered.
     #[must_use]
     pub const fn has_heard(&self) -> bool {
         self.heard.is_some()
     }
 }
 
-/// The members that a forwarder is told of. A request has its limit; those who are not in it come themselves.
+/// Returns the members to name in a request, which has a limit; the others report themselves.
 fn told(me: &Seat, members: &[Seat]) -> Vec<Seat> {
     let others = members.iter().filter(|seat| seat.slot != me.slot);
     std::iter::once(me).chain(others).take(MAX_TOLD).cloned().collect()

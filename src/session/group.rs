@@ -1,6 +1,6 @@
-//! One group, as the forwarder sees it, from the first member that joins to the last one that knows the end.
+//! One group at the forwarder, from the first member that joins to the last one that knows the end.
 //!
-//! It passes through `Gathering` (members join and become ready), `Running` (all were ready and were told to start)
+//! Its phases are `Gathering` (members join and become ready), `Running` (all were ready and were started)
 //! and `Over` (all were done, or one was lost or left). PROTOCOL.md draws the diagram.
 
 use std::collections::BTreeMap;
@@ -23,29 +23,29 @@ use crate::wire::control::{
 pub(super) struct Group {
     pub(super) run: u64,
     pub(super) order: &'static Order,
-    /// The member with which it began, whose order is the group's.
+    /// The member that opened the group; its order is the group's.
     pub(super) opened_by: String,
-    /// Clients that were turned away or left before the start, each with what happened, for people.
+    /// Clients that were refused or left before the start, each with the reason, for people.
     pub(super) absent: BTreeMap<String, String>,
-    /// Whether people were told that members name different forwarders.
+    /// Whether it was reported that members name different forwarders.
     pub(super) is_parted: bool,
     pub(super) since: Time,
-    /// When it last had a client.
+    /// The last time at which it had a client.
     pub(super) inhabited: Time,
     pub(super) seats: BTreeMap<String, Member>,
     incarnations: BTreeMap<String, u32>,
     next_slot: u16,
-    /// The seats of all that came to join the run, in the order in which this forwarder gave them or heard of them: its
-    /// members are told, because they take nobody in that has no seat.
+    /// The seats of all newcomers, in the order in which this forwarder gave or learnt them: members receive them,
+    /// since they admit no process without a seat.
     newcomers: Vec<Seat>,
     /// Whether all are ready and are being called once more.
     roll_call: bool,
-    /// When it was taken up from another forwarder that had begun it.
+    /// The time at which the run was taken up from another forwarder.
     pub(super) resumed: Option<Time>,
     pub(super) phase: Phase,
-    /// Why the first client was lost that is, after the start.
+    /// The reason of the first loss of a client after the start.
     first_loss: Option<String>,
-    /// Whether anybody is lost, after the start.
+    /// Whether any member was lost after the start.
     has_losses: bool,
 }
 
@@ -78,10 +78,10 @@ impl Group {
         }
     }
 
-    /// A group that another forwarder began and that this one takes up, with these members: they come one by one.
+    /// Takes up a run of another forwarder, with these members, which come one by one.
     ///
     /// # Errors
-    /// Why these members make no group here.
+    /// The reason why these members cannot form a group here.
     pub(super) fn resumed(
         now: Time,
         run: u64,
@@ -94,7 +94,7 @@ impl Group {
         group.learn(now, members, rules).map(|()| group)
     }
 
-    /// Takes note of members of a run that another forwarder began.
+    /// Records members of a run that another forwarder began.
     fn learn(&mut self, now: Time, members: &[Seat], rules: &Rules) -> Result<(), (Exit, String)> {
         for told in members {
             if let Some((id, _)) =
@@ -149,7 +149,7 @@ impl Group {
                 }
             }
             Role::Sequencer if self.is_without_numbers(request) => return Err(Objection::Started),
-            // A sequencer that comes to a group that runs stands by.
+            // A sequencer that joins a running group becomes a standby.
             Role::Sequencer | Role::Standby => {
                 let others =
                     self.seats.iter().filter(|(id, seat)| seat.role == Role::Standby && **id != who.id);
@@ -204,7 +204,7 @@ impl Group {
         seat.presence.answer(Say::Welcome { run, slot, incarnation }, actions);
     }
 
-    /// Whether the group can start without this client, which can wait.
+    /// Returns whether the group can start without this client, which can join later.
     fn is_complete_without(&self, who: &Identity, rules: &Rules) -> bool {
         let others = self.seats.iter().filter(|(id, seat)| {
             **id != who.id && seat.role == Role::Client && !seat.late && seat.presence.gone.is_none()
@@ -212,14 +212,14 @@ impl Group {
         who.role == Role::Client && others.count() >= rules.clients
     }
 
-    /// Tells the members of the run the seat of a newcomer.
+    /// Adds the seat of a newcomer to those that the members receive.
     fn announce(&mut self, id: &str) {
         if let Some(seat) = self.seats.get(id).filter(|seat| seat.late) {
             self.newcomers.push(seat.seat(id));
         }
     }
 
-    /// A client that is gone gives its place to one that is here; else one that can be taken in later does.
+    /// Makes room for a client at the start: removes one that is gone, or lets one join later that can.
     fn make_room(&mut self, rules: &Rules) {
         if self.founders().count() < rules.clients {
             return;
@@ -233,7 +233,7 @@ impl Group {
         }
     }
 
-    /// A client that was alone in a group that runs is started again: nobody is there who could take it in.
+    /// Ends a running group whose only client was started again: no member could admit it.
     pub(super) fn is_deserted_by(&mut self, newcomer: &Identity, actions: &mut Actions) {
         let is_other_life = |seat: &Member| {
             seat.role == Role::Client
@@ -315,7 +315,7 @@ impl Group {
         }
     }
 
-    /// A member of the run comes back, or comes here, too.
+    /// Handles a member of a run that connects again, or to this forwarder too.
     fn resume(
         &mut self,
         now: Time,
@@ -331,7 +331,7 @@ impl Group {
         if !is_told && (!is_here || !is_whole) {
             return answer(held, Say::Unknown, actions);
         }
-        // Of a run that began here, only those are news that came later, elsewhere.
+        // In a run that began here, only members that joined later elsewhere are new.
         let is_news = |seat: &&Seat| self.resumed.is_some() || seat.late;
         let news: Vec<Seat> = members.iter().filter(is_news).cloned().collect();
         if is_here
@@ -352,8 +352,8 @@ impl Group {
         }
     }
 
-    /// A sequencer that was started again does not know which numbers it gave: without another that can take its place
-    /// the run cannot go on.
+    /// Returns whether the group has lost its numbers: a restarted sequencer does not know those it assigned, and no
+    /// other member can become the sequencer.
     pub(super) fn is_without_numbers(&self, newcomer: &Request) -> bool {
         let is_gone = |seat: &Member| seat.role == Role::Sequencer && seat.presence.gone.is_some();
         newcomer.who.role == Role::Sequencer
@@ -362,8 +362,8 @@ impl Group {
             && self.ends_without(Role::Sequencer)
     }
 
-    /// Whether the group cannot go on without this process: nobody takes a router's place here, and a sequencer's only
-    /// a process that stands by, or a client that has said that it can.
+    /// Returns whether the group ends without this role: no process replaces a router, and the sequencer is replaced
+    /// only by a standby or a client that offered it.
     pub(super) fn ends_without(&self, role: Role) -> bool {
         match role {
             Role::Sequencer => self.order.sequencer && !self.seats.values().any(|seat| seat.can_sequence),
@@ -398,7 +398,7 @@ impl Group {
         self.answer(now, rules, actions);
     }
 
-    /// Lets go of members that are gone; tells whether all are ready and still there.
+    /// Removes members that are gone; returns whether all are ready and still present.
     fn gather(&mut self, now: Time, rules: &Rules, actions: &mut Actions) -> bool {
         let is_gone =
             |seat: &Member| seat.presence.is_gone_for_good(now) || seat.presence.lost(now).is_some();
@@ -417,7 +417,7 @@ impl Group {
         }
         let is_ready = self.is_ready(rules);
         if is_ready && !self.roll_call {
-            // Whoever was ready may be gone by now: all are called once more, and answer by asking again.
+            // A ready member may be gone by now: all are called once more, and answer by asking again.
             for seat in self.seats.values_mut() {
                 seat.presence.present = false;
                 seat.presence.answer(Say::CarryOn, actions);
@@ -448,7 +448,7 @@ impl Group {
         }
     }
 
-    /// A member is lost or has left: what becomes of a group that runs is its members' decision, as long as there are
+    /// Removes a member that is lost or has left. The members decide how a running group goes on, as long as there are
     /// any.
     fn go_on_without(&mut self, id: &str, why: String, actions: &mut Actions) {
         let was_client = self.seats.remove(id).is_some_and(|seat| seat.role == Role::Client);
@@ -466,7 +466,7 @@ impl Group {
         }
     }
 
-    /// A member has left as it was told to, with everything done that it had begun.
+    /// Removes a member that has left after completing all its operations.
     fn is_left_by(&mut self, id: &str, actions: &mut Actions) {
         self.seats.remove(id);
         actions.notices.push(format!("{id} has left the group"));
@@ -476,26 +476,26 @@ impl Group {
         }
     }
 
-    /// Whether all clients of the newest view are done, and nobody else is here: who is left behind leaves by itself, and
-    /// of those who went different ways one side does. One that is lost here may be there elsewhere: that it is not, the
-    /// others' next view tells.
+    /// Returns whether all clients of the newest view are done, and no other client is present: a client that was left
+    /// behind leaves by itself, and so does one side of a split. A client that is lost here may be present elsewhere;
+    /// the next view shows whether it is.
     fn is_done(&self, now: Time) -> bool {
         let Some((newest, members)) = self.newest().filter(|(_, members)| !members.is_empty()) else {
             return false;
         };
-        // What it had in an earlier view is not everything.
+        // Being done in an earlier view is not enough.
         let is_done = |seat: &Member| seat.done.as_ref().is_some_and(|(number, _)| number >= newest);
         members.iter().all(|slot| self.clients().any(|seat| seat.slot == *slot && is_done(seat)))
             && !self.clients().any(|seat| !members.contains(&seat.slot) && seat.is_here(now))
     }
 
-    /// The newest view in which a client was done.
+    /// Returns the newest view in which a client was done.
     fn newest(&self) -> Option<&(u64, Vec<u16>)> {
         self.clients().filter_map(|seat| seat.done.as_ref()).max_by_key(|(number, _)| *number)
     }
 
-    /// Whether everybody knows that the run is over who can come to know it. Whose connection has closed may come back;
-    /// not if the others have gone on without it, and what is no client has nothing to be told but that.
+    /// Returns whether every reachable member has been told that the run is over. A client whose connection has closed
+    /// may come back, unless the newest view excludes it; for other roles a closed connection is final.
     pub(super) fn is_known_to_be_over(&self, now: Time, may_ask_later: bool) -> bool {
         let newest = self.newest();
         let may_be_told_nothing = |seat: &Member| match seat.role {
@@ -510,7 +510,7 @@ impl Group {
             .all(|seat| seat.presence.knows_the_end(now, may_ask_later) || may_be_told_nothing(seat))
     }
 
-    /// Answers the members whose news has come, and those who have waited long enough.
+    /// Answers the members for which there is news, and those that have waited long enough.
     fn answer(&mut self, now: Time, rules: &Rules, actions: &mut Actions) {
         self.seats.values_mut().for_each(|seat| seat.presence.nudge(now, actions));
         let starts = self.phase == Phase::Running;
@@ -561,7 +561,7 @@ impl Group {
         self.seats.values().filter(|seat| seat.role == Role::Client)
     }
 
-    /// The clients with which the group starts.
+    /// Returns the clients with which the group starts.
     pub(super) fn founders(&self) -> impl Iterator<Item = &Member> {
         self.clients().filter(|seat| !seat.late)
     }
@@ -573,7 +573,7 @@ impl Group {
         ready == rules.clients && standbys && (sequencer || !self.order.sequencer)
     }
 
-    /// Whether nobody is in the group who could go on with it, or take newcomers in.
+    /// Returns whether no client is left that could go on or admit newcomers.
     fn is_empty(&self) -> bool {
         self.clients().all(Member::is_newcomer)
     }

@@ -1,4 +1,4 @@
-//! What a group waits for, in words: for its members, and for people at the forwarder.
+//! The processes and conditions for which a group waits, worded for its members and for people at the forwarder.
 
 use super::group::{Group, Phase};
 use super::register::{Actions, Rules};
@@ -6,11 +6,11 @@ use super::seated::Member;
 use crate::talk::list;
 use crate::wire::control::{Ask, Request, Role};
 
-/// Most clients that a group remembers although they are not in it.
+/// Most absent clients that a group remembers.
 const MAX_ABSENT: usize = 8;
 
 impl Group {
-    /// Notes that a client which was to take part before the start does not, and why.
+    /// Records that a client does not take part before the start, and why.
     pub(super) fn misses(&mut self, id: &str, why: String) {
         if self.phase == Phase::Gathering && (self.absent.len() < MAX_ABSENT || self.absent.contains_key(id))
         {
@@ -18,14 +18,15 @@ impl Group {
         }
     }
 
-    /// The clients that do not take part, for people: empty, or in brackets.
+    /// Returns the absent clients for people: empty, or in brackets.
     pub(super) fn absences(&self) -> String {
         let all: Vec<&str> = self.absent.values().map(String::as_str).collect();
         if all.is_empty() { String::new() } else { format!(" ({})", all.join("; ")) }
     }
 
-    /// A client joins here or, as it asks here, elsewhere: tells people if another one names other forwarders, because
-    /// these two may never meet. One forwarder may have several names; of several, the count or the order differs.
+    /// Warns if a client and another one name different forwarders, because they may never meet; `request` may also
+    /// tell that it joins elsewhere. One forwarder may have several names, so only lists of several are compared by
+    /// name.
     pub(super) fn compare_forwarders(&mut self, request: &Request, actions: &mut Actions) {
         let Request { who, connect, ask, .. } = request;
         let differs = |other: &[String]| {
@@ -47,7 +48,7 @@ impl Group {
         }
     }
 
-    /// What the group waits for, for people.
+    /// Returns the processes and conditions for which the group waits, for people.
     pub(super) fn missing(&self, rules: &Rules) -> Vec<String> {
         if self.phase != Phase::Gathering {
             let late = self.seats.iter().filter(|(_, seat)| seat.role == Role::Client && seat.done.is_none());
@@ -65,14 +66,14 @@ impl Group {
         self.seats.iter().filter_map(state).chain(parts).collect()
     }
 
-    /// The router, if members are not ready because they cannot reach one, and who they are.
+    /// Returns the router and the members that are not ready because they cannot reach one.
     fn needed_router(&self) -> Option<String> {
         let waits = |(_, seat): &(&String, &Member)| seat.awaits_router && !seat.ready;
         let by: Vec<&String> = self.seats.iter().filter(waits).map(|(id, _)| id).collect();
         (!by.is_empty()).then(|| format!("a router, needed by {}", list(&by)))
     }
 
-    /// Who has to come, besides those who are there.
+    /// Returns the clients and the sequencer that have not joined.
     pub(super) fn empty_seats(&self, rules: &Rules) -> impl Iterator<Item = String> {
         let clients = match rules.clients.saturating_sub(self.founders().count()) {
             0 => None,
@@ -99,7 +100,7 @@ impl Group {
     }
 }
 
-/// What of this the member `id` waits for: never itself.
+/// Returns the missing processes without `id` itself.
 pub(super) fn without(id: &str, missing: &[String]) -> Vec<String> {
     let is_own =
         |what: &str| what.strip_prefix(id).is_some_and(|rest| rest.is_empty() || rest.starts_with(" ("));

@@ -1,8 +1,9 @@
-//! Station 9, start and finish: how a run begins together and ends together.
+//! Station 9, start and finish: how a run begins and ends at all members together.
 //!
-//! [`register`] is the forwarder's side: who has joined, who is ready, who is done, who is lost; [`group`] is one
-//! group in it, [`missing`] what it waits for, `seated` one member, [`presence`] one process. [`attendance`] is the side of everybody else: one request under way at all
-//! times, so that silence means something. [`shown`] is what anybody may know. All are pure; their messages are in [`crate::wire::control`].
+//! [`register`] is the forwarder's side, with all groups: [`group`] is one of them, [`missing`] words the processes it
+//! waits for, `seated` is one member, [`presence`] one process, [`shown`] the report for `groupcast members`.
+//! [`attendance`] is the side of every other process: one request under way at all times, so that silence is a sign of
+//! failure. All are pure; their messages are in [`crate::wire::control`].
 
 pub mod attendance;
 pub mod group;
@@ -18,31 +19,30 @@ use std::time::Duration;
 use crate::engine::{MemberId, View};
 use crate::wire::control::{Role, Seat};
 
-/// A member whose connection has closed, or a forwarder that is silent, is given up after this long.
+/// Time after which a member whose connection has closed, or a silent forwarder, is given up.
 pub const LOST_AFTER: Duration = Duration::from_secs(10);
-/// A forwarder that is silent for so long is not counted on, where there is another.
+/// Silence after which a member prefers another forwarder.
 pub const QUIET_AFTER: Duration = Duration::from_secs(3);
-/// A member that is connected and says nothing is given up after this long.
+/// Silence after which a connected member is given up.
 pub const SILENT_AFTER: Duration = Duration::from_secs(30);
-/// A forwarder or router that cannot be reached at the start is given up after this long.
+/// Time after which a forwarder or router that cannot be reached at the start is given up.
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(30);
-/// A process that stands by and is not ready, or has gone silent, is waited for at the start for this long.
+/// Longest wait at the start for a standby that is not ready or is silent.
 pub const STANDBY_LIMIT: Duration = Duration::from_secs(3);
-/// Whose connection has been closed for this long has gone, where nothing depends on it: before the start, and at the end
-/// if it is no client.
+/// Grace period after a disconnect, before the start and for non-clients at the end.
 pub const GONE_FOR_GOOD: Duration = Duration::from_secs(2);
-/// Most processes that stand by for one group.
+/// Most standbys of one group.
 pub const MAX_STANDBYS: usize = 16;
-/// Whoever waits says for whom at least this often.
+/// Longest time between two reports of a process that waits.
 pub const SAY_EVERY: Duration = Duration::from_secs(2);
 
-/// The members that a start names, but for those that come to join a group that runs: they are in no view yet.
+/// Returns the members of a start, except those that join a running group: they are in no view yet.
 #[must_use]
 pub fn founders(seats: &[Seat]) -> Vec<Seat> {
     seats.iter().filter(|seat| !seat.late).cloned().collect()
 }
 
-/// View 1: the members that a start names, but for those that come to join a group that runs.
+/// Returns view 1: the members of a start, except those that join a running group.
 #[must_use]
 pub fn view_of(seats: &[Seat]) -> View {
     let seats = || seats.iter().filter(|seat| !seat.late);

@@ -1,4 +1,4 @@
-//! Why a process may not join a group, and whether that may pass.
+//! The reasons for which a process may not join a group, some of which may pass.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::order::Order;
 use crate::talk::list;
 use crate::wire::control::{HOLD_MILLIS, Request, Role};
 
-/// A newcomer with the name of a member is kept waiting for this long, to see whether that member is still there.
+/// Wait of a process with the id of a member, until it is known whether that member is still present.
 pub const CHALLENGE: Duration = Duration::from_millis(HOLD_MILLIS + 500);
 
-/// Why a process may not join.
+/// The reason for which a process may not join.
 pub(super) enum Objection {
     Taken,
     Started,
@@ -27,7 +27,7 @@ pub(super) enum Objection {
 }
 
 impl Objection {
-    /// Whether a newcomer since `since` is to wait, because it may join once it is known who is gone.
+    /// Returns whether a process that came at `since` should wait, because a member may turn out to be gone.
     pub(super) fn may_pass(&self, now: Time, since: Time) -> bool {
         match self {
             Self::Ending => true,
@@ -36,7 +36,7 @@ impl Objection {
         }
     }
 
-    /// What the members that wait for one more client are told of this one, if it matters to them.
+    /// Returns the text about this refusal for members that wait for one more client, if it matters to them.
     pub(super) fn absence(&self, request: &Request) -> Option<String> {
         let who = &request.who;
         match self {

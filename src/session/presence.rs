@@ -1,4 +1,4 @@
-//! A process at the other end of the sync port, as the forwarder sees it: is it there, and what does it wait to hear?
+//! A process at the other end of the sync port: its connection, and the request that it waits for.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use crate::engine::Time;
 use crate::wire::control::{HOLD_MILLIS, Reply, Request, Say};
 
 const HOLD: Duration = Duration::from_millis(HOLD_MILLIS);
-/// The end of a run is kept for a member that asks nothing for this long: as long as it waits for a forwarder that has
-/// fallen silent, because its connection may be the reason.
+/// Time for which the end of a run is kept for a silent member: as long as it waits for a silent forwarder, because its
+/// connection may be the reason.
 pub const END_KEPT: Duration = LOST_AFTER;
 
-/// A process at the other end: is it there, and what does it wait to hear?
+/// The forwarder's state of one process.
 #[derive(Debug)]
 pub(super) struct Presence {
-    /// That of its process; none of a member that has not come here yet.
+    /// The nonce of the process; none of a member that has not come here yet.
     pub(super) nonce: Option<u64>,
     pub(super) asker: Asker,
     heard: Time,
     pub(super) gone: Option<Time>,
     pub(super) held: Option<Held>,
-    /// Whether it has asked something since it was last called.
+    /// Whether it has sent a request since it was last called.
     pub(super) present: bool,
     nudged: Time,
     pub(super) told_end: bool,
@@ -32,9 +32,9 @@ pub(super) struct Held {
     pub(super) asker: Asker,
     pub(super) seq: u64,
     pub(super) since: Time,
-    /// It wants to be told to start, and is in the group's list.
+    /// Whether it waits for the start, and is in the group's list.
     pub(super) wants_start: bool,
-    /// How many seats of newcomers it has been told, if it wants to be told.
+    /// The number of newcomers' seats that it has received, if it wants them.
     pub(super) told: Option<usize>,
 }
 
@@ -51,20 +51,20 @@ impl Presence {
         Self { nonce, asker, heard: now, gone, held: None, present: true, nudged: now, told_end: false }
     }
 
-    /// One that another has told of, and that has not come here yet.
+    /// Returns the state of a member that another one has named, and that has not come here yet.
     pub(super) fn awaited(now: Time) -> Self {
         Self { nonce: None, gone: Some(now), present: false, ..Self::new(now, 0, Asker::Nobody) }
     }
 
-    /// Whether this is the process, or may be, because no other has its place.
+    /// Returns whether this is the process, or may be, because the nonce is not known yet.
     pub(super) fn may_be(&self, nonce: u64) -> bool {
         self.nonce.is_none_or(|known| known == nonce)
     }
 
-    /// It has asked something: that is what it waits for now.
+    /// Records a request, for whose answer it waits now.
     ///
-    /// A request that comes while another one is held is answered when that one would have been: a process that repeats
-    /// its requests is answered, too.
+    /// A request that replaces a held one is answered when that one would have been, so that a process that repeats its
+    /// requests is answered, too.
     pub(super) fn hears(&mut self, now: Time, held: Held) {
         let since = self.held.as_ref().map_or(now, |earlier| earlier.since);
         self.heard = now;
@@ -74,12 +74,12 @@ impl Presence {
         self.held = Some(Held { since, ..held });
     }
 
-    /// How long it has said nothing.
+    /// Returns the length of its silence.
     pub(super) fn silence(&self, now: Time) -> Duration {
         now.since(self.heard)
     }
 
-    /// Says something to one that waits for nothing: only so does it show that its connection has closed.
+    /// Sends to a process that waits for nothing: only so a closed connection shows.
     pub(super) fn nudge(&mut self, now: Time, actions: &mut Actions) {
         if self.held.is_none() && self.gone.is_none() && now >= self.heard.max(self.nudged).after(HOLD) {
             self.nudged = now;
@@ -89,8 +89,8 @@ impl Presence {
 
     pub(super) fn answer(&mut self, say: Say, actions: &mut Actions) {
         if let Some(held) = self.held.take() {
-            // An end is told again until the member has said that it knows it: it would take the silence of a
-            // forwarder that has ended for a failure. Inside the forwarder nothing gets lost.
+            // The end is repeated until the member confirms it: otherwise it would take the silence of a forwarder that
+            // has ended for a failure. Inside the forwarder nothing is lost.
             let is_sure = matches!(self.asker, Asker::Inside(_)) && say == Say::End;
             self.told_end |= is_sure || matches!(say, Say::Abort { .. });
             actions.replies.push((held.asker, Reply::new(held.seq, say)));
@@ -101,7 +101,7 @@ impl Presence {
         self.held.as_ref().is_some_and(|held| now >= held.since.after(HOLD))
     }
 
-    /// Why it is to be given up, if it is.
+    /// Returns why it is given up, if it is.
     pub(super) fn lost(&self, now: Time) -> Option<String> {
         let seconds = LOST_AFTER.as_secs();
         if self.gone.is_some_and(|gone| now >= gone.after(LOST_AFTER)) {
@@ -116,15 +116,15 @@ impl Presence {
         (now >= self.heard.after(SILENT_AFTER)).then(|| format!("it has said nothing for {seconds} s"))
     }
 
-    /// Whether its connection has been closed for so long that it will not come back soon.
+    /// Returns whether its connection has been closed for [`GONE_FOR_GOOD`].
     pub(super) fn is_gone_for_good(&self, now: Time) -> bool {
         self.gone.is_some_and(|gone| now >= gone.after(GONE_FOR_GOOD))
     }
 
-    /// Whether there is no use in keeping the end of the run for it any longer.
+    /// Returns whether the end of the run need not be kept for it any longer.
     ///
-    /// One whose connection has closed may be about to connect again, and ask; whether it `may_ask_later`, too, the
-    /// caller knows.
+    /// A process whose connection has closed may be about to connect again and ask; the caller knows whether it
+    /// `may_ask_later`, too.
     pub(super) fn knows_the_end(&self, now: Time, may_ask_later: bool) -> bool {
         self.told_end || (self.gone.is_some() && may_ask_later) || now >= self.heard.after(END_KEPT)
     }

@@ -1,5 +1,5 @@
-//! The forwarder's side of the talk on the sync port: a start barrier and a finish for every group.
-//! What happens to one group is in `group`; here is what they share.
+//! The forwarder's side of the exchange on the sync port: a start barrier and a finish for every group. The state of
+//! one group is in `group`, the state shared by all is here.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -21,67 +21,67 @@ use crate::wire::header::{RUN_LIMIT, VERSION};
 pub const MAX_GROUPS: usize = 1024;
 /// Most routers that attend one forwarder.
 pub const MAX_ROUTERS: usize = 16;
-/// Most newcomers that are kept waiting at one time.
+/// Most processes that are kept waiting at one time.
 const MAX_CHALLENGERS: usize = 256;
-/// A group that has not started and has no client any more is forgotten after this long.
+/// Time after which a group that has not started and has no client is dropped.
 pub const EMPTY_KEPT: Duration = Duration::from_secs(5);
-/// A forwarder is not over before it is this old, if a router or a sequencer may still be on its way: those that
-/// were started together with it are to hear of the end, however short the run was.
+/// Shortest life of a forwarder whose router or sequencer may still be starting: processes that were started together
+/// with it must hear of the end, however short the run was.
 pub const LATECOMERS: Duration = Duration::from_secs(2);
-/// A run that another forwarder began is taken up only by one that is not older than this.
+/// Oldest age at which a forwarder takes up a run that another one began.
 pub const RESUMABLE: Duration = Duration::from_secs(2 * LOST_AFTER.as_secs());
-/// How many runs that ended, and how many that may be taken up, are remembered.
+/// The number of ended runs, and of runs that may be taken up, that are remembered.
 pub const RUNS_KEPT: usize = 64;
 
-/// Where to send an answer.
+/// The receiver of an answer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Asker {
-    /// To a process: the address of the connection on which it asked.
+    /// A process: the address of the connection on which it asked.
     Connection(Vec<u8>),
-    /// To what numbers the group of this run inside the forwarder.
+    /// The sequencer inside the forwarder, for this run.
     Inside(String),
-    /// Nowhere: to a member that another has told of, and that has not asked yet.
+    /// No process: a member that another one has named, and that has not asked yet.
     Nobody,
 }
 
-/// What the register wants done; appended to, in order.
+/// The effects of the register; appended to, in order.
 #[derive(Debug, Default)]
 pub struct Actions {
     /// Answers to send.
     pub replies: Vec<(Asker, Reply)>,
-    /// What people want to know.
+    /// Notices for people.
     pub notices: Vec<String>,
 }
 
-/// What a register is told once.
+/// The configuration of a register.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// How many clients each group has.
+    /// The number of clients of each group.
     pub clients: usize,
-    /// How long a group may gather.
+    /// The longest time until a start.
     pub start_timeout: Duration,
-    /// Serve one run after the other instead of ending after the first.
+    /// True to serve one run after the other instead of ending after the first.
     pub stay: bool,
 }
 
-/// Everybody that talks to this forwarder.
+/// All groups and processes at this forwarder.
 #[derive(Debug)]
 pub struct Register {
     pub(super) rules: Rules,
     pub(super) groups: BTreeMap<String, Group>,
-    /// Routers and the sequencer, which serve every group.
+    /// Routers and sequencers, which serve every group.
     attendants: Vec<Attendant>,
-    /// Newcomers that are kept waiting, because whoever has their place may be gone.
+    /// Processes that are kept waiting, because the holder of their place may be gone.
     challengers: Vec<(Held, Request)>,
     runs: u64,
-    /// Runs of which members have asked that gather at another forwarder: they may be taken up here.
+    /// Runs about which members of another forwarder have asked: they may be taken up here.
     announced: VecDeque<u64>,
-    /// When a member last asked something.
+    /// The time of the last request of a member.
     asked: Time,
     /// The last runs that ended here, for members that did not hear of it.
     ended: VecDeque<(u64, Result<(), Failure>)>,
     outcome: Option<Failure>,
-    /// Why the last group that did not start has no client any more, for people.
+    /// The reason why the last group that did not start lost its clients, for people.
     deserted: Option<String>,
     served: usize,
     pub(super) shown: Shown,
@@ -92,13 +92,13 @@ struct Attendant {
     role: Role,
     id: String,
     presence: Presence,
-    /// The groups it was last told of.
+    /// The groups that it was last sent.
     told: Vec<GroupEntry>,
 }
 
 impl Register {
-    /// An empty register. `runs` is any number that another forwarder process is unlikely to have: the first
-    /// run's number, from which those of later runs are counted.
+    /// Returns an empty register. `runs` is any number that another forwarder process is unlikely to have: the run
+    /// numbers are counted from it.
     #[must_use]
     pub fn new(rules: Rules, runs: u64) -> Self {
         Self {
@@ -117,14 +117,14 @@ impl Register {
         }
     }
 
-    /// Whether the forwarder passes packets of this group on.
+    /// Returns whether the forwarder passes packets of this group on.
     #[must_use]
     pub fn serves(&self, group: &str) -> bool {
         self.groups.contains_key(group)
     }
 
-    /// A request has arrived; `Err` carries the version of one that we do not speak. What follows from it for the
-    /// group shows at the next [`Register::tick`], which is due when all that has arrived has been told.
+    /// Handles a request; `Err` carries the protocol version of one that this build does not speak. The effects on the
+    /// group follow at the next [`Register::tick`], which is due when all waiting requests have been handled.
     pub fn asked(
         &mut self,
         now: Time,
@@ -184,7 +184,7 @@ impl Register {
                     let reason = format!("there is already a {role} here ({other})");
                     return refuse(held, Exit::Unavailable, reason, actions);
                 }
-                // The newcomer has the place of one that is gone.
+                // The new process replaces one that is gone.
                 self.attendants.retain(|there| there.role != role || there.presence.gone.is_none());
                 actions.notices.push(format!("{} is here", attendant_name(role, id)));
                 let presence = Presence::new(now, nonce, held.asker.clone());
@@ -209,7 +209,8 @@ impl Register {
         }
     }
 
-    /// Without a router no group can go on; without the sequencer, those can in which another can take its place.
+    /// Removes a router or sequencer. Without a router no group can go on; without the sequencer, only a group with a
+    /// candidate.
     fn attendant_is_gone(&mut self, place: usize, why: &str, actions: &mut Actions) {
         let role = self.attendants.remove(place).role;
         actions.notices.push(why.to_owned());
@@ -225,7 +226,7 @@ impl Register {
     fn member_asks(&mut self, now: Time, held: Held, request: Request, actions: &mut Actions) {
         self.asked = now;
         let who = &request.who;
-        // A slash in a name would let the packets of one group pass for those of another.
+        // With a slash in its name, the packets of one group could pass for those of another.
         let check_name = if who.role == Role::Client { check_client_id } else { check_id };
         if let Err(reason) = check_id(&who.group).and_then(|()| check_name(&who.id)) {
             return refuse(held, Exit::Usage, reason, actions);
@@ -277,7 +278,7 @@ impl Register {
         }
     }
 
-    /// Whether this connection is that of another member: nobody takes the places of many.
+    /// Returns whether this connection belongs to another member: a connection serves one seat.
     fn has_another_seat(&self, asker: &Asker, who: &Identity) -> bool {
         self.groups.iter().any(|(name, group)| {
             let is_other = |id: &String| *name != who.group || *id != who.id;
@@ -285,7 +286,7 @@ impl Register {
         })
     }
 
-    /// Opens the group that a request names, or says why not.
+    /// Opens the group that a request names, or returns the refusal.
     fn open(&mut self, now: Time, request: &Request, actions: &mut Actions) -> Result<(), Say> {
         let Identity { group, id, order, method, role, .. } = &request.who;
         let refusal = |exit: Exit, reason: String| Say::Refused { code: exit.code(), reason };
@@ -330,7 +331,7 @@ impl Register {
         Ok(())
     }
 
-    /// What a member is to be told that goes on with a run which has ended here.
+    /// Returns the outcome for a member that resumes a run which has ended here.
     fn how_it_ended(&self, ask: &Ask) -> Option<Say> {
         let Ask::Resume { run, .. } = ask else { return None };
         let number = run_from_text(run)?;
@@ -338,9 +339,9 @@ impl Register {
         Some(result.as_ref().err().map_or(Say::End, abort))
     }
 
-    /// The number of a run that may be taken up from another forwarder.
+    /// Returns the number of a run that may be taken up from another forwarder.
     fn resumable(&self, now: Time, run: &str) -> Result<u64, Say> {
-        // Later than this, members have given up a forwarder that fell silent.
+        // Later, members have given up the silent forwarder.
         let is_young = now < Time::ZERO.after(RESUMABLE);
         let number = run_from_text(run).filter(|run| is_young || self.announced.contains(run));
         number.ok_or_else(|| Say::Refused {
@@ -349,8 +350,8 @@ impl Register {
         })
     }
 
-    /// A member goes on with a run of another forwarder, or asks whether it has begun. The run is remembered; once it
-    /// has begun, whoever gathers here for another run of the group belongs to it, and will find out.
+    /// Handles a member that resumes a run of another forwarder, or asks whether it has begun. The run is remembered;
+    /// once it has begun, a group that gathers here under the same name is dropped, and its members join that run.
     fn make_way(&mut self, now: Time, group: &str, run: &str, members: &[Seat]) {
         let Some(number) = run_from_text(run) else { return };
         let is_gathering = |group: &Group| group.phase == Phase::Gathering && group.run != number;
@@ -363,7 +364,7 @@ impl Register {
         }
     }
 
-    /// An answer could not be delivered: whoever was there has closed its connection.
+    /// Records that an answer could not be delivered: the process has closed its connection.
     pub fn unreachable(&mut self, now: Time, asker: &Asker) {
         let members = self
             .groups
@@ -377,7 +378,7 @@ impl Register {
         }
     }
 
-    /// Time has passed.
+    /// Handles the passage of time.
     pub fn tick(&mut self, now: Time, actions: &mut Actions) {
         for (held, request) in std::mem::take(&mut self.challengers) {
             self.consider(now, held, request, actions);
@@ -396,7 +397,7 @@ impl Register {
         self.answer_attendants(now, actions);
     }
 
-    /// Groups that are over, and whose members all know it, make room; so do those that all clients have left.
+    /// Removes groups whose members all know that they are over, and groups that all clients left before the start.
     fn retire(&mut self, now: Time, actions: &mut Actions) {
         let Self { groups, ended, outcome, deserted, served, rules, .. } = self;
         groups.retain(|name, group| {
@@ -407,7 +408,7 @@ impl Register {
                 return false;
             }
             let Phase::Over(result) = &group.phase else { return true };
-            // A failure shows by itself, and a forwarder that stays can tell the outcome later.
+            // A failure shows by itself, and a forwarder that stays can report the outcome later.
             let may_ask_later = result.is_err() || rules.stay;
             if !group.is_known_to_be_over(now, may_ask_later) {
                 return true;
@@ -421,7 +422,7 @@ impl Register {
         });
     }
 
-    /// The groups that are being served.
+    /// Returns the groups that are being served.
     #[must_use]
     pub fn entries(&self) -> Vec<GroupEntry> {
         let live = self.groups.iter().filter(|(_, group)| !matches!(group.phase, Phase::Over(_)));
@@ -452,7 +453,7 @@ impl Register {
         !self.rules.stay && self.served > 0 && self.groups.is_empty()
     }
 
-    /// The outcome of everything, once it is over and everybody knows it.
+    /// Returns the outcome of all runs, once all are over and all processes know it.
     #[must_use]
     pub fn outcome(&self, now: Time) -> Option<Result<(), Failure>> {
         let may_ask_later = self.outcome.is_some();
@@ -460,7 +461,7 @@ impl Register {
             presence.knows_the_end(now, may_ask_later) || presence.is_gone_for_good(now)
         });
         let is_here = |role: Role| self.attendants.iter().any(|there| there.role == role);
-        // Where there is another forwarder, there may be another router.
+        // With another forwarder, there may be another router.
         let is_alone = self.announced.is_empty();
         let all_came = (is_alone && is_here(Role::Router) && is_here(Role::Sequencer))
             || now >= Time::ZERO.after(LATECOMERS);
@@ -468,13 +469,13 @@ impl Register {
         (self.is_over() && all_answered && all_came).then(|| self.outcome.clone().map_or(Ok(()), Err))
     }
 
-    /// Whether nobody has ever joined.
+    /// Returns whether no client has ever joined.
     #[must_use]
     pub fn is_untouched(&self) -> bool {
         self.groups.is_empty() && self.served == 0
     }
 
-    /// Why a forwarder ends at which no group has come together, once that has taken too long.
+    /// Returns the failure of a forwarder at which no group has formed within the limit.
     #[must_use]
     pub fn overdue(&self, now: Time) -> Option<Failure> {
         if !self.is_untouched() || self.rules.stay || self.idle(now) < self.rules.start_timeout {
@@ -488,13 +489,13 @@ impl Register {
         Some(Failure::new(Exit::TimedOut, message).help(help))
     }
 
-    /// How long nobody has asked to take part: who joins elsewhere asks here, too.
+    /// Returns the time since the last request of a member; members that join elsewhere ask here, too.
     #[must_use]
     pub fn idle(&self, now: Time) -> Duration {
         now.since(self.asked)
     }
 
-    /// Ends every group, because the forwarder itself must end.
+    /// Ends every group, because the forwarder itself has to end.
     pub fn close(&mut self, failure: &Failure, actions: &mut Actions) {
         for group in self.groups.values_mut() {
             group.end(&Err(failure.clone()), actions);
@@ -504,7 +505,7 @@ impl Register {
         }
     }
 
-    /// For each group that waits: for whom, for people.
+    /// Returns a text for each group that waits, with the missing processes.
     #[must_use]
     pub fn waiting(&self, now: Time) -> Vec<String> {
         let describe = |(name, group): (&String, &Group)| {
@@ -528,7 +529,7 @@ impl Register {
     }
 }
 
-/// Keeps the last few.
+/// Keeps the last [`RUNS_KEPT`].
 fn remember<T>(runs: &mut VecDeque<T>, run: T) {
     if runs.len() == RUNS_KEPT {
         runs.pop_front();
@@ -548,12 +549,12 @@ pub(super) fn abort(failure: &Failure) -> Say {
     Say::Abort { code: failure.exit.code(), reason: failure.message.clone() }
 }
 
-/// A router or sequencer for people: its name alone, if that says what it is.
+/// Names a router or sequencer for people: its id alone, if that is its role.
 fn attendant_name(role: Role, id: &str) -> String {
     if id == role.to_string() { format!("the {role}") } else { format!("the {role} {id}") }
 }
 
-/// `1 client`, `2 clients`.
+/// Formats a number of clients: `1 client`, `2 clients`.
 #[must_use]
 pub fn clients(count: usize) -> String {
     format!("{count} client{}", if count == 1 { "" } else { "s" })

@@ -1,4 +1,4 @@
-//! One member of a group, as the forwarder sees it.
+//! One member of a group at the forwarder.
 
 use super::presence::{Held, Presence};
 use super::{QUIET_AFTER, STANDBY_LIMIT};
@@ -13,16 +13,16 @@ pub(super) struct Member {
     joined: Time,
     pub(super) presence: Presence,
     pub(super) ready: bool,
-    /// In which view it has said that it has everything: its number, and the slots of its clients.
+    /// The view in which it was done: the number, and the slots of its clients.
     pub(super) done: Option<(u64, Vec<u16>)>,
     pub(super) can_sequence: bool,
-    /// What it has told of itself last.
+    /// The progress that it last reported.
     pub(super) status: Option<Status>,
-    /// It is taken in by a group that runs: neither the start nor the size of the group depends on it.
+    /// It joins the running group: neither the start nor the size of the group depends on it.
     pub(super) late: bool,
-    /// It may be taken in later, too, if others need its place at the start.
+    /// It can also join later, if others need its place at the start.
     pub(super) can_wait: bool,
-    /// It has not said that it is in a view.
+    /// It has not reported a view.
     is_outside: bool,
     /// It is not ready because it has not reached a router.
     pub(super) awaits_router: bool,
@@ -31,7 +31,7 @@ pub(super) struct Member {
 }
 
 impl Member {
-    /// A process that takes part from the start, or is `late`.
+    /// Returns a member that takes part from the start, or is `late`.
     pub(super) fn new(
         now: Time,
         who: &Identity,
@@ -39,7 +39,7 @@ impl Member {
         late: bool,
         held: &Held,
     ) -> Self {
-        // Nobody but a sequencer of the start knows all numbers.
+        // Only a sequencer from the start knows all numbers.
         let role = if late && who.role == Role::Sequencer { Role::Standby } else { who.role };
         Self {
             role,
@@ -59,7 +59,7 @@ impl Member {
         }
     }
 
-    /// A member of a run that another forwarder began, as another member has told.
+    /// Returns a member of a run of another forwarder, as another member has named it.
     pub(super) fn told(now: Time, seat: &Seat) -> Self {
         Self {
             role: seat.role,
@@ -90,13 +90,13 @@ impl Member {
         }
     }
 
-    /// Takes note of how far it is; only a member of a view tells that.
+    /// Records its progress; only a member of a view reports it.
     pub(super) fn tells(&mut self, status: Option<Status>) {
         self.is_outside &= status.is_none();
         self.status = status.or(self.status);
     }
 
-    /// Takes note that it has everything in this view.
+    /// Records that it is done in this view.
     pub(super) fn is_done(&mut self, view: u64, clients: Vec<u16>) {
         self.is_outside = false;
         if self.done.as_ref().is_none_or(|(before, _)| *before < view) {
@@ -104,17 +104,18 @@ impl Member {
         }
     }
 
-    /// Whether it is a client that a member has yet to take in.
+    /// Returns whether it is a client that has not been admitted to a view.
     pub(super) fn is_newcomer(&self) -> bool {
         self.role == Role::Client && self.is_outside
     }
 
-    /// Whether it has been heard lately.
+    /// Returns whether it was heard lately.
     pub(super) fn is_here(&self, now: Time) -> bool {
         self.presence.gone.is_none() && self.presence.silence(now) < QUIET_AFTER
     }
 
-    /// A process that stands by is worth a moment of waiting. Then the group starts without it, and takes it in later.
+    /// Returns whether it is a standby for which the start waits no longer: the group starts without it and admits it
+    /// later.
     pub(super) fn delays_the_start(&self, now: Time) -> bool {
         let is_late = !self.ready && now >= self.joined.after(STANDBY_LIMIT);
         self.role == Role::Standby && (is_late || self.presence.silence(now) >= STANDBY_LIMIT)

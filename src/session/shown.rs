@@ -1,5 +1,5 @@
-//! What the register tells anybody who asks who is there: also a process that takes no part. Nothing is kept for it, and
-//! however many ask, it takes only so much of the forwarder's time.
+//! The report of the register for any process that asks for the members, also one that takes no part. It keeps no state
+//! for it, and limits the forwarder's time for such requests.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use crate::wire::control::{GroupState, MemberState, Reply, Say, Stage, run_as_te
 
 /// Most rows of one answer: a row for each group, and for each member.
 pub const MAX_SHOWN: usize = 128;
-/// Most parts of what a start waits for that are told.
+/// Most missing processes that are reported.
 const MAX_MISSING: usize = 16;
-/// So many questions are answered …
+/// Most requests that are answered …
 const ANSWERS: u32 = 16;
-/// … within this time. Who is not answered asks again.
+/// … within this time. The others have to be repeated.
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// How many questions were answered lately.
+/// The number of requests since `since`.
 #[derive(Debug, Default)]
 pub(super) struct Shown {
     since: Time,
@@ -26,7 +26,7 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    /// Whether one more question may be answered now.
+    /// Returns whether one more request may be answered now, and counts it.
     fn may_go_on(&mut self, now: Time) -> bool {
         if now >= self.since.after(PERIOD) {
             *self = Self { since: now, count: 0 };
@@ -37,7 +37,7 @@ impl Shown {
 }
 
 impl Register {
-    /// Tells of this group, or of all, but for the first rows.
+    /// Reports this group, or all, without the first rows.
     pub(super) fn show(
         &mut self,
         now: Time,
@@ -72,7 +72,7 @@ impl Register {
 }
 
 impl Group {
-    /// The group without its members. Its view is the newest that a member has told of.
+    /// Returns the group without its members. Its view is the newest that a member has reported.
     fn state(&self, name: &str, rules: &Rules) -> GroupState {
         let missing = if self.phase == Phase::Gathering { self.missing(rules) } else { Vec::new() };
         let newest = self.seats.values().filter_map(|seat| seat.status).max_by_key(|status| status.view);

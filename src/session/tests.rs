@@ -1,4 +1,4 @@
-//! The start barrier and the finish, as the forwarder lives through them.
+//! The start barrier and the finish at a forwarder.
 
 mod attendance;
 mod finish;
@@ -57,7 +57,7 @@ impl Forwarder {
         Self { register: Register::new(rules, 7), actions: Actions::default(), now: Time::ZERO, seq: 0 }
     }
 
-    /// What `who` is answered at once, if anything.
+    /// Returns the immediate answer to `who`, if there is one.
     fn ask(&mut self, who: &Identity, ask: Ask) -> Option<Say> {
         self.request(Request::new(0, who.clone(), ask))
     }
@@ -71,7 +71,7 @@ impl Forwarder {
         self.heard(who)
     }
 
-    /// The last thing that `who` has been told and has not read yet.
+    /// Returns the last answer to `who` that was not read yet.
     fn heard(&mut self, who: &Identity) -> Option<Say> {
         let (own, others) =
             std::mem::take(&mut self.actions.replies).into_iter().partition(|(to, _)| *to == address(who));
@@ -85,7 +85,7 @@ impl Forwarder {
         self.register.tick(self.now, &mut self.actions);
     }
 
-    /// Lets time pass while all of these keep asking; true if one was told that the run was aborted.
+    /// Lets time pass while all of these keep asking; returns the reason if one was told that the run was aborted.
     fn pass_with(&mut self, members: &[&Identity], time: Duration) -> Option<String> {
         let end = self.now.after(time);
         while self.now < end {

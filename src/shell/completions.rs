@@ -36,7 +36,7 @@ pub fn run(args: &Args, groupcast: Command) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// The scripts of all programs, one after the other.
+/// Returns the scripts of all programs, one after the other.
 fn script(shell: Shell, groupcast: Command) -> String {
     let mut script = String::new();
     for mut command in super::all(groupcast) {
@@ -44,7 +44,7 @@ fn script(shell: Shell, groupcast: Command) -> String {
         let name = command.get_name().to_owned();
         clap_complete::generate(shell, &mut command, name, &mut bytes);
         for line in String::from_utf8_lossy(&bytes).lines() {
-            // PowerShell wants these first, and no second time.
+            // PowerShell requires these lines first, and only once.
             if !(line.starts_with("using namespace ") && script.contains(line)) {
                 script += line;
                 script.push('\n');
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn every_shell_is_told_of_every_program() {
         for &shell in Shell::value_variants() {
-            // Any command line will do for the fifth.
+            // Any command line serves as the fifth.
             let script = script(shell, Client::command());
             for program in ["forwarder", "router", "sequencer", "client", "groupcast"] {
                 assert!(script.contains(program), "{shell}: {program}");

@@ -1,5 +1,5 @@
-//! `groupcast examples`: how something is done, as commands to copy. Each text is a file in `examples/`; what is
-//! indented in it by four spaces is a script, and the tests run it.
+//! `groupcast examples`: commands to copy, by topic. Each text is a file in `examples/`; its parts that are indented by
+//! four spaces are scripts, and the tests run them.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ Examples:
   groupcast examples
   groupcast examples start";
 
-/// Every topic with its text, whose first line is its title.
+/// All topics with their texts; the first line of each is its title.
 const TOPICS: [(&str, &str); 10] = [
     ("run", include_str!("examples/run.md")),
     ("start", include_str!("examples/start.md")),

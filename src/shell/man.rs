@@ -1,4 +1,4 @@
-//! `groupcast man`: a manual page for every program and every tool, made from what `--help` is made from.
+//! `groupcast man`: a manual page for every program and every tool, from the same source as `--help`.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -29,7 +29,7 @@ pub struct Args {
     dir: PathBuf,
 }
 
-/// A page: the name of its file, and its text for `man`.
+/// A page: its file name, and its text for `man`.
 struct Page {
     name: String,
     text: String,
@@ -53,7 +53,7 @@ pub fn run(args: &Args, groupcast: Command) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// All pages: of the programs, and of the tools of `groupcast`.
+/// Returns all pages: of the programs, and of the tools of `groupcast`.
 fn pages(groupcast: Command) -> io::Result<Vec<Page>> {
     let mut commands = Vec::new();
     for mut command in super::all(groupcast) {
@@ -72,7 +72,7 @@ fn name(command: &Command) -> String {
 }
 
 fn page(command: Command, all: &[String]) -> io::Result<Page> {
-    // `--help` spares its readers the variables; a page has room for them.
+    // `--help` omits the variables to be short; a page has room for them.
     let command = command.mut_args(|arg| arg.hide_env(false));
     let (name, notes) = (name(&command), command.get_after_help().map(ToString::to_string));
     let has_tools = command.has_subcommands();
@@ -98,8 +98,7 @@ fn page(command: Command, all: &[String]) -> io::Result<Page> {
     Ok(Page { name: format!("{name}.1"), text: ascii(&String::from_utf8_lossy(&text)) })
 }
 
-/// The text with the names that roff has for characters beyond ASCII: it reads them wherever it is told nothing of
-/// an encoding.
+/// Replaces characters beyond ASCII by their roff names, which roff reads whatever the encoding.
 fn ascii(text: &str) -> String {
     let mut ascii = String::with_capacity(text.len());
     for character in text.chars() {
@@ -112,8 +111,8 @@ fn ascii(text: &str) -> String {
     ascii
 }
 
-/// What follows the options in `--help`, as sections. A paragraph is indented lines below one that introduces
-/// them, or it is running text. Lines that are introduced by a word or two are a section with that title.
+/// Writes the part of `--help` after the options as sections. A paragraph is either a line with indented lines below
+/// it, or running text. Indented lines below a line of one or two words are a section with that title.
 fn sections(roff: &mut Roff, notes: &str) {
     let mut is_in_notes = false;
     for paragraph in notes.split("\n\n") {
@@ -138,7 +137,7 @@ fn sections(roff: &mut Roff, notes: &str) {
     }
 }
 
-/// Lines that are not filled.
+/// Writes lines without filling them.
 fn as_it_is(roff: &mut Roff, lines: &str) {
     roff.control("PP", []).control("nf", []);
     for line in lines.lines() {

@@ -1,4 +1,4 @@
-//! What people at a prompt like to have: completions, manual pages, and examples to copy.
+//! Help for people at a prompt: completions, manual pages, and examples to copy.
 
 pub mod completions;
 pub mod examples;
@@ -8,7 +8,7 @@ use clap::Command;
 
 use crate::programs;
 
-/// The command lines of all programs; that of `groupcast` is given.
+/// Returns the command lines of all programs, including `groupcast`.
 fn all(groupcast: Command) -> Vec<Command> {
     let mut commands = Vec::from(programs::commands());
     commands.push(groupcast.name("groupcast"));

@@ -1,4 +1,4 @@
-//! A simulated client: submits its tasks as the windows open, says that it has finished, and keeps a record.
+//! A simulated client: submits its tasks as the windows open, then `Finished`, and keeps a record.
 
 use std::collections::VecDeque;
 
@@ -18,9 +18,9 @@ pub(super) struct Client {
     pub(super) record: Record,
     finish: Finish,
     tally: Tally,
-    /// Tasks whose time has not come.
+    /// The number of tasks whose time has not come.
     ahead: usize,
-    /// Tasks whose time has come, waiting for a window.
+    /// The tasks whose time has come and that wait for a window.
     backlog: VecDeque<Task>,
     said_so: bool,
 }
@@ -38,7 +38,7 @@ impl Client {
         }
     }
 
-    /// The time of a task has come.
+    /// Queues a task whose time has come.
     pub(super) fn take(&mut self, task: Task) {
         if self.record.stopped {
             return;
@@ -47,12 +47,12 @@ impl Client {
         self.backlog.push_back(task);
     }
 
-    /// Whether something waits for its window.
+    /// Returns true if a task waits for its window.
     pub(super) fn has_backlog(&self) -> bool {
         !self.backlog.is_empty()
     }
 
-    /// What to submit next, if its window is open: the oldest task or, after the last, that it has finished.
+    /// Returns the next submission if its window is open: the oldest task or, after the last, `Finished`.
     pub(super) fn next_submission(&mut self, window: impl Fn(To) -> usize) -> Option<(To, App)> {
         let to = self.backlog.front().map_or(To::Group, |task| task.to);
         let idle = self.backlog.is_empty() && (self.ahead > 0 || self.said_so);
@@ -101,7 +101,7 @@ impl Client {
         App::Finished(self.tally.clone())
     }
 
-    /// Something came back up.
+    /// Records a delivery of the engines.
     pub(super) fn deliver(&mut self, from: MemberId, number: Option<u64>, app: App) {
         match app {
             App::Multicast(batch) => {
@@ -133,7 +133,7 @@ impl Client {
         }
     }
 
-    /// The group is this one.
+    /// Records that the client installed this view.
     pub(super) fn note_view(&mut self, view: &View) {
         let mut members: Vec<String> = view.clients.iter().map(ToString::to_string).collect();
         members.sort_unstable();
@@ -141,7 +141,7 @@ impl Client {
         self.record.views.push(Installed { at, number: view.number, members, line: None });
     }
 
-    /// It is not of the group any more; its record is all that it ever did.
+    /// Stops the client: it is no longer a member, and its record is complete.
     pub(super) fn stops(&mut self) {
         self.record.stopped = true;
         self.backlog.clear();
@@ -153,7 +153,7 @@ impl Client {
         batch.messages().map(|(number, text)| (id(number), batch.body().slice_ref(text))).collect()
     }
 
-    /// Whom it still waits for: itself, too, while it has not said that it has finished.
+    /// Returns the members that it still waits for, including itself until it has submitted `Finished`.
     pub(super) fn waits_for(&self) -> Vec<MemberId> {
         self.finish.waits_for().collect()
     }

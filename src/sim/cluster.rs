@@ -1,4 +1,4 @@
-//! A group on a simulated network: every member's real line of engines, one queue of events, no clock.
+//! A group on a simulated network: the real engines of every member, one queue of events, no clock.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,11 +20,11 @@ use crate::wire::Frames;
 pub(super) struct Process {
     pub(super) line: Membership,
     pub(super) client: Option<Client>,
-    /// It has died, or was left behind.
+    /// True if the member has crashed or was left behind.
     pub(super) is_out: bool,
 }
 
-/// Something that happens at its time. Deadlines are not in the queue: they are asked for.
+/// An event at its time. Deadlines are not in the queue: the engines are asked for them.
 enum Happening {
     Arrival {
         at: MemberId,
@@ -32,19 +32,19 @@ enum Happening {
         frames: Frames,
     },
     Task(Task),
-    /// For the trace alone: the network knows its outages.
+    /// For the trace alone: the network applies its outages itself.
     Outage(String),
     Heal,
     Crash(MemberId),
 }
 
-/// The whole simulated world.
+/// The simulated group and its network.
 pub(super) struct Cluster<'t> {
     processes: Vec<Process>,
-    /// Of each process: when it wants to be woken; a paused one is when it goes on.
+    /// The next deadline of each process. A paused process wakes when its pause ends.
     deadlines: Vec<Option<Time>>,
     network: Network,
-    /// What happens, by its time and then in the order in which it was scheduled.
+    /// The events by time, and then in the order in which they were scheduled.
     queue: BTreeMap<(Time, u64), Happening>,
     scheduled: u64,
     now: Time,
@@ -54,23 +54,23 @@ pub(super) struct Cluster<'t> {
     seen: Seen,
     meter: Meter,
     trace: &'t mut Trace,
-    /// In a group that may lose members: when to look whether all is well again.
+    /// The next time to look whether the members have settled, in a group that may lose members.
     settles: Option<Time>,
     /// Reused between calls, empty outside of them.
     effects: Effects<App, Frames>,
 }
 
-/// How often it is looked whether all is well again.
+/// The interval at which a group that may lose members is checked for having settled.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 impl Process {
-    /// Whether it has nothing more to wait for, or is not there.
+    /// Returns true if the process waits for no member, or is out.
     fn has_everything(&self) -> bool {
         self.is_out || self.client.as_ref().is_none_or(|client| client.waits_for().is_empty())
     }
 }
 
-/// What a run leaves behind.
+/// The result of a run.
 pub(super) struct Remains {
     pub(super) history: History,
     pub(super) contract: Verdict,
@@ -80,7 +80,7 @@ pub(super) struct Remains {
 }
 
 impl<'t> Cluster<'t> {
-    /// The members of `view`, of which every client does its part of `workload`.
+    /// Creates the members of `view`; every client does its part of `workload`.
     pub(super) fn new(
         view: &View,
         members: Vec<Membership>,
@@ -128,7 +128,7 @@ impl<'t> Cluster<'t> {
         cluster
     }
 
-    /// The same, with members that are lost.
+    /// Adds the losses of members.
     pub(super) fn with_losses(mut self, view: &View, fates: &Fates) -> Self {
         self.settles = Some(self.heal_at.after(2 * PATIENCE.detection()));
         for process in &mut self.processes {
@@ -142,8 +142,7 @@ impl<'t> Cluster<'t> {
         self
     }
 
-    /// Runs until nothing more happens, until an engine breaks its contract, or until `patience` after the network
-    /// healed.
+    /// Runs until no event is left, until an engine breaks its contract, or until `patience` after the network healed.
     pub(super) fn run(mut self, patience: Duration) -> Remains {
         let limit = self.heal_at.after(patience);
         for at in 0..self.processes.len() {
@@ -156,8 +155,8 @@ impl<'t> Cluster<'t> {
         self.remains(at_rest)
     }
 
-    /// Whether all that go on are in one view, without anybody who does not, and have everything. Signs of life go on for
-    /// ever, so that such a group is never at rest.
+    /// Returns true if all remaining members are in one view, without any other member, and have everything. Heartbeats
+    /// never end, so such a group is never at rest.
     fn has_settled(&mut self) -> bool {
         let Some(look_at) = self.settles.filter(|&look_at| self.now >= look_at) else { return false };
         self.settles = Some(look_at.after(LOOK_EVERY));
@@ -169,13 +168,13 @@ impl<'t> Cluster<'t> {
         is_one && self.processes.iter().all(Process::has_everything)
     }
 
-    /// Lets the next thing happen; false if there is none.
+    /// Performs the next event; returns false if there is none.
     fn step(&mut self) -> bool {
         let dues = self.deadlines.iter().zip(0_u16..).filter_map(|(due, at)| Some(((*due)?, at)));
         let due = dues.map(|(due, at)| (self.awake(MemberId(at), due), at)).min();
         let next = self.queue.first_key_value().map(|(&(time, _), _)| time);
         match (next, due) {
-            // What arrives at the very moment of a deadline comes before it.
+            // A queued event at the time of a deadline comes before it.
             (Some(time), due) if due.is_none_or(|(due, _)| time <= due) => {
                 if let Some(((time, _), happening)) = self.queue.pop_first() {
                     self.now = time;
@@ -195,7 +194,7 @@ impl<'t> Cluster<'t> {
             Happening::Arrival { at, .. } | Happening::Task(Task { client: at, .. })
                 if self.awake(at, self.now) > self.now =>
             {
-                // In the order in which it came, as from a socket that nobody reads.
+                // Arrivals keep their order, as at a socket that is not read.
                 self.counters.paused += 1;
                 self.schedule(self.awake(at, self.now), happening);
             }
@@ -228,7 +227,7 @@ impl<'t> Cluster<'t> {
         self.submit(at);
     }
 
-    /// A member is not of the group any more.
+    /// Takes a member out of the group.
     fn leaves(&mut self, member: MemberId, why: &'static str) {
         let process = &mut self.processes[usize::from(member.0)];
         if process.is_out {
@@ -254,7 +253,7 @@ impl<'t> Cluster<'t> {
         self.counters.waited += u64::from(waits);
     }
 
-    /// When a member can do what is due at `time`: then or, if it is paused, when it goes on.
+    /// Returns the time at which a member can act on an event at `time`: the end of its pause, if it is paused.
     fn awake(&self, at: MemberId, time: Time) -> Time {
         self.network.paused_until(at, time).unwrap_or(time)
     }
@@ -269,7 +268,7 @@ impl<'t> Cluster<'t> {
         self.submit(at);
     }
 
-    /// Submits as long as the client has something and its window is open.
+    /// Submits while the client has a submission whose window is open.
     fn submit(&mut self, at: MemberId) {
         loop {
             let Process { line, client: Some(client), .. } = &mut self.processes[usize::from(at.0)] else {
@@ -286,7 +285,7 @@ impl<'t> Cluster<'t> {
         }
     }
 
-    /// One step of one member's engines, with all its consequences.
+    /// Hands one input to a member's engines, and performs the effects.
     fn handle(&mut self, at: MemberId, input: Input<App, Frames>) {
         let from = if let Input::Receive { from, .. } = &input { Some(*from) } else { None };
         let mut effects = std::mem::take(&mut self.effects);
@@ -339,8 +338,8 @@ impl<'t> Cluster<'t> {
             Effect::Drop { from, reason } => {
                 self.trace.line(self.now, &at, "drop", &from, format_args!("{reason}"));
                 self.counters.dropped += u64::from(reason == DropReason::Duplicate);
-                // Who is left behind is a stranger, and does not know it yet. And who is to stop sends what it owes,
-                // windows or no windows; what finds no room is shown to the line once more when its view ends.
+                // A removed member still sends until it learns of its removal. During a flush members ignore their send
+                // windows, and the receiver handles packets outside its window when the view ends.
                 let is_known = [DropReason::Stranger, DropReason::OutsideWindow].contains(&reason);
                 if self.settles.is_none() || !is_known {
                     self.report(contract::after_drop(at, self.now, from, reason));
@@ -356,7 +355,7 @@ impl<'t> Cluster<'t> {
         };
         self.seen.sent(heading, frames, &mut self.counters);
         match to {
-            // Whoever multicasts hears itself, as it does through a forwarder.
+            // A multicast also goes to its sender, as it does through a forwarder.
             To::Group => {
                 self.meter.sent(frames, self.processes.len() - 1);
                 for receiver in 0..self.processes.len() as u16 {
@@ -392,7 +391,7 @@ impl<'t> Cluster<'t> {
         self.processes[usize::from(at.0)].client.as_mut()
     }
 
-    /// Remembers the first breach of the contract.
+    /// Keeps the first breach of the contract.
     fn report(&mut self, breach: Option<Witness>) {
         self.breach = self.breach.take().or(breach);
     }
@@ -418,7 +417,7 @@ impl<'t> Cluster<'t> {
         }
     }
 
-    /// Everybody has everything, and nobody has anything left to do.
+    /// Judges liveness: every remaining client has all messages, and the group came to rest.
     fn liveness(&self, at_rest: bool) -> Verdict {
         if self.breach.is_some() {
             return Verdict::Undecided("the run ended early".to_owned());

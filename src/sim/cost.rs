@@ -1,4 +1,4 @@
-//! What the multicasts of a simulation cost, measured from outside the engines.
+//! The cost of the multicasts of a simulation, measured from outside the engines.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,28 +11,27 @@ use crate::engine::{MemberId, Time};
 use crate::member::App;
 use crate::wire::Frames;
 
-/// Sums over a run, or over many.
+/// Sums over one run or several.
 ///
-/// *Control* is every byte carried that is not the body of a batch on its one necessary way to a client other than
-/// its sender:
-/// what a sequencer is given, whatever is sent again or comes twice, headers, numbers and acknowledgements are control.
+/// *Control* is every byte carried, except the body of a batch the first time that it reaches a client other than its
+/// sender. So packets to a sequencer, resends, duplicates, headers, numbers and acknowledgements are control.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Cost {
-    /// What members send, a packet to all counted once.
+    /// The packets sent, a multicast counted once.
     pub sent: Traffic,
-    /// What the network is given to carry to others, a packet to all counted once for each of them.
+    /// The packets that the network carried, a multicast counted once for each other member.
     pub carried: Traffic,
-    /// Bytes of bodies, counted once for each client other than the sender that was given them.
+    /// The bytes of bodies, counted once for each client other than the sender that delivered them.
     pub bodies: u64,
-    /// Of each multicast that every client delivered: from its submission to the last delivery.
+    /// The latency of each multicast that every client delivered: from its submission to the last delivery.
     pub latency: Spread,
-    /// The most batches that a client held back at one time.
+    /// The most batches in a client's hold-back queue at one time.
     pub deepest: u64,
-    /// For how long batches were held back, all batches and clients together, in microseconds.
+    /// The time that batches were held back, summed over batches and clients, in microseconds.
     pub held_us: u64,
-    /// For how long clients held anything back, in microseconds.
+    /// The time that hold-back queues were not empty, summed over clients, in microseconds.
     pub holding_us: u64,
-    /// Batches that were delivered.
+    /// The number of batches delivered.
     pub batches: u64,
 }
 
@@ -41,9 +40,10 @@ pub struct Cost {
 pub(super) struct Meter {
     pub(super) cost: Cost,
     clients: usize,
-    /// Batches that not all have delivered: by sender and first number, since when, and how many have not.
+    /// The batches that some clients lack: by sender and first number, the submission time and the number of these
+    /// clients.
     open: BTreeMap<(MemberId, u64), (Time, usize)>,
-    /// Of each client: how many batches it holds back, since when.
+    /// The length of each client's hold-back queue, and since when.
     depths: BTreeMap<MemberId, (u64, Time)>,
 }
 
@@ -52,7 +52,7 @@ impl Meter {
         Self { cost: Cost::default(), clients, open: BTreeMap::new(), depths: BTreeMap::new() }
     }
 
-    /// A member sends a packet to so many others.
+    /// Counts a packet to this many other members.
     pub(super) fn sent(&mut self, frames: &Frames, others: usize) {
         self.cost.sent.add(frames, 1);
         self.cost.carried.add(frames, others as u64);
@@ -79,7 +79,7 @@ impl Meter {
         }
     }
 
-    /// A client holds so many batches back from now on.
+    /// Records the length of a client's hold-back queue from now on.
     pub(super) fn holds(&mut self, now: Time, at: MemberId, depth: usize) {
         let (was, since) = self.depths.insert(at, (depth as u64, now)).unwrap_or_default();
         let micros = now.since(since).as_micros() as u64;
@@ -103,22 +103,22 @@ impl AddAssign for Cost {
 }
 
 impl Cost {
-    /// Of each multicast delivered everywhere: its part of `sum`.
+    /// Returns `sum` divided by the number of multicasts delivered everywhere.
     fn each(&self, sum: u64) -> f64 {
         ratio(sum, self.latency.count())
     }
 
-    /// How many batches a client holds back while it holds any, on average over time.
+    /// Returns the mean length of the hold-back queues over the time in which they are not empty.
     fn mean_depth(&self) -> f64 {
         ratio(self.held_us, self.holding_us)
     }
 
-    /// For how long a batch is held back on average, those that are not included, in milliseconds.
+    /// Returns the mean time that a batch is held back, in milliseconds; a batch that is not held back counts as 0.
     fn mean_hold_ms(&self) -> f64 {
         ratio(self.held_us, self.batches) / 1000.0
     }
 
-    /// For programs.
+    /// Formats the cost for programs.
     #[must_use]
     pub fn json(&self) -> Value {
         let micros = |duration: std::time::Duration| duration.as_micros() as u64;

@@ -1,4 +1,4 @@
-//! What happened in a run, counted from outside the engines.
+//! The counts of the events in a run, taken from outside the engines.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,51 +13,51 @@ use crate::member::App;
 use crate::reliable::Body;
 use crate::wire::{Batch, Frames, Header, Kind, Malformed, Reader};
 
-/// Sums over a run, or over many.
+/// Sums over one run or several.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Counters {
     /// Messages multicast.
     pub multicasts: u64,
-    /// Messages sent to one member.
+    /// Direct messages sent.
     pub directs: u64,
     /// Submissions that had to wait for a window.
     pub waited: u64,
-    /// Packets handed to the network, a multicast one counted once for every receiver.
+    /// Packets given to the network, a multicast counted once for each receiver.
     pub packets: u64,
-    /// Of these, lost, a partition apart.
+    /// Packets lost, except to a partition.
     pub lost: u64,
-    /// Of these, carried twice.
+    /// Packets carried twice.
     pub duplicated: u64,
-    /// Of these, slow.
+    /// Slow packets.
     pub slow: u64,
-    /// Of these, held by a clogged link.
+    /// Packets held by a clogged link.
     pub clogged: u64,
-    /// Of these, lost to a partition.
+    /// Packets lost to a partition.
     pub cut: u64,
-    /// What a pause of a member delayed: packets for it, and what it would have done by itself.
+    /// Events delayed by the pause of a member: packets to it, tasks and deadlines.
     pub paused: u64,
-    /// Requests to send again.
+    /// NACKs sent.
     pub nacks: u64,
-    /// Of these, for packets of which nobody would know if the sender had not announced how far it got.
+    /// NACKs for packets that the receiver knew only from the sender's announcement of its last number.
     pub announced: u64,
-    /// Requests that another member's request made unnecessary for now; those that can be seen from outside.
+    /// NACKs that another member's NACK made unnecessary for now, as far as that is visible from outside.
     pub spared: u64,
     /// Data packets sent again.
     pub resends: u64,
-    /// Batches that had arrived and were delivered only when a packet of another or an earlier batch came.
+    /// Batches that had arrived and were delivered only when a packet of another or an earlier batch arrived.
     pub held_back: u64,
     /// Packets that a receiver dropped as duplicates.
     pub dropped: u64,
-    /// Members that died.
+    /// Members that crashed.
     #[serde(skip_serializing_if = "is_zero")]
     pub crashed: u64,
-    /// Members that were told that the group went on without them.
+    /// Members that learned that the group had gone on without them.
     #[serde(skip_serializing_if = "is_zero")]
     pub left_behind: u64,
-    /// Messages to one member that their senders were told to be undeliverable.
+    /// Direct messages that their senders reported as undeliverable.
     #[serde(skip_serializing_if = "is_zero")]
     pub undeliverable: u64,
-    /// Views that were given to members, the first ones apart.
+    /// Views installed after the first.
     #[serde(skip_serializing_if = "is_zero")]
     pub views: u64,
     /// Simulated time, in microseconds.
@@ -121,7 +121,7 @@ impl fmt::Display for Counters {
 }
 
 impl Counters {
-    /// A client submits this.
+    /// Counts the messages of a submission.
     pub(super) fn submitted(&mut self, app: &App) {
         match app {
             App::Multicast(batch) => self.multicasts += u64::from(batch.count()),
@@ -135,7 +135,7 @@ impl Counters {
         }
     }
 
-    /// The network did this with a packet.
+    /// Counts the passage of a packet through the network.
     pub(super) fn carried(&mut self, passage: Passage) {
         let is_lost = passage.arrivals[0].is_none();
         self.packets += 1;
@@ -146,7 +146,8 @@ impl Counters {
         self.clogged += u64::from(passage.is_clogged);
     }
 
-    /// These are the effects of a packet of `from`: the batch that it carried may be the first one delivered.
+    /// Counts the batches held back before a packet of `from` had these effects. The packet's own batch may be the
+    /// first delivered.
     pub(super) fn received(&mut self, from: MemberId, effects: &[Effect<App, Frames>]) {
         let mut senders = effects.iter().filter_map(|effect| match effect {
             Effect::Deliver { from, app: App::Multicast(_), .. } => Some(*from),
@@ -156,17 +157,17 @@ impl Counters {
         self.held_back += u64::from(first) + senders.count() as u64;
     }
 
-    /// Another's request put off what a member was going to do next: that was a request of its own.
+    /// Counts a member's own NACK as spared if another member's NACK moved its deadline.
     pub(super) fn overheard(&mut self, before: Option<Time>, after: Option<Time>) {
         self.spared += u64::from(before.is_some() && before < after);
     }
 }
 
-/// What a packet says of itself, read once.
+/// The header of a packet, parsed once.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Heading {
     pub(super) header: Header,
-    /// Its number, if it carries data.
+    /// The sequence number, if the packet carries data.
     number: Option<u64>,
 }
 
@@ -178,13 +179,13 @@ impl Heading {
         Ok(Self { header, number })
     }
 
-    /// Whether it is a request to somebody else than `at`.
+    /// Returns true if the packet is a NACK to another member than `at`.
     pub(super) fn is_overheard(&self, at: MemberId, frames: &Frames) -> bool {
         self.header.kind == Kind::Nack && nacked(frames).is_some_and(|(sender, _)| sender != at)
     }
 }
 
-/// Who is asked for what, up to which number.
+/// Returns the sender from which a NACK requests packets, and the highest number requested.
 fn nacked(frames: &Frames) -> Option<(MemberId, u64)> {
     let mut from = Reader::new(frames.header.clone(), Bytes::new());
     Header::read(&mut from).ok()?;
@@ -194,17 +195,17 @@ fn nacked(frames: &Frames) -> Option<(MemberId, u64)> {
     }
 }
 
-/// What has been seen of each stream: tells a first sending from a resend, and whose word a request goes by.
+/// The highest numbers of each stream, which tell resends from first sendings and announced packets from others.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// Of each sender and destination: the highest number sent.
+    /// The highest number sent, for each sender and destination.
     sent: BTreeMap<(MemberId, To), u64>,
-    /// Of each receiver, sender and destination: the highest number received.
+    /// The highest number received, for each receiver, sender and destination.
     received: BTreeMap<(MemberId, MemberId, To), u64>,
 }
 
 impl Seen {
-    /// Counts what a member asks the network to carry.
+    /// Counts a packet that a member sends.
     pub(super) fn sent(&mut self, heading: Heading, frames: &Frames, counters: &mut Counters) {
         let Header { kind, sender, to, .. } = heading.header;
         if let Some(number) = heading.number {
@@ -218,7 +219,7 @@ impl Seen {
         }
     }
 
-    /// Takes note of what a member receives.
+    /// Records a packet that a member receives.
     pub(super) fn received(&mut self, at: MemberId, heading: Heading) {
         if let Some(number) = heading.number {
             let highest = self.received.entry((at, heading.header.sender, heading.header.to)).or_default();
@@ -226,7 +227,7 @@ impl Seen {
         }
     }
 
-    /// Whether `asker` asks for a packet after all that it has received.
+    /// Returns true if `asker` requests a packet with a higher number than all that it has received.
     fn is_announced(&self, asker: MemberId, to: To, frames: &Frames) -> bool {
         let Some((sender, last)) = nacked(frames) else { return false };
         let stream = if to == To::Group { To::Group } else { To::Member(asker) };

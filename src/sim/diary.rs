@@ -1,4 +1,4 @@
-//! What the simulated clients would have written: histories of one seed, to be drawn and explained.
+//! The histories that the simulated clients of one seed would write, for the diagram and `explain`.
 
 use std::path::Path;
 
@@ -9,18 +9,18 @@ use crate::order::Order;
 use crate::results::{Counts, MessageId, Results, Start};
 use crate::wire::{Batch, Frames};
 
-/// Everything that happens at the clients.
+/// The events at all clients.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(super) struct Diary {
     clients: Vec<Page>,
 }
 
-/// What happens at one of them.
+/// The events at one client.
 #[derive(Debug, Default, Eq, PartialEq)]
 struct Page {
     watch: Watch,
     entries: Vec<(Time, Entry)>,
-    /// Why it ended before its end.
+    /// The reason why the client stopped early.
     stopped: Option<&'static str>,
     ended: bool,
 }
@@ -37,7 +37,7 @@ enum Entry {
 }
 
 impl Diary {
-    /// There are so many clients, and nothing has happened.
+    /// Begins empty pages for this many clients.
     pub(super) fn begin(&mut self, clients: usize) {
         self.clients = (0..clients).map(|_| Page::default()).collect();
     }
@@ -56,7 +56,7 @@ impl Diary {
         }
     }
 
-    /// Its engines have taken a step.
+    /// Records the notes on a step of a client's engines.
     pub(super) fn stepped(
         &mut self,
         now: Time,
@@ -90,19 +90,19 @@ impl Diary {
         }
     }
 
-    /// A client did not come to its end, for this reason.
+    /// Records the reason why a client stopped early.
     pub(super) fn stopped(&mut self, at: MemberId, why: &'static str) {
         if let Some(page) = self.clients.get_mut(usize::from(at.0)) {
             page.stopped = Some(why);
         }
     }
 
-    /// Whether each client came to its end.
+    /// Records for each client whether it reached the end.
     pub(super) fn end(&mut self, ended: impl IntoIterator<Item = bool>) {
         self.clients.iter_mut().zip(ended).for_each(|(page, ended)| page.ended = ended);
     }
 
-    /// Writes it into a folder, as clients do.
+    /// Writes the histories into a folder, as clients do.
     pub(super) fn write(&self, dir: &Path, order: &Order) -> Result<(), Failure> {
         let names: Vec<String> = (0..self.clients.len()).map(|at| MemberId(at as u16).to_string()).collect();
         self.clients.iter().zip(&names).try_for_each(|(page, name)| {
@@ -183,7 +183,7 @@ impl Entry {
     }
 }
 
-/// Writes the messages of a batch, each with its place in it and its number; counts them.
+/// Writes the messages of a batch, each with its position in it and its number; counts them.
 fn each(
     batch: &Batch,
     count: &mut u64,

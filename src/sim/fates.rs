@@ -1,41 +1,41 @@
-//! Who is lost in a run, and when: drawn from the seed before it begins, and only if that was asked for.
+//! The losses of members in a run, drawn from the seed before it begins if the setup asks for any.
 //!
-//! Never half of the members or more: the others go on as a majority, and are to lose nothing. Members sleep and are cut
-//! off for longer than the others wait; a group that is to have such things happen keeps its membership.
+//! Fewer than half of the members are lost: the others go on as a majority and must lose no message. Members sleep or
+//! are cut off for longer than the suspicion timeout; a group with such losses changes its views.
 
 use crate::engine::{MemberId, Time};
 use crate::member::Patience;
 use crate::prng::Prng;
 
-/// How many members are lost, by how it happens.
+/// The number of members to lose, by kind of loss.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Losses {
-    /// So many die.
+    /// The number of members that crash.
     pub crash: u16,
-    /// So many do nothing for longer than the others wait, and then go on.
+    /// The number of members that do nothing for longer than the suspicion timeout, and then go on.
     pub sleep: u16,
-    /// So many are cut off from the others, together, for longer than those wait.
+    /// The number of members that are cut off from the others, together, for longer than the suspicion timeout.
     pub split: u16,
 }
 
 impl Losses {
-    /// Nobody is lost.
+    /// No losses.
     pub const NONE: Self = Self { crash: 0, sleep: 0, split: 0 };
 
-    /// Whether there are any.
+    /// Returns true if any member is to be lost.
     #[must_use]
     pub fn are_asked_for(self) -> bool {
         self != Self::NONE
     }
 }
 
-/// Who waits for how long.
+/// The timeouts of the failure detectors.
 pub(super) const PATIENCE: Patience = Patience::LAN;
 
-/// From when to when a member is away.
+/// A member and the span in which it is away.
 type Away = (MemberId, (Time, Time));
 
-/// What happens to the members of one run.
+/// The losses of one run.
 #[derive(Debug, Default)]
 pub(super) struct Fates {
     pub(super) crashes: Vec<(Time, MemberId)>,
@@ -44,7 +44,7 @@ pub(super) struct Fates {
 }
 
 impl Fates {
-    /// The fates of these members, of which each begins before `until`.
+    /// Draws the losses among these members; each begins by `until`.
     pub(super) fn draw(prng: &mut Prng, losses: Losses, members: &[MemberId], until: Time) -> Self {
         let mut fates = Self::default();
         let mut left = members.to_vec();
@@ -70,7 +70,7 @@ impl Fates {
         fates
     }
 
-    /// When the last that is away is back.
+    /// Returns the time at which the last absent member is back.
     pub(super) fn end(&self) -> Option<Time> {
         self.sleeps.iter().chain(&self.splits).map(|&(_, (_, end))| end).max()
     }

@@ -1,4 +1,4 @@
-//! What can go wrong on the simulated network, and how much of it: given on the command line or drawn from the seed.
+//! The faults of the simulated network and their amounts, given on the command line or drawn from the seed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,38 +10,38 @@ use crate::prng::Prng;
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Share(u32);
 
-/// A range of delays, both ends included. Written `0-50ms` or, where both are the same, `5ms`.
+/// A range of delays, both ends included. Written `0-50ms` or, if both are the same, `5ms`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Delay {
-    /// The shortest.
+    /// The shortest delay.
     pub min: Duration,
-    /// The longest; not less than `min`, at most [`Delay::LIMIT`].
+    /// The longest delay; not less than `min`, at most [`Delay::LIMIT`].
     pub max: Duration,
 }
 
-/// How much of everything goes wrong until the network heals.
+/// The amount of each fault until the network heals.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Faults {
-    /// The share of packets that never arrive, drawn for each packet and receiver apart.
+    /// The share of packets that are lost, drawn separately for each packet and receiver.
     pub loss: Share,
     /// The share of packets that arrive twice, each time with its own delay. A lost packet is not duplicated.
     pub duplicate: Share,
-    /// How long a packet travels, drawn evenly from this range; packets overtake each other accordingly.
+    /// The delay of a packet, drawn evenly from this range; packets overtake each other accordingly.
     pub delay: Delay,
     /// The share of packets that travel up to a second longer.
     pub slow: Share,
-    /// The share of the time in which a link holds whatever it carries, to let it go at once.
+    /// The share of the time in which a link holds its packets, to release them all at once.
     pub clog: Share,
-    /// The share of the time in which a part of the group does not reach the rest, or is not reached by it.
+    /// The share of the time in which a part of the group cannot reach the rest, or cannot be reached by it.
     pub partition: Share,
-    /// The share of the time in which a member does nothing, while its packets queue up and time passes.
+    /// The share of the time in which a member is paused, while its packets queue up and its deadlines pass.
     pub pause: Share,
 }
 
-/// How much longer a slow packet may travel.
+/// The longest extra delay of a slow packet.
 pub(super) const SLOW: Duration = Duration::from_secs(1);
 
-/// The most of each fault that a seed draws.
+/// The largest amount of each fault that a seed draws.
 const MOST_LOSS: Share = Share(300_000);
 const MOST_DUPLICATE: Share = Share(200_000);
 const MOST_DELAY: Duration = Duration::from_millis(50);
@@ -51,7 +51,8 @@ const MOST_PARTITION: Share = Share(500_000);
 const MOST_PAUSE: Share = Share(300_000);
 
 impl Faults {
-    /// Faults of one seed's own. Each is left out by half of the seeds: what one fault hides another may need.
+    /// Draws the faults of one seed. Half of the seeds leave each fault out, because one fault may hide the effect of
+    /// another.
     pub(super) fn draw(prng: &mut Prng) -> Self {
         let max = prng.below(MOST_DELAY.as_micros() as u64 + 1);
         let min = prng.below(max + 1);
@@ -70,23 +71,23 @@ impl Faults {
         }
     }
 
-    /// The same network once it has healed: packets still take their time.
+    /// Returns the faults of the healed network: only the delay remains.
     pub(super) fn healed(self) -> Self {
         Self { delay: self.delay, ..Self::default() }
     }
 }
 
 impl Share {
-    /// No case at all.
+    /// The empty share.
     pub const ZERO: Self = Self(0);
 
-    /// In parts per million.
+    /// Returns the share in parts per million.
     #[must_use]
     pub const fn parts(self) -> u32 {
         self.0
     }
 
-    /// This share of `whole`.
+    /// Returns this share of `whole`.
     pub(super) fn of(self, whole: u64) -> u64 {
         (u128::from(whole) * u128::from(self.0) / 1_000_000) as u64
     }
@@ -113,7 +114,7 @@ impl FromStr for Share {
 }
 
 impl Delay {
-    /// The longest delay that can be asked for.
+    /// The longest delay that an option may give.
     pub const LIMIT: Duration = Duration::from_secs(10);
 }
 

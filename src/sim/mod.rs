@@ -1,10 +1,9 @@
-//! Beside the path: the world, simulated. The engines that run for real run here on a network that loses,
-//! duplicates, delays and reorders, whose links clog, that falls into parts, and whose members pause: all of it
-//! drawn from one seed.
+//! The simulator. The real engines run on a simulated network that loses, duplicates, delays and reorders packets,
+//! whose links clog, that partitions, and whose members pause. All faults are drawn from one seed.
 //!
-//! A run has two phases. While the network is at fault everything must stay safe; then all of it heals, and
-//! everybody must get everything. The oracles of [`crate::check`] judge what the members delivered. Same seed, same trace,
-//! byte for byte.
+//! A run has two phases. While the network has faults, the safety properties must hold; then it heals, and every member
+//! must deliver every message. The oracles of [`crate::check`] judge the deliveries. The same seed gives the same
+//! trace, byte for byte.
 
 mod client;
 mod cluster;
@@ -44,71 +43,70 @@ use outages::Outages;
 pub use trace::Trace;
 use workload::Workload;
 
-/// How long after the network healed everybody must have everything, for a group that has little to send …
+/// The time from the healing of the network by which all must be delivered, for a group with few messages.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// … and how much longer for each message that has to go through.
+/// The additional time for each message.
 const PATIENCE_PER_MESSAGE: Duration = Duration::from_millis(100);
-/// Any number will do: a simulated group meets no packets of other runs.
+/// Any number suffices: a simulated group receives no packets of other runs.
 const RUN: u64 = 1;
 
-/// What to simulate. Whatever is not fixed here is drawn from the seed.
+/// The parameters of a simulation. Parameters that are not given are drawn from the seed.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup {
     /// The order that the members use.
     pub order: &'static Order,
-    /// How many clients there are, 2 to [`Setup::MAX_MEMBERS`]; none: drawn, 2 to 8. A sequencer comes on top where
-    /// the order has one.
+    /// The number of clients, 2 to [`Setup::MAX_MEMBERS`]; `None`: drawn, 2 to 8. An order with a sequencer adds one.
     pub members: Option<u16>,
-    /// How many messages each client multicasts. Besides, it sends some to one other client each.
+    /// The number of messages that each client multicasts. Each client also sends a few direct messages.
     pub messages: u64,
-    /// Whether the clients multicast at a steady pace and do nothing else, as is good for comparing costs.
+    /// Whether the clients only multicast, at a steady pace, as the comparison of costs needs.
     pub steady: bool,
-    /// Whether the members deliver only what all have.
+    /// Whether the members deliver only stable messages.
     pub safe: bool,
-    /// How far a sender may be ahead of the slowest receiver.
+    /// The window of each sender.
     pub window: Window,
-    /// The share of packets that are lost before the network heals; none: drawn, as all shares below.
+    /// The share of packets that are lost before the network heals; `None`: drawn, as all shares below.
     pub loss: Option<Share>,
-    /// The share of packets that come twice.
+    /// The share of packets that are duplicated.
     pub duplicate: Option<Share>,
-    /// How long packets travel; none: drawn, at most 50 ms.
+    /// The delay of packets; `None`: drawn, at most 50 ms.
     pub delay: Option<Delay>,
     /// The share of packets that are slow.
     pub slow: Option<Share>,
     /// The share of the time in which a link is clogged.
     pub clog: Option<Share>,
-    /// The share of the time in which the group is parted.
+    /// The share of the time in which the group is partitioned.
     pub partition: Option<Share>,
     /// The share of the time in which a member is paused.
     pub pause: Option<Share>,
-    /// Which members are lost.
+    /// The members to lose.
     pub losses: Losses,
     /// A property that is expected to be violated, and judged also if the order does not promise it.
     pub expect: Option<&'static Property>,
-    /// What the engines do wrong on purpose.
+    /// The defects that the engines have on purpose.
     pub defects: Defects,
 }
 
-/// What one seed showed.
+/// The result of one seed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Outcome {
     /// The seed.
     pub seed: u64,
-    /// What was judged, in the order of report.
+    /// The verdicts, in the order of reports.
     pub verdicts: Vec<(&'static str, Verdict)>,
-    /// What happened.
+    /// The counts of events.
     pub counters: Counters,
-    /// What it cost.
+    /// The cost of the multicasts.
     pub cost: Cost,
 }
 
 impl Setup {
-    /// Most clients of a simulated group.
+    /// The most clients of a simulated group.
     pub const MAX_MEMBERS: u16 = 64;
-    /// How many clients a seed draws, where that is not fixed.
+    /// The fewest and the most clients that a seed draws.
     pub const DRAWN_MEMBERS: (u16, u16) = (2, 8);
 
-    /// This many members of this order, sending this many messages each; all else is drawn from the seed.
+    /// Creates a setup with this order and these numbers of members and messages; all else is drawn from the seed.
     #[must_use]
     pub const fn new(order: &'static Order, members: u16, messages: u64) -> Self {
         Self {
@@ -131,10 +129,10 @@ impl Setup {
         }
     }
 
-    /// Runs one seed, telling every event to `trace`.
+    /// Runs one seed and records every event in `trace`.
     #[must_use]
     pub fn run(&self, seed: u64, trace: &mut Trace) -> Outcome {
-        // A generator for each concern, so that a change to one does not change what the others draw.
+        // Each concern has its own generator, so that a change to one does not change the draws of the others.
         let mut prng = Prng::new(seed);
         let [mut swarm, mut tasks, packets, mut engines, mut outages] = std::array::from_fn(|_| prng.fork());
         let view = self.view(&mut swarm);
@@ -159,7 +157,7 @@ impl Setup {
         Outcome { seed, verdicts, counters: remains.counters, cost: remains.cost }
     }
 
-    /// What the order promises, and what is expected to be violated; nothing of what a steady workload leaves out.
+    /// Returns the properties that the order promises and the expected one, without those that this setup cannot show.
     fn judged(&self) -> impl Iterator<Item = &'static Property> {
         let is_expected = |name| self.expect.is_some_and(|expected| expected.name == name);
         let is_left_out = |name| match name {
@@ -208,7 +206,7 @@ impl Setup {
             window: self.window,
             defects: self.defects,
         };
-        // A group that may lose members keeps an eye on them, and goes on as a majority or not at all.
+        // A group that may lose members monitors them, and goes on as a majority or not at all.
         let is_kept = self.losses.are_asked_for();
         let keeping =
             Keeping { patience: is_kept.then_some(fates::PATIENCE), majority: is_kept, safe: self.safe };
@@ -238,7 +236,7 @@ pub fn seats(view: &View) -> Vec<Seat> {
 }
 
 impl Outcome {
-    /// Whether anything was violated.
+    /// Returns true if any property was violated.
     #[must_use]
     pub fn is_violated(&self) -> bool {
         self.verdicts.iter().any(|(_, verdict)| verdict.is_violated())

@@ -1,4 +1,4 @@
-//! The simulated network: every packet may be lost, come twice, be held up, and take its own time.
+//! The simulated network: every packet may be lost, duplicated, held or delayed.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::outages::Outages;
 use crate::engine::{MemberId, Time};
 use crate::prng::Prng;
 
-/// Carries packets. What it does is drawn from the seed alone.
+/// The network. All its choices are drawn from the seed.
 #[derive(Debug)]
 pub(super) struct Network {
     faults: Faults,
@@ -15,16 +15,16 @@ pub(super) struct Network {
     prng: Prng,
 }
 
-/// What becomes of a packet on its way to one receiver.
+/// The passage of a packet to one receiver.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Passage {
-    /// When its copies arrive: none if it is lost.
+    /// The arrival times of its copies; none if the packet is lost.
     pub(super) arrivals: [Option<Time>; 2],
-    /// It is lost because a partition keeps the two apart.
+    /// True if a partition separates the two members.
     pub(super) is_cut: bool,
-    /// One of the slow ones.
+    /// True if the packet is slow.
     pub(super) is_slow: bool,
-    /// A clogged link holds it for a while.
+    /// True if a clogged link holds the packet for a while.
     pub(super) is_clogged: bool,
 }
 
@@ -33,14 +33,14 @@ impl Network {
         Self { faults, outages, prng }
     }
 
-    /// From now on nothing is lost, comes twice or is slow. Outages are drawn such that they are over by then.
+    /// Ends loss, duplication and slowness. Outages are drawn such that they are over by then.
     pub(super) fn heal(&mut self) {
         self.faults = self.faults.healed();
     }
 
     /// Carries one packet to one receiver.
     pub(super) fn carry(&mut self, now: Time, from: MemberId, to: MemberId) -> Passage {
-        // Always the same number of draws: a changed share changes what becomes of a packet, not all that follows.
+        // The number of draws is constant, so a changed share changes the fate of a packet, but not all later draws.
         let is_lost = self.prng.chance(self.faults.loss.parts());
         let is_twice = self.prng.chance(self.faults.duplicate.parts());
         let is_slow = self.prng.chance(self.faults.slow.parts());
@@ -59,12 +59,12 @@ impl Network {
         }
     }
 
-    /// Until when a member does nothing, if it is paused.
+    /// Returns the end of a member's pause, if it is paused.
     pub(super) fn paused_until(&self, member: MemberId, now: Time) -> Option<Time> {
         self.outages.paused_until(member, now)
     }
 
-    /// The outages in words, each at its beginning.
+    /// Returns a description of each outage with the time at which it begins.
     pub(super) fn announcements(&self) -> Vec<(Time, String)> {
         self.outages.announcements()
     }

@@ -1,5 +1,5 @@
-//! When links clog, the group is parted and members pause: drawn from the seed before the run begins, so that what
-//! the engines do does not change what happens to them.
+//! The times at which links clog, the group is partitioned and members pause. They are drawn before the run begins, so
+//! the actions of the engines do not change them.
 
 use std::collections::BTreeMap;
 
@@ -11,26 +11,26 @@ use crate::prng::Prng;
 /// An outage comes at most this often on the same link or member, in microseconds.
 const SLOT: u64 = 50_000;
 
-/// From when to when; the end is not part of it.
+/// A beginning and an end; the end is not part of the span.
 type Span = (Time, Time);
 
 /// Spans in ascending order, none inside another.
 #[derive(Debug, Default)]
 struct Spans(Vec<Span>);
 
-/// Every outage of a run. All are over when the network heals.
+/// All outages of a run. They are over when the network heals.
 #[derive(Debug, Default)]
 pub(super) struct Outages {
-    /// Of each link, from one member to another: when it holds what it carries.
+    /// The times at which each link, from one member to another, holds its packets.
     clogs: BTreeMap<(MemberId, MemberId), Spans>,
-    /// Of each link: when it loses what it is given.
+    /// The times at which each link loses its packets.
     cuts: BTreeMap<(MemberId, MemberId), Spans>,
-    /// Of each member: when it does nothing.
+    /// The times at which each member is paused.
     pauses: BTreeMap<MemberId, Spans>,
 }
 
 impl Spans {
-    /// Adds a span that ends after every earlier one began; one that meets the last is one with it.
+    /// Adds a span that ends after every earlier one began, and merges it with the last if they meet.
     fn push(&mut self, (begin, end): Span) {
         match self.0.last_mut() {
             Some(last) if begin <= last.1 => *last = (last.0.min(begin), last.1.max(end)),
@@ -38,7 +38,7 @@ impl Spans {
         }
     }
 
-    /// Adds a span anywhere.
+    /// Adds a span at any time.
     fn insert(&mut self, span: Span) {
         let mut all = std::mem::take(&mut self.0);
         all.push(span);
@@ -46,7 +46,7 @@ impl Spans {
         all.into_iter().for_each(|span| self.push(span));
     }
 
-    /// The end of the span around `time`.
+    /// Returns the end of the span around `time`.
     fn end(&self, time: Time) -> Option<Time> {
         let begun = self.0.partition_point(|&(begin, _)| begin <= time);
         self.0[..begun].last().map(|&(_, end)| end).filter(|&end| time < end)
@@ -54,7 +54,7 @@ impl Spans {
 }
 
 impl Outages {
-    /// The outages of these members until `heal_at`.
+    /// Draws the outages of these members until `heal_at`.
     pub(super) fn draw(prng: &mut Prng, faults: Faults, members: &[MemberId], heal_at: Time) -> Self {
         let mut outages = Self::default();
         let [mut partitions, mut clogs, mut pauses] = std::array::from_fn(|_| prng.fork());
@@ -72,7 +72,7 @@ impl Outages {
         outages
     }
 
-    /// Adds that members are away.
+    /// Adds the absences of members.
     pub(super) fn add(&mut self, fates: &Fates, members: &[MemberId]) {
         for &(member, span) in &fates.sleeps {
             self.pauses.entry(member).or_default().insert(span);
@@ -86,7 +86,8 @@ impl Outages {
         }
     }
 
-    /// Each time one part, a half or a single member, does not reach the rest, or is not reached, or both.
+    /// Draws partitions. In each, one part, a half or a single member, cannot reach the rest, or cannot be reached, or
+    /// both.
     fn draw_partitions(&mut self, prng: &mut Prng, share: Share, members: &[MemberId], heal_at: Time) {
         for span in draw_spans(prng, share, heal_at) {
             let part = draw_part(prng, members);
@@ -103,7 +104,7 @@ impl Outages {
         }
     }
 
-    /// Each link for itself.
+    /// Draws the clogs of each link separately.
     fn draw_clogs(&mut self, prng: &mut Prng, share: Share, members: &[MemberId], heal_at: Time) {
         for link in links(members) {
             for span in draw_spans(prng, share, heal_at) {
@@ -112,8 +113,8 @@ impl Outages {
         }
     }
 
-    /// Member after member loses all its links, and they come back in another order ("swizzle-clogging" in
-    /// FoundationDB's tests).
+    /// Draws clogs of all links of several members, one member after another; the links open in another order
+    /// ("swizzle-clogging" in FoundationDB's tests).
     fn draw_swizzled(&mut self, prng: &mut Prng, share: Share, members: &[MemberId], heal_at: Time) {
         for (begin, end) in draw_spans(prng, share, heal_at) {
             let half = (end.as_micros() - begin.as_micros()) / 2;
@@ -128,23 +129,23 @@ impl Outages {
         }
     }
 
-    /// Whether a partition keeps `from` from reaching `to`.
+    /// Returns true if a partition keeps packets of `from` from `to`.
     pub(super) fn cut(&self, from: MemberId, to: MemberId, now: Time) -> bool {
         self.cuts.get(&(from, to)).is_some_and(|spans| spans.end(now).is_some())
     }
 
-    /// When a packet that would arrive at `time` does, and whether a clogged link has held it until then.
+    /// Returns the arrival time of a packet that was due at `time`, and true if a clogged link holds it until then.
     pub(super) fn let_through(&self, from: MemberId, to: MemberId, time: Time) -> (Time, bool) {
         let end = self.clogs.get(&(from, to)).and_then(|spans| spans.end(time));
         (end.unwrap_or(time), end.is_some())
     }
 
-    /// Until when a member does nothing, if it is paused.
+    /// Returns the end of a member's pause, if it is paused.
     pub(super) fn paused_until(&self, member: MemberId, now: Time) -> Option<Time> {
         self.pauses.get(&member).and_then(|spans| spans.end(now))
     }
 
-    /// The outages in words, each at its beginning.
+    /// Returns a description of each outage with the time at which it begins.
     pub(super) fn announcements(&self) -> Vec<(Time, String)> {
         let say = |what: String, spans: &Spans| -> Vec<(Time, String)> {
             spans.0.iter().map(|&(begin, end)| (begin, format!("{what} until {end}"))).collect()
@@ -161,7 +162,7 @@ fn links(members: &[MemberId]) -> impl Iterator<Item = (MemberId, MemberId)> {
     all.filter(|(from, to)| from != to)
 }
 
-/// Some of the members: a random half or just one; never none, never all.
+/// Draws some of the members: a random half or a single one, never none and never all.
 fn draw_part(prng: &mut Prng, members: &[MemberId]) -> Vec<MemberId> {
     let one = members[prng.below(members.len() as u64) as usize];
     let is_one = prng.chance(500_000);
@@ -169,7 +170,7 @@ fn draw_part(prng: &mut Prng, members: &[MemberId]) -> Vec<MemberId> {
     if is_one || half.is_empty() || half.len() == members.len() { vec![one] } else { half }
 }
 
-/// Spans that fill this share of the time until `heal_at`: one in each of a few slots of the same length.
+/// Draws spans that fill this share of the time until `heal_at`: one in each of a few slots of equal length.
 fn draw_spans(prng: &mut Prng, share: Share, heal_at: Time) -> Vec<Span> {
     if share == Share::ZERO {
         return Vec::new();

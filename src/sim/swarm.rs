@@ -1,4 +1,4 @@
-//! Many seeds, until the first that fails. Threads change how long it takes and nothing else.
+//! Many seeds, up to the first that fails. The number of threads changes the time it takes and nothing else.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,16 +10,16 @@ use super::{Cost, Counters, Outcome, Setup, Share, Trace};
 use crate::check::{Verdict, Witness};
 use crate::exit::Exit;
 
-/// What a row of seeds showed.
+/// The result of a series of seeds.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Report {
-    /// How many seeds ran, up to and with the first that violates something.
+    /// The number of seeds run, including the first that violates a property.
     pub seeds: u64,
-    /// The seed that violates something.
+    /// The seed that violates a property.
     pub failed: Option<u64>,
     /// The property that was expected to be violated.
     pub expected: Option<&'static str>,
-    /// Of each property: violated if a seed violates it, valid if it held in at least one, else undecided.
+    /// The verdict on each property: violated if a seed violates it, valid if it held in at least one, else undecided.
     pub verdicts: Vec<(&'static str, Verdict)>,
     /// Sums over the seeds.
     pub counters: Counters,
@@ -27,14 +27,14 @@ pub struct Report {
     pub cost: Cost,
 }
 
-/// The report as it grows: seeds end in any order and are reported in theirs.
+/// The growing report: seeds end in any order and are added in ascending order.
 #[derive(Default)]
 struct Progress {
     report: Report,
     early: BTreeMap<u64, Outcome>,
 }
 
-/// Runs `seeds` seeds from `first` on, up to the first that violates something.
+/// Runs `seeds` seeds from `first` on, up to the first that violates a property.
 #[must_use]
 pub fn run(setup: &Setup, first: u64, seeds: u64) -> Report {
     let next = AtomicU64::new(0);
@@ -63,7 +63,7 @@ pub fn run(setup: &Setup, first: u64, seeds: u64) -> Report {
 }
 
 impl Progress {
-    /// Adds what is next to the report; nothing after a seed that failed, however many have run by then.
+    /// Adds the outcomes that are next, up to the first seed that fails, however many more have run by then.
     fn take(&mut self, index: u64, outcome: Outcome) {
         self.early.insert(index, outcome);
         while self.report.failed.is_none() {
@@ -73,7 +73,7 @@ impl Progress {
     }
 }
 
-/// Runs one seed. A panic of an engine is a violation like any other: it has a seed that replays it, and a trace.
+/// Runs one seed. A panic of an engine is a violation like any other, with a seed to replay it and a trace.
 #[must_use]
 pub fn run_one(setup: &Setup, seed: u64, trace: &mut Trace) -> Outcome {
     catch_unwind(AssertUnwindSafe(|| setup.run(seed, trace))).unwrap_or_else(|panic| {
@@ -85,7 +85,7 @@ pub fn run_one(setup: &Setup, seed: u64, trace: &mut Trace) -> Outcome {
     })
 }
 
-/// A fault that was asked for and never struck: then nothing was shown about it.
+/// Names a fault that was asked for and never occurred, so that the seeds show nothing about it.
 fn idle_fault(setup: &Setup, counters: &Counters) -> Option<String> {
     let asked = [
         (setup.loss, counters.lost, "loss was asked for and nothing was lost"),
@@ -107,7 +107,7 @@ fn idle_fault(setup: &Setup, counters: &Counters) -> Option<String> {
     idle.map(|(_, _, what)| what.to_owned())
 }
 
-/// An order that never had to hold anything back: without it, everything would have come out the same.
+/// Reports that the order never held a message back, so that any order would have passed.
 fn idle_order(setup: &Setup, counters: &Counters) -> Option<String> {
     let is_idle = !setup.order.promises.is_empty() && counters.held_back == 0;
     is_idle.then(|| "nothing came out of order".to_owned())
@@ -140,7 +140,7 @@ impl Report {
         }
     }
 
-    /// What it comes to: violated, undecided or all right. A violation that was expected, and nothing else, is right.
+    /// Returns the exit code: violated, undecided or all right. An expected violation alone is all right.
     #[must_use]
     pub fn exit(&self) -> Exit {
         let is_expected = |name: &str| self.expected == Some(name);

@@ -1,4 +1,4 @@
-//! `groupcast sim`: what can be asked of the simulator on the command line, and how it answers.
+//! `groupcast sim`: the command line of the simulator.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ Examples:
 Whatever is not given of the members and the faults is drawn from each seed, and half of the seeds \
 leave each fault out. A violation is shown with the command that replays it.";
 
-/// How many seeds are tried for a violation that is expected, unless it is said.
+/// The default number of seeds when a violation is expected.
 const SEEDS_TO_EXPECT: u64 = 1000;
 
 /// Arguments of `groupcast sim`.
@@ -115,11 +115,11 @@ fn properties() -> impl Iterator<Item = &'static str> {
     PROPERTIES.iter().map(|property| property.name)
 }
 
-/// Runs the simulator and prints what it found.
+/// Runs the simulator and prints the verdicts.
 ///
 /// # Errors
 /// [`Exit::Usage`] for a method that the order does not have, [`Exit::CannotCreate`] for histories that cannot be
-/// written, [`Exit::Io`] if standard output cannot.
+/// written, [`Exit::Io`] if standard output cannot be written.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     let setup = args.setup()?;
     let report = swarm::run(&setup, args.seed, args.seeds());
@@ -165,7 +165,7 @@ impl Args {
         })
     }
 
-    /// The command that runs one seed again, every event shown.
+    /// Returns the command that runs one seed again and shows every event.
     fn replay(&self, setup: &Setup, seed: u64) -> String {
         let mut command = format!("groupcast sim --order {}", self.order);
         let mut option = |name: &str, value: Option<String>| {

@@ -1,4 +1,4 @@
-//! The trace: one line per event, in fixed columns: when, at whom, what, with whom, and the details.
+//! The trace: one line per event, in fixed columns: time, member, event, peer and details.
 
 use std::fmt;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::order::Order;
 use crate::reliable::{Body, Received};
 use crate::wire::{Batch, Frames, Header, Kind, Malformed, Reader};
 
-/// Collects lines, histories, both or nothing.
+/// Keeps lines, histories, both or nothing.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub struct Trace {
     lines: Option<String>,
@@ -19,25 +19,25 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// A trace that keeps what it is told.
+    /// Creates a trace that keeps its lines.
     #[must_use]
     pub fn kept() -> Self {
         Self { lines: Some(String::new()), diary: None }
     }
 
-    /// A trace that keeps nothing and costs nothing.
+    /// Creates a trace that keeps nothing and costs nothing.
     #[must_use]
     pub const fn off() -> Self {
         Self { lines: None, diary: None }
     }
 
-    /// The same, that also keeps what the clients would have written into their histories.
+    /// Makes the trace also keep the clients' histories.
     #[must_use]
     pub fn with_histories(self) -> Self {
         Self { diary: Some(Diary::default()), ..self }
     }
 
-    /// Writes the histories, if they were kept, of a run with this order into a folder.
+    /// Writes the histories of a run with this order into a folder, if they were kept.
     ///
     /// # Errors
     /// Exit 73 or 74, as when a client writes.
@@ -45,18 +45,18 @@ impl Trace {
         self.diary.as_ref().map_or(Ok(()), |diary| diary.write(dir, order))
     }
 
-    /// Its lines; empty if it is off.
+    /// Returns the lines; empty if the trace is off.
     #[must_use]
     pub fn text(&self) -> &str {
         self.lines.as_deref().unwrap_or_default()
     }
 
-    /// Whether anybody will read it.
+    /// Returns true if the lines are kept.
     pub(super) const fn is_kept(&self) -> bool {
         self.lines.is_some()
     }
 
-    /// Adds a line, if the trace is kept; only then is anything put into words.
+    /// Adds a line. Its parts are formatted only if the lines are kept.
     pub(super) fn line(
         &mut self,
         now: Time,
@@ -74,7 +74,7 @@ impl Trace {
     }
 }
 
-/// A packet in words, read where it is shown.
+/// A packet, parsed when it is displayed.
 pub(super) struct Words<'a>(pub(super) &'a Frames);
 
 impl fmt::Display for Words<'_> {
@@ -89,7 +89,7 @@ impl fmt::Display for Words<'_> {
 fn words(frames: &Frames) -> Result<String, Malformed> {
     let mut from = Reader::new(frames.header.clone(), frames.body.clone());
     let header = Header::read(&mut from)?;
-    // What a data packet carries is the order's own; the other kinds carry nothing, whatever the order.
+    // The payload of a data packet depends on the order; the other kinds have none.
     Ok(match header.kind {
         Kind::Data => format!("data {}, {} bytes", from.u64()?, frames.header.len() + frames.body.len()),
         Kind::Status => body_words(&Body::read_status(&mut from)?),
@@ -113,7 +113,7 @@ fn body_words(body: &Body<Batch>) -> String {
     }
 }
 
-/// What a client submits or is given, in words; with its place in the total order where it has one.
+/// A submission or a delivery for display, with its global number if it has one.
 pub(super) struct AppWords<'a>(pub(super) &'a App, pub(super) Option<u64>);
 
 impl fmt::Display for AppWords<'_> {

@@ -1,23 +1,23 @@
-//! What the simulated clients do and when, drawn from the seed.
+//! The operations of the simulated clients and their times, drawn from the seed.
 
 use std::time::Duration;
 
 use crate::engine::{MemberId, Time, To};
 use crate::prng::Prng;
 
-/// The workload lasts up to this long for each message of a member; drawn, so that some runs are one burst.
+/// The longest duration of the workload for each message of a member; drawn, so some runs are one burst.
 const GAP: Duration = Duration::from_millis(10);
-/// The network heals at most this long after the last task: what is lost at the very end must be noticed too.
+/// The longest time from the last task to the healing of the network: losses at the very end must be noticed, too.
 const HEAL_AFTER: Duration = Duration::from_millis(500);
-/// Most messages that are submitted as one batch.
+/// The most messages that are submitted as one batch.
 const MAX_BATCH: u64 = 8;
-/// In so many cases of a million a multicast is a batch of several.
+/// The share of multicasts that are batches of several messages, in parts per million.
 const BATCHED: u32 = 200_000;
-/// Longest padding of a text, in bytes.
+/// The longest padding of a text, in bytes.
 const MAX_PADDING: u64 = 64;
-/// In a steady workload, a client multicasts this often …
+/// The interval of a client's multicasts in a steady workload, in microseconds.
 const STEADY_GAP: u64 = 10_000;
-/// … a text of this many bytes.
+/// The length of their texts, in bytes.
 const STEADY_TEXT: usize = 64;
 
 /// One submission: as many messages as there are paddings.
@@ -26,20 +26,20 @@ pub(super) struct Task {
     pub(super) at: Time,
     pub(super) client: MemberId,
     pub(super) to: To,
-    /// Of each text: how many bytes follow what makes it unique.
+    /// The number of padding bytes of each text, after the part that makes it unique.
     pub(super) paddings: Vec<usize>,
 }
 
-/// Everything that the clients of a run do.
+/// All operations of the clients in a run.
 #[derive(Clone, Debug)]
 pub(super) struct Workload {
     pub(super) tasks: Vec<Task>,
-    /// When the network heals: some time after half of the tasks.
+    /// The time at which the network heals: from the middle of the workload on.
     pub(super) heal_at: Time,
 }
 
 impl Workload {
-    /// `messages` multicasts of each of these clients, and some messages from one to one.
+    /// Draws `messages` multicasts of each of these clients, and some direct messages.
     pub(super) fn draw(prng: &mut Prng, clients: &[MemberId], messages: u64) -> Self {
         let span = prng.below(GAP.as_micros() as u64 * messages + 1);
         let mut tasks = Vec::new();
@@ -53,8 +53,8 @@ impl Workload {
         Self { tasks, heal_at }
     }
 
-    /// `messages` multicasts of each of these clients, one at a time at a steady pace, and nothing else: what is
-    /// measured is the order, not the workload. Only how the clients fall in with each other is drawn.
+    /// Schedules `messages` multicasts of each of these clients, one at a time at a steady pace, and nothing else: the
+    /// measurement is of the order, not of the workload. Only the phases of the clients are drawn.
     pub(super) fn steady(prng: &mut Prng, clients: &[MemberId], messages: u64) -> Self {
         let mut tasks = Vec::new();
         for &client in clients {
@@ -69,7 +69,7 @@ impl Workload {
     }
 }
 
-/// A text that no other message of the run has.
+/// Returns a text that no other message of the run has.
 pub(super) fn text(from: MemberId, to: To, number: u64, padding: usize) -> String {
     format!("{from}>{to} {number} {}", ".".repeat(padding))
 }

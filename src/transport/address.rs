@@ -1,4 +1,4 @@
-//! Where forwarders and routers listen: the one parser of addresses on command lines, the ports, and a site.
+//! The addresses of forwarders and routers: the parser for command lines, the ports, and the sites.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -28,14 +28,14 @@ impl Port {
     /// All four, in the order of their numbers.
     pub const ALL: [Self; 4] = [Self::In, Self::Out, Self::Sync, Self::Router];
 
-    /// The port's number, counted from the first.
+    /// Returns the port's number, counted from the first.
     #[must_use]
     pub const fn number(self, base: u16) -> u16 {
         base + self as u16
     }
 
-    /// The port's address. For a host that is `ipc://` and a path, it is a socket in the file system: that path with the
-    /// port's number behind it.
+    /// Returns the port's address. With a host that is `ipc://` and a path, it is a socket in the file system: that
+    /// path with the port's number behind it.
     #[must_use]
     pub fn endpoint(self, host: &str, base: u16) -> String {
         match host.strip_prefix(IPC) {
@@ -45,7 +45,7 @@ impl Port {
     }
 }
 
-/// Where one forwarder listens, and its router.
+/// The address of one forwarder and its router.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Site {
     /// The host.
@@ -55,13 +55,13 @@ pub struct Site {
 }
 
 impl Site {
-    /// The address of one of its ports.
+    /// Returns the address of one of its ports.
     #[must_use]
     pub fn endpoint(&self, port: Port) -> String {
         port.endpoint(&self.host, self.port_base)
     }
 
-    /// The host, if it is a name, which has to be looked up.
+    /// Returns the host, if it is a name, which has to be looked up.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         let is_number =
@@ -69,19 +69,19 @@ impl Site {
         (!is_number && self.path().is_none()).then_some(&self.host)
     }
 
-    /// The path, if it is a socket in the file system.
+    /// Returns the path, if it is a socket in the file system.
     #[must_use]
     pub fn path(&self) -> Option<&str> {
         self.host.strip_prefix(IPC)
     }
 }
 
-/// Addresses on a command line, as they were written.
+/// Addresses as a command line gives them.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Addresses(Vec<(String, Option<u16>)>);
 
 impl Addresses {
-    /// Every site; `port_base` is the first port of those that were named without one.
+    /// Returns all sites; `port_base` is the first port of those without one.
     ///
     /// # Errors
     /// [`Exit::Usage`] if `flag` names one twice.
@@ -99,10 +99,10 @@ impl Addresses {
     }
 }
 
-/// Addresses to connect to: `HOST`, `HOST:PORT`, `[::1]:PORT`, several with commas between.
+/// Parses addresses to connect to: `HOST`, `HOST:PORT`, `[::1]:PORT`, several with commas between.
 ///
 /// # Errors
-/// What is wrong with it, for people.
+/// The mistake, for people.
 pub fn addresses(text: &str) -> Result<Addresses, String> {
     let addresses = addresses_to_listen_on(text)?;
     match addresses.0.iter().any(|(host, _)| host == "*") {
@@ -111,10 +111,10 @@ pub fn addresses(text: &str) -> Result<Addresses, String> {
     }
 }
 
-/// Addresses to listen on: the same, and `*`, which is every IPv4 address of this machine.
+/// Parses addresses to listen on: the same, and `*`, which is every IPv4 address of this machine.
 ///
 /// # Errors
-/// What is wrong with it, for people.
+/// The mistake, for people.
 pub fn addresses_to_listen_on(text: &str) -> Result<Addresses, String> {
     let addresses: Vec<_> = text.split(',').map(|text| address(text.trim())).collect::<Result<_, _>>()?;
     match addresses.len() {
@@ -123,13 +123,13 @@ pub fn addresses_to_listen_on(text: &str) -> Result<Addresses, String> {
     }
 }
 
-/// One address: the host, an IPv6 address in its brackets, and the first of its ports if it names one.
+/// Parses one address: the host, an IPv6 address in its brackets, and the first of its ports if it has one.
 ///
 /// # Errors
-/// What is wrong with it, for people.
+/// The mistake, for people.
 pub fn address(text: &str) -> Result<(String, Option<u16>), String> {
     if is_ipv6(text) {
-        // `::1:5559` is an IPv6 address as well: without brackets nobody knows where it ends.
+        // `::1:5559` is an IPv6 address as well: without brackets its end is ambiguous.
         return Err(format!(
             "`{text}` is an IPv6 address, which stands in brackets: expected [{text}], or [{text}]:5559 with the \
              first of its ports"
@@ -160,13 +160,13 @@ pub fn address(text: &str) -> Result<(String, Option<u16>), String> {
     Ok((host.to_owned(), port.transpose()?))
 }
 
-/// Whether it is an IPv4 address or looks like a name.
+/// Returns whether it is an IPv4 address or may be a name.
 fn is_name(host: &str) -> bool {
     let is_letter = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
     !host.is_empty() && host.chars().all(is_letter)
 }
 
-/// Whether it is an IPv6 address, perhaps with a zone.
+/// Returns whether it is an IPv6 address, perhaps with a zone.
 fn is_ipv6(text: &str) -> bool {
     text.split('%').next().unwrap_or(text).parse::<Ipv6Addr>().is_ok()
 }

@@ -1,7 +1,7 @@
-//! Who has a port that we want: the process that listens there, as far as the system tells us.
+//! The process that holds a port which this one needs, as far as the system shows it.
 //!
 //! Linux lists listening sockets in `/proc/net`, each with an inode, and the open files of a process in its `fd`
-//! folder, sockets by their inode. Of processes of other users, and on other systems, there is nothing to be seen.
+//! folder, sockets by their inode. Processes of other users, and those of other systems, are not visible.
 
 use std::fmt;
 use std::fs;
@@ -10,12 +10,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// The state of a socket that listens, as `/proc/net` writes it.
 const LISTENS: &str = "0A";
 
-/// A process that has a port.
+/// A process that holds a port.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Holder {
-    /// Its number.
+    /// The process number.
     pub pid: u32,
-    /// What the system calls it: the name of its program, or as much of it as fits.
+    /// The name of its program, perhaps cut off by the system.
     pub name: String,
 }
 
@@ -25,8 +25,8 @@ impl fmt::Display for Holder {
     }
 }
 
-/// The process because of which nobody else can listen on `endpoint`, like `tcp://127.0.0.1:5559`; nothing if that
-/// cannot be known.
+/// Returns the process that keeps others from listening on `endpoint`, like `tcp://127.0.0.1:5559`; nothing if that is
+/// unknown.
 #[must_use]
 pub fn of(endpoint: &str) -> Option<Holder> {
     let wanted = endpoint.strip_prefix("tcp://")?.replace('*', "0.0.0.0").parse().ok()?;
@@ -36,7 +36,7 @@ pub fn of(endpoint: &str) -> Option<Holder> {
     process_with(&format!("socket:[{inode}]"))
 }
 
-/// The inode of the socket on this line of `/proc/net/tcp`, if it keeps others from listening on `wanted`.
+/// Returns the inode of the socket on this line of `/proc/net/tcp`, if it keeps others from listening on `wanted`.
 fn inode_in_the_way(line: &str, wanted: SocketAddr) -> Option<&str> {
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
     let (address, port) = fields.get(1)?.split_once(':')?;
@@ -49,7 +49,7 @@ fn inode_in_the_way(line: &str, wanted: SocketAddr) -> Option<&str> {
     if clash { fields.get(9).copied() } else { None }
 }
 
-/// An address as `/proc/net` writes it: words of four bytes in hexadecimal, each in the order of the machine.
+/// Parses an address of `/proc/net`: words of four bytes in hexadecimal, each in the machine's byte order.
 fn ip_address(hex: &str) -> Option<IpAddr> {
     let word = |at: usize| u32::from_str_radix(hex.get(8 * at..8 * at + 8)?, 16).ok().map(u32::to_ne_bytes);
     if hex.len() == 8 {
@@ -60,7 +60,7 @@ fn ip_address(hex: &str) -> Option<IpAddr> {
     Some(Ipv6Addr::from(bytes).to_canonical())
 }
 
-/// A process that has this file open.
+/// Returns a process that has this file open.
 fn process_with(file: &str) -> Option<Holder> {
     for process in fs::read_dir("/proc").ok()?.flatten() {
         let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };

@@ -1,4 +1,4 @@
-//! The limits that a system sets to a process: how many files it may open, and how large a file may become.
+//! The limits of the system for a process: the number of open files, and the size of a file.
 
 use std::io;
 use std::sync::Arc;
@@ -11,24 +11,24 @@ use crate::exit::{Exit, Failure};
 
 /// Files that a program of a run opens beside those of its peers.
 pub const OWN_FILES: u64 = 32;
-/// Connections that a client has to the forwarder.
+/// Connections of a client to the forwarder.
 pub const FILES_A_CLIENT: u64 = 3;
 
-/// Makes the best of the limits: as many open files as may be had, and a file that has reached its limit is an error
-/// like a full disk, not the death that SIGXFSZ would be.
+/// Raises the limit of open files as far as possible, and turns the limit of a file's size into an error like a full
+/// disk, where SIGXFSZ would end the process.
 pub fn prepare() {
     let limit = getrlimit(Resource::Nofile);
-    // Who is refused has what it had.
+    // On failure the old limit stays.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     let _ = caught(SIGXFSZ);
 }
 
-/// A signal that is caught and forgotten; unlike one that is ignored, it is not inherited by programs we start.
+/// Catches a signal and ignores it; unlike an ignored one, it is not inherited by programs that this one starts.
 fn caught(signal: i32) -> io::Result<()> {
     signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false))).map(|_| ())
 }
 
-/// Refuses to work with so few open files that ZeroMQ, which has no other answer, would abort the process.
+/// Refuses to work with so few open files that ZeroMQ would abort the process.
 ///
 /// # Errors
 /// Exit 74.

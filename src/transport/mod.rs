@@ -1,11 +1,11 @@
 //! Station 8: the only I/O. [`zmq`] is all of ZeroMQ, with the [`options`] of every socket, and [`plain`] is ZeroMQ as it
 //! comes, for comparison; no order is known here.
 //!
-//! [`address`] is where programs listen, as it is written; [`resolve`] looks names of hosts up, so that ZeroMQ need not.
+//! [`address`] parses the addresses of programs; [`resolve`] looks host names up, so that ZeroMQ need not.
 //!
-//! [`stdio`] and [`terminal`] are the standard streams of a process that must not block on them, [`signals`] and
-//! [`wakeup`] are what its loop can wait on beside sockets. [`holder`] tells who has a port that we want, [`limits`]
-//! are those that the system sets.
+//! [`stdio`] and [`terminal`] are the standard streams of a process that must not block on them; the loop can wait for
+//! [`signals`] and [`wakeup`] beside sockets. [`holder`] finds the process that holds a port, [`limits`] has those of
+//! the system.
 
 pub mod address;
 pub mod holder;

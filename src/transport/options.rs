@@ -3,35 +3,35 @@
 use crate::wire::batch::MAX_BODY;
 use crate::wire::header::MAX_HEADER;
 
-/// How long a closing socket may take to hand over what was already sent.
+/// Longest time in which a closing socket hands over its queued packets.
 pub const LINGER_MILLIS: i32 = 500;
-/// Packets a socket queues for one peer before it drops; windows keep what is under way far below.
+/// Packets that a socket queues for one peer before it drops; windows keep the packets in flight far below.
 pub const QUEUE_PACKETS: i32 = 10_000;
 /// Packets that a member queues for one forwarder: while another one carries the group, windows do not keep this small.
 pub const PUBLISHED_PACKETS: i32 = 1000;
 /// Largest frame a socket accepts; the peer that sends a larger one is cut off.
 pub const MAX_FRAME: i64 = if MAX_BODY > MAX_HEADER { MAX_BODY as i64 } else { MAX_HEADER as i64 };
-/// Largest frame where only subscriptions are due: a group's name and a few digits.
+/// Largest frame on a port for subscriptions only: a group's name and a few digits.
 pub const MAX_SUBSCRIPTION: i64 = 256;
-/// A connection that has not finished the handshake of ZeroMQ by then is closed, and made again by its member.
+/// Longest handshake of ZeroMQ; after it, the connection is closed, and its member makes a new one.
 pub const HANDSHAKE_MILLIS: i32 = 3000;
-/// Connections that may wait to be accepted: a crowd that comes at once must not cost anyone a second.
+/// Most connections that wait to be accepted: many members that come at once must not cost any of them a second.
 pub const BACKLOG: i32 = 1024;
-/// ZeroMQ tries a connection with a heartbeat this often …
+/// Interval of ZeroMQ's heartbeats on a connection …
 pub const HEARTBEAT_MILLIS: i32 = 1000;
-/// … and replaces it when a heartbeat has had no answer for this long. A stopped process gives no answer, either.
+/// … and the wait for an answer, after which it replaces the connection. A stopped process gives no answer, either.
 pub const HEARTBEAT_TIMEOUT_MILLIS: i32 = 10_000;
 /// … on the connection to the sync port sooner: a member that is silent for ten seconds is excluded.
 pub const SYNC_HEARTBEAT_TIMEOUT_MILLIS: i32 = 4000;
-/// A connection is replaced when the kernel of the peer has acknowledged nothing for this long. TCP that has lost packets
-/// doubles its pauses, up to more than the ten seconds after which a member is excluded; a new connection starts again
-/// with short ones.
+/// Longest time in which the peer's kernel acknowledges nothing; after it, the connection is replaced. TCP that has lost
+/// packets doubles its pauses, up to more than the ten seconds after which a member is excluded; a new connection starts
+/// again with short ones.
 pub const TCP_TIMEOUT_MILLIS: i32 = 3000;
-/// A connection that TCP has not made by then is tried again: TCP starts slowly after a lost first packet.
+/// Longest wait for a TCP connection before it is tried again: TCP starts slowly after a lost first packet.
 pub const CONNECT_TIMEOUT_MILLIS: i32 = 1000;
-/// A lost connection is tried again after this long, and then ever more rarely …
+/// Shortest wait before a lost connection is tried again; it doubles each time …
 pub const RECONNECT_MILLIS: i32 = 50;
-/// … up to this.
+/// … up to this maximum.
 pub const RECONNECT_MAX_MILLIS: i32 = 500;
 
 /// Sets the options that all sockets share, before the socket listens or connects.

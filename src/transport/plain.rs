@@ -1,25 +1,25 @@
-//! ZeroMQ as it comes, with unlimited queues and none of our limits: what `groupcast bench` compares with.
+//! ZeroMQ without our limits and with unlimited queues, as the baseline of `groupcast bench`.
 
 use super::zmq::{Context, Socket, failed};
 use crate::exit::Failure;
 
-/// A wait for a message ends after this long, so that whoever waits can look for something else.
+/// Longest wait for a message, so that the caller can check for other work.
 const PATIENCE_MILLIS: i32 = 200;
 
-/// What a socket does.
+/// The kind of a socket.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
-    /// Sends to all that listen.
+    /// Sends to all subscribers.
     Publish,
-    /// Listens to all that publish.
+    /// Receives from all publishers.
     Subscribe,
-    /// Sends to the one that pulls.
+    /// Sends to the one socket that pulls.
     Push,
-    /// Takes what is pushed.
+    /// Receives what is pushed.
     Pull,
-    /// Where publishers connect to a proxy.
+    /// The side of a proxy to which publishers connect.
     Entrance,
-    /// Where subscribers connect to a proxy.
+    /// The side of a proxy to which subscribers connect.
     Way,
 }
 
@@ -54,7 +54,7 @@ impl std::ops::Deref for Parcel {
 }
 
 impl Context {
-    /// A socket that listens at `endpoint`, or connects to it.
+    /// Returns a socket that listens at `endpoint`, or connects to it.
     ///
     /// # Errors
     /// [`crate::exit::Exit::Bug`] if ZeroMQ refuses, which it has no reason to.
@@ -87,19 +87,20 @@ impl Context {
     }
 }
 
-/// Passes on what comes between the two, until the process ends.
+/// Passes messages on between the two, until the process ends.
 pub fn proxy(entrance: &Socket, way: &Socket) {
-    // It returns when a signal comes, which ends the process or is nothing to it.
+    // It returns on a signal, which ends the process or does not concern it.
     while zmq::proxy(&entrance.raw, &way.raw) == Err(zmq::Error::EINTR) {}
 }
 
 impl Socket {
-    /// Sends a frame; `more` of the same message is to come. Queues are unlimited, so nothing is in its way.
+    /// Sends a frame; `more` frames of the message follow. Queues are unlimited, so this never blocks.
     pub fn send_plain(&self, frame: impl Into<Parcel>, more: bool) {
         let _ = self.raw.send(frame.into().0, if more { zmq::SNDMORE } else { 0 });
     }
 
-    /// Takes the next frame into `frame`. False if there is none, or if `waits`, for a while; or for a signal.
+    /// Reads the next frame into `frame`. Returns false if there is none (after a while, if it `waits`), or on a
+    /// signal.
     #[must_use]
     pub fn receive_plain(&self, frame: &mut Parcel, waits: bool) -> bool {
         let is_received = self.raw.recv(&mut frame.0, if waits { 0 } else { zmq::DONTWAIT }).is_ok();

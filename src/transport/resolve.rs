@@ -1,8 +1,8 @@
-//! Names of hosts, looked up outside ZeroMQ: its one thread for input and output would wait for a silent name server,
-//! and every connection with it.
+//! Host names, looked up outside ZeroMQ: a silent name server would block its one I/O thread, and all connections with
+//! it.
 //!
-//! A `Name` belongs to one [`Site`]. A thread of its own looks the name up while somebody seeks it, and tries its
-//! addresses of both families. Each lookup is a thread again, because nothing ends one: nobody waits for it, and the
+//! A `Name` belongs to one [`Site`]. Its thread looks the name up while an address is wanted, and tries the addresses
+//! of both families. Each lookup has a thread of its own, because it cannot be cancelled: it is never joined, and the
 //! process ends without it.
 
 use std::io;
@@ -25,19 +25,19 @@ use crate::exit::{Exit, Failure};
 use crate::lock::{lock, unpoisoned};
 use crate::talk;
 
-/// A name that is sought without success is tried again after this long …
+/// Shortest pause between two attempts to find an address; it doubles each time …
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// … and then ever more rarely, up to this.
+/// … up to this maximum.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-/// A name that is still sought is looked up again after this long.
+/// Interval between two lookups while an address is wanted.
 const LOOK_UP_AGAIN: Duration = Duration::from_secs(2);
-/// One of several addresses must accept a connection within this time.
+/// Longest wait for a connection to one of several addresses.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
 /// The answer to a lookup.
 type Answer = io::Result<Vec<IpAddr>>;
 
-/// Begins to look `host` up; `ring` is called when the answer is there.
+/// Begins a lookup of `host`; `ring` is called with the answer.
 fn begin_lookup(host: &str, ring: impl FnOnce() + Send + 'static) -> Receiver<Answer> {
     let (sender, receiver) = channel();
     let name = host.to_owned();
@@ -56,7 +56,7 @@ fn begin_lookup(host: &str, ring: impl FnOnce() + Send + 'static) -> Receiver<An
 fn look_up(host: &str) -> Answer {
     let mut found: Vec<IpAddr> = Vec::new();
     for address in (host, 0).to_socket_addrs()? {
-        // The zone of an address of one link is lost here; it is no address for other machines either.
+        // The zone of a link-local address is lost here; other machines cannot use it either.
         if !found.contains(&address.ip()) {
             found.push(address.ip());
         }
@@ -64,7 +64,7 @@ fn look_up(host: &str) -> Answer {
     if found.is_empty() { Err(io::Error::other("it has no address")) } else { Ok(found) }
 }
 
-/// The reason in the words of the system alone.
+/// Returns the reason in the words of the system alone.
 fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     text.strip_prefix("failed to lookup address information: ").map_or(text.clone(), str::to_owned)
@@ -102,7 +102,7 @@ pub fn look_up_within(
     }
 }
 
-/// The same sites with numbers for hosts: a name stands for all its addresses.
+/// Returns the sites with numeric hosts: all addresses of each name.
 ///
 /// # Errors
 /// As [`look_up_within`].
@@ -120,7 +120,7 @@ pub fn numbered(sites: &[Site], signals: Option<&Signals>, limit: Duration) -> R
     Ok(all)
 }
 
-/// The same to listen on: of a name only the addresses that this machine has, if it has any of them.
+/// Returns the sites to listen on: of a name only the addresses that this machine has, if it has any of them.
 ///
 /// # Errors
 /// As [`look_up_within`].
@@ -137,7 +137,7 @@ pub fn listening(sites: &[Site], signals: Option<&Signals>, limit: Duration) -> 
     Ok(all)
 }
 
-/// An address as a host of an endpoint.
+/// Formats an address as the host of an endpoint.
 fn as_host(ip: IpAddr) -> String {
     match ip {
         IpAddr::V4(ip) => ip.to_string(),
@@ -150,7 +150,7 @@ fn as_host(ip: IpAddr) -> String {
 pub(super) struct Names(Mutex<Vec<(Site, Weak<Name>)>>);
 
 impl Names {
-    /// The name of a site, if it has one.
+    /// Returns the name of a site, if it has one.
     pub(super) fn of(&self, site: &Site) -> Option<Arc<Name>> {
         let host = site.name()?;
         let mut names = lock(&self.0);
@@ -164,12 +164,12 @@ impl Names {
     }
 }
 
-/// The name of a host, with the one address of it that is used at present.
+/// A host name, with the address in use.
 pub(super) struct Name(Arc<Shared>);
 
 struct Shared {
     host: String,
-    /// How often another address was chosen.
+    /// The number of changes of the address.
     version: AtomicU64,
     state: Mutex<State>,
     changed: Condvar,
@@ -179,9 +179,9 @@ struct Shared {
 struct State {
     chosen: Option<IpAddr>,
     trouble: Option<Trouble>,
-    /// Somebody wants an address, or another one.
+    /// Whether an address is wanted, or another one.
     is_sought: bool,
-    /// Nobody uses the name any more.
+    /// Whether the name is not used any more.
     is_closed: bool,
     bells: Vec<Weak<Waker>>,
 }
@@ -191,7 +191,7 @@ struct State {
 pub struct Trouble {
     /// For people, in one line.
     pub message: String,
-    /// Whether that is an answer, and not the lack of one.
+    /// Whether the name server has given a definite answer.
     pub is_definite: bool,
 }
 
@@ -217,28 +217,28 @@ impl Name {
         Self(shared)
     }
 
-    /// Looks for an address that answers, if that is not under way.
+    /// Begins to look for an address that answers, if that is not under way.
     pub(super) fn seek(&self) {
         self.0.look().is_sought = true;
         self.0.changed.notify_all();
     }
 
-    /// The number of choices so far: another one means another address.
+    /// Returns the number of changes of the address.
     pub(super) fn version(&self) -> u64 {
         self.0.version.load(Ordering::Acquire)
     }
 
-    /// The address in use.
+    /// Returns the address in use.
     pub(super) fn address(&self) -> Option<IpAddr> {
         self.0.look().chosen
     }
 
-    /// What is wrong with the name at present.
+    /// Returns the present problem with the name, if there is one.
     pub(super) fn trouble(&self) -> Option<Trouble> {
         self.0.look().trouble.clone()
     }
 
-    /// Has `bell` rung whenever there is something new, as long as it is kept.
+    /// Rings `bell` on each change, as long as it is kept.
     pub(super) fn ring(&self, bell: &Arc<Waker>) {
         let mut state = self.0.look();
         state.bells.retain(|bell| bell.strong_count() > 0);
@@ -258,7 +258,7 @@ impl Shared {
         lock(&self.state)
     }
 
-    /// Takes note of the address to use, if one was found, and of what is wrong.
+    /// Records the address to use, if one was found, and the problem.
     fn update(&self, found: Option<IpAddr>, trouble: Option<Trouble>) {
         let mut state = self.look();
         let is_other = found.is_some() && state.chosen != found;
@@ -276,7 +276,8 @@ impl Shared {
         state.bells.iter().filter_map(Weak::upgrade).for_each(|bell| bell.wake());
     }
 
-    /// Waits until the name is sought: whether nobody had sought it for long, or `None` if nobody uses it any more.
+    /// Waits until an address is wanted. Returns whether none was wanted for long, or `None` if the name is not used
+    /// any more.
     fn wait_for_wish(&self) -> Option<bool> {
         let is_idle = |state: &mut State| !state.is_sought && !state.is_closed;
         let waited = self.changed.wait_timeout_while(self.look(), LOOK_UP_AGAIN, is_idle);
@@ -286,7 +287,7 @@ impl Shared {
         (!state.is_closed).then_some(waited.timed_out())
     }
 
-    /// Does nothing for a while, unless nobody uses the name any more.
+    /// Waits, unless the name is not used any more.
     fn rest(&self, pause: Duration) {
         let is_open = |state: &mut State| !state.is_closed;
         drop(self.changed.wait_timeout_while(self.look(), pause, is_open));
@@ -316,9 +317,9 @@ struct Search {
     port: u16,
     addresses: Vec<SocketAddr>,
     lookup: Option<Receiver<Answer>>,
-    /// The way in which the last lookup failed, if it did.
+    /// The failure of the last lookup.
     failed: Option<Trouble>,
-    /// About how long ago the name was looked up.
+    /// The approximate time since the last lookup.
     unlooked: Duration,
 }
 
@@ -338,8 +339,8 @@ impl Search {
         }
     }
 
-    /// Begins a lookup if one is due, and waits for its answer, but no longer than `patience`: until it is there, the
-    /// addresses that were known before are tried again.
+    /// Begins a lookup if one is due, and waits for its answer, but no longer than `patience`; without it, the
+    /// addresses known before are tried again.
     fn look_up(&mut self, patience: Duration) {
         if self.lookup.is_none() && self.unlooked >= LOOK_UP_AGAIN {
             self.lookup = Some(begin_lookup(&self.shared.host, || {}));
@@ -357,8 +358,8 @@ impl Search {
         (self.lookup, self.unlooked) = (None, Duration::ZERO);
     }
 
-    /// The address to use, and what is wrong: the only one, or the first that accepts a connection. The one in use comes
-    /// last, because it is sought for another.
+    /// Returns the address to use, and the problem: the only address, or the first that accepts a connection. The one
+    /// in use comes last, since another is wanted.
     fn choose(&self) -> (Option<IpAddr>, Option<Trouble>) {
         let (host, used) = (&self.shared.host, self.shared.look().chosen);
         match &self.addresses[..] {
@@ -375,7 +376,7 @@ impl Search {
     }
 }
 
-/// The first of these that accepts a connection; all are tried at the same time.
+/// Returns the first address that accepts a connection; all are tried at the same time.
 fn first_to_answer(addresses: &[SocketAddr], limit: Duration) -> Option<SocketAddr> {
     let begin = |address: &SocketAddr| Some((*address, begin_to_connect(address)?));
     let mut open: Vec<(SocketAddr, OwnedFd)> = addresses.iter().filter_map(begin).collect();
@@ -398,7 +399,7 @@ fn first_to_answer(addresses: &[SocketAddr], limit: Duration) -> Option<SocketAd
     None
 }
 
-/// A socket that begins to connect; none if that fails at once.
+/// Returns a socket that begins to connect; none if that fails at once.
 fn begin_to_connect(address: &SocketAddr) -> Option<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;

@@ -1,9 +1,9 @@
 //! SIGINT, SIGTERM and SIGHUP as something to poll: the first one asks the program to end, the second one ends it.
 //!
-//! A program that started others hears of every one, and the others end when it does. SIGHUP stays ignored where the
-//! program was started with it ignored, as `nohup` does, and never counts as the second signal: a terminal that is closed
-//! may send it twice, and a service manager right after SIGTERM. SIGQUIT keeps what the system does with it: it ends a program
-//! that hangs, at once. SIGPIPE is ignored by Rust's runtime: a write to a closed pipe is an error that is handled.
+//! A program that started others is told of every signal, and the others end with it. SIGHUP stays ignored if the
+//! program was started with it ignored, as by `nohup`, and never counts as the second signal: a closed terminal may
+//! send it twice, and a service manager right after SIGTERM. SIGQUIT keeps the system's action: it ends a hanging
+//! program at once. SIGPIPE is ignored by Rust's runtime: a write to a closed pipe is an error that is handled.
 
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -19,12 +19,12 @@ use crate::exit::{Exit, Failure};
 const ASKS: [(i32, Exit); 3] =
     [(SIGINT, Exit::Interrupted), (SIGTERM, Exit::Terminated), (SIGHUP, Exit::HungUp)];
 
-/// Tells when the program has been asked to end.
+/// The signals that ask the program to end.
 #[derive(Debug)]
 pub struct Signals(Vec<(UnixStream, Exit)>);
 
 impl Signals {
-    /// Catches the signals from now on. Once a process.
+    /// Catches the signals from now on. To be called once in a process.
     ///
     /// # Errors
     /// [`Exit::Bug`] if the system refuses, which it has no reason to.
@@ -36,7 +36,7 @@ impl Signals {
         let once = Arc::new(AtomicBool::new(false));
         let pipe = |(signal, exit): (i32, Exit)| {
             if signal != SIGHUP {
-                // In this order: the first signal finds the flag unset and then sets it, the second one ends the process.
+                // In this order: the first signal finds the flag unset and sets it, the second one ends the process.
                 let code = exit.code().into();
                 signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&once))?;
                 signal_hook::flag::register(signal, Arc::clone(&once))?;
@@ -49,12 +49,12 @@ impl Signals {
         asks().map(pipe).collect::<std::io::Result<_>>().map(Self)
     }
 
-    /// What to poll for reading.
+    /// Returns the descriptors to poll for reading.
     pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.0.iter().map(|(stream, _)| stream.as_fd())
     }
 
-    /// The end that was asked for.
+    /// Returns the end that was asked for.
     #[must_use]
     pub fn received(&self) -> Option<Exit> {
         let came = |mut stream: &UnixStream| stream.read(&mut [0]).is_ok_and(|bytes| bytes > 0);
@@ -62,13 +62,13 @@ impl Signals {
     }
 }
 
-/// The signals that this process obeys.
+/// Returns the signals that this process obeys.
 fn asks() -> impl Iterator<Item = (i32, Exit)> {
     ASKS.into_iter().filter(|&(signal, _)| signal != SIGHUP || !was_ignored(SIGHUP))
 }
 
-/// Whether the process was started with `signal` ignored, or ignores it for another reason. Only Linux tells that
-/// without `unsafe` code; elsewhere the answer is no.
+/// Returns whether the process ignores `signal`, mostly because it was started so. Only Linux shows that without
+/// `unsafe` code; elsewhere the answer is no.
 fn was_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -76,8 +76,8 @@ fn was_ignored(signal: i32) -> bool {
     mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
 }
 
-/// Tells `hear` of every signal that asks the program to end from now on, from a thread of its own. One that it does not
-/// want to know about (false) ends the program. Once a process, instead of [`Signals::catch`].
+/// Calls `hear`, in a thread of its own, for every signal that asks the program to end. If it returns false, the
+/// program ends. To be called once in a process, instead of [`Signals::catch`].
 ///
 /// # Errors
 /// [`Exit::Bug`] if the system refuses, which it has no reason to.
@@ -104,25 +104,25 @@ fn cannot_catch(error: &std::io::Error) -> Failure {
     Failure::new(Exit::Bug, format!("cannot catch signals: {error}"))
 }
 
-/// The environment variable that tells a program who started it and wants it to end with itself: a process number.
+/// The environment variable with the process number of a parent that wants this program to end with itself.
 pub const PARENT: &str = "GROUPCAST_PARENT";
 
-/// Lets this process be terminated when the one that [`PARENT`] names ends, whatever ends that one.
+/// Lets the system terminate this process when the one that [`PARENT`] names ends, for any reason.
 ///
-/// It takes a request to the system that only some have; elsewhere this does nothing.
+/// Only Linux can do that; elsewhere this does nothing.
 pub fn end_with_parent() {
     #[cfg(target_os = "linux")]
     if let Some(parent) = std::env::var(PARENT).ok().and_then(|pid| pid.parse::<i32>().ok()) {
         use rustix::process::{Signal, getppid, set_parent_process_death_signal};
         let asked = set_parent_process_death_signal(Some(Signal::TERM));
-        // It may have ended before we asked.
+        // The parent may have ended before.
         if asked.is_ok() && getppid().is_none_or(|pid| pid.as_raw_nonzero().get() != parent) {
             std::process::exit(Exit::Terminated.code().into());
         }
     }
 }
 
-/// The failure that an interruption is.
+/// Returns the failure of an interruption.
 #[must_use]
 pub fn interruption(exit: Exit) -> Failure {
     let name = match exit {

@@ -1,8 +1,8 @@
-//! Standard input and output for a member that must never block on them: whoever is at the other end may be slow,
-//! and a member that falls silent is given up by its group.
+//! Standard input and output that never block the loop of a member: the other end may be slow, and the group excludes a
+//! member that falls silent.
 //!
-//! Each has a thread of its own and wakes the loop. Both are bounded: reading stops while nobody takes what was
-//! read, and whoever writes asks [`Output::is_full`] first.
+//! Each has a thread of its own that wakes the loop. Both are bounded: reading stops until the last chunk is taken, and
+//! a writer asks [`Output::is_full`] first.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -20,7 +20,7 @@ use crate::lock::{lock, unpoisoned};
 
 /// Most bytes read at one time.
 const CHUNK: usize = 64 << 10;
-/// How many bytes may wait to be written until no more are welcome.
+/// Waiting bytes at which an output is full.
 const FULL: usize = 1 << 20;
 
 /// Standard input, read ahead by one chunk.
@@ -35,7 +35,7 @@ impl Input {
     /// # Errors
     /// [`Exit::Io`] if this process may not open any more files.
     pub fn stdin(waker: Waker) -> Result<Self, Failure> {
-        // Without the buffer of `io::stdin`, in which half of what was read could stay behind.
+        // Not through the buffer of `io::stdin`, in which some of the bytes could stay behind.
         let from = io::stdin().as_fd().try_clone_to_owned().map_err(|reason| cannot_read(&reason))?;
         Ok(Self::read(File::from(from), waker))
     }
@@ -46,7 +46,7 @@ impl Input {
         Self { chunks }
     }
 
-    /// The next chunk, if one has come; an empty one is the end.
+    /// Returns the next chunk, if one has come; an empty one is the end.
     ///
     /// # Errors
     /// [`Exit::Io`] if it cannot be read.
@@ -88,11 +88,11 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// What is still to be written.
+    /// The bytes to be written.
     waiting: Vec<u8>,
-    /// How many bytes are being written at this moment.
+    /// The number of bytes that are being written.
     in_hand: usize,
-    /// The loop wants to be woken when something has been written.
+    /// Whether to wake the loop when something has been written.
     is_watched: bool,
     is_closed: bool,
     failure: Option<Failure>,
@@ -125,22 +125,21 @@ impl Output {
         Self { shared }
     }
 
-    /// Writes `bytes` as soon as whoever reads them lets it.
+    /// Queues `bytes`, to be written as fast as the reader takes them.
     pub fn write(&self, bytes: &[u8]) {
         self.shared.lock().waiting.extend_from_slice(bytes);
         self.shared.changed.notify_all();
     }
 
-    /// Whether so much waits to be written that no more is welcome. The loop is woken when that changes.
+    /// Returns whether the queue is full. The loop is woken when that changes.
     ///
     /// # Errors
-    /// [`Exit::Io`] if standard output cannot be written; [`Exit::Ok`], which is a quiet end, if whoever read it
-    /// has gone away.
+    /// [`Exit::Io`] if standard output cannot be written; [`Exit::Ok`], which is a quiet end, if its reader has gone.
     pub fn is_full(&self) -> Result<bool, Failure> {
         self.watch(|state| state.unwritten() >= FULL)
     }
 
-    /// Whether something still waits to be written. The loop is woken when that changes.
+    /// Returns whether bytes are still to be written. The loop is woken when that changes.
     ///
     /// # Errors
     /// As [`Output::is_full`].
@@ -192,7 +191,7 @@ impl Shared {
         }
     }
 
-    /// What is to be written next; nothing once there is nobody left who could want something written.
+    /// Waits for the bytes to write next; returns nothing once the output is closed and everything is written.
     fn next(&self) -> Option<Vec<u8>> {
         let mut state = self.lock();
         while state.waiting.is_empty() && !state.is_closed {

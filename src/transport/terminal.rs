@@ -1,4 +1,4 @@
-//! The terminal of this process: are there keys and a screen, how wide is it, and every key at once, unechoed.
+//! The terminal of this process: whether there is one, its size, and single keys without echo.
 
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
@@ -10,11 +10,11 @@ use rustix::termios::{
 use crate::exit::{Exit, Failure};
 use crate::talk;
 
-/// The width of a terminal that does not say how wide it is.
+/// The assumed size of a terminal that does not report one.
 const USUAL_COLUMNS: usize = 80;
 const USUAL_ROWS: usize = 24;
 
-/// Checks that there is somebody to talk with.
+/// Checks that standard input and output are a terminal that can redraw a line.
 ///
 /// # Errors
 /// [`Exit::Usage`] if standard input or output is no terminal, or one that cannot redraw a line.
@@ -33,7 +33,7 @@ pub fn check() -> Result<(), Failure> {
         .help("--lines multicasts each line of standard input and works everywhere"))
 }
 
-/// How many columns and rows a screen has; the usual number of what it does not tell.
+/// Returns the columns and rows of a screen; the usual number for one that is not reported.
 #[must_use]
 pub fn size(screen: impl AsFd) -> (usize, usize) {
     let told = tcgetwinsize(screen).map_or((0, 0), |size| (size.ws_col, size.ws_row));
@@ -41,7 +41,7 @@ pub fn size(screen: impl AsFd) -> (usize, usize) {
     (or_usual(told.0, USUAL_COLUMNS), or_usual(told.1, USUAL_ROWS))
 }
 
-/// While it lives, keys come one by one and are not echoed. Ctrl-C is a signal as ever.
+/// Reads keys one by one, without echo, until it is dropped. Ctrl-C stays a signal.
 pub struct Unechoed {
     before: Termios,
 }
@@ -59,7 +59,7 @@ impl Unechoed {
             modes.input_modes -= InputModes::IXON;
             modes.special_codes[SpecialCodeIndex::VMIN] = 1;
             modes.special_codes[SpecialCodeIndex::VTIME] = 0;
-            // A member that is stopped is given up by its group, and one that quits leaves the screen as it is.
+            // The group excludes a member that is stopped, and one that quits would leave the screen as it is.
             modes.special_codes[SpecialCodeIndex::VSUSP] = 0;
             modes.special_codes[SpecialCodeIndex::VQUIT] = 0;
             tcsetattr(io::stdin(), OptionalActions::Drain, &modes)?;
@@ -72,7 +72,7 @@ impl Unechoed {
 
 impl Drop for Unechoed {
     fn drop(&mut self) {
-        // If the terminal has gone there is nothing to restore.
+        // Without the terminal there is nothing to restore.
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
     }
 }

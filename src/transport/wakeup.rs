@@ -1,4 +1,4 @@
-//! Lets another thread of this process wake the loop, which waits for sockets and file descriptors.
+//! The wake-up pipe, by which another thread wakes the loop that waits for sockets and descriptors.
 
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -7,15 +7,15 @@ use std::sync::Arc;
 
 use crate::exit::{Exit, Failure};
 
-/// What the loop waits on.
+/// The end on which the loop waits.
 #[derive(Debug)]
 pub struct Wakeup(UnixStream);
 
-/// What other threads wake it with.
+/// The end by which other threads wake the loop.
 #[derive(Clone, Debug)]
 pub struct Waker(Arc<UnixStream>);
 
-/// The two ends of the wake-up pipe.
+/// Returns the two ends of the wake-up pipe.
 ///
 /// # Errors
 /// [`Exit::Io`] if the process may not open any more files.
@@ -30,13 +30,13 @@ pub fn wakeup() -> Result<(Wakeup, Waker), Failure> {
 }
 
 impl Wakeup {
-    /// What to poll for reading.
+    /// Returns the descriptor to poll for reading.
     #[must_use]
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 
-    /// Forgets that it was woken: to be called after a wait, before looking at what there is to do.
+    /// Clears the wake-up: to be called after a wait, before looking for work.
     pub fn clear(&self) {
         let mut bytes = [0; 64];
         while (&self.0).read(&mut bytes).is_ok_and(|count| count > 0) {}
@@ -46,7 +46,7 @@ impl Wakeup {
 impl Waker {
     /// Wakes the loop now, or as soon as it waits.
     pub fn wake(&self) {
-        // No room for another byte, or nobody at the other end: it is awake, or never will be.
+        // A full pipe: the loop is awake already. A closed one: it never will be.
         let _ = (&*self.0).write(&[0]);
     }
 }

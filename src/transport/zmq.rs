@@ -1,7 +1,6 @@
-//! ZeroMQ, and all of it that this crate uses.
-//!
-//! Closed here: sockets that linger for ever at exit, reads that return on a signal, messages that pin their
-//! receive buffer or alias another socket's, sizes without a limit, heartbeats that are off by default.
+//! All uses of ZeroMQ in this crate, with its traps closed: sockets that linger for ever at exit, reads that return on
+//! a signal, messages that pin their receive buffer or alias another socket's, sizes without a limit, heartbeats off by
+//! default.
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -23,7 +22,7 @@ use crate::exit::{Exit, Failure};
 use crate::wire::control::{MAX_REPLY, MAX_REQUEST};
 use crate::wire::{Frames, Header};
 
-/// The sockets' home. One a process; dropping it waits for what is being sent, for a limited time.
+/// The context of all sockets, one for each process. Dropping it waits for queued packets, for a limited time.
 #[derive(Clone)]
 pub struct Context {
     pub(super) raw: zmq::Context,
@@ -39,27 +38,26 @@ impl Default for Context {
 /// A socket with its limits set. Owned by one thread.
 pub struct Socket {
     pub(super) raw: zmq::Socket,
-    /// What tells that something has come.
+    /// The descriptor that signals input.
     descriptor: RawFd,
-    /// Nothing was left when it was last looked at, and nothing was sent since: the descriptor tells when more comes, so
-    /// that there is no need to ask ZeroMQ before.
+    /// Whether nothing was left at the last read, and nothing was sent since: then the descriptor signals new input.
     pub(super) is_drained: Cell<bool>,
-    /// The connections to hosts that have names.
+    /// The connections to hosts with names.
     links: RefCell<Vec<Link>>,
-    /// Rings when there is something new about a name.
+    /// Wakes the loop on news about a name.
     bell: Option<(Wakeup, Arc<Waker>)>,
 }
 
-/// A connection to a host that has a name.
+/// A connection to a host with a name.
 struct Link {
     name: Arc<Name>,
     port: u16,
-    /// The choice of an address that was followed last.
+    /// The version of the name whose address is in use.
     version: u64,
     endpoint: Option<String>,
 }
 
-/// What came of sending to one peer.
+/// The result of sending to one peer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Sent {
     /// Handed to ZeroMQ.
@@ -87,7 +85,7 @@ impl Context {
         self.listen_with(kind, max_frame, port, at, |_| Ok(()))
     }
 
-    /// Listens on a socket with options of its own: most have no effect later.
+    /// Listens on a socket with options of its own, set before it is bound: most have no effect later.
     fn listen_with(
         &self,
         kind: zmq::SocketType,
@@ -113,7 +111,8 @@ impl Context {
         Ok(socket)
     }
 
-    /// Where members publish: hears every group. The hosts of `at` are numbers, as [`super::resolve::listening`] makes them.
+    /// Returns the socket on which members publish. The hosts of `at` are numbers, as from
+    /// [`super::resolve::listening`].
     ///
     /// # Errors
     /// [`Exit::Unavailable`] if the port is taken; the same for the functions below.
@@ -123,7 +122,7 @@ impl Context {
         Ok(socket)
     }
 
-    /// Where members subscribe.
+    /// Returns the socket to which members subscribe.
     ///
     /// # Errors
     /// [`Exit::Unavailable`] if the port is taken.
@@ -131,7 +130,7 @@ impl Context {
         self.listen(zmq::PUB, MAX_SUBSCRIPTION, Port::Out, at)
     }
 
-    /// Where members join.
+    /// Returns the socket at which members join.
     ///
     /// # Errors
     /// [`Exit::Unavailable`] if the port is taken.
@@ -139,10 +138,9 @@ impl Context {
         self.listen(zmq::ROUTER, MAX_REQUEST as i64, Port::Sync, at)
     }
 
-    /// Where members send to one another. A member that connects again takes its name over from its old connection.
-    ///
-    /// Members try these connections with heartbeats, the router does not: libzmq 4.3 aborts the process when it
-    /// sends one into a connection whose name was taken over, that had bytes under way, and that was then reset.
+    /// Returns the router's socket. A member that connects again takes its name over from its old connection. The
+    /// router sends no heartbeats: libzmq 4.3 aborts the process when it sends one into a connection whose name was
+    /// taken over, that had bytes queued, and that was then reset.
     ///
     /// # Errors
     /// [`Exit::Unavailable`] if the port is taken.
@@ -154,7 +152,7 @@ impl Context {
         })
     }
 
-    /// A socket that connects to a port of each site: at once, or when the name of its host is looked up.
+    /// Returns a socket that connects to a port of each site: at once, or when its host name is resolved.
     fn connect(
         &self,
         kind: zmq::SocketType,
@@ -181,11 +179,11 @@ impl Context {
         Ok(socket)
     }
 
-    /// A member's way out to its group, through every forwarder. For one that is not connected nothing is kept: it
-    /// would be too much for one that never comes back, and is sent again if nobody else passes it on.
+    /// Returns the socket by which a member publishes through every forwarder. It queues nothing for one that is not
+    /// connected: the queue could grow without end, and packets are resent if no other forwarder passes them on.
     ///
     /// # Errors
-    /// [`Exit::Unavailable`] if an address makes no sense; that nobody listens there shows later.
+    /// [`Exit::Unavailable`] if an address is invalid; a missing listener shows later.
     pub fn publisher(&self, sites: &[Site]) -> Result<Socket, Failure> {
         self.connect(zmq::PUB, MAX_FRAME, Port::In, sites, |socket| {
             socket.set_sndhwm(PUBLISHED_PACKETS)?;
@@ -193,7 +191,8 @@ impl Context {
         })
     }
 
-    /// A member's way in from its group, through every forwarder; nothing comes before [`Socket::subscribe`].
+    /// Returns the socket by which a member receives through every forwarder, once it has
+    /// [subscribed](Socket::subscribe).
     ///
     /// # Errors
     /// As [`Context::publisher`].
@@ -201,7 +200,7 @@ impl Context {
         self.connect(zmq::SUB, MAX_FRAME, Port::Out, sites, |_| Ok(()))
     }
 
-    /// A member's way to other members through one router, under the name by which they reach it.
+    /// Returns the socket by which a member sends through one router, under the name by which others reach it.
     ///
     /// # Errors
     /// As [`Context::publisher`].
@@ -212,7 +211,7 @@ impl Context {
         })
     }
 
-    /// A member's way to the forwarder's sync port.
+    /// Returns the socket for the forwarder's sync port.
     ///
     /// # Errors
     /// As [`Context::publisher`].
@@ -226,7 +225,7 @@ impl Context {
             let bell = Arc::new(waker);
             socket.links.get_mut().iter().for_each(|link| link.name.ring(&bell));
             socket.bell = Some((wakeup, bell));
-            // What came before the bell was there.
+            // Catch up on news from before the bell was there.
             socket.follow();
         }
         Ok(socket)
@@ -244,8 +243,7 @@ impl Socket {
         self.raw.connect(endpoint)
     }
 
-    /// Connects to the addresses that the names of its hosts have by now, instead of those that they had. Returns whether
-    /// there was another one.
+    /// Connects to the present addresses of its host names, instead of earlier ones. Returns whether any is new.
     pub fn follow(&self) -> bool {
         let mut has_moved = false;
         for link in self.links.borrow_mut().iter_mut() {
@@ -255,7 +253,7 @@ impl Socket {
             }
             let Some(address) = link.name.address() else { continue };
             let endpoint = format!("tcp://{}", SocketAddr::new(address, link.port));
-            // ZeroMQ takes every address that is made of numbers.
+            // ZeroMQ accepts every numeric address.
             let _ = self.connect(&endpoint);
             if let Some(left) = link.endpoint.replace(endpoint) {
                 let _ = self.raw.disconnect(&left);
@@ -266,19 +264,18 @@ impl Socket {
         has_moved
     }
 
-    /// Has the names of its hosts looked up again, because nothing is heard from there.
+    /// Has its host names looked up again, because no answer comes from there.
     pub fn seek(&self) {
         self.links.borrow().iter().for_each(|link| link.name.seek());
     }
 
-    /// What is wrong with the name of its host.
+    /// Returns the problem with its host name, if there is one.
     #[must_use]
     pub fn trouble(&self) -> Option<Trouble> {
         self.links.borrow().iter().find_map(|link| link.name.trouble())
     }
 
-    /// Whether something waits to be read. If not, the descriptor tells when it does: it tells only once, so ZeroMQ must
-    /// have been asked since.
+    /// Returns whether input is waiting. If not, ZeroMQ has been asked, so that the descriptor signals the next input.
     fn has_input(&self) -> bool {
         if !self.is_drained.get() {
             let has_input = self.raw.get_events().is_ok_and(|events| events.contains(zmq::POLLIN));
@@ -292,7 +289,7 @@ impl Socket {
         unsafe { BorrowedFd::borrow_raw(self.descriptor) }
     }
 
-    /// The next message, if one is waiting: its first `N` frames, and whether it had exactly as many.
+    /// Returns the first `N` frames of the next message, if one is waiting, and whether it had exactly as many.
     fn receive<const N: usize>(&self) -> Option<([zmq::Message; N], bool)> {
         if self.is_drained.get() {
             return None;
@@ -313,7 +310,7 @@ impl Socket {
             match self.raw.recv(into, zmq::DONTWAIT) {
                 Ok(()) => return Some(()),
                 Err(zmq::Error::EINTR) => {}
-                // EAGAIN: nothing there. Anything else: nothing to be had from this socket.
+                // EAGAIN: no message. Any other error: no message either.
                 Err(_) => {
                     self.is_drained.set(true);
                     return None;
@@ -324,7 +321,7 @@ impl Socket {
 
     /// Sends frames as one message; never blocks.
     fn send<F: Into<zmq::Message>>(&self, frames: impl IntoIterator<Item = F>) -> Sent {
-        // ZeroMQ looks at what has come, too, and the descriptor then does not tell of it any more.
+        // Sending makes ZeroMQ take note of input, which the descriptor then does not signal any more.
         self.is_drained.set(false);
         let mut frames = frames.into_iter().peekable();
         while let Some(frame) = frames.next() {
@@ -338,7 +335,7 @@ impl Socket {
         Sent::Handed
     }
 
-    /// From now on, what is published under topics that begin like this comes here.
+    /// Subscribes to topics that begin like this.
     ///
     /// # Errors
     /// [`Exit::Bug`] if ZeroMQ refuses, which it has no reason to.
@@ -346,7 +343,7 @@ impl Socket {
         self.raw.set_subscribe(topic).map_err(|error| failed("subscribe", error))
     }
 
-    /// Takes back one subscription; what is under way still comes.
+    /// Takes back one subscription; packets under way still come.
     ///
     /// # Errors
     /// As [`Socket::subscribe`].
@@ -354,20 +351,20 @@ impl Socket {
         self.raw.set_unsubscribe(topic).map_err(|error| failed("unsubscribe", error))
     }
 
-    /// Publishes a packet. What ZeroMQ drops here, the reliable layer notices.
+    /// Publishes a packet. If ZeroMQ drops it, the reliable layer resends it.
     pub fn publish(&self, topic: &[u8], frames: &Frames) {
         self.send([topic, &frames.header, &frames.body]);
     }
 
-    /// The next packet that was subscribed to, if one is waiting; `None` inside for what is no packet.
+    /// Returns the next packet of a subscription, if one is waiting; `None` inside for a malformed one.
     #[must_use]
     pub fn hear(&self) -> Option<Option<Frames>> {
         let ([_topic, header, body], whole) = self.receive::<3>()?;
         Some(whole.then(|| kept(&header, body)))
     }
 
-    /// Passes the next waiting packet on to `out`, if it is one and `known` knows its group; whether it did, or `None`
-    /// if none was waiting. `listen` is shown what passes: topic, header and body.
+    /// Passes the next waiting packet on to `out`, if it is well-formed and `known` accepts its topic. Returns whether
+    /// it did, or `None` if none was waiting. `listen` gets topic, header and body.
     #[must_use]
     pub fn forward(
         &self,
@@ -389,23 +386,23 @@ impl Socket {
         self.send([name, topic, &frames.header, &frames.body]);
     }
 
-    /// The next packet from the router, if one is waiting; `None` inside for what is no packet of this group.
+    /// Returns the next packet from the router, if one is waiting; `None` inside for a malformed or foreign one.
     #[must_use]
     pub fn hear_routed(&self, topic: &[u8]) -> Option<Option<Frames>> {
         let ([_from, name, header, body], whole) = self.receive::<4>()?;
         Some((whole && *name == *topic).then(|| kept(&header, body)))
     }
 
-    /// At the router: the next routed packet, if one is waiting; `None` inside for what is none.
+    /// At the router: returns the next packet, if one is waiting; `None` inside for a malformed one.
     #[must_use]
     pub fn take_routed(&self) -> Option<Option<Routed>> {
         let ([from, to, topic, header, body], whole) = self.receive::<5>()?;
         Some((whole && Header::peek(&header).is_ok()).then_some(Routed { from, to, topic, header, body }))
     }
 
-    /// Lets go of what has not been sent when it is closed: nobody answers at the other end.
+    /// Drops unsent packets when it is closed: the peer does not answer.
     pub fn give_up(&self) {
-        // It is closed a moment later all the same.
+        // An error does no harm: the socket is about to be closed.
         let _ = self.raw.set_linger(0);
     }
 
@@ -414,21 +411,21 @@ impl Socket {
         self.send([&[][..], request]);
     }
 
-    /// The forwarder's next reply, if one is waiting.
+    /// Returns the forwarder's next reply, if one is waiting.
     #[must_use]
     pub fn answer(&self) -> Option<Option<Vec<u8>>> {
         let ([empty, reply], whole) = self.receive::<2>()?;
         Some((whole && empty.is_empty()).then(|| reply.to_vec()))
     }
 
-    /// At the forwarder: the next request with its asker's address, if one is waiting.
+    /// At the forwarder: returns the address and the request of the next process, if one is waiting.
     #[must_use]
     pub fn asked(&self) -> Option<Option<(Vec<u8>, Vec<u8>)>> {
         let ([asker, empty, request], whole) = self.receive::<3>()?;
         Some((whole && empty.is_empty()).then(|| (asker.to_vec(), request.to_vec())))
     }
 
-    /// Answers an asker.
+    /// Answers a request.
     pub fn reply(&self, asker: &[u8], reply: &[u8]) -> Sent {
         self.send([asker, &[][..], reply])
     }
@@ -444,22 +441,23 @@ pub struct Routed {
 }
 
 impl Routed {
-    /// The receiver's name; empty for the router itself.
+    /// Returns the receiver's name; empty for the router itself.
     #[must_use]
     pub fn to(&self) -> String {
         String::from_utf8_lossy(&self.to).into_owned()
     }
 
-    /// Its header.
+    /// Returns the header.
     #[must_use]
     pub fn header(&self) -> Option<Header> {
         Header::peek(&self.header).ok()
     }
 
-    /// Hands the packet to its receiver; false, and nothing has happened, if it is not connected or its queue is full.
+    /// Sends the packet to its receiver. Returns false, without effect, if that one is not connected or has a full
+    /// queue.
     #[must_use]
     pub fn pass_on(&mut self, router: &Socket) -> bool {
-        // The router decides on the first frame; the others follow it wherever it goes.
+        // ZeroMQ decides on the first frame; the others follow it.
         router.is_drained.set(false);
         if router.raw.send(&*self.to, zmq::DONTWAIT | zmq::SNDMORE).is_err() {
             return false;
@@ -469,17 +467,17 @@ impl Routed {
         true
     }
 
-    /// Gives the sender `frames` as an answer of the router itself.
+    /// Sends `frames` to the sender as an answer of the router itself.
     pub fn answer(&self, router: &Socket, frames: &Frames) {
         router.send([&*self.from, &[], &*self.topic, &frames.header, &frames.body]);
     }
 }
 
-/// ZeroMQ reads from a connection so many bytes at a time. A message that is longer has memory of its own.
+/// Bytes that ZeroMQ reads from a connection at a time. A longer message has memory of its own.
 const READ_AT_ONCE: usize = 8192;
 
-/// A short message shares the memory of all that was read with it, and would keep it: it is copied. A long one is kept
-/// as it is.
+/// Returns the frames of a message. A short body is copied, because it shares, and would keep, the memory of everything
+/// read with it; a long one is kept as it is.
 fn kept(header: &[u8], body: zmq::Message) -> Frames {
     let body = if body.len() > READ_AT_ONCE {
         Bytes::from_owner(Owned(body))
@@ -498,8 +496,7 @@ impl AsRef<[u8]> for Owned {
     }
 }
 
-/// Waits until one of the sockets or of the file descriptors has something, or `limit` is over. Says nothing about
-/// which socket: ask them; but whether one of the descriptors may have something.
+/// Waits for input at a socket or descriptor, for no longer than `limit`. Returns whether a descriptor may have input.
 pub fn wait<'a>(
     sockets: &[&'a Socket],
     fds: impl IntoIterator<Item = BorrowedFd<'a>>,
@@ -516,7 +513,7 @@ pub fn wait<'a>(
     polled.extend(fds.into_iter().map(watched));
     let limit = Timespec { tv_sec: limit.as_secs() as _, tv_nsec: limit.subsec_nanos().into() };
     if poll(&mut polled, Some(&limit)).is_err() {
-        // By a signal: whoever catches it finds it in a descriptor.
+        // A signal: its handler has written to one of the descriptors.
         return true;
     }
     let (of_ours, of_others) = polled.split_at(others_from);
@@ -534,14 +531,14 @@ pub fn wait<'a>(
     of_others.iter().any(|polled| !polled.revents().is_empty())
 }
 
-/// The version of the ZeroMQ library that this program runs on.
+/// Returns the version of the ZeroMQ library that this program runs on.
 #[must_use]
 pub fn library_version() -> String {
     let (major, minor, patch) = zmq::version();
     format!("{major}.{minor}.{patch}")
 }
 
-/// Whether the address is one of IPv6.
+/// Returns whether the address is one of IPv6.
 fn is_ipv6(endpoint: &str) -> bool {
     endpoint.contains('[')
 }

@@ -1,23 +1,23 @@
 //! A batch: consecutive messages of one sender to one destination, back to back in one piece of memory.
 //!
-//! It is what clients submit, engines order and packets carry, so that the work per message is a slice.
-//! Layout of the body: for each message its length as LEB128, then its bytes.
+//! Clients submit batches, engines order them and packets carry them, so that the work per message is a slice. Layout
+//! of the body: for each message its length as LEB128, then its bytes.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::field::{Malformed, Reader, Wire, Writer};
 use super::weight::Weight;
 
-/// Longest text of one message, in bytes.
+/// Longest message, in bytes.
 pub const MAX_TEXT: usize = 1 << 20;
 /// A batch takes no further message once its body has this many bytes.
 pub const FULL_BODY: usize = 64 << 10;
-/// Longest body of a batch, in bytes: nearly full, then one longest text with its length.
+/// Longest body of a batch, in bytes: nearly full, then one longest message with its length.
 pub const MAX_BODY: usize = FULL_BODY + MAX_TEXT + 4;
-/// Most messages of one batch: a full body of empty texts.
+/// Most messages of one batch: a full body of empty messages.
 pub const MAX_COUNT: u32 = FULL_BODY as u32;
 
-/// The body of an outline: as many empty texts as are wanted.
+/// The body of the longest outline, whose messages are all empty.
 static EMPTY_TEXTS: [u8; MAX_COUNT as usize] = [0; MAX_COUNT as usize];
 
 /// Consecutive messages of one sender to one destination. Never empty, always well-formed.
@@ -29,37 +29,37 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The number of its first message; the sender's first message to a destination has number 1.
+    /// Returns the number of the first message; a sender's first message to a destination has number 1.
     #[must_use]
     pub const fn first(&self) -> u64 {
         self.first
     }
 
-    /// How many messages it holds: 1 to [`MAX_COUNT`].
+    /// Returns the number of messages: 1 to [`MAX_COUNT`].
     #[must_use]
     pub const fn count(&self) -> u32 {
         self.count
     }
 
-    /// The number of the message after its last.
+    /// Returns the number after that of the last message.
     #[must_use]
     pub const fn next(&self) -> u64 {
         self.first + self.count as u64
     }
 
-    /// The bytes of its messages.
+    /// Returns the bytes of the messages, each with its length.
     #[must_use]
     pub const fn body(&self) -> &Bytes {
         &self.body
     }
 
-    /// The same messages, numbered from `first` on.
+    /// Returns the same messages, numbered from `first` on.
     #[must_use]
     pub fn numbered_from(self, first: u64) -> Self {
         Self { first, ..self }
     }
 
-    /// Its messages, each with its number.
+    /// Returns the messages, each with its number.
     pub fn messages(&self) -> impl Iterator<Item = (u64, &[u8])> {
         let mut at = 0;
         (self.first..self.next()).map(move |number| {
@@ -69,7 +69,7 @@ impl Batch {
         })
     }
 
-    /// A batch as a peer sent it.
+    /// Reads a batch that a peer sent.
     ///
     /// # Errors
     /// [`Malformed`] unless `body` holds exactly `count` messages, within the limits.
@@ -84,7 +84,7 @@ impl Batch {
         if at == body.len() { Ok(Self { first, count, body }) } else { Err(Malformed) }
     }
 
-    /// A batch whose texts were left out: all are empty.
+    /// Returns the batch of an outline: all its messages are empty.
     fn outline(first: u64, count: u32) -> Result<Self, Malformed> {
         if !is_possible(first, count) {
             return Err(Malformed);
@@ -93,15 +93,15 @@ impl Batch {
     }
 }
 
-/// Whether a batch can have so many messages from this number on.
+/// Returns whether a batch can have so many messages from this number on.
 fn is_possible(first: u64, count: u32) -> bool {
     first > 0 && first.checked_add(u64::from(count)).is_some() && (1..=MAX_COUNT).contains(&count)
 }
 
-/// Where the text whose length stands at `at` begins and ends.
+/// Returns where the message begins and ends whose length stands at `at`.
 #[inline]
 fn text_at(body: &[u8], at: usize) -> Result<(usize, usize), Malformed> {
-    // Most texts are short.
+    // Most messages are short.
     if let Some(&length @ ..0x80) = body.get(at) {
         let (start, end) = (at + 1, at + 1 + usize::from(length));
         return if end <= body.len() { Ok((start, end)) } else { Err(Malformed) };
@@ -138,49 +138,49 @@ impl Wire for Batch {
     }
 }
 
-/// Fills a batch, message by message.
+/// A batch under construction.
 #[derive(Debug)]
 pub struct BatchBuilder {
     first: u64,
     count: u32,
-    /// Full with so many.
+    /// The number of messages with which it is full.
     most: u32,
     body: BytesMut,
 }
 
 impl BatchBuilder {
-    /// An empty batch whose first message will have the number `first`.
+    /// Returns an empty batch whose first message will have the number `first`.
     #[must_use]
     pub fn new(first: u64) -> Self {
         Self { first, count: 0, most: MAX_COUNT, body: BytesMut::new() }
     }
 
-    /// Whether another message is welcome.
+    /// Returns whether no further message fits.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.body.len() >= FULL_BODY || self.count >= self.most
     }
 
-    /// Expects a body of about so many bytes, and has room for them at once.
+    /// Allocates room for a body of about so many bytes.
     #[must_use]
     pub fn expecting(mut self, bytes: usize) -> Self {
         self.body.reserve(bytes.min(MAX_BODY));
         self
     }
 
-    /// How long its body is.
+    /// Returns the length of the body.
     #[must_use]
     pub fn len(&self) -> usize {
         self.body.len()
     }
 
-    /// Whether it has no message.
+    /// Returns whether it has no message.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Takes no more than `count` messages, which is at least 1.
+    /// Limits the batch to `count` messages, at least 1.
     #[must_use]
     pub fn at_most(self, count: u64) -> Self {
         let most = u32::try_from(count).map_or(MAX_COUNT, |count| count.min(MAX_COUNT));
@@ -202,7 +202,7 @@ impl BatchBuilder {
         self.first + u64::from(self.count) - 1
     }
 
-    /// The batch, or nothing if it has no message.
+    /// Returns the batch, or nothing if it has no message.
     #[must_use]
     pub fn finish(self) -> Option<Batch> {
         (self.count > 0).then(|| Batch { first: self.first, count: self.count, body: self.body.freeze() })

@@ -1,7 +1,8 @@
-//! The talk on the sync port: how a member joins, says that it is ready, is told to start, and says that it is done.
+//! The messages on the sync port, by which a member joins, reports that it is ready, is started, and reports that it is
+//! done.
 //!
-//! One JSON object a message. A member always has one request under way; the forwarder answers at once when
-//! there is news and otherwise within [`HOLD_MILLIS`], so that each knows that the other is alive.
+//! Each message is a JSON object. A member always has one request under way; the forwarder answers at once when there
+//! is news and otherwise within [`HOLD_MILLIS`], so that each knows that the other is alive.
 
 use std::fmt;
 
@@ -10,38 +11,38 @@ use serde::{Deserialize, Serialize};
 
 use super::header::VERSION;
 
-/// The forwarder holds a request for at most this long before it answers that there is no news.
+/// Longest time for which the forwarder holds a request before it answers that there is no news.
 pub const HOLD_MILLIS: u64 = 1000;
 /// Longest request, in bytes.
 pub const MAX_REQUEST: usize = 64 << 10;
-/// Most members that a request names: so many fit into it.
+/// Most members in a request: so many fit into it.
 pub const MAX_TOLD: usize = 400;
 /// Longest reply, in bytes: enough for the member list of the largest group.
 pub const MAX_REPLY: usize = 2 << 20;
 
-/// A run's number as messages carry it: sixteen hexadecimal digits.
+/// Returns a run number as messages carry it: sixteen hexadecimal digits.
 #[must_use]
 pub fn run_as_text(run: u64) -> String {
     format!("{run:016x}")
 }
 
-/// The run's number that a message carries.
+/// Returns the run number that a message carries.
 #[must_use]
 pub fn run_from_text(text: &str) -> Option<u64> {
     u64::from_str_radix(text, 16).ok()
 }
 
-/// What a process is to the group.
+/// The role of a process in the group.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Multicasts and delivers.
     Client,
-    /// Numbers what clients multicast.
+    /// Numbers the messages of the clients.
     Sequencer,
     /// Takes the place of a sequencer that is lost.
     Standby,
-    /// Carries what members send to one another.
+    /// Carries packets from one member to one other.
     Router,
 }
 
@@ -56,27 +57,27 @@ impl fmt::Display for Role {
     }
 }
 
-/// Who asks. The same in every request of a process, but for the incarnation, which it learns when it joins.
+/// The identity of a process. The same in all its requests, but for the incarnation, which it learns when it joins.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Identity {
     /// The group; empty from processes that serve every group.
     pub group: String,
-    /// The member's name.
+    /// The member id.
     pub id: String,
-    /// What it is to the group.
+    /// Its role.
     pub role: Role,
-    /// Different for each process, so that two processes with one name are told apart.
+    /// Different for each process, so that two processes with one id are told apart.
     pub nonce: u64,
-    /// The how-manieth process of this name in this run; 0 until the forwarder has said so.
+    /// Its incarnation; 0 until the forwarder has assigned it.
     pub incarnation: u32,
     /// The value of `--order`; empty where the role does not choose one.
     pub order: String,
     /// The value of `--method`; empty for an order that has none.
     pub method: String,
-    /// Whether it can take the place of a sequencer that is lost.
+    /// Whether it can become the sequencer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub can_sequence: bool,
-    /// Whether it joins a group that may be running already: nobody waits for it with the start.
+    /// Whether it may join a running group; the start does not wait for it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub late: bool,
 }
@@ -88,85 +89,85 @@ pub struct Request {
     pub v: u8,
     /// Rises with each request of a process; the reply carries it back.
     pub seq: u64,
-    /// Who asks.
+    /// The sender.
     #[serde(flatten)]
     pub who: Identity,
-    /// What it asks.
+    /// The request itself.
     #[serde(flatten)]
     pub ask: Ask,
-    /// How far it is, from a member of a run.
+    /// The progress of the sender, if it is a member of a run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
     /// Whether the member is not ready because it has not reached a router.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub awaits_router: bool,
-    /// The forwarders that a member names which has not started, in its order.
+    /// The forwarders of a member that has not started, in its order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub connect: Vec<String>,
-    /// How many [`Say::Seated`] seats it has been told by this forwarder, from a member of a run that wants to be told.
+    /// The number of [`Say::Seated`] seats that it has received from this forwarder, if it wants them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<u32>,
 }
 
-/// How far a member of a run is, for those who watch.
+/// The progress of a member of a run, for `groupcast members`.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Status {
     /// The number of its view.
     pub view: u64,
-    /// The slot of who numbers in that view or, where nobody does, of the client that comes first in an election.
+    /// The slot of the sequencer of that view or, in an order without one, of the first client in an election.
     pub leader: u16,
-    /// How many multicasts were delivered to it.
+    /// The number of multicasts delivered to it.
     pub delivered: u64,
-    /// How many batches it holds back.
+    /// The number of batches in its hold-back queue.
     pub held: u64,
 }
 
-/// What a member asks.
+/// A request to the forwarder.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
 pub enum Ask {
-    /// May I take part?
+    /// Request to join.
     Join,
-    /// My way out and in works: may I start?
+    /// Its packets come back through the forwarder, so it may start.
     Ready,
-    /// I am at work: is there news?
+    /// It is running and asks for news.
     Alive,
-    /// I have everything that all have sent: is it over?
+    /// It has delivered everything, and asks whether the run is over.
     Done {
-        /// The number of my view.
+        /// The number of its view.
         view: u64,
         /// The slots of its clients.
         clients: Vec<u16>,
     },
-    /// I am in a run that another forwarder began: pass on its packets, and watch over it.
+    /// It is in a run that another forwarder began: serve that run, and watch over it.
     Resume {
         /// The run's number, [as text](run_as_text).
         run: String,
-        /// My slot in it.
+        /// Its slot in the run.
         slot: u16,
-        /// Who takes part, myself included; empty if I have not been told to start: have you been told of it?
+        /// The members, itself included; empty if it has not been started, and asks whether the run is known here.
         #[serde(default)]
         members: Vec<Seat>,
     },
-    /// I join at another forwarder, unless you have started me already.
+    /// It joins at another forwarder, unless it has been started here already.
     Withdraw,
-    /// I know that the run is over, from you or from another forwarder.
+    /// It knows that the run is over, from this forwarder or another one.
     Over {
         /// The run's number, [as text](run_as_text).
         run: String,
     },
-    /// I must leave before the end.
+    /// It has to leave before the end.
     Leave {
-        /// The exit code I leave with.
+        /// Its exit code.
         code: u8,
-        /// Why, for people.
+        /// The reason, for people.
         reason: String,
     },
-    /// I serve every group (router, sequencer): which are there, and is it over?
+    /// It serves every group (router, sequencer), and asks for all groups and whether they are over.
     Attend,
-    /// Who is there? From anybody, about one group or, with an empty name, about all.
+    /// Request of any process for the members of one group or, with an empty name, of all.
     Members {
-        /// How many rows are known already.
+        /// The number of rows that it has already.
         skip: u32,
     },
 }
@@ -176,14 +177,14 @@ pub enum Ask {
 pub struct Reply {
     /// The protocol version.
     pub v: u8,
-    /// That of the request.
+    /// The `seq` of the request.
     pub seq: u64,
-    /// What it says.
+    /// The answer itself.
     #[serde(flatten)]
     pub say: Say,
 }
 
-/// What the forwarder answers.
+/// An answer of the forwarder.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
 pub enum Say {
@@ -200,33 +201,32 @@ pub enum Say {
     Refused {
         /// The exit code that this means.
         code: u8,
-        /// Why, for people.
+        /// The reason, for people.
         reason: String,
     },
     /// No news; these are still missing.
     Wait {
-        /// Whom the group waits for, for people.
+        /// The missing processes, for people.
         missing: Vec<String>,
-        /// When the forwarder gives up, in milliseconds; absent if it never does.
+        /// The time until the forwarder gives up, in milliseconds; absent if it never does.
         #[serde(skip_serializing_if = "Option::is_none")]
         gives_up_in_ms: Option<u64>,
     },
-    /// Ready: everybody is. This is view 1.
+    /// Ready: all members are, and view 1 begins.
     Start {
         /// The run's number, [as text](run_as_text).
         run: String,
         /// Every process of the group.
         members: Vec<Seat>,
     },
-    /// To a member of a run that has said how many seats it was told: these are the next that were given to processes
-    /// that come into the run.
+    /// To a member that has sent [`Request::told`]: the next seats that were given to processes that join the run.
     Seated {
         /// The seats.
         members: Vec<Seat>,
     },
     /// Alive: no news.
     CarryOn,
-    /// Alive, ready, done: I do not know you. If you are in a run, resume it; if you are not, join.
+    /// Alive, ready, done: the process is unknown here. It should resume its run or, without one, join.
     Unknown,
     /// Attend: the groups that are being served now.
     Groups {
@@ -240,13 +240,13 @@ pub enum Say {
         /// Whether there are more rows than fit into an answer.
         more: bool,
     },
-    /// The run is over: everybody has everything.
+    /// The run is over, and all members have everything.
     End,
     /// The run is over before its end.
     Abort {
         /// The exit code that this means.
         code: u8,
-        /// Why, for people.
+        /// The reason, for people.
         reason: String,
     },
     /// Leave, withdraw, over: noted.
@@ -256,18 +256,18 @@ pub enum Say {
 /// One process in the member list.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct Seat {
-    /// Its slot: how packets name it.
+    /// The slot by which packets name it.
     pub slot: u16,
-    /// Its name.
+    /// Its id.
     pub id: String,
     /// Its incarnation.
     pub incarnation: u32,
-    /// What it is to the group.
+    /// Its role.
     pub role: Role,
-    /// Whether it can take the place of a sequencer that is lost.
+    /// Whether it can become the sequencer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub can_sequence: bool,
-    /// Whether it came for a group that may be running: it is in a view when the members have taken it in.
+    /// Whether it came to join a running group: it is in a view once the members have taken it in.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub late: bool,
 }
@@ -285,7 +285,7 @@ pub struct GroupEntry {
     pub method: String,
 }
 
-/// One group, for those who watch.
+/// One group, for `groupcast members`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct GroupState {
     /// Its name.
@@ -296,41 +296,41 @@ pub struct GroupState {
     pub order: String,
     /// Its method; empty if the order has none.
     pub method: String,
-    /// How far it is.
+    /// Its stage.
     pub stage: Stage,
-    /// The newest view that a member has told of.
+    /// The newest view that a member has reported.
     pub view: Option<u64>,
-    /// The name of who numbers in it or, where nobody does, leads it.
+    /// The id of its sequencer or, in an order without one, of the first client in an election.
     pub leader: Option<String>,
-    /// What its start waits for, for people.
+    /// The processes and conditions for which its start waits, for people.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
     /// Its members.
     pub members: Vec<MemberState>,
 }
 
-/// One member, for those who watch.
+/// One member, for `groupcast members`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct MemberState {
-    /// Its name.
+    /// Its id.
     pub id: String,
-    /// What it is to the group.
+    /// Its role.
     pub role: Role,
     /// Its incarnation.
     pub incarnation: u32,
-    /// How far it is.
+    /// Its stage.
     pub stage: Stage,
-    /// When the forwarder last heard of it: so many milliseconds ago.
+    /// The time since the forwarder last heard it, in milliseconds.
     pub heard_ms: u64,
-    /// What it has told of itself last.
+    /// The last progress that it reported.
     pub status: Option<Status>,
 }
 
-/// How far a group is, or a member.
+/// The stage of a group or a member.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// A group whose members come.
+    /// A group that waits for members before its start.
     Gathering,
     /// A member that is not ready yet.
     Joined,
@@ -361,7 +361,7 @@ impl fmt::Display for Stage {
 }
 
 impl Ask {
-    /// Whether `start` is an answer to this.
+    /// Returns whether `start` is an answer to this request.
     #[must_use]
     pub const fn wants_start(&self) -> bool {
         match self {
@@ -373,7 +373,7 @@ impl Ask {
 }
 
 impl Request {
-    /// A request in this build's protocol version.
+    /// Returns a request in this build's protocol version.
     #[must_use]
     pub const fn new(seq: u64, who: Identity, ask: Ask) -> Self {
         Self {
@@ -388,7 +388,7 @@ impl Request {
         }
     }
 
-    /// The request as it travels.
+    /// Returns the request as JSON.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("strings and numbers always have a JSON form")
@@ -396,28 +396,28 @@ impl Request {
 }
 
 impl Reply {
-    /// A reply in this build's protocol version.
+    /// Returns a reply in this build's protocol version.
     #[must_use]
     pub const fn new(seq: u64, say: Say) -> Self {
         Self { v: VERSION, seq, say }
     }
 
-    /// The reply as it travels.
+    /// Returns the reply as JSON.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("strings and numbers always have a JSON form")
     }
 }
 
-/// The request in these bytes.
+/// Reads a request.
 ///
 /// # Errors
-/// The protocol version of a request of another version; `None` for what is no request at all.
+/// The protocol version of a request of another version; `None` for anything that is not a request.
 pub fn read_request(bytes: &[u8]) -> Result<Request, Option<u64>> {
     read(bytes, MAX_REQUEST, |request: &Request| request.v)
 }
 
-/// The reply in these bytes.
+/// Reads a reply.
 ///
 /// # Errors
 /// As [`read_request`].

@@ -8,11 +8,11 @@ use super::header::{Header, KIND_AT, Kind};
 use crate::engine::{MemberId, To};
 use crate::reliable::{Body, Packet};
 
-/// With a body from this length on, a packet is sent as an outline to a sequencer that is no client: shorter ones are
-/// not worth a second packet …
+/// Shortest body of a packet that is sent as an outline to a sequencer that is not a client: a shorter one is not worth
+/// a second packet …
 pub const OUTLINE_FROM: usize = 4 << 10;
-/// … up to this: outlines have no weight, so such a receiver acknowledges by their number, and of longer ones a sender's
-/// window is full before enough have come.
+/// … and the longest: outlines have no bytes, so their receiver acknowledges by number, and with longer bodies the
+/// sender's window would be full before.
 pub const OUTLINE_TO: usize = 2 * FULL_BODY;
 
 /// A packet as bytes: two frames of a ZeroMQ message.
@@ -25,7 +25,7 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// Whether its texts were left out.
+    /// Returns whether this is an outline.
     #[must_use]
     pub fn is_outline(&self) -> bool {
         self.header.get(KIND_AT) == Some(&(Kind::Outline as u8))
@@ -46,7 +46,7 @@ pub fn encode<M: Wire>((run, view): (u64, u16), sender: MemberId, packet: &Packe
     Frames { header, body }
 }
 
-/// Reads a packet and who says to have sent it.
+/// Reads a packet and its claimed sender.
 ///
 /// # Errors
 /// [`Malformed`] if it is not a packet for an engine, or of another run or view.
@@ -67,7 +67,7 @@ pub fn decode<M: Wire>((run, view): (u64, u16), frames: Frames) -> Result<(Membe
     Ok((header.sender, Packet { to: header.to, body }))
 }
 
-/// The stream that a packet with a number belongs to, and its number; nothing for any other packet.
+/// Returns the destination of a data packet, its view and its sequence number; nothing for any other packet.
 #[must_use]
 pub fn numbered(frames: &Frames) -> Option<(To, (u16, u64))> {
     let mut from = Reader::new(frames.header.clone(), Bytes::new());
@@ -75,7 +75,7 @@ pub fn numbered(frames: &Frames) -> Option<(To, (u16, u64))> {
     Some((header.to, (header.view, from.u64().ok()?)))
 }
 
-/// The outline of a packet to the group: everything but its texts. Nothing if it has none.
+/// Returns the outline of a data packet to the group; nothing for a packet without a body.
 #[must_use]
 pub fn outline(frames: &Frames) -> Option<Frames> {
     let is_data = |header: &Header| header.kind == Kind::Data && header.to == To::Group;
@@ -85,13 +85,13 @@ pub fn outline(frames: &Frames) -> Option<Frames> {
     Some(Frames { header: header.into(), body: Bytes::new() })
 }
 
-/// A probe: goes out to see whether it comes back.
+/// Returns a probe, which tests whether packets come back to their sender.
 #[must_use]
 pub fn probe(run: u64, sender: MemberId, to: To) -> Frames {
     bare(Header { kind: Kind::Probe, sender, to, run, view: 0 })
 }
 
-/// A packet that is nothing but a header.
+/// Returns a packet of nothing but a header.
 #[must_use]
 pub fn bare(header: Header) -> Frames {
     let mut out = Writer::default();

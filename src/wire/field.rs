@@ -1,4 +1,4 @@
-//! Fields: the few primitives that every header is made of, and the trait of whatever has a place in one.
+//! Fields: the primitives of every header, and the trait of all types that travel in packets.
 //!
 //! A [`Reader`] never reads past its end, never allocates what a length claims, and never panics.
 
@@ -7,11 +7,11 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::weight::Weight;
 use crate::engine::MemberId;
 
-/// The bytes do not say what they should. Carries no detail: a stranger's nonsense is counted, not explained.
+/// The error of malformed bytes. It carries no detail: malformed packets are counted, not explained.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Malformed;
 
-/// Something with a place in a packet: the header's fields and, for a batch, the body.
+/// A type that travels in packets: as header fields and, for a batch, as the body.
 pub trait Wire: Sized + Clone + std::fmt::Debug {
     /// Appends the fields to the header and hands over the body.
     fn write(&self, out: &mut Writer);
@@ -22,13 +22,13 @@ pub trait Wire: Sized + Clone + std::fmt::Debug {
     /// [`Malformed`] if the fields are not those that [`Wire::write`] writes.
     fn read(from: &mut Reader) -> Result<Self, Malformed>;
 
-    /// What it carries for applications: what a send window counts.
+    /// Returns the share of messages in it, by which a send window counts.
     fn weight(&self) -> Weight {
         Weight::default()
     }
 }
 
-/// Collects a packet: a header of fields and at most one body.
+/// A packet under construction: a header of fields and at most one body.
 #[derive(Debug, Default)]
 pub struct Writer {
     header: BytesMut,
@@ -77,24 +77,24 @@ impl Writer {
         self.body = body;
     }
 
-    /// The packet: header and body.
+    /// Returns the packet: header and body.
     #[must_use]
     pub fn finish(self) -> (Bytes, Bytes) {
         (self.header.freeze(), self.body)
     }
 }
 
-/// Takes a packet apart, front to back.
+/// Reads a packet, front to back.
 #[derive(Debug)]
 pub struct Reader {
     header: Bytes,
     body: Bytes,
-    /// It reads an outline, and has not come to where texts were left out.
+    /// True while it reads an outline and has not reached the batch.
     lacks_texts: bool,
 }
 
 impl Reader {
-    /// A reader at the start of `header`.
+    /// Returns a reader at the start of `header`.
     #[must_use]
     pub const fn new(header: Bytes, body: Bytes) -> Self {
         Self { header, body, lacks_texts: false }
@@ -167,13 +167,13 @@ impl Reader {
         if length * entry > self.header.len() { Err(Malformed) } else { Ok(length) }
     }
 
-    /// From now on it reads an outline: batches of which the texts were left out.
+    /// Marks the packet as an outline: its batch has no body.
     pub(super) const fn without_texts(&mut self) -> &mut Self {
         self.lacks_texts = true;
         self
     }
 
-    /// Whether texts were left out here.
+    /// Returns whether the batch at this point has no body.
     pub(super) const fn was_left_out(&mut self) -> bool {
         std::mem::replace(&mut self.lacks_texts, false)
     }

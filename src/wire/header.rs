@@ -1,4 +1,4 @@
-//! The sixteen bytes that every packet begins with.
+//! The header: the first sixteen bytes of every packet.
 
 use super::field::{Malformed, Reader, Writer};
 use crate::engine::{MemberId, To};
@@ -7,34 +7,34 @@ use crate::engine::{MemberId, To};
 pub const VERSION: u8 = 2;
 /// The bytes at the start of a header.
 pub const MAGIC: [u8; 2] = *b"GC";
-/// A run's number is below this: the other two bytes of its place tell the view.
+/// Upper limit of run numbers: the other two bytes of the field hold the view.
 pub const RUN_LIMIT: u64 = 1 << 48;
 /// Length of a header before the fields of its kind.
 pub const HEADER_LEN: usize = 16;
-/// Where the byte stands that tells the kind.
+/// The position of the kind in a header.
 pub(crate) const KIND_AT: usize = 3;
 /// Longest header frame of a packet, in bytes: a status that names as many senders as a list can count.
 pub const MAX_HEADER: usize = HEADER_LEN + 11 + 12 * u16::MAX as usize;
 
 const TO_GROUP: u16 = u16::MAX;
 
-/// What a packet is.
+/// The kind of a packet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 pub enum Kind {
     /// A numbered packet.
     Data = 1,
-    /// How far its sender got and received.
+    /// The sender's last packet, and its acknowledgements of others.
     Status = 2,
-    /// A request to send again.
+    /// A request to send packets again.
     Nack = 3,
-    /// Goes out to see whether it comes back.
+    /// A test whether packets come back to their sender.
     Probe = 4,
     /// From the router: the packet with this header, but for its kind, could not be delivered.
     Undeliverable = 5,
-    /// From one membership to the others; see [`crate::member::word`].
+    /// A message of the membership protocol; see [`crate::member::word`].
     Membership = 6,
-    /// A numbered packet without its texts, for those who order messages and read none.
+    /// A numbered packet without a body, for a sequencer that is not a client.
     Outline = 7,
 }
 
@@ -53,23 +53,23 @@ impl Kind {
     }
 }
 
-/// Whose packet it is, for whom, of which run.
+/// The header of a packet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Header {
-    /// What it is.
+    /// The kind.
     pub kind: Kind,
-    /// Who made it.
+    /// The member that built the packet.
     pub sender: MemberId,
-    /// For whom it is.
+    /// The destination.
     pub to: To,
-    /// The number that the forwarder drew for this run, below [`RUN_LIMIT`]; packets of any other run are ignored.
+    /// The run number, below [`RUN_LIMIT`], which the forwarder drew; packets of other runs are ignored.
     pub run: u64,
-    /// The low sixteen bits of the number of the view that its sender is in; 0 before the first. See [`view_near`].
+    /// The low sixteen bits of the sender's view number; 0 before the first view. See [`view_near`].
     pub view: u16,
 }
 
-/// Returns the number of a view of which a header carries the low sixteen bits: the one nearest to `own`, the receiver's.
-/// Nothing if that would be below zero.
+/// Returns the view number with these low sixteen bits that is nearest to `own`, the receiver's; nothing if it is below
+/// zero.
 #[must_use]
 pub const fn view_near(low: u16, own: u64) -> Option<u64> {
     let ahead = low.wrapping_sub(own as u16).cast_signed();
@@ -118,7 +118,7 @@ impl Header {
         })
     }
 
-    /// The header at the start of these bytes.
+    /// Returns the header at the start of these bytes.
     ///
     /// # Errors
     /// As [`Header::read`].

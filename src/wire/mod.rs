@@ -1,8 +1,7 @@
-//! Station 7: bytes. Everything that reads what a stranger may have written; nothing here panics on input.
+//! Station 7: bytes. A parser answers bad input from a peer with [`Malformed`] and never panics.
 //!
-//! [`field`] are the primitives, [`batch`] the messages, [`header`] what every packet begins with, [`encoded`]
-//! turns packets into frames and back, [`topic`] is what they are published under, [`control`] the talk
-//! on the sync port.
+//! [`field`] has the primitives, [`batch`] the messages, [`header`] the start of every packet; [`encoded`] turns
+//! packets into frames and back, [`topic`] has the topics of the frames, [`control`] the messages on the sync port.
 
 pub mod batch;
 pub mod control;

@@ -1,41 +1,41 @@
-//! Under which topics packets are published and subscribed to: the first frame of every packet.
+//! The topics of packets: the first frame of each, by which members subscribe.
 //!
-//! A member publishes under its group's name, a slash, a letter that says who is to hear it, and its slot in sixteen binary
-//! digits. Whoever wants everything but what it says itself subscribes to sixteen beginnings: for each digit the ones before
-//! it as they are in its own slot, and this one turned round. Every other slot has exactly one of these beginnings, whoever
-//! joins later.
+//! A topic is the group's name, a slash, a letter for the audience, and the sender's slot in sixteen binary digits. A
+//! member that wants all packets but its own subscribes to sixteen prefixes: for each digit, the digits before it as in
+//! its own slot, and this one inverted. Every other slot has exactly one of these prefixes, also those of later
+//! newcomers.
 
 use crate::engine::MemberId;
 
 const DIGITS: u32 = u16::BITS;
 
-/// Who is to hear a packet.
+/// The audience of a packet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 pub enum Audience {
     /// All members.
     All = b'a',
-    /// The clients, who read texts.
+    /// The clients, which need the payload.
     Clients = b'c',
-    /// Those who only number messages: an outline of what the clients are sent.
+    /// Sequencers that are not clients: they receive outlines.
     Sequencers = b's',
-    /// The member itself: the probes that it publishes when it hears nothing.
+    /// The member itself: the probes that it publishes when it receives nothing.
     Own = b'p',
 }
 
-/// What a group's topics begin with. No name has a slash, so that what is for `redder` does not begin like `red/`.
+/// Returns the prefix of a group's topics. No name has a slash, so a topic of `redder` does not begin with `red/`.
 #[must_use]
 pub fn of_group(group: &str) -> Vec<u8> {
     format!("{group}/").into_bytes()
 }
 
-/// What this member publishes under.
+/// Returns the topic of this member for this audience.
 #[must_use]
 pub fn of_member(group: &str, audience: Audience, member: MemberId) -> Vec<u8> {
     format!("{group}/{}{:016b}", audience as u8 as char, member.0).into_bytes()
 }
 
-/// How everything begins that others than this member publish for this audience.
+/// Returns the prefixes of the topics of all other members for this audience.
 pub fn of_others(group: &str, audience: Audience, member: MemberId) -> impl Iterator<Item = Vec<u8>> {
     let own = of_member(group, audience, member);
     let before = own.len() - DIGITS as usize;
@@ -46,14 +46,14 @@ pub fn of_others(group: &str, audience: Audience, member: MemberId) -> impl Iter
     })
 }
 
-/// The group that a packet is for; nothing if its topic is none.
+/// Returns the group of a topic; nothing if it is malformed.
 #[must_use]
 pub fn group(topic: &[u8]) -> Option<&str> {
     let end = topic.iter().position(|&byte| byte == b'/')?;
     std::str::from_utf8(&topic[..end]).ok()
 }
 
-/// Whether what is published under this topic is for clients only.
+/// Returns whether this topic is for clients only.
 #[must_use]
 pub fn is_for_clients(topic: &[u8]) -> bool {
     let end = topic.iter().position(|&byte| byte == b'/');
@@ -64,7 +64,7 @@ pub fn is_for_clients(topic: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// How many of the subscriptions of `member` of the group `red` what is published under `topic` is for.
+    /// Returns how many subscriptions of `member` of group `red` match `topic`.
     fn heard(member: u16, topic: &[u8]) -> usize {
         of_others("red", Audience::All, MemberId(member)).filter(|wanted| topic.starts_with(wanted)).count()
     }

@@ -1,8 +1,8 @@
-//! How much there is in a packet for applications, and how much of that may be under way.
+//! The weight of a packet in messages and bytes, and the send window, which limits it.
 
 use std::fmt;
 
-/// How much of a send window something takes.
+/// The share of a send window that a packet takes.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Weight {
     /// Bytes of body.
@@ -11,22 +11,22 @@ pub struct Weight {
     pub messages: u64,
 }
 
-/// How many bytes of body may be unacknowledged before a sender must wait, unless it is told otherwise.
+/// Most unacknowledged bytes of body by default.
 pub const WINDOW_BYTES: usize = 4 << 20;
 
-/// How far a sender may be ahead of the slowest receiver of a stream; never further than
-/// [`WINDOW_PACKETS`](crate::reliable::WINDOW_PACKETS).
+/// The most data that a sender may have in flight on one stream; never more than
+/// [`WINDOW_PACKETS`](crate::reliable::WINDOW_PACKETS) packets.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Window {
-    /// It waits as soon as so many bytes of body are unacknowledged; at least 1. The packet that makes them so many is
-    /// the last to go.
+    /// The unacknowledged bytes of body at which the sender waits; at least 1. The packet that reaches this number is
+    /// still sent.
     pub bytes: usize,
-    /// No more messages than these are unacknowledged; at least 1. A single packet with more goes alone.
+    /// Most unacknowledged messages; at least 1. A single packet with more is sent alone.
     pub messages: u64,
 }
 
 impl Window {
-    /// As far as a sender may be ahead unless it is told otherwise.
+    /// The default window.
     pub const WHOLE: Self = Self { bytes: WINDOW_BYTES, messages: u64::MAX };
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn pause(length: Duration) {
     std::thread::sleep(length);
 }
 
-/// What time it is.
+/// The present time.
 #[allow(clippy::disallowed_methods, reason = "the one place where tests read the clock")]
 pub(crate) fn now() -> Instant {
     Instant::now()
@@ -226,7 +226,7 @@ impl Stage {
         names
     }
 
-    /// What each program has said so far on standard error, in the order in which they were started.
+    /// Standard error of each program so far, in the order in which they were started.
     fn said(&self) -> Vec<(String, String)> {
         let mut files: Vec<PathBuf> =
             fs::read_dir(self.dir()).unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -1,4 +1,4 @@
-//! A group in the hands of an input: its members, each twice, and what is under way between them.
+//! A group that an input drives: its members, each twice, and the packets in transit.
 
 use std::time::Duration;
 
@@ -14,26 +14,27 @@ use super::record::Client;
 
 /// The run of the packets in `testdata/wire`, so that they may serve as inputs.
 pub const RUN: u64 = 0x4567_89ab_cdef;
-/// Packets under way at one time; what is sent beyond is lost.
+/// The most packets in transit at one time; further ones are lost.
 const UNDER_WAY: usize = 256;
-/// Packets that are kept to be changed.
+/// The number of packets kept for lies.
 const KEPT: usize = 32;
-/// Most packets that one packet may cause: two windows that open, or a request for all of them, and answers to each.
+/// The most packets that one packet may cause: two windows that open, or a NACK of all packets, and the answers to
+/// each.
 const MOST_SENT: usize = 4 * 64 + 16;
 
-/// More deadlines than a group needs that has lost everything, with the longest back-off.
+/// More deadlines than a group needs after it has lost all packets, with the longest back-off.
 const ROUNDS: usize = 2000;
 
-/// One member: its membership with its line of engines, the same again, and its client unless it is the sequencer.
+/// A member: its membership with its engines, a twin of it, and its client unless it is the sequencer.
 struct Process {
     line: Membership,
     twin: Membership,
     client: Option<Client>,
-    /// Data that it was given: the most that it may hold.
+    /// The number of inputs that it received, which is the most that it may hold.
     given: usize,
 }
 
-/// A packet on its way.
+/// A packet in transit.
 #[derive(Clone)]
 struct Packet {
     at: usize,
@@ -41,22 +42,22 @@ struct Packet {
     frames: Frames,
 }
 
-/// The group.
+/// A group that an input drives.
 pub struct Group {
     order: &'static Order,
-    /// Clients first, then the sequencer if there is one.
+    /// The processes: clients first, then the sequencer if there is one.
     processes: Vec<Process>,
     clients: usize,
     now: Time,
     under_way: Vec<Packet>,
-    /// What members have sent lately: what a liar makes lies of.
+    /// The latest packets of members, from which a liar makes its own.
     pub(super) kept: Vec<(To, Frames)>,
-    /// Whether everybody has told the truth.
+    /// True while no member has lied.
     honest: bool,
 }
 
 impl Group {
-    /// The group that the input describes.
+    /// Creates the group that the input describes.
     pub fn new(feed: &mut Feed<'_>, defects: Defects) -> Self {
         let order = &ORDERS[feed.below(ORDERS.len())];
         let clients = 2 + feed.below(3) as u16;
@@ -83,12 +84,12 @@ impl Group {
         Self { order, processes, clients: clients.into(), now, under_way, kept, honest: true }
     }
 
-    /// How many members there are.
+    /// Returns the number of members.
     pub(super) fn size(&self) -> usize {
         self.processes.len()
     }
 
-    /// A client submits something, if its window is open.
+    /// Lets a client submit a message, if its window is open.
     pub fn submit(&mut self, feed: &mut Feed<'_>) {
         let (at, kind) = (feed.below(self.size()), feed.byte());
         let other = MemberId(feed.below(self.clients) as u16);
@@ -106,7 +107,7 @@ impl Group {
         }
     }
 
-    /// One of the packets under way arrives.
+    /// Lets a packet in transit arrive.
     pub fn arrive(&mut self, feed: &mut Feed<'_>) {
         if let Some(index) = self.choose(feed) {
             let packet = self.under_way.remove(index);
@@ -114,21 +115,21 @@ impl Group {
         }
     }
 
-    /// One of the packets under way arrives, and will arrive again.
+    /// Lets a packet in transit arrive, and keeps it to arrive again.
     pub fn arrive_twice(&mut self, feed: &mut Feed<'_>) {
         if let Some(index) = self.choose(feed) {
             self.receive(self.under_way[index].clone());
         }
     }
 
-    /// One of the packets under way does not arrive.
+    /// Loses a packet in transit.
     pub fn lose(&mut self, feed: &mut Feed<'_>) {
         if let Some(index) = self.choose(feed) {
             self.under_way.remove(index);
         }
     }
 
-    /// Everything under way to one member arrives.
+    /// Lets all packets in transit to one member arrive.
     pub fn arrive_all(&mut self, feed: &mut Feed<'_>) {
         let at = feed.below(self.size());
         let (arrived, rest) =
@@ -145,7 +146,7 @@ impl Group {
         (index < self.under_way.len()).then_some(index)
     }
 
-    /// Time passes; whoever is due is woken.
+    /// Lets time pass, and wakes the members whose deadlines are due.
     pub fn wait(&mut self, feed: &mut Feed<'_>) {
         self.now = self.now.after(Duration::from_micros(u64::from(feed.byte()).pow(2) * 8));
         self.wake();
@@ -161,18 +162,18 @@ impl Group {
         }
     }
 
-    /// Somebody is woken for nothing.
+    /// Wakes a member before its deadline.
     pub fn wake_early(&mut self, feed: &mut Feed<'_>) {
         self.handle(feed.below(self.size()), &Input::Wake);
     }
 
-    /// A packet arrives that an honest member did not send so.
+    /// Lets a packet arrive that no honest member sent.
     pub(super) fn receive_lie(&mut self, at: usize, from: MemberId, frames: Frames) {
         self.honest = false;
         self.receive(Packet { at, from, frames });
     }
 
-    /// A packet arrives that nobody in this run can have sent. The twin does not hear of it.
+    /// Lets a packet of a stranger to this run arrive. The twin does not receive it.
     pub(super) fn receive_strange(&mut self, at: usize, from: MemberId, frames: Frames) {
         let mut effects = Effects::default();
         let line = &mut self.processes[at].line;
@@ -187,7 +188,7 @@ impl Group {
         self.handle(at, &Input::Receive { from, message: frames });
     }
 
-    /// One step of one member, and of its twin.
+    /// Handles an input at a member and at its twin.
     fn handle(&mut self, at: usize, input: &Input<App, Frames>) {
         let (mut effects, mut again) = (Effects::default(), Effects::default());
         let Process { line, twin, .. } = &mut self.processes[at];
@@ -202,7 +203,7 @@ impl Group {
         }
     }
 
-    /// What can be asked of a member, its twin answers alike.
+    /// Checks that a member and its twin are in the same visible state, within its bounds.
     fn compare(&self, at: usize) {
         let Process { line, twin, given, .. } = &self.processes[at];
         assert_eq!(line.next_deadline(), twin.next_deadline());
@@ -242,7 +243,7 @@ impl Group {
         }
     }
 
-    /// While all are honest everybody gets everything in the end, and the order keeps its promises.
+    /// Checks, if all members are honest, that they deliver everything in the end and the order keeps its promises.
     pub fn judge(mut self) {
         if self.honest {
             self.settle();
@@ -250,7 +251,7 @@ impl Group {
         }
     }
 
-    /// From now on nothing is lost: whatever is sent arrives, and time passes, until nobody has anything to do.
+    /// Runs without loss, with time passing, until no packet is in transit and no deadline is left.
     fn settle(&mut self) {
         for _ in 0..ROUNDS {
             while !self.under_way.is_empty() {

@@ -1,4 +1,4 @@
-//! What liars among the members and strangers send.
+//! The packets of liars among the members, and of strangers.
 
 use bytes::Bytes;
 use groupcast::engine::{MemberId, To, View};
@@ -9,18 +9,18 @@ use groupcast::wire::{Frames, Header, Kind, Writer};
 use super::super::feed::Feed;
 use super::group::{Group, RUN};
 
-/// Most bytes of one lie, beside its first sixteen.
+/// The most bytes of each part of a lie, after the first sixteen.
 const LONG: usize = 96;
 
 impl Group {
-    /// A member sends a packet like one that was sent before, with some bytes changed.
+    /// Lets a member send a packet like an earlier one, with some bytes changed.
     pub fn lie_with_a_change(&mut self, feed: &mut Feed<'_>) {
         let (at, from) = self.two(feed);
         let Some((_, frames)) = self.kept.get(feed.below(self.kept.len().max(1))).cloned() else { return };
         let (mut header, mut body) = (frames.header.to_vec(), frames.body.to_vec());
         for _ in 0..=feed.below(4) {
             let (place, value) = (usize::from(feed.byte()), feed.byte());
-            // The sixteen bytes that all packets have say whose it is, and for whom: that is for the last lines here.
+            // The first sixteen bytes of every packet hold its sender and receiver; they are replaced below.
             if let Some(byte) = header.iter_mut().skip(16).chain(&mut body).nth(place) {
                 *byte = value;
             }
@@ -38,7 +38,7 @@ impl Group {
         self.receive_lie(at, from, Frames { header: header.into(), body: body.into() });
     }
 
-    /// A member sends whatever the input says.
+    /// Lets a member send a packet from the input.
     pub fn lie(&mut self, feed: &mut Feed<'_>) {
         let (at, from) = self.two(feed);
         let to = self.address(at, feed);
@@ -47,7 +47,7 @@ impl Group {
         self.receive_lie(at, from, frames);
     }
 
-    /// Somebody who is no member of this run sends something.
+    /// Lets a stranger to this run send a packet.
     pub fn stranger(&mut self, feed: &mut Feed<'_>) {
         let at = feed.below(self.size());
         let to = self.address(at, feed);
@@ -74,12 +74,12 @@ impl Group {
         self.receive_strange(at, from, frames);
     }
 
-    /// Where a lie arrives, and in whose name.
+    /// Draws the receiver of a lie and its pretended sender.
     fn two(&self, feed: &mut Feed<'_>) -> (usize, MemberId) {
         (feed.below(self.size()), MemberId(feed.below(self.size()) as u16))
     }
 
-    /// For whom a lie says to be: mostly for who gets it.
+    /// Draws the destination in the header of a lie: mostly one that includes its receiver.
     fn address(&self, at: usize, feed: &mut Feed<'_>) -> To {
         match feed.below(8) {
             0..=4 => To::Group,
@@ -89,7 +89,7 @@ impl Group {
     }
 }
 
-/// A word of the membership, about members of the group and about others.
+/// Draws a membership message about members of the group and others.
 fn word(from: MemberId, size: u16, feed: &mut Feed<'_>) -> Word {
     let someone = |feed: &mut Feed<'_>| MemberId(feed.below(usize::from(size) + 3) as u16);
     let (member, other) = (someone(feed), someone(feed));
@@ -136,7 +136,7 @@ fn word(from: MemberId, size: u16, feed: &mut Feed<'_>) -> Word {
     }
 }
 
-/// The sixteen bytes that all packets begin with.
+/// Returns the sixteen bytes that begin every packet.
 fn front(kind: u8, sender: MemberId, to: To, run: u64) -> Vec<u8> {
     let mut out = Writer::default();
     Header { kind: Kind::Data, sender, to, run, view: 1 }.write(&mut out);
@@ -145,7 +145,7 @@ fn front(kind: u8, sender: MemberId, to: To, run: u64) -> Vec<u8> {
     front
 }
 
-/// A packet with the rest from the input.
+/// Returns a packet with the rest from the input.
 fn said(mut header: Vec<u8>, feed: &mut Feed<'_>) -> Frames {
     let (fields, body) = (feed.below(LONG), feed.below(LONG));
     header.extend(feed.take(fields));

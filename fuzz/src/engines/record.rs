@@ -1,4 +1,4 @@
-//! What the clients of a group do and are given, judged by the oracles of `groupcast check`.
+//! The record of each client of a group, judged by the oracles of `groupcast check`.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use groupcast::wire::{Batch, BatchBuilder};
 
 use super::super::feed::Feed;
 
-/// One client and its record.
+/// A client and its record.
 pub struct Client {
     me: MemberId,
     record: Record,
@@ -20,13 +20,13 @@ pub struct Client {
 }
 
 impl Client {
-    /// It has done nothing yet.
+    /// Creates a client without events.
     pub fn new(me: MemberId) -> Self {
         let record = Record { name: me.to_string(), ..Record::default() };
         Self { me, record, tally: Tally { multicasts: 0, sent: BTreeMap::new() }, finished: false }
     }
 
-    /// What it submits next; nothing after it has finished.
+    /// Returns its next submission; `None` after it has finished.
     pub fn submission(&mut self, to: To, kind: u8, feed: &mut Feed<'_>) -> Option<App> {
         if self.finished {
             return None;
@@ -58,7 +58,7 @@ impl Client {
         })
     }
 
-    /// It is given something.
+    /// Records a delivery.
     pub fn deliver(&mut self, from: MemberId, number: Option<u64>, app: &App) {
         match app {
             App::Multicast(batch) => {
@@ -87,7 +87,7 @@ fn messages(from: MemberId, batch: &Batch) -> impl Iterator<Item = (MessageId, B
     batch.messages().map(move |(number, text)| (id(number), Bytes::copy_from_slice(text)))
 }
 
-/// Nothing that the order promises is violated by these clients, who have come to the end.
+/// Asserts that these clients, which have reached the end, violate no promise of the order.
 pub fn judge(order: &Order, clients: impl Iterator<Item = Client>) {
     let records = clients.map(|client| Record { ended: true, ..client.record }).collect();
     let history = History { records, ..History::default() };

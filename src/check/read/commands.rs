@@ -1,4 +1,4 @@
-//! What the clients were asked to do: the command file of the client c1 is `c1.txt`.
+//! The operations that the clients were given: the command file of the client c1 is `c1.txt`.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,21 +11,21 @@ use crate::place::shown;
 use crate::script::folder::Folder;
 use crate::script::{Line, Op, Script};
 
-/// What one client was asked to do.
+/// The command file of one client.
 #[derive(Debug)]
 pub(in crate::check) struct Commands {
     /// The file's name.
     pub(in crate::check) file: String,
-    /// The texts that it should multicast, in order, with their lines.
+    /// The texts to multicast, in order, with their lines.
     pub(in crate::check) multicasts: Vec<(u32, Bytes)>,
-    /// What it should send: the line, the receiver, and the text.
+    /// The messages to send: the line, the receiver and the text.
     pub(in crate::check) sends: Vec<(u32, String, Bytes)>,
 }
 
-/// Gives every member what it was asked to do.
+/// Gives each member its command file. Returns warnings that name the files passed over.
 ///
-/// Result files alone do not say who took part. Then, if there is only one group, each further client that has a
-/// command file took part, too. Returns warnings that name what is passed over.
+/// Result files do not list the members. If they are all there is, and of one group, each further client with a command
+/// file counts as a member.
 pub(super) fn attach(dir: &Path, runs: &mut [Run]) -> Result<Vec<String>, Failure> {
     let folder = Folder::read(dir).map_err(|reason| cannot_read(dir, &reason))?;
     let clients = clients(&folder);
@@ -57,7 +57,7 @@ pub(super) fn attach(dir: &Path, runs: &mut [Run]) -> Result<Vec<String>, Failur
     Ok(warnings)
 }
 
-/// The clients that have a command file.
+/// Returns the ids of the clients that have a command file, sorted.
 fn clients(folder: &Folder) -> Vec<String> {
     let id = |path: &PathBuf| path.file_stem().and_then(|name| name.to_str()).map(str::to_owned);
     let mut clients: Vec<String> = folder.files.iter().filter_map(id).collect();
@@ -65,7 +65,7 @@ fn clients(folder: &Folder) -> Vec<String> {
     clients
 }
 
-/// Adds clients that have command files and no results; returns why files that are none are passed over.
+/// Adds clients that have a command file and no results; returns a warning for each file that is no command file.
 fn add_absent(dir: &Path, clients: Vec<String>, run: &mut Run) -> Vec<String> {
     let mut warnings = Vec::new();
     for id in clients {
@@ -78,7 +78,7 @@ fn add_absent(dir: &Path, clients: Vec<String>, run: &mut Run) -> Vec<String> {
                 run.history.records.push(super::Record { name: id.clone(), open, ..Default::default() });
                 run.members.push(Member { id, commands: Some(commands), ..Member::default() });
             }
-            // Whatever else lies in that folder need not be a command file.
+            // Other files in the folder need not be command files.
             Err(failure) => warnings.push(format!("passed over: {}", failure.message)),
         }
     }

@@ -1,7 +1,7 @@
-//! A history file taken apart: one event a line, in JSON, borrowed from the file as far as that goes.
+//! The parser of history files: one event a line, in JSON, borrowed from the file where possible.
 //!
-//! Fields that are not known are skipped: later versions of this program may write more. An event that is not
-//! known is refused: it might be a delivery, and what is not understood cannot be judged.
+//! Unknown fields are skipped, because later versions of this program may write more. An unknown event is refused,
+//! because it might be a delivery, and then no verdict would be sound.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -20,13 +20,13 @@ use crate::exit::Failure;
 use crate::nearest::nearest;
 use crate::place::{Flaw, Source, quoted, unreadable};
 
-/// The version of the format that is understood.
+/// The version of the format that this parser reads.
 const VERSION: u64 = 1;
-/// The events that are understood.
+/// The events that this parser knows.
 const EVENTS: [&str; 10] =
     ["start", "multicast", "deliver", "send", "receive", "undeliverable", "view", "end", "arrive", "wait"];
 
-/// What a history says beside its messages.
+/// The contents of a history other than its messages.
 #[derive(Debug, Default)]
 pub(in crate::check) struct Account {
     /// The file's name.
@@ -34,19 +34,19 @@ pub(in crate::check) struct Account {
     pub(in crate::check) starts: Vec<Start>,
     pub(in crate::check) views: Vec<View>,
     pub(in crate::check) ends: Vec<End>,
-    /// Of each event of the record: when it happened, in microseconds.
+    /// The time of each event of the record, in microseconds.
     pub(in crate::check) times: Vec<u64>,
-    /// What arrived and waited, which nothing is judged by.
+    /// The arrivals and waits, which no property depends on.
     pub(in crate::check) traces: Vec<Trace>,
-    /// The line of its first event, and of its last.
+    /// The lines of the first and the last event.
     pub(in crate::check) lines: Option<(u32, u32)>,
-    /// The line in which it is cut off.
+    /// The line at which the file is cut off.
     pub(in crate::check) cut_off: Option<u32>,
-    /// Receipts whose `from` is not the sender that their id names.
+    /// The line of the first receipt whose `from` is not the sender in its id.
     pub(in crate::check) misattributed: Option<u32>,
 }
 
-/// How a run began for a member.
+/// The start of a run at a member.
 #[derive(Debug)]
 pub(in crate::check) struct Start {
     pub(in crate::check) line: u32,
@@ -56,33 +56,33 @@ pub(in crate::check) struct Start {
     pub(in crate::check) group: String,
     pub(in crate::check) order: String,
     pub(in crate::check) method: Option<String>,
-    /// By name, each once.
+    /// The names of the members, sorted, each once.
     pub(in crate::check) members: Vec<String>,
 }
 
-/// A list of members, and its number.
+/// A view of a member.
 #[derive(Debug)]
 pub(in crate::check) struct View {
     pub(in crate::check) line: u32,
     pub(in crate::check) number: u64,
-    /// By name, each once.
+    /// The names of the members, sorted, each once.
     pub(in crate::check) members: Vec<String>,
 }
 
-/// How a run ended for a member.
+/// The end of a run at a member.
 #[derive(Debug)]
 pub(in crate::check) struct End {
     pub(in crate::check) line: u32,
     pub(in crate::check) reason: String,
-    /// What it counted: multicasts, delivered, sent, received, undeliverable.
+    /// The counts of the member: multicast, delivered, sent, received, undeliverable.
     pub(in crate::check) counts: [Option<u64>; 5],
 }
 
-/// A string of the file; borrowed, unless it has escapes.
+/// A string of the file, borrowed unless it has escapes.
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// A line, whichever event it is.
+/// The fields of all events; each event has some of them.
 #[derive(Deserialize)]
 struct Row<'a> {
     v: u64,
@@ -125,13 +125,13 @@ struct Row<'a> {
     messages: Option<Vec<String>>,
 }
 
-/// The version alone, of a line that is not understood otherwise.
+/// The version alone, for a line that cannot be parsed otherwise.
 #[derive(Deserialize)]
 struct Version {
     v: u64,
 }
 
-/// What can go wrong: a mistake in the file, or something that has no place in it.
+/// A reason to refuse a history: a mistake in the file, or a failure that concerns no line of it.
 enum Trouble {
     Flaw(Flaw),
     Failure(Failure),
@@ -149,10 +149,10 @@ impl From<Failure> for Trouble {
     }
 }
 
-/// The reason of an end before that of the run, as it was meant to be.
+/// The reason in the end event of a member that left as its commands told it.
 const LEFT: &str = "left";
 
-/// Reads the history of the member `id`. The record's message ids hold slots of the roll.
+/// Reads the history of the member `id`. The record's message ids hold slots of the name table `roll`.
 pub(super) fn read(path: &Path, id: &str, roll: &mut Roll) -> Result<(Account, Record), Failure> {
     let (file, content) = read_file(path)?;
     let mut reader =
@@ -176,7 +176,7 @@ pub(super) fn read(path: &Path, id: &str, roll: &mut Roll) -> Result<(Account, R
 }
 
 impl Account {
-    /// Why the rest of the member's run is unknown, if it is.
+    /// Returns the reason why the rest of the member's run is unknown, if it is.
     fn open(&self, id: &str) -> Option<String> {
         match (self.cut_off, self.ends.last()) {
             (Some(line), _) => Some(format!("the history of {id} is cut off ({}:{line})", self.file)),
@@ -196,7 +196,7 @@ struct Reader<'r> {
     roll: &'r mut Roll,
 }
 
-/// A line under work.
+/// A line of the file, while it is parsed.
 struct Line<'l> {
     content: &'l Bytes,
     number: u32,
@@ -220,7 +220,7 @@ impl Reader<'_> {
             }
             match line.parse(text) {
                 Ok(row) => self.row(&line, &row)?,
-                // The last line of a file that was being written when its writer died.
+                // The last line of a `.part` may be cut off, because its writer failed.
                 Err(_) if !whole && self.account.file.ends_with(".part") => {
                     self.account.cut_off = Some(number);
                 }
@@ -286,7 +286,7 @@ impl Reader<'_> {
 }
 
 impl Line<'_> {
-    /// Where a string stands in the file; if it had to be copied, the line.
+    /// Returns the span of a string in the file, or the start of its line if the string had to be copied.
     fn place(&self, text: &Text<'_>) -> Range<usize> {
         let Cow::Borrowed(text) = text.0 else { return self.span.start..self.span.start };
         let start = text.as_ptr() as usize - self.content.as_ptr() as usize;
@@ -294,7 +294,7 @@ impl Line<'_> {
     }
 
     fn parse<'t>(&self, text: &'t [u8]) -> Result<Row<'t>, Flaw> {
-        // An array of the right values would do for the parser, and nobody means one.
+        // The parser would also take an array of the right values, which no program writes.
         if !text.trim_ascii_start().starts_with(b"{") {
             return Err(self.no_event(self.span.start, "expected an object"));
         }
@@ -339,7 +339,7 @@ impl Line<'_> {
         }
     }
 
-    /// A field that this event must have.
+    /// Returns a field that this event must have.
     fn need<'f, T>(&self, field: &'f Option<T>, name: &str, row: &Row<'_>) -> Result<&'f T, Flaw> {
         field.as_ref().ok_or_else(|| self.missing(name, row))
     }
@@ -348,7 +348,7 @@ impl Line<'_> {
         Flaw::new(self.place(&row.event), format!("the field \"{name}\" of this event is missing"))
     }
 
-    /// Member, incarnation and number of an id like `c1/1/7`.
+    /// Parses a message id like `c1/1/7` into member, incarnation and number.
     fn id<'i>(&self, id: &'i Text<'_>) -> Result<(&'i str, u32, u64), Flaw> {
         let flaw = || {
             Flaw::new(self.place(id), format!("{} is not the id of a message", quoted(id.0.as_bytes())))
@@ -421,7 +421,7 @@ impl Line<'_> {
     }
 }
 
-/// A number in digits, nothing else.
+/// Parses a number that consists of digits alone.
 fn digits(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }

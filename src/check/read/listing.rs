@@ -1,4 +1,4 @@
-//! Which files of a folder are whose: `history_<id>.jsonl`, `test_result_<id>_<suffix>.txt`, and `.part` of each.
+//! The files of each member in a folder: `history_<id>.jsonl`, `test_result_<id>_<suffix>.txt`, and `.part` of each.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,26 +11,26 @@ use crate::order::ORDERS;
 use crate::place::shown;
 use crate::script::folder::listed;
 
-/// The suffix of the files of messages to one member.
+/// The suffix of the result files of direct messages.
 pub(super) const UNO: &str = "uno";
 
 /// The files of one member.
 #[derive(Debug, Default)]
 pub(super) struct Files {
     pub(super) history: Option<PathBuf>,
-    /// By suffix.
+    /// The result files by their suffix.
     pub(super) results: BTreeMap<String, PathBuf>,
 }
 
-/// The files of all members, by their names.
+/// The files of all members, by member name.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     pub(super) members: BTreeMap<String, Files>,
-    /// The names of files that look like results and are none, sorted.
+    /// The names of files that look like results but are not named so, sorted.
     pub(super) passed_over: Vec<String>,
 }
 
-/// What a file's name says.
+/// The meaning of a file's name.
 #[derive(Debug, Eq, PartialEq)]
 enum Name<'a> {
     History { id: &'a str },
@@ -38,7 +38,7 @@ enum Name<'a> {
 }
 
 impl Listing {
-    /// Looks through a folder.
+    /// Lists the files of a folder.
     pub(super) fn of(dir: &Path) -> Result<Self, Failure> {
         let entries = fs::read_dir(dir).map_err(|reason| cannot_read(dir, &reason))?;
         let mut listing = Self::default();
@@ -81,7 +81,7 @@ impl Listing {
     }
 }
 
-/// How the files are named that are judged.
+/// Describes the names of the files that are judged.
 pub(super) fn rule() -> String {
     let mut suffixes: Vec<&str> = ORDERS.iter().map(|order| order.suffix).chain([UNO]).collect();
     suffixes.sort_unstable();
@@ -90,8 +90,7 @@ pub(super) fn rule() -> String {
     format!("results are history_<id>.jsonl and test_result_<id>_<suffix>.txt; a suffix is one of {suffixes}")
 }
 
-/// Whether a file that is not judged may be one of results under another name: it is called so, or it begins with a
-/// delivery.
+/// Returns true if a file that is not judged may hold results: its name says so, or it begins with a delivery.
 fn looks_like_results(path: &Path) -> bool {
     const BEGINNING: u64 = 256;
     let name = super::file_name(path).to_lowercase();
@@ -104,7 +103,7 @@ fn looks_like_results(path: &Path) -> bool {
     name.contains("result") || name.contains("history") || (read.is_ok() && !super::sender(first).is_empty())
 }
 
-/// What this name says, if it is one of a history or a result file.
+/// Parses the name of a history or a result file.
 fn parse(name: &str) -> Option<Name<'_>> {
     let name = name.strip_suffix(".part").unwrap_or(name);
     if let Some(id) = name.strip_prefix("history_").and_then(|name| name.strip_suffix(".jsonl")) {

@@ -1,4 +1,4 @@
-//! A folder of histories and result files made into runs that can be judged, one of each group.
+//! The reader that turns a folder of histories and result files into runs, one for each group.
 
 mod commands;
 mod history_file;
@@ -26,38 +26,38 @@ use roll::Roll;
 pub(super) use trace::Noted;
 pub(crate) use trace::Reason;
 
-/// A run of one group, as the files of its members tell it.
+/// A run of one group, as the files of its members record it.
 #[derive(Debug)]
 pub(super) struct Run {
-    /// The group; nothing if there are only result files, which do not say.
+    /// The group; `None` if there are only result files, which do not name it.
     pub(super) group: Option<String>,
-    /// The suffix of its result files.
+    /// The suffix of the result files.
     pub(super) suffix: Option<String>,
-    /// Everyone who has a file here or is in a list of members, by name.
+    /// All members that have a file here or are in a list of members, by name.
     pub(super) members: Vec<Member>,
-    /// The messages of the histories: first the record of each of `members`, then those of lives of members that
-    /// no file tells.
+    /// The messages of the histories: first the record of each of `members`, then a record for each incarnation that no
+    /// file describes.
     pub(super) history: History,
-    /// Whether command files were looked for.
+    /// Whether command files were read.
     pub(super) has_commands: bool,
 }
 
-/// What is known of one member.
+/// The files of one member.
 #[derive(Debug, Default)]
 pub(super) struct Member {
     pub(super) id: String,
-    /// What its history says beside its messages.
+    /// The contents of its history other than the messages.
     pub(super) account: Option<Account>,
     /// The multicasts that it delivered.
     pub(super) delivered: Option<ResultFile>,
-    /// What it received from one member.
+    /// The direct messages that it received.
     pub(super) received: Option<ResultFile>,
-    /// What it was asked to do.
+    /// The operations that it was given.
     pub(super) commands: Option<Commands>,
 }
 
 impl Run {
-    /// The beginnings that its histories tell, and of whom.
+    /// Returns the start events of the histories with their members.
     pub(super) fn starts(&self) -> impl Iterator<Item = (&Member, &Account, &Start)> {
         let account = |member| Member::account(member).map(|account| (member, account));
         self.members
@@ -66,12 +66,12 @@ impl Run {
             .flat_map(|(member, account)| account.starts.iter().map(move |start| (member, account, start)))
     }
 
-    /// Whether any member has a history.
+    /// Returns true if any member has a history.
     pub(super) fn has_histories(&self) -> bool {
         self.members.iter().any(|member| member.account.is_some())
     }
 
-    /// The members with their records.
+    /// Returns the members with their records.
     pub(super) fn with_records(&self) -> impl Iterator<Item = (&Member, &Record)> {
         self.members.iter().zip(&self.history.records)
     }
@@ -82,12 +82,12 @@ impl Member {
         self.account.as_ref()
     }
 
-    /// Whether it has any file here.
+    /// Returns true if the member has any file here.
     pub(super) const fn has_files(&self) -> bool {
         self.account.is_some() || self.delivered.is_some() || self.received.is_some()
     }
 
-    /// Whether a file of it says anything. Who was lost before it was in the group leaves empty ones.
+    /// Returns true if a file of the member has a line. A newcomer that failed while joining leaves empty files.
     pub(super) fn has_said_something(&self) -> bool {
         let has_lines = |file: &ResultFile| file.lines().len() > 0;
         self.account.as_ref().is_some_and(|account| account.lines.is_some())
@@ -95,11 +95,11 @@ impl Member {
     }
 }
 
-/// Reads the folder `dir` and, if there is one, the folder of command files.
+/// Reads the folder `dir` and, if given, the folder of command files.
 ///
 /// # Errors
-/// Exit 66 if a folder or a file cannot be read, or nothing is there to judge; exit 65 if a file is malformed or two
-/// files tell the same.
+/// Exit 66 if a folder or a file cannot be read, or there is nothing to judge; exit 65 if a file is malformed or two
+/// files are of the same kind and member.
 pub(super) fn read(dir: &Path, commands: Option<&Path>) -> Result<Vec<Run>, Failure> {
     read_all(dir, commands).map(|(runs, _)| runs)
 }
@@ -121,7 +121,7 @@ pub(super) fn read_all(dir: &Path, commands: Option<&Path>) -> Result<(Vec<Run>,
     Ok((runs, warnings))
 }
 
-/// Whether the histories in `dir` have more events than `most`, which is found out without reading all of them.
+/// Returns true if the histories in `dir` have more events than `most`, without reading more of them than that needs.
 ///
 /// # Errors
 /// Exit 66 if the folder or a history cannot be read.
@@ -136,7 +136,7 @@ pub(crate) fn has_more_events(dir: &Path, most: usize) -> Result<bool, Failure> 
             if block.is_empty() {
                 break;
             }
-            // One event a line.
+            // A history has one event a line.
             count += block.iter().filter(|&&byte| byte == b'\n').count();
             let length = block.len();
             reader.consume(length);
@@ -145,13 +145,13 @@ pub(crate) fn has_more_events(dir: &Path, most: usize) -> Result<bool, Failure> 
     Ok(count > most)
 }
 
-/// A file as it is named and its content.
+/// Reads a file; returns its name and its content.
 fn read_file(path: &Path) -> Result<(String, Bytes), Failure> {
     let content = fs::read(path).map_err(|reason| cannot_read(path, &reason))?;
     Ok((file_name(path), without_mark(content.into())))
 }
 
-/// The last part of a path, fit for a terminal.
+/// Returns the last part of a path, made printable.
 fn file_name(path: &Path) -> String {
     shown(path.file_name().unwrap_or(path.as_os_str()).as_encoded_bytes())
 }

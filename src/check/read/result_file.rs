@@ -1,4 +1,4 @@
-//! A result file taken apart: one delivery a line, `<sender>###<text>`, and nothing else.
+//! The parser of result files: one delivery a line, `<sender>###<text>`, and nothing else.
 
 use std::ops::Range;
 use std::path::Path;
@@ -9,15 +9,15 @@ use super::read_file;
 use crate::exit::Failure;
 use crate::place::{Flaw, Source, unreadable};
 
-/// Stands between the sender and the text.
+/// The separator between the sender and the text.
 pub(in crate::check) const SEPARATOR: &[u8] = b"###";
 
-/// The lines of a result file, as they stand there.
+/// The lines of a result file, unchanged.
 #[derive(Debug)]
 pub(in crate::check) struct ResultFile {
     /// The file's name.
     pub(in crate::check) name: String,
-    /// Whether it is known to its end: it is no `.part`.
+    /// Whether the file is complete: it is no `.part`.
     pub(in crate::check) ended: bool,
     content: Bytes,
     lines: Vec<Range<usize>>,
@@ -30,7 +30,7 @@ impl ResultFile {
         if let Some(flaw) = unreadable(&content) {
             return Err(Source { name, text: content }.failure(flaw));
         }
-        // Half a line at the end of a `.part`: writing was interrupted, and what it would have said is unknown.
+        // An incomplete line at the end of a `.part` is ignored: the writer was interrupted.
         let whole = if ended {
             content.len()
         } else {
@@ -42,13 +42,13 @@ impl ResultFile {
         }
     }
 
-    /// Its lines, without their ends; the first is line 1.
+    /// Returns the lines without their line ends; the first is line 1.
     pub(in crate::check) fn lines(&self) -> impl ExactSizeIterator<Item = Bytes> + '_ {
         self.lines.iter().map(|line| self.content.slice(line.clone()))
     }
 }
 
-/// The sender that a line names.
+/// Returns the sender of a line; empty if it has none.
 pub(in crate::check) fn sender(line: &[u8]) -> &[u8] {
     let end = line.windows(SEPARATOR.len()).position(|window| window == SEPARATOR);
     &line[..end.unwrap_or_default()]
@@ -56,7 +56,7 @@ pub(in crate::check) fn sender(line: &[u8]) -> &[u8] {
 
 fn take_apart(content: &[u8]) -> Result<Vec<Range<usize>>, Flaw> {
     let mut start = 0;
-    // Blank lines at the end are no deliveries: other programs write them.
+    // Other programs write blank lines at the end; they are no deliveries.
     let end = content.iter().rposition(|byte| !byte.is_ascii_whitespace()).map_or(0, |last| last + 1);
     let line_end =
         content[end..].iter().position(|&byte| byte == b'\n').map_or(content.len(), |at| end + at + 1);
@@ -64,7 +64,7 @@ fn take_apart(content: &[u8]) -> Result<Vec<Range<usize>>, Flaw> {
     let lines = content.split_inclusive(|&byte| byte == b'\n').map(|line| {
         let from = start;
         start += line.len();
-        // A carriage return in a text is written as `\r`: this one is from a program that converts line ends.
+        // A carriage return in a text is written as `\r`, so this one comes from a program that converts line ends.
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let span = from..from + line.len();

@@ -1,13 +1,13 @@
-//! The names that message ids hold, as small numbers: what a million events name has to be looked up in no time.
+//! The name table: a small number (slot) for each member and incarnation, so that a million events are looked up fast.
 
 use std::collections::BTreeMap;
 
 use crate::exit::{Exit, Failure};
 
-/// Stands for whichever life of a member: who sends something to a member does not say.
+/// Stands for any incarnation of a member: a send event does not name the receiver's.
 pub(super) const ANY_LIFE: u32 = 0;
 
-/// The members and lives that were named, in order of appearance.
+/// The members and incarnations that events name, in order of appearance.
 #[derive(Debug, Default)]
 pub(super) struct Roll {
     slots: BTreeMap<String, Vec<(u32, u16)>>,
@@ -15,7 +15,7 @@ pub(super) struct Roll {
 }
 
 impl Roll {
-    /// The slot of a life of the member of this name.
+    /// Returns the slot of an incarnation of the named member; a new one for a new name.
     pub(super) fn slot(&mut self, name: &str, life: u32) -> Result<u16, Failure> {
         let known = self.slots.get(name).and_then(|lives| lives.iter().find(|(known, _)| *known == life));
         if let Some(&(_, slot)) = known {
@@ -28,18 +28,18 @@ impl Roll {
         Ok(slot)
     }
 
-    /// The name and the life at this slot.
+    /// Returns the name and the incarnation at this slot.
     pub(super) fn name(&self, slot: u16) -> (&str, u32) {
         let (name, life) = &self.names[usize::from(slot)];
         (name, *life)
     }
 
-    /// All names and lives, in the order of their slots.
+    /// Returns all names and incarnations, in the order of their slots.
     pub(super) fn names(&self) -> impl Iterator<Item = (&str, u32)> {
         self.names.iter().map(|(name, life)| (name.as_str(), *life))
     }
 
-    /// How many slots there are.
+    /// Returns the number of slots.
     pub(super) fn len(&self) -> usize {
         self.names.len()
     }

@@ -1,9 +1,9 @@
-//! Which files belong together: a run is one group's, and a folder may hold several.
+//! The assembly of runs: a run belongs to one group, and a folder may hold files of several runs.
 //!
-//! A history says in its `start` which group it is of, and with whom. Two runs of groups of one name have nobody in
-//! common, or the files of one would have replaced those of the other. A member without a `start` belongs where a
-//! list of members names it, or to the only run there is. Result files that belong to no history are a run of their
-//! own, one for each suffix: somebody else's program may have written them.
+//! The `start` of a history names its group and the members. Two runs of groups with one name have no member in common,
+//! or the files of one would have replaced those of the other. A member without a `start` belongs to the run that lists
+//! it, or to the only run there is. Result files that belong to no history are runs of their own, one for each suffix:
+//! another program may have written them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,27 +15,27 @@ use crate::check::parallel;
 use crate::exit::{Exit, Failure};
 use crate::order::ORDERS;
 
-/// A member's files, read.
+/// The files of one member, read.
 struct Loaded {
     id: String,
     history: Option<(Account, Record)>,
-    /// By suffix.
+    /// The result files by their suffix.
     results: BTreeMap<String, ResultFile>,
 }
 
-/// Everyone whom the histories of one run list.
+/// All members that the histories of one run list.
 struct Roster {
     group: String,
     members: BTreeSet<String>,
 }
 
-/// What tells one run from another: the roster, or the suffix of result files that no history goes with.
+/// The identity of a run: its roster, or the suffix of result files without a history.
 type Key = (Option<usize>, Option<String>);
 
 /// Members with their records, before they are sorted.
 type Parts = BTreeMap<Key, Vec<(Member, Option<Record>)>>;
 
-/// Reads what is listed and puts together what belongs together.
+/// Reads the listed files and assembles the runs.
 pub(super) fn assemble(listing: &Listing, roll: &mut Roll) -> Result<Vec<Run>, Failure> {
     let members: Vec<(&String, &Files)> = listing.members.iter().collect();
     let mut loaded = Vec::new();
@@ -62,12 +62,12 @@ pub(super) fn assemble(listing: &Listing, roll: &mut Roll) -> Result<Vec<Run>, F
     Ok(runs)
 }
 
-/// The rosters: of one group, lists that have somebody in common are of one run. They stand by group and name.
+/// Returns the rosters, sorted by group and members. Lists of one group that share a member are of one run.
 fn rosters(loaded: &[Loaded]) -> Vec<Roster> {
     let mut rosters: Vec<Roster> = Vec::new();
     for (loaded, start) in loaded.iter().filter_map(|loaded| Some((loaded, loaded.start()?))) {
         let views = loaded.history.iter().flat_map(|(account, _)| &account.views);
-        // Who came later is in no beginning of the others.
+        // The views list newcomers, which the other members' starts do not.
         let named = views.flat_map(|view| &view.members).chain(&start.members);
         let mut members: BTreeSet<String> = named.chain([&loaded.id]).cloned().collect();
         rosters.retain(|known| {
@@ -84,7 +84,7 @@ fn rosters(loaded: &[Loaded]) -> Vec<Roster> {
 }
 
 impl Loaded {
-    /// Reads the files of one member, with a roll of their own.
+    /// Reads the files of one member, with a name table of its own.
     fn read(id: &str, files: &Files) -> Result<(Self, Roll), Failure> {
         let mut roll = Roll::default();
         let history =
@@ -95,7 +95,7 @@ impl Loaded {
         Ok((Self { id: id.to_owned(), history, results }, roll))
     }
 
-    /// Makes slots of the roll of all of those of its own.
+    /// Replaces the slots of the member's own name table by those of the common one.
     fn enrol(&mut self, own: &Roll, roll: &mut Roll) -> Result<(), Failure> {
         let of_all = own.names().map(|(name, life)| roll.slot(name, life)).collect::<Result<Vec<_>, _>>()?;
         let events = self.history.iter_mut().flat_map(|(_, record)| &mut record.events);
@@ -103,7 +103,7 @@ impl Loaded {
         Ok(())
     }
 
-    /// Gives each of its files to the run that it belongs to.
+    /// Adds each file of the member to its run.
     fn divide(mut self, rosters: &[Roster], parts: &mut Parts) {
         let received = self.results.remove(UNO);
         let roster = self.roster(rosters);
@@ -124,7 +124,7 @@ impl Loaded {
         self.history.as_ref().and_then(|(account, _)| account.starts.first())
     }
 
-    /// The roster that it belongs to, as its own start says, or another's.
+    /// Returns the roster of the member: the one that lists it under its group, or the only one.
     fn roster(&self, rosters: &[Roster]) -> Option<usize> {
         let group = self.start().map(|start| &start.group);
         let lists_it = |roster: &Roster| {
@@ -134,7 +134,8 @@ impl Loaded {
         rosters.iter().position(lists_it).or(only)
     }
 
-    /// The suffix of the result file that goes with its history; the only one there is if it has none.
+    /// Returns the suffix of the result file that goes with the history, or the only suffix if the history has no
+    /// start.
     fn own_suffix(&self) -> Option<String> {
         let order = self.start().and_then(|start| ORDERS.iter().find(|order| order.name == start.order));
         let only = || self.results.keys().next().filter(|_| self.results.len() == 1).cloned();
@@ -171,7 +172,7 @@ fn run(
     Ok(Run { group, suffix, members, history, has_commands: false })
 }
 
-/// Marks the lives that no file tells of members that came back into a group that went on.
+/// Marks the records of incarnations that no file describes as replaced, if the group went on to later views.
 fn mark_replaced(members: &[Member], history: &mut History) {
     let has_changed = history.records.iter().any(|record| record.ended && record.views.len() > 1);
     for record in &mut history.records[members.len()..] {
@@ -179,20 +180,20 @@ fn mark_replaced(members: &[Member], history: &mut History) {
     }
 }
 
-/// What is known of the messages of a member without a history: nothing.
+/// Returns the empty record of a member without a history.
 fn absent(member: &Member) -> Record {
     let what = if member.has_files() { "history" } else { "files" };
     let open = Some(format!("{} has no {what} here", member.id));
     Record { name: member.id.clone(), open, ..Record::default() }
 }
 
-/// What the slots of the roll are in one run.
+/// The members, missing incarnations and strangers of one run, by slot.
 struct Names<'r> {
     roll: &'r Roll,
     members: &'r [Member],
-    /// Lives of members that no file tells: their slots.
+    /// The slots of incarnations that no file describes.
     lives: Vec<u16>,
-    /// Names that are no members', in order of appearance.
+    /// The names that are no members, in order of appearance.
     strangers: BTreeMap<&'r str, usize>,
 }
 
@@ -201,7 +202,7 @@ impl<'r> Names<'r> {
         Self { roll, members, lives: Vec::new(), strangers: BTreeMap::new() }
     }
 
-    /// Makes indices of records of the slots that the events hold; adds records for lives that no file tells.
+    /// Replaces the slots in the events by record indices; adds records for incarnations that no file describes.
     fn settle(mut self, history: &mut History) -> Result<(), Failure> {
         let mut used = vec![false; self.roll.len()];
         for slot in history.records.iter_mut().flat_map(|record| &mut record.events).flat_map(slots) {
@@ -231,7 +232,7 @@ impl<'r> Names<'r> {
         self.members.binary_search_by(|member| member.id.as_str().cmp(name)).ok()
     }
 
-    /// Whether the file of a member tells of this life of it.
+    /// Returns true if the member's file describes this incarnation, or does not say which one it describes.
     fn tells(&self, member: usize, life: u32) -> bool {
         let account = self.members[member].account().filter(|account| !account.starts.is_empty());
         let is_it = |account: &Account| account.starts.iter().any(|start| start.incarnation == life);
@@ -269,7 +270,7 @@ impl<'r> Names<'r> {
     }
 }
 
-/// The slots that an event holds.
+/// Returns the slots in an event.
 fn slots(event: &mut Event) -> impl Iterator<Item = &mut u16> {
     let (id, to) = match event {
         Event::Send { id, to, .. } | Event::Undeliverable { id, to, .. } => (id, Some(to)),

@@ -1,50 +1,50 @@
-//! What `client --trace` adds to a history: when messages arrived, and what they waited for.
+//! The events that `client --trace` adds to a history: the arrivals of messages and the reasons of their waits.
 //!
-//! Nothing is judged by it. It is for those who draw and explain a run.
+//! No property depends on them. The diagram and `explain` show them.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
 
-/// A line of this kind.
+/// An event of this kind.
 #[derive(Debug)]
 pub(in crate::check) struct Trace {
     pub(in crate::check) line: u32,
     pub(in crate::check) time_us: u64,
-    /// The message, as the file has it.
+    /// The message id, as in the file.
     pub(in crate::check) id: String,
     pub(in crate::check) what: Noted,
 }
 
-/// What it says.
+/// The kind of a traced event.
 #[derive(Clone, Debug)]
 pub(in crate::check) enum Noted {
-    /// The message is here from now on.
+    /// The message arrived.
     Arrived {
-        /// The member's clock from then on, in words.
+        /// The member's clock after the arrival, as text.
         clock: Option<String>,
-        /// The message's place in the total order.
+        /// The message's global number.
         number: Option<u64>,
     },
-    /// It waits for this from now on.
+    /// The message began to wait, for this reason.
     Waits(Reason),
 }
 
-/// What a message waits for.
+/// The reason why a message waits.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Reason {
-    /// The word for it: `earlier`, `cause`, `number`, …
+    /// The kind of reason: `earlier`, `cause`, `number`, …
     pub(crate) what: String,
-    /// The place in the total order that must come first.
+    /// The global number that must be delivered first.
     pub(crate) place: Option<u64>,
-    /// The messages that must come first, like `c1/1/7` or `c1/1/7-9`.
+    /// The messages that must be delivered first, like `c1/1/7` or `c1/1/7-9`.
     pub(crate) messages: Vec<String>,
-    /// The members that must say something.
+    /// The members from which a packet must arrive.
     pub(crate) members: Vec<String>,
 }
 
-/// A clock as a history has it.
+/// A logical clock, as in a history.
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(super) enum Clock {

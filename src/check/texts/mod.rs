@@ -148,7 +148,7 @@ impl<'r> Texts<'r> {
         counts
     }
 
-    /// Returns the number of times each word's sender was asked to multicast it; `None` if unknown.
+    /// Returns the number of times each word's sender was asked to multicast it; `None` if it is unknown.
     fn asked_counts(&self) -> Vec<Option<u32>> {
         let known = |sender: &Option<usize>| sender.is_some_and(|sender| self.asked(sender).is_some());
         let mut counts: Vec<Option<u32>> =

@@ -1,4 +1,4 @@
-//! How a membership takes newcomers in: who asks is in the next view, and is told where that one begins.
+//! Admission of newcomers: one that asks is taken into the next view, and is told where that view begins.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,15 +17,15 @@ pub const ARRIVAL_KEPT: Duration = ADMIT_EVERY.saturating_mul(10);
 /// Most newcomers that are remembered at one time.
 pub const MAX_ARRIVALS: usize = 256;
 
-/// Newcomers: those who ask, and those who were taken in.
+/// The newcomers that ask, and those that were taken in.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
     asking: BTreeMap<MemberId, Asking>,
-    /// Since when the members of the view that came later may have to be told where it begins.
+    /// The members of the view that joined the running group, each with the time from which its welcome is due.
     taken_in: BTreeMap<MemberId, Time>,
 }
 
-/// One who asks to be taken in.
+/// A newcomer that asks to be taken in.
 #[derive(Debug)]
 struct Asking {
     first: Time,
@@ -44,7 +44,7 @@ impl Arrivals {
         }
     }
 
-    /// Those who want to be taken in now: of each name the last.
+    /// Returns the newcomers for the next view: of each id, the latest incarnation.
     pub(super) fn seats(&self, now: Time) -> Vec<Seat> {
         let fresh = self.asking.values().filter(|asking| asking.is_fresh(now));
         let mut last: BTreeMap<&str, &Seat> = BTreeMap::new();
@@ -57,7 +57,7 @@ impl Arrivals {
         last.into_values().cloned().collect()
     }
 
-    /// Whether one of them has asked for so long that whoever is to take it in does not.
+    /// Returns whether one has asked for so long that the member that would lead must be stuck.
     fn are_overdue(&self, now: Time) -> bool {
         self.asking.values().any(|asking| asking.is_fresh(now) && now >= asking.first.after(TAKE_OVER))
     }
@@ -70,7 +70,7 @@ impl Asking {
 }
 
 impl Membership {
-    /// The membership of a newcomer that was admitted to a view.
+    /// Returns the membership of a newcomer that was admitted to a view.
     #[must_use]
     pub fn admitted(
         order: &'static Order,
@@ -86,42 +86,43 @@ impl Membership {
         membership
     }
 
-    /// Tells it who is who: without, it cannot tell whether a newcomer takes the place of a member.
+    /// Adds the seats of the run. Without them, a newcomer that supersedes a member is not recognized.
     #[must_use]
     pub fn knowing(mut self, seats: &[Seat]) -> Self {
         self.seats.learn(seats);
         self
     }
 
-    /// Of each client: how many of its messages were delivered before the current view.
+    /// Returns how many messages of each client were delivered before the current view.
     pub fn delivered_before(&self) -> impl Iterator<Item = (MemberId, u64)> + '_ {
         self.before.iter().map(|(&member, &count)| (member, count))
     }
 
-    /// Somebody asks to be taken in, with a seat that a forwarder gave it.
+    /// Handles the request of a process to be taken in, with its seat from a forwarder.
     pub(super) fn asked_for_admission(&mut self, now: Time, seat: Seat, out: &mut Out) {
         let from = MemberId(seat.slot);
         if self.is_member(from) {
             self.detector.heard(now, from);
             return self.welcome_in_turn(now, from, out);
         }
-        // It was in a view, and does not even know that; or another process has its name by now.
+        // It was in an earlier view without knowing it, or a later incarnation has its id.
         if self.seats.has(&seat) || self.seats.has_later(&seat) {
             return self.tell_behind(now, from, out);
         }
-        // The forwarder gives a name to a second process when it has lost the first.
+        // A forwarder gives an id to a second process only when the first is lost.
         let same: Vec<MemberId> = self.seats.of_name(&seat.id).map(|(member, _)| member).collect();
         same.into_iter().for_each(|member| self.detector.gives_up(member, Departure::Superseded));
         self.arrivals.note(now, seat);
         self.look_after_change(now, out);
     }
 
-    /// Whether newcomers are this member's business: it would lead a change, or who would does not.
+    /// Returns whether this member takes newcomers in: it would lead the change, or the members before it have not done
+    /// so.
     pub(super) fn takes_newcomers_in(&self, now: Time) -> bool {
         !self.arrivals.seats(now).is_empty() && (self.above().is_empty() || self.arrivals.are_overdue(now))
     }
 
-    /// Says aloud that those who were to take newcomers in have not.
+    /// Reports the members that should have taken newcomers in.
     pub(super) fn complain_of_takers_in(&self, now: Time, out: &mut Out) {
         let is_overdue = self.flush.is_none() && self.arrivals.are_overdue(now);
         for member in self.above().into_iter().filter(|_| is_overdue) {
@@ -129,8 +130,8 @@ impl Membership {
         }
     }
 
-    /// A newcomer still asks. The first client of those who were there tells it where its view begins; if it has not, the
-    /// next one does, and says so.
+    /// Handles a newcomer that still asks. The first client that was there before it welcomes it; if none has for
+    /// [`TAKE_OVER`], the next client does, and reports that.
     fn welcome_in_turn(&mut self, now: Time, member: MemberId, out: &mut Out) {
         let since = *self.arrivals.taken_in.entry(member).or_insert(now);
         let is_before = |client: &MemberId| {
@@ -151,8 +152,8 @@ impl Membership {
         }
     }
 
-    /// Tells a member that has just come where its first view begins. A sequencer cannot: it delivers nothing.
-    /// Tells whether it did.
+    /// Tells a newcomer where its first view begins. A sequencer cannot, since it delivers nothing. Returns whether it
+    /// was told.
     fn welcome(&mut self, now: Time, member: MemberId, out: &mut Out) -> bool {
         let Some((ballot, _)) = self.installed else { return false };
         if !self.view.clients.contains(&self.me) || !self.may_tell(now, member) {
@@ -169,7 +170,7 @@ impl Membership {
         true
     }
 
-    /// Takes those in that are new in the view that has just begun. The first of the others tells them so.
+    /// Records the newcomers of the view that has just begun. The first of the other clients welcomes them.
     pub(super) fn take_in(&mut self, now: Time, arrivals: &[Seat], out: &mut Out) {
         self.seats.learn(arrivals);
         let is_new = |member: &MemberId| arrivals.iter().any(|seat| seat.slot == member.0);

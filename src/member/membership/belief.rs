@@ -1,6 +1,6 @@
-//! When a word is believed. Whoever reaches the forwarder can publish whatever it likes under any slot. A word counts
-//! only if the forwarder gave its sender a seat, if its sender can be in the view in which it says it, and if everybody
-//! that it names has a seat. PROTOCOL.md has the same rules as a table.
+//! Checks of the membership messages, since any process that reaches the forwarder can publish anything under any slot.
+//! A message counts only if the forwarder gave its sender a seat, if the sender can be in the view in which it was
+//! sent, and if every member that it names has a seat. PROTOCOL.md has the same rules as a table.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::engine::MemberId;
 use crate::member::word::{Accepted, Ballot, Proposal, Word};
 use crate::wire::control::{Role, Seat};
 
-/// The view in which a word was said: as the header has it, and as a whole number.
+/// The view in which a message was sent: as in the header, and as a whole number.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SaidIn {
     pub(super) low: u16,
@@ -17,7 +17,7 @@ pub(super) struct SaidIn {
 }
 
 impl Membership {
-    /// Takes note of seats that a forwarder has given.
+    /// Records seats that a forwarder has given.
     pub fn seated(&mut self, seats: &[Seat]) {
         self.given.learn(seats);
     }
@@ -26,23 +26,23 @@ impl Membership {
         self.seats.get(member).or_else(|| self.given.get(member))
     }
 
-    /// Whether the forwarder gave this slot to a member.
+    /// Returns whether the forwarder gave this slot to a member.
     pub(super) fn has_seat(&self, member: MemberId) -> bool {
         self.is_of_view(member) || self.seat(member).is_some()
     }
 
-    /// Whether this member has a seat, and no later process its name: otherwise it is in no later view.
+    /// Returns whether this member can be in a later view: it has a seat, and no later incarnation is known.
     fn may_go_on(&self, member: MemberId) -> bool {
         let is_latest = |seat: &Seat| !self.seats.has_later(seat) && !self.given.has_later(seat);
         self.seat(member).map_or_else(|| self.is_of_view(member), is_latest)
     }
 
-    /// Whether this is a member of the current view.
+    /// Returns whether this is a member of the current view.
     fn is_of_view(&self, member: MemberId) -> bool {
         member == self.me || self.is_member(member)
     }
 
-    /// Whether `from` may have said this.
+    /// Returns whether `from` may send this message.
     pub(super) fn believes(&self, from: MemberId, said_in: SaidIn, word: &Word) -> bool {
         let SaidIn { low, view } = said_in;
         let is_here = self.is_member(from) && view == self.view.number;
@@ -65,7 +65,7 @@ impl Membership {
                 let is_own = !is_here || *member != self.me || *by == from;
                 (is_here || is_ahead) && is_own && self.has_seat(*member) && self.has_seat(*by)
             }
-            // A word of the next view is judged again when that view has begun here.
+            // A message of the next view is judged again when that view has begun here.
             _ if is_ahead => true,
             _ if !is_here => false,
             Word::Heartbeat | Word::Leave | Word::Ready(_) | Word::Relay(_) | Word::Welcome(..) => true,
@@ -87,11 +87,11 @@ impl Membership {
         }
     }
 
-    /// Whether a leader says so in the view that ends, or a member of the new view in that one.
+    /// Returns whether the sender leads the change from this view, or is a member of the new view and sends from there.
     fn believes_install(&self, from: MemberId, view: u64, ballot: Ballot, proposal: &Proposal) -> bool {
         let next = &proposal.view;
         if next.number <= self.view.number {
-            // Said to somebody else.
+            // The view has been installed here; the message is for another member.
             return self.is_member(from) && view == self.view.number;
         }
         if view == self.view.number {
@@ -102,7 +102,7 @@ impl Membership {
         is_in_it && follows && self.has_seat(MemberId(ballot.leader)) && self.makes_sense(proposal)
     }
 
-    /// Whether this process asks with the seat that a forwarder gave it, to come into a group that runs.
+    /// Returns whether this process asks with a seat that a forwarder gave it for joining a running group.
     fn may_be_new(&self, seat: &Seat) -> bool {
         seat.late && (self.seats.has(seat) || self.given.has(seat)) && is_of_use(seat)
     }
@@ -119,7 +119,7 @@ impl Membership {
         self.can_lead(MemberId(ballot.leader)) && self.may_be_next(proposal)
     }
 
-    /// Whether the current view can end so.
+    /// Returns whether this proposal can follow the current view.
     fn may_be_next(&self, proposal: &Proposal) -> bool {
         let is_of_view = |&(sender, _, holder): &(MemberId, _, MemberId)| {
             self.is_of_view(sender) && self.is_of_view(holder)
@@ -129,8 +129,8 @@ impl Membership {
             && self.makes_sense(proposal)
     }
 
-    /// Whether a group could go on so: with members of this view in the places that they can have, with newcomers that a
-    /// forwarder seated, and with a sequencer if the order has one.
+    /// Returns whether a group can go on in this view: old members in roles that they can have, newcomers with seats
+    /// from a forwarder, and a sequencer if the order has one.
     pub(super) fn makes_sense(&self, Proposal { view, arrivals, .. }: &Proposal) -> bool {
         let ours = &self.view;
         let (mut known, members) = (BTreeSet::from_iter(ours.members()), view.members());
@@ -156,7 +156,7 @@ impl Membership {
     }
 }
 
-/// Whether a group has a place for such a newcomer.
+/// Returns whether a group can use such a newcomer.
 fn is_of_use(seat: &Seat) -> bool {
     seat.role == Role::Client || seat.can_sequence
 }

@@ -1,4 +1,4 @@
-//! How a membership changes the view: somebody is lost, somebody leads, everybody stops, and goes on with a fresh line.
+//! The view change: a member is lost, another leads, all stop, and go on with a fresh protocol stack.
 
 use super::{Membership, Out, others};
 use crate::defect::Defect;
@@ -13,7 +13,7 @@ use crate::member::{App, Departure, Fence, Notice};
 use crate::wire::Frames;
 
 impl Membership {
-    /// Sends what is owed, and nothing after it.
+    /// Begins a flush: sends what is owed, and nothing after it.
     pub(super) fn stop(&mut self, now: Time, out: &mut Out) {
         if self.flush.is_some() {
             return;
@@ -25,18 +25,18 @@ impl Membership {
         self.flush = Some(Flush::new(self.me, now));
     }
 
-    /// Those that can lead and are there, above us.
+    /// Returns the members above this one that can lead and are present.
     pub(super) fn above(&self) -> Vec<MemberId> {
         let leaders = self.leaders();
         leaders.into_iter().filter(|&member| member > self.me && !self.detector.is_lost(member)).collect()
     }
 
-    /// The members that are not lost.
+    /// Returns the members that are not lost.
     pub(super) fn present(&self) -> impl Iterator<Item = MemberId> {
         self.view.members().into_iter().filter(|&member| !self.detector.is_lost(member))
     }
 
-    /// Those that can lead: whoever can number messages or, if that is not needed, every client.
+    /// Returns the members that can lead: those that can be the sequencer or, in an order without one, every client.
     pub(super) fn leaders(&self) -> Vec<MemberId> {
         if !self.order.sequencer {
             return self.view.clients.clone();
@@ -50,7 +50,7 @@ impl Membership {
             Word::Election if self.leaves || self.is_reproached() || !self.leaders().contains(&self.me) => {
                 false
             }
-            // It does not know yet that we lead: it is about to hear it again.
+            // This member leads already; the caller hears the announcement again.
             Word::Election if self.flush.as_ref().is_some_and(Flush::leads) => {
                 calls.push(Call::Answer(from));
                 false
@@ -93,7 +93,7 @@ impl Membership {
         self.go_on(now, out);
     }
 
-    /// What follows for the flush from what has come.
+    /// Takes the steps of the flush that are possible now.
     pub(super) fn go_on(&mut self, now: Time, out: &mut Out) {
         let Some(flush) = &mut self.flush else { return };
         let rules = Rules {
@@ -109,7 +109,7 @@ impl Membership {
         match outcome {
             Outcome::Open => {}
             Outcome::Installed(ballot, proposal) => self.install(now, ballot, proposal, out),
-            // Whether they have left or were lost, the forwarder knows: it ends the run.
+            // The forwarder knows whether the clients left or were lost; it ends the run.
             Outcome::NobodyLeft => {
                 self.is_out = true;
                 self.flush = None;
@@ -118,7 +118,7 @@ impl Membership {
         }
     }
 
-    /// Somebody says that this view has been installed.
+    /// Handles the news that this view has been installed elsewhere.
     pub(super) fn install_told(&mut self, now: Time, ballot: Ballot, proposal: Proposal, out: &mut Out) {
         if proposal.view.number <= self.view.number {
             return;
@@ -131,7 +131,7 @@ impl Membership {
         if self.flush.as_ref().is_some_and(|flush| flush.has_accepted(&proposal)) {
             return self.install(now, ballot, proposal, out);
         }
-        // All of its members that were there have accepted it; we have, under another ballot, or are about to.
+        // The view is decided: adopt it once its packets are here.
         self.stop(now, out);
         if let Some(flush) = &mut self.flush {
             flush.propose(now, ballot, proposal);
@@ -146,7 +146,7 @@ impl Membership {
             return self.fence(Fence::WentOn(view), out);
         }
         let mut open = self.end_line(now, &proposal, out);
-        // All that go on have it.
+        // All survivors have the packets, so every held delivery is stable.
         self.unstable.end().into_iter().for_each(|(from, number, app)| out.deliver(from, number, app));
         if self.defects.has(Defect::ForgetsOpen) {
             open.clear();
@@ -177,7 +177,7 @@ impl Membership {
         self.take_in(now, &arrivals, out);
         self.give_up_directs(&lost, out);
         self.submit_again(now, open, out);
-        // The others may be waiting for a word of this view.
+        // The others may wait for a sign of life in this view.
         self.say_all(now, &[self.sign_of_life()], out);
         self.early_bytes = 0;
         for (from, frames) in std::mem::take(&mut self.early) {
@@ -185,7 +185,7 @@ impl Membership {
         }
     }
 
-    /// Why the next view goes on without `member`, as far as is known here.
+    /// Returns why `member` is not in the next view, as far as is known here.
     fn departure(&self, now: Time, member: MemberId, ballot: Ballot, proposal: &Proposal) -> Departure {
         let id = self.seats.get(member).map(|seat| &seat.id);
         let is_superseded = proposal.arrivals.iter().any(|seat| Some(&seat.id) == id);
@@ -196,13 +196,13 @@ impl Membership {
         })
     }
 
-    /// Why a group ends in which all that could lead a change are lost.
+    /// Returns the reason of a group that ends because all members that could lead are lost.
     fn without_leaders(&self, now: Time) -> Fence {
         let last = self.view.sequencer;
         Fence::NoSequencer(last.and_then(|member| Some((member, self.detector.departure(now, member)?))))
     }
 
-    /// Shows the old line everything that belongs to the view, and closes it. Returns what it leaves open.
+    /// Gives the old stack all packets of the view and closes it. Returns the open submissions.
     fn end_line(&mut self, now: Time, proposal: &Proposal, out: &mut Out) -> Vec<App> {
         let mut effects = std::mem::take(&mut self.effects);
         for &(sender, range, _) in &proposal.cut {
@@ -221,7 +221,7 @@ impl Membership {
         open
     }
 
-    /// What was left open, numbered as in the whole run.
+    /// Returns an open submission with the message numbers of the whole run.
     fn reopened(&self, own: MemberId, app: App) -> App {
         match app {
             App::Multicast(batch) => App::Multicast(self.absolute(own, batch)),
@@ -259,10 +259,10 @@ impl Membership {
         }
     }
 
-    // When to change it.
+    // The start of a view change.
 
     pub(super) fn look_after_election(&mut self, now: Time, out: &mut Out) {
-        // Who leaves had perhaps called one before.
+        // A member that leaves may have called an election before.
         if self.leaves {
             return self.election.settled();
         }
@@ -273,21 +273,21 @@ impl Membership {
         }
     }
 
-    /// Calls for a change if one is needed and nobody leads it.
+    /// Begins a view change if one is needed and no member leads it.
     pub(super) fn look_after_change(&mut self, now: Time, out: &mut Out) {
         if self.leaves || self.is_out {
             return;
         }
         let is_lost = |member: &MemberId| self.detector.is_lost(*member);
         let is_needed = match &self.flush {
-            // Newcomers are for the one that will lead anyway.
+            // Newcomers are taken in by the member that would lead.
             None if self.takes_newcomers_in(now) => true,
             None => self.view.members().iter().any(is_lost),
             Some(flush) if flush.leads() => {
                 self.leave_out_the_mute(now, out);
                 let Some(flush) = &self.flush else { return };
-                // Somebody is lost who was to go on, or is heard of again who was not.
-                // Or nobody answers, because another that is lost by now had asked for more.
+                // An invited member is lost, or a lost one is heard again;
+                // or nobody answers, because they promised a higher ballot to a leader that is lost by now.
                 if !self.present().eq(flush.invited().iter().copied()) || flush.is_outbid(now) {
                     self.lead(now, out);
                 }
@@ -303,13 +303,13 @@ impl Membership {
         }
         let leaders = self.leaders();
         if leaders.iter().all(is_lost) {
-            // With a majority rule somebody may go on elsewhere, and be heard of again.
+            // With a majority rule, others may go on elsewhere and be heard again.
             if self.keeping.majority {
                 return;
             }
             return self.fence(self.without_leaders(now), out);
         }
-        // Who is to go leads only where nobody else could.
+        // A member that is to be excluded leads only if no other can.
         let is_mine =
             !self.is_reproached() || leaders.iter().all(|member| *member == self.me || is_lost(member));
         if leaders.contains(&self.me) && is_mine {

@@ -1,5 +1,5 @@
-//! Messages to single members: a change of the view sends again what is not acknowledged, and gives back what was for
-//! members that are gone.
+//! Direct messages: a view change sends again what is not acknowledged, and returns the messages for members that are
+//! gone as undeliverable.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,19 +10,19 @@ use crate::member::{App, Undelivered};
 use crate::order::hold_back::HoldBack;
 use crate::wire::Batch;
 
-/// What is under way to single members and from them.
+/// The direct messages under way to and from this member.
 #[derive(Debug, Default)]
 pub(super) struct Directs {
-    /// Of each sender: what came too early.
+    /// The early messages of each sender.
     pub(super) incoming: BTreeMap<MemberId, HoldBack<Batch>>,
-    /// Of each receiver: what the line has not sent yet …
+    /// For each receiver: the batches that the stack has not sent …
     pub(super) unsent: BTreeMap<MemberId, VecDeque<Batch>>,
-    /// … and what the receiver may not have: with its packet's number.
+    /// … and those that are sent and not acknowledged, with their packet numbers.
     unacknowledged: BTreeMap<MemberId, VecDeque<(u64, Batch)>>,
 }
 
 impl Directs {
-    /// The line has sent the first of those that it had not sent, as this packet; or an earlier one again.
+    /// Records that the stack sent its first unsent batch in this packet, or resent an earlier packet.
     pub(super) fn sent(&mut self, receiver: MemberId, number: u64) {
         let under_way = self.unacknowledged.entry(receiver).or_default();
         if under_way.back().is_some_and(|(last, _)| number <= *last) {
@@ -33,7 +33,7 @@ impl Directs {
         }
     }
 
-    /// The receiver has every packet up to this one.
+    /// Records a cumulative acknowledgement.
     pub(super) fn acknowledged(&mut self, receiver: MemberId, number: u64) {
         if let Some(under_way) = self.unacknowledged.get_mut(&receiver) {
             while under_way.front().is_some_and(|(first, _)| *first <= number) {
@@ -42,12 +42,12 @@ impl Directs {
         }
     }
 
-    /// Whether all receivers have everything.
+    /// Returns whether all receivers have acknowledged everything.
     pub(super) fn is_settled(&self) -> bool {
         self.unsent.values().all(VecDeque::is_empty) && self.unacknowledged.values().all(VecDeque::is_empty)
     }
 
-    /// Takes what receivers may not have, in order.
+    /// Takes all unacknowledged batches, in order.
     pub(super) fn take_open(&mut self) -> BTreeMap<MemberId, Vec<Batch>> {
         let mut open: BTreeMap<MemberId, Vec<Batch>> = BTreeMap::new();
         for (receiver, under_way) in std::mem::take(&mut self.unacknowledged) {
@@ -59,7 +59,7 @@ impl Directs {
         open
     }
 
-    /// Takes what a receiver that is gone has not acknowledged, and what was never sent to it, in order.
+    /// Takes the unacknowledged batches of a receiver that is gone, sent or not, in order.
     fn take_lost(&mut self, receiver: MemberId) -> impl Iterator<Item = (Batch, Undelivered)> + use<> {
         let under_way = self.unacknowledged.remove(&receiver).unwrap_or_default();
         let unsent = self.unsent.remove(&receiver).unwrap_or_default();
@@ -69,7 +69,7 @@ impl Directs {
 }
 
 impl Membership {
-    /// Gives back what these members, which are not in the group any more, have not acknowledged.
+    /// Returns the unacknowledged messages of these members, which are gone, as undeliverable.
     pub(super) fn give_up_directs(&mut self, lost: &[MemberId], out: &mut Out) {
         for &receiver in lost {
             for (batch, reason) in self.direct.take_lost(receiver) {
@@ -78,7 +78,7 @@ impl Membership {
         }
     }
 
-    /// Gives back messages that `receiver` will not be given.
+    /// Returns messages for `receiver` as undeliverable.
     pub(super) fn undeliverable(&self, receiver: MemberId, batch: Batch, reason: Undelivered, out: &mut Out) {
         if !self.defects.has(Defect::ForgetsUndeliverable) {
             out.deliver(receiver, None, App::Undeliverable(batch, reason));

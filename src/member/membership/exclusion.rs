@@ -1,9 +1,9 @@
-//! Going on without a member that is there and holds everybody up: it takes nothing of what is sent, or it does not answer
-//! while the view changes.
+//! Exclusion of a member that is alive and blocks all others: it receives nothing, or does not answer during a view
+//! change.
 //!
-//! Whoever is held up says so to all. Who hears that takes the member for one that has left; what becomes of it, the next
-//! view says, which is the same for all. The member itself leads no change any more, but believes only the view, and then
-//! knows why it is not in it.
+//! A blocked member sends an Exclude to all. Each receiver treats the accused member as one that has left; the next
+//! view, which is the same for all, decides. The accused member stops leading changes, but leaves the group only when a
+//! view excludes it, and then knows the reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,24 +13,24 @@ use crate::engine::{MemberId, Time};
 use crate::member::word::Word;
 use crate::member::{App, Departure, Fence, Notice};
 
-/// Why a member is to go: who says so, and for how many milliseconds it has taken nothing.
+/// The accuser of a member, and for how many milliseconds it has received nothing.
 pub(super) type Reproach = (MemberId, u64);
 
-/// Who is to go, and why.
+/// The members to be excluded, with the reasons.
 #[derive(Debug, Default)]
 pub(super) struct Reproaches {
-    /// Of the members of this view, and of those that were left out of it.
+    /// Against members of this view, and those that were left out of it.
     others: BTreeMap<MemberId, Reproach>,
-    /// Of us.
+    /// Against this member.
     own: Option<Reproach>,
-    /// Those who do not answer while the view changes.
+    /// Members that do not answer during the view change.
     mute: BTreeSet<MemberId>,
 }
 
 impl Membership {
-    /// `member` has taken nothing for so long: the others are to go on without it.
+    /// Asks the others to go on without `member`, which has received nothing for so long.
     pub fn exclude(&mut self, member: MemberId, length: Duration, out: &mut Out) {
-        // Who is reproached itself may be the one whose ways are bad.
+        // An accused member may itself have the bad link, so it must not accuse others.
         if self.is_out || self.leaves || self.reproaches.own.is_some() {
             return;
         }
@@ -39,13 +39,13 @@ impl Membership {
         self.reproached(self.me, member, reproach, out);
     }
 
-    /// `from` says that `member` is to go.
+    /// Handles the accusation of `member` by `from`.
     pub(super) fn reproached(&mut self, from: MemberId, member: MemberId, reproach: Reproach, out: &mut Out) {
         if member == self.me {
             self.reproaches.own.get_or_insert(reproach);
             return;
         }
-        // Of two that reproach each other, one goes.
+        // Of two that accuse each other, one goes.
         let is_heard = reproach.0 == from && !self.detector.has_gone(from);
         if is_heard && self.is_member(member) && !self.detector.has_gone(member) {
             let why = Departure::Excluded(reproach.0, Duration::from_millis(reproach.1));
@@ -55,17 +55,17 @@ impl Membership {
         }
     }
 
-    /// Whether somebody wants us to go.
+    /// Returns whether another member wants this one excluded.
     pub(super) const fn is_reproached(&self) -> bool {
         self.reproaches.own.is_some()
     }
 
-    /// What to tell one that was left behind of the reason, if it was left out for one.
+    /// Returns the Exclude by which `member` was left out, if there was one.
     pub(super) fn reason_for(&self, member: MemberId) -> Option<Word> {
         self.reproaches.others.get(&member).map(|&(by, length)| Word::Exclude(member, by, length))
     }
 
-    /// `why`, or that a member excluded this one, if that is known.
+    /// Returns the exclusion of this member as the reason if there was one, else `why`.
     pub(super) fn own_reason(&self, why: Fence) -> Fence {
         match (self.reproaches.own, why) {
             (Some((by, length)), Fence::WentOn(view) | Fence::OtherPart(view)) => {
@@ -75,7 +75,7 @@ impl Membership {
         }
     }
 
-    /// A new view: whoever is in it begins anew.
+    /// Clears all accusations against the members of the new view.
     pub(super) fn forgive(&mut self) {
         let members = self.view.members();
         self.reproaches.own = None;
@@ -83,12 +83,12 @@ impl Membership {
         self.reproaches.others.retain(|member, _| !members.contains(member));
     }
 
-    /// A leader does not wait for ever for those that are there and do not answer.
+    /// Leaves out members that are alive and do not answer this leader.
     pub(super) fn leave_out_the_mute(&mut self, now: Time, out: &mut Out) {
         let (Some(flush), Some(patience)) = (&self.flush, self.keeping.patience) else { return };
         let mute = flush.mute(now, patience.detection());
         let rest = self.present().filter(|member| !mute.contains(member)).count();
-        // Without them nobody could go on at all: then all are waited for again.
+        // The rest would have no majority: wait for all of them again.
         if self.keeping.majority && 2 * rest <= self.view.members().len() {
             for member in std::mem::take(&mut self.reproaches.mute) {
                 self.detector.is_back(member);
@@ -102,7 +102,7 @@ impl Membership {
         }
     }
 
-    /// Tells people that this member takes `member` for gone, and why.
+    /// Reports that this member suspects `member`, and why.
     pub(super) fn suspected(&self, now: Time, member: MemberId, out: &mut Out) {
         if let Some(why) = self.detector.departure(now, member) {
             out.deliver(member, None, App::Notice(Notice::Suspected(why)));

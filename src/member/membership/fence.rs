@@ -1,8 +1,8 @@
-//! How a membership keeps out who is not in the group any more, and may not even know: it is told, and steps back.
+//! Fencing: a process that is no longer in the group, perhaps without knowing it, is told so and steps back.
 //!
-//! Where no majority is needed, two parts may have gone on, each to a view of the same number; and each may have one in its
-//! view that is in the other's. These take each other's packets for those of their own view. So every member says from time
-//! to time in which view it is, however much else it says.
+//! Without a majority rule, two parts may install different views of the same number, and one member may be in both.
+//! Each part then takes packets of the other for its own. So every member announces its view from time to time, even
+//! when it sends other packets.
 
 use super::{Membership, Out, TELL_AGAIN};
 use crate::defect::Defect;
@@ -11,7 +11,7 @@ use crate::member::word::{Ballot, Word};
 use crate::member::{App, Fence};
 
 impl Membership {
-    /// Tells a member of an earlier view which one the group is in now.
+    /// Tells a member of an earlier view which view is current.
     pub(super) fn tell_behind(&mut self, now: Time, from: MemberId, out: &mut Out) {
         let Some((ballot, proposal)) = self.installed.clone() else { return };
         if !self.may_tell(now, from) {
@@ -28,7 +28,7 @@ impl Membership {
         }
     }
 
-    /// Whether somebody may be told so now: not too often.
+    /// Returns whether this member may be told now: at most once per [`TELL_AGAIN`].
     pub(super) fn may_tell(&mut self, now: Time, member: MemberId) -> bool {
         let is_free = self.told.get(&member).is_none_or(|&at| now >= at.after(TELL_AGAIN));
         if is_free {
@@ -51,18 +51,18 @@ impl Membership {
         if (view, ballot) > ours {
             return self.fence(Fence::WentOn(view), out);
         }
-        // Two parts went on, each in a view of this number: it has to hear that ours comes before its own.
+        // Two parts have views of this number: `from` has to learn that ours supersedes its own.
         if (view, ballot) < ours && !self.leaves && self.may_tell(now, from) {
             self.say(&Word::Behind(from, ours.0, ours.1), out);
         }
     }
 
-    /// Whether there may be another view of this number.
+    /// Returns whether there may be another view of this number.
     const fn may_be_split(&self) -> bool {
         self.installed.is_some() && !self.keeping.majority
     }
 
-    /// What to say to show that we are there.
+    /// Returns the message that shows that this member is alive.
     pub(super) fn sign_of_life(&self) -> Word {
         match &self.installed {
             Some((ballot, _)) if self.may_be_split() => Word::Here(*ballot, self.view.clone()),
@@ -70,14 +70,15 @@ impl Membership {
         }
     }
 
-    /// We said something to all: it shows that we are there, if it need not show where.
+    /// Counts a packet to all as a sign of life, unless the view has to be announced too.
     pub(super) fn said(&mut self, now: Time) {
         if !self.may_be_split() {
             self.detector.said(now);
         }
     }
 
-    /// `from` is in this view. If it is not ours, although it has its number, one of us is of a part that was left behind.
+    /// Handles the announced view of `from`. If it differs from ours with the same number, one of both members is left
+    /// behind.
     pub(super) fn met(&mut self, now: Time, from: MemberId, ballot: Ballot, view: &View, out: &mut Out) {
         let ours = self.installed.as_ref().map(|(ballot, _)| *ballot).unwrap_or_default();
         if view.number != self.view.number || *view == self.view {

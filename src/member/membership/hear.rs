@@ -1,4 +1,4 @@
-//! What comes in from the others: packets for the line, and words, as far as they are [believed](super::belief).
+//! Handles received packets: those for the protocol stack, and membership messages that are [believed](super::belief).
 
 use super::belief::SaidIn;
 use super::{MAX_EARLY, MAX_EARLY_BYTES, Membership, Out};
@@ -59,7 +59,7 @@ impl Membership {
         }
     }
 
-    /// A word changes nothing. Its sender may be of an earlier view, and is told so.
+    /// Ignores a message that is not believed. A sender in an earlier view is told so.
     fn disbelieved(&mut self, now: Time, from: MemberId, said_in: SaidIn, word: &Word, out: &mut Out) {
         let is_late = said_in.view < self.view.number || !self.is_member(from);
         let is_of_a_view = match word {
@@ -78,13 +78,13 @@ impl Membership {
         self.detector.knows(member)
     }
 
-    /// A packet for the line of this view.
+    /// Passes a packet of this view to the protocol stack.
     fn pass(&mut self, now: Time, header: Header, frames: Frames, out: &mut Out) {
         let from = header.sender;
         if header.kind == Kind::Status {
             self.note_status(from, &frames);
         }
-        // Nothing more of this view but what is fetched: everybody is to have the same.
+        // During a flush only fetched packets count: all members are to have the same ones.
         if self.flush.is_some() {
             return;
         }
@@ -98,7 +98,7 @@ impl Membership {
         self.step(now, Input::Receive { from, message: frames }, out);
     }
 
-    /// Something of a later view: the word that installs it has to come first.
+    /// Keeps a packet of the next view until that view is installed here.
     fn keep_early(&mut self, from: MemberId, view: u64, frames: Frames) {
         let bytes = self.early_bytes + frames.body.len();
         let is_next = view == self.view.number + 1;
@@ -108,12 +108,12 @@ impl Membership {
         }
     }
 
-    /// Something of an earlier view, or of a process that is not in this one.
+    /// Handles a packet of an earlier view, or of a process that is not in this one.
     fn is_behind(&mut self, now: Time, from: MemberId, view: u64, out: &mut Out) {
         if self.installed.is_none() || !self.has_seat(from) {
             return out.drop(from, DropReason::Stranger);
         }
-        // Whoever is ahead of us will say so.
+        // A sender in a later view will tell us.
         if (1..=self.view.number).contains(&view) {
             self.tell_behind(now, from, out);
         }
@@ -166,14 +166,14 @@ impl Membership {
                 self.look_after_change(now, out);
             }
             Word::Exclude(member, by, length) => self.reproached(from, member, (by, length), out),
-            // A Welcome is for its newcomer; the others have been heard already, whatever view they come from.
+            // A Welcome is for its newcomer; the others are handled before, whatever their view.
             Word::Welcome(..) | Word::Admit(_) | Word::Install(..) | Word::Behind(..) => {}
         }
         self.say_all(now, &words, out);
         self.go_on(now, out);
     }
 
-    /// Takes a packet that `by` repeats, if it was asked for.
+    /// Adds a packet that `by` relays, if it was asked for.
     fn relayed(&mut self, now: Time, by: MemberId, frames: &Frames) {
         let Ok(header) = Header::peek(&frames.header) else { return };
         let is_of_view =

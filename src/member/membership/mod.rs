@@ -1,9 +1,8 @@
-//! Station 6, above the line of engines: a line for each view, and a flush between two views.
+//! Station 6, above the protocol stack: a stack for each view, and a flush between two views.
 //!
-//! While a view lasts, packets go through to its line of engines and nothing is added but a sign of life when there is
-//! nothing else to say. When a member is lost or leaves, the survivors elect a leader ([`super::election`]), make equal
-//! what they have of the view ([`super::flush`]), close its line and go on with a fresh one, in which all numbers begin
-//! again; what is given upwards goes on counting.
+//! While a view lasts, packets pass through to its stack, and only heartbeats are added. When a member is lost or
+//! leaves, the survivors elect a leader ([`super::election`]), exchange the packets of the view ([`super::flush`]),
+//! close its stack and begin a fresh one, in which all numbers begin again. The numbers of deliveries continue.
 
 pub mod arrivals;
 mod belief;
@@ -39,22 +38,22 @@ use exclusion::Reproaches;
 pub const MAX_EARLY: usize = 4096;
 /// Most bytes of body of the packets that are kept for the next view.
 pub const MAX_EARLY_BYTES: usize = 64 << 20;
-/// Shortest time from telling a process of a view to telling it again.
+/// Shortest time between two reports of a view to the same process.
 pub const TELL_AGAIN: Duration = Duration::from_millis(100);
 type Out = Effects<App, Frames>;
 
-/// How a group keeps its membership.
+/// The membership policy of a group.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Keeping {
-    /// How patient it is with silence; without, nobody is ever taken for lost.
+    /// The timeouts of the failure detector; without them, no member is ever lost.
     pub patience: Option<Patience>,
-    /// Whether only more than half of a view's members may go on.
+    /// Whether a view needs more than half of the members of the one before.
     pub majority: bool,
     /// Whether this member delivers only what every member of the view has.
     pub safe: bool,
 }
 
-/// One member's membership, and the line of engines of the current view.
+/// One member's membership, and the protocol stack of the current view.
 pub struct Membership {
     order: &'static Order,
     me: MemberId,
@@ -66,25 +65,25 @@ pub struct Membership {
     view: View,
     line: ProtocolStack,
     log: Log,
-    /// With [`Keeping::safe`]: what is not stable.
+    /// With [`Keeping::safe`]: the deliveries that are not stable.
     unstable: Unstable,
-    /// Of each client: how many of its messages were delivered before this view, and in it.
+    /// For each client: the number of its messages delivered before this view, and in it.
     before: BTreeMap<MemberId, u64>,
     within: BTreeMap<MemberId, u64>,
-    /// How many numbers of the total order were used before this view, and in it.
+    /// The count of global numbers used before this view, and in it.
     numbers: (u64, u64),
     direct: Directs,
     detector: Detector,
     election: Election,
     flush: Option<Flush>,
-    /// By which ballot the view was installed, and what; a newcomer does not know what belonged to the view before.
+    /// The ballot and the proposal of this view; a newcomer does not know the proposal.
     installed: Option<(Ballot, Option<Proposal>)>,
-    /// Everybody that ever was in the run, as far as it was told.
+    /// All members that ever were in the run, as far as is known.
     seats: Seats,
-    /// The seats that the forwarders have given, as far as they have told.
+    /// The seats that the forwarders have given, as far as they were reported here.
     given: Seats,
     arrivals: Arrivals,
-    /// Submitted while nothing may be sent.
+    /// Submissions during a flush.
     pending: VecDeque<(To, App)>,
     finished: Option<Tally>,
     /// Packets of the next view.
@@ -99,7 +98,7 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// The membership of `place.me` in the view with which a run begins.
+    /// Returns the membership of `place.me` in the first view of a run.
     #[must_use]
     pub fn new(order: &'static Order, place: StackConfig<'_>, keeping: Keeping) -> Self {
         let StackConfig { me, view, run, seed, window, defects } = place;
@@ -139,38 +138,38 @@ impl Membership {
         }
     }
 
-    /// The current view.
+    /// Returns the current view.
     #[must_use]
     pub const fn view(&self) -> &View {
         &self.view
     }
 
-    /// For whom a change of the view waits, if this member leads it.
+    /// Returns the members for which the view change waits, if this member leads it.
     #[must_use]
     pub fn waits_for(&self) -> Vec<MemberId> {
         self.flush.as_ref().map(Flush::waits_for).unwrap_or_default()
     }
 
-    /// Whether it takes part no more.
+    /// Returns whether this member is not in the group any more.
     #[must_use]
     pub const fn is_out(&self) -> bool {
         self.is_out
     }
 
-    /// Whether the view is being changed: nothing is sent or delivered until the next one is installed.
+    /// Returns whether the view is being changed: nothing is sent or delivered until the next one is installed.
     #[must_use]
     pub const fn is_changing(&self) -> bool {
         self.flush.is_some()
     }
 
-    /// How many members are here, of how many, if they are too few to go on.
+    /// Returns how many members are present, and of how many, if they are no majority.
     #[must_use]
     pub fn lacks_majority(&self) -> Option<(usize, usize)> {
         let (here, all) = (self.present().count(), self.view.members().len());
         (self.keeping.majority && 2 * here <= all).then_some((here, all))
     }
 
-    /// Leaves the group: nothing is submitted or delivered any more.
+    /// Leaves the group: nothing more is submitted.
     pub fn leave(&mut self, out: &mut Out) {
         self.leaves = true;
         if let Some(flush) = &mut self.flush {
@@ -179,7 +178,7 @@ impl Membership {
         self.say(&Word::Leave, out);
     }
 
-    /// We have not listened: nobody is to be taken for silent.
+    /// Restarts all suspicion timeouts: this process did not listen.
     pub fn pardon(&mut self, now: Time) {
         self.detector.pardon(now);
     }
@@ -192,7 +191,7 @@ impl Membership {
         out.send(To::Group, word.encode(self.place(), self.me));
     }
 
-    /// Says all this; whoever says something shows that it is there.
+    /// Multicasts these messages. Any of them is also a sign of life.
     fn say_all(&mut self, now: Time, words: &[Word], out: &mut Out) {
         for word in words {
             self.say(word, out);
@@ -202,9 +201,9 @@ impl Membership {
         }
     }
 
-    // What the line wants, and what is given to it.
+    // The protocol stack: its input and its effects.
 
-    /// Gives the line something to do, and does what it wants done.
+    /// Gives the stack an input and performs its effects.
     fn step(&mut self, now: Time, input: Input<App, Frames>, out: &mut Out) {
         let mut effects = std::mem::take(&mut self.effects);
         self.line.handle(now, input, &mut effects);
@@ -221,13 +220,13 @@ impl Membership {
                 }
                 Effect::Deliver { from, number, app } => self.deliver(from, number, app, out),
                 Effect::Drop { from, reason } if is_open => out.drop(from, reason),
-                // A closed line has nothing to say, and finds nothing wrong with what it is shown once more.
+                // A closed stack sends nothing, and packets that it gets again are no faults.
                 Effect::Send { .. } | Effect::Drop { .. } => {}
             }
         }
     }
 
-    /// Gives upwards what the line gives: numbered as in the whole run.
+    /// Delivers with the numbers of the whole run.
     fn deliver(&mut self, from: MemberId, number: Option<u64>, app: App, out: &mut Out) {
         match app {
             App::Multicast(batch) => {
@@ -261,7 +260,7 @@ impl Membership {
         self.before.get(&member).copied().unwrap_or(0)
     }
 
-    /// A batch of the line, numbered as in the whole run.
+    /// Returns a batch of the stack with the message numbers of the whole run.
     fn absolute(&self, from: MemberId, batch: Batch) -> Batch {
         match self.before(from) {
             0 => batch,
@@ -272,7 +271,7 @@ impl Membership {
         }
     }
 
-    /// What waits in the line, numbered as in the whole run.
+    /// Returns a wait in the stack with the numbers of the whole run.
     fn absolute_waiting(&self, waiting: Waiting) -> Waiting {
         let here = |Messages { sender, first, next }: Messages| {
             let before = self.before(sender);
@@ -313,7 +312,7 @@ impl Membership {
                 self.finished = Some(tally.clone());
                 App::Finished(tally)
             }
-            // For those who are there now: whoever was to have it asks again.
+            // Only for a present receiver: a newcomer asks again after a view change.
             App::Replay(replay) => {
                 let is_there = matches!(to, To::Member(receiver) if self.view.clients.contains(&receiver));
                 if !is_there {
@@ -358,7 +357,7 @@ impl Membership {
             flush.repeat(now, &self.log, &mut words);
         }
         self.say_all(now, &words, out);
-        // A line that has begun just now may have something to do already.
+        // A new stack may have a deadline that is due already.
         if self.flush.is_none() && self.line.next_deadline().is_some_and(|due| due <= now) {
             self.step(now, Input::Wake, out);
         }
@@ -433,7 +432,7 @@ impl Engine for Membership {
     fn window(&self, to: To) -> usize {
         match to {
             _ if self.is_out || self.leaves || self.flush.is_some() => 0,
-            // It is undeliverable at once.
+            // The message is undeliverable at once, so no window applies.
             To::Member(receiver) if !self.view.clients.contains(&receiver) => usize::MAX,
             to => self.line.window(to),
         }

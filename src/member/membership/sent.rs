@@ -1,4 +1,4 @@
-//! How a membership learns who has what: by what it sends, and by what others say to have received.
+//! Records which member has which packets: from its own packets, and from the Status packets of others.
 
 use super::Membership;
 use crate::engine::{MemberId, Time, To};
@@ -8,7 +8,7 @@ use crate::reliable::{Body, Received};
 use crate::wire::{Batch, Frames, Header, Kind, Reader};
 
 impl Membership {
-    /// Notes what goes out.
+    /// Records a packet that is sent.
     pub(super) fn note_sent(&mut self, now: Time, to: To, message: &Frames) {
         let kind = message.header.get(3).copied();
         match to {
@@ -31,7 +31,7 @@ impl Membership {
         }
     }
 
-    /// Who has what, by a status of `from`.
+    /// Records the acknowledgements in a Status of `from`.
     pub(super) fn note_status(&mut self, from: MemberId, message: &Frames) {
         let mut reader = Reader::new(message.header.clone(), message.body.clone());
         let Ok(header) = Header::read(&mut reader) else { return };

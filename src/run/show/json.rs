@@ -1,4 +1,4 @@
-//! A run as JSON, one object a line on standard output.
+//! The report of a run as JSON, one object a line on standard output.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::engine::Time;
 use crate::run::process::Process;
 use crate::run::supervisor::Death;
 
-/// Prints every event. A reader that has gone away is no reason to end.
+/// Prints every event. A closed standard output does not end the run.
 pub(super) struct Json;
 
 fn print(value: &Value) {

@@ -1,4 +1,4 @@
-//! A run on a terminal: a line per process that is drawn again in its place.
+//! The report of a run on a terminal: one line per process, redrawn in place.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -13,18 +13,18 @@ use crate::run::supervisor::Death;
 use crate::talk::printable;
 use crate::transport::terminal;
 
-/// It is drawn no more often than this.
+/// The shortest interval between two drawings.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
-/// Rates are of at least this long.
+/// The shortest time over which a rate is measured.
 const RATE_OVER: Duration = Duration::from_secs(1);
-/// Length of the bar.
+/// The length of the progress bar.
 const BAR: usize = 16;
 
 pub(super) struct Live {
     rows: Vec<Row>,
     width: usize,
     color: bool,
-    /// How many lines of the terminal are ours.
+    /// The number of terminal lines that the last drawing takes.
     drawn: usize,
     drawn_at: Time,
     is_stale: bool,
@@ -32,12 +32,12 @@ pub(super) struct Live {
 
 struct Row {
     name: String,
-    /// What it said last.
+    /// The last line that the process wrote.
     note: String,
     progress: Option<Progress>,
-    /// Where the counting of the rate begins.
+    /// The time and the number of deliveries from which the rate is measured.
     since: (Time, u64),
-    /// Deliveries a second.
+    /// The deliveries per second.
     rate: u64,
     end: Option<Ended>,
 }
@@ -67,29 +67,29 @@ impl Live {
         }
     }
 
-    /// Puts a line above the others, where it stays.
+    /// Writes a line above the drawing, where it stays.
     fn say(&mut self, text: &str) {
         self.draw(&format!("{text}\n"));
     }
 
-    /// Draws everything in the place of what was drawn before, with `above` above it.
+    /// Replaces the last drawing, and writes `above` above it.
     fn draw(&mut self, above: &str) {
         let (columns, rows) = terminal::size(std::io::stderr());
         let lines = self.lines(rows.saturating_sub(2).max(1));
         let mut text = if self.drawn > 0 { format!("\x1b[{}A\r\x1b[J", self.drawn) } else { String::new() };
         text.push_str(above);
         for line in &lines {
-            // A line that wraps would be two.
+            // A line that wraps would take two.
             text.extend(line.chars().take(columns.saturating_sub(1)));
             text.push('\n');
         }
         self.drawn = lines.len();
         self.is_stale = false;
-        // In one write, so that the terminal never shows half of it; nobody to look is no reason to fail.
+        // One write, so that the terminal never shows half of it. A closed standard error does not end the run.
         let _ = std::io::stderr().write_all(text.as_bytes());
     }
 
-    /// As many lines as fit, those of processes that are still at work first.
+    /// Returns as many lines as fit, with the working processes first.
     fn lines(&self, room: usize) -> Vec<String> {
         let all: Vec<&Row> = self.rows.iter().collect();
         if all.len() <= room {
@@ -139,7 +139,7 @@ impl Row {
         self.progress = Some(progress);
     }
 
-    /// The rate of who has delivered nothing for a while is 0; true if that is new.
+    /// Sets the rate to 0 if the client has delivered nothing for a while; returns true if that is a change.
     fn rest(&mut self, now: Time) -> bool {
         let rests = self.rate > 0 && now.since(self.since.0) >= 2 * RATE_OVER;
         if rests {

@@ -1,4 +1,4 @@
-//! What a run shows while it goes on: a live line per process on a terminal, plain lines in a pipe, or JSON.
+//! The progress report of a run: a live line per process on a terminal, plain lines in a pipe, or JSON.
 
 mod json;
 mod live;
@@ -14,31 +14,31 @@ use crate::client::Progress;
 use crate::engine::Time;
 use crate::talk;
 
-/// Somebody who watches a run. Processes are numbered as in the plan.
+/// A report on the progress of a run. Processes are numbered as in the plan.
 pub(super) trait Show {
-    /// A process was started.
+    /// Reports the start of a process.
     fn started(&mut self, _process: &Process, _pid: u32) {}
 
-    /// A process said something.
+    /// Reports a line that a process wrote.
     fn said(&mut self, who: usize, process: &Process, text: &str);
 
-    /// A client has got further.
+    /// Reports the progress of a client.
     fn progressed(&mut self, who: usize, process: &Process, progress: Progress, now: Time);
 
-    /// A process ended, maybe because it was told to.
+    /// Reports the end of a process, and whether it was told to end.
     fn ended(&mut self, who: usize, process: &Process, death: &Death, was_told: bool);
 
-    /// The supervisor has something to say.
+    /// Reports a notice of the supervisor.
     fn notice(&mut self, text: &str);
 
-    /// Time has passed.
+    /// Updates the report as time passes.
     fn tick(&mut self, _now: Time) {}
 
-    /// Nothing more will happen.
+    /// Finishes the report.
     fn close(&mut self) {}
 }
 
-/// What suits the user of this run.
+/// Chooses the report by the options and the terminal.
 pub(super) fn choose(voice: &Voice, json: bool, plan: &Plan) -> Box<dyn Show> {
     let terminal = std::io::stderr().is_terminal();
     let color = voice.color.on(terminal);
@@ -51,18 +51,18 @@ pub(super) fn choose(voice: &Voice, json: bool, plan: &Plan) -> Box<dyn Show> {
     }
 }
 
-/// Red, where there is colour.
+/// Colours a text red, if colours are on.
 fn red(text: &str, color: bool) -> String {
     if color { format!("\x1b[31m{text}\x1b[0m") } else { text.to_owned() }
 }
 
-/// How far a client is, in words.
+/// Formats the progress of a client.
 fn words(progress: &Progress) -> String {
     let Progress { done, total, delivered, held } = progress;
     format!("{done}/{total} operations, {delivered} delivered, {held} held back")
 }
 
-/// How a process ended, as a line; nothing if it ended well.
+/// Formats the end of a process as a line; `None` if it ended well.
 fn last_line(death: &Death, was_told: bool) -> Option<String> {
     match (death.end.is_good(), was_told) {
         (true, _) => None,

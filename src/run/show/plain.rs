@@ -1,4 +1,4 @@
-//! A run as lines that begin with the name of who says them: for pipes, logs and terminals that only type.
+//! The report of a run as lines that begin with the name of a process: for pipes, logs and simple terminals.
 
 use std::io::Write;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use crate::run::process::Process;
 use crate::run::supervisor::Death;
 use crate::talk::printable;
 
-/// Clients that say nothing by themselves are reported this often.
+/// The interval of progress reports.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 
 pub(super) struct Plain {
     width: usize,
     color: bool,
     quiet: bool,
-    /// What each process was last known to have done, unless it has been reported.
+    /// The latest progress of each process that has not been reported yet.
     news: Vec<Option<(String, Progress)>>,
     reported: Time,
 }
@@ -29,7 +29,7 @@ impl Plain {
         Self { width: plan.width(), color, quiet, news, reported: Time::ZERO }
     }
 
-    /// Nobody to listen is no reason to fail.
+    /// Writes a line. A closed standard error does not end the run.
     fn line(&self, name: &str, text: &str) {
         let line = format!("{name:<width$} | {text}\n", width = self.width);
         let _ = std::io::stderr().write_all(line.as_bytes());

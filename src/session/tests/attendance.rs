@@ -1,4 +1,4 @@
-//! What a process asks a forwarder that does not know it.
+//! Requests to a forwarder that does not know the process.
 
 use super::*;
 use crate::session::attendance::STANDBY_EVERY;

@@ -1,4 +1,4 @@
-//! Who is waited for at the end, when members have gone different ways.
+//! The clients that the finish waits for, when members are in different views.
 
 use super::{Ask, Forwarder, Say, done, who};
 use crate::session::QUIET_AFTER;

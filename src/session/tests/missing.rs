@@ -1,4 +1,4 @@
-//! What is missing is named to all that wait for it, and to people.
+//! Missing processes are named to all members that wait for them, and to people.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::session::register::EMPTY_KEPT;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What `member`, which is ready, is told that the group waits for.
+/// Returns the missing processes that the ready `member` is told of.
 fn waits_for(forwarder: &mut Forwarder, member: &Identity) -> Vec<String> {
     forwarder.ask(member, Ask::Ready);
     forwarder.pass(SECOND);

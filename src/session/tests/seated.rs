@@ -1,4 +1,4 @@
-//! Members of a run are told whom the forwarder gave a seat to come into it.
+//! Members of a run receive the seats of newcomers.
 
 use super::*;
 use crate::wire::control::MAX_TOLD;
@@ -7,7 +7,7 @@ fn late(id: &str, nonce: u64) -> Identity {
     Identity { late: true, ..who(id, nonce) }
 }
 
-/// Asks `alive`, having been told of so many seats; returns the names in the answer.
+/// Asks `alive` after receiving so many seats; returns the answer.
 fn asks(forwarder: &mut Forwarder, who: &Identity, told: u32) -> Option<Say> {
     forwarder.seq += 1;
     let request = Request { told: Some(told), ..Request::new(forwarder.seq, who.clone(), Ask::Alive) };

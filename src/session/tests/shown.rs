@@ -1,10 +1,10 @@
-//! What the register tells those who only watch.
+//! Reports of the register to processes that only watch.
 
 use super::*;
 use crate::session::shown::MAX_SHOWN;
 use crate::wire::control::{GroupState, Stage, Status};
 
-/// Somebody who takes no part.
+/// Returns the identity of a process that takes no part.
 fn watcher(group: &str) -> Identity {
     Identity { group: group.to_owned(), order: String::new(), method: String::new(), ..who("anybody", 99) }
 }

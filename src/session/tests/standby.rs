@@ -1,11 +1,11 @@
-//! Processes that stand by at the start, and when somebody is lost.
+//! Standbys at the start, and when a member is lost.
 
 use super::*;
 use crate::session::{MAX_STANDBYS, STANDBY_LIMIT, view_of};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The members that everybody is told of who asks for the start.
+/// Returns the members in the start that `member` receives.
 fn started(forwarder: &mut Forwarder, member: &Identity) -> Vec<Seat> {
     match forwarder.ask(member, Ask::Ready) {
         Some(Say::Start { members, .. }) => members,
@@ -13,7 +13,7 @@ fn started(forwarder: &mut Forwarder, member: &Identity) -> Vec<Seat> {
     }
 }
 
-/// One that stands by as the program does: for a group that may be running.
+/// Returns a standby as the program starts it: for a group that may be running.
 fn late(nonce: u64) -> Identity {
     Identity { late: true, ..who("standby", nonce) }
 }

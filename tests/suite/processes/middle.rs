@@ -1,0 +1,125 @@
+//! Forwarder or router is killed and started again in mid-run: the run continues, and nothing is lost or doubled.
+
+use std::time::Duration;
+
+use groupcast::check;
+use groupcast::exit::Exit;
+use groupcast::order::{ORDERS, Order};
+use groupcast::prng::Prng;
+
+use crate::harness::{Program, Stage, all_end, pause, side_by_side};
+
+pub(crate) const CLIENTS: [&str; 3] = ["c1", "c2", "c3"];
+/// How many multicasts each client has, and how many messages to the next one.
+const EACH: usize = 100;
+
+/// Two seconds of multicasts and messages to one other, a few at a time.
+pub(crate) fn commands(place: usize) -> String {
+    let (id, next) = (CLIENTS[place], CLIENTS[(place + 1) % CLIENTS.len()]);
+    let line = |number: usize| {
+        let rest = if number.is_multiple_of(5) { "sleep,0.1\n" } else { "" };
+        format!("Multicast,{id},{number}\n{id},{next},{number}\n{rest}")
+    };
+    (1..=EACH).map(line).collect()
+}
+
+fn clients(stage: &Stage, order: &Order) -> Vec<Program> {
+    let client = |(place, id): (usize, &&str)| {
+        let launch = stage.client(id, commands(place)).args(["--order", order.name]);
+        launch.args(order.method.iter().flat_map(|method| ["--method", method])).start()
+    };
+    CLIENTS.iter().enumerate().map(client).collect()
+}
+
+/// Everything that the order promises holds, and everything was delivered.
+pub(crate) fn is_all_there(stage: &Stage, order: &Order) {
+    let judgements = check::judge_folder(&stage.out(), stage.dir()).unwrap();
+    for judgement in &judgements {
+        let verdicts = judgement.properties().map(|(_, verdict)| verdict);
+        assert_eq!(check::exit(verdicts), Exit::Ok, "{}:\n{}", order.title(), judgement.lines());
+    }
+    for id in CLIENTS {
+        assert_eq!(stage.lines(id, order.suffix).len(), EACH * CLIENTS.len(), "{id}, {}", order.title());
+        assert_eq!(stage.lines(id, "uno").len(), EACH, "{id}, {}", order.title());
+    }
+}
+
+/// A run in which `victim`, 0 or 1 of the middle, is killed some time after the start, and another takes its place.
+fn restart(seed: u64, order: &Order, victim: usize) {
+    let mut dice = Prng::new(seed);
+    let stage = Stage::new();
+    let mut middle = stage.middle(CLIENTS.len());
+    let mut members = clients(&stage, order);
+    members[0].says("start of main");
+    pause(Duration::from_millis(dice.below(1200)));
+    middle[victim].kill();
+    pause(Duration::from_millis(dice.below(1500)));
+    let successor = if victim == 0 { stage.forwarder(CLIENTS.len()) } else { stage.router() };
+    middle[victim] = successor.start();
+    all_end(&mut members);
+    all_end(&mut middle);
+    is_all_there(&stage, order);
+    if victim == 0 {
+        middle[0].ends_saying(0, &["goes on with a run that another forwarder began"]);
+        members[0].ends_saying(0, &["the forwarder was started again"]);
+    }
+}
+
+#[test]
+fn restart_forwarder_killed_and_restarted_nothing_is_lost() {
+    side_by_side(ORDERS.len() * 2, 4, |number| restart(number as u64, &ORDERS[number / 2], 0));
+}
+
+#[test]
+fn restart_router_killed_and_restarted_nothing_is_lost() {
+    side_by_side(ORDERS.len(), 4, |number| restart(100 + number as u64, &ORDERS[number], 1));
+}
+
+#[test]
+fn failover_sequencer_restarted_without_candidate_ends_the_run() {
+    let sequenced: Vec<&Order> = ORDERS.iter().filter(|order| order.sequencer).collect();
+    side_by_side(sequenced.len(), 3, |number| {
+        let stage = Stage::new();
+        let [mut forwarder, mut router, mut sequencer] = stage.middle(CLIENTS.len());
+        let mut members = clients(&stage, sequenced[number]);
+        members[0].says("start of main");
+        pause(Duration::from_millis(300));
+        sequencer.kill();
+        let mut successor = stage.sequencer().start();
+        let words = ["the sequencer was started again and does not know which numbers it gave"];
+        for program in members.iter_mut().chain([&mut forwarder, &mut router, &mut successor]) {
+            program.ends_saying(69, &words);
+        }
+    });
+}
+
+#[test]
+fn embedded_sequencer_replaces_the_sequencer_process() {
+    let orders = [Order::find("total", "bb"), Order::find("causal", "")].map(Option::unwrap);
+    side_by_side(orders.len(), 2, |number| {
+        let stage = Stage::new();
+        let mut programs =
+            vec![stage.forwarder(CLIENTS.len()).arg("--sequencer").start(), stage.router().start()];
+        programs.extend(clients(&stage, orders[number]));
+        all_end(&mut programs);
+        is_all_there(&stage, orders[number]);
+    });
+}
+
+#[test]
+fn embedded_sequencers_of_two_groups_are_independent() {
+    let stage = Stage::new();
+    let mut programs = vec![stage.forwarder(2).arg("--sequencer").start(), stage.router().start()];
+    for group in ["red", "redder"] {
+        for id in ["a", "b"] {
+            let id = format!("{group}-{id}");
+            let commands: String = (1..=50).map(|number| format!("Multicast,{id},{number}\n")).collect();
+            programs.push(stage.client(&id, commands).args(["--group", group]).start());
+        }
+    }
+    all_end(&mut programs);
+    for group in ["red", "redder"] {
+        let lines = stage.lines(&format!("{group}-a"), "tom");
+        assert_eq!((lines.len(), &lines), (100, &stage.lines(&format!("{group}-b"), "tom")));
+    }
+}

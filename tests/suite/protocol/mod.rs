@@ -1,0 +1,10 @@
+//! The engines and the wire format, without processes: simulated, modelled, fuzzed and held to the vectors.
+
+mod flow_control;
+mod fuzzed;
+mod liars;
+mod model;
+mod order_scenarios;
+mod simulation;
+mod views;
+mod wire;

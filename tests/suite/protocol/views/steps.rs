@@ -1,0 +1,223 @@
+//! Deaths after every step of a small group: of any member, with its last packets delivered or not. Groups of which one
+//! part of the protocol is broken fail these tests.
+
+use groupcast::engine::{MemberId, Time, To};
+use groupcast::order::{ORDERS, Order};
+
+use super::promises;
+use super::world::{Death, Plan, World};
+
+/// By then a group in which nobody dies is at rest.
+const BUSY: Time = Time::from_micros(60_000);
+/// By then everything is well again.
+const END: Time = Time::from_micros(5_000_000);
+
+/// Three clients with three messages each; the sequencer, where there is one, can be replaced by two of them.
+pub(super) fn three(order: &'static Order) -> Plan {
+    let mut plan = Plan::new(order, 3, 1);
+    if order.sequencer {
+        plan.candidates = vec![MemberId(0), MemberId(1)];
+    }
+    for client in 0..3 {
+        for number in 0..3 {
+            let at = Time::from_micros(1_000 + 700 * u64::from(client) + 2_500 * number);
+            plan.tasks.push((at, MemberId(client), To::Group));
+        }
+    }
+    plan
+}
+
+fn steps(plan: &Plan, deaths: &[Death], until: Time) -> u64 {
+    let mut world = World::new(plan);
+    world.deaths = deaths.to_vec();
+    world.run_until(until);
+    world.steps
+}
+
+fn outcome(plan: &Plan, deaths: &[Death]) -> Result<(), String> {
+    let mut world = World::new(plan);
+    world.deaths = deaths.to_vec();
+    world.run_until(END);
+    promises::judge(plan, &world)
+}
+
+/// The members whose death leaves a client and somebody who can lead.
+fn victims(plan: &Plan) -> Vec<MemberId> {
+    plan.view().members()
+}
+
+/// Any member dies after any step. Returns the first story of a broken promise.
+fn one_dies(plan: &Plan) -> Result<u64, String> {
+    let (last, mut runs) = (steps(plan, &[], BUSY), 0);
+    for step in 1..=last {
+        for victim in victims(plan) {
+            for is_silent in [false, true] {
+                let deaths = [Death { step, victim, is_silent }];
+                runs += 1;
+                outcome(plan, &deaths).map_err(|story| format!("{deaths:?}: {story}"))?;
+            }
+        }
+    }
+    Ok(runs)
+}
+
+/// One dies, and while the others see to that, another.
+fn another_dies(plan: &Plan, first: MemberId, second: MemberId) -> Result<u64, String> {
+    let step = steps(plan, &[], Time::from_micros(4_000));
+    let death = Death { step, victim: first, is_silent: false };
+    let from = steps(plan, &[death], Time::from_micros(750_000));
+    let until = steps(plan, &[death], Time::from_micros(1_100_000));
+    for step in from..until {
+        for is_silent in [false, true] {
+            let deaths = [death, Death { step, victim: second, is_silent }];
+            outcome(plan, &deaths).map_err(|story| format!("{deaths:?}: {story}"))?;
+        }
+    }
+    Ok(until - from)
+}
+
+fn dies(title: &str) {
+    let order = ORDERS.iter().find(|order| order.title() == title).expect("an order of the table");
+    let plan = three(order);
+    match one_dies(&plan) {
+        Ok(runs) => println!("{title}: {runs} deaths survived"),
+        Err(story) => panic!("{title}: {story}"),
+    }
+    let last = MemberId(plan.view().members().len() as u16 - 1);
+    for (first, second) in [(MemberId(2), last), (last, MemberId(1)), (MemberId(2), MemberId(1))] {
+        if first == second {
+            continue;
+        }
+        match another_dies(&plan, first, second) {
+            Ok(steps) => println!("{title}: {second} may die in each of {steps} steps after {first}"),
+            Err(story) => panic!("{title}: {story}"),
+        }
+    }
+}
+
+macro_rules! every_order {
+    ($($name:ident $safe:ident $title:literal;)*) => {
+        $(
+            #[test]
+            fn $name() {
+                dies($title);
+            }
+
+            #[test]
+            fn $safe() {
+                is_uniform($title);
+            }
+        )*
+    };
+}
+
+every_order! {
+    unordered unordered_safe "unordered";
+    fifo fifo_safe "fifo";
+    causal causal_safe "causal";
+    total_bb total_bb_safe "total (bb)";
+    total_ub total_ub_safe "total (ub)";
+    total_uub total_uub_safe "total (uub)";
+    lamport lamport_safe "lamport";
+    agreed agreed_safe "agreed";
+}
+
+/// Deaths of which nobody hears what the victim did last. Where a sequencer numbers messages, that has all that anybody was
+/// given, so it dies, too.
+fn sudden_deaths(plan: &Plan) -> impl Iterator<Item = Vec<Death>> {
+    let last = steps(plan, &[], BUSY);
+    let (sequencer, client) = (plan.view().sequencer, MemberId(2));
+    (1..=last).flat_map(move |step| {
+        let silent = Death { step, victim: client, is_silent: true };
+        (0..if sequencer.is_some() { 6 } else { 1 }).map(move |ago| {
+            let heard =
+                sequencer.map(|victim| Death { step: step.saturating_sub(ago), victim, is_silent: false });
+            heard.into_iter().chain([silent]).collect()
+        })
+    })
+}
+
+/// Two clients die at once, and nobody hears what either did last: nobody is left to send again what one of them had sent
+/// and the other was given.
+fn sudden_pairs(plan: &Plan) -> impl Iterator<Item = Vec<Death>> {
+    sudden_deaths(plan).map(|mut deaths| {
+        deaths.extend(deaths.last().map(|&last| Death { victim: MemberId(1), ..last }));
+        deaths
+    })
+}
+
+/// A message that a member delivers just before its death may be lost to the others; with uniform delivery it never is.
+fn is_uniform(title: &str) {
+    let order = ORDERS.iter().find(|order| order.title() == title).expect("an order of the table");
+    let plan = Plan { loss: 200_000, ..three(order) };
+    let is_lost = |seed: u64| {
+        let plan = Plan { seed, ..plan.clone() };
+        sudden_deaths(&plan).any(|deaths| {
+            let mut world = World::new(&plan);
+            world.deaths = deaths;
+            world.run_until(END);
+            promises::uniform(&plan, &world.processes).is_err()
+        })
+    };
+    assert!((1..=20).any(is_lost), "{title}: no death shows what --safe is for");
+    let safe = Plan { safe: true, ..plan.clone() };
+    for deaths in sudden_deaths(&safe).chain(sudden_pairs(&safe)) {
+        if let Err(story) = outcome(&safe, &deaths) {
+            panic!("{title}: {deaths:?}: {story}");
+        }
+    }
+    if let Err(story) = one_dies(&safe) {
+        panic!("{title}: {story}");
+    }
+}
+
+#[cfg(feature = "known-bad")]
+mod known_bad {
+    use groupcast::defect::{Defect, Defects};
+
+    use super::super::world::Fate;
+    use super::*;
+
+    fn fifo() -> Plan {
+        three(Order::find("fifo", "").expect("an order of the table"))
+    }
+
+    #[test]
+    fn flush_broken_leader_ignoring_accepted_proposal_is_detected() {
+        let plan = Plan { defects: Defects::only(Defect::NoAdoption), ..fifo() };
+        let story = another_dies(&plan, MemberId(1), MemberId(2)).expect_err("two views of one number");
+        assert!(story.contains(" has View"), "{story}");
+        assert!(another_dies(&fifo(), MemberId(1), MemberId(2)).is_ok());
+    }
+
+    #[test]
+    fn flush_broken_member_forgetting_unstable_messages_is_detected() {
+        let lossy = |defects| Plan { loss: 300_000, defects, ..fifo() };
+        let story =
+            one_dies(&lossy(Defects::only(Defect::ForgetsUnstable))).expect_err("one has what others lack");
+        assert!(story.contains("was given") || story.contains("still in"), "{story}");
+    }
+
+    #[test]
+    fn undeliverable_messages_forgotten_by_sender_are_detected() {
+        let dies = |defects| {
+            let at = Time::from_micros;
+            let mut plan = Plan { fates: vec![(at(3_000), Fate::Dies(MemberId(1)))], defects, ..fifo() };
+            plan.tasks.push((at(3_000_000), MemberId(0), To::Member(MemberId(1))));
+            plan
+        };
+        assert_eq!(outcome(&dies(Defects::NONE), &[]), Ok(()));
+        let story = outcome(&dies(Defects::only(Defect::ForgetsUndeliverable)), &[]).expect_err("it is lost");
+        assert!(story.contains("received: false, undeliverable: None"), "{story}");
+    }
+
+    #[test]
+    fn view_broken_member_not_told_it_was_left_behind_is_detected() {
+        let asleep = |defects| {
+            let sleeps = Fate::Sleeps(MemberId(1), Time::from_micros(2_000_000));
+            Plan { fates: vec![(Time::from_micros(3_000), sleeps)], defects, ..fifo() }
+        };
+        assert_eq!(outcome(&asleep(Defects::NONE), &[]), Ok(()));
+        assert!(outcome(&asleep(Defects::only(Defect::NoFencing)), &[]).is_err());
+    }
+}

@@ -1,0 +1,356 @@
+//! `docs/PROTOCOL.md` says what the code does: its constants, its packets and its messages on the sync port.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use groupcast::driver::{catch_up, data_path, node};
+use groupcast::engine::Time;
+use groupcast::member::{Patience, election, flush, membership, newcomer};
+use groupcast::order::{numbering, total};
+use groupcast::session::attendance::{self, Attendance, News};
+use groupcast::session::register::{self, Actions, Asker, Register, Rules};
+use groupcast::session::{objection, presence, shown};
+use groupcast::transport::options;
+use groupcast::wire::control::{
+    self, Ask, Identity, Reply, Request, Role, Say, Seat, read_reply, read_request,
+};
+use groupcast::wire::{Batch, BatchBuilder, Malformed, batch, encoded, header};
+use groupcast::{cli, driver, forwarder, reliable, script, session};
+
+use super::files::{self, Sample, folder};
+use super::vectors::render;
+use super::{Dialect, Value};
+
+fn document() -> String {
+    std::fs::read_to_string(folder("docs/PROTOCOL.md")).expect("docs/PROTOCOL.md is there")
+}
+
+/// The blocks fenced with this word, without their fences.
+fn blocks<'a>(text: &'a str, word: &str) -> Vec<&'a str> {
+    let fence = format!("```{word}\n");
+    text.split(&fence).skip(1).map(|rest| rest.split("```").next().expect("closed")).collect()
+}
+
+#[test]
+fn document_constants_are_those_of_the_code() {
+    let text = document();
+    let table = text.split("<!-- constants -->").nth(1).and_then(|rest| rest.split("<!-- end -->").next());
+    let row = |line: &str| {
+        let mut cells = line.split('|').map(str::trim).skip(1);
+        let name = cells.next()?.strip_prefix('`')?.strip_suffix('`')?.to_owned();
+        Some((name, cells.next()?.replace(',', "").parse::<u64>().expect(line)))
+    };
+    let found: BTreeMap<String, u64> = table.expect("marked").lines().filter_map(row).collect();
+    assert_eq!(found, constants());
+}
+
+/// Returns how patient a client is that is told nothing else.
+fn patience() -> Patience {
+    #[derive(clap::Parser)]
+    struct Told {
+        #[command(flatten)]
+        patient: cli::Patient,
+    }
+    <Told as clap::Parser>::parse_from(["client"]).patient.suspect_after
+}
+
+#[test]
+fn document_suspicion_shares_are_those_of_the_code() {
+    let patience = patience();
+    assert_eq!(patience.heartbeat, patience.silence / 12);
+    assert_eq!(patience.verify, patience.silence / 6);
+    // The clock ticks every half of a heartbeat, which is no whole number of nanoseconds.
+    let detection = patience.silence + patience.verify + patience.heartbeat;
+    assert!(patience.detection().abs_diff(detection) < Duration::from_micros(1), "{detection:?}");
+    let least = Patience::with_silence(Duration::from_millis(1));
+    assert_eq!([least.heartbeat, least.verify], [Duration::from_millis(20); 2]);
+    let as_millis = |of: Patience| [of.heartbeat, of.silence, of.verify].map(|length| length.as_millis());
+    let named = [Patience::FAST, Patience::LAN, Patience::PEERS].map(as_millis);
+    assert_eq!(named, [[100, 600, 200], [250, 3_000, 500], [3_000, 20_000, 1_000]]);
+}
+
+fn constants() -> BTreeMap<String, u64> {
+    let ms = |length: Duration| u64::try_from(length.as_millis()).expect("short");
+    let signed = |number: i32| u64::try_from(number).expect("positive");
+    [
+        ("VERSION", u64::from(header::VERSION)),
+        ("HEADER_LEN", header::HEADER_LEN as u64),
+        ("DEFAULT_PORT_BASE", u64::from(cli::DEFAULT_PORT_BASE)),
+        ("MAX_ID", script::MAX_ID as u64),
+        ("MAX_TEXT", batch::MAX_TEXT as u64),
+        ("FULL_BODY", batch::FULL_BODY as u64),
+        ("MAX_BODY", batch::MAX_BODY as u64),
+        ("OUTLINE_FROM", encoded::OUTLINE_FROM as u64),
+        ("OUTLINE_TO", encoded::OUTLINE_TO as u64),
+        ("MAX_COUNT", u64::from(batch::MAX_COUNT)),
+        ("MAX_HEADER", header::MAX_HEADER as u64),
+        ("MAX_FRAME", u64::try_from(options::MAX_FRAME).expect("positive")),
+        ("MAX_SUBSCRIPTION", u64::try_from(options::MAX_SUBSCRIPTION).expect("positive")),
+        ("MAX_REQUEST", control::MAX_REQUEST as u64),
+        ("MAX_REPLY", control::MAX_REPLY as u64),
+        ("MAX_TOLD", control::MAX_TOLD as u64),
+        ("MAX_RANGES", numbering::MAX_RANGES as u64),
+        ("MAX_NACK_RANGES", reliable::MAX_NACK_RANGES as u64),
+        ("MAX_GROUPS", register::MAX_GROUPS as u64),
+        ("WINDOW_PACKETS", reliable::WINDOW_PACKETS),
+        ("WINDOW_BYTES", reliable::WINDOW_BYTES as u64),
+        ("OWN_WINDOW", total::OWN_WINDOW as u64),
+        ("FAR_AHEAD", total::FAR_AHEAD),
+        ("ACK_PACKETS", reliable::ACK_PACKETS),
+        ("ACK_BYTES", reliable::ACK_BYTES as u64),
+        ("ACK_DELAY", ms(reliable::ACK_DELAY)),
+        ("NACK_WAIT_MIN", ms(reliable::NACK_WAIT_MIN)),
+        ("NACK_WAIT_MAX", ms(reliable::NACK_WAIT_MAX)),
+        ("NACK_AGAIN_FIRST", ms(reliable::NACK_AGAIN_FIRST)),
+        ("NACK_AGAIN_MAX", ms(reliable::NACK_AGAIN_MAX)),
+        ("RESEND_GAP", ms(reliable::RESEND_GAP)),
+        ("ANNOUNCE_FIRST", ms(reliable::ANNOUNCE_FIRST)),
+        ("ANNOUNCE_MAX", ms(reliable::ANNOUNCE_MAX)),
+        ("SUSPECT_AFTER", ms(patience().silence)),
+        ("REPEAT", ms(flush::REPEAT)),
+        ("STALL", ms(flush::STALL)),
+        ("FETCH", flush::FETCH as u64),
+        ("ANSWER_WITHIN", ms(election::ANSWER_WITHIN)),
+        ("LEADS_WITHIN", ms(election::LEADS_WITHIN)),
+        ("TELL_AGAIN", ms(membership::TELL_AGAIN)),
+        ("ECHO_AFTER", ms(data_path::ECHO_AFTER)),
+        ("ECHO_EVERY", ms(data_path::ECHO_EVERY)),
+        ("HALF_OPEN", ms(data_path::HALF_OPEN)),
+        ("MAX_EARLY", membership::MAX_EARLY as u64),
+        ("MAX_EARLY_BYTES", membership::MAX_EARLY_BYTES as u64),
+        ("ADMIT_EVERY", ms(newcomer::ADMIT_EVERY)),
+        ("ARRIVAL_KEPT", ms(membership::arrivals::ARRIVAL_KEPT)),
+        ("MAX_ARRIVALS", membership::arrivals::MAX_ARRIVALS as u64),
+        ("REPLAY_SILENCE", ms(catch_up::ASK_NEXT)),
+        ("PARTING", ms(node::PARTING)),
+        ("PROBE_EVERY", ms(driver::barrier::PROBE_EVERY)),
+        ("HOLD_MILLIS", control::HOLD_MILLIS),
+        ("ASK_AGAIN", ms(attendance::ASK_AGAIN)),
+        ("REPEAT_EVERY", ms(attendance::REPEAT_EVERY)),
+        ("STANDBY_EVERY", ms(attendance::STANDBY_EVERY)),
+        ("PREFER", ms(driver::barrier::PREFER)),
+        ("CHALLENGE", ms(objection::CHALLENGE)),
+        ("GONE_FOR_GOOD", ms(session::GONE_FOR_GOOD)),
+        ("MAX_SHOWN", shown::MAX_SHOWN as u64),
+        ("STANDBY_LIMIT", ms(session::STANDBY_LIMIT)),
+        ("MAX_STANDBYS", session::MAX_STANDBYS as u64),
+        ("MAX_ROUTERS", register::MAX_ROUTERS as u64),
+        ("EMPTY_KEPT", ms(register::EMPTY_KEPT)),
+        ("RUNS_KEPT", register::RUNS_KEPT as u64),
+        ("LOST_AFTER", ms(session::LOST_AFTER)),
+        ("QUIET_AFTER", ms(session::QUIET_AFTER)),
+        ("SILENT_AFTER", ms(session::SILENT_AFTER)),
+        ("CONNECT_LIMIT", ms(session::CONNECT_LIMIT)),
+        ("END_KEPT", ms(presence::END_KEPT)),
+        ("RESUMABLE", ms(register::RESUMABLE)),
+        ("FAREWELL", ms(forwarder::FAREWELL)),
+        ("TAKE_OVER", ms(newcomer::TAKE_OVER)),
+        ("SAY_EVERY", ms(session::SAY_EVERY)),
+        ("LINGER_MILLIS", signed(options::LINGER_MILLIS)),
+        ("QUEUE_PACKETS", signed(options::QUEUE_PACKETS)),
+        ("PUBLISHED_PACKETS", signed(options::PUBLISHED_PACKETS)),
+        ("TCP_TIMEOUT_MILLIS", signed(options::TCP_TIMEOUT_MILLIS)),
+        ("CONNECT_TIMEOUT_MILLIS", signed(options::CONNECT_TIMEOUT_MILLIS)),
+        ("HANDSHAKE_MILLIS", signed(options::HANDSHAKE_MILLIS)),
+        ("HEARTBEAT_MILLIS", signed(options::HEARTBEAT_MILLIS)),
+        ("HEARTBEAT_TIMEOUT_MILLIS", signed(options::HEARTBEAT_TIMEOUT_MILLIS)),
+        ("SYNC_HEARTBEAT_TIMEOUT_MILLIS", signed(options::SYNC_HEARTBEAT_TIMEOUT_MILLIS)),
+        ("RECONNECT_MILLIS", signed(options::RECONNECT_MILLIS)),
+        ("RECONNECT_MAX_MILLIS", signed(options::RECONNECT_MAX_MILLIS)),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
+}
+
+#[test]
+fn document_vectors_are_the_files() {
+    let text = document();
+    let table = text.split("<!-- vectors -->").nth(1).and_then(|rest| rest.split("<!-- end -->").next());
+    let rows = table.expect("marked").lines().filter(|line| line.starts_with('|'));
+    let names = |cell: &str, folder: &str| -> Vec<String> {
+        let quoted = cell.split('`').skip(1).step_by(2).filter(|name| name.contains('.'));
+        quoted.map(|name| format!("{folder}{name}")).collect()
+    };
+    let mut found: Vec<String> = rows
+        .flat_map(|row| {
+            let cells: Vec<&str> = row.split('|').collect();
+            [names(cells[2], ""), names(cells[3], "bad/")].concat()
+        })
+        .collect();
+    found.sort();
+    assert_eq!(found, files::names());
+}
+
+#[test]
+fn document_packets_are_valid() {
+    let text = document();
+    let packets = blocks(&text, "hex");
+    assert!(packets.len() >= 5, "only {}", packets.len());
+    for block in packets {
+        let sample = Sample::parse(block);
+        let dialect = Dialect::find(&sample.order);
+        let value = Value::decode(dialect, &sample.frames()).expect(block);
+        assert!(
+            block.ends_with(&render(dialect, &value)),
+            "{block}\nshould end with\n{}",
+            render(dialect, &value)
+        );
+    }
+}
+
+#[test]
+fn document_sync_messages_are_valid() {
+    let text = document();
+    let messages = blocks(&text, "json");
+    assert!(messages.len() >= 16, "only {}", messages.len());
+    for block in messages {
+        let again = match (read_request(block.as_bytes()), read_reply(block.as_bytes())) {
+            (Ok(request), Err(_)) => request.to_bytes(),
+            (Err(_), Ok(reply)) => reply.to_bytes(),
+            neither => panic!("{block}: {neither:?}"),
+        };
+        let (ours, theirs): (serde_json::Value, serde_json::Value) =
+            (serde_json::from_slice(&again).expect("ours"), serde_json::from_str(block).expect("theirs"));
+        assert_eq!(ours, theirs);
+    }
+}
+
+#[test]
+fn document_unknown_fields_are_ignored() {
+    for ask in ["join", "alive"] {
+        let request = format!(
+            r#"{{"mood":"good","v":2,"seq":1,"group":"main","id":"c1","role":"client","nonce":1,"incarnation":0,"order":"fifo","method":"","ask":"{ask}","more":[{{}}]}}"#
+        );
+        assert!(read_request(request.as_bytes()).is_ok(), "{request}");
+    }
+    assert!(read_reply(br#"{"v":2,"seq":1,"say":"carry_on","more":{"x":1}}"#).is_ok());
+    assert!(read_reply(br#"{"v":2,"seq":1,"say":"wait","missing":[],"x":1}"#).is_ok());
+}
+
+#[test]
+fn document_batch_limits_are_kept_to_the_byte() {
+    let text = vec![b'x'; batch::MAX_TEXT];
+    let mut longest = BatchBuilder::new(1);
+    longest.push(&text[..batch::FULL_BODY - 4]);
+    assert!(!longest.is_full());
+    longest.push(&text);
+    assert!(longest.is_full());
+    let longest = longest.finish().expect("not empty");
+    assert!(longest.body().len() <= batch::MAX_BODY);
+    assert_eq!(Batch::parse(1, longest.count(), longest.body().clone()), Ok(longest));
+
+    let too_long = [&[0x81, 0x80, 0x40][..], &text, b"x"].concat();
+    assert_eq!(Batch::parse(1, 1, too_long.into()), Err(Malformed));
+
+    let empty_texts = vec![0; batch::MAX_COUNT as usize + 1];
+    let most = Batch::parse(1, batch::MAX_COUNT, empty_texts[1..].to_vec().into());
+    assert_eq!(most.map(|batch| batch.messages().count()), Ok(batch::MAX_COUNT as usize));
+    assert_eq!(Batch::parse(1, batch::MAX_COUNT + 1, empty_texts.into()), Err(Malformed));
+
+    let many = [[0x80, 0x80, 0x40].as_slice(), &text].concat().repeat(2);
+    assert!(many.len() > batch::MAX_BODY);
+    assert_eq!(Batch::parse(1, 2, many.into()), Err(Malformed), "a body beyond the limit");
+}
+
+#[test]
+fn document_start_message_of_the_largest_group_fits() {
+    let seat = |slot| Seat {
+        slot,
+        id: format!("{slot:x>width$}", width = script::MAX_ID),
+        incarnation: u32::MAX,
+        role: Role::Sequencer,
+        can_sequence: true,
+        late: true,
+    };
+    let start = Reply::new(
+        u64::MAX,
+        Say::Start { run: control::run_as_text(0), members: (55_000..65_001).map(seat).collect() },
+    );
+    let bytes = start.to_bytes();
+    assert!(bytes.len() > control::MAX_REQUEST);
+    assert_eq!(read_reply(&bytes), Ok(start));
+}
+
+fn register(clients: usize) -> Register {
+    Register::new(Rules { clients, start_timeout: Duration::from_secs(60), stay: false }, 0)
+}
+
+fn ask(register: &mut Register, group: &str, id: &str, order: &str, what: Ask) -> Vec<Say> {
+    let who = Identity {
+        group: group.to_owned(),
+        id: id.to_owned(),
+        role: Role::Client,
+        nonce: 7,
+        incarnation: 0,
+        order: order.to_owned(),
+        method: String::new(),
+        can_sequence: false,
+        late: false,
+    };
+    let mut actions = Actions::default();
+    let asker = Asker::Connection(id.as_bytes().to_vec());
+    register.asked(Time::ZERO, asker, Ok(Request::new(1, who, what)), &mut actions);
+    register.tick(Time::ZERO, &mut actions);
+    actions.replies.into_iter().map(|(_, reply)| reply.say).collect()
+}
+
+fn is_refused(says: &[Say], with: u8, because: &str) -> bool {
+    matches!(says, [Say::Refused { code, reason }] if *code == with && reason.contains(because))
+}
+
+#[test]
+fn document_forwarder_refuses_invalid_names() {
+    for (group, id) in
+        [("a/b", "c1"), ("main", "c/1"), ("main", ""), ("ma\nin", "c1"), (&*"g".repeat(65), "c1")]
+    {
+        let mut register = register(1);
+        let says = ask(&mut register, group, id, "fifo", Ask::Join);
+        assert!(is_refused(&says, 64, "id"), "{says:?}");
+        assert!(!register.serves(group));
+    }
+}
+
+#[test]
+fn document_forwarder_refuses_unknown_order() {
+    let says = ask(&mut register(1), "main", "c1", "alphabetical", Ask::Join);
+    assert!(is_refused(&says, 78, "alphabetical"), "{says:?}");
+}
+
+#[test]
+fn document_exhausted_slots_are_refused() {
+    let mut register = register(2);
+    assert!(matches!(
+        ask(&mut register, "main", "c1", "fifo", Ask::Join)[..],
+        [Say::Welcome { slot: 0, .. }]
+    ));
+    for slot in 1..u16::MAX {
+        let says = ask(&mut register, "main", "c2", "fifo", Ask::Join);
+        assert!(matches!(says[..], [Say::Welcome { slot: given, .. }] if given == slot), "{slot}: {says:?}");
+        let leave = Ask::Leave { code: 0, reason: String::new() };
+        assert_eq!(ask(&mut register, "main", "c2", "fifo", leave), [Say::Bye]);
+    }
+    let says = ask(&mut register, "main", "c2", "fifo", Ask::Join);
+    assert!(is_refused(&says, 69, "too many"), "{says:?}");
+}
+
+#[test]
+fn document_answer_to_older_request_is_ignored() {
+    let who = Identity {
+        group: "main".to_owned(),
+        id: "c1".to_owned(),
+        role: Role::Client,
+        nonce: 7,
+        incarnation: 0,
+        order: "fifo".to_owned(),
+        method: String::new(),
+        can_sequence: false,
+        late: false,
+    };
+    let mut attendance = Attendance::new(Time::ZERO, who, Ask::Done { view: 1, clients: Vec::new() }, None);
+    assert_eq!(attendance.request(Time::ZERO).map(|request| request.seq), Some(1));
+    let later = Time::ZERO.after(attendance::ASK_AGAIN);
+    assert_eq!(attendance.request(later).map(|request| request.seq), Some(2));
+    assert_eq!(attendance.answered(later, Reply::new(1, Say::End)), News::Nothing);
+    assert_eq!(attendance.answered(later, Reply::new(2, Say::End)), News::End);
+}

@@ -1,0 +1,307 @@
+//! The name of every byte of a packet. Written from the document, not from the code: a second opinion on the
+//! layout, and the comments of the vectors.
+
+use groupcast::engine::{MemberId, To};
+use groupcast::member::replay::{Missed, Origin, Replay};
+use groupcast::member::{Message, Tally};
+use groupcast::order::agreed::AgreedWire;
+use groupcast::order::total::TotalWire;
+use groupcast::order::total_ub::{Sequenced, UbWire};
+use groupcast::order::total_uub::UubWire;
+use groupcast::order::{causal, lamport};
+use groupcast::reliable::{Body, Packet, Received};
+use groupcast::wire::{Batch, Kind};
+
+use super::files::hex;
+use super::{RUN, VIEW, Value};
+
+/// A few bytes and what they are called.
+pub(super) struct Field {
+    pub(super) bytes: Vec<u8>,
+    what: String,
+}
+
+/// The fields of the two frames of a packet.
+#[derive(Default)]
+pub(super) struct Fields {
+    pub(super) header: Vec<Field>,
+    pub(super) body: Vec<Field>,
+}
+
+impl Fields {
+    /// The fields of a packet.
+    pub(super) fn of(value: &Value) -> Self {
+        let mut fields = Self::default();
+        match value {
+            Value::Bare(header) => {
+                let name = if header.kind == Kind::Probe { "Probe" } else { "Undeliverable" };
+                fields.start(header.kind as u8, name, (header.sender, header.view), header.to);
+            }
+            Value::Word(header, word) => fields.word(header, word),
+            Value::Outline(packet) => {
+                fields = Self::of(packet);
+                fields.body.clear();
+                fields.header[2] = Field { bytes: vec![7], what: "kind 7: Outline".to_owned() };
+            }
+            Value::Fifo(sender, packet) => fields.packet(*sender, packet, Self::batch),
+            Value::Total(sender, packet) => fields.packet(*sender, packet, Self::total),
+            Value::Causal(sender, packet) => fields.packet(*sender, packet, Self::causal),
+            Value::Ub(sender, packet) => fields.packet(*sender, packet, Self::ub),
+            Value::Uub(sender, packet) => fields.packet(*sender, packet, Self::uub),
+            Value::Lamport(sender, packet) => fields.packet(*sender, packet, Self::lamport),
+            Value::Agreed(sender, packet) => fields.packet(*sender, packet, Self::agreed),
+        }
+        fields
+    }
+
+    /// The comment lines of a vector.
+    pub(super) fn text(&self) -> String {
+        let lines = |name: &str, fields: &[Field]| {
+            let line = |field: &Field| format!("#   {:<24} {}\n", hex(&field.bytes), field.what);
+            format!("# {name}\n{}", fields.iter().map(line).collect::<String>())
+        };
+        let body = if self.body.is_empty() { "# body: empty\n".into() } else { lines("body", &self.body) };
+        lines("header", &self.header) + &body
+    }
+
+    pub(super) fn add(&mut self, bytes: impl Into<Vec<u8>>, what: impl Into<String>) {
+        self.header.push(Field { bytes: bytes.into(), what: what.into() });
+    }
+
+    pub(super) fn u16(&mut self, value: u16, what: &str) {
+        self.add(value.to_le_bytes(), format!("{what} {value}"));
+    }
+
+    pub(super) fn u32(&mut self, value: u32, what: &str) {
+        self.add(value.to_le_bytes(), format!("{what} {value}"));
+    }
+
+    pub(super) fn u64(&mut self, value: u64, what: &str) {
+        self.add(value.to_le_bytes(), format!("{what} {value}"));
+    }
+
+    pub(super) fn start(&mut self, kind: u8, name: &str, (sender, view): (MemberId, u16), to: To) {
+        self.add(*b"GC", "magic \"GC\"");
+        self.add([2], "version 2");
+        self.add([kind], format!("kind {kind}: {name}"));
+        self.u16(sender.0, "sender: slot");
+        match to {
+            To::Group => self.add([0xff, 0xff], "to: the group"),
+            To::Member(member) => self.u16(member.0, "to: slot"),
+        }
+        self.add(RUN.to_le_bytes()[..6].to_vec(), format!("run {RUN:016x}"));
+        self.u16(view, "view");
+    }
+
+    fn replay(&mut self, replay: &Replay) {
+        match replay {
+            Replay::Ask { what, view, have } => {
+                self.add([1], "replay 1: Ask");
+                let what = u8::from(*what == Missed::State);
+                self.add([what], if what == 1 { "what: state" } else { "what: deliveries" });
+                self.u64(*view, "before view");
+                self.u64(*have, "pieces that are there");
+            }
+            Replay::Past(origins, batch) => {
+                self.add([2], "replay 2: Past");
+                self.batch(batch);
+                for Origin { sender, own_number, number } in origins {
+                    self.u16(sender.0, "  sender: slot");
+                    self.u64(*own_number, "    its message number");
+                    self.u64(*number, "    place in the total order, or 0");
+                }
+            }
+            Replay::State(batch) => {
+                self.add([3], "replay 3: State");
+                self.batch(batch);
+            }
+            Replay::End(count) => {
+                self.add([4], "replay 4: End");
+                self.u64(*count, "pieces in all");
+            }
+            Replay::Cannot => self.add([5], "replay 5: Cannot"),
+        }
+    }
+
+    /// The body of a packet that is passed on.
+    pub(super) fn body_as_it_came(&mut self, body: &[u8]) {
+        self.body.push(Field { bytes: body.to_vec(), what: "the body, as it came".to_owned() });
+    }
+
+    fn packet<M>(&mut self, sender: MemberId, packet: &Packet<Message<M>>, ordered: fn(&mut Self, &M)) {
+        match &packet.body {
+            Body::Data { number, message } => {
+                self.start(1, "Data", (sender, VIEW), packet.to);
+                self.u64(*number, "packet number");
+                match message {
+                    Message::Ordered(inner) => {
+                        self.add([1], "message 1: Ordered");
+                        ordered(self, inner);
+                    }
+                    Message::Direct(batch) => {
+                        self.add([2], "message 2: Direct");
+                        self.batch(batch);
+                    }
+                    Message::Finished(tally) => {
+                        self.add([3], "message 3: Finished");
+                        self.tally(tally);
+                    }
+                    Message::Replay(replay) => {
+                        self.add([4], "message 4: Replay");
+                        self.replay(replay);
+                    }
+                }
+            }
+            Body::Status { sent, asks, received } => {
+                self.start(2, "Status", (sender, VIEW), packet.to);
+                self.u64(*sent, "sent: up to packet");
+                self.add([u8::from(*asks)], format!("asks: {}", if *asks { "yes" } else { "no" }));
+                self.u16(received.len() as u16, "received: entries");
+                for Received { sender, complete, held } in received {
+                    self.u16(sender.0, "  of slot");
+                    self.u64(*complete, "    complete up to packet");
+                    self.u16(*held, "    held back");
+                }
+            }
+            Body::Nack { sender: whose, missing } => {
+                self.start(3, "Nack", (sender, VIEW), packet.to);
+                self.u16(whose.0, "whose packets: slot");
+                self.u16(missing.len() as u16, "missing: ranges");
+                for (first, last) in missing {
+                    self.u64(*first, "  from packet");
+                    self.u64(*last, "  to packet");
+                }
+            }
+        }
+    }
+
+    fn total(&mut self, message: &TotalWire) {
+        match message {
+            TotalWire::Body(batch) => {
+                self.add([1], "total 1: Body");
+                self.batch(batch);
+            }
+            TotalWire::Numbers(numbers) => {
+                self.add([2], "total 2: Numbers");
+                self.u64(numbers.first, "first global number");
+                self.u16(numbers.ranges.len() as u16, "ranges:");
+                for range in &numbers.ranges {
+                    self.u16(range.sender.0, "  messages of slot");
+                    self.u64(range.first, "    from its message");
+                    self.u32(range.count, "    count");
+                }
+            }
+        }
+    }
+
+    fn causal(&mut self, stamped: &causal::Stamped) {
+        // A client names every client of the view; the vectors' group has three.
+        self.u16(3, "clock: entries");
+        for slot in 0..3 {
+            self.u16(slot, "  of slot");
+            self.u64(stamped.clock.get(MemberId(slot)), "    messages before:");
+        }
+        self.batch(&stamped.batch);
+    }
+
+    fn ub(&mut self, message: &UbWire) {
+        match message {
+            UbWire::Raw(batch) => {
+                self.add([1], "ub 1: Raw");
+                self.batch(batch);
+            }
+            UbWire::Sequenced(sequenced) => {
+                self.add([2], "ub 2: Sequenced");
+                self.sequenced(sequenced);
+            }
+        }
+    }
+
+    fn uub(&mut self, message: &UubWire) {
+        match message {
+            UubWire::Request(request) => {
+                self.add([1], "uub 1: Request");
+                self.u64(request.first, "first message");
+                self.u32(request.count, "count");
+            }
+            UubWire::Grant { first, number } => {
+                self.add([2], "uub 2: Grant");
+                self.u64(*first, "first message");
+                self.u64(*number, "global number");
+            }
+            UubWire::Numbered(sequenced) => {
+                self.add([3], "uub 3: Numbered");
+                self.sequenced(sequenced);
+            }
+        }
+    }
+
+    fn sequenced(&mut self, sequenced: &Sequenced) {
+        self.u64(sequenced.number, "global number");
+        self.u16(sequenced.sender.0, "multicast by slot");
+        self.batch(&sequenced.batch);
+    }
+
+    fn lamport(&mut self, stamped: &lamport::Stamped) {
+        self.u64(stamped.sequence, "utterance");
+        self.u64(stamped.time, "time");
+        match &stamped.batch {
+            None => self.add([0], "no batch: an acknowledgement"),
+            Some(batch) => {
+                self.add([1], "a batch follows");
+                self.batch(batch);
+            }
+        }
+    }
+
+    fn agreed(&mut self, message: &AgreedWire) {
+        match message {
+            AgreedWire::Body(batch) => {
+                self.add([1], "agreed 1: Body");
+                self.batch(batch);
+            }
+            AgreedWire::Proposal { first, number } => {
+                self.add([2], "agreed 2: Proposal");
+                self.u64(*first, "first message");
+                self.u64(*number, "proposed number");
+            }
+            AgreedWire::Agreed { first, rank } => {
+                self.add([3], "agreed 3: Agreed");
+                self.u64(*first, "first message");
+                self.u64(rank.number, "agreed number");
+                self.u16(rank.proposer.0, "proposed by slot");
+            }
+        }
+    }
+
+    fn tally(&mut self, tally: &Tally) {
+        self.u64(tally.multicasts, "multicasts:");
+        self.u16(tally.sent.len() as u16, "sent: entries");
+        for (to, count) in &tally.sent {
+            self.u16(to.0, "  to slot");
+            self.u64(*count, "    direct messages:");
+        }
+    }
+
+    fn batch(&mut self, batch: &Batch) {
+        self.u64(batch.first(), "first message");
+        self.u32(batch.count(), "count");
+        let mut rest = &batch.body()[..];
+        while !rest.is_empty() {
+            let end = rest.iter().position(|byte| byte & 0x80 == 0).expect("a length ends") + 1;
+            let length =
+                rest[..end].iter().rev().fold(0, |length, byte| length << 7 | usize::from(byte & 0x7f));
+            let (prefix, text) = (&rest[..end], &rest[end..end + length]);
+            self.body.push(Field { bytes: prefix.to_vec(), what: format!("length {length}") });
+            rest = &rest[end + length..];
+            for (place, line) in text.chunks(8).enumerate() {
+                let what = format!(
+                    "{} {:?}",
+                    if place == 0 { "text" } else { "    " },
+                    String::from_utf8_lossy(line)
+                );
+                self.body.push(Field { bytes: line.to_vec(), what });
+            }
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The rules that the sources and the documents keep.
+
+#[cfg(feature = "known-bad")]
+mod citations;
+mod order_costs;
+mod tidy;

@@ -1,0 +1,57 @@
+//! docs/ORDERS.md says what the orders cost and what they promise: held to what the simulator measures and to the table
+//! of orders.
+
+use std::fs;
+use std::process::Command;
+
+use groupcast::order::{ORDERS, Promise};
+
+const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/ORDERS.md");
+const BEGIN: &str = "<!-- scripts/costs -->\n";
+const END: &str = "<!-- end -->\n";
+
+fn document() -> String {
+    fs::read_to_string(DOCUMENT).expect("the document")
+}
+
+/// The document before, in and after the table of costs.
+fn parts(document: &str) -> [&str; 3] {
+    let (before, rest) = document.split_once(BEGIN).expect("the table's beginning");
+    let (table, after) = rest.split_once(END).expect("the table's end");
+    [before, table, after]
+}
+
+#[test]
+fn order_costs_in_document_match_the_script() {
+    let mut script = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/costs"));
+    let output =
+        script.env("GROUPCAST", env!("CARGO_BIN_EXE_groupcast")).output().expect("the script starts");
+    assert!(output.status.success(), "{output:?}");
+    let measured = String::from_utf8_lossy(&output.stdout);
+    let document = document();
+    let [before, table, after] = parts(&document);
+    if std::env::var_os("GROUPCAST_REWRITE").is_some() {
+        fs::write(DOCUMENT, [before, BEGIN, &measured, END, after].concat())
+            .expect("the document is written");
+    } else {
+        assert_eq!(table, measured, "GROUPCAST_REWRITE=1 writes the new table");
+    }
+}
+
+#[test]
+fn order_costs_document_covers_every_order() {
+    let document = document();
+    let [before, table, after] = parts(&document);
+    for order in &ORDERS {
+        let name = order.name;
+        let row = order.method.map_or(format!("| `{name}` |"), |method| format!("| `{name}`, {method} |"));
+        assert_eq!(table.matches(&row).count(), 1, "the cost of {}", order.title());
+        assert!(after.contains(&format!("\n## {name}\n")), "a section for {name}");
+        let promises =
+            before.lines().rfind(|line| line.starts_with(&format!("| `{name}` |"))).expect("its promises");
+        let cells: Vec<bool> = promises.split('|').skip(2).take(3).map(|cell| cell.trim() == "yes").collect();
+        let promised =
+            [Promise::Fifo, Promise::Causal, Promise::Total].map(|promise| order.promises.contains(&promise));
+        assert_eq!(cells, promised, "{}", order.title());
+    }
+}

@@ -1,0 +1,17 @@
+//! The tools of `groupcast`, and the command lines, help texts and examples of all programs.
+
+mod bench;
+mod doctor;
+mod examples;
+mod flags;
+mod links;
+mod members;
+mod namespaces;
+mod oracles;
+mod pictures;
+mod proxy;
+mod run;
+mod run_scenarios;
+mod shell;
+mod sim;
+mod traces;
