@@ -88,7 +88,7 @@ impl KnownBad {
 /// The addresses of the forwarders and routers.
 #[derive(Args, Clone, Debug)]
 pub struct Address {
-    /// Where the forwarder and the router listen: a host, or HOST:PORT with the first of the ports; several with
+    /// Address of the forwarder and the router: a host, or HOST:PORT with the first of the ports; several with
     /// commas between, the same for all members: with two, either may fail
     #[arg(
         long,
@@ -111,7 +111,7 @@ pub struct Patient {
     /// name: fast is 600ms, lan 3s, peers 20s with a sign of life every 3s
     #[arg(long, value_name = "TIME", env = "GROUPCAST_SUSPECT_AFTER", hide_env = true, default_value = "10s", value_parser = patience)]
     pub suspect_after: Patience,
-    /// Who may go on when members are lost: those who are there, or only a majority
+    /// Members that may go on when others are lost: those that are there, or only a majority
     #[arg(long, value_name = "WHO", env = "GROUPCAST_QUORUM", hide_env = true, default_value = "any", value_parser = ["any", "majority"])]
     pub quorum: String,
 }

@@ -23,7 +23,7 @@ use crate::wire::topic;
 /// The options of `forwarder`.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// How many clients each group has (the sequencer is not counted)
+    /// Number of clients of each group, without the sequencer
     #[arg(short = 'n', long, value_name = "N", env = "GROUPCAST_CLIENTS", hide_env = true, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub clients: u16,
     /// Address to listen on: a host, or HOST:PORT with the first of the ports; several with commas between. Anything but

@@ -39,7 +39,7 @@ pub(super) enum Role {
     Plain(Baseline),
 }
 
-/// What ours is compared with.
+/// A system with which groupcast is compared.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, clap::ValueEnum)]
 pub(super) enum Baseline {
     /// Plain multicast through `zmq_proxy`: one packet a message, no order

@@ -53,25 +53,25 @@ pub struct Args {
     /// The order of delivery
     #[arg(long, value_name = "ORDER", default_value = "total", value_parser = PossibleValuesParser::new(order::names()))]
     order: String,
-    /// How that order is made, where there are several ways: bb, ub, uub
+    /// Method of that order, if it has several: bb, ub, uub
     #[arg(long, value_name = "METHOD")]
     method: Option<String>,
-    /// How many members each group has
+    /// Members of each group
     #[arg(short = 'n', long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
     clients: u16,
-    /// How many groups share forwarder, router and sequencer
+    /// Groups that share forwarder, router and sequencer
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=128))]
     groups: u16,
     /// Bytes of each multicast
     #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = clap::value_parser!(u32).range(MIN_SIZE as i64..=MAX_TEXT as i64))]
     size: u32,
-    /// How many of its own multicasts a member has under way [default: about 2 MB, 60 to 20000]
+    /// Multicasts that a member has in flight [default: about 2 MB, 60 to 20000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     window: Option<u64>,
-    /// How many multicasts each member sends
+    /// Multicasts of each member
     #[arg(long, value_name = "N", conflicts_with = "duration", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     messages: Option<u64>,
-    /// How long members send [default: 2s]
+    /// Time for which members send [default: 2s]
     #[arg(long, value_name = "TIME", value_parser = cli::duration)]
     duration: Option<Duration>,
     /// Multicasts of each member before the clock starts
@@ -80,7 +80,7 @@ pub struct Args {
     /// Send by the clock, so many multicasts a second of all members of a group together
     #[arg(long, value_name = "N", value_parser = cli::factor)]
     rate: Option<f64>,
-    /// How often
+    /// Number of rounds
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Measure baselines, too, in turns: proxy, bound, or both

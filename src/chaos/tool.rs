@@ -51,7 +51,7 @@ pub struct Args {
     /// As many runs as begin within so many minutes (3)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     minutes: Option<u64>,
-    /// How many runs go on at one time
+    /// Runs at the same time
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
     jobs: u16,
     #[command(flatten)]

@@ -25,7 +25,7 @@ Examples:
 Judged are history_<id>.jsonl, test_result_<id>_<suffix>.txt and test_result_<id>_uno.txt, also with .part behind \
 the name; each group apart. Result files alone do not show everything: what they do not show is undecided.";
 
-/// How to answer.
+/// The format of the verdicts.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
 pub enum Format {
     /// For people: one line per property.
@@ -47,14 +47,14 @@ pub struct Args {
     /// The folder with the command files, of client c1 c1.txt: then it is known what should have happened
     #[arg(long, value_name = "DIR")]
     commands: Option<PathBuf>,
-    /// What to judge, separated by commas, or `all`; if not given, what the order promises
+    /// Properties to judge, separated by commas, or `all` [default: those that the order promises]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', hide_possible_values = true,
           value_parser = PossibleValuesParser::new(property_names().chain([ALL])))]
     property: Vec<String>,
     /// The order whose promises count; if not given, the one that the histories name
     #[arg(long, value_parser = PossibleValuesParser::new(order::names()))]
     order: Option<String>,
-    /// How to answer
+    /// Format of the answer
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     #[command(flatten)]

@@ -65,7 +65,7 @@ pub struct Options {
     /// Order of delivery
     #[arg(long, value_name = "ORDER", env = "GROUPCAST_ORDER", hide_env = true, default_value = "total", value_parser = PossibleValuesParser::new(order::names()))]
     pub order: String,
-    /// How `total` is made: bb (message, then its number; the default), ub (through the sequencer), uub (ask for a number
+    /// Method of `total`: bb (message, then its number; the default), ub (through the sequencer), uub (ask for a number
     /// first)
     #[arg(long, value_name = "METHOD", env = "GROUPCAST_METHOD", hide_env = true)]
     pub method: Option<String>,
@@ -81,7 +81,7 @@ pub struct Options {
     /// Wait while so much of its own is not yet at all members: messages, bytes (with a unit), or both: 1000,256KiB
     #[arg(long, value_name = "WINDOW", env = "GROUPCAST_WINDOW", hide_env = true, default_value = "4MiB", value_parser = cli::window)]
     pub window: Window,
-    /// What becomes of a member that takes nothing of what is sent: block waits for it, exclude:TIME only so long, and then the others go on without it
+    /// Treatment of a member that takes nothing: block waits for it; exclude:TIME waits so long, and then the others go on without it
     #[arg(long, value_name = "WHAT", env = "GROUPCAST_SLOW_MEMBER", hide_env = true, default_value = "block", value_parser = SlowMember::parse)]
     pub slow_member: SlowMember,
     /// Divide the sleeps of the command file by this

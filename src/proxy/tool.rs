@@ -38,10 +38,10 @@ each fault acted.";
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = format!("{HELP}\n\n{}\n\n{}", script::GRAMMAR, crate::exit::HELP))]
 pub struct Args {
-    /// Where members connect: the first of the four ports in, out, sync, router
+    /// First of the four ports at which members connect: in, out, sync, router
     #[arg(long, value_name = "[HOST:]PORT", env = "GROUPCAST_LISTEN", hide_env = true, value_parser = first_port)]
     listen: Site,
-    /// Where forwarder and router listen: the first of their four ports
+    /// First of the four ports at which forwarder and router listen
     #[arg(long, value_name = "[HOST:]PORT", env = "GROUPCAST_TO", hide_env = true, value_parser = first_port)]
     to: Site,
     /// A file of faults, one a line

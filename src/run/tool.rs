@@ -77,7 +77,7 @@ pub struct Args {
     /// The order of delivery
     #[arg(long, value_name = "ORDER", env = "GROUPCAST_ORDER", hide_env = true, value_parser = PossibleValuesParser::new(order::names()))]
     order: Option<String>,
-    /// How that order is made, where there are several ways: bb, ub, uub
+    /// Method of that order, if it has several: bb, ub, uub
     #[arg(long, value_name = "METHOD", env = "GROUPCAST_METHOD", hide_env = true)]
     method: Option<String>,
     /// Divide the sleeps of the command files by this

@@ -32,7 +32,7 @@ const TOPICS: [(&str, &str); 10] = [
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = format!("{HELP}\n\n{}", crate::exit::HELP))]
 pub struct Args {
-    /// What to show; without it, what there is
+    /// Topic to show [default: a list of the topics]
     #[arg(value_name = "TOPIC", value_parser = PossibleValuesParser::new(TOPICS.map(|(name, _)| name)))]
     topic: Option<String>,
 }

@@ -35,14 +35,14 @@ pub struct Args {
     /// The order that the members use
     #[arg(long, default_value = "total", value_parser = PossibleValuesParser::new(order::names()))]
     order: String,
-    /// How that order is made, where there are several ways
+    /// Method of that order, if it has several
     #[arg(long)]
     method: Option<String>,
-    /// How many clients, or 2 to 8 as the seed has it; a sequencer comes on top where the order has one
+    /// Number of clients, without the sequencer [default: 2 to 8, by the seed]
     #[arg(long, value_name = "N",
           value_parser = clap::value_parser!(u16).range(2..=i64::from(Setup::MAX_MEMBERS)))]
     members: Option<u16>,
-    /// How many messages each client multicasts
+    /// Messages that each client multicasts
     #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
     messages: u64,
     /// Every client multicasts 64 bytes every 10 ms and nothing else: to compare costs
@@ -51,7 +51,7 @@ pub struct Args {
     /// The members deliver only what all have, as with `client --safe`
     #[arg(long)]
     safe: bool,
-    /// How far a sender may be ahead of the slowest receiver, as with `client --window`; 4MiB unless given
+    /// Bound on how far a sender is ahead of the slowest receiver, as with `client --window` [default: 4MiB]
     #[arg(long, value_name = "WINDOW", value_parser = cli::window)]
     window: Option<Window>,
     /// The share of packets that are lost until the network heals, like 20% or 0.2; drawn: up to 30%
@@ -60,7 +60,7 @@ pub struct Args {
     /// The share of packets that come twice until the network heals; drawn: up to 20%
     #[arg(long, value_name = "SHARE")]
     duplicate: Option<Share>,
-    /// How long packets travel, like 0-50ms or 5ms; drawn: up to 50ms
+    /// Delay of packets, like 0-50ms or 5ms [default: drawn, up to 50ms]
     #[arg(long, value_name = "RANGE")]
     delay: Option<Delay>,
     /// The share of packets that take up to a second longer; drawn: up to 10%
@@ -87,7 +87,7 @@ pub struct Args {
     /// The seed from which everything is drawn, or the first of several
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many seeds to run, up to the first that violates something; 1, or 1000 if that is expected
+    /// Number of seeds to run, up to the first violation [default: 1, or 1000 if a violation is expected]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     seeds: Option<u64>,
     /// Succeed only if this property is violated, whether the order promises it or not, and no other

@@ -2,5 +2,6 @@
 
 #[cfg(feature = "known-bad")]
 mod citations;
+mod comments;
 mod order_costs;
 mod tidy;
