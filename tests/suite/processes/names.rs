@@ -64,7 +64,8 @@ fn inside(name: &str, test: impl FnOnce(&Etc)) {
     for rights in [&["--map-root-user"][..], &[]] {
         let mut command = Command::new("unshare");
         command.args(rights).args(["--mount", "--net", "sh", "-c", PREPARATION, "sh"]);
-        command.arg(env::current_exe().unwrap()).args([&format!("names::{name}"), "--exact", "--nocapture"]);
+        let (_, module) = module_path!().split_once("::").unwrap();
+        command.arg(env::current_exe().unwrap()).args([&format!("{module}::{name}"), "--exact", "--nocapture"]);
         command.env(INSIDE, folder.path()).stdin(Stdio::null());
         let Ok(output) = command.output() else { continue };
         let [stdout, stderr] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
