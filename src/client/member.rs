@@ -6,13 +6,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::laggard::{Laggard, SlowMember};
 use super::past::{First, Newcomer, Telling};
 use super::progress::{Progress, Report};
 use super::user::{Next, Source, User};
 use super::{JoinFrom, Options, describe};
 use crate::driver::catch_up::Told;
 use crate::driver::node::Delivery;
+use crate::driver::slow_member::{SlowMember, SlowestReceiver};
 use crate::driver::{Node, words};
 use crate::engine::{MemberId, Time, To, View};
 use crate::exit::{Exit, Failure};
@@ -51,7 +51,7 @@ pub(super) struct Member<'a> {
     report: Option<Report>,
     /// How long the body of the last batch was.
     expected: usize,
-    laggard: Laggard,
+    slowest: SlowestReceiver,
     /// When something last happened.
     progress: Time,
     flushed: Time,
@@ -83,7 +83,7 @@ impl<'a> Member<'a> {
             counts: Counts::default(),
             report: options.progress.then(Report::default),
             expected: 0,
-            laggard: Laggard::default(),
+            slowest: SlowestReceiver::default(),
             progress: Time::ZERO,
             flushed: Time::ZERO,
         }
@@ -160,7 +160,7 @@ impl<'a> Member<'a> {
             if self.report.as_ref().is_some_and(|report| report.is_due(now)) {
                 self.tell_progress(node, now);
             }
-            self.look_for_laggard(node, now);
+            self.look_for_slow_member(node, now);
             self.look_for_the_end(node, now)?;
         }
         let now = node.now();
@@ -461,19 +461,19 @@ impl<'a> Member<'a> {
         Ok(())
     }
 
-    /// Says who holds everybody up; after the time that is given to a slow member, has it excluded.
-    fn look_for_laggard(&mut self, node: &mut Node, now: Time) {
-        // Who hears nobody is cut off itself, or everybody is; who does not listen has nothing to say.
+    /// Reports the slowest receiver, and excludes it after the limit for slow members.
+    fn look_for_slow_member(&mut self, node: &mut Node, now: Time) {
+        // A member that receives nothing, or does not listen, blames nobody.
         let is_in_touch = node.silence() < SAY_EVERY && !self.is_full;
         let behind = node.slowest_receiver().filter(|_| is_in_touch);
-        let Some((member, length)) = self.laggard.look(now, behind) else { return };
+        let Some((member, length)) = self.slowest.look(now, behind) else { return };
         let id = node.seat(member).id.clone();
         let behind = format!("has taken nothing for {}", talk::duration(length));
         if length >= SAY_EVERY {
             node.say_waiting(&format!("waiting for {id}, which {behind}"));
         }
         if matches!(self.options.slow_member, SlowMember::Exclude(limit) if length >= limit) {
-            self.laggard = Laggard::default();
+            self.slowest = SlowestReceiver::default();
             node.exclude(member, length);
         }
     }

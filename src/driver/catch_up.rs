@@ -4,7 +4,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::node::{Delivery, Node};
+use super::Participant;
+use super::node::Delivery;
 use crate::engine::{MemberId, Time, To};
 use crate::exit::{Exit, Failure};
 use crate::member::App;
@@ -64,7 +65,7 @@ impl CatchUp {
     ///
     /// # Errors
     /// [`Exit::Unavailable`] if every member has refused.
-    pub fn look(&mut self, node: &mut Node) -> Result<(), Failure> {
+    pub fn look(&mut self, node: &mut dyn Participant) -> Result<(), Failure> {
         let now = node.now();
         if node.is_changing() {
             // Packets of members wait for the new view.
@@ -142,7 +143,7 @@ fn nobody(what: Missed) -> Failure {
         ),
         Missed::State => (
             "no member can give its state",
-            "members can that use groupcast::Group and were started with `gives_state`; `Start::FromNow` needs none",
+            "members can that use groupcast::Group and were built with `gives_state(true)`; `Start::FromNow` needs none",
         ),
     };
     Failure::new(Exit::Unavailable, why).help(help)
