@@ -420,7 +420,8 @@ impl<'a> Member<'a> {
     fn take_past(&mut self, node: &Node, origins: &[Origin], batch: &Batch) -> Result<(), Failure> {
         let at_us = node.elapsed_micros();
         for (&Origin { sender, own_number, number }, (_, text)) in origins.iter().zip(batch.messages()) {
-            let is_news = self.newcomer.as_mut().is_some_and(|newcomer| newcomer.is_news(sender, own_number));
+            let is_news =
+                self.newcomer.as_mut().is_some_and(|newcomer| newcomer.catch_up.is_news(sender, own_number));
             let Some(seat) = node.who(sender).filter(|_| is_news) else { continue };
             let id = MessageId { member: &seat.id, incarnation: seat.incarnation, number: own_number };
             self.results.deliver(&seat.id, id, text, (number > 0).then_some(number), at_us)?;

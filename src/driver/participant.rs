@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Node;
+use super::catch_up::ASK_NEXT;
 use crate::engine::{MemberId, Time, To, View};
 use crate::member::App;
 use crate::wire::control::Seat;
@@ -56,6 +57,11 @@ pub trait Participant {
 
     /// Excludes `member`, which has acknowledged nothing for this long.
     fn exclude(&mut self, member: MemberId, length: Duration);
+
+    /// Returns the silence of a member after which a newcomer asks the next one for the past.
+    fn ask_next_after(&self) -> Duration {
+        ASK_NEXT
+    }
 
     /// Returns the name of a member, for people.
     fn name(&self, member: MemberId) -> String {

@@ -15,6 +15,7 @@ mod fuzzed;
 mod group;
 mod harness;
 mod hostile;
+mod in_memory;
 mod joining;
 mod liars;
 mod limits;
