@@ -101,6 +101,22 @@ fn group_stores_with_a_newcomer_and_a_kill_stay_in_step() {
 }
 
 #[test]
+fn group_in_tokio_tasks_delivers_what_the_others_deliver() {
+    build_example("tokio");
+    let stage = Stage::new();
+    let mut middle = stage.middle(2);
+    let forwarder = format!("127.0.0.1:{}", stage.port(0));
+    let member =
+        |id| stage.example("tokio").args(["--id", id, "--connect", &forwarder, "--every", "5"]).start();
+    let mut members = ["a", "b"].map(member);
+    members.iter_mut().for_each(|member| member.ends(0));
+    let [a, b] = [members[0].stdout(), members[1].stdout()];
+    assert_eq!(a, b);
+    assert!(a.lines().count() == 20 && a.contains("a: tick 10") && a.contains("b: tick 10"), "{a}");
+    middle.iter_mut().for_each(|program| program.ends(0));
+}
+
+#[test]
 fn group_split_between_threads_sends_while_it_receives() {
     let stage = Stage::new();
     let _middle = stage.middle(2);
