@@ -8,16 +8,15 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use clap::Parser;
-use groupcast::Failure;
-use groupcast::group::{Event, Join, Start};
+use groupcast::{Error, Event, Group, Start};
 
-/// Keeps a store of keys and values in step with the stores of other processes.
+/// The command line of a store.
 #[derive(Parser)]
 struct Options {
     /// Name of this store
     #[arg(long)]
     id: String,
-    /// Where the forwarder listens
+    /// Address of the forwarder
     #[arg(long, default_value = "127.0.0.1")]
     connect: String,
     /// Join stores that are at work already
@@ -26,12 +25,12 @@ struct Options {
     /// How many values to put into the store
     #[arg(long, default_value_t = 1000)]
     puts: u64,
-    /// Take a store for lost that is silent for so many milliseconds
+    /// Suspect a store that is silent for so many milliseconds
     #[arg(long, default_value_t = 10_000)]
     suspect_after: u64,
 }
 
-/// The replica: what follows from the deliveries, and from nothing else.
+/// The replica: the result of the deliveries, and of nothing else.
 #[derive(Default)]
 struct Store(BTreeMap<String, String>);
 
@@ -44,8 +43,8 @@ impl Store {
         }
     }
 
-    fn snapshot(&self) -> Vec<u8> {
-        self.0.iter().map(|(key, value)| format!("{key}={value}\n")).collect::<String>().into_bytes()
+    fn snapshot(&self) -> String {
+        self.0.iter().map(|(key, value)| format!("{key}={value}\n")).collect()
     }
 
     fn digest(&self) -> u64 {
@@ -55,35 +54,35 @@ impl Store {
     }
 }
 
-fn main() -> Result<(), Failure> {
+fn main() -> Result<(), Error> {
     let Options { id, connect, late, puts, suspect_after } = Options::parse();
     let start = if late { Start::WithState } else { Start::Together };
-    let join = Join::new(&id).forwarders(&connect).start(start).gives_state();
-    let mut group = join.suspect_after(Duration::from_millis(suspect_after)).join()?;
+    let builder = Group::builder(&id).forwarders([connect]).start(start).gives_state(true);
+    let mut group = builder.suspect_after(Duration::from_millis(suspect_after)).join()?;
     let (mut store, mut put) = (Store::default(), 0);
     loop {
-        let goes_on = match group.next(Duration::from_secs(60))? {
-            Some(Event::Delivery(it)) => {
-                store.apply(&String::from_utf8_lossy(&it.text));
+        let goes_on = match group.recv()? {
+            Event::Delivery(it) => {
+                store.apply(&String::from_utf8_lossy(&it.payload));
                 it.from == id
             }
-            Some(Event::View(view)) => {
+            Event::View(view) => {
                 println!("view {}: {}", view.number, view.members.join(" "));
                 put == 0
             }
-            Some(Event::State(state)) => {
+            Event::State(state) => {
                 String::from_utf8_lossy(&state).lines().for_each(|line| store.apply(line));
                 false
             }
-            Some(Event::StateWanted) => group.give_state(store.snapshot()).map(|()| false)?,
-            Some(Event::End) => break,
-            Some(Event::Direct(_) | Event::Undeliverable(_)) | None => false,
+            Event::StateRequest(request) => request.reply(store.snapshot()).map(|()| false)?,
+            Event::End => break,
+            _ => false,
         };
         // The next put when the last one has been applied.
         if goes_on && put < puts {
             put += 1;
             let operation = if put % 3 == 0 { "+=" } else { "=" };
-            group.multicast(format!("k{}{operation}{id}{put};", put % 50).as_bytes())?;
+            group.multicast(format!("k{}{operation}{id}{put};", put % 50))?;
         } else if goes_on {
             group.finish();
         }

@@ -6,13 +6,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::laggard::{Laggard, SlowMember};
 use super::past::{First, Newcomer, Telling};
 use super::progress::{Progress, Report};
 use super::user::{Next, Source, User};
 use super::{JoinFrom, Options, describe};
 use crate::driver::catch_up::Told;
 use crate::driver::node::Delivery;
+use crate::driver::slow_member::{SlowMember, SlowestReceiver};
 use crate::driver::{Node, words};
 use crate::engine::{MemberId, Time, To, View};
 use crate::exit::{Exit, Failure};
@@ -51,8 +51,8 @@ pub(super) struct Member<'a> {
     report: Option<Report>,
     /// The length of the last batch's body.
     expected: usize,
-    laggard: Laggard,
-    /// The time of the last progress.
+    slowest: SlowestReceiver,
+    /// When something last happened.
     progress: Time,
     flushed: Time,
 }
@@ -83,7 +83,7 @@ impl<'a> Member<'a> {
             counts: Counts::default(),
             report: options.progress.then(Report::default),
             expected: 0,
-            laggard: Laggard::default(),
+            slowest: SlowestReceiver::default(),
             progress: Time::ZERO,
             flushed: Time::ZERO,
         }
@@ -160,7 +160,7 @@ impl<'a> Member<'a> {
             if self.report.as_ref().is_some_and(|report| report.is_due(now)) {
                 self.tell_progress(node, now);
             }
-            self.look_for_laggard(node, now);
+            self.look_for_slow_member(node, now);
             self.look_for_the_end(node, now)?;
         }
         let now = node.now();
@@ -420,7 +420,8 @@ impl<'a> Member<'a> {
     fn take_past(&mut self, node: &Node, origins: &[Origin], batch: &Batch) -> Result<(), Failure> {
         let at_us = node.elapsed_micros();
         for (&Origin { sender, own_number, number }, (_, text)) in origins.iter().zip(batch.messages()) {
-            let is_news = self.newcomer.as_mut().is_some_and(|newcomer| newcomer.is_news(sender, own_number));
+            let is_news =
+                self.newcomer.as_mut().is_some_and(|newcomer| newcomer.catch_up.is_news(sender, own_number));
             let Some(seat) = node.who(sender).filter(|_| is_news) else { continue };
             let id = MessageId { member: &seat.id, incarnation: seat.incarnation, number: own_number };
             self.results.deliver(&seat.id, id, text, (number > 0).then_some(number), at_us)?;
@@ -461,19 +462,19 @@ impl<'a> Member<'a> {
         Ok(())
     }
 
-    /// Reports the slowest receiver and, after the limit of `--slow-member`, excludes it.
-    fn look_for_laggard(&mut self, node: &mut Node, now: Time) {
-        // Blame no member while this one receives nothing or has stopped reading.
+    /// Reports the slowest receiver, and excludes it after the limit for slow members.
+    fn look_for_slow_member(&mut self, node: &mut Node, now: Time) {
+        // A member that receives nothing, or does not listen, blames nobody.
         let is_in_touch = node.silence() < SAY_EVERY && !self.is_full;
         let behind = node.slowest_receiver().filter(|_| is_in_touch);
-        let Some((member, length)) = self.laggard.look(now, behind) else { return };
+        let Some((member, length)) = self.slowest.look(now, behind) else { return };
         let id = node.seat(member).id.clone();
         let behind = format!("has taken nothing for {}", talk::duration(length));
         if length >= SAY_EVERY {
             node.say_waiting(&format!("waiting for {id}, which {behind}"));
         }
         if matches!(self.options.slow_member, SlowMember::Exclude(limit) if length >= limit) {
-            self.laggard = Laggard::default();
+            self.slowest = SlowestReceiver::default();
             node.exclude(member, length);
         }
     }

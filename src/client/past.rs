@@ -1,7 +1,7 @@
 //! Station 2, beside the path: the deliveries before a newcomer joined. It asks one member after the other, and holds
 //! new deliveries back meanwhile; a member that is asked reads its own history.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::driver::Node;
 use crate::driver::catch_up::CatchUp;
@@ -25,7 +25,6 @@ pub(super) struct Newcomer {
     pub(super) catch_up: CatchUp,
     /// Its first view, which is recorded behind all earlier deliveries.
     pub(super) first: First,
-    known: Known,
 }
 
 /// A view: number, members, and the time of its installation, in microseconds.
@@ -39,30 +38,7 @@ impl Newcomer {
     /// Returns a newcomer whose first view is this one.
     pub(super) fn new(first: First) -> Self {
         let catch_up = CatchUp::new(Missed::Deliveries, first.number);
-        Self { catch_up, first, known: Known::default() }
-    }
-
-    /// Returns whether this message is new. Another member that is asked replays all messages, each after those that
-    /// precede it, so skipping known ones leaves no gap.
-    pub(super) fn is_news(&mut self, sender: MemberId, own_number: u64) -> bool {
-        self.known.insert(sender, own_number)
-    }
-}
-
-/// The replayed messages of each sender.
-#[derive(Default)]
-struct Known(BTreeMap<MemberId, (u64, BTreeSet<u64>)>);
-
-impl Known {
-    fn insert(&mut self, sender: MemberId, number: u64) -> bool {
-        let (complete, early) = self.0.entry(sender).or_default();
-        if number <= *complete || !early.insert(number) {
-            return false;
-        }
-        while early.remove(&(*complete + 1)) {
-            *complete += 1;
-        }
-        true
+        Self { catch_up, first }
     }
 }
 
@@ -187,22 +163,4 @@ impl Job {
 
 fn unreadable(reason: &std::io::Error) -> Failure {
     Failure::new(Exit::Io, format!("cannot read its own history for a newcomer: {reason}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_is_known_twice_in_whatever_order_it_is_told() {
-        let mut known = Known::default();
-        let [a, b] = [MemberId(0), MemberId(1)];
-        let first = [(a, 1), (a, 3), (b, 1)];
-        let again = [(a, 1), (a, 2), (a, 3), (b, 1), (b, 2), (a, 4)];
-        assert!(first.iter().all(|&(sender, number)| known.insert(sender, number)));
-        let news: Vec<_> =
-            again.into_iter().filter(|&(sender, number)| known.insert(sender, number)).collect();
-        assert_eq!(news, [(a, 2), (b, 2), (a, 4)]);
-        assert!(known.0.values().all(|(_, early)| early.is_empty()), "what is complete takes no room");
-    }
 }

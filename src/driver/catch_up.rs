@@ -1,10 +1,11 @@
 //! Catching up: a newcomer asks one member after the other for the deliveries, or the state, from before it joined, and
 //! holds back new deliveries meanwhile.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::node::{Delivery, Node};
+use super::Participant;
+use super::node::Delivery;
 use crate::engine::{MemberId, Time, To};
 use crate::exit::{Exit, Failure};
 use crate::member::App;
@@ -30,6 +31,7 @@ pub struct CatchUp {
     /// Deliveries held back meanwhile, in order, and their size.
     held: VecDeque<Delivery>,
     bytes: usize,
+    known: Known,
 }
 
 /// The outcome of a reply to a newcomer.
@@ -56,6 +58,7 @@ impl CatchUp {
             cannot: BTreeSet::new(),
             held: VecDeque::new(),
             bytes: 0,
+            known: Known::new(),
         }
     }
 
@@ -64,7 +67,7 @@ impl CatchUp {
     ///
     /// # Errors
     /// [`Exit::Unavailable`] if every member has refused.
-    pub fn look(&mut self, node: &mut Node) -> Result<(), Failure> {
+    pub fn look(&mut self, node: &mut dyn Participant) -> Result<(), Failure> {
         let now = node.now();
         if node.is_changing() {
             // Packets of members wait for the new view.
@@ -73,7 +76,8 @@ impl CatchUp {
         }
         let able = |client: &MemberId| *client != node.me() && !self.cannot.contains(client);
         let able: Vec<MemberId> = node.view().clients.iter().copied().filter(able).collect();
-        let tells = self.asked.filter(|asked| able.contains(asked) && now.since(self.silent) < ASK_NEXT);
+        let tells =
+            self.asked.filter(|asked| able.contains(asked) && now.since(self.silent) < node.ask_next_after());
         let member = match tells {
             Some(_) if !self.asks_again => return Ok(()),
             Some(member) => member,
@@ -112,6 +116,17 @@ impl CatchUp {
         Err(Failure::new(Exit::Unavailable, why))
     }
 
+    /// Returns whether this earlier delivery is new. A member that is asked in place of another replays all of them, each
+    /// before those that follow from it, so those left out make no gap.
+    pub fn is_news(&mut self, sender: MemberId, own_number: u64) -> bool {
+        self.known.insert(sender, own_number)
+    }
+
+    /// Postpones the question to another member, because this one receives nothing now.
+    pub const fn postpone(&mut self, now: Time) {
+        self.silent = now;
+    }
+
     /// Handles a reply of `from`.
     pub fn told(&mut self, now: Time, from: MemberId, replay: Replay) -> Told {
         if self.asked != Some(from) {
@@ -142,8 +157,46 @@ fn nobody(what: Missed) -> Failure {
         ),
         Missed::State => (
             "no member can give its state",
-            "members can that use groupcast::Group and were started with `gives_state`; `Start::FromNow` needs none",
+            "members can that use groupcast::Group and were built with `gives_state(true)`; `Start::FromNow` needs none",
         ),
     };
     Failure::new(Exit::Unavailable, why).help(help)
+}
+
+/// The earlier messages of each sender that have been received: a prefix, and those beyond it.
+struct Known(BTreeMap<MemberId, (u64, BTreeSet<u64>)>);
+
+impl Known {
+    const fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    fn insert(&mut self, sender: MemberId, number: u64) -> bool {
+        let (complete, early) = self.0.entry(sender).or_default();
+        if number <= *complete || !early.insert(number) {
+            return false;
+        }
+        while early.remove(&(*complete + 1)) {
+            *complete += 1;
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_known_twice_in_whatever_order_it_is_told() {
+        let mut known = Known::new();
+        let [a, b] = [MemberId(0), MemberId(1)];
+        let first = [(a, 1), (a, 3), (b, 1)];
+        let again = [(a, 1), (a, 2), (a, 3), (b, 1), (b, 2), (a, 4)];
+        assert!(first.iter().all(|&(sender, number)| known.insert(sender, number)));
+        let news: Vec<_> =
+            again.into_iter().filter(|&(sender, number)| known.insert(sender, number)).collect();
+        assert_eq!(news, [(a, 2), (b, 2), (a, 4)]);
+        assert!(known.0.values().all(|(_, early)| early.is_empty()), "a complete prefix takes no room");
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! [`node`] is one member: the protocol engines, its sockets, which watch the [`data_path`], and a [`meter`]. It starts at
 //! the [`barrier`] and, if the group is running already, passes [`admission`]. [`forwarder_links`] connect a process to
-//! its forwarders, each by one [`forwarder_link`]. [`clock`] is the only reader of the clock.
+//! its forwarders, each by one [`forwarder_link`]. Applications handle a member as a [`participant`]. [`clock`] is the only
+//! reader of the clock.
 
 pub mod admission;
 pub mod barrier;
@@ -14,6 +15,8 @@ pub mod forwarder_link;
 pub mod forwarder_links;
 pub mod meter;
 pub mod node;
+pub mod participant;
+pub mod slow_member;
 mod sockets;
 pub mod words;
 
@@ -21,3 +24,4 @@ pub use clock::Clock;
 pub use forwarder_link::ForwarderLink;
 pub use forwarder_links::ForwarderLinks;
 pub use node::Node;
+pub use participant::Participant;

@@ -299,6 +299,12 @@ impl Node {
         self.departs.is_some()
     }
 
+    /// Returns the reason for which the group continued without this member, once it has.
+    #[must_use]
+    pub const fn fenced(&self) -> Option<Fence> {
+        self.fenced
+    }
+
     /// Adds the seats of newcomers.
     fn add_seats(&mut self, arrivals: &[Seat]) {
         if arrivals.is_empty() {
@@ -368,7 +374,7 @@ impl Node {
     /// # Errors
     /// The cause, if the run ends early. Earlier deliveries are still returned by [`Node::delivered`].
     pub fn turn(&mut self, until: Option<Time>) -> Result<(), Failure> {
-        if let Some(why) = self.fenced.take() {
+        if let Some(why) = self.fenced {
             return Err(words::fence(why, self.seat(self.me).role, &|member| self.name(member)));
         }
         let at_once = (self.sockets.listens && !self.aside.is_empty()).then_some(Time::ZERO);

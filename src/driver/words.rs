@@ -1,6 +1,6 @@
 //! The texts of membership notices and of the failures of a fenced member.
 
-use super::Node;
+use super::Participant;
 use crate::engine::MemberId;
 use crate::exit::{Exit, Failure};
 use crate::member::{Departure, Fence, Notice};
@@ -22,7 +22,7 @@ fn reason(why: Departure, name: &dyn Fn(MemberId) -> String) -> String {
 }
 
 /// Reports `told` about the member `who`: a member lost against its will is a warning, a suspicion a detail.
-pub fn tell(talk: &Talk, node: &Node, who: MemberId, told: Notice) {
+pub fn tell(talk: &Talk, node: &dyn Participant, who: MemberId, told: Notice) {
     let words = notice(told, who, &|member| node.name(member));
     match told {
         Notice::Suspected(_) => talk.detail(words),

@@ -1,68 +1,84 @@
-//! How a state comes to those who are new: who was there keeps the state of the view in which they were taken in, and they
-//! ask one after the other for it.
+//! The past of newcomers: members keep the state at the beginning of the view that admitted them, and newcomers ask one
+//! member after the other for it.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
+
 use super::MAX_STATE;
-use crate::driver::Node;
+use super::error::Error;
+use crate::driver::Participant;
 use crate::driver::catch_up::{CatchUp, Told};
 use crate::driver::node::Delivery;
 use crate::engine::{MemberId, Time, To};
-use crate::exit::{Exit, Failure};
 use crate::member::App;
-use crate::member::replay::{Missed, Replay};
+use crate::member::replay::{Missed, Origin, Replay};
 use crate::wire::BatchBuilder;
 
-/// A state that nobody has asked for in so long is not kept any more.
+/// Time for which a state is kept that no newcomer asks for.
 const KEPT: Duration = Duration::from_secs(60);
-/// Most states that are kept at one time; the oldest goes first.
+/// Most states kept at one time; the oldest is dropped first.
 const MAX_KEPT: usize = 4;
-/// How long a piece of a state is.
+/// Length of a piece of a state.
 const PIECE: usize = 256 << 10;
-/// Most pieces told to one newcomer before anything else gets its turn.
+/// Most pieces sent to one newcomer before other work gets its turn.
 const PIECES_PER_TURN: usize = 8;
 
-/// A newcomer that does not have the state yet.
+/// A newcomer that has not caught up.
 pub(super) struct Newcomer {
     pub(super) catch_up: CatchUp,
-    state: Vec<u8>,
+    pub(super) missed: Missed,
+    state: BytesMut,
+}
+
+/// The progress of a newcomer.
+pub(super) enum CaughtUp {
+    /// Nothing for the application.
+    NotYet,
+    /// Earlier deliveries.
+    Deliveries(Vec<(Origin, Bytes)>),
+    /// Everything: the state, if it was asked for, and the deliveries held back meanwhile.
+    Whole(Option<Bytes>, VecDeque<Delivery>),
 }
 
 impl Newcomer {
-    /// One that was taken in in this view.
-    pub(super) const fn new(view: u64) -> Self {
-        Self { catch_up: CatchUp::new(Missed::State, view), state: Vec::new() }
+    /// Creates a newcomer that was admitted in this view.
+    pub(super) fn new(missed: Missed, view: u64) -> Self {
+        Self { catch_up: CatchUp::new(missed, view), missed, state: BytesMut::new() }
     }
 
-    /// What `from` tells. Returns the state and what was held back meanwhile, if that was all.
-    pub(super) fn told(
-        &mut self,
-        now: Time,
-        from: MemberId,
-        replay: Replay,
-    ) -> Result<Option<Whole>, Failure> {
-        match self.catch_up.told(now, from, replay) {
-            Told::From(first, Replay::State(batch)) => {
-                // Pieces of two members do not make a state: each writes it in its own way.
+    /// Handles a reply of `from`.
+    pub(super) fn told(&mut self, now: Time, from: MemberId, replay: Replay) -> Result<CaughtUp, Error> {
+        Ok(match self.catch_up.told(now, from, replay) {
+            Told::From(first, Replay::State(batch)) if self.missed == Missed::State => {
+                // Pieces of two members make no state: each encodes it in its own way.
                 if first == 1 {
                     self.state.clear();
                 }
                 batch.messages().for_each(|(_, piece)| self.state.extend_from_slice(piece));
                 if self.state.len() > MAX_STATE {
-                    return Err(Failure::new(Exit::Unavailable, "the state that a member gives is too long"));
+                    return Err(Error::NoState("the state that a member gives is too long".to_owned()));
                 }
-                Ok(None)
+                CaughtUp::NotYet
             }
-            Told::From(..) | Told::Nothing => Ok(None),
-            Told::All(held) => Ok(Some((std::mem::take(&mut self.state), held))),
-        }
+            Told::From(_, Replay::Past(origins, batch)) if self.missed == Missed::Deliveries => {
+                let mut deliveries = Vec::new();
+                for (origin, (_, payload)) in origins.into_iter().zip(batch.messages()) {
+                    if self.catch_up.is_news(origin.sender, origin.own_number) {
+                        deliveries.push((origin, batch.body().slice_ref(payload)));
+                    }
+                }
+                CaughtUp::Deliveries(deliveries)
+            }
+            Told::From(..) | Told::Nothing => CaughtUp::NotYet,
+            Told::All(held) => {
+                let state = std::mem::take(&mut self.state).freeze();
+                CaughtUp::Whole((self.missed == Missed::State).then_some(state), held)
+            }
+        })
     }
 }
-
-/// A state, and what was held back until it had come.
-type Whole = (Vec<u8>, VecDeque<Delivery>);
 
 /// The states that a member gives to newcomers.
 #[derive(Default)]
@@ -74,14 +90,14 @@ pub(super) struct Giving {
 /// The state at the beginning of a view.
 struct Kept {
     view: u64,
-    /// Who is new in the view.
+    /// The newcomers of the view.
     newcomers: Vec<MemberId>,
-    /// The program may not have come to it yet.
-    state: Option<Arc<Vec<u8>>>,
+    /// The reply of the application, once it has come.
+    state: Option<Bytes>,
     touched: Time,
 }
 
-/// A newcomer that has asked for it.
+/// A newcomer that has asked for a state.
 struct Asked {
     by: MemberId,
     view: u64,
@@ -89,7 +105,7 @@ struct Asked {
 }
 
 impl Giving {
-    /// A view begins; what was being told is lost with the one before. Those who are new in it will ask.
+    /// Begins a view: pieces in flight are lost with the one before, and the newcomers of this one will ask.
     pub(super) fn view(&mut self, now: Time, number: u64, clients: &[MemberId], newcomers: Vec<MemberId>) {
         self.asked.clear();
         self.kept.retain(|kept| kept.newcomers.iter().any(|newcomer| clients.contains(newcomer)));
@@ -101,26 +117,26 @@ impl Giving {
         }
     }
 
-    /// The program gives its state at the beginning of this view, or does not.
-    pub(super) fn given(&mut self, now: Time, view: u64, state: Option<Vec<u8>>) {
+    /// Keeps the state at the beginning of this view, or notes that the application refuses it.
+    pub(super) fn given(&mut self, now: Time, view: u64, state: Option<Bytes>) {
         let Some(at) = self.kept.iter().position(|kept| kept.view == view) else { return };
         match state {
             Some(state) => {
                 let kept = &mut self.kept[at];
-                (kept.state, kept.touched) = (Some(Arc::new(state)), now);
+                (kept.state, kept.touched) = (Some(state), now);
             }
             None => drop(self.kept.remove(at)),
         }
     }
 
-    /// A newcomer asks for the state of this view, but for so many pieces.
+    /// Handles the request of a newcomer for the state of this view, of which it has some pieces.
     pub(super) fn asked(&mut self, by: MemberId, view: u64, have: u64) {
         self.asked.retain(|asked| asked.by != by);
         self.asked.push(Asked { by, view, pieces: have });
     }
 
-    /// Tells as much as there is room for. Whether there is more to tell now.
-    pub(super) fn tell(&mut self, node: &mut Node) -> bool {
+    /// Sends as many pieces as there is room for. Returns whether more can be sent now.
+    pub(super) fn give(&mut self, node: &mut dyn Participant) -> bool {
         let now = node.now();
         self.kept.retain(|kept| now.since(kept.touched) < KEPT);
         let Self { kept, asked } = self;
@@ -129,10 +145,10 @@ impl Giving {
                 node.submit(To::Member(asked.by), App::Replay(Replay::Cannot));
                 return false;
             };
-            // The program is about to come to it.
+            // The application has not replied yet.
             let Some(state) = kept.state.clone() else { return true };
             kept.touched = now;
-            (0..PIECES_PER_TURN).all(|_| node.window(To::Member(asked.by)) == 0 || asked.tell(node, &state))
+            (0..PIECES_PER_TURN).all(|_| node.window(To::Member(asked.by)) == 0 || asked.give(node, &state))
         });
         let is_ready = |asked: &Asked| {
             let has_come = |kept: &Kept| kept.view == asked.view && kept.state.is_some();
@@ -143,8 +159,8 @@ impl Giving {
 }
 
 impl Asked {
-    /// Tells a piece, or that there is no more of them; then it is not to be called again.
-    fn tell(&mut self, node: &mut Node, state: &[u8]) -> bool {
+    /// Sends a piece, or the end. Returns false after the end.
+    fn give(&mut self, node: &mut dyn Participant, state: &[u8]) -> bool {
         let piece = usize::try_from(self.pieces).ok().and_then(|piece| state.chunks(PIECE).nth(piece));
         let mut batch = BatchBuilder::new(self.pieces + 1);
         if let Some(piece) = piece {

@@ -1,171 +1,236 @@
-//! The thread that takes part for a program: it turns its [`Node`], so that the others hear of it however long the program
-//! is busy with something else.
+//! The worker of a member: it takes part in the run for the application, which may be busy with something else.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::desk::{Desk, Job, Phase, Wish};
-use super::state::{Giving, Newcomer};
-use super::{Delivery, Direct, Event, Join, Start, Undeliverable, View};
-use crate::driver::node::Delivery as Delivered;
-use crate::driver::{Node, words};
+use bytes::Bytes;
+
+use super::builder::{Builder, Start};
+use super::error::Error;
+use super::event::{Delivery, Direct, Event, Undeliverable, View};
+use super::shared::{Incoming, Outgoing, Phase, Shared, Shutdown};
+use super::state::{CaughtUp, Giving, Newcomer};
+use crate::driver::node::{Delivery as Delivered, Joining};
+use crate::driver::slow_member::{SlowMember, SlowestReceiver};
+use crate::driver::{Node, Participant, words};
 use crate::engine::{self, MemberId, Time, To};
 use crate::exit::{Exit, Failure};
-use crate::member::replay::{Missed, Replay};
-use crate::member::{App, Finish, Tally};
+use crate::member::replay::{Missed, Origin, Replay};
+use crate::member::{App, Fence, Finish, Tally};
+use crate::session::SAY_EVERY;
 use crate::talk::Talk;
 use crate::transport::wakeup::Wakeup;
 use crate::transport::zmq::Context;
-use crate::wire::BatchBuilder;
 use crate::wire::control::{Role, Seat};
+use crate::wire::{Batch, BatchBuilder};
 
 /// Most batches submitted before incoming packets get their turn.
 const BATCHES_PER_TURN: usize = 8;
 
-/// Takes part to the end, and leaves on the desk how that was.
-pub(super) fn run(join: &Join, desk: &Arc<Desk>, wakeup: Wakeup) {
-    let outcome = catch_unwind(AssertUnwindSafe(|| take_part(join, desk, wakeup)));
-    let outcome = outcome.unwrap_or_else(|_| Err(Failure::new(Exit::Bug, "this is a bug in groupcast")));
-    desk.look().phase = Phase::Over(outcome);
-    desk.ring();
+/// Takes part to the end, and leaves the outcome in the queues.
+pub(super) fn run(builder: &Builder, joining: &Joining, shared: &Arc<Shared>, wakeup: Wakeup) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| take_part(builder, joining, shared, wakeup)));
+    let outcome = outcome.unwrap_or_else(|_| Err(Error::Bug("the thread of the member panicked".to_owned())));
+    shared.change(|queues| queues.phase = Phase::Over(outcome));
 }
 
-fn take_part(join: &Join, desk: &Arc<Desk>, wakeup: Wakeup) -> Result<(), Failure> {
-    let (context, talk) = (Context::default(), join.talk());
-    let mut node = Node::join(&context, &join.joining()?, None, &talk)?;
+fn take_part(
+    builder: &Builder,
+    joining: &Joining,
+    shared: &Arc<Shared>,
+    wakeup: Wakeup,
+) -> Result<(), Error> {
+    let (context, talk) = (Context::default(), builder.talk());
+    let joined = Node::join(&context, joining, None, &talk);
+    let mut node = joined.map_err(Error::of_joining)?;
     node.wake_by(wakeup);
-    let mut worker = Worker::new(join, desk, &node, talk);
+    let mut worker = Worker::new(builder, shared, &node, talk);
     worker.begin(&node);
-    let outcome = worker.run(&mut node);
+    let outcome = turn_until_over(&mut worker, &mut node);
     match &outcome {
         Ok(()) if node.departs() => node.leave(&Failure::new(Exit::Ok, "it has left the group")),
         Ok(()) => {}
-        Err(failure) => node.leave(failure),
+        Err(error) => node.leave(&Failure::new(Exit::Unavailable, error.to_string())),
     }
     outcome
 }
 
-struct Worker<'a> {
-    desk: &'a Desk,
+fn turn_until_over(worker: &mut Worker, node: &mut Node) -> Result<(), Error> {
+    while !node.is_over() {
+        let next = worker.attend(node)?;
+        let turned = node.turn(next);
+        // After a failure, too: earlier deliveries belong to the application.
+        let delivered = node.delivered();
+        worker.deliver(node, delivered)?;
+        turned.map_err(|failure| failed(node, failure))?;
+    }
+    Ok(())
+}
+
+/// Returns the reason why a node ended before the end.
+fn failed(node: &Node, failure: Failure) -> Error {
+    match node.fenced() {
+        Some(why) => fenced(why, failure),
+        // The others ended the run without this member.
+        None if node.is_over() => Error::LeftBehind(failure.message),
+        None => Error::of_member(failure),
+    }
+}
+
+/// Returns the error of a member that is not in its group any more.
+pub(super) fn fenced(why: Fence, failure: Failure) -> Error {
+    match why {
+        Fence::NoSequencer(_) => Error::Lost(failure.message),
+        _ => Error::LeftBehind(failure.message),
+    }
+}
+
+/// The part of a member between its queues and the [`Participant`].
+pub(super) struct Worker {
+    shared: Arc<Shared>,
     talk: Talk,
     me: MemberId,
-    /// How many messages may be under way at one time.
+    /// Most messages of one batch.
     most: u64,
     gives_state: bool,
+    slow_member: SlowMember,
+    slowest: SlowestReceiver,
     tally: Tally,
     finish: Finish,
-    /// The clients of the last view that was put on the desk.
+    /// The clients of the last view that was reported.
     members: Vec<MemberId>,
-    /// Of each name: the client of this run that has it, or was the last to have it.
+    /// The newest client of each name.
     known: BTreeMap<String, MemberId>,
     has_finished: bool,
     is_done: bool,
+    /// Events wait that the application must receive first.
+    is_full: bool,
     newcomer: Option<Newcomer>,
-    /// The view in which a newcomer began, until it has its state.
+    /// The first view of a newcomer that has not caught up.
     first_view: Option<View>,
     giving: Giving,
 }
 
-impl<'a> Worker<'a> {
-    fn new(join: &Join, desk: &'a Desk, node: &Node, talk: Talk) -> Self {
+impl Worker {
+    pub(super) fn new(builder: &Builder, shared: &Arc<Shared>, node: &dyn Participant, talk: Talk) -> Self {
         let mut finish = Finish::new(node.me(), node.view());
-        node.delivered_before().for_each(|(client, count)| finish.came_after(client, count));
-        // With the group that starts, every member begins with nothing.
-        let waits = join.start == Start::WithState && node.view().number > 1;
+        for (client, count) in node.delivered_before() {
+            finish.came_after(client, count);
+        }
+        // A group that starts has no past.
+        let missed = match builder.start {
+            _ if node.view().number == 1 => None,
+            Start::WithState => Some(Missed::State),
+            Start::FromStart => Some(Missed::Deliveries),
+            Start::Together | Start::FromNow => None,
+        };
         Self {
-            desk,
+            shared: Arc::clone(shared),
             talk,
             me: node.me(),
-            most: join.window.messages,
-            gives_state: join.gives_state,
+            most: builder.window.messages,
+            gives_state: builder.gives_state,
+            slow_member: builder.slow_member,
+            slowest: SlowestReceiver::default(),
             tally: Tally::default(),
             finish,
             members: node.view().clients.clone(),
             known: BTreeMap::new(),
             has_finished: false,
             is_done: false,
-            newcomer: waits.then(|| Newcomer::new(node.view().number)),
+            is_full: false,
+            newcomer: missed.map(|missed| Newcomer::new(missed, node.view().number)),
             first_view: None,
             giving: Giving::default(),
         }
     }
 
-    fn begin(&mut self, node: &Node) {
+    /// Reports the first view.
+    pub(super) fn begin(&mut self, node: &dyn Participant) {
         self.meet(node, node.view());
         let view = named(node, node.view(), &[], &[]);
-        let mut papers = self.desk.look();
-        if self.newcomer.is_some() {
-            self.first_view = Some(view);
-        } else {
-            papers.put_event(Event::View(view));
-        }
-        papers.phase = Phase::Running;
-        drop(papers);
-        self.desk.ring();
+        self.shared.change(|queues| {
+            queues.newest = Some(view.clone());
+            if self.newcomer.is_some() {
+                self.first_view = Some(view);
+            } else {
+                queues.put_event(Event::View(view));
+            }
+            queues.phase = Phase::Running;
+        });
     }
 
-    fn run(&mut self, node: &mut Node) -> Result<(), Failure> {
-        while !node.is_over() {
-            let next = self.attend(node)?;
-            let turned = node.turn(next);
-            // Also after a failure: what was delivered before is the program's.
-            for delivered in node.delivered() {
-                self.deliver(node, delivered)?;
+    /// Does what the application wants. Returns the time at which to continue without input.
+    ///
+    /// # Errors
+    /// The reason to end: the application has dropped the group, or no member lets a newcomer catch up.
+    pub(super) fn attend(&mut self, node: &mut dyn Participant) -> Result<Option<Time>, Error> {
+        let now = node.now();
+        let shutdown = {
+            let mut queues = self.shared.look();
+            for (view, state) in queues.states.drain(..) {
+                self.giving.given(now, view, state);
             }
-            turned?;
-            if self.has_finished && !self.is_done && self.finish.is_complete() {
-                self.is_done = true;
-                node.done();
-            }
-        }
-        Ok(())
-    }
-
-    /// What the program wants. When to go on by itself.
-    fn attend(&mut self, node: &mut Node) -> Result<Option<Time>, Failure> {
-        let (wish, is_full) = {
-            let mut papers = self.desk.look();
-            for (view, state) in papers.states.drain(..) {
-                self.giving.given(node.now(), view, state);
-            }
-            (papers.wish, papers.is_full())
+            self.is_full = queues.is_full();
+            queues.shutdown
         };
-        // A newcomer must hear the pieces of its state, whatever else comes.
-        node.listen(!is_full || self.newcomer.is_some());
-        match wish {
-            Wish::Abandon => return Err(Failure::new(Exit::Terminated, "the program dropped its `Group`")),
-            Wish::Leave => self.newcomer = None,
-            Wish::Stay | Wish::Finish => {}
+        // A newcomer receives its state, however many events wait.
+        let gets_state = self.newcomer.as_ref().is_some_and(|newcomer| newcomer.missed == Missed::State);
+        let listens = !self.is_full || gets_state;
+        node.listen(listens);
+        match shutdown {
+            Shutdown::Abandon => return Err(Error::Ended),
+            Shutdown::Leave => self.newcomer = None,
+            Shutdown::None | Shutdown::Finish => {}
         }
         if let Some(newcomer) = &mut self.newcomer {
-            newcomer.catch_up.look(node)?;
+            if !listens {
+                newcomer.catch_up.postpone(now);
+            }
+            newcomer.catch_up.look(node).map_err(Error::of_newcomer)?;
             return Ok(None);
         }
-        let tells_more = self.giving.tell(node);
-        let sends_more = self.send_jobs(node);
-        let is_empty = self.desk.look().job().is_none();
-        match wish {
-            Wish::Finish if is_empty => self.say_finished(node),
-            Wish::Leave if is_empty => self.depart(node),
+        self.look_for_slow_member(node, now);
+        let gives_more = self.giving.give(node);
+        let sends_more = self.send_queued(node);
+        let is_empty = self.shared.look().outgoing().is_none();
+        match shutdown {
+            Shutdown::Finish if is_empty => self.announce_finish(node),
+            Shutdown::Leave if is_empty => self.depart(node),
             _ => {}
         }
-        Ok((tells_more || sends_more).then(|| node.now()))
+        self.report_done(node);
+        Ok((gives_more || sends_more).then_some(now))
     }
 
-    /// Submits what lies on the desk and the windows have room for. Whether there may be more.
-    fn send_jobs(&mut self, node: &mut Node) -> bool {
+    /// Excludes the slowest receiver after the limit for slow members.
+    fn look_for_slow_member(&mut self, node: &mut dyn Participant, now: Time) {
+        let SlowMember::Exclude(limit) = self.slow_member else { return };
+        // A member that receives nothing, or does not listen, blames nobody.
+        let is_in_touch = node.silence() < SAY_EVERY && !self.is_full;
+        let behind = node.slowest_receiver().filter(|_| is_in_touch);
+        if let Some((member, length)) = self.slowest.look(now, behind)
+            && length >= limit
+        {
+            self.slowest = SlowestReceiver::default();
+            node.exclude(member, length);
+        }
+    }
+
+    /// Submits queued messages as far as the windows allow. Returns whether more can be submitted now.
+    fn send_queued(&mut self, node: &mut dyn Participant) -> bool {
         for _ in 0..BATCHES_PER_TURN {
             let to = {
-                let mut papers = self.desk.look();
-                match papers.job() {
+                let mut queues = self.shared.look();
+                match queues.outgoing() {
                     None => return false,
-                    Some(Job::Multicast(_)) => To::Group,
-                    Some(Job::Send(id, _)) => match self.known.get(id) {
+                    Some(Outgoing::Multicast(_)) => To::Group,
+                    Some(Outgoing::Direct(id, _)) => match self.known.get(id) {
                         Some(&member) => To::Member(member),
-                        // `Group::send` takes the names of members only.
+                        // `Sender::send` accepts the ids of members only.
                         None => {
-                            papers.take_job();
+                            queues.take_outgoing();
                             continue;
                         }
                     },
@@ -179,36 +244,38 @@ impl<'a> Worker<'a> {
         true
     }
 
-    /// Submits what is next, as much of it as is for `to` and goes into one batch.
-    fn send_batch(&mut self, node: &mut Node, to: To) {
+    /// Submits the next messages to `to`, as many as one batch holds.
+    fn send_batch(&mut self, node: &mut dyn Participant, to: To) {
         let count = match to {
             To::Group => &mut self.tally.multicasts,
             To::Member(member) => self.tally.sent.entry(member).or_default(),
         };
         let mut batch = BatchBuilder::new(*count + 1).at_most(self.most);
-        {
-            let mut papers = self.desk.look();
+        self.shared.change(|queues| {
             while !batch.is_full() {
-                let is_next = match (papers.job(), to) {
-                    (Some(Job::Multicast(_)), To::Group) => true,
-                    (Some(Job::Send(id, _)), To::Member(member)) => self.known.get(id) == Some(&member),
+                let is_next = match (queues.outgoing(), to) {
+                    (Some(Outgoing::Multicast(_)), To::Group) => true,
+                    (Some(Outgoing::Direct(id, _)), To::Member(member)) => {
+                        self.known.get(id) == Some(&member)
+                    }
                     _ => false,
                 };
                 if !is_next {
                     break;
                 }
-                if let Some(Job::Multicast(text) | Job::Send(_, text)) = papers.take_job() {
-                    *count = batch.push(&text);
+                if let Some(Outgoing::Multicast(payload) | Outgoing::Direct(_, payload)) =
+                    queues.take_outgoing()
+                {
+                    *count = batch.push(&payload);
                 }
             }
-        }
-        self.desk.ring();
+        });
         if let Some(batch) = batch.finish() {
             node.submit(to, if to == To::Group { App::Multicast(batch) } else { App::Direct(batch) });
         }
     }
 
-    fn say_finished(&mut self, node: &mut Node) {
+    fn announce_finish(&mut self, node: &mut dyn Participant) {
         if !self.has_finished {
             self.has_finished = true;
             self.finish.finished(self.me, self.tally.clone());
@@ -216,20 +283,42 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Leaves the group when all have what was sent here. The last one does as if it had finished.
-    fn depart(&mut self, node: &mut Node) {
+    /// Leaves the group when all members have the messages of this one. The last member finishes instead.
+    fn depart(&mut self, node: &mut dyn Participant) {
         if node.departs() {
             return;
         }
         if node.view().clients.len() == 1 {
-            return self.say_finished(node);
+            return self.announce_finish(node);
         }
         if self.finish.multicasts_of(self.me) >= self.tally.multicasts && node.is_settled() {
             node.depart();
         }
     }
 
-    fn deliver(&mut self, node: &mut Node, delivered: Delivered) -> Result<(), Failure> {
+    /// Reports once in each view that everything has been delivered.
+    fn report_done(&mut self, node: &mut dyn Participant) {
+        if self.has_finished && !self.is_done && self.finish.is_complete() {
+            self.is_done = true;
+            node.done();
+        }
+    }
+
+    /// Queues deliveries for the application.
+    ///
+    /// # Errors
+    /// A newcomer cannot catch up.
+    pub(super) fn deliver(
+        &mut self,
+        node: &mut dyn Participant,
+        delivered: Vec<Delivered>,
+    ) -> Result<(), Error> {
+        delivered.into_iter().try_for_each(|delivered| self.deliver_one(node, delivered))?;
+        self.report_done(node);
+        Ok(())
+    }
+
+    fn deliver_one(&mut self, node: &mut dyn Participant, delivered: Delivered) -> Result<(), Error> {
         let app = match delivered.app {
             App::Replay(Replay::Ask { what, view, have }) => {
                 if what == Missed::State && self.gives_state && self.newcomer.is_none() {
@@ -239,12 +328,12 @@ impl<'a> Worker<'a> {
                 }
                 return Ok(());
             }
-            App::Replay(replay) => return self.take_state(node, delivered.from, replay),
+            App::Replay(replay) => return self.take_past(node, delivered.from, replay),
             app => app,
         };
         let delivered = Delivered { app, ..delivered };
         match &mut self.newcomer {
-            Some(newcomer) => newcomer.catch_up.hold(delivered),
+            Some(newcomer) => newcomer.catch_up.hold(delivered).map_err(Error::of_newcomer),
             None => {
                 self.take(node, delivered);
                 Ok(())
@@ -252,69 +341,85 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn take_state(&mut self, node: &mut Node, from: MemberId, replay: Replay) -> Result<(), Failure> {
+    fn take_past(&mut self, node: &mut dyn Participant, from: MemberId, replay: Replay) -> Result<(), Error> {
         let now = node.now();
         let Some(newcomer) = &mut self.newcomer else { return Ok(()) };
-        let Some((state, held)) = newcomer.told(now, from, replay)? else { return Ok(()) };
-        self.newcomer = None;
-        let mut papers = self.desk.look();
-        papers.put_event(Event::State(state));
-        self.first_view.take().into_iter().for_each(|view| papers.put_event(Event::View(view)));
-        drop(papers);
-        self.desk.ring();
-        held.into_iter().for_each(|delivered| self.take(node, delivered));
+        match newcomer.told(now, from, replay)? {
+            CaughtUp::NotYet => {}
+            CaughtUp::Deliveries(deliveries) => self.shared.change(|queues| {
+                for (Origin { sender, own_number, number }, payload) in deliveries {
+                    let number = (number > 0).then_some(number);
+                    let from = node.name(sender);
+                    queues.put_event(Event::Delivery(Delivery { from, payload, number, own_number }));
+                }
+            }),
+            CaughtUp::Whole(state, held) => {
+                self.newcomer = None;
+                self.shared.change(|queues| {
+                    state.into_iter().for_each(|state| queues.put_event(Event::State(state)));
+                    self.first_view.take().into_iter().for_each(|view| queues.put_event(Event::View(view)));
+                });
+                held.into_iter().for_each(|delivered| self.take(node, delivered));
+            }
+        }
         Ok(())
     }
 
-    /// Puts what was delivered on the desk.
-    fn take(&mut self, node: &Node, delivered: Delivered) {
+    /// Queues a delivery for the application.
+    fn take(&mut self, node: &dyn Participant, delivered: Delivered) {
         let Delivered { at_us, from, number, app } = delivered;
-        let name = || node.who(from).map_or_else(String::new, |seat| seat.id.clone());
-        let mut papers = self.desk.look();
         match app {
             App::Multicast(batch) => {
-                for (place, (own_number, text)) in (0..).zip(batch.messages()) {
-                    papers.put_event(Event::Delivery(Delivery {
-                        from: name(),
-                        text: text.to_vec(),
-                        number: number.map(|first| first + place),
-                        own_number,
-                    }));
-                }
+                self.put(node, from, &batch, |place, from, payload, own_number| {
+                    let number = number.map(|first| first + place);
+                    Event::Delivery(Delivery { from, payload, number, own_number })
+                });
                 self.finish.delivered(from, u64::from(batch.count()));
             }
             App::Direct(batch) => {
-                for (own_number, text) in batch.messages() {
-                    let direct = Direct { from: name(), text: text.to_vec(), own_number };
-                    papers.put_event(Event::Direct(direct));
-                }
+                self.put(node, from, &batch, |_, from, payload, own_number| {
+                    Event::Direct(Direct { from, payload, own_number })
+                });
                 self.finish.received(from, u64::from(batch.count()));
             }
             App::Undeliverable(batch, reason) => {
-                for (own_number, text) in batch.messages() {
-                    let lost = Undeliverable { to: name(), text: text.to_vec(), own_number, reason };
-                    papers.put_event(Event::Undeliverable(lost));
-                }
+                self.put(node, from, &batch, |_, to, payload, own_number| {
+                    Event::Undeliverable(Undeliverable { to, payload, own_number, reason })
+                });
             }
             App::Finished(tally) => self.finish.finished(from, tally),
             App::View(view, arrivals) => {
-                drop(papers);
-                return self.go_on_with(node, Time::from_micros(at_us), &view, &arrivals);
+                self.go_on_with(node, Time::from_micros(at_us), &view, &arrivals);
             }
             App::Notice(notice) => words::tell(&self.talk, node, from, notice),
-            // Those are for the node.
+            // The participant handles these.
             App::Fenced(_) | App::Replay(_) => {}
         }
-        drop(papers);
-        self.desk.ring();
     }
 
-    fn meet(&mut self, node: &Node, view: &engine::View) {
-        self.known.extend(view.clients.iter().map(|&client| (node.seat(client).id.clone(), client)));
+    /// Queues an event for each message of a batch of this peer.
+    fn put(
+        &self,
+        node: &dyn Participant,
+        peer: MemberId,
+        batch: &Batch,
+        event: impl Fn(u64, String, Bytes, u64) -> Event,
+    ) {
+        let name = node.name(peer);
+        self.shared.change(|queues| {
+            for (place, (own_number, payload)) in (0..).zip(batch.messages()) {
+                let payload = batch.body().slice_ref(payload);
+                queues.put_event(event(place, name.clone(), payload, own_number));
+            }
+        });
     }
 
-    /// The group is another one from here on.
-    fn go_on_with(&mut self, node: &Node, now: Time, view: &engine::View, arrivals: &[Seat]) {
+    fn meet(&mut self, node: &dyn Participant, view: &engine::View) {
+        self.known.extend(view.clients.iter().map(|&client| (node.name(client), client)));
+    }
+
+    /// Continues in a new view.
+    fn go_on_with(&mut self, node: &dyn Participant, now: Time, view: &engine::View, arrivals: &[Seat]) {
         self.meet(node, view);
         self.finish.go_on_with(view);
         self.is_done = false;
@@ -328,21 +433,19 @@ impl<'a> Worker<'a> {
             .collect();
         let is_wanted = self.gives_state && !newcomers.is_empty();
         self.giving.view(now, view.number, &view.clients, if is_wanted { newcomers } else { Vec::new() });
-        let mut papers = self.desk.look();
-        papers.put_event(Event::View(named));
-        if is_wanted {
-            papers.put_event(Event::StateWanted);
-        }
-        drop(papers);
-        self.desk.ring();
+        self.shared.change(|queues| {
+            queues.put_event(Event::View(named));
+            if is_wanted {
+                queues.put_incoming(Incoming::StateRequest(view.number));
+            }
+        });
     }
 }
 
-/// A view as a program is told of it; `before` are the clients of the one before, if there was one here.
-fn named(node: &Node, view: &engine::View, before: &[MemberId], arrivals: &[Seat]) -> View {
-    let name = |member: MemberId| node.who(member).map_or_else(|| member.to_string(), |seat| seat.id.clone());
+/// Returns a view with names instead of slots; `before` are the clients of the one before, if there was one.
+fn named(node: &dyn Participant, view: &engine::View, before: &[MemberId], arrivals: &[Seat]) -> View {
     let names = |members: &[MemberId]| {
-        let mut names: Vec<String> = members.iter().copied().map(name).collect();
+        let mut names: Vec<String> = members.iter().map(|&member| node.name(member)).collect();
         names.sort_unstable();
         names
     };
@@ -354,6 +457,6 @@ fn named(node: &Node, view: &engine::View, before: &[MemberId], arrivals: &[Seat
         members: names(&view.clients),
         joined: arrivals.map(|seat| seat.id.clone()).collect(),
         gone: names(&gone),
-        sequencer: view.sequencer.map(name),
+        sequencer: view.sequencer.map(|sequencer| node.name(sequencer)),
     }
 }

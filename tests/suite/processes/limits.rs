@@ -1,8 +1,8 @@
-//! Limits: each is kept, also one that is shorter than what programs wait for in between.
+//! Limits: each is kept, also one that is shorter than a wait inside of it.
 
 use std::time::{Duration, Instant};
 
-use groupcast::group::Join;
+use groupcast::{Builder, Bytes, Error, Group};
 use rustix::process::Signal;
 
 use crate::harness::{Launch, Stage, now};
@@ -73,23 +73,56 @@ fn timeout_programs_connected_to_a_forwarder_end_in_time() {
 }
 
 #[test]
-fn timeout_library_calls_end_in_time() {
+fn limits_of_library_join_and_recv_are_kept() {
     let stage = Stage::new();
-    let join = |id: &str| Join::new(id).forwarders(&format!("127.0.0.1:{}", stage.port(0))).limit(LIMIT);
-    let fails = |what: &str, join: Join| {
+    let forwarder = format!("127.0.0.1:{}", stage.port(0));
+    let join = |id: &str| Group::builder(id).forwarders([&forwarder]).timeout(LIMIT);
+    let fails = |what: &str, join: Builder| {
         let began = now();
-        join.join().map(drop).unwrap_err();
+        let error = join.join().map(drop).unwrap_err();
+        assert!(matches!(error, Error::CannotJoin(_) | Error::TimedOut(_)), "{what}: {error:?}");
         is_kept(what, began, LIMIT);
     };
     fails("join without a forwarder", join("a"));
     let _middle = [stage.forwarder(1).arg("--stay"), stage.router().arg("--stay"), stage.sequencer()]
         .map(Launch::start);
     // The group starts, and a second member finds no room in it.
-    let mut group = join("a").limit(Duration::from_secs(60)).join().unwrap();
+    let mut group = join("a").timeout(Duration::from_secs(60)).join().unwrap();
     let began = now();
-    while group.next(LIMIT).unwrap().is_some() {}
-    is_kept("next", began, LIMIT);
-    let (alone, began) = (Join::new("b").limit(LIMIT).forwarders("127.0.0.1:1"), now());
-    alone.join().map(drop).unwrap_err();
-    is_kept("join elsewhere", began, LIMIT);
+    while group.recv_timeout(LIMIT).unwrap().is_some() {}
+    is_kept("recv_timeout", began, LIMIT);
+    fails("join elsewhere", join("b").forwarders(["127.0.0.1:1"]));
+}
+
+/// One member receives nothing, so that the windows of the other close.
+#[test]
+fn limits_of_library_send_and_leave_are_kept() {
+    const TIMEOUT: Duration = Duration::from_secs(4);
+    let stage = Stage::new();
+    let _middle = stage.middle(2);
+    let forwarder = format!("127.0.0.1:{}", stage.port(0));
+    let members = ["a", "b"].map(|id| {
+        let join = Group::builder(id).forwarders([&forwarder]).timeout(TIMEOUT);
+        std::thread::spawn(move || join.join().unwrap())
+    });
+    let [a, _b] = members.map(|member| member.join().unwrap());
+    let (sender, mut receiver) = a.split();
+    let receiving = std::thread::spawn(move || while receiver.recv().is_ok() {});
+    let payload = Bytes::from(vec![0; 100_000]);
+    let (error, began) = loop {
+        let began = now();
+        if let Err(error) = sender.multicast(payload.clone()) {
+            break (error, began);
+        }
+    };
+    assert!(matches!(error, Error::TimedOut(_)), "{error:?}");
+    is_kept("multicast", began, TIMEOUT);
+    let began = now();
+    assert_eq!(sender.try_multicast(payload).unwrap_err(), Error::Full);
+    is_kept("try_multicast", began, Duration::ZERO);
+    let began = now();
+    let error = sender.leave().unwrap_err();
+    assert!(matches!(error, Error::TimedOut(_)), "{error:?}");
+    is_kept("leave", began, TIMEOUT);
+    receiving.join().unwrap();
 }

@@ -65,7 +65,11 @@ fn inside(name: &str, test: impl FnOnce(&Etc)) {
         let mut command = Command::new("unshare");
         command.args(rights).args(["--mount", "--net", "sh", "-c", PREPARATION, "sh"]);
         let (_, module) = module_path!().split_once("::").unwrap();
-        command.arg(env::current_exe().unwrap()).args([&format!("{module}::{name}"), "--exact", "--nocapture"]);
+        command.arg(env::current_exe().unwrap()).args([
+            &format!("{module}::{name}"),
+            "--exact",
+            "--nocapture",
+        ]);
         command.env(INSIDE, folder.path()).stdin(Stdio::null());
         let Ok(output) = command.output() else { continue };
         let [stdout, stderr] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));

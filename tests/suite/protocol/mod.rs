@@ -2,6 +2,7 @@
 
 mod flow_control;
 mod fuzzed;
+mod in_memory;
 mod liars;
 mod model;
 mod order_scenarios;

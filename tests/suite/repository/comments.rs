@@ -34,7 +34,8 @@ fn comments(text: &str) -> Vec<(usize, String)> {
     let mut found: Vec<(usize, String)> = Vec::new();
     let mut is_open = false;
     for (index, line) in text.lines().enumerate() {
-        let comment = line.trim_start().strip_prefix("//").map(|rest| rest.trim_start_matches(['/', '!']).trim());
+        let comment =
+            line.trim_start().strip_prefix("//").map(|rest| rest.trim_start_matches(['/', '!']).trim());
         match (comment.filter(|comment| !comment.is_empty()), is_open) {
             (Some(comment), true) => {
                 let (_, whole) = found.last_mut().expect("a comment is open");

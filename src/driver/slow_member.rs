@@ -1,0 +1,70 @@
+//! The member that holds the others up, and how long they wait for it.
+
+use std::time::Duration;
+
+use crate::engine::{MemberId, Time};
+
+/// The policy for a member that acknowledges nothing.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum SlowMember {
+    /// The others wait for it.
+    #[default]
+    Block,
+    /// The others wait for it this long, and then exclude it.
+    Exclude(Duration),
+}
+
+impl SlowMember {
+    /// Parses the value of `--slow-member`.
+    ///
+    /// # Errors
+    /// The mistake, in words.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if text == "block" {
+            return Ok(Self::Block);
+        }
+        let limit = text.strip_prefix("exclude:").and_then(|limit| crate::cli::duration(limit).ok());
+        let limit = limit.filter(|limit| !limit.is_zero()).map(Self::Exclude);
+        limit.ok_or_else(|| "write block, or for example exclude:15s".to_owned())
+    }
+}
+
+/// The slowest receiver, its acknowledgement, and the time since which that has not moved.
+#[derive(Debug, Default)]
+pub(crate) struct SlowestReceiver(Option<(MemberId, u64, Time)>);
+
+impl SlowestReceiver {
+    /// Returns the member of `behind`, and how long its acknowledgement has not moved.
+    pub(crate) fn look(
+        &mut self,
+        now: Time,
+        behind: Option<(MemberId, u64)>,
+    ) -> Option<(MemberId, Duration)> {
+        let (member, received) = behind.or_else(|| {
+            self.0 = None;
+            None
+        })?;
+        let since = self.0.filter(|&(who, number, _)| (who, number) == (member, received));
+        let (.., since) = *self.0.insert(since.unwrap_or((member, received, now)));
+        Some((member, now.since(since)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slow_member_wait_begins_with_the_last_progress() {
+        let at = |seconds| Time::ZERO.after(Duration::from_secs(seconds));
+        let (slow, other) = (MemberId(1), MemberId(2));
+        let mut slowest = SlowestReceiver::default();
+        assert_eq!(slowest.look(at(1), Some((slow, 7))), Some((slow, Duration::ZERO)));
+        assert_eq!(slowest.look(at(3), Some((slow, 7))), Some((slow, Duration::from_secs(2))));
+        assert_eq!(slowest.look(at(4), Some((slow, 8))), Some((slow, Duration::ZERO)), "it got on");
+        assert_eq!(slowest.look(at(5), Some((other, 8))), Some((other, Duration::ZERO)));
+        assert_eq!(slowest.look(at(6), None), None);
+        assert_eq!(slowest.look(at(9), Some((other, 8))), Some((other, Duration::ZERO)));
+    }
+}
