@@ -279,7 +279,9 @@ pub(crate) struct Stranger {
 impl Stranger {
     pub(crate) fn new(stage: &Stage, port: usize) -> Self {
         let socket = zmq::Context::new().socket(SOCKETS[port].0).unwrap();
-        socket.set_linger(200).unwrap();
+        // libzmq 4.3 aborts the process when a socket closes without the rest of a message that is half sent, and its
+        // peer closes the connection just then. So a stranger gives the peer time to close it before.
+        socket.set_linger(5000).unwrap();
         socket.set_sndhwm(10_000).unwrap();
         socket.set_sndtimeo(0).unwrap();
         socket.connect(&format!("tcp://127.0.0.1:{}", stage.port(port as u16))).unwrap();

@@ -85,7 +85,7 @@ fn inside(name: &str, test: impl FnOnce(&Etc)) {
 
 #[test]
 fn names_silent_server_and_one_of_two_forwarders_killed_run_continues() {
-    inside("a_silent_name_server_while_one_of_two_forwarders_dies_changes_nothing", |etc| {
+    inside("names_silent_server_and_one_of_two_forwarders_killed_run_continues", |etc| {
         let _server = silent_name_server();
         etc.hosts("127.0.0.1 fwd-b\n");
         let (stage, second, order) = (Stage::new(), Ports::take(), &ORDERS[0]);
@@ -135,7 +135,7 @@ fn lookers<'a>(stage: &'a Stage, connect: &'a str) -> Vec<crate::harness::Launch
 
 #[test]
 fn signal_during_name_lookup_ends_every_program_at_once() {
-    inside("a_signal_during_a_lookup_ends_every_program_at_once", |_| {
+    inside("signal_during_name_lookup_ends_every_program_at_once", |_| {
         let _server = silent_name_server();
         let stage = Stage::new();
         let mut programs: Vec<Program> =
@@ -152,7 +152,7 @@ fn signal_during_name_lookup_ends_every_program_at_once() {
 
 #[test]
 fn timeout_during_name_lookup_is_kept_and_names_the_host() {
-    inside("a_lookup_delays_no_limit_and_the_name_is_told", |_| {
+    inside("timeout_during_name_lookup_is_kept_and_names_the_host", |_| {
         let _server = silent_name_server();
         let stage = Stage::new();
         let connect = ["--connect", "nowhere.example"];
@@ -171,7 +171,7 @@ fn timeout_during_name_lookup_is_kept_and_names_the_host() {
 
 #[test]
 fn names_ipv6_only_name_is_reached() {
-    inside("a_name_that_is_only_ipv6_is_reached", |etc| {
+    inside("names_ipv6_only_name_is_reached", |etc| {
         etc.hosts("::1 only6\n");
         let stage = Stage::new();
         let mut programs = vec![
@@ -188,7 +188,7 @@ fn names_ipv6_only_name_is_reached() {
 
 #[test]
 fn names_several_addresses_the_answering_one_is_used() {
-    inside("of_several_addresses_the_one_that_answers_is_used", |etc| {
+    inside("names_several_addresses_the_answering_one_is_used", |etc| {
         etc.hosts("127.0.0.7 many\n127.0.0.8 many\n::1 many\n");
         let stage = Stage::new();
         for bind in ["127.0.0.8", "[::1]"] {
@@ -206,7 +206,7 @@ fn names_several_addresses_the_answering_one_is_used() {
 
 #[test]
 fn names_misspelt_name_is_reported_at_once_and_at_the_end() {
-    inside("a_misspelt_name_is_told_at_once_and_again_at_the_end", |_| {
+    inside("names_misspelt_name_is_reported_at_once_and_at_the_end", |_| {
         let stage = Stage::new();
         // Nobody listens at the name server's port: there is an answer at once.
         let connect = ["--connect", "lcoalhost"];
@@ -223,7 +223,7 @@ fn names_misspelt_name_is_reported_at_once_and_at_the_end() {
 
 #[test]
 fn names_forwarder_moves_to_new_address_run_continues() {
-    inside("a_forwarder_that_moves_is_found_at_the_new_address_of_its_name", |etc| {
+    inside("names_forwarder_moves_to_new_address_run_continues", |etc| {
         etc.hosts("127.0.0.7 moving\n");
         let (stage, order) = (Stage::new(), &ORDERS[0]);
         let connect = ["--connect", "moving"];
