@@ -1,6 +1,6 @@
 //! The bodies of all fuzz targets: each processes an input and asserts properties of the result.
 //!
-//! `fuzz_targets/` runs them under libFuzzer; `tests/suite/fuzzed.rs` includes this file and runs them on the corpora,
+//! `fuzz_targets/` runs them under libFuzzer; `tests/suite/protocol/fuzzed.rs` includes this file and runs them on the corpora,
 //! so that every input that ever failed is tried again in an ordinary test.
 
 pub mod commands;
