@@ -40,7 +40,7 @@ fn flow_stopped_client_is_excluded_if_asked_for() {
     let sequencer = stage.sequencer().args(patient).start();
     let mut programs = vec![stage.forwarder(3).start(), stage.router().start(), sequencer];
     for id in ["c1", "c2", "c3"] {
-        let client = stage.client(id, lines(id)).args(["--slow-member", "exclude:3s"]);
+        let client = stage.client(id, lines(id)).args(["--slow-member", "exclude:5s"]);
         programs.push(client.args(patient).start());
     }
     programs[5].says("start of main");
@@ -48,12 +48,12 @@ fn flow_stopped_client_is_excluded_if_asked_for() {
     programs[5].signal(Signal::STOP);
     programs[3].says("waiting for c3, which has taken nothing for");
     programs[3].says("c3 is gone (excluded by c");
-    programs[3].says(": has taken nothing for 3");
+    programs[3].says(": has taken nothing for 5");
     programs[3].says("view 2: c1 and c2");
     programs[4].ends(0);
     programs[5].signal(Signal::CONT);
     let why =
-        ["excluded by c", ": it has taken nothing for 3", "the group went on without this member, to view 2"];
+        ["excluded by c", ": it has taken nothing for 5", "the group went on without this member, to view 2"];
     programs[5].ends_saying(69, &why);
     programs.remove(5);
     all_end(&mut programs);
