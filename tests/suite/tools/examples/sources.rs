@@ -100,8 +100,9 @@ pub(super) fn in_readme() -> Vec<Example> {
         match kind {
             "sh" => examples.push(Example::new(&source, block.join("\n"))),
             "console" => examples.push(Example { source, steps: steps(&block) }),
-            "text" => {}
-            other => panic!("{source}: a block of {other:?} is not known: write sh, console or text"),
+            // Blocks of Rust are tests of the library's documentation.
+            "text" | "rust" | "rust,no_run" => {}
+            other => panic!("{source}: a block of {other:?} is not known: write sh, console, text or rust"),
         }
     }
     examples
