@@ -12,7 +12,7 @@ use super::user::{Next, Source, User};
 use super::{JoinFrom, Options, describe};
 use crate::driver::catch_up::Told;
 use crate::driver::node::Delivery;
-use crate::driver::slow_member::{SlowMember, SlowestReceiver};
+use crate::driver::slow_member::SlowestReceiver;
 use crate::driver::{Node, words};
 use crate::engine::{MemberId, Time, To, View};
 use crate::exit::{Exit, Failure};
@@ -464,19 +464,13 @@ impl<'a> Member<'a> {
 
     /// Reports the slowest receiver, and excludes it after the limit for slow members.
     fn look_for_slow_member(&mut self, node: &mut Node, now: Time) {
-        // A member that receives nothing, or does not listen, blames nobody.
-        let is_in_touch = node.silence() < SAY_EVERY && !self.is_full;
-        let behind = node.slowest_receiver().filter(|_| is_in_touch);
-        let Some((member, length)) = self.slowest.look(now, behind) else { return };
+        let Some((member, length)) = self.slowest.find(node, now, self.is_full) else { return };
         let id = node.seat(member).id.clone();
         let behind = format!("has taken nothing for {}", talk::duration(length));
         if length >= SAY_EVERY {
             node.say_waiting(&format!("waiting for {id}, which {behind}"));
         }
-        if matches!(self.options.slow_member, SlowMember::Exclude(limit) if length >= limit) {
-            self.slowest = SlowestReceiver::default();
-            node.exclude(member, length);
-        }
+        self.slowest.exclude(node, self.options.slow_member, (member, length));
     }
 
     /// Reports when this client has everything; until then reports for whom it waits, up to a limit.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use super::Participant;
 use crate::engine::{MemberId, Time};
+use crate::session::SAY_EVERY;
 
 /// The policy for a member that acknowledges nothing.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -35,12 +37,34 @@ impl SlowMember {
 pub(crate) struct SlowestReceiver(Option<(MemberId, u64, Time)>);
 
 impl SlowestReceiver {
-    /// Returns the member of `behind`, and how long its acknowledgement has not moved.
-    pub(crate) fn look(
+    /// Returns the member that holds up `node`, and how long its acknowledgement has not moved. A member that receives nothing, or
+    /// takes no more deliveries (`is_full`), blames nobody.
+    pub(crate) fn find(
         &mut self,
+        node: &mut dyn Participant,
         now: Time,
-        behind: Option<(MemberId, u64)>,
+        is_full: bool,
     ) -> Option<(MemberId, Duration)> {
+        let is_in_touch = node.silence() < SAY_EVERY && !is_full;
+        let behind = node.slowest_receiver().filter(|_| is_in_touch);
+        self.look(now, behind)
+    }
+
+    /// Excludes a member that [`find`](Self::find) has returned, if its time is over.
+    pub(crate) fn exclude(
+        &mut self,
+        node: &mut dyn Participant,
+        policy: SlowMember,
+        (member, length): (MemberId, Duration),
+    ) {
+        if matches!(policy, SlowMember::Exclude(limit) if length >= limit) {
+            self.0 = None;
+            node.exclude(member, length);
+        }
+    }
+
+    /// Returns the member of `behind`, and how long its acknowledgement has not moved.
+    fn look(&mut self, now: Time, behind: Option<(MemberId, u64)>) -> Option<(MemberId, Duration)> {
         let (member, received) = behind.or_else(|| {
             self.0 = None;
             None

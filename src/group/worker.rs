@@ -18,7 +18,6 @@ use crate::engine::{self, MemberId, Time, To};
 use crate::exit::{Exit, Failure};
 use crate::member::replay::{Missed, Origin, Replay};
 use crate::member::{App, Fence, Finish, Tally};
-use crate::session::SAY_EVERY;
 use crate::talk::Talk;
 use crate::transport::wakeup::Wakeup;
 use crate::transport::zmq::Context;
@@ -206,15 +205,10 @@ impl Worker {
 
     /// Excludes the slowest receiver after the limit for slow members.
     fn look_for_slow_member(&mut self, node: &mut dyn Participant, now: Time) {
-        let SlowMember::Exclude(limit) = self.slow_member else { return };
-        // A member that receives nothing, or does not listen, blames nobody.
-        let is_in_touch = node.silence() < SAY_EVERY && !self.is_full;
-        let behind = node.slowest_receiver().filter(|_| is_in_touch);
-        if let Some((member, length)) = self.slowest.look(now, behind)
-            && length >= limit
+        if self.slow_member != SlowMember::Block
+            && let Some(slow) = self.slowest.find(node, now, self.is_full)
         {
-            self.slowest = SlowestReceiver::default();
-            node.exclude(member, length);
+            self.slowest.exclude(node, self.slow_member, slow);
         }
     }
 
