@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::Participant;
 use super::admission::{self, Admitted};
 use super::barrier::Barrier;
 use super::clock;
@@ -183,7 +184,7 @@ impl Node {
     /// Returns the name of a member for messages.
     #[must_use]
     pub fn name(&self, member: MemberId) -> String {
-        self.who(member).map_or_else(|| member.to_string(), |seat| seat.id.clone())
+        Participant::name(self, member)
     }
 
     /// Returns the member that had this incarnation of this id.
