@@ -265,10 +265,13 @@ impl Groups<'_> {
                     }
                     Ending { is_final: true, result }
                 }
-                // A group that ends without one that would stand by, or has enough of them, misses nothing.
-                Err(failure) if joining.role == Role::Standby && failure.exit == Exit::Unavailable => {
-                    talk.warn(format!("does not stand by: {}", named(failure).message));
-                    Ending { is_final: true, result: Ok(()) }
+                // A group that has enough standbys, or that its clients left before its start, misses nothing. The forwarder
+                // reports at the end a group for which somebody still waits.
+                Err(failure) if failure.exit == Exit::Unavailable => {
+                    let stands_by = joining.role == Role::Standby;
+                    let what = if stands_by { "does not stand by: " } else { "" };
+                    talk.warn(format!("{what}{}", named(failure).message));
+                    Ending { is_final: stands_by, result: Ok(()) }
                 }
                 Err(failure) => Ending { is_final: false, result: Err(named(failure)) },
             }
@@ -305,11 +308,7 @@ impl Groups<'_> {
             }
             if let Err(failure) = result {
                 self.talk.warn(&failure.message);
-                // A group that its clients left before its start is missed by nobody; one that somebody still waits for
-                // is reported by the forwarder at the end.
-                if is_final || failure.exit != Exit::Unavailable {
-                    self.failed.get_or_insert(failure);
-                }
+                self.failed.get_or_insert(failure);
             }
         }
         Ok(())
