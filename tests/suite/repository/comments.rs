@@ -36,7 +36,8 @@ fn comments(text: &str) -> Vec<(usize, String)> {
     for (index, line) in text.lines().enumerate() {
         let comment =
             line.trim_start().strip_prefix("//").map(|rest| rest.trim_start_matches(['/', '!']).trim());
-        match (comment.filter(|comment| !comment.is_empty()), is_open) {
+        let comment = comment.filter(|comment| !comment.is_empty());
+        match (comment, is_open) {
             (Some(comment), true) => {
                 let (_, whole) = found.last_mut().expect("a comment is open");
                 whole.extend(once(' ').chain(comment.chars()));
@@ -44,7 +45,7 @@ fn comments(text: &str) -> Vec<(usize, String)> {
             (Some(comment), false) => found.push((index + 1, comment.to_owned())),
             (None, _) => {}
         }
-        is_open = comment.is_some_and(|comment| !comment.is_empty());
+        is_open = comment.is_some();
     }
     found
 }
@@ -52,6 +53,6 @@ fn comments(text: &str) -> Vec<(usize, String)> {
 fn begins_with_a_clause(comment: &str) -> bool {
     comment.split(['.', '!', '?']).any(|sentence| {
         let first = sentence.split_whitespace().next().unwrap_or_default().to_lowercase();
-        sentence.starts_with(|c: char| c.is_whitespace() || c.is_alphabetic()) && CLAUSES.contains(&&*first)
+        CLAUSES.contains(&&*first)
     })
 }
