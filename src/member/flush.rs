@@ -11,9 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::log::Log;
-use super::word::{Accepted, Ballot, Have, Proposal, Range, Word};
+use super::word::{Accepted, Ballot, Have, Proposal, Word};
 use crate::defect::{Defect, Defects};
 use crate::engine::{MemberId, Time, View};
+use crate::prefix_set::{Range, ranges};
 use crate::wire::control::{Role, Seat};
 
 /// Time after which a message without an answer is repeated.
@@ -334,7 +335,7 @@ impl Flush {
             let room = FETCH - self.asked.len();
             let missing = log.missing(sender, range, room);
             if !missing.is_empty() {
-                words.push(Word::Fetch(holder, sender, ranges(&missing)));
+                words.push(Word::Fetch(holder, sender, ranges(missing.iter().copied())));
                 self.asked.extend(missing.into_iter().map(|number| (sender, number)));
             }
             if self.asked.len() == FETCH {
@@ -425,17 +426,6 @@ impl Lead {
         }
         cut
     }
-}
-
-fn ranges(numbers: &[u64]) -> Vec<Range> {
-    let mut ranges: Vec<Range> = Vec::new();
-    for &number in numbers {
-        match ranges.last_mut() {
-            Some((_, last)) if *last + 1 == number => *last = number,
-            _ => ranges.push((number, number)),
-        }
-    }
-    ranges
 }
 
 #[cfg(test)]

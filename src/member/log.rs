@@ -2,10 +2,11 @@
 //!
 //! A sender's reliable layer resends its own packets. When the sender is lost, other members relay them from here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::word::{Have, Range};
+use super::word::Have;
 use crate::engine::MemberId;
+use crate::prefix_set::{PrefixSet, Range};
 use crate::reliable::{WINDOW_BYTES, WINDOW_PACKETS};
 use crate::wire::Frames;
 
@@ -23,10 +24,7 @@ pub(super) struct Log {
 /// The packets of one sender.
 #[derive(Debug, Default)]
 struct Stream {
-    /// All packets up to this number have been received …
-    complete: u64,
-    /// … and these.
-    early: BTreeSet<u64>,
+    received: PrefixSet,
     /// The packets themselves, except those that are stable.
     kept: BTreeMap<u64, Frames>,
     bytes: usize,
@@ -52,18 +50,10 @@ impl Log {
     /// Adds packet `number` of `sender`. Returns false if it is known, or if no honest sender could be that far ahead.
     pub(super) fn add(&mut self, sender: MemberId, number: u64, frames: &Frames) -> bool {
         let Some(stream) = self.streams.get_mut(&sender) else { return false };
-        let is_known = number <= stream.complete || stream.early.contains(&number);
         let is_too_much = stream.bytes + frames.body.len() > MOST_KEPT;
-        if is_known || is_too_much || number - stream.complete > FAR {
+        let is_far = number.saturating_sub(stream.received.complete()) > FAR;
+        if is_too_much || is_far || !stream.received.insert(number) {
             return false;
-        }
-        if number == stream.complete + 1 {
-            stream.complete = number;
-            while stream.early.remove(&(stream.complete + 1)) {
-                stream.complete += 1;
-            }
-        } else {
-            stream.early.insert(number);
         }
         if frames.is_outline() {
             stream.has_outlines = true;
@@ -89,8 +79,7 @@ impl Log {
 
     /// Returns the highest packet number received from each sender.
     pub(super) fn came(&self) -> Vec<(MemberId, u64)> {
-        let last = |stream: &Stream| stream.early.last().copied().unwrap_or(stream.complete);
-        self.streams.iter().map(|(&sender, stream)| (sender, last(stream))).collect()
+        self.streams.iter().map(|(&sender, stream)| (sender, stream.received.last())).collect()
     }
 
     /// Returns the number up to which all members but `me` have acknowledged the packets of a sender.
@@ -104,16 +93,7 @@ impl Log {
     /// Returns the packets that others can fetch here, by sender.
     pub(super) fn have(&self) -> Vec<Have> {
         let of = |(&sender, stream): (&MemberId, &Stream)| {
-            let mut ranges: Vec<Range> = Vec::new();
-            if stream.complete > 0 {
-                ranges.push((1, stream.complete));
-            }
-            for &number in &stream.early {
-                match ranges.last_mut() {
-                    Some((_, last)) if *last + 1 == number => *last = number,
-                    _ => ranges.push((number, number)),
-                }
-            }
+            let ranges = stream.received.ranges();
             (!ranges.is_empty() && !stream.has_outlines).then_some((sender, ranges))
         };
         self.streams.iter().filter_map(of).collect()
@@ -121,13 +101,13 @@ impl Log {
 
     /// Returns whether this packet has been received.
     pub(super) fn has(&self, sender: MemberId, number: u64) -> bool {
-        let stream = self.streams.get(&sender);
-        stream.is_some_and(|stream| number <= stream.complete || stream.early.contains(&number))
+        self.streams.get(&sender).is_some_and(|stream| stream.received.contains(number))
     }
 
     /// Returns the first `most` numbers of a range that have not been received.
     pub(super) fn missing(&self, sender: MemberId, (first, last): Range, most: usize) -> Vec<u64> {
-        let from = self.streams.get(&sender).map_or(first, |stream| first.max(stream.complete + 1));
+        let from =
+            self.streams.get(&sender).map_or(first, |stream| first.max(stream.received.complete() + 1));
         (from..=last).filter(|&number| !self.has(sender, number)).take(most).collect()
     }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::engine::{MemberId, To, View};
+use crate::prefix_set::Range;
 use crate::script::check_id;
 use crate::wire::control::{Role, Seat};
 use crate::wire::{Frames, Header, Kind, Malformed, Reader, Writer};
@@ -18,9 +19,6 @@ pub struct Ballot {
     /// The slot of the leader.
     pub leader: u16,
 }
-
-/// First and last number of consecutive packets, both included.
-pub type Range = (u64, u64);
 
 /// The packets of one sender that a member has, ascending.
 pub type Have = (MemberId, Vec<Range>);

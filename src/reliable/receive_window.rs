@@ -1,10 +1,10 @@
 //! The receiving side of one stream: the packets received, the gaps, and the time of the next NACK.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{ACK_BYTES, ACK_PACKETS, MAX_NACK_RANGES, Received, WINDOW_PACKETS};
 use crate::engine::{MemberId, Time};
+use crate::prefix_set::{PrefixSet, Range};
 use crate::prng::Prng;
 
 /// Shortest wait from the discovery of a gap to a NACK …
@@ -19,10 +19,8 @@ pub const NACK_AGAIN_MAX: Duration = Duration::from_millis(640);
 /// The receiving side of one stream.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct ReceiveWindow {
-    /// All packets below this number have been received.
-    next: u64,
-    /// The received packets above `next`, never more than a window.
-    early: BTreeSet<u64>,
+    /// The numbers of the received packets, never more than a window beyond the complete ones.
+    received: PrefixSet,
     /// The highest number known to have been sent.
     known: u64,
     /// The backlog of this sender.
@@ -48,8 +46,7 @@ pub(super) enum Arrival {
 impl Default for ReceiveWindow {
     fn default() -> Self {
         Self {
-            next: 1,
-            early: BTreeSet::new(),
+            received: PrefixSet::default(),
             known: 0,
             held: 0,
             unacked_packets: 0,
@@ -63,23 +60,15 @@ impl Default for ReceiveWindow {
 impl ReceiveWindow {
     /// Records packet `number`.
     pub(super) fn receive(&mut self, now: Time, number: u64, jitter: &mut Prng) -> Arrival {
-        if number < self.next || self.early.contains(&number) {
-            return Arrival::Duplicate;
-        }
-        if number >= self.next + WINDOW_PACKETS {
+        let before = self.complete();
+        if number > before + WINDOW_PACKETS {
             return Arrival::Outside;
         }
+        if !self.received.insert(number) {
+            return Arrival::Duplicate;
+        }
         self.known = self.known.max(number);
-        let before = self.next;
-        if number == before {
-            self.next += 1;
-        } else {
-            self.early.insert(number);
-        }
-        while !self.early.is_empty() && self.early.remove(&self.next) {
-            self.next += 1;
-        }
-        if self.next > before {
+        if self.complete() > before {
             // The next gap is a new one, so its NACKs begin at the shortest gap again.
             self.nack_at = None;
             self.nack_gap = NACK_AGAIN_FIRST;
@@ -104,7 +93,7 @@ impl ReceiveWindow {
 
     /// Records the announcement of the last packet sent; false if no honest sender could be that far.
     pub(super) fn announced(&mut self, now: Time, sent: u64, jitter: &mut Prng) -> bool {
-        if sent >= self.next + WINDOW_PACKETS {
+        if sent > self.complete() + WINDOW_PACKETS {
             return false;
         }
         self.known = self.known.max(sent);
@@ -113,7 +102,7 @@ impl ReceiveWindow {
     }
 
     fn look_for_gaps(&mut self, now: Time, jitter: &mut Prng) {
-        if self.known < self.next {
+        if self.known <= self.complete() {
             self.nack_at = None;
             self.nack_gap = NACK_AGAIN_FIRST;
         } else if self.nack_at.is_none() {
@@ -122,15 +111,15 @@ impl ReceiveWindow {
     }
 
     /// Handles another member's NACK, which replaces our own if it covers all gaps.
-    pub(super) fn overheard(&mut self, now: Time, asked: &[(u64, u64)], jitter: &mut Prng) {
-        let covers = |(first, last): &(u64, u64)| asked.iter().any(|(from, to)| from <= first && last <= to);
+    pub(super) fn overheard(&mut self, now: Time, asked: &[Range], jitter: &mut Prng) {
+        let covers = |(first, last): &Range| asked.iter().any(|(from, to)| from <= first && last <= to);
         if self.nack_at.is_some() && self.missing().iter().all(covers) {
             self.back_off(now, jitter);
         }
     }
 
     /// Returns the gaps for a NACK, and sets the time of the next one.
-    pub(super) fn ask(&mut self, now: Time, jitter: &mut Prng) -> Vec<(u64, u64)> {
+    pub(super) fn ask(&mut self, now: Time, jitter: &mut Prng) -> Vec<Range> {
         self.back_off(now, jitter);
         self.missing()
     }
@@ -141,19 +130,8 @@ impl ReceiveWindow {
     }
 
     /// Returns the first ranges that were sent and have not been received.
-    fn missing(&self) -> Vec<(u64, u64)> {
-        let mut ranges = Vec::new();
-        let mut from = self.next;
-        for &arrived in self.early.iter().chain([&(self.known + 1)]) {
-            if from < arrived {
-                ranges.push((from, arrived - 1));
-            }
-            from = arrived + 1;
-            if ranges.len() == MAX_NACK_RANGES {
-                break;
-            }
-        }
-        ranges
+    fn missing(&self) -> Vec<Range> {
+        self.received.gaps(self.known).take(MAX_NACK_RANGES).collect()
     }
 
     /// Returns the time of the next NACK.
@@ -168,7 +146,7 @@ impl ReceiveWindow {
 
     /// Returns the number up to which all packets have been received.
     pub(super) const fn complete(&self) -> u64 {
-        self.next - 1
+        self.received.complete()
     }
 
     /// Returns the acknowledgement for the sender.

@@ -4,7 +4,8 @@
 
 use bytes::Bytes;
 use groupcast::engine::{MemberId, To, View};
-use groupcast::member::word::{Admission, Ballot, Have, Proposal, Range, Word};
+use groupcast::member::word::{Admission, Ballot, Have, Proposal, Word};
+use groupcast::prefix_set::Range;
 use groupcast::wire::control::{Role, Seat};
 use groupcast::wire::{Frames, Header, Kind, Malformed};
 
