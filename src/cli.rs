@@ -13,6 +13,8 @@ use crate::defect::{Defect, Defects};
 use crate::exit::{Exit, Failure};
 use crate::member::{Keeping, Patience};
 use crate::memory;
+use crate::nearest::hint;
+use crate::order::{self, DEFAULT_METHOD, Order};
 use crate::talk::{Color, Level, Talk};
 use crate::transport::address::{Addresses, MAX_PORT_BASE, Site, addresses};
 use crate::transport::{limits, signals};
@@ -230,6 +232,26 @@ pub fn window(text: &str) -> Result<Window, String> {
 /// The units of a number of bytes.
 const UNITS: [(&str, u64); 5] =
     [("B", 1), ("kB", 1000), ("KiB", 1 << 10), ("MB", 1_000_000), ("MiB", 1 << 20)];
+
+/// Returns the order that `--order` and `--method` select.
+///
+/// # Errors
+/// [`Exit::Usage`] if the order does not have this method, or has none.
+pub fn order(name: &str, method: Option<&str>) -> Result<&'static Order, Failure> {
+    let methods = order::methods(name);
+    let is_known = method.is_none_or(|method| methods.contains(&method));
+    let found = Order::find(name, method.unwrap_or(DEFAULT_METHOD)).filter(|_| is_known);
+    found.ok_or_else(|| {
+        let method = method.unwrap_or_default();
+        if methods.is_empty() {
+            let message = format!("cannot make order {name} by method {method}: it has no methods");
+            return Failure::new(Exit::Usage, message).help("leave out --method, or choose --order total");
+        }
+        let known = format!("--method {}", methods.join(" | "));
+        Failure::new(Exit::Usage, format!("--order {name} has no method '{method}'"))
+            .help(hint(method, methods, &known))
+    })
+}
 
 /// Parses the id of a member, or the name of a group.
 ///

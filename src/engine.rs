@@ -94,6 +94,11 @@ pub struct View {
 }
 
 impl View {
+    /// Returns the clients other than `me`, ascending.
+    pub fn others(&self, me: MemberId) -> impl Iterator<Item = MemberId> {
+        self.clients.iter().copied().filter(move |&client| client != me)
+    }
+
     /// Returns every process that must receive multicasts: clients, sequencer and standbys, ascending.
     #[must_use]
     pub fn members(&self) -> Vec<MemberId> {
@@ -247,8 +252,10 @@ pub trait Engine {
         out: &mut Effects<Self::App, Self::Wire>,
     );
 
-    /// Returns the time of the next [`Input::Wake`]. A pure function of state.
-    fn next_deadline(&self) -> Option<Time>;
+    /// Returns the time of the next [`Input::Wake`]; none by default. A pure function of state.
+    fn next_deadline(&self) -> Option<Time> {
+        None
+    }
 
     /// Returns how many submissions to `to` fit in the window now. A pure function of state.
     ///
@@ -259,27 +266,41 @@ pub trait Engine {
 /// The engine of one order: accepts batches and delivers them in its order.
 ///
 /// The reliable layer below delivers every packet of a view exactly once, in any order. An engine lives for
-/// one view. Every method except `flush` and `close` is a pure function of state.
+/// one view. Every method except `flush` and `close` is a pure function of state. The default methods are those
+/// of an engine that delivers on receipt.
 pub trait OrderEngine: Engine<App = Batch, Wire: Wire> {
-    /// Sends everything that this member still owes the others. It sends nothing more in this view.
-    fn flush(&mut self, now: Time, out: &mut Effects<Batch, Self::Wire>);
+    /// Sends everything that this member still owes the others, by default like [`Input::Wake`]. It sends nothing
+    /// more in this view.
+    fn flush(&mut self, now: Time, out: &mut Effects<Batch, Self::Wire>) {
+        self.handle(now, Input::Wake, out);
+    }
 
     /// Ends the view after all survivors have received the same packets: delivers everything that has become
     /// deliverable, and returns this member's undelivered batches in order. The next view submits them again.
-    fn close(&mut self, out: &mut Effects<Batch, Self::Wire>) -> Vec<Batch>;
+    fn close(&mut self, _out: &mut Effects<Batch, Self::Wire>) -> Vec<Batch> {
+        Vec::new()
+    }
 
     /// Returns the depth of the hold-back queue, in batches.
-    fn held(&self) -> usize;
+    fn held(&self) -> usize {
+        0
+    }
 
     /// Returns how many packets of `sender` are held back. The receiver reports this number with its
     /// acknowledgement, and the sender slows down.
-    fn backlog(&self, sender: MemberId) -> u64;
+    fn backlog(&self, _sender: MemberId) -> u64 {
+        0
+    }
 
     /// Returns the held-back messages, each with the reason.
-    fn waiting(&self) -> Vec<Waiting>;
+    fn waiting(&self) -> Vec<Waiting> {
+        Vec::new()
+    }
 
     /// Returns the logical clock, in an order that has one.
-    fn clock(&self) -> Option<Clock>;
+    fn clock(&self) -> Option<Clock> {
+        None
+    }
 }
 
 /// Returns the earlier of two deadlines.

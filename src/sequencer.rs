@@ -1,7 +1,7 @@
 //! Station 9, in the middle: assigns a global number to every multicast, in one sequence for each group.
 //!
 //! The process asks the forwarder for all groups and becomes a member of each, in a thread of its own. There it runs
-//! the engine [`crate::order::numbering`]. A standby (`--standby`) only keeps up, until the sequencer is lost and
+//! the engine of the sequencer, for example [`crate::order::total_bb::SequencerBb`]. A standby (`--standby`) only keeps up, until the sequencer is lost and
 //! [`crate::member`] makes it the next one.
 
 use std::collections::{BTreeMap, VecDeque};

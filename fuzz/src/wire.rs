@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use groupcast::member::Message;
 use groupcast::order::agreed::AgreedWire;
-use groupcast::order::total::TotalWire;
+use groupcast::order::total_bb::BbWire;
 use groupcast::order::total_ub::UbWire;
 use groupcast::order::total_uub::UubWire;
 use groupcast::order::{causal, lamport};
@@ -22,7 +22,7 @@ pub fn run(input: &[u8]) {
     match feed.below(9) {
         0 => packet::<Batch>(&mut feed),
         1 => packet::<causal::Stamped>(&mut feed),
-        2 => packet::<TotalWire>(&mut feed),
+        2 => packet::<BbWire>(&mut feed),
         3 => packet::<UbWire>(&mut feed),
         4 => packet::<UubWire>(&mut feed),
         5 => packet::<lamport::Stamped>(&mut feed),

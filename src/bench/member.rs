@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::baseline::TELL_EVERY;
 use super::part::{Event, Part, Role};
 use super::player::Player;
-use crate::cli::KnownBad;
+use crate::cli::{self, KnownBad};
 use crate::driver::Node;
 use crate::driver::clock::shared_micros;
 use crate::driver::node::{Delivery, Joining};
@@ -38,7 +38,7 @@ pub(super) fn run(part: &Part, known_bad: &KnownBad, talk: &Talk) -> Result<Exit
     let Role::Member { order, method, out, history, safe } = &part.role else {
         return Err(Failure::new(Exit::Bug, "this is no part of a member"));
     };
-    let order = Order::chosen(order, method.as_deref())?;
+    let order = cli::order(order, method.as_deref())?;
     let signals = Signals::catch()?;
     let results = files(out.as_ref(), &part.name(), order, *history)?;
     let joining = Joining {

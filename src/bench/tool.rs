@@ -11,7 +11,7 @@ use super::round::{self, Outcome, Setting, System};
 use super::workload::{Amount, MIN_SIZE, Workload};
 use crate::cli::{self, KnownBad, Voice};
 use crate::exit::{Exit, Failure};
-use crate::order::{self, Order};
+use crate::order;
 use crate::run::ears::Ears;
 use crate::talk::Talk;
 use crate::transport::signals::{interruption, listen};
@@ -163,7 +163,7 @@ impl Args {
             ));
         }
         Ok(Setting {
-            order: Order::chosen(&self.order, self.method.as_deref())?,
+            order: cli::order(&self.order, self.method.as_deref())?,
             workload,
             port_base: self.port_base,
             inside: self.inside,

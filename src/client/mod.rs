@@ -139,7 +139,7 @@ pub enum JoinFrom {
 /// # Errors
 /// Any of the table of exit codes; earlier deliveries are in the `.part` files.
 pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
-    let order = Order::chosen(&options.order, options.method.as_deref())?;
+    let order = cli::order(&options.order, options.method.as_deref())?;
     options.check()?;
     let sites = options.address.sites()?;
     let source = options.source()?;

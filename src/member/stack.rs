@@ -12,12 +12,11 @@ use crate::engine::{
     DropReason, Effect, Effects, Engine, Input, MemberId, OrderEngine, Time, To, View, sooner,
 };
 use crate::order::agreed::Agreed;
-use crate::order::both::{Both, StandBy};
 use crate::order::causal::Causal;
 use crate::order::fifo::Fifo;
 use crate::order::lamport::Lamport;
-use crate::order::numbering::Numbering;
-use crate::order::total::Total;
+use crate::order::roles::{ClientAndSequencer, Standby};
+use crate::order::total_bb::{SequencerBb, TotalBb};
 use crate::order::total_ub::{SequencerUb, TotalUb};
 use crate::order::total_uub::{SequencerUub, TotalUub};
 use crate::order::unordered::Unordered;
@@ -87,8 +86,8 @@ pub fn build(order: &Order, config: StackConfig<'_>) -> ProtocolStack {
         Algorithm::Causal => layers(Causal::new(me, view, defects), config),
         Algorithm::Bb => sequenced(
             config,
-            |sequencer| Total::new(me, view, sequencer, defects),
-            || Numbering::new(view, defects),
+            |sequencer| TotalBb::new(me, view, sequencer, defects),
+            || SequencerBb::new(view, defects),
         ),
         Algorithm::Ub => sequenced(
             config,
@@ -119,8 +118,8 @@ where
     match (view.clients.contains(&me), numbers == me) {
         (true, false) => layers(client(numbers), config),
         (false, true) => layers(sequencer(), config),
-        (true, true) => layers(Both::new(me, client(numbers), sequencer()), config),
-        (false, false) => layers(StandBy::<C::Wire>::new(), config),
+        (true, true) => layers(ClientAndSequencer::new(me, client(numbers), sequencer()), config),
+        (false, false) => layers(Standby::<C::Wire>::default(), config),
     }
 }
 

@@ -12,14 +12,14 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
+use std::ops::Range;
 
 use super::describe;
-use super::hold_back::HoldBack;
-use super::numbering::Range;
-use super::total::{FAR_AHEAD, OWN_WINDOW};
+use super::hold_back::HoldBacks;
+use super::total::{Deliveries, FAR_AHEAD};
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, Time, To, View};
-use crate::waiting::{Clock, Waiting, WaitsFor};
+use crate::waiting::{Waiting, WaitsFor};
 use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};
 
 /// An upper bound on any honest number, which counts batches.
@@ -63,7 +63,7 @@ pub struct Agreed {
     /// The largest number proposed here or known to be agreed.
     largest: u64,
     /// The messages received from each other member, to reject a batch that comes twice.
-    seen: BTreeMap<MemberId, HoldBack<Range>>,
+    seen: HoldBacks<Range<u64>>,
     /// Received and undelivered batches by proposed or agreed number.
     held: BTreeMap<Rank, Held>,
     /// The key in `held` of each batch, by sender and first message.
@@ -71,8 +71,7 @@ pub struct Agreed {
     /// Own batches that still lack proposals, by first message. Their number is drawn last, so it exceeds
     /// every number delivered here by then.
     ballots: BTreeMap<u64, Ballot>,
-    next: u64,
-    own_undelivered: usize,
+    deliveries: Deliveries,
     defects: Defects,
 }
 
@@ -97,17 +96,15 @@ impl Agreed {
     /// Creates the engine of `me` in `view`.
     #[must_use]
     pub fn new(me: MemberId, view: &View, defects: Defects) -> Self {
-        let others = view.clients.iter().filter(|&&client| client != me);
         Self {
             me,
             clients: view.clients.clone(),
             largest: 0,
-            seen: others.map(|&client| (client, HoldBack::default())).collect(),
+            seen: HoldBacks::new(view.others(me)),
             held: BTreeMap::new(),
             places: BTreeMap::new(),
             ballots: BTreeMap::new(),
-            next: 1,
-            own_undelivered: 0,
+            deliveries: Deliveries::new(me),
             defects,
         }
     }
@@ -120,7 +117,7 @@ impl Agreed {
 
     fn submit(&mut self, batch: Batch, out: &mut Out) {
         let first = batch.first();
-        self.own_undelivered += 1;
+        self.deliveries.submitted();
         out.send(To::Group, AgreedWire::Body(batch.clone()));
         let missing = self.clients.iter().copied().filter(|&client| client != self.me).collect();
         self.ballots.insert(first, Ballot { batch, missing, best: None });
@@ -128,14 +125,11 @@ impl Agreed {
     }
 
     fn receive_body(&mut self, from: MemberId, batch: Batch, out: &mut Out) {
-        let (first, count) = (batch.first(), batch.count());
-        let Some(seen) = self.seen.get_mut(&from) else {
-            return out.drop(from, DropReason::Stranger);
-        };
-        if !seen.insert(Range { sender: from, first, count }) {
-            return out.drop(from, DropReason::BreaksContract);
+        let first = batch.first();
+        match self.seen.insert(from, first..batch.next()) {
+            Ok(seen) => while seen.pop().is_some() {},
+            Err(reason) => return out.drop(from, reason),
         }
-        while seen.pop().is_some() {}
         let rank = self.draw();
         self.places.insert((from, first), rank);
         let is_agreed = self.defects.has(Defect::ProposalAsAgreed);
@@ -209,10 +203,7 @@ impl Agreed {
         while let Some(entry) = self.held.first_entry().filter(|entry| entry.get().is_agreed) {
             let Held { sender, batch, .. } = entry.remove();
             self.places.remove(&(sender, batch.first()));
-            self.own_undelivered -= usize::from(sender == self.me);
-            let number = self.next;
-            self.next += u64::from(batch.count());
-            out.deliver(sender, Some(number), batch);
+            self.deliveries.deliver(sender, batch, out);
         }
     }
 }
@@ -253,20 +244,12 @@ impl Engine for Agreed {
         }
     }
 
-    fn next_deadline(&self) -> Option<Time> {
-        None
-    }
-
     fn window(&self, _to: To) -> usize {
-        OWN_WINDOW.saturating_sub(self.own_undelivered)
+        self.deliveries.window()
     }
 }
 
 impl OrderEngine for Agreed {
-    fn flush(&mut self, now: Time, out: &mut Out) {
-        self.handle(now, Input::Wake, out);
-    }
-
     /// Delivers agreed batches by number, then the others by sender and message number: no member has
     /// delivered any of those.
     fn close(&mut self, out: &mut Out) -> Vec<Batch> {
@@ -276,9 +259,7 @@ impl OrderEngine for Agreed {
         open.extend(own.map(|Ballot { batch, .. }| Held { sender: self.me, batch, is_agreed: false }));
         open.sort_by_key(|held| (held.sender, held.batch.first()));
         for Held { sender, batch, .. } in agreed.into_iter().chain(open) {
-            let number = self.next;
-            self.next += u64::from(batch.count());
-            out.deliver(sender, Some(number), batch);
+            self.deliveries.deliver(sender, batch, out);
         }
         Vec::new()
     }
@@ -303,10 +284,6 @@ impl OrderEngine for Agreed {
             waits_for: WaitsFor::Proposals(missing.clone()),
         };
         self.held.values().map(waiting).chain(self.ballots.values().map(own)).collect()
-    }
-
-    fn clock(&self) -> Option<Clock> {
-        None
     }
 }
 

@@ -3,11 +3,11 @@
 //! A batch carries the vector clock of its sender: how many messages of each member the sender had delivered.
 //! A receiver holds the batch back until it has delivered as many. The clock implies FIFO order too.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::describe;
-use super::hold_back::{HoldBack, Span};
+use super::hold_back::{HoldBack, HoldBacks, Span};
 use crate::clock::VectorClock;
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, Time, To, View};
@@ -29,7 +29,7 @@ pub struct Causal {
     me: MemberId,
     /// The number of messages of each client that have been delivered here.
     delivered: VectorClock,
-    senders: BTreeMap<MemberId, HoldBack<Stamped>>,
+    senders: HoldBacks<Stamped>,
     defects: Defects,
 }
 
@@ -42,7 +42,7 @@ impl Causal {
         Self {
             me,
             delivered: VectorClock::new(&view.clients),
-            senders: view.clients.iter().map(|&client| (client, HoldBack::default())).collect(),
+            senders: HoldBacks::new(view.clients.iter().copied()),
             defects,
         }
     }
@@ -54,7 +54,7 @@ impl Causal {
     }
 
     fn receive(&mut self, from: MemberId, stamped: Stamped, out: &mut Out) {
-        let Some(queue) = self.senders.get_mut(&from).filter(|_| from != self.me) else {
+        let Some(queue) = self.senders.get_mut(from).filter(|_| from != self.me) else {
             return out.drop(from, DropReason::Stranger);
         };
         if self.defects.has(Defect::NoHoldBack) {
@@ -70,7 +70,7 @@ impl Causal {
 
     /// Returns the messages that precede `clock` and have not been delivered here.
     fn lacking(&self, clock: &VectorClock) -> impl Iterator<Item = Messages> {
-        self.senders.keys().filter_map(|&sender| {
+        self.senders.iter().filter_map(|(sender, _)| {
             let (first, next) = (self.delivered.get(sender) + 1, clock.get(sender) + 1);
             (first < next).then_some(Messages { sender, first, next })
         })
@@ -87,11 +87,11 @@ impl Causal {
 
     /// Delivers one batch whose preceding messages have all been delivered. Returns false if there is none.
     fn deliver_one(&mut self, out: &mut Out) -> bool {
-        let ready = |(_, queue): &(&MemberId, &mut HoldBack<Stamped>)| {
+        let ready = |(_, queue): &(MemberId, &mut HoldBack<Stamped>)| {
             let causes = queue.peek().map(|stamped| &stamped.clock);
             causes.is_some_and(|clock| *clock <= self.delivered || self.defects.has(Defect::FifoForCausal))
         };
-        let Some((&sender, queue)) = self.senders.iter_mut().find(ready) else { return false };
+        let Some((sender, queue)) = self.senders.iter_mut().find(ready) else { return false };
         let Some(Stamped { batch, .. }) = queue.pop() else { return false };
         self.delivered.advance(sender, u64::from(batch.count()));
         out.deliver(sender, None, batch);
@@ -101,18 +101,13 @@ impl Causal {
 
 impl fmt::Display for Causal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let first = self.senders.values().filter_map(|queue| queue.iter().next());
+        let first = self.senders.iter().filter_map(|(_, queue)| queue.iter().next());
         let lacking = first.flat_map(|stamped| self.lacking(&stamped.clock));
         let in_words =
             |Messages { sender, first, next }| format!("{sender}/{}", describe::numbers(first, next));
         let lacking = lacking.map(in_words).collect::<BTreeSet<_>>();
         let lacking: Vec<String> = lacking.into_iter().collect();
-        write!(
-            f,
-            "has delivered {}, {}",
-            self.delivered,
-            describe::holds(&describe::held(&self.senders), &lacking)
-        )
+        write!(f, "has delivered {}, {}", self.delivered, describe::holds(&self.senders.list(), &lacking))
     }
 }
 
@@ -128,42 +123,22 @@ impl Engine for Causal {
         }
     }
 
-    fn next_deadline(&self) -> Option<Time> {
-        None
-    }
-
     fn window(&self, _to: To) -> usize {
         usize::MAX
     }
 }
 
 impl OrderEngine for Causal {
-    fn flush(&mut self, now: Time, out: &mut Out) {
-        self.handle(now, Input::Wake, out);
-    }
-
-    fn close(&mut self, _out: &mut Out) -> Vec<Batch> {
-        Vec::new()
-    }
-
     fn held(&self) -> usize {
-        self.senders.values().map(HoldBack::len).sum()
+        self.senders.len()
     }
 
     fn backlog(&self, sender: MemberId) -> u64 {
-        self.senders.get(&sender).map_or(0, |queue| queue.len() as u64)
+        self.senders.backlog(sender)
     }
 
     fn waiting(&self) -> Vec<Waiting> {
-        let of = |(&sender, queue): (&MemberId, &HoldBack<Stamped>)| -> Vec<Waiting> {
-            let waiting = |stamped: &Stamped| Waiting {
-                messages: describe::span(sender, stamped),
-                number: None,
-                waits_for: self.waits_for(sender, queue, stamped),
-            };
-            queue.iter().map(waiting).collect()
-        };
-        self.senders.iter().flat_map(of).collect()
+        self.senders.waiting(|sender, queue, stamped| (None, self.waits_for(sender, queue, stamped)))
     }
 
     fn clock(&self) -> Option<Clock> {

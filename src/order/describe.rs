@@ -1,7 +1,5 @@
 //! Texts that describe hold-back queues, for scenarios, traces and reports about a stuck run.
 
-use std::collections::BTreeMap;
-
 use super::hold_back::{HoldBack, Span};
 use crate::engine::MemberId;
 use crate::waiting::{Messages, WaitsFor};
@@ -25,20 +23,6 @@ pub(super) fn span(sender: MemberId, of: &impl Span) -> Messages {
 pub(super) fn earlier<T: Span>(sender: MemberId, queue: &HoldBack<T>, first: u64) -> WaitsFor {
     let (first, next) = queue.missing_before(first);
     WaitsFor::Earlier(Messages { sender, first, next })
-}
-
-/// Lists the held-back messages of all senders.
-pub(super) fn held<T: Span>(senders: &BTreeMap<MemberId, HoldBack<T>>) -> Vec<String> {
-    senders.iter().flat_map(|(&sender, queue)| queue.iter().map(move |item| messages(sender, item))).collect()
-}
-
-/// Lists the first gap of each sender's queue.
-pub(super) fn gaps<T: Span>(senders: &BTreeMap<MemberId, HoldBack<T>>) -> Vec<String> {
-    let gap = |(&sender, queue): (&MemberId, &HoldBack<T>)| {
-        let first = queue.iter().next()?.first();
-        (first > queue.next()).then(|| format!("{sender}/{}", numbers(queue.next(), first)))
-    };
-    senders.iter().filter_map(gap).collect()
 }
 
 /// Formats held-back messages and the messages that must come first.

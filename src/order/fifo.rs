@@ -3,21 +3,20 @@
 //! A batch carries the number of its first message; an early batch waits in the hold-back queue of its
 //! sender.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use super::describe;
-use super::hold_back::HoldBack;
+use super::hold_back::HoldBacks;
 use crate::defect::{Defect, Defects};
-use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, Time, To, View};
-use crate::waiting::{Clock, Waiting};
+use crate::engine::{Effects, Engine, Input, MemberId, OrderEngine, Time, To, View};
+use crate::waiting::Waiting;
 use crate::wire::Batch;
 
 /// A member's engine for FIFO order. It delivers own batches when they are submitted.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Fifo {
     me: MemberId,
-    senders: BTreeMap<MemberId, HoldBack<Batch>>,
+    senders: HoldBacks<Batch>,
     defects: Defects,
 }
 
@@ -25,20 +24,17 @@ impl Fifo {
     /// Creates the engine of `me` in `view`.
     #[must_use]
     pub fn new(me: MemberId, view: &View, defects: Defects) -> Self {
-        let others = view.clients.iter().filter(|&&client| client != me);
-        Self { me, senders: others.map(|&client| (client, HoldBack::default())).collect(), defects }
+        Self { me, senders: HoldBacks::new(view.others(me)), defects }
     }
 
     fn receive(&mut self, from: MemberId, batch: Batch, out: &mut Effects<Batch, Batch>) {
-        let Some(queue) = self.senders.get_mut(&from) else {
-            return out.drop(from, DropReason::Stranger);
-        };
-        if self.defects.has(Defect::NoHoldBack) {
+        if self.defects.has(Defect::NoHoldBack) && self.senders.contains(from) {
             return out.deliver(from, None, batch);
         }
-        if !queue.insert(batch) {
-            return out.drop(from, DropReason::BreaksContract);
-        }
+        let queue = match self.senders.insert(from, batch) {
+            Ok(queue) => queue,
+            Err(reason) => return out.drop(from, reason),
+        };
         while let Some(batch) = queue.pop() {
             out.deliver(from, None, batch);
         }
@@ -48,7 +44,7 @@ impl Fifo {
 /// Describes the hold-back queues; every engine of an order has such a description.
 impl fmt::Display for Fifo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&describe::holds(&describe::held(&self.senders), &describe::gaps(&self.senders)))
+        f.write_str(&self.senders.describe())
     }
 }
 
@@ -67,45 +63,17 @@ impl Engine for Fifo {
         }
     }
 
-    fn next_deadline(&self) -> Option<Time> {
-        None
-    }
-
     fn window(&self, _to: To) -> usize {
         usize::MAX
     }
 }
 
 impl OrderEngine for Fifo {
-    fn flush(&mut self, now: Time, out: &mut Effects<Batch, Batch>) {
-        self.handle(now, Input::Wake, out);
-    }
-
-    fn close(&mut self, _out: &mut Effects<Batch, Batch>) -> Vec<Batch> {
-        Vec::new()
-    }
-
     fn held(&self) -> usize {
-        self.senders.values().map(HoldBack::len).sum()
-    }
-
-    fn backlog(&self, _sender: MemberId) -> u64 {
-        0
+        self.senders.len()
     }
 
     fn waiting(&self) -> Vec<Waiting> {
-        let of = |(&sender, queue): (&MemberId, &HoldBack<Batch>)| -> Vec<Waiting> {
-            let waiting = |batch: &Batch| Waiting {
-                messages: describe::span(sender, batch),
-                number: None,
-                waits_for: describe::earlier(sender, queue, batch.first()),
-            };
-            queue.iter().map(waiting).collect()
-        };
-        self.senders.iter().flat_map(of).collect()
-    }
-
-    fn clock(&self) -> Option<Clock> {
-        None
+        self.senders.waiting(|sender, queue, batch| (None, describe::earlier(sender, queue, batch.first())))
     }
 }

@@ -4,7 +4,11 @@
 //! total order); the queue releases items without a gap.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
+use super::describe;
+use crate::engine::{DropReason, MemberId};
+use crate::waiting::{Waiting, WaitsFor};
 use crate::wire::Batch;
 
 /// An item that covers consecutive numbers.
@@ -22,6 +26,16 @@ impl Span for Batch {
 
     fn next(&self) -> u64 {
         self.next()
+    }
+}
+
+impl Span for Range<u64> {
+    fn first(&self) -> u64 {
+        self.start
+    }
+
+    fn next(&self) -> u64 {
+        self.end
     }
 }
 
@@ -111,52 +125,121 @@ impl<T: Span> HoldBack<T> {
     }
 }
 
+/// One hold-back queue for each sender.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(super) struct HoldBacks<T>(BTreeMap<MemberId, HoldBack<T>>);
+
+impl<T: Span> HoldBacks<T> {
+    /// Creates an empty queue for each of these senders.
+    pub(super) fn new(senders: impl IntoIterator<Item = MemberId>) -> Self {
+        Self(senders.into_iter().map(|sender| (sender, HoldBack::default())).collect())
+    }
+
+    /// Adds an item to the queue of its sender, and returns the queue.
+    ///
+    /// # Errors
+    /// The reason why the item is refused.
+    pub(super) fn insert(&mut self, sender: MemberId, item: T) -> Result<&mut HoldBack<T>, DropReason> {
+        let queue = self.0.get_mut(&sender).ok_or(DropReason::Stranger)?;
+        if queue.insert(item) { Ok(queue) } else { Err(DropReason::BreaksContract) }
+    }
+
+    /// Returns whether this member has a queue.
+    pub(super) fn contains(&self, sender: MemberId) -> bool {
+        self.0.contains_key(&sender)
+    }
+
+    pub(super) fn get_mut(&mut self, sender: MemberId) -> Option<&mut HoldBack<T>> {
+        self.0.get_mut(&sender)
+    }
+
+    /// Returns each sender with its queue.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (MemberId, &HoldBack<T>)> {
+        self.0.iter().map(|(&sender, queue)| (sender, queue))
+    }
+
+    /// Returns each sender with its queue, to take items out.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (MemberId, &mut HoldBack<T>)> {
+        self.0.iter_mut().map(|(&sender, queue)| (sender, queue))
+    }
+
+    /// Returns the number of items in all queues.
+    pub(super) fn len(&self) -> usize {
+        self.0.values().map(HoldBack::len).sum()
+    }
+
+    /// Returns the number of items of one sender.
+    pub(super) fn backlog(&self, sender: MemberId) -> u64 {
+        self.0.get(&sender).map_or(0, |queue| queue.len() as u64)
+    }
+
+    /// Returns all items, each with its global number, if known, and the reason that `explain` gives.
+    pub(super) fn waiting(
+        &self,
+        explain: impl Fn(MemberId, &HoldBack<T>, &T) -> (Option<u64>, WaitsFor),
+    ) -> Vec<Waiting> {
+        let mut all = Vec::new();
+        for (sender, queue) in self.iter() {
+            for item in queue.iter() {
+                let (number, waits_for) = explain(sender, queue, item);
+                all.push(Waiting { messages: describe::span(sender, item), number, waits_for });
+            }
+        }
+        all
+    }
+
+    /// Lists the items of all senders.
+    pub(super) fn list(&self) -> Vec<String> {
+        let of = |(sender, queue): (MemberId, &HoldBack<T>)| -> Vec<String> {
+            queue.iter().map(|item| describe::messages(sender, item)).collect()
+        };
+        self.iter().flat_map(of).collect()
+    }
+
+    /// Describes the items, and the first gap of each queue, for which they wait.
+    pub(super) fn describe(&self) -> String {
+        let gap = |(sender, queue): (MemberId, &HoldBack<T>)| {
+            let first = queue.iter().next()?.first();
+            (first > queue.next()).then(|| describe::messages(sender, &(queue.next()..first)))
+        };
+        describe::holds(&self.list(), &self.iter().filter_map(gap).collect::<Vec<_>>())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[derive(Debug, PartialEq)]
-    struct Run(u64, u64);
-
-    impl Span for Run {
-        fn first(&self) -> u64 {
-            self.0
-        }
-        fn next(&self) -> u64 {
-            self.1
-        }
-    }
-
     #[test]
     fn hold_back_queue_after_a_gap_closes_releases_in_sequence() {
         let mut queue = HoldBack::default();
-        assert!(queue.insert(Run(4, 6)));
+        assert!(queue.insert(4..6));
         assert_eq!(queue.pop(), None);
-        assert!(queue.insert(Run(1, 4)));
-        assert_eq!(queue.pop(), Some(Run(1, 4)));
-        assert_eq!(queue.pop(), Some(Run(4, 6)));
+        assert!(queue.insert(1..4));
+        assert_eq!(queue.pop(), Some(1..4));
+        assert_eq!(queue.pop(), Some(4..6));
         assert_eq!((queue.pop(), queue.next(), queue.is_empty()), (None, 6, true));
     }
 
     #[test]
     fn hold_back_queue_with_gaps_returns_the_first_one() {
         let mut queue = HoldBack::default();
-        assert!(queue.insert(Run(4, 6)) && queue.insert(Run(8, 9)));
+        assert!(queue.insert(4..6) && queue.insert(8..9));
         assert_eq!((queue.missing_before(4), queue.missing_before(8)), ((1, 4), (1, 4)));
-        assert!(queue.insert(Run(1, 4)));
+        assert!(queue.insert(1..4));
         assert_eq!(queue.missing_before(8), (1, 8));
     }
 
     #[test]
     fn hold_back_queue_refuses_overlapping_items() {
         let mut queue = HoldBack::default();
-        assert!(queue.insert(Run(3, 6)));
-        for overlapping in [Run(3, 6), Run(5, 9), Run(1, 4), Run(1, 9)] {
+        assert!(queue.insert(3..6));
+        for overlapping in [3..6, 5..9, 1..4, 1..9] {
             assert!(!queue.insert(overlapping));
         }
-        assert!(queue.insert(Run(6, 7)));
-        assert!(queue.insert(Run(1, 3)));
+        assert!(queue.insert(6..7));
+        assert!(queue.insert(1..3));
         while queue.pop().is_some() {}
-        assert!(!queue.insert(Run(2, 3)), "already released");
+        assert!(!queue.insert(2..3), "already released");
     }
 }

@@ -9,7 +9,7 @@ use std::fmt;
 
 use super::describe;
 use super::hold_back::{HoldBack, Span};
-use super::total::{FAR_AHEAD, OWN_WINDOW};
+use super::total::{Deliveries, FAR_AHEAD};
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, Time, To, View};
 use crate::waiting::{Clock, Waiting, WaitsFor};
@@ -43,8 +43,7 @@ pub struct Lamport {
     peers: BTreeMap<MemberId, Peer>,
     /// Received and undelivered batches in the order of delivery.
     held: BTreeMap<(u64, MemberId), Batch>,
-    next: u64,
-    own_undelivered: usize,
+    deliveries: Deliveries,
     ack_due: Option<Time>,
     /// True after the flush: this member sends nothing more in this view.
     is_flushed: bool,
@@ -64,17 +63,15 @@ impl Lamport {
     /// Creates the engine of `me` in `view`.
     #[must_use]
     pub fn new(me: MemberId, view: &View, defects: Defects) -> Self {
-        let others = view.clients.iter().filter(|&&client| client != me);
         Self {
             me,
             clock: 0,
             sent: 0,
             said: 0,
             owed: 0,
-            peers: others.map(|&client| (client, Peer::default())).collect(),
+            peers: view.others(me).map(|client| (client, Peer::default())).collect(),
             held: BTreeMap::new(),
-            next: 1,
-            own_undelivered: 0,
+            deliveries: Deliveries::new(me),
             ack_due: None,
             is_flushed: false,
             defects,
@@ -90,7 +87,7 @@ impl Lamport {
 
     fn submit(&mut self, batch: Batch, out: &mut Out) {
         self.clock += 1;
-        self.own_undelivered += 1;
+        self.deliveries.submitted();
         self.held.insert((self.clock, self.me), batch.clone());
         self.say(Some(batch), out);
         self.deliver_ripe(out);
@@ -144,10 +141,7 @@ impl Lamport {
                 return;
             }
             let Some((_, batch)) = self.held.pop_first() else { return };
-            let number = self.next;
-            self.next += u64::from(batch.count());
-            self.own_undelivered -= usize::from(sender == self.me);
-            out.deliver(sender, Some(number), batch);
+            self.deliveries.deliver(sender, batch, out);
         }
     }
 }
@@ -188,7 +182,7 @@ impl Engine for Lamport {
     }
 
     fn window(&self, _to: To) -> usize {
-        OWN_WINDOW.saturating_sub(self.own_undelivered)
+        self.deliveries.window()
     }
 }
 

@@ -4,7 +4,6 @@
 //! order; the reliable layer below it ([`crate::reliable`]) provides each batch exactly once.
 
 pub mod agreed;
-pub mod both;
 pub mod causal;
 mod describe;
 pub mod fifo;
@@ -12,14 +11,12 @@ pub mod hold_back;
 #[cfg(test)]
 mod hostile;
 pub mod lamport;
-pub mod numbering;
+pub mod roles;
 pub mod total;
+pub mod total_bb;
 pub mod total_ub;
 pub mod total_uub;
 pub mod unordered;
-
-use crate::exit::{Exit, Failure};
-use crate::nearest::hint;
 
 /// An order as `--order` and `--method` name it.
 #[derive(Clone, Copy, Debug)]
@@ -169,27 +166,6 @@ pub fn methods(name: &str) -> Vec<&'static str> {
 }
 
 impl Order {
-    /// Returns the order that a command line selects.
-    ///
-    /// # Errors
-    /// [`Exit::Usage`] if the order does not have this method, or has none.
-    pub fn chosen(name: &str, method: Option<&str>) -> Result<&'static Self, Failure> {
-        let methods = methods(name);
-        let is_known = method.is_none_or(|method| methods.contains(&method));
-        let found = Self::find(name, method.unwrap_or(DEFAULT_METHOD)).filter(|_| is_known);
-        found.ok_or_else(|| {
-            let method = method.unwrap_or_default();
-            if methods.is_empty() {
-                let message = format!("cannot make order {name} by method {method}: it has no methods");
-                return Failure::new(Exit::Usage, message)
-                    .help("leave out --method, or choose --order total");
-            }
-            let known = format!("--method {}", methods.join(" | "));
-            Failure::new(Exit::Usage, format!("--order {name} has no method '{method}'"))
-                .help(hint(method, methods, &known))
-        })
-    }
-
     /// Returns the order with this name and, if it has methods, this method.
     #[must_use]
     pub fn find(name: &str, method: &str) -> Option<&'static Self> {

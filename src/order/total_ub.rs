@@ -1,15 +1,14 @@
 //! Total order by a fixed sequencer, method UB: a member sends its batch to the sequencer, which multicasts
 //! it with its numbers ("unicast-broadcast" in Défago, Schiper and Urbán). Both sides are here.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 
-use super::describe;
-use super::hold_back::{HoldBack, Span};
-use super::total::OWN_WINDOW;
+use super::hold_back::{HoldBack, HoldBacks, Span};
+use super::total::{OWN_WINDOW, Sequenced};
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, Time, To, View};
-use crate::waiting::{Clock, Waiting, WaitsFor};
+use crate::waiting::Waiting;
 use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};
 
 /// The messages that members and sequencer exchange.
@@ -19,17 +18,6 @@ pub enum UbWire {
     Raw(Batch),
     /// A numbered batch, to all.
     Sequenced(Sequenced),
-}
-
-/// A batch with its global numbers.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub struct Sequenced {
-    /// The global number of its first message.
-    pub number: u64,
-    /// The member that multicast the batch.
-    pub sender: MemberId,
-    /// The messages.
-    pub batch: Batch,
 }
 
 /// A member's engine for total order, method UB.
@@ -47,7 +35,7 @@ pub struct TotalUb {
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct SequencerUb {
     next: u64,
-    senders: BTreeMap<MemberId, HoldBack<Batch>>,
+    senders: HoldBacks<Batch>,
     defects: Defects,
 }
 
@@ -76,7 +64,7 @@ impl TotalUb {
 
 impl fmt::Display for TotalUb {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&held_by_number(&self.held))
+        f.write_str(&self.held.describe())
     }
 }
 
@@ -98,20 +86,12 @@ impl Engine for TotalUb {
         }
     }
 
-    fn next_deadline(&self) -> Option<Time> {
-        None
-    }
-
     fn window(&self, _to: To) -> usize {
         OWN_WINDOW.saturating_sub(self.own.len())
     }
 }
 
 impl OrderEngine for TotalUb {
-    fn flush(&mut self, now: Time, out: &mut Out) {
-        self.handle(now, Input::Wake, out);
-    }
-
     /// Returns own batches that have not come back with a number; the next view submits them again.
     fn close(&mut self, _out: &mut Out) -> Vec<Batch> {
         std::mem::take(&mut self.own).into()
@@ -121,16 +101,8 @@ impl OrderEngine for TotalUb {
         self.held.len()
     }
 
-    fn backlog(&self, _sender: MemberId) -> u64 {
-        0
-    }
-
     fn waiting(&self) -> Vec<Waiting> {
-        waiting_by_number(&self.held)
-    }
-
-    fn clock(&self) -> Option<Clock> {
-        None
+        self.held.waiting().collect()
     }
 }
 
@@ -138,17 +110,14 @@ impl SequencerUb {
     /// Creates the engine that numbers the multicasts of the clients of `view` from 1.
     #[must_use]
     pub fn new(view: &View, defects: Defects) -> Self {
-        let senders = view.clients.iter().map(|&client| (client, HoldBack::default())).collect();
-        Self { next: 1, senders, defects }
+        Self { next: 1, senders: HoldBacks::new(view.clients.iter().copied()), defects }
     }
 
     fn number(&mut self, from: MemberId, batch: Batch, out: &mut Out) {
-        let Some(queue) = self.senders.get_mut(&from) else {
-            return out.drop(from, DropReason::Stranger);
+        let queue = match self.senders.insert(from, batch) {
+            Ok(queue) => queue,
+            Err(reason) => return out.drop(from, reason),
         };
-        if !queue.insert(batch) {
-            return out.drop(from, DropReason::BreaksContract);
-        }
         let on_arrival = self.defects.has(Defect::NumberedOnArrival);
         while let Some(batch) = if on_arrival { queue.pop_any() } else { queue.pop() } {
             let sequenced = Sequenced { number: self.next, sender: from, batch };
@@ -160,7 +129,7 @@ impl SequencerUb {
 
 impl fmt::Display for SequencerUb {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&describe::holds(&describe::held(&self.senders), &describe::gaps(&self.senders)))
+        f.write_str(&self.senders.describe())
     }
 }
 
@@ -177,83 +146,14 @@ impl Engine for SequencerUb {
         }
     }
 
-    fn next_deadline(&self) -> Option<Time> {
-        None
-    }
-
     fn window(&self, _to: To) -> usize {
         0
     }
 }
 
 impl OrderEngine for SequencerUb {
-    fn flush(&mut self, now: Time, out: &mut Out) {
-        self.handle(now, Input::Wake, out);
-    }
-
-    fn close(&mut self, _out: &mut Out) -> Vec<Batch> {
-        Vec::new()
-    }
-
     fn held(&self) -> usize {
-        self.senders.values().map(HoldBack::len).sum()
-    }
-
-    fn backlog(&self, _sender: MemberId) -> u64 {
-        0
-    }
-
-    fn waiting(&self) -> Vec<Waiting> {
-        Vec::new()
-    }
-
-    fn clock(&self) -> Option<Clock> {
-        None
-    }
-}
-
-/// Formats batches that wait for earlier global numbers.
-pub(super) fn held_by_number(held: &HoldBack<Sequenced>) -> String {
-    let messages = held.iter().map(|sequenced| describe::messages(sequenced.sender, &sequenced.batch));
-    let until = (!held.is_empty()).then(|| format!("number {}", held.next()));
-    describe::holds(&messages.collect::<Vec<_>>(), until.as_slice())
-}
-
-/// Returns batches that wait for earlier global numbers.
-pub(super) fn waiting_by_number(held: &HoldBack<Sequenced>) -> Vec<Waiting> {
-    let waiting = |Sequenced { number, sender, batch }: &Sequenced| Waiting {
-        messages: describe::span(*sender, batch),
-        number: Some(*number),
-        waits_for: WaitsFor::Place(held.next(), None),
-    };
-    held.iter().map(waiting).collect()
-}
-
-impl Span for Sequenced {
-    fn first(&self) -> u64 {
-        self.number
-    }
-
-    fn next(&self) -> u64 {
-        self.number + u64::from(self.batch.count())
-    }
-}
-
-impl Wire for Sequenced {
-    fn write(&self, out: &mut Writer) {
-        out.u64(self.number);
-        out.member(self.sender);
-        self.batch.write(out);
-    }
-
-    fn read(from: &mut Reader) -> Result<Self, Malformed> {
-        let (number, sender, batch) = (from.u64()?, from.member()?, Batch::read(from)?);
-        let fits = number > 0 && number.checked_add(u64::from(batch.count())).is_some();
-        if fits { Ok(Self { number, sender, batch }) } else { Err(Malformed) }
-    }
-
-    fn weight(&self) -> Weight {
-        self.batch.weight()
+        self.senders.len()
     }
 }
 

@@ -8,11 +8,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use super::describe;
-use super::hold_back::{HoldBack, Span};
-use super::total::OWN_WINDOW;
-use super::total_ub::{Sequenced, held_by_number, waiting_by_number};
+use super::hold_back::{HoldBack, HoldBacks, Span};
+use super::total::{Deliveries, Sequenced};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, Time, To, View};
-use crate::waiting::{Clock, Waiting, WaitsFor};
+use crate::waiting::{Waiting, WaitsFor};
 use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};
 
 /// The messages that members and sequencer exchange.
@@ -54,14 +53,14 @@ pub struct TotalUub {
     /// the window.
     granted: BTreeMap<u64, Sequenced>,
     held: HoldBack<Sequenced>,
-    own_undelivered: usize,
+    deliveries: Deliveries,
 }
 
 /// The engine of a sequencer, method UUB.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct SequencerUub {
     next: u64,
-    askers: BTreeMap<MemberId, HoldBack<Request>>,
+    askers: HoldBacks<Request>,
 }
 
 type Out = Effects<Batch, UubWire>;
@@ -71,15 +70,15 @@ impl TotalUub {
     #[must_use]
     pub fn new(me: MemberId, view: &View, sequencer: MemberId) -> Self {
         let (clients, held) = (view.clients.clone(), HoldBack::default());
-        let (asked, granted) = (VecDeque::new(), BTreeMap::new());
-        Self { me, sequencer, clients, asked, granted, held, own_undelivered: 0 }
+        let (asked, granted, deliveries) = (VecDeque::new(), BTreeMap::new(), Deliveries::new(me));
+        Self { me, sequencer, clients, asked, granted, held, deliveries }
     }
 
     fn submit(&mut self, batch: Batch, out: &mut Out) {
         let request = Request { first: batch.first(), count: batch.count() };
         out.send(To::Member(self.sequencer), UubWire::Request(request));
         self.asked.push_back(batch);
-        self.own_undelivered += 1;
+        self.deliveries.submitted();
     }
 
     fn granted(&mut self, from: MemberId, first: u64, number: u64, out: &mut Out) {
@@ -118,16 +117,14 @@ impl TotalUub {
     /// Delivers batches while the next number has been received.
     fn deliver_next(&mut self, out: &mut Out) {
         while let Some(Sequenced { number, sender, batch }) = self.held.pop() {
-            let is_own = usize::from(sender == self.me);
-            self.own_undelivered = self.own_undelivered.saturating_sub(is_own);
-            out.deliver(sender, Some(number), batch);
+            self.deliveries.deliver_as(Some(number), sender, batch, out);
         }
     }
 }
 
 impl fmt::Display for TotalUub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&held_by_number(&self.held))?;
+        f.write_str(&self.held.describe())?;
         let asked: Vec<String> = self.asked.iter().map(|batch| describe::messages(self.me, batch)).collect();
         if asked.is_empty() { Ok(()) } else { write!(f, ", asks for numbers for {}", asked.join(", ")) }
     }
@@ -153,20 +150,12 @@ impl Engine for TotalUub {
         }
     }
 
-    fn next_deadline(&self) -> Option<Time> {
-        None
-    }
-
     fn window(&self, _to: To) -> usize {
-        OWN_WINDOW.saturating_sub(self.own_undelivered)
+        self.deliveries.window()
     }
 }
 
 impl OrderEngine for TotalUub {
-    fn flush(&mut self, now: Time, out: &mut Out) {
-        self.handle(now, Input::Wake, out);
-    }
-
     /// Returns own batches. Numbers behind a gap are void: no member has delivered their batches, and each
     /// sender requests new ones.
     fn close(&mut self, _out: &mut Out) -> Vec<Batch> {
@@ -191,11 +180,7 @@ impl OrderEngine for TotalUub {
             number: None,
             waits_for: WaitsFor::Number,
         };
-        self.asked.iter().map(unnumbered).chain(waiting_by_number(&self.held)).collect()
-    }
-
-    fn clock(&self) -> Option<Clock> {
-        None
+        self.asked.iter().map(unnumbered).chain(self.held.waiting()).collect()
     }
 }
 
@@ -203,17 +188,15 @@ impl SequencerUub {
     /// Creates the engine that numbers the multicasts of the clients of `view` from 1.
     #[must_use]
     pub fn new(view: &View) -> Self {
-        Self { next: 1, askers: view.clients.iter().map(|&client| (client, HoldBack::default())).collect() }
+        Self { next: 1, askers: HoldBacks::new(view.clients.iter().copied()) }
     }
 
     /// Grants numbers in each requester's FIFO order, so that the total order keeps it.
     fn grant(&mut self, from: MemberId, request: Request, out: &mut Out) {
-        let Some(queue) = self.askers.get_mut(&from) else {
-            return out.drop(from, DropReason::Stranger);
+        let queue = match self.askers.insert(from, request) {
+            Ok(queue) => queue,
+            Err(reason) => return out.drop(from, reason),
         };
-        if !queue.insert(request) {
-            return out.drop(from, DropReason::BreaksContract);
-        }
         while let Some(Request { first, count }) = queue.pop() {
             out.send(To::Member(from), UubWire::Grant { first, number: self.next });
             self.next = self.next.saturating_add(u64::from(count));
@@ -223,7 +206,7 @@ impl SequencerUub {
 
 impl fmt::Display for SequencerUub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&describe::holds(&describe::held(&self.askers), &describe::gaps(&self.askers)))
+        f.write_str(&self.askers.describe())
     }
 }
 
@@ -241,38 +224,14 @@ impl Engine for SequencerUub {
         }
     }
 
-    fn next_deadline(&self) -> Option<Time> {
-        None
-    }
-
     fn window(&self, _to: To) -> usize {
         0
     }
 }
 
 impl OrderEngine for SequencerUub {
-    fn flush(&mut self, now: Time, out: &mut Out) {
-        self.handle(now, Input::Wake, out);
-    }
-
-    fn close(&mut self, _out: &mut Out) -> Vec<Batch> {
-        Vec::new()
-    }
-
     fn held(&self) -> usize {
-        self.askers.values().map(HoldBack::len).sum()
-    }
-
-    fn backlog(&self, _sender: MemberId) -> u64 {
-        0
-    }
-
-    fn waiting(&self) -> Vec<Waiting> {
-        Vec::new()
-    }
-
-    fn clock(&self) -> Option<Clock> {
-        None
+        self.askers.len()
     }
 }
 

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use crate::engine::{Effects, Engine, Input, MemberId, OrderEngine, Time, To};
-use crate::waiting::{Clock, Waiting};
 use crate::wire::Batch;
 
 /// A member's engine for unordered delivery.
@@ -41,37 +40,9 @@ impl Engine for Unordered {
         }
     }
 
-    fn next_deadline(&self) -> Option<Time> {
-        None
-    }
-
     fn window(&self, _to: To) -> usize {
         usize::MAX
     }
 }
 
-impl OrderEngine for Unordered {
-    fn flush(&mut self, now: Time, out: &mut Effects<Batch, Batch>) {
-        self.handle(now, Input::Wake, out);
-    }
-
-    fn close(&mut self, _out: &mut Effects<Batch, Batch>) -> Vec<Batch> {
-        Vec::new()
-    }
-
-    fn held(&self) -> usize {
-        0
-    }
-
-    fn backlog(&self, _sender: MemberId) -> u64 {
-        0
-    }
-
-    fn waiting(&self) -> Vec<Waiting> {
-        Vec::new()
-    }
-
-    fn clock(&self) -> Option<Clock> {
-        None
-    }
-}
+impl OrderEngine for Unordered {}

@@ -12,6 +12,7 @@ use super::fault::{Act, Fault};
 use super::ports::Ports;
 use super::process::{Process, programs};
 use super::scenario::{Expect, Scenario};
+use crate::cli;
 use crate::exit::{Exit, Failure};
 use crate::nearest::hint;
 use crate::order::Order;
@@ -128,7 +129,7 @@ impl Settings {
 
 fn order(scenario: &Scenario) -> Result<&'static Order, Failure> {
     let name = scenario.order.as_deref().unwrap_or("total");
-    Order::chosen(name, scenario.method.as_deref())
+    cli::order(name, scenario.method.as_deref())
 }
 
 fn no_process(name: &str, names: &[&str]) -> Failure {

@@ -11,7 +11,7 @@ use super::{Delay, Losses, Setup, Share, Trace};
 use crate::check::{PROPERTIES, Property};
 use crate::cli::{self, KnownBad};
 use crate::exit::{Exit, Failure};
-use crate::order::{self, Order};
+use crate::order;
 use crate::wire::Window;
 
 /// The example and the notes of `--help`.
@@ -145,7 +145,7 @@ impl Args {
     }
 
     fn setup(&self) -> Result<Setup, Failure> {
-        let order = Order::chosen(&self.order, self.method.as_deref())?;
+        let order = cli::order(&self.order, self.method.as_deref())?;
         Ok(Setup {
             loss: self.loss,
             duplicate: self.duplicate,

@@ -18,8 +18,7 @@ use groupcast::order::agreed::Agreed;
 use groupcast::order::causal::Causal;
 use groupcast::order::fifo::Fifo;
 use groupcast::order::lamport::Lamport;
-use groupcast::order::numbering::Numbering;
-use groupcast::order::total::Total;
+use groupcast::order::total_bb::{SequencerBb, TotalBb};
 use groupcast::order::total_ub::{SequencerUb, TotalUb};
 use groupcast::order::total_uub::{SequencerUub, TotalUub};
 use groupcast::order::unordered::Unordered;
@@ -43,8 +42,8 @@ fn play(order: &str, text: &str) -> Result<String, String> {
         "fifo" => perform(text, promises, |at| Box::new(Fifo::new(at.me, at.view, Defects::NONE))),
         "causal" => perform(text, promises, |at| Box::new(Causal::new(at.me, at.view, Defects::NONE))),
         "total-bb" => perform(text, promises, |at| match at.sequencer() {
-            None => Box::new(Numbering::new(at.view, Defects::NONE)),
-            Some(sequencer) => Box::new(Total::new(at.me, at.view, sequencer, Defects::NONE)),
+            None => Box::new(SequencerBb::new(at.view, Defects::NONE)),
+            Some(sequencer) => Box::new(TotalBb::new(at.me, at.view, sequencer, Defects::NONE)),
         }),
         "total-ub" => perform(text, promises, |at| match at.sequencer() {
             None => Box::new(SequencerUb::new(at.view, Defects::NONE)),

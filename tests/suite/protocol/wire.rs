@@ -15,7 +15,7 @@ use groupcast::engine::MemberId;
 use groupcast::member::Message;
 use groupcast::member::word::Word;
 use groupcast::order::agreed::AgreedWire;
-use groupcast::order::total::TotalWire;
+use groupcast::order::total_bb::BbWire;
 use groupcast::order::total_ub::UbWire;
 use groupcast::order::total_uub::UubWire;
 use groupcast::order::{causal, lamport};
@@ -97,7 +97,7 @@ macro_rules! dialects {
 dialects! {
     Fifo Batch, "fifo or unordered";
     Causal causal::Stamped, "causal";
-    Total TotalWire, "total (bb)";
+    Total BbWire, "total (bb)";
     Ub UbWire, "total (ub)";
     Uub UubWire, "total (uub)";
     Lamport lamport::Stamped, "lamport";

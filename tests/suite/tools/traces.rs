@@ -9,9 +9,9 @@ use groupcast::order::agreed::{Agreed, AgreedWire, Rank};
 use groupcast::order::causal::{self, Causal};
 use groupcast::order::fifo::Fifo;
 use groupcast::order::lamport::{self, Lamport};
-use groupcast::order::numbering::{Numbered, Range};
-use groupcast::order::total::{Total, TotalWire};
-use groupcast::order::total_ub::{Sequenced, TotalUb, UbWire};
+use groupcast::order::total::Sequenced;
+use groupcast::order::total_bb::{BbWire, Numbered, Range, TotalBb};
+use groupcast::order::total_ub::{TotalUb, UbWire};
 use groupcast::order::total_uub::{TotalUub, UubWire};
 use groupcast::order::{ORDERS, Order};
 use groupcast::sim::{Setup, Trace};
@@ -104,11 +104,11 @@ fn trace_causal_waits_for_missing_causes() {
 
 #[test]
 fn trace_total_waits_for_a_number_then_for_its_turn() {
-    let mut total = Total::new(A, &view(), SEQUENCER, Defects::NONE);
+    let mut total = TotalBb::new(A, &view(), SEQUENCER, Defects::NONE);
     let numbers = |first, sender, own| {
-        TotalWire::Numbers(Numbered { first, ranges: vec![Range { sender, first: own, count: 1 }] })
+        BbWire::Numbers(Numbered { first, ranges: vec![Range { sender, first: own, count: 1 }] })
     };
-    receive(&mut total, B, TotalWire::Body(batch(1)));
+    receive(&mut total, B, BbWire::Body(batch(1)));
     assert_eq!(reason(&total, B, 1), Some(WaitsFor::Number));
     receive(&mut total, SEQUENCER, numbers(3, B, 1));
     assert_eq!(
@@ -120,9 +120,9 @@ fn trace_total_waits_for_a_number_then_for_its_turn() {
     receive(&mut total, SEQUENCER, numbers(1, C, 1));
     receive(&mut total, SEQUENCER, numbers(2, C, 2));
     assert_eq!(reason(&total, B, 1), Some(WaitsFor::Place(1, Some(messages(C, 1, 2)))));
-    receive(&mut total, C, TotalWire::Body(batch(1)));
+    receive(&mut total, C, BbWire::Body(batch(1)));
     assert_eq!(reason(&total, B, 1), Some(WaitsFor::Place(2, Some(messages(C, 2, 3)))));
-    receive(&mut total, C, TotalWire::Body(batch(2)));
+    receive(&mut total, C, BbWire::Body(batch(2)));
     assert!(total.waiting().is_empty());
 }
 

@@ -3,7 +3,7 @@
 use groupcast::defect::Defects;
 use groupcast::engine::{MemberId, View};
 use groupcast::order::{ORDERS, Order, Promise};
-use groupcast::order::{agreed, causal, fifo, lamport, numbering, total, total_ub, total_uub, unordered};
+use groupcast::order::{agreed, causal, fifo, lamport, total_bb, total_ub, total_uub, unordered};
 
 use super::check;
 use super::group::{Group, Member, Plan, Script};
@@ -56,8 +56,8 @@ fn planned(order: &Order, plan: &Plan) -> Box<dyn Checked> {
         "fifo" => boxed(plan, fifo::Fifo::new),
         "causal" => boxed(plan, causal::Causal::new),
         "total (bb)" => boxed(plan, |me, view, defects| {
-            let client = |sequencer| total::Total::new(me, view, sequencer, defects);
-            seat(me, view, client, || numbering::Numbering::new(view, defects))
+            let client = |sequencer| total_bb::TotalBb::new(me, view, sequencer, defects);
+            seat(me, view, client, || total_bb::SequencerBb::new(view, defects))
         }),
         "total (ub)" => boxed(plan, |me, view, defects| {
             let client = |sequencer| total_ub::TotalUb::new(me, view, sequencer);

@@ -4,9 +4,9 @@
 use groupcast::clock::VectorClock;
 use groupcast::engine::{MemberId, To};
 use groupcast::order::agreed::{AgreedWire, Rank};
-use groupcast::order::numbering::{Numbered, Range};
-use groupcast::order::total::TotalWire;
-use groupcast::order::total_ub::{Sequenced, UbWire};
+use groupcast::order::total::Sequenced;
+use groupcast::order::total_bb::{BbWire, Numbered, Range};
+use groupcast::order::total_ub::UbWire;
 use groupcast::order::total_uub::{Request, UubWire};
 use groupcast::order::{causal, lamport};
 use groupcast::wire::{Batch, BatchBuilder, Wire};
@@ -141,7 +141,7 @@ impl Message for causal::Stamped {
     }
 }
 
-impl Message for TotalWire {
+impl Message for BbWire {
     fn text(&self, from: MemberId, to: To) -> String {
         match self {
             Self::Body(batch) => batch.text(from, to),

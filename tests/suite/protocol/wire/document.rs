@@ -6,7 +6,7 @@ use std::time::Duration;
 use groupcast::driver::{catch_up, data_path, node};
 use groupcast::engine::Time;
 use groupcast::member::{Patience, election, flush, membership, newcomer};
-use groupcast::order::{numbering, total};
+use groupcast::order::{total, total_bb};
 use groupcast::session::attendance::{self, Attendance, News};
 use groupcast::session::register::{self, Actions, Asker, Register, Rules};
 use groupcast::session::{objection, presence, shown};
@@ -89,7 +89,7 @@ fn constants() -> BTreeMap<String, u64> {
         ("MAX_REQUEST", control::MAX_REQUEST as u64),
         ("MAX_REPLY", control::MAX_REPLY as u64),
         ("MAX_TOLD", control::MAX_TOLD as u64),
-        ("MAX_RANGES", numbering::MAX_RANGES as u64),
+        ("MAX_RANGES", total_bb::MAX_RANGES as u64),
         ("MAX_NACK_RANGES", reliable::MAX_NACK_RANGES as u64),
         ("MAX_GROUPS", register::MAX_GROUPS as u64),
         ("WINDOW_PACKETS", reliable::WINDOW_PACKETS),

@@ -5,8 +5,9 @@ use groupcast::engine::{MemberId, To};
 use groupcast::member::replay::{Missed, Origin, Replay};
 use groupcast::member::{Message, Tally};
 use groupcast::order::agreed::AgreedWire;
-use groupcast::order::total::TotalWire;
-use groupcast::order::total_ub::{Sequenced, UbWire};
+use groupcast::order::total::Sequenced;
+use groupcast::order::total_bb::BbWire;
+use groupcast::order::total_ub::UbWire;
 use groupcast::order::total_uub::UubWire;
 use groupcast::order::{causal, lamport};
 use groupcast::reliable::{Body, Packet, Received};
@@ -175,13 +176,13 @@ impl Fields {
         }
     }
 
-    fn total(&mut self, message: &TotalWire) {
+    fn total(&mut self, message: &BbWire) {
         match message {
-            TotalWire::Body(batch) => {
+            BbWire::Body(batch) => {
                 self.add([1], "total 1: Body");
                 self.batch(batch);
             }
-            TotalWire::Numbers(numbers) => {
+            BbWire::Numbers(numbers) => {
                 self.add([2], "total 2: Numbers");
                 self.u64(numbers.first, "first global number");
                 self.u16(numbers.ranges.len() as u16, "ranges:");

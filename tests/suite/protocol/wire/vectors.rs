@@ -9,9 +9,9 @@ use groupcast::engine::{MemberId, To};
 use groupcast::member::replay::{Missed, Origin, Replay};
 use groupcast::member::{Message, Tally};
 use groupcast::order::agreed::{AgreedWire, Rank};
-use groupcast::order::numbering::{Numbered, Range};
-use groupcast::order::total::TotalWire;
-use groupcast::order::total_ub::{Sequenced, UbWire};
+use groupcast::order::total::Sequenced;
+use groupcast::order::total_bb::{BbWire, Numbered, Range};
+use groupcast::order::total_ub::UbWire;
 use groupcast::order::total_uub::{self, UubWire};
 use groupcast::order::{causal, lamport};
 use groupcast::reliable::{Body, Packet, Received};
@@ -76,12 +76,12 @@ fn fifo(from: MemberId, to: To, number: u64, message: Message<Batch>) -> Value {
     Value::Fifo(from, Packet { to, body: Body::Data { number, message } })
 }
 
-fn total(from: MemberId, number: u64, message: TotalWire) -> Value {
+fn total(from: MemberId, number: u64, message: BbWire) -> Value {
     let body = Body::Data { number, message: Message::Ordered(message) };
     Value::Total(from, Packet { to: To::Group, body })
 }
 
-fn any(from: MemberId, to: To, body: Body<Message<TotalWire>>) -> Value {
+fn any(from: MemberId, to: To, body: Body<Message<BbWire>>) -> Value {
     Value::Total(from, Packet { to, body })
 }
 
@@ -142,7 +142,7 @@ fn common() -> Vec<Vector> {
             "data_total_body.hex",
             "Data in a group with order total, method bb: c1's packet 1, with its messages 1 and 2, not yet numbered",
             Total,
-            total(C1, 1, TotalWire::Body(batch(1, &["command1", "command2"]))),
+            total(C1, 1, BbWire::Body(batch(1, &["command1", "command2"]))),
         ),
         (
             "data_total_numbers.hex",
@@ -151,7 +151,7 @@ fn common() -> Vec<Vector> {
             total(
                 SEQUENCER,
                 12,
-                TotalWire::Numbers(Numbered { first: 41, ranges: vec![range(C1, 5, 2), range(C3, 1, 1)] }),
+                BbWire::Numbers(Numbered { first: 41, ranges: vec![range(C1, 5, 2), range(C3, 1, 1)] }),
             ),
         ),
         (

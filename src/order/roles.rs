@@ -1,4 +1,4 @@
-//! Engines of combined roles: a client that is also the sequencer, and a standby.
+//! Engines for the roles of an order with a sequencer that neither a client nor a sequencer alone can play.
 
 use std::marker::PhantomData;
 
@@ -9,7 +9,7 @@ use crate::wire::{Batch, Wire};
 /// A client that is also the sequencer. Each engine receives the multicasts of the other, and packets that
 /// one sends to this member go to the other.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub struct Both<C, S> {
+pub struct ClientAndSequencer<C, S> {
     me: MemberId,
     client: C,
     sequencer: S,
@@ -17,7 +17,7 @@ pub struct Both<C, S> {
 
 type Out<W> = Effects<Batch, W>;
 
-impl<W: Clone + Wire, C, S> Both<C, S>
+impl<W: Clone + Wire, C, S> ClientAndSequencer<C, S>
 where
     C: OrderEngine<Wire = W>,
     S: OrderEngine<Wire = W>,
@@ -27,11 +27,43 @@ where
         Self { me, client, sequencer }
     }
 
+    fn pass_on(&self, mut effects: Out<W>, blames: bool, other: &mut Vec<Input<Batch, W>>, out: &mut Out<W>) {
+        for effect in effects.drain() {
+            match effect {
+                Effect::Send { to, message } => {
+                    if to == To::Group || to == To::Member(self.me) {
+                        other.push(Input::Receive { from: self.me, message: message.clone() });
+                    }
+                    if to != To::Member(self.me) {
+                        out.send(to, message);
+                    }
+                }
+                Effect::Deliver { from, number, app } => out.deliver(from, number, app),
+                // The sequencer refuses numbered multicasts of the client, which is no mistake of a peer.
+                Effect::Drop { from, reason } if blames && from != self.me => out.drop(from, reason),
+                Effect::Drop { .. } => {}
+            }
+        }
+    }
+}
+
+fn refuses<W>(effects: &Out<W>) -> bool {
+    effects.as_slice().iter().any(|effect| matches!(effect, Effect::Drop { .. }))
+}
+
+impl<W: Clone + Wire, C, S> Engine for ClientAndSequencer<C, S>
+where
+    C: OrderEngine<Wire = W>,
+    S: OrderEngine<Wire = W>,
+{
+    type App = Batch;
+    type Wire = W;
+
     /// Passes the input to one engine or both, then the messages between them until both are idle.
-    fn run(&mut self, now: Time, first: Input<Batch, W>, out: &mut Out<W>) {
+    fn handle(&mut self, now: Time, input: Input<Batch, W>, out: &mut Out<W>) {
         let (mut to_client, mut to_sequencer) = (Vec::new(), Vec::new());
-        match first {
-            Input::Submit { .. } => to_client.push(first),
+        match input {
+            Input::Submit { .. } => to_client.push(input),
             Input::Wake => {
                 to_client.push(Input::Wake);
                 to_sequencer.push(Input::Wake);
@@ -60,42 +92,6 @@ where
         }
     }
 
-    fn pass_on(&self, mut effects: Out<W>, blames: bool, other: &mut Vec<Input<Batch, W>>, out: &mut Out<W>) {
-        for effect in effects.drain() {
-            match effect {
-                Effect::Send { to, message } => {
-                    if to == To::Group || to == To::Member(self.me) {
-                        other.push(Input::Receive { from: self.me, message: message.clone() });
-                    }
-                    if to != To::Member(self.me) {
-                        out.send(to, message);
-                    }
-                }
-                Effect::Deliver { from, number, app } => out.deliver(from, number, app),
-                // The sequencer refuses numbered multicasts of the client, which is no mistake of a peer.
-                Effect::Drop { from, reason } if blames && from != self.me => out.drop(from, reason),
-                Effect::Drop { .. } => {}
-            }
-        }
-    }
-}
-
-fn refuses<W>(effects: &Out<W>) -> bool {
-    effects.as_slice().iter().any(|effect| matches!(effect, Effect::Drop { .. }))
-}
-
-impl<W: Clone + Wire, C, S> Engine for Both<C, S>
-where
-    C: OrderEngine<Wire = W>,
-    S: OrderEngine<Wire = W>,
-{
-    type App = Batch;
-    type Wire = W;
-
-    fn handle(&mut self, now: Time, input: Input<Batch, W>, out: &mut Out<W>) {
-        self.run(now, input, out);
-    }
-
     fn next_deadline(&self) -> Option<Time> {
         sooner(self.client.next_deadline(), self.sequencer.next_deadline())
     }
@@ -105,15 +101,11 @@ where
     }
 }
 
-impl<W: Clone + Wire, C, S> OrderEngine for Both<C, S>
+impl<W: Clone + Wire, C, S> OrderEngine for ClientAndSequencer<C, S>
 where
     C: OrderEngine<Wire = W>,
     S: OrderEngine<Wire = W>,
 {
-    fn flush(&mut self, now: Time, out: &mut Out<W>) {
-        self.handle(now, Input::Wake, out);
-    }
-
     fn close(&mut self, out: &mut Out<W>) -> Vec<Batch> {
         self.client.close(out)
     }
@@ -137,23 +129,15 @@ where
 
 /// The engine of a standby: it ignores all inputs until a later view makes it the sequencer.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub struct StandBy<W>(PhantomData<W>);
+pub struct Standby<W>(PhantomData<W>);
 
-impl<W> StandBy<W> {
-    /// Creates the engine of a standby.
-    #[must_use]
-    pub const fn new() -> Self {
+impl<W> Default for Standby<W> {
+    fn default() -> Self {
         Self(PhantomData)
     }
 }
 
-impl<W> Default for StandBy<W> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl<W> Engine for StandBy<W> {
+impl<W> Engine for Standby<W> {
     type App = Batch;
     type Wire = W;
 
@@ -162,34 +146,6 @@ impl<W> Engine for StandBy<W> {
     fn window(&self, _to: To) -> usize {
         0
     }
-
-    fn next_deadline(&self) -> Option<Time> {
-        None
-    }
 }
 
-impl<W: Wire> OrderEngine for StandBy<W> {
-    fn flush(&mut self, now: Time, out: &mut Out<W>) {
-        self.handle(now, Input::Wake, out);
-    }
-
-    fn close(&mut self, _out: &mut Out<W>) -> Vec<Batch> {
-        Vec::new()
-    }
-
-    fn held(&self) -> usize {
-        0
-    }
-
-    fn backlog(&self, _sender: MemberId) -> u64 {
-        0
-    }
-
-    fn waiting(&self) -> Vec<Waiting> {
-        Vec::new()
-    }
-
-    fn clock(&self) -> Option<Clock> {
-        None
-    }
-}
+impl<W: Wire> OrderEngine for Standby<W> {}
