@@ -69,10 +69,18 @@ fn document_suspicion_shares_are_those_of_the_code() {
     assert_eq!(named, [[100, 600, 200], [250, 3_000, 500], [3_000, 20_000, 1_000]]);
 }
 
+/// Returns the constants of the code that the document names; times in milliseconds.
 fn constants() -> BTreeMap<String, u64> {
-    let ms = |length: Duration| u64::try_from(length.as_millis()).expect("short");
-    let signed = |number: i32| u64::try_from(number).expect("positive");
-    [
+    let millis = |length: Duration| u64::try_from(length.as_millis()).expect("short");
+    let times = times().into_iter().map(|(name, length)| (name, millis(length)));
+    let options = options().into_iter().map(|(name, value)| (name, u64::try_from(value).expect("positive")));
+    let all = numbers().into_iter().chain(times).chain(options);
+    all.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn numbers() -> Vec<(&'static str, u64)> {
+    vec![
+        ("HOLD_MILLIS", control::HOLD_MILLIS),
         ("VERSION", u64::from(header::VERSION)),
         ("HEADER_LEN", header::HEADER_LEN as u64),
         ("DEFAULT_PORT_BASE", u64::from(cli::DEFAULT_PORT_BASE)),
@@ -98,69 +106,76 @@ fn constants() -> BTreeMap<String, u64> {
         ("FAR_AHEAD", total::FAR_AHEAD),
         ("ACK_PACKETS", reliable::ACK_PACKETS),
         ("ACK_BYTES", reliable::ACK_BYTES as u64),
-        ("ACK_DELAY", ms(reliable::ACK_DELAY)),
-        ("NACK_WAIT_MIN", ms(reliable::NACK_WAIT_MIN)),
-        ("NACK_WAIT_MAX", ms(reliable::NACK_WAIT_MAX)),
-        ("NACK_AGAIN_FIRST", ms(reliable::NACK_AGAIN_FIRST)),
-        ("NACK_AGAIN_MAX", ms(reliable::NACK_AGAIN_MAX)),
-        ("RESEND_GAP", ms(reliable::RESEND_GAP)),
-        ("ANNOUNCE_FIRST", ms(reliable::ANNOUNCE_FIRST)),
-        ("ANNOUNCE_MAX", ms(reliable::ANNOUNCE_MAX)),
-        ("SUSPECT_AFTER", ms(patience().silence)),
-        ("REPEAT", ms(flush::REPEAT)),
-        ("STALL", ms(flush::STALL)),
         ("FETCH", flush::FETCH as u64),
-        ("ANSWER_WITHIN", ms(election::ANSWER_WITHIN)),
-        ("LEADS_WITHIN", ms(election::LEADS_WITHIN)),
-        ("TELL_AGAIN", ms(membership::TELL_AGAIN)),
-        ("ECHO_AFTER", ms(data_path::ECHO_AFTER)),
-        ("ECHO_EVERY", ms(data_path::ECHO_EVERY)),
-        ("HALF_OPEN", ms(data_path::HALF_OPEN)),
         ("MAX_EARLY", membership::MAX_EARLY as u64),
         ("MAX_EARLY_BYTES", membership::MAX_EARLY_BYTES as u64),
-        ("ADMIT_EVERY", ms(newcomer::ADMIT_EVERY)),
-        ("ARRIVAL_KEPT", ms(membership::arrivals::ARRIVAL_KEPT)),
         ("MAX_ARRIVALS", membership::arrivals::MAX_ARRIVALS as u64),
-        ("REPLAY_SILENCE", ms(catch_up::ASK_NEXT)),
-        ("PARTING", ms(node::PARTING)),
-        ("PROBE_EVERY", ms(driver::barrier::PROBE_EVERY)),
-        ("HOLD_MILLIS", control::HOLD_MILLIS),
-        ("ASK_AGAIN", ms(attendance::ASK_AGAIN)),
-        ("REPEAT_EVERY", ms(attendance::REPEAT_EVERY)),
-        ("STANDBY_EVERY", ms(attendance::STANDBY_EVERY)),
-        ("PREFER", ms(driver::barrier::PREFER)),
-        ("CHALLENGE", ms(objection::CHALLENGE)),
-        ("GONE_FOR_GOOD", ms(session::GONE_FOR_GOOD)),
         ("MAX_SHOWN", shown::MAX_SHOWN as u64),
-        ("STANDBY_LIMIT", ms(session::STANDBY_LIMIT)),
         ("MAX_STANDBYS", session::MAX_STANDBYS as u64),
         ("MAX_ROUTERS", register::MAX_ROUTERS as u64),
-        ("EMPTY_KEPT", ms(register::EMPTY_KEPT)),
         ("RUNS_KEPT", register::RUNS_KEPT as u64),
-        ("LOST_AFTER", ms(session::LOST_AFTER)),
-        ("QUIET_AFTER", ms(session::QUIET_AFTER)),
-        ("SILENT_AFTER", ms(session::SILENT_AFTER)),
-        ("CONNECT_LIMIT", ms(session::CONNECT_LIMIT)),
-        ("END_KEPT", ms(presence::END_KEPT)),
-        ("RESUMABLE", ms(register::RESUMABLE)),
-        ("FAREWELL", ms(forwarder::FAREWELL)),
-        ("TAKE_OVER", ms(newcomer::TAKE_OVER)),
-        ("SAY_EVERY", ms(session::SAY_EVERY)),
-        ("LINGER_MILLIS", signed(options::LINGER_MILLIS)),
-        ("QUEUE_PACKETS", signed(options::QUEUE_PACKETS)),
-        ("PUBLISHED_PACKETS", signed(options::PUBLISHED_PACKETS)),
-        ("TCP_TIMEOUT_MILLIS", signed(options::TCP_TIMEOUT_MILLIS)),
-        ("CONNECT_TIMEOUT_MILLIS", signed(options::CONNECT_TIMEOUT_MILLIS)),
-        ("HANDSHAKE_MILLIS", signed(options::HANDSHAKE_MILLIS)),
-        ("HEARTBEAT_MILLIS", signed(options::HEARTBEAT_MILLIS)),
-        ("HEARTBEAT_TIMEOUT_MILLIS", signed(options::HEARTBEAT_TIMEOUT_MILLIS)),
-        ("SYNC_HEARTBEAT_TIMEOUT_MILLIS", signed(options::SYNC_HEARTBEAT_TIMEOUT_MILLIS)),
-        ("RECONNECT_MILLIS", signed(options::RECONNECT_MILLIS)),
-        ("RECONNECT_MAX_MILLIS", signed(options::RECONNECT_MAX_MILLIS)),
     ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value))
-    .collect()
+}
+
+fn times() -> Vec<(&'static str, Duration)> {
+    vec![
+        ("ACK_DELAY", reliable::ACK_DELAY),
+        ("NACK_WAIT_MIN", reliable::NACK_WAIT_MIN),
+        ("NACK_WAIT_MAX", reliable::NACK_WAIT_MAX),
+        ("NACK_AGAIN_FIRST", reliable::NACK_AGAIN_FIRST),
+        ("NACK_AGAIN_MAX", reliable::NACK_AGAIN_MAX),
+        ("RESEND_GAP", reliable::RESEND_GAP),
+        ("ANNOUNCE_FIRST", reliable::ANNOUNCE_FIRST),
+        ("ANNOUNCE_MAX", reliable::ANNOUNCE_MAX),
+        ("SUSPECT_AFTER", patience().silence),
+        ("REPEAT", flush::REPEAT),
+        ("STALL", flush::STALL),
+        ("ANSWER_WITHIN", election::ANSWER_WITHIN),
+        ("LEADS_WITHIN", election::LEADS_WITHIN),
+        ("TELL_AGAIN", membership::TELL_AGAIN),
+        ("ECHO_AFTER", data_path::ECHO_AFTER),
+        ("ECHO_EVERY", data_path::ECHO_EVERY),
+        ("HALF_OPEN", data_path::HALF_OPEN),
+        ("ADMIT_EVERY", newcomer::ADMIT_EVERY),
+        ("ARRIVAL_KEPT", membership::arrivals::ARRIVAL_KEPT),
+        ("REPLAY_SILENCE", catch_up::ASK_NEXT),
+        ("PARTING", node::PARTING),
+        ("PROBE_EVERY", driver::barrier::PROBE_EVERY),
+        ("ASK_AGAIN", attendance::ASK_AGAIN),
+        ("REPEAT_EVERY", attendance::REPEAT_EVERY),
+        ("STANDBY_EVERY", attendance::STANDBY_EVERY),
+        ("PREFER", driver::barrier::PREFER),
+        ("CHALLENGE", objection::CHALLENGE),
+        ("GONE_FOR_GOOD", session::GONE_FOR_GOOD),
+        ("STANDBY_LIMIT", session::STANDBY_LIMIT),
+        ("EMPTY_KEPT", register::EMPTY_KEPT),
+        ("LOST_AFTER", session::LOST_AFTER),
+        ("QUIET_AFTER", session::QUIET_AFTER),
+        ("SILENT_AFTER", session::SILENT_AFTER),
+        ("CONNECT_LIMIT", session::CONNECT_LIMIT),
+        ("END_KEPT", presence::END_KEPT),
+        ("RESUMABLE", register::RESUMABLE),
+        ("FAREWELL", forwarder::FAREWELL),
+        ("TAKE_OVER", newcomer::TAKE_OVER),
+        ("SAY_EVERY", session::SAY_EVERY),
+    ]
+}
+
+/// Returns the options of ZeroMQ's sockets.
+fn options() -> Vec<(&'static str, i32)> {
+    vec![
+        ("LINGER_MILLIS", options::LINGER_MILLIS),
+        ("QUEUE_PACKETS", options::QUEUE_PACKETS),
+        ("PUBLISHED_PACKETS", options::PUBLISHED_PACKETS),
+        ("TCP_TIMEOUT_MILLIS", options::TCP_TIMEOUT_MILLIS),
+        ("CONNECT_TIMEOUT_MILLIS", options::CONNECT_TIMEOUT_MILLIS),
+        ("HANDSHAKE_MILLIS", options::HANDSHAKE_MILLIS),
+        ("HEARTBEAT_MILLIS", options::HEARTBEAT_MILLIS),
+        ("HEARTBEAT_TIMEOUT_MILLIS", options::HEARTBEAT_TIMEOUT_MILLIS),
+        ("SYNC_HEARTBEAT_TIMEOUT_MILLIS", options::SYNC_HEARTBEAT_TIMEOUT_MILLIS),
+        ("RECONNECT_MILLIS", options::RECONNECT_MILLIS),
+        ("RECONNECT_MAX_MILLIS", options::RECONNECT_MAX_MILLIS),
+    ]
 }
 
 #[test]

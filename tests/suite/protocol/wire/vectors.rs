@@ -97,29 +97,37 @@ fn bare(kind: Kind, sender: MemberId, to: To) -> Value {
     Value::Bare(Header { kind, sender, to, run: RUN, view: 0 })
 }
 
+/// A good packet before it is a [`Vector`]: its file, title, dialect and value.
+type Row = (&'static str, &'static str, Dialect, Value);
+
 /// Every good packet.
 pub(super) fn packets() -> Vec<Vector> {
-    [common(), other_orders()].concat()
+    let parts = [
+        fifo_data(),
+        total_data(),
+        replays(),
+        acknowledgements(),
+        bare_packets(),
+        causal_and_lamport_data(),
+        ub_and_uub_data(),
+        agreed_data(),
+    ];
+    let vector = |(file, title, dialect, value)| Vector { file, title, dialect, value };
+    parts.into_iter().flatten().map(vector).collect()
 }
 
-fn common() -> Vec<Vector> {
-    use Dialect::{Any, Fifo, Total};
-    use Message::{Direct, Finished, Ordered};
-    let to_c3 = To::Member(C3);
-    let got = |&(sender, complete, held): &_| Received { sender, complete, held };
-    let status = |sent, asks, received: &[_]| Body::Status {
-        sent,
-        asks,
-        received: received.iter().map(got).collect(),
-    };
-    let nack = |sender, missing: &[_]| Body::Nack { sender, missing: missing.to_vec() };
-    let range = |sender, first, count| Range { sender, first, count };
-    let tally =
-        |multicasts, sent: &[_]| Tally { multicasts, sent: sent.iter().copied().collect::<BTreeMap<_, _>>() };
+fn data<M>(to: To, number: u64, message: M) -> Packet<Message<M>> {
+    Packet { to, body: Body::Data { number, message: Message::Ordered(message) } }
+}
+
+/// Data of orders without numbers.
+fn fifo_data() -> Vec<Row> {
+    use Dialect::Fifo;
+    use Message::Ordered;
     let long = "a text of 130 bytes, whose length takes two bytes ".repeat(3);
     let padded =
         Batch::parse(1, 1, vec![0x82, 0x00, b'h', b'i'].into()).expect("longer than needed, but allowed");
-    let rows = [
+    vec![
         (
             "data_fifo.hex",
             "Data in a group with order fifo or unordered: c1's packet 3, with its messages 5, 6 and 7; the second is empty",
@@ -138,6 +146,18 @@ fn common() -> Vec<Vector> {
             Fifo,
             fifo(C2, To::Group, 1, Ordered(padded)),
         ),
+    ]
+}
+
+/// Data of order total, method bb, and data that pass every order by.
+fn total_data() -> Vec<Row> {
+    use Dialect::{Any, Total};
+    use Message::{Direct, Finished};
+    let to_c3 = To::Member(C3);
+    let range = |sender, first, count| Range { sender, first, count };
+    let tally =
+        |multicasts, sent: &[_]| Tally { multicasts, sent: sent.iter().copied().collect::<BTreeMap<_, _>>() };
+    vec![
         (
             "data_total_body.hex",
             "Data in a group with order total, method bb: c1's packet 1, with its messages 1 and 2, not yet numbered",
@@ -187,6 +207,13 @@ fn common() -> Vec<Vector> {
                 Packet { to: To::Group, body: Body::Data { number: 1, message: Finished(Tally::default()) } },
             ),
         ),
+    ]
+}
+
+/// Data for newcomers.
+fn replays() -> Vec<Row> {
+    use Dialect::Any;
+    vec![
         (
             "data_replay_ask.hex",
             "Data from c3, which came in view 3, to c1: what was delivered before that, but for the first 40 deliveries?",
@@ -233,6 +260,20 @@ fn common() -> Vec<Vector> {
             Any,
             replay(C1, C3, Replay::Cannot),
         ),
+    ]
+}
+
+/// Packets of the reliable layer without data.
+fn acknowledgements() -> Vec<Row> {
+    use Dialect::Any;
+    let got = |&(sender, complete, held): &_| Received { sender, complete, held };
+    let status = |sent, asks, received: &[_]| Body::Status {
+        sent,
+        asks,
+        received: received.iter().map(got).collect(),
+    };
+    let nack = |sender, missing: &[_]| Body::Nack { sender, missing: missing.to_vec() };
+    vec![
         (
             "status_ack.hex",
             "Status of c2, an acknowledgement: nobody needs to answer",
@@ -269,6 +310,14 @@ fn common() -> Vec<Vector> {
             Any,
             any(C3, To::Member(C1), nack(C1, &[(1, 1)])),
         ),
+    ]
+}
+
+/// Packets that are only a header.
+fn bare_packets() -> Vec<Row> {
+    use Dialect::Any;
+    let to_c3 = To::Member(C3);
+    vec![
         ("probe_group.hex", "Probe of c1, published to the group", Any, bare(Kind::Probe, C1, To::Group)),
         (
             "probe_router.hex",
@@ -282,35 +331,46 @@ fn common() -> Vec<Vector> {
             Any,
             bare(Kind::Undeliverable, C1, to_c3),
         ),
-    ];
-    let vector = |(file, title, dialect, value)| Vector { file, title, dialect, value };
-    rows.into_iter().map(vector).collect()
+    ]
 }
 
-fn data<M>(to: To, number: u64, message: M) -> Packet<Message<M>> {
-    Packet { to, body: Body::Data { number, message: Message::Ordered(message) } }
-}
-
-/// Messages of `causal`, `ub`, `uub`, `lamport` and `agreed`.
-fn other_orders() -> Vec<Vector> {
-    let to_sequencer = To::Member(SEQUENCER);
+/// Data of `causal` and `lamport`.
+fn causal_and_lamport_data() -> Vec<Row> {
     let causal = {
         let mut clock = VectorClock::new(&[C1, C2, C3]);
         clock.advance(C1, 4);
         clock.advance(C3, 2);
         data(To::Group, 3, causal::Stamped { clock, batch: batch(5, &["command1", "command2"]) })
     };
-    let numbered = || Sequenced { number: 41, sender: C1, batch: batch(5, &["command1", "command2"]) };
-    let request = total_uub::Request { first: 5, count: 2 };
     let stamped = |sequence, time, batch| lamport::Stamped { sequence, time, batch };
-    let rank = Rank { number: 17, proposer: C3 };
-    let rows = [
+    vec![
         (
             "data_causal.hex",
             "Data in a group with order causal: c1's messages 5 and 6, after 4 of its own, none of c2 and 2 of c3",
             Dialect::Causal,
             Value::Causal(C1, causal),
         ),
+        (
+            "data_lamport_batch.hex",
+            "Data in a group with order lamport: c1's fourth utterance, at time 9, with its messages 5 and 6",
+            Dialect::Lamport,
+            Value::Lamport(C1, data(To::Group, 4, stamped(4, 9, Some(batch(5, &["command1", "command2"]))))),
+        ),
+        (
+            "data_lamport_ack.hex",
+            "Data in a group with order lamport: c2 has heard everything up to time 9 and has nothing to multicast",
+            Dialect::Lamport,
+            Value::Lamport(C2, data(To::Group, 7, stamped(7, 9, None))),
+        ),
+    ]
+}
+
+/// Data of order total, methods `ub` and `uub`.
+fn ub_and_uub_data() -> Vec<Row> {
+    let to_sequencer = To::Member(SEQUENCER);
+    let numbered = || Sequenced { number: 41, sender: C1, batch: batch(5, &["command1", "command2"]) };
+    let request = total_uub::Request { first: 5, count: 2 };
+    vec![
         (
             "data_ub_raw.hex",
             "Data in a group with order total, method ub: c1 gives the sequencer its messages 5 and 6",
@@ -341,18 +401,13 @@ fn other_orders() -> Vec<Vector> {
             Dialect::Uub,
             Value::Uub(C1, data(To::Group, 3, UubWire::Numbered(numbered()))),
         ),
-        (
-            "data_lamport_batch.hex",
-            "Data in a group with order lamport: c1's fourth utterance, at time 9, with its messages 5 and 6",
-            Dialect::Lamport,
-            Value::Lamport(C1, data(To::Group, 4, stamped(4, 9, Some(batch(5, &["command1", "command2"]))))),
-        ),
-        (
-            "data_lamport_ack.hex",
-            "Data in a group with order lamport: c2 has heard everything up to time 9 and has nothing to multicast",
-            Dialect::Lamport,
-            Value::Lamport(C2, data(To::Group, 7, stamped(7, 9, None))),
-        ),
+    ]
+}
+
+/// Data of `agreed`.
+fn agreed_data() -> Vec<Row> {
+    let rank = Rank { number: 17, proposer: C3 };
+    vec![
         (
             "data_agreed_body.hex",
             "Data in a group with order agreed: c1's messages 5 and 6, which have no place yet",
@@ -371,9 +426,7 @@ fn other_orders() -> Vec<Vector> {
             Dialect::Agreed,
             Value::Agreed(C1, data(To::Group, 4, AgreedWire::Agreed { first: 5, rank })),
         ),
-    ];
-    let vector = |(file, title, dialect, value)| Vector { file, title, dialect, value };
-    rows.into_iter().map(vector).collect()
+    ]
 }
 
 /// A message on the sync port.
@@ -393,68 +446,53 @@ impl Control {
 
 /// Every message on the sync port.
 pub(super) fn controls() -> Vec<(&'static str, Control)> {
-    let text = str::to_owned;
-    let client = |incarnation| Identity {
-        group: text("main"),
-        id: text("c1"),
-        role: Role::Client,
-        nonce: 4_711_000_001,
-        incarnation,
-        order: text("total"),
-        method: text("bb"),
-        can_sequence: false,
-        late: false,
-    };
-    let serves_all = |role, id| Identity {
-        group: String::new(),
+    let requests = requests().into_iter().map(|(file, request)| (file, Control::Request(request)));
+    let replies = replies().into_iter().map(|(file, seq, say)| (file, Control::Reply(Reply::new(seq, say))));
+    requests.chain(replies).collect()
+}
+
+fn text(text: &str) -> String {
+    text.to_owned()
+}
+
+fn identity(group: &str, id: &str, role: Role, nonce: u64) -> Identity {
+    Identity {
+        group: text(group),
         id: text(id),
         role,
-        nonce: 4_711_000_002,
+        nonce,
         incarnation: 0,
         order: String::new(),
         method: String::new(),
         can_sequence: false,
         late: false,
-    };
+    }
+}
+
+fn client(incarnation: u32) -> Identity {
+    let identity = identity("main", "c1", Role::Client, 4_711_000_001);
+    Identity { incarnation, order: text("total"), method: text("bb"), ..identity }
+}
+
+fn seat(slot: u16, id: &str, role: Role) -> Seat {
+    Seat { slot, id: text(id), incarnation: 1, role, can_sequence: false, late: false }
+}
+
+fn members() -> Vec<Seat> {
+    let clients = (0..).zip(["c1", "c2", "c3"]).map(|(slot, id)| seat(slot, id, Role::Client));
+    clients.chain([seat(3, "sequencer", Role::Sequencer)]).collect()
+}
+
+const STATUS: Status = Status { view: 2, leader: 4, delivered: 1200, held: 0 };
+
+fn requests() -> Vec<(&'static str, Request)> {
+    let serves_all = |role, id| identity("", id, role, 4_711_000_002);
     let joining_sequencer = Identity { role: Role::Sequencer, id: text("sequencer"), ..client(0) };
     let joining_standby =
         Identity { role: Role::Standby, id: text("second"), can_sequence: true, ..client(0) };
-    let seat =
-        |slot, id, role| Seat { slot, id: text(id), incarnation: 1, role, can_sequence: false, late: false };
-    let entry = |group, run, order, method| GroupEntry {
-        group: text(group),
-        run: format!("{run:016x}"),
-        order: text(order),
-        method: text(method),
-    };
-    let members = vec![
-        seat(0, "c1", Role::Client),
-        seat(1, "c2", Role::Client),
-        seat(2, "c3", Role::Client),
-        seat(3, "sequencer", Role::Sequencer),
-    ];
-    let watcher =
-        Identity { group: text("main"), nonce: 4_711_000_003, ..serves_all(Role::Client, "members") };
-    let row = |id, role, heard_ms, status| {
-        let (id, stage) = (text(id), Stage::Running);
-        MemberState { id, role, incarnation: 1, stage, heard_ms, status }
-    };
-    let status = Status { view: 2, leader: 4, delivered: 1200, held: 0 };
-    let shown = GroupState {
-        missing: Vec::new(),
-        group: text("main"),
-        run: format!("{RUN:016x}"),
-        order: text("total"),
-        method: text("bb"),
-        stage: Stage::Running,
-        view: Some(2),
-        leader: Some(text("second")),
-        members: vec![row("c1", Role::Client, 240, Some(status)), row("second", Role::Standby, 610, None)],
-    };
+    let watcher = identity("main", "members", Role::Client, 4_711_000_003);
     let resume = |members| Ask::Resume { run: format!("{RUN:016x}"), slot: 0, members };
-    let late =
-        Seat { slot: 4, id: text("c4"), incarnation: 1, role: Role::Client, can_sequence: false, late: true };
-    let requests = [
+    let asked = [
         ("request_join.json", 1, client(0), Ask::Join),
         ("request_join_sequencer.json", 1, joining_sequencer, Ask::Join),
         ("request_join_standby.json", 1, joining_standby, Ask::Join),
@@ -462,7 +500,7 @@ pub(super) fn controls() -> Vec<(&'static str, Control)> {
         ("request_ready.json", 3, client(1), Ask::Ready),
         ("request_done.json", 9, client(1), Ask::Done { view: 1, clients: vec![0, 2] }),
         ("request_leave.json", 9, client(1), Ask::Leave { code: 130, reason: text("interrupted") }),
-        ("request_resume.json", 12, client(1), resume(members.clone())),
+        ("request_resume.json", 12, client(1), resume(members())),
         ("request_resume_untold.json", 4, client(1), resume(Vec::new())),
         ("request_withdraw.json", 5, client(1), Ask::Withdraw),
         ("request_over.json", 10, client(1), Ask::Over { run: format!("{RUN:016x}") }),
@@ -471,54 +509,57 @@ pub(super) fn controls() -> Vec<(&'static str, Control)> {
         ("request_attend_sequencer.json", 1, serves_all(Role::Sequencer, "sequencer"), Ask::Attend),
         ("request_attend_standby.json", 1, serves_all(Role::Standby, "second"), Ask::Attend),
     ];
-    let replies = [
+    let telling = Request { status: Some(STATUS), ..Request::new(2, client(1), Ask::Alive) };
+    let asking = Request { told: Some(0), ..Request::new(5, client(1), Ask::Alive) };
+    let others = [("request_alive_with_status.json", telling), ("request_alive_with_told.json", asking)];
+    let asked = asked.into_iter().map(|(file, seq, who, ask)| (file, Request::new(seq, who, ask)));
+    asked.chain(others).collect()
+}
+
+/// The reply to `groupcast members`.
+fn shown() -> GroupState {
+    let row = |id, role, heard_ms, status| {
+        let (id, stage) = (text(id), Stage::Running);
+        MemberState { id, role, incarnation: 1, stage, heard_ms, status }
+    };
+    GroupState {
+        missing: Vec::new(),
+        group: text("main"),
+        run: format!("{RUN:016x}"),
+        order: text("total"),
+        method: text("bb"),
+        stage: Stage::Running,
+        view: Some(2),
+        leader: Some(text("second")),
+        members: vec![row("c1", Role::Client, 240, Some(STATUS)), row("second", Role::Standby, 610, None)],
+    }
+}
+
+fn replies() -> Vec<(&'static str, u64, Say)> {
+    let entry = |group, run, order, method| GroupEntry {
+        group: text(group),
+        run: format!("{run:016x}"),
+        order: text(order),
+        method: text(method),
+    };
+    let late = Seat { late: true, ..seat(4, "c4", Role::Client) };
+    let taken = "the id c1 is taken: a process with this id is in the group";
+    let lost = "c2 is lost: its connection closed and it has not come back within 10 s";
+    let missing = vec![text("c2 (joined, not ready)"), text("1 more client"), text("a sequencer")];
+    let groups = vec![entry("main", RUN, "total", "bb"), entry("news", RUN + 1, "fifo", "")];
+    vec![
         ("reply_welcome.json", 1, Say::Welcome { run: format!("{RUN:016x}"), slot: 0, incarnation: 1 }),
-        (
-            "reply_refused.json",
-            1,
-            Say::Refused {
-                code: 69,
-                reason: text("the id c1 is taken: a process with this id is in the group"),
-            },
-        ),
-        (
-            "reply_wait_for_start.json",
-            3,
-            Say::Wait {
-                missing: vec![text("c2 (joined, not ready)"), text("1 more client"), text("a sequencer")],
-                gives_up_in_ms: Some(58_250),
-            },
-        ),
+        ("reply_refused.json", 1, Say::Refused { code: 69, reason: text(taken) }),
+        ("reply_wait_for_start.json", 3, Say::Wait { missing, gives_up_in_ms: Some(58_250) }),
         ("reply_wait_for_end.json", 9, Say::Wait { missing: vec![text("c2")], gives_up_in_ms: None }),
-        ("reply_start.json", 4, Say::Start { run: format!("{RUN:016x}"), members }),
+        ("reply_start.json", 4, Say::Start { run: format!("{RUN:016x}"), members: members() }),
         ("reply_seated.json", 5, Say::Seated { members: vec![late] }),
         ("reply_carry_on.json", 5, Say::CarryOn),
         ("reply_unknown.json", 11, Say::Unknown),
-        (
-            "reply_groups.json",
-            2,
-            Say::Groups {
-                groups: vec![entry("main", RUN, "total", "bb"), entry("news", RUN + 1, "fifo", "")],
-            },
-        ),
+        ("reply_groups.json", 2, Say::Groups { groups }),
         ("reply_end.json", 9, Say::End),
-        (
-            "reply_abort.json",
-            6,
-            Say::Abort {
-                code: 69,
-                reason: text("c2 is lost: its connection closed and it has not come back within 10 s"),
-            },
-        ),
-        ("reply_members.json", 1, Say::Members { groups: vec![shown], more: false }),
+        ("reply_abort.json", 6, Say::Abort { code: 69, reason: text(lost) }),
+        ("reply_members.json", 1, Say::Members { groups: vec![shown()], more: false }),
         ("reply_bye.json", 9, Say::Bye),
-    ];
-    let telling = Request { status: Some(status), ..Request::new(2, client(1), Ask::Alive) };
-    let asking = Request { told: Some(0), ..Request::new(5, client(1), Ask::Alive) };
-    let telling = [("request_alive_with_status.json", telling), ("request_alive_with_told.json", asking)];
-    let telling = telling.map(|(file, request)| (file, Control::Request(request)));
-    let requests =
-        requests.map(|(file, seq, who, ask)| (file, Control::Request(Request::new(seq, who, ask))));
-    let replies = replies.map(|(file, seq, say)| (file, Control::Reply(Reply::new(seq, say))));
-    requests.into_iter().chain(telling).chain(replies).collect()
+    ]
 }
