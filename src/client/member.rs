@@ -410,11 +410,14 @@ impl<'a> Member<'a> {
         }
         let now = node.now();
         let Some(newcomer) = &mut self.newcomer else { return Ok(()) };
-        match newcomer.catch_up.told(now, from, replay) {
-            Told::From(_, Replay::Past(origins, batch)) => self.take_past(node, &origins, &batch),
-            Told::From(..) | Told::Nothing => Ok(()),
-            Told::All(held) => self.has_caught_up(node, held),
+        for told in newcomer.catch_up.told(now, from, replay) {
+            match told {
+                Told::From(_, Replay::Past(origins, batch)) => self.take_past(node, &origins, &batch)?,
+                Told::From(..) => {}
+                Told::All(held) => self.has_caught_up(node, held)?,
+            }
         }
+        Ok(())
     }
 
     fn take_past(&mut self, node: &Node, origins: &[Origin], batch: &Batch) -> Result<(), Failure> {

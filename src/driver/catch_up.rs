@@ -10,10 +10,11 @@ use crate::engine::{MemberId, Time, To};
 use crate::exit::{Exit, Failure};
 use crate::member::App;
 use crate::member::replay::{Missed, Replay};
+use crate::reliable::WINDOW_PACKETS;
 
 /// Silence of a member after which a newcomer asks the next one for the past.
 pub const ASK_NEXT: Duration = Duration::from_secs(3);
-/// Most bytes held back.
+/// Most bytes kept, of deliveries and of early pieces.
 const MAX_HELD: usize = 256 << 20;
 
 /// A newcomer's request for the deliveries or the state it missed.
@@ -28,16 +29,19 @@ pub struct CatchUp {
     /// The view has changed and the pieces in flight are lost, so the request must be repeated.
     asks_again: bool,
     cannot: BTreeSet<MemberId>,
-    /// Deliveries held back meanwhile, in order, and their size.
+    /// Pieces that have overtaken earlier ones, by the number of their first message.
+    early: BTreeMap<u64, Replay>,
+    /// The number of pieces of the whole replay, once it is known.
+    end: Option<u64>,
+    /// Deliveries held back meanwhile, in order.
     held: VecDeque<Delivery>,
+    /// Size of the deliveries and the pieces that are kept.
     bytes: usize,
     known: Known,
 }
 
 /// The outcome of a reply to a newcomer.
 pub enum Told {
-    /// Nothing new.
-    Nothing,
     /// Pieces from this number on. 1 means that a member replays from the beginning.
     From(u64, Replay),
     /// The end of the replay, with the deliveries held back meanwhile.
@@ -56,6 +60,8 @@ impl CatchUp {
             silent: Time::ZERO,
             asks_again: false,
             cannot: BTreeSet::new(),
+            early: BTreeMap::new(),
+            end: None,
             held: VecDeque::new(),
             bytes: 0,
             known: Known::new(),
@@ -88,6 +94,8 @@ impl CatchUp {
             }
         };
         self.asks_again = false;
+        // The answer begins anew behind the pieces in sequence, and divides the rest perhaps in another way.
+        self.forget_early();
         (self.asked, self.silent) = (Some(member), now);
         let ask = Replay::Ask { what: self.what, view: self.view, have: self.have };
         node.submit(To::Member(member), App::Replay(ask));
@@ -127,25 +135,67 @@ impl CatchUp {
         self.silent = now;
     }
 
-    /// Handles a reply of `from`.
-    pub fn told(&mut self, now: Time, from: MemberId, replay: Replay) -> Told {
+    /// Handles a reply of `from`. Replies may overtake each other: early ones wait for those before them.
+    pub fn told(&mut self, now: Time, from: MemberId, replay: Replay) -> Vec<Told> {
         if self.asked != Some(from) {
-            return Told::Nothing;
+            return Vec::new();
         }
         match replay {
-            Replay::Past(_, ref batch) | Replay::State(ref batch) if batch.first() == self.have + 1 => {
-                let first = batch.first();
-                self.silent = now;
-                self.have += u64::from(batch.count());
-                Told::From(first, replay)
+            Replay::Past(_, ref batch) | Replay::State(ref batch) => {
+                self.keep(batch.first(), batch.body().len(), replay);
             }
-            Replay::End(count) if count == self.have => Told::All(std::mem::take(&mut self.held)),
+            Replay::End(count) => self.end = Some(count),
             Replay::Cannot => {
                 self.cannot.insert(from);
-                Told::Nothing
             }
-            _ => Told::Nothing,
+            Replay::Ask { .. } => {}
         }
+        let mut told = self.take_in_sequence();
+        if !told.is_empty() {
+            self.silent = now;
+        }
+        if self.end == Some(self.have) {
+            told.push(Told::All(std::mem::take(&mut self.held)));
+        }
+        told
+    }
+
+    /// Keeps a piece, unless it is in the past, or more than the sender's window and the room here allow.
+    fn keep(&mut self, first: u64, length: usize, piece: Replay) {
+        let is_next = first == self.have + 1;
+        let has_room = (self.early.len() as u64) < WINDOW_PACKETS && self.bytes + length <= MAX_HELD;
+        if is_next || (first > self.have && has_room) {
+            let replaced = self.early.insert(first, piece);
+            self.bytes = self.bytes + length - replaced.as_ref().map_or(0, length_of);
+        }
+    }
+
+    fn take_in_sequence(&mut self) -> Vec<Told> {
+        let mut told = Vec::new();
+        while let Some(first) = self.early.first_entry().filter(|first| *first.key() <= self.have + 1) {
+            let (first, piece) = first.remove_entry();
+            self.bytes -= length_of(&piece);
+            if let Replay::Past(_, batch) | Replay::State(batch) = &piece
+                && first == self.have + 1
+            {
+                self.have += u64::from(batch.count());
+                told.push(Told::From(first, piece));
+            }
+        }
+        told
+    }
+
+    fn forget_early(&mut self) {
+        self.bytes -= self.early.values().map(length_of).sum::<usize>();
+        self.early.clear();
+        self.end = None;
+    }
+}
+
+fn length_of(piece: &Replay) -> usize {
+    match piece {
+        Replay::Past(_, batch) | Replay::State(batch) => batch.body().len(),
+        _ => 0,
     }
 }
 
@@ -186,6 +236,48 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::BatchBuilder;
+
+    fn piece(first: u64, text: &str) -> Replay {
+        let mut batch = BatchBuilder::new(first);
+        batch.push(text.as_bytes());
+        Replay::State(batch.finish().unwrap())
+    }
+
+    /// A newcomer that is asking `from`.
+    fn asking(from: MemberId) -> CatchUp {
+        CatchUp { asked: Some(from), ..CatchUp::new(Missed::State, 2) }
+    }
+
+    /// The first message of each piece, and 0 for the end.
+    fn told(newcomer: &mut CatchUp, from: MemberId, replay: Replay) -> Vec<u64> {
+        let number = |told| if let Told::From(first, _) = told { first } else { 0 };
+        newcomer.told(Time::ZERO, from, replay).into_iter().map(number).collect()
+    }
+
+    #[test]
+    fn replay_whose_pieces_and_end_overtake_each_other_is_whole_and_in_sequence() {
+        let (a, b) = (MemberId(0), MemberId(1));
+        let mut newcomer = asking(a);
+        assert!(told(&mut newcomer, a, Replay::End(3)).is_empty());
+        assert!(told(&mut newcomer, a, piece(3, "three")).is_empty());
+        assert_eq!(told(&mut newcomer, a, piece(1, "one")), [1]);
+        assert!(told(&mut newcomer, b, piece(2, "of another member")).is_empty());
+        assert_eq!(told(&mut newcomer, a, piece(2, "two")), [2, 3, 0]);
+        assert_eq!(newcomer.bytes, 0);
+    }
+
+    #[test]
+    fn replay_keeps_no_more_early_pieces_than_a_window_has() {
+        let a = MemberId(0);
+        let mut newcomer = asking(a);
+        for first in (2..1000).chain([1 << 40, 5, 5]) {
+            assert!(told(&mut newcomer, a, piece(first, "early")).is_empty());
+        }
+        assert_eq!(newcomer.early.len() as u64, WINDOW_PACKETS);
+        assert_eq!(told(&mut newcomer, a, piece(1, "next")).len() as u64, 1 + WINDOW_PACKETS);
+        assert_eq!(newcomer.bytes, 0);
+    }
 
     #[test]
     fn nothing_is_known_twice_in_whatever_order_it_is_told() {

@@ -49,8 +49,12 @@ impl Newcomer {
     }
 
     /// Handles a reply of `from`.
-    pub(super) fn told(&mut self, now: Time, from: MemberId, replay: Replay) -> Result<CaughtUp, Error> {
-        Ok(match self.catch_up.told(now, from, replay) {
+    pub(super) fn told(&mut self, now: Time, from: MemberId, replay: Replay) -> Result<Vec<CaughtUp>, Error> {
+        self.catch_up.told(now, from, replay).into_iter().map(|told| self.caught_up(told)).collect()
+    }
+
+    fn caught_up(&mut self, told: Told) -> Result<CaughtUp, Error> {
+        Ok(match told {
             Told::From(first, Replay::State(batch)) if self.missed == Missed::State => {
                 // Pieces of two members make no state: each encodes it in its own way.
                 if first == 1 {
@@ -71,7 +75,7 @@ impl Newcomer {
                 }
                 CaughtUp::Deliveries(deliveries)
             }
-            Told::From(..) | Told::Nothing => CaughtUp::NotYet,
+            Told::From(..) => CaughtUp::NotYet,
             Told::All(held) => {
                 let state = std::mem::take(&mut self.state).freeze();
                 CaughtUp::Whole((self.missed == Missed::State).then_some(state), held)

@@ -1,6 +1,6 @@
 //! The worker of a member: it takes part in the run for the application, which may be busy with something else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -338,25 +338,29 @@ impl Worker {
     fn take_past(&mut self, node: &mut dyn Participant, from: MemberId, replay: Replay) -> Result<(), Error> {
         let now = node.now();
         let Some(newcomer) = &mut self.newcomer else { return Ok(()) };
-        match newcomer.told(now, from, replay)? {
-            CaughtUp::NotYet => {}
-            CaughtUp::Deliveries(deliveries) => self.shared.change(|queues| {
-                for (Origin { sender, own_number, number }, payload) in deliveries {
-                    let number = (number > 0).then_some(number);
-                    let from = node.name(sender);
-                    queues.put_event(Event::Delivery(Delivery { from, payload, number, own_number }));
-                }
-            }),
-            CaughtUp::Whole(state, held) => {
-                self.newcomer = None;
-                self.shared.change(|queues| {
-                    state.into_iter().for_each(|state| queues.put_event(Event::State(state)));
-                    self.first_view.take().into_iter().for_each(|view| queues.put_event(Event::View(view)));
-                });
-                held.into_iter().for_each(|delivered| self.take(node, delivered));
+        for caught_up in newcomer.told(now, from, replay)? {
+            match caught_up {
+                CaughtUp::NotYet => {}
+                CaughtUp::Deliveries(deliveries) => self.shared.change(|queues| {
+                    for (Origin { sender, own_number, number }, payload) in deliveries {
+                        let number = (number > 0).then_some(number);
+                        let from = node.name(sender);
+                        queues.put_event(Event::Delivery(Delivery { from, payload, number, own_number }));
+                    }
+                }),
+                CaughtUp::Whole(state, held) => self.has_caught_up(node, state, held),
             }
         }
         Ok(())
+    }
+
+    fn has_caught_up(&mut self, node: &dyn Participant, state: Option<Bytes>, held: VecDeque<Delivered>) {
+        self.newcomer = None;
+        self.shared.change(|queues| {
+            state.into_iter().for_each(|state| queues.put_event(Event::State(state)));
+            self.first_view.take().into_iter().for_each(|view| queues.put_event(Event::View(view)));
+        });
+        held.into_iter().for_each(|delivered| self.take(node, delivered));
     }
 
     /// Queues a delivery for the application.

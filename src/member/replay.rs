@@ -1,8 +1,8 @@
 //! The replay for a newcomer: it asks one member for the deliveries before its first view, or for the state that
 //! results from them.
 //!
-//! The pieces are direct messages, so they arrive reliably and in order while the view lasts. After a view change the
-//! newcomer asks again, from the piece that it has reached.
+//! The pieces are direct messages: they arrive reliably while the view lasts, but may overtake each other. After a view
+//! change the newcomer asks again, from the piece that it has reached.
 
 use crate::engine::MemberId;
 use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};

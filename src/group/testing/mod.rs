@@ -58,8 +58,7 @@
 //! [`suspect_after`](super::Builder::suspect_after) has no effect, and neither have the settings of forwarders and the name of the
 //! group. The sequencer, where the order needs one, is part of the network and never fails. A newcomer waits for the state of the
 //! first member that [gives one](super::Builder::gives_state), until that member replies, refuses or is gone. Earlier deliveries
-//! ([`Start::FromStart`](super::Start::FromStart)) are nowhere kept. On a [seeded](Network::seeded) network, the end of a state
-//! can overtake the state; the newcomer then never receives it, so tests of newcomers with a state need [`Network::new`].
+//! ([`Start::FromStart`](super::Start::FromStart)) are nowhere kept.
 
 mod member;
 mod world;

@@ -170,8 +170,7 @@ fn in_memory_handles_can_be_used_by_other_threads() {
 
 #[test]
 fn in_memory_newcomer_starts_with_the_state_of_its_first_view() {
-    // On this network the end of a state can overtake the state in other orders; group.rs has these, with processes.
-    for order in [Order::Unordered, Order::Fifo, Order::Causal] {
+    for order in ORDERS {
         let network = Network::seeded(5);
         let builder = |id| Group::builder(id).order(order);
         let mut replicas: Vec<(Group, Vec<u8>)> = Vec::new();
