@@ -100,6 +100,8 @@ pub mod members;
 #[doc(hidden)]
 pub mod order;
 #[doc(hidden)]
+pub mod participant;
+#[doc(hidden)]
 pub mod prefix_set;
 #[doc(hidden)]
 pub mod prng;

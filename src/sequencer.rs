@@ -13,6 +13,7 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 
 use crate::cli::{self, Address, KnownBad, Voice};
+use crate::driver::endpoint::{Endpoint, Event};
 use crate::driver::meter::SENT_AGAIN;
 use crate::driver::node::Joining;
 use crate::driver::{Clock, ForwarderLinks, Node, clock, words};
@@ -197,13 +198,14 @@ fn take_part(node: &mut Node, group: &str, talk: &Talk) -> Result<(), Failure> {
     let mut numbers = node.view().sequencer;
     while !node.is_over() {
         node.turn(None).inspect_err(|failure| node.leave(failure))?;
-        for delivery in node.delivered() {
+        for event in node.events() {
+            let Event::Delivery(delivery) = event else { continue };
             match delivery.app {
                 App::View(view, _) => {
                     tell_part(group, node, &view, numbers, talk);
                     numbers = view.sequencer;
                 }
-                App::Notice(notice) => words::tell(talk, node, delivery.from, notice),
+                App::Notice(notice) => words::report(talk, node, delivery.from, notice),
                 _ => {}
             }
         }

@@ -52,8 +52,8 @@ impl Ledger {
         self.last[usize::from(member)]
     }
 
-    pub(super) fn into_witness(self) -> Witness {
-        self.witness
+    pub(super) const fn witness(&self) -> &Witness {
+        &self.witness
     }
 
     /// Adds a delivery.
@@ -131,7 +131,7 @@ mod tests {
     fn witness(promises: &[Promise], stamps: &[Stamp]) -> Witness {
         let mut ledger = Ledger::new(2, promises);
         stamps.iter().for_each(|stamp| ledger.deliver(stamp).unwrap());
-        ledger.into_witness()
+        ledger.witness().clone()
     }
 
     #[test]

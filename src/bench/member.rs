@@ -1,21 +1,23 @@
-//! A groupcast member: a client that replays a workload. It submits and delivers batches as `client` does, with the
-//! same reliable layer and flow control, and ends when it has all messages.
+//! A groupcast member: a client that replays a workload. It takes part as `client` does, with the same batches, reliable
+//! layer and flow control, and ends when it has all messages.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::baseline::TELL_EVERY;
-use super::part::{Event, Part, Role};
+use super::part::{Event, Part, REPORT_EVERY, Role};
 use super::player::Player;
 use crate::cli::{self, KnownBad};
 use crate::driver::Node;
 use crate::driver::clock::shared_micros;
-use crate::driver::node::{Delivery, Joining};
-use crate::engine::{MemberId, Time, To};
+use crate::driver::endpoint::{Delivery, Endpoint};
+use crate::driver::node::Joining;
+use crate::engine::{Time, To};
 use crate::exit::{Exit, Failure};
-use crate::member::{App, Finish, Keeping, Patience, Tally};
+use crate::member::{App, Keeping, Patience};
 use crate::order::Order;
+use crate::participant::slow_member::SlowMember;
+use crate::participant::{Application, Next, Participant, Settings};
 use crate::results::{Counts, MessageId, Results, Start};
 use crate::session::LOST_AFTER;
 use crate::talk::{self, Talk};
@@ -25,8 +27,6 @@ use crate::transport::zmq::Context;
 use crate::wire::control;
 use crate::wire::{BatchBuilder, Window};
 
-/// The most batches submitted before incoming packets get their turn, as in a client.
-const BATCHES_PER_TURN: usize = 8;
 /// The longest time without a delivery: a round takes much less between two.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -63,31 +63,30 @@ pub(super) fn run(part: &Part, known_bad: &KnownBad, talk: &Talk) -> Result<Exit
         leaves: Arc::default(),
     };
     let context = Context::default();
-    let mut node = Node::join(&context, &joining, Some(signals), talk)?;
+    let node = Node::join(&context, &joining, Some(signals), talk)?;
+    let settings =
+        Settings { batch: Window::default().messages, slow_member: SlowMember::Block, missed: None };
+    let mut participant = Participant::new(node, settings);
     let mut member = Member {
-        me: node.me(),
-        finish: Finish::new(node.me(), node.view()),
         player: Player::new(part, order.promises),
         results,
-        has_finished: false,
-        moved: Time::ZERO,
-        told: shared_micros(),
-        counts: Counts::default(),
-        expected: 0,
+        room: 0,
+        last_delivery: shared_micros(),
+        reported: shared_micros(),
+        is_accounted: false,
     };
-    let outcome = member.begin(&joining, &node).and_then(|()| member.play(&mut node));
-    let Member { player, mut results, counts, .. } = member;
-    Event::Account(Box::new(player.account(outcome.is_ok()))).tell()?;
+    let begun = member.begin(&joining, &participant.endpoint);
+    let outcome = begun.and_then(|()| participant.run(&mut member));
+    member.send_account(outcome.is_ok())?;
+    let node = &mut participant.endpoint;
     if let Err(failure) = outcome {
         node.leave(&failure);
         return Err(failure);
     }
-    results.end("done", &counts, node.elapsed_micros())?;
-    results.finish()?;
-    node.done();
-    while !node.is_over() {
-        node.turn(None)?;
-    }
+    let (multicasts, delivered) = (member.player.sent(), member.player.delivered());
+    let counts = Counts { multicasts, delivered, ..Counts::default() };
+    member.results.end("done", &counts, node.elapsed_micros())?;
+    member.results.finish()?;
     Ok(Exit::Ok)
 }
 
@@ -97,18 +96,15 @@ fn files(out: Option<&PathBuf>, name: &str, order: &Order, history: bool) -> Res
 }
 
 struct Member {
-    me: MemberId,
-    finish: Finish,
     player: Player,
     results: Results,
-    has_finished: bool,
-    /// The time of the last delivery.
-    moved: Time,
-    /// The time of the last report to the parent.
-    told: u64,
-    counts: Counts,
-    /// The length of the last batch's body.
-    expected: usize,
+    /// The number of multicasts that may be sent now.
+    room: u64,
+    /// The times of the last delivery, and of the last report to the parent.
+    last_delivery: u64,
+    reported: u64,
+    /// The parent has the account.
+    is_accounted: bool,
 }
 
 impl Member {
@@ -117,7 +113,7 @@ impl Member {
             node.view().clients.iter().map(|&client| node.seat(client).id.as_str()).collect();
         let start = self.results.start(&Start {
             member: &joining.id,
-            incarnation: node.seat(self.me).incarnation,
+            incarnation: node.seat(node.me()).incarnation,
             group: &joining.group,
             order: joining.order.name,
             method: joining.order.method,
@@ -127,113 +123,77 @@ impl Member {
         start.map(drop)
     }
 
-    fn play(&mut self, node: &mut Node) -> Result<(), Failure> {
-        self.moved = node.now();
-        while !(self.has_finished && self.finish.is_complete()) {
-            let until = self.feed(node)?;
-            let turned = node.turn(until);
-            self.take_deliveries(node)?;
-            turned?;
-            self.report(node)?;
+    /// Sends the account to the parent, once.
+    fn send_account(&mut self, is_whole: bool) -> Result<(), Failure> {
+        if std::mem::replace(&mut self.is_accounted, true) {
+            return Ok(());
         }
-        Ok(())
+        Event::Account(Box::new(self.player.account(is_whole))).send()
+    }
+}
+
+impl Application<Node> for Member {
+    fn next(&mut self, participant: &mut Participant<Node>, _: Time) -> Result<Next, Failure> {
+        let now = shared_micros();
+        if self.player.has_finished(now) {
+            return Ok(Next::Finish);
+        }
+        self.room = self.player.room(now);
+        if self.room > 0 {
+            return Ok(Next::Multicast);
+        }
+        let wait = self.player.due().map(|due| Duration::from_micros(due.saturating_sub(now)));
+        Ok(Next::Rest(wait.map(|wait| participant.endpoint.now().after(wait))))
     }
 
-    /// Sends as much as the workload and the window allow; returns the time at which to continue, if that is known.
-    fn feed(&mut self, node: &mut Node) -> Result<Option<Time>, Failure> {
-        for _ in 0..BATCHES_PER_TURN {
-            let now = shared_micros();
-            if self.player.has_finished(now) {
-                self.say_finished(node);
-                return Ok(None);
-            }
-            let room = self.player.room(now);
-            if room == 0 {
-                let wait = self.player.due().map(|due| Duration::from_micros(due.saturating_sub(now)));
-                return Ok(wait.map(|wait| node.now().after(wait)));
-            }
-            if node.window(To::Group) == 0 {
-                return Ok(None);
-            }
-            self.multicast(node, now, room)?;
-        }
-        Ok(Some(node.now()))
-    }
-
-    /// Sends at most `room` multicasts, as many as one batch holds.
-    fn multicast(&mut self, node: &mut Node, now: u64, room: u64) -> Result<(), Failure> {
-        let mut batch = BatchBuilder::new(self.player.sent() + 1).expecting(self.expected);
-        let (seat, at_us) = (node.seat(self.me), node.elapsed_micros());
-        for _ in 0..room {
-            if batch.is_full() {
-                break;
-            }
+    fn fill(
+        &mut self,
+        participant: &mut Participant<Node>,
+        _: To,
+        batch: &mut BatchBuilder,
+    ) -> Result<(), Failure> {
+        let (node, now) = (&participant.endpoint, shared_micros());
+        let (seat, at_us) = (node.seat(node.me()), node.elapsed_micros());
+        while self.room > 0 && !batch.is_full() {
+            self.room -= 1;
             let text = self.player.next(now);
             let id = MessageId { member: &seat.id, incarnation: seat.incarnation, number: batch.push(text) };
             self.results.multicast(id, text, at_us)?;
         }
-        self.counts.multicasts = self.player.sent();
-        self.expected = batch.len();
-        if let Some(batch) = batch.finish() {
-            node.submit(To::Group, App::Multicast(batch));
-        }
-        self.take_deliveries(node)
-    }
-
-    fn say_finished(&mut self, node: &mut Node) {
-        if !self.has_finished {
-            self.has_finished = true;
-            let tally = Tally { multicasts: self.player.sent(), ..Tally::default() };
-            self.finish.finished(self.me, tally.clone());
-            node.submit(To::Group, App::Finished(tally));
-        }
-    }
-
-    fn take_deliveries(&mut self, node: &mut Node) -> Result<(), Failure> {
-        let before = self.player.delivered();
-        for Delivery { at_us, from, number, app } in node.delivered() {
-            match app {
-                App::Multicast(batch) => {
-                    let seat = node.seat(from);
-                    let (member, incarnation) = (seat.id.as_str(), seat.incarnation);
-                    for (place, (own, text)) in batch.messages().enumerate() {
-                        self.player.deliver(text)?;
-                        let id = MessageId { member, incarnation, number: own };
-                        let number = number.map(|first| first + place as u64);
-                        self.results.deliver(member, id, text, number, at_us)?;
-                    }
-                    self.finish.delivered(from, u64::from(batch.count()));
-                }
-                App::Finished(tally) => self.finish.finished(from, tally),
-                // No member fails in a measurement that counts.
-                App::Direct(_)
-                | App::View(..)
-                | App::Replay(_)
-                | App::Fenced(_)
-                | App::Notice(_)
-                | App::Undeliverable(..) => {}
-            }
-        }
-        if self.player.delivered() > before {
-            self.player.rest();
-            self.moved = node.now();
-            self.counts.delivered = self.player.delivered();
-        }
         Ok(())
     }
 
-    /// Reports the progress to the parent; fails if there has been none for too long.
-    fn report(&mut self, node: &mut Node) -> Result<(), Failure> {
-        let now = shared_micros();
-        if now - self.told >= TELL_EVERY {
-            self.told = now;
-            Event::Progress(self.player.delivered()).tell()?;
+    fn deliver(&mut self, participant: &Participant<Node>, delivery: Delivery) -> Result<(), Failure> {
+        // No member sends direct messages or fails in a measurement that counts.
+        let Delivery { at_us, from, number, app: App::Multicast(batch) } = delivery else { return Ok(()) };
+        let seat = participant.endpoint.seat(from);
+        let (member, incarnation) = (seat.id.as_str(), seat.incarnation);
+        for (place, (own, text)) in (0..).zip(batch.messages()) {
+            self.player.deliver(text)?;
+            let id = MessageId { member, incarnation, number: own };
+            self.results.deliver(member, id, text, number.map(|first| first + place), at_us)?;
         }
-        if node.now().since(self.moved) < PATIENCE {
+        self.last_delivery = self.player.rest();
+        Ok(())
+    }
+
+    fn completed(&mut self, _: &mut Participant<Node>) -> Result<(), Failure> {
+        self.send_account(true)
+    }
+
+    /// Reports the progress to the parent; fails if there has been none for too long.
+    fn before_wait(&mut self, participant: &mut Participant<Node>) -> Result<(), Failure> {
+        let now = shared_micros();
+        if now - self.reported >= REPORT_EVERY {
+            self.reported = now;
+            Event::Progress(self.player.delivered()).send()?;
+        }
+        if self.is_accounted || now - self.last_delivery < PATIENCE.as_micros() as u64 {
             return Ok(());
         }
+        let node = &participant.endpoint;
         let waits_for: Vec<&str> =
-            self.finish.waits_for().map(|client| node.seat(client).id.as_str()).collect();
+            participant.finish.waits_for().map(|client| node.seat(client).id.as_str()).collect();
         let message = format!(
             "nothing was delivered for {}; waited for {}",
             talk::duration(PATIENCE),

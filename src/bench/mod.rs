@@ -1,9 +1,9 @@
 //! The benchmark: the speed of a workload on real processes, compared with baselines.
 //!
 //! `tool` reads the command line and runs the rounds; `round` starts the processes of one round and collects their
-//! accounts; `report` formats the results. A process plays a `part`: a groupcast `member`, or one of a `baseline`,
-//! which is plain multicast (`plain`) or the upper bound of packing and numbering (`packed`). Each member is a `player`
-//! of the `workload`, with a `ledger` of its deliveries and histograms of its `delays`.
+//! accounts; `report` formats the results. A process `play`s a `part`: a groupcast `member`, or one of a `baseline`, whose
+//! `wires` are plain multicast (`plain`) or the upper bound of packing and numbering (`packed`). Each member is a
+//! `player` of the `workload`, with a `ledger` of its deliveries and histograms of its `delays`.
 
 mod baseline;
 mod delays;
@@ -12,9 +12,11 @@ mod member;
 mod packed;
 mod part;
 mod plain;
+mod play;
 mod player;
 mod report;
 mod round;
 pub mod tool;
 mod usage;
+mod wires;
 mod workload;

@@ -2,8 +2,8 @@
 //! sequencer, which puts the first number and the count in front and publishes the packets unchanged. The order is
 //! total, but there is no repair, no flow control and no membership.
 
-use super::baseline::{Heard, Tag};
 use super::player::{Player, wrong};
+use super::wires::{Received, Tag, Wires};
 use crate::exit::Failure;
 use crate::transport::address::Port;
 use crate::transport::plain::{Kind, Parcel};
@@ -66,23 +66,6 @@ impl Packed {
         })
     }
 
-    pub(super) const fn inlet(&self) -> &Socket {
-        &self.subscriber
-    }
-
-    /// Sends at most `room` multicasts as one packet; returns their number.
-    pub(super) fn send(&self, player: &mut Player, now: u64, me: u16, room: u64) -> u64 {
-        let count = room.min(self.per_packet);
-        let mut packet = Vec::with_capacity(FULL);
-        for _ in 0..count {
-            let text = player.next(now);
-            packet.extend_from_slice(&(text.len() as u32).to_le_bytes());
-            packet.extend_from_slice(text);
-        }
-        self.push(me, count, packet);
-        count
-    }
-
     fn push(&self, me: u16, count: u64, packet: impl Into<Parcel>) {
         let mut head = [0; HEAD];
         head[..8].copy_from_slice(&u64::from(me).to_le_bytes());
@@ -90,22 +73,37 @@ impl Packed {
         self.pusher.send_plain(&head[..], true);
         self.pusher.send_plain(packet, false);
     }
+}
 
-    /// Sends a tag, as a packet without messages.
-    pub(super) fn say(&self, me: u16, tag: Tag) {
+impl Wires for Packed {
+    /// Sends one packet.
+    fn send(&self, player: &mut Player, now: u64, room: u64) -> u64 {
+        let count = room.min(self.per_packet);
+        let mut packet = Vec::with_capacity(FULL);
+        for _ in 0..count {
+            let text = player.next(now);
+            packet.extend_from_slice(&(text.len() as u32).to_le_bytes());
+            packet.extend_from_slice(text);
+        }
+        self.push(player.me(), count, packet);
+        count
+    }
+
+    /// A tag is a packet without messages.
+    fn send_tag(&self, me: u16, tag: Tag) {
         self.push(me, 0, &[tag as u8][..]);
     }
 
-    pub(super) fn hear(&mut self, player: &mut Player, waits: bool) -> Result<Heard, Failure> {
+    fn receive(&mut self, player: &mut Player, waits: bool) -> Result<Received, Failure> {
         let got = self.subscriber.receive_plain(&mut self.stamped, waits)
             && self.subscriber.receive_plain(&mut self.packet, true);
         if !got {
-            return Ok(Heard::Nothing);
+            return Ok(Received::Nothing);
         }
         let (first, sender, count) =
             (number_at(&self.stamped, 0), number_at(&self.stamped, 8), number_at(&self.stamped, 16));
         if count == 0 {
-            return Ok(Heard::tagged(sender as u16, self.packet[0]));
+            return Ok(Received::tagged(sender as u16, self.packet[0]));
         }
         let next = *self.next.get_or_insert(first);
         if first != next {
@@ -118,7 +116,11 @@ impl Packed {
             player.deliver(text)?;
             rest = after;
         }
-        Ok(Heard::Multicasts)
+        Ok(Received::Multicasts)
+    }
+
+    fn inlet(&self) -> &Socket {
+        &self.subscriber
     }
 }
 

@@ -10,10 +10,10 @@ use super::delays::Counted;
 use super::ledger::Witness;
 use super::usage::Usage;
 use super::workload::Workload;
-use super::{baseline, member};
-use crate::cli::KnownBad;
 use crate::exit::{Exit, Failure};
-use crate::talk::Talk;
+
+/// The interval of progress reports to the parent, in microseconds.
+pub(super) const REPORT_EVERY: u64 = 500_000;
 
 /// The parameters of one process.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -78,20 +78,6 @@ pub(super) struct Account {
     pub(super) usage: Usage,
 }
 
-/// Plays the part that the parent passed as JSON.
-///
-/// # Errors
-/// Any failure that ends the part early; [`Exit::Violated`] for a wrong order.
-pub(super) fn play(text: &str, known_bad: &KnownBad, talk: &Talk) -> Result<Exit, Failure> {
-    let part: Part = serde_json::from_str(text)
-        .map_err(|error| Failure::new(Exit::Usage, format!("--part is for our own use: {error}")))?;
-    match &part.role {
-        Role::Member { .. } => member::run(&part, known_bad, talk),
-        Role::Middle(kind) => baseline::stand_in_the_middle(*kind, &part),
-        Role::Plain(kind) => baseline::run(*kind, &part),
-    }
-}
-
 impl Part {
     /// Returns the name of its group.
     pub(super) fn group_name(&self) -> String {
@@ -113,7 +99,7 @@ impl Event {
     ///
     /// # Errors
     /// [`Exit::Io`] if the parent no longer reads.
-    pub(super) fn tell(&self) -> Result<(), Failure> {
+    pub(super) fn send(&self) -> Result<(), Failure> {
         let line = serde_json::to_string(self).expect("numbers and names have a JSON form");
         let mut out = std::io::stdout().lock();
         writeln!(out, "{line}")
@@ -122,7 +108,7 @@ impl Event {
     }
 
     /// Parses a line of output; `None` for a line for people.
-    pub(super) fn heard(line: &[u8]) -> Option<Self> {
+    pub(super) fn parse(line: &[u8]) -> Option<Self> {
         serde_json::from_slice(line).ok()
     }
 }

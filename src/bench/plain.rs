@@ -1,8 +1,8 @@
 //! The first baseline: plain multicast over ZeroMQ, from PUB through `zmq_proxy` to SUB, one message a packet, without
 //! order across senders, repair or flow control.
 
-use super::baseline::{Heard, Tag};
 use super::player::Player;
+use super::wires::{Received, Tag, Wires};
 use crate::exit::Failure;
 use crate::transport::address::Port;
 use crate::transport::plain::{Kind, Parcel, proxy};
@@ -34,31 +34,32 @@ impl Plain {
             parcel: Parcel::default(),
         })
     }
+}
 
-    pub(super) const fn inlet(&self) -> &Socket {
-        &self.subscriber
-    }
-
-    /// Sends one multicast; returns their number.
-    pub(super) fn send(&self, player: &mut Player, now: u64) -> u64 {
+impl Wires for Plain {
+    fn send(&self, player: &mut Player, now: u64, _: u64) -> u64 {
         self.publisher.send_plain(player.next(now), false);
         1
     }
 
-    /// Sends a tag, which is shorter than any multicast.
-    pub(super) fn say(&self, me: u16, tag: Tag) {
+    /// A tag is shorter than any multicast.
+    fn send_tag(&self, me: u16, tag: Tag) {
         let [low, high] = me.to_le_bytes();
         self.publisher.send_plain(&[low, high, tag as u8][..], false);
     }
 
-    pub(super) fn hear(&mut self, player: &mut Player, waits: bool) -> Result<Heard, Failure> {
+    fn receive(&mut self, player: &mut Player, waits: bool) -> Result<Received, Failure> {
         if !self.subscriber.receive_plain(&mut self.parcel, waits) {
-            return Ok(Heard::Nothing);
+            return Ok(Received::Nothing);
         }
         if let [low, high, tag] = self.parcel[..] {
-            return Ok(Heard::tagged(u16::from_le_bytes([low, high]), tag));
+            return Ok(Received::tagged(u16::from_le_bytes([low, high]), tag));
         }
         player.deliver(&self.parcel)?;
-        Ok(Heard::Multicasts)
+        Ok(Received::Multicasts)
+    }
+
+    fn inlet(&self) -> &Socket {
+        &self.subscriber
     }
 }

@@ -50,6 +50,11 @@ impl Player {
         }
     }
 
+    /// Returns the number of the member in its group.
+    pub(super) const fn me(&self) -> u16 {
+        self.me
+    }
+
     /// Returns the number of deliveries.
     pub(super) const fn delivered(&self) -> u64 {
         self.ledger.delivered()
@@ -149,13 +154,14 @@ impl Player {
         self.workload.warmup * u64::from(self.workload.members)
     }
 
-    /// Records that the last delivery was now, and no other is waiting.
-    pub(super) fn rest(&mut self) {
+    /// Records that the last delivery was now, and returns the time.
+    pub(super) fn rest(&mut self) -> u64 {
         self.last = shared_micros();
+        self.last
     }
 
     /// Returns the results of the member.
-    pub(super) fn account(self, is_whole: bool) -> Account {
+    pub(super) fn account(&self, is_whole: bool) -> Account {
         let delivered = self.ledger.delivered();
         Account {
             me: self.me,
@@ -164,7 +170,7 @@ impl Player {
             multicasts: self.sent,
             timed: self.warm.map_or(0, |_| delivered.saturating_sub(self.warmup())),
             micros: self.warm.map_or(0, |warm| self.last.saturating_sub(warm)),
-            witness: self.ledger.into_witness(),
+            witness: self.ledger.witness().clone(),
             round_trips: self.round_trips.counted(),
             delays: self.delays.counted(),
             usage: Usage::of("self"),

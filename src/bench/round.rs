@@ -264,7 +264,7 @@ impl Round<'_> {
                 // The members report their partial results and end, and then the others end.
                 self.signal_members(Signal::INT);
             }
-            Word::Said(who, line) => match Event::heard(&line) {
+            Word::Said(who, line) => match Event::parse(&line) {
                 Some(Event::Ready) => self.note_ready(),
                 Some(Event::Account(account)) => {
                     self.accounts.push(*account);

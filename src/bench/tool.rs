@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 
-use super::part::{self, Baseline};
+use super::part::Baseline;
+use super::play;
 use super::report::{self, Format, Ratios};
 use super::round::{self, Outcome, Setting, System};
 use super::workload::{Amount, MIN_SIZE, Workload};
@@ -126,7 +127,7 @@ pub struct Args {
 /// results.
 pub fn run(args: &Args) -> Result<Exit, Failure> {
     if let Some(part) = &args.part {
-        return part::play(part, &args.known_bad, &args.voice.talk("member"));
+        return play::play(part, &args.known_bad, &args.voice.talk("member"));
     }
     let setting = args.setting()?;
     let format = match (args.json, args.csv) {

@@ -7,10 +7,12 @@ use std::io::IsTerminal;
 use bytes::Bytes;
 
 use super::screen::Screen;
-use super::user::Next;
+use super::user::{GRACE, User};
 use crate::driver::Node;
-use crate::engine::MemberId;
+use crate::driver::endpoint::Endpoint;
+use crate::engine::{MemberId, Time};
 use crate::exit::Failure;
+use crate::participant::Next;
 use crate::talk::{self, Talk};
 use crate::transport::stdio::{Input, Output};
 use crate::transport::terminal::Unechoed;
@@ -65,52 +67,6 @@ impl Chat {
         })
     }
 
-    pub(super) fn next(&mut self) -> Result<Next<'_>, Failure> {
-        while self.waiting.len() < MOST_WAITING && !self.has_finished {
-            let Some(typed) = self.input.take()? else { break };
-            self.typed(&typed);
-        }
-        Ok(match self.waiting.front() {
-            Some((None, text)) => Next::Multicast(text),
-            Some((Some(to), text)) => Next::Send(*to, text),
-            None if self.has_finished => Next::Finished,
-            None => Next::Rest(None),
-        })
-    }
-
-    pub(super) fn advance(&mut self) {
-        self.waiting.pop_front();
-    }
-
-    pub(super) fn delivered(&self, from: &str, text: &[u8]) {
-        self.screen.print(&format!("{from}> {}\n", talk::on_one_line(text)));
-    }
-
-    pub(super) fn received(&self, from: &str, text: &[u8]) {
-        self.screen.print(&format!("{from} (to you)> {}\n", talk::on_one_line(text)));
-    }
-
-    /// Shows the members that are new in the view.
-    pub(super) fn meet_group(&mut self, node: &Node) {
-        let before = std::mem::replace(&mut self.members, members(node));
-        for member in self.members.iter().filter(|member| !before.contains(member)) {
-            self.note(&format!("{} is here", member.0));
-        }
-    }
-
-    /// Shows the text of an undeliverable message; the warning gives the reason.
-    pub(super) fn undeliverable(&self, to: &str, text: &[u8]) {
-        self.note(&format!("not delivered to {to}: {}", talk::on_one_line(text)));
-    }
-
-    pub(super) fn show(&self) {
-        self.screen.show();
-    }
-
-    pub(super) fn output(&self) -> &Output {
-        self.screen.output()
-    }
-
     fn typed(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             // The terminal is closed.
@@ -130,26 +86,26 @@ impl Chat {
             Said::Nothing => {}
             Said::ToAll(text) => self.waiting.push_back((None, Bytes::copy_from_slice(text.as_bytes()))),
             Said::ToOne(name, text) => self.whisper(name, text),
-            Said::Who => self.note(&self.who()),
+            Said::Who => self.print(&self.who()),
             Said::Quit => self.quit(),
-            Said::Help => self.note(HELP),
+            Said::Help => self.print(HELP),
             Said::Unknown(command) => {
-                self.note(&format!("there is no command {command}; /help lists the commands"));
+                self.print(&format!("there is no command {command}; /help lists the commands"));
             }
             Said::Unaddressed => {
-                self.note("write @NAME TEXT to send TEXT to NAME alone; /who lists the names");
+                self.print("write @NAME TEXT to send TEXT to NAME alone; /who lists the names");
             }
         }
     }
 
     fn whisper(&mut self, name: &str, text: &str) {
         match self.members.iter().find(|(member, _)| member == name) {
-            _ if name == self.me => self.note("that is you"),
+            _ if name == self.me => self.print("that is you"),
             Some(&(_, member)) => {
-                self.note(&format!("{} (to {name})> {text}", self.me));
+                self.print(&format!("{} (to {name})> {text}", self.me));
                 self.waiting.push_back((Some(member), Bytes::copy_from_slice(text.as_bytes())));
             }
-            None => self.note(&format!("{name} is not a member; here are {}", self.who())),
+            None => self.print(&format!("{name} is not a member; here are {}", self.who())),
         }
     }
 
@@ -162,13 +118,65 @@ impl Chat {
         if !self.has_finished {
             self.has_finished = true;
             self.screen.close();
-            self.note("you have finished; the run ends when all others have (Ctrl-C leaves it now)");
+            self.print("you have finished; the run ends when all others have (Ctrl-C leaves it now)");
         }
     }
 
-    /// Shows a line that is not a message.
-    pub(super) fn note(&self, text: &str) {
-        self.screen.print(&format!("{text}\n"));
+    /// Prints a line that is not a message.
+    fn print(&self, line: &str) {
+        self.screen.print(&format!("{line}\n"));
+    }
+}
+
+impl User for Chat {
+    fn next(&mut self, _: Time) -> Result<Next, Failure> {
+        while self.waiting.len() < MOST_WAITING && !self.has_finished {
+            let Some(typed) = self.input.take()? else { break };
+            self.typed(&typed);
+        }
+        Ok(match self.waiting.front() {
+            Some((None, _)) => Next::Multicast,
+            Some((Some(to), _)) => Next::Send(*to),
+            None if self.has_finished => Next::Finish,
+            None => Next::Rest(None),
+        })
+    }
+
+    fn take(&mut self) -> Option<Bytes> {
+        self.waiting.pop_front().map(|(_, text)| text)
+    }
+
+    /// Shows the members that are new in the view.
+    fn meet_group(&mut self, node: &Node) {
+        let before = std::mem::replace(&mut self.members, members(node));
+        for member in self.members.iter().filter(|member| !before.contains(member)) {
+            self.print(&format!("{} is here", member.0));
+        }
+    }
+
+    fn delivered(&mut self, from: &str, text: &[u8]) {
+        self.print(&format!("{from}> {}", talk::on_one_line(text)));
+    }
+
+    fn received(&mut self, from: &str, text: &[u8]) {
+        self.print(&format!("{from} (to you)> {}", talk::on_one_line(text)));
+    }
+
+    fn note(&self, line: &str) -> bool {
+        self.print(line);
+        true
+    }
+
+    fn show(&mut self) {
+        self.screen.show();
+    }
+
+    fn output(&self) -> Option<&Output> {
+        Some(self.screen.output())
+    }
+
+    fn is_person(&self) -> bool {
+        true
     }
 }
 
@@ -185,7 +193,7 @@ impl Drop for Chat {
         self.talk.divert(None);
         self.screen.close();
         self.screen.show();
-        self.output().settle(super::pipe::GRACE);
+        self.screen.output().settle(GRACE);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Station 2: one member: its user's messages go in, engines are in the middle, deliveries come out.
 //!
 //! `user` is a command file (`replay`), two pipes (`pipe`) or a person (`chat`, with `keys`, an `editor` and a
-//! `screen`). `member` takes part in the run for any of them.
+//! `screen`), as `source` chooses. `member` takes part in the run for any of them.
 
 mod chat;
 mod editor;
@@ -12,6 +12,7 @@ mod pipe;
 mod progress;
 mod replay;
 mod screen;
+mod source;
 mod user;
 
 use std::path::PathBuf;
@@ -23,12 +24,15 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::{self, Address, KnownBad, Voice};
 use crate::driver::Node;
+use crate::driver::endpoint::Endpoint;
 use crate::driver::meter::{SENT_AGAIN, UNDELIVERABLE};
 use crate::driver::node::Joining;
-use crate::driver::slow_member::SlowMember;
 use crate::exit::{Exit, Failure};
 use crate::member::Keeping;
+use crate::member::replay::Missed;
 use crate::order::{self, Order};
+use crate::participant::slow_member::SlowMember;
+use crate::participant::{Participant, Settings};
 use crate::results::{Counts, Earlier, Results};
 use crate::script::Script;
 use crate::talk::Talk;
@@ -39,9 +43,9 @@ use crate::transport::terminal;
 use crate::transport::zmq::Context;
 use crate::wire::Window;
 use crate::wire::control::Role;
-use member::Member;
+use member::{Client, names};
 pub use progress::{PROGRESS, Progress};
-use user::{Source, User};
+use source::Source;
 
 /// The options of `client`.
 #[derive(Args, Clone, Debug)]
@@ -152,8 +156,15 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
     let signals = Signals::catch()?;
     let mut results = options.results(order)?;
     let context = Context::default();
-    let mut node = Node::join(&context, &joining(options, sites, order, &source), Some(signals), talk)?;
-    let (outcome, counts) = take_part(options, order, &source, &mut node, &mut results, talk);
+    let node = Node::join(&context, &joining(options, sites, order, &source), Some(signals), talk)?;
+    let settings = Settings {
+        batch: options.window.messages,
+        slow_member: options.slow_member,
+        missed: (options.join == Some(JoinFrom::FromStart)).then_some(Missed::Deliveries),
+    };
+    let mut participant = Participant::new(node, settings);
+    let (outcome, counts) = take_part(options, order, &source, &mut participant, &mut results, talk);
+    let node = &mut participant.endpoint;
     let now = node.elapsed_micros();
     talk.detail(format!("cost: {}", node.meter()));
     if options.progress {
@@ -237,17 +248,20 @@ fn take_part(
     options: &Options,
     order: &Order,
     source: &Source,
-    node: &mut Node,
+    participant: &mut Participant<Node>,
     results: &mut Results,
     talk: &Talk,
 ) -> (Result<(), Failure>, Counts) {
-    let user = match User::meet(source, node, options.speed, talk) {
+    let user = match source.open(&mut participant.endpoint, options.speed, talk) {
         Ok(user) => user,
         Err(failure) => return (Err(failure), Counts::default()),
     };
-    let mut member = Member::new(options, talk, node, user, results);
-    let outcome = member.begin(node, order, source).and_then(|()| member.run(node));
-    (outcome, member.counts())
+    let mut client = Client::new(options, talk, user, results);
+    let outcome = client
+        .begin(participant, order)
+        .and_then(|()| source.check(&names(&participant.endpoint)))
+        .and_then(|()| client.run(participant));
+    (outcome, client.counts())
 }
 
 /// Reports the counts and the files: on standard output, unless that has the deliveries.

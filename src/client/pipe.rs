@@ -2,20 +2,18 @@
 //! output, as in a result file.
 
 use std::io::IsTerminal;
-use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::user::Next;
+use super::user::{GRACE, User};
+use crate::engine::Time;
 use crate::exit::{Exit, Failure};
+use crate::participant::Next;
 use crate::results::write_result;
 use crate::talk::{self, Talk};
 use crate::transport::stdio::{Input, Output};
 use crate::transport::wakeup::Waker;
 use crate::wire::batch::MAX_TEXT;
-
-/// Longest time for which a client that ends early goes on writing its deliveries.
-pub(super) const GRACE: Duration = Duration::from_millis(500);
 
 /// Standard input and standard output.
 pub(super) struct Pipe {
@@ -41,8 +39,10 @@ impl Pipe {
             talk: talk.clone(),
         })
     }
+}
 
-    pub(super) fn next(&mut self) -> Result<Next<'_>, Failure> {
+impl User for Pipe {
+    fn next(&mut self, _: Time) -> Result<Next, Failure> {
         while self.lines.wants_more()? {
             if let Some(failure) = &self.failure {
                 return Err(failure.clone());
@@ -53,14 +53,14 @@ impl Pipe {
                 Err(failure) => self.failure = Some(failure),
             }
         }
-        Ok(self.lines.first().map_or(Next::Finished, Next::Multicast))
+        Ok(if self.lines.first.is_some() { Next::Multicast } else { Next::Finish })
     }
 
-    pub(super) fn advance(&mut self) {
-        self.lines.advance();
+    fn take(&mut self) -> Option<Bytes> {
+        self.lines.first.take()
     }
 
-    pub(super) fn delivered(&mut self, from: &str, text: &[u8]) {
+    fn delivered(&mut self, from: &str, text: &[u8]) {
         if self.is_seen {
             write_result(&mut self.delivered, from, talk::on_one_line(text).as_bytes());
         } else {
@@ -70,19 +70,19 @@ impl Pipe {
     }
 
     /// Standard output has only multicasts, so it is the same at every member.
-    pub(super) fn received(&self, from: &str, text: &[u8]) {
+    fn received(&mut self, from: &str, text: &[u8]) {
         self.talk.say(format!("{from} (to you)> {}", talk::on_one_line(text)));
     }
 
-    pub(super) fn show(&mut self) {
+    fn show(&mut self) {
         if !self.delivered.is_empty() {
             self.output.write(&self.delivered);
             self.delivered.clear();
         }
     }
 
-    pub(super) const fn output(&self) -> &Output {
-        &self.output
+    fn output(&self) -> Option<&Output> {
+        Some(&self.output)
     }
 }
 
@@ -111,14 +111,6 @@ impl Lines {
     fn push(&mut self, chunk: &[u8]) {
         self.rest.extend_from_slice(chunk);
         self.has_ended = chunk.is_empty();
-    }
-
-    fn first(&self) -> Option<&Bytes> {
-        self.first.as_ref()
-    }
-
-    fn advance(&mut self) {
-        self.first = None;
     }
 
     /// Looks for the next line. Returns whether it, or the end, is still to be read.
@@ -165,9 +157,8 @@ mod tests {
         for chunk in chunks {
             lines.push(chunk);
             while !lines.wants_more()? {
-                let Some(line) = lines.first() else { return Ok([taken, vec!["END".into()]].concat()) };
+                let Some(line) = lines.first.take() else { return Ok([taken, vec!["END".into()]].concat()) };
                 taken.push(String::from_utf8(line.to_vec()).unwrap());
-                lines.advance();
             }
         }
         Ok(taken)

@@ -10,7 +10,7 @@ use crate::talk::Talk;
 /// The prefix of a line of `--progress`.
 pub const PROGRESS: &str = "progress ";
 /// Shortest time between two reports.
-const TELL_EVERY: Duration = Duration::from_millis(200);
+const REPORT_EVERY: Duration = Duration::from_millis(200);
 
 /// The progress of a client: JSON behind [`PROGRESS`].
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -28,21 +28,21 @@ pub struct Progress {
 /// The last report, and its time.
 #[derive(Debug, Default)]
 pub(super) struct Report {
-    told: Option<(Progress, Time)>,
+    last: Option<(Progress, Time)>,
 }
 
 impl Report {
     /// Returns whether a report is due.
     pub(super) fn is_due(&self, now: Time) -> bool {
-        self.told.is_none_or(|(_, at)| now >= at.after(TELL_EVERY))
+        self.last.is_none_or(|(_, at)| now >= at.after(REPORT_EVERY))
     }
 
     /// Reports `progress` if it has changed.
-    pub(super) fn tell(&mut self, progress: Progress, now: Time, talk: &Talk) {
-        if self.told.is_none_or(|(told, _)| told != progress) {
+    pub(super) fn send(&mut self, progress: Progress, now: Time, talk: &Talk) {
+        if self.last.is_none_or(|(last, _)| last != progress) {
             let json = serde_json::to_string(&progress).expect("numbers are JSON");
             talk.machine(&format!("{PROGRESS}{json}"));
         }
-        self.told = Some((progress, now));
+        self.last = Some((progress, now));
     }
 }

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-use super::user::Next;
+use bytes::Bytes;
+
+use super::user::User;
 use crate::driver::Node;
 use crate::engine::{MemberId, Time};
+use crate::exit::Failure;
+use crate::participant::Next;
 use crate::script::{Op, Script};
 
 /// A command file, and the progress of its replay.
@@ -26,35 +30,40 @@ impl<'a> Replay<'a> {
         let receivers = script.receivers().filter_map(|id| node.find(id)).collect();
         Self { script, speed, at: 0, wakes: Time::ZERO, receivers }
     }
+}
 
-    /// Begins a new view: a restarted receiver is a new member. A message to one that is gone is undeliverable.
-    pub(super) fn meet_group(&mut self, node: &Node) {
-        for (receiver, id) in self.receivers.iter_mut().zip(self.script.receivers()) {
-            *receiver = node.find(id).unwrap_or(*receiver);
-        }
-    }
-
-    pub(super) fn next(&mut self, now: Time) -> Next<'a> {
+impl User for Replay<'_> {
+    fn next(&mut self, now: Time) -> Result<Next, Failure> {
         while now >= self.wakes {
             match self.script.lines().get(self.at).map(|line| &line.op) {
-                None => return Next::Finished,
-                Some(Op::Leave) => return Next::Leave,
-                Some(Op::Multicast(text)) => return Next::Multicast(text),
-                Some(Op::Send { to, text }) => return Next::Send(self.receivers[to.0 as usize], text),
+                None => return Ok(Next::Finish),
+                Some(Op::Leave) => return Ok(Next::Leave),
+                Some(Op::Multicast(_)) => return Ok(Next::Multicast),
+                Some(Op::Send { to, .. }) => return Ok(Next::Send(self.receivers[to.0 as usize])),
                 Some(Op::Sleep(length)) => self.wakes = now.after(at_speed(*length, self.speed)),
             }
             self.at += 1;
         }
-        Next::Rest(Some(self.wakes))
+        Ok(Next::Rest(Some(self.wakes)))
     }
 
-    /// Returns the number of operations done, and of all.
-    pub(super) fn operations(&self) -> (u64, u64) {
+    fn take(&mut self) -> Option<Bytes> {
+        let (Op::Multicast(text) | Op::Send { text, .. }) = &self.script.lines().get(self.at)?.op else {
+            return None;
+        };
+        self.at += 1;
+        Some(text.clone())
+    }
+
+    fn operations(&self) -> (u64, u64) {
         (self.at as u64, self.script.lines().len() as u64)
     }
 
-    pub(super) const fn advance(&mut self) {
-        self.at += 1;
+    /// Finds the receivers again: a restarted one is a new member. A message to one that is gone is undeliverable.
+    fn meet_group(&mut self, node: &Node) {
+        for (receiver, id) in self.receivers.iter_mut().zip(self.script.receivers()) {
+            *receiver = node.find(id).unwrap_or(*receiver);
+        }
     }
 }
 

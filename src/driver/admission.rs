@@ -1,8 +1,8 @@
 //! Admission to a running group: a newcomer asks the members, and listens until a view contains it.
 
-use crate::driver::node::Joining;
-use crate::driver::sockets::Sockets;
-use crate::driver::words;
+use super::config::Joining;
+use super::sockets::Sockets;
+use super::words;
 use crate::engine::{MemberId, Time};
 use crate::exit::{Exit, Failure};
 use crate::member::newcomer::Told;

@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::Participant;
 use super::admission::{self, Admitted};
 use super::barrier::Barrier;
 use super::clock;
 pub use super::config::Joining;
+use super::endpoint::{Delivery, Endpoint, Event};
 use super::meter::Meter;
 use super::sockets::{Sockets, route};
 use super::words;
 use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::exit::{Exit, Failure};
-use crate::member::{App, Fence, Membership, Note, Watch};
+use crate::member::{App, Fence, Membership, Watch};
 use crate::session::{attendance::News, founders, view_of};
 use crate::talk::{self, Talk};
 use crate::transport::signals::Signals;
@@ -28,30 +28,17 @@ use crate::wire::{Frames, Header, Kind};
 const PACKETS_PER_TURN: usize = 64;
 /// Most packets put aside while a member does not listen; send windows keep them far below.
 const MAX_ASIDE: usize = 10_000;
-/// Upper bound on waiting for the view change after [`Node::depart`].
+/// Upper bound on waiting for the view change after [`Endpoint::depart`].
 pub const PARTING: Duration = Duration::from_secs(5);
-
-/// A delivery to this member.
-#[derive(Debug)]
-pub struct Delivery {
-    /// Time of the delivery, in microseconds since this member began.
-    pub at_us: u64,
-    /// The sender.
-    pub from: MemberId,
-    /// The global number of its first message, if the order has one.
-    pub number: Option<u64>,
-    /// The content.
-    pub app: App,
-}
 
 /// One member of one group, from the start to the end of a run.
 pub struct Node {
     sockets: Sockets,
     membership: Membership,
     effects: Effects<App, Frames>,
-    delivered: Vec<Delivery>,
-    /// The observer of the hold-back queue, and its notes with their times.
-    watch: Option<(Watch, Vec<(u64, Note)>)>,
+    events: Vec<Event>,
+    /// The observer of the hold-back queue.
+    watch: Option<Watch>,
     seats: BTreeMap<MemberId, Seat>,
     me: MemberId,
     run: u64,
@@ -135,7 +122,7 @@ impl Node {
             membership,
             sockets,
             effects: Effects::default(),
-            delivered: Vec::new(),
+            events: Vec::new(),
             watch: None,
             fenced: None,
             departs: None,
@@ -152,39 +139,10 @@ impl Node {
         }
     }
 
-    /// Returns the view of the membership. [`Node::delivered`] may still hold deliveries of the one before.
-    #[must_use]
-    pub const fn view(&self) -> &View {
-        self.membership.view()
-    }
-
-    /// Returns the number of multicasts of each client delivered before the current view.
-    pub fn delivered_before(&self) -> impl Iterator<Item = (MemberId, u64)> + '_ {
-        self.membership.delivered_before()
-    }
-
-    /// Returns this member.
-    #[must_use]
-    pub const fn me(&self) -> MemberId {
-        self.me
-    }
-
     /// Returns the seat of a member of the view.
     #[must_use]
     pub fn seat(&self, member: MemberId) -> &Seat {
         &self.seats[&member]
-    }
-
-    /// Returns the seat of a past or present member of the run.
-    #[must_use]
-    pub fn who(&self, member: MemberId) -> Option<&Seat> {
-        self.seats.get(&member)
-    }
-
-    /// Returns the name of a member for messages.
-    #[must_use]
-    pub fn name(&self, member: MemberId) -> String {
-        Participant::name(self, member)
     }
 
     /// Returns the member that had this incarnation of this id.
@@ -204,34 +162,6 @@ impl Node {
     #[must_use]
     pub fn elapsed_micros(&self) -> u64 {
         self.sockets.clock.elapsed_micros()
-    }
-
-    /// Returns the protocol time.
-    pub fn now(&mut self) -> Time {
-        self.sockets.clock.now()
-    }
-
-    /// Returns the number of submissions to `to` that the send window allows now.
-    #[must_use]
-    pub fn window(&self, to: To) -> usize {
-        self.membership.window(to)
-    }
-
-    /// Returns the time since the last packet of another member. In an idle group a long silence is normal.
-    pub fn silence(&mut self) -> Duration {
-        self.sockets.clock.now().since(self.last_received)
-    }
-
-    /// Returns the receiver that holds the send window back, and its cumulative acknowledgement.
-    #[must_use]
-    pub fn slowest_receiver(&self) -> Option<(MemberId, u64)> {
-        self.membership.slowest_receiver()
-    }
-
-    /// Excludes `member`, which has acknowledged nothing for `length`.
-    pub fn exclude(&mut self, member: MemberId, length: Duration) {
-        self.membership.exclude(member, length, &mut self.effects);
-        self.perform();
     }
 
     /// Returns the number of batches in the hold-back queue.
@@ -258,46 +188,10 @@ impl Node {
         &self.missing
     }
 
-    /// Reports to the forwarders that this member has everything sent in its view; they end the run when all have.
-    pub fn done(&mut self) {
-        self.is_done = true;
-        let View { number, clients, .. } = self.view();
-        let ask = Ask::Done { view: *number, clients: clients.iter().map(|client| client.0).collect() };
-        self.sockets.forwarders.turn_to(&ask);
-    }
-
-    /// Returns whether all others have delivered everything submitted here.
-    #[must_use]
-    pub fn is_settled(&self) -> bool {
-        self.membership.is_settled()
-    }
-
-    /// Returns whether a view change is under way, during which nothing is sent or delivered.
-    #[must_use]
-    pub const fn is_changing(&self) -> bool {
-        self.membership.is_changing()
-    }
-
     /// Returns the number of members reached and needed, if they are too few to continue.
     #[must_use]
     pub fn lacks_majority(&self) -> Option<(usize, usize)> {
         self.membership.lacks_majority()
-    }
-
-    /// Asks the others to leave this member out of the next view. When they have, or after [`PARTING`], it
-    /// [is over](Self::is_over).
-    pub fn depart(&mut self) {
-        if self.departs.is_none() {
-            self.departs = Some(self.sockets.clock.now());
-            self.membership.leave(&mut self.effects);
-            self.perform();
-        }
-    }
-
-    /// Returns whether it has asked to leave.
-    #[must_use]
-    pub const fn departs(&self) -> bool {
-        self.departs.is_some()
     }
 
     /// Returns the reason for which the group continued without this member, once it has.
@@ -328,38 +222,14 @@ impl Node {
         self.sockets.forwarders.leave(now, failure);
     }
 
-    /// Submits `app`. Deliveries that follow at once are among the next [`Node::delivered`].
-    pub fn submit(&mut self, to: To, app: App) {
-        let now = self.sockets.clock.now();
-        self.meter.submitted(Time::from_micros(self.sockets.clock.elapsed_micros()), &app);
-        self.membership.handle(now, Input::Submit { to, app }, &mut self.effects);
-        self.perform();
-    }
-
-    /// Takes the deliveries since the last call, in order.
-    pub fn delivered(&mut self) -> Vec<Delivery> {
-        std::mem::take(&mut self.delivered)
-    }
-
-    /// Starts to note packets received for the group and the reasons why they are held back.
+    /// Starts to note, among the events, packets received for the group and the reasons why they are held back.
     pub fn watch(&mut self) {
         self.watch = Some(Default::default());
-    }
-
-    /// Takes the notes since the last call, each with its time in microseconds since this member began.
-    pub fn noted(&mut self) -> Vec<(u64, Note)> {
-        self.watch.as_mut().map(|(_, noted)| std::mem::take(noted)).unwrap_or_default()
     }
 
     /// Makes `wakeup` end this member's waits.
     pub fn wake_by(&mut self, wakeup: Wakeup) {
         self.sockets.wakeup = Some(wakeup);
-    }
-
-    /// Sets whether packets of the others are processed. While they are not, this member acknowledges nothing and so closes
-    /// the send windows of the others; membership packets are processed all the same.
-    pub fn listen(&mut self, listens: bool) {
-        self.sockets.listens = listens;
     }
 
     /// Waits, for a limited time, without taking part in the run any more.
@@ -373,7 +243,7 @@ impl Node {
     /// Runs one round: waits until there is input or `until` has come, and processes it.
     ///
     /// # Errors
-    /// The cause, if the run ends early. Earlier deliveries are still returned by [`Node::delivered`].
+    /// The cause, if the run ends early. Earlier deliveries are still returned by [`Endpoint::events`].
     pub fn turn(&mut self, until: Option<Time>) -> Result<(), Failure> {
         if let Some(why) = self.fenced {
             return Err(words::fence(why, self.seat(self.me).role, &|member| self.name(member)));
@@ -505,11 +375,11 @@ impl Node {
 
     fn perform(&mut self) {
         self.meter.note_held(self.membership.held());
-        if let Some((watch, noted)) = &mut self.watch {
+        if let Some(watch) = &mut self.watch {
             let at_us = self.sockets.clock.elapsed_micros();
             let mut notes = Vec::new();
             watch.look(&self.membership, &self.effects, &mut notes);
-            noted.extend(notes.into_iter().map(|note| (at_us, note)));
+            self.events.extend(notes.into_iter().map(|note| Event::Note(at_us, note)));
         }
         let has_outline_receiver = self.has_outline_receiver();
         let mut newcomers = Vec::new();
@@ -542,7 +412,7 @@ impl Node {
                     if let App::Multicast(batch) = &app {
                         self.delivered_count += u64::from(batch.count());
                     }
-                    self.delivered.push(Delivery { at_us, from, number, app });
+                    self.events.push(Event::Delivery(Delivery { at_us, from, number, app }));
                 }
                 Effect::Drop { from, reason } => {
                     self.meter.dropped(reason);
@@ -563,5 +433,88 @@ impl Node {
     pub fn say_waiting(&mut self, what: &str) {
         let now = self.sockets.clock.now();
         self.sockets.say_waiting(now, what);
+    }
+}
+
+impl Endpoint for Node {
+    fn me(&self) -> MemberId {
+        self.me
+    }
+
+    fn view(&self) -> &View {
+        self.membership.view()
+    }
+
+    fn who(&self, member: MemberId) -> Option<&Seat> {
+        self.seats.get(&member)
+    }
+
+    fn delivered_before(&self) -> Vec<(MemberId, u64)> {
+        self.membership.delivered_before().collect()
+    }
+
+    fn now(&mut self) -> Time {
+        self.sockets.clock.now()
+    }
+
+    fn window(&self, to: To) -> usize {
+        self.membership.window(to)
+    }
+
+    fn submit(&mut self, to: To, app: App) {
+        let now = self.sockets.clock.now();
+        self.meter.submitted(Time::from_micros(self.sockets.clock.elapsed_micros()), &app);
+        self.membership.handle(now, Input::Submit { to, app }, &mut self.effects);
+        self.perform();
+    }
+
+    fn events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    fn listen(&mut self, listens: bool) {
+        self.sockets.listens = listens;
+    }
+
+    fn is_changing(&self) -> bool {
+        self.membership.is_changing()
+    }
+
+    fn is_settled(&self) -> bool {
+        self.membership.is_settled()
+    }
+
+    fn slowest_receiver(&self) -> Option<(MemberId, u64)> {
+        self.membership.slowest_receiver()
+    }
+
+    fn silence(&mut self) -> Duration {
+        self.sockets.clock.now().since(self.last_received)
+    }
+
+    fn exclude(&mut self, member: MemberId, length: Duration) {
+        self.membership.exclude(member, length, &mut self.effects);
+        self.perform();
+    }
+
+    /// Reports to the forwarders, which end the run when all have everything.
+    fn done(&mut self) {
+        self.is_done = true;
+        let View { number, clients, .. } = self.view();
+        let ask = Ask::Done { view: *number, clients: clients.iter().map(|client| client.0).collect() };
+        self.sockets.forwarders.turn_to(&ask);
+    }
+
+    /// Asks to leave. When the others have agreed, or after [`PARTING`], the run is over for this member.
+    fn depart(&mut self) {
+        if self.departs.is_none() {
+            self.departs = Some(self.sockets.clock.now());
+            self.membership.leave(&mut self.effects);
+            self.perform();
+        }
+    }
+
+    fn departs(&self) -> bool {
+        self.departs.is_some()
     }
 }

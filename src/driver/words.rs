@@ -1,6 +1,6 @@
 //! The texts of membership notices and of the failures of a fenced member.
 
-use super::Participant;
+use super::endpoint::Endpoint;
 use crate::engine::MemberId;
 use crate::exit::{Exit, Failure};
 use crate::member::{Departure, Fence, Notice};
@@ -21,10 +21,10 @@ fn reason(why: Departure, name: &dyn Fn(MemberId) -> String) -> String {
     }
 }
 
-/// Reports `told` about the member `who`: a member lost against its will is a warning, a suspicion a detail.
-pub fn tell(talk: &Talk, node: &dyn Participant, who: MemberId, told: Notice) {
-    let words = notice(told, who, &|member| node.name(member));
-    match told {
+/// Reports a notice about the member `who`: a member lost against its will is a warning, a suspicion a detail.
+pub fn report(talk: &Talk, endpoint: &impl Endpoint, who: MemberId, of: Notice) {
+    let words = notice(of, who, &|member| endpoint.name(member));
+    match of {
         Notice::Suspected(_) => talk.detail(words),
         Notice::Gone(Departure::Left) => talk.say(words),
         Notice::Gone(_) | Notice::NobodyLeft | Notice::TookNobodyIn | Notice::DidNotWelcome(_) => {

@@ -1,30 +1,23 @@
 //! The settings of a member.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::Group;
 use super::error::Error;
-use super::handle::{Access, Membership};
-use super::shared::Shared;
-use super::worker;
 use crate::cli;
 use crate::defect::Defects;
 use crate::driver::node::Joining;
-use crate::driver::slow_member::SlowMember;
+use crate::member::replay::Missed;
 use crate::member::{Keeping, Patience};
 use crate::order::{self, Algorithm, ORDERS};
+use crate::participant::Settings;
+use crate::participant::slow_member::SlowMember;
 use crate::session::LOST_AFTER;
 use crate::talk::{Color, Level, Talk};
 use crate::transport::address::addresses;
-use crate::transport::limits;
-use crate::transport::wakeup::wakeup;
 use crate::wire::Window;
 use crate::wire::control::Role;
-
-/// How much later than its timeout the worker may report why it could not join.
-const GRACE: Duration = Duration::from_millis(300);
 
 /// The order of delivery.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -247,33 +240,23 @@ impl Builder {
         self
     }
 
-    /// Joins the group: waits until the group starts, or admits this member.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for a wrong setting, [`Error::CannotJoin`] if the group refuses this member or cannot be reached,
-    /// [`Error::TimedOut`].
-    pub fn join(self) -> Result<Group, Error> {
-        let joining = self.joining()?;
-        limits::prepare();
-        let (wakeup, waker) = wakeup().map_err(Error::of_joining)?;
-        let shared = Arc::new(Shared::new()?);
-        let (id, timeout, theirs) = (self.id.clone(), self.timeout, Arc::clone(&shared));
-        let thread = std::thread::Builder::new()
-            .name(format!("groupcast {id}"))
-            .spawn(move || worker::run(&self, &joining, &theirs, wakeup))
-            .map_err(|error| Error::System(format!("cannot start a thread: {error}")))?;
-        let access = Access { id, timeout, shared, waker: Box::new(move || waker.wake()) };
-        // The worker has the same timeout, and tells the forwarder when it is reached.
-        Membership { access: Arc::new(access), thread: Mutex::new(Some(thread)) }
-            .begun(timeout.saturating_add(GRACE))
-    }
-
     /// Checks the id and returns it.
     pub(super) fn checked_id(&self) -> Result<String, Error> {
         cli::client_id(&self.id).map_err(Error::Invalid)
     }
 
-    fn joining(&self) -> Result<Joining, Error> {
+    /// Returns the settings of the participant.
+    pub(super) fn settings(&self) -> Settings {
+        let missed = match self.start {
+            Start::WithState => Some(Missed::State),
+            Start::FromStart => Some(Missed::Deliveries),
+            Start::Together | Start::FromNow => None,
+        };
+        Settings { batch: self.window.messages, slow_member: self.slow_member, missed }
+    }
+
+    /// Returns the configuration of the member.
+    pub(super) fn joining(&self) -> Result<Joining, Error> {
         let order = self.order.row();
         let sites = addresses(&self.forwarders.join(",")).map_err(Error::Invalid)?;
         Ok(Joining {

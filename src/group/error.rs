@@ -77,16 +77,12 @@ impl Error {
     /// Returns the error of a member that has joined. The help of the failure is left out: it names flags of programs.
     pub(super) fn of_member(failure: Failure) -> Self {
         match failure.exit {
+            Exit::Ok => Self::Ended,
             Exit::Usage | Exit::BadData => Self::Invalid(failure.message),
             Exit::Io | Exit::CannotCreate | Exit::NoInput => Self::System(failure.message),
             Exit::Bug => Self::Bug(failure.message),
             _ => Self::Lost(failure.message),
         }
-    }
-
-    /// Returns the error of a newcomer that cannot catch up.
-    pub(super) fn of_newcomer(failure: Failure) -> Self {
-        Self::NoState(failure.message)
     }
 }
 

@@ -1,12 +1,10 @@
 //! The events that a member receives.
 
 use std::fmt;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::error::Error;
-use super::handle::Access;
 use super::{MAX_STATE, Undelivered};
 
 /// An event, in the order in which it happened at this member.
@@ -91,13 +89,15 @@ pub struct View {
 /// A request that is dropped is refused, and the newcomer asks another member.
 pub struct StateRequest {
     view: u64,
-    access: Arc<Access>,
-    is_answered: bool,
+    /// Takes the state, or the refusal; `None` once it has.
+    answer: Option<Answer>,
 }
 
+type Answer = Box<dyn FnOnce(Option<Bytes>) + Send + Sync>;
+
 impl StateRequest {
-    pub(super) const fn new(view: u64, access: Arc<Access>) -> Self {
-        Self { view, access, is_answered: false }
+    pub(super) fn new(view: u64, answer: Answer) -> Self {
+        Self { view, answer: Some(answer) }
     }
 
     /// Returns the number of the view at whose beginning the state is wanted.
@@ -121,17 +121,15 @@ impl StateRequest {
     }
 
     fn answer(&mut self, state: Option<Bytes>) {
-        self.is_answered = true;
-        self.access.shared.change(|queues| queues.states.push((self.view, state)));
-        self.access.wake();
+        if let Some(answer) = self.answer.take() {
+            answer(state);
+        }
     }
 }
 
 impl Drop for StateRequest {
     fn drop(&mut self) {
-        if !self.is_answered {
-            self.answer(None);
-        }
+        self.answer(None);
     }
 }
 

@@ -12,7 +12,6 @@ use super::builder::Builder;
 use super::error::Error;
 use super::event::{Event, StateRequest, View};
 use super::shared::{Incoming, Outgoing, Phase, Queues, Shared, Shutdown};
-use super::testing::Network;
 use crate::lock::lock;
 use crate::wire::batch::MAX_TEXT;
 
@@ -35,6 +34,11 @@ impl Access {
         (self.waker)();
     }
 
+    fn answer_state(&self, view: u64, state: Option<Bytes>) {
+        self.shared.change(|queues| queues.states.push((view, state)));
+        self.wake();
+    }
+
     fn shut_down(&self, shutdown: Shutdown) {
         self.shared.change(|queues| {
             queues.shutdown = queues.shutdown.max(shutdown);
@@ -55,7 +59,7 @@ pub(super) struct Membership {
 
 impl Membership {
     /// Waits until the member is in the group.
-    pub(super) fn begun(self, timeout: Duration) -> Result<Group, Error> {
+    pub(super) fn join(self, timeout: Duration) -> Result<Group, Error> {
         let queues = self.access.shared.wait(Some(timeout), |queues| !matches!(queues.phase, Phase::Joining));
         // The membership of a newcomer that cannot catch up may be over already: its events say why.
         let (phase, is_admitted) = (queues.phase.clone(), queues.newest.is_some());
@@ -169,14 +173,6 @@ impl Group {
     #[must_use]
     pub fn builder(id: impl Into<String>) -> Builder {
         Builder::new(id.into())
-    }
-
-    /// Starts an in-memory group of these members, in total order, for tests: a [`Network`] with nothing else on it.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for an id that is none, or that is used twice.
-    pub fn in_memory<const N: usize>(ids: [&str; N]) -> Result<[Self; N], Error> {
-        Network::new().start(ids.map(Self::builder))
     }
 
     /// Returns the sending and the receiving half.
@@ -442,7 +438,9 @@ impl Receiver {
         let event = match incoming {
             Some(Incoming::Event(event)) => Some(event),
             Some(Incoming::StateRequest(view)) => {
-                Some(Event::StateRequest(StateRequest::new(view, Arc::clone(&access))))
+                let access = Arc::clone(&access);
+                let answer = move |state| access.answer_state(view, state);
+                Some(Event::StateRequest(StateRequest::new(view, Box::new(answer))))
             }
             None => queues.outcome().transpose()?,
         };

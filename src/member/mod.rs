@@ -4,7 +4,6 @@
 mod departure;
 mod detector;
 pub mod election;
-mod finish;
 pub mod flush;
 mod log;
 pub mod membership;
@@ -13,6 +12,7 @@ pub mod replay;
 mod seats;
 mod stable;
 pub mod stack;
+mod tally;
 mod watch;
 pub mod word;
 
@@ -21,11 +21,11 @@ use crate::wire::Batch;
 use crate::wire::control::Seat;
 pub use departure::{Departure, Fence, Notice};
 pub use detector::Patience;
-pub use finish::{Finish, Tally};
 pub use membership::{Keeping, Membership};
 pub use newcomer::Newcomer;
 use replay::Replay;
 pub use stack::{Message, ProtocolStack, StackConfig};
+pub use tally::Tally;
 pub use watch::{Note, Watch};
 
 /// A submission of a client, or a delivery to it.

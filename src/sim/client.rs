@@ -7,7 +7,8 @@ use bytes::Bytes;
 use super::workload::{Task, text};
 use crate::check::{Event, Installed, MessageId, Record};
 use crate::engine::{MemberId, To, View};
-use crate::member::{App, Finish, Tally};
+use crate::member::App;
+use crate::participant::finish::Finish;
 use crate::results::undelivered;
 use crate::wire::{Batch, BatchBuilder};
 
@@ -17,12 +18,10 @@ pub(super) struct Client {
     me: MemberId,
     pub(super) record: Record,
     finish: Finish,
-    tally: Tally,
     /// The number of tasks whose time has not come.
     ahead: usize,
     /// The tasks whose time has come and that wait for a window.
     backlog: VecDeque<Task>,
-    said_so: bool,
 }
 
 impl Client {
@@ -31,10 +30,8 @@ impl Client {
             me,
             record: Record { name: me.to_string(), ..Record::default() },
             finish: Finish::new(me, view),
-            tally: Tally::default(),
             ahead: tasks,
             backlog: VecDeque::new(),
-            said_so: false,
         }
     }
 
@@ -55,36 +52,26 @@ impl Client {
     /// Returns the next submission if its window is open: the oldest task or, after the last, `Finished`.
     pub(super) fn next_submission(&mut self, window: impl Fn(To) -> usize) -> Option<(To, App)> {
         let to = self.backlog.front().map_or(To::Group, |task| task.to);
-        let idle = self.backlog.is_empty() && (self.ahead > 0 || self.said_so);
+        let is_over = self.record.stopped || self.finish.has_finished();
+        let idle = self.backlog.is_empty() && (self.ahead > 0 || is_over);
         if idle || window(to) == 0 {
             return None;
         }
         match self.backlog.pop_front() {
             Some(task) => Some((to, self.submission(&task))),
-            None => Some((to, self.finished())),
+            None => self.finish.announce().map(|app| (to, app)),
         }
     }
 
     fn submission(&mut self, task: &Task) -> App {
-        match task.to {
-            To::Group => {
-                let batch = self.batch(task, self.tally.multicasts + 1);
-                self.tally.multicasts += u64::from(batch.count());
-                for (id, text) in self.messages(self.me, &batch) {
-                    self.record.events.push(Event::Multicast { id, text });
-                }
-                App::Multicast(batch)
-            }
-            To::Member(to) => {
-                let sent = self.tally.sent.get(&to).copied().unwrap_or(0);
-                let batch = self.batch(task, sent + 1);
-                self.tally.sent.insert(to, sent + u64::from(batch.count()));
-                for (id, text) in self.messages(self.me, &batch) {
-                    self.record.events.push(Event::Send { id, to: to.0, text });
-                }
-                App::Direct(batch)
-            }
+        let batch = self.batch(task, self.finish.next_number(task.to));
+        for (id, text) in self.messages(self.me, &batch) {
+            self.record.events.push(match task.to {
+                To::Group => Event::Multicast { id, text },
+                To::Member(to) => Event::Send { id, to: to.0, text },
+            });
         }
+        self.finish.submit(task.to, batch)
     }
 
     fn batch(&self, task: &Task, first: u64) -> Batch {
@@ -95,33 +82,22 @@ impl Client {
         batch.finish().expect("a task has messages")
     }
 
-    fn finished(&mut self) -> App {
-        self.said_so = true;
-        self.finish.finished(self.me, self.tally.clone());
-        App::Finished(self.tally.clone())
-    }
-
     /// Records a delivery of the engines.
     pub(super) fn deliver(&mut self, from: MemberId, number: Option<u64>, app: App) {
+        self.finish.delivered(from, &app);
         match app {
             App::Multicast(batch) => {
-                self.finish.delivered(from, u64::from(batch.count()));
                 for (offset, (id, text)) in (0..).zip(self.messages(from, &batch)) {
                     let number = number.map(|first| first + offset);
                     self.record.events.push(Event::Deliver { id, number, epoch: 1, text });
                 }
             }
             App::Direct(batch) => {
-                self.finish.received(from, u64::from(batch.count()));
                 for (id, text) in self.messages(from, &batch) {
                     self.record.events.push(Event::Receive { id, text });
                 }
             }
-            App::Finished(tally) => self.finish.finished(from, tally),
-            App::View(view, _) => {
-                self.finish.go_on_with(&view);
-                self.note_view(&view);
-            }
+            App::View(view, _) => self.note_view(&view),
             App::Undeliverable(batch, reason) => {
                 for (id, _) in self.messages(self.me, &batch) {
                     let reason = undelivered(reason).to_owned();
@@ -129,7 +105,7 @@ impl Client {
                 }
             }
             App::Fenced(_) => self.stops(),
-            App::Replay(_) | App::Notice(_) => {}
+            App::Finished(_) | App::Replay(_) | App::Notice(_) => {}
         }
     }
 
@@ -145,7 +121,7 @@ impl Client {
     pub(super) fn stops(&mut self) {
         self.record.stopped = true;
         self.backlog.clear();
-        (self.ahead, self.said_so) = (0, true);
+        self.ahead = 0;
     }
 
     fn messages(&self, from: MemberId, batch: &Batch) -> Vec<(MessageId, Bytes)> {

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::driver::Participant;
-use crate::driver::node::Delivery;
+use crate::driver::endpoint::{Delivery, Endpoint, Event};
 use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::member::{App, Fence, Membership};
 use crate::wire::control::Seat;
@@ -19,7 +18,9 @@ pub(super) struct Member {
     effects: Effects<App, Frames>,
     /// Packets that the network has not taken yet.
     pub(super) sent: Vec<(To, Frames)>,
-    pub(super) delivered: Vec<Delivery>,
+    pub(super) events: Vec<Event>,
+    /// The time of the last event.
+    pub(super) progress: Time,
     listens: bool,
     /// Packets received while this member did not listen.
     aside: VecDeque<(MemberId, Frames)>,
@@ -40,7 +41,8 @@ impl Member {
             now,
             effects: Effects::default(),
             sent: Vec::new(),
-            delivered: Vec::new(),
+            events: Vec::new(),
+            progress: now,
             listens: true,
             aside: VecDeque::new(),
             last_received: now,
@@ -111,7 +113,9 @@ impl Member {
                     if let App::View(_, seats) = &app {
                         self.seats.extend(seats.iter().map(|seat| (MemberId(seat.slot), seat.clone())));
                     }
-                    self.delivered.push(Delivery { at_us: self.now.as_micros(), from, number, app });
+                    let at_us = self.now.as_micros();
+                    self.events.push(Event::Delivery(Delivery { at_us, from, number, app }));
+                    self.progress = self.now;
                 }
                 Effect::Drop { .. } => {}
             }
@@ -119,7 +123,7 @@ impl Member {
     }
 }
 
-impl Participant for Member {
+impl Endpoint for Member {
     fn me(&self) -> MemberId {
         self.me
     }
@@ -146,6 +150,10 @@ impl Participant for Member {
 
     fn submit(&mut self, to: To, app: App) {
         self.handle(Input::Submit { to, app });
+    }
+
+    fn events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
     }
 
     fn is_changing(&self) -> bool {

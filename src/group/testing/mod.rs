@@ -84,6 +84,16 @@ impl std::fmt::Debug for Network {
     }
 }
 
+impl Group {
+    /// Starts an in-memory group of these members, in total order, for tests: a [`Network`] with nothing else on it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an id that is none, or that is used twice.
+    pub fn in_memory<const N: usize>(ids: [&str; N]) -> Result<[Self; N], Error> {
+        Network::new().start(ids.map(Self::builder))
+    }
+}
+
 impl Network {
     /// Creates a network on which each packet takes 100 µs.
     #[must_use]
@@ -108,7 +118,7 @@ impl Network {
         let shared: Vec<_> = access.iter().map(|access| Arc::clone(&access.shared)).collect();
         lock(&self.world).start(&members, &shared)?;
         let mut groups = members.iter().zip(access).map(|(member, access)| {
-            Membership { access: Arc::new(access), thread: Mutex::default() }.begun(member.timeout)
+            Membership { access: Arc::new(access), thread: Mutex::default() }.join(member.timeout)
         });
         let groups: Vec<Group> = groups.by_ref().collect::<Result<_, _>>()?;
         Ok(groups.try_into().expect("each member makes a group"))
@@ -129,7 +139,7 @@ impl Network {
         let [member] = member;
         let timeout = member.timeout;
         lock(&self.world).join(member, Arc::clone(&access.shared))?;
-        Membership { access: Arc::new(access), thread: Mutex::default() }.begun(timeout)
+        Membership { access: Arc::new(access), thread: Mutex::default() }.join(timeout)
     }
 
     fn accesses(&self, members: &[Builder]) -> Result<Vec<Access>, Error> {

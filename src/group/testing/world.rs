@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use super::member::Member;
 use crate::defect::Defects;
-use crate::driver::{Participant, words};
+use crate::driver::endpoint::Endpoint;
+use crate::driver::words;
 use crate::engine::{MemberId, Time, To};
 use crate::group::builder::{self, Builder};
 use crate::group::error::Error;
 use crate::group::shared::{Phase, Shared};
-use crate::group::worker::{Worker, fenced};
+use crate::group::worker::{Worker, failed, fenced};
 use crate::member::newcomer::Told;
 use crate::member::word::Admission;
 use crate::member::{Keeping, Membership, Newcomer, StackConfig};
+use crate::participant::Participant;
 use crate::prng::Prng;
 use crate::session::view_of;
 use crate::wire::Frames;
@@ -33,12 +35,23 @@ const AT_REST: Duration = Duration::from_secs(5);
 enum Process {
     /// It asks to be admitted.
     Asks(Box<Newcomer>, Box<Builder>, Arc<Shared>),
-    /// A client, with the worker of its application.
-    Client(Box<Member>, Box<Worker>, Arc<Shared>),
+    /// A client: its part in the run, and its queues.
+    Client(Box<Participant<Member>>, Box<Worker>, Arc<Shared>),
     /// The sequencer.
     Sequencer(Box<Member>),
     /// It is not in the group any more.
     Gone,
+}
+
+impl Process {
+    /// Returns the member of a process that is in the group.
+    fn member(&mut self) -> Option<&mut Member> {
+        match self {
+            Self::Client(client, ..) => Some(&mut client.endpoint),
+            Self::Sequencer(member) => Some(member),
+            Self::Asks(..) | Self::Gone => None,
+        }
+    }
 }
 
 /// The whole network.
@@ -159,7 +172,7 @@ impl World {
         newcomer.seated(&self.seats);
         self.processes.push(Process::Asks(Box::new(newcomer), Box::new(member), shared));
         for process in &mut self.processes {
-            if let Process::Client(member, ..) | Process::Sequencer(member) = process {
+            if let Some(member) = process.member() {
                 member.seated(&self.seats);
             }
         }
@@ -192,7 +205,7 @@ impl World {
         }
         // Nobody answers a member that departs any more.
         for at in 0..self.processes.len() {
-            if matches!(&self.processes[at], Process::Client(member, ..) if member.departs()) {
+            if matches!(&self.processes[at], Process::Client(client, ..) if client.endpoint.departs()) {
                 self.end(at, Ok(()));
             }
         }
@@ -201,31 +214,32 @@ impl World {
     fn next_deadline(&self, at: usize) -> Option<Time> {
         match &self.processes[at] {
             Process::Asks(newcomer, ..) => Some(newcomer.next_deadline()),
-            Process::Client(member, ..) | Process::Sequencer(member) => member.next_deadline(),
+            Process::Client(client, ..) => client.endpoint.next_deadline(),
+            Process::Sequencer(member) => member.next_deadline(),
             Process::Gone => None,
         }
     }
 
     /// Lets the worker of a client look at its queues.
     fn attend(&mut self, at: usize) {
-        let Process::Client(member, worker, _) = &mut self.processes[at] else { return };
-        member.advance(self.now);
-        let mut outcome;
-        loop {
-            outcome = worker.attend(&mut **member).map(|next| next.is_some());
-            if member.has_packets() {
-                member.take_packets();
-            } else if outcome != Ok(true) {
-                break;
+        let Process::Client(client, worker, _) = &mut self.processes[at] else { return };
+        client.endpoint.advance(self.now);
+        let outcome = loop {
+            let next = match client.attend(&mut **worker) {
+                Ok(next) => next,
+                Err(failure) => break Err(failure),
+            };
+            if client.endpoint.has_packets() {
+                client.endpoint.take_packets();
+            } else if next.is_none() {
+                break Ok(());
             }
-            let delivered = std::mem::take(&mut member.delivered);
-            if let Err(error) = worker.deliver(&mut **member, delivered) {
-                outcome = Err(error);
-                break;
+            if let Err(failure) = client.take_events(&mut **worker) {
+                break Err(failure);
             }
-        }
-        match outcome {
-            Ok(_) => self.settle(at),
+        };
+        match outcome.map_err(|failure| failed(client, failure)) {
+            Ok(()) => self.settle(at),
             Err(error) => self.end(at, Err(error)),
         }
     }
@@ -243,11 +257,11 @@ impl World {
                 }
                 None => return,
             },
-            Process::Client(member, ..) | Process::Sequencer(member) => {
+            process => {
+                let Some(member) = process.member() else { return };
                 member.advance(self.now);
                 member.receive(from, frames);
             }
-            Process::Gone => return,
         }
         self.settle(at);
     }
@@ -271,12 +285,12 @@ impl World {
                     self.send(at, To::Group, &packet);
                 }
             }
-            Process::Client(member, ..) | Process::Sequencer(member) => {
+            process => {
+                let Some(member) = process.member() else { return };
                 member.advance(self.now);
                 member.wake();
                 self.settle(at);
             }
-            Process::Gone => {}
         }
     }
 
@@ -284,12 +298,11 @@ impl World {
     fn settle(&mut self, at: usize) {
         let mut ended = None;
         let sent = match &mut self.processes[at] {
-            Process::Client(member, worker, _) => {
-                let delivered = std::mem::take(&mut member.delivered);
-                if !delivered.is_empty() {
-                    self.progress = self.now;
-                    ended = worker.deliver(&mut **member, delivered).err().map(Err);
-                }
+            Process::Client(client, worker, _) => {
+                let taken = client.take_events(&mut **worker);
+                ended = taken.err().map(|failure| Err(failed(client, failure)));
+                let member = &mut client.endpoint;
+                self.progress = self.progress.max(member.progress);
                 if let Some(why) = member.fenced {
                     let failure = words::fence(why, Role::Client, &|member_id| member.name(member_id));
                     ended = Some(if member.departs() { Ok(()) } else { Err(fenced(why, failure)) });
@@ -297,7 +310,7 @@ impl World {
                 std::mem::take(&mut member.sent)
             }
             Process::Sequencer(member) => {
-                member.delivered.clear();
+                member.events.clear();
                 std::mem::take(&mut member.sent)
             }
             Process::Asks(..) | Process::Gone => Vec::new(),
@@ -329,7 +342,8 @@ impl World {
         let process = std::mem::replace(&mut self.processes[at], Process::Gone);
         self.progress = self.now;
         let shared = match process {
-            Process::Client(mut member, _, shared) => {
+            Process::Client(mut client, _, shared) => {
+                let member = &mut client.endpoint;
                 if !member.departs() {
                     member.leave();
                 }
@@ -348,11 +362,11 @@ impl World {
     fn end_run(&mut self) {
         let clients = || {
             self.processes.iter().filter_map(|process| match process {
-                Process::Client(member, ..) => Some(member),
+                Process::Client(client, ..) => Some(&client.endpoint),
                 _ => None,
             })
         };
-        let Some(view) = clients().map(|member| member.view()).max_by_key(|view| view.number) else {
+        let Some(view) = clients().map(Endpoint::view).max_by_key(|view| view.number) else {
             return;
         };
         let is_done = |client: &MemberId| {
@@ -378,9 +392,11 @@ impl World {
 
 /// Begins the part of a client.
 fn client(member: Member, builder: &Builder, shared: Arc<Shared>) -> Process {
-    let mut worker = Worker::new(builder, &shared, &member, builder.talk());
-    worker.begin(&member);
-    Process::Client(Box::new(member), Box::new(worker), shared)
+    let mut participant = Participant::new(member, builder.settings());
+    let mut worker = Worker::new(builder, &shared);
+    // The queues of a new member always have room for its first view.
+    let _ = worker.begin(&mut participant);
+    Process::Client(Box::new(participant), Box::new(worker), shared)
 }
 
 fn stack_config<'a>(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use groupcast::driver::{catch_up, data_path, node};
+use groupcast::driver::{data_path, endpoint, node};
 use groupcast::engine::Time;
 use groupcast::member::{Patience, election, flush, membership, newcomer};
 use groupcast::order::{total, total_bb};
@@ -138,7 +138,7 @@ fn times() -> Vec<(&'static str, Duration)> {
         ("HALF_OPEN", data_path::HALF_OPEN),
         ("ADMIT_EVERY", newcomer::ADMIT_EVERY),
         ("ARRIVAL_KEPT", membership::arrivals::ARRIVAL_KEPT),
-        ("REPLAY_SILENCE", catch_up::ASK_NEXT),
+        ("REPLAY_SILENCE", endpoint::ASK_NEXT),
         ("PARTING", node::PARTING),
         ("PROBE_EVERY", driver::barrier::PROBE_EVERY),
         ("ASK_AGAIN", attendance::ASK_AGAIN),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Participant;
+use crate::driver::endpoint::Endpoint;
 use crate::engine::{MemberId, Time};
 use crate::session::SAY_EVERY;
 
@@ -37,29 +37,29 @@ impl SlowMember {
 pub(crate) struct SlowestReceiver(Option<(MemberId, u64, Time)>);
 
 impl SlowestReceiver {
-    /// Returns the member that holds up `node`, and how long its acknowledgement has not moved. A member that receives nothing, or
+    /// Returns the member that holds `endpoint` up, and how long its acknowledgement has not moved. A member that receives nothing, or
     /// takes no more deliveries (`is_full`), blames nobody.
     pub(crate) fn find(
         &mut self,
-        node: &mut dyn Participant,
+        endpoint: &mut impl Endpoint,
         now: Time,
         is_full: bool,
     ) -> Option<(MemberId, Duration)> {
-        let is_in_touch = node.silence() < SAY_EVERY && !is_full;
-        let behind = node.slowest_receiver().filter(|_| is_in_touch);
+        let is_in_touch = endpoint.silence() < SAY_EVERY && !is_full;
+        let behind = endpoint.slowest_receiver().filter(|_| is_in_touch);
         self.look(now, behind)
     }
 
     /// Excludes a member that [`find`](Self::find) has returned, if its time is over.
     pub(crate) fn exclude(
         &mut self,
-        node: &mut dyn Participant,
+        endpoint: &mut impl Endpoint,
         policy: SlowMember,
         (member, length): (MemberId, Duration),
     ) {
         if matches!(policy, SlowMember::Exclude(limit) if length >= limit) {
             self.0 = None;
-            node.exclude(member, length);
+            endpoint.exclude(member, length);
         }
     }
 
