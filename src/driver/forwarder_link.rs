@@ -7,19 +7,20 @@ use crate::exit::{Exit, Failure};
 use crate::session::QUIET_AFTER;
 use crate::session::attendance::{Attendance, News};
 use crate::transport::address::{Port, Site};
-use crate::transport::resolve::Trouble;
 use crate::transport::zmq::{self, Context, Socket};
-use crate::wire::control::{Ask, Identity, Request, Say, Seat, Status, read_reply};
+use crate::wire::control::{Ask, Identity, Request, Say, read_reply};
 use crate::wire::header::VERSION;
 
 /// Time for which a leaving process waits for the forwarder's confirmation.
-pub const GOODBYE: Duration = Duration::from_millis(200);
+pub(super) const GOODBYE: Duration = Duration::from_millis(200);
 
 /// A process's link to the sync port of one forwarder.
-pub struct ForwarderLink {
-    socket: Socket,
-    endpoint: String,
-    attendance: Attendance,
+pub(super) struct ForwarderLink {
+    pub(super) socket: Socket,
+    /// The address of the sync port.
+    pub(super) endpoint: String,
+    /// The state of the exchange: the pending request, and the length of the silence.
+    pub(super) attendance: Attendance,
 }
 
 impl ForwarderLink {
@@ -27,7 +28,7 @@ impl ForwarderLink {
     ///
     /// # Errors
     /// [`Exit::Unavailable`] if the address is invalid.
-    pub fn new(
+    pub(super) fn new(
         context: &Context,
         site: &Site,
         now: Time,
@@ -40,72 +41,8 @@ impl ForwarderLink {
         Ok(Self { socket, endpoint, attendance: Attendance::new(now, who, ask, connect_limit) })
     }
 
-    /// Returns the socket to poll.
-    #[must_use]
-    pub const fn socket(&self) -> &Socket {
-        &self.socket
-    }
-
-    /// Returns the address of the forwarder's sync port.
-    #[must_use]
-    pub fn endpoint(&self) -> &str {
-        &self.endpoint
-    }
-
-    /// Returns the problem with the forwarder's host name, if there is one.
-    #[must_use]
-    pub fn trouble(&self) -> Option<Trouble> {
-        self.socket.trouble()
-    }
-
-    /// Returns the state of the exchange: the pending request, and the length of the silence.
-    #[must_use]
-    pub const fn attendance(&self) -> &Attendance {
-        &self.attendance
-    }
-
-    /// Sets the time after which a silent forwarder is given up.
-    pub fn wait_for_lost(&mut self, limit: Duration) {
-        self.attendance.wait_for_lost(limit);
-    }
-
-    /// Replaces the repeated request.
-    pub fn turn_to(&mut self, ask: Ask) {
-        self.attendance.turn_to(ask);
-    }
-
-    /// Sets the status that the next requests report.
-    pub fn tell(&mut self, status: Status) {
-        self.attendance.tell(status);
-    }
-
-    /// Sets whether this process is not ready because it has not reached a router.
-    pub const fn awaits_router(&mut self, awaits: bool) {
-        self.attendance.awaits_router(awaits);
-    }
-
-    /// Sets the forwarders that the requests name.
-    pub fn names(&mut self, forwarders: Vec<String>) {
-        self.attendance.names(forwarders);
-    }
-
-    /// Postpones the next request until `until`.
-    pub fn pause(&mut self, until: Time) {
-        self.attendance.pause(until);
-    }
-
-    /// Notes that this process is in a run; see [`Attendance::started`].
-    pub fn started(&mut self, run: u64, me: &Seat, members: &[Seat], is_known: bool) {
-        self.attendance.started(run, me, members, is_known);
-    }
-
-    /// Replaces the members of the run.
-    pub fn members_are(&mut self, me: &Seat, members: &[Seat]) {
-        self.attendance.members_are(me, members);
-    }
-
     /// Reads one reply, if one has come, and sends the request that is due.
-    pub fn turn(&mut self, now: Time) -> News {
+    pub(super) fn turn(&mut self, now: Time) -> News {
         let mut news = News::Nothing;
         if self.socket.follow() {
             // The former address did not answer, so earlier requests are lost.
@@ -138,14 +75,14 @@ impl ForwarderLink {
     }
 
     /// Sends `ask` as the final request.
-    pub fn say_last(&mut self, now: Time, ask: Ask) {
+    pub(super) fn say_last(&mut self, now: Time, ask: Ask) {
         for request in self.attendance.last_words(now, ask) {
             self.send(&request);
         }
     }
 
     /// Waits up to [`GOODBYE`] for the forwarder to confirm the final request.
-    pub fn await_bye(&self) {
+    pub(super) fn await_bye(&self) {
         // Replies to earlier requests may come first.
         for _ in 0..3 {
             zmq::wait(&[&self.socket], None, GOODBYE);
@@ -154,10 +91,5 @@ impl ForwarderLink {
                 return;
             }
         }
-    }
-
-    /// Starts again, after a pause, with a forwarder that has ended a run or itself.
-    pub fn rest(&mut self, now: Time) {
-        self.attendance.rest(now);
     }
 }

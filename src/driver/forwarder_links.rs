@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::ForwarderLink;
+use super::forwarder_link::ForwarderLink;
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::session::attendance::News;
@@ -34,16 +34,16 @@ struct Entry {
 
 impl Entry {
     fn silence(&self, now: Time) -> Duration {
-        self.link.attendance().silence(now)
+        self.link.attendance.silence(now)
     }
 
     fn is_in_touch(&self, now: Time) -> bool {
-        !self.is_out && self.link.attendance().has_heard() && self.silence(now) < QUIET_AFTER
+        !self.is_out && self.link.attendance.has_heard() && self.silence(now) < QUIET_AFTER
     }
 }
 
 impl ForwarderLinks {
-    /// Starts sending `ask` as `who` to the forwarder at each site; `connect_limit` as for [`ForwarderLink::new`].
+    /// Starts sending `ask` as `who` to the forwarder at each site; `connect_limit` as for [`Attendance::new`](crate::session::attendance::Attendance::new).
     ///
     /// # Errors
     /// [`Exit::Unavailable`] if an address is invalid.
@@ -63,24 +63,24 @@ impl ForwarderLinks {
         // As in --connect: by the first of their ports.
         let named = |site: &Site| site.endpoint(Port::In).trim_start_matches("tcp://").to_owned();
         let names: Vec<String> = sites.iter().map(named).collect();
-        entries.iter_mut().for_each(|entry| entry.link.names(names.clone()));
+        entries.iter_mut().for_each(|entry| entry.link.attendance.names(names.clone()));
         Ok(Self { entries, verdict: None, reported: now })
     }
 
     /// Sets the time after which a forwarder that has fallen silent is given up.
     pub fn wait_for_lost(&mut self, limit: Duration) {
-        self.entries.iter_mut().for_each(|entry| entry.link.wait_for_lost(limit));
+        self.entries.iter_mut().for_each(|entry| entry.link.attendance.wait_for_lost(limit));
     }
 
     /// Returns the sockets to poll.
     pub fn sockets(&self) -> impl Iterator<Item = &Socket> {
-        self.entries.iter().filter(|entry| !entry.is_out).map(|entry| entry.link.socket())
+        self.entries.iter().filter(|entry| !entry.is_out).map(|entry| &entry.link.socket)
     }
 
     /// Returns the time at which [`ForwarderLinks::turn`] is next due, if no reply comes.
     #[must_use]
     pub fn next_deadline(&self) -> Time {
-        let due = |entry: &Entry| entry.link.attendance().next_deadline();
+        let due = |entry: &Entry| entry.link.attendance.next_deadline();
         let due = self.entries.iter().filter(|entry| !entry.is_out).map(due).min().unwrap_or(Time::ZERO);
         self.gives_up_at().map_or(due, |at| due.min(at))
     }
@@ -88,54 +88,54 @@ impl ForwarderLinks {
     /// Returns the time at which all forwarders are given up, if none answers and none has reported a failed run.
     fn gives_up_at(&self) -> Option<Time> {
         let open = self.entries.iter().filter(|entry| !entry.is_out && self.verdict.is_none());
-        let limits = open.map(|entry| entry.link.attendance().gives_up_at());
+        let limits = open.map(|entry| entry.link.attendance.gives_up_at());
         limits.collect::<Option<Vec<Time>>>()?.into_iter().max()
     }
 
     /// Replaces the repeated request to every forwarder.
     pub fn turn_to(&mut self, ask: &Ask) {
-        self.entries.iter_mut().for_each(|entry| entry.link.turn_to(ask.clone()));
+        self.entries.iter_mut().for_each(|entry| entry.link.attendance.turn_to(ask.clone()));
     }
 
     /// Replaces the repeated request to this forwarder.
     pub fn turn_one_to(&mut self, at: usize, ask: Ask) {
-        self.entries[at].link.turn_to(ask);
+        self.entries[at].link.attendance.turn_to(ask);
     }
 
     /// Replaces the repeated request to every forwarder except these.
     pub fn turn_others_to(&mut self, except: &[usize], ask: &Ask) {
         for (at, entry) in self.entries.iter_mut().enumerate() {
             if !except.contains(&at) {
-                entry.link.turn_to(ask.clone());
+                entry.link.attendance.turn_to(ask.clone());
             }
         }
     }
 
     /// Sets the status that the next request to every forwarder reports.
     pub fn tell(&mut self, status: Status) {
-        self.entries.iter_mut().for_each(|entry| entry.link.tell(status));
+        self.entries.iter_mut().for_each(|entry| entry.link.attendance.tell(status));
     }
 
     /// Sets whether this process is not ready because it has not reached a router.
     pub fn awaits_router(&mut self, awaits: bool) {
-        self.entries.iter_mut().for_each(|entry| entry.link.awaits_router(awaits));
+        self.entries.iter_mut().for_each(|entry| entry.link.attendance.awaits_router(awaits));
     }
 
     /// Postpones the next requests until `until`.
     pub fn pause(&mut self, until: Time) {
-        self.entries.iter_mut().for_each(|entry| entry.link.pause(until));
+        self.entries.iter_mut().for_each(|entry| entry.link.attendance.pause(until));
     }
 
     /// Notes that this process is in a run, started by the forwarder `at`, and reports it to the others.
     pub fn started(&mut self, at: usize, run: u64, me: &Seat, members: &[Seat]) {
         for (index, entry) in self.entries.iter_mut().enumerate() {
-            entry.link.started(run, me, members, index == at);
+            entry.link.attendance.started(run, me, members, index == at);
         }
     }
 
     /// Replaces the members of the run, which a forwarder that takes the run over is told.
     pub fn members_are(&mut self, me: &Seat, members: &[Seat]) {
-        self.entries.iter_mut().for_each(|entry| entry.link.members_are(me, members));
+        self.entries.iter_mut().for_each(|entry| entry.link.attendance.members_are(me, members));
     }
 
     /// Reads a reply of each forwarder, sends the requests that are due, and reports silence. Returns each news with the
@@ -159,7 +159,7 @@ impl ForwarderLinks {
     /// Reports a definite failure to look up a host name, once for each reason.
     fn report_name_problems(&mut self, talk: &Talk) {
         for entry in self.entries.iter_mut().filter(|entry| !entry.is_out) {
-            if let Some(trouble) = entry.link.trouble().filter(|trouble| trouble.is_definite)
+            if let Some(trouble) = entry.link.socket.trouble().filter(|trouble| trouble.is_definite)
                 && entry.trouble.as_ref() != Some(&trouble.message)
             {
                 talk.warn(format!("{}; trying again", trouble.message));
@@ -170,7 +170,7 @@ impl ForwarderLinks {
 
     /// Returns the problems with the host names of these forwarders.
     fn name_problems(&self, at: &[usize]) -> Option<String> {
-        let trouble = |&at: &usize| self.entries[at].link.trouble().map(|trouble| trouble.message);
+        let trouble = |&at: &usize| self.entries[at].link.socket.trouble().map(|trouble| trouble.message);
         let name_problems: Vec<String> = at.iter().filter_map(trouble).collect();
         (!name_problems.is_empty()).then(|| name_problems.join("; "))
     }
@@ -194,7 +194,7 @@ impl ForwarderLinks {
     /// Returns whether any forwarder has ever answered.
     #[must_use]
     pub fn has_heard(&self) -> bool {
-        self.entries.iter().any(|entry| entry.link.attendance().has_heard())
+        self.entries.iter().any(|entry| entry.link.attendance.has_heard())
     }
 
     /// Returns whether this forwarder has answered lately.
@@ -219,7 +219,7 @@ impl ForwarderLinks {
     }
 
     fn full_name(&self, at: usize) -> String {
-        format!("the forwarder at {}", self.entries[at].link.endpoint())
+        format!("the forwarder at {}", self.entries[at].link.endpoint)
     }
 
     fn in_touch(&self, now: Time) -> Vec<String> {
@@ -232,7 +232,7 @@ impl ForwarderLinks {
         let silence = open.iter().map(|&at| self.entries[at].silence(now)).min().unwrap_or_default();
         // Once a forwarder has reported a failed run, one that continues it would answer soon.
         let patience = |entry: &Entry| {
-            if self.verdict.is_some() { Some(QUIET_AFTER) } else { entry.link.attendance().patience() }
+            if self.verdict.is_some() { Some(QUIET_AFTER) } else { entry.link.attendance.patience() }
         };
         let left = |&at: &usize| {
             let entry = &self.entries[at];
@@ -290,7 +290,7 @@ impl ForwarderLinks {
             }
             let (name, others) = (self.full_name(at), talk::list(&self.in_touch(now)));
             let why = self.name_problems(&[at]).map_or_else(String::new, |why| format!(" ({why})"));
-            match (is_silent, entry.link.attendance().has_heard()) {
+            match (is_silent, entry.link.attendance.has_heard()) {
                 (true, true) => talk.warn(format!("{name} has gone silent{why}; going on with {others}")),
                 (true, false) => talk.warn(format!("{name} does not answer{why}; going on with {others}")),
                 (false, _) => talk.say(format!("{name} answers")),
@@ -317,7 +317,7 @@ impl ForwarderLinks {
             if entry.is_in_touch(now) {
                 entry.link.await_bye();
             } else {
-                entry.link.socket().give_up();
+                entry.link.socket.give_up();
             }
         }
     }
@@ -327,7 +327,7 @@ impl ForwarderLinks {
         self.verdict = None;
         for entry in &mut self.entries {
             entry.is_out = false;
-            entry.link.rest(now);
+            entry.link.attendance.rest(now);
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`node`] is one member: the protocol engines, its sockets, which watch the [`data_path`], and a [`meter`]. It starts at
 //! the [`barrier`] and, if the group is running already, passes [`admission`]. [`forwarder_links`] connect a process to
-//! its forwarders, each by one [`forwarder_link`]. A client uses its member as an [`endpoint`]. [`clock`] is the only
+//! its forwarders, each by one `forwarder_link`. A client uses its member as an [`endpoint`]. [`clock`] is the only
 //! reader of the clock.
 
 pub mod admission;
@@ -11,7 +11,7 @@ pub mod clock;
 mod config;
 pub mod data_path;
 pub mod endpoint;
-pub mod forwarder_link;
+mod forwarder_link;
 pub mod forwarder_links;
 pub mod meter;
 pub mod node;
@@ -19,6 +19,5 @@ mod sockets;
 pub mod words;
 
 pub use clock::Clock;
-pub use forwarder_link::ForwarderLink;
 pub use forwarder_links::ForwarderLinks;
 pub use node::Node;
