@@ -381,46 +381,49 @@ impl Node {
             watch.look(&self.membership, &self.effects, &mut notes);
             self.events.extend(notes.into_iter().map(|note| Event::Note(at_us, note)));
         }
-        let has_outline_receiver = self.has_outline_receiver();
-        let mut newcomers = Vec::new();
-        for effect in self.effects.drain() {
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain() {
             match effect {
-                Effect::Send { to: To::Group, message } => {
-                    self.meter.sent(&message);
-                    let is_outlined =
-                        has_outline_receiver && (OUTLINE_FROM..=OUTLINE_TO).contains(&message.body.len());
-                    let outline = if is_outlined { outline(&message) } else { None };
-                    self.sockets.publish(&message, outline.as_ref());
-                }
-                Effect::Send { to: To::Member(member), message } => {
-                    if let Some(seat) = self.seats.get(&member) {
-                        self.meter.sent(&message);
-                        let route = route(&self.sockets.group, &seat.id);
-                        self.sockets.send_to(&route, &message);
-                    }
-                }
-                Effect::Deliver { app: App::Fenced(_), .. } if self.departs.is_some() => {
-                    self.is_over = true;
-                }
-                Effect::Deliver { app: App::Fenced(why), .. } => self.fenced = Some(why),
-                Effect::Deliver { from, number, app } => {
-                    if let App::View(_, seats) = &app {
-                        newcomers.extend(seats.iter().cloned());
-                    }
-                    let at_us = self.sockets.clock.elapsed_micros();
-                    self.meter.delivered(Time::from_micros(at_us), from == self.me, &app);
-                    if let App::Multicast(batch) = &app {
-                        self.delivered_count += u64::from(batch.count());
-                    }
-                    self.events.push(Event::Delivery(Delivery { at_us, from, number, app }));
-                }
+                Effect::Send { to, message } => self.send(to, &message),
+                Effect::Deliver { from, number, app } => self.deliver(from, number, app),
                 Effect::Drop { from, reason } => {
                     self.meter.dropped(reason);
                     self.sockets.talk.detail(format!("dropped a packet of {from}: {reason}"));
                 }
             }
         }
-        self.add_seats(&newcomers);
+        self.effects = effects;
+    }
+
+    fn send(&mut self, to: To, packet: &Frames) {
+        match to {
+            To::Group => {
+                self.meter.sent(packet);
+                let is_long = (OUTLINE_FROM..=OUTLINE_TO).contains(&packet.body.len());
+                let outline = if is_long && self.has_outline_receiver() { outline(packet) } else { None };
+                self.sockets.publish(packet, outline.as_ref());
+            }
+            To::Member(member) => {
+                let Some(seat) = self.seats.get(&member) else { return };
+                self.meter.sent(packet);
+                self.sockets.send_to(&route(&self.sockets.group, &seat.id), packet);
+            }
+        }
+    }
+
+    fn deliver(&mut self, from: MemberId, number: Option<u64>, app: App) {
+        match &app {
+            App::Fenced(_) if self.departs.is_some() => self.is_over = true,
+            App::Fenced(why) => self.fenced = Some(*why),
+            App::View(_, newcomers) => self.add_seats(newcomers),
+            App::Multicast(batch) => self.delivered_count += u64::from(batch.count()),
+            _ => {}
+        }
+        if !matches!(app, App::Fenced(_)) {
+            let at_us = self.sockets.clock.elapsed_micros();
+            self.meter.delivered(Time::from_micros(at_us), from == self.me, &app);
+            self.events.push(Event::Delivery(Delivery { at_us, from, number, app }));
+        }
     }
 
     /// Returns whether the sequencer is another member that is not a client, and so receives outlines.
