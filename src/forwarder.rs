@@ -1,4 +1,4 @@
-//! Station 9, in the middle: copies each packet from one member to all, and keeps the register of all groups.
+//! Station 9, in the middle: copies each packet from one member to all, and keeps the registry of all groups.
 
 use std::time::Duration;
 
@@ -9,8 +9,9 @@ use crate::driver::{Clock, clock};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::inside::Inside;
-use crate::session::SAY_EVERY;
-use crate::session::register::{Actions, Asker, Register, Rules, clients};
+use crate::session::actions::{Actions, Asker, Rules};
+use crate::session::registry::Registry;
+use crate::session::{SAY_EVERY, clients};
 use crate::talk::Talk;
 use crate::transport::address::{Addresses, Port, Site, addresses_to_listen_on};
 use crate::transport::limits;
@@ -50,7 +51,7 @@ pub struct Options {
 
 /// Most packets passed on before the sync port gets its turn.
 const PACKETS_PER_TURN: usize = 256;
-/// Interval between two ticks of the register.
+/// Interval between two ticks of the registry.
 const TICK: Duration = Duration::from_millis(100);
 /// Time for which a forwarder that has to end still answers its members.
 pub const FAREWELL: Duration = Duration::from_millis(300);
@@ -72,7 +73,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
         let is_asked = zmq::wait(&[&forwarder.input, &forwarder.sync], signals.fds(), limit);
         if is_asked && let Some(exit) = signals.received() {
             let failure = interruption(exit);
-            let is_idle = options.stay && forwarder.register.entries().is_empty();
+            let is_idle = options.stay && forwarder.registry.entries().is_empty();
             let told = format!("the forwarder was {}", failure.message);
             forwarder.say_farewell(&Failure::new(Exit::Unavailable, told));
             return if is_idle { Ok(Exit::Ok) } else { Err(failure) };
@@ -100,7 +101,7 @@ struct Forwarder<'a> {
     output: Socket,
     sync: Socket,
     _context: Context,
-    register: Register,
+    registry: Registry,
     /// The sequencer, if it is here.
     inside: Option<Inside>,
     actions: Actions,
@@ -125,7 +126,7 @@ impl<'a> Forwarder<'a> {
             output: context.listen_out(at)?,
             sync: context.listen_sync(at)?,
             _context: context,
-            register: Register::new(rules, clock::nonce()),
+            registry: Registry::new(rules, clock::nonce()),
             inside: options.sequencer.then(Inside::default),
             actions: Actions::default(),
             clock: Clock::start(),
@@ -140,7 +141,7 @@ impl<'a> Forwarder<'a> {
     /// Handles all waiting input. Returns the outcome when everything is over.
     fn turn(&mut self) -> Result<Option<Result<(), Failure>>, Failure> {
         let now = self.clock.now();
-        let known = |topic: &[u8]| topic::group(topic).is_some_and(|group| self.register.serves(group));
+        let known = |topic: &[u8]| topic::group(topic).is_some_and(|group| self.registry.serves(group));
         for _ in 0..PACKETS_PER_TURN {
             let mut overheard = None;
             let listen = |topic: &[u8], header: &[u8], body: &[u8]| {
@@ -162,11 +163,11 @@ impl<'a> Forwarder<'a> {
         }
         self.serve_sync(now);
         self.say_waiting(now);
-        if let Some(failure) = self.register.overdue(now) {
+        if let Some(failure) = self.registry.overdue(now) {
             self.say_farewell(&failure);
             return Err(failure);
         }
-        Ok(self.register.outcome(now))
+        Ok(self.registry.outcome(now))
     }
 
     fn serve_sync(&mut self, now: Time) {
@@ -176,15 +177,15 @@ impl<'a> Forwarder<'a> {
             any = true;
             if let Some((asker, request)) = asked {
                 let (asker, request) = (Asker::Connection(asker), read_request(&request));
-                self.register.asked(now, asker, request, &mut self.actions);
+                self.registry.asked(now, asker, request, &mut self.actions);
             }
         }
         if any || now.since(self.ticked) >= TICK || self.is_inside_due(now) {
             self.ticked = now;
             if let Some(inside) = &mut self.inside {
-                inside.attend(now, &mut self.register, &mut self.actions);
+                inside.attend(now, &mut self.registry, &mut self.actions);
             }
-            self.register.tick(now, &mut self.actions);
+            self.registry.tick(now, &mut self.actions);
             self.perform(now);
         }
     }
@@ -210,7 +211,7 @@ impl<'a> Forwarder<'a> {
                 (Asker::Connection(address), _)
                     if self.sync.reply(address, &reply.to_bytes()) == Sent::Unreachable =>
                 {
-                    self.register.unreachable(now, &asker);
+                    self.registry.unreachable(now, &asker);
                 }
                 _ => {}
             }
@@ -223,7 +224,7 @@ impl<'a> Forwarder<'a> {
     fn say_waiting(&mut self, now: Time) {
         if now.since(self.said) >= SAY_EVERY {
             self.said = now;
-            for line in self.register.waiting(now) {
+            for line in self.registry.waiting(now) {
                 self.talk.say(line);
             }
         }
@@ -234,7 +235,7 @@ impl<'a> Forwarder<'a> {
         let began = self.clock.now();
         let mut now = began;
         while now.since(began) < FAREWELL {
-            self.register.close(told, &mut self.actions);
+            self.registry.close(told, &mut self.actions);
             self.perform(now);
             zmq::wait(&[&self.sync], [], FAREWELL.saturating_sub(now.since(began)));
             self.serve_sync(now);

@@ -1,7 +1,7 @@
 //! Station 9, in the middle: the sequencer inside the forwarder. It sees every packet as it passes, and publishes the
 //! numbers behind the messages, on the same connections.
 //!
-//! The register treats it as a member, but its requests and the answers take no network. It serves only orders whose
+//! The registry treats it as a member, but its requests and the answers take no network. It serves only orders whose
 //! members multicast everything themselves.
 
 use std::collections::BTreeMap;
@@ -12,8 +12,9 @@ use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, sooner};
 use crate::member::StackConfig;
 use crate::member::{App, Keeping, Membership, Patience};
 use crate::order::Order;
+use crate::session::actions::{Actions, Asker};
 use crate::session::attendance::{Attendance, News};
-use crate::session::register::{Actions, Asker, Register};
+use crate::session::registry::Registry;
 use crate::session::{LOST_AFTER, founders, view_of};
 use crate::transport::zmq::Socket;
 use crate::wire::control::{Ask, GroupEntry, Identity, Reply, Role, Seat};
@@ -47,8 +48,8 @@ struct Desk {
 
 impl Inside {
     /// Joins every group that needs it, and sends the requests that are due.
-    pub(crate) fn attend(&mut self, now: Time, register: &mut Register, actions: &mut Actions) {
-        for entry in register.entries() {
+    pub(crate) fn attend(&mut self, now: Time, registry: &mut Registry, actions: &mut Actions) {
+        for entry in registry.entries() {
             let order = Order::find(&entry.order, &entry.method);
             if let Some(order) = order.filter(|order| order.sequencer && !order.addressed) {
                 let run = entry.run.clone();
@@ -57,7 +58,7 @@ impl Inside {
         }
         for desk in self.desks.values_mut() {
             if let Some(request) = desk.attendance.request(now) {
-                register.asked(now, desk.asker.clone(), Ok(request), actions);
+                registry.asked(now, desk.asker.clone(), Ok(request), actions);
             }
         }
     }
@@ -67,7 +68,7 @@ impl Inside {
         self.desks.values().any(|desk| desk.attendance.next_deadline() <= now)
     }
 
-    /// Handles an answer of the register.
+    /// Handles an answer of the registry.
     pub(crate) fn answered(&mut self, now: Time, run: &str, reply: Reply) {
         if let Some(desk) = self.desks.get_mut(run) {
             desk.is_over = desk.answered(now, reply);

@@ -3,18 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::session::register::EMPTY_KEPT;
-
-const SECOND: Duration = Duration::from_secs(1);
+use crate::session::EMPTY_KEPT;
+use crate::session::group::without;
 
 /// Returns the missing processes that the ready `member` is told of.
 fn waits_for(forwarder: &mut Forwarder, member: &Identity) -> Vec<String> {
     forwarder.ask(member, Ask::Ready);
-    forwarder.pass(SECOND);
-    match forwarder.heard(member) {
-        Some(Say::Wait { missing, .. }) => missing,
-        other => panic!("expected to wait, got {other:?}"),
-    }
+    forwarder.missing_for(member)
 }
 
 fn naming(who: &Identity, ask: Ask, forwarders: &[&str]) -> Request {
@@ -23,16 +18,14 @@ fn naming(who: &Identity, ask: Ask, forwarders: &[&str]) -> Request {
 }
 
 #[test]
-fn a_missing_router_is_named_with_the_members_that_need_it() {
+fn missing_router_is_named_with_the_members_that_need_it() {
     let mut forwarder = Forwarder::of(2);
-    let (c1, c2, sequencer) = (who("c1", 1), who("c2", 2), who("sequencer", 3));
-    for member in [&c1, &c2, &sequencer] {
-        forwarder.ask(member, Ask::Join);
-    }
+    let (c1, c2, sequencer) = three();
+    forwarder.join(&[&c1, &c2, &sequencer]);
     let awaiting = || Request { awaits_router: true, ..Request::new(0, c1.clone(), Ask::Alive) };
     forwarder.request(awaiting());
     assert_eq!(waits_for(&mut forwarder, &c2), ["sequencer (joined, not ready)", "a router, needed by c1"]);
-    assert!(forwarder.register.waiting(forwarder.now)[0].contains("a router, needed by c1"));
+    assert!(forwarder.registry.waiting(forwarder.now)[0].contains("a router, needed by c1"));
     let mut told = BTreeMap::new();
     while told.len() < 3 {
         assert!(forwarder.now < Time::ZERO.after(70 * SECOND), "only {told:?}");
@@ -50,18 +43,17 @@ fn a_missing_router_is_named_with_the_members_that_need_it() {
     for (id, reason) in told {
         assert!(reason.ends_with("waiting for a router, needed by c1"), "{id}: {reason}");
     }
-    let outcome = forwarder.register.outcome(forwarder.now).unwrap().unwrap_err();
+    let outcome = forwarder.registry.outcome(forwarder.now).unwrap().unwrap_err();
     assert!(outcome.message.ends_with("waiting for a router, needed by c1"), "{outcome}");
 }
 
 #[test]
-fn a_client_that_gave_up_is_named_with_its_reason_to_those_that_wait() {
+fn missing_client_that_gave_up_is_named_with_its_reason() {
     let mut forwarder = Forwarder::of(2);
     let (c1, c2) = (who("c1", 1), who("c2", 2));
     forwarder.ask(&c1, Ask::Join);
     forwarder.ask(&c2, Ask::Join);
-    let reason = "gave up waiting for a router".to_owned();
-    forwarder.ask(&c1, Ask::Leave { code: 69, reason });
+    forwarder.ask(&c1, leave(Exit::Unavailable, "gave up waiting for a router"));
     let missing = waits_for(&mut forwarder, &c2);
     assert_eq!(missing[0], "1 more client (c1 left: gave up waiting for a router)");
     forwarder.ask(&who("c1", 4), Ask::Join);
@@ -70,16 +62,15 @@ fn a_client_that_gave_up_is_named_with_its_reason_to_those_that_wait() {
 }
 
 #[test]
-fn a_forwarder_that_all_clients_have_left_names_their_reasons_at_its_end() {
+fn missing_clients_are_named_with_their_reasons_at_the_end() {
     let mut forwarder = Forwarder::of(1);
     let c1 = who("c1", 1);
     forwarder.ask(&c1, Ask::Join);
-    let reason = "gave up waiting for a router".to_owned();
-    forwarder.ask(&c1, Ask::Leave { code: 69, reason });
+    forwarder.ask(&c1, leave(Exit::Unavailable, "gave up waiting for a router"));
     forwarder.pass(EMPTY_KEPT);
-    assert_eq!(forwarder.register.overdue(forwarder.now), None);
+    assert_eq!(forwarder.registry.overdue(forwarder.now), None);
     forwarder.pass(Duration::from_secs(60));
-    let failure = forwarder.register.overdue(forwarder.now).unwrap();
+    let failure = forwarder.registry.overdue(forwarder.now).unwrap();
     assert_eq!(failure.exit, Exit::TimedOut);
     let expected = "all clients of group main have left (c1 left: gave up waiting for a router); nobody came \
                     within 60 s: waited for 1 client";
@@ -87,22 +78,22 @@ fn a_forwarder_that_all_clients_have_left_names_their_reasons_at_its_end() {
 }
 
 #[test]
-fn a_refused_order_is_told_to_the_member_that_waits_and_to_people() {
+fn missing_client_with_another_order_is_told_to_members_and_people() {
     let mut forwarder = Forwarder::of(2);
     let c1 = who("c1", 1);
     forwarder.ask(&c1, Ask::Join);
     let fifo = Identity { order: "fifo".to_owned(), method: String::new(), ..who("c2", 2) };
-    let (_, reason) = refusal(forwarder.ask(&fifo, Ask::Join));
+    let (code, reason) = refusal(forwarder.ask(&fifo, Ask::Join));
     let expected = "c2 wants order fifo, but group main has order total (bb), set by c1; \
                     give all its clients the same --order and --method";
-    assert_eq!(reason, expected);
+    assert_eq!((code, &*reason), (Exit::Config.code(), expected));
     assert!(forwarder.actions.notices.contains(&format!("main: refused c2: {expected}")));
     let missing = waits_for(&mut forwarder, &c1);
     assert_eq!(missing[0], "1 more client (c2 was refused: it wants order fifo)");
 }
 
 #[test]
-fn members_that_name_different_forwarders_are_told_with_both_lists() {
+fn missing_client_with_other_forwarders_is_told_with_both_lists() {
     let mut forwarder = Forwarder::of(2);
     let (c1, c2) = (who("c1", 1), who("c2", 2));
     forwarder.request(naming(&c2, Ask::Join, &["f2"]));
@@ -118,7 +109,7 @@ fn members_that_name_different_forwarders_are_told_with_both_lists() {
 }
 
 #[test]
-fn one_forwarder_may_have_several_names() {
+fn missing_clients_are_not_explained_by_two_names_of_one_forwarder() {
     let mut forwarder = Forwarder::of(2);
     forwarder.request(naming(&who("c1", 1), Ask::Join, &["127.0.0.1"]));
     forwarder.request(naming(&who("c2", 2), Ask::Join, &["forwarder.example"]));
@@ -126,9 +117,9 @@ fn one_forwarder_may_have_several_names() {
 }
 
 #[test]
-fn a_member_never_waits_for_itself() {
+fn missing_processes_are_told_to_a_member_without_itself() {
     let mut forwarder = Forwarder::of(2);
-    let (c1, c2, sequencer) = (who("c1", 1), who("c2", 2), who("sequencer", 3));
+    let (c1, c2, sequencer) = three();
     for member in [&c1, &c2, &sequencer] {
         forwarder.ask(member, Ask::Join);
         forwarder.ask(member, Ask::Ready);
@@ -136,10 +127,9 @@ fn a_member_never_waits_for_itself() {
     // All are called once more, and only c2 answers.
     forwarder.ask(&c2, Ask::Ready);
     forwarder.heard(&c1);
-    forwarder.pass(SECOND);
-    let Some(Say::Wait { missing, .. }) = forwarder.heard(&c2) else { panic!("c2 waits") };
+    let missing = forwarder.missing_for(&c2);
     assert_eq!(missing, ["c1 (ready, but silent now)", "sequencer (ready, but silent now)"]);
     let all = missing.into_iter().chain(["c2 (joined, not ready)".to_owned(), "c22".to_owned()]);
     let all: Vec<String> = all.collect();
-    assert_eq!(super::super::missing::without("c2", &all), [&*all[0], &all[1], "c22"]);
+    assert_eq!(without("c2", &all), [&*all[0], &all[1], "c22"]);
 }

@@ -7,9 +7,9 @@ use groupcast::driver::{data_path, endpoint, node};
 use groupcast::engine::Time;
 use groupcast::member::{Patience, election, flush, membership, newcomer};
 use groupcast::order::{total, total_bb};
+use groupcast::session::actions::{Actions, Asker, Rules};
 use groupcast::session::attendance::{self, Attendance, News};
-use groupcast::session::register::{self, Actions, Asker, Register, Rules};
-use groupcast::session::{objection, presence, shown};
+use groupcast::session::registry::Registry;
 use groupcast::transport::options;
 use groupcast::wire::control::{
     self, Ask, Identity, Reply, Request, Role, Say, Seat, read_reply, read_request,
@@ -99,7 +99,7 @@ fn numbers() -> Vec<(&'static str, u64)> {
         ("MAX_TOLD", control::MAX_TOLD as u64),
         ("MAX_RANGES", total_bb::MAX_RANGES as u64),
         ("MAX_NACK_RANGES", reliable::MAX_NACK_RANGES as u64),
-        ("MAX_GROUPS", register::MAX_GROUPS as u64),
+        ("MAX_GROUPS", session::MAX_GROUPS as u64),
         ("WINDOW_PACKETS", reliable::WINDOW_PACKETS),
         ("WINDOW_BYTES", reliable::WINDOW_BYTES as u64),
         ("OWN_WINDOW", total::OWN_WINDOW as u64),
@@ -110,10 +110,10 @@ fn numbers() -> Vec<(&'static str, u64)> {
         ("MAX_EARLY", membership::MAX_EARLY as u64),
         ("MAX_EARLY_BYTES", membership::MAX_EARLY_BYTES as u64),
         ("MAX_ARRIVALS", membership::arrivals::MAX_ARRIVALS as u64),
-        ("MAX_SHOWN", shown::MAX_SHOWN as u64),
+        ("MAX_SHOWN", session::MAX_SHOWN as u64),
         ("MAX_STANDBYS", session::MAX_STANDBYS as u64),
-        ("MAX_ROUTERS", register::MAX_ROUTERS as u64),
-        ("RUNS_KEPT", register::RUNS_KEPT as u64),
+        ("MAX_ROUTERS", session::MAX_ROUTERS as u64),
+        ("RUNS_KEPT", session::RUNS_KEPT as u64),
     ]
 }
 
@@ -145,16 +145,16 @@ fn times() -> Vec<(&'static str, Duration)> {
         ("REPEAT_EVERY", attendance::REPEAT_EVERY),
         ("STANDBY_EVERY", attendance::STANDBY_EVERY),
         ("PREFER", driver::barrier::PREFER),
-        ("CHALLENGE", objection::CHALLENGE),
+        ("CHALLENGE", session::CHALLENGE),
         ("GONE_FOR_GOOD", session::GONE_FOR_GOOD),
         ("STANDBY_LIMIT", session::STANDBY_LIMIT),
-        ("EMPTY_KEPT", register::EMPTY_KEPT),
+        ("EMPTY_KEPT", session::EMPTY_KEPT),
         ("LOST_AFTER", session::LOST_AFTER),
         ("QUIET_AFTER", session::QUIET_AFTER),
         ("SILENT_AFTER", session::SILENT_AFTER),
         ("CONNECT_LIMIT", session::CONNECT_LIMIT),
-        ("END_KEPT", presence::END_KEPT),
-        ("RESUMABLE", register::RESUMABLE),
+        ("END_KEPT", session::END_KEPT),
+        ("RESUMABLE", session::RESUMABLE),
         ("FAREWELL", forwarder::FAREWELL),
         ("TAKE_OVER", newcomer::TAKE_OVER),
         ("SAY_EVERY", session::SAY_EVERY),
@@ -287,11 +287,11 @@ fn document_start_message_of_the_largest_group_fits() {
     assert_eq!(read_reply(&bytes), Ok(start));
 }
 
-fn register(clients: usize) -> Register {
-    Register::new(Rules { clients, start_timeout: Duration::from_secs(60), stay: false }, 0)
+fn registry(clients: usize) -> Registry {
+    Registry::new(Rules { clients, start_timeout: Duration::from_secs(60), stay: false }, 0)
 }
 
-fn ask(register: &mut Register, group: &str, id: &str, order: &str, what: Ask) -> Vec<Say> {
+fn ask(registry: &mut Registry, group: &str, id: &str, order: &str, what: Ask) -> Vec<Say> {
     let who = Identity {
         group: group.to_owned(),
         id: id.to_owned(),
@@ -305,8 +305,8 @@ fn ask(register: &mut Register, group: &str, id: &str, order: &str, what: Ask) -
     };
     let mut actions = Actions::default();
     let asker = Asker::Connection(id.as_bytes().to_vec());
-    register.asked(Time::ZERO, asker, Ok(Request::new(1, who, what)), &mut actions);
-    register.tick(Time::ZERO, &mut actions);
+    registry.asked(Time::ZERO, asker, Ok(Request::new(1, who, what)), &mut actions);
+    registry.tick(Time::ZERO, &mut actions);
     actions.replies.into_iter().map(|(_, reply)| reply.say).collect()
 }
 
@@ -319,33 +319,33 @@ fn document_forwarder_refuses_invalid_names() {
     for (group, id) in
         [("a/b", "c1"), ("main", "c/1"), ("main", ""), ("ma\nin", "c1"), (&*"g".repeat(65), "c1")]
     {
-        let mut register = register(1);
-        let says = ask(&mut register, group, id, "fifo", Ask::Join);
+        let mut registry = registry(1);
+        let says = ask(&mut registry, group, id, "fifo", Ask::Join);
         assert!(is_refused(&says, 64, "id"), "{says:?}");
-        assert!(!register.serves(group));
+        assert!(!registry.serves(group));
     }
 }
 
 #[test]
 fn document_forwarder_refuses_unknown_order() {
-    let says = ask(&mut register(1), "main", "c1", "alphabetical", Ask::Join);
+    let says = ask(&mut registry(1), "main", "c1", "alphabetical", Ask::Join);
     assert!(is_refused(&says, 78, "alphabetical"), "{says:?}");
 }
 
 #[test]
 fn document_exhausted_slots_are_refused() {
-    let mut register = register(2);
+    let mut registry = registry(2);
     assert!(matches!(
-        ask(&mut register, "main", "c1", "fifo", Ask::Join)[..],
+        ask(&mut registry, "main", "c1", "fifo", Ask::Join)[..],
         [Say::Welcome { slot: 0, .. }]
     ));
     for slot in 1..u16::MAX {
-        let says = ask(&mut register, "main", "c2", "fifo", Ask::Join);
+        let says = ask(&mut registry, "main", "c2", "fifo", Ask::Join);
         assert!(matches!(says[..], [Say::Welcome { slot: given, .. }] if given == slot), "{slot}: {says:?}");
         let leave = Ask::Leave { code: 0, reason: String::new() };
-        assert_eq!(ask(&mut register, "main", "c2", "fifo", leave), [Say::Bye]);
+        assert_eq!(ask(&mut registry, "main", "c2", "fifo", leave), [Say::Bye]);
     }
-    let says = ask(&mut register, "main", "c2", "fifo", Ask::Join);
+    let says = ask(&mut registry, "main", "c2", "fifo", Ask::Join);
     assert!(is_refused(&says, 69, "too many"), "{says:?}");
 }
 

@@ -2,50 +2,41 @@
 
 use std::time::Duration;
 
-use super::register::{Actions, Asker};
-use super::{GONE_FOR_GOOD, LOST_AFTER, SILENT_AFTER};
+use super::actions::{Actions, Asker, Incoming};
+use super::{END_KEPT, GONE_FOR_GOOD, LOST_AFTER, SILENT_AFTER};
 use crate::engine::Time;
-use crate::wire::control::{HOLD_MILLIS, Reply, Request, Say};
+use crate::wire::control::{HOLD_MILLIS, Say};
 
 const HOLD: Duration = Duration::from_millis(HOLD_MILLIS);
-/// Time for which the end of a run is kept for a silent member: as long as it waits for a silent forwarder, because its
-/// connection may be the reason.
-pub const END_KEPT: Duration = LOST_AFTER;
 
 /// The forwarder's state of one process.
 #[derive(Debug)]
-pub(super) struct Presence {
+pub(super) struct Peer {
     /// The nonce of the process; none of a member that has not come here yet.
     pub(super) nonce: Option<u64>,
     pub(super) asker: Asker,
     heard: Time,
+    /// The time at which its connection closed.
     pub(super) gone: Option<Time>,
-    pub(super) held: Option<Held>,
+    pub(super) held: Option<HeldRequest>,
     /// Whether it has sent a request since it was last called.
     pub(super) present: bool,
     nudged: Time,
     pub(super) told_end: bool,
 }
 
+/// A request that is answered when there is news, or when it has been held for long enough.
 #[derive(Debug)]
-pub(super) struct Held {
-    pub(super) asker: Asker,
-    pub(super) seq: u64,
-    pub(super) since: Time,
+pub(super) struct HeldRequest {
+    seq: u64,
+    since: Time,
     /// Whether it waits for the start, and is in the group's list.
     pub(super) wants_start: bool,
-    /// The number of newcomers' seats that it has received, if it wants them.
+    /// The number of newcomers' seats that the process has received, if it wants them.
     pub(super) told: Option<usize>,
 }
 
-impl Held {
-    pub(super) fn new(now: Time, asker: Asker, request: &Request) -> Self {
-        let told = request.told.map(|told| told as usize);
-        Self { asker, seq: request.seq, since: now, wants_start: request.ask.wants_start(), told }
-    }
-}
-
-impl Presence {
+impl Peer {
     pub(super) fn new(now: Time, nonce: u64, asker: Asker) -> Self {
         let (nonce, gone) = (Some(nonce), None);
         Self { nonce, asker, heard: now, gone, held: None, present: true, nudged: now, told_end: false }
@@ -65,13 +56,25 @@ impl Presence {
     ///
     /// A request that replaces a held one is answered when that one would have been, so that a process that repeats its
     /// requests is answered, too.
-    pub(super) fn hears(&mut self, now: Time, held: Held) {
-        let since = self.held.as_ref().map_or(now, |earlier| earlier.since);
+    pub(super) fn hears(&mut self, now: Time, incoming: &Incoming) {
+        let Incoming { asker, request, .. } = incoming;
         self.heard = now;
         self.gone = None;
         self.present = true;
-        self.asker.clone_from(&held.asker);
-        self.held = Some(Held { since, ..held });
+        self.asker.clone_from(asker);
+        self.held = Some(HeldRequest {
+            seq: request.seq,
+            since: self.held.as_ref().map_or(now, |earlier| earlier.since),
+            wants_start: request.ask.wants_start(),
+            told: request.told.map(|told| told as usize),
+        });
+    }
+
+    /// Records that an answer could not be delivered to this address.
+    pub(super) fn unreachable(&mut self, now: Time, asker: &Asker) {
+        if self.asker == *asker {
+            self.gone.get_or_insert(now);
+        }
     }
 
     /// Returns the length of its silence.
@@ -83,7 +86,7 @@ impl Presence {
     pub(super) fn nudge(&mut self, now: Time, actions: &mut Actions) {
         if self.held.is_none() && self.gone.is_none() && now >= self.heard.max(self.nudged).after(HOLD) {
             self.nudged = now;
-            actions.replies.push((self.asker.clone(), Reply::new(0, Say::CarryOn)));
+            actions.reply(self.asker.clone(), 0, Say::CarryOn);
         }
     }
 
@@ -93,8 +96,14 @@ impl Presence {
             // has ended for a failure. Inside the forwarder nothing is lost.
             let is_sure = matches!(self.asker, Asker::Inside(_)) && say == Say::End;
             self.told_end |= is_sure || matches!(say, Say::Abort { .. });
-            actions.replies.push((held.asker, Reply::new(held.seq, say)));
+            actions.reply(self.asker.clone(), held.seq, say);
         }
+    }
+
+    /// Confirms that it leaves, or that it knows the end.
+    pub(super) fn say_bye(&mut self, actions: &mut Actions) {
+        self.answer(Say::Bye, actions);
+        self.told_end = true;
     }
 
     pub(super) fn is_overdue(&self, now: Time) -> bool {

@@ -1,25 +1,22 @@
 //! One member of a group at the forwarder.
 
-use super::presence::{Held, Presence};
+use super::actions::Incoming;
+use super::peer::Peer;
 use super::{QUIET_AFTER, STANDBY_LIMIT};
 use crate::engine::Time;
-use crate::wire::control::{Identity, Role, Seat, Status};
+use crate::wire::control::{Role, Seat, Status};
 
 #[derive(Debug)]
 pub(super) struct Member {
-    pub(super) role: Role,
-    pub(super) slot: u16,
-    pub(super) incarnation: u32,
+    /// If `late`, neither the start nor the size of the group depends on it.
+    pub(super) seat: Seat,
+    pub(super) peer: Peer,
     joined: Time,
-    pub(super) presence: Presence,
     pub(super) ready: bool,
     /// The view in which it was done: the number, and the slots of its clients.
     pub(super) done: Option<(u64, Vec<u16>)>,
-    pub(super) can_sequence: bool,
     /// The progress that it last reported.
     pub(super) status: Option<Status>,
-    /// It joins the running group: neither the start nor the size of the group depends on it.
-    pub(super) late: bool,
     /// It can also join later, if others need its place at the start.
     pub(super) can_wait: bool,
     /// It has not reported a view.
@@ -32,46 +29,34 @@ pub(super) struct Member {
 
 impl Member {
     /// Returns a member that takes part from the start, or is `late`.
-    pub(super) fn new(
-        now: Time,
-        who: &Identity,
-        (slot, incarnation): (u16, u32),
-        late: bool,
-        held: &Held,
-    ) -> Self {
+    pub(super) fn new(now: Time, incoming: &Incoming, slot: u16, incarnation: u32, late: bool) -> Self {
+        let who = &incoming.request.who;
         // Only a sequencer from the start knows all numbers.
         let role = if late && who.role == Role::Sequencer { Role::Standby } else { who.role };
+        let can_sequence = who.can_sequence || role == Role::Standby;
         Self {
-            role,
-            slot,
-            incarnation,
+            seat: Seat { slot, id: who.id.clone(), incarnation, role, can_sequence, late },
+            peer: Peer::new(now, who.nonce, incoming.asker.clone()),
             joined: now,
-            presence: Presence::new(now, who.nonce, held.asker.clone()),
             ready: false,
             done: None,
-            can_sequence: who.can_sequence || role == Role::Standby,
             status: None,
-            late,
             can_wait: who.late,
             is_outside: late,
             awaits_router: false,
-            connect: Vec::new(),
+            connect: incoming.request.connect.clone(),
         }
     }
 
     /// Returns a member of a run of another forwarder, as another member has named it.
-    pub(super) fn told(now: Time, seat: &Seat) -> Self {
+    pub(super) fn named(now: Time, seat: &Seat) -> Self {
         Self {
-            role: seat.role,
-            slot: seat.slot,
-            incarnation: seat.incarnation,
+            seat: seat.clone(),
+            peer: Peer::awaited(now),
             joined: now,
-            presence: Presence::awaited(now),
             ready: true,
             done: None,
-            can_sequence: seat.can_sequence,
             status: None,
-            late: seat.late,
             can_wait: seat.late,
             is_outside: false,
             awaits_router: false,
@@ -79,15 +64,13 @@ impl Member {
         }
     }
 
-    pub(super) fn seat(&self, id: &str) -> Seat {
-        Seat {
-            slot: self.slot,
-            id: id.to_owned(),
-            incarnation: self.incarnation,
-            role: self.role,
-            can_sequence: self.can_sequence,
-            late: self.late,
-        }
+    pub(super) fn is_client(&self) -> bool {
+        self.seat.role == Role::Client
+    }
+
+    /// Returns whether the group starts with this client.
+    pub(super) fn is_founder(&self) -> bool {
+        self.is_client() && !self.seat.late
     }
 
     /// Records its progress; only a member of a view reports it.
@@ -106,18 +89,18 @@ impl Member {
 
     /// Returns whether it is a client that has not been admitted to a view.
     pub(super) fn is_newcomer(&self) -> bool {
-        self.role == Role::Client && self.is_outside
+        self.is_client() && self.is_outside
     }
 
     /// Returns whether it was heard lately.
     pub(super) fn is_here(&self, now: Time) -> bool {
-        self.presence.gone.is_none() && self.presence.silence(now) < QUIET_AFTER
+        self.peer.gone.is_none() && self.peer.silence(now) < QUIET_AFTER
     }
 
     /// Returns whether it is a standby for which the start waits no longer: the group starts without it and admits it
     /// later.
     pub(super) fn delays_the_start(&self, now: Time) -> bool {
         let is_late = !self.ready && now >= self.joined.after(STANDBY_LIMIT);
-        self.role == Role::Standby && (is_late || self.presence.silence(now) >= STANDBY_LIMIT)
+        self.seat.role == Role::Standby && (is_late || self.peer.silence(now) >= STANDBY_LIMIT)
     }
 }
