@@ -82,23 +82,23 @@ impl Chat {
     }
 
     fn line(&mut self, line: &str) {
-        match Said::parse(line) {
-            Said::Nothing => {}
-            Said::ToAll(text) => self.waiting.push_back((None, Bytes::copy_from_slice(text.as_bytes()))),
-            Said::ToOne(name, text) => self.whisper(name, text),
-            Said::Who => self.print(&self.who()),
-            Said::Quit => self.quit(),
-            Said::Help => self.print(HELP),
-            Said::Unknown(command) => {
+        match Line::parse(line) {
+            Line::Nothing => {}
+            Line::ToAll(text) => self.waiting.push_back((None, Bytes::copy_from_slice(text.as_bytes()))),
+            Line::ToOne(name, text) => self.send_direct(name, text),
+            Line::Who => self.print(&self.who()),
+            Line::Quit => self.quit(),
+            Line::Help => self.print(HELP),
+            Line::Unknown(command) => {
                 self.print(&format!("there is no command {command}; /help lists the commands"));
             }
-            Said::Unaddressed => {
+            Line::Unaddressed => {
                 self.print("write @NAME TEXT to send TEXT to NAME alone; /who lists the names");
             }
         }
     }
 
-    fn whisper(&mut self, name: &str, text: &str) {
+    fn send_direct(&mut self, name: &str, text: &str) {
         match self.members.iter().find(|(member, _)| member == name) {
             _ if name == self.me => self.print("that is you"),
             Some(&(_, member)) => {
@@ -199,7 +199,7 @@ impl Drop for Chat {
 
 /// The meaning of a line.
 #[derive(Debug, Eq, PartialEq)]
-enum Said<'a> {
+enum Line<'a> {
     Nothing,
     ToAll(&'a str),
     ToOne(&'a str, &'a str),
@@ -212,7 +212,7 @@ enum Said<'a> {
     Unaddressed,
 }
 
-impl<'a> Said<'a> {
+impl<'a> Line<'a> {
     fn parse(line: &'a str) -> Self {
         match line {
             _ if line.trim().is_empty() => Self::Nothing,
@@ -239,29 +239,29 @@ mod tests {
     #[test]
     fn lines_mean_what_the_help_says() {
         for (line, said) in [
-            ("", Said::Nothing),
-            ("  ", Said::Nothing),
-            ("hello", Said::ToAll("hello")),
-            (" /who", Said::ToAll(" /who")),
-            ("@c2 hi there", Said::ToOne("c2", "hi there")),
-            ("@c2", Said::Unaddressed),
-            ("@ c2", Said::Unaddressed),
-            ("@@c2 hi", Said::ToAll("@c2 hi")),
-            ("//etc", Said::ToAll("/etc")),
-            ("/who ", Said::Who),
-            ("/quit", Said::Quit),
-            ("/exit", Said::Unknown("/exit")),
-            ("/msg c2 hi", Said::Unknown("/msg")),
-            ("/help", Said::Help),
+            ("", Line::Nothing),
+            ("  ", Line::Nothing),
+            ("hello", Line::ToAll("hello")),
+            (" /who", Line::ToAll(" /who")),
+            ("@c2 hi there", Line::ToOne("c2", "hi there")),
+            ("@c2", Line::Unaddressed),
+            ("@ c2", Line::Unaddressed),
+            ("@@c2 hi", Line::ToAll("@c2 hi")),
+            ("//etc", Line::ToAll("/etc")),
+            ("/who ", Line::Who),
+            ("/quit", Line::Quit),
+            ("/exit", Line::Unknown("/exit")),
+            ("/msg c2 hi", Line::Unknown("/msg")),
+            ("/help", Line::Help),
         ] {
-            assert_eq!(Said::parse(line), said, "{line}");
+            assert_eq!(Line::parse(line), said, "{line}");
         }
     }
 
     #[test]
     fn the_help_lists_every_command() {
         for command in ["/who", "/help", "/quit"] {
-            assert!(HELP.contains(command) && !matches!(Said::parse(command), Said::Unknown(_)), "{command}");
+            assert!(HELP.contains(command) && !matches!(Line::parse(command), Line::Unknown(_)), "{command}");
         }
     }
 }

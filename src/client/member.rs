@@ -314,7 +314,7 @@ impl Application<Node> for Client<'_> {
         let node = &participant.endpoint;
         let at_us = node.elapsed_micros();
         for (Origin { sender, own_number, number }, text) in deliveries {
-            let Some(seat) = node.who(sender) else { continue };
+            let Some(seat) = node.find_seat(sender) else { continue };
             let id = MessageId { member: &seat.id, incarnation: seat.incarnation, number: own_number };
             self.results.deliver(&seat.id, id, &text, (number > 0).then_some(number), at_us)?;
             self.user.delivered(&seat.id, &text);

@@ -33,7 +33,7 @@ pub(super) enum Due {
 pub(super) struct DataPath {
     limit: Duration,
     /// The time of the last packet, its own or another member's.
-    heard: Time,
+    received: Time,
     /// The last time at which no forwarder answered.
     unanswered: Time,
     probed: Time,
@@ -41,17 +41,17 @@ pub(super) struct DataPath {
 
 impl DataPath {
     pub(super) fn new(now: Time, forwarder_timeout: Duration) -> Self {
-        Self { limit: forwarder_timeout + HALF_OPEN, heard: now, unanswered: now, probed: now }
+        Self { limit: forwarder_timeout + HALF_OPEN, received: now, unanswered: now, probed: now }
     }
 
     /// Records a packet, or that this member could not receive any.
-    pub(super) const fn heard(&mut self, now: Time) {
-        self.heard = now;
+    pub(super) const fn received(&mut self, now: Time) {
+        self.received = now;
     }
 
     /// Returns whether the silence of others may be that of the data ports.
     pub(super) fn is_unsure(&self, now: Time) -> bool {
-        now.since(self.heard) >= UNSURE_AFTER
+        now.since(self.received) >= UNSURE_AFTER
     }
 
     /// Returns the action that is due; `is_answered`: a forwarder answers on its sync port. While none does, another
@@ -60,11 +60,11 @@ impl DataPath {
         if !is_answered {
             self.unanswered = now;
         }
-        let silence = now.since(self.heard.max(self.unanswered));
+        let silence = now.since(self.received.max(self.unanswered));
         if silence >= self.limit {
             return Due::GiveUp(silence);
         }
-        if now.since(self.heard) < ECHO_AFTER || now.since(self.probed) < ECHO_EVERY {
+        if now.since(self.received) < ECHO_AFTER || now.since(self.probed) < ECHO_EVERY {
             return Due::Nothing;
         }
         self.probed = now;
@@ -93,7 +93,7 @@ mod tests {
         let mut probes = Vec::new();
         for millis in (0..=until).step_by(100) {
             if hears(millis) {
-                path.heard(at(millis));
+                path.received(at(millis));
             }
             match path.due(at(millis), answers(millis)) {
                 Due::Nothing => {}
@@ -127,7 +127,7 @@ mod tests {
     fn others_are_not_judged_while_no_probe_comes_back() {
         let mut path = DataPath::new(at(0), LIMIT);
         assert_eq!([3900, 4000].map(|millis| path.is_unsure(at(millis))), [false, true]);
-        path.heard(at(4000));
+        path.received(at(4000));
         assert!(!path.is_unsure(at(4000)));
     }
 }

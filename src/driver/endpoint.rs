@@ -41,7 +41,7 @@ pub trait Endpoint {
     fn view(&self) -> &View;
 
     /// Returns the seat of a past or present member of the run.
-    fn who(&self, member: MemberId) -> Option<&Seat>;
+    fn find_seat(&self, member: MemberId) -> Option<&Seat>;
 
     /// Returns the number of multicasts of each client delivered before the current view.
     fn delivered_before(&self) -> Vec<(MemberId, u64)>;
@@ -93,6 +93,6 @@ pub trait Endpoint {
 
     /// Returns the name of a member for messages.
     fn name(&self, member: MemberId) -> String {
-        self.who(member).map_or_else(|| member.to_string(), |seat| seat.id.clone())
+        self.find_seat(member).map_or_else(|| member.to_string(), |seat| seat.id.clone())
     }
 }

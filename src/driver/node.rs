@@ -115,7 +115,7 @@ impl Node {
         seats: Vec<Seat>,
     ) -> Self {
         let last_received = sockets.clock.now();
-        sockets.data_path.heard(last_received);
+        sockets.data_path.received(last_received);
         // The silence of the others counts from now, however long this process has waited for them.
         membership.pardon(last_received);
         Self {
@@ -257,7 +257,7 @@ impl Node {
             self.overhear(now);
             // A member that does not listen must not take the others for silent.
             self.membership.pardon(now);
-            self.sockets.data_path.heard(now);
+            self.sockets.data_path.received(now);
         }
         if self.sockets.look_after_data_path(now, self.run)? {
             self.membership.pardon(now);
@@ -429,7 +429,9 @@ impl Node {
     /// Returns whether the sequencer is another member that is not a client, and so receives outlines.
     fn has_outline_receiver(&self) -> bool {
         let sequencer = self.view().sequencer.filter(|&sequencer| sequencer != self.me);
-        sequencer.and_then(|sequencer| self.who(sequencer)).is_some_and(|seat| seat.role == Role::Sequencer)
+        sequencer
+            .and_then(|sequencer| self.find_seat(sequencer))
+            .is_some_and(|seat| seat.role == Role::Sequencer)
     }
 
     /// Reports that `what` is being waited for, at most once per interval.
@@ -448,7 +450,7 @@ impl Endpoint for Node {
         self.membership.view()
     }
 
-    fn who(&self, member: MemberId) -> Option<&Seat> {
+    fn find_seat(&self, member: MemberId) -> Option<&Seat> {
         self.seats.get(&member)
     }
 

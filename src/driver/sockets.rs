@@ -198,7 +198,7 @@ impl Sockets {
 
     /// Returns the next packet from a forwarder, if one is waiting; `None` inside for a malformed one.
     pub(super) fn hear_group(&mut self, now: Time) -> Option<Option<Frames>> {
-        self.subscriber.hear().inspect(|_| self.data_path.heard(now))
+        self.subscriber.hear().inspect(|_| self.data_path.received(now))
     }
 
     /// Publishes a probe if one is due. Returns whether others may be silent only because the data ports are.

@@ -47,7 +47,7 @@ impl SlowestReceiver {
     ) -> Option<(MemberId, Duration)> {
         let is_in_touch = endpoint.silence() < SAY_EVERY && !is_full;
         let behind = endpoint.slowest_receiver().filter(|_| is_in_touch);
-        self.look(now, behind)
+        self.observe(now, behind)
     }
 
     /// Excludes a member that [`find`](Self::find) has returned, if its time is over.
@@ -64,7 +64,7 @@ impl SlowestReceiver {
     }
 
     /// Returns the member of `behind`, and how long its acknowledgement has not moved.
-    fn look(&mut self, now: Time, behind: Option<(MemberId, u64)>) -> Option<(MemberId, Duration)> {
+    fn observe(&mut self, now: Time, behind: Option<(MemberId, u64)>) -> Option<(MemberId, Duration)> {
         let (member, received) = behind.or_else(|| {
             self.0 = None;
             None
@@ -84,11 +84,11 @@ mod tests {
         let at = |seconds| Time::ZERO.after(Duration::from_secs(seconds));
         let (slow, other) = (MemberId(1), MemberId(2));
         let mut slowest = SlowestReceiver::default();
-        assert_eq!(slowest.look(at(1), Some((slow, 7))), Some((slow, Duration::ZERO)));
-        assert_eq!(slowest.look(at(3), Some((slow, 7))), Some((slow, Duration::from_secs(2))));
-        assert_eq!(slowest.look(at(4), Some((slow, 8))), Some((slow, Duration::ZERO)), "it got on");
-        assert_eq!(slowest.look(at(5), Some((other, 8))), Some((other, Duration::ZERO)));
-        assert_eq!(slowest.look(at(6), None), None);
-        assert_eq!(slowest.look(at(9), Some((other, 8))), Some((other, Duration::ZERO)));
+        assert_eq!(slowest.observe(at(1), Some((slow, 7))), Some((slow, Duration::ZERO)));
+        assert_eq!(slowest.observe(at(3), Some((slow, 7))), Some((slow, Duration::from_secs(2))));
+        assert_eq!(slowest.observe(at(4), Some((slow, 8))), Some((slow, Duration::ZERO)), "it got on");
+        assert_eq!(slowest.observe(at(5), Some((other, 8))), Some((other, Duration::ZERO)));
+        assert_eq!(slowest.observe(at(6), None), None);
+        assert_eq!(slowest.observe(at(9), Some((other, 8))), Some((other, Duration::ZERO)));
     }
 }

@@ -132,7 +132,7 @@ impl Endpoint for Member {
         self.membership.view()
     }
 
-    fn who(&self, member: MemberId) -> Option<&Seat> {
+    fn find_seat(&self, member: MemberId) -> Option<&Seat> {
         self.seats.get(&member)
     }
 
