@@ -142,6 +142,7 @@ mod lock;
 mod memory;
 mod nearest;
 mod place;
+mod processes;
 
 pub use bytes::Bytes;
 pub use group::{

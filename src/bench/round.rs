@@ -2,32 +2,25 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Stdio};
-use std::sync::mpsc::{Receiver, Sender};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 use super::baseline;
 use super::delays::Delays;
-use super::part::{Account, Baseline, Event, Part, Role};
+use super::part::{self, Account, Baseline, Part, Role};
 use super::usage::Usage;
 use super::workload::Workload;
-use crate::driver::Clock;
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::order::{Order, Promise};
-use crate::run::ears::{self, Ears, Word};
-use crate::run::end::End;
-use crate::run::ports::Ports;
-use crate::run::process::{Process, programs};
+use crate::processes::{End, Event, Interrupts, Ports, Processes, Running, Stop, folder_of_programs};
 
 /// The longest silence of a round. Members report their progress twice a second.
 const SILENCE: Duration = Duration::from_secs(65);
 /// The time for the processes to end by themselves, after the end of all members or after the first failure.
 const GRACE: Duration = Duration::from_secs(5);
-/// The longest interval between two looks at the clock.
-const TICK: Duration = Duration::from_millis(50);
 
 /// A measured system.
 #[derive(Clone, Copy, Debug)]
@@ -99,79 +92,60 @@ impl System {
 pub(super) fn run(
     setting: &Setting,
     system: System,
-    ears: &Ears,
+    interrupts: &Interrupts,
 ) -> Result<(Outcome, Option<Exit>), Failure> {
     let ports = setting.port_base.map_or_else(Ports::free, |base| Ok(Ports::at(base)))?;
-    let (sender, words) = ears.open();
     let mut round = Round {
         setting,
         system,
-        ears,
-        sender,
-        words,
-        clock: Clock::start(),
-        children: Vec::new(),
+        programs: folder_of_programs()?,
+        processes: Processes::new(interrupts),
         accounts: Vec::new(),
         ready: 0,
         interrupted: None,
-        end_by: None,
     };
     round.start(ports.base)?;
-    round.listen()?;
+    round.watch()?;
     let outcome = round.outcome()?;
     Ok((outcome, round.interrupted))
 }
 
-struct Running {
-    name: String,
+/// The state of one process.
+struct State {
     is_member: bool,
-    child: Child,
-    input: Option<ChildStdin>,
-    /// The last error that it reported.
-    error: Option<String>,
-    /// True if the round told it to end.
-    was_told: bool,
-    end: Option<End>,
     usage: Usage,
 }
 
 struct Round<'a> {
     setting: &'a Setting,
     system: System,
-    ears: &'a Ears,
-    sender: Sender<Word>,
-    words: Receiver<Word>,
-    clock: Clock,
-    children: Vec<Running>,
+    /// The folder of the programs.
+    programs: PathBuf,
+    processes: Processes<State>,
     accounts: Vec<Account>,
     ready: usize,
     interrupted: Option<Exit>,
-    /// The time at which the remaining processes are killed.
-    end_by: Option<Time>,
 }
 
 impl Round<'_> {
     fn start(&mut self, port_base: u16) -> Result<(), Failure> {
-        let folder = programs()?;
-        let Setting { workload, .. } = self.setting;
+        let Setting { workload, host, .. } = self.setting;
         match self.system {
             System::Ours(order) => {
-                let (host, base) = (self.setting.host.as_str(), port_base.to_string());
-                let clients = workload.members.to_string();
+                let (base, clients) = (port_base.to_string(), workload.members.to_string());
                 let listens = ["--bind", host, "--port-base", &base];
                 let inside: &[&str] =
                     if self.setting.inside && !order.addressed { &["--sequencer"] } else { &[] };
-                let connects = ["--connect", host, "--port-base", &base];
                 self.spawn(
                     "forwarder",
-                    folder.join("forwarder"),
+                    "forwarder",
                     &[&["--clients", &clients][..], &listens, inside].concat(),
                 )?;
                 if order.addressed {
-                    self.spawn("router", folder.join("router"), &listens)?;
+                    self.spawn("router", "router", &listens)?;
                 }
                 if order.sequencer && inside.is_empty() {
-                    self.spawn("sequencer", folder.join("sequencer"), &connects)?;
+                    self.spawn("sequencer", "sequencer", &["--connect", host, "--port-base", &base])?;
                 }
             }
             System::Plain(kind) => self.play(&self.part(Role::Middle(kind), port_base, 0, 0))?,
@@ -201,138 +175,99 @@ impl Round<'_> {
 
     /// Starts this program once more, to play this part.
     fn play(&mut self, part: &Part) -> Result<(), Failure> {
-        let me = std::env::current_exe().map_err(|reason| {
-            Failure::new(Exit::Unavailable, format!("cannot find the path of this program: {reason}"))
-        })?;
         let text = serde_json::to_string(part).expect("numbers and names have a JSON form");
-        self.spawn(&part.name(), me, &["bench", "--part", &text])
+        self.spawn(&part.name(), "groupcast", &["bench", "--part", &text])
     }
 
-    fn spawn(&mut self, name: &str, program: PathBuf, arguments: &[&str]) -> Result<(), Failure> {
-        let mut arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
+    fn spawn(&mut self, name: &str, program: &str, arguments: &[&str]) -> Result<(), Failure> {
+        let mut command = Command::new(self.programs.join(program));
+        command.args(arguments).stdin(Stdio::piped());
         if let (Some(known_bad), true) = (&self.setting.known_bad, !matches!(name, "forwarder" | "router")) {
-            arguments.extend(["--known-bad".to_owned(), known_bad.clone()]);
+            command.args(["--known-bad", known_bad]);
         }
-        let process = Process { name: name.to_owned(), program, arguments, operations: None };
-        let mut child = ears::start(&process, Stdio::piped(), self.children.len(), &self.sender)
-            .map_err(|reason| Failure::new(Exit::Unavailable, format!("cannot start {name}: {reason}")))?;
-        self.children.push(Running {
-            name: name.to_owned(),
-            is_member: !matches!(name, "forwarder" | "router" | "sequencer" | "middle"),
-            input: child.stdin.take(),
-            child,
-            error: None,
-            was_told: false,
-            end: None,
-            usage: Usage::default(),
-        });
-        Ok(())
+        let is_member = !matches!(name, "forwarder" | "router" | "sequencer" | "middle");
+        self.processes.start(name, command, State { is_member, usage: Usage::default() }).map(drop)
     }
 
     /// Handles the events of the processes until all have ended.
-    fn listen(&mut self) -> Result<(), Failure> {
-        let mut heard = self.clock.now();
-        while self.children.iter().any(|child| child.end.is_none()) {
-            let first = self.words.recv_timeout(TICK).ok();
-            let now = self.clock.now();
-            if first.is_some() {
+    fn watch(&mut self) -> Result<(), Failure> {
+        let mut heard = self.processes.now();
+        while !self.processes.are_over() {
+            let (events, now) = self.processes.events();
+            if !events.is_empty() {
                 heard = now;
             }
-            let rest: Vec<Word> = self.words.try_iter().collect();
-            for word in first.into_iter().chain(rest) {
-                self.take(word, now);
-            }
+            events.into_iter().try_for_each(|event| self.handle(event, now))?;
             if now.since(heard) >= SILENCE {
                 let waited = SILENCE.as_secs();
-                return Err(Failure::new(
-                    Exit::TimedOut,
-                    format!("no process has said anything for {waited} s"),
-                ));
+                let message = format!("no process has said anything for {waited} s");
+                return Err(Failure::new(Exit::TimedOut, message));
             }
-            if self.end_by.is_some_and(|at| now >= at) {
-                self.end_all(Signal::KILL);
-            }
+            self.processes.stop_as_planned(now);
         }
         Ok(())
     }
 
-    fn take(&mut self, word: Word, now: Time) {
-        match word {
-            Word::Asked(exit) => {
+    fn handle(&mut self, event: Event, now: Time) -> Result<(), Failure> {
+        match event {
+            Event::Interrupted(exit) => {
                 self.interrupted = Some(exit);
-                self.end_by.get_or_insert(now.after(GRACE));
+                self.processes.plan_stop(now.after(GRACE), Stop::Kill);
                 // The members report their partial results and end, and then the others end.
-                self.signal_members(Signal::INT);
+                let members = self.processes.all.iter().filter(|process| process.state.is_member);
+                members.for_each(|member| member.signal(Signal::INT));
             }
-            Word::Said(who, line) => match Event::parse(&line) {
-                Some(Event::Ready) => self.note_ready(),
-                Some(Event::Account(account)) => {
+            Event::Line(number, line) => match part::Event::parse(&line) {
+                Some(part::Event::Ready) => self.note_ready(),
+                Some(part::Event::Account(account)) => {
                     self.accounts.push(*account);
-                    self.look_at_the_middle();
+                    self.measure_servers();
                 }
-                Some(Event::Progress(_)) => {}
-                None => self.note_complaint(who, &String::from_utf8_lossy(&line)),
+                Some(part::Event::Progress(_)) => {}
+                None => {
+                    if let Some((_, error)) = String::from_utf8_lossy(&line).split_once("error: ") {
+                        self.processes.all[number].error = Some(error.to_owned());
+                    }
+                }
             },
-            Word::Closed(who) => self.closed(who, now),
+            Event::Closed(number) => return self.closed(number, now),
         }
+        Ok(())
     }
 
     /// Lets the members start once each of them has heard all others.
     fn note_ready(&mut self) {
         self.ready += 1;
         if self.ready == self.members() {
-            for input in self.children.iter_mut().filter_map(|child| child.input.as_mut()) {
+            for input in self.processes.all.iter_mut().filter_map(Running::input) {
                 let _ = input.write_all(b"go\n");
             }
         }
     }
 
-    fn note_complaint(&mut self, who: usize, line: &str) {
-        let child = &mut self.children[who];
-        let line = line.strip_prefix(&format!("{}: ", child.name)).unwrap_or(line);
-        if let Some((_, error)) = line.split_once("error: ") {
-            child.error = Some(error.to_owned());
-        }
-    }
-
-    fn closed(&mut self, who: usize, now: Time) {
-        let child = &mut self.children[who];
-        child.end = Some(child.child.wait().map_or(End::Code(Exit::Io.code()), End::from));
-        let is_over = child.end.is_some_and(|end| !end.is_good()) || self.members_left() == 0;
-        if is_over {
-            self.end_by.get_or_insert(now.after(GRACE));
+    fn closed(&mut self, number: usize, now: Time) -> Result<(), Failure> {
+        let end = self.processes.wait(number)?;
+        let is_left = |process: &Running<State>| process.state.is_member && process.end.is_none();
+        let are_members_done = !self.processes.all.iter().any(is_left);
+        if !end.is_good() || are_members_done {
+            self.processes.plan_stop(now.after(GRACE), Stop::Kill);
         }
         // The process in the middle of a baseline does not end by itself.
-        if self.members_left() == 0 && matches!(self.system, System::Plain(_)) {
-            self.end_all(Signal::KILL);
+        if are_members_done && matches!(self.system, System::Plain(_)) {
+            self.processes.stop(Signal::KILL);
         }
+        Ok(())
     }
 
-    fn look_at_the_middle(&mut self) {
-        for child in self.children.iter_mut().filter(|child| !child.is_member && child.end.is_none()) {
-            child.usage = child.usage.max(Usage::of(&child.child.id().to_string()));
+    fn measure_servers(&mut self) {
+        let is_server = |process: &&mut Running<State>| !process.state.is_member && process.end.is_none();
+        for process in self.processes.all.iter_mut().filter(is_server) {
+            process.state.usage = process.state.usage.max(Usage::of(&process.id().to_string()));
         }
     }
 
     fn members(&self) -> usize {
         usize::from(self.setting.workload.members) * usize::from(self.setting.workload.groups)
-    }
-
-    fn members_left(&self) -> usize {
-        self.children.iter().filter(|child| child.is_member && child.end.is_none()).count()
-    }
-
-    fn signal_members(&self, signal: Signal) {
-        for child in self.children.iter().filter(|child| child.is_member && child.end.is_none()) {
-            child.signal(signal);
-        }
-    }
-
-    fn end_all(&mut self, signal: Signal) {
-        for child in self.children.iter_mut().filter(|child| child.end.is_none()) {
-            child.was_told = true;
-            child.signal(signal);
-        }
     }
 
     /// Compares the results of the members, and adds them up.
@@ -367,9 +302,9 @@ impl Round<'_> {
                 outcome.per_second += if account.micros > 0 { account.timed as f64 / seconds } else { 0.0 };
             }
         }
-        for child in self.children.iter().filter(|child| !child.is_member) {
-            outcome.cpu_ms += child.usage.cpu_ms;
-            outcome.middle.push((child.name.clone(), child.usage));
+        for server in self.processes.all.iter().filter(|process| !process.state.is_member) {
+            outcome.cpu_ms += server.state.usage.cpu_ms;
+            outcome.middle.push((server.name.clone(), server.state.usage));
         }
         Ok(outcome)
     }
@@ -390,31 +325,14 @@ impl Round<'_> {
 
     /// Returns the reason why the round failed: a wrong order first, and a killed process before one that lost a peer.
     fn failure(&self) -> Failure {
-        let ended =
-            self.children.iter().filter_map(|child| Some((child, child.end.filter(|end| !end.is_good())?)));
+        let ends = self.processes.all.iter().filter_map(|process| Some((process, process.end?)));
+        let ended = ends.filter(|(_, end)| !end.is_good());
         let violated = End::Code(Exit::Violated.code());
         let culprit = ended.min_by_key(|(_, end)| (*end != violated, end.suspicion()));
-        let Some((child, end)) = culprit else {
+        let Some((process, end)) = culprit else {
             return Failure::new(Exit::Bug, "a member ended without an account");
         };
-        let why = child.error.clone().unwrap_or_else(|| end.to_string());
-        Failure::new(end.exit(), format!("{}: {why}", child.name))
-    }
-}
-
-impl Drop for Round<'_> {
-    /// Kills and waits for all processes that are left, whatever ended the round.
-    fn drop(&mut self) {
-        self.ears.close();
-        self.end_all(Signal::KILL);
-        for child in self.children.iter_mut().filter(|child| child.end.is_none()) {
-            let _ = child.child.wait();
-        }
-    }
-}
-
-impl Running {
-    fn signal(&self, signal: Signal) {
-        ears::signal(&self.child, signal);
+        let why = process.error.clone().unwrap_or_else(|| end.to_string());
+        Failure::new(end.exit(), format!("{}: {why}", process.name))
     }
 }

@@ -13,7 +13,7 @@ use super::workload::{Amount, MIN_SIZE, Workload};
 use crate::cli::{self, KnownBad, Voice};
 use crate::exit::{Exit, Failure};
 use crate::order;
-use crate::run::ears::Ears;
+use crate::processes::Interrupts;
 use crate::talk::Talk;
 use crate::transport::signals::{interruption, listen};
 use crate::wire::batch::MAX_TEXT;
@@ -136,7 +136,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
         _ => Format::Text,
     };
     let talk = args.voice.talk("bench");
-    Bench { args, setting, format, ears: Ears::default(), talk }.run()
+    Bench { args, setting, format, interrupts: Interrupts::default(), talk }.run()
 }
 
 impl Args {
@@ -189,14 +189,14 @@ struct Bench<'a> {
     args: &'a Args,
     setting: Setting,
     format: Format,
-    ears: Ears,
+    interrupts: Interrupts,
     talk: Talk,
 }
 
 impl Bench<'_> {
     fn run(&self) -> Result<Exit, Failure> {
-        let ears = self.ears.clone();
-        listen(move |exit| ears.hear(exit))?;
+        let interrupts = self.interrupts.clone();
+        listen(move |exit| interrupts.interrupt(exit))?;
         match self.format {
             Format::Text => cli::print(&report::title(&self.setting))?,
             Format::Csv => cli::print(&report::csv_head())?,
@@ -225,7 +225,7 @@ impl Bench<'_> {
         }
         let mut outcomes = Vec::new();
         for system in systems {
-            let (outcome, interrupted) = round::run(&self.setting, system, &self.ears)?;
+            let (outcome, interrupted) = round::run(&self.setting, system, &self.interrupts)?;
             self.tell(&outcome, number)?;
             if let Some(exit) = interrupted {
                 return Err(interruption(exit));

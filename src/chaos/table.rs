@@ -28,8 +28,8 @@ impl Report {
     }
 
     /// Parses the output of `groupcast run --json`, one event a line.
-    pub(super) fn read(title: &str, lines: &[String]) -> Self {
-        let events = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    pub(super) fn read(title: &str, lines: &str) -> Self {
+        let events = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let (mut is_valid, mut summary) = (true, None);
         for event in events {
             match event["event"].as_str() {
@@ -131,13 +131,13 @@ mod tests {
     use super::*;
 
     fn report(exit: u8, acted: [bool; 2]) -> Report {
-        let property = r#"{"event":"property","verdict":"valid"}"#.to_owned();
+        let property = r#"{"event":"property","verdict":"valid"}"#;
         let [first, second] = acted;
         let summary = format!(
             r#"{{"event":"summary","exit":{exit},"why":"so","sent_again":3,"faults":[
                {{"kind":"cut","acted":{first}}},{{"kind":"loss","acted":{second}}}]}}"#
         );
-        Report::read("fifo", &[property, summary.replace('\n', "")])
+        Report::read("fifo", &format!("{property}\n{}", summary.replace('\n', "")))
     }
 
     #[test]
@@ -146,10 +146,10 @@ mod tests {
         assert_eq!(report(2, [true, false]).exit, Exit::Ok);
         assert_eq!(report(2, [false, false]).exit, Exit::Undecided);
         assert_eq!(report(69, [true, true]).exit, Exit::Unavailable);
-        let undecided = r#"{"event":"property","verdict":"undecided"}"#.to_owned();
-        let summary = r#"{"event":"summary","exit":2,"faults":[{"kind":"cut","acted":true}]}"#.to_owned();
-        assert_eq!(Report::read("fifo", &[undecided, summary]).exit, Exit::Undecided);
-        assert_eq!(Report::read("fifo", &[]).exit, Exit::Bug);
+        let undecided = r#"{"event":"property","verdict":"undecided"}"#;
+        let summary = r#"{"event":"summary","exit":2,"faults":[{"kind":"cut","acted":true}]}"#;
+        assert_eq!(Report::read("fifo", &format!("{undecided}\n{summary}")).exit, Exit::Undecided);
+        assert_eq!(Report::read("fifo", "").exit, Exit::Bug);
     }
 
     #[test]

@@ -1,23 +1,21 @@
 //! `groupcast chaos`: the command line of the chaos tool.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
-
-use rustix::process::{Pid, Signal, kill_process};
 
 use super::draw::{Drawn, draw};
 use super::table::{Report, Table};
 use crate::cli::{self, KnownBad, Voice};
 use crate::driver::Clock;
+use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::lock::{lock, unpoisoned};
+use crate::processes::{Event, Interrupts, Processes, Stop, folder_of_programs};
 use crate::talk::{Talk, duration};
-use crate::transport::signals::{PARENT, interruption, listen};
+use crate::transport::signals::{interruption, listen};
 
 /// The example and the notes of `--help`.
 const HELP: &str = "\
@@ -33,10 +31,8 @@ folder, chaos/<seed>/, with its scenario and all that came of it; one in which n
 const FOLDER: &str = "chaos";
 /// The time after which a run hangs: its work, and every limit within it, are shorter.
 const LIMIT: Duration = Duration::from_secs(90);
-/// The time for a run that hangs or is interrupted to end its processes.
-const LAST_WORDS: Duration = Duration::from_secs(15);
-/// The longest time until an interruption is noticed while a run writes nothing.
-const TICK: Duration = Duration::from_millis(100);
+/// The end of a run that hangs or is interrupted: it needs time to end its processes.
+const STOP: Stop = Stop::Terminate(Duration::from_secs(15));
 
 /// Arguments of `groupcast chaos`.
 #[derive(Clone, Debug, clap::Args)]
@@ -72,9 +68,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let chaos = Chaos {
         args,
         asked,
-        program: std::env::current_exe().map_err(|reason| {
-            Failure::new(Exit::Unavailable, format!("cannot find this program: {reason}"))
-        })?,
+        program: folder_of_programs()?.join("groupcast"),
         talk: args.voice.talk("chaos"),
         clock: Clock::start(),
         state: Mutex::new(State { begun: 0, table: Table::default(), broken: None }),
@@ -182,60 +176,42 @@ impl Chaos<'_> {
     }
 
     fn play(&self, folder: &Path, title: &str) -> Result<Report, Failure> {
-        let cannot =
-            |reason: std::io::Error| Failure::new(Exit::Unavailable, format!("cannot start a run: {reason}"));
-        let log = fs::File::create(folder.join("run.log")).map_err(cannot)?;
         let mut command = Command::new(&self.program);
-        command.args(["run", "scenario.toml", "--json"]).current_dir(folder);
+        command.args(["run", "scenario.toml", "--json"]).current_dir(folder).stdin(Stdio::null());
         command.args(self.args.known_bad.name().iter().flat_map(|name| ["--known-bad", name]));
-        // The environment variables of this program are not for its runs, which have ports and seeds of their own.
-        let ours = std::env::vars_os().map(|(name, _)| name);
-        for name in ours.filter(|name| name.as_encoded_bytes().starts_with(b"GROUPCAST_")) {
-            command.env_remove(name);
-        }
-        command.env(PARENT, std::process::id().to_string());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
-        let mut child = command.spawn().map_err(cannot)?;
-        let lines = lines(&mut child);
-        let mut printed = Vec::new();
-        let is_over = self.hear(&lines, LIMIT, &mut printed, || self.asked.get().is_some());
-        if !is_over {
-            end(&child, Signal::TERM);
-            if !self.hear(&lines, LAST_WORDS, &mut printed, || false) {
-                end(&child, Signal::KILL);
+        let mut processes = Processes::new(&Interrupts::default());
+        processes.start("a run", command, ())?;
+        processes.plan_stop(Time::ZERO.after(LIMIT), STOP);
+        let (mut printed, mut log) = (String::new(), String::new());
+        while !processes.are_over() {
+            let (events, now) = processes.events();
+            for event in events {
+                match event {
+                    Event::Line(_, line) => {
+                        let line = String::from_utf8_lossy(&line);
+                        let to = if line.starts_with('{') { &mut printed } else { &mut log };
+                        to.extend([&*line, "\n"]);
+                    }
+                    Event::Closed(run) => drop(processes.wait(run)?),
+                    Event::Interrupted(_) => {}
+                }
             }
-        }
-        let _ = child.wait();
-        let kept = fs::write(folder.join("run.jsonl"), printed.join("\n") + "\n");
-        kept.map_err(cannot)?;
-        if let Some(&exit) = self.asked.get().filter(|_| !is_over) {
-            return Ok(Report::failed(title, exit, "interrupted".to_owned()));
-        }
-        if !is_over {
-            let why = format!("it hung: no end within {}", duration(LIMIT));
-            return Ok(Report::failed(title, Exit::TimedOut, why));
-        }
-        Ok(Report::read(title, &printed))
-    }
-
-    /// Collects lines until the output ends; returns false if that takes too long, or `is_stopped`.
-    fn hear(
-        &self,
-        lines: &Receiver<String>,
-        limit: Duration,
-        into: &mut Vec<String>,
-        is_stopped: impl Fn() -> bool,
-    ) -> bool {
-        let until = self.clock.elapsed_micros() + limit.as_micros() as u64;
-        loop {
-            let left = Duration::from_micros(until.saturating_sub(self.clock.elapsed_micros()));
-            match lines.recv_timeout(left.min(TICK)) {
-                Ok(line) => into.push(line),
-                Err(RecvTimeoutError::Disconnected) => return true,
-                Err(RecvTimeoutError::Timeout) if left.is_zero() || is_stopped() => return false,
-                Err(RecvTimeoutError::Timeout) => {}
+            if self.asked.get().is_some() && !processes.all[0].was_told {
+                processes.plan_stop(now, STOP);
             }
+            processes.stop_as_planned(now);
         }
+        fs::write(folder.join("run.jsonl"), &printed)
+            .and_then(|()| fs::write(folder.join("run.log"), log))
+            .map_err(|reason| Failure::new(Exit::Unavailable, format!("cannot start a run: {reason}")))?;
+        Ok(match self.asked.get() {
+            _ if !processes.all[0].was_told => Report::read(title, &printed),
+            Some(&exit) => Report::failed(title, exit, "interrupted".to_owned()),
+            None => {
+                let why = format!("it hung: no end within {}", duration(LIMIT));
+                Report::failed(title, Exit::TimedOut, why)
+            }
+        })
     }
 }
 
@@ -246,24 +222,4 @@ fn prepare(folder: &Path, drawn: &Drawn) -> std::io::Result<()> {
     fs::create_dir_all(folder)?;
     fs::write(folder.join("scenario.toml"), &drawn.scenario)?;
     drawn.commands.iter().try_for_each(|(name, text)| fs::write(folder.join(name), text))
-}
-
-/// Returns the lines that a child prints, up to the end of its output.
-fn lines(child: &mut Child) -> Receiver<String> {
-    let (sender, lines) = channel();
-    let output = child.stdout.take();
-    std::thread::spawn(move || {
-        let read = output.into_iter().flat_map(|output| BufReader::new(output).lines().map_while(Result::ok));
-        for line in read {
-            if sender.send(line).is_err() {
-                return;
-            }
-        }
-    });
-    lines
-}
-
-fn end(child: &Child, signal: Signal) {
-    // The child has not been waited for, so no other process can have its number.
-    let _ = kill_process(Pid::from_child(child), signal);
 }

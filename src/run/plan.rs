@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use super::clients::{Client, PROXY, SERVERS, STANDBY, clients};
 use super::fault::{Act, Fault};
-use super::ports::Ports;
-use super::process::{Process, programs};
+use super::process::Process;
 use super::scenario::{Expect, Scenario};
 use crate::cli;
 use crate::exit::{Exit, Failure};
 use crate::nearest::hint;
 use crate::order::Order;
+use crate::processes::{Ports, folder_of_programs};
 use crate::talk::{duration, list};
 use crate::transport::address::Port;
 
@@ -161,7 +161,7 @@ impl Plan {
         let ports = port_base.map_or_else(Ports::free, |base| Ok(Ports::at(base)))?;
         let proxy = (!settings.links.is_empty()).then(Ports::free).transpose()?;
         let (middle, seen) = (ports.base, proxy.as_ref().map_or(ports.base, |proxy| proxy.base));
-        let programs = programs()?;
+        let programs = folder_of_programs()?;
         let process = |name: &str, program: &str, arguments: String, operations| {
             let mut arguments: Vec<String> = arguments.split(' ').map(str::to_owned).collect();
             arguments.extend(settings.verbose.then(|| "--verbose".to_owned()));

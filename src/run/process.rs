@@ -1,46 +1,40 @@
-//! A process to start: its program and its command line.
+//! One process of a run: its program and its command line, and the end of one that spoils the run.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
-use crate::exit::{Exit, Failure};
-use crate::transport::signals::PARENT;
+use crate::processes::End;
 
 /// One process of a run.
 #[derive(Clone, Debug)]
-pub(crate) struct Process {
-    pub(crate) name: String,
-    pub(crate) program: PathBuf,
-    pub(crate) arguments: Vec<String>,
+pub(super) struct Process {
+    pub(super) name: String,
+    pub(super) program: PathBuf,
+    pub(super) arguments: Vec<String>,
     /// The number of operations of a client.
-    pub(crate) operations: Option<u64>,
+    pub(super) operations: Option<u64>,
 }
 
 impl Process {
-    /// Returns the command that starts the process, without the environment variables that set options of this program.
-    pub(crate) fn command(&self) -> Command {
+    pub(super) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        let ours = std::env::vars_os().map(|(name, _)| name);
-        for name in ours.filter(|name| name.as_encoded_bytes().starts_with(b"GROUPCAST_")) {
-            command.env_remove(name);
-        }
-        command.args(&self.arguments).env(PARENT, std::process::id().to_string());
+        command.args(&self.arguments).stdin(Stdio::null());
         command
     }
 
-    pub(crate) fn words(&self) -> Vec<String> {
+    pub(super) fn words(&self) -> Vec<String> {
         let program = self.program.display().to_string();
         std::iter::once(program).chain(self.arguments.iter().cloned()).collect()
     }
 
     /// Formats the command line for a shell.
-    pub(crate) fn command_line(&self) -> String {
+    pub(super) fn command_line(&self) -> String {
         self.words().iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
     }
 }
 
 /// Quotes a word for a shell.
-pub(crate) fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,+@%".contains(letter);
     if !word.is_empty() && word.chars().all(is_plain) {
         word.to_owned()
@@ -49,17 +43,24 @@ pub(crate) fn quoted(word: &str) -> String {
     }
 }
 
-/// Returns the folder of the other programs, which is the one of this program.
-pub(crate) fn programs() -> Result<PathBuf, Failure> {
-    let me = std::env::current_exe()
-        .map_err(|reason| Failure::new(Exit::Unavailable, format!("cannot find the programs: {reason}")))?;
-    let folder = me.parent().unwrap_or(Path::new("")).to_owned();
-    match ["forwarder", "router", "sequencer", "client"].iter().find(|name| !folder.join(name).is_file()) {
-        None => Ok(folder),
-        Some(missing) => {
-            let message = format!("there is no {missing} beside {}", me.display());
-            Err(Failure::new(Exit::Unavailable, message)
-                .help("the programs belong into one folder: cargo build --bins makes them all"))
+/// The end of a process that spoiled a run.
+#[derive(Clone, Debug)]
+pub(super) struct Death {
+    pub(super) name: String,
+    pub(super) end: End,
+    /// The last error that it reported.
+    pub(super) error: Option<String>,
+    /// The number of its deliveries.
+    pub(super) delivered: Option<u64>,
+}
+
+impl Death {
+    /// Describes the end in words.
+    pub(super) fn how(&self) -> String {
+        let after = self.delivered.map_or_else(String::new, |count| format!(" after {count} deliveries"));
+        match (&self.error, self.end) {
+            (Some(error), End::Code(_)) => format!("{}: {error}", self.end),
+            _ => format!("{}{after}", self.end),
         }
     }
 }

@@ -1,41 +1,32 @@
-//! The supervisor starts the processes of a run, watches them to the end, and leaves none behind.
-//!
-//! It does not poll: lines, ends of processes and signals arrive as events (`ears.rs`). It handles one after the other
-//! and reads the clock in between.
+//! The supervisor starts the processes of a run, injects its faults, and watches it to the end.
 
 use std::fs::File;
 use std::io::Write;
-use std::process::{Child, Stdio};
-use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 use super::clients::PROXY;
-use super::ears::{self, Ears, Word};
-use super::end::End;
 use super::fault::{Act, Fault, Told};
 use super::plan::Plan;
-use super::process::Process;
+use super::process::{Death, Process};
 use super::show::Show;
 use super::starve::Starvation;
 use crate::client::{PROGRESS, Progress};
-use crate::driver::Clock;
 use crate::driver::meter::{SENT_AGAIN, UNDELIVERABLE};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
+use crate::processes::{End, Event, Interrupts, Processes, Running, Stop};
 
 /// The time for the others to end by themselves after one has failed, or after an interruption.
 const GRACE: Duration = Duration::from_secs(5);
 /// The time for the servers to end after all clients have; a forwarder waits this long for a silent member.
-const FAREWELL: Duration = Duration::from_secs(10);
-/// The time for a process to end after SIGTERM, before it is killed.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const SERVERS_GRACE: Duration = Duration::from_secs(10);
+/// The end of processes that did not end by themselves.
+const STOP: Stop = Stop::Terminate(Duration::from_secs(2));
 /// The time after which the clients start even if some server has written no line. A line shows that a server has its
 /// ports.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The longest interval between two looks at the clock.
-const TICK: Duration = Duration::from_millis(100);
+const SERVERS_LIMIT: Duration = Duration::from_secs(5);
 
 /// The end of a run.
 #[derive(Debug)]
@@ -53,53 +44,19 @@ pub(super) struct Outcome {
     pub(super) took: Duration,
 }
 
-/// The end of a process that spoiled a run.
-#[derive(Clone, Debug)]
-pub(super) struct Death {
-    pub(super) name: String,
-    pub(super) end: End,
-    /// The last error that it reported.
-    pub(super) error: Option<String>,
-    /// The number of its deliveries.
-    pub(super) delivered: Option<u64>,
-}
-
-impl Death {
-    /// Describes the end in words.
-    pub(super) fn how(&self) -> String {
-        let after = self.delivered.map_or_else(String::new, |count| format!(" after {count} deliveries"));
-        match (&self.error, self.end) {
-            (Some(error), End::Code(_)) => format!("{}: {error}", self.end),
-            _ => format!("{}{after}", self.end),
-        }
-    }
-}
-
-/// A started process.
-struct Running {
-    child: Child,
+/// The state of one process.
+struct State {
     log: File,
     has_spoken: bool,
-    error: Option<String>,
     progress: Option<Progress>,
     sent_again: u64,
     undeliverable: u64,
-    /// True if the supervisor told it to end.
-    was_told: bool,
     /// The time to start it again, after it was killed.
     restart: Option<Time>,
     /// True if a fault kills it while the others go on.
     dies: bool,
     /// The time to resume it, after it was stopped.
     resume: Option<Time>,
-    end: Option<End>,
-}
-
-/// The next step against processes that have not ended.
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum Step {
-    Tell,
-    Kill,
 }
 
 /// Runs the processes of `plan` to their end.
@@ -109,25 +66,19 @@ enum Step {
 pub(super) fn watch(
     plan: &Plan,
     faults: &[Fault],
-    ears: &Ears,
+    interrupts: &Interrupts,
     show: &mut dyn Show,
 ) -> Result<Outcome, Failure> {
-    let (sender, events) = ears.open();
     let mut supervisor = Supervisor {
         plan,
         show,
-        ears,
-        sender,
-        events,
-        clock: Clock::start(),
-        children: Vec::new(),
+        processes: Processes::new(interrupts),
         faults: faults.to_vec(),
         told: Vec::new(),
         starvations: Vec::new(),
         began: None,
         deaths: Vec::new(),
         interrupted: None,
-        next: None,
     };
     let watched = supervisor.watch();
     supervisor.show.close();
@@ -137,12 +88,8 @@ pub(super) fn watch(
 struct Supervisor<'a> {
     plan: &'a Plan,
     show: &'a mut dyn Show,
-    ears: &'a Ears,
-    sender: Sender<Word>,
-    events: Receiver<Word>,
-    clock: Clock,
     /// The started processes, in the order of the plan.
-    children: Vec<Running>,
+    processes: Processes<State>,
     /// The faults that are still to come.
     faults: Vec<Fault>,
     /// The reports on the others.
@@ -153,103 +100,102 @@ struct Supervisor<'a> {
     /// The processes that failed without being told to end, in the order of their ends.
     deaths: Vec<Death>,
     interrupted: Option<Exit>,
-    next: Option<(Time, Step)>,
 }
 
-impl Supervisor<'_> {
+impl<'a> Supervisor<'a> {
     fn watch(&mut self) -> Result<(), Failure> {
         let plan = self.plan;
         plan.processes[..plan.servers].iter().try_for_each(|process| self.start(process))?;
-        while self.began.is_none() || self.children.iter().any(Running::is_at_work) {
-            let first = self.events.recv_timeout(TICK).ok();
-            let rest: Vec<Word> = self.events.try_iter().collect();
-            let now = self.clock.now();
-            first.into_iter().chain(rest).try_for_each(|event| self.handle(event, now))?;
+        while self.began.is_none() || self.processes.all.iter().any(is_at_work) {
+            let (events, now) = self.processes.events();
+            events.into_iter().try_for_each(|event| self.handle(event, now))?;
             self.start_clients(now)?;
             self.do_faults(now);
             self.undo_faults(now)?;
             self.end_proxy();
-            self.take_step(now);
+            self.processes.stop_as_planned(now);
             self.show.tick(now);
         }
         Ok(())
     }
 
     fn start(&mut self, process: &Process) -> Result<(), Failure> {
-        let child = self.spawn(self.children.len(), process)?;
-        self.children.push(child);
+        let state = self.state(process)?;
+        let id = self.processes.start(&process.name, process.command(), state)?;
+        self.show.started(process, id);
         Ok(())
     }
 
-    fn spawn(&mut self, who: usize, process: &Process) -> Result<Running, Failure> {
+    fn restart(&mut self, number: usize) -> Result<(), Failure> {
+        let process: &'a Process = &self.plan.processes[number];
+        let state = self.state(process)?;
+        let id = self.processes.restart(number, process.command(), state)?;
+        self.show.started(process, id);
+        Ok(())
+    }
+
+    fn state(&self, process: &Process) -> Result<State, Failure> {
         let log = self.plan.log(process);
         // A process that is started again keeps its log.
         let log = File::options().create(true).append(true).open(&log).map_err(|reason| {
             Failure::new(Exit::CannotCreate, format!("cannot create {}: {reason}", log.display()))
         })?;
-        let child = ears::start(process, Stdio::null(), who, &self.sender).map_err(|reason| {
-            Failure::new(Exit::Unavailable, format!("cannot start {}: {reason}", process.name))
-        })?;
-        self.show.started(process, child.id());
-        Ok(Running {
-            child,
+        Ok(State {
             log,
             has_spoken: false,
-            error: None,
             progress: None,
             sent_again: 0,
             undeliverable: 0,
-            was_told: false,
             restart: None,
             dies: false,
             resume: None,
-            end: None,
         })
     }
 
     /// Starts the clients once all servers have written a line, but not if the run has failed or was interrupted
     /// before.
     fn start_clients(&mut self, now: Time) -> Result<(), Failure> {
-        let ready = self.children.iter().all(|child| child.has_spoken || child.end.is_some());
-        if self.began.is_some() || !(ready || now >= Time::ZERO.after(PATIENCE)) {
+        let is_ready = |server: &Running<State>| server.state.has_spoken || server.end.is_some();
+        let is_ready = self.processes.all.iter().all(is_ready);
+        if self.began.is_some() || !(is_ready || now >= Time::ZERO.after(SERVERS_LIMIT)) {
             return Ok(());
         }
         self.began = Some(now);
         if self.deaths.is_empty() && self.interrupted.is_none() {
-            let plan = self.plan;
-            return plan.clients().iter().try_for_each(|process| self.start(process));
+            return self.plan.clients().iter().try_for_each(|process| self.start(process));
         }
         Ok(())
     }
 
-    fn handle(&mut self, event: Word, now: Time) -> Result<(), Failure> {
+    fn handle(&mut self, event: Event, now: Time) -> Result<(), Failure> {
         match event {
-            Word::Said(who, line) => self.said(who, &line, now),
-            Word::Closed(who) => self.closed(who, now),
-            Word::Asked(exit) => {
-                self.asked(exit, now);
+            Event::Line(number, line) => self.take_line(number, &line, now),
+            Event::Closed(number) => self.closed(number, now),
+            Event::Interrupted(exit) => {
+                self.interrupt(exit, now);
                 Ok(())
             }
         }
     }
 
-    fn said(&mut self, who: usize, line: &[u8], now: Time) -> Result<(), Failure> {
-        let (process, child) = (&self.plan.processes[who], &mut self.children[who]);
+    fn take_line(&mut self, number: usize, line: &[u8], now: Time) -> Result<(), Failure> {
+        let (process, running) = (&self.plan.processes[number], &mut self.processes.all[number]);
+        let state = &mut running.state;
         let text = String::from_utf8_lossy(line);
         if let Some(progress) = text.strip_prefix(PROGRESS).and_then(|json| serde_json::from_str(json).ok()) {
-            child.progress = Some(progress);
-            self.show.progressed(who, process, progress, now);
+            state.progress = Some(progress);
+            self.show.progressed(number, process, progress, now);
             return Ok(());
         }
         if let Some(count) = text.strip_prefix(SENT_AGAIN).and_then(|count| count.parse::<u64>().ok()) {
-            child.sent_again += count;
+            state.sent_again += count;
             return Ok(());
         }
         if let Some(count) = text.strip_prefix(UNDELIVERABLE).and_then(|count| count.parse::<u64>().ok()) {
-            child.undeliverable = count;
+            state.undeliverable = count;
             return Ok(());
         }
-        child.log.write_all(line).and_then(|()| child.log.write_all(b"\n")).map_err(|reason| {
+        state.log.write_all(line).and_then(|()| state.log.write_all(b"\n")).map_err(|reason| {
             Failure::new(Exit::Io, format!("cannot write {}: {reason}", self.plan.log(process).display()))
         })?;
         if process.name == PROXY && text.starts_with('{') {
@@ -257,46 +203,44 @@ impl Supervisor<'_> {
             return Ok(());
         }
         // The user need not see how the proxy ends.
-        if process.name == PROXY && child.was_told {
+        if process.name == PROXY && running.was_told {
             return Ok(());
         }
         // Programs begin their lines with their name, which the report shows anyway.
         let text = text.strip_prefix(&format!("{}: ", process.name)).unwrap_or(&text);
         if let Some(error) = text.strip_prefix("error: ") {
-            child.error = Some(error.to_owned());
+            running.error = Some(error.to_owned());
         }
         // An error does not count: the process is about to end, and its end decides.
-        child.has_spoken |= child.error.is_none();
+        state.has_spoken |= running.error.is_none();
         let folder = format!("{}/", self.plan.folder.display());
-        self.show.said(who, process, &text.replace(&folder, ""));
+        self.show.said(number, process, &text.replace(&folder, ""));
         Ok(())
     }
 
     /// Handles the end of a process, which has closed its output.
-    fn closed(&mut self, who: usize, now: Time) -> Result<(), Failure> {
-        let (process, child) = (&self.plan.processes[who], &mut self.children[who]);
-        let end: End = child.child.wait().map(End::from).map_err(|reason| {
-            Failure::new(Exit::Io, format!("cannot wait for {}: {reason}", process.name))
-        })?;
-        let end = if process.name == PROXY && child.was_told { End::Code(0) } else { end };
-        child.end = Some(end);
+    fn closed(&mut self, number: usize, now: Time) -> Result<(), Failure> {
+        let end = self.processes.wait(number)?;
+        let (process, running) = (&self.plan.processes[number], &self.processes.all[number]);
+        let end = if process.name == PROXY && running.was_told { End::Code(0) } else { end };
+        let state = &running.state;
         let death = Death {
             name: process.name.clone(),
             end,
-            error: child.error.clone(),
-            delivered: child.progress.map(|progress| progress.delivered),
+            error: running.error.clone(),
+            delivered: state.progress.map(|progress| progress.delivered),
         };
-        let was_told = child.was_told || child.restart.is_some() || child.dies;
-        self.show.ended(who, process, &death, was_told);
+        let was_told = running.was_told || state.restart.is_some() || state.dies;
+        self.show.ended(number, process, &death, was_told);
         // The client reached the end of the run and reported its undeliverable messages.
-        let is_complete = end == End::Code(Exit::Unavailable.code()) && child.undeliverable > 0;
+        let is_complete = end == End::Code(Exit::Unavailable.code()) && state.undeliverable > 0;
         if !end.is_good() && !was_told && !is_complete {
             if self.deaths.is_empty() {
                 self.fail(now);
             }
             self.deaths.push(death);
         } else if self.are_clients_done() {
-            self.plan_step(now.after(FAREWELL), Step::Tell);
+            self.processes.plan_stop(now.after(SERVERS_GRACE), STOP);
         }
         Ok(())
     }
@@ -305,55 +249,27 @@ impl Supervisor<'_> {
     fn fail(&mut self, now: Time) {
         // Without clients there is nothing to save.
         let grace = if self.began.is_some() { GRACE } else { Duration::ZERO };
-        if self.children.iter().any(|child| child.end.is_none()) && grace > Duration::ZERO {
+        if !self.processes.are_over() && grace > Duration::ZERO {
             self.show.notice(&format!("the others have {} s to end by themselves", grace.as_secs()));
         }
-        self.plan_step(now.after(grace), Step::Tell);
+        self.processes.plan_stop(now.after(grace), STOP);
     }
 
     fn are_clients_done(&self) -> bool {
-        let clients = self.children.get(self.plan.servers..).unwrap_or_default();
-        clients.len() == self.plan.clients().len() && clients.iter().all(|child| child.end.is_some())
+        self.processes.all.len() == self.plan.processes.len()
+            && self.processes.all[self.plan.servers..].iter().all(|client| client.end.is_some())
     }
 
     /// Ends all processes: gently the first time, with SIGKILL the second time.
-    fn asked(&mut self, exit: Exit, now: Time) {
+    fn interrupt(&mut self, exit: Exit, now: Time) {
         if self.interrupted.is_some() {
             self.show.notice("killing them all");
-            return self.end_all(Signal::KILL);
+            return self.processes.stop(Signal::KILL);
         }
         self.interrupted = Some(exit);
         self.show.notice("ending; once more kills at once");
-        self.end_all(if exit == Exit::Interrupted { Signal::INT } else { Signal::TERM });
-        self.next = Some((now.after(GRACE), Step::Kill));
-    }
-
-    /// Plans a step, unless one is planned that comes sooner.
-    fn plan_step(&mut self, at: Time, step: Step) {
-        if self.next.is_none_or(|(planned, _)| planned > at) {
-            self.next = Some((at, step));
-        }
-    }
-
-    fn take_step(&mut self, now: Time) {
-        let Some((_, step)) = self.next.filter(|(at, _)| now >= *at) else { return };
-        match step {
-            Step::Tell => {
-                self.end_all(Signal::TERM);
-                self.next = Some((now.after(LAST_WORDS), Step::Kill));
-            }
-            Step::Kill => {
-                self.end_all(Signal::KILL);
-                self.next = None;
-            }
-        }
-    }
-
-    fn end_all(&mut self, signal: Signal) {
-        for child in self.children.iter_mut().filter(|child| child.end.is_none()) {
-            child.was_told = true;
-            child.signal(signal);
-        }
+        self.processes.stop(if exit == Exit::Interrupted { Signal::INT } else { Signal::TERM });
+        self.processes.planned = Some((now.after(GRACE), Stop::Kill));
     }
 
     fn do_faults(&mut self, now: Time) {
@@ -373,23 +289,20 @@ impl Supervisor<'_> {
             self.starvations.push(Starvation::start(threads, now.after(lasts)));
             return true;
         }
-        let who = self.plan.processes.iter().position(|process| Some(&process.name) == fault.process());
-        let Some(child) = who.and_then(|who| self.children.get_mut(who)).filter(|child| child.end.is_none())
-        else {
-            return false;
-        };
+        let target = self.processes.all.iter_mut().find(|running| Some(&running.name) == fault.process());
+        let Some(target) = target.filter(|running| running.end.is_none()) else { return false };
         match fault.act {
             Act::Signal { signal, dies, .. } => {
-                child.dies = dies;
-                child.signal(signal);
+                target.state.dies = dies;
+                target.signal(signal);
             }
             Act::Pause { lasts, .. } => {
-                child.resume = child.resume.max(Some(now.after(lasts)));
-                child.signal(Signal::STOP);
+                target.state.resume = target.state.resume.max(Some(now.after(lasts)));
+                target.signal(Signal::STOP);
             }
             Act::Restart { pause, .. } => {
-                child.restart = Some(now.after(pause));
-                child.signal(Signal::KILL);
+                target.state.restart = Some(now.after(pause));
+                target.signal(Signal::KILL);
             }
             Act::Starve { .. } => {}
         }
@@ -400,19 +313,16 @@ impl Supervisor<'_> {
     fn undo_faults(&mut self, now: Time) -> Result<(), Failure> {
         let is_due = |at: &mut Time| now >= *at;
         self.starvations.retain(|starvation| now < starvation.until);
-        for child in &mut self.children {
-            if child.resume.take_if(is_due).is_some() && child.end.is_none() {
-                child.signal(Signal::CONT);
+        let is_over = self.processes.planned.is_some() || self.interrupted.is_some();
+        for number in 0..self.processes.all.len() {
+            let running = &mut self.processes.all[number];
+            if running.state.resume.take_if(is_due).is_some() {
+                running.signal(Signal::CONT);
             }
-        }
-        let is_over = self.next.is_some() || self.interrupted.is_some();
-        for who in 0..self.children.len() {
-            let child = &mut self.children[who];
-            if is_over && child.end.is_some() {
-                child.restart = None;
-            } else if child.end.is_some() && child.restart.take_if(is_due).is_some() {
-                let plan = self.plan;
-                self.children[who] = self.spawn(who, &plan.processes[who])?;
+            if is_over && running.end.is_some() {
+                running.state.restart = None;
+            } else if running.end.is_some() && running.state.restart.take_if(is_due).is_some() {
+                self.restart(number)?;
             }
         }
         Ok(())
@@ -420,50 +330,28 @@ impl Supervisor<'_> {
 
     /// Ends the proxy, which runs until it is told to end, once all others have ended.
     fn end_proxy(&mut self) {
-        let proxy = self.plan.processes.iter().position(|process| process.name == PROXY);
-        let Some(proxy) = proxy.filter(|_| self.began.is_some()) else { return };
-        let is_alone =
-            self.children.iter().enumerate().all(|(who, child)| who == proxy || !child.is_at_work());
-        if let Some(child) = self.children.get_mut(proxy).filter(|child| is_alone && !child.was_told) {
-            child.was_told = true;
-            child.signal(Signal::TERM);
+        let is_proxy = |running: &Running<State>| running.name == PROXY;
+        let is_alone = self.processes.all.iter().all(|running| is_proxy(running) || !is_at_work(running));
+        if self.began.is_some() && is_alone {
+            let proxy = self.processes.all.iter_mut().find(|running| is_proxy(running) && !running.was_told);
+            proxy.into_iter().for_each(|proxy| proxy.stop(Signal::TERM));
         }
     }
 
     fn outcome(&mut self) -> Outcome {
-        // An interruption may have arrived while the last process ended.
-        let late = self.events.try_iter().find_map(|event| match event {
-            Word::Asked(exit) => Some(exit),
-            _ => None,
-        });
+        let states = || self.processes.all.iter().map(|running| &running.state);
         Outcome {
-            interrupted: self.interrupted.or(late),
+            // An interruption may have arrived while the last process ended.
+            interrupted: self.interrupted.or_else(|| self.processes.late_interruption()),
             culprit: self.deaths.iter().min_by_key(|death| death.end.suspicion()).cloned(),
+            sent_again: states().map(|state| state.sent_again).sum(),
+            undeliverable: states().map(|state| state.undeliverable).sum(),
             faults: self.told.drain(..).chain(self.faults.iter().map(|fault| fault.told(false))).collect(),
-            sent_again: self.children.iter().map(|child| child.sent_again).sum(),
-            undeliverable: self.children.iter().map(|child| child.undeliverable).sum(),
-            took: self.began.map_or(Duration::ZERO, |began| self.clock.now().since(began)),
+            took: self.began.map_or(Duration::ZERO, |began| self.processes.now().since(began)),
         }
     }
 }
 
-impl Drop for Supervisor<'_> {
-    /// Kills and waits for all processes that are left, whatever ended the run.
-    fn drop(&mut self) {
-        self.ears.close();
-        self.end_all(Signal::KILL);
-        for child in self.children.iter_mut().filter(|child| child.end.is_none()) {
-            let _ = child.child.wait();
-        }
-    }
-}
-
-impl Running {
-    const fn is_at_work(&self) -> bool {
-        self.end.is_none() || self.restart.is_some()
-    }
-
-    fn signal(&self, signal: Signal) {
-        ears::signal(&self.child, signal);
-    }
+fn is_at_work(process: &Running<State>) -> bool {
+    process.end.is_none() || process.state.restart.is_some()
 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
 use serde_json::{Value, json};
 
-use super::ears::Ears;
 use super::fault::Told;
 use super::judge::judge;
 use super::plan::{Plan, Settings};
@@ -20,6 +19,7 @@ use super::{folder, show};
 use crate::cli::{self, KnownBad, Voice};
 use crate::exit::{Exit, Failure};
 use crate::order;
+use crate::processes::Interrupts;
 use crate::talk::Talk;
 use crate::transport::signals::{interruption, listen};
 
@@ -133,7 +133,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let scenario = args.scenario()?;
     let known_bad = args.known_bad.name().map(str::to_owned);
     let settings = Settings { known_bad, trace: args.trace, ..Settings::new(&scenario, args.voice.verbose)? };
-    let run = Run { args, settings, talk: args.voice.talk("run"), ears: Ears::default() };
+    let run = Run { args, settings, talk: args.voice.talk("run"), interrupts: Interrupts::default() };
     run.settings.passed_over.iter().for_each(|warning| run.talk.warn(warning));
     if args.dry_run { run.tell_plan() } else { run.repeat() }
 }
@@ -190,7 +190,7 @@ struct Run<'a> {
     args: &'a Args,
     settings: Settings,
     talk: Talk,
-    ears: Ears,
+    interrupts: Interrupts,
 }
 
 impl Run<'_> {
@@ -205,13 +205,13 @@ impl Run<'_> {
     }
 
     fn repeat(&self) -> Result<Exit, Failure> {
-        let (ears, talk) = (self.ears.clone(), self.talk.clone());
+        let (interrupts, talk) = (self.interrupts.clone(), self.talk.clone());
         listen(move |exit| {
-            let heard = ears.hear(exit);
-            if !heard {
+            let is_running = interrupts.interrupt(exit);
+            if !is_running {
                 talk.fail(&interruption(exit));
             }
-            heard
+            is_running
         })?;
         let mut before: Option<PathBuf> = None;
         for turn in 1..=self.args.repeat {
@@ -234,7 +234,7 @@ impl Run<'_> {
         plan.prepare(&self.settings, &self.args.replay())?;
         self.announce(&plan, turn)?;
         let mut show = show::choose(&self.args.voice, self.args.json, &plan);
-        let outcome = watch(&plan, &self.settings.faults, &self.ears, &mut *show)?;
+        let outcome = watch(&plan, &self.settings.faults, &self.interrupts, &mut *show)?;
         let is_complete = outcome.interrupted.is_none() && outcome.culprit.is_none();
         let judgement = is_complete.then(|| judge(&plan, self.args.json)).transpose()?;
         let verdict = Verdict::new(&self.settings, &outcome, judgement.as_ref());

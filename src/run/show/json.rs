@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 use super::Show;
 use crate::client::Progress;
 use crate::engine::Time;
-use crate::run::process::Process;
-use crate::run::supervisor::Death;
+use crate::run::process::{Death, Process};
 
 /// Prints every event. A closed standard output does not end the run.
 pub(super) struct Json;

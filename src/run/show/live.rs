@@ -8,8 +8,7 @@ use super::{Show, last_line, red};
 use crate::client::Progress;
 use crate::engine::Time;
 use crate::run::plan::Plan;
-use crate::run::process::Process;
-use crate::run::supervisor::Death;
+use crate::run::process::{Death, Process};
 use crate::talk::printable;
 use crate::transport::terminal;
 

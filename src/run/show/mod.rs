@@ -7,8 +7,7 @@ mod plain;
 use std::io::IsTerminal;
 
 use super::plan::Plan;
-use super::process::Process;
-use super::supervisor::Death;
+use super::process::{Death, Process};
 use crate::cli::Voice;
 use crate::client::Progress;
 use crate::engine::Time;
