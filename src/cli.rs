@@ -18,6 +18,7 @@ use crate::order::{self, DEFAULT_METHOD, Order};
 use crate::talk::{Color, Level, Talk};
 use crate::transport::address::{Addresses, MAX_PORT_BASE, Site, addresses};
 use crate::transport::{limits, signals};
+use crate::units::{parse_duration, split_bytes};
 use crate::wire::Window;
 
 /// The width of every `--help`, at any width of the terminal: an example that the terminal wraps is copied as one
@@ -154,18 +155,6 @@ pub fn port_base() -> clap::builder::RangedI64ValueParser<u16> {
     clap::value_parser!(u16).range(1..=i64::from(MAX_PORT_BASE))
 }
 
-/// Parses a duration on a command line: `250ms`, `60s`, `2min`; a bare number is seconds.
-///
-/// # Errors
-/// The mistake, for people.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds)
-            .map_err(|_| "a duration is not negative and not endless".to_owned());
-    }
-    humantime::parse_duration(text).map_err(|error| format!("{error}; write for example 60s, 250ms or 2min"))
-}
-
 /// Parses a suspicion timeout, or the name of a preset.
 ///
 /// # Errors
@@ -175,7 +164,7 @@ pub fn patience(text: &str) -> Result<Patience, String> {
         "fast" => Ok(Patience::FAST),
         "lan" => Ok(Patience::LAN),
         "peers" => Ok(Patience::PEERS),
-        _ => match duration(text) {
+        _ => match parse_duration(text) {
             Ok(Duration::ZERO) => Err("everybody would be lost at once; write for example 10s".to_owned()),
             Ok(silence) => Ok(Patience::with_silence(silence)),
             Err(wrong) => Err(format!("{wrong}, or fast, lan or peers")),
@@ -187,7 +176,7 @@ pub fn patience(text: &str) -> Result<Patience, String> {
 pub const LEAST_FORWARDER_TIMEOUT: Duration = crate::session::QUIET_AFTER;
 
 fn forwarder_timeout(text: &str) -> Result<Duration, String> {
-    match duration(text)? {
+    match parse_duration(text)? {
         limit if limit >= LEAST_FORWARDER_TIMEOUT => Ok(limit),
         _ => Err("a forwarder that goes on may take 3s to answer; write for example 10s".to_owned()),
     }
@@ -212,15 +201,13 @@ pub fn window(text: &str) -> Result<Window, String> {
     let wrong = || "write for example 1000 (messages), 256KiB, or both: 1000,256KiB".to_owned();
     let (mut messages, mut bytes) = (None, None);
     for part in text.split(',').map(str::trim) {
-        let digits = part.trim_end_matches(|c: char| !c.is_ascii_digit());
-        let unit = UNITS.iter().find(|(unit, _)| *unit == part[digits.len()..].trim_start());
-        let count: u64 = digits.parse().map_err(|_| wrong())?;
-        let is_known = match unit {
-            _ if digits == part => messages.replace(count).is_none(),
-            Some((_, size)) => bytes.replace(count.saturating_mul(*size)).is_none(),
-            None => false,
+        let split = split_bytes(part);
+        let count: u64 = split.map_or(part, |(digits, _)| digits).parse().map_err(|_| wrong())?;
+        let is_first = match split {
+            None => messages.replace(count).is_none(),
+            Some((_, size)) => bytes.replace(count.saturating_mul(size)).is_none(),
         };
-        if !is_known || count == 0 {
+        if !is_first || count == 0 {
             return Err(wrong());
         }
     }
@@ -228,10 +215,6 @@ pub fn window(text: &str) -> Result<Window, String> {
     let bytes = bytes.map_or(whole.bytes, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     Ok(Window { messages: messages.unwrap_or(whole.messages), bytes })
 }
-
-/// The units of a number of bytes.
-const UNITS: [(&str, u64); 5] =
-    [("B", 1), ("kB", 1000), ("KiB", 1 << 10), ("MB", 1_000_000), ("MiB", 1 << 20)];
 
 /// Returns the order that `--order` and `--method` select.
 ///

@@ -8,11 +8,12 @@ use clap::Args as Arguments;
 
 use crate::check::{Chronicle, Member, What, Word};
 use crate::cli::{self, Voice};
-use crate::diagram::{self, Stay, Stays, find, hover};
+use crate::diagram::{Stay, Stays, find, hover};
 use crate::exit::{Exit, Failure};
 use crate::nearest::nearest;
 use crate::place::shown;
 use crate::talk::{list, on_one_line};
+use crate::units::{seconds, short_duration};
 
 /// The example and notes of `--help`.
 const HELP: &str = "\
@@ -151,7 +152,7 @@ impl Story<'_> {
             let at = source(self.member, index);
             let then = if place == 0 { "It waited" } else { "Then it waited" };
             match micros {
-                Some(micros) => format!("{then} {} for {reason} {at}.", diagram::length(*micros)),
+                Some(micros) => format!("{then} {} for {reason} {at}.", short_duration(*micros)),
                 None => format!("{then} for {reason} {at}, to the end."),
             }
         };
@@ -172,7 +173,7 @@ impl Story<'_> {
         };
         let after = match self.stay.length(self.member) {
             Some(micros) if self.stay.is_held_back() => {
-                format!(", {} after it arrived", diagram::length(micros))
+                format!(", {} after it arrived", short_duration(micros))
             }
             _ => String::new(),
         };
@@ -209,7 +210,7 @@ impl Story<'_> {
 
 /// Formats the time and the position of an event.
 fn place(member: &Member, index: usize) -> String {
-    format!("{} {}", diagram::time(member.happenings[index].time_us), source(member, index))
+    format!("{} {}", seconds(member.happenings[index].time_us), source(member, index))
 }
 
 fn source(member: &Member, index: usize) -> String {

@@ -18,6 +18,7 @@ use crate::transport::limits;
 use crate::transport::resolve;
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::zmq::{self, Context, Sent, Socket};
+use crate::units;
 use crate::wire::control::read_request;
 use crate::wire::topic;
 
@@ -35,7 +36,7 @@ pub struct Options {
     #[arg(long, value_name = "PORT", env = "GROUPCAST_PORT_BASE", hide_env = true, default_value_t = cli::DEFAULT_PORT_BASE, value_parser = cli::port_base())]
     pub port_base: u16,
     /// Give up if not all clients are ready by then
-    #[arg(long, value_name = "TIME", env = "GROUPCAST_START_TIMEOUT", hide_env = true, default_value = "60s", value_parser = cli::duration)]
+    #[arg(long, value_name = "TIME", env = "GROUPCAST_START_TIMEOUT", hide_env = true, default_value = "60s", value_parser = units::parse_duration)]
     pub start_timeout: Duration,
     /// Serve one run after the other instead of ending after the first; a signal between two runs ends it with exit
     /// code 0

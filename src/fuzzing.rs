@@ -9,15 +9,17 @@ use bytes::Bytes;
 
 use crate::check::{self, Chronicle};
 use crate::exit::Failure;
+use crate::fault::script;
 use crate::place::{Flaw, Source};
-use crate::{diagram, explain, proxy, run};
+use crate::{diagram, explain, run};
 
 /// Parses a script of faults, and returns each fault as it would be written.
 ///
 /// # Errors
 /// The first mistake, with its place.
 pub fn faults(text: &str) -> Result<Vec<String>, Failure> {
-    proxy::said_again(text).map_err(|flaw| failure(text, flaw))
+    let faults = script::parse(text).map_err(|flaw| failure(text, flaw))?;
+    Ok(faults.iter().map(ToString::to_string).collect())
 }
 
 /// Parses a scenario.

@@ -136,6 +136,7 @@ pub mod waiting;
 #[doc(hidden)]
 pub mod wire;
 
+mod fault;
 mod group;
 mod inside;
 mod lock;
@@ -143,6 +144,7 @@ mod memory;
 mod nearest;
 mod place;
 mod processes;
+mod units;
 
 pub use bytes::Bytes;
 pub use group::{

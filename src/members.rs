@@ -17,6 +17,7 @@ use crate::session::attendance::News;
 use crate::talk::{self, Color, Level, Talk, natural, printable};
 use crate::transport::signals::Signals;
 use crate::transport::zmq::{self, Context};
+use crate::units;
 use crate::wire::control::{Ask, GroupState, Identity, MemberState, Role};
 
 /// The example and the notes of `--help`.
@@ -52,7 +53,7 @@ pub struct Args {
     #[arg(long)]
     watch: bool,
     /// Give up if no forwarder has answered by then, or none with the group that --group names
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = cli::duration)]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = units::parse_duration)]
     timeout: Duration,
 }
 
@@ -177,7 +178,7 @@ impl Waiting {
         }
         if now.since(self.said) >= SAY_EVERY {
             self.said = now;
-            let left = talk::duration(left);
+            let left = units::duration(left);
             talk.say(format!("the forwarder has no {what}; waiting for one (gives up in {left})"));
         }
         Ok(())
@@ -262,7 +263,7 @@ fn as_text(group: &GroupState) -> String {
             member.role.to_string(),
             member.incarnation.to_string(),
             member.stage.to_string(),
-            talk::duration(Duration::from_millis(member.heard_ms)),
+            units::duration(Duration::from_millis(member.heard_ms)),
             cell(status.map(|status| status.view)),
             cell(status.filter(|_| is_client).map(|status| status.delivered)),
             cell(status.map(|status| status.held)),

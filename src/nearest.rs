@@ -1,5 +1,7 @@
 //! Beside the path: the word that was probably meant.
 
+use crate::place::quoted;
+
 /// Longest word that is compared, in bytes: the longest id. A longer one is not a slip of the finger.
 const MAX_WORD: usize = 64;
 
@@ -26,6 +28,22 @@ pub(crate) fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>
         Some(meant) => format!("did you mean `{meant}`? {rest}"),
         None => rest.to_owned(),
     }
+}
+
+/// Returns the word if it is one of `known`.
+///
+/// # Errors
+/// The mistake, with the word that was probably meant, and the list of all.
+pub(crate) fn one_of<'a>(word: &str, known: &[&'a str]) -> Result<&'a str, String> {
+    known.iter().copied().find(|known| *known == word).ok_or_else(|| unknown(word, known))
+}
+
+/// Returns the objection to a word that is not one of `known`.
+pub(crate) fn unknown(word: &str, known: &[&str]) -> String {
+    let mut known = known.to_vec();
+    known.dedup();
+    let there_are = hint(word, known.iter().copied(), &format!("there are: {}", known.join(", ")));
+    format!("unknown word {}; {there_are}", quoted(word.as_bytes()))
 }
 
 /// Returns the optimal string alignment distance of two words, without regard to ASCII case.

@@ -2,7 +2,6 @@
 
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use clap::ValueEnum;
 
@@ -153,18 +152,6 @@ fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
         if is_escaped(character) { out.extend(character.escape_default()) } else { out.push(character) }
     }
     out
-}
-
-/// Formats a duration for people: `850 ms`, `3.2 s`, `58 s`, `5 min`.
-#[must_use]
-pub fn duration(length: Duration) -> String {
-    let millis = length.as_millis();
-    match millis {
-        0..1_000 => format!("{millis} ms"),
-        1_000..10_000 => format!("{:.1} s", length.as_secs_f64()),
-        10_000..120_000 => format!("{} s", length.as_secs()),
-        _ => format!("{} min", length.as_secs() / 60),
-    }
 }
 
 /// Splits a name so that c2 is sorted before c10: the text before its last number, and that number.

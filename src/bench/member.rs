@@ -24,6 +24,7 @@ use crate::talk::{self, Talk};
 use crate::transport::address::Site;
 use crate::transport::signals::Signals;
 use crate::transport::zmq::Context;
+use crate::units;
 use crate::wire::control;
 use crate::wire::{BatchBuilder, Window};
 
@@ -196,7 +197,7 @@ impl Application<Node> for Member {
             participant.finish.waits_for().map(|client| node.seat(client).id.as_str()).collect();
         let message = format!(
             "nothing was delivered for {}; waited for {}",
-            talk::duration(PATIENCE),
+            units::duration(PATIENCE),
             talk::list(&waits_for)
         );
         Err(Failure::new(Exit::TimedOut, message))

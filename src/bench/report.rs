@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::part::Baseline;
 use super::round::{Outcome, Setting, System};
 use super::workload::{Amount, Workload};
-use crate::talk;
+use crate::units;
 
 /// The fields of a CSV line, by their names in JSON.
 const COLUMNS: [&str; 26] = [
@@ -53,7 +53,7 @@ pub(super) fn title(setting: &Setting) -> String {
     let groups = if *groups == 1 { String::new() } else { format!("{groups} groups of ") };
     let amount = match amount {
         Amount::Messages(count) => format!("{} multicasts each", grouped(*count)),
-        Amount::Time(time) => talk::duration(*time),
+        Amount::Time(time) => units::duration(*time),
     };
     let pace = rate.map_or_else(
         || format!("{} own ones under way", grouped(*window)),

@@ -16,6 +16,7 @@ use crate::order;
 use crate::processes::Interrupts;
 use crate::talk::Talk;
 use crate::transport::signals::{interruption, listen};
+use crate::units;
 use crate::wire::batch::MAX_TEXT;
 
 /// The example and the notes of `--help`.
@@ -73,7 +74,7 @@ pub struct Args {
     #[arg(long, value_name = "N", conflicts_with = "duration", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     messages: Option<u64>,
     /// Time for which members send [default: 2s]
-    #[arg(long, value_name = "TIME", value_parser = cli::duration)]
+    #[arg(long, value_name = "TIME", value_parser = units::parse_duration)]
     duration: Option<Duration>,
     /// Multicasts of each member before the clock starts
     #[arg(long, value_name = "N", default_value_t = 0)]

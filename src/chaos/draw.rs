@@ -1,7 +1,11 @@
 //! Draws a scenario from a seed: the clients, their commands and the faults.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
+use crate::fault::link::{self, Direction, IN, Kind, OUT, ROUTER, SYNC};
+use crate::fault::process::{self, Act};
+use crate::fault::{Fault, table};
 use crate::order::{ORDERS, Order};
 use crate::prng::Prng;
 
@@ -94,77 +98,73 @@ fn scenario(prng: &mut Prng, seed: u64, order: &Order, clients: &[String], work:
             continue;
         }
         left -= if is_silent { lasts } else { 0 };
-        text += "\n[[faults]]\n";
-        text += &match kind {
-            "restart" => restart(prng, at, lasts),
-            "pause" => pause(prng, order, clients, at, lasts),
-            "starve" => format!("starve = {}\nafter = \"{at}ms\"\nfor = \"{lasts}ms\"\n", prng.between(2, 8)),
-            _ => format!("link = \"{}\"\n", link(prng, kind, at, lasts)),
+        let (at, lasts) = (Duration::from_millis(at), Duration::from_millis(lasts));
+        let act = match kind {
+            "restart" => Some(Act::Restart { process: server(prng), pause: lasts }),
+            "pause" => Some(Act::Pause { process: any_process(prng, order, clients), lasts }),
+            "starve" => Some(Act::Starve { threads: prng.between(2, 8) as u16, lasts }),
+            _ => None,
         };
+        let fault = match act {
+            Some(act) => Fault::Process(process::Fault { after: at, act }),
+            None => Fault::Link(link(prng, kind, at, lasts)),
+        };
+        text += "\n";
+        text += &table::text(&fault);
     }
     text
 }
 
-fn restart(prng: &mut Prng, at: u64, lasts: u64) -> String {
-    let process = if prng.chance(500_000) { "forwarder" } else { "router" };
-    format!("kill = \"{process}\"\nafter = \"{at}ms\"\nrestart = \"{lasts}ms\"\n")
+fn server(prng: &mut Prng) -> String {
+    if prng.chance(500_000) { "forwarder" } else { "router" }.to_owned()
 }
 
-fn pause(prng: &mut Prng, order: &Order, clients: &[String], at: u64, lasts: u64) -> String {
+fn any_process(prng: &mut Prng, order: &Order, clients: &[String]) -> String {
     let mut processes: Vec<&str> = clients.iter().map(String::as_str).collect();
     processes.extend(["forwarder", "router"]);
     processes.extend(order.sequencer.then_some("sequencer"));
-    let process = processes[prng.below(processes.len() as u64) as usize];
-    format!("kill = \"{process}\"\nafter = \"{at}ms\"\nsignal = \"STOP\"\nfor = \"{lasts}ms\"\n")
+    processes[prng.below(processes.len() as u64) as usize].to_owned()
 }
 
-/// Draws a fault of links, as `groupcast proxy` reads it.
-fn link(prng: &mut Prng, kind: &str, at: u64, lasts: u64) -> String {
-    let is_about_packets = matches!(kind, "loss" | "duplicate" | "reorder");
-    let mut fault = format!("{} {kind}", seconds_word(at));
-    match kind {
-        "delay" => {
-            let _ = write!(fault, " {}ms jitter {}ms", prng.between(1, 50), prng.between(0, 100));
-        }
-        "bandwidth" => {
-            let _ = write!(fault, " {}kB/s", prng.between(50, 2000));
-        }
-        _ if is_about_packets => {
-            let _ = write!(fault, " {}%", prng.between(1, 30));
-        }
-        _ => {}
-    }
-    let ports: &[&str] =
-        if is_about_packets { &["in", "out", "router"] } else { &["in", "out", "router", "sync"] };
-    let port = ports[prng.below(ports.len() as u64) as usize];
-    let port = if prng.chance(500_000) { port } else { "" };
-    let ways: &[&str] = match (kind, port) {
-        ("cut" | "reset", _) => &[""],
-        // Almost no bytes go the other way there.
-        (_, "in") => &[" up"],
-        (_, "out") => &[" down"],
-        ("half-close", _) => &[" up", " down"],
-        _ => &["", " up", " down"],
+fn link(prng: &mut Prng, kind: &str, at: Duration, lasts: Duration) -> link::Fault {
+    let mut millis = |low, high| Duration::from_millis(prng.between(low, high));
+    let kind = match kind {
+        "cut" => Kind::Cut,
+        "reset" => Kind::Reset,
+        "half-close" => Kind::HalfClose,
+        "stall" => Kind::Stall,
+        "delay" => Kind::Delay { by: millis(1, 50), jitter: millis(0, 100) },
+        "bandwidth" => Kind::Bandwidth { bytes: prng.between(50, 2000) * 1000 },
+        "loss" => Kind::Loss { share: percent(prng) },
+        "duplicate" => Kind::Duplicate { share: percent(prng) },
+        _ => Kind::Reorder { share: percent(prng) },
     };
-    fault += ways[prng.below(ways.len() as u64) as usize];
-    if !port.is_empty() {
-        let _ = write!(fault, " on {port}");
-    }
+    let ports: &[usize] = if kind.is_about_packets() { &[IN, OUT, ROUTER] } else { &[IN, OUT, ROUTER, SYNC] };
+    let port = ports[prng.below(ports.len() as u64) as usize];
+    let port = prng.chance(500_000).then_some(port);
+    let directions: &[Direction] = match (kind, port) {
+        (Kind::Cut | Kind::Reset, _) => &[Direction::Both],
+        // Almost no bytes go the other way there.
+        (_, Some(IN)) => &[Direction::Up],
+        (_, Some(OUT)) => &[Direction::Down],
+        (Kind::HalfClose, _) => &[Direction::Up, Direction::Down],
+        _ => &[Direction::Both, Direction::Up, Direction::Down],
+    };
+    let direction = directions[prng.below(directions.len() as u64) as usize];
     // A fault that silences no member may last to the end of the run.
-    let stays = (is_about_packets || kind == "delay") && prng.chance(500_000);
-    if !stays && !matches!(kind, "reset" | "half-close") {
-        let _ = write!(fault, " for {lasts}ms");
-    }
-    fault
+    let stays = (kind.is_about_packets() || matches!(kind, Kind::Delay { .. })) && prng.chance(500_000);
+    let lasts = (!stays && kind.lasts()).then_some(lasts);
+    link::Fault { at, kind, direction, port, connection: None, lasts }
+}
+
+/// Draws a share from 1% to 30%.
+fn percent(prng: &mut Prng) -> u32 {
+    prng.between(1, 30) as u32 * 10_000
 }
 
 /// Formats a time as command files have it.
 fn seconds(millis: u64) -> String {
     format!("{}.{:03}", millis / 1000, millis % 1000)
-}
-
-fn seconds_word(millis: u64) -> String {
-    format!("{}s", seconds(millis))
 }
 
 #[cfg(test)]

@@ -14,8 +14,9 @@ use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::lock::{lock, unpoisoned};
 use crate::processes::{Event, Interrupts, Processes, Stop, folder_of_programs};
-use crate::talk::{Talk, duration};
+use crate::talk::Talk;
 use crate::transport::signals::{interruption, listen};
+use crate::units::duration;
 
 /// The example and the notes of `--help`.
 const HELP: &str = "\

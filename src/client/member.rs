@@ -20,6 +20,7 @@ use crate::results::{Counts, MessageId, Results, Start, undelivered};
 use crate::session::SAY_EVERY;
 use crate::talk::{self, Talk};
 use crate::transport::stdio::Output;
+use crate::units;
 use crate::wire::{Batch, BatchBuilder};
 
 /// Longest time until a delivery is in the files, so that a client that fails leaves it there.
@@ -205,7 +206,7 @@ impl<'a> Client<'a> {
         if now.since(self.progress.1) < self.options.timeout || self.user.is_person() {
             return Ok(());
         }
-        let limit = talk::duration(self.options.timeout);
+        let limit = units::duration(self.options.timeout);
         let message = format!("nothing has happened for {limit}: waited for {}", self.waits_for(participant));
         Err(Failure::new(Exit::TimedOut, message).help("raise --timeout to wait longer"))
     }
@@ -341,12 +342,12 @@ impl Application<Node> for Client<'_> {
                 if silence < SAY_EVERY {
                     return;
                 }
-                let silence = talk::duration(silence);
+                let silence = units::duration(silence);
                 format!("nothing heard from the group for {silence}; waiting for the others to acknowledge")
             }
             Wait::SlowMember(_, length) if length < SAY_EVERY => return,
             Wait::SlowMember(member, length) => {
-                let (id, length) = (&participant.endpoint.seat(member).id, talk::duration(length));
+                let (id, length) = (&participant.endpoint.seat(member).id, units::duration(length));
                 format!("waiting for {id}, which has taken nothing for {length}")
             }
         };

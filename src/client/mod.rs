@@ -41,6 +41,7 @@ use crate::transport::limits;
 use crate::transport::signals::Signals;
 use crate::transport::terminal;
 use crate::transport::zmq::Context;
+use crate::units;
 use crate::wire::Window;
 use crate::wire::control::Role;
 use member::{Client, names};
@@ -79,7 +80,7 @@ pub struct Options {
     #[allow(missing_docs)]
     pub address: Address,
     /// Give up if nothing has happened for this long
-    #[arg(long, value_name = "TIME", env = "GROUPCAST_TIMEOUT", hide_env = true, default_value = "300s", value_parser = cli::duration)]
+    #[arg(long, value_name = "TIME", env = "GROUPCAST_TIMEOUT", hide_env = true, default_value = "300s", value_parser = units::parse_duration)]
     pub timeout: Duration,
     /// Wait while so much of its own is not yet at all members: messages, bytes (with a unit), or both: 1000,256KiB
     #[arg(long, value_name = "WINDOW", env = "GROUPCAST_WINDOW", hide_env = true, default_value = "4MiB", value_parser = cli::window)]

@@ -1,9 +1,10 @@
 //! The details of a message at a member, shown when the pointer is on it.
 
 use super::stays::{Stay, Stays};
-use super::words::{length, reason, time};
+use super::words::reason;
 use crate::check::{Chronicle, Member, What, Word};
 use crate::talk::on_one_line;
+use crate::units::{seconds, short_duration};
 
 /// The longest text that is shown in full, in columns.
 const TEXT: usize = 200;
@@ -46,13 +47,13 @@ fn hold_back(member: &Member, stay: &Stay) -> Vec<String> {
     let Some(arrived) = stay.arrived else { return Vec::new() };
     let what = match stay.length(member) {
         _ if !stay.is_held_back() => ", nothing held it back".to_owned(),
-        Some(micros) => format!(", held back for {}:", length(micros)),
+        Some(micros) => format!(", held back for {}:", short_duration(micros)),
         None => ", held back to the end:".to_owned(),
     };
     let mut lines = vec![format!("it arrived at {} at {}{what}", member.name, place(member, arrived))];
     let reasons = reasons(member, stay);
     lines.extend(reasons.iter().take(REASONS).map(|(reason, micros)| match micros {
-        Some(micros) => format!("  {} for {reason}", length(*micros)),
+        Some(micros) => format!("  {} for {reason}", short_duration(*micros)),
         None => format!("  for {reason}"),
     }));
     if reasons.len() > REASONS {
@@ -115,5 +116,5 @@ pub(crate) fn origin(chronicle: &Chronicle, stays: &Stays, message: usize) -> Op
 
 fn place(member: &Member, index: usize) -> String {
     let happening = &member.happenings[index];
-    format!("{} ({}:{})", time(happening.time_us), member.file, happening.line)
+    format!("{} ({}:{})", seconds(happening.time_us), member.file, happening.line)
 }

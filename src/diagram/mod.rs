@@ -17,4 +17,3 @@ mod words;
 
 pub(crate) use stays::{Stay, Stays};
 pub(crate) use tool::find;
-pub(crate) use words::{length, time};

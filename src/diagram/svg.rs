@@ -12,9 +12,10 @@ use super::hover;
 use super::layout::{Bar, Lane, Layout};
 use super::sequence::Place;
 use super::stays::Stays;
-use super::words::{cut, time};
+use super::words::cut;
 use crate::check::{Chronicle, What, Witness, Word, escaped};
 use crate::talk::{list, on_one_line};
+use crate::units::seconds;
 
 pub(super) const STYLE: &str = include_str!("picture.css");
 pub(super) const DARK: &str = include_str!("dark.css");
@@ -88,7 +89,7 @@ impl<'c> Picture<'c> {
     /// Returns notes on missing information and on the part that is shown, one sentence each.
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
-        let time = |&(lane, index): &Place| time(self.chronicle.members[lane].happenings[index].time_us);
+        let time = |&(lane, index): &Place| seconds(self.chronicle.members[lane].happenings[index].time_us);
         if let (false, Some(first), Some(last)) = (self.is_whole, self.shown.first(), self.shown.last()) {
             notes.push(format!("This is a part of the run: from {} to {}.", time(first), time(last)));
         }

@@ -17,6 +17,7 @@ use crate::cli::{self, Voice};
 use crate::exit::{Exit, Failure};
 use crate::nearest::nearest;
 use crate::place::shown;
+use crate::units;
 
 /// The examples and notes of `--help`.
 const HELP: &str = "\
@@ -63,10 +64,10 @@ pub struct Args {
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Leave out events before this time since the start: 250ms, 1.5s
-    #[arg(long, value_name = "TIME", value_parser = cli::duration)]
+    #[arg(long, value_name = "TIME", value_parser = units::parse_duration)]
     from: Option<Duration>,
     /// Leave out events after this time
-    #[arg(long, value_name = "TIME", value_parser = cli::duration)]
+    #[arg(long, value_name = "TIME", value_parser = units::parse_duration)]
     to: Option<Duration>,
     /// Show the events around this message, or around the first violation
     #[arg(long, value_name = "ID|violation", conflicts_with_all = ["from", "to"])]
@@ -218,7 +219,7 @@ impl Args {
         let time = |&(lane, index): &Place| chronicle.members[lane].happenings[index].time_us;
         let is_in = |place: &Place| (from..=to).contains(&time(place));
         let (Some(first), Some(last)) = (all.iter().position(is_in), all.iter().rposition(is_in)) else {
-            let end = super::time(all.iter().map(time).max().unwrap_or_default());
+            let end = units::seconds(all.iter().map(time).max().unwrap_or_default());
             return Err(Failure::new(Exit::NoInput, "nothing happened in that time")
                 .help(format!("the last event of this run is at {end}")));
         };

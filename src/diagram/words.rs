@@ -1,4 +1,4 @@
-//! Wording shared by pictures and explanations: reasons, times and durations.
+//! Wording shared by pictures and explanations: reasons, and texts that are cut.
 
 use crate::check::Reason;
 use crate::talk::list;
@@ -19,20 +19,6 @@ pub(super) fn reason(reason: &Reason) -> String {
         ("agreement", _) => "the agreed number from its sender".to_owned(),
         ("turn", _) => format!("{messages}, which may still come before it"),
         (other, _) => other.to_owned(),
-    }
-}
-
-/// Formats a time since the start: `0.012345 s`.
-pub(crate) fn time(micros: u64) -> String {
-    format!("{}.{:06} s", micros / 1_000_000, micros % 1_000_000)
-}
-
-/// Formats a duration: `85 µs`, `1.2 ms`, `3.45 s`.
-pub(crate) fn length(micros: u64) -> String {
-    match micros {
-        0..1_000 => format!("{micros} µs"),
-        1_000..1_000_000 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
-        _ => format!("{}.{:02} s", micros / 1_000_000, micros % 1_000_000 / 10_000),
     }
 }
 
@@ -65,12 +51,6 @@ mod tests {
         assert_eq!(told("place", Some(17), &["c2/1/3"], &[]), "number 17, which is c2/1/3");
         assert_eq!(told("acknowledgement", None, &[], &["c2", "c4"]), "an acknowledgement by c2 and c4");
         assert_eq!(told("patience", None, &[], &[]), "patience");
-    }
-
-    #[test]
-    fn lengths_have_fitting_units() {
-        assert_eq!([length(0), length(999), length(1_000)], ["0 µs", "999 µs", "1.0 ms"]);
-        assert_eq!([length(1_234_567), time(1_234_567)], ["1.23 s", "1.234567 s"]);
     }
 
     #[test]

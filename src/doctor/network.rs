@@ -9,11 +9,11 @@ use super::Finding;
 use crate::driver::Clock;
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
-use crate::talk;
 use crate::transport::address::{Port, Site};
 use crate::transport::holder;
 use crate::transport::resolve;
 use crate::transport::zmq::{self, Context};
+use crate::units;
 use crate::wire::Frames;
 
 /// The time after which a probe on this machine is lost.
@@ -95,7 +95,7 @@ pub(super) fn loopback() -> Finding {
     match probe().or_else(|_| probe()) {
         Ok(took) => Finding::ok(
             "loopback",
-            format!("a packet and a request went through ZeroMQ in {}", talk::duration(took)),
+            format!("a packet and a request went through ZeroMQ in {}", units::duration(took)),
         ),
         Err(failure) => Finding::fail("loopback", failure.message, help),
     }
@@ -132,7 +132,7 @@ fn probe() -> Result<Duration, Failure> {
 }
 
 fn lost(what: &str) -> Failure {
-    Failure::new(Exit::TimedOut, format!("{what} within {}", talk::duration(LIMIT)))
+    Failure::new(Exit::TimedOut, format!("{what} within {}", units::duration(LIMIT)))
 }
 
 /// Returns a site on loopback whose port was free a moment ago.

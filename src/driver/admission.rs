@@ -9,7 +9,7 @@ use crate::member::newcomer::Told;
 use crate::member::word::Admission;
 use crate::member::{Fence, Newcomer};
 use crate::session::attendance::News;
-use crate::talk;
+use crate::units;
 use crate::wire::control::Seat;
 
 /// The view in which a newcomer begins, and the seats known to be assigned by the forwarders.
@@ -50,7 +50,7 @@ pub(super) fn pass(
         let (group, id) = (&joining.group, &joining.id);
         sockets.say_waiting(now, &format!("waiting for the members of {group} to take {id} in"));
         if let Some(limit) = joining.timeout.filter(|&limit| now.since(Time::ZERO) >= limit) {
-            let limit = talk::duration(limit);
+            let limit = units::duration(limit);
             let why = format!("cannot join group {group}: its members did not take {id} in within {limit}");
             return Err(Failure::new(Exit::TimedOut, why).help("`groupcast members` shows who is there"));
         }

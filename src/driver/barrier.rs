@@ -12,6 +12,7 @@ use crate::session::{CONNECT_LIMIT, QUIET_AFTER};
 use crate::talk;
 use crate::transport::address::{Port, Site};
 use crate::transport::zmq::Context;
+use crate::units;
 use crate::wire::control::{Ask, Role, Seat, run_as_text};
 use crate::wire::encoded::probe;
 use crate::wire::{Frames, Header, Kind};
@@ -80,7 +81,7 @@ impl<'a> Barrier<'a> {
             self.probe(sockets, now);
             if sockets.forwarders.has_heard() {
                 let left = self.gives_up.map_or_else(String::new, |at| {
-                    format!(" (gives up in {})", talk::duration(at.since(now)))
+                    format!(" (gives up in {})", units::duration(at.since(now)))
                 });
                 sockets.say_waiting(now, &format!("waiting for {}{left}", self.waits_for));
             }
@@ -274,7 +275,7 @@ impl<'a> Barrier<'a> {
         let Some(timeout) = self.joining.timeout else { return Ok(()) };
         let waited = now.since(Time::ZERO);
         if self.reaches_forwarder && !self.reaches_router && waited >= timeout.min(CONNECT_LIMIT) {
-            let (id, waited) = (&self.joining.id, talk::duration(waited));
+            let (id, waited) = (&self.joining.id, units::duration(waited));
             let message = format!("gave up waiting for {}, needed by {id} ({waited})", self.waits_for);
             return Err(Failure::new(Exit::Unavailable, message).help(
                 "messages to single members go through `router`: is it running, on the same --port-base?",
@@ -282,7 +283,7 @@ impl<'a> Barrier<'a> {
         }
         if sockets.forwarders.has_heard() && waited >= timeout {
             let message =
-                format!("no start within {}: waited for {}", talk::duration(timeout), self.waits_for);
+                format!("no start within {}: waited for {}", units::duration(timeout), self.waits_for);
             return Err(Failure::new(Exit::TimedOut, message)
                 .help("start what is missing, or give the start more time with --timeout"));
         }

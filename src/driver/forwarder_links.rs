@@ -12,6 +12,7 @@ use crate::session::{QUIET_AFTER, SAY_EVERY};
 use crate::talk::{self, Talk};
 use crate::transport::address::{Port, Site};
 use crate::transport::zmq::{Context, Socket};
+use crate::units;
 use crate::wire::control::{Ask, Identity, Seat, Status};
 
 /// A process's links to all its forwarders, in the order in which they were named.
@@ -249,10 +250,10 @@ impl ForwarderLinks {
         } else if now.since(self.reported) >= SAY_EVERY {
             self.reported = now;
             let left =
-                left.map_or_else(String::new, |left| format!(", gives up in {}", talk::duration(left)));
+                left.map_or_else(String::new, |left| format!(", gives up in {}", units::duration(left)));
             let why = self.name_problems(&open).map_or_else(String::new, |why| format!(": {why}"));
             let names = talk::list(&self.full_names(&open));
-            talk.say(format!("waiting for {names} ({}{left}){why}", talk::duration(silence)));
+            talk.say(format!("waiting for {names} ({}{left}){why}", units::duration(silence)));
         }
         Ok(())
     }
@@ -270,7 +271,7 @@ impl ForwarderLinks {
             (false, _) => "do not answer",
         };
         let names = talk::list(&self.full_names(open));
-        let message = format!("{names} {what} ({})", talk::duration(silence));
+        let message = format!("{names} {what} ({})", units::duration(silence));
         match self.name_problems(open) {
             Some(why) => Failure::new(Exit::Unavailable, format!("{message}: {why}")).help(
                 "is the host in --connect spelt as this machine knows it? an address needs no name server",

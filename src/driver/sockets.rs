@@ -15,6 +15,7 @@ use crate::transport::address::{Port, Site};
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::wakeup::Wakeup;
 use crate::transport::zmq::{self, Context, Socket};
+use crate::units;
 use crate::wire::Frames;
 use crate::wire::control::{Ask, Identity, Role};
 use crate::wire::encoded::probe;
@@ -243,7 +244,7 @@ fn stalled(sites: &[Site], answering: &[&Site], silence: Duration) -> Failure {
     let ins: Vec<String> = sites.iter().map(|site| name(site, Port::In)).collect();
     let syncs: Vec<String> = answering.iter().map(|site| name(site, Port::Sync)).collect();
     let answer = if syncs.len() == 1 { "answers" } else { "answer" };
-    let (from, length, sync) = (talk::list(&outs), talk::duration(silence), talk::list(&syncs));
+    let (from, length, sync) = (talk::list(&outs), units::duration(silence), talk::list(&syncs));
     let message = format!("nothing has come from {from} for {length}, although {sync} {answer}");
     let to = talk::list(&ins);
     Failure::new(Exit::Unavailable, message).help(format!(

@@ -4,16 +4,17 @@ use super::endpoint::Endpoint;
 use crate::engine::MemberId;
 use crate::exit::{Exit, Failure};
 use crate::member::{Departure, Fence, Notice};
-use crate::talk::{self, Talk};
+use crate::talk::Talk;
+use crate::units;
 use crate::wire::control::Role;
 
 /// Returns the reason that follows a member's name in brackets.
 fn reason(why: Departure, name: &dyn Fn(MemberId) -> String) -> String {
     match why {
         Departure::Left => "left".to_owned(),
-        Departure::Silent(length) => format!("silent for {}", talk::duration(length)),
+        Departure::Silent(length) => format!("silent for {}", units::duration(length)),
         Departure::Excluded(by, length) => {
-            format!("excluded by {}: has taken nothing for {}", name(by), talk::duration(length))
+            format!("excluded by {}: has taken nothing for {}", name(by), units::duration(length))
         }
         Departure::Unresponsive => "did not answer while the view changed".to_owned(),
         Departure::Superseded => "started again".to_owned(),
@@ -62,7 +63,7 @@ pub fn fence(why: Fence, role: Role, name: &dyn Fn(MemberId) -> String) -> Failu
     match why {
         Fence::WentOn(view) => failure(went_on(view)).help(again),
         Fence::Excluded(by, length, view) => {
-            let (by, length) = (name(by), talk::duration(length));
+            let (by, length) = (name(by), units::duration(length));
             failure(format!("excluded by {by}: it has taken nothing for {length}; {}", went_on(view)))
                 .help(again)
         }

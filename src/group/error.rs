@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::exit::{Exit, Failure};
-use crate::talk;
+use crate::units;
 
 /// An error of a [`Group`](super::Group), its [`Sender`](super::Sender), its [`Receiver`](super::Receiver) or its
 /// [`Builder`](super::Builder).
@@ -62,7 +62,7 @@ pub enum Error {
 impl Error {
     /// Returns the error of a call that reached its timeout.
     pub(super) fn timed_out(what: &str, timeout: Duration) -> Self {
-        Self::TimedOut(format!("{what} within {}", talk::duration(timeout)))
+        Self::TimedOut(format!("{what} within {}", units::duration(timeout)))
     }
 
     /// Returns the error of a member that has not joined yet.

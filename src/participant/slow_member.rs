@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::driver::endpoint::Endpoint;
 use crate::engine::{MemberId, Time};
 use crate::session::SAY_EVERY;
+use crate::units;
 
 /// The policy for a member that acknowledges nothing.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -26,7 +27,7 @@ impl SlowMember {
         if text == "block" {
             return Ok(Self::Block);
         }
-        let limit = text.strip_prefix("exclude:").and_then(|limit| crate::cli::duration(limit).ok());
+        let limit = text.strip_prefix("exclude:").and_then(|limit| units::parse_duration(limit).ok());
         let limit = limit.filter(|limit| !limit.is_zero()).map(Self::Exclude);
         limit.ok_or_else(|| "write block, or for example exclude:15s".to_owned())
     }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::fault::{Direction, Fault, Kind};
-use super::{PORTS, SYNC};
+use crate::fault::link::{Direction, Fault, Kind, PORTS, SYNC};
 use crate::prng::Prng;
 
 /// The longest drawn fault, short enough that members return long before they are excluded.
@@ -76,8 +75,8 @@ impl Dice {
 
 #[cfg(test)]
 mod tests {
-    use super::super::script;
     use super::*;
+    use crate::fault::script;
 
     fn drawn(seed: u64) -> Vec<Fault> {
         let mut dice = Dice::new(seed, 20);

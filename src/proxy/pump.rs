@@ -9,10 +9,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use super::fault::Place;
 use super::packets::Packets;
 use super::relay::{Connection, Relay};
 use crate::engine::Time;
+use crate::fault::link::Place;
 use crate::prng::Prng;
 
 /// The most bytes read at once.

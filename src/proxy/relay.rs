@@ -13,17 +13,18 @@ use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_linger;
 
-use super::fault::{Direction, Fault, Kind, Place};
 use super::packets::{Fate, Packets};
+use super::pump;
 use super::timeline::{Timeline, Weather};
-use super::{PORTS, SYNC, pump};
 use crate::driver::Clock;
 use crate::driver::clock::LONGEST_WAIT;
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
+use crate::fault::link::{Direction, Fault, Kind, PORTS, Place, SYNC};
 use crate::lock::{lock, unpoisoned};
 use crate::prng::Prng;
 use crate::talk::{self, Talk};
+use crate::units;
 
 /// The time within which a server must accept a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -238,7 +239,7 @@ impl Relay {
             let help = "members connect to the proxy: their --port-base is that of --listen";
             ("nobody connected".to_owned(), help)
         };
-        Failure::new(Exit::TimedOut, format!("{who} within {}", talk::duration(limit))).help(help)
+        Failure::new(Exit::TimedOut, format!("{who} within {}", units::duration(limit))).help(help)
     }
 
     /// Formats the addresses of a server's port for people.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::dice::Dice;
-use super::fault::{Fault, Kind, Place};
 use super::packets::{Fate, MOST_OVERTAKING};
+use crate::fault::link::{Fault, Kind, Place};
 use crate::prng::Prng;
 
 /// A fault and its effects.
@@ -215,8 +215,9 @@ impl Timeline {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{SYNC, script};
     use super::*;
+    use crate::fault::link::SYNC;
+    use crate::fault::script;
 
     const UP: Place = Place { port: 1, connection: 2, is_up: true };
     const DOWN: Place = Place { is_up: false, ..UP };

@@ -10,17 +10,18 @@ use clap::builder::FalseyValueParser;
 use serde_json::json;
 
 use super::dice::Dice;
-use super::fault::{Fault, Kind};
 use super::relay::{Ends, Relay, Totals};
 use super::timeline::{Entry, Tally, Timeline};
-use super::{PORTS, script};
 use crate::cli::{self, Voice};
 use crate::exit::{Exit, Failure};
+use crate::fault::link::{Fault, Kind, PORTS};
+use crate::fault::script;
 use crate::place::{Source, shown, without_mark};
 use crate::talk;
 use crate::transport::address::{MAX_PORT_BASE, Port, Site, address};
 use crate::transport::resolve;
 use crate::transport::signals::{self, interruption};
+use crate::units;
 
 /// The examples of `--help`; the notes are the grammar.
 const HELP: &str = "\
@@ -54,19 +55,19 @@ pub struct Args {
     #[arg(long, value_name = "N/min", env = "GROUPCAST_RANDOM", hide_env = true, value_parser = a_minute)]
     random: Option<u32>,
     /// Lose this share of all packets; short for --fault "0s loss 5%"
-    #[arg(long, value_name = "SHARE", env = "GROUPCAST_LOSS", hide_env = true, value_parser = script::share)]
+    #[arg(long, value_name = "SHARE", env = "GROUPCAST_LOSS", hide_env = true, value_parser = units::parse_share)]
     loss: Option<u32>,
     /// Let this share of all packets arrive twice
-    #[arg(long, value_name = "SHARE", env = "GROUPCAST_DUPLICATE", hide_env = true, value_parser = script::share)]
+    #[arg(long, value_name = "SHARE", env = "GROUPCAST_DUPLICATE", hide_env = true, value_parser = units::parse_share)]
     duplicate: Option<u32>,
     /// Let this share of all packets arrive after later ones
-    #[arg(long, value_name = "SHARE", env = "GROUPCAST_REORDER", hide_env = true, value_parser = script::share)]
+    #[arg(long, value_name = "SHARE", env = "GROUPCAST_REORDER", hide_env = true, value_parser = units::parse_share)]
     reorder: Option<u32>,
     /// The seed of random faults, of jitter, and of what becomes of packets
     #[arg(long, value_name = "N", env = "GROUPCAST_SEED", hide_env = true, default_value_t = 1)]
     seed: u64,
     /// Give up if nobody has connected by then
-    #[arg(long, value_name = "TIME", env = "GROUPCAST_START_TIMEOUT", hide_env = true, default_value = "60s", value_parser = cli::duration)]
+    #[arg(long, value_name = "TIME", env = "GROUPCAST_START_TIMEOUT", hide_env = true, default_value = "60s", value_parser = units::parse_duration)]
     start_timeout: Duration,
     /// Go on when all connections have ended
     #[arg(long, env = "GROUPCAST_STAY", hide_env = true, value_parser = FalseyValueParser::new())]

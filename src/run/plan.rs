@@ -8,16 +8,18 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::clients::{Client, PROXY, SERVERS, STANDBY, clients};
-use super::fault::{Act, Fault};
 use super::process::Process;
 use super::scenario::{Expect, Scenario};
 use crate::cli;
 use crate::exit::{Exit, Failure};
+use crate::fault::process::{Act, Fault};
+use crate::fault::{self, link};
 use crate::nearest::hint;
 use crate::order::Order;
 use crate::processes::{Ports, folder_of_programs};
-use crate::talk::{duration, list};
+use crate::talk::list;
 use crate::transport::address::Port;
+use crate::units::{duration, duration_argument};
 
 /// The default time without progress after which a client gives up.
 const TIMEOUT: Duration = Duration::from_secs(300);
@@ -40,7 +42,7 @@ pub(super) struct Settings {
     pub(super) expect: Expect,
     pub(super) faults: Vec<Fault>,
     /// The faults of links between members and servers.
-    pub(super) links: Vec<String>,
+    pub(super) links: Vec<link::Fault>,
     pub(super) seed: u64,
     /// Whether the processes run with `--verbose`.
     pub(super) verbose: bool,
@@ -68,8 +70,8 @@ impl Settings {
             speed: scenario.speed.unwrap_or(1.0),
             timeout: scenario.timeout.unwrap_or(TIMEOUT),
             expect: scenario.expect.clone(),
-            faults: scenario.faults.clone(),
-            links: scenario.links.clone(),
+            faults: scenario.faults.iter().filter_map(fault::Fault::process).cloned().collect(),
+            links: scenario.faults.iter().filter_map(fault::Fault::link).cloned().collect(),
             seed: scenario.seed.unwrap_or(1),
             verbose,
             trace: false,
@@ -219,7 +221,7 @@ impl Plan {
             .and_then(|()| fs::write(self.folder.join("run.json"), description))
             .and_then(|()| match &settings.links[..] {
                 [] => Ok(()),
-                links => fs::write(links_file(&self.folder), links.join("\n") + "\n"),
+                links => fs::write(links_file(&self.folder), lines(links)),
             })
             .map_err(|reason| {
                 let message = format!("cannot fill {}: {reason}", self.folder.display());
@@ -249,6 +251,8 @@ impl Plan {
                 |process| json!({"name": process.name, "command": process.words(), "log": self.log(process)}),
             )
             .collect();
+        let links = settings.links.iter().map(ToString::to_string);
+        let faults = links.chain(settings.faults.iter().map(ToString::to_string));
         json!({
             "v": 1,
             "event": "plan",
@@ -263,7 +267,7 @@ impl Plan {
             "port_base": self.ports.base,
             "proxy_port_base": self.proxy.as_ref().map(|ports| ports.base),
             "seed": settings.seed,
-            "faults": settings.links.iter().cloned().chain(settings.faults.iter().map(Fault::to_string)).collect::<Vec<_>>(),
+            "faults": faults.collect::<Vec<_>>(),
             "processes": processes,
             "replay": replay,
         })
@@ -283,7 +287,7 @@ impl Plan {
         let [input, output, sync, router] = [Port::In, Port::Out, Port::Sync, Port::Router].map(port);
         line("ports", &format!("in {input}, out {output}, sync {sync}, router {router}"));
         for link in &settings.links {
-            line("link", link);
+            line("link", &link.to_string());
         }
         for process in &self.processes {
             line(&process.name, &process.command_line());
@@ -308,8 +312,7 @@ impl Plan {
 
 fn server_arguments(name: &str, settings: &Settings, port_base: u16) -> String {
     let clients = settings.clients.len();
-    let timeout =
-        humantime::format_duration(settings.timeout.min(START_TIMEOUT)).to_string().replace(' ', "");
+    let timeout = duration_argument(settings.timeout.min(START_TIMEOUT));
     match name {
         "forwarder" => format!("--clients {clients} --start-timeout {timeout} --port-base {port_base}"),
         _ => format!("--port-base {port_base}"),
@@ -321,7 +324,7 @@ fn client_arguments(client: &Client, settings: &Settings, port_base: u16) -> Str
     let safe = if settings.safe { " --safe" } else { "" };
     let can_sequence = if settings.can_sequence && order.sequencer { " --can-sequence" } else { "" };
     let patience = patience(settings);
-    let timeout = humantime::format_duration(*timeout).to_string().replace(' ', "");
+    let timeout = duration_argument(*timeout);
     let method = order.method.map_or_else(String::new, |method| format!(" --method {method}"));
     let (id, order) = (&client.id, order.name);
     format!(
@@ -331,8 +334,8 @@ fn client_arguments(client: &Client, settings: &Settings, port_base: u16) -> Str
 
 /// Returns the argument for the suspicion timeout, if the scenario sets one.
 fn patience(settings: &Settings) -> String {
-    let time = |time| humantime::format_duration(time).to_string().replace(' ', "");
-    settings.suspect_after.map_or_else(String::new, |after| format!(" --suspect-after {}", time(after)))
+    let after = settings.suspect_after.map(duration_argument);
+    after.map_or_else(String::new, |after| format!(" --suspect-after {after}"))
 }
 
 fn commands_file(folder: &Path, client: &Client) -> PathBuf {
@@ -343,6 +346,10 @@ fn proxy_arguments(settings: &Settings, listen: u16, to: u16) -> String {
     let (seed, timeout) = (settings.seed, START_TIMEOUT.as_secs());
     // The supervisor ends the proxy once all other processes have ended.
     format!("proxy --listen {listen} --to {to} --seed {seed} --start-timeout {timeout}s --stay --json")
+}
+
+fn lines(links: &[link::Fault]) -> String {
+    links.iter().map(|link| format!("{link}\n")).collect()
 }
 
 fn links_file(folder: &Path) -> PathBuf {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::clients::PROXY;
-use super::fault::{Act, Fault, Told};
 use super::plan::Plan;
 use super::process::{Death, Process};
 use super::show::Show;
@@ -16,6 +15,8 @@ use crate::client::{PROGRESS, Progress};
 use crate::driver::meter::{SENT_AGAIN, UNDELIVERABLE};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
+use crate::fault::process::{Act, Fault};
+use crate::fault::report::Report;
 use crate::processes::{End, Event, Interrupts, Processes, Running, Stop};
 
 /// The time for the others to end by themselves after one has failed, or after an interruption.
@@ -36,7 +37,7 @@ pub(super) struct Outcome {
     /// The process that spoiled the run.
     pub(super) culprit: Option<Death>,
     /// The reports on the faults.
-    pub(super) faults: Vec<Told>,
+    pub(super) faults: Vec<Report>,
     /// The number of packets that members sent again.
     pub(super) sent_again: u64,
     /// The number of undeliverable direct messages.
@@ -74,7 +75,7 @@ pub(super) fn watch(
         show,
         processes: Processes::new(interrupts),
         faults: faults.to_vec(),
-        told: Vec::new(),
+        reports: Vec::new(),
         starvations: Vec::new(),
         began: None,
         deaths: Vec::new(),
@@ -93,7 +94,7 @@ struct Supervisor<'a> {
     /// The faults that are still to come.
     faults: Vec<Fault>,
     /// The reports on the others.
-    told: Vec<Told>,
+    reports: Vec<Report>,
     starvations: Vec<Starvation>,
     /// The time at which the clients were started.
     began: Option<Time>,
@@ -199,7 +200,7 @@ impl<'a> Supervisor<'a> {
             Failure::new(Exit::Io, format!("cannot write {}: {reason}", self.plan.log(process).display()))
         })?;
         if process.name == PROXY && text.starts_with('{') {
-            self.told.extend(Told::by_proxy(&text));
+            self.reports.extend(Report::of_proxy(&text));
             return Ok(());
         }
         // The user need not see how the proxy ends.
@@ -279,7 +280,7 @@ impl<'a> Supervisor<'a> {
             if has_acted {
                 self.show.notice(&format!("as the scenario says: {fault}"));
             }
-            self.told.push(fault.told(has_acted));
+            self.reports.push(Report::of_process(&fault, has_acted));
         }
     }
 
@@ -340,13 +341,14 @@ impl<'a> Supervisor<'a> {
 
     fn outcome(&mut self) -> Outcome {
         let states = || self.processes.all.iter().map(|running| &running.state);
+        let idle = self.faults.iter().map(|fault| Report::of_process(fault, false));
         Outcome {
             // An interruption may have arrived while the last process ended.
             interrupted: self.interrupted.or_else(|| self.processes.late_interruption()),
             culprit: self.deaths.iter().min_by_key(|death| death.end.suspicion()).cloned(),
             sent_again: states().map(|state| state.sent_again).sum(),
             undeliverable: states().map(|state| state.undeliverable).sum(),
-            faults: self.told.drain(..).chain(self.faults.iter().map(|fault| fault.told(false))).collect(),
+            faults: self.reports.drain(..).chain(idle).collect(),
             took: self.began.map_or(Duration::ZERO, |began| self.processes.now().since(began)),
         }
     }

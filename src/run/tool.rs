@@ -8,7 +8,6 @@ use std::time::Duration;
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
 use serde_json::{Value, json};
 
-use super::fault::Told;
 use super::judge::judge;
 use super::plan::{Plan, Settings};
 use super::process::quoted;
@@ -18,10 +17,12 @@ use super::verdict::Verdict;
 use super::{folder, show};
 use crate::cli::{self, KnownBad, Voice};
 use crate::exit::{Exit, Failure};
+use crate::fault::report::Report;
 use crate::order;
 use crate::processes::Interrupts;
 use crate::talk::Talk;
 use crate::transport::signals::{interruption, listen};
+use crate::units;
 
 /// The example and the notes of `--help`.
 const HELP: &str = "\
@@ -105,7 +106,7 @@ pub struct Args {
     #[arg(long, value_name = "PORT", env = "GROUPCAST_PORT_BASE", hide_env = true, value_parser = cli::port_base())]
     port_base: Option<u16>,
     /// Give up if nothing has happened for this long (300s)
-    #[arg(long, value_name = "TIME", env = "GROUPCAST_TIMEOUT", hide_env = true, value_parser = cli::duration)]
+    #[arg(long, value_name = "TIME", env = "GROUPCAST_TIMEOUT", hide_env = true, value_parser = units::parse_duration)]
     timeout: Option<Duration>,
     /// The seed of what faults of links draw (1)
     #[arg(long, value_name = "N", env = "GROUPCAST_SEED", hide_env = true)]
@@ -261,13 +262,13 @@ impl Run<'_> {
             let mut value = verdict.json();
             value["sent_again"] = json!(outcome.sent_again);
             value["undeliverable"] = json!(outcome.undeliverable);
-            value["faults"] = outcome.faults.iter().map(Told::json).collect();
+            value["faults"] = outcome.faults.iter().map(Report::json).collect();
             value["dir"] = json!(plan.folder);
             value["replay"] = json!(self.args.replay());
             value["turn"] = json!(turn);
             return cli::print(&value.to_string());
         }
-        let width = outcome.faults.iter().map(|fault| fault.name().len()).max().unwrap_or_default();
+        let width = outcome.faults.iter().map(|fault| fault.fault().len()).max().unwrap_or_default();
         outcome.faults.iter().try_for_each(|fault| cli::print(&fault.line(width)))?;
         let color = self.args.voice.color.on(std::io::stdout().is_terminal());
         cli::print(&verdict.line(color))?;

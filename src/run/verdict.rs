@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::fault::Told;
 use super::judge::Judgement;
 use super::plan::Settings;
 use super::scenario::Expect;
 use super::supervisor::Outcome;
 use crate::exit::Exit;
-use crate::talk::{duration, list, printable};
+use crate::fault::report::Report;
+use crate::talk::{list, printable};
+use crate::units::duration;
 
 /// The verdict on a run.
 #[derive(Clone, Debug)]
@@ -27,7 +28,7 @@ impl Verdict {
         match (&settings.expect, is_met(&settings.expect, outcome, judgement)) {
             _ if outcome.faults.iter().any(|fault| !fault.has_acted()) => {
                 let idle = outcome.faults.iter().filter(|fault| !fault.has_acted());
-                let names: Vec<&str> = idle.map(Told::name).collect();
+                let names: Vec<&str> = idle.map(Report::fault).collect();
                 let why = format!("never acted: {}; {why}", names.join(", "));
                 Self { exit: if exit == Exit::Ok { Exit::Undecided } else { exit }, why }
             }
@@ -118,20 +119,5 @@ fn is_met(expect: &Expect, outcome: &Outcome, judgement: Option<&Judgement>) -> 
             judgement.exit == Exit::Violated && is_among
         }
         _ => false,
-    }
-}
-
-impl Expect {
-    fn words(&self) -> String {
-        let which = |word: &str, name: &Option<String>| match name {
-            Some(name) => format!("{word}:{name}"),
-            None => word.to_owned(),
-        };
-        match self {
-            Self::Pass => "pass".to_owned(),
-            Self::Undecided => "undecided".to_owned(),
-            Self::Violated(name) => which("violated", name),
-            Self::Died(name) => which("died", name),
-        }
     }
 }

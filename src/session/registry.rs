@@ -13,7 +13,7 @@ use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::order::Order;
 use crate::script::{check_client_id, check_id};
-use crate::talk;
+use crate::units;
 use crate::wire::control::{Ask, GroupEntry, Identity, Request, Role, Say, Seat, run_from_text};
 use crate::wire::header::{RUN_LIMIT, VERSION};
 
@@ -319,7 +319,7 @@ impl Registry {
             return None;
         }
         let deserted = self.deserted.as_ref().map_or_else(String::new, |why| format!("{why}; "));
-        let limit = talk::duration(self.rules.start_timeout);
+        let limit = units::duration(self.rules.start_timeout);
         let waited = clients(self.rules.clients);
         let message = format!("{deserted}nobody came within {limit}: waited for {waited}");
         let help = "start the clients, or give the start more time with --start-timeout";

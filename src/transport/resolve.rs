@@ -23,7 +23,7 @@ use super::wakeup::{Waker, wakeup};
 use super::zmq;
 use crate::exit::{Exit, Failure};
 use crate::lock::{lock, unpoisoned};
-use crate::talk;
+use crate::units;
 
 /// Shortest pause between two attempts to find an address; it doubles each time …
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -96,7 +96,7 @@ pub fn look_up_within(
             Ok(answer) => return answer.map_err(|error| cannot_look_up(host, &reason(&error))),
             Err(_) if has_come => {}
             Err(_) => {
-                return Err(cannot_look_up(host, &format!("no answer within {}", talk::duration(limit))));
+                return Err(cannot_look_up(host, &format!("no answer within {}", units::duration(limit))));
             }
         }
     }

@@ -21,6 +21,7 @@ use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::order::Order;
 use crate::talk::list;
+use crate::units;
 use crate::wire::control::{GroupEntry, Identity, MAX_TOLD, Role, Say, Seat, run_as_text};
 
 #[derive(Debug)]
@@ -186,7 +187,7 @@ impl Group {
         self.phase = Phase::Running(Running::default());
         self.newcomers
             .extend(self.members.values().map(|member| &member.seat).filter(|seat| seat.late).cloned());
-        let waited = crate::talk::duration(now.since(self.since));
+        let waited = units::duration(now.since(self.since));
         actions.notice(format!("{}: start, {} after {waited}", self.name, self.progress()));
     }
 
@@ -194,7 +195,7 @@ impl Group {
         let why = format!(
             "group {} did not start within {}: {}, waiting for {}",
             self.name,
-            crate::talk::duration(self.rules.start_timeout),
+            units::duration(self.rules.start_timeout),
             self.progress(),
             list(&self.missing())
         );

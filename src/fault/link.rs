@@ -3,27 +3,35 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{PORTS, SYNC};
+use crate::units;
+
+/// The ports between members and servers, in the order of their numbers.
+pub(crate) const PORTS: [&str; 4] = ["in", "out", "sync", "router"];
+pub(crate) const IN: usize = 0;
+pub(crate) const OUT: usize = 1;
+/// The port that carries no packets.
+pub(crate) const SYNC: usize = 2;
+pub(crate) const ROUTER: usize = 3;
 
 /// A fault of connections.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Fault {
+pub(crate) struct Fault {
     /// The time at which it begins, from the first connection on.
-    pub(super) at: Duration,
-    pub(super) kind: Kind,
+    pub(crate) at: Duration,
+    pub(crate) kind: Kind,
     /// The direction of the bytes that it concerns, if its kind concerns bytes.
-    pub(super) direction: Direction,
+    pub(crate) direction: Direction,
     /// The only port that it concerns, as an index into [`PORTS`].
-    pub(super) port: Option<usize>,
+    pub(crate) port: Option<usize>,
     /// The only connection that it concerns; connections are counted at each port from 1.
-    pub(super) connection: Option<u64>,
+    pub(crate) connection: Option<u64>,
     /// The duration; `None` for no end, and for a kind without a duration.
-    pub(super) lasts: Option<Duration>,
+    pub(crate) lasts: Option<Duration>,
 }
 
 /// The kind of a fault.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Connections are closed, and new ones at once.
     Cut,
     /// Connections are reset (RST) on both sides.
@@ -46,7 +54,7 @@ pub(super) enum Kind {
 
 /// The direction of bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Direction {
+pub(crate) enum Direction {
     /// From members to servers.
     Up,
     /// From servers to members.
@@ -56,14 +64,14 @@ pub(super) enum Direction {
 
 /// One direction of one connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Place {
-    pub(super) port: usize,
-    pub(super) connection: u64,
-    pub(super) is_up: bool,
+pub(crate) struct Place {
+    pub(crate) port: usize,
+    pub(crate) connection: u64,
+    pub(crate) is_up: bool,
 }
 
 impl Kind {
-    pub(super) const fn word(self) -> &'static str {
+    pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Cut => "cut",
             Self::Reset => "reset",
@@ -78,27 +86,27 @@ impl Kind {
     }
 
     /// Returns true if the fault concerns packets, which the port `sync` does not have.
-    pub(super) const fn is_about_packets(self) -> bool {
+    pub(crate) const fn is_about_packets(self) -> bool {
         matches!(self, Self::Loss { .. } | Self::Duplicate { .. } | Self::Reorder { .. })
     }
 
     /// Returns true if the fault concerns every byte.
-    pub(super) const fn is_about_bytes(self) -> bool {
+    pub(crate) const fn is_about_bytes(self) -> bool {
         matches!(self, Self::Stall | Self::Delay { .. } | Self::Bandwidth { .. })
     }
 
     /// Returns true if the fault has a direction; otherwise it concerns whole connections.
-    pub(super) const fn has_direction(self) -> bool {
+    pub(crate) const fn has_direction(self) -> bool {
         !matches!(self, Self::Cut | Self::Reset)
     }
 
     /// Returns true if the fault acts on connections when it begins.
-    pub(super) const fn strikes(self) -> bool {
+    pub(crate) const fn strikes(self) -> bool {
         matches!(self, Self::Cut | Self::Reset | Self::HalfClose)
     }
 
     /// Returns true if the fault has a duration.
-    pub(super) const fn lasts(self) -> bool {
+    pub(crate) const fn lasts(self) -> bool {
         !matches!(self, Self::Reset | Self::HalfClose)
     }
 }
@@ -115,13 +123,13 @@ impl Direction {
 
 impl Fault {
     /// Creates a fault of all packets, without an end.
-    pub(super) const fn of_all_packets(kind: Kind) -> Self {
+    pub(crate) const fn of_all_packets(kind: Kind) -> Self {
         let direction = Direction::Both;
         Self { at: Duration::ZERO, kind, direction, port: None, connection: None, lasts: None }
     }
 
     /// Returns true if the fault concerns this direction of this connection.
-    pub(super) fn is_about(&self, place: Place) -> bool {
+    pub(crate) fn is_about(&self, place: Place) -> bool {
         self.port.is_none_or(|port| port == place.port)
             && self.connection.is_none_or(|connection| connection == place.connection)
             && self.direction.holds(place.is_up)
@@ -131,13 +139,14 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = units::exact_duration;
         write!(f, "{} {}", time(self.at), self.kind.word())?;
         match self.kind {
             Kind::Delay { by, jitter } if jitter.is_zero() => write!(f, " {}", time(by))?,
             Kind::Delay { by, jitter } => write!(f, " {} jitter {}", time(by), time(jitter))?,
-            Kind::Bandwidth { bytes } => write!(f, " {}", rate(bytes))?,
+            Kind::Bandwidth { bytes } => write!(f, " {}", units::rate(bytes))?,
             Kind::Loss { share } | Kind::Duplicate { share } | Kind::Reorder { share } => {
-                write!(f, " {}%", f64::from(share) / 10_000.0)?;
+                write!(f, " {}", units::percent(share))?;
             }
             Kind::Cut | Kind::Reset | Kind::HalfClose | Kind::Stall => {}
         }
@@ -153,25 +162,5 @@ impl fmt::Display for Fault {
             write!(f, " connection {connection}")?;
         }
         self.lasts.map_or(Ok(()), |lasts| write!(f, " for {}", time(lasts)))
-    }
-}
-
-/// Formats a time as people write it.
-pub(crate) fn time(length: Duration) -> String {
-    match (length.as_micros(), length.as_millis()) {
-        (micros, _) if micros % 1000 != 0 => format!("{micros}us"),
-        (_, millis @ 1..1000) => format!("{millis}ms"),
-        (_, millis) if millis % 1000 == 0 => format!("{}s", millis / 1000),
-        (_, millis) => {
-            format!("{}.{:03}s", millis / 1000, millis % 1000).replace("00s", "s").replace("0s", "s")
-        }
-    }
-}
-
-fn rate(bytes: u64) -> String {
-    match bytes {
-        _ if bytes.is_multiple_of(1_000_000) => format!("{}MB/s", bytes / 1_000_000),
-        _ if bytes.is_multiple_of(1000) => format!("{}kB/s", bytes / 1000),
-        _ => format!("{bytes}B/s"),
     }
 }

@@ -1,16 +1,15 @@
-//! The syntax of faults: one a line; each mistake is reported with its place and the word that was probably meant.
+//! The syntax of faults of connections: one a line; each mistake is reported with its place and the word that was probably meant.
 
 use std::ops::Range;
 use std::time::Duration;
 
-use super::fault::{Direction, Fault, Kind};
-use super::{PORTS, SYNC};
-use crate::cli;
+use super::link::{Direction, Fault, Kind, PORTS, SYNC};
 use crate::nearest::hint;
 use crate::place::{Flaw, quoted};
+use crate::units;
 
 /// The grammar, for `--help`.
-pub(super) const GRAMMAR: &str = "\
+pub(crate) const GRAMMAR: &str = "\
 A fault is a line: TIME KIND, then in any order what else is to be said. Times count from the first connection.
   1.5s cut for 2s             close all connections, and new ones at once
   3s reset                    break all connections off (TCP RST both ways)
@@ -34,13 +33,14 @@ In a file, empty lines and those that begin with # are skipped.";
 const KINDS: [&str; 9] =
     ["cut", "reset", "half-close", "stall", "delay", "bandwidth", "loss", "duplicate", "reorder"];
 const CLAUSES: [&str; 7] = ["up", "down", "both", "on", "connection", "for", "jitter"];
-const UNITS: [(&str, u64); 3] = [("MB/s", 1_000_000), ("kB/s", 1000), ("B/s", 1)];
+/// The longest time. Longer ones could overflow when they are added; no real script is longer than a day.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Parses all faults of a script.
 ///
 /// # Errors
 /// The first mistake.
-pub(super) fn parse(text: &str) -> Result<Vec<Fault>, Flaw> {
+pub(crate) fn parse(text: &str) -> Result<Vec<Fault>, Flaw> {
     let mut faults = Vec::new();
     let mut start = 0;
     for line in text.split_inclusive('\n') {
@@ -51,9 +51,15 @@ pub(super) fn parse(text: &str) -> Result<Vec<Fault>, Flaw> {
     Ok(faults)
 }
 
-/// Parses all faults of a script, and formats each as it was understood.
-pub(crate) fn said_again(text: &str) -> Result<Vec<String>, Flaw> {
-    Ok(parse(text)?.iter().map(ToString::to_string).collect())
+/// Parses one fault.
+///
+/// # Errors
+/// The mistake in it; or that it is not one fault.
+pub(crate) fn parse_one(line: &str) -> Result<Fault, Flaw> {
+    let [fault] = <[Fault; 1]>::try_from(parse(line)?).map_err(|_| {
+        Flaw::new(0..0, "expected one fault").help("write for example link = \"2s cut for 3s\"")
+    })?;
+    Ok(fault)
 }
 
 /// A word and its place.
@@ -121,7 +127,7 @@ impl<'a> Words<'a> {
 
     fn share(&mut self) -> Result<u32, Flaw> {
         let (word, span) = self.next("a share like 5%")?;
-        share(word)
+        units::parse_share(word)
             .map_err(|why| Flaw::new(span, format!("{} is no share", quoted(word.as_bytes()))).help(why))
     }
 
@@ -170,27 +176,10 @@ fn unknown((word, span): Word<'_>, what: &str, known: &[&str]) -> Flaw {
 }
 
 fn time((word, span): Word<'_>) -> Result<Duration, Flaw> {
-    let wrong =
-        |why: String| Flaw::new(span.clone(), format!("{} is no time", quoted(word.as_bytes()))).help(why);
-    let length = cli::duration(word).map_err(wrong)?;
-    // Longer times could overflow when they are added; no real script is longer than a day.
-    let is_long = length > DAY;
-    if is_long { Err(wrong("the longest is a day".to_owned())) } else { Ok(length) }
+    let length = units::parse_duration(word)
+        .and_then(|length| if length > DAY { Err("the longest is a day".to_owned()) } else { Ok(length) });
+    length.map_err(|why| Flaw::new(span, format!("{} is no time", quoted(word.as_bytes()))).help(why))
 }
-
-/// Parses a share like `5%` into parts per million.
-pub(super) fn share(text: &str) -> Result<u32, String> {
-    let percent = text.strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
-    // NaN is in no range.
-    let parts =
-        percent.filter(|percent| (0.0..=100.0).contains(percent)).map(|percent| (percent * 10_000.0).round());
-    parts
-        .filter(|&parts| parts >= 1.0)
-        .map(|parts| parts as u32)
-        .ok_or("write for example 5%, 0.5% or 100%".to_owned())
-}
-
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn number((word, span): Word<'_>) -> Result<u64, Flaw> {
     let number = word.parse().ok().filter(|&number| number > 0);
@@ -198,15 +187,8 @@ fn number((word, span): Word<'_>) -> Result<u64, Flaw> {
 }
 
 fn rate((word, span): Word<'_>) -> Result<u64, Flaw> {
-    let bytes = UNITS.iter().find_map(|(unit, factor)| {
-        let count = word.strip_suffix(unit)?.parse::<f64>().ok()? * *factor as f64;
-        // NaN is in no range.
-        (1.0..=1e12).contains(&count).then_some(count as u64)
-    });
-    bytes.ok_or_else(|| {
-        Flaw::new(span, format!("{} is no rate", quoted(word.as_bytes())))
-            .help("write for example 1MB/s, 64kB/s or 500B/s")
-    })
+    units::parse_rate(word)
+        .map_err(|why| Flaw::new(span, format!("{} is no rate", quoted(word.as_bytes()))).help(why))
 }
 
 #[cfg(test)]
