@@ -62,10 +62,6 @@
 // free to change at any time. docs/ARCHITECTURE.md has the map.
 
 #[doc(hidden)]
-pub mod bench;
-#[doc(hidden)]
-pub mod chaos;
-#[doc(hidden)]
 pub mod check;
 #[doc(hidden)]
 pub mod cli;
@@ -79,8 +75,6 @@ pub mod cost;
 pub mod defect;
 #[doc(hidden)]
 pub mod diagram;
-#[doc(hidden)]
-pub mod doctor;
 #[doc(hidden)]
 pub mod driver;
 #[doc(hidden)]
@@ -96,8 +90,6 @@ pub mod fuzzing;
 #[doc(hidden)]
 pub mod member;
 #[doc(hidden)]
-pub mod members;
-#[doc(hidden)]
 pub mod order;
 #[doc(hidden)]
 pub mod participant;
@@ -108,23 +100,17 @@ pub mod prng;
 #[doc(hidden)]
 pub mod programs;
 #[doc(hidden)]
-pub mod proxy;
-#[doc(hidden)]
 pub mod reliable;
 #[doc(hidden)]
 pub mod results;
 #[doc(hidden)]
 pub mod router;
 #[doc(hidden)]
-pub mod run;
-#[doc(hidden)]
 pub mod script;
 #[doc(hidden)]
 pub mod sequencer;
 #[doc(hidden)]
 pub mod session;
-#[doc(hidden)]
-pub mod shell;
 #[doc(hidden)]
 pub mod sim;
 #[doc(hidden)]
@@ -136,14 +122,21 @@ pub mod waiting;
 #[doc(hidden)]
 pub mod wire;
 
+mod bench;
+mod chaos;
+mod doctor;
 mod fault;
 mod group;
 mod inside;
 mod lock;
+mod members;
 mod memory;
 mod nearest;
 mod place;
 mod processes;
+mod proxy;
+mod run;
+mod shell;
 mod units;
 
 pub use bytes::Bytes;

@@ -40,7 +40,7 @@ const CLEAR: &str = "\x1b[H\x1b[J";
 /// Arguments of `groupcast members`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = format!("{HELP}\n\n{}", crate::exit::HELP))]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     address: Address,
     /// Only this group
@@ -61,7 +61,7 @@ pub struct Args {
 ///
 /// # Errors
 /// [`Exit::Unavailable`] if no forwarder answers, or none has the named group, and [`Exit::Io`].
-pub fn run(args: &Args) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let talk = Talk::new("groupcast", Level::Normal, Color::Auto);
     let signals = Signals::catch()?;
     let (context, mut clock) = (Context::default(), Clock::start());

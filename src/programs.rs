@@ -1,8 +1,12 @@
-//! The command lines of the four programs, for `bin/`, completions and man pages.
+//! The command lines of all programs, for `bin/`, completions and man pages.
 
-use clap::{Command, CommandFactory, Parser};
+use clap::{Command, CommandFactory, Parser, Subcommand};
 
-use crate::{cli, client, exit, forwarder, router, sequencer};
+use crate::exit::{Exit, Failure};
+use crate::{
+    bench, chaos, check, cli, client, diagram, doctor, exit, explain, forwarder, members, proxy, router, run,
+    sequencer, shell, sim,
+};
 
 /// Passes what one member multicasts on to all, and lets a group start and finish together
 #[derive(Parser)]
@@ -65,13 +69,75 @@ pub struct Client {
     pub options: client::Options,
 }
 
+/// Tools for ordered, reliable group communication.
+#[derive(Parser)]
+#[command(name = "groupcast", version, term_width = cli::HELP_WIDTH, after_help = format!("Examples:\n  groupcast run testdata/banks --speed 50\n  groupcast check results\n  groupcast sim --order total --seeds 100\n  groupcast examples\n\n{}", exit::HELP))]
+pub struct Groupcast {
+    #[command(subcommand)]
+    tool: Tool,
+}
+
+#[derive(Subcommand)]
+enum Tool {
+    /// Start everything, wait for the end, and judge what was delivered
+    Run(run::tool::Args),
+    /// Judge the results of a run: did everyone deliver everything, and in the order that was promised?
+    Check(check::tool::Args),
+    /// Draw a run: who multicast, received and delivered what, and what was held back
+    Diagram(diagram::tool::Args),
+    /// Say what a message waited for at a member
+    Explain(explain::Args),
+    /// Run the engines on a simulated network and judge what they deliver
+    Sim(sim::tool::Args),
+    /// Measure how fast it is here, beside ZeroMQ without any order
+    Bench(bench::tool::Args),
+    /// Pass a run's traffic on and let happen to it what a script says: cuts, resets, loss, delay
+    Proxy(proxy::tool::Args),
+    /// Let many short runs meet faults that seeds draw: links, restarts, pauses, a busy machine
+    Chaos(chaos::tool::Args),
+    /// Show who is in the groups of a forwarder, and how far each one is
+    Members(members::Args),
+    /// Show how something is done, with commands to copy
+    Examples(shell::examples::Args),
+    /// Say whether everything is here that a run needs
+    Doctor(doctor::Args),
+    /// Print what lets a shell complete the command lines of all programs
+    Completions(shell::completions::Args),
+    /// Write the manual pages of all programs
+    Man(shell::man::Args),
+}
+
+impl Groupcast {
+    /// Runs the chosen tool.
+    ///
+    /// # Errors
+    /// Those of the tool.
+    pub fn run(&self) -> Result<Exit, Failure> {
+        match &self.tool {
+            Tool::Run(args) => run::tool::run(args),
+            Tool::Check(args) => check::tool::run(args),
+            Tool::Diagram(args) => diagram::tool::run(args),
+            Tool::Explain(args) => explain::run(args),
+            Tool::Sim(args) => sim::tool::run(args),
+            Tool::Bench(args) => bench::tool::run(args),
+            Tool::Proxy(args) => proxy::tool::run(args),
+            Tool::Chaos(args) => chaos::tool::run(args),
+            Tool::Members(args) => members::run(args),
+            Tool::Examples(args) => shell::examples::run(args),
+            Tool::Doctor(args) => doctor::run(args, &commands()),
+            Tool::Completions(args) => shell::completions::run(args, commands()),
+            Tool::Man(args) => shell::man::run(args, commands()),
+        }
+    }
+}
+
 /// Formats the part of a program's help after the options.
 fn after(notes: &str) -> String {
     format!("{notes}\n\n{}\n\n{}", cli::ENVIRONMENT, exit::HELP)
 }
 
-/// Returns the four command lines.
-#[must_use]
-pub fn commands() -> [Command; 4] {
-    [Forwarder::command(), Router::command(), Sequencer::command(), Client::command()]
+/// Returns the five command lines, `groupcast` last.
+pub(crate) fn commands() -> [Command; 5] {
+    let groupcast = Groupcast::command();
+    [Forwarder::command(), Router::command(), Sequencer::command(), Client::command(), groupcast]
 }

@@ -16,7 +16,7 @@ mod play;
 mod player;
 mod report;
 mod round;
-pub mod tool;
+pub(crate) mod tool;
 mod usage;
 mod wires;
 mod workload;

@@ -51,7 +51,7 @@ const WINDOWS: std::ops::RangeInclusive<u64> = 60..=20_000;
 /// Arguments of `groupcast bench`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = format!("{HELP}\n\n{}", crate::exit::HELP))]
-pub struct Args {
+pub(crate) struct Args {
     /// The order of delivery
     #[arg(long, value_name = "ORDER", default_value = "total", value_parser = PossibleValuesParser::new(order::names()))]
     order: String,
@@ -126,7 +126,7 @@ pub struct Args {
 /// # Errors
 /// [`Exit::Violated`] for a wrong order; any failure that keeps a round from its end; interruption, after partial
 /// results.
-pub fn run(args: &Args) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     if let Some(part) = &args.part {
         return play::play(part, &args.known_bad, &args.voice.talk("member"));
     }

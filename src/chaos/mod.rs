@@ -5,4 +5,4 @@
 
 mod draw;
 mod table;
-pub mod tool;
+pub(crate) mod tool;

@@ -38,7 +38,7 @@ const STOP: Stop = Stop::Terminate(Duration::from_secs(15));
 /// Arguments of `groupcast chaos`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = format!("{HELP}\n\n{}", crate::exit::HELP))]
-pub struct Args {
+pub(crate) struct Args {
     /// The seed of the first run; the next one has the next
     #[arg(long, value_name = "N", env = "GROUPCAST_SEED", hide_env = true, default_value_t = 1)]
     seed: u64,
@@ -62,7 +62,7 @@ pub struct Args {
 /// # Errors
 /// If a run cannot be started; interruption, after the tables of the runs before it. A run that fails is no error: it
 /// is reported, and its exit code returned.
-pub fn run(args: &Args) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let asked = Arc::new(OnceLock::new());
     let heard = Arc::clone(&asked);
     listen(move |exit| heard.set(exit).is_ok())?;

@@ -13,7 +13,7 @@ use rustix::process::{Resource, getrlimit};
 use super::Finding;
 use crate::driver::{Clock, clock as time};
 use crate::nearest::nearest;
-use crate::programs;
+use crate::processes::PROGRAMS;
 use crate::talk;
 use crate::transport::limits::{FILES_A_CLIENT, OWN_FILES};
 use crate::transport::zmq;
@@ -51,10 +51,9 @@ pub(super) fn programs() -> Vec<Finding> {
     };
     let path = env::var_os("PATH").unwrap_or_default();
     let folders: Vec<PathBuf> = env::split_paths(&path).collect();
-    let names = programs::commands().map(|command| command.get_name().to_owned());
-    let found: Vec<Finding> = names.iter().filter_map(|name| program(name, &own, &folders)).collect();
+    let found: Vec<Finding> = PROGRAMS.iter().filter_map(|name| program(name, &own, &folders)).collect();
     if found.is_empty() {
-        return vec![Finding::ok("programs", format!("{} are in {}", talk::list(&names), own.display()))];
+        return vec![Finding::ok("programs", format!("{} are in {}", talk::list(&PROGRAMS), own.display()))];
     }
     found
 }
@@ -80,8 +79,8 @@ fn program(name: &str, own: &Path, folders: &[PathBuf]) -> Option<Finding> {
 }
 
 /// Checks the variables that set flags, and those that look as if they did.
-pub(super) fn environment(groupcast: &Command) -> Vec<Finding> {
-    let known = variables(groupcast);
+pub(super) fn environment(programs: &[Command]) -> Vec<Finding> {
+    let known = variables(programs);
     let (mut used, mut found) = (Vec::new(), Vec::new());
     for name in env::vars_os().filter_map(|(name, _)| name.into_string().ok()) {
         if !name.starts_with("GROUPCAST_") {
@@ -105,9 +104,8 @@ pub(super) fn environment(groupcast: &Command) -> Vec<Finding> {
 }
 
 /// Returns the variables of all programs and tools.
-fn variables(groupcast: &Command) -> BTreeSet<String> {
-    let programs = programs::commands();
-    let commands = programs.iter().chain(groupcast.get_subcommands());
+fn variables(programs: &[Command]) -> BTreeSet<String> {
+    let commands = programs.iter().chain(programs.iter().flat_map(Command::get_subcommands));
     let arguments = commands.flat_map(Command::get_arguments);
     arguments.filter_map(|argument| Some(argument.get_env()?.to_str()?.to_owned())).collect()
 }
@@ -225,7 +223,7 @@ mod tests {
 
     #[test]
     fn the_variables_of_all_programs_are_known() {
-        let known = variables(&Command::new("groupcast"));
+        let known = variables(&crate::programs::commands());
         for name in ["GROUPCAST_PORT_BASE", "GROUPCAST_CLIENTS", "GROUPCAST_ID", "GROUPCAST_STAY"] {
             assert!(known.contains(name), "{name}");
         }

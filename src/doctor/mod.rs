@@ -28,7 +28,7 @@ fails, and 69 otherwise.";
 /// Arguments of `groupcast doctor`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = format!("{HELP}\n\n{}", crate::exit::HELP))]
-pub struct Args {
+pub(crate) struct Args {
     /// Address that the forwarder and the router are to listen on
     #[arg(long, value_name = "ADDRESS", env = "GROUPCAST_BIND", hide_env = true, default_value = "127.0.0.1", value_parser = addresses_to_listen_on)]
     bind: Addresses,
@@ -97,14 +97,14 @@ impl Finding {
 ///
 /// # Errors
 /// [`Exit::Io`] if standard output cannot be written.
-pub fn run(args: &Args, groupcast: &Command) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &Args, programs: &[Command; 5]) -> Result<Exit, Failure> {
     let mut worst = Exit::Ok;
     let sites = args.bind.sites("--bind", args.port_base)?;
     let (clock, calendar) = (Clock::start(), machine::calendar());
     let checks: [&dyn Fn() -> Vec<Finding>; 8] = [
         &|| vec![machine::versions()],
         &machine::programs,
-        &|| machine::environment(groupcast),
+        &|| machine::environment(programs),
         &|| network::ports(&sites),
         &|| machine::folders(args.out.as_deref()),
         &|| vec![machine::descriptors()],

@@ -28,6 +28,9 @@ mod ports;
 /// The longest interval between two looks at the clock.
 const TICK: Duration = Duration::from_millis(100);
 
+/// The programs of a run, beside `groupcast`.
+pub(crate) const PROGRAMS: [&str; 4] = ["forwarder", "router", "sequencer", "client"];
+
 /// An event.
 pub(crate) enum Event {
     /// The process with this number wrote a line.
@@ -259,7 +262,7 @@ pub(crate) fn folder_of_programs() -> Result<PathBuf, Failure> {
     let me = std::env::current_exe()
         .map_err(|reason| Failure::new(Exit::Unavailable, format!("cannot find the programs: {reason}")))?;
     let folder = me.parent().unwrap_or(Path::new("")).to_owned();
-    match ["forwarder", "router", "sequencer", "client"].iter().find(|name| !folder.join(name).is_file()) {
+    match PROGRAMS.iter().find(|name| !folder.join(name).is_file()) {
         None => Ok(folder),
         Some(missing) => {
             let message = format!("there is no {missing} beside {}", me.display());

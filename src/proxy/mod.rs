@@ -10,5 +10,5 @@ mod packets;
 mod pump;
 mod relay;
 mod timeline;
-pub mod tool;
+pub(crate) mod tool;
 mod zmtp;

@@ -38,7 +38,7 @@ each fault acted.";
 /// Arguments of `groupcast proxy`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = format!("{HELP}\n\n{}\n\n{}", script::GRAMMAR, crate::exit::HELP))]
-pub struct Args {
+pub(crate) struct Args {
     /// First of the four ports at which members connect: in, out, sync, router
     #[arg(long, value_name = "[HOST:]PORT", env = "GROUPCAST_LISTEN", hide_env = true, value_parser = first_port)]
     listen: Site,
@@ -76,7 +76,6 @@ pub struct Args {
     #[arg(long, env = "GROUPCAST_JSON", hide_env = true, value_parser = FalseyValueParser::new())]
     json: bool,
     #[command(flatten)]
-    #[allow(missing_docs)]
     voice: Voice,
 }
 
@@ -108,7 +107,7 @@ fn addresses(sites: &[Site]) -> [Vec<SocketAddr>; 4] {
 ///
 /// # Errors
 /// A malformed script, a port that is taken, a server without an address, no member that connects, or interruption.
-pub fn run(args: &Args) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     signals::end_with_parent();
     let talk = args.voice.talk("proxy");
     let timeline = Timeline::new(args.faults()?, args.random.map(|count| Dice::new(args.seed, count)));

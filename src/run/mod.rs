@@ -14,7 +14,7 @@ mod scenario;
 mod show;
 mod starve;
 mod supervisor;
-pub mod tool;
+pub(crate) mod tool;
 mod verdict;
 
 pub(crate) use scenario::objection;

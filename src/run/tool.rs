@@ -71,7 +71,7 @@ a second one at once. A client or server that dies ends the run with its exit co
 /// Arguments of `groupcast run`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = format!("{HELP}\n\n{}\n\n{}", cli::ENVIRONMENT, crate::exit::HELP))]
-pub struct Args {
+pub(crate) struct Args {
     /// A folder with a command file (*.txt) per client, or a scenario (*.toml)
     #[arg(value_name = "DIR|SCENARIO")]
     path: Option<PathBuf>,
@@ -130,7 +130,7 @@ pub struct Args {
 ///
 /// # Errors
 /// If it cannot be run or judged. A run that fails is no error: its verdict is printed, and its exit code returned.
-pub fn run(args: &Args) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let scenario = args.scenario()?;
     let known_bad = args.known_bad.name().map(str::to_owned);
     let settings = Settings { known_bad, trace: args.trace, ..Settings::new(&scenario, args.voice.verbose)? };

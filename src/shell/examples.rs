@@ -31,7 +31,7 @@ const TOPICS: [(&str, &str); 10] = [
 /// Arguments of `groupcast examples`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = format!("{HELP}\n\n{}", crate::exit::HELP))]
-pub struct Args {
+pub(crate) struct Args {
     /// Topic to show [default: a list of the topics]
     #[arg(value_name = "TOPIC", value_parser = PossibleValuesParser::new(TOPICS.map(|(name, _)| name)))]
     topic: Option<String>,
@@ -41,7 +41,7 @@ pub struct Args {
 ///
 /// # Errors
 /// [`Exit::Io`] if standard output cannot be written.
-pub fn run(args: &Args) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let chosen = TOPICS.iter().find(|(name, _)| Some(*name) == args.topic.as_deref());
     match chosen {
         Some((_, text)) => cli::print(text.trim_end())?,

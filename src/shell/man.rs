@@ -23,7 +23,7 @@ Examples:
 /// Arguments of `groupcast man`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = format!("{HELP}\n\n{}", crate::exit::HELP))]
-pub struct Args {
+pub(crate) struct Args {
     /// The folder for the pages; made if it is not there
     #[arg(value_name = "DIR")]
     dir: PathBuf,
@@ -39,11 +39,11 @@ struct Page {
 ///
 /// # Errors
 /// [`Exit::CannotCreate`] if the folder or a page cannot be written.
-pub fn run(args: &Args, groupcast: Command) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &Args, programs: [Command; 5]) -> Result<Exit, Failure> {
     let cannot = |error: io::Error| {
         Failure::new(Exit::CannotCreate, format!("cannot write to {}: {error}", args.dir.display()))
     };
-    let pages = pages(groupcast).map_err(cannot)?;
+    let pages = pages(programs).map_err(cannot)?;
     fs::create_dir_all(&args.dir).map_err(cannot)?;
     for page in &pages {
         fs::write(args.dir.join(&page.name), &page.text).map_err(cannot)?;
@@ -54,9 +54,9 @@ pub fn run(args: &Args, groupcast: Command) -> Result<Exit, Failure> {
 }
 
 /// Returns all pages: of the programs, and of the tools of `groupcast`.
-fn pages(groupcast: Command) -> io::Result<Vec<Page>> {
+fn pages(programs: [Command; 5]) -> io::Result<Vec<Page>> {
     let mut commands = Vec::new();
-    for mut command in super::all(groupcast) {
+    for mut command in programs {
         command = command.disable_help_subcommand(true);
         command.build();
         let tools: Vec<Command> = command.get_subcommands().cloned().collect();
