@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::builder::FalseyValueParser;
 #[cfg(feature = "known-bad")]
 use clap::builder::PossibleValuesParser;
@@ -253,7 +254,7 @@ pub fn client_id(text: &str) -> Result<String, String> {
 }
 
 /// Runs a program: parses its arguments, does its work, reports a failure, and returns the exit code.
-pub fn main<P: Parser>(voice: fn(&P) -> Talk, work: fn(&P, &Talk) -> Result<Exit, Failure>) -> ExitCode {
+pub fn main<P: Parser>(voice: fn(&P) -> Talk, work: fn(&P, &Talk) -> anyhow::Result<Exit>) -> ExitCode {
     limits::prepare();
     signals::end_with_parent();
     memory::keep();
@@ -273,7 +274,8 @@ pub fn main<P: Parser>(voice: fn(&P) -> Talk, work: fn(&P, &Talk) -> Result<Exit
     let talk = voice(&arguments);
     match catch_unwind(AssertUnwindSafe(|| work(&arguments, &talk))) {
         Ok(Ok(exit)) => exit.into(),
-        Ok(Err(mut failure)) => {
+        Ok(Err(error)) => {
+            let mut failure = Failure::from(error);
             let is_told =
                 matches!(failure.exit, Exit::Usage | Exit::BadData | Exit::NoInput | Exit::CannotCreate);
             if let Some(note) = from_environment(&P::command(), &failure.to_string(), is_told) {
@@ -340,7 +342,7 @@ fn is_written(arg: &Arg, long: &str, words: &[String]) -> bool {
 ///
 /// # Errors
 /// [`Exit::Io`] if standard output cannot be written.
-pub fn print(text: &str) -> Result<(), Failure> {
+pub fn print(text: &str) -> anyhow::Result<()> {
     is_read(text).map(drop)
 }
 
@@ -348,12 +350,12 @@ pub fn print(text: &str) -> Result<(), Failure> {
 ///
 /// # Errors
 /// [`Exit::Io`] if it cannot be written for any other reason.
-pub fn is_read(text: &str) -> Result<bool, Failure> {
+pub fn is_read(text: &str) -> anyhow::Result<bool> {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(Failure::new(Exit::Io, format!("cannot write to standard output: {error}"))),
+        Err(error) => Err(error).context(Failure::new(Exit::Io, "cannot write to standard output")),
     }
 }

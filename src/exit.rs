@@ -93,11 +93,13 @@ impl From<Exit> for ExitCode {
 }
 
 /// An end that is not success: the cause, its place, and the remedy.
+///
+/// Programs return it inside an [`anyhow::Error`], as the error itself or as the context of a cause.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Failure {
     /// The exit code to end with.
     pub exit: Exit,
-    /// The cause, in one line without a final stop.
+    /// What failed, in one line without a final stop.
     pub message: String,
     /// The place: several lines with a caret under it, ready to print.
     pub place: Option<String>,
@@ -126,6 +128,19 @@ impl Failure {
     }
 }
 
+impl From<anyhow::Error> for Failure {
+    /// Takes the failure from the top of an error, and adds the causes below it to its message.
+    fn from(error: anyhow::Error) -> Self {
+        let causes: Vec<String> = error.chain().skip(1).map(ToString::to_string).collect();
+        let failure = error.downcast::<Self>();
+        let mut failure = failure.unwrap_or_else(|error| Self::new(Exit::Io, error.to_string()));
+        for cause in causes {
+            failure.message += &format!(": {cause}");
+        }
+        failure
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
@@ -140,3 +155,23 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn failure_of_an_error_has_its_cause_before_the_help() {
+        let cause = std::io::Error::other("the disk is on fire");
+        let context = Failure::new(Exit::CannotCreate, "cannot create x").help("choose another");
+        let failure = Failure::from(Err::<(), _>(cause).context(context).unwrap_err());
+        assert_eq!(failure.exit, Exit::CannotCreate);
+        assert_eq!(failure.to_string(), "cannot create x: the disk is on fire\n  help: choose another");
+        let plain = Failure::new(Exit::NoInput, "nothing");
+        assert_eq!(Failure::from(anyhow::Error::from(plain.clone())), plain);
+        let bare = Failure::from(anyhow::Error::from(std::io::Error::other("broken")));
+        assert_eq!(bare, Failure::new(Exit::Io, "broken"));
+    }
+}

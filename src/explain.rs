@@ -52,7 +52,7 @@ pub struct Args {
 /// # Errors
 /// Exit 66 if there are no histories, or no such member or message; 65 if a history is malformed; 74 if standard
 /// output cannot be written.
-pub fn run(args: &Args) -> Result<Exit, Failure> {
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let chronicle = Chronicle::read(&args.dir, args.group.as_deref(), None)?;
     let lane = lane(&chronicle, &args.member)?;
     let message = find(&chronicle, &args.id)?;

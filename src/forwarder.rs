@@ -62,7 +62,7 @@ pub const FAREWELL: Duration = Duration::from_millis(300);
 /// # Errors
 /// [`Exit::Unavailable`] if a port is taken or a member was lost, [`Exit::TimedOut`] if the start was not complete
 /// in time, and interruption.
-pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
+pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     limits::suffice(options.clients.into())?;
     let signals = Signals::catch()?;
     let sites = options.bind.sites("--bind", options.port_base)?;
@@ -77,11 +77,12 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
             let is_idle = options.stay && forwarder.registry.entries().is_empty();
             let told = format!("the forwarder was {}", failure.message);
             forwarder.say_farewell(&Failure::new(Exit::Unavailable, told));
-            return if is_idle { Ok(Exit::Ok) } else { Err(failure) };
+            return if is_idle { Ok(Exit::Ok) } else { Err(failure.into()) };
         }
         if let Some(outcome) = forwarder.turn()? {
             forwarder.report();
-            return outcome.map(|()| Exit::Ok);
+            outcome?;
+            return Ok(Exit::Ok);
         }
     }
 }

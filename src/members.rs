@@ -61,7 +61,7 @@ pub(crate) struct Args {
 ///
 /// # Errors
 /// [`Exit::Unavailable`] if no forwarder answers, or none has the named group, and [`Exit::Io`].
-pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let talk = Talk::new("groupcast", Level::Normal, Color::Auto);
     let signals = Signals::catch()?;
     let (context, mut clock) = (Context::default(), Clock::start());
@@ -186,7 +186,7 @@ impl Waiting {
 }
 
 /// Prints the groups; returns false if the pipe is closed.
-fn show(args: &Args, groups: &[GroupState], talk: &Talk) -> Result<bool, Failure> {
+fn show(args: &Args, groups: &[GroupState], talk: &Talk) -> anyhow::Result<bool> {
     if args.json {
         if groups.is_empty() && !args.watch {
             talk.say("no group yet");

@@ -2,7 +2,7 @@
 
 use clap::{Command, CommandFactory, Parser, Subcommand};
 
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
 use crate::{
     bench, chaos, check, cli, client, diagram, doctor, exit, explain, forwarder, members, proxy, router, run,
     sequencer, shell, sim,
@@ -112,7 +112,7 @@ impl Groupcast {
     ///
     /// # Errors
     /// Those of the tool.
-    pub fn run(&self) -> Result<Exit, Failure> {
+    pub fn run(&self) -> anyhow::Result<Exit> {
         match &self.tool {
             Tool::Run(args) => run::tool::run(args),
             Tool::Check(args) => check::tool::run(args),

@@ -53,7 +53,7 @@ const MAX_NAMES: usize = 64;
 ///
 /// # Errors
 /// [`Exit::Unavailable`] if the port is taken or the forwarder is lost, and interruption.
-pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
+pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     limits::suffice(0)?;
     let signals = Signals::catch()?;
     let context = Context::default();
@@ -83,7 +83,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
         if is_asked && let Some(exit) = signals.received() {
             let failure = interruption(exit);
             forwarders.leave(now, &failure);
-            return if options.stay && !is_serving { Ok(Exit::Ok) } else { Err(failure) };
+            return if options.stay && !is_serving { Ok(Exit::Ok) } else { Err(failure.into()) };
         }
         router.turn(now);
         match attend(&mut forwarders, &mut is_serving, now, talk) {
@@ -95,7 +95,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
                 forwarders.rest(now);
             }
             Ok(false) => {}
-            Err(failure) => return Err(failure),
+            Err(failure) => return Err(failure.into()),
         }
     }
     router.report();

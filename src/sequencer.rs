@@ -75,7 +75,7 @@ impl Options {
 ///
 /// # Errors
 /// [`Exit::Unavailable`] if the forwarder is not there or a member was lost, and interruption.
-pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
+pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     limits::suffice(0)?;
     let signals = Signals::catch()?;
     let context = Context::default();
@@ -110,11 +110,13 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
             forwarders.leave(now, &failure);
             let is_idle = options.stay && groups.members.is_empty();
             groups.leave();
-            return if is_idle { Ok(Exit::Ok) } else { Err(failure) };
+            return if is_idle { Ok(Exit::Ok) } else { Err(failure.into()) };
         }
         groups.reap()?;
         match attend(&mut forwarders, &mut groups, now) {
-            Ok(true) if !options.stay => return groups.failed.map_or(Ok(Exit::Ok), Err),
+            Ok(true) if !options.stay => {
+                return groups.failed.map_or(Ok(Exit::Ok), |failure| Err(failure.into()));
+            }
             // The forwarder, or the next one, may have another run.
             Ok(true) => forwarders.rest(now),
             Err(failure) if options.stay && failure.exit != Exit::Config => {
@@ -122,7 +124,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
                 forwarders.rest(now);
             }
             Ok(false) => {}
-            Err(failure) => return Err(failure),
+            Err(failure) => return Err(failure.into()),
         }
     }
 }

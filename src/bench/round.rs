@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use anyhow::{Result, bail};
 use rustix::process::Signal;
 
 use super::baseline;
@@ -93,7 +94,7 @@ pub(super) fn run(
     setting: &Setting,
     system: System,
     interrupts: &Interrupts,
-) -> Result<(Outcome, Option<Exit>), Failure> {
+) -> Result<(Outcome, Option<Exit>)> {
     let ports = setting.port_base.map_or_else(Ports::free, |base| Ok(Ports::at(base)))?;
     let mut round = Round {
         setting,
@@ -128,7 +129,7 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
-    fn start(&mut self, port_base: u16) -> Result<(), Failure> {
+    fn start(&mut self, port_base: u16) -> Result<()> {
         let Setting { workload, host, .. } = self.setting;
         match self.system {
             System::Ours(order) => {
@@ -174,12 +175,12 @@ impl Round<'_> {
     }
 
     /// Starts this program once more, to play this part.
-    fn play(&mut self, part: &Part) -> Result<(), Failure> {
+    fn play(&mut self, part: &Part) -> Result<()> {
         let text = serde_json::to_string(part).expect("numbers and names have a JSON form");
         self.spawn(&part.name(), "groupcast", &["bench", "--part", &text])
     }
 
-    fn spawn(&mut self, name: &str, program: &str, arguments: &[&str]) -> Result<(), Failure> {
+    fn spawn(&mut self, name: &str, program: &str, arguments: &[&str]) -> Result<()> {
         let mut command = Command::new(self.programs.join(program));
         command.args(arguments).stdin(Stdio::piped());
         if let (Some(known_bad), true) = (&self.setting.known_bad, !matches!(name, "forwarder" | "router")) {
@@ -190,7 +191,7 @@ impl Round<'_> {
     }
 
     /// Handles the events of the processes until all have ended.
-    fn watch(&mut self) -> Result<(), Failure> {
+    fn watch(&mut self) -> Result<()> {
         let mut heard = self.processes.now();
         while !self.processes.are_over() {
             let (events, now) = self.processes.events();
@@ -201,14 +202,14 @@ impl Round<'_> {
             if now.since(heard) >= SILENCE {
                 let waited = SILENCE.as_secs();
                 let message = format!("no process has said anything for {waited} s");
-                return Err(Failure::new(Exit::TimedOut, message));
+                bail!(Failure::new(Exit::TimedOut, message));
             }
             self.processes.stop_as_planned(now);
         }
         Ok(())
     }
 
-    fn handle(&mut self, event: Event, now: Time) -> Result<(), Failure> {
+    fn handle(&mut self, event: Event, now: Time) -> Result<()> {
         match event {
             Event::Interrupted(exit) => {
                 self.interrupted = Some(exit);
@@ -245,7 +246,7 @@ impl Round<'_> {
         }
     }
 
-    fn closed(&mut self, number: usize, now: Time) -> Result<(), Failure> {
+    fn closed(&mut self, number: usize, now: Time) -> Result<()> {
         let end = self.processes.wait(number)?;
         let is_left = |process: &Running<State>| process.state.is_member && process.end.is_none();
         let are_members_done = !self.processes.all.iter().any(is_left);
@@ -271,12 +272,12 @@ impl Round<'_> {
     }
 
     /// Compares the results of the members, and adds them up.
-    fn outcome(&self) -> Result<Outcome, Failure> {
+    fn outcome(&self) -> Result<Outcome> {
         self.compare()?;
         let is_whole =
             self.accounts.len() == self.members() && self.accounts.iter().all(|told| told.is_whole);
         if !is_whole && self.interrupted.is_none() {
-            return Err(self.failure());
+            bail!(self.failure());
         }
         let mut outcome = Outcome {
             system: self.system,
@@ -310,14 +311,14 @@ impl Round<'_> {
     }
 
     /// Checks that all members of a group delivered the same.
-    fn compare(&self) -> Result<(), Failure> {
+    fn compare(&self) -> Result<()> {
         for one in &self.accounts {
             let Some(first) = self.accounts.iter().find(|first| first.group == one.group) else { continue };
             let whole = one.is_whole && first.is_whole;
             if let Some(how) = first.witness.contradicts(&one.witness, self.system.promises(), whole) {
                 let message =
                     format!("wrong order: members {} and {} disagree: {how}", first.me + 1, one.me + 1);
-                return Err(Failure::new(Exit::Violated, message));
+                bail!(Failure::new(Exit::Violated, message));
             }
         }
         Ok(())

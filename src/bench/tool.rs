@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::{Result, bail};
 use clap::builder::PossibleValuesParser;
 
 use super::part::Baseline;
@@ -126,9 +127,9 @@ pub(crate) struct Args {
 /// # Errors
 /// [`Exit::Violated`] for a wrong order; any failure that keeps a round from its end; interruption, after partial
 /// results.
-pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &Args) -> Result<Exit> {
     if let Some(part) = &args.part {
-        return play::play(part, &args.known_bad, &args.voice.talk("member"));
+        return Ok(play::play(part, &args.known_bad, &args.voice.talk("member"))?);
     }
     let setting = args.setting()?;
     let format = match (args.json, args.csv) {
@@ -141,12 +142,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
 }
 
 impl Args {
-    fn setting(&self) -> Result<Setting, Failure> {
+    fn setting(&self) -> Result<Setting> {
         let processes = u32::from(self.clients) * u32::from(self.groups);
         if processes > MOST_PROCESSES {
             let message =
                 format!("{processes} members are more than this machine is for: at most {MOST_PROCESSES}");
-            return Err(Failure::new(Exit::Usage, message));
+            bail!(Failure::new(Exit::Usage, message));
         }
         let duration = self.duration.unwrap_or(DURATION);
         let workload = Workload {
@@ -159,10 +160,8 @@ impl Args {
             rate: self.rate,
         };
         if self.groups > 1 && !self.baseline.is_empty() {
-            return Err(Failure::new(
-                Exit::Usage,
-                "the baselines know no groups: leave out --baseline or --groups",
-            ));
+            let message = "the baselines know no groups: leave out --baseline or --groups";
+            bail!(Failure::new(Exit::Usage, message));
         }
         Ok(Setting {
             order: cli::order(&self.order, self.method.as_deref())?,
@@ -195,7 +194,7 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    fn run(&self) -> Result<Exit, Failure> {
+    fn run(&self) -> Result<Exit> {
         let interrupts = self.interrupts.clone();
         listen(move |exit| interrupts.interrupt(exit))?;
         match self.format {
@@ -218,7 +217,7 @@ impl Bench<'_> {
     }
 
     /// Runs groupcast and the baselines once each, in reverse order every other time.
-    fn round(&self, number: u32, ratios: &mut [(Baseline, Ratios)]) -> Result<(), Failure> {
+    fn round(&self, number: u32, ratios: &mut [(Baseline, Ratios)]) -> Result<()> {
         let mut systems: Vec<System> = vec![System::Ours(self.setting.order)];
         systems.extend(self.args.baseline.iter().map(|&baseline| System::Plain(baseline)));
         if number.is_multiple_of(2) {
@@ -229,7 +228,7 @@ impl Bench<'_> {
             let (outcome, interrupted) = round::run(&self.setting, system, &self.interrupts)?;
             self.tell(&outcome, number)?;
             if let Some(exit) = interrupted {
-                return Err(interruption(exit));
+                bail!(interruption(exit));
             }
             outcomes.push(outcome);
         }
@@ -247,7 +246,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    fn tell(&self, outcome: &Outcome, number: u32) -> Result<(), Failure> {
+    fn tell(&self, outcome: &Outcome, number: u32) -> Result<()> {
         let json = report::json(&self.setting, outcome, number);
         cli::print(&match self.format {
             Format::Text => report::text(&self.setting, outcome, number),

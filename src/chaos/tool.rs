@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
+use anyhow::{Context as _, Result, bail};
+
 use super::draw::{Drawn, draw};
 use super::table::{Report, Table};
 use crate::cli::{self, KnownBad, Voice};
@@ -62,7 +64,7 @@ pub(crate) struct Args {
 /// # Errors
 /// If a run cannot be started; interruption, after the tables of the runs before it. A run that fails is no error: it
 /// is reported, and its exit code returned.
-pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &Args) -> Result<Exit> {
     let asked = Arc::new(OnceLock::new());
     let heard = Arc::clone(&asked);
     listen(move |exit| heard.set(exit).is_ok())?;
@@ -80,12 +82,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
         }
     });
     let State { begun, table, broken } = unpoisoned(chaos.state.into_inner());
-    if let Some(failure) = broken {
-        return Err(failure);
+    if let Some(error) = broken {
+        return Err(error);
     }
     cli::print(table.text().trim_end())?;
     if let Some(&exit) = chaos.asked.get() {
-        return Err(interruption(exit));
+        bail!(interruption(exit));
     }
     let (exit, last) = (table.exit(), args.seed + begun - 1);
     let word = match exit {
@@ -114,7 +116,7 @@ struct State {
     begun: u64,
     table: Table,
     /// The failure that keeps runs from being started.
-    broken: Option<Failure>,
+    broken: Option<anyhow::Error>,
 }
 
 impl Chaos<'_> {
@@ -123,7 +125,7 @@ impl Chaos<'_> {
             match self.one(seed) {
                 Ok(Some(report)) => self.lock().table.add(&report),
                 Ok(None) => {}
-                Err(failure) => self.lock().broken = Some(failure),
+                Err(error) => self.lock().broken = Some(error),
             }
         }
     }
@@ -147,20 +149,18 @@ impl Chaos<'_> {
     }
 
     /// Performs one run, and keeps its folder if it does not pass; returns `None` if it is interrupted.
-    fn one(&self, seed: u64) -> Result<Option<Report>, Failure> {
+    fn one(&self, seed: u64) -> Result<Option<Report>> {
         let drawn = draw(seed);
         let folder = Path::new(FOLDER).join(seed.to_string());
-        let cannot = |reason: std::io::Error| {
-            Failure::new(Exit::CannotCreate, format!("cannot fill {}: {reason}", folder.display()))
-        };
-        prepare(&folder, &drawn).map_err(cannot)?;
+        let cannot = || Failure::new(Exit::CannotCreate, format!("cannot fill {}", folder.display()));
+        prepare(&folder, &drawn).with_context(cannot)?;
         let report = self.play(&folder, &drawn.title)?;
         if report.exit.is_asked_for() {
-            fs::remove_dir_all(&folder).map_err(cannot)?;
+            fs::remove_dir_all(&folder).with_context(cannot)?;
             return Ok(None);
         }
         if report.exit == Exit::Ok {
-            fs::remove_dir_all(&folder).map_err(cannot)?;
+            fs::remove_dir_all(&folder).with_context(cannot)?;
             self.talk.detail(format!("seed {seed}: {}: {}", report.title, report.why));
         } else {
             let known_bad =
@@ -176,7 +176,7 @@ impl Chaos<'_> {
         Ok(Some(report))
     }
 
-    fn play(&self, folder: &Path, title: &str) -> Result<Report, Failure> {
+    fn play(&self, folder: &Path, title: &str) -> Result<Report> {
         let mut command = Command::new(&self.program);
         command.args(["run", "scenario.toml", "--json"]).current_dir(folder).stdin(Stdio::null());
         command.args(self.args.known_bad.name().iter().flat_map(|name| ["--known-bad", name]));
@@ -204,7 +204,7 @@ impl Chaos<'_> {
         }
         fs::write(folder.join("run.jsonl"), &printed)
             .and_then(|()| fs::write(folder.join("run.log"), log))
-            .map_err(|reason| Failure::new(Exit::Unavailable, format!("cannot start a run: {reason}")))?;
+            .context(Failure::new(Exit::Unavailable, "cannot start a run"))?;
         Ok(match self.asked.get() {
             _ if !processes.all[0].was_told => Report::read(title, &printed),
             Some(&exit) => Report::failed(title, exit, "interrupted".to_owned()),

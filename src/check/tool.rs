@@ -87,7 +87,7 @@ fn entry(name: &str, says: &str) -> String {
 /// # Errors
 /// Exit 65 if a file is malformed, 66 if something cannot be read or there is nothing to judge, 74 if standard
 /// output cannot be written.
-pub fn run(args: &Args) -> Result<Exit, Failure> {
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let talk = args.voice.talk("groupcast");
     let (runs, warnings) = read::read_all(&args.dir, args.commands.as_deref())?;
     warnings.iter().for_each(|warning| talk.warn(warning));

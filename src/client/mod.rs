@@ -143,7 +143,7 @@ pub enum JoinFrom {
 ///
 /// # Errors
 /// Any of the table of exit codes; earlier deliveries are in the `.part` files.
-pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
+pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     let order = cli::order(&options.order, options.method.as_deref())?;
     options.check()?;
     let sites = options.address.sites()?;
@@ -179,7 +179,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
                 node.leave(&Failure::new(Exit::Ok, "it has left the group"));
             }
             conclude(options, &counts, &results.finish()?, talk)?;
-            all_delivered(options, &counts, talk)
+            Ok(all_delivered(options, &counts, talk)?)
         }
         Err(failure) => {
             // A terminal that is closed shows as an error first, and as SIGHUP a moment later.
@@ -196,7 +196,7 @@ pub fn run(options: &Options, talk: &Talk) -> Result<Exit, Failure> {
                 talk.warn(format!("partial: {described}; see {}/*_{}*.part", out.display(), options.id));
             }
             node.leave(&failure);
-            if failure.exit == Exit::Ok { Ok(Exit::Ok) } else { Err(failure) }
+            if failure.exit == Exit::Ok { Ok(Exit::Ok) } else { Err(failure.into()) }
         }
     }
 }
@@ -266,7 +266,7 @@ fn take_part(
 }
 
 /// Reports the counts and the files: on standard output, unless that has the deliveries.
-fn conclude(options: &Options, counts: &Counts, files: &[PathBuf], talk: &Talk) -> Result<(), Failure> {
+fn conclude(options: &Options, counts: &Counts, files: &[PathBuf], talk: &Talk) -> anyhow::Result<()> {
     let files: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
     let done = [describe(counts), files.join(" ")].join("; ");
     let done = done.trim_end_matches("; ");

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
 use clap::{Args as Arguments, ValueEnum};
 
@@ -89,7 +90,7 @@ pub struct Args {
 /// # Errors
 /// Exit 64 if the arguments are ambiguous, 65 if a history is malformed, 66 if there is none, 73 if the file cannot
 /// be created, 74 if the file or standard output cannot be written.
-pub fn run(args: &Args) -> Result<Exit, Failure> {
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let format = args.form()?;
     if check::has_more_events(&args.dir, MOST_EVENTS)? {
         args.prepare_for_many(format)?;
@@ -100,7 +101,7 @@ pub fn run(args: &Args) -> Result<Exit, Failure> {
     let part = args.part(&chronicle, &all)?;
     let is_whole = part.len() == all.len();
     if format != Format::Shiviz && part.len() > MOST_EVENTS {
-        return Err(too_many(&format!("this part of the run has {} events", part.len())));
+        anyhow::bail!(too_many(&format!("this part of the run has {} events", part.len())));
     }
     let picture = || Picture::new(&chronicle, &stays, &part, is_whole);
     let drawn = match format {
@@ -135,29 +136,26 @@ pub(crate) fn drawings(chronicle: &Chronicle) -> Vec<String> {
 }
 
 /// Writes a picture to a temporary file first, so that an earlier picture survives a failure.
-fn save(path: &Path, picture: &str) -> Result<(), Failure> {
-    let failure = |exit, what, path: &Path, reason| {
-        let path = shown(path.as_os_str().as_encoded_bytes());
-        Failure::new(exit, format!("cannot {what} {path}: {reason}"))
-    };
+fn save(path: &Path, picture: &str) -> anyhow::Result<()> {
     let is_file = path.metadata().map_or(true, |found| found.is_file());
     // Devices and pipes are written directly; of a link, the target is replaced.
     let target = if path.is_symlink() { path.canonicalize().ok() } else { None };
     let target = target.unwrap_or_else(|| path.into());
     let part = if is_file { with_part(&target) } else { target.clone() };
-    let mut file =
-        File::create(&part).map_err(|reason| failure(Exit::CannotCreate, "create", &part, reason))?;
+    let cannot = |exit, what| {
+        let part = shown(part.as_os_str().as_encoded_bytes());
+        move || Failure::new(exit, format!("cannot {what} {part}"))
+    };
+    let mut file = File::create(&part).with_context(cannot(Exit::CannotCreate, "create"))?;
     let written = file.write_all(picture.as_bytes()).and_then(|()| match is_file {
         true => fs::rename(&part, &target),
         false => Ok(()),
     });
-    written.map_err(|reason| {
-        if is_file {
-            // A partial picture is useless; should removal fail, the suffix `.part` marks it.
-            let _ = fs::remove_file(&part);
-        }
-        failure(Exit::Io, "write", &part, reason)
-    })
+    if written.is_err() && is_file {
+        // A partial picture is useless; should removal fail, the suffix `.part` marks it.
+        let _ = fs::remove_file(&part);
+    }
+    written.with_context(cannot(Exit::Io, "write"))
 }
 
 /// Returns the name of the temporary file.

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::cli;
 use crate::driver::Clock;
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
 use crate::transport::address::{Addresses, addresses_to_listen_on};
 
 /// The example and the notes of `--help`.
@@ -97,7 +97,7 @@ impl Finding {
 ///
 /// # Errors
 /// [`Exit::Io`] if standard output cannot be written.
-pub(crate) fn run(args: &Args, programs: &[Command; 5]) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &Args, programs: &[Command; 5]) -> anyhow::Result<Exit> {
     let mut worst = Exit::Ok;
     let sites = args.bind.sites("--bind", args.port_base)?;
     let (clock, calendar) = (Clock::start(), machine::calendar());

@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 pub(crate) use end::End;
@@ -111,7 +112,7 @@ impl<T> Processes<T> {
     ///
     /// # Errors
     /// [`Exit::Unavailable`].
-    pub(crate) fn start(&mut self, name: &str, command: Command, state: T) -> Result<u32, Failure> {
+    pub(crate) fn start(&mut self, name: &str, command: Command, state: T) -> Result<u32> {
         let process = self.spawn(self.all.len(), name, command, state)?;
         let id = process.id();
         self.all.push(process);
@@ -122,19 +123,13 @@ impl<T> Processes<T> {
     ///
     /// # Errors
     /// [`Exit::Unavailable`].
-    pub(crate) fn restart(&mut self, number: usize, command: Command, state: T) -> Result<u32, Failure> {
+    pub(crate) fn restart(&mut self, number: usize, command: Command, state: T) -> Result<u32> {
         let name = self.all[number].name.clone();
         self.all[number] = self.spawn(number, &name, command, state)?;
         Ok(self.all[number].id())
     }
 
-    fn spawn(
-        &self,
-        number: usize,
-        name: &str,
-        mut command: Command,
-        state: T,
-    ) -> Result<Running<T>, Failure> {
+    fn spawn(&self, number: usize, name: &str, mut command: Command, state: T) -> Result<Running<T>> {
         let ours = std::env::vars_os().map(|(name, _)| name);
         for name in ours.filter(|name| name.as_encoded_bytes().starts_with(b"GROUPCAST_")) {
             command.env_remove(name);
@@ -149,8 +144,8 @@ impl<T> Processes<T> {
             std::thread::spawn(move || read(number, reader, &sender));
             io::Result::Ok(child)
         };
-        let child = start()
-            .map_err(|reason| Failure::new(Exit::Unavailable, format!("cannot start {name}: {reason}")))?;
+        let child =
+            start().with_context(|| Failure::new(Exit::Unavailable, format!("cannot start {name}")))?;
         Ok(Running { name: name.to_owned(), child, error: None, was_told: false, end: None, state })
     }
 
@@ -177,13 +172,12 @@ impl<T> Processes<T> {
     ///
     /// # Errors
     /// [`Exit::Io`] if the system does not report it.
-    pub(crate) fn wait(&mut self, number: usize) -> Result<End, Failure> {
+    pub(crate) fn wait(&mut self, number: usize) -> Result<End> {
         let process = &mut self.all[number];
-        let end = process.child.wait().map(End::from).map_err(|reason| {
-            Failure::new(Exit::Io, format!("cannot wait for {}: {reason}", process.name))
-        })?;
-        process.end = Some(end);
-        Ok(end)
+        let status = process.child.wait();
+        let end =
+            status.with_context(|| Failure::new(Exit::Io, format!("cannot wait for {}", process.name)))?;
+        Ok(*process.end.insert(end.into()))
     }
 
     pub(crate) fn are_over(&self) -> bool {
@@ -258,16 +252,17 @@ fn read(number: usize, output: PipeReader, events: &Sender<Event>) {
 ///
 /// # Errors
 /// [`Exit::Unavailable`] if one of them is missing.
-pub(crate) fn folder_of_programs() -> Result<PathBuf, Failure> {
-    let me = std::env::current_exe()
-        .map_err(|reason| Failure::new(Exit::Unavailable, format!("cannot find the programs: {reason}")))?;
+pub(crate) fn folder_of_programs() -> Result<PathBuf> {
+    let me = std::env::current_exe().context(Failure::new(Exit::Unavailable, "cannot find the programs"))?;
     let folder = me.parent().unwrap_or(Path::new("")).to_owned();
     match PROGRAMS.iter().find(|name| !folder.join(name).is_file()) {
         None => Ok(folder),
         Some(missing) => {
             let message = format!("there is no {missing} beside {}", me.display());
-            Err(Failure::new(Exit::Unavailable, message)
-                .help("the programs belong into one folder: cargo build --bins makes them all"))
+            bail!(
+                Failure::new(Exit::Unavailable, message)
+                    .help("the programs belong into one folder: cargo build --bins makes them all")
+            )
         }
     }
 }

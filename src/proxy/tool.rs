@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use clap::builder::FalseyValueParser;
 use serde_json::json;
@@ -107,7 +108,7 @@ fn addresses(sites: &[Site]) -> [Vec<SocketAddr>; 4] {
 ///
 /// # Errors
 /// A malformed script, a port that is taken, a server without an address, no member that connects, or interruption.
-pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &Args) -> Result<Exit> {
     signals::end_with_parent();
     let talk = args.voice.talk("proxy");
     let timeline = Timeline::new(args.faults()?, args.random.map(|count| Dice::new(args.seed, count)));
@@ -116,8 +117,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let listen = addresses(&resolve::listening(std::slice::from_ref(&args.listen), None, limit)?);
     let to = addresses(&resolve::numbered(std::slice::from_ref(&args.to), None, limit)?);
     if listen.iter().flatten().any(|address| to.iter().flatten().any(|taken| taken == address)) {
-        return Err(Failure::new(Exit::Usage, "--listen and --to have ports in common")
-            .help("the proxy needs four ports of its own"));
+        bail!(
+            Failure::new(Exit::Usage, "--listen and --to have ports in common")
+                .help("the proxy needs four ports of its own")
+        );
     }
     let listening =
         format!("listening on {}, +1, +2 and +3; passing on to {}", named(&listen[0]), named(&to[0]));
@@ -129,30 +132,29 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
     let at_ports = listeners.into_iter().enumerate();
     for (port, listener) in at_ports.flat_map(|(port, all)| all.into_iter().map(move |one| (port, one))) {
         let served = relay.serve(port, listener);
-        served
-            .map_err(|reason| Failure::new(Exit::Unavailable, format!("cannot start a thread: {reason}")))?;
+        served.context(Failure::new(Exit::Unavailable, "cannot start a thread"))?;
     }
     talk.say(listening);
     let exit = relay.conduct(Ends { start_timeout: args.start_timeout, stay: args.stay })?;
     let told =
         relay.sum(|timeline, totals| if args.json { json(timeline, totals) } else { text(timeline, totals) });
     cli::print(told.trim_end())?;
-    if exit == Exit::Ok { Ok(exit) } else { Err(interruption(exit)) }
+    if exit == Exit::Ok { Ok(exit) } else { bail!(interruption(exit)) }
 }
 
 fn named(addresses: &[SocketAddr]) -> String {
     talk::list(&addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>())
 }
 
-fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).map_err(|reason| {
-        Failure::new(Exit::Unavailable, format!("cannot listen on {address}: {reason}"))
+fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).with_context(|| {
+        Failure::new(Exit::Unavailable, format!("cannot listen on {address}"))
             .help("is the port free, and the host an address of this machine? choose others with --listen")
     })
 }
 
 impl Args {
-    fn faults(&self) -> Result<Vec<Fault>, Failure> {
+    fn faults(&self) -> Result<Vec<Fault>> {
         let mut faults = self.script.as_deref().map_or(Ok(Vec::new()), read)?;
         for line in &self.fault {
             let parsed = script::parse(line).map_err(|flaw| {
@@ -171,13 +173,13 @@ impl Args {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<Fault>, Failure> {
+fn read(path: &Path) -> Result<Vec<Fault>> {
     let name = shown(path.as_os_str().as_encoded_bytes());
     let cannot = |reason: &str| Failure::new(Exit::NoInput, format!("cannot read {name}: {reason}"));
     let text = std::fs::read(path).map_err(|reason| cannot(&reason.to_string()))?;
     let text = without_mark(Bytes::from(text));
     let parsed = script::parse(std::str::from_utf8(&text).map_err(|_| cannot("it is not UTF-8"))?);
-    parsed.map_err(|flaw| Source { name, text: text.clone() }.failure(flaw))
+    Ok(parsed.map_err(|flaw| Source { name, text: text.clone() }.failure(flaw))?)
 }
 
 /// Formats the effects of each fault as a table for people.

@@ -1,9 +1,10 @@
 //! The judgement of the properties of a run.
 
+use anyhow::Result;
 use serde_json::json;
 
 use super::plan::Plan;
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
 use crate::{check, cli};
 
 /// The judgement of a run.
@@ -19,7 +20,7 @@ pub(super) struct Judgement {
 ///
 /// # Errors
 /// As [`check::judge_folder`]; [`Exit::Io`] if standard output cannot be written.
-pub(super) fn judge(plan: &Plan, json: bool) -> Result<Judgement, Failure> {
+pub(super) fn judge(plan: &Plan, json: bool) -> Result<Judgement> {
     let judgements = check::judge_folder(&plan.folder, &plan.commands_folder())?;
     let mut violated = Vec::new();
     for judgement in &judgements {

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::clients::{Client, PROXY, SERVERS, STANDBY, clients};
@@ -159,7 +160,7 @@ impl Plan {
     ///
     /// # Errors
     /// [`Exit::Unavailable`] if there are no free ports, or the programs are missing.
-    pub(super) fn new(settings: &Settings, folder: PathBuf, port_base: Option<u16>) -> Result<Self, Failure> {
+    pub(super) fn new(settings: &Settings, folder: PathBuf, port_base: Option<u16>) -> anyhow::Result<Self> {
         let ports = port_base.map_or_else(Ports::free, |base| Ok(Ports::at(base)))?;
         let proxy = (!settings.links.is_empty()).then(Ports::free).transpose()?;
         let (middle, seen) = (ports.base, proxy.as_ref().map_or(ports.base, |proxy| proxy.base));
@@ -209,24 +210,20 @@ impl Plan {
     ///
     /// # Errors
     /// [`Exit::CannotCreate`].
-    pub(super) fn prepare(&self, settings: &Settings, replay: &str) -> Result<(), Failure> {
+    pub(super) fn prepare(&self, settings: &Settings, replay: &str) -> anyhow::Result<()> {
         let description = format!("{:#}\n", self.describe(settings, replay));
-        fs::create_dir_all(self.commands_folder())
-            .and_then(|()| {
-                settings
-                    .clients
-                    .iter()
-                    .try_for_each(|client| client.write_commands(&commands_file(&self.folder, client)))
-            })
-            .and_then(|()| fs::write(self.folder.join("run.json"), description))
-            .and_then(|()| match &settings.links[..] {
-                [] => Ok(()),
-                links => fs::write(links_file(&self.folder), lines(links)),
-            })
-            .map_err(|reason| {
-                let message = format!("cannot fill {}: {reason}", self.folder.display());
-                Failure::new(Exit::CannotCreate, message)
-            })
+        let write = || {
+            fs::create_dir_all(self.commands_folder())?;
+            for client in &settings.clients {
+                client.write_commands(&commands_file(&self.folder, client))?;
+            }
+            fs::write(self.folder.join("run.json"), description)?;
+            let links: String = settings.links.iter().map(|link| format!("{link}\n")).collect();
+            if links.is_empty() { Ok(()) } else { fs::write(links_file(&self.folder), links) }
+        };
+        write().with_context(|| {
+            Failure::new(Exit::CannotCreate, format!("cannot fill {}", self.folder.display()))
+        })
     }
 
     pub(super) fn commands_folder(&self) -> PathBuf {
@@ -346,10 +343,6 @@ fn proxy_arguments(settings: &Settings, listen: u16, to: u16) -> String {
     let (seed, timeout) = (settings.seed, START_TIMEOUT.as_secs());
     // The supervisor ends the proxy once all other processes have ended.
     format!("proxy --listen {listen} --to {to} --seed {seed} --start-timeout {timeout}s --stay --json")
-}
-
-fn lines(links: &[link::Fault]) -> String {
-    links.iter().map(|link| format!("{link}\n")).collect()
 }
 
 fn links_file(folder: &Path) -> PathBuf {

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::time::Duration;
 
+use anyhow::{Context as _, Result};
 use rustix::process::Signal;
 
 use super::clients::PROXY;
@@ -69,7 +70,7 @@ pub(super) fn watch(
     faults: &[Fault],
     interrupts: &Interrupts,
     show: &mut dyn Show,
-) -> Result<Outcome, Failure> {
+) -> Result<Outcome> {
     let mut supervisor = Supervisor {
         plan,
         show,
@@ -104,7 +105,7 @@ struct Supervisor<'a> {
 }
 
 impl<'a> Supervisor<'a> {
-    fn watch(&mut self) -> Result<(), Failure> {
+    fn watch(&mut self) -> Result<()> {
         let plan = self.plan;
         plan.processes[..plan.servers].iter().try_for_each(|process| self.start(process))?;
         while self.began.is_none() || self.processes.all.iter().any(is_at_work) {
@@ -120,14 +121,14 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
-    fn start(&mut self, process: &Process) -> Result<(), Failure> {
+    fn start(&mut self, process: &Process) -> Result<()> {
         let state = self.state(process)?;
         let id = self.processes.start(&process.name, process.command(), state)?;
         self.show.started(process, id);
         Ok(())
     }
 
-    fn restart(&mut self, number: usize) -> Result<(), Failure> {
+    fn restart(&mut self, number: usize) -> Result<()> {
         let process: &'a Process = &self.plan.processes[number];
         let state = self.state(process)?;
         let id = self.processes.restart(number, process.command(), state)?;
@@ -135,12 +136,13 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
-    fn state(&self, process: &Process) -> Result<State, Failure> {
+    fn state(&self, process: &Process) -> Result<State> {
         let log = self.plan.log(process);
         // A process that is started again keeps its log.
-        let log = File::options().create(true).append(true).open(&log).map_err(|reason| {
-            Failure::new(Exit::CannotCreate, format!("cannot create {}: {reason}", log.display()))
-        })?;
+        let log =
+            File::options().create(true).append(true).open(&log).with_context(|| {
+                Failure::new(Exit::CannotCreate, format!("cannot create {}", log.display()))
+            })?;
         Ok(State {
             log,
             has_spoken: false,
@@ -155,7 +157,7 @@ impl<'a> Supervisor<'a> {
 
     /// Starts the clients once all servers have written a line, but not if the run has failed or was interrupted
     /// before.
-    fn start_clients(&mut self, now: Time) -> Result<(), Failure> {
+    fn start_clients(&mut self, now: Time) -> Result<()> {
         let is_ready = |server: &Running<State>| server.state.has_spoken || server.end.is_some();
         let is_ready = self.processes.all.iter().all(is_ready);
         if self.began.is_some() || !(is_ready || now >= Time::ZERO.after(SERVERS_LIMIT)) {
@@ -168,7 +170,7 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
-    fn handle(&mut self, event: Event, now: Time) -> Result<(), Failure> {
+    fn handle(&mut self, event: Event, now: Time) -> Result<()> {
         match event {
             Event::Line(number, line) => self.take_line(number, &line, now),
             Event::Closed(number) => self.closed(number, now),
@@ -179,7 +181,7 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    fn take_line(&mut self, number: usize, line: &[u8], now: Time) -> Result<(), Failure> {
+    fn take_line(&mut self, number: usize, line: &[u8], now: Time) -> Result<()> {
         let (process, running) = (&self.plan.processes[number], &mut self.processes.all[number]);
         let state = &mut running.state;
         let text = String::from_utf8_lossy(line);
@@ -196,8 +198,8 @@ impl<'a> Supervisor<'a> {
             state.undeliverable = count;
             return Ok(());
         }
-        state.log.write_all(line).and_then(|()| state.log.write_all(b"\n")).map_err(|reason| {
-            Failure::new(Exit::Io, format!("cannot write {}: {reason}", self.plan.log(process).display()))
+        state.log.write_all(line).and_then(|()| state.log.write_all(b"\n")).with_context(|| {
+            Failure::new(Exit::Io, format!("cannot write {}", self.plan.log(process).display()))
         })?;
         if process.name == PROXY && text.starts_with('{') {
             self.reports.extend(Report::of_proxy(&text));
@@ -220,7 +222,7 @@ impl<'a> Supervisor<'a> {
     }
 
     /// Handles the end of a process, which has closed its output.
-    fn closed(&mut self, number: usize, now: Time) -> Result<(), Failure> {
+    fn closed(&mut self, number: usize, now: Time) -> Result<()> {
         let end = self.processes.wait(number)?;
         let (process, running) = (&self.plan.processes[number], &self.processes.all[number]);
         let end = if process.name == PROXY && running.was_told { End::Code(0) } else { end };
@@ -311,7 +313,7 @@ impl<'a> Supervisor<'a> {
     }
 
     /// Resumes stopped processes and restarts killed ones when their time has come.
-    fn undo_faults(&mut self, now: Time) -> Result<(), Failure> {
+    fn undo_faults(&mut self, now: Time) -> Result<()> {
         let is_due = |at: &mut Time| now >= *at;
         self.starvations.retain(|starvation| now < starvation.until);
         let is_over = self.processes.planned.is_some() || self.interrupted.is_some();

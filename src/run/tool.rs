@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::Result;
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
 use serde_json::{Value, json};
 
@@ -16,7 +17,7 @@ use super::supervisor::{Outcome, watch};
 use super::verdict::Verdict;
 use super::{folder, show};
 use crate::cli::{self, KnownBad, Voice};
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
 use crate::fault::report::Report;
 use crate::order;
 use crate::processes::Interrupts;
@@ -130,7 +131,7 @@ pub(crate) struct Args {
 ///
 /// # Errors
 /// If it cannot be run or judged. A run that fails is no error: its verdict is printed, and its exit code returned.
-pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &Args) -> Result<Exit> {
     let scenario = args.scenario()?;
     let known_bad = args.known_bad.name().map(str::to_owned);
     let settings = Settings { known_bad, trace: args.trace, ..Settings::new(&scenario, args.voice.verbose)? };
@@ -141,7 +142,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
 
 impl Args {
     /// Returns the scenario of the file, if there is one, with the options of the command line on top.
-    fn scenario(&self) -> Result<Scenario, Failure> {
+    fn scenario(&self) -> Result<Scenario> {
         let asked = match &self.path {
             Some(path) if path.extension().is_some_and(|extension| extension == "toml") => {
                 Scenario::read(path)?
@@ -195,7 +196,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn tell_plan(&self) -> Result<Exit, Failure> {
+    fn tell_plan(&self) -> Result<Exit> {
         let plan = Plan::new(&self.settings, folder::next(), self.args.port_base)?;
         if self.args.json {
             cli::print(&plan.describe(&self.settings, &self.args.replay()).to_string())?;
@@ -205,7 +206,7 @@ impl Run<'_> {
         Ok(Exit::Ok)
     }
 
-    fn repeat(&self) -> Result<Exit, Failure> {
+    fn repeat(&self) -> Result<Exit> {
         let (interrupts, talk) = (self.interrupts.clone(), self.talk.clone());
         listen(move |exit| {
             let is_running = interrupts.interrupt(exit);
@@ -230,7 +231,7 @@ impl Run<'_> {
     }
 
     /// Performs one run, from its folder to its verdict.
-    fn once(&self, turn: u32) -> Result<(Verdict, PathBuf), Failure> {
+    fn once(&self, turn: u32) -> Result<(Verdict, PathBuf)> {
         let plan = Plan::new(&self.settings, folder::create()?, self.args.port_base)?;
         plan.prepare(&self.settings, &self.args.replay())?;
         self.announce(&plan, turn)?;
@@ -243,7 +244,7 @@ impl Run<'_> {
         Ok((verdict, plan.folder))
     }
 
-    fn announce(&self, plan: &Plan, turn: u32) -> Result<(), Failure> {
+    fn announce(&self, plan: &Plan, turn: u32) -> Result<()> {
         if self.args.json {
             let mut value = plan.describe(&self.settings, &self.args.replay());
             value["event"] = json!("start");
@@ -257,7 +258,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn tell(&self, verdict: &Verdict, outcome: &Outcome, plan: &Plan, turn: u32) -> Result<(), Failure> {
+    fn tell(&self, verdict: &Verdict, outcome: &Outcome, plan: &Plan, turn: u32) -> Result<()> {
         if self.args.json {
             let mut value = verdict.json();
             value["sent_again"] = json!(outcome.sent_again);
@@ -280,7 +281,7 @@ impl Run<'_> {
     }
 
     /// Prints the summary of several runs.
-    fn summarize(&self, passed: u32, failed: Option<&Verdict>) -> Result<(), Failure> {
+    fn summarize(&self, passed: u32, failed: Option<&Verdict>) -> Result<()> {
         let Args { repeat, keep, json, .. } = *self.args;
         if repeat == 1 {
             return Ok(());

@@ -1,10 +1,11 @@
 //! `groupcast completions`: one script that lets a shell complete the command lines of all programs.
 
+use anyhow::Result;
 use clap::Command;
 use clap_complete::Shell;
 
 use crate::cli;
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
 
 /// The example and the notes of `--help`.
 const HELP: &str = "\
@@ -31,7 +32,7 @@ pub(crate) struct Args {
 ///
 /// # Errors
 /// [`Exit::Io`] if standard output cannot be written.
-pub(crate) fn run(args: &Args, programs: [Command; 5]) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &Args, programs: [Command; 5]) -> Result<Exit> {
     cli::print(script(args.shell, programs).trim_end())?;
     Ok(Exit::Ok)
 }

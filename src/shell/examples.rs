@@ -3,10 +3,11 @@
 
 use std::fmt::Write as _;
 
+use anyhow::Result;
 use clap::builder::PossibleValuesParser;
 
 use crate::cli;
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
 
 /// The example of `--help`.
 const HELP: &str = "\
@@ -41,7 +42,7 @@ pub(crate) struct Args {
 ///
 /// # Errors
 /// [`Exit::Io`] if standard output cannot be written.
-pub(crate) fn run(args: &Args) -> Result<Exit, Failure> {
+pub(crate) fn run(args: &Args) -> Result<Exit> {
     let chosen = TOPICS.iter().find(|(name, _)| Some(*name) == args.topic.as_deref());
     match chosen {
         Some((_, text)) => cli::print(text.trim_end())?,

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
+use anyhow::{Context as _, Result};
 use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
@@ -39,16 +40,18 @@ struct Page {
 ///
 /// # Errors
 /// [`Exit::CannotCreate`] if the folder or a page cannot be written.
-pub(crate) fn run(args: &Args, programs: [Command; 5]) -> Result<Exit, Failure> {
-    let cannot = |error: io::Error| {
-        Failure::new(Exit::CannotCreate, format!("cannot write to {}: {error}", args.dir.display()))
-    };
-    let pages = pages(programs).map_err(cannot)?;
-    fs::create_dir_all(&args.dir).map_err(cannot)?;
-    for page in &pages {
-        fs::write(args.dir.join(&page.name), &page.text).map_err(cannot)?;
-    }
+pub(crate) fn run(args: &Args, programs: [Command; 5]) -> Result<Exit> {
     let dir = args.dir.display();
+    let write = || {
+        let pages = pages(programs)?;
+        fs::create_dir_all(&args.dir)?;
+        for page in &pages {
+            fs::write(args.dir.join(&page.name), &page.text)?;
+        }
+        io::Result::Ok(pages)
+    };
+    let pages =
+        write().with_context(|| Failure::new(Exit::CannotCreate, format!("cannot write to {dir}")))?;
     cli::print(&format!("{} pages in {dir}; to read one: man -l {dir}/client.1", pages.len()))?;
     Ok(Exit::Ok)
 }

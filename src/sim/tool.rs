@@ -120,7 +120,7 @@ fn properties() -> impl Iterator<Item = &'static str> {
 /// # Errors
 /// [`Exit::Usage`] for a method that the order does not have, [`Exit::CannotCreate`] for histories that cannot be
 /// written, [`Exit::Io`] if standard output cannot be written.
-pub fn run(args: &Args) -> Result<Exit, Failure> {
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let setup = args.setup()?;
     let report = swarm::run(&setup, args.seed, args.seeds());
     let mut trace = if args.verbose { Trace::kept() } else { Trace::off() };
