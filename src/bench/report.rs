@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
+use super::delays::Delays;
 use super::part::Baseline;
 use super::round::{Outcome, Setting, System};
 use super::workload::{Amount, Workload};
@@ -117,26 +118,17 @@ pub(super) fn json(setting: &Setting, outcome: &Outcome, round: u32) -> Value {
     add("seconds", json!(rounded(outcome.seconds, 1e3)));
     add("multicasts_per_s", json!(outcome.per_second.round()));
     add("deliveries_per_s", json!((outcome.per_second * f64::from(*members)).round()));
-    if !outcome.round_trips.is_empty() {
-        let delays = &outcome.round_trips;
-        for (name, share) in
-            [("rtt_p50_us", 0.5), ("rtt_p90_us", 0.9), ("rtt_p99_us", 0.99), ("rtt_p99_9_us", 0.999)]
-        {
-            add(name, json!(delays.quantile(share)));
+    let mut add_delays = |name: &str, delays: &Delays| {
+        for (quantile, share) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99_9", 0.999)] {
+            add(&format!("{name}_{quantile}_us"), json!(delays.quantile(share)));
         }
-        add("rtt_max_us", json!(delays.max()));
+        add(&format!("{name}_max_us"), json!(delays.max()));
+    };
+    if !outcome.round_trips.is_empty() {
+        add_delays("rtt", &outcome.round_trips);
     }
     if rate.is_some() {
-        let delays = &outcome.delays;
-        for (name, share) in [
-            ("latency_p50_us", 0.5),
-            ("latency_p90_us", 0.9),
-            ("latency_p99_us", 0.99),
-            ("latency_p99_9_us", 0.999),
-        ] {
-            add(name, json!(delays.quantile(share)));
-        }
-        add("latency_max_us", json!(delays.max()));
+        add_delays("latency", &outcome.delays);
     }
     add("cpu_ms", json!(outcome.cpu_ms));
     add("member_kib", json!(outcome.member.memory_kib));

@@ -187,7 +187,8 @@ impl Round<'_> {
             command.args(["--known-bad", known_bad]);
         }
         let is_member = !matches!(name, "forwarder" | "router" | "sequencer" | "middle");
-        self.processes.start(name, command, State { is_member, usage: Usage::default() }).map(drop)
+        let state = State { is_member, usage: Usage::default() };
+        self.processes.start(self.processes.all.len(), name, command, state).map(drop)
     }
 
     /// Handles the events of the processes until all have ended.

@@ -127,18 +127,7 @@ fn any_process(prng: &mut Prng, order: &Order, clients: &[String]) -> String {
 }
 
 fn link(prng: &mut Prng, kind: &str, at: Duration, lasts: Duration) -> link::Fault {
-    let mut millis = |low, high| Duration::from_millis(prng.between(low, high));
-    let kind = match kind {
-        "cut" => Kind::Cut,
-        "reset" => Kind::Reset,
-        "half-close" => Kind::HalfClose,
-        "stall" => Kind::Stall,
-        "delay" => Kind::Delay { by: millis(1, 50), jitter: millis(0, 100) },
-        "bandwidth" => Kind::Bandwidth { bytes: prng.between(50, 2000) * 1000 },
-        "loss" => Kind::Loss { share: percent(prng) },
-        "duplicate" => Kind::Duplicate { share: percent(prng) },
-        _ => Kind::Reorder { share: percent(prng) },
-    };
+    let kind = Kind::draw(kind, prng, 2000);
     let ports: &[usize] = if kind.is_about_packets() { &[IN, OUT, ROUTER] } else { &[IN, OUT, ROUTER, SYNC] };
     let port = ports[prng.below(ports.len() as u64) as usize];
     let port = prng.chance(500_000).then_some(port);
@@ -155,11 +144,6 @@ fn link(prng: &mut Prng, kind: &str, at: Duration, lasts: Duration) -> link::Fau
     let stays = (kind.is_about_packets() || matches!(kind, Kind::Delay { .. })) && prng.chance(500_000);
     let lasts = (!stays && kind.lasts()).then_some(lasts);
     link::Fault { at, kind, direction, port, connection: None, lasts }
-}
-
-/// Draws a share from 1% to 30%.
-fn percent(prng: &mut Prng) -> u32 {
-    prng.between(1, 30) as u32 * 10_000
 }
 
 /// Formats a time as command files have it.

@@ -181,7 +181,7 @@ impl Chaos<'_> {
         command.args(["run", "scenario.toml", "--json"]).current_dir(folder).stdin(Stdio::null());
         command.args(self.args.known_bad.name().iter().flat_map(|name| ["--known-bad", name]));
         let mut processes = Processes::new(&Interrupts::default());
-        processes.start("a run", command, ())?;
+        processes.start(0, "a run", command, ())?;
         processes.plan_stop(Time::ZERO.after(LIMIT), STOP);
         let (mut printed, mut log) = (String::new(), String::new());
         while !processes.are_over() {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::prng::Prng;
 use crate::units;
 
 /// The ports between members and servers, in the order of their numbers.
@@ -70,7 +71,28 @@ pub(crate) struct Place {
     pub(crate) is_up: bool,
 }
 
+/// The words for all kinds.
+pub(crate) const KINDS: [&str; 9] =
+    ["cut", "reset", "half-close", "stall", "delay", "bandwidth", "loss", "duplicate", "reorder"];
+
 impl Kind {
+    /// Draws the amounts of the kind with this word, with at most `most_kilobytes` per second.
+    pub(crate) fn draw(word: &str, prng: &mut Prng, most_kilobytes: u64) -> Self {
+        let millis = |prng: &mut Prng, low, high| Duration::from_millis(prng.between(low, high));
+        let percent = |prng: &mut Prng| prng.between(1, 30) as u32 * 10_000;
+        match word {
+            "cut" => Self::Cut,
+            "reset" => Self::Reset,
+            "half-close" => Self::HalfClose,
+            "stall" => Self::Stall,
+            "delay" => Self::Delay { by: millis(prng, 1, 50), jitter: millis(prng, 0, 100) },
+            "bandwidth" => Self::Bandwidth { bytes: prng.between(50, most_kilobytes) * 1000 },
+            "loss" => Self::Loss { share: percent(prng) },
+            "duplicate" => Self::Duplicate { share: percent(prng) },
+            _ => Self::Reorder { share: percent(prng) },
+        }
+    }
+
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Cut => "cut",

@@ -19,22 +19,6 @@ pub(crate) enum Fault {
     Process(process::Fault),
 }
 
-impl Fault {
-    pub(crate) const fn link(&self) -> Option<&link::Fault> {
-        match self {
-            Self::Link(fault) => Some(fault),
-            Self::Process(_) => None,
-        }
-    }
-
-    pub(crate) const fn process(&self) -> Option<&process::Fault> {
-        match self {
-            Self::Link(_) => None,
-            Self::Process(fault) => Some(fault),
-        }
-    }
-}
-
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

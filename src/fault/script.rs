@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::link::{Direction, Fault, Kind, PORTS, SYNC};
+use super::link::{Direction, Fault, KINDS, Kind, PORTS, SYNC};
 use crate::nearest::hint;
 use crate::place::{Flaw, quoted};
 use crate::units;
@@ -30,8 +30,6 @@ up is from members to the middle, down is the other way; without a direction bot
 Packets are what members multicast and send to one another, and what they say about it: on in, out and router.
 In a file, empty lines and those that begin with # are skipped.";
 
-const KINDS: [&str; 9] =
-    ["cut", "reset", "half-close", "stall", "delay", "bandwidth", "loss", "duplicate", "reorder"];
 const CLAUSES: [&str; 7] = ["up", "down", "both", "on", "connection", "for", "jitter"];
 /// The longest time. Longer ones could overflow when they are added; no real script is longer than a day.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

@@ -107,29 +107,19 @@ impl<T> Processes<T> {
         Self { all: Vec::new(), planned: None, sender, events, interrupts, clock }
     }
 
-    /// Starts a process and returns its id in the system. It has a process group of its own, output and errors in one
-    /// pipe, and none of the environment variables that set options of this program.
+    /// Starts a process under the next number, or again under the number of one that has ended. It has a process group
+    /// of its own, output and errors in one pipe, and none of the environment variables that set options of this
+    /// program.
     ///
     /// # Errors
     /// [`Exit::Unavailable`].
-    pub(crate) fn start(&mut self, name: &str, command: Command, state: T) -> Result<u32> {
-        let process = self.spawn(self.all.len(), name, command, state)?;
-        let id = process.id();
-        self.all.push(process);
-        Ok(id)
-    }
-
-    /// Starts a process again that has ended, under the same number; returns its id in the system.
-    ///
-    /// # Errors
-    /// [`Exit::Unavailable`].
-    pub(crate) fn restart(&mut self, number: usize, command: Command, state: T) -> Result<u32> {
-        let name = self.all[number].name.clone();
-        self.all[number] = self.spawn(number, &name, command, state)?;
-        Ok(self.all[number].id())
-    }
-
-    fn spawn(&self, number: usize, name: &str, mut command: Command, state: T) -> Result<Running<T>> {
+    pub(crate) fn start(
+        &mut self,
+        number: usize,
+        name: &str,
+        mut command: Command,
+        state: T,
+    ) -> Result<&Running<T>> {
         let ours = std::env::vars_os().map(|(name, _)| name);
         for name in ours.filter(|name| name.as_encoded_bytes().starts_with(b"GROUPCAST_")) {
             command.env_remove(name);
@@ -146,7 +136,13 @@ impl<T> Processes<T> {
         };
         let child =
             start().with_context(|| Failure::new(Exit::Unavailable, format!("cannot start {name}")))?;
-        Ok(Running { name: name.to_owned(), child, error: None, was_told: false, end: None, state })
+        let process =
+            Running { name: name.to_owned(), child, error: None, was_told: false, end: None, state };
+        match self.all.get_mut(number) {
+            Some(ended) => *ended = process,
+            None => self.all.push(process),
+        }
+        Ok(&self.all[number])
     }
 
     /// Waits a short time for events; returns those that have arrived, and the time.

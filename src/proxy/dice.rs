@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::fault::link::{Direction, Fault, Kind, PORTS, SYNC};
+use crate::fault::link::{Direction, Fault, KINDS, Kind, PORTS, SYNC};
 use crate::prng::Prng;
 
 /// The longest drawn fault, short enough that members return long before they are excluded.
@@ -27,17 +27,8 @@ impl Dice {
     pub(super) fn draw(&mut self) -> Fault {
         let gap = self.time(Duration::ZERO, 2 * self.gap);
         self.at += gap;
-        let kind = match self.prng.below(9) {
-            0 => Kind::Cut,
-            1 => Kind::Reset,
-            2 => Kind::HalfClose,
-            3 => Kind::Stall,
-            4 => Kind::Delay { by: self.millis(1, 50), jitter: self.millis(0, 100) },
-            5 => Kind::Bandwidth { bytes: self.prng.between(50, 5000) * 1000 },
-            6 => Kind::Loss { share: self.percent() },
-            7 => Kind::Duplicate { share: self.percent() },
-            _ => Kind::Reorder { share: self.percent() },
-        };
+        let word = KINDS[self.prng.below(KINDS.len() as u64) as usize];
+        let kind = Kind::draw(word, &mut self.prng, 5000);
         let direction = match self.prng.below(3) {
             0 => Direction::Up,
             1 => Direction::Down,
@@ -58,18 +49,9 @@ impl Dice {
         }
     }
 
-    /// Draws a share from 1% to 30%.
-    fn percent(&mut self) -> u32 {
-        self.prng.between(1, 30) as u32 * 10_000
-    }
-
-    fn millis(&mut self, low: u64, high: u64) -> Duration {
-        Duration::from_millis(self.prng.between(low, high))
-    }
-
     /// Draws a time in whole milliseconds, as people write them.
     fn time(&mut self, low: Duration, high: Duration) -> Duration {
-        self.millis(low.as_millis() as u64, high.as_millis() as u64)
+        Duration::from_millis(self.prng.between(low.as_millis() as u64, high.as_millis() as u64))
     }
 }
 

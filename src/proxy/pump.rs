@@ -84,12 +84,14 @@ fn write(relay: &Relay, connection: &Connection, is_up: bool, queue: &Receiver<C
     for Chunk { due, bytes } in queue {
         let mut rest = &bytes[..];
         while !rest.is_empty() {
-            let Some(weather) = relay.clearance(connection, is_up, due.max(free)) else { return };
-            let most = weather.rate.map_or(rest.len(), |rate| piece(rate).min(rest.len()));
+            let Some(restrictions) = relay.clearance(connection, is_up, due.max(free)) else { return };
+            let most = restrictions.rate.map_or(rest.len(), |rate| piece(rate).min(rest.len()));
             match write_some(connection, is_up, &rest[..most]) {
                 Ok(count) => {
                     rest = &rest[count..];
-                    free = relay.now().after(weather.rate.map_or(Duration::ZERO, |rate| takes(count, rate)));
+                    free = relay
+                        .now()
+                        .after(restrictions.rate.map_or(Duration::ZERO, |rate| takes(count, rate)));
                 }
                 // One side has gone, so the other is closed, too.
                 Err(_) if !connection.is_over(is_up) => return connection.close(),

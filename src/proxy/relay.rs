@@ -15,7 +15,7 @@ use rustix::net::sockopt::set_socket_linger;
 
 use super::packets::{Fate, Packets};
 use super::pump;
-use super::timeline::{Timeline, Weather};
+use super::timeline::{Restrictions, Timeline};
 use crate::driver::Clock;
 use crate::driver::clock::LONGEST_WAIT;
 use crate::engine::Time;
@@ -35,15 +35,6 @@ const QUIET: Duration = Duration::from_secs(2);
 const STANDSTILL: Duration = Duration::from_secs(15);
 /// The time after which a waiting write looks whether the connection is still open.
 const WRITE_LIMIT: Duration = Duration::from_millis(200);
-
-/// The conditions under which a proxy ends.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Ends {
-    /// The time by which a member must have connected.
-    pub(super) start_timeout: Duration,
-    /// Whether the proxy goes on when all members have gone.
-    pub(super) stay: bool,
-}
 
 /// The state that all threads share.
 pub(super) struct Relay {
@@ -156,7 +147,7 @@ impl Connection {
         let _ = self.target(is_up).shutdown(Shutdown::Write);
     }
 
-    fn suffer(&self, fault: &Fault) {
+    fn apply(&self, fault: &Fault) {
         match fault.kind {
             Kind::Cut => self.close(),
             Kind::Reset => self.reset(),
@@ -203,28 +194,29 @@ impl Relay {
         is_first
     }
 
-    /// Begins and ends faults at their times, until the proxy ends.
+    /// Begins and ends faults at their times, until the proxy ends: when all members have gone, unless it is to `stay`,
+    /// or when it is interrupted.
     ///
     /// # Errors
     /// [`Exit::TimedOut`] if no member connected in time.
-    pub(super) fn conduct(&self, ends: Ends) -> Result<Exit, Failure> {
+    pub(super) fn conduct(&self, start_timeout: Duration, stay: bool) -> Result<Exit, Failure> {
         let mut state = self.lock();
         loop {
             let now = self.now();
             self.advance(&mut state, now);
             if let Some(exit) = state.interrupted {
-                let is_idle = ends.stay && (state.began.is_none() || state.is_quiet(now));
+                let is_idle = stay && (state.began.is_none() || state.is_quiet(now));
                 return Ok(if is_idle { Exit::Ok } else { exit });
             }
             let Some(began) = state.began else {
-                if now.since(Time::ZERO) >= ends.start_timeout {
-                    return Err(self.nobody(state.totals.unreachable > 0, ends.start_timeout));
+                if now.since(Time::ZERO) >= start_timeout {
+                    return Err(self.nobody(state.totals.unreachable > 0, start_timeout));
                 }
-                let left = ends.start_timeout.saturating_sub(now.since(Time::ZERO));
+                let left = start_timeout.saturating_sub(now.since(Time::ZERO));
                 state = self.wait(state, left.min(LONGEST_WAIT));
                 continue;
             };
-            if state.is_quiet(now) && !ends.stay {
+            if state.is_quiet(now) && !stay {
                 return Ok(Exit::Ok);
             }
             let until = state.timeline.next_change().map(|change| began.after(change).since(now));
@@ -312,27 +304,27 @@ impl Relay {
     /// Begins and ends faults, and applies those that begin to the connections.
     fn advance(&self, state: &mut State, now: Time) {
         let Some(began) = state.began else { return };
-        for blow in state.timeline.advance(now.since(began)) {
-            let is_up = blow.fault.direction != Direction::Down;
+        for begun in state.timeline.advance(now.since(began)) {
+            let is_up = begun.fault.direction != Direction::Down;
             let struck: Vec<_> = state
                 .open
                 .values()
                 .filter(|connection| {
-                    blow.fault.kind.strikes() && blow.fault.is_about(connection.place(is_up))
+                    begun.fault.kind.strikes() && begun.fault.is_about(connection.place(is_up))
                 })
                 .cloned()
                 .collect();
             for connection in &struck {
-                connection.suffer(&blow.fault);
-                if blow.fault.kind != Kind::HalfClose {
+                connection.apply(&begun.fault);
+                if begun.fault.kind != Kind::HalfClose {
                     state.open.remove(&(connection.port, connection.number));
                     state.stirred = now;
                 }
             }
-            state.timeline.struck(blow.number, struck.len() as u64);
+            state.timeline.struck(begun.number, struck.len() as u64);
             let count =
                 if struck.is_empty() { String::new() } else { format!(" ({} connections)", struck.len()) };
-            self.talk.say(format!("now: {}{count}", blow.fault));
+            self.talk.say(format!("now: {}{count}", begun.fault));
         }
         self.changed.notify_all();
     }
@@ -369,17 +361,17 @@ impl Relay {
 
     /// Waits until the time `due`, and until bytes may pass in this direction; returns their rate, or `None` if the
     /// direction is closed.
-    pub(super) fn clearance(&self, connection: &Connection, is_up: bool, due: Time) -> Option<Weather> {
+    pub(super) fn clearance(&self, connection: &Connection, is_up: bool, due: Time) -> Option<Restrictions> {
         let mut state = self.lock();
         loop {
             if connection.is_over(is_up) {
                 return None;
             }
-            let (now, weather) = (self.now(), state.timeline.weather(connection.place(is_up)));
-            if !weather.is_still && now >= due {
-                return Some(weather);
+            let (now, restrictions) = (self.now(), state.timeline.restrictions(connection.place(is_up)));
+            if !restrictions.is_still && now >= due {
+                return Some(restrictions);
             }
-            let wait = if weather.is_still { LONGEST_WAIT } else { due.since(now).min(LONGEST_WAIT) };
+            let wait = if restrictions.is_still { LONGEST_WAIT } else { due.since(now).min(LONGEST_WAIT) };
             state = self.wait(state, wait);
         }
     }

@@ -36,7 +36,7 @@ impl Tally {
 
 /// A fault that has just begun, to be applied to connections.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Blow {
+pub(super) struct Begun {
     /// The number of the fault.
     pub(super) number: usize,
     pub(super) fault: Fault,
@@ -44,7 +44,7 @@ pub(super) struct Blow {
 
 /// The restrictions on one direction of a connection.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) struct Weather {
+pub(super) struct Restrictions {
     /// Whether nothing moves.
     pub(super) is_still: bool,
     /// The most bytes per second.
@@ -101,7 +101,7 @@ impl Timeline {
     }
 
     /// Begins and ends faults up to the time `now`; returns those that began, in order.
-    pub(super) fn advance(&mut self, now: Duration) -> Vec<Blow> {
+    pub(super) fn advance(&mut self, now: Duration) -> Vec<Begun> {
         let mut begun = Vec::new();
         while let Some(&(at, change)) = self.changes.first().filter(|(at, _)| *at <= now) {
             self.changes.remove(&(at, change));
@@ -112,7 +112,7 @@ impl Timeline {
                     if fault.kind.lasts() {
                         self.active.push(number);
                     }
-                    begun.push(Blow { number, fault });
+                    begun.push(Begun { number, fault });
                     if self.drawn == Some(number) {
                         self.draw();
                     }
@@ -185,19 +185,19 @@ impl Timeline {
     }
 
     /// Returns the restrictions here.
-    pub(super) fn weather(&self, place: Place) -> Weather {
-        let mut weather = Weather::default();
+    pub(super) fn restrictions(&self, place: Place) -> Restrictions {
+        let mut restrictions = Restrictions::default();
         let active = self.active.iter().map(|&number| &self.entries[number].fault);
         for fault in active.filter(|fault| fault.is_about(place)) {
             match fault.kind {
-                Kind::Stall => weather.is_still = true,
+                Kind::Stall => restrictions.is_still = true,
                 Kind::Bandwidth { bytes } => {
-                    weather.rate = Some(weather.rate.map_or(bytes, |rate| rate.min(bytes)));
+                    restrictions.rate = Some(restrictions.rate.map_or(bytes, |rate| rate.min(bytes)));
                 }
                 _ => {}
             }
         }
-        weather
+        restrictions
     }
 
     /// Returns all faults with their effects, without a drawn one that has not begun.
@@ -231,8 +231,8 @@ mod tests {
         Duration::from_secs_f64(number)
     }
 
-    fn numbers(begun: &[Blow]) -> Vec<usize> {
-        begun.iter().map(|blow| blow.number).collect()
+    fn numbers(begun: &[Begun]) -> Vec<usize> {
+        begun.iter().map(|begun| begun.number).collect()
     }
 
     #[test]
@@ -240,15 +240,15 @@ mod tests {
         let mut timeline =
             timeline("2s stall up for 1s\n1s reset\n0s bandwidth 1MB/s\n0s bandwidth 1kB/s on in");
         assert_eq!(numbers(&timeline.advance(seconds(0.0))), [2, 3]);
-        assert_eq!(timeline.weather(UP), Weather { is_still: false, rate: Some(1_000_000) });
-        assert_eq!(timeline.weather(Place { port: 0, ..UP }).rate, Some(1000));
+        assert_eq!(timeline.restrictions(UP), Restrictions { is_still: false, rate: Some(1_000_000) });
+        assert_eq!(timeline.restrictions(Place { port: 0, ..UP }).rate, Some(1000));
         assert_eq!(timeline.next_change(), Some(seconds(1.0)));
         assert_eq!(numbers(&timeline.advance(seconds(1.5))), [1]);
-        assert!(!timeline.weather(UP).is_still);
+        assert!(!timeline.restrictions(UP).is_still);
         assert_eq!(numbers(&timeline.advance(seconds(2.0))), [0]);
-        assert!(timeline.weather(UP).is_still && !timeline.weather(DOWN).is_still);
+        assert!(timeline.restrictions(UP).is_still && !timeline.restrictions(DOWN).is_still);
         assert!(timeline.advance(seconds(3.0)).is_empty());
-        assert!(!timeline.weather(UP).is_still);
+        assert!(!timeline.restrictions(UP).is_still);
         assert_eq!(timeline.next_change(), None);
     }
 

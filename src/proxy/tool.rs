@@ -11,7 +11,7 @@ use clap::builder::FalseyValueParser;
 use serde_json::json;
 
 use super::dice::Dice;
-use super::relay::{Ends, Relay, Totals};
+use super::relay::{Relay, Totals};
 use super::timeline::{Entry, Tally, Timeline};
 use crate::cli::{self, Voice};
 use crate::exit::{Exit, Failure};
@@ -135,7 +135,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         served.context(Failure::new(Exit::Unavailable, "cannot start a thread"))?;
     }
     talk.say(listening);
-    let exit = relay.conduct(Ends { start_timeout: args.start_timeout, stay: args.stay })?;
+    let exit = relay.conduct(args.start_timeout, args.stay)?;
     let told =
         relay.sum(|timeline, totals| if args.json { json(timeline, totals) } else { text(timeline, totals) });
     cli::print(told.trim_end())?;

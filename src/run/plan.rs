@@ -59,6 +59,13 @@ impl Settings {
     /// # Errors
     /// [`Exit::Usage`], [`Exit::NoInput`] or [`Exit::BadData`] for a scenario that cannot be run.
     pub(super) fn new(scenario: &Scenario, verbose: bool) -> Result<Self, Failure> {
+        let (mut faults, mut links) = (Vec::new(), Vec::new());
+        for fault in scenario.faults.clone() {
+            match fault {
+                fault::Fault::Process(fault) => faults.push(fault),
+                fault::Fault::Link(fault) => links.push(fault),
+            }
+        }
         let mut passed_over = None;
         let settings = Self {
             clients: clients(scenario, &mut passed_over)?,
@@ -71,8 +78,8 @@ impl Settings {
             speed: scenario.speed.unwrap_or(1.0),
             timeout: scenario.timeout.unwrap_or(TIMEOUT),
             expect: scenario.expect.clone(),
-            faults: scenario.faults.iter().filter_map(fault::Fault::process).cloned().collect(),
-            links: scenario.faults.iter().filter_map(fault::Fault::link).cloned().collect(),
+            faults,
+            links,
             seed: scenario.seed.unwrap_or(1),
             verbose,
             trace: false,

@@ -10,7 +10,8 @@ use toml::{Spanned, Value};
 use crate::check::PROPERTIES;
 use crate::cli;
 use crate::exit::{Exit, Failure};
-use crate::fault::{Fault, table::Table};
+use crate::fault::Fault;
+use crate::fault::table::Table;
 use crate::nearest::{hint, one_of, unknown};
 use crate::order::ORDERS;
 use crate::place::{Flaw, Source, quoted, shown};
@@ -216,6 +217,7 @@ impl Expect {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::table;
 
     fn failure(text: &str) -> String {
         let source = Source { name: "s.toml".into(), text: Bytes::copy_from_slice(text.as_bytes()) };
@@ -249,14 +251,19 @@ mod tests {
 
     #[test]
     fn faults_of_processes_links_and_the_machine_are_read() {
-        let fault = |keys: &str| parse(&format!("[[faults]]\n{keys}"), Path::new("")).unwrap();
+        let read = |keys: &str| parse(&format!("[[faults]]\n{keys}"), Path::new("")).unwrap().faults;
         for (keys, shown) in [
             ("kill = 'a'\nafter = '1s'", "1s KILL to a"),
+            ("kill = 'a'\nafter = '1s'\nsignal = 'INT'\ndies = true", "1s INT to a, which dies"),
+            ("link = '1.5s delay 20ms jitter 1ms up on in'", "1.5s delay 20ms jitter 1ms up on in"),
             ("kill = 'a'\nafter = '1s'\nsignal = 'STOP'\nfor = '2s'", "1s pause a for 2s"),
             ("kill = 'router'\nafter = '1s'\nrestart = '0s'", "1s restart router within 0s"),
             ("starve = 8\nafter = '1s'\nfor = '500ms'", "1s starve with 8 threads for 500ms"),
         ] {
-            assert_eq!(fault(keys).faults[0].to_string(), shown);
+            let fault = &read(keys)[0];
+            assert_eq!(fault.to_string(), shown);
+            let written = parse(&table::text(fault), Path::new("")).unwrap();
+            assert_eq!(written.faults[0].to_string(), shown, "{}", table::text(fault));
         }
         let scenario = parse("seed = 7\n[[faults]]\nlink = '1s cut  for 2s'", Path::new("")).unwrap();
         assert_eq!((scenario.seed, &*scenario.faults[0].to_string()), (Some(7), "1s cut for 2s"));

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use super::clients::PROXY;
 use super::plan::Plan;
-use super::process::{Death, Process};
+use super::process::Death;
 use super::show::Show;
 use super::starve::Starvation;
 use crate::client::{PROGRESS, Progress};
@@ -104,10 +104,9 @@ struct Supervisor<'a> {
     interrupted: Option<Exit>,
 }
 
-impl<'a> Supervisor<'a> {
+impl Supervisor<'_> {
     fn watch(&mut self) -> Result<()> {
-        let plan = self.plan;
-        plan.processes[..plan.servers].iter().try_for_each(|process| self.start(process))?;
+        (0..self.plan.servers).try_for_each(|server| self.start(server))?;
         while self.began.is_none() || self.processes.all.iter().any(is_at_work) {
             let (events, now) = self.processes.events();
             events.into_iter().try_for_each(|event| self.handle(event, now))?;
@@ -121,29 +120,16 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
-    fn start(&mut self, process: &Process) -> Result<()> {
-        let state = self.state(process)?;
-        let id = self.processes.start(&process.name, process.command(), state)?;
-        self.show.started(process, id);
-        Ok(())
-    }
-
-    fn restart(&mut self, number: usize) -> Result<()> {
-        let process: &'a Process = &self.plan.processes[number];
-        let state = self.state(process)?;
-        let id = self.processes.restart(number, process.command(), state)?;
-        self.show.started(process, id);
-        Ok(())
-    }
-
-    fn state(&self, process: &Process) -> Result<State> {
+    /// Starts the process with this number of the plan, or starts it again.
+    fn start(&mut self, number: usize) -> Result<()> {
+        let process = &self.plan.processes[number];
         let log = self.plan.log(process);
         // A process that is started again keeps its log.
         let log =
             File::options().create(true).append(true).open(&log).with_context(|| {
                 Failure::new(Exit::CannotCreate, format!("cannot create {}", log.display()))
             })?;
-        Ok(State {
+        let state = State {
             log,
             has_spoken: false,
             progress: None,
@@ -152,7 +138,10 @@ impl<'a> Supervisor<'a> {
             restart: None,
             dies: false,
             resume: None,
-        })
+        };
+        let running = self.processes.start(number, &process.name, process.command(), state)?;
+        self.show.started(process, running.id());
+        Ok(())
     }
 
     /// Starts the clients once all servers have written a line, but not if the run has failed or was interrupted
@@ -165,7 +154,8 @@ impl<'a> Supervisor<'a> {
         }
         self.began = Some(now);
         if self.deaths.is_empty() && self.interrupted.is_none() {
-            return self.plan.clients().iter().try_for_each(|process| self.start(process));
+            let mut clients = self.plan.servers..self.plan.processes.len();
+            return clients.try_for_each(|client| self.start(client));
         }
         Ok(())
     }
@@ -325,7 +315,7 @@ impl<'a> Supervisor<'a> {
             if is_over && running.end.is_some() {
                 running.state.restart = None;
             } else if running.end.is_some() && running.state.restart.take_if(is_due).is_some() {
-                self.restart(number)?;
+                self.start(number)?;
             }
         }
         Ok(())
