@@ -21,6 +21,12 @@ pub(super) struct ForwarderLink {
     pub(super) endpoint: String,
     /// The state of the exchange: the pending request, and the length of the silence.
     pub(super) attendance: Attendance,
+    /// The forwarder has ended the run, or this process's part in it.
+    pub(super) is_out: bool,
+    /// The silence of the forwarder has been reported to the user.
+    pub(super) is_silent: bool,
+    /// The problem with its host name that was reported last.
+    pub(super) reported_trouble: Option<String>,
 }
 
 impl ForwarderLink {
@@ -38,7 +44,17 @@ impl ForwarderLink {
     ) -> Result<Self, Failure> {
         let endpoint = site.endpoint(Port::Sync);
         let socket = context.asker(site)?;
-        Ok(Self { socket, endpoint, attendance: Attendance::new(now, who, ask, connect_limit) })
+        let attendance = Attendance::new(now, who, ask, connect_limit);
+        Ok(Self { socket, endpoint, attendance, is_out: false, is_silent: false, reported_trouble: None })
+    }
+
+    pub(super) fn silence(&self, now: Time) -> Duration {
+        self.attendance.silence(now)
+    }
+
+    /// Returns whether the forwarder has answered lately, and has not ended the run.
+    pub(super) fn is_in_touch(&self, now: Time) -> bool {
+        !self.is_out && self.attendance.has_heard() && self.silence(now) < QUIET_AFTER
     }
 
     /// Reads one reply, if one has come, and sends the request that is due.

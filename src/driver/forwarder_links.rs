@@ -17,30 +17,10 @@ use crate::wire::control::{Ask, Identity, Seat, Status};
 
 /// A process's links to all its forwarders, in the order in which they were named.
 pub struct ForwarderLinks {
-    entries: Vec<Entry>,
+    links: Vec<ForwarderLink>,
     /// The first failure reported by a forwarder while another one continued the run.
     verdict: Option<Failure>,
     reported: Time,
-}
-
-struct Entry {
-    link: ForwarderLink,
-    /// The forwarder has ended the run, or this process's part in it.
-    is_out: bool,
-    /// The silence of the forwarder has been reported to the user.
-    is_silent: bool,
-    /// The problem with its host name that was reported last.
-    trouble: Option<String>,
-}
-
-impl Entry {
-    fn silence(&self, now: Time) -> Duration {
-        self.link.attendance.silence(now)
-    }
-
-    fn is_in_touch(&self, now: Time) -> bool {
-        !self.is_out && self.link.attendance.has_heard() && self.silence(now) < QUIET_AFTER
-    }
 }
 
 impl ForwarderLinks {
@@ -56,87 +36,84 @@ impl ForwarderLinks {
         ask: &Ask,
         connect_limit: Option<Duration>,
     ) -> Result<Self, Failure> {
-        let entry = |site| {
-            let link = ForwarderLink::new(context, site, now, who.clone(), ask.clone(), connect_limit)?;
-            Ok(Entry { link, is_out: false, is_silent: false, trouble: None })
-        };
-        let mut entries = sites.iter().map(entry).collect::<Result<Vec<Entry>, Failure>>()?;
+        let link = |site| ForwarderLink::new(context, site, now, who.clone(), ask.clone(), connect_limit);
+        let mut links = sites.iter().map(link).collect::<Result<Vec<_>, Failure>>()?;
         // As in --connect: by the first of their ports.
         let named = |site: &Site| site.endpoint(Port::In).trim_start_matches("tcp://").to_owned();
         let names: Vec<String> = sites.iter().map(named).collect();
-        entries.iter_mut().for_each(|entry| entry.link.attendance.names(names.clone()));
-        Ok(Self { entries, verdict: None, reported: now })
+        links.iter_mut().for_each(|link| link.attendance.names(names.clone()));
+        Ok(Self { links, verdict: None, reported: now })
     }
 
     /// Sets the time after which a forwarder that has fallen silent is given up.
     pub fn wait_for_lost(&mut self, limit: Duration) {
-        self.entries.iter_mut().for_each(|entry| entry.link.attendance.wait_for_lost(limit));
+        self.links.iter_mut().for_each(|link| link.attendance.wait_for_lost(limit));
     }
 
     /// Returns the sockets to poll.
     pub fn sockets(&self) -> impl Iterator<Item = &Socket> {
-        self.entries.iter().filter(|entry| !entry.is_out).map(|entry| &entry.link.socket)
+        self.links.iter().filter(|link| !link.is_out).map(|link| &link.socket)
     }
 
     /// Returns the time at which [`ForwarderLinks::turn`] is next due, if no reply comes.
     #[must_use]
     pub fn next_deadline(&self) -> Time {
-        let due = |entry: &Entry| entry.link.attendance.next_deadline();
-        let due = self.entries.iter().filter(|entry| !entry.is_out).map(due).min().unwrap_or(Time::ZERO);
+        let due = |link: &ForwarderLink| link.attendance.next_deadline();
+        let due = self.links.iter().filter(|link| !link.is_out).map(due).min().unwrap_or(Time::ZERO);
         self.gives_up_at().map_or(due, |at| due.min(at))
     }
 
     /// Returns the time at which all forwarders are given up, if none answers and none has reported a failed run.
     fn gives_up_at(&self) -> Option<Time> {
-        let open = self.entries.iter().filter(|entry| !entry.is_out && self.verdict.is_none());
-        let limits = open.map(|entry| entry.link.attendance.gives_up_at());
+        let open = self.links.iter().filter(|link| !link.is_out && self.verdict.is_none());
+        let limits = open.map(|link| link.attendance.gives_up_at());
         limits.collect::<Option<Vec<Time>>>()?.into_iter().max()
     }
 
     /// Replaces the repeated request to every forwarder.
     pub fn turn_to(&mut self, ask: &Ask) {
-        self.entries.iter_mut().for_each(|entry| entry.link.attendance.turn_to(ask.clone()));
+        self.links.iter_mut().for_each(|link| link.attendance.turn_to(ask.clone()));
     }
 
     /// Replaces the repeated request to this forwarder.
     pub fn turn_one_to(&mut self, at: usize, ask: Ask) {
-        self.entries[at].link.attendance.turn_to(ask);
+        self.links[at].attendance.turn_to(ask);
     }
 
     /// Replaces the repeated request to every forwarder except these.
     pub fn turn_others_to(&mut self, except: &[usize], ask: &Ask) {
-        for (at, entry) in self.entries.iter_mut().enumerate() {
+        for (at, link) in self.links.iter_mut().enumerate() {
             if !except.contains(&at) {
-                entry.link.attendance.turn_to(ask.clone());
+                link.attendance.turn_to(ask.clone());
             }
         }
     }
 
     /// Sets the status that the next request to every forwarder reports.
     pub fn tell(&mut self, status: Status) {
-        self.entries.iter_mut().for_each(|entry| entry.link.attendance.tell(status));
+        self.links.iter_mut().for_each(|link| link.attendance.tell(status));
     }
 
     /// Sets whether this process is not ready because it has not reached a router.
     pub fn awaits_router(&mut self, awaits: bool) {
-        self.entries.iter_mut().for_each(|entry| entry.link.attendance.awaits_router(awaits));
+        self.links.iter_mut().for_each(|link| link.attendance.awaits_router(awaits));
     }
 
     /// Postpones the next requests until `until`.
     pub fn pause(&mut self, until: Time) {
-        self.entries.iter_mut().for_each(|entry| entry.link.attendance.pause(until));
+        self.links.iter_mut().for_each(|link| link.attendance.pause(until));
     }
 
     /// Notes that this process is in a run, started by the forwarder `at`, and reports it to the others.
     pub fn started(&mut self, at: usize, run: u64, me: &Seat, members: &[Seat]) {
-        for (index, entry) in self.entries.iter_mut().enumerate() {
-            entry.link.attendance.started(run, me, members, index == at);
+        for (index, link) in self.links.iter_mut().enumerate() {
+            link.attendance.started(run, me, members, index == at);
         }
     }
 
     /// Replaces the members of the run, which a forwarder that takes the run over is told.
     pub fn members_are(&mut self, me: &Seat, members: &[Seat]) {
-        self.entries.iter_mut().for_each(|entry| entry.link.attendance.members_are(me, members));
+        self.links.iter_mut().for_each(|link| link.attendance.members_are(me, members));
     }
 
     /// Reads a reply of each forwarder, sends the requests that are due, and reports silence. Returns each news with the
@@ -146,8 +123,8 @@ impl ForwarderLinks {
     /// [`Exit::Unavailable`] if all forwarders have been silent for too long.
     pub fn turn(&mut self, now: Time, talk: &Talk) -> Result<Vec<(usize, News)>, Failure> {
         let mut all = Vec::new();
-        for (at, entry) in self.entries.iter_mut().enumerate().filter(|(_, entry)| !entry.is_out) {
-            match entry.link.turn(now) {
+        for (at, link) in self.links.iter_mut().enumerate().filter(|(_, link)| !link.is_out) {
+            match link.turn(now) {
                 News::Nothing => {}
                 news => all.push((at, news)),
             }
@@ -159,19 +136,19 @@ impl ForwarderLinks {
 
     /// Reports a definite failure to look up a host name, once for each reason.
     fn report_name_problems(&mut self, talk: &Talk) {
-        for entry in self.entries.iter_mut().filter(|entry| !entry.is_out) {
-            if let Some(trouble) = entry.link.socket.trouble().filter(|trouble| trouble.is_definite)
-                && entry.trouble.as_ref() != Some(&trouble.message)
+        for link in self.links.iter_mut().filter(|link| !link.is_out) {
+            if let Some(trouble) = link.socket.trouble().filter(|trouble| trouble.is_definite)
+                && link.reported_trouble.as_ref() != Some(&trouble.message)
             {
                 talk.warn(format!("{}; trying again", trouble.message));
-                entry.trouble = Some(trouble.message);
+                link.reported_trouble = Some(trouble.message);
             }
         }
     }
 
     /// Returns the problems with the host names of these forwarders.
     fn name_problems(&self, at: &[usize]) -> Option<String> {
-        let trouble = |&at: &usize| self.entries[at].link.socket.trouble().map(|trouble| trouble.message);
+        let trouble = |&at: &usize| self.links[at].socket.trouble().map(|trouble| trouble.message);
         let name_problems: Vec<String> = at.iter().filter_map(trouble).collect();
         (!name_problems.is_empty()).then(|| name_problems.join("; "))
     }
@@ -181,7 +158,7 @@ impl ForwarderLinks {
     /// # Errors
     /// The first failure that a forwarder reported, if no forwarder continues the run.
     pub fn lose(&mut self, at: usize, failure: Failure, now: Time, talk: &Talk) -> Result<(), Failure> {
-        self.entries[at].is_out = true;
+        self.links[at].is_out = true;
         let others = self.in_touch(now);
         if !others.is_empty() {
             let (name, others) = (self.name(at), talk::list(&others));
@@ -195,49 +172,49 @@ impl ForwarderLinks {
     /// Returns whether any forwarder has ever answered.
     #[must_use]
     pub fn has_heard(&self) -> bool {
-        self.entries.iter().any(|entry| entry.link.attendance.has_heard())
+        self.links.iter().any(|link| link.attendance.has_heard())
     }
 
     /// Returns whether this forwarder has answered lately.
     #[must_use]
     pub fn is_in_touch(&self, at: usize, now: Time) -> bool {
-        self.entries[at].is_in_touch(now)
+        self.links[at].is_in_touch(now)
     }
 
     /// Returns the time since this forwarder's last answer.
     #[must_use]
     pub fn silence(&self, at: usize, now: Time) -> Duration {
-        self.entries[at].silence(now)
+        self.links[at].silence(now)
     }
 
     /// Returns the name of a forwarder in messages.
     #[must_use]
     pub fn name(&self, at: usize) -> String {
-        match self.entries.len() {
+        match self.links.len() {
             1 => "the forwarder".to_owned(),
             _ => self.full_name(at),
         }
     }
 
     fn full_name(&self, at: usize) -> String {
-        format!("the forwarder at {}", self.entries[at].link.endpoint)
+        format!("the forwarder at {}", self.links[at].endpoint)
     }
 
     fn in_touch(&self, now: Time) -> Vec<String> {
-        let answering = (0..self.entries.len()).filter(|&at| self.is_in_touch(at, now));
+        let answering = (0..self.links.len()).filter(|&at| self.is_in_touch(at, now));
         answering.map(|at| self.full_name(at)).collect()
     }
 
     fn check_silence(&mut self, now: Time, talk: &Talk) -> Result<(), Failure> {
-        let open: Vec<usize> = (0..self.entries.len()).filter(|&at| !self.entries[at].is_out).collect();
-        let silence = open.iter().map(|&at| self.entries[at].silence(now)).min().unwrap_or_default();
+        let open: Vec<usize> = (0..self.links.len()).filter(|&at| !self.links[at].is_out).collect();
+        let silence = open.iter().map(|&at| self.links[at].silence(now)).min().unwrap_or_default();
         // Once a forwarder has reported a failed run, one that continues it would answer soon.
-        let patience = |entry: &Entry| {
-            if self.verdict.is_some() { Some(QUIET_AFTER) } else { entry.link.attendance.patience() }
+        let patience = |link: &ForwarderLink| {
+            if self.verdict.is_some() { Some(QUIET_AFTER) } else { link.attendance.patience() }
         };
         let left = |&at: &usize| {
-            let entry = &self.entries[at];
-            patience(entry).map(|limit| limit.saturating_sub(entry.silence(now)))
+            let link = &self.links[at];
+            patience(link).map(|limit| limit.saturating_sub(link.silence(now)))
         };
         let left = open.iter().map(left).collect::<Option<Vec<Duration>>>();
         let left = left.map(|left| left.into_iter().max().unwrap_or(Duration::MAX));
@@ -283,27 +260,27 @@ impl ForwarderLinks {
 
     /// Reports once that a forwarder is silent while another is not, and once that it is back.
     fn report_silence(&mut self, now: Time, talk: &Talk) {
-        for at in 0..self.entries.len() {
-            let entry = &self.entries[at];
-            let is_silent = !entry.is_out && entry.silence(now) >= QUIET_AFTER;
-            if is_silent == entry.is_silent {
+        for at in 0..self.links.len() {
+            let link = &self.links[at];
+            let is_silent = !link.is_out && link.silence(now) >= QUIET_AFTER;
+            if is_silent == link.is_silent {
                 continue;
             }
             let (name, others) = (self.full_name(at), talk::list(&self.in_touch(now)));
             let why = self.name_problems(&[at]).map_or_else(String::new, |why| format!(" ({why})"));
-            match (is_silent, entry.link.attendance.has_heard()) {
+            match (is_silent, link.attendance.has_heard()) {
                 (true, true) => talk.warn(format!("{name} has gone silent{why}; going on with {others}")),
                 (true, false) => talk.warn(format!("{name} does not answer{why}; going on with {others}")),
                 (false, _) => talk.say(format!("{name} answers")),
             }
-            self.entries[at].is_silent = is_silent;
+            self.links[at].is_silent = is_silent;
         }
     }
 
     /// Reports to every forwarder that the run `run` is over, as one of them said.
     pub fn over(&mut self, now: Time, run: &str) {
-        for entry in self.entries.iter_mut().filter(|entry| !entry.is_out) {
-            entry.link.say_last(now, Ask::Over { run: run.to_owned() });
+        for link in self.links.iter_mut().filter(|link| !link.is_out) {
+            link.say_last(now, Ask::Over { run: run.to_owned() });
         }
     }
 
@@ -311,14 +288,14 @@ impl ForwarderLinks {
     /// moment to confirm.
     pub fn leave(&mut self, now: Time, failure: &Failure) {
         let (code, reason) = (failure.exit.code(), failure.message.clone());
-        for entry in &mut self.entries {
-            entry.link.say_last(now, Ask::Leave { code, reason: reason.clone() });
+        for link in &mut self.links {
+            link.say_last(now, Ask::Leave { code, reason: reason.clone() });
         }
-        for entry in &self.entries {
-            if entry.is_in_touch(now) {
-                entry.link.await_bye();
+        for link in &self.links {
+            if link.is_in_touch(now) {
+                link.await_bye();
             } else {
-                entry.link.socket.give_up();
+                link.socket.give_up();
             }
         }
     }
@@ -326,9 +303,9 @@ impl ForwarderLinks {
     /// Starts again, after a pause, with forwarders that have ended a run or themselves.
     pub fn rest(&mut self, now: Time) {
         self.verdict = None;
-        for entry in &mut self.entries {
-            entry.is_out = false;
-            entry.link.attendance.rest(now);
+        for link in &mut self.links {
+            link.is_out = false;
+            link.attendance.rest(now);
         }
     }
 }

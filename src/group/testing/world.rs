@@ -55,6 +55,7 @@ impl Process {
 }
 
 /// The whole network.
+#[derive(Default)]
 pub(super) struct World {
     order: builder::Order,
     processes: Vec<Process>,
@@ -66,21 +67,6 @@ pub(super) struct World {
     prng: Option<Prng>,
     /// The time of the last progress.
     progress: Time,
-}
-
-impl Default for World {
-    fn default() -> Self {
-        Self {
-            order: builder::Order::default(),
-            processes: Vec::new(),
-            seats: Vec::new(),
-            queue: BTreeMap::new(),
-            scheduled: 0,
-            now: Time::ZERO,
-            prng: None,
-            progress: Time::ZERO,
-        }
-    }
 }
 
 impl World {
