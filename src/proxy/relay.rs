@@ -1,20 +1,17 @@
 //! The connections and the clock of the proxy, shared by all threads under one lock.
 //!
-//! One thread per port accepts, two per direction of a connection move bytes (`pump.rs`), and the main thread begins
-//! and ends faults. All of them end with the process.
+//! One thread per port accepts (`accept.rs`), two per direction of a connection move bytes (`pump.rs`), and the main
+//! thread begins and ends faults. All of them end with the process.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::thread;
 use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_linger;
 
 use super::packets::{Fate, Packets};
-use super::pump;
 use super::timeline::{Restrictions, Timeline};
 use crate::driver::Clock;
 use crate::driver::clock::LONGEST_WAIT;
@@ -172,21 +169,6 @@ impl Relay {
         Arc::new(Self { clock: Clock::start(), to, seed, talk, state, changed })
     }
 
-    /// Accepts connections at one of the ports, on a thread of its own.
-    pub(super) fn serve(self: &Arc<Self>, port: usize, listener: TcpListener) -> io::Result<()> {
-        let relay = Arc::clone(self);
-        let accept = move || {
-            loop {
-                match listener.accept() {
-                    Ok((member, _)) => relay.admit(port, member),
-                    // Most likely too many files are open: waiting is better than spinning.
-                    Err(_) => relay.rest(),
-                }
-            }
-        };
-        thread::Builder::new().spawn(accept).map(drop)
-    }
-
     /// Asks the proxy to end; returns false if it was already asked.
     pub(super) fn interrupt(&self, exit: Exit) -> bool {
         let is_first = self.lock().interrupted.replace(exit).is_none();
@@ -246,27 +228,22 @@ impl Relay {
         tell(&state.timeline, &state.totals)
     }
 
-    /// Connects a new connection with its server, or closes it.
-    fn admit(self: &Arc<Self>, port: usize, member: TcpStream) {
+    /// Returns true if a new connection of this port need not be closed at once.
+    pub(super) fn admits(&self, port: usize) -> bool {
         let mut state = self.lock();
         let now = self.now();
         self.advance(&mut state, now);
         state.stirred = now;
-        let is_refused = state.refuses(port);
-        drop(state);
-        if !is_refused {
-            let relay = Arc::clone(self);
-            // If there is no thread, the closure is dropped and closes the connection, and the member connects again.
-            drop(thread::Builder::new().spawn(move || relay.connect(port, member)));
-        }
+        !state.refuses(port)
     }
 
-    fn connect(self: &Arc<Self>, port: usize, member: TcpStream) {
+    /// Connects a member's connection with its server; `None` closes it.
+    pub(super) fn connect(&self, port: usize, member: TcpStream) -> Option<Arc<Connection>> {
         let connect = |address| TcpStream::connect_timeout(address, CONNECT_LIMIT).ok();
         let Some(middle) = self.to[port].iter().find_map(connect) else {
             self.talk.detail(format!("nobody listens on {} ({})", self.named(port), PORTS[port]));
             self.lock().totals.unreachable += 1;
-            return;
+            return None;
         };
         for side in [&member, &middle] {
             // Without these options the connection is only slower.
@@ -278,7 +255,7 @@ impl Relay {
         state.began.get_or_insert(now);
         self.advance(&mut state, now);
         if state.refuses(port) {
-            return;
+            return None;
         }
         state.totals.connections[port] += 1;
         let number = state.totals.connections[port];
@@ -292,13 +269,7 @@ impl Relay {
             ended: AtomicU8::new(0),
         });
         state.open.insert((port, number), Arc::clone(&connection));
-        drop(state);
-        for is_up in [true, false] {
-            if pump::start(self, &connection, is_up).is_err() {
-                connection.close();
-                self.forget(&connection);
-            }
-        }
+        Some(connection)
     }
 
     /// Begins and ends faults, and applies those that begin to the connections.
@@ -383,7 +354,8 @@ impl Relay {
         }
     }
 
-    fn forget(&self, connection: &Connection) {
+    /// Removes a connection from those that are open.
+    pub(super) fn forget(&self, connection: &Connection) {
         let mut state = self.lock();
         if state.open.remove(&(connection.port, connection.number)).is_some() {
             state.stirred = self.now();
@@ -409,7 +381,8 @@ impl Relay {
         unpoisoned(self.changed.wait_timeout(state, limit)).0
     }
 
-    fn rest(&self) {
+    /// Waits a little.
+    pub(super) fn rest(&self) {
         drop(self.wait(self.lock(), WRITE_LIMIT));
     }
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use clap::builder::FalseyValueParser;
 use serde_json::json;
 
+use super::accept;
 use super::dice::Dice;
 use super::relay::{Relay, Totals};
 use super::timeline::{Entry, Tally, Timeline};
@@ -131,7 +132,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let listeners = listen.into_iter().map(bind).collect::<Result<Vec<_>, _>>()?;
     let at_ports = listeners.into_iter().enumerate();
     for (port, listener) in at_ports.flat_map(|(port, all)| all.into_iter().map(move |one| (port, one))) {
-        let served = relay.serve(port, listener);
+        let served = accept::start(&relay, port, listener);
         served.context(Failure::new(Exit::Unavailable, "cannot start a thread"))?;
     }
     talk.say(listening);

@@ -22,11 +22,11 @@ impl Show for Json {
         }));
     }
 
-    fn said(&mut self, _who: usize, process: &Process, text: &str) {
+    fn said(&mut self, _number: usize, process: &Process, text: &str) {
         print(&json!({"v": 1, "event": "line", "process": process.name, "text": text}));
     }
 
-    fn progressed(&mut self, _who: usize, process: &Process, progress: Progress, _now: Time) {
+    fn progressed(&mut self, _number: usize, process: &Process, progress: Progress, _now: Time) {
         let Progress { done, total, delivered, held } = progress;
         print(&json!({
             "v": 1, "event": "progress", "process": process.name,
@@ -34,7 +34,7 @@ impl Show for Json {
         }));
     }
 
-    fn ended(&mut self, _who: usize, process: &Process, death: &Death, was_told: bool) {
+    fn ended(&mut self, _number: usize, process: &Process, death: &Death, was_told: bool) {
         print(&json!({
             "v": 1, "event": "exit", "process": process.name, "code": death.end.code(),
             "signal": death.end.signal(), "told": was_told, "error": death.error, "delivered": death.delivered,

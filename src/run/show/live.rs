@@ -155,29 +155,29 @@ fn bar(progress: &Progress) -> String {
 }
 
 impl Show for Live {
-    fn said(&mut self, who: usize, process: &Process, text: &str) {
+    fn said(&mut self, number: usize, process: &Process, text: &str) {
         self.is_stale = true;
         if text.starts_with("warning: ") {
             let line = format!("{:<width$}  {}", process.name, printable(text), width = self.width);
             self.say(&line);
         } else {
-            self.rows[who].note = printable(text);
+            self.rows[number].note = printable(text);
         }
     }
 
-    fn progressed(&mut self, who: usize, _process: &Process, progress: Progress, now: Time) {
+    fn progressed(&mut self, number: usize, _process: &Process, progress: Progress, now: Time) {
         self.is_stale = true;
-        self.rows[who].count(progress, now);
+        self.rows[number].count(progress, now);
     }
 
-    fn ended(&mut self, who: usize, process: &Process, death: &Death, was_told: bool) {
+    fn ended(&mut self, number: usize, process: &Process, death: &Death, was_told: bool) {
         self.is_stale = true;
         let last = last_line(death, was_told).map(|line| printable(&line));
         if let Some(line) = last.as_ref().filter(|_| !was_told) {
             let line = format!("{:<width$}  {}", process.name, red(line, self.color), width = self.width);
             self.say(&line);
         }
-        self.rows[who].end = Some(last.map_or(Ended::Well, Ended::Badly));
+        self.rows[number].end = Some(last.map_or(Ended::Well, Ended::Badly));
     }
 
     fn notice(&mut self, text: &str) {

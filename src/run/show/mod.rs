@@ -19,13 +19,13 @@ pub(super) trait Show {
     fn started(&mut self, _process: &Process, _pid: u32) {}
 
     /// Reports a line that a process wrote.
-    fn said(&mut self, who: usize, process: &Process, text: &str);
+    fn said(&mut self, number: usize, process: &Process, text: &str);
 
     /// Reports the progress of a client.
-    fn progressed(&mut self, who: usize, process: &Process, progress: Progress, now: Time);
+    fn progressed(&mut self, number: usize, process: &Process, progress: Progress, now: Time);
 
     /// Reports the end of a process, and whether it was told to end.
-    fn ended(&mut self, who: usize, process: &Process, death: &Death, was_told: bool);
+    fn ended(&mut self, number: usize, process: &Process, death: &Death, was_told: bool);
 
     /// Reports a notice of the supervisor.
     fn notice(&mut self, text: &str);

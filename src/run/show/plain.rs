@@ -36,18 +36,18 @@ impl Plain {
 }
 
 impl Show for Plain {
-    fn said(&mut self, _who: usize, process: &Process, text: &str) {
+    fn said(&mut self, _number: usize, process: &Process, text: &str) {
         if !self.quiet {
             self.line(&process.name, &printable(text));
         }
     }
 
-    fn progressed(&mut self, who: usize, process: &Process, progress: Progress, _now: Time) {
-        self.news[who] = Some((process.name.clone(), progress));
+    fn progressed(&mut self, number: usize, process: &Process, progress: Progress, _now: Time) {
+        self.news[number] = Some((process.name.clone(), progress));
     }
 
-    fn ended(&mut self, who: usize, process: &Process, death: &Death, was_told: bool) {
-        self.news[who] = None;
+    fn ended(&mut self, number: usize, process: &Process, death: &Death, was_told: bool) {
+        self.news[number] = None;
         match last_line(death, was_told) {
             Some(line) if !was_told => self.line(&process.name, &red(&printable(&line), self.color)),
             Some(line) if !self.quiet => self.line(&process.name, &line),
