@@ -139,17 +139,23 @@ pub(super) fn json(setting: &Setting, outcome: &Outcome, round: u32) -> Value {
 }
 
 pub(super) fn csv_head() -> String {
-    COLUMNS.join(",")
+    csv_line(COLUMNS)
 }
 
-/// Formats a round as a CSV line. No value has a comma.
+/// Formats a round as a CSV line.
 pub(super) fn csv(json: &Value) -> String {
-    let cells = COLUMNS.map(|name| match &json[name] {
+    csv_line(COLUMNS.map(|name| match &json[name] {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
         value => value.to_string(),
-    });
-    cells.join(",")
+    }))
+}
+
+fn csv_line<const N: usize>(cells: [impl AsRef<[u8]>; N]) -> String {
+    let mut line = csv::Writer::from_writer(Vec::new());
+    line.write_record(cells).expect("a vector takes everything");
+    let line = line.into_inner().expect("a vector takes everything");
+    String::from_utf8_lossy(&line).trim_end().to_owned()
 }
 
 /// Formats a round for people.

@@ -69,6 +69,7 @@ struct Row {
 #[derive(Debug, Default)]
 pub(super) struct Table {
     orders: BTreeMap<String, Row>,
+    all: Row,
     /// For each kind of fault: the numbers of times that it was drawn, and that it acted.
     kinds: BTreeMap<String, (u64, u64)>,
     /// The exit code of the first run that failed, or else of the first undecided one.
@@ -77,12 +78,13 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn add(&mut self, report: &Report) {
-        let row = self.orders.entry(report.title.clone()).or_default();
-        row.sent_again += report.sent_again;
-        match report.exit {
-            Exit::Ok => row.passed += 1,
-            Exit::Undecided => row.undecided += 1,
-            _ => row.failed += 1,
+        for row in [self.orders.entry(report.title.clone()).or_default(), &mut self.all] {
+            row.sent_again += report.sent_again;
+            match report.exit {
+                Exit::Ok => row.passed += 1,
+                Exit::Undecided => row.undecided += 1,
+                _ => row.failed += 1,
+            }
         }
         for (kind, has_acted) in &report.faults {
             let (drawn, acted) = self.kinds.entry(kind.clone()).or_default();
@@ -101,7 +103,6 @@ impl Table {
     pub(super) fn text(&self) -> String {
         let mut text = "| order | runs | passed | undecided | failed | sent again |\n".to_owned();
         text += "| --- | --- | --- | --- | --- | --- |\n";
-        let mut all = Row::default();
         let mut line = |title: &str, Row { passed, undecided, failed, sent_again }| {
             let runs = passed + undecided + failed;
             let _ = writeln!(text, "| {title} | {runs} | {passed} | {undecided} | {failed} | {sent_again} |");
@@ -109,13 +110,9 @@ impl Table {
         for order in &ORDERS {
             if let Some(&row) = self.orders.get(&order.title()) {
                 line(&order.title(), row);
-                all.passed += row.passed;
-                all.undecided += row.undecided;
-                all.failed += row.failed;
-                all.sent_again += row.sent_again;
             }
         }
-        line("all", all);
+        line("all", self.all);
         text += "\n| fault | drawn | acted |\n| --- | --- | --- |\n";
         for kind in KINDS {
             if let Some((drawn, acted)) = self.kinds.get(kind) {
