@@ -17,9 +17,9 @@ use groupcast::member::App;
 use groupcast::member::stack::{self, ProtocolStack, StackConfig};
 use groupcast::order::hold_back::HoldBack;
 use groupcast::order::{ORDERS, Order};
-use groupcast::reliable::{Body, Packet};
-use groupcast::wire::encoded::{decode, encode};
-use groupcast::wire::{Batch, BatchBuilder, Frames, Window};
+use groupcast::reliable::codec::{decode, encode};
+use groupcast::reliable::{Body, Segment};
+use groupcast::wire::{Batch, BatchBuilder, Packet, Window};
 
 const MEMBERS: u16 = 4;
 const TEXT: &[u8] = &[b'.'; 64];
@@ -112,9 +112,9 @@ fn take_apart(count: u64) {
 fn encode_and_decode(count: u64) {
     let message = batch(1, 1);
     for number in 1..=count {
-        let packet = Packet { to: To::Group, body: Body::Data { number, message: message.clone() } };
-        let frames = encode((RUN, 1), MemberId(0), &packet);
-        black_box(decode::<Batch>((RUN, 1), frames).unwrap());
+        let segment = Segment { to: To::Group, body: Body::Data { number, message: message.clone() } };
+        let packet = encode((RUN, 1), MemberId(0), &segment);
+        black_box(decode::<Batch>((RUN, 1), packet).unwrap());
     }
 }
 
@@ -155,7 +155,7 @@ fn check_total(events: u64) {
 /// The engines of a whole group on a network without delay or loss.
 struct Group {
     lines: Vec<ProtocolStack>,
-    under_way: VecDeque<(MemberId, To, Frames)>,
+    under_way: VecDeque<(MemberId, To, Packet)>,
     now: Time,
     delivered: u64,
 }
@@ -173,7 +173,7 @@ impl Group {
         Self { lines, under_way: VecDeque::new(), now: Time::ZERO, delivered: 0 }
     }
 
-    fn handle(&mut self, member: usize, input: Input<App, Frames>) {
+    fn handle(&mut self, member: usize, input: Input<App, Packet>) {
         let mut out = Effects::default();
         self.lines[member].handle(self.now, input, &mut out);
         for effect in out.drain() {

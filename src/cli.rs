@@ -12,7 +12,7 @@ use clap::{Arg, Args, Command, Parser};
 
 use crate::defect::{Defect, Defects};
 use crate::exit::{Exit, Failure};
-use crate::member::{Keeping, Patience};
+use crate::member::{DetectorConfig, MembershipConfig};
 use crate::memory;
 use crate::nearest::hint;
 use crate::order::{self, DEFAULT_METHOD, Order};
@@ -114,7 +114,7 @@ pub struct Patient {
     /// Take a member for lost that has been silent for this long and is not heard of when it is asked for; or by a
     /// name: fast is 600ms, lan 3s, peers 20s with a sign of life every 3s
     #[arg(long, value_name = "TIME", env = "GROUPCAST_SUSPECT_AFTER", hide_env = true, default_value = "10s", value_parser = patience)]
-    pub suspect_after: Patience,
+    pub suspect_after: DetectorConfig,
     /// Members that may go on when others are lost: those that are there, or only a majority
     #[arg(long, value_name = "WHO", env = "GROUPCAST_QUORUM", hide_env = true, default_value = "any", value_parser = ["any", "majority"])]
     pub quorum: String,
@@ -132,8 +132,12 @@ pub struct Forwarder {
 impl Patient {
     /// Returns the membership settings of these options.
     #[must_use]
-    pub fn keeping(&self) -> Keeping {
-        Keeping { patience: Some(self.suspect_after), majority: self.quorum == "majority", safe: false }
+    pub fn membership_config(&self) -> MembershipConfig {
+        MembershipConfig {
+            detector: Some(self.suspect_after),
+            majority: self.quorum == "majority",
+            safe: false,
+        }
     }
 }
 
@@ -160,14 +164,14 @@ pub fn port_base() -> clap::builder::RangedI64ValueParser<u16> {
 ///
 /// # Errors
 /// The mistake, for people.
-pub fn patience(text: &str) -> Result<Patience, String> {
+pub fn patience(text: &str) -> Result<DetectorConfig, String> {
     match text {
-        "fast" => Ok(Patience::FAST),
-        "lan" => Ok(Patience::LAN),
-        "peers" => Ok(Patience::PEERS),
+        "fast" => Ok(DetectorConfig::FAST),
+        "lan" => Ok(DetectorConfig::LAN),
+        "peers" => Ok(DetectorConfig::PEERS),
         _ => match parse_duration(text) {
             Ok(Duration::ZERO) => Err("everybody would be lost at once; write for example 10s".to_owned()),
-            Ok(silence) => Ok(Patience::with_silence(silence)),
+            Ok(silence) => Ok(DetectorConfig::with_silence(silence)),
             Err(wrong) => Err(format!("{wrong}, or fast, lan or peers")),
         },
     }

@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use crate::engine::MemberId;
+use crate::ids::MemberId;
 use crate::wire::{Malformed, Reader, Wire, Writer};
 
 /// The number of messages of each member.
@@ -71,26 +71,13 @@ impl std::fmt::Display for VectorClock {
 
 impl Wire for VectorClock {
     fn write(&self, out: &mut Writer) {
-        out.length(self.0.len());
-        for (&member, &count) in &self.0 {
-            out.member(member);
-            out.u64(count);
-        }
+        self.0.write(out);
     }
 
     fn read(from: &mut Reader) -> Result<Self, Malformed> {
-        let mut entries = BTreeMap::new();
-        for _ in 0..from.length(10)? {
-            let (member, count) = (from.member()?, from.u64()?);
-            // Ascending members, so that every clock has one encoding; and no count that one more message
-            // would overflow.
-            let is_next = entries.last_key_value().is_none_or(|(&last, _)| last < member);
-            if !is_next || count == u64::MAX {
-                return Err(Malformed);
-            }
-            entries.insert(member, count);
-        }
-        Ok(Self(entries))
+        let counts = BTreeMap::read(from)?;
+        // No count that one more message would overflow.
+        if counts.values().any(|&count| count == u64::MAX) { Err(Malformed) } else { Ok(Self(counts)) }
     }
 }
 

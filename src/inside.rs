@@ -10,7 +10,7 @@ use crate::defect::Defects;
 use crate::driver::clock;
 use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, sooner};
 use crate::member::StackConfig;
-use crate::member::{App, Keeping, Membership, Patience};
+use crate::member::{App, DetectorConfig, Membership, MembershipConfig};
 use crate::order::Order;
 use crate::session::actions::{Actions, Asker};
 use crate::session::attendance::{Attendance, News};
@@ -19,7 +19,7 @@ use crate::session::{LOST_AFTER, founders, view_of};
 use crate::transport::zmq::Socket;
 use crate::wire::control::{Ask, GroupEntry, Identity, Reply, Role, Seat};
 use crate::wire::topic::{self, Audience};
-use crate::wire::{Frames, Header, Window};
+use crate::wire::{Frames, Packet, Window};
 
 /// Its member id.
 const ID: &str = "sequencer";
@@ -43,7 +43,7 @@ struct Desk {
     /// Its membership, once the group has started.
     line: Option<Membership>,
     is_over: bool,
-    effects: Effects<App, Frames>,
+    effects: Effects<App, Packet>,
 }
 
 impl Inside {
@@ -91,9 +91,10 @@ impl Inside {
     pub(crate) fn receive(&mut self, now: Time, topic: &[u8], frames: Frames, out: &Socket) {
         let group = topic::group(topic);
         let Some(desk) = self.desks.values_mut().find(|desk| Some(&*desk.group) == group) else { return };
-        let Ok(header) = Header::peek(&frames.header) else { return };
-        if desk.seat.is_some_and(|me| me != header.sender) {
-            desk.handle(now, Input::Receive { from: header.sender, message: frames }, out);
+        let Ok(packet) = Packet::parse(frames) else { return };
+        let from = packet.header.sender;
+        if desk.seat.is_some_and(|me| me != from) {
+            desk.handle(now, Input::Receive { from, message: packet }, out);
         }
     }
 
@@ -162,20 +163,24 @@ impl Desk {
         let (me, view, window) = (MemberId(seat.slot), view_of(seats), Window::default());
         let place =
             StackConfig { me, view: &view, run, seed: run ^ u64::from(me.0), window, defects: Defects::NONE };
-        let keeping = Keeping { patience: Some(Patience::with_silence(LOST_AFTER)), ..Keeping::default() };
-        let mut membership = Membership::new(self.order, place, keeping).knowing(&founders(seats));
+        let membership_config = MembershipConfig {
+            detector: Some(DetectorConfig::with_silence(LOST_AFTER)),
+            ..MembershipConfig::default()
+        };
+        let mut membership =
+            Membership::new(self.order, place, membership_config).with_seats(&founders(seats));
         membership.seated(seats);
-        membership.pardon(now);
+        membership.restart_timeouts(now);
         self.line = Some(membership);
         self.attendance.started(run, seat, seats, true);
     }
 
-    fn handle(&mut self, now: Time, input: Input<App, Frames>, out: &Socket) {
+    fn handle(&mut self, now: Time, input: Input<App, Packet>, out: &Socket) {
         let Some(line) = &mut self.line else { return };
         line.handle(now, input, &mut self.effects);
         for effect in self.effects.drain() {
             if let Effect::Send { to: To::Group, message } = effect {
-                out.publish(&self.topic, &message);
+                out.publish(&self.topic, &message.frames);
             }
         }
     }

@@ -88,6 +88,8 @@ pub mod forwarder;
 #[doc(hidden)]
 pub mod fuzzing;
 #[doc(hidden)]
+pub mod ids;
+#[doc(hidden)]
 pub mod member;
 #[doc(hidden)]
 pub mod order;

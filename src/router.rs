@@ -17,7 +17,7 @@ use crate::transport::resolve;
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::zmq::{self, Context, Routed, Socket};
 use crate::wire::control::{Ask, Identity, Role};
-use crate::wire::encoded::{bare, probe};
+use crate::wire::packet::{bare, probe};
 use crate::wire::{Header, Kind};
 
 /// The options of `router`.
@@ -200,7 +200,7 @@ impl Router<'_> {
         if self.undeliverable.contains_key(&to) || self.undeliverable.len() < MAX_NAMES {
             *self.undeliverable.entry(to).or_default() += 1;
         }
-        routed.answer(&self.socket, &bare(Header { kind: Kind::Undeliverable, ..header }));
+        routed.answer(&self.socket, &bare(Header { kind: Kind::Undeliverable, ..header }).frames);
     }
 
     fn report(&self) {

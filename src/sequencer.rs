@@ -249,7 +249,7 @@ impl Groups<'_> {
             forwarder_timeout: self.options.forwarder.forwarder_timeout,
             window: Window::default(),
             defects: self.options.known_bad.defects(),
-            keeping: self.options.patience.keeping(),
+            membership_config: self.options.patience.membership_config(),
             can_sequence: self.options.standby,
             late: true,
             leaves: Arc::clone(&self.leaves),

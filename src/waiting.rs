@@ -4,7 +4,7 @@
 //! on request. [`crate::member::Watch`] requests them after every step.
 
 use crate::clock::VectorClock;
-use crate::engine::MemberId;
+use crate::ids::MemberId;
 
 /// Consecutive messages of one sender: from number `first` up to but not including `next`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -8,10 +8,11 @@ use groupcast::order::total_bb::BbWire;
 use groupcast::order::total_ub::UbWire;
 use groupcast::order::total_uub::UubWire;
 use groupcast::order::{causal, lamport};
-use groupcast::reliable::{Body, Packet};
+use groupcast::reliable::codec::{decode, encode};
+use groupcast::reliable::{Body, Segment};
 use groupcast::wire::control::{read_reply, read_request};
-use groupcast::wire::encoded::{bare, decode, encode};
-use groupcast::wire::{Batch, Frames, Header, Wire};
+use groupcast::wire::packet::bare;
+use groupcast::wire::{Batch, Frames, Packet, Wire};
 
 use super::feed::Feed;
 
@@ -36,18 +37,13 @@ fn packet<M: Wire + PartialEq>(feed: &mut Feed<'_>) {
     let length = usize::from(feed.short());
     let header = Bytes::copy_from_slice(feed.take(length));
     let frames = Frames { header, body: Bytes::copy_from_slice(feed.0) };
-    let peeked = Header::peek(&frames.header);
-    let Ok(header) = peeked else {
-        assert!(decode::<Message<M>>((0, 0), frames).is_err(), "the forwarder refuses what a member takes");
-        return;
-    };
-    assert_eq!(bare(header).header, frames.header[..16], "a header has one form");
-    let Ok((sender, packet)) = decode::<Message<M>>((header.run, header.view), frames.clone()) else {
-        return;
-    };
-    assert!(decode::<Message<M>>((header.run ^ 1, header.view), frames.clone()).is_err(), "of another run");
-    assert_eq!((sender, packet.to), (header.sender, header.to));
-    let written = encode((header.run, header.view), sender, &packet);
+    let Ok(packet) = Packet::parse(frames.clone()) else { return };
+    let header = packet.header;
+    assert_eq!(bare(header).frames.header, frames.header[..16], "a header has one form");
+    let Ok(segment) = decode::<Message<M>>((header.run, header.view), packet.clone()) else { return };
+    assert!(decode::<Message<M>>((header.run ^ 1, header.view), packet).is_err(), "of another run");
+    assert_eq!(segment.to, header.to);
+    let written = encode((header.run, header.view), header.sender, &segment).frames;
     if frames.is_outline() {
         // It parses as the packet without texts, and that packet is no outline.
         let but_the_kind = |header: &Bytes| [&header[..3], &header[4..]].concat();
@@ -55,12 +51,12 @@ fn packet<M: Wire + PartialEq>(feed: &mut Feed<'_>) {
     } else {
         assert_eq!(written, frames, "a packet has one form");
     }
-    look_inside(&packet);
+    look_inside(&segment);
 }
 
 /// Reads all messages of a packet's batch, as its receiver does.
-fn look_inside<M: Wire>(packet: &Packet<Message<M>>) {
-    if let Body::Data { message: Message::Direct(batch), .. } = &packet.body {
+fn look_inside<M: Wire>(segment: &Segment<Message<M>>) {
+    if let Body::Data { message: Message::Direct(batch), .. } = &segment.body {
         let texts: usize = batch.messages().map(|(_, text)| text.len()).sum();
         assert!(texts < batch.body().len());
         assert_eq!(batch.messages().count(), batch.count() as usize);

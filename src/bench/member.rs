@@ -14,7 +14,7 @@ use crate::driver::endpoint::{Delivery, Endpoint};
 use crate::driver::node::Joining;
 use crate::engine::{Time, To};
 use crate::exit::{Exit, Failure};
-use crate::member::{App, Keeping, Patience};
+use crate::member::{App, DetectorConfig, MembershipConfig};
 use crate::order::Order;
 use crate::participant::slow_member::SlowMember;
 use crate::participant::{Application, Next, Participant, Settings};
@@ -54,10 +54,10 @@ pub(super) fn run(part: &Part, known_bad: &KnownBad, talk: &Talk) -> Result<Exit
         forwarder_timeout: LOST_AFTER,
         window: Window::default(),
         defects: known_bad.defects(),
-        keeping: Keeping {
-            patience: Some(Patience::with_silence(LOST_AFTER)),
+        membership_config: MembershipConfig {
+            detector: Some(DetectorConfig::with_silence(LOST_AFTER)),
             safe: *safe,
-            ..Keeping::default()
+            ..MembershipConfig::default()
         },
         can_sequence: false,
         late: false,

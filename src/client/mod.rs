@@ -28,7 +28,7 @@ use crate::driver::endpoint::Endpoint;
 use crate::driver::meter::{SENT_AGAIN, UNDELIVERABLE};
 use crate::driver::node::Joining;
 use crate::exit::{Exit, Failure};
-use crate::member::Keeping;
+use crate::member::MembershipConfig;
 use crate::member::replay::Missed;
 use crate::order::{self, Order};
 use crate::participant::slow_member::SlowMember;
@@ -307,7 +307,7 @@ fn joining(options: &Options, sites: Vec<Site>, order: &'static Order, source: &
         forwarder_timeout: options.forwarder.forwarder_timeout,
         window: options.window,
         defects: options.known_bad.defects(),
-        keeping: Keeping { safe: options.safe, ..options.patience.keeping() },
+        membership_config: MembershipConfig { safe: options.safe, ..options.patience.membership_config() },
         can_sequence: options.can_sequence && order.sequencer,
         late: options.join.is_some(),
         leaves: Arc::default(),

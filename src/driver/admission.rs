@@ -6,10 +6,11 @@ use super::words;
 use crate::engine::{MemberId, Time};
 use crate::exit::{Exit, Failure};
 use crate::member::newcomer::Told;
-use crate::member::word::Admission;
+use crate::member::view_message::Admission;
 use crate::member::{Fence, Newcomer};
 use crate::session::attendance::News;
 use crate::units;
+use crate::wire::Packet;
 use crate::wire::control::Seat;
 
 /// The view in which a newcomer begins, and the seats known to be assigned by the forwarders.
@@ -45,7 +46,7 @@ pub(super) fn pass(
             };
         }
         if let Some(packet) = newcomer.ask(now) {
-            sockets.publish(&packet, None);
+            sockets.publish(&packet.frames, None);
         }
         let (group, id) = (&joining.group, &joining.id);
         sockets.say_waiting(now, &format!("waiting for the members of {group} to take {id} in"));
@@ -77,7 +78,7 @@ fn handle_news(sockets: &mut Sockets, newcomer: &mut Newcomer, now: Time) -> Res
 
 fn receive_answer(sockets: &Sockets, newcomer: &Newcomer) -> Option<Told> {
     while let Some(heard) = sockets.subscriber.hear() {
-        if let Some(told) = heard.and_then(|frames| newcomer.hear(&frames)) {
+        if let Some(told) = heard.and_then(|frames| newcomer.hear(Packet::parse(frames).ok()?)) {
             return Some(told);
         }
     }

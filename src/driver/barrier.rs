@@ -14,7 +14,7 @@ use crate::transport::address::{Port, Site};
 use crate::transport::zmq::Context;
 use crate::units;
 use crate::wire::control::{Ask, Role, Seat, run_as_text};
-use crate::wire::encoded::probe;
+use crate::wire::packet::probe;
 use crate::wire::{Frames, Header, Kind};
 
 /// Interval between two probes.
@@ -322,7 +322,7 @@ mod tests {
 
     use super::*;
     use crate::defect::Defects;
-    use crate::member::Keeping;
+    use crate::member::MembershipConfig;
     use crate::order::Order;
     use crate::wire::Window;
 
@@ -340,7 +340,7 @@ mod tests {
             forwarder_timeout: crate::session::LOST_AFTER,
             window: Window::default(),
             defects: Defects::NONE,
-            keeping: Keeping::default(),
+            membership_config: MembershipConfig::default(),
             can_sequence: false,
             late: false,
             leaves: Arc::default(),

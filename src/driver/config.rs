@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::defect::Defects;
 use crate::engine::{MemberId, View};
-use crate::member::{Keeping, StackConfig};
+use crate::member::{MembershipConfig, StackConfig};
 use crate::order::Order;
 use crate::transport::address::Site;
 use crate::wire::Window;
@@ -38,7 +38,7 @@ pub struct Joining {
     /// The deliberate defects of its engines.
     pub defects: Defects,
     /// The configuration of the membership.
-    pub keeping: Keeping,
+    pub membership_config: MembershipConfig,
     /// The member can become the sequencer when the sequencer is lost.
     pub can_sequence: bool,
     /// The group may be running already when the member joins.

@@ -6,8 +6,7 @@ use std::fmt;
 use crate::cost::{Spread, Traffic, body_bytes, control_share};
 use crate::engine::{DropReason, Time, To};
 use crate::member::App;
-use crate::wire::Frames;
-use crate::wire::encoded::numbered;
+use crate::wire::{Frames, Packet};
 
 /// Prefix of the line that reports the number of packets sent again to a parent process.
 pub const SENT_AGAIN: &str = "sent again ";
@@ -36,9 +35,10 @@ pub struct Meter {
 }
 
 impl Meter {
-    pub(super) fn sent(&mut self, frames: &Frames) {
-        self.sent.add(frames, 1);
-        if let Some((to, (view, number))) = numbered(frames) {
+    pub(super) fn sent(&mut self, packet: &Packet) {
+        self.sent.add(&packet.frames, 1);
+        if let Some(number) = packet.number() {
+            let (to, view) = (packet.header.to, packet.header.view);
             // A packet is sent for the first time in the order of its stream.
             let (last_view, last) = self.last.entry(to).or_insert((view, 0));
             // View numbers wrap: the later of two is ahead by less than half of the range.
@@ -104,9 +104,9 @@ impl fmt::Display for Meter {
 mod tests {
     use super::*;
     use crate::engine::MemberId;
-    use crate::reliable::{Body, Packet};
-    use crate::wire::BatchBuilder;
-    use crate::wire::encoded::encode;
+    use crate::reliable::codec::encode;
+    use crate::reliable::{Body, Segment};
+    use crate::wire::{BatchBuilder, Header, Kind};
 
     #[test]
     fn counts_sent_received_dropped_and_held() {
@@ -116,7 +116,8 @@ mod tests {
         let frames = Frames { header: vec![0; 10].into(), body: vec![0; 10].into() };
         let mut meter = Meter::default();
         meter.submitted(Time::ZERO, &app);
-        meter.sent(&frames);
+        let header = Header { kind: Kind::Probe, sender: MemberId(0), to: To::Group, run: 1, view: 1 };
+        meter.sent(&Packet { header, frames: frames.clone() });
         meter.received(&frames);
         meter.note_held(3);
         meter.note_held(1);
@@ -139,7 +140,7 @@ mod tests {
         let mut meter = Meter::default();
         let mut send = |to, number| {
             let body = Body::Data { number, message: message.clone() };
-            meter.sent(&encode((1, 1), MemberId(0), &Packet { to, body }));
+            meter.sent(&encode((1, 1), MemberId(0), &Segment { to, body }));
             meter.sent_again()
         };
         let one = To::Member(MemberId(1));
@@ -154,7 +155,7 @@ mod tests {
         let mut meter = Meter::default();
         let mut send = |view| {
             let body = Body::Data { number: 7, message: message.clone() };
-            meter.sent(&encode((1, view), MemberId(0), &Packet { to: To::Group, body }));
+            meter.sent(&encode((1, view), MemberId(0), &Segment { to: To::Group, body }));
             meter.sent_again()
         };
         assert_eq!([40_000, u16::MAX, 0, 1, 1, 0].map(&mut send), [0, 0, 0, 0, 1, 2]);

@@ -20,9 +20,9 @@ use crate::transport::signals::Signals;
 use crate::transport::wakeup::Wakeup;
 use crate::transport::zmq::Context;
 use crate::wire::control::{Ask, Role, Seat, Status, run_as_text};
-use crate::wire::encoded::{OUTLINE_FROM, OUTLINE_TO, outline};
+use crate::wire::packet::{OUTLINE_FROM, OUTLINE_TO};
 use crate::wire::topic::Audience;
-use crate::wire::{Frames, Header, Kind};
+use crate::wire::{Frames, Kind, Packet};
 
 /// Most packets taken before other input gets its turn.
 const PACKETS_PER_TURN: usize = 64;
@@ -35,7 +35,7 @@ pub const PARTING: Duration = Duration::from_secs(5);
 pub struct Node {
     sockets: Sockets,
     membership: Membership,
-    effects: Effects<App, Frames>,
+    effects: Effects<App, Packet>,
     events: Vec<Event>,
     /// The observer of the hold-back queue.
     watch: Option<Watch>,
@@ -52,7 +52,7 @@ pub struct Node {
     /// The members that are not done yet, as a forwarder last reported.
     missing: Vec<String>,
     /// Packets received while this member did not listen.
-    aside: VecDeque<Frames>,
+    aside: VecDeque<Packet>,
     /// Time of the last packet of another member.
     last_received: Time,
     meter: Meter,
@@ -92,8 +92,9 @@ impl Node {
 
     fn start(sockets: Sockets, joining: &Joining, run: u64, me: MemberId, seats: Vec<Seat>) -> Self {
         let view = view_of(&seats);
-        let membership = Membership::new(joining.order, joining.stack(run, me, &view), joining.keeping);
-        let mut membership = membership.knowing(&founders(&seats));
+        let membership =
+            Membership::new(joining.order, joining.stack(run, me, &view), joining.membership_config);
+        let mut membership = membership.with_seats(&founders(&seats));
         membership.seated(&seats);
         Self::begin(sockets, membership, run, me, seats)
     }
@@ -102,7 +103,8 @@ impl Node {
     fn start_late(sockets: Sockets, joining: &Joining, run: u64, me: MemberId, taken_in: &Admitted) -> Self {
         let (admission, given) = taken_in;
         let config = joining.stack(run, me, &admission.view);
-        let mut membership = Membership::admitted(joining.order, config, joining.keeping, admission);
+        let mut membership =
+            Membership::admitted(joining.order, config, joining.membership_config, admission);
         membership.seated(given);
         Self::begin(sockets, membership, run, me, admission.seats.clone())
     }
@@ -117,7 +119,7 @@ impl Node {
         let last_received = sockets.clock.now();
         sockets.data_path.received(last_received);
         // The silence of the others counts from now, however long this process has waited for them.
-        membership.pardon(last_received);
+        membership.restart_timeouts(last_received);
         Self {
             membership,
             sockets,
@@ -256,11 +258,11 @@ impl Node {
         } else {
             self.overhear(now);
             // A member that does not listen must not take the others for silent.
-            self.membership.pardon(now);
+            self.membership.restart_timeouts(now);
             self.sockets.data_path.received(now);
         }
         if self.sockets.look_after_data_path(now, self.run)? {
-            self.membership.pardon(now);
+            self.membership.restart_timeouts(now);
         }
         if self.membership.next_deadline().is_some_and(|due| due <= now) {
             self.membership.handle(now, Input::Wake, &mut self.effects);
@@ -316,18 +318,16 @@ impl Node {
 
     fn receive_packets(&mut self, now: Time) {
         for _ in 0..PACKETS_PER_TURN {
-            if let Some(frames) = self.aside.pop_front() {
-                self.receive(now, frames);
-                self.perform();
+            if let Some(packet) = self.aside.pop_front() {
+                self.receive(now, packet);
                 continue;
             }
             let packets = [self.sockets.hear_group(now), self.sockets.receive_direct()];
             if packets.iter().all(Option::is_none) {
                 break;
             }
-            for frames in packets.into_iter().flatten().flatten() {
-                self.receive(now, frames);
-                self.perform();
+            for packet in parsed(packets) {
+                self.receive(now, packet);
             }
         }
     }
@@ -341,21 +341,18 @@ impl Node {
             if !self.sockets.overhears || packets.iter().all(Option::is_none) {
                 break;
             }
-            for frames in packets.into_iter().flatten().flatten() {
-                let Ok(header) = Header::peek(&frames.header) else { continue };
-                if header.kind == Kind::Membership {
-                    self.receive(now, frames);
-                    self.perform();
-                } else if header.sender != self.me {
-                    self.aside.push_back(frames);
+            for packet in parsed(packets) {
+                if packet.header.kind == Kind::Membership {
+                    self.receive(now, packet);
+                } else if packet.header.sender != self.me {
+                    self.aside.push_back(packet);
                 }
             }
         }
     }
 
-    fn receive(&mut self, now: Time, frames: Frames) {
-        let Ok(header) = Header::peek(&frames.header) else { return };
-        match header.kind {
+    fn receive(&mut self, now: Time, packet: Packet) {
+        match packet.header.kind {
             Kind::Undeliverable => {
                 self.sockets.talk.detail("the router could not deliver a packet; it will be sent again");
             }
@@ -363,12 +360,13 @@ impl Node {
             Kind::Outline if self.sockets.audience == Audience::Clients => {}
             Kind::Probe => {}
             // Its own last packets, or those of the previous member with its slot.
-            _ if header.sender == self.me => {}
+            _ if packet.header.sender == self.me => {}
             _ => {
                 self.last_received = now;
-                self.meter.received(&frames);
-                let input = Input::Receive { from: header.sender, message: frames };
+                self.meter.received(&packet.frames);
+                let input = Input::Receive { from: packet.header.sender, message: packet };
                 self.membership.handle(now, input, &mut self.effects);
+                self.perform();
             }
         }
     }
@@ -395,18 +393,18 @@ impl Node {
         self.effects = effects;
     }
 
-    fn send(&mut self, to: To, packet: &Frames) {
+    fn send(&mut self, to: To, packet: &Packet) {
         match to {
             To::Group => {
                 self.meter.sent(packet);
-                let is_long = (OUTLINE_FROM..=OUTLINE_TO).contains(&packet.body.len());
-                let outline = if is_long && self.has_outline_receiver() { outline(packet) } else { None };
-                self.sockets.publish(packet, outline.as_ref());
+                let is_long = (OUTLINE_FROM..=OUTLINE_TO).contains(&packet.frames.body.len());
+                let outline = if is_long && self.has_outline_receiver() { packet.outline() } else { None };
+                self.sockets.publish(&packet.frames, outline.as_ref());
             }
             To::Member(member) => {
                 let Some(seat) = self.seats.get(&member) else { return };
                 self.meter.sent(packet);
-                self.sockets.send_to(&route(&self.sockets.group, &seat.id), packet);
+                self.sockets.send_to(&route(&self.sockets.group, &seat.id), &packet.frames);
             }
         }
     }
@@ -522,4 +520,9 @@ impl Endpoint for Node {
     fn departs(&self) -> bool {
         self.departs.is_some()
     }
+}
+
+/// Returns the packets among what two sockets have received.
+fn parsed(received: [Option<Option<Frames>>; 2]) -> impl Iterator<Item = Packet> {
+    received.into_iter().flatten().flatten().filter_map(|frames| Packet::parse(frames).ok())
 }

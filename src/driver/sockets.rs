@@ -18,7 +18,7 @@ use crate::transport::zmq::{self, Context, Socket};
 use crate::units;
 use crate::wire::Frames;
 use crate::wire::control::{Ask, Identity, Role};
-use crate::wire::encoded::probe;
+use crate::wire::packet::probe;
 use crate::wire::topic::{self, Audience};
 
 /// The connections of a member to everything outside it.

@@ -9,7 +9,7 @@ use crate::cli;
 use crate::defect::Defects;
 use crate::driver::node::Joining;
 use crate::member::replay::Missed;
-use crate::member::{Keeping, Patience};
+use crate::member::{DetectorConfig, MembershipConfig};
 use crate::order::{self, Algorithm, ORDERS};
 use crate::participant::Settings;
 use crate::participant::slow_member::SlowMember;
@@ -109,7 +109,7 @@ pub struct Builder {
     forwarders: Vec<String>,
     pub(super) order: Order,
     pub(super) window: Window,
-    pub(super) keeping: Keeping,
+    pub(super) membership_config: MembershipConfig,
     pub(super) timeout: Duration,
     forwarder_timeout: Duration,
     pub(super) can_sequence: bool,
@@ -121,14 +121,14 @@ pub struct Builder {
 
 impl Builder {
     pub(super) fn new(id: String) -> Self {
-        let patience = Some(Patience::with_silence(Duration::from_secs(10)));
+        let detector = Some(DetectorConfig::with_silence(Duration::from_secs(10)));
         Self {
             id,
             group: "main".to_owned(),
             forwarders: vec!["127.0.0.1".to_owned()],
             order: Order::default(),
             window: Window::default(),
-            keeping: Keeping { patience, ..Keeping::default() },
+            membership_config: MembershipConfig { detector, ..MembershipConfig::default() },
             timeout: Duration::from_secs(60),
             forwarder_timeout: LOST_AFTER,
             can_sequence: false,
@@ -170,14 +170,14 @@ impl Builder {
     /// Sets the silence after which a member is suspected, the same for all members. Default: 10 s.
     #[must_use]
     pub fn suspect_after(mut self, silence: Duration) -> Self {
-        self.keeping.patience = Some(Patience::with_silence(silence));
+        self.membership_config.detector = Some(DetectorConfig::with_silence(silence));
         self
     }
 
     /// Lets only more than half of a view go on when members are lost, the same for all members. Default: false.
     #[must_use]
     pub fn majority(mut self, majority: bool) -> Self {
-        self.keeping.majority = majority;
+        self.membership_config.majority = majority;
         self
     }
 
@@ -185,7 +185,7 @@ impl Builder {
     /// not. It costs the time of acknowledgements. Default: false.
     #[must_use]
     pub fn uniform(mut self, uniform: bool) -> Self {
-        self.keeping.safe = uniform;
+        self.membership_config.safe = uniform;
         self
     }
 
@@ -272,7 +272,7 @@ impl Builder {
             forwarder_timeout: self.forwarder_timeout,
             window: self.window,
             defects: Defects::NONE,
-            keeping: self.keeping,
+            membership_config: self.membership_config,
             can_sequence: self.can_sequence && order.sequencer,
             late: self.start != Start::Together,
             leaves: Arc::default(),

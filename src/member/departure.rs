@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::engine::MemberId;
+use crate::ids::MemberId;
 
 /// The reason for which a view goes on without an earlier member, as far as is known here.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

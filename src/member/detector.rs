@@ -7,12 +7,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Departure;
-use crate::engine::{MemberId, Time};
+use super::departure::Departure;
+use crate::ids::{MemberId, Time};
 
 /// The timeouts of the failure detector.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct Patience {
+pub struct DetectorConfig {
     /// The longest time without a packet to all: after it, a heartbeat is sent.
     pub heartbeat: Duration,
     /// The silence after which the others are asked for a member …
@@ -21,7 +21,7 @@ pub struct Patience {
     pub verify: Duration,
 }
 
-impl Patience {
+impl DetectorConfig {
     /// For one machine, or a network of machines that do other work too.
     pub const LAN: Self = Self::new(250, 3_000, 500);
     /// For machines that are never late, such as those of tests.
@@ -53,7 +53,7 @@ impl Patience {
     }
 }
 
-/// A result of [`Detector::look`].
+/// A result of [`Detector::check`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Finding {
     /// A heartbeat is due.
@@ -67,10 +67,10 @@ pub(super) enum Finding {
 /// The state of the other members. Without timeouts, no member is ever lost.
 #[derive(Debug)]
 pub(super) struct Detector {
-    patience: Option<Patience>,
+    config: Option<DetectorConfig>,
     others: BTreeMap<MemberId, Other>,
     /// The time of this member's last packet to all.
-    said: Time,
+    multicast_at: Time,
     tick_at: Time,
 }
 
@@ -86,10 +86,14 @@ struct Other {
 
 impl Detector {
     /// Returns a detector that watches these members from now on.
-    pub(super) fn new(patience: Option<Patience>, others: impl Iterator<Item = MemberId>, now: Time) -> Self {
+    pub(super) fn new(
+        config: Option<DetectorConfig>,
+        others: impl Iterator<Item = MemberId>,
+        now: Time,
+    ) -> Self {
         let other = Other { heard: now, asked: None, is_lost: false, gone: None };
-        let tick_at = patience.map_or(now, |patience| now.after(patience.tick()));
-        Self { patience, others: others.map(|member| (member, other)).collect(), said: now, tick_at }
+        let tick_at = config.map_or(now, |config| now.after(config.tick()));
+        Self { config, others: others.map(|member| (member, other)).collect(), multicast_at: now, tick_at }
     }
 
     /// Returns whether this member is watched.
@@ -105,7 +109,7 @@ impl Detector {
     }
 
     /// Restarts all timeouts: this process did not listen until now.
-    pub(super) fn pardon(&mut self, now: Time) {
+    pub(super) fn restart_timeouts(&mut self, now: Time) {
         for other in self.others.values_mut().filter(|other| !other.is_lost) {
             (other.heard, other.asked) = (now, None);
         }
@@ -115,22 +119,22 @@ impl Detector {
     pub(super) fn vouched(&mut self, now: Time, member: MemberId) {
         if let Some(other) = self.others.get_mut(&member).filter(|other| !other.is_lost)
             && other.asked.is_some()
-            && let Some(patience) = self.patience
+            && let Some(config) = self.config
         {
             // Only another `verify`, not a whole silence: it has to be vouched for again.
-            other.asked = Some(now.after(patience.verify));
+            other.asked = Some(now.after(config.verify));
         }
     }
 
     /// Returns whether this member was heard recently enough to vouch for it.
     pub(super) fn vouches_for(&self, now: Time, member: MemberId) -> bool {
-        let Some(patience) = self.patience else { return true };
+        let Some(config) = self.config else { return true };
         let other = self.others.get(&member);
-        other.is_some_and(|other| !other.is_lost && now.since(other.heard) < 3 * patience.heartbeat)
+        other.is_some_and(|other| !other.is_lost && now.since(other.heard) < 3 * config.heartbeat)
     }
 
     /// Takes this member for lost, even if it is heard again. The first reason stays.
-    pub(super) fn gives_up(&mut self, member: MemberId, why: Departure) {
+    pub(super) fn give_up(&mut self, member: MemberId, why: Departure) {
         if let Some(other) = self.others.get_mut(&member) {
             other.is_lost = true;
             other.gone.get_or_insert(why);
@@ -148,16 +152,16 @@ impl Detector {
         self.others.get(&member).is_some_and(|other| other.gone.is_some())
     }
 
-    /// Takes back [`gives_up`](Self::gives_up): the member is present again as soon as it is heard.
-    pub(super) fn is_back(&mut self, member: MemberId) {
+    /// Takes back [`give_up`](Self::give_up): the member is present again as soon as it is heard.
+    pub(super) fn reconsider(&mut self, member: MemberId) {
         if let Some(other) = self.others.get_mut(&member) {
             other.gone = None;
         }
     }
 
     /// Records a packet of this member to all.
-    pub(super) fn said(&mut self, now: Time) {
-        self.said = now;
+    pub(super) fn note_multicast(&mut self, now: Time) {
+        self.multicast_at = now;
     }
 
     /// Returns whether this member is lost.
@@ -165,26 +169,26 @@ impl Detector {
         self.others.get(&member).is_some_and(|other| other.is_lost)
     }
 
-    /// Returns the time of the next look.
+    /// Returns the time of the next check.
     pub(super) fn next_deadline(&self) -> Option<Time> {
-        self.patience.map(|_| self.tick_at)
+        self.config.map(|_| self.tick_at)
     }
 
     /// Returns the heartbeat and the suspicions that are due.
-    pub(super) fn look(&mut self, now: Time) -> Vec<Finding> {
-        let Some(patience) = self.patience.filter(|_| now >= self.tick_at) else { return Vec::new() };
-        self.tick_at = now.after(patience.tick());
+    pub(super) fn check(&mut self, now: Time) -> Vec<Finding> {
+        let Some(config) = self.config.filter(|_| now >= self.tick_at) else { return Vec::new() };
+        self.tick_at = now.after(config.tick());
         let mut findings = Vec::new();
-        if now.since(self.said) >= patience.heartbeat {
+        if now.since(self.multicast_at) >= config.heartbeat {
             findings.push(Finding::Heartbeat);
         }
         for (&member, other) in self.others.iter_mut().filter(|(_, other)| !other.is_lost) {
             match other.asked {
-                None if now.since(other.heard) >= patience.silence => {
+                None if now.since(other.heard) >= config.silence => {
                     other.asked = Some(now);
                     findings.push(Finding::Silent(member));
                 }
-                Some(asked) if now >= asked.after(patience.verify) => {
+                Some(asked) if now >= asked.after(config.verify) => {
                     other.is_lost = true;
                     findings.push(Finding::Lost(member));
                 }
@@ -211,15 +215,15 @@ mod tests {
         let mut all = Vec::new();
         for ms in (from..until).step_by(50) {
             detector.heard(at(ms), B);
-            detector.said(at(ms));
-            all.extend(detector.look(at(ms)).into_iter().map(|finding| (ms, finding)));
+            detector.note_multicast(at(ms));
+            all.extend(detector.check(at(ms)).into_iter().map(|finding| (ms, finding)));
         }
         all
     }
 
     #[test]
-    fn who_is_silent_is_asked_for_and_then_lost() {
-        let mut detector = Detector::new(Some(Patience::FAST), [A, B].into_iter(), Time::ZERO);
+    fn detector_silent_member_is_asked_for_and_then_lost() {
+        let mut detector = Detector::new(Some(DetectorConfig::FAST), [A, B].into_iter(), Time::ZERO);
         let expected = [(600, Finding::Silent(A)), (800, Finding::Lost(A))];
         assert_eq!(found(&mut detector, 0, 2_000), expected);
         assert!(detector.is_lost(A) && !detector.is_lost(B));
@@ -228,16 +232,16 @@ mod tests {
     }
 
     #[test]
-    fn who_is_vouched_for_gets_more_time_but_not_for_ever() {
-        let mut detector = Detector::new(Some(Patience::FAST), [A, B].into_iter(), Time::ZERO);
+    fn detector_vouched_member_gets_more_time_but_not_for_ever() {
+        let mut detector = Detector::new(Some(DetectorConfig::FAST), [A, B].into_iter(), Time::ZERO);
         assert_eq!(found(&mut detector, 0, 700), [(600, Finding::Silent(A))]);
         detector.vouched(at(700), A);
         assert_eq!(found(&mut detector, 700, 2_000), [(1_100, Finding::Lost(A))]);
     }
 
     #[test]
-    fn without_patience_nothing_is_found() {
+    fn detector_without_timeouts_finds_nothing() {
         let mut detector = Detector::new(None, [A].into_iter(), Time::ZERO);
-        assert_eq!((detector.next_deadline(), detector.look(at(1_000_000))), (None, vec![]));
+        assert_eq!((detector.next_deadline(), detector.check(at(1_000_000))), (None, vec![]));
     }
 }

@@ -1,28 +1,18 @@
 //! The election of the leader by the bully algorithm (Garcia-Molina 1982; CDK, figure 15.8): the highest member that
 //! can lead and is present.
 //!
-//! A member that wants a leader sends `Election` to all higher ones. A higher member answers and calls an election
+//! A member that wants a leader sends `Election` to all higher ones. A higher member answers and messages an election
 //! itself. A member without an answer leads, and announces it.
 
 use std::time::Duration;
 
-use crate::engine::{MemberId, Time};
+use super::view_message::ViewMessage;
+use crate::ids::{MemberId, Time};
 
 /// Longest wait for an answer; after it, the caller leads.
 pub const ANSWER_WITHIN: Duration = Duration::from_millis(100);
 /// Longest wait for the leader after an answer; after it, the caller calls again.
 pub const LEADS_WITHIN: Duration = Duration::from_millis(400);
-
-/// A message of the election.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Call {
-    /// To all higher members.
-    Election,
-    /// To that lower member: this one is present.
-    Answer(MemberId),
-    /// To all: this member leads.
-    Coordinator,
-}
 
 /// One member's part in electing a leader.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -50,26 +40,32 @@ impl Election {
 
     /// Calls an election. `above` are the higher members that are present, as far as is known. Returns whether this one
     /// leads.
-    pub fn call(&mut self, now: Time, above: &[MemberId], calls: &mut Vec<Call>) -> bool {
+    pub fn call(&mut self, now: Time, above: &[MemberId], messages: &mut Vec<ViewMessage>) -> bool {
         if self.state != State::Idle {
             return false;
         }
         if above.is_empty() {
-            calls.push(Call::Coordinator);
+            messages.push(ViewMessage::Coordinator);
             return true;
         }
-        calls.push(Call::Election);
+        messages.push(ViewMessage::Election);
         self.state = State::Called(now.after(ANSWER_WITHIN));
         false
     }
 
-    /// Answers the election of `from` and calls one. Returns whether this member leads.
-    pub fn called(&mut self, now: Time, from: MemberId, above: &[MemberId], calls: &mut Vec<Call>) -> bool {
+    /// Answers the election of `from` and messages one. Returns whether this member leads.
+    pub fn called(
+        &mut self,
+        now: Time,
+        from: MemberId,
+        above: &[MemberId],
+        messages: &mut Vec<ViewMessage>,
+    ) -> bool {
         if from >= self.me {
             return false;
         }
-        calls.push(Call::Answer(from));
-        self.call(now, above, calls)
+        messages.push(ViewMessage::Answer(from));
+        self.call(now, above, messages)
     }
 
     /// Records the answer of `from`.
@@ -94,16 +90,16 @@ impl Election {
     }
 
     /// Takes the step that is due. Returns whether this member leads now.
-    pub fn look(&mut self, now: Time, above: &[MemberId], calls: &mut Vec<Call>) -> bool {
+    pub fn check(&mut self, now: Time, above: &[MemberId], messages: &mut Vec<ViewMessage>) -> bool {
         match self.state {
             State::Called(until) if until <= now => {
                 self.state = State::Idle;
-                calls.push(Call::Coordinator);
+                messages.push(ViewMessage::Coordinator);
                 true
             }
             State::Answered(until) if until <= now => {
                 self.state = State::Idle;
-                self.call(now, above, calls)
+                self.call(now, above, messages)
             }
             _ => false,
         }
@@ -119,35 +115,37 @@ mod tests {
     fn messages(count: u16, first: u16) -> u64 {
         let mut all: Vec<Election> = (0..count).map(|me| Election::new(MemberId(me))).collect();
         let above = |me: MemberId| (me.0 + 1..count).map(MemberId).collect::<Vec<_>>();
-        let (mut calls, mut under_way, mut sent) = (Vec::new(), Vec::new(), 0);
+        let (mut messages, mut under_way, mut sent) = (Vec::new(), Vec::new(), 0);
         let mut leader = None;
-        let mut tell = |me: MemberId, leads: bool, calls: &mut Vec<Call>, under_way: &mut Vec<_>| {
-            under_way.extend(calls.drain(..).map(|call| (me, call)));
-            leader = leader.or(leads.then_some(me));
-            leader
-        };
-        let leads = all[usize::from(first)].call(Time::ZERO, &above(MemberId(first)), &mut calls);
-        let mut known = tell(MemberId(first), leads, &mut calls, &mut under_way);
+        let mut tell =
+            |me: MemberId, leads: bool, messages: &mut Vec<ViewMessage>, under_way: &mut Vec<_>| {
+                under_way.extend(messages.drain(..).map(|call| (me, call)));
+                leader = leader.or(leads.then_some(me));
+                leader
+            };
+        let leads = all[usize::from(first)].call(Time::ZERO, &above(MemberId(first)), &mut messages);
+        let mut known = tell(MemberId(first), leads, &mut messages, &mut under_way);
         while let Some((from, call)) = under_way.pop() {
             match call {
-                Call::Election => {
+                ViewMessage::Election => {
                     for to in above(from) {
                         sent += 1;
                         // A leader that is called has announced itself already.
                         let leads = if known == Some(to) {
-                            calls.push(Call::Answer(from));
+                            messages.push(ViewMessage::Answer(from));
                             false
                         } else {
-                            all[usize::from(to.0)].called(Time::ZERO, from, &above(to), &mut calls)
+                            all[usize::from(to.0)].called(Time::ZERO, from, &above(to), &mut messages)
                         };
-                        known = tell(to, leads, &mut calls, &mut under_way);
+                        known = tell(to, leads, &mut messages, &mut under_way);
                     }
                 }
-                Call::Answer(to) => {
+                ViewMessage::Answer(to) => {
                     sent += 1;
                     all[usize::from(to.0)].answered(Time::ZERO, from);
                 }
-                Call::Coordinator => sent += u64::from(count) - 1,
+                ViewMessage::Coordinator => sent += u64::from(count) - 1,
+                other => panic!("an election sends no {other:?}"),
             }
         }
         assert_eq!(known, Some(MemberId(count - 1)), "the highest leads");

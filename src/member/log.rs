@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use super::word::Have;
-use crate::engine::MemberId;
+use super::view_message::Have;
+use crate::ids::MemberId;
 use crate::prefix_set::{PrefixSet, Range};
 use crate::reliable::{WINDOW_BYTES, WINDOW_PACKETS};
 use crate::wire::Frames;
@@ -78,7 +78,7 @@ impl Log {
     }
 
     /// Returns the highest packet number received from each sender.
-    pub(super) fn came(&self) -> Vec<(MemberId, u64)> {
+    pub(super) fn highest_received(&self) -> Vec<(MemberId, u64)> {
         self.streams.iter().map(|(&sender, stream)| (sender, stream.received.last())).collect()
     }
 
@@ -131,8 +131,8 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::To;
-    use crate::wire::encoded::bare;
+    use crate::ids::To;
+    use crate::wire::packet::bare;
     use crate::wire::{Header, Kind};
 
     const A: MemberId = MemberId(0);
@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(log.missing(A, (1, 70), 3), [64, 66, 67]);
         assert!(log.add(A, 64, &Frames::default()));
         // A member that has only an outline of a packet cannot relay it.
-        let outline = bare(Header { kind: Kind::Outline, sender: B, to: To::Group, run: 1, view: 1 });
+        let outline = bare(Header { kind: Kind::Outline, sender: B, to: To::Group, run: 1, view: 1 }).frames;
         assert!(log.add(B, 1, &outline) && log.has(B, 1) && log.missing(B, (1, 2), 3) == [2]);
         assert_eq!((log.have().len(), log.kept(B, (1, 1)).count()), (1, 0));
         assert_eq!(log.kept(A, (1, 100)).count(), 25);

@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 use super::seats::Seats;
-use super::word::{Admission, Word};
-use crate::engine::{MemberId, Time};
+use super::view_message::{Admission, ViewMessage};
+use crate::ids::{MemberId, Time};
+use crate::wire::Packet;
 use crate::wire::control::Seat;
-use crate::wire::{Frames, Header};
 
 /// Time after which a request without an answer is repeated.
 pub const ADMIT_EVERY: Duration = Duration::from_millis(100);
@@ -54,12 +54,12 @@ impl Newcomer {
     }
 
     /// Returns the request to multicast, if it is due.
-    pub fn ask(&mut self, now: Time) -> Option<Frames> {
+    pub fn ask(&mut self, now: Time) -> Option<Packet> {
         if now < self.ask_at {
             return None;
         }
         self.ask_at = now.after(ADMIT_EVERY);
-        Some(Word::Admit(self.seat.clone()).encode((self.run, 0), self.me()))
+        Some(ViewMessage::Admit(self.seat.clone()).encode((self.run, 0), self.me()))
     }
 
     /// Returns the time of the next request.
@@ -70,19 +70,19 @@ impl Newcomer {
 
     /// Returns the answer in a packet, if its sender has a seat and can be in the view that it reports.
     #[must_use]
-    pub fn hear(&self, frames: &Frames) -> Option<Told> {
-        let header = Header::peek(&frames.header).ok()?;
+    pub fn hear(&self, packet: Packet) -> Option<Told> {
+        let header = packet.header;
         if header.run != self.run {
             return None;
         }
         let (from, is_said_in) = (self.given.get(header.sender)?, |view: u64| header.view == view as u16);
-        match Word::decode(frames).ok()? {
-            Word::Welcome(to, admission) if to == self.me() && is_said_in(admission.view.number) => {
+        match ViewMessage::decode(packet).ok()? {
+            ViewMessage::Welcome(to, admission) if to == self.me() && is_said_in(admission.view.number) => {
                 let is_client = admission.view.clients.contains(&header.sender);
                 let is_true = is_client && header.sender != to && self.is_in(&admission);
                 is_true.then_some(Told::Welcome(admission))
             }
-            Word::Behind(to, view, _) if to == self.me() && is_said_in(view) && view > 1 => {
+            ViewMessage::Behind(to, view, _) if to == self.me() && is_said_in(view) && view > 1 => {
                 (header.sender != to && !self.given.has_later(from)).then_some(Told::Behind(view))
             }
             _ => None,

@@ -4,7 +4,7 @@
 //! The pieces are direct messages: they arrive reliably while the view lasts, but may overtake each other. After a view
 //! change the newcomer asks again, from the piece that it has reached.
 
-use crate::engine::MemberId;
+use crate::ids::MemberId;
 use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};
 
 /// The content of a replay.

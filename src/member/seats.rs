@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::MemberId;
+use crate::ids::MemberId;
 use crate::wire::control::Seat;
 
 /// Seats of one run.

@@ -10,9 +10,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::App;
+use super::app::App;
 use super::log::Log;
-use crate::engine::{MemberId, Time};
+use crate::ids::{MemberId, Time};
 
 /// Time after which the others are asked for acknowledgements, since the packets with them may be lost …
 const ASK_FIRST: Duration = Duration::from_millis(40);
@@ -28,7 +28,7 @@ type Came = Vec<(MemberId, u64)>;
 /// The deliveries that are not stable.
 #[derive(Debug, Default)]
 pub(super) struct Unstable {
-    /// Deliveries of the stack since the last look.
+    /// Deliveries of the stack since the last call of [`Self::take_stable`].
     fresh: Vec<Item>,
     /// Deliveries, with the packets that were received when they were made.
     held: VecDeque<(Came, Vec<Item>)>,
@@ -44,9 +44,16 @@ impl Unstable {
 
     /// Returns the deliveries that are stable now, in order. `unsent`: own packets not yet sent; `owes`: an own packet
     /// is due but not built yet.
-    pub(super) fn look(&mut self, now: Time, me: MemberId, log: &Log, unsent: u64, owes: bool) -> Vec<Item> {
+    pub(super) fn take_stable(
+        &mut self,
+        now: Time,
+        me: MemberId,
+        log: &Log,
+        unsent: u64,
+        owes: bool,
+    ) -> Vec<Item> {
         if !self.fresh.is_empty() && !owes {
-            let mut came = log.came();
+            let mut came = log.highest_received();
             came.iter_mut().filter(|(sender, _)| *sender == me).for_each(|(_, number)| *number += unsent);
             self.held.push_back((came, std::mem::take(&mut self.fresh)));
         }
@@ -79,7 +86,7 @@ impl Unstable {
     }
 
     /// Returns whether a request for acknowledgements is due, and sets the time of the next one.
-    pub(super) fn asks(&mut self, now: Time) -> bool {
+    pub(super) fn take_due_request(&mut self, now: Time) -> bool {
         let is_due = self.ask_at.is_some_and(|due| due <= now);
         if is_due {
             self.ask_gap = (self.ask_gap * 2).min(ASK_MAX);

@@ -5,8 +5,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::app::App;
 use super::replay::Replay;
-use super::{App, Tally};
+use super::tally::Tally;
 use crate::defect::Defects;
 use crate::engine::{
     DropReason, Effect, Effects, Engine, Input, MemberId, OrderEngine, Time, To, View, sooner,
@@ -21,10 +22,11 @@ use crate::order::total_ub::{SequencerUb, TotalUb};
 use crate::order::total_uub::{SequencerUub, TotalUub};
 use crate::order::unordered::Unordered;
 use crate::order::{Algorithm, Order};
-use crate::reliable::{Packet, Reliable};
+use crate::reliable::codec::{decode, encode};
+use crate::reliable::{Reliable, Segment};
 use crate::waiting::{Clock, Waiting};
-use crate::wire::encoded::{decode, encode};
-use crate::wire::{Batch, Frames, Malformed, Reader, Weight, Window, Wire, Writer};
+use crate::wire::header::HEADER_LEN;
+use crate::wire::{Batch, Malformed, Packet, Reader, Weight, Window, Wire, Writer};
 
 /// The configuration of a protocol stack.
 #[derive(Clone, Copy, Debug)]
@@ -44,12 +46,12 @@ pub struct StackConfig<'a> {
 }
 
 /// The operations of a protocol stack beside those of every engine.
-pub trait Stack: Engine<App = App, Wire = Frames> + Send {
+pub trait Stack: Engine<App = App, Wire = Packet> + Send {
     /// Sends everything that is owed to others, even beyond the window: this member sends nothing more in this view.
-    fn flush(&mut self, now: Time, out: &mut Effects<App, Frames>);
+    fn flush(&mut self, now: Time, out: &mut Effects<App, Packet>);
 
     /// Ends the view. Delivers what is deliverable only now, and returns this member's undelivered submissions.
-    fn close(&mut self, out: &mut Effects<App, Frames>) -> Vec<App>;
+    fn close(&mut self, out: &mut Effects<App, Packet>) -> Vec<App>;
 
     /// Asks every receiver for an acknowledgement.
     fn request_acknowledgements(&mut self, now: Time);
@@ -132,7 +134,12 @@ where
 }
 
 /// The tag of [`Message::Direct`].
-pub(super) const DIRECT: u8 = 2;
+const DIRECT: u8 = 2;
+
+/// Returns whether a data packet carries direct messages: the tag stands behind the sequence number.
+pub(super) fn is_direct(packet: &Packet) -> bool {
+    packet.frames.header.get(HEADER_LEN + size_of::<u64>()) == Some(&DIRECT)
+}
 
 /// The payload of a numbered packet; `M` is the wire type of the order.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -161,7 +168,7 @@ struct Layers<O: OrderEngine> {
     steps: VecDeque<Step<O::Wire>>,
     touched: Vec<MemberId>,
     from_order: Effects<Batch, O::Wire>,
-    from_reliable: Effects<Message<O::Wire>, Packet<Message<O::Wire>>>,
+    from_reliable: Effects<Message<O::Wire>, Segment<Message<O::Wire>>>,
 }
 
 /// A message on its way between the layers.
@@ -201,12 +208,13 @@ impl<O: OrderEngine> Layers<O> {
         self.reliable.handle(now, Input::Submit { to, app: message }, &mut self.from_reliable);
     }
 
-    fn receive(&mut self, now: Time, from: MemberId, frames: Frames, out: &mut Effects<App, Frames>) {
-        match decode(self.epoch, frames) {
+    fn receive(&mut self, now: Time, from: MemberId, packet: Packet, out: &mut Effects<App, Packet>) {
+        let sender = packet.header.sender;
+        match decode(self.epoch, packet) {
             // A member delivers its own messages when it submits them, not when they come back to it.
-            Ok((sender, _)) if sender == self.me => {}
-            Ok((sender, packet)) if sender == from => {
-                self.reliable.handle(now, Input::Receive { from, message: packet }, &mut self.from_reliable);
+            Ok(_) if sender == self.me => {}
+            Ok(message) if sender == from => {
+                self.reliable.handle(now, Input::Receive { from, message }, &mut self.from_reliable);
             }
             _ => out.drop(from, DropReason::Malformed),
         }
@@ -218,7 +226,7 @@ impl<O: OrderEngine> Layers<O> {
         now: Time,
         from: MemberId,
         message: Message<O::Wire>,
-        out: &mut Effects<App, Frames>,
+        out: &mut Effects<App, Packet>,
     ) {
         let app = match message {
             Message::Ordered(message) => {
@@ -238,7 +246,7 @@ impl<O: OrderEngine> Layers<O> {
     }
 
     /// Moves messages between the layers until both are quiet, then reports backlogs that have changed.
-    fn settle(&mut self, now: Time, out: &mut Effects<App, Frames>) {
+    fn settle(&mut self, now: Time, out: &mut Effects<App, Packet>) {
         loop {
             self.collect(out);
             match self.steps.pop_front() {
@@ -258,7 +266,7 @@ impl<O: OrderEngine> Layers<O> {
     }
 
     /// Takes the effects of both layers: packets and deliveries go out, messages between the layers are queued.
-    fn collect(&mut self, out: &mut Effects<App, Frames>) {
+    fn collect(&mut self, out: &mut Effects<App, Packet>) {
         for effect in self.from_reliable.drain() {
             match effect {
                 Effect::Send { to, message } => out.send(to, encode(self.epoch, self.me, &message)),
@@ -286,9 +294,9 @@ impl<O: OrderEngine> Layers<O> {
 
 impl<O: OrderEngine> Engine for Layers<O> {
     type App = App;
-    type Wire = Frames;
+    type Wire = Packet;
 
-    fn handle(&mut self, now: Time, input: Input<App, Frames>, out: &mut Effects<App, Frames>) {
+    fn handle(&mut self, now: Time, input: Input<App, Packet>, out: &mut Effects<App, Packet>) {
         match input {
             Input::Submit { to, app } => self.submit(now, to, app),
             Input::Receive { from, message } => self.receive(now, from, message, out),
@@ -315,14 +323,14 @@ where
     O: OrderEngine + Send,
     O::Wire: Send,
 {
-    fn flush(&mut self, now: Time, out: &mut Effects<App, Frames>) {
+    fn flush(&mut self, now: Time, out: &mut Effects<App, Packet>) {
         self.order.flush(now, &mut self.from_order);
         self.settle(now, out);
         self.reliable.flush(now, &mut self.from_reliable);
         self.settle(now, out);
     }
 
-    fn close(&mut self, out: &mut Effects<App, Frames>) -> Vec<App> {
+    fn close(&mut self, out: &mut Effects<App, Packet>) -> Vec<App> {
         let open = self.order.close(&mut self.from_order);
         self.collect(out);
         // The view is over: nothing more is sent in it.

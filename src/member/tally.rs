@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::MemberId;
-use crate::wire::{Malformed, Reader, Wire, Writer};
+use crate::ids::MemberId;
+use crate::wire::wire_struct;
 
 /// The messages of a client in the whole run, counted. Travels in the client's own stream, after everything else.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -14,27 +14,4 @@ pub struct Tally {
     pub sent: BTreeMap<MemberId, u64>,
 }
 
-impl Wire for Tally {
-    fn write(&self, out: &mut Writer) {
-        out.u64(self.multicasts);
-        out.length(self.sent.len());
-        for (&member, &count) in &self.sent {
-            out.member(member);
-            out.u64(count);
-        }
-    }
-
-    fn read(from: &mut Reader) -> Result<Self, Malformed> {
-        let multicasts = from.u64()?;
-        let mut sent = BTreeMap::new();
-        for _ in 0..from.length(10)? {
-            let (member, count) = (from.member()?, from.u64()?);
-            // Ascending: no member is named twice, and every tally has one form.
-            if sent.last_key_value().is_some_and(|(&last, _)| last >= member) {
-                return Err(Malformed);
-            }
-            sent.insert(member, count);
-        }
-        Ok(Self { multicasts, sent })
-    }
-}
+wire_struct!(Tally { multicasts, sent });

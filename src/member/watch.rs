@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{App, Membership};
-use crate::engine::{Effect, Effects, MemberId};
+use super::app::App;
+use super::membership::Membership;
+use crate::engine::{Effect, Effects};
+use crate::ids::MemberId;
 use crate::waiting::{Clock, Messages, Waiting, WaitsFor};
-use crate::wire::Frames;
+use crate::wire::Packet;
 
 /// A change at a member.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -32,7 +34,7 @@ pub struct Watch {
 
 impl Watch {
     /// Appends the changes of a step that had these effects.
-    pub fn look(&mut self, membership: &Membership, effects: &Effects<App, Frames>, notes: &mut Vec<Note>) {
+    pub fn look(&mut self, membership: &Membership, effects: &Effects<App, Packet>, notes: &mut Vec<Note>) {
         for effect in effects.as_slice() {
             if let Effect::Deliver { from, number, app: App::Multicast(batch) } = effect
                 && self.held.remove(&(*from, batch.first())).is_none()

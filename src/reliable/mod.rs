@@ -6,6 +6,7 @@
 //! sender drops packets that all have, and is never more than a window ahead of the slowest receiver. Packets are
 //! delivered upwards on receipt: the order is the task of the layer above.
 
+pub mod codec;
 mod receive_window;
 mod send_window;
 
@@ -17,7 +18,7 @@ use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, Time, To, View, sooner};
 use crate::prng::Prng;
 pub use crate::wire::weight::WINDOW_BYTES;
-use crate::wire::{Malformed, Reader, Window, Wire, Writer};
+use crate::wire::{Window, Wire};
 use receive_window::{Arrival, ReceiveWindow};
 pub use receive_window::{NACK_AGAIN_FIRST, NACK_AGAIN_MAX, NACK_WAIT_MAX, NACK_WAIT_MIN};
 use send_window::SendWindow;
@@ -40,16 +41,16 @@ pub fn ack_delay(members: usize) -> Duration {
     ACK_DELAY * (members as u32 / 8).clamp(1, 3)
 }
 
-/// A packet between the reliable layers of two members.
+/// The reliable layer's part of a packet.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Packet<M> {
+pub struct Segment<M> {
     /// The destination of the packet, and of the stream that it is about.
     pub to: To,
     /// The content.
     pub body: Body<M>,
 }
 
-/// The content of a packet.
+/// The content of a segment.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Body<M> {
     /// Packet `number` of the sender's stream to this destination; the first has number 1.
@@ -112,7 +113,7 @@ struct Channel<M> {
     asks: bool,
 }
 
-type Out<M> = Effects<M, Packet<M>>;
+type Out<M> = Effects<M, Segment<M>>;
 
 impl<M: Wire> Reliable<M> {
     /// Returns the layer of `me` in `view`. `seed` is that of the back-off jitter, `window` that of each stream.
@@ -126,8 +127,8 @@ impl<M: Wire> Reliable<M> {
         Self { me, channels, jitter: Prng::new(seed), defects }
     }
 
-    fn receive(&mut self, now: Time, from: MemberId, packet: Packet<M>, out: &mut Out<M>) {
-        let to = match packet.to {
+    fn receive(&mut self, now: Time, from: MemberId, segment: Segment<M>, out: &mut Out<M>) {
+        let to = match segment.to {
             To::Group => To::Group,
             To::Member(member) if member == self.me => To::Member(from),
             To::Member(_) => return out.drop(from, DropReason::Stranger),
@@ -137,7 +138,7 @@ impl<M: Wire> Reliable<M> {
         else {
             return out.drop(from, DropReason::Stranger);
         };
-        let outcome = match packet.body {
+        let outcome = match segment.body {
             Body::Data { number, message } => {
                 let weight = message.weight().bytes;
                 let arrival = channel.data(now, from, number, weight, &mut self.jitter);
@@ -172,7 +173,7 @@ impl<M: Wire> Reliable<M> {
     pub(crate) fn flush(&mut self, now: Time, out: &mut Out<M>) {
         for channel in self.channels.values_mut() {
             while let Some((number, message)) = channel.outgoing.next_to_send_anyway(now) {
-                out.send(channel.to, channel.packet(Body::Data { number, message }));
+                out.send(channel.to, channel.segment(Body::Data { number, message }));
             }
             // A leaving member acknowledges direct messages, so that their senders need not report them undeliverable.
             if channel.to != To::Group && channel.ack_due.is_some() {
@@ -226,14 +227,14 @@ impl<M: Wire> Channel<M> {
         }
     }
 
-    fn packet(&self, body: Body<M>) -> Packet<M> {
-        Packet { to: self.to, body }
+    fn segment(&self, body: Body<M>) -> Segment<M> {
+        Segment { to: self.to, body }
     }
 
     /// Sends the packets for which the window has room.
     fn flow(&mut self, now: Time, out: &mut Out<M>) {
         while let Some((number, message)) = self.outgoing.next_to_send(now) {
-            out.send(self.to, self.packet(Body::Data { number, message }));
+            out.send(self.to, self.segment(Body::Data { number, message }));
         }
     }
 
@@ -294,7 +295,7 @@ impl<M: Wire> Channel<M> {
         }
         for &range in missing {
             for (number, message) in self.outgoing.again(now, range) {
-                out.send(self.to, Packet { to: self.to, body: Body::Data { number, message } });
+                out.send(self.to, Segment { to: self.to, body: Body::Data { number, message } });
             }
         }
         Ok(())
@@ -311,7 +312,7 @@ impl<M: Wire> Channel<M> {
     fn tell_status(&mut self, asks: bool, defects: Defects, out: &mut Out<M>) {
         let sent = if defects.has(Defect::NoTailAnnouncement) { 0 } else { self.outgoing.last_sent() };
         let received = self.incoming.iter().map(|(&sender, window)| window.account(sender)).collect();
-        out.send(self.to, self.packet(Body::Status { sent, asks, received }));
+        out.send(self.to, self.segment(Body::Status { sent, asks, received }));
         self.ack_due = None;
         self.incoming.values_mut().for_each(ReceiveWindow::acknowledged);
     }
@@ -332,7 +333,7 @@ impl<M: Wire> Channel<M> {
                 if defects.has(Defect::NoNack) {
                     continue;
                 }
-                out.send(self.to, Packet { to: self.to, body: Body::Nack { sender, missing } });
+                out.send(self.to, Segment { to: self.to, body: Body::Nack { sender, missing } });
             }
         }
     }
@@ -345,9 +346,9 @@ impl<M: Wire> Channel<M> {
 
 impl<M: Wire> Engine for Reliable<M> {
     type App = M;
-    type Wire = Packet<M>;
+    type Wire = Segment<M>;
 
-    fn handle(&mut self, now: Time, input: Input<M, Packet<M>>, out: &mut Out<M>) {
+    fn handle(&mut self, now: Time, input: Input<M, Segment<M>>, out: &mut Out<M>) {
         match input {
             Input::Submit { to, app } => {
                 let channel = self.channels.get_mut(&to).expect("the layer above knows the members");
@@ -372,72 +373,10 @@ impl<M: Wire> Engine for Reliable<M> {
     }
 }
 
-impl<M: Wire> Body<M> {
-    pub(crate) fn write(&self, out: &mut Writer) {
-        match self {
-            Self::Data { number, message } => {
-                out.u64(*number);
-                message.write(out);
-            }
-            Self::Status { sent, asks, received } => {
-                out.u64(*sent);
-                out.u8(u8::from(*asks));
-                out.length(received.len());
-                for &Received { sender, complete, held } in received {
-                    out.member(sender);
-                    out.u64(complete);
-                    out.u16(held);
-                }
-            }
-            Self::Nack { sender, missing } => {
-                out.member(*sender);
-                out.length(missing.len());
-                for &(first, last) in missing {
-                    out.u64(first);
-                    out.u64(last);
-                }
-            }
-        }
-    }
-
-    pub(crate) fn read_data(from: &mut Reader) -> Result<Self, Malformed> {
-        Ok(Self::Data { number: from.u64()?, message: M::read(from)? })
-    }
-
-    pub(crate) fn read_status(from: &mut Reader) -> Result<Self, Malformed> {
-        let sent = from.u64()?;
-        let asks = match from.u8()? {
-            0 => false,
-            1 => true,
-            _ => return Err(Malformed),
-        };
-        let received = (0..from.length(12)?).map(|_| Received::read(from)).collect::<Result<_, _>>()?;
-        Ok(Self::Status { sent, asks, received })
-    }
-
-    pub(crate) fn read_nack(from: &mut Reader) -> Result<Self, Malformed> {
-        let sender = from.member()?;
-        let missing: Vec<_> =
-            (0..from.length(16)?).map(|_| Ok((from.u64()?, from.u64()?))).collect::<Result<_, _>>()?;
-        let sane = missing.iter().all(|&(first, last)| 0 < first && first <= last);
-        if missing.is_empty() || missing.len() > MAX_NACK_RANGES || !sane {
-            return Err(Malformed);
-        }
-        Ok(Self::Nack { sender, missing })
-    }
-}
-
 impl fmt::Display for Received {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.sender, self.complete)?;
         if self.held == 0 { Ok(()) } else { write!(f, "(-{})", self.held) }
-    }
-}
-
-impl Received {
-    fn read(from: &mut Reader) -> Result<Self, Malformed> {
-        let (sender, complete, held) = (from.member()?, from.u64()?, from.u16()?);
-        if u64::from(held) <= complete { Ok(Self { sender, complete, held }) } else { Err(Malformed) }
     }
 }
 
@@ -463,7 +402,7 @@ mod tests {
             candidates: Vec::new(),
         };
         let mut layer = Reliable::new(MemberId(0), &view, 1, Window::default(), Defects::NONE);
-        let mut out = Effects::<Batch, Packet<Batch>>::default();
+        let mut out = Effects::<Batch, Segment<Batch>>::default();
         let mut batch = BatchBuilder::new(1);
         batch.push(b"hello");
         let app = batch.finish().expect("not empty");
@@ -475,13 +414,13 @@ mod tests {
         let got = Received { sender: MemberId(0), complete: 1, held: 0 };
         let nack = || Body::Nack { sender: MemberId(0), missing: vec![(1, 1)] };
         for body in [nack(), Body::Status { sent: 1, asks: true, received: vec![got] }] {
-            let message = Packet { to: To::Group, body };
+            let message = Segment { to: To::Group, body };
             layer.handle(later, Input::Receive { from: MemberId(9), message }, &mut out);
             let expected = Effect::Drop { from: MemberId(9), reason: DropReason::Stranger };
             assert_eq!(out.drain().collect::<Vec<_>>(), [expected]);
         }
 
-        let message = Packet { to: To::Group, body: nack() };
+        let message = Segment { to: To::Group, body: nack() };
         layer.handle(later, Input::Receive { from: MemberId(1), message }, &mut out);
         assert_eq!(out.drain().collect::<Vec<_>>(), sent, "a member may ask");
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::client::Client;
 use super::contract;
 use super::cost::{Cost, Meter};
-use super::counters::{Counters, Heading, Seen};
+use super::counters::{Counters, Seen, is_overheard};
 use super::fates::{Fates, PATIENCE};
 use super::network::Network;
 use super::trace::{AppWords, Trace, Words};
@@ -14,7 +14,7 @@ use super::workload::{Task, Workload};
 use crate::check::{History, Record, Verdict, Witness};
 use crate::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::member::{App, Membership};
-use crate::wire::Frames;
+use crate::wire::Packet;
 
 /// One member: its engines and, unless it is the sequencer, its client.
 pub(super) struct Process {
@@ -28,8 +28,7 @@ pub(super) struct Process {
 enum Happening {
     Arrival {
         at: MemberId,
-        heading: Heading,
-        frames: Frames,
+        packet: Packet,
     },
     Task(Task),
     /// For the trace alone: the network applies its outages itself.
@@ -57,7 +56,7 @@ pub(super) struct Cluster<'t> {
     /// The next time to look whether the members have settled, in a group that may lose members.
     settles: Option<Time>,
     /// Reused between calls, empty outside of them.
-    effects: Effects<App, Frames>,
+    effects: Effects<App, Packet>,
 }
 
 /// The interval at which a group that may lose members is checked for having settled.
@@ -198,7 +197,7 @@ impl<'t> Cluster<'t> {
                 self.counters.paused += 1;
                 self.schedule(self.awake(at, self.now), happening);
             }
-            Happening::Arrival { at, heading, frames } => self.receive(at, heading, frames),
+            Happening::Arrival { at, packet } => self.receive(at, packet),
             Happening::Task(task) => self.take(task),
             Happening::Crash(member) => {
                 self.trace.line(self.now, &member, "die", &"", format_args!(""));
@@ -214,13 +213,13 @@ impl<'t> Cluster<'t> {
         }
     }
 
-    fn receive(&mut self, at: MemberId, heading: Heading, frames: Frames) {
-        let from = heading.header.sender;
-        self.trace.line(self.now, &at, "receive", &from, format_args!("{}", Words(&frames)));
-        self.seen.received(at, heading);
-        let is_overheard = heading.is_overheard(at, &frames);
+    fn receive(&mut self, at: MemberId, packet: Packet) {
+        let from = packet.header.sender;
+        self.trace.line(self.now, &at, "receive", &from, format_args!("{}", Words(&packet)));
+        self.seen.received(at, &packet);
+        let is_overheard = is_overheard(at, &packet);
         let before = self.deadlines[usize::from(at.0)];
-        self.handle(at, Input::Receive { from, message: frames });
+        self.handle(at, Input::Receive { from, message: packet });
         if is_overheard {
             self.counters.overheard(before, self.deadlines[usize::from(at.0)]);
         }
@@ -286,7 +285,7 @@ impl<'t> Cluster<'t> {
     }
 
     /// Hands one input to a member's engines, and performs the effects.
-    fn handle(&mut self, at: MemberId, input: Input<App, Frames>) {
+    fn handle(&mut self, at: MemberId, input: Input<App, Packet>) {
         let from = if let Input::Receive { from, .. } = &input { Some(*from) } else { None };
         let mut effects = std::mem::take(&mut self.effects);
         let line = &mut self.processes[usize::from(at.0)].line;
@@ -317,7 +316,7 @@ impl<'t> Cluster<'t> {
         }
     }
 
-    fn perform(&mut self, at: MemberId, effect: Effect<App, Frames>) {
+    fn perform(&mut self, at: MemberId, effect: Effect<App, Packet>) {
         match effect {
             Effect::Send { to, message } => self.send(at, to, &message),
             Effect::Deliver { from, number, app } => {
@@ -348,37 +347,38 @@ impl<'t> Cluster<'t> {
         }
     }
 
-    fn send(&mut self, at: MemberId, to: To, frames: &Frames) {
-        self.trace.line(self.now, &at, "send", &to, format_args!("{}", Words(frames)));
-        let Ok(heading) = Heading::read(frames) else {
+    fn send(&mut self, at: MemberId, to: To, packet: &Packet) {
+        self.trace.line(self.now, &at, "send", &to, format_args!("{}", Words(packet)));
+        // From its bytes alone, as it leaves a real member.
+        let Ok(packet) = &Packet::parse(packet.frames.clone()) else {
             return self.report(Some(Witness::from("a member sent something that is no packet".to_owned())));
         };
-        self.seen.sent(heading, frames, &mut self.counters);
+        self.seen.sent(packet, &mut self.counters);
         match to {
             // A multicast also goes to its sender, as it does through a forwarder.
             To::Group => {
-                self.meter.sent(frames, self.processes.len() - 1);
+                self.meter.sent(&packet.frames, self.processes.len() - 1);
                 for receiver in 0..self.processes.len() as u16 {
-                    self.carry(MemberId(receiver), heading, frames);
+                    self.carry(MemberId(receiver), packet);
                 }
             }
             To::Member(receiver) => {
-                self.meter.sent(frames, 1);
-                self.carry(receiver, heading, frames);
+                self.meter.sent(&packet.frames, 1);
+                self.carry(receiver, packet);
             }
         }
     }
 
-    fn carry(&mut self, at: MemberId, heading: Heading, frames: &Frames) {
-        let from = heading.header.sender;
+    fn carry(&mut self, at: MemberId, packet: &Packet) {
+        let from = packet.header.sender;
         let passage = self.network.carry(self.now, from, at);
         self.counters.carried(passage);
         if passage.arrivals[0].is_none() {
             let verb = if passage.is_cut { "cut" } else { "lose" };
-            self.trace.line(self.now, &from, verb, &at, format_args!("{}", Words(frames)));
+            self.trace.line(self.now, &from, verb, &at, format_args!("{}", Words(packet)));
         }
         for time in passage.arrivals.into_iter().flatten() {
-            self.schedule(time, Happening::Arrival { at, heading, frames: frames.clone() });
+            self.schedule(time, Happening::Arrival { at, packet: packet.clone() });
         }
     }
 

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::AddAssign;
 
-use bytes::Bytes;
 use serde::Serialize;
 
 use super::network::Passage;
 use crate::engine::{Effect, MemberId, Time, To};
 use crate::member::App;
 use crate::reliable::Body;
-use crate::wire::{Batch, Frames, Header, Kind, Malformed, Reader};
+use crate::wire::{Batch, Header, Kind, Packet};
 
 /// Sums over one run or several.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
@@ -148,7 +147,7 @@ impl Counters {
 
     /// Counts the batches held back before a packet of `from` had these effects. The packet's own batch may be the
     /// first delivered.
-    pub(super) fn received(&mut self, from: MemberId, effects: &[Effect<App, Frames>]) {
+    pub(super) fn received(&mut self, from: MemberId, effects: &[Effect<App, Packet>]) {
         let mut senders = effects.iter().filter_map(|effect| match effect {
             Effect::Deliver { from, app: App::Multicast(_), .. } => Some(*from),
             _ => None,
@@ -163,33 +162,14 @@ impl Counters {
     }
 }
 
-/// The header of a packet, parsed once.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Heading {
-    pub(super) header: Header,
-    /// The sequence number, if the packet carries data.
-    number: Option<u64>,
-}
-
-impl Heading {
-    pub(super) fn read(frames: &Frames) -> Result<Self, Malformed> {
-        let mut from = Reader::new(frames.header.clone(), Bytes::new());
-        let header = Header::read(&mut from)?;
-        let number = if header.kind == Kind::Data { Some(from.u64()?) } else { None };
-        Ok(Self { header, number })
-    }
-
-    /// Returns true if the packet is a NACK to another member than `at`.
-    pub(super) fn is_overheard(&self, at: MemberId, frames: &Frames) -> bool {
-        self.header.kind == Kind::Nack && nacked(frames).is_some_and(|(sender, _)| sender != at)
-    }
+/// Returns true if the packet is a NACK to another member than `at`.
+pub(super) fn is_overheard(at: MemberId, packet: &Packet) -> bool {
+    packet.header.kind == Kind::Nack && nacked(packet).is_some_and(|(sender, _)| sender != at)
 }
 
 /// Returns the sender from which a NACK requests packets, and the highest number requested.
-fn nacked(frames: &Frames) -> Option<(MemberId, u64)> {
-    let mut from = Reader::new(frames.header.clone(), Bytes::new());
-    Header::read(&mut from).ok()?;
-    match Body::<Batch>::read_nack(&mut from) {
+fn nacked(packet: &Packet) -> Option<(MemberId, u64)> {
+    match Body::<Batch>::read_nack(&mut packet.clone().reader()) {
         Ok(Body::Nack { sender, missing }) => Some((sender, missing.last()?.1)),
         _ => None,
     }
@@ -206,30 +186,30 @@ pub(super) struct Seen {
 
 impl Seen {
     /// Counts a packet that a member sends.
-    pub(super) fn sent(&mut self, heading: Heading, frames: &Frames, counters: &mut Counters) {
-        let Header { kind, sender, to, .. } = heading.header;
-        if let Some(number) = heading.number {
+    pub(super) fn sent(&mut self, packet: &Packet, counters: &mut Counters) {
+        let Header { kind, sender, to, .. } = packet.header;
+        if let Some(number) = packet.number() {
             let last = self.sent.entry((sender, to)).or_default();
             counters.resends += u64::from(number <= *last);
             *last = number.max(*last);
         }
         if kind == Kind::Nack {
             counters.nacks += 1;
-            counters.announced += u64::from(self.is_announced(sender, to, frames));
+            counters.announced += u64::from(self.is_announced(sender, to, packet));
         }
     }
 
     /// Records a packet that a member receives.
-    pub(super) fn received(&mut self, at: MemberId, heading: Heading) {
-        if let Some(number) = heading.number {
-            let highest = self.received.entry((at, heading.header.sender, heading.header.to)).or_default();
+    pub(super) fn received(&mut self, at: MemberId, packet: &Packet) {
+        if let Some(number) = packet.number() {
+            let highest = self.received.entry((at, packet.header.sender, packet.header.to)).or_default();
             *highest = number.max(*highest);
         }
     }
 
     /// Returns true if `asker` requests a packet with a higher number than all that it has received.
-    fn is_announced(&self, asker: MemberId, to: To, frames: &Frames) -> bool {
-        let Some((sender, last)) = nacked(frames) else { return false };
+    fn is_announced(&self, asker: MemberId, to: To, packet: &Packet) -> bool {
+        let Some((sender, last)) = nacked(packet) else { return false };
         let stream = if to == To::Group { To::Group } else { To::Member(asker) };
         self.received.get(&(asker, sender, stream)).is_none_or(|&highest| highest < last)
     }

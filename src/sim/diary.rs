@@ -7,7 +7,7 @@ use crate::exit::Failure;
 use crate::member::{App, Membership, Note, Undelivered, Watch};
 use crate::order::Order;
 use crate::results::{Counts, MessageId, Results, Start};
-use crate::wire::{Batch, Frames};
+use crate::wire::{Batch, Packet};
 
 /// The events at all clients.
 #[derive(Debug, Default, Eq, PartialEq)]
@@ -62,7 +62,7 @@ impl Diary {
         now: Time,
         at: MemberId,
         line: &Membership,
-        effects: &Effects<App, Frames>,
+        effects: &Effects<App, Packet>,
     ) {
         if let Some(page) = self.clients.get_mut(usize::from(at.0)) {
             let mut notes = Vec::new();

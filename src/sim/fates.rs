@@ -4,7 +4,7 @@
 //! are cut off for longer than the suspicion timeout; a group with such losses changes its views.
 
 use crate::engine::{MemberId, Time};
-use crate::member::Patience;
+use crate::member::DetectorConfig;
 use crate::prng::Prng;
 
 /// The number of members to lose, by kind of loss.
@@ -30,7 +30,7 @@ impl Losses {
 }
 
 /// The timeouts of the failure detectors.
-pub(super) const PATIENCE: Patience = Patience::LAN;
+pub(super) const PATIENCE: DetectorConfig = DetectorConfig::LAN;
 
 /// A member and the span in which it is away.
 type Away = (MemberId, (Time, Time));

@@ -26,7 +26,7 @@ use crate::check::{self, PROPERTIES, Property, Verdict};
 use crate::defect::Defects;
 use crate::engine::{MemberId, View};
 use crate::member::StackConfig;
-use crate::member::{Keeping, Membership};
+use crate::member::{Membership, MembershipConfig};
 use crate::order::Order;
 use crate::prng::Prng;
 use crate::wire::Window;
@@ -208,10 +208,13 @@ impl Setup {
         };
         // A group that may lose members monitors them, and goes on as a majority or not at all.
         let is_kept = self.losses.are_asked_for();
-        let keeping =
-            Keeping { patience: is_kept.then_some(fates::PATIENCE), majority: is_kept, safe: self.safe };
+        let membership_config = MembershipConfig {
+            detector: is_kept.then_some(fates::PATIENCE),
+            majority: is_kept,
+            safe: self.safe,
+        };
         let seats = seats(view);
-        let member = |config| Membership::new(self.order, config, keeping).knowing(&seats);
+        let member = |config| Membership::new(self.order, config, membership_config).with_seats(&seats);
         view.members().into_iter().map(place).map(member).collect()
     }
 

@@ -9,7 +9,7 @@ use crate::exit::Failure;
 use crate::member::App;
 use crate::order::Order;
 use crate::reliable::{Body, Received};
-use crate::wire::{Batch, Frames, Header, Kind, Malformed, Reader};
+use crate::wire::{Batch, Kind, Malformed, Packet};
 
 /// Keeps lines, histories, both or nothing.
 #[derive(Debug, Default, Eq, PartialEq)]
@@ -75,7 +75,7 @@ impl Trace {
 }
 
 /// A packet, parsed when it is displayed.
-pub(super) struct Words<'a>(pub(super) &'a Frames);
+pub(super) struct Words<'a>(pub(super) &'a Packet);
 
 impl fmt::Display for Words<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,12 +86,12 @@ impl fmt::Display for Words<'_> {
     }
 }
 
-fn words(frames: &Frames) -> Result<String, Malformed> {
-    let mut from = Reader::new(frames.header.clone(), frames.body.clone());
-    let header = Header::read(&mut from)?;
+fn words(packet: &Packet) -> Result<String, Malformed> {
+    let mut from = packet.clone().reader();
+    let bytes = packet.frames.header.len() + packet.frames.body.len();
     // The payload of a data packet depends on the order; the other kinds have none.
-    Ok(match header.kind {
-        Kind::Data => format!("data {}, {} bytes", from.u64()?, frames.header.len() + frames.body.len()),
+    Ok(match packet.header.kind {
+        Kind::Data => format!("data {}, {bytes} bytes", from.u64()?),
         Kind::Status => body_words(&Body::read_status(&mut from)?),
         Kind::Nack => body_words(&Body::read_nack(&mut from)?),
         kind @ (Kind::Probe | Kind::Undeliverable | Kind::Membership | Kind::Outline) => format!("{kind:?}"),

@@ -2,10 +2,15 @@
 //!
 //! A [`Reader`] never reads past its end, never allocates what a length claims, and never panics.
 
+use std::collections::BTreeMap;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::weight::Weight;
-use crate::engine::MemberId;
+use crate::ids::MemberId;
+
+/// Most entries of a list.
+const MAX_LIST: usize = u16::MAX as usize;
 
 /// The error of malformed bytes. It carries no detail: malformed packets are counted, not explained.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -168,7 +173,7 @@ impl Reader {
     }
 
     /// Marks the packet as an outline: its batch has no body.
-    pub(super) const fn without_texts(&mut self) -> &mut Self {
+    pub(crate) const fn without_texts(&mut self) -> &mut Self {
         self.lacks_texts = true;
         self
     }
@@ -192,3 +197,166 @@ impl Reader {
         if is_over { Ok(()) } else { Err(Malformed) }
     }
 }
+
+/// An entry of a list.
+pub trait Entry: Wire {
+    /// Length of the shortest entry, in bytes.
+    const SHORTEST: usize;
+
+    /// Returns whether a list may have this entry behind `before`, or at its start.
+    fn may_follow(&self, before: Option<&Self>) -> bool {
+        let _ = before;
+        true
+    }
+}
+
+impl<T: Entry> Wire for Vec<T> {
+    fn write(&self, out: &mut Writer) {
+        let entries = &self[..self.len().min(MAX_LIST)];
+        out.length(entries.len());
+        entries.iter().for_each(|entry| entry.write(out));
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        let mut entries = Self::new();
+        for _ in 0..from.length(T::SHORTEST)? {
+            let entry = T::read(from)?;
+            if !entry.may_follow(entries.last()) {
+                return Err(Malformed);
+            }
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+}
+
+/// A number for each of some members, ascending: no member is named twice, and every map has one form.
+impl Wire for BTreeMap<MemberId, u64> {
+    fn write(&self, out: &mut Writer) {
+        out.length(self.len());
+        for (member, number) in self {
+            member.write(out);
+            number.write(out);
+        }
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        let mut map = Self::new();
+        for _ in 0..from.length(10)? {
+            let (member, number) = Wire::read(from)?;
+            if map.last_key_value().is_some_and(|(&last, _)| last >= member) {
+                return Err(Malformed);
+            }
+            map.insert(member, number);
+        }
+        Ok(map)
+    }
+}
+
+impl<T: Wire> Wire for Option<T> {
+    fn write(&self, out: &mut Writer) {
+        out.u8(u8::from(self.is_some()));
+        if let Some(value) = self {
+            value.write(out);
+        }
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        match from.u8()? {
+            0 => Ok(None),
+            1 => Ok(Some(T::read(from)?)),
+            _ => Err(Malformed),
+        }
+    }
+}
+
+impl<T: Wire> Wire for Box<T> {
+    fn write(&self, out: &mut Writer) {
+        (**self).write(out);
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        T::read(from).map(Self::new)
+    }
+}
+
+impl<A: Wire, B: Wire> Wire for (A, B) {
+    fn write(&self, out: &mut Writer) {
+        self.0.write(out);
+        self.1.write(out);
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        Ok((A::read(from)?, B::read(from)?))
+    }
+}
+
+impl<A: Wire, B: Wire, C: Wire> Wire for (A, B, C) {
+    fn write(&self, out: &mut Writer) {
+        self.0.write(out);
+        self.1.write(out);
+        self.2.write(out);
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        Ok((A::read(from)?, B::read(from)?, C::read(from)?))
+    }
+}
+
+macro_rules! wire_primitive {
+    ($($type:ty, $method:ident);*) => {$(
+        impl Wire for $type {
+            fn write(&self, out: &mut Writer) {
+                out.$method(*self);
+            }
+
+            fn read(from: &mut Reader) -> Result<Self, Malformed> {
+                from.$method()
+            }
+        }
+    )*};
+}
+wire_primitive!(u16, u16; u32, u32; u64, u64; MemberId, member);
+
+/// Implements [`Wire`] for a structure: its fields in this order.
+macro_rules! wire_struct {
+    ($type:ident { $($field:ident),* }) => {
+        impl $crate::wire::Wire for $type {
+            fn write(&self, out: &mut $crate::wire::Writer) {
+                $($crate::wire::Wire::write(&self.$field, out);)*
+            }
+
+            fn read(from: &mut $crate::wire::Reader) -> Result<Self, $crate::wire::Malformed> {
+                Ok(Self { $($field: $crate::wire::Wire::read(from)?),* })
+            }
+        }
+    };
+}
+pub(crate) use wire_struct;
+
+/// Implements [`Wire`] for an enumeration: the tag of a variant, then its fields in this order.
+macro_rules! wire_enum {
+    ($type:ident { $($tag:literal => $variant:ident $(($($field:ident),*))?),* }) => {
+        impl $crate::wire::Wire for $type {
+            fn write(&self, out: &mut $crate::wire::Writer) {
+                match self {
+                    $(Self::$variant $(($($field),*))? => {
+                        out.u8($tag);
+                        $($($crate::wire::Wire::write($field, out);)*)?
+                    })*
+                }
+            }
+
+            fn read(from: &mut $crate::wire::Reader) -> Result<Self, $crate::wire::Malformed> {
+                match from.u8()? {
+                    $($tag => {
+                        $($(let $field = $crate::wire::Wire::read(from)?;)*)?
+                        Ok(Self::$variant $(($($field),*))?)
+                    })*
+                    _ => Err($crate::wire::Malformed),
+                }
+            }
+        }
+    };
+}
+pub(crate) use wire_enum;

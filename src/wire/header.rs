@@ -1,7 +1,7 @@
 //! The header: the first sixteen bytes of every packet.
 
 use super::field::{Malformed, Reader, Writer};
-use crate::engine::{MemberId, To};
+use crate::ids::{MemberId, To};
 
 /// The protocol version of this build.
 pub const VERSION: u8 = 2;
@@ -32,7 +32,7 @@ pub enum Kind {
     Probe = 4,
     /// From the router: the packet with this header, but for its kind, could not be delivered.
     Undeliverable = 5,
-    /// A message of the membership protocol; see [`crate::member::word`].
+    /// A message of the membership protocol; see [`crate::member::view_message`].
     Membership = 6,
     /// A numbered packet without a body, for a sequencer that is not a client.
     Outline = 7,

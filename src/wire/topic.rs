@@ -5,7 +5,7 @@
 //! its own slot, and this one inverted. Every other slot has exactly one of these prefixes, also those of later
 //! newcomers.
 
-use crate::engine::MemberId;
+use crate::ids::MemberId;
 
 const DIGITS: u32 = u16::BITS;
 

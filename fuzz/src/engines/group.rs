@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use groupcast::defect::Defects;
 use groupcast::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To, View};
-use groupcast::member::{App, Keeping, Membership, StackConfig};
+use groupcast::member::{App, Membership, MembershipConfig, StackConfig};
 use groupcast::order::{ORDERS, Order};
 use groupcast::reliable::WINDOW_PACKETS;
-use groupcast::wire::{Frames, Window};
+use groupcast::wire::{self, Frames, Window};
 
 use super::super::feed::Feed;
 use super::record::Client;
@@ -76,7 +76,7 @@ impl Group {
             let seed = seed + u64::from(me.0);
             let place = StackConfig { me, view: &view, run: RUN, seed, window, defects };
             let client = view.clients.contains(&me).then(|| Client::new(me));
-            let member = || Membership::new(order, place, Keeping::default());
+            let member = || Membership::new(order, place, MembershipConfig::default());
             Process { line: member(), twin: member(), client, given: 0 }
         };
         let processes = view.members().into_iter().map(process).collect();
@@ -175,9 +175,10 @@ impl Group {
 
     /// Lets a packet of a stranger to this run arrive. The twin does not receive it.
     pub(super) fn receive_strange(&mut self, at: usize, from: MemberId, frames: Frames) {
+        let Ok(message) = wire::Packet::parse(frames) else { return };
         let mut effects = Effects::default();
         let line = &mut self.processes[at].line;
-        line.handle(self.now, Input::Receive { from, message: frames }, &mut effects);
+        line.handle(self.now, Input::Receive { from, message }, &mut effects);
         let only_dropped = effects.as_slice().iter().all(|effect| matches!(effect, Effect::Drop { .. }));
         assert!(only_dropped, "{effects:?}");
         self.compare(at);
@@ -185,11 +186,13 @@ impl Group {
 
     fn receive(&mut self, Packet { at, from, frames }: Packet) {
         self.processes[at].given += 1;
-        self.handle(at, &Input::Receive { from, message: frames });
+        if let Ok(message) = wire::Packet::parse(frames) {
+            self.handle(at, &Input::Receive { from, message });
+        }
     }
 
     /// Handles an input at a member and at its twin.
-    fn handle(&mut self, at: usize, input: &Input<App, Frames>) {
+    fn handle(&mut self, at: usize, input: &Input<App, wire::Packet>) {
         let (mut effects, mut again) = (Effects::default(), Effects::default());
         let Process { line, twin, .. } = &mut self.processes[at];
         line.handle(self.now, input.clone(), &mut effects);
@@ -215,10 +218,10 @@ impl Group {
         assert!(line.held() <= *given && line.waiting().len() <= *given, "it holds more than it was given");
     }
 
-    fn perform(&mut self, at: usize, effect: Effect<App, Frames>) {
+    fn perform(&mut self, at: usize, effect: Effect<App, wire::Packet>) {
         let me = MemberId(at as u16);
         match effect {
-            Effect::Send { to, message } => self.send(at, to, &message),
+            Effect::Send { to, message } => self.send(at, to, &message.frames),
             Effect::Deliver { from, number, app } => {
                 if let Some(client) = &mut self.processes[at].client {
                     client.deliver(from, number, &app);

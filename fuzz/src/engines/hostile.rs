@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use groupcast::engine::{MemberId, To, View};
-use groupcast::member::word::{Admission, Ballot, Proposal, Word};
+use groupcast::member::view_message::{Admission, Ballot, Proposal, ViewMessage};
 use groupcast::wire::control::{Role, Seat};
 use groupcast::wire::{Frames, Header, Kind, Writer};
 
@@ -62,7 +62,7 @@ impl Group {
         if feed.below(2) == 0 {
             let said_in = [0, 1, 2, feed.byte().into(), u16::MAX][feed.below(5)];
             let word = word(from, self.size() as u16, feed);
-            return self.receive_strange(at, from, word.encode((run, said_in), from));
+            return self.receive_strange(at, from, word.encode((run, said_in), from).frames);
         }
         let frames = if feed.below(2) == 0 && !self.kept.is_empty() {
             let (_, kept) = &self.kept[feed.below(self.kept.len())];
@@ -90,7 +90,7 @@ impl Group {
 }
 
 /// Draws a membership message about members of the group and others.
-fn word(from: MemberId, size: u16, feed: &mut Feed<'_>) -> Word {
+fn word(from: MemberId, size: u16, feed: &mut Feed<'_>) -> ViewMessage {
     let someone = |feed: &mut Feed<'_>| MemberId(feed.below(usize::from(size) + 3) as u16);
     let (member, other) = (someone(feed), someone(feed));
     let ballot = Ballot { attempt: feed.byte().into(), leader: [from, member][feed.below(2)].0 };
@@ -111,28 +111,28 @@ fn word(from: MemberId, size: u16, feed: &mut Feed<'_>) -> Word {
     let proposal = Proposal { view: view.clone(), cut: vec![(member, (1, 9), other)], arrivals };
     let before = vec![(member, feed.byte().into())];
     match 1 + feed.below(19) {
-        1 => Word::Heartbeat,
-        2 => Word::Verify(member),
-        3 => Word::Vouch(member),
-        4 => Word::Election,
-        5 => Word::Answer(member),
-        6 => Word::Coordinator,
-        7 => Word::Prepare(ballot, view.clients),
-        8 => Word::State(ballot, vec![(member, vec![(1, 9)])], Some((ballot, proposal))),
-        9 => Word::Propose(ballot, proposal),
-        10 => Word::Ready(ballot),
-        11 => Word::Install(ballot, proposal),
-        12 => Word::Fetch(member, other, vec![(1, u64::MAX - 1)]),
-        13 => Word::Relay(Word::Leave.encode((RUN, 1), member)),
-        14 => Word::Behind(member, view.number, ballot),
-        15 => Word::Leave,
-        16 => Word::Admit(seat),
+        1 => ViewMessage::Heartbeat,
+        2 => ViewMessage::Verify(member),
+        3 => ViewMessage::Vouch(member),
+        4 => ViewMessage::Election,
+        5 => ViewMessage::Answer(member),
+        6 => ViewMessage::Coordinator,
+        7 => ViewMessage::Prepare(ballot, view.clients),
+        8 => ViewMessage::State(ballot, vec![(member, vec![(1, 9)])], Some((ballot, proposal))),
+        9 => ViewMessage::Propose(ballot, proposal),
+        10 => ViewMessage::Ready(ballot),
+        11 => ViewMessage::Install(ballot, proposal),
+        12 => ViewMessage::Fetch(member, other, vec![(1, u64::MAX - 1)]),
+        13 => ViewMessage::Relay(ViewMessage::Leave.encode((RUN, 1), member).frames),
+        14 => ViewMessage::Behind(member, view.number, ballot),
+        15 => ViewMessage::Leave,
+        16 => ViewMessage::Admit(seat),
         17 => {
             let seats = vec![seat];
-            Word::Welcome(member, Box::new(Admission { ballot, view, before, numbers: 9, seats }))
+            ViewMessage::Welcome(member, Box::new(Admission { ballot, view, before, numbers: 9, seats }))
         }
-        18 => Word::Exclude(member, from, 60_000),
-        _ => Word::Here(ballot, view),
+        18 => ViewMessage::Exclude(member, from, 60_000),
+        _ => ViewMessage::Here(ballot, view),
     }
 }
 

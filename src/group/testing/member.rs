@@ -7,7 +7,7 @@ use crate::driver::endpoint::{Delivery, Endpoint, Event};
 use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::member::{App, Fence, Membership};
 use crate::wire::control::Seat;
-use crate::wire::{Frames, Header, Kind};
+use crate::wire::{Kind, Packet};
 
 /// A member of an in-memory group.
 pub(super) struct Member {
@@ -15,15 +15,15 @@ pub(super) struct Member {
     membership: Membership,
     seats: BTreeMap<MemberId, Seat>,
     now: Time,
-    effects: Effects<App, Frames>,
+    effects: Effects<App, Packet>,
     /// Packets that the network has not taken yet.
-    pub(super) sent: Vec<(To, Frames)>,
+    pub(super) sent: Vec<(To, Packet)>,
     pub(super) events: Vec<Event>,
     /// The time of the last event.
     pub(super) progress: Time,
     listens: bool,
     /// Packets received while this member did not listen.
-    aside: VecDeque<(MemberId, Frames)>,
+    aside: VecDeque<Packet>,
     last_received: Time,
     departs: bool,
     /// The group has continued without this member, for this reason.
@@ -68,19 +68,18 @@ impl Member {
 
     /// Takes the packets that were put aside.
     pub(super) fn take_packets(&mut self) {
-        while let Some((from, frames)) = self.aside.pop_front() {
-            self.handle(Input::Receive { from, message: frames });
+        while let Some(packet) = self.aside.pop_front() {
+            self.handle(Input::Receive { from: packet.header.sender, message: packet });
         }
     }
 
     /// Receives a packet, or puts it aside.
-    pub(super) fn receive(&mut self, from: MemberId, frames: Frames) {
+    pub(super) fn receive(&mut self, packet: Packet) {
         self.last_received = self.now;
-        let is_membership = || Header::peek(&frames.header).is_ok_and(|it| it.kind == Kind::Membership);
-        if self.listens || is_membership() {
-            self.handle(Input::Receive { from, message: frames });
+        if self.listens || packet.header.kind == Kind::Membership {
+            self.handle(Input::Receive { from: packet.header.sender, message: packet });
         } else {
-            self.aside.push_back((from, frames));
+            self.aside.push_back(packet);
         }
     }
 
@@ -99,7 +98,7 @@ impl Member {
         self.perform();
     }
 
-    fn handle(&mut self, input: Input<App, Frames>) {
+    fn handle(&mut self, input: Input<App, Packet>) {
         self.membership.handle(self.now, input, &mut self.effects);
         self.perform();
     }

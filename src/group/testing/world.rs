@@ -14,12 +14,12 @@ use crate::group::error::Error;
 use crate::group::shared::{Phase, Shared};
 use crate::group::worker::{Worker, failed, fenced};
 use crate::member::newcomer::Told;
-use crate::member::word::Admission;
-use crate::member::{Keeping, Membership, Newcomer, StackConfig};
+use crate::member::view_message::Admission;
+use crate::member::{Membership, MembershipConfig, Newcomer, StackConfig};
 use crate::participant::Participant;
 use crate::prng::Prng;
 use crate::session::view_of;
-use crate::wire::Frames;
+use crate::wire::Packet;
 use crate::wire::control::{Role, Seat};
 
 /// The run of every in-memory group: there are no others on its network.
@@ -61,7 +61,7 @@ pub(super) struct World {
     processes: Vec<Process>,
     seats: Vec<Seat>,
     /// Packets on their way, by time of arrival and order of sending: receiver, sender, packet.
-    queue: BTreeMap<(Time, u64), (MemberId, MemberId, Frames)>,
+    queue: BTreeMap<(Time, u64), (MemberId, Packet)>,
     scheduled: u64,
     now: Time,
     prng: Option<Prng>,
@@ -135,8 +135,8 @@ impl World {
     fn founding_member(&self, at: usize, builder: Option<&Builder>) -> Member {
         let (me, view) = (MemberId(at as u16), view_of(&self.seats));
         let config = stack_config(me, &view, builder);
-        let membership = Membership::new(self.order.row(), config, keeping(builder));
-        let mut member = Member::new(me, membership.knowing(&self.seats), &self.seats, self.now);
+        let membership = Membership::new(self.order.row(), config, membership_config(builder));
+        let mut member = Member::new(me, membership.with_seats(&self.seats), &self.seats, self.now);
         member.seated(&self.seats);
         member
     }
@@ -181,8 +181,8 @@ impl World {
             self.now = self.now.max(next);
             match (arrival, due) {
                 (Some(arrival), due) if due.is_none_or(|(due, _)| arrival <= due) => {
-                    if let Some((_, (to, from, frames))) = self.queue.pop_first() {
-                        self.receive(usize::from(to.0), from, frames);
+                    if let Some((_, (to, packet))) = self.queue.pop_first() {
+                        self.receive(usize::from(to.0), packet);
                     }
                 }
                 (_, Some((_, at))) => self.wake(at),
@@ -230,9 +230,9 @@ impl World {
         }
     }
 
-    fn receive(&mut self, at: usize, from: MemberId, frames: Frames) {
+    fn receive(&mut self, at: usize, packet: Packet) {
         match &mut self.processes[at] {
-            Process::Asks(newcomer, ..) => match newcomer.hear(&frames) {
+            Process::Asks(newcomer, ..) => match newcomer.hear(packet) {
                 Some(Told::Welcome(admission)) => {
                     let given = newcomer.given();
                     self.admit(at, &admission, &given);
@@ -246,7 +246,7 @@ impl World {
             process => {
                 let Some(member) = process.member() else { return };
                 member.advance(self.now);
-                member.receive(from, frames);
+                member.receive(packet);
             }
         }
         self.settle(at);
@@ -257,8 +257,8 @@ impl World {
         let process = std::mem::replace(&mut self.processes[at], Process::Gone);
         let Process::Asks(_, builder, shared) = process else { return };
         let config = stack_config(MemberId(at as u16), &admission.view, Some(&builder));
-        let keeping = keeping(Some(&builder));
-        let membership = Membership::admitted(self.order.row(), config, keeping, admission);
+        let membership_config = membership_config(Some(&builder));
+        let membership = Membership::admitted(self.order.row(), config, membership_config, admission);
         let mut member = Member::new(config.me, membership, &admission.seats, self.now);
         member.seated(given);
         self.processes[at] = client(member, &builder, shared);
@@ -301,15 +301,15 @@ impl World {
             }
             Process::Asks(..) | Process::Gone => Vec::new(),
         };
-        for (to, frames) in sent {
-            self.send(at, to, &frames);
+        for (to, packet) in sent {
+            self.send(at, to, &packet);
         }
         if let Some(outcome) = ended {
             self.end(at, outcome);
         }
     }
 
-    fn send(&mut self, from: usize, to: To, frames: &Frames) {
+    fn send(&mut self, from: usize, to: To, packet: &Packet) {
         let receivers = match to {
             To::Group => 0..self.processes.len() as u16,
             To::Member(member) => member.0..member.0 + 1,
@@ -317,7 +317,7 @@ impl World {
         for receiver in receivers.filter(|&receiver| usize::from(receiver) != from) {
             let way = self.prng.as_mut().map_or(FAST, |prng| prng.between(FAST, SLOW));
             let at = self.now.after(Duration::from_micros(way));
-            let packet = (MemberId(receiver), MemberId(from as u16), frames.clone());
+            let packet = (MemberId(receiver), packet.clone());
             self.queue.insert((at, self.scheduled), packet);
             self.scheduled += 1;
         }
@@ -333,8 +333,8 @@ impl World {
                 if !member.departs() {
                     member.leave();
                 }
-                for (to, frames) in std::mem::take(&mut member.sent) {
-                    self.send(at, to, &frames);
+                for (to, packet) in std::mem::take(&mut member.sent) {
+                    self.send(at, to, &packet);
                 }
                 shared
             }
@@ -395,7 +395,7 @@ fn stack_config<'a>(
 }
 
 /// Returns the configuration of a membership that suspects nobody.
-fn keeping(builder: Option<&Builder>) -> Keeping {
-    let keeping = builder.map(|builder| builder.keeping).unwrap_or_default();
-    Keeping { patience: None, ..keeping }
+fn membership_config(builder: Option<&Builder>) -> MembershipConfig {
+    let membership_config = builder.map(|builder| builder.membership_config).unwrap_or_default();
+    MembershipConfig { detector: None, ..membership_config }
 }

@@ -9,7 +9,7 @@ use groupcast::member::App;
 use groupcast::member::stack::{self, ProtocolStack, StackConfig};
 use groupcast::order::{ORDERS, Order};
 use groupcast::reliable::WINDOW_PACKETS;
-use groupcast::wire::{BatchBuilder, Frames, Window};
+use groupcast::wire::{BatchBuilder, Packet, Window};
 
 const CLIENTS: u16 = 3;
 /// More batches than all windows together hold.
@@ -22,10 +22,10 @@ struct Group {
     lines: Vec<ProtocolStack>,
     submitted: Vec<u64>,
     delivered: Vec<u64>,
-    flying: VecDeque<(MemberId, MemberId, Frames)>,
+    flying: VecDeque<(MemberId, MemberId, Packet)>,
     cut: Option<(MemberId, MemberId)>,
     now: Time,
-    effects: Effects<App, Frames>,
+    effects: Effects<App, Packet>,
 }
 
 impl Group {
@@ -47,7 +47,7 @@ impl Group {
         }
     }
 
-    fn handle(&mut self, at: usize, input: Input<App, Frames>) {
+    fn handle(&mut self, at: usize, input: Input<App, Packet>) {
         self.lines[at].handle(self.now, input, &mut self.effects);
         let me = MemberId(at as u16);
         for effect in self.effects.drain() {

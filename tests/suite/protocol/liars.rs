@@ -13,7 +13,7 @@ use groupcast::member::{App, Tally};
 use groupcast::order::{ORDERS, Order};
 use groupcast::prng::Prng;
 use groupcast::wire::header::HEADER_LEN;
-use groupcast::wire::{BatchBuilder, Frames, Window};
+use groupcast::wire::{BatchBuilder, Packet, Window};
 
 const CLIENTS: u16 = 3;
 const STEPS: usize = 4000;
@@ -41,7 +41,7 @@ struct Group {
     /// Of each client: how many messages it multicast, and how many it sent to the next.
     sent: Vec<(u64, u64)>,
     /// Packets in flight or delivered, with their senders.
-    air: Vec<(MemberId, Frames)>,
+    air: Vec<(MemberId, Packet)>,
     now: Time,
     dice: Prng,
     delivered: u64,
@@ -122,8 +122,11 @@ impl Group {
             return;
         }
         if self.dice.below(2) == 0 {
-            message.header = self.lie(&message.header);
+            message.frames.header = self.lie(&message.frames.header);
         }
+        let Ok(message) = Packet::parse(message.frames) else {
+            return self.refused.extend([DropReason::Malformed]);
+        };
         self.handle(at, Input::Receive { from, message });
     }
 
@@ -140,7 +143,7 @@ impl Group {
         header.into()
     }
 
-    fn handle(&mut self, at: usize, input: Input<App, Frames>) {
+    fn handle(&mut self, at: usize, input: Input<App, Packet>) {
         let mut effects = Effects::default();
         self.lines[at].handle(self.now, input, &mut effects);
         for effect in effects.drain() {

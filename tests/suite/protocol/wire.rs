@@ -13,16 +13,17 @@ mod words;
 use bytes::Bytes;
 use groupcast::engine::MemberId;
 use groupcast::member::Message;
-use groupcast::member::word::Word;
+use groupcast::member::view_message::ViewMessage;
 use groupcast::order::agreed::AgreedWire;
 use groupcast::order::total_bb::BbWire;
 use groupcast::order::total_ub::UbWire;
 use groupcast::order::total_uub::UubWire;
 use groupcast::order::{causal, lamport};
-use groupcast::reliable::Packet;
+use groupcast::reliable::Segment;
+use groupcast::reliable::codec::{decode, encode};
 use groupcast::wire::control::{read_reply, read_request};
-use groupcast::wire::encoded::{bare, decode, encode, outline};
-use groupcast::wire::{Batch, Frames, Header, Kind, Malformed};
+use groupcast::wire::packet::bare;
+use groupcast::wire::{Batch, Frames, Header, Kind, Malformed, Packet};
 
 use bad::RefusedBy;
 use files::{Sample, read_sample};
@@ -50,10 +51,10 @@ macro_rules! dialects {
         enum Value {
             Bare(Header),
             /// A message of the membership.
-            Word(Header, Box<Word>),
+            ViewMessage(Header, Box<ViewMessage>),
             /// A packet whose texts were left out: all are empty.
             Outline(Box<Value>),
-            $($name(MemberId, Packet<Message<$message>>),)*
+            $($name(MemberId, Segment<Message<$message>>),)*
         }
 
         impl Dialect {
@@ -71,10 +72,10 @@ macro_rules! dialects {
         impl Value {
             fn encode(&self) -> Frames {
                 match self {
-                    Self::Bare(header) => bare(*header),
-                    Self::Word(header, word) => words::encode(header, word),
+                    Self::Bare(header) => bare(*header).frames,
+                    Self::ViewMessage(header, word) => words::encode(header, word),
                     Self::Outline(packet) => words::without_texts(&packet.encode()),
-                    $(Self::$name(sender, packet) => encode((RUN, VIEW), *sender, packet),)*
+                    $(Self::$name(sender, segment) => encode((RUN, VIEW), *sender, segment).frames,)*
                 }
             }
 
@@ -87,7 +88,11 @@ macro_rules! dialects {
                         }
                         Self::decode_in(Dialect::Total, run, frames)
                     }
-                    $(Dialect::$name => decode(run, frames.clone()).map(|(sender, packet)| Self::$name(sender, packet)),)*
+                    $(Dialect::$name => {
+                        let packet = Packet::parse(frames.clone())?;
+                        let sender = packet.header.sender;
+                        decode(run, packet).map(|segment| Self::$name(sender, segment))
+                    })*
                 }
             }
         }
@@ -119,7 +124,7 @@ impl Value {
 
     /// Returns whether any body is as good as any other: of a relayed packet only its receiver looks at it.
     fn carries_any_body(&self) -> bool {
-        matches!(self, Self::Word(_, word) if matches!(**word, Word::Relay(_)))
+        matches!(self, Self::ViewMessage(_, word) if matches!(**word, ViewMessage::Relay(_)))
     }
 }
 
@@ -163,7 +168,7 @@ fn wire_outline_has_everything_but_the_texts() {
     let mut outlines = 0;
     for vector in vectors::packets() {
         let frames = vector.value.encode();
-        let Some(outline) = outline(&frames) else { continue };
+        let Some(outline) = Packet::parse(frames.clone()).unwrap().outline() else { continue };
         outlines += 1;
         let read = |frames: &Frames| Value::decode(vector.dialect, frames);
         // As many empty texts: no other number of them is right.
@@ -288,9 +293,9 @@ fn flip(bytes: &Bytes, at: usize, change: u8) -> Bytes {
 /// Bytes that decode have one encoding: the bytes that were read.
 fn check_changed(dialect: Dialect, frames: &Frames, file: &str) {
     match Value::decode(dialect, frames) {
-        Ok(Value::Bare(header)) => assert_eq!(Header::peek(&bare(header).header), Ok(header)),
+        Ok(Value::Bare(header)) => assert_eq!(Header::peek(&bare(header).frames.header), Ok(header)),
         // A word tells its run and view; whether they are right, its receiver knows.
-        Ok(value @ Value::Word(..)) => assert_eq!(value.encode(), *frames, "{file}"),
+        Ok(value @ Value::ViewMessage(..)) => assert_eq!(value.encode(), *frames, "{file}"),
         Ok(value) if frames.header[8..16] == (RUN | u64::from(VIEW) << 48).to_le_bytes() => {
             assert_eq!(value.encode(), *frames, "{file}");
         }

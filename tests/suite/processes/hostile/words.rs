@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use groupcast::engine::{MemberId, View};
-use groupcast::member::word::{Admission, Ballot, Proposal, Word};
+use groupcast::member::view_message::{Admission, Ballot, Proposal, ViewMessage};
 use groupcast::wire::control::{Role, Seat};
 use groupcast::wire::topic::{self, Audience};
 use serde_json::Value;
@@ -67,7 +67,7 @@ fn publish(stranger: &Stranger, run: u64) {
     for from in NOBODY {
         for said_in in [0, 1, 2, 3, 4, 9, u16::MAX] {
             for word in words(from, said_in) {
-                let frames = word.encode((run, said_in), MemberId(from));
+                let frames = word.encode((run, said_in), MemberId(from)).frames;
                 let voice = topic::of_member("main", Audience::All, MemberId(from));
                 stranger.send(&[voice, frames.header.to_vec(), frames.body.to_vec()]);
             }
@@ -75,7 +75,7 @@ fn publish(stranger: &Stranger, run: u64) {
     }
     for ghost in 0..GHOSTS {
         let from = MemberId(1000 + ghost);
-        let frames = Word::Admit(seat(from.0)).encode((run, 0), from);
+        let frames = ViewMessage::Admit(seat(from.0)).encode((run, 0), from).frames;
         let voice = topic::of_member("main", Audience::All, from);
         stranger.send(&[voice, frames.header.to_vec(), frames.body.to_vec()]);
     }
@@ -86,9 +86,10 @@ fn seat(slot: u16) -> Seat {
     Seat { slot, id, incarnation: 1, role, can_sequence: false, late: true }
 }
 
-fn words(from: u16, said_in: u16) -> Vec<Word> {
-    let mut words = vec![Word::Heartbeat, Word::Election, Word::Coordinator, Word::Leave];
-    words.push(Word::Admit(seat(from)));
+fn words(from: u16, said_in: u16) -> Vec<ViewMessage> {
+    let mut words =
+        vec![ViewMessage::Heartbeat, ViewMessage::Election, ViewMessage::Coordinator, ViewMessage::Leave];
+    words.push(ViewMessage::Admit(seat(from)));
     let ballot = Ballot { attempt: 99, leader: from };
     let number = u64::from(said_in).max(2);
     let members = vec![MemberId(from)];
@@ -96,17 +97,21 @@ fn words(from: u16, said_in: u16) -> Vec<Word> {
         View { number, clients: members.clone(), sequencer: Some(MemberId(from)), candidates: Vec::new() };
     let proposal = Proposal { view: view.clone(), cut: Vec::new(), arrivals: vec![seat(from)] };
     for member in (0..6).map(MemberId) {
-        words.extend([Word::Verify(member), Word::Vouch(member), Word::Answer(member)]);
-        words.push(Word::Behind(member, number, ballot));
-        words.push(Word::Exclude(member, MemberId(from), 60_000));
-        words.push(Word::Fetch(member, member, vec![(1, 9)]));
+        words.extend([ViewMessage::Verify(member), ViewMessage::Vouch(member), ViewMessage::Answer(member)]);
+        words.push(ViewMessage::Behind(member, number, ballot));
+        words.push(ViewMessage::Exclude(member, MemberId(from), 60_000));
+        words.push(ViewMessage::Fetch(member, member, vec![(1, 9)]));
         let seats = vec![seat(from), Seat { late: false, ..seat(member.0) }];
         let admission = Admission { ballot, view: view.clone(), before: Vec::new(), numbers: 0, seats };
-        words.push(Word::Welcome(member, Box::new(admission)));
+        words.push(ViewMessage::Welcome(member, Box::new(admission)));
     }
-    words.extend([Word::Prepare(ballot, members), Word::Ready(ballot), Word::Here(ballot, view)]);
-    words.push(Word::State(ballot, Vec::new(), Some((ballot, proposal.clone()))));
-    words.push(Word::Relay(Word::Leave.encode((1, 1), MemberId(0))));
-    words.extend([Word::Propose(ballot, proposal.clone()), Word::Install(ballot, proposal)]);
+    words.extend([
+        ViewMessage::Prepare(ballot, members),
+        ViewMessage::Ready(ballot),
+        ViewMessage::Here(ballot, view),
+    ]);
+    words.push(ViewMessage::State(ballot, Vec::new(), Some((ballot, proposal.clone()))));
+    words.push(ViewMessage::Relay(ViewMessage::Leave.encode((1, 1), MemberId(0)).frames));
+    words.extend([ViewMessage::Propose(ballot, proposal.clone()), ViewMessage::Install(ballot, proposal)]);
     words
 }

@@ -9,11 +9,11 @@ use std::time::Duration;
 use groupcast::defect::Defects;
 use groupcast::engine::{Effect, Effects, Engine, Input, MemberId, Time, View};
 use groupcast::member::StackConfig;
-use groupcast::member::word::{Admission, Ballot, Proposal, Word};
-use groupcast::member::{App, Keeping, Membership, Patience};
+use groupcast::member::view_message::{Admission, Ballot, Proposal, ViewMessage};
+use groupcast::member::{App, DetectorConfig, Membership, MembershipConfig};
 use groupcast::order::{ORDERS, Order};
 use groupcast::wire::control::{Role, Seat};
-use groupcast::wire::{Frames, Header, Window};
+use groupcast::wire::{Packet, Window};
 
 const RUN: u64 = 7;
 /// The view of the receiver.
@@ -65,31 +65,32 @@ fn member(order: &'static Order, majority: bool) -> Membership {
     let admission = Admission { ballot, view: view.clone(), before: Vec::new(), numbers: 0, seats: seats() };
     let (window, defects) = (Window::default(), Defects::NONE);
     let place = StackConfig { me: MemberId(ME), view: &view, run: RUN, seed: 1, window, defects };
-    let keeping = Keeping { patience: Some(Patience::FAST), majority, safe: false };
-    let mut member = Membership::admitted(order, place, keeping, &admission);
+    let membership_config = MembershipConfig { detector: Some(DetectorConfig::FAST), majority, safe: false };
+    let mut member = Membership::admitted(order, place, membership_config, &admission);
     member.seated(&[seat(SEATED, "late", 1, Role::Client)]);
     member
 }
 
 /// Every word, as harmful as `from` can make it, by views and ballots that beat those of the receiver.
-fn harmful(from: u16, said_in: u64) -> Vec<Word> {
-    let mut words = vec![Word::Heartbeat, Word::Election, Word::Coordinator, Word::Leave];
+fn harmful(from: u16, said_in: u64) -> Vec<ViewMessage> {
+    let mut words =
+        vec![ViewMessage::Heartbeat, ViewMessage::Election, ViewMessage::Coordinator, ViewMessage::Leave];
     for about in [CLIENT, ME, OTHER, SEQUENCER, STANDBY, SEATED, NOBODY] {
         let member = MemberId(about);
-        words.extend([Word::Verify(member), Word::Vouch(member), Word::Answer(member)]);
-        words.extend([from, OTHER].map(|by| Word::Exclude(member, MemberId(by), 60_000)));
+        words.extend([ViewMessage::Verify(member), ViewMessage::Vouch(member), ViewMessage::Answer(member)]);
+        words.extend([from, OTHER].map(|by| ViewMessage::Exclude(member, MemberId(by), 60_000)));
     }
-    words.push(Word::Relay(Word::Leave.encode((RUN, VIEW as u16), MemberId(OTHER))));
-    words.push(Word::Fetch(MemberId(ME), MemberId(ME), vec![(1, 1 << 40)]));
-    words.extend([from, NOBODY].map(|slot| Word::Admit(invented(slot))));
-    words.push(Word::Admit(Seat { incarnation: 9, ..seat(from, "c3", 1, Role::Client) }));
+    words.push(ViewMessage::Relay(ViewMessage::Leave.encode((RUN, VIEW as u16), MemberId(OTHER)).frames));
+    words.push(ViewMessage::Fetch(MemberId(ME), MemberId(ME), vec![(1, 1 << 40)]));
+    words.extend([from, NOBODY].map(|slot| ViewMessage::Admit(invented(slot))));
+    words.push(ViewMessage::Admit(Seat { incarnation: 9, ..seat(from, "c3", 1, Role::Client) }));
     for ballot in [from, SEQUENCER, NOBODY].map(|leader| Ballot { attempt: 99, leader }) {
-        words.push(Word::Prepare(ballot, ids(&[CLIENT, OTHER, SEQUENCER])));
-        words.push(Word::Ready(ballot));
+        words.push(ViewMessage::Prepare(ballot, ids(&[CLIENT, OTHER, SEQUENCER])));
+        words.push(ViewMessage::Ready(ballot));
         for number in [VIEW, VIEW + 1, VIEW + 9, said_in.max(2)] {
-            words.push(Word::Behind(MemberId(ME), number, ballot));
+            words.push(ViewMessage::Behind(MemberId(ME), number, ballot));
             for clients in [&[CLIENT, OTHER][..], &[CLIENT, ME, OTHER]] {
-                words.push(Word::Here(ballot, view(number, clients)));
+                words.push(ViewMessage::Here(ballot, view(number, clients)));
                 let proposal =
                     Proposal { view: view(number, clients), cut: Vec::new(), arrivals: Vec::new() };
                 words.extend(of_proposal(ballot, proposal));
@@ -100,22 +101,22 @@ fn harmful(from: u16, said_in: u64) -> Vec<Word> {
 }
 
 /// Words that speak of members that no forwarder seated.
-fn with_invented(from: u16) -> Vec<Word> {
+fn with_invented(from: u16) -> Vec<ViewMessage> {
     let arrivals: Vec<Seat> = (777..803).map(invented).collect();
     let mut clients = vec![CLIENT, ME, OTHER];
     clients.extend(777..803);
-    let mut words = vec![Word::Verify(MemberId(NOBODY)), Word::Vouch(MemberId(NOBODY))];
-    words.push(Word::Answer(MemberId(NOBODY)));
-    words.push(Word::Fetch(MemberId(NOBODY), MemberId(OTHER), vec![(1, 3)]));
-    words.push(Word::Exclude(MemberId(NOBODY), MemberId(from), 60_000));
-    words.push(Word::Exclude(MemberId(OTHER), MemberId(NOBODY), 60_000));
-    words.push(Word::Admit(invented(from)));
+    let mut words = vec![ViewMessage::Verify(MemberId(NOBODY)), ViewMessage::Vouch(MemberId(NOBODY))];
+    words.push(ViewMessage::Answer(MemberId(NOBODY)));
+    words.push(ViewMessage::Fetch(MemberId(NOBODY), MemberId(OTHER), vec![(1, 3)]));
+    words.push(ViewMessage::Exclude(MemberId(NOBODY), MemberId(from), 60_000));
+    words.push(ViewMessage::Exclude(MemberId(OTHER), MemberId(NOBODY), 60_000));
+    words.push(ViewMessage::Admit(invented(from)));
     for ballot in [from, SEQUENCER].map(|leader| Ballot { attempt: 99, leader }) {
-        words.push(Word::Prepare(ballot, ids(&[from, NOBODY])));
-        words.push(Word::State(ballot, vec![(MemberId(NOBODY), vec![(1, 9)])], None));
+        words.push(ViewMessage::Prepare(ballot, ids(&[from, NOBODY])));
+        words.push(ViewMessage::State(ballot, vec![(MemberId(NOBODY), vec![(1, 9)])], None));
         for arrivals in [arrivals.clone(), Vec::new()] {
             let view = view(VIEW + 1, &clients);
-            words.push(Word::Here(ballot, View { number: VIEW, ..view.clone() }));
+            words.push(ViewMessage::Here(ballot, View { number: VIEW, ..view.clone() }));
             words.extend(of_proposal(ballot, Proposal { view, cut: Vec::new(), arrivals }));
         }
         let cut = vec![(MemberId(OTHER), (1, 3), MemberId(NOBODY))];
@@ -124,21 +125,21 @@ fn with_invented(from: u16) -> Vec<Word> {
     }
     words.extend(
         [VIEW, VIEW + 1]
-            .map(|number| Word::Behind(MemberId(ME), number, Ballot { attempt: 99, leader: NOBODY })),
+            .map(|number| ViewMessage::Behind(MemberId(ME), number, Ballot { attempt: 99, leader: NOBODY })),
     );
     words
 }
 
-fn of_proposal(ballot: Ballot, proposal: Proposal) -> Vec<Word> {
+fn of_proposal(ballot: Ballot, proposal: Proposal) -> Vec<ViewMessage> {
     let mut all = seats();
     all.extend((777..803).map(invented));
     let view = proposal.view.clone();
     let admission = Admission { ballot, view, before: Vec::new(), numbers: 0, seats: all };
     vec![
-        Word::State(ballot, Vec::new(), Some((ballot, proposal.clone()))),
-        Word::Propose(ballot, proposal.clone()),
-        Word::Install(ballot, proposal),
-        Word::Welcome(MemberId(ME), Box::new(admission)),
+        ViewMessage::State(ballot, Vec::new(), Some((ballot, proposal.clone()))),
+        ViewMessage::Propose(ballot, proposal.clone()),
+        ViewMessage::Install(ballot, proposal),
+        ViewMessage::Welcome(MemberId(ME), Box::new(admission)),
     ]
 }
 
@@ -157,29 +158,29 @@ impl Pair {
     }
 
     /// Hears a word, and says what follows.
-    fn hear(&mut self, run: u64, from: u16, said_in: u64, word: &Word) -> Vec<Effect<App, Frames>> {
+    fn hear(&mut self, run: u64, from: u16, said_in: u64, word: &ViewMessage) -> Vec<Effect<App, Packet>> {
         self.what = format!("slot {from} in view {said_in} of run {run}: {word:?}");
         let message = word.encode((run, said_in as u16), MemberId(from));
         let mut effects = Effects::default();
-        let from = Header::peek(&message.header).unwrap().sender;
+        let from = message.header.sender;
         self.member.handle(self.now, Input::Receive { from, message }, &mut effects);
         self.is_alike();
         effects.drain().collect()
     }
 
     /// Nothing follows from a word but that it is dropped.
-    fn drops(&mut self, run: u64, from: u16, said_in: u64, word: &Word) {
+    fn drops(&mut self, run: u64, from: u16, said_in: u64, word: &ViewMessage) {
         let effects = self.hear(run, from, said_in, word);
-        let is_drop = |effect: &Effect<App, Frames>| matches!(effect, Effect::Drop { .. });
+        let is_drop = |effect: &Effect<App, Packet>| matches!(effect, Effect::Drop { .. });
         assert!(effects.iter().all(is_drop), "{}: {effects:?}", self.what);
     }
 
     /// Nothing follows from a word but that its sender is told that it was left behind.
-    fn tells(&mut self, run: u64, from: u16, said_in: u64, word: &Word) {
+    fn tells(&mut self, run: u64, from: u16, said_in: u64, word: &ViewMessage) {
         for effect in self.hear(run, from, said_in, word) {
             let is_behind = match &effect {
                 Effect::Send { message, .. } => {
-                    matches!(Word::decode(message), Ok(Word::Behind(to, VIEW, _)) if to == MemberId(from))
+                    matches!(ViewMessage::decode(message.clone()), Ok(ViewMessage::Behind(to, VIEW, _)) if to == MemberId(from))
                 }
                 Effect::Drop { .. } => true,
                 Effect::Deliver { .. } => false,
@@ -203,7 +204,7 @@ impl Pair {
             self.now = self.now.max(due);
             let mut inputs = vec![Input::Wake];
             for from in ids(&[CLIENT, OTHER, SEQUENCER, STANDBY]) {
-                let message = Word::Heartbeat.encode((RUN, VIEW as u16), from);
+                let message = ViewMessage::Heartbeat.encode((RUN, VIEW as u16), from);
                 if round % 10 == 0 && round < 100 {
                     inputs.push(Input::Receive { from, message });
                 }
@@ -271,7 +272,7 @@ fn liars_view_message_from_seat_in_no_view_is_dropped() {
         for said_in in [0, 1, VIEW - 1, VIEW] {
             let words = harmful(SEATED, said_in).into_iter().chain(with_invented(SEATED));
             // It may have been taken in by a part of the group that went on.
-            let words = words.filter(|word| !matches!(word, Word::Behind(..)));
+            let words = words.filter(|word| !matches!(word, ViewMessage::Behind(..)));
             words.for_each(|word| pair.tells(RUN, SEATED, said_in, &word));
         }
         pair.goes_on();
@@ -299,10 +300,11 @@ fn liars_view_message_naming_another_view_is_dropped() {
             {
                 let other = view(named, &[CLIENT, OTHER]);
                 let proposal = Proposal { view: other.clone(), cut: Vec::new(), arrivals: Vec::new() };
-                let mut words = vec![Word::Behind(MemberId(ME), named, ballot), Word::Here(ballot, other)];
+                let mut words =
+                    vec![ViewMessage::Behind(MemberId(ME), named, ballot), ViewMessage::Here(ballot, other)];
                 let is_next = (said_in, named) == (VIEW, VIEW + 1) && [SEQUENCER, STANDBY].contains(&from);
                 if !is_next {
-                    words.push(Word::Install(ballot, proposal));
+                    words.push(ViewMessage::Install(ballot, proposal));
                 }
                 words.iter().for_each(|word| pair.drops(RUN, from, said_in, word));
             }
@@ -325,9 +327,9 @@ fn liars_only_a_possible_leader_can_stop_the_group() {
             {
                 let ballot = Ballot { attempt: 99, leader };
                 let members = view(VIEW, &[CLIENT, ME, OTHER]).members();
-                pair.drops(RUN, from, VIEW, &Word::Prepare(ballot, members));
-                pair.drops(RUN, from, VIEW, &Word::Propose(ballot, proposal.clone()));
-                pair.drops(RUN, from, VIEW, &Word::Install(ballot, proposal.clone()));
+                pair.drops(RUN, from, VIEW, &ViewMessage::Prepare(ballot, members));
+                pair.drops(RUN, from, VIEW, &ViewMessage::Propose(ballot, proposal.clone()));
+                pair.drops(RUN, from, VIEW, &ViewMessage::Install(ballot, proposal.clone()));
             }
         }
     }

@@ -15,10 +15,10 @@ use std::time::Duration;
 use groupcast::defect::Defects;
 use groupcast::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
 use groupcast::member::StackConfig;
-use groupcast::member::word::Word;
-use groupcast::member::{App, Keeping, Membership};
+use groupcast::member::view_message::ViewMessage;
+use groupcast::member::{App, Membership, MembershipConfig};
 use groupcast::order::{Order, Promise};
-use groupcast::wire::{BatchBuilder, Frames, Kind, Window};
+use groupcast::wire::{self, BatchBuilder, Frames, Kind, Window};
 use stateright::{Model, Property};
 
 use super::packet::{Packet, receivers, slot};
@@ -166,8 +166,8 @@ impl FailOver {
             window: Window::default(),
             defects: self.defects,
         };
-        let mut member =
-            Membership::new(self.order, place, Keeping::default()).knowing(&groupcast::sim::seats(&view));
+        let mut member = Membership::new(self.order, place, MembershipConfig::default())
+            .with_seats(&groupcast::sim::seats(&view));
         let mut now = Time::ZERO;
         for given in life.all() {
             self.give(&mut member, me, &mut now, given);
@@ -181,7 +181,7 @@ impl FailOver {
         me: MemberId,
         now: &mut Time,
         given: &Given,
-    ) -> Effects<App, Frames> {
+    ) -> Effects<App, wire::Packet> {
         let mut out = Effects::default();
         match given {
             Given::Submit(number) => {
@@ -191,12 +191,12 @@ impl FailOver {
                 member.handle(*now, Input::Submit { to: To::Group, app }, &mut out);
             }
             Given::Packet(packet) => {
-                let message = Frames { header: packet.header.clone(), body: packet.body.clone() };
+                let message = parsed(packet);
                 member.handle(*now, Input::Receive { from: packet.from, message }, &mut out);
             }
             Given::Notice(lost) => {
                 let place = (RUN, member.view().number as u16);
-                let message = Word::Leave.encode(place, *lost);
+                let message = ViewMessage::Leave.encode(place, *lost);
                 member.handle(*now, Input::Receive { from: *lost, message }, &mut out);
                 member.handle(*now, Input::Wake, &mut out);
             }
@@ -226,7 +226,7 @@ impl FailOver {
         state: &mut State,
         at: MemberId,
         member: &Membership,
-        effects: &mut Effects<App, Frames>,
+        effects: &mut Effects<App, wire::Packet>,
     ) {
         let process = &mut state.processes[usize::from(at.0)];
         process.deadline = member.next_deadline();
@@ -292,7 +292,7 @@ impl FailOver {
                 for (at, member) in members.iter().enumerate() {
                     if !is_out(&state, at) {
                         let place = (RUN, member.view().number as u16);
-                        let heartbeat = Word::Heartbeat.encode(place, slot(at));
+                        let heartbeat = ViewMessage::Heartbeat.encode(place, slot(at));
                         for to in receivers(&self.view(), slot(at), To::Group) {
                             state.send(slot(at), to, &heartbeat);
                         }
@@ -371,9 +371,9 @@ impl State {
         self.processes[usize::from(member.0)].is_left && self.processes.iter().any(has_it)
     }
 
-    fn send(&mut self, from: MemberId, to: MemberId, message: &Frames) {
+    fn send(&mut self, from: MemberId, to: MemberId, message: &wire::Packet) {
         if !self.processes[usize::from(to.0)].is_out() {
-            let Frames { header, body } = message.clone();
+            let Frames { header, body } = message.frames.clone();
             // Packets for a sleeping member wait for it in one queue, as in a socket.
             let way = if self.is_asleep(to) { (to, to) } else { (from, to) };
             self.flying.entry(way).or_default().push_back(Packet { to, from, header, body });
@@ -382,9 +382,10 @@ impl State {
 }
 
 /// Packets that change nothing as long as nothing is lost: heartbeats and stability reports.
-fn is_idle(message: &Frames) -> bool {
-    let kind = message.header.get(3).copied();
-    kind == Some(Kind::Status as u8) || matches!(Word::decode(message), Ok(Word::Heartbeat | Word::Here(..)))
+fn is_idle(message: &wire::Packet) -> bool {
+    let decoded = ViewMessage::decode(message.clone());
+    message.header.kind == Kind::Status
+        || matches!(decoded, Ok(ViewMessage::Heartbeat | ViewMessage::Here(..)))
 }
 
 /// Returns each view of a process: its number, its members, and the deliveries in it.
@@ -596,6 +597,11 @@ impl fmt::Display for Action {
 }
 
 fn words(packet: &Packet) -> String {
+    ViewMessage::decode(parsed(packet))
+        .map_or_else(|_| format!("{:?}", packet.header), |word| format!("{word:?}"))
+}
+
+fn parsed(packet: &Packet) -> wire::Packet {
     let frames = Frames { header: packet.header.clone(), body: packet.body.clone() };
-    Word::decode(&frames).map_or_else(|_| format!("{:?}", packet.header), |word| format!("{word:?}"))
+    wire::Packet::parse(frames).expect("what a member sends has a header")
 }

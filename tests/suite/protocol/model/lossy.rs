@@ -8,9 +8,9 @@
 
 use groupcast::defect::Defects;
 use groupcast::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To, View};
-use groupcast::reliable::{Packet as Sent, Reliable};
-use groupcast::wire::encoded::{Frames, decode, encode};
-use groupcast::wire::{Malformed, Reader, Weight, Window, Wire, Writer};
+use groupcast::reliable::codec::{decode, encode};
+use groupcast::reliable::{Reliable, Segment};
+use groupcast::wire::{self, Frames, Malformed, Reader, Weight, Window, Wire, Writer};
 use stateright::{Model, Property};
 
 use super::packet::{Packet, receivers, slot};
@@ -102,14 +102,14 @@ impl<const WEIGHT: usize> Lossy<WEIGHT> {
         &self,
         state: &mut State<WEIGHT>,
         at: MemberId,
-        input: Input<Parcel<WEIGHT>, Sent<Parcel<WEIGHT>>>,
+        input: Input<Parcel<WEIGHT>, Segment<Parcel<WEIGHT>>>,
     ) {
         let mut out = Effects::default();
         state.engines[usize::from(at.0)].handle(state.now, input, &mut out);
         for effect in out.drain() {
             match effect {
                 Effect::Send { to, message } => {
-                    let Frames { header, body } = encode((RUN, 1), at, &message);
+                    let Frames { header, body } = encode((RUN, 1), at, &message).frames;
                     for to in receivers(&self.view, at, to) {
                         let (header, body) = (header.clone(), body.clone());
                         Packet { to, from: at, header, body }.fly(&mut state.flying);
@@ -286,9 +286,11 @@ impl<const WEIGHT: usize> Model for Lossy<WEIGHT> {
     }
 }
 
-fn read<const WEIGHT: usize>(packet: &Packet) -> (MemberId, Sent<Parcel<WEIGHT>>) {
+fn read<const WEIGHT: usize>(packet: &Packet) -> (MemberId, Segment<Parcel<WEIGHT>>) {
     let frames = Frames { header: packet.header.clone(), body: packet.body.clone() };
-    decode((RUN, 1), frames).expect("what an engine sends can be read")
+    let packet = wire::Packet::parse(frames).expect("what an engine sends has a header");
+    let from = packet.header.sender;
+    (from, decode((RUN, 1), packet).expect("what an engine sends can be read"))
 }
 
 fn describe(ids: &[(MemberId, u8)]) -> String {

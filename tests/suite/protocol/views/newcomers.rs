@@ -5,8 +5,8 @@ use std::time::Duration;
 use groupcast::engine::{MemberId, To, View};
 use groupcast::member::StackConfig;
 use groupcast::member::newcomer::{Newcomer, Told};
-use groupcast::member::{Keeping, Membership, Patience};
-use groupcast::wire::Frames;
+use groupcast::member::{DetectorConfig, Membership, MembershipConfig};
+use groupcast::wire::Packet;
 use groupcast::wire::control::{Role, Seat};
 
 use super::promises::may_split;
@@ -33,11 +33,11 @@ pub(super) fn seats(plan: &Plan) -> Vec<Seat> {
 pub(super) fn membership(plan: &Plan, me: MemberId, view: &View, seed: u64) -> Membership {
     let Plan { order, window, defects, .. } = *plan;
     let place = StackConfig { me, view, run: RUN, seed, window, defects };
-    Membership::new(order, place, keeping(plan)).knowing(&seats(plan))
+    Membership::new(order, place, membership_config(plan)).with_seats(&seats(plan))
 }
 
-fn keeping(plan: &Plan) -> Keeping {
-    Keeping { patience: Some(Patience::FAST), majority: plan.majority, safe: plan.safe }
+fn membership_config(plan: &Plan) -> MembershipConfig {
+    MembershipConfig { detector: Some(DetectorConfig::FAST), majority: plan.majority, safe: plan.safe }
 }
 
 impl World {
@@ -123,17 +123,18 @@ impl World {
         &mut self,
         me: MemberId,
         newcomer: &mut Newcomer,
-        frames: Option<&Frames>,
+        packet: Option<&Packet>,
     ) -> bool {
         let now = self.now;
-        let told = frames.and_then(|frames| newcomer.hear(frames));
+        let told = packet.and_then(|packet| newcomer.hear(packet.clone()));
         match told {
             Some(Told::Welcome(admission)) => {
                 let seed = self.dice.next_u64();
                 let Plan { order, window, defects, .. } = self.plan;
                 let place = StackConfig { me, view: &admission.view, run: RUN, seed, window, defects };
-                let mut membership = Membership::admitted(order, place, keeping(&self.plan), &admission);
-                membership.pardon(now);
+                let mut membership =
+                    Membership::admitted(order, place, membership_config(&self.plan), &admission);
+                membership.restart_timeouts(now);
                 membership.seated(&seats(&self.plan));
                 membership.seated(&self.given);
                 // Where each part may go on, strangers that alone hear a newcomer take it in: theirs is a part that
@@ -153,7 +154,7 @@ impl World {
             }
             None => {}
         }
-        if frames.is_none()
+        if packet.is_none()
             && let Some(packet) = newcomer.ask(now)
         {
             for receiver in 0..self.processes.len() as u16 {

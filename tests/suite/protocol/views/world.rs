@@ -12,8 +12,7 @@ use groupcast::member::{App, Departure, Membership, Newcomer, Notice, Undelivere
 use groupcast::order::Order;
 use groupcast::prng::Prng;
 use groupcast::wire::control::{Role, Seat};
-use groupcast::wire::encoded::outline;
-use groupcast::wire::{BatchBuilder, Frames, Window};
+use groupcast::wire::{BatchBuilder, Packet, Window};
 
 use super::newcomers::membership;
 
@@ -129,7 +128,7 @@ pub(super) struct Death {
 const LAST_STEPS: u64 = 6;
 
 pub(super) enum Happening {
-    Arrival(MemberId, MemberId, Frames),
+    Arrival(MemberId, MemberId, Packet),
     Fate(Fate),
     Task(MemberId),
 }
@@ -231,15 +230,15 @@ impl World {
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Fate(fate) => self.meet(fate),
-            Happening::Arrival(from, to, frames) => {
+            Happening::Arrival(from, to, packet) => {
                 let until = self.at(to).sleeps_until;
                 let now = self.now;
                 let is_deaf = self.at(to).deaf_until > now;
                 if self.at(to).is_dead || is_deaf {
                 } else if until > self.now {
-                    self.schedule(until, Happening::Arrival(from, to, frames));
+                    self.schedule(until, Happening::Arrival(from, to, packet));
                 } else {
-                    self.step(to, Input::Receive { from, message: frames });
+                    self.step(to, Input::Receive { from, message: packet });
                 }
             }
             Happening::Task(client) => {
@@ -283,11 +282,11 @@ impl World {
     }
 
     /// One step of one member, with all that follows.
-    fn step(&mut self, member: MemberId, input: Input<App, Frames>) {
+    fn step(&mut self, member: MemberId, input: Input<App, Packet>) {
         self.steps += 1;
         if let Some(mut newcomer) = self.at(member).newcomer.take() {
-            let frames = if let Input::Receive { message, .. } = &input { Some(message) } else { None };
-            if !self.step_of_newcomer(member, &mut newcomer, frames) {
+            let packet = if let Input::Receive { message, .. } = &input { Some(message) } else { None };
+            if !self.step_of_newcomer(member, &mut newcomer, packet) {
                 self.at(member).newcomer = Some(newcomer);
             }
             return;
@@ -297,7 +296,7 @@ impl World {
         let is_wake = matches!(input, Input::Wake);
         let process = self.at(member);
         if process.deaf_until > now {
-            process.membership.pardon(now);
+            process.membership.restart_timeouts(now);
         }
         process.membership.handle(now, input, &mut effects);
         if is_wake {
@@ -350,7 +349,7 @@ impl World {
         }
     }
 
-    fn perform(&mut self, member: MemberId, effects: &mut Effects<App, Frames>) {
+    fn perform(&mut self, member: MemberId, effects: &mut Effects<App, Packet>) {
         let (now, is_client) = (self.now, member.0 < self.clients);
         for effect in effects.drain() {
             match effect {
@@ -392,7 +391,7 @@ impl World {
         }
     }
 
-    pub(super) fn carry(&mut self, from: MemberId, to: MemberId, frames: &Frames) {
+    pub(super) fn carry(&mut self, from: MemberId, to: MemberId, packet: &Packet) {
         // The last packets of a dying member reach no other member.
         let is_dying =
             |death: &Death| death.victim == from && death.is_silent && self.steps + LAST_STEPS > death.step;
@@ -410,10 +409,13 @@ impl World {
         let receiver = self.at(to);
         let came_to_read = receiver.is_late && !receiver.is_standby || receiver.is_stranger;
         let is_client = to.0 < self.clients || came_to_read;
-        let frames = outline(frames).filter(|_| !is_client).unwrap_or_else(|| frames.clone());
+        let outline = packet.outline().filter(|_| !is_client);
+        let frames = outline.unwrap_or_else(|| packet.frames.clone());
+        // From its bytes alone, as it leaves a real member.
+        let packet = Packet::parse(frames).expect("what a member sends has a header");
         for way in ways[..if is_twice { 2 } else { 1 }].iter().copied().chain(late) {
             let at = Time::from_micros(self.now.as_micros() + way);
-            self.schedule(at, Happening::Arrival(from, to, frames.clone()));
+            self.schedule(at, Happening::Arrival(from, to, packet.clone()));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use groupcast::driver::{data_path, endpoint, node};
 use groupcast::engine::Time;
-use groupcast::member::{Patience, election, flush, membership, newcomer};
+use groupcast::member::{DetectorConfig, arrivals, early, election, flush, membership, newcomer};
 use groupcast::order::{total, total_bb};
 use groupcast::session::actions::{Actions, Asker, Rules};
 use groupcast::session::attendance::{self, Attendance, News};
@@ -14,7 +14,7 @@ use groupcast::transport::options;
 use groupcast::wire::control::{
     self, Ask, Identity, Reply, Request, Role, Say, Seat, read_reply, read_request,
 };
-use groupcast::wire::{Batch, BatchBuilder, Malformed, batch, encoded, header};
+use groupcast::wire::{Batch, BatchBuilder, Malformed, batch, header, packet};
 use groupcast::{cli, driver, forwarder, reliable, script, session};
 
 use super::files::{self, Sample, folder};
@@ -45,7 +45,7 @@ fn document_constants_are_those_of_the_code() {
 }
 
 /// Returns how patient a client is that is told nothing else.
-fn patience() -> Patience {
+fn patience() -> DetectorConfig {
     #[derive(clap::Parser)]
     struct Told {
         #[command(flatten)]
@@ -62,10 +62,11 @@ fn document_suspicion_shares_are_those_of_the_code() {
     // The clock ticks every half of a heartbeat, which is no whole number of nanoseconds.
     let detection = patience.silence + patience.verify + patience.heartbeat;
     assert!(patience.detection().abs_diff(detection) < Duration::from_micros(1), "{detection:?}");
-    let least = Patience::with_silence(Duration::from_millis(1));
+    let least = DetectorConfig::with_silence(Duration::from_millis(1));
     assert_eq!([least.heartbeat, least.verify], [Duration::from_millis(20); 2]);
-    let as_millis = |of: Patience| [of.heartbeat, of.silence, of.verify].map(|length| length.as_millis());
-    let named = [Patience::FAST, Patience::LAN, Patience::PEERS].map(as_millis);
+    let as_millis =
+        |of: DetectorConfig| [of.heartbeat, of.silence, of.verify].map(|length| length.as_millis());
+    let named = [DetectorConfig::FAST, DetectorConfig::LAN, DetectorConfig::PEERS].map(as_millis);
     assert_eq!(named, [[100, 600, 200], [250, 3_000, 500], [3_000, 20_000, 1_000]]);
 }
 
@@ -88,8 +89,8 @@ fn numbers() -> Vec<(&'static str, u64)> {
         ("MAX_TEXT", batch::MAX_TEXT as u64),
         ("FULL_BODY", batch::FULL_BODY as u64),
         ("MAX_BODY", batch::MAX_BODY as u64),
-        ("OUTLINE_FROM", encoded::OUTLINE_FROM as u64),
-        ("OUTLINE_TO", encoded::OUTLINE_TO as u64),
+        ("OUTLINE_FROM", packet::OUTLINE_FROM as u64),
+        ("OUTLINE_TO", packet::OUTLINE_TO as u64),
         ("MAX_COUNT", u64::from(batch::MAX_COUNT)),
         ("MAX_HEADER", header::MAX_HEADER as u64),
         ("MAX_FRAME", u64::try_from(options::MAX_FRAME).expect("positive")),
@@ -107,9 +108,9 @@ fn numbers() -> Vec<(&'static str, u64)> {
         ("ACK_PACKETS", reliable::ACK_PACKETS),
         ("ACK_BYTES", reliable::ACK_BYTES as u64),
         ("FETCH", flush::FETCH as u64),
-        ("MAX_EARLY", membership::MAX_EARLY as u64),
-        ("MAX_EARLY_BYTES", membership::MAX_EARLY_BYTES as u64),
-        ("MAX_ARRIVALS", membership::arrivals::MAX_ARRIVALS as u64),
+        ("MAX_EARLY", early::MAX_EARLY as u64),
+        ("MAX_EARLY_BYTES", early::MAX_EARLY_BYTES as u64),
+        ("MAX_ARRIVALS", arrivals::MAX_ARRIVALS as u64),
         ("MAX_SHOWN", session::MAX_SHOWN as u64),
         ("MAX_STANDBYS", session::MAX_STANDBYS as u64),
         ("MAX_ROUTERS", session::MAX_ROUTERS as u64),
@@ -137,7 +138,7 @@ fn times() -> Vec<(&'static str, Duration)> {
         ("ECHO_EVERY", data_path::ECHO_EVERY),
         ("HALF_OPEN", data_path::HALF_OPEN),
         ("ADMIT_EVERY", newcomer::ADMIT_EVERY),
-        ("ARRIVAL_KEPT", membership::arrivals::ARRIVAL_KEPT),
+        ("ARRIVAL_KEPT", arrivals::ARRIVAL_KEPT),
         ("REPLAY_SILENCE", endpoint::ASK_NEXT),
         ("PARTING", node::PARTING),
         ("PROBE_EVERY", driver::barrier::PROBE_EVERY),

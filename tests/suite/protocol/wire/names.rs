@@ -10,7 +10,7 @@ use groupcast::order::total_bb::BbWire;
 use groupcast::order::total_ub::UbWire;
 use groupcast::order::total_uub::UubWire;
 use groupcast::order::{causal, lamport};
-use groupcast::reliable::{Body, Packet, Received};
+use groupcast::reliable::{Body, Received, Segment};
 use groupcast::wire::{Batch, Kind};
 
 use super::files::hex;
@@ -38,7 +38,7 @@ impl Fields {
                 let name = if header.kind == Kind::Probe { "Probe" } else { "Undeliverable" };
                 fields.start(header.kind as u8, name, (header.sender, header.view), header.to);
             }
-            Value::Word(header, word) => fields.word(header, word),
+            Value::ViewMessage(header, word) => fields.word(header, word),
             Value::Outline(packet) => {
                 fields = Self::of(packet);
                 fields.body.clear();
@@ -129,7 +129,7 @@ impl Fields {
         self.body.push(Field { bytes: body.to_vec(), what: "the body, as it came".to_owned() });
     }
 
-    fn packet<M>(&mut self, sender: MemberId, packet: &Packet<Message<M>>, ordered: fn(&mut Self, &M)) {
+    fn packet<M>(&mut self, sender: MemberId, packet: &Segment<Message<M>>, ordered: fn(&mut Self, &M)) {
         match &packet.body {
             Body::Data { number, message } => {
                 self.start(1, "Data", (sender, VIEW), packet.to);

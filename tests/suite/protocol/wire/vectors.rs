@@ -14,7 +14,7 @@ use groupcast::order::total_bb::{BbWire, Numbered, Range};
 use groupcast::order::total_ub::UbWire;
 use groupcast::order::total_uub::{self, UubWire};
 use groupcast::order::{causal, lamport};
-use groupcast::reliable::{Body, Packet, Received};
+use groupcast::reliable::{Body, Received, Segment};
 use groupcast::wire::control::{
     Ask, GroupEntry, GroupState, Identity, MemberState, Reply, Request, Role, Say, Seat, Stage, Status,
 };
@@ -73,23 +73,23 @@ fn batch(first: u64, texts: &[&str]) -> Batch {
 }
 
 fn fifo(from: MemberId, to: To, number: u64, message: Message<Batch>) -> Value {
-    Value::Fifo(from, Packet { to, body: Body::Data { number, message } })
+    Value::Fifo(from, Segment { to, body: Body::Data { number, message } })
 }
 
 fn total(from: MemberId, number: u64, message: BbWire) -> Value {
     let body = Body::Data { number, message: Message::Ordered(message) };
-    Value::Total(from, Packet { to: To::Group, body })
+    Value::Total(from, Segment { to: To::Group, body })
 }
 
 fn any(from: MemberId, to: To, body: Body<Message<BbWire>>) -> Value {
-    Value::Total(from, Packet { to, body })
+    Value::Total(from, Segment { to, body })
 }
 
 /// Replay messages between two members.
 fn replay(from: MemberId, to: MemberId, replay: Replay) -> Value {
     Value::Total(
         from,
-        Packet { to: To::Member(to), body: Body::Data { number: 1, message: Message::Replay(replay) } },
+        Segment { to: To::Member(to), body: Body::Data { number: 1, message: Message::Replay(replay) } },
     )
 }
 
@@ -116,8 +116,8 @@ pub(super) fn packets() -> Vec<Vector> {
     parts.into_iter().flatten().map(vector).collect()
 }
 
-fn data<M>(to: To, number: u64, message: M) -> Packet<Message<M>> {
-    Packet { to, body: Body::Data { number, message: Message::Ordered(message) } }
+fn data<M>(to: To, number: u64, message: M) -> Segment<Message<M>> {
+    Segment { to, body: Body::Data { number, message: Message::Ordered(message) } }
 }
 
 /// Data of orders without numbers.
@@ -180,7 +180,7 @@ fn total_data() -> Vec<Row> {
             Any,
             Value::Total(
                 C1,
-                Packet {
+                Segment {
                     to: to_c3,
                     body: Body::Data { number: 1, message: Direct(batch(1, &["command2"])) },
                 },
@@ -192,7 +192,7 @@ fn total_data() -> Vec<Row> {
             Any,
             Value::Total(
                 C1,
-                Packet {
+                Segment {
                     to: To::Group,
                     body: Body::Data { number: 6, message: Finished(tally(8, &[(C2, 1), (C3, 2)])) },
                 },
@@ -204,7 +204,10 @@ fn total_data() -> Vec<Row> {
             Any,
             Value::Total(
                 C2,
-                Packet { to: To::Group, body: Body::Data { number: 1, message: Finished(Tally::default()) } },
+                Segment {
+                    to: To::Group,
+                    body: Body::Data { number: 1, message: Finished(Tally::default()) },
+                },
             ),
         ),
     ]

@@ -4,10 +4,10 @@
 
 use bytes::Bytes;
 use groupcast::engine::{MemberId, To, View};
-use groupcast::member::word::{Admission, Ballot, Have, Proposal, Word};
+use groupcast::member::view_message::{Admission, Ballot, Have, Proposal, ViewMessage};
 use groupcast::prefix_set::Range;
 use groupcast::wire::control::{Role, Seat};
-use groupcast::wire::{Frames, Header, Kind, Malformed};
+use groupcast::wire::{Frames, Header, Kind, Malformed, Packet};
 
 use super::names::Fields;
 use super::vectors::Vector;
@@ -21,8 +21,8 @@ const SECOND: MemberId = MemberId(4);
 const NEW: MemberId = MemberId(5);
 
 /// Encodes a word with the header that it was read with.
-pub(super) fn encode(header: &Header, word: &Word) -> Frames {
-    let mut frames = word.encode((header.run, header.view), header.sender);
+pub(super) fn encode(header: &Header, word: &ViewMessage) -> Frames {
+    let mut frames = word.encode((header.run, header.view), header.sender).frames;
     let mut bytes = frames.header.to_vec();
     if let To::Member(member) = header.to {
         bytes[6..8].copy_from_slice(&member.0.to_le_bytes());
@@ -40,7 +40,8 @@ pub(super) fn without_texts(packet: &Frames) -> Frames {
 
 /// Decodes a word and its header.
 pub(super) fn decode(frames: &Frames) -> Result<Value, Malformed> {
-    Ok(Value::Word(Header::peek(&frames.header)?, Box::new(Word::decode(frames)?)))
+    let packet = Packet::parse(frames.clone())?;
+    Ok(Value::ViewMessage(packet.header, Box::new(ViewMessage::decode(packet)?)))
 }
 
 fn seat(slot: MemberId, id: &str, role: Role) -> Seat {
@@ -91,31 +92,31 @@ pub(super) fn packets() -> Vec<Vector> {
     let lead = ballot(1, SECOND);
     #[rustfmt::skip]
     let rows = [
-        ("word_heartbeat.hex", "Heartbeat of c1", C1, VIEW, Word::Heartbeat),
-        ("word_verify.hex", "Verify: c1 asks whether any member has heard of c2", C1, VIEW, Word::Verify(C2)),
-        ("word_vouch.hex", "Vouch: c3 has heard of c2 just now", C3, VIEW, Word::Vouch(C2)),
-        ("word_election.hex", "Election: c1 asks whether any member comes before it", C1, VIEW, Word::Election),
-        ("word_answer.hex", "Answer of c3 to c1: it does", C3, VIEW, Word::Answer(C1)),
-        ("word_coordinator.hex", "Coordinator: the standby leads", SECOND, VIEW, Word::Coordinator),
-        ("word_prepare.hex", "Prepare: the standby's first attempt, without c2 and the sequencer", SECOND, VIEW, Word::Prepare(lead, vec![C1, C3, SECOND])),
-        ("word_state.hex", "State of c1, which has accepted nothing: packets 1 to 7 of its own, 1, 2 and 4 of c2, 1 of the standby", C1, VIEW, Word::State(lead, have.clone(), None)),
-        ("word_state_accepted.hex", "State of c1 for a second attempt, by c3; it has accepted the proposal of the first", C1, VIEW, Word::State(ballot(2, C3), have, Some((lead, proposal())))),
-        ("word_propose.hex", "Propose: view 2 has c1, c3, the new client c4, and the standby as its sequencer; which packets belong to view 1, and a member that has them", SECOND, VIEW, Word::Propose(lead, proposal())),
-        ("word_ready.hex", "Ready: c1 has all packets of the proposal", C1, VIEW, Word::Ready(lead)),
-        ("word_install.hex", "Install: all that have answered are ready", SECOND, VIEW, Word::Install(lead, proposal())),
-        ("word_fetch.hex", "Fetch: c1 asks c3 for packet 4 and packets 6 to 7 of c2", C1, VIEW, Word::Fetch(C3, C2, vec![(4, 4), (6, 7)])),
-        ("word_relay.hex", "Relay: c3 passes on a packet of c1, header and body as they came", C3, VIEW, Word::Relay(relayed())),
-        ("word_behind.hex", "Behind, to c2: the group went on without it, to view 2", C1, 2, Word::Behind(C2, 2, lead)),
-        ("word_leave.hex", "Leave of c2", C2, VIEW, Word::Leave),
-        ("word_admit.hex", "Admit: a client that came late wants to be taken in", NEW, 0, Word::Admit(seat(NEW, "c4", Role::Client))),
-        ("word_admit_standby.hex", "Admit of a standby", SECOND, 0, Word::Admit(seat(SECOND, "second", Role::Standby))),
-        ("word_welcome.hex", "Welcome, of c1 to the new client", C1, 2, Word::Welcome(NEW, Box::new(admission))),
-        ("word_exclude.hex", "Exclude: c2 is to go, because it has taken nothing of c1 for 2500 ms", C1, VIEW, Word::Exclude(C2, C1, 2500)),
-        ("word_here.hex", "Here: c1 is in view 2, which the standby's first attempt made", C1, 2, Word::Here(lead, view())),
+        ("word_heartbeat.hex", "Heartbeat of c1", C1, VIEW, ViewMessage::Heartbeat),
+        ("word_verify.hex", "Verify: c1 asks whether any member has heard of c2", C1, VIEW, ViewMessage::Verify(C2)),
+        ("word_vouch.hex", "Vouch: c3 has heard of c2 just now", C3, VIEW, ViewMessage::Vouch(C2)),
+        ("word_election.hex", "Election: c1 asks whether any member comes before it", C1, VIEW, ViewMessage::Election),
+        ("word_answer.hex", "Answer of c3 to c1: it does", C3, VIEW, ViewMessage::Answer(C1)),
+        ("word_coordinator.hex", "Coordinator: the standby leads", SECOND, VIEW, ViewMessage::Coordinator),
+        ("word_prepare.hex", "Prepare: the standby's first attempt, without c2 and the sequencer", SECOND, VIEW, ViewMessage::Prepare(lead, vec![C1, C3, SECOND])),
+        ("word_state.hex", "State of c1, which has accepted nothing: packets 1 to 7 of its own, 1, 2 and 4 of c2, 1 of the standby", C1, VIEW, ViewMessage::State(lead, have.clone(), None)),
+        ("word_state_accepted.hex", "State of c1 for a second attempt, by c3; it has accepted the proposal of the first", C1, VIEW, ViewMessage::State(ballot(2, C3), have, Some((lead, proposal())))),
+        ("word_propose.hex", "Propose: view 2 has c1, c3, the new client c4, and the standby as its sequencer; which packets belong to view 1, and a member that has them", SECOND, VIEW, ViewMessage::Propose(lead, proposal())),
+        ("word_ready.hex", "Ready: c1 has all packets of the proposal", C1, VIEW, ViewMessage::Ready(lead)),
+        ("word_install.hex", "Install: all that have answered are ready", SECOND, VIEW, ViewMessage::Install(lead, proposal())),
+        ("word_fetch.hex", "Fetch: c1 asks c3 for packet 4 and packets 6 to 7 of c2", C1, VIEW, ViewMessage::Fetch(C3, C2, vec![(4, 4), (6, 7)])),
+        ("word_relay.hex", "Relay: c3 passes on a packet of c1, header and body as they came", C3, VIEW, ViewMessage::Relay(relayed())),
+        ("word_behind.hex", "Behind, to c2: the group went on without it, to view 2", C1, 2, ViewMessage::Behind(C2, 2, lead)),
+        ("word_leave.hex", "Leave of c2", C2, VIEW, ViewMessage::Leave),
+        ("word_admit.hex", "Admit: a client that came late wants to be taken in", NEW, 0, ViewMessage::Admit(seat(NEW, "c4", Role::Client))),
+        ("word_admit_standby.hex", "Admit of a standby", SECOND, 0, ViewMessage::Admit(seat(SECOND, "second", Role::Standby))),
+        ("word_welcome.hex", "Welcome, of c1 to the new client", C1, 2, ViewMessage::Welcome(NEW, Box::new(admission))),
+        ("word_exclude.hex", "Exclude: c2 is to go, because it has taken nothing of c1 for 2500 ms", C1, VIEW, ViewMessage::Exclude(C2, C1, 2500)),
+        ("word_here.hex", "Here: c1 is in view 2, which the standby's first attempt made", C1, 2, ViewMessage::Here(lead, view())),
     ];
     let word = |(file, title, sender, view, word)| {
         let header = Header { kind: Kind::Membership, sender, to: To::Group, run: RUN, view };
-        Vector::new(file, title, Dialect::Any, Value::Word(header, Box::new(word)))
+        Vector::new(file, title, Dialect::Any, Value::ViewMessage(header, Box::new(word)))
     };
     let words = rows.into_iter().map(word);
     let outlines = [
@@ -129,7 +130,7 @@ pub(super) fn packets() -> Vec<Vector> {
     let all = super::vectors::packets();
     let outline = |(file, of, title)| {
         let data = all.iter().find(|vector| vector.file == of).expect("made from a good one");
-        let frames = super::outline(&data.value.encode()).expect("it has a body");
+        let frames = Packet::parse(data.value.encode()).unwrap().outline().expect("it has a body");
         let value = Value::decode(data.dialect, &frames).expect("an outline is a packet");
         Vector::new(file, title, data.dialect, value)
     };
@@ -138,21 +139,21 @@ pub(super) fn packets() -> Vec<Vector> {
 
 impl Fields {
     /// The fields of a word.
-    pub(super) fn word(&mut self, header: &Header, word: &Word) {
+    pub(super) fn word(&mut self, header: &Header, word: &ViewMessage) {
         self.start(6, "Membership", (header.sender, header.view), header.to);
         match word {
-            Word::Heartbeat => self.tag(1, "Heartbeat"),
-            Word::Verify(member) => self.about(2, "Verify", "about slot", *member),
-            Word::Vouch(member) => self.about(3, "Vouch", "about slot", *member),
-            Word::Election => self.tag(4, "Election"),
-            Word::Answer(member) => self.about(5, "Answer", "to slot", *member),
-            Word::Coordinator => self.tag(6, "Coordinator"),
-            Word::Prepare(ballot, members) => {
+            ViewMessage::Heartbeat => self.tag(1, "Heartbeat"),
+            ViewMessage::Verify(member) => self.about(2, "Verify", "about slot", *member),
+            ViewMessage::Vouch(member) => self.about(3, "Vouch", "about slot", *member),
+            ViewMessage::Election => self.tag(4, "Election"),
+            ViewMessage::Answer(member) => self.about(5, "Answer", "to slot", *member),
+            ViewMessage::Coordinator => self.tag(6, "Coordinator"),
+            ViewMessage::Prepare(ballot, members) => {
                 self.tag(7, "Prepare");
                 self.ballot(*ballot);
                 self.members("invited", members);
             }
-            Word::State(ballot, haves, accepted) => {
+            ViewMessage::State(ballot, haves, accepted) => {
                 self.tag(8, "State");
                 self.ballot(*ballot);
                 self.u16(haves.len() as u16, "haves: entries");
@@ -168,51 +169,51 @@ impl Fields {
                     self.proposal(proposal);
                 }
             }
-            Word::Propose(ballot, proposal) => {
+            ViewMessage::Propose(ballot, proposal) => {
                 self.tag(9, "Propose");
                 self.ballot(*ballot);
                 self.proposal(proposal);
             }
-            Word::Ready(ballot) => {
+            ViewMessage::Ready(ballot) => {
                 self.tag(10, "Ready");
                 self.ballot(*ballot);
             }
-            Word::Install(ballot, proposal) => {
+            ViewMessage::Install(ballot, proposal) => {
                 self.tag(11, "Install");
                 self.ballot(*ballot);
                 self.proposal(proposal);
             }
-            Word::Fetch(holder, sender, ranges) => {
+            ViewMessage::Fetch(holder, sender, ranges) => {
                 self.about(12, "Fetch", "from slot", *holder);
                 self.u16(sender.0, "packets of slot");
                 self.ranges(ranges);
             }
-            Word::Relay(frames) => {
+            ViewMessage::Relay(frames) => {
                 self.tag(13, "Relay");
                 self.u32(frames.header.len() as u32, "length of the header:");
                 self.add(frames.header.to_vec(), "the header, as it came");
                 self.body_as_it_came(&frames.body);
             }
-            Word::Behind(member, view, ballot) => {
+            ViewMessage::Behind(member, view, ballot) => {
                 self.about(14, "Behind", "to slot", *member);
                 self.u64(*view, "view");
                 self.ballot(*ballot);
             }
-            Word::Leave => self.tag(15, "Leave"),
-            Word::Admit(seat) => {
+            ViewMessage::Leave => self.tag(15, "Leave"),
+            ViewMessage::Admit(seat) => {
                 self.tag(16, "Admit");
                 self.seat(seat);
             }
-            Word::Welcome(member, admission) => {
+            ViewMessage::Welcome(member, admission) => {
                 self.about(17, "Welcome", "to slot", *member);
                 self.admission(admission);
             }
-            Word::Exclude(member, by, length) => {
+            ViewMessage::Exclude(member, by, length) => {
                 self.about(18, "Exclude", "slot", *member);
                 self.u16(by.0, "says slot");
                 self.u64(*length, "milliseconds:");
             }
-            Word::Here(ballot, view) => {
+            ViewMessage::Here(ballot, view) => {
                 self.tag(19, "Here");
                 self.ballot(*ballot);
                 self.view(view);

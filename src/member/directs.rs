@@ -1,12 +1,10 @@
-//! Direct messages: a view change sends again what is not acknowledged, and returns the messages for members that are
-//! gone as undeliverable.
+//! The direct messages under way: a view change sends again what is not acknowledged, and returns the messages for
+//! members that are gone as undeliverable.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{Membership, Out};
-use crate::defect::Defect;
-use crate::engine::MemberId;
-use crate::member::{App, Undelivered};
+use super::app::Undelivered;
+use crate::ids::MemberId;
 use crate::order::hold_back::HoldBack;
 use crate::wire::Batch;
 
@@ -60,28 +58,13 @@ impl Directs {
     }
 
     /// Takes the unacknowledged batches of a receiver that is gone, sent or not, in order.
-    fn take_lost(&mut self, receiver: MemberId) -> impl Iterator<Item = (Batch, Undelivered)> + use<> {
+    pub(super) fn take_lost(
+        &mut self,
+        receiver: MemberId,
+    ) -> impl Iterator<Item = (Batch, Undelivered)> + use<> {
         let under_way = self.unacknowledged.remove(&receiver).unwrap_or_default();
         let unsent = self.unsent.remove(&receiver).unwrap_or_default();
         let under_way = under_way.into_iter().map(|(_, batch)| (batch, Undelivered::NotAcknowledged));
         under_way.chain(unsent.into_iter().map(|batch| (batch, Undelivered::NotSent)))
-    }
-}
-
-impl Membership {
-    /// Returns the unacknowledged messages of these members, which are gone, as undeliverable.
-    pub(super) fn give_up_directs(&mut self, lost: &[MemberId], out: &mut Out) {
-        for &receiver in lost {
-            for (batch, reason) in self.direct.take_lost(receiver) {
-                self.undeliverable(receiver, batch, reason, out);
-            }
-        }
-    }
-
-    /// Returns messages for `receiver` as undeliverable.
-    pub(super) fn undeliverable(&self, receiver: MemberId, batch: Batch, reason: Undelivered, out: &mut Out) {
-        if !self.defects.has(Defect::ForgetsUndeliverable) {
-            out.deliver(receiver, None, App::Undeliverable(batch, reason));
-        }
     }
 }

@@ -5,23 +5,18 @@
 use std::collections::BTreeSet;
 
 use super::Membership;
-use crate::engine::MemberId;
-use crate::member::word::{Accepted, Ballot, Proposal, Word};
+use crate::ids::MemberId;
+use crate::member::view_message::{Accepted, Ballot, Proposal, ViewMessage};
 use crate::wire::control::{Role, Seat};
 
 /// The view in which a message was sent: as in the header, and as a whole number.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct SaidIn {
+pub(super) struct SentIn {
     pub(super) low: u16,
     pub(super) view: u64,
 }
 
 impl Membership {
-    /// Records seats that a forwarder has given.
-    pub fn seated(&mut self, seats: &[Seat]) {
-        self.given.learn(seats);
-    }
-
     fn seat(&self, member: MemberId) -> Option<&Seat> {
         self.seats.get(member).or_else(|| self.given.get(member))
     }
@@ -32,7 +27,7 @@ impl Membership {
     }
 
     /// Returns whether this member can be in a later view: it has a seat, and no later incarnation is known.
-    fn may_go_on(&self, member: MemberId) -> bool {
+    fn may_continue(&self, member: MemberId) -> bool {
         let is_latest = |seat: &Seat| !self.seats.has_later(seat) && !self.given.has_later(seat);
         self.seat(member).map_or_else(|| self.is_of_view(member), is_latest)
     }
@@ -43,52 +38,56 @@ impl Membership {
     }
 
     /// Returns whether `from` may send this message.
-    pub(super) fn believes(&self, from: MemberId, said_in: SaidIn, word: &Word) -> bool {
-        let SaidIn { low, view } = said_in;
+    pub(super) fn may_send(&self, from: MemberId, sent_in: SentIn, message: &ViewMessage) -> bool {
+        let SentIn { low, view } = sent_in;
         let is_here = self.is_member(from) && view == self.view.number;
         let is_ahead = self.is_member(from) && view > self.view.number;
-        match word {
-            Word::Admit(seat) => low == 0 && seat.slot == from.0 && self.may_be_new(seat),
-            Word::Behind(member, number, ballot) => {
+        match message {
+            ViewMessage::Admit(seat) => low == 0 && seat.slot == from.0 && self.may_be_new(seat),
+            ViewMessage::Behind(member, number, ballot) => {
                 let is_made = *number == view && *number > 1 && self.has_seat(MemberId(ballot.leader));
-                is_made && self.may_go_on(from) && self.has_seat(*member)
+                is_made && self.may_continue(from) && self.has_seat(*member)
             }
-            Word::Install(ballot, proposal) => self.believes_install(from, view, *ballot, proposal),
-            Word::Here(ballot, other) => {
+            ViewMessage::Install(ballot, proposal) => self.may_install(from, view, *ballot, proposal),
+            ViewMessage::Here(ballot, other) => {
                 let members = other.members();
-                let is_in_it = other.number == view && members.contains(&from) && self.may_go_on(from);
+                let is_in_it = other.number == view && members.contains(&from) && self.may_continue(from);
                 is_in_it
                     && self.has_seat(MemberId(ballot.leader))
                     && members.iter().all(|&it| self.has_seat(it))
             }
-            Word::Exclude(member, by, _) => {
+            ViewMessage::Exclude(member, by, _) => {
                 let is_own = !is_here || *member != self.me || *by == from;
                 (is_here || is_ahead) && is_own && self.has_seat(*member) && self.has_seat(*by)
             }
             // A message of the next view is judged again when that view has begun here.
             _ if is_ahead => true,
             _ if !is_here => false,
-            Word::Heartbeat | Word::Leave | Word::Ready(_) | Word::Relay(_) | Word::Welcome(..) => true,
-            Word::Verify(member) | Word::Vouch(member) => self.is_of_view(*member),
-            Word::Election | Word::Coordinator => self.can_lead(from),
-            Word::Answer(member) => self.can_lead(from) && self.is_of_view(*member),
-            Word::Prepare(ballot, members) => {
+            ViewMessage::Heartbeat
+            | ViewMessage::Leave
+            | ViewMessage::Ready(_)
+            | ViewMessage::Relay(_)
+            | ViewMessage::Welcome(..) => true,
+            ViewMessage::Verify(member) | ViewMessage::Vouch(member) => self.is_of_view(*member),
+            ViewMessage::Election | ViewMessage::Coordinator => self.can_lead(from),
+            ViewMessage::Answer(member) => self.can_lead(from) && self.is_of_view(*member),
+            ViewMessage::Prepare(ballot, members) => {
                 self.leads(from, *ballot)
                     && members.contains(&from)
                     && members.iter().all(|&member| self.is_of_view(member))
             }
-            Word::State(ballot, have, accepted) => {
+            ViewMessage::State(ballot, have, accepted) => {
                 self.can_lead(MemberId(ballot.leader))
                     && have.iter().all(|(sender, _)| self.is_of_view(*sender))
                     && accepted.as_ref().is_none_or(|accepted| self.may_be_accepted(accepted))
             }
-            Word::Propose(ballot, proposal) => self.leads(from, *ballot) && self.may_be_next(proposal),
-            Word::Fetch(holder, sender, _) => self.is_of_view(*holder) && self.is_of_view(*sender),
+            ViewMessage::Propose(ballot, proposal) => self.leads(from, *ballot) && self.may_be_next(proposal),
+            ViewMessage::Fetch(holder, sender, _) => self.is_of_view(*holder) && self.is_of_view(*sender),
         }
     }
 
     /// Returns whether the sender leads the change from this view, or is a member of the new view and sends from there.
-    fn believes_install(&self, from: MemberId, view: u64, ballot: Ballot, proposal: &Proposal) -> bool {
+    fn may_install(&self, from: MemberId, view: u64, ballot: Ballot, proposal: &Proposal) -> bool {
         let next = &proposal.view;
         if next.number <= self.view.number {
             // The view has been installed here; the message is for another member.
@@ -97,9 +96,9 @@ impl Membership {
         if view == self.view.number {
             return self.is_member(from) && self.leads(from, ballot) && self.may_be_next(proposal);
         }
-        let is_in_it = next.number == view && next.members().contains(&from) && self.may_go_on(from);
+        let is_in_it = next.number == view && next.members().contains(&from) && self.may_continue(from);
         let follows = next.number > self.view.number + 1 || self.may_be_next(proposal);
-        is_in_it && follows && self.has_seat(MemberId(ballot.leader)) && self.makes_sense(proposal)
+        is_in_it && follows && self.has_seat(MemberId(ballot.leader)) && self.is_possible(proposal)
     }
 
     /// Returns whether this process asks with a seat that a forwarder gave it for joining a running group.
@@ -126,12 +125,12 @@ impl Membership {
         };
         proposal.view.number == self.view.number + 1
             && proposal.cut.iter().all(is_of_view)
-            && self.makes_sense(proposal)
+            && self.is_possible(proposal)
     }
 
     /// Returns whether a group can go on in this view: old members in roles that they can have, newcomers with seats
     /// from a forwarder, and a sequencer if the order has one.
-    pub(super) fn makes_sense(&self, Proposal { view, arrivals, .. }: &Proposal) -> bool {
+    pub(super) fn is_possible(&self, Proposal { view, arrivals, .. }: &Proposal) -> bool {
         let ours = &self.view;
         let (mut known, members) = (BTreeSet::from_iter(ours.members()), view.members());
         let are_new = arrivals.iter().all(|seat| {
