@@ -33,6 +33,12 @@ impl Flaw {
         self.help = Some(help.into());
         self
     }
+
+    /// Moves the place of a flaw in a line that begins at `start` of the file.
+    pub(crate) fn moved(mut self, start: usize) -> Self {
+        self.span = self.span.start + start..self.span.end + start;
+        self
+    }
 }
 
 /// A file as its errors name and show it.

@@ -118,7 +118,7 @@ impl Member {
             group: &joining.group,
             order: joining.order.name,
             method: joining.order.method,
-            members: &members,
+            members: (&members).into(),
             time_us: node.elapsed_micros(),
         });
         start.map(drop)

@@ -8,9 +8,10 @@ use bytes::Bytes;
 
 use super::evidence::Evidence;
 use super::history::Event;
-use super::read::{self, Account, Noted, Reason, Run};
+use super::read::{self, Account, Noted, Run};
 use super::verdict::{Verdict, Witness};
 use crate::exit::{Exit, Failure};
+use crate::results::Reason;
 use crate::talk::natural;
 
 /// One run of one group.

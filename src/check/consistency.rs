@@ -8,6 +8,7 @@ use super::history::{Event, History, Record};
 use super::read::{Account, Member, ResultFile, Run, View};
 use super::verdict::{Place, Verdict, Witness};
 use crate::place::quoted;
+use crate::results::history::EndCounts;
 use crate::results::write_result;
 use crate::talk::list;
 
@@ -56,16 +57,16 @@ fn wrong_count(member: &Member, account: &Account, record: &Record) -> Option<Wi
     let end = account.ends.last()?;
     let count =
         |is_one: fn(&Event) -> bool| record.events.iter().filter(|event| is_one(event)).count() as u64;
+    let EndCounts { multicasts, delivered, sent, received, undeliverable } = end.counts;
     let counts = [
-        ("multicast", count(|event| matches!(event, Event::Multicast { .. }))),
-        ("delivered", count(|event| matches!(event, Event::Deliver { .. }))),
-        ("sent", count(|event| matches!(event, Event::Send { .. }))),
-        ("received", count(|event| matches!(event, Event::Receive { .. }))),
-        ("undeliverable", count(|event| matches!(event, Event::Undeliverable { .. }))),
+        ("multicast", multicasts, count(|event| matches!(event, Event::Multicast { .. }))),
+        ("delivered", delivered, count(|event| matches!(event, Event::Deliver { .. }))),
+        ("sent", sent, count(|event| matches!(event, Event::Send { .. }))),
+        ("received", received, count(|event| matches!(event, Event::Receive { .. }))),
+        ("undeliverable", undeliverable, count(|event| matches!(event, Event::Undeliverable { .. }))),
     ];
-    let mut both = counts.into_iter().zip(end.counts);
-    let ((what, found), told) =
-        both.find_map(|(counted, told)| Some((counted, told.filter(|told| *told != counted.1)?)))?;
+    let differs = |(what, told, found)| Some((what, told?, found)).filter(|(_, told, found)| told != found);
+    let (what, told, found) = counts.into_iter().find_map(differs)?;
     let place = place(member, account, [end.line]);
     let story =
         format!("{} counted {told} {what} at its end {place}, and its history has {found}", member.id);

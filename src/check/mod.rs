@@ -37,7 +37,7 @@ use crate::order::{Order, Promise};
 pub use catalogue::Catalogue;
 pub(crate) use chronicle::{Chronicle, Happening, Member, What, Word};
 pub use history::{Event, History, Installed, MessageId, Record, Source};
-pub(crate) use read::{Reason, has_more_events};
+pub(crate) use read::has_more_events;
 pub(crate) use report::escaped;
 pub use report::{Judgement, exit};
 pub use tool::judge_folder;

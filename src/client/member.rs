@@ -95,7 +95,7 @@ impl<'a> Client<'a> {
             group: &self.options.group,
             order: order.name,
             method: order.method,
-            members: &members,
+            members: (&members).into(),
             time_us: self.started_us,
         })?;
         if let Some(ending) = kept {

@@ -1,13 +1,13 @@
 //! Wording shared by pictures and explanations: reasons, and texts that are cut.
 
-use crate::check::Reason;
+use crate::results::Reason;
 use crate::talk::list;
 
 /// Formats a reason to wait, to follow "waits for".
 pub(super) fn reason(reason: &Reason) -> String {
-    let Reason { what, place, messages, members } = reason;
+    let Reason { r#for, place, messages, members } = reason;
     let (messages, members) = (list(messages), list(members));
-    match (what.as_str(), place) {
+    match (r#for.as_str(), place) {
         ("earlier", _) if reason.messages.is_empty() => format!("something that {members} said earlier"),
         ("earlier", _) => format!("{messages}, earlier by the same sender"),
         ("cause", _) => format!("{messages}, which happened before it"),
@@ -42,7 +42,7 @@ mod tests {
     fn every_reason_has_words() {
         let told = |what: &str, place, messages: &[&str], members: &[&str]| {
             let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
-            reason(&Reason { what: what.into(), place, messages: owned(messages), members: owned(members) })
+            reason(&Reason { r#for: what.into(), place, messages: owned(messages), members: owned(members) })
         };
         assert_eq!(told("earlier", None, &["c1/1/6"], &[]), "c1/1/6, earlier by the same sender");
         assert_eq!(told("earlier", None, &[], &["c2"]), "something that c2 said earlier");

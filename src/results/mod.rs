@@ -4,73 +4,25 @@
 //! complete. Only whole lines are written, so the files of a broken run can be read.
 
 mod earlier;
+pub(crate) mod history;
 mod notes;
 mod output;
 pub mod past;
 
-use std::fmt;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-
-use base64::display::Base64Display;
-use base64::engine::general_purpose::{GeneralPurpose, STANDARD};
-use serde::{Serialize, Serializer};
 
 use crate::exit::{Exit, Failure};
 use crate::member::Undelivered;
 pub use earlier::Earlier;
-use notes::{Reading, Reason};
+pub(crate) use history::Reason;
+use history::{EndCounts, HistoryEvent};
+pub use history::{MessageId, Start};
 use output::{Output, cannot_create, exists, part, remove};
 use past::Past;
 
-/// Version of the history's format, in every line of it.
-const VERSION: u8 = 1;
-
-/// A message: its sender, the sender's incarnation, and its number, from 1. It prints as `c1/1/7`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct MessageId<'a> {
-    /// The sender's id.
-    pub member: &'a str,
-    /// The sender's incarnation.
-    pub incarnation: u32,
-    /// The message number.
-    pub number: u64,
-}
-
-impl fmt::Display for MessageId<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.member, self.incarnation, self.number)
-    }
-}
-
-impl Serialize for MessageId<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// The start of a run of one client.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Start<'a> {
-    /// The client's id.
-    pub member: &'a str,
-    /// The client's incarnation.
-    pub incarnation: u32,
-    /// The group.
-    pub group: &'a str,
-    /// The value of `--order`.
-    pub order: &'a str,
-    /// The value of `--method`, where the order has several.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub method: Option<&'a str>,
-    /// The members of view 1.
-    pub members: &'a [&'a str],
-    /// The time, in microseconds since the run began.
-    pub time_us: u64,
-}
-
 /// The messages of one client in a whole run, counted.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counts {
     /// Messages that it multicast.
     pub multicasts: u64,
@@ -82,99 +34,6 @@ pub struct Counts {
     pub received: u64,
     /// Direct messages that it sent and that are undeliverable.
     pub undeliverable: u64,
-}
-
-/// A line of the history.
-#[derive(Serialize)]
-struct Row<'a> {
-    v: u8,
-    #[serde(flatten)]
-    event: Event<'a>,
-}
-
-/// An event. The order of the fields is the order in the file.
-#[derive(Serialize)]
-#[serde(tag = "event", rename_all = "lowercase")]
-enum Event<'a> {
-    Start(Start<'a>),
-    View {
-        number: u64,
-        members: &'a [&'a str],
-        time_us: u64,
-    },
-    Multicast {
-        id: MessageId<'a>,
-        #[serde(flatten)]
-        text: Text<'a>,
-        time_us: u64,
-    },
-    Deliver {
-        id: MessageId<'a>,
-        #[serde(flatten)]
-        text: Text<'a>,
-        time_us: u64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        number: Option<u64>,
-    },
-    Arrive {
-        id: MessageId<'a>,
-        time_us: u64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        number: Option<u64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        clock: Option<&'a Reading<'a>>,
-    },
-    Wait {
-        id: MessageId<'a>,
-        #[serde(flatten)]
-        reason: &'a Reason<'a>,
-        time_us: u64,
-    },
-    Send {
-        id: MessageId<'a>,
-        to: &'a str,
-        #[serde(flatten)]
-        text: Text<'a>,
-        time_us: u64,
-    },
-    Receive {
-        id: MessageId<'a>,
-        from: &'a str,
-        #[serde(flatten)]
-        text: Text<'a>,
-        time_us: u64,
-    },
-    Undeliverable {
-        id: MessageId<'a>,
-        to: &'a str,
-        reason: &'a str,
-        time_us: u64,
-    },
-    End {
-        reason: &'a str,
-        #[serde(flatten)]
-        counts: &'a Counts,
-        time_us: u64,
-    },
-}
-
-/// A text as JSON can hold it: `text`, or `text_b64` if it is not UTF-8.
-#[derive(Serialize)]
-enum Text<'a> {
-    #[serde(rename = "text")]
-    Plain(&'a str),
-    #[serde(rename = "text_b64", serialize_with = "in_base64")]
-    Bytes(&'a [u8]),
-}
-
-impl<'a> From<&'a [u8]> for Text<'a> {
-    fn from(text: &'a [u8]) -> Self {
-        std::str::from_utf8(text).map_or(Self::Bytes(text), Self::Plain)
-    }
-}
-
-fn in_base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&Base64Display::<GeneralPurpose>::new(bytes, &STANDARD))
 }
 
 /// The result files and the history of one client.
@@ -254,7 +113,7 @@ impl Results {
             remove(&part(&events))?;
         }
         self.outputs().try_for_each(Output::start)?;
-        self.record(|| Event::Start(*start))?;
+        self.record(|| HistoryEvent::Start(start.clone()))?;
         Ok(kept)
     }
 
@@ -263,7 +122,7 @@ impl Results {
     /// # Errors
     /// Exit 74.
     pub fn view(&mut self, number: u64, members: &[&str], time_us: u64) -> Result<(), Failure> {
-        self.record(|| Event::View { number, members, time_us })
+        self.record(|| HistoryEvent::View { number, members: members.into(), time_us })
     }
 
     /// Records a multicast of this client.
@@ -271,7 +130,7 @@ impl Results {
     /// # Errors
     /// Exit 74.
     pub fn multicast(&mut self, id: MessageId<'_>, text: &[u8], time_us: u64) -> Result<(), Failure> {
-        self.record(|| Event::Multicast { id, text: text.into(), time_us })
+        self.record(|| HistoryEvent::Multicast { id, text: text.into(), time_us })
     }
 
     /// Records the delivery of a multicast, with its global number if the order has one.
@@ -305,7 +164,7 @@ impl Results {
         if let Some(delivered) = &mut self.delivered {
             delivered.line(|line| write_result(line, from, text))?;
         }
-        self.record(|| Event::Deliver { id, text: text.into(), time_us, number })
+        self.record(|| HistoryEvent::Deliver { id, text: text.into(), time_us, number, epoch: None })
     }
 
     /// Records a direct message of this client.
@@ -313,7 +172,7 @@ impl Results {
     /// # Errors
     /// Exit 74.
     pub fn send(&mut self, id: MessageId<'_>, to: &str, text: &[u8], time_us: u64) -> Result<(), Failure> {
-        self.record(|| Event::Send { id, to, text: text.into(), time_us })
+        self.record(|| HistoryEvent::Send { id, to, text: text.into(), time_us })
     }
 
     /// Records the receipt of a direct message.
@@ -330,7 +189,7 @@ impl Results {
         if let Some(received) = &mut self.received {
             received.line(|line| write_result(line, from, text))?;
         }
-        self.record(|| Event::Receive { id, from, text: text.into(), time_us })
+        self.record(|| HistoryEvent::Receive { id, from, text: text.into(), time_us })
     }
 
     /// Records that a direct message of this client is undeliverable.
@@ -344,7 +203,7 @@ impl Results {
         reason: Undelivered,
         time_us: u64,
     ) -> Result<(), Failure> {
-        self.record(|| Event::Undeliverable { id, to, reason: undelivered(reason), time_us })
+        self.record(|| HistoryEvent::Undeliverable { id, to, reason: undelivered(reason), time_us })
     }
 
     /// Records the end. `reason` is `done`, `interrupted`, or the reason of a failure.
@@ -352,7 +211,14 @@ impl Results {
     /// # Errors
     /// Exit 74.
     pub fn end(&mut self, reason: &str, counts: &Counts, time_us: u64) -> Result<(), Failure> {
-        self.record(|| Event::End { reason, counts, time_us })
+        let counts = EndCounts {
+            multicasts: Some(counts.multicasts),
+            delivered: Some(counts.delivered),
+            sent: Some(counts.sent),
+            received: Some(counts.received),
+            undeliverable: Some(counts.undeliverable),
+        };
+        self.record(|| HistoryEvent::End { reason, counts, time_us })
     }
 
     /// Hands every line to the operating system.
@@ -397,12 +263,9 @@ impl Results {
     }
 
     #[inline]
-    fn record<'a>(&mut self, event: impl FnOnce() -> Event<'a>) -> Result<(), Failure> {
+    fn record<'a>(&mut self, event: impl FnOnce() -> HistoryEvent<'a>) -> Result<(), Failure> {
         let Some(history) = &mut self.history else { return Ok(()) };
-        history.line(|line| {
-            serde_json::to_writer(line, &Row { v: VERSION, event: event() })
-                .expect("memory takes every event");
-        })
+        history.line(|line| event().write(line))
     }
 
     fn outputs(&mut self) -> impl Iterator<Item = &mut Output> {

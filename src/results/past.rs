@@ -4,9 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Take};
 use std::path::Path;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
+use super::history::{HistoryEvent, Row};
 
 /// An earlier delivery.
 #[derive(Debug, Eq, PartialEq)]
@@ -28,15 +26,6 @@ pub struct Past {
     line: Vec<u8>,
 }
 
-#[derive(Deserialize)]
-struct Row {
-    event: String,
-    id: Option<String>,
-    text: Option<String>,
-    text_b64: Option<String>,
-    number: Option<u64>,
-}
-
 impl Past {
     /// Opens the first `length` bytes of the history at `path`, which end with a line.
     ///
@@ -56,26 +45,17 @@ impl Past {
             if self.history.read_until(b'\n', &mut self.line)? == 0 {
                 return Ok(None);
             }
-            let row: Row = serde_json::from_slice(&self.line)?;
-            if row.event == "deliver" {
-                let delivered = row.delivered().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData));
-                return delivered.map(Some);
+            let broken = |_| io::Error::from(io::ErrorKind::InvalidData);
+            let row = Row::parse(self.line.trim_ascii_end()).map_err(broken)?;
+            if let HistoryEvent::Deliver { id, text, number, .. } = row.event().map_err(broken)? {
+                let sender = (id.member.to_owned(), id.incarnation);
+                return Ok(Some(Delivered {
+                    sender,
+                    own_number: id.number,
+                    number,
+                    text: text.into_owned(),
+                }));
             }
         }
-    }
-}
-
-impl Row {
-    fn delivered(self) -> Option<Delivered> {
-        let id = self.id?;
-        let (sender, own_number) = id.rsplit_once('/')?;
-        let (member, incarnation) = sender.rsplit_once('/')?;
-        let text = match (self.text, self.text_b64) {
-            (Some(text), _) => text.into_bytes(),
-            (None, Some(coded)) => STANDARD.decode(coded).ok()?,
-            (None, None) => return None,
-        };
-        let sender = (member.to_owned(), incarnation.parse().ok()?);
-        Some(Delivered { sender, own_number: own_number.parse().ok()?, number: self.number, text })
     }
 }

@@ -1,5 +1,6 @@
 //! The content of the files, and failures to write it.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::os::unix::fs::symlink;
 
@@ -13,7 +14,7 @@ const START: Start<'_> = Start {
     group: "main",
     order: "total",
     method: Some("bb"),
-    members: &["c1", "c2"],
+    members: Cow::Borrowed(&["c1", "c2"]),
     time_us: 5,
 };
 

@@ -128,7 +128,7 @@ impl Page {
             group: "main",
             order: order.name,
             method: order.method,
-            members: &members,
+            members: (&members).into(),
             time_us: 0,
         })?;
         results.view(1, &members, 0)?;

@@ -1,30 +1,16 @@
-//! The parser of history files: one event a line, in JSON, borrowed from the file where possible.
-//!
-//! Unknown fields are skipped, because later versions of this program may write more. An unknown event is refused,
-//! because it might be a delivery, and then no verdict would be sound.
+//! The reader of history files.
 
-use std::borrow::Cow;
-use std::ops::Range;
 use std::path::Path;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde::Deserialize;
 
 use super::read_file;
 use super::roll::{ANY_LIFE, Roll};
-use super::trace::{Clock, Noted, Reason, Trace};
 use crate::check::history::{Event, Installed, MessageId, Record, Source as RecordSource};
 use crate::exit::Failure;
-use crate::nearest::nearest;
-use crate::place::{Flaw, Source, quoted, unreadable};
-
-/// The version of the format that this parser reads.
-const VERSION: u64 = 1;
-/// The events that this parser knows.
-const EVENTS: [&str; 10] =
-    ["start", "multicast", "deliver", "send", "receive", "undeliverable", "view", "end", "arrive", "wait"];
+use crate::place::{Flaw, Source, unreadable};
+use crate::results::history::{Clock, EndCounts, HistoryEvent, Row};
+use crate::results::{self, Reason};
 
 /// The contents of a history other than its messages.
 #[derive(Debug, Default)]
@@ -74,79 +60,31 @@ pub(in crate::check) struct View {
 pub(in crate::check) struct End {
     pub(in crate::check) line: u32,
     pub(in crate::check) reason: String,
-    /// The counts of the member: multicast, delivered, sent, received, undeliverable.
-    pub(in crate::check) counts: [Option<u64>; 5],
+    pub(in crate::check) counts: EndCounts,
 }
 
-/// A string of the file, borrowed unless it has escapes.
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-/// The fields of all events; each event has some of them.
-#[derive(Deserialize)]
-struct Row<'a> {
-    v: u64,
-    #[serde(borrow)]
-    event: Text<'a>,
-    #[serde(borrow)]
-    id: Option<Text<'a>>,
-    #[serde(borrow)]
-    text: Option<Text<'a>>,
-    #[serde(borrow)]
-    text_b64: Option<Text<'a>>,
-    number: Option<u64>,
-    epoch: Option<u64>,
-    #[serde(borrow)]
-    to: Option<Text<'a>>,
-    #[serde(borrow)]
-    from: Option<Text<'a>>,
-    #[serde(borrow)]
-    member: Option<Text<'a>>,
-    incarnation: Option<u32>,
-    #[serde(borrow)]
-    group: Option<Text<'a>>,
-    #[serde(borrow)]
-    order: Option<Text<'a>>,
-    #[serde(borrow)]
-    method: Option<Text<'a>>,
-    #[serde(borrow)]
-    members: Option<Vec<Text<'a>>>,
-    #[serde(borrow)]
-    reason: Option<Text<'a>>,
-    multicasts: Option<u64>,
-    delivered: Option<u64>,
-    sent: Option<u64>,
-    received: Option<u64>,
-    undeliverable: Option<u64>,
-    time_us: Option<u64>,
-    clock: Option<Clock>,
-    r#for: Option<String>,
-    place: Option<u64>,
-    messages: Option<Vec<String>>,
+/// An event that `client --trace` adds: the arrival of a message, or a reason to wait. No property depends on it.
+#[derive(Debug)]
+pub(in crate::check) struct Trace {
+    pub(in crate::check) line: u32,
+    pub(in crate::check) time_us: u64,
+    /// The message id.
+    pub(in crate::check) id: String,
+    pub(in crate::check) what: Noted,
 }
 
-/// The version alone, for a line that cannot be parsed otherwise.
-#[derive(Deserialize)]
-struct Version {
-    v: u64,
-}
-
-/// A reason to refuse a history: a mistake in the file, or a failure that concerns no line of it.
-enum Trouble {
-    Flaw(Flaw),
-    Failure(Failure),
-}
-
-impl From<Flaw> for Trouble {
-    fn from(flaw: Flaw) -> Self {
-        Self::Flaw(flaw)
-    }
-}
-
-impl From<Failure> for Trouble {
-    fn from(failure: Failure) -> Self {
-        Self::Failure(failure)
-    }
+/// The kind of a traced event.
+#[derive(Clone, Debug)]
+pub(in crate::check) enum Noted {
+    /// The message arrived.
+    Arrived {
+        /// The member's clock after the arrival, as text.
+        clock: Option<String>,
+        /// The message's global number.
+        number: Option<u64>,
+    },
+    /// The message began to wait, for this reason.
+    Waits(Reason),
 }
 
 /// The reason in the end event of a member that left as its commands told it.
@@ -154,24 +92,38 @@ const LEFT: &str = "left";
 
 /// Reads the history of the member `id`. The record's message ids hold slots of the name table `roll`.
 pub(super) fn read(path: &Path, id: &str, roll: &mut Roll) -> Result<(Account, Record), Failure> {
-    let (file, content) = read_file(path)?;
-    let mut reader =
-        Reader { content, account: Account { file, ..Account::default() }, record: Record::default(), roll };
-    match reader.read() {
-        Ok(()) => {}
-        Err(Trouble::Failure(failure)) => return Err(failure),
-        Err(Trouble::Flaw(flaw)) => {
-            return Err(Source { name: reader.account.file, text: reader.content }.failure(flaw));
+    let (name, text) = read_file(path)?;
+    let source = Source { name, text };
+    if let Some(flaw) = unreadable(&source.text) {
+        return Err(source.failure(flaw));
+    }
+    let account = Account { file: source.name.clone(), ..Account::default() };
+    let record = Record { name: id.to_owned(), ..Record::default() };
+    let mut reader = Reader { content: &source.text, account, record, lines: Vec::new(), roll };
+    let mut next = 0;
+    for (text, number) in source.text.split_inclusive(|&byte| byte == b'\n').zip(1..) {
+        let start = next;
+        next += text.len();
+        let line = text.trim_ascii_end();
+        if line.is_empty() {
+            continue;
+        }
+        let in_file = |flaw: Flaw| source.failure(flaw.moved(start));
+        match Row::parse(line) {
+            Ok(row) => reader.add(row.event().map_err(in_file)?, number)?,
+            // The last line of a `.part` may be cut off, because its writer failed.
+            Err(_) if !text.ends_with(b"\n") && source.name.ends_with(".part") => {
+                reader.account.cut_off = Some(number);
+            }
+            Err(flaw) => return Err(in_file(flaw)),
         }
     }
-    let Reader { account, mut record, .. } = reader;
-    id.clone_into(&mut record.name);
+    let Reader { account, mut record, lines, .. } = reader;
     record.open = account.open(id);
     record.ended = record.open.is_none();
     record.left = record.ended && account.ends.last().is_some_and(|end| end.reason == LEFT);
     record.stopped = account.cut_off.is_none() && !account.ends.is_empty() && !record.ended;
-    let lines = record.source.take().unwrap_or_default().lines;
-    record.source = Some(RecordSource { file: account.file.clone(), lines });
+    record.source = Some(RecordSource { file: source.name, lines });
     Ok((account, record))
 }
 
@@ -189,245 +141,99 @@ impl Account {
     }
 }
 
+/// A history while it is read.
 struct Reader<'r> {
-    content: Bytes,
+    content: &'r Bytes,
     account: Account,
     record: Record,
+    /// The line of each event of the record.
+    lines: Vec<u32>,
     roll: &'r mut Roll,
 }
 
-/// A line of the file, while it is parsed.
-struct Line<'l> {
-    content: &'l Bytes,
-    number: u32,
-    span: Range<usize>,
-}
-
 impl Reader<'_> {
-    fn read(&mut self) -> Result<(), Trouble> {
-        let content = self.content.clone();
-        if let Some(flaw) = unreadable(&content) {
-            return Err(flaw.into());
-        }
-        let mut start = 0;
-        for (text, number) in content.split_inclusive(|&byte| byte == b'\n').zip(1..) {
-            let line = Line { content: &content, number, span: start..start + text.len() };
-            start = line.span.end;
-            let whole = text.ends_with(b"\n");
-            let text = text.trim_ascii_end();
-            if text.is_empty() {
-                continue;
-            }
-            match line.parse(text) {
-                Ok(row) => self.row(&line, &row)?,
-                // The last line of a `.part` may be cut off, because its writer failed.
-                Err(_) if !whole && self.account.file.ends_with(".part") => {
-                    self.account.cut_off = Some(number);
-                }
-                Err(flaw) => return Err(flaw.into()),
-            }
-        }
-        Ok(())
-    }
-
-    fn row(&mut self, line: &Line<'_>, row: &Row<'_>) -> Result<(), Trouble> {
-        line.check_version(row.v)?;
-        let event = &*row.event.0;
+    fn add(&mut self, event: HistoryEvent<'_>, line: u32) -> Result<(), Failure> {
+        self.account.lines.get_or_insert((line, 0)).1 = line;
         match event {
-            "start" => self.account.starts.push(line.start(row)?),
-            "view" => {
-                let view = line.view(row)?;
-                self.record.views.push(Installed {
-                    at: self.record.events.len(),
-                    number: view.number,
-                    members: view.members.clone(),
-                    line: Some(view.line),
-                });
-                self.account.views.push(view);
+            HistoryEvent::Start(start) => self.account.starts.push(Start::new(&start, line)),
+            HistoryEvent::View { number, members, .. } => {
+                let (at, members) = (self.record.events.len(), names(&members));
+                self.account.views.push(View { line, number, members: members.clone() });
+                self.record.views.push(Installed { at, number, members, line: Some(line) });
             }
-            "end" => self.account.ends.push(line.end(row)?),
-            "multicast" | "deliver" | "send" | "receive" | "undeliverable" => {
-                let event = self.message(line, row, event)?;
-                self.record.events.push(event);
-                self.record.source.get_or_insert_default().lines.push(line.number);
-                self.account.times.push(row.time_us.unwrap_or_default());
+            HistoryEvent::End { reason, counts, .. } => {
+                self.account.ends.push(End { line, reason: reason.to_owned(), counts });
             }
-            "arrive" | "wait" => self.account.traces.push(line.trace(row, event)?),
-            _ => return Err(line.unknown_event(&row.event).into()),
+            HistoryEvent::Arrive { id, time_us, number, clock } => {
+                let what = Noted::Arrived { clock: clock.map(Clock::to_string), number };
+                self.account.traces.push(Trace { line, time_us, id: id.to_string(), what });
+            }
+            HistoryEvent::Wait { id, reason, time_us } => {
+                let what = Noted::Waits(reason.into_owned());
+                self.account.traces.push(Trace { line, time_us, id: id.to_string(), what });
+            }
+            HistoryEvent::Multicast { id, text, time_us } => {
+                let event = Event::Multicast { id: self.id(id)?, text: self.bytes(&text) };
+                self.push(event, line, time_us);
+            }
+            HistoryEvent::Deliver { id, text, time_us, number, epoch } => {
+                let (id, text, epoch) = (self.id(id)?, self.bytes(&text), epoch.unwrap_or(1));
+                self.push(Event::Deliver { id, number, epoch, text }, line, time_us);
+            }
+            HistoryEvent::Send { id, to, text, time_us } => {
+                let (id, text, to) = (self.id(id)?, self.bytes(&text), self.roll.slot(to, ANY_LIFE)?);
+                self.push(Event::Send { id, to, text }, line, time_us);
+            }
+            HistoryEvent::Receive { id, from, text, time_us } => {
+                if from != id.member {
+                    self.account.misattributed.get_or_insert(line);
+                }
+                let event = Event::Receive { id: self.id(id)?, text: self.bytes(&text) };
+                self.push(event, line, time_us);
+            }
+            HistoryEvent::Undeliverable { id, to, reason, time_us } => {
+                let (id, to) = (self.id(id)?, self.roll.slot(to, ANY_LIFE)?);
+                self.push(Event::Undeliverable { id, to, reason: reason.to_owned() }, line, time_us);
+            }
         }
-        self.account.lines.get_or_insert((line.number, 0)).1 = line.number;
         Ok(())
     }
 
-    fn message(&mut self, line: &Line<'_>, row: &Row<'_>, event: &str) -> Result<Event, Trouble> {
-        let (sender, incarnation, number) = line.id(line.need(&row.id, "id", row)?)?;
-        let id = MessageId { member: self.roll.slot(sender, incarnation)?, incarnation, number };
-        if event == "undeliverable" {
-            let to = self.roll.slot(&line.need(&row.to, "to", row)?.0, ANY_LIFE)?;
-            let reason = line.need(&row.reason, "reason", row)?.0.to_string();
-            return Ok(Event::Undeliverable { id, to, reason });
-        }
-        let text = line.text(row)?;
-        Ok(match event {
-            "multicast" => Event::Multicast { id, text },
-            "deliver" => Event::Deliver { id, number: row.number, epoch: row.epoch.unwrap_or(1), text },
-            "send" => {
-                let to = line.need(&row.to, "to", row)?;
-                Event::Send { id, to: self.roll.slot(&to.0, ANY_LIFE)?, text }
-            }
-            _ => {
-                if line.need(&row.from, "from", row)?.0 != sender {
-                    self.account.misattributed.get_or_insert(line.number);
-                }
-                Event::Receive { id, text }
-            }
-        })
+    fn push(&mut self, event: Event, line: u32, time_us: u64) {
+        self.record.events.push(event);
+        self.lines.push(line);
+        self.account.times.push(time_us);
+    }
+
+    fn id(&mut self, id: results::MessageId<'_>) -> Result<MessageId, Failure> {
+        let results::MessageId { member, incarnation, number } = id;
+        Ok(MessageId { member: self.roll.slot(member, incarnation)?, incarnation, number })
+    }
+
+    /// Returns a text as a part of the file, unless it had to be decoded.
+    fn bytes(&self, text: &[u8]) -> Bytes {
+        let is_part = self.content.as_ptr_range().contains(&text.as_ptr());
+        if is_part { self.content.slice_ref(text) } else { Bytes::copy_from_slice(text) }
     }
 }
 
-impl Line<'_> {
-    /// Returns the span of a string in the file, or the start of its line if the string had to be copied.
-    fn place(&self, text: &Text<'_>) -> Range<usize> {
-        let Cow::Borrowed(text) = text.0 else { return self.span.start..self.span.start };
-        let start = text.as_ptr() as usize - self.content.as_ptr() as usize;
-        start..start + text.len()
-    }
-
-    fn parse<'t>(&self, text: &'t [u8]) -> Result<Row<'t>, Flaw> {
-        // The parser would also take an array of the right values, which no program writes.
-        if !text.trim_ascii_start().starts_with(b"{") {
-            return Err(self.no_event(self.span.start, "expected an object"));
+impl Start {
+    fn new(start: &results::Start<'_>, line: u32) -> Self {
+        Self {
+            line,
+            time_us: start.time_us,
+            member: start.member.to_owned(),
+            incarnation: start.incarnation,
+            group: start.group.to_owned(),
+            order: start.order.to_owned(),
+            method: start.method.map(str::to_owned),
+            members: names(&start.members),
         }
-        serde_json::from_slice(text).map_err(|error| self.malformed(text, &error))
-    }
-
-    fn malformed(&self, text: &[u8], error: &serde_json::Error) -> Flaw {
-        if let Ok(Version { v }) = serde_json::from_slice(text)
-            && let Err(flaw) = self.check_version(v)
-        {
-            return flaw;
-        }
-        let at = self.span.start + error.column().saturating_sub(1).min(text.len());
-        let said = error.to_string();
-        let said = said.split(" at line ").next().unwrap_or_default();
-        if error.is_eof() {
-            let end = self.span.start + text.len();
-            return Flaw::new(end..end, "the line ends in the middle of an event")
-                .help("only the last line of a .part may be cut off");
-        }
-        self.no_event(at, said)
-    }
-
-    fn no_event(&self, at: usize, why: &str) -> Flaw {
-        Flaw::new(at..at, format!("this is no event: {why}"))
-            .help("every line of a history is a JSON object with \"v\":1 and \"event\"")
-    }
-
-    fn check_version(&self, version: u64) -> Result<(), Flaw> {
-        if version == VERSION {
-            return Ok(());
-        }
-        let message = format!("this is version {version} of the format, and only version {VERSION} is known");
-        Err(Flaw::new(self.span.start..self.span.start, message))
-    }
-
-    fn unknown_event(&self, event: &Text<'_>) -> Flaw {
-        let flaw = Flaw::new(self.place(event), format!("unknown event {}", quoted(event.0.as_bytes())));
-        match nearest(&event.0, EVENTS) {
-            Some(meant) => flaw.help(format!("did you mean `{meant}`?")),
-            None => flaw.help(format!("the events are {}", EVENTS.join(", "))),
-        }
-    }
-
-    /// Returns a field that this event must have.
-    fn need<'f, T>(&self, field: &'f Option<T>, name: &str, row: &Row<'_>) -> Result<&'f T, Flaw> {
-        field.as_ref().ok_or_else(|| self.missing(name, row))
-    }
-
-    fn missing(&self, name: &str, row: &Row<'_>) -> Flaw {
-        Flaw::new(self.place(&row.event), format!("the field \"{name}\" of this event is missing"))
-    }
-
-    /// Parses a message id like `c1/1/7` into member, incarnation and number.
-    fn id<'i>(&self, id: &'i Text<'_>) -> Result<(&'i str, u32, u64), Flaw> {
-        let flaw = || {
-            Flaw::new(self.place(id), format!("{} is not the id of a message", quoted(id.0.as_bytes())))
-                .help("an id is `<member>/<incarnation>/<number>`, like `c1/1/7`")
-        };
-        let mut parts = id.0.rsplitn(3, '/');
-        let (number, incarnation, member) = (parts.next(), parts.next(), parts.next());
-        let member = member.filter(|member| !member.is_empty()).ok_or_else(flaw)?;
-        let incarnation = incarnation.and_then(digits).and_then(|number| u32::try_from(number).ok());
-        Ok((member, incarnation.ok_or_else(flaw)?, number.and_then(digits).ok_or_else(flaw)?))
-    }
-
-    fn text(&self, row: &Row<'_>) -> Result<Bytes, Flaw> {
-        match (&row.text, &row.text_b64) {
-            (Some(Text(Cow::Borrowed(text))), None) => Ok(self.content.slice_ref(text.as_bytes())),
-            (Some(Text(Cow::Owned(text))), None) => Ok(Bytes::copy_from_slice(text.as_bytes())),
-            (None, Some(text)) => STANDARD
-                .decode(text.0.as_bytes())
-                .map(Bytes::from)
-                .map_err(|error| Flaw::new(self.place(text), format!("this is not base64: {error}"))),
-            (None, None) => Err(self.missing("text", row)),
-            (Some(_), Some(text)) => Err(Flaw::new(self.place(text), "an event has one text, this has two")),
-        }
-    }
-
-    fn start(&self, row: &Row<'_>) -> Result<Start, Flaw> {
-        Ok(Start {
-            line: self.number,
-            time_us: row.time_us.unwrap_or_default(),
-            member: self.need(&row.member, "member", row)?.0.to_string(),
-            incarnation: *self.need(&row.incarnation, "incarnation", row)?,
-            group: self.need(&row.group, "group", row)?.0.to_string(),
-            order: self.need(&row.order, "order", row)?.0.to_string(),
-            method: row.method.as_ref().map(|method| method.0.to_string()),
-            members: names(self.need(&row.members, "members", row)?),
-        })
-    }
-
-    fn trace(&self, row: &Row<'_>, event: &str) -> Result<Trace, Flaw> {
-        let id = self.need(&row.id, "id", row)?;
-        self.id(id)?;
-        let what = if event == "arrive" {
-            Noted::Arrived { clock: row.clock.as_ref().map(Clock::to_string), number: row.number }
-        } else {
-            let members = row.members.iter().flatten().map(|name| name.0.to_string()).collect();
-            Noted::Waits(Reason {
-                what: self.need(&row.r#for, "for", row)?.clone(),
-                place: row.place,
-                messages: row.messages.clone().unwrap_or_default(),
-                members,
-            })
-        };
-        Ok(Trace { line: self.number, time_us: row.time_us.unwrap_or_default(), id: id.0.to_string(), what })
-    }
-
-    fn view(&self, row: &Row<'_>) -> Result<View, Flaw> {
-        Ok(View {
-            line: self.number,
-            number: *self.need(&row.number, "number", row)?,
-            members: names(self.need(&row.members, "members", row)?),
-        })
-    }
-
-    fn end(&self, row: &Row<'_>) -> Result<End, Flaw> {
-        Ok(End {
-            line: self.number,
-            reason: self.need(&row.reason, "reason", row)?.0.to_string(),
-            counts: [row.multicasts, row.delivered, row.sent, row.received, row.undeliverable],
-        })
     }
 }
 
-/// Parses a number that consists of digits alone.
-fn digits(text: &str) -> Option<u64> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
-}
-
-fn names(members: &[Text<'_>]) -> Vec<String> {
-    let mut names: Vec<String> = members.iter().map(|name| name.0.to_string()).collect();
+fn names(members: &[&str]) -> Vec<String> {
+    let mut names: Vec<String> = members.iter().map(|&name| name.to_owned()).collect();
     names.sort_unstable();
     names.dedup();
     names

@@ -6,7 +6,6 @@ mod listing;
 mod result_file;
 mod roll;
 mod runs;
-mod trace;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -19,12 +18,10 @@ use crate::exit::{Exit, Failure};
 use crate::place::{obstacle, shown, without_mark};
 use crate::script::folder::listed;
 pub(super) use commands::Commands;
-pub(super) use history_file::{Account, Start, View};
+pub(super) use history_file::{Account, Noted, Start, View};
 use listing::Listing;
 pub(super) use result_file::{ResultFile, SEPARATOR, sender};
 use roll::Roll;
-pub(super) use trace::Noted;
-pub(crate) use trace::Reason;
 
 /// A run of one group, as the files of its members record it.
 #[derive(Debug)]

@@ -144,7 +144,7 @@ fn write_member(dir: &Path, history: &History, record: &Record, group: &str, mem
         group,
         order: "total",
         method: Some("bb"),
-        members,
+        members: members.into(),
         time_us: 1,
     };
     results.start(&start).unwrap();
