@@ -35,7 +35,7 @@ fn missing(
 ) -> Option<Witness> {
     let own = catalogue.first_deliveries(member);
     let (event, other, message) = (0..catalogue.len())
-        .filter(|&message| own.of(message).is_none() && catalogue.owes(member, message))
+        .filter(|&message| own[message].is_none() && catalogue.owes(member, message))
         .filter_map(|message| delivered_by[message].map(|(other, event)| (event, other, message)))
         .min()?;
     let (name, other) = (catalogue.name(message), catalogue.record(other));

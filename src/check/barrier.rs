@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::catalogue::Catalogue;
-use super::read::{Account, Member, Run, Start};
+use super::history::Record;
+use super::read::{Member, Run, Start};
 use super::streams::Streams;
 use super::verdict::{Place, Verdict, Witness};
 use crate::talk::list;
@@ -32,12 +33,13 @@ pub(super) fn judge(run: &Run, catalogue: &Catalogue<'_>) -> Verdict {
 fn began_otherwise(member: &Member) -> Option<Witness> {
     let account = member.account()?;
     let (first, _) = account.lines?;
-    let place = |lines: Vec<u32>| place(member, account, lines);
     match &account.starts[..] {
         [Start { line, .. }] if *line == first => None,
-        [] => Some(tell(&member.id, "never started, and yet something happened", place(vec![first]))),
-        [start] => Some(tell(&member.id, "did something before it started", place(vec![first, start.line]))),
-        [one, other, ..] => Some(tell(&member.id, "started twice", place(vec![one.line, other.line]))),
+        [] => Some(tell(&member.id, "never started, and yet something happened", member.place([first]))),
+        [start] => {
+            Some(tell(&member.id, "did something before it started", member.place([first, start.line])))
+        }
+        [one, other, ..] => Some(tell(&member.id, "started twice", member.place([one.line, other.line]))),
     }
 }
 
@@ -45,22 +47,16 @@ fn tell(id: &str, what: &str, place: Place) -> Witness {
     Witness::new(format!("{id} {what} {place}"), [place])
 }
 
-fn place(member: &Member, account: &Account, lines: Vec<u32>) -> Place {
-    Place { member: member.id.clone(), file: Some(account.file.clone()), lines }
-}
-
 /// Finds two members that began different runs.
 fn disagreement(run: &Run) -> Option<Witness> {
     // A newcomer's start lists other members than the starts at the barrier.
     let mut starts: Vec<_> = run.starts().collect();
-    let came_late = |account: &Account| came_late(run, account);
-    starts.sort_by_key(|(_, account, _)| came_late(account));
+    starts.sort_by_key(|(_, record, _)| came_late(run, record));
     let mut starts = starts.into_iter();
-    let (member, account, start) = starts.next()?;
-    starts.find_map(|(other_member, other_account, other)| {
-        let (one, two) = difference(start, other, !came_late(other_account))?;
-        let places =
-            [place(member, account, vec![start.line]), place(other_member, other_account, vec![other.line])];
+    let (member, _, start) = starts.next()?;
+    starts.find_map(|(other_member, other_record, other)| {
+        let (one, two) = difference(start, other, !came_late(run, other_record))?;
+        let places = [member.place([start.line]), other_member.place([other.line])];
         let (id, other_id) = (&member.id, &other_member.id);
         let story = format!("{id} started with {one} {}; {other_id} with {two} {}", places[0], places[1]);
         Some(Witness::new(story, places))
@@ -68,9 +64,9 @@ fn disagreement(run: &Run) -> Option<Witness> {
 }
 
 /// Returns true if the member joined the running group. A newcomer that failed while joining has no view at all.
-fn came_late(run: &Run, account: &Account) -> bool {
-    let have_views = run.starts().any(|(_, account, _)| !account.views.is_empty());
-    account.views.first().map_or(have_views, |view| view.number > 1)
+fn came_late(run: &Run, record: &Record) -> bool {
+    let have_views = run.starts().any(|(_, record, _)| !record.views.is_empty());
+    record.views.first().map_or(have_views, |view| view.number > 1)
 }
 
 fn difference(one: &Start, other: &Start, with_members: bool) -> Option<(String, String)> {
@@ -84,15 +80,14 @@ fn difference(one: &Start, other: &Start, with_members: bool) -> Option<(String,
 
 /// Finds a member that has files here and is in no list of members.
 fn unlisted(run: &Run) -> Option<Witness> {
-    let (starter, account, start) = run.starts().find(|(_, account, _)| !came_late(run, account))?;
-    let is_late = |member: &Member| member.account().is_some_and(|account| came_late(run, account));
-    let views = run.starts().flat_map(|(_, account, _)| &account.views);
+    let (starter, _, start) = run.starts().find(|(_, record, _)| !came_late(run, record))?;
+    let views = run.starts().flat_map(|(_, record, _)| &record.views);
     let listed: BTreeSet<&String> = views.flat_map(|view| &view.members).chain(&start.members).collect();
-    let member = run
-        .members
-        .iter()
-        .find(|member| member.has_said_something() && !listed.contains(&member.id) && !is_late(member))?;
-    let at = place(starter, account, vec![start.line]);
+    let (member, _) = run.with_records().find(|(member, record)| {
+        let is_late = member.account.is_some() && came_late(run, record);
+        member.has_said_something() && !listed.contains(&member.id) && !is_late
+    })?;
+    let at = starter.place([start.line]);
     let story = format!(
         "{} has files here, and {} started with {} {at}",
         member.id,
@@ -124,7 +119,7 @@ fn lost(catalogue: &Catalogue<'_>) -> Option<Witness> {
         let delivered = catalogue.first_deliveries(member);
         let firsts = (0..streams.len()).map(|stream| streams.message(stream, 0));
         let (message, event) = firsts
-            .filter(|&message| is_due[message] && delivered.of(message).is_none())
+            .filter(|&message| is_due[message] && delivered[message].is_none())
             .filter(|&message| catalogue.owes(member, message))
             .find_map(|message| Some((message, catalogue.origin(message)?)))?;
         let (sender, receiver) = (catalogue.sender(message)?, catalogue.record(member));

@@ -4,27 +4,21 @@ use super::departures;
 use super::history::{Event, History, MessageId, Record};
 use super::verdict::{Verdict, Witness};
 
-/// Marks an event that did not happen.
-const NEVER: u32 = u32::MAX;
-
 /// A history in which each multicast message has an index.
 pub struct Catalogue<'h> {
     /// The indexed history.
     pub history: &'h History,
     /// The messages that were multicast or delivered, ascending. A message's index is its position here.
     ids: Vec<MessageId>,
-    /// For each event of each member: its message index, or [`NEVER`] for events of direct messages.
-    messages: Vec<Vec<u32>>,
+    /// For each event of each member: its message index; none for events of direct messages.
+    messages: Vec<Vec<Option<u32>>>,
     /// For each message: the first event of its sender's record that multicasts it.
-    origins: Vec<u32>,
+    origins: Vec<Option<usize>>,
     /// For each message: the view in which it was delivered, 0 if unknown. `None` if all members owe all messages.
     views: Option<Vec<u64>>,
     /// For each lost member: the first event at which it departs from the members that went on without it.
     departures: Vec<Option<usize>>,
 }
-
-/// For each message, the first event of one member that delivers it.
-pub(super) struct Deliveries(Vec<u32>);
 
 impl<'h> Catalogue<'h> {
     /// Indexes the messages of `history`. Sorting them is the only step that is more than linear.
@@ -35,27 +29,26 @@ impl<'h> Catalogue<'h> {
         let mut ids: Vec<MessageId> = events.filter(is_multicast).map(Event::id).collect();
         sort(&mut ids);
         let found = |ids: &[MessageId]| history.records.iter().map(|record| indices(ids, record)).unzip();
-        let (mut messages, unknown): (Vec<Vec<u32>>, Vec<Vec<MessageId>>) = found(&ids);
+        let (mut messages, unknown): (Vec<Vec<Option<u32>>>, Vec<Vec<MessageId>>) = found(&ids);
         if unknown.iter().any(|unknown| !unknown.is_empty()) {
             // Some deliveries have no multicast in any record; index their messages too.
             ids.extend(unknown.into_iter().flatten());
             sort(&mut ids);
             (messages, _) = found(&ids);
         }
-        let origins = vec![NEVER; ids.len()];
-        let departures = vec![None; history.records.len()];
+        let origins = vec![None; ids.len()];
+        let has_changed = history.records.iter().any(|record| record.views.len() > 1);
+        let departures =
+            if has_changed { departures::find(&history.records) } else { vec![None; history.records.len()] };
         let mut catalogue = Self { history, ids, messages, origins, views: None, departures };
         for member in 0..history.records.len() {
             let found: Vec<_> = catalogue.multicasts(member).collect();
             for (event, message) in found.into_iter().rev() {
-                catalogue.origins[message] = event as u32;
+                catalogue.origins[message] = Some(event);
             }
         }
         if history.records.iter().any(Record::is_in_part) {
             catalogue.views = Some(catalogue.views_of_messages());
-        }
-        if history.records.iter().any(|record| record.views.len() > 1) {
-            catalogue.departures = departures::find(&catalogue);
         }
         catalogue
     }
@@ -127,12 +120,12 @@ impl<'h> Catalogue<'h> {
 
     /// Returns the message of an event, if it was multicast or delivered.
     pub(super) fn message(&self, (member, event): (usize, usize)) -> Option<usize> {
-        happened(self.messages[member][event])
+        self.messages[member][event].map(|message| message as usize)
     }
 
     /// Returns the first event of the sender's record that multicasts this message.
     pub(super) fn origin(&self, message: usize) -> Option<usize> {
-        happened(self.origins[message])
+        self.origins[message]
     }
 
     /// Returns a member's deliveries in order, as pairs of event and message.
@@ -163,22 +156,22 @@ impl<'h> Catalogue<'h> {
         let messages = &self.messages[member];
         (0..record.events.len())
             .filter(move |&event| which(&record.events[event]))
-            .map(move |event| (event, messages[event] as usize))
+            .filter_map(move |event| Some((event, messages[event]? as usize)))
     }
 
-    /// Indexes the first delivery of each message at a member.
-    pub(super) fn first_deliveries(&self, member: usize) -> Deliveries {
-        let mut first = vec![NEVER; self.len()];
+    /// Returns, for each message, the first event at which a member delivers it.
+    pub(super) fn first_deliveries(&self, member: usize) -> Vec<Option<usize>> {
+        let mut first = vec![None; self.len()];
         for (event, message) in self.deliveries(member) {
-            first[message] = first[message].min(event as u32);
+            first[message].get_or_insert(event);
         }
-        Deliveries(first)
+        first
     }
 
     /// Returns an oracle's verdict. Without a violation, a property is valid only if something was multicast and
     /// every record has an end.
     pub(super) fn conclude(&self, violation: Option<Witness>) -> Verdict {
-        let something = self.origins.iter().any(|&event| event != NEVER);
+        let something = self.origins.iter().any(Option::is_some);
         self.conclude_if(violation, something, "nothing was multicast")
     }
 
@@ -215,17 +208,6 @@ impl<'h> Catalogue<'h> {
     }
 }
 
-impl Deliveries {
-    /// Returns the first event that delivers this message.
-    pub(super) fn of(&self, message: usize) -> Option<usize> {
-        happened(self.0[message])
-    }
-}
-
-fn happened(event: u32) -> Option<usize> {
-    (event != NEVER).then_some(event as usize)
-}
-
 fn sort(ids: &mut Vec<MessageId>) {
     ids.sort_unstable();
     ids.dedup();
@@ -233,10 +215,10 @@ fn sort(ids: &mut Vec<MessageId>) {
 
 /// Returns the message index of each event, and the messages that `ids` lacks. A sender's next message usually
 /// follows its last one in `ids`, so that position is tried before the binary search.
-fn indices(ids: &[MessageId], record: &Record) -> (Vec<u32>, Vec<MessageId>) {
+fn indices(ids: &[MessageId], record: &Record) -> (Vec<Option<u32>>, Vec<MessageId>) {
     let (mut next, mut unknown) = (Vec::new(), Vec::new());
     let mut index = |event| {
-        let Some(id) = multicast_id(event) else { return NEVER };
+        let id = multicast_id(event)?;
         let sender = usize::from(id.member);
         if sender >= next.len() {
             next.resize(sender + 1, 0);
@@ -248,11 +230,11 @@ fn indices(ids: &[MessageId], record: &Record) -> (Vec<u32>, Vec<MessageId>) {
         match place {
             Ok(place) => {
                 next[sender] = place + 1;
-                place as u32
+                Some(place as u32)
             }
             Err(_) => {
                 unknown.push(id);
-                NEVER
+                None
             }
         }
     };

@@ -77,12 +77,12 @@ fn too_early(
 fn story(catalogue: &Catalogue<'_>, member: usize, event: usize, message: usize, cause: usize) -> Witness {
     let record = catalogue.record(member);
     let (name, cause_name) = (catalogue.name(message), catalogue.name(cause));
-    let (how, place) = match catalogue.first_deliveries(member).of(cause) {
+    let (how, place) = match catalogue.first_deliveries(member)[cause] {
         Some(late) => (format!("before {cause_name}"), record.place(&[event, late])),
         None => (format!("and never {cause_name}"), record.place(&[event])),
     };
     let sender = usize::from(catalogue.id(message).member);
-    let known = catalogue.first_deliveries(sender).of(cause).into_iter().chain(catalogue.origin(message));
+    let known = catalogue.first_deliveries(sender)[cause].into_iter().chain(catalogue.origin(message));
     let origin = catalogue.record(sender).place(&known.collect::<Vec<_>>());
     let story = format!(
         "{} delivered {name} {how} {place}; {} had delivered {cause_name} before it multicast {name} {origin}",

@@ -1,17 +1,15 @@
 //! The timeline of a run, for the diagram and `explain`: every event of every history with its time, and the first
 //! violation.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytes::Bytes;
 
 use super::evidence::Evidence;
-use super::history::Event;
-use super::read::{self, Account, Noted, Run};
+use super::history::{Event, History, Record, What};
+use super::read::{self, Run};
 use super::verdict::{Verdict, Witness};
 use crate::exit::{Exit, Failure};
-use crate::results::Reason;
 use crate::talk::natural;
 
 /// One run of one group.
@@ -71,26 +69,30 @@ pub(crate) struct Happening {
     pub(crate) what: What,
 }
 
-/// The kind of an event.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum What {
-    /// The member multicast the message.
-    Multicast,
-    /// The message arrived. Fields: the member's clock afterwards, and the global number.
-    Arrive { clock: Option<String>, number: Option<u64> },
-    /// The message began to wait, for this reason.
-    Wait(Reason),
-    /// The member delivered the message, with this global number.
-    Deliver(Option<u64>),
-    /// The member sent the direct message.
-    Send,
-    /// The member received the direct message.
-    Receive,
-    /// The member reported its direct message as undeliverable, for this reason.
-    Undeliverable(String),
-}
-
 impl Word {
+    /// Returns the message of an event at a member.
+    fn of(history: &History, event: &Event, member: usize) -> Self {
+        let id = event.id();
+        let to = match event {
+            Event::Multicast { .. } | Event::Deliver { .. } => None,
+            Event::Send { to, .. } | Event::Undeliverable { to, .. } => Some(history.who(*to).to_owned()),
+            Event::Receive { .. } => Some(history.records[member].name.clone()),
+        };
+        let sender = history.who(id.member).to_owned();
+        Self { to, sender, incarnation: id.incarnation, number: id.number, text: event.text().clone() }
+    }
+
+    /// Returns the message of a traced event, without its text.
+    fn traced((sender, incarnation, number): &(String, u32, u64)) -> Self {
+        let (incarnation, number) = (*incarnation, *number);
+        Self { to: None, sender: sender.clone(), incarnation, number, text: Bytes::new() }
+    }
+
+    /// Returns what identifies the message, and its position among all.
+    fn key(&self) -> (Option<&str>, &str, u32, u64) {
+        (self.to.as_deref(), &self.sender, self.incarnation, self.number)
+    }
+
     /// Formats the message's id as in a history: `c1/1/7`.
     pub(crate) fn id(&self) -> String {
         format!("{}/{}/{}", self.sender, self.incarnation, self.number)
@@ -134,111 +136,58 @@ impl Chronicle {
             Verdict::Violated(witness) => Some((name.to_owned(), witness)),
             Verdict::Valid | Verdict::Undecided(_) => None,
         });
-        let words = Words::of(run);
+        let messages = messages(run);
         let orders = evidence.orders(None);
         let told = run.starts().next().map_or_else(String::new, |(_, _, start)| start.order.clone());
         let mut members: Vec<Member> =
-            (0..run.members.len()).map(|member| words.member(run, member)).collect();
+            (0..run.members.len()).map(|member| timeline(run, &messages, member)).collect();
         members.sort_by_cached_key(|member| natural(&member.name));
         Self {
             group: run.group.clone().unwrap_or_default(),
             order: if let [order] = orders[..] { order.title() } else { told },
             members,
-            messages: words.messages,
+            messages,
             violation,
         }
     }
 }
 
-/// The messages of a run, indexed.
-struct Words {
-    messages: Vec<Word>,
-    /// Index by id and receiver.
-    indices: BTreeMap<(String, Option<String>), usize>,
-}
-
-impl Words {
-    fn of(run: &Run) -> Self {
-        let mut messages: Vec<Word> = Vec::new();
-        for (receiver, record) in run.history.records.iter().enumerate() {
-            for event in &record.events {
-                messages.push(word(run, event, receiver));
-            }
-        }
-        let traces =
-            run.members.iter().filter_map(|member| member.account()).flat_map(|account| &account.traces);
-        messages.extend(traces.filter_map(|trace| untold(&trace.id)));
-        // Keep the first text of each message; oracles report differing texts.
-        let key = |word: &Word| (word.to.clone(), word.sender.clone(), word.incarnation, word.number);
-        messages.sort_by_key(key);
-        messages.dedup_by_key(|word| key(word));
-        let keys = messages.iter().map(|word| (word.id(), word.to.clone()));
-        let indices = keys.zip(0..).collect();
-        Self { messages, indices }
-    }
-
-    fn index(&self, id: String, to: Option<String>) -> Option<usize> {
-        self.indices.get(&(id, to)).copied()
-    }
-
-    /// Builds a member's timeline, with traced events sorted among the others by line.
-    fn member(&self, run: &Run, member: usize) -> Member {
-        let record = &run.history.records[member];
-        let (name, open) = (record.name.clone(), record.open.clone());
-        let Some(account) = run.members[member].account() else {
-            return Member { name, file: String::new(), happenings: Vec::new(), is_traced: false, open };
-        };
-        let lines = record.source.iter().flat_map(|source| &source.lines);
-        let started = account.starts.first().map_or(0, |start| start.time_us);
-        let told =
-            record.events.iter().zip(lines).zip(&account.times).filter_map(|((event, &line), &time)| {
-                let Word { to, .. } = word(run, event, member);
-                let message = self.index(run.history.name(event.id()), to)?;
-                Some(Happening { line, time_us: time.saturating_sub(started), message, what: what(event) })
-            });
-        let mut happenings: Vec<Happening> = told.chain(self.traced(account, started)).collect();
-        happenings.sort_by_key(|happening| happening.line);
-        Member { name, file: account.file.clone(), happenings, is_traced: !account.traces.is_empty(), open }
-    }
-
-    fn traced<'a>(&'a self, account: &'a Account, started: u64) -> impl Iterator<Item = Happening> + 'a {
-        account.traces.iter().filter_map(move |trace| {
-            let what = match trace.what.clone() {
-                Noted::Arrived { clock, number } => What::Arrive { clock, number },
-                Noted::Waits(reason) => What::Wait(reason),
-            };
-            let message = self.index(trace.id.clone(), None)?;
-            let time_us = trace.time_us.saturating_sub(started);
-            Some(Happening { line: trace.line, time_us, message, what })
-        })
-    }
-}
-
-/// Returns the message of an event at a member.
-fn word(run: &Run, event: &Event, member: usize) -> Word {
-    let id = event.id();
-    let to = match event {
-        Event::Multicast { .. } | Event::Deliver { .. } => None,
-        Event::Send { to, .. } | Event::Undeliverable { to, .. } => Some(run.history.who(*to).to_owned()),
-        Event::Receive { .. } => Some(run.history.records[member].name.clone()),
+/// Returns all messages of a run, sorted.
+fn messages(run: &Run) -> Vec<Word> {
+    let records = run.history.records.iter().enumerate();
+    let of_record = |(member, record): (usize, &'_ Record)| {
+        record.events.iter().map(|event| Word::of(&run.history, event, member)).collect::<Vec<_>>()
     };
-    let sender = run.history.who(id.member).to_owned();
-    Word { to, sender, incarnation: id.incarnation, number: id.number, text: event.text().clone() }
+    let traces = run.members.iter().filter_map(|member| member.account()).flat_map(|account| &account.traces);
+    let mut messages: Vec<Word> =
+        records.flat_map(of_record).chain(traces.map(|trace| Word::traced(&trace.id))).collect();
+    // Keep the first text of each message; oracles report differing texts.
+    messages.sort_by(|one, other| one.key().cmp(&other.key()));
+    messages.dedup_by(|one, other| one.key() == other.key());
+    messages
 }
 
-/// Builds a message from its id alone, for one that only traces mention.
-fn untold(id: &str) -> Option<Word> {
-    let mut parts = id.rsplitn(3, '/');
-    let (number, incarnation) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-    Some(Word { to: None, sender: parts.next()?.to_owned(), incarnation, number, text: Bytes::new() })
-}
-
-fn what(event: &Event) -> What {
-    match event {
-        Event::Multicast { .. } => What::Multicast,
-        Event::Deliver { number, .. } => What::Deliver(*number),
-        Event::Send { .. } => What::Send,
-        Event::Receive { .. } => What::Receive,
-        Event::Undeliverable { reason, .. } => What::Undeliverable(reason.clone()),
-    }
+/// Builds a member's timeline, with traced events sorted among the others by line.
+fn timeline(run: &Run, messages: &[Word], member: usize) -> Member {
+    let record = &run.history.records[member];
+    let (name, open) = (record.name.clone(), record.open.clone());
+    let Some(account) = run.members[member].account() else {
+        return Member { name, file: String::new(), happenings: Vec::new(), is_traced: false, open };
+    };
+    let started = account.starts.first().map_or(0, |start| start.time_us);
+    let happening = |line: u32, time_us: u64, word: &Word, what: What| {
+        let message = messages.binary_search_by(|known| known.key().cmp(&word.key())).ok()?;
+        Some(Happening { line, time_us: time_us.saturating_sub(started), message, what })
+    };
+    let lines = record.source.iter().flat_map(|source| &source.lines);
+    let recorded =
+        record.events.iter().zip(lines).zip(&account.times).filter_map(|((event, &line), &time)| {
+            happening(line, time, &Word::of(&run.history, event, member), event.into())
+        });
+    let traced = account.traces.iter().filter_map(|trace| {
+        happening(trace.line, trace.time_us, &Word::traced(&trace.id), trace.what.clone())
+    });
+    let mut happenings: Vec<Happening> = recorded.chain(traced).collect();
+    happenings.sort_by_key(|happening| happening.line);
+    Member { name, file: account.file.clone(), happenings, is_traced: !account.traces.is_empty(), open }
 }

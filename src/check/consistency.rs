@@ -1,11 +1,10 @@
 //! Consistency: the files of each member agree. Result files match the history's deliveries, counts are right,
 //! names are the member's own, and views with one number have the same members.
 
-use std::collections::BTreeMap;
-
 use super::catalogue::Catalogue;
 use super::history::{Event, History, Record};
-use super::read::{Account, Member, ResultFile, Run, View};
+use super::read::{Account, Member, ResultFile, Run};
+use super::synchrony;
 use super::verdict::{Place, Verdict, Witness};
 use crate::place::quoted;
 use crate::results::history::EndCounts;
@@ -16,30 +15,26 @@ pub(super) fn judge(run: &Run, catalogue: &Catalogue<'_>) -> Verdict {
     if !run.has_histories() {
         return Verdict::Undecided("there is no history to compare with".to_owned());
     }
-    let of_member = |(member, record): (&Member, &Record)| {
+    let of_member = |(index, (member, record)): (usize, (&Member, &Record))| {
         let account = member.account()?;
         wrong_name(member, account)
             .or_else(|| after_the_end(member, account))
             .or_else(|| wrong_count(member, account, record))
-            .or_else(|| wrong_view(member, account))
+            .or_else(|| wrong_view(catalogue, index, account))
             .or_else(|| wrong_results(&run.history, member, record))
     };
-    let violation = run.with_records().find_map(of_member).or_else(|| views_differ(run));
-    catalogue.conclude(violation)
-}
-
-fn place(member: &Member, account: &Account, lines: impl Into<Vec<u32>>) -> Place {
-    Place { member: member.id.clone(), file: Some(account.file.clone()), lines: lines.into() }
+    let violation = run.with_records().enumerate().find_map(of_member);
+    catalogue.conclude(violation.or_else(|| synchrony::lists_differ(catalogue)))
 }
 
 /// Finds a history under another member's name, or a receipt that names two senders.
 fn wrong_name(member: &Member, account: &Account) -> Option<Witness> {
     let other = account.starts.iter().find(|start| start.member != member.id);
     if let Some(start) = other {
-        let place = place(member, account, [start.line]);
+        let place = member.place([start.line]);
         return Some(Witness::new(format!("this is the history of {} {place}", start.member), [place]));
     }
-    let place = place(member, account, [account.misattributed?]);
+    let place = member.place([account.misattributed?]);
     let story =
         format!("{} received a message with two senders, in \"id\" and in \"from\" {place}", member.id);
     Some(Witness::new(story, [place]))
@@ -47,7 +42,7 @@ fn wrong_name(member: &Member, account: &Account) -> Option<Witness> {
 
 fn after_the_end(member: &Member, account: &Account) -> Option<Witness> {
     let (end, (_, last)) = (account.ends.first()?, account.lines?);
-    let place = place(member, account, [end.line, last]);
+    let place = member.place([end.line, last]);
     let story = format!("{} ended, and then something happened {place}", member.id);
     (end.line < last).then(|| Witness::new(story, [place]))
 }
@@ -67,7 +62,7 @@ fn wrong_count(member: &Member, account: &Account, record: &Record) -> Option<Wi
     ];
     let differs = |(what, told, found)| Some((what, told?, found)).filter(|(_, told, found)| told != found);
     let (what, told, found) = counts.into_iter().find_map(differs)?;
-    let place = place(member, account, [end.line]);
+    let place = member.place([end.line]);
     let story =
         format!("{} counted {told} {what} at its end {place}, and its history has {found}", member.id);
     Some(Witness::new(story, [place]))
@@ -75,53 +70,23 @@ fn wrong_count(member: &Member, account: &Account, record: &Record) -> Option<Wi
 
 /// Finds a view without its own member, a view number that does not grow, or a first view that differs from the
 /// start event.
-fn wrong_view(member: &Member, account: &Account) -> Option<Witness> {
-    if let Some(view) = account.views.iter().find(|view| !view.members.contains(&member.id)) {
-        let place = place(member, account, [view.line]);
-        let story = format!("{} was given view {} without itself {place}", member.id, view.number);
-        return Some(Witness::new(story, [place]));
-    }
-    if let (Some(start), Some(view)) = (account.starts.first(), account.views.first())
-        && view.number == 1
-        && view.members != start.members
-    {
-        let place = place(member, account, [start.line, view.line]);
-        let (started, viewed) = (list(&start.members), list(&view.members));
-        let story = format!("{} started with {started}, and its view 1 is {viewed} {place}", member.id);
-        return Some(Witness::new(story, [place]));
-    }
-    let pair = account.views.windows(2).find(|pair| pair[0].number >= pair[1].number)?;
-    let place = place(member, account, [pair[0].line, pair[1].line]);
-    let (first, then) = (pair[0].number, pair[1].number);
-    Some(Witness::new(format!("{} was given view {first} and then view {then} {place}", member.id), [place]))
+fn wrong_view(catalogue: &Catalogue<'_>, member: usize, account: &Account) -> Option<Witness> {
+    let (record, grows) = (catalogue.record(member), |one: u64, next: u64| one < next);
+    synchrony::without_itself(record)
+        .or_else(|| other_first_view(record, account))
+        .or_else(|| synchrony::skipped(record, grows))
 }
 
-/// Finds two members with different members in the view of one number.
-fn views_differ(run: &Run) -> Option<Witness> {
-    let mut known: BTreeMap<u64, (&Member, &Account, &View)> = BTreeMap::new();
-    let accounts = run.members.iter().filter_map(|member| Some((member, member.account()?)));
-    for (member, account) in accounts {
-        for view in &account.views {
-            let (other, other_account, other_view) =
-                *known.entry(view.number).or_insert((member, account, view));
-            if other_view.members != view.members {
-                let places =
-                    [place(other, other_account, [other_view.line]), place(member, account, [view.line])];
-                let story = format!(
-                    "view {} is {} at {} {} and {} at {} {}",
-                    view.number,
-                    list(&other_view.members),
-                    other.id,
-                    places[0],
-                    list(&view.members),
-                    member.id,
-                    places[1]
-                );
-                return Some(Witness::new(story, places));
-            }
-        }
+fn other_first_view(record: &Record, account: &Account) -> Option<Witness> {
+    let (start, view) = (account.starts.first()?, record.views.first()?);
+    if view.number != 1 || view.members == start.members {
+        return None;
     }
-    None
+    let mut place = record.place_of(&[0]);
+    place.lines.insert(0, start.line);
+    let (name, started, viewed) = (&record.name, list(&start.members), list(&view.members));
+    let story = format!("{name} started with {started}, and its view 1 is {viewed} {place}");
+    Some(Witness::new(story, [place]))
 }
 
 /// Finds a result file that does not match the history.

@@ -36,7 +36,7 @@ fn passed_over(
 ) -> Witness {
     let record = catalogue.record(member);
     let (later, earlier) = (catalogue.name(message), catalogue.name(before));
-    let (how, place) = match catalogue.first_deliveries(member).of(before) {
+    let (how, place) = match catalogue.first_deliveries(member)[before] {
         Some(late) => (format!("before {earlier}"), record.place(&[event, late])),
         None => (format!("and never {earlier}"), record.place(&[event])),
     };

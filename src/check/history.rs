@@ -7,6 +7,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::verdict::Place;
+use crate::results::Reason;
 
 /// The identity of a message. It tells nothing about causality; only the records do.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -65,6 +66,25 @@ pub enum Event {
         /// The reason, as in the history file.
         reason: String,
     },
+}
+
+/// The kind of an event in the timeline of a member, which also has the events that `client --trace` adds.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum What {
+    /// The member multicast the message.
+    Multicast,
+    /// The message arrived. Fields: the member's clock afterwards, and the global number.
+    Arrive { clock: Option<String>, number: Option<u64> },
+    /// The message began to wait, for this reason.
+    Wait(Reason),
+    /// The member delivered the message, with this global number.
+    Deliver(Option<u64>),
+    /// The member sent the direct message.
+    Send,
+    /// The member received the direct message.
+    Receive,
+    /// The member reported its direct message as undeliverable, for this reason.
+    Undeliverable(String),
 }
 
 /// The text of an event without one.
@@ -152,6 +172,18 @@ impl Event {
             | Self::Send { text, .. }
             | Self::Receive { text, .. } => text,
             Self::Undeliverable { .. } => &NO_TEXT,
+        }
+    }
+}
+
+impl From<&Event> for What {
+    fn from(event: &Event) -> Self {
+        match event {
+            Event::Multicast { .. } => Self::Multicast,
+            Event::Deliver { number, .. } => Self::Deliver(*number),
+            Event::Send { .. } => Self::Send,
+            Event::Receive { .. } => Self::Receive,
+            Event::Undeliverable { reason, .. } => Self::Undeliverable(reason.clone()),
         }
     }
 }

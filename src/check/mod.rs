@@ -35,7 +35,8 @@ mod tests;
 
 use crate::order::{Order, Promise};
 pub use catalogue::Catalogue;
-pub(crate) use chronicle::{Chronicle, Happening, Member, What, Word};
+pub(crate) use chronicle::{Chronicle, Happening, Member, Word};
+pub(crate) use history::What;
 pub use history::{Event, History, Installed, MessageId, Record, Source};
 pub(crate) use read::has_more_events;
 pub(crate) use report::escaped;

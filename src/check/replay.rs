@@ -103,14 +103,13 @@ impl<'c, 'h> Replay<'c, 'h> {
 
 fn story(catalogue: &Catalogue<'_>, circle: &[(At, At)]) -> Witness {
     let links = circle.iter().cycle().skip(circle.len() - 1).zip(circle);
-    let (stories, places): (Vec<_>, Vec<_>) = links
-        .map(|(&(_, gives), &(taken, _))| {
-            let record = catalogue.record(taken.0);
-            let name = |event: usize| catalogue.history.name(record.events[event].id());
-            let place = record.place(&[taken.1, gives.1]);
-            let (given, gave) = (name(taken.1), name(gives.1));
-            (format!("{} was given {given} before it gave {gave} {place}", record.name), place)
-        })
-        .unzip();
-    Witness::new(format!("{}: none of them can have been first", stories.join("; ")), places)
+    let mut witness = Witness::joined(links.map(|(&(_, gives), &(taken, _))| {
+        let record = catalogue.record(taken.0);
+        let name = |event: usize| catalogue.history.name(record.events[event].id());
+        let place = record.place(&[taken.1, gives.1]);
+        let (given, gave) = (name(taken.1), name(gives.1));
+        (format!("{} was given {given} before it gave {gave} {place}", record.name), place)
+    }));
+    witness.story.push_str(": none of them can have been first");
+    witness
 }

@@ -6,26 +6,29 @@
 use std::collections::BTreeMap;
 
 use super::catalogue::Catalogue;
+use super::history::Record;
 use super::verdict::{Verdict, Witness};
 use crate::talk::list;
 
 pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
-    let skipped = || catalogue.members().find_map(|member| skipped(catalogue, member));
-    catalogue.conclude(lists_differ(catalogue).or_else(skipped).or_else(|| deliveries_differ(catalogue)))
+    let of_record =
+        |record: &Record| without_itself(record).or_else(|| skipped(record, |one, next| one + 1 == next));
+    let one_list = || catalogue.history.records.iter().find_map(of_record);
+    catalogue.conclude(lists_differ(catalogue).or_else(one_list).or_else(|| deliveries_differ(catalogue)))
 }
 
-/// Finds a view that its member is not in, or that does not follow the view before.
-fn skipped(catalogue: &Catalogue<'_>, member: usize) -> Option<Witness> {
-    let record = catalogue.record(member);
-    let is_in = |view: usize| record.views[view].members.binary_search(&record.name).is_ok();
-    if let Some(view) = (0..record.views.len()).find(|&view| !is_in(view)) {
-        let place = record.place_of(&[view]);
-        let number = record.views[view].number;
-        let story = format!("{} was given view {number} without itself{}", record.name, place.or_nothing());
-        return Some(Witness::new(story, [place]));
-    }
-    let follows = |view: usize| record.views[view].number + 1 == record.views[view + 1].number;
-    let view = (1..record.views.len()).map(|next| next - 1).find(|&view| !follows(view))?;
+/// Finds a view that its member is not in.
+pub(super) fn without_itself(record: &Record) -> Option<Witness> {
+    let view = record.views.iter().position(|view| view.members.binary_search(&record.name).is_err())?;
+    let place = record.place_of(&[view]);
+    let number = record.views[view].number;
+    let story = format!("{} was given view {number} without itself{}", record.name, place.or_nothing());
+    Some(Witness::new(story, [place]))
+}
+
+/// Finds a view whose number does not follow that of the view before.
+pub(super) fn skipped(record: &Record, follows: fn(u64, u64) -> bool) -> Option<Witness> {
+    let view = record.views.windows(2).position(|pair| !follows(pair[0].number, pair[1].number))?;
     let place = record.place_of(&[view, view + 1]);
     let [first, then] = [view, view + 1].map(|view| record.views[view].number);
     let story = format!("{} was given view {first} and then view {then}{}", record.name, place.or_nothing());
@@ -33,7 +36,7 @@ fn skipped(catalogue: &Catalogue<'_>, member: usize) -> Option<Witness> {
 }
 
 /// Finds a view number with different members at two members.
-fn lists_differ(catalogue: &Catalogue<'_>) -> Option<Witness> {
+pub(super) fn lists_differ(catalogue: &Catalogue<'_>) -> Option<Witness> {
     let mut known: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
     for member in catalogue.members() {
         for (at, view) in catalogue.record(member).views.iter().enumerate() {

@@ -21,18 +21,16 @@ pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
 /// Returns the deliveries of a member without duplicates, as pairs of event and message.
 fn first_deliveries(catalogue: &Catalogue<'_>, member: usize) -> Vec<(usize, usize)> {
     let first = catalogue.first_deliveries(member);
-    catalogue.common_deliveries(member).filter(|&(event, message)| first.of(message) == Some(event)).collect()
+    catalogue.common_deliveries(member).filter(|&(event, message)| first[message] == Some(event)).collect()
 }
 
 fn story(catalogue: &Catalogue<'_>, delivered: &[Vec<(usize, usize)>], circle: &[Step]) -> Witness {
-    let tell = |step: &Step| {
+    Witness::joined(circle.iter().map(|step: &Step| {
         let [(event, first), (then_event, then)] =
             [step.before, step.after].map(|place| delivered[step.sequence][place]);
         let record = catalogue.record(step.sequence);
         let place = record.place(&[event, then_event]);
         let [first, then] = [first, then].map(|message| catalogue.name(message));
         (format!("{} delivered {first} then {then} {place}", record.name), place)
-    };
-    let (stories, places): (Vec<_>, Vec<_>) = circle.iter().map(tell).unzip();
-    Witness::new(stories.join("; "), places)
+    }))
 }

@@ -11,8 +11,7 @@ pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
 fn undelivered(catalogue: &Catalogue<'_>, member: usize) -> Option<Witness> {
     let record = catalogue.record(member);
     let delivered = catalogue.first_deliveries(member);
-    let (event, message) =
-        catalogue.multicasts(member).find(|&(_, message)| delivered.of(message).is_none())?;
+    let (event, message) = catalogue.multicasts(member).find(|&(_, message)| delivered[message].is_none())?;
     record.ended.then(|| {
         let (name, place) = (catalogue.name(message), record.place(&[event]));
         let story = format!("{} multicast {name} {place} and never delivered it", record.name);

@@ -42,6 +42,12 @@ impl Witness {
     pub fn new(story: impl Into<String>, places: impl Into<Vec<Place>>) -> Self {
         Self { story: story.into(), places: places.into() }
     }
+
+    /// Creates a witness from several stories, each with its place.
+    pub(super) fn joined(stories: impl Iterator<Item = (String, Place)>) -> Self {
+        let (stories, places): (Vec<String>, Vec<Place>) = stories.unzip();
+        Self::new(stories.join("; "), places)
+    }
 }
 
 impl Place {

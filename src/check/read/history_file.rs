@@ -6,11 +6,11 @@ use bytes::Bytes;
 
 use super::read_file;
 use super::roll::{ANY_LIFE, Roll};
-use crate::check::history::{Event, Installed, MessageId, Record, Source as RecordSource};
+use crate::check::history::{Event, Installed, MessageId, Record, Source as RecordSource, What};
 use crate::exit::Failure;
 use crate::place::{Flaw, Source, unreadable};
+use crate::results;
 use crate::results::history::{Clock, EndCounts, HistoryEvent, Row};
-use crate::results::{self, Reason};
 
 /// The contents of a history other than its messages.
 #[derive(Debug, Default)]
@@ -18,7 +18,6 @@ pub(in crate::check) struct Account {
     /// The file's name.
     pub(in crate::check) file: String,
     pub(in crate::check) starts: Vec<Start>,
-    pub(in crate::check) views: Vec<View>,
     pub(in crate::check) ends: Vec<End>,
     /// The time of each event of the record, in microseconds.
     pub(in crate::check) times: Vec<u64>,
@@ -46,15 +45,6 @@ pub(in crate::check) struct Start {
     pub(in crate::check) members: Vec<String>,
 }
 
-/// A view of a member.
-#[derive(Debug)]
-pub(in crate::check) struct View {
-    pub(in crate::check) line: u32,
-    pub(in crate::check) number: u64,
-    /// The names of the members, sorted, each once.
-    pub(in crate::check) members: Vec<String>,
-}
-
 /// The end of a run at a member.
 #[derive(Debug)]
 pub(in crate::check) struct End {
@@ -68,30 +58,16 @@ pub(in crate::check) struct End {
 pub(in crate::check) struct Trace {
     pub(in crate::check) line: u32,
     pub(in crate::check) time_us: u64,
-    /// The message id.
-    pub(in crate::check) id: String,
-    pub(in crate::check) what: Noted,
-}
-
-/// The kind of a traced event.
-#[derive(Clone, Debug)]
-pub(in crate::check) enum Noted {
-    /// The message arrived.
-    Arrived {
-        /// The member's clock after the arrival, as text.
-        clock: Option<String>,
-        /// The message's global number.
-        number: Option<u64>,
-    },
-    /// The message began to wait, for this reason.
-    Waits(Reason),
+    /// The sender, its incarnation, and the message number.
+    pub(in crate::check) id: (String, u32, u64),
+    pub(in crate::check) what: What,
 }
 
 /// The reason in the end event of a member that left as its commands told it.
 const LEFT: &str = "left";
 
-/// Reads the history of the member `id`. The record's message ids hold slots of the name table `roll`.
-pub(super) fn read(path: &Path, id: &str, roll: &mut Roll) -> Result<(Account, Record), Failure> {
+/// Reads the history of the member `id`. The record's message ids hold slots of the name table.
+pub(super) fn read(path: &Path, id: &str) -> Result<(Account, Record, Roll), Failure> {
     let (name, text) = read_file(path)?;
     let source = Source { name, text };
     if let Some(flaw) = unreadable(&source.text) {
@@ -99,7 +75,8 @@ pub(super) fn read(path: &Path, id: &str, roll: &mut Roll) -> Result<(Account, R
     }
     let account = Account { file: source.name.clone(), ..Account::default() };
     let record = Record { name: id.to_owned(), ..Record::default() };
-    let mut reader = Reader { content: &source.text, account, record, lines: Vec::new(), roll };
+    let mut reader =
+        Reader { content: &source.text, account, record, lines: Vec::new(), roll: Roll::default() };
     let mut next = 0;
     for (text, number) in source.text.split_inclusive(|&byte| byte == b'\n').zip(1..) {
         let start = next;
@@ -118,13 +95,13 @@ pub(super) fn read(path: &Path, id: &str, roll: &mut Roll) -> Result<(Account, R
             Err(flaw) => return Err(in_file(flaw)),
         }
     }
-    let Reader { account, mut record, lines, .. } = reader;
+    let Reader { account, mut record, lines, roll, .. } = reader;
     record.open = account.open(id);
     record.ended = record.open.is_none();
     record.left = record.ended && account.ends.last().is_some_and(|end| end.reason == LEFT);
     record.stopped = account.cut_off.is_none() && !account.ends.is_empty() && !record.ended;
     record.source = Some(RecordSource { file: source.name, lines });
-    Ok((account, record))
+    Ok((account, record, roll))
 }
 
 impl Account {
@@ -148,7 +125,7 @@ struct Reader<'r> {
     record: Record,
     /// The line of each event of the record.
     lines: Vec<u32>,
-    roll: &'r mut Roll,
+    roll: Roll,
 }
 
 impl Reader<'_> {
@@ -158,19 +135,17 @@ impl Reader<'_> {
             HistoryEvent::Start(start) => self.account.starts.push(Start::new(&start, line)),
             HistoryEvent::View { number, members, .. } => {
                 let (at, members) = (self.record.events.len(), names(&members));
-                self.account.views.push(View { line, number, members: members.clone() });
                 self.record.views.push(Installed { at, number, members, line: Some(line) });
             }
             HistoryEvent::End { reason, counts, .. } => {
                 self.account.ends.push(End { line, reason: reason.to_owned(), counts });
             }
             HistoryEvent::Arrive { id, time_us, number, clock } => {
-                let what = Noted::Arrived { clock: clock.map(Clock::to_string), number };
-                self.account.traces.push(Trace { line, time_us, id: id.to_string(), what });
+                let what = What::Arrive { clock: clock.map(Clock::to_string), number };
+                self.trace(id, what, line, time_us);
             }
             HistoryEvent::Wait { id, reason, time_us } => {
-                let what = Noted::Waits(reason.into_owned());
-                self.account.traces.push(Trace { line, time_us, id: id.to_string(), what });
+                self.trace(id, What::Wait(reason.into_owned()), line, time_us);
             }
             HistoryEvent::Multicast { id, text, time_us } => {
                 let event = Event::Multicast { id: self.id(id)?, text: self.bytes(&text) };
@@ -203,6 +178,11 @@ impl Reader<'_> {
         self.record.events.push(event);
         self.lines.push(line);
         self.account.times.push(time_us);
+    }
+
+    fn trace(&mut self, id: results::MessageId<'_>, what: What, line: u32, time_us: u64) {
+        let id = (id.member.to_owned(), id.incarnation, id.number);
+        self.account.traces.push(Trace { line, time_us, id, what });
     }
 
     fn id(&mut self, id: results::MessageId<'_>) -> Result<MessageId, Failure> {

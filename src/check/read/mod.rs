@@ -14,14 +14,14 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::history::{History, Record};
+use super::verdict::Place;
 use crate::exit::{Exit, Failure};
 use crate::place::{obstacle, shown, without_mark};
 use crate::script::folder::listed;
 pub(super) use commands::Commands;
-pub(super) use history_file::{Account, Noted, Start, View};
+pub(super) use history_file::{Account, Start};
 use listing::Listing;
 pub(super) use result_file::{ResultFile, SEPARATOR, sender};
-use roll::Roll;
 
 /// A run of one group, as the files of its members record it.
 #[derive(Debug)]
@@ -54,13 +54,12 @@ pub(super) struct Member {
 }
 
 impl Run {
-    /// Returns the start events of the histories with their members.
-    pub(super) fn starts(&self) -> impl Iterator<Item = (&Member, &Account, &Start)> {
-        let account = |member| Member::account(member).map(|account| (member, account));
-        self.members
-            .iter()
-            .filter_map(account)
-            .flat_map(|(member, account)| account.starts.iter().map(move |start| (member, account, start)))
+    /// Returns the start events of the histories with their members and records.
+    pub(super) fn starts(&self) -> impl Iterator<Item = (&Member, &Record, &Start)> {
+        self.with_records().flat_map(|(member, record)| {
+            let starts = member.account.iter().flat_map(|account| &account.starts);
+            starts.map(move |start| (member, record, start))
+        })
     }
 
     /// Returns true if any member has a history.
@@ -77,6 +76,12 @@ impl Run {
 impl Member {
     pub(super) const fn account(&self) -> Option<&Account> {
         self.account.as_ref()
+    }
+
+    /// Returns these lines of the member's history.
+    pub(super) fn place(&self, lines: impl Into<Vec<u32>>) -> Place {
+        let file = self.account.as_ref().map(|account| account.file.clone());
+        Place { member: self.id.clone(), file, lines: lines.into() }
     }
 
     /// Returns true if the member has any file here.
@@ -107,8 +112,7 @@ pub(super) fn read(dir: &Path, commands: Option<&Path>) -> Result<Vec<Run>, Fail
 /// As [`read`].
 pub(super) fn read_all(dir: &Path, commands: Option<&Path>) -> Result<(Vec<Run>, Vec<String>), Failure> {
     let listing = Listing::of(dir)?;
-    let mut roll = Roll::default();
-    let mut runs = runs::assemble(&listing, &mut roll)?;
+    let mut runs = runs::assemble(&listing)?;
     let passed_over = listed(&listing.passed_over);
     let mut warnings: Vec<String> =
         passed_over.map(|names| format!("not judged: {names}; {}", listing::rule())).into_iter().collect();

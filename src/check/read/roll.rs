@@ -28,12 +28,6 @@ impl Roll {
         Ok(slot)
     }
 
-    /// Returns the name and the incarnation at this slot.
-    pub(super) fn name(&self, slot: u16) -> (&str, u32) {
-        let (name, life) = &self.names[usize::from(slot)];
-        (name, *life)
-    }
-
     /// Returns all names and incarnations, in the order of their slots.
     pub(super) fn names(&self) -> impl Iterator<Item = (&str, u32)> {
         self.names.iter().map(|(name, life)| (name.as_str(), *life))

@@ -18,7 +18,7 @@ use crate::order::ORDERS;
 /// The files of one member, read.
 struct Loaded {
     id: String,
-    history: Option<(Account, Record)>,
+    history: Option<(Account, Record, Roll)>,
     /// The result files by their suffix.
     results: BTreeMap<String, ResultFile>,
 }
@@ -33,17 +33,13 @@ struct Roster {
 type Key = (Option<usize>, Option<String>);
 
 /// Members with their records, before they are sorted.
-type Parts = BTreeMap<Key, Vec<(Member, Option<Record>)>>;
+type Parts = BTreeMap<Key, Vec<(Member, Option<(Record, Roll)>)>>;
 
 /// Reads the listed files and assembles the runs.
-pub(super) fn assemble(listing: &Listing, roll: &mut Roll) -> Result<Vec<Run>, Failure> {
+pub(super) fn assemble(listing: &Listing) -> Result<Vec<Run>, Failure> {
     let members: Vec<(&String, &Files)> = listing.members.iter().collect();
-    let mut loaded = Vec::new();
-    for read in parallel::each(&members, |(id, files)| Loaded::read(id, files)) {
-        let (mut one, own_roll) = read?;
-        one.enrol(&own_roll, roll)?;
-        loaded.push(one);
-    }
+    let loaded = parallel::each(&members, |(id, files)| Loaded::read(id, files));
+    let loaded = loaded.into_iter().collect::<Result<Vec<_>, _>>()?;
     let rosters = rosters(&loaded);
     let mut parts = Parts::new();
     for loaded in loaded {
@@ -57,7 +53,7 @@ pub(super) fn assemble(listing: &Listing, roll: &mut Roll) -> Result<Vec<Run>, F
                 members.push((Member { id: absent.clone(), ..Member::default() }, None));
             }
         }
-        runs.push(run(roster.map(|roster| roster.group.clone()), suffix, members, roll)?);
+        runs.push(run(roster.map(|roster| roster.group.clone()), suffix, members)?);
     }
     Ok(runs)
 }
@@ -66,7 +62,7 @@ pub(super) fn assemble(listing: &Listing, roll: &mut Roll) -> Result<Vec<Run>, F
 fn rosters(loaded: &[Loaded]) -> Vec<Roster> {
     let mut rosters: Vec<Roster> = Vec::new();
     for (loaded, start) in loaded.iter().filter_map(|loaded| Some((loaded, loaded.start()?))) {
-        let views = loaded.history.iter().flat_map(|(account, _)| &account.views);
+        let views = loaded.history.iter().flat_map(|(_, record, _)| &record.views);
         // The views list newcomers, which the other members' starts do not.
         let named = views.flat_map(|view| &view.members).chain(&start.members);
         let mut members: BTreeSet<String> = named.chain([&loaded.id]).cloned().collect();
@@ -84,23 +80,12 @@ fn rosters(loaded: &[Loaded]) -> Vec<Roster> {
 }
 
 impl Loaded {
-    /// Reads the files of one member, with a name table of its own.
-    fn read(id: &str, files: &Files) -> Result<(Self, Roll), Failure> {
-        let mut roll = Roll::default();
-        let history =
-            files.history.as_ref().map(|path| history_file::read(path, id, &mut roll)).transpose()?;
+    /// Reads the files of one member.
+    fn read(id: &str, files: &Files) -> Result<Self, Failure> {
+        let history = files.history.as_ref().map(|path| history_file::read(path, id)).transpose()?;
         let results =
             files.results.iter().map(|(suffix, path)| Ok((suffix.clone(), ResultFile::read(path)?)));
-        let results = results.collect::<Result<_, Failure>>()?;
-        Ok((Self { id: id.to_owned(), history, results }, roll))
-    }
-
-    /// Replaces the slots of the member's own name table by those of the common one.
-    fn enrol(&mut self, own: &Roll, roll: &mut Roll) -> Result<(), Failure> {
-        let of_all = own.names().map(|(name, life)| roll.slot(name, life)).collect::<Result<Vec<_>, _>>()?;
-        let events = self.history.iter_mut().flat_map(|(_, record)| &mut record.events);
-        events.flat_map(slots).for_each(|slot| *slot = of_all[usize::from(*slot)]);
-        Ok(())
+        Ok(Self { id: id.to_owned(), history, results: results.collect::<Result<_, Failure>>()? })
     }
 
     /// Adds each file of the member to its run.
@@ -121,7 +106,7 @@ impl Loaded {
     }
 
     fn start(&self) -> Option<&Start> {
-        self.history.as_ref().and_then(|(account, _)| account.starts.first())
+        self.history.as_ref().and_then(|(account, ..)| account.starts.first())
     }
 
     /// Returns the roster of the member: the one that lists it under its group, or the only one.
@@ -149,7 +134,8 @@ impl Loaded {
         received: Option<ResultFile>,
         parts: &mut Parts,
     ) {
-        let (account, record) = self.history.take().unzip();
+        let (account, record) =
+            self.history.take().map(|(account, record, names)| (account, (record, names))).unzip();
         let member = Member { id: self.id.clone(), account, delivered, received, commands: None };
         parts.entry(key).or_default().push((member, record));
     }
@@ -158,115 +144,75 @@ impl Loaded {
 fn run(
     group: Option<String>,
     suffix: Option<String>,
-    mut members: Vec<(Member, Option<Record>)>,
-    roll: &Roll,
+    mut members: Vec<(Member, Option<(Record, Roll)>)>,
 ) -> Result<Run, Failure> {
     members.sort_by(|(one, _), (other, _)| one.id.cmp(&other.id));
-    let (members, records): (Vec<Member>, Vec<Option<Record>>) = members.into_iter().unzip();
-    let records =
-        members.iter().zip(records).map(|(member, record)| record.unwrap_or_else(|| absent(member)));
-    let mut history = History { records: records.collect(), strangers: Vec::new() };
-    Names::new(roll, &members).settle(&mut history)?;
-    mark_replaced(&members, &mut history);
+    let (members, records): (Vec<Member>, Vec<_>) = members.into_iter().unzip();
+    let read = |(member, record): (&Member, Option<_>)| record.unwrap_or_else(|| absent(member));
+    let records = members.iter().zip(records).map(read).collect();
+    let history = history(&members, records)?;
     let suffix = suffix.filter(|suffix| suffix != UNO);
     Ok(Run { group, suffix, members, history, has_commands: false })
 }
 
-/// Marks the records of incarnations that no file describes as replaced, if the group went on to later views.
-fn mark_replaced(members: &[Member], history: &mut History) {
-    let has_changed = history.records.iter().any(|record| record.ended && record.views.len() > 1);
-    for record in &mut history.records[members.len()..] {
-        record.replaced = has_changed;
-    }
-}
-
 /// Returns the empty record of a member without a history.
-fn absent(member: &Member) -> Record {
+fn absent(member: &Member) -> (Record, Roll) {
     let what = if member.has_files() { "history" } else { "files" };
     let open = Some(format!("{} has no {what} here", member.id));
-    Record { name: member.id.clone(), open, ..Record::default() }
+    (Record { name: member.id.clone(), open, ..Record::default() }, Roll::default())
 }
 
-/// The members, missing incarnations and strangers of one run, by slot.
-struct Names<'r> {
-    roll: &'r Roll,
-    members: &'r [Member],
-    /// The slots of incarnations that no file describes.
-    lives: Vec<u16>,
-    /// The names that are no members, in order of appearance.
-    strangers: BTreeMap<&'r str, usize>,
+/// Replaces the slots in the records, each by its own name table, by indices of records and strangers; adds a record
+/// for each incarnation that no file describes.
+fn history(members: &[Member], records: Vec<(Record, Roll)>) -> Result<History, Failure> {
+    let (mut records, tables): (Vec<Record>, Vec<Roll>) = records.into_iter().unzip();
+    let mut names = Names { members, lives: Roll::default(), strangers: Roll::default() };
+    // The indices are final only when all names have been seen.
+    for (name, life) in tables.iter().flat_map(Roll::names) {
+        names.index(name, life)?;
+    }
+    if members.len() + names.lives.len() + names.strangers.len() > usize::from(u16::MAX) {
+        return Err(Failure::new(Exit::BadData, "a run has at most 65,535 members"));
+    }
+    for (record, table) in records.iter_mut().zip(&tables) {
+        let indices = table.names().map(|(name, life)| names.index(name, life));
+        let indices = indices.collect::<Result<Vec<usize>, _>>()?;
+        record.events.iter_mut().flat_map(slots).for_each(|slot| *slot = indices[usize::from(*slot)] as u16);
+    }
+    // A group that went on to later views replaced them.
+    let replaced = records.iter().any(|record| record.ended && record.views.len() > 1);
+    records.extend(names.lives.names().map(|(name, life)| {
+        let open = Some(format!("no history here tells life {life} of {name}"));
+        Record { name: name.to_owned(), open, replaced, ..Record::default() }
+    }));
+    let strangers = names.strangers.names().map(|(name, _)| name.to_owned()).collect();
+    Ok(History { records, strangers })
 }
 
-impl<'r> Names<'r> {
-    const fn new(roll: &'r Roll, members: &'r [Member]) -> Self {
-        Self { roll, members, lives: Vec::new(), strangers: BTreeMap::new() }
-    }
+/// The names in the records of one run.
+struct Names<'m> {
+    members: &'m [Member],
+    /// The incarnations of members that no file describes.
+    lives: Roll,
+    /// The names that are no members.
+    strangers: Roll,
+}
 
-    /// Replaces the slots in the events by record indices; adds records for incarnations that no file describes.
-    fn settle(mut self, history: &mut History) -> Result<(), Failure> {
-        let mut used = vec![false; self.roll.len()];
-        for slot in history.records.iter_mut().flat_map(|record| &mut record.events).flat_map(slots) {
-            used[usize::from(*slot)] = true;
-        }
-        let used = (0..self.roll.len()).filter(|&slot| used[slot]).map(|slot| slot as u16);
-        let used: Vec<u16> = used.collect();
-        used.iter().for_each(|&slot| self.enrol(slot));
-        if self.members.len() + self.lives.len() + self.strangers.len() > usize::from(u16::MAX) {
-            return Err(Failure::new(Exit::BadData, "a run has at most 65,535 members"));
-        }
-        let mut indices = vec![0; self.roll.len()];
-        for slot in used {
-            indices[usize::from(slot)] = self.index(slot) as u16;
-        }
-        for slot in history.records.iter_mut().flat_map(|record| &mut record.events).flat_map(slots) {
-            *slot = indices[usize::from(*slot)];
-        }
-        history.records.extend(self.lives.iter().map(|&slot| self.untold(slot)));
-        let mut strangers: Vec<_> = self.strangers.into_iter().collect();
-        strangers.sort_unstable_by_key(|&(_, place)| place);
-        history.strangers = strangers.into_iter().map(|(name, _)| name.to_owned()).collect();
-        Ok(())
-    }
-
-    fn member(&self, name: &str) -> Option<usize> {
-        self.members.binary_search_by(|member| member.id.as_str().cmp(name)).ok()
+impl Names<'_> {
+    /// Returns the index of a member's record, of the record of another incarnation, or of a stranger.
+    fn index(&mut self, name: &str, life: u32) -> Result<usize, Failure> {
+        let members = self.members.len();
+        Ok(match self.members.binary_search_by(|member| member.id.as_str().cmp(name)) {
+            Ok(member) if self.describes(member, life) => member,
+            Ok(_) => members + usize::from(self.lives.slot(name, life)?),
+            Err(_) => members + self.lives.len() + usize::from(self.strangers.slot(name, ANY_LIFE)?),
+        })
     }
 
     /// Returns true if the member's file describes this incarnation, or does not say which one it describes.
-    fn tells(&self, member: usize, life: u32) -> bool {
-        let account = self.members[member].account().filter(|account| !account.starts.is_empty());
-        let is_it = |account: &Account| account.starts.iter().any(|start| start.incarnation == life);
-        life == ANY_LIFE || account.is_none_or(is_it)
-    }
-
-    fn enrol(&mut self, slot: u16) {
-        let (name, life) = self.roll.name(slot);
-        match self.member(name) {
-            Some(member) if self.tells(member, life) => {}
-            Some(_) => self.lives.push(slot),
-            None => {
-                let next = self.strangers.len();
-                self.strangers.entry(name).or_insert(next);
-            }
-        }
-    }
-
-    fn index(&self, slot: u16) -> usize {
-        let (name, life) = self.roll.name(slot);
-        match self.member(name) {
-            Some(member) if self.tells(member, life) => member,
-            Some(_) => self.members.len() + self.lives.partition_point(|&known| known < slot),
-            None => {
-                let stranger = self.strangers.get(name).copied().unwrap_or_default();
-                self.members.len() + self.lives.len() + stranger
-            }
-        }
-    }
-
-    fn untold(&self, slot: u16) -> Record {
-        let (name, life) = self.roll.name(slot);
-        let open = Some(format!("no history here tells life {life} of {name}"));
-        Record { name: name.to_owned(), open, ..Record::default() }
+    fn describes(&self, member: usize, life: u32) -> bool {
+        let starts = self.members[member].account().map_or(&[][..], |account| &account.starts[..]);
+        life == ANY_LIFE || starts.is_empty() || starts.iter().any(|start| start.incarnation == life)
     }
 }
 

@@ -30,7 +30,7 @@ fn contradiction(texts: &Texts<'_>, sheets: &[&Sheet]) -> Option<Witness> {
     let words: Vec<Vec<u32>> = singles.iter().map(|sheet| sheet.words.clone()).collect();
     let circle = sequences::contradiction(&words, texts.lines.len())?;
     let told = circle.iter().map(|step| tell(texts, &singles[step.sequence], [step.before, step.after]));
-    Some(witness(told))
+    Some(Witness::joined(told))
 }
 
 /// Finds the first difference of two members that reached the end with the same lines.
@@ -41,16 +41,11 @@ fn first_difference(texts: &Texts<'_>, one: &Sheet, other: &Sheet) -> Option<Wit
     }
     let after = |sheet: &Sheet, word: u32| (at..sheet.words.len()).find(|&index| sheet.words[index] == word);
     let [second, first] = [after(one, other.words[at])?, after(other, one.words[at])?];
-    Some(witness([tell(texts, one, [at, second]), tell(texts, other, [at, first])].into_iter()))
+    Some(Witness::joined([tell(texts, one, [at, second]), tell(texts, other, [at, first])].into_iter()))
 }
 
 fn tell(texts: &Texts<'_>, sheet: &Sheet, indices: [usize; 2]) -> (String, Place) {
     let [first, then] = indices.map(|index| texts.quote(sheet.words[index]));
     let place = sheet.place(&indices);
     (format!("{} delivered {first} then {then} {place}", sheet.member), place)
-}
-
-fn witness(told: impl Iterator<Item = (String, Place)>) -> Witness {
-    let (stories, places): (Vec<_>, Vec<_>) = told.unzip();
-    Witness::new(stories.join("; "), places)
 }
