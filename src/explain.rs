@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args as Arguments;
 
-use crate::check::{Chronicle, Member, What, Word};
+use crate::check::{EventKind, Member, Message, Timeline};
 use crate::cli::{self, Voice};
 use crate::diagram::{Stay, Stays, find, hover};
 use crate::exit::{Exit, Failure};
@@ -53,22 +53,22 @@ pub struct Args {
 /// Exit 66 if there are no histories, or no such member or message; 65 if a history is malformed; 74 if standard
 /// output cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
-    let chronicle = Chronicle::read(&args.dir, args.group.as_deref(), None)?;
-    let lane = lane(&chronicle, &args.member)?;
-    let message = find(&chronicle, &args.id)?;
-    cli::print(explain(&chronicle, lane, message).trim_end())?;
+    let timeline = Timeline::read(&args.dir, args.group.as_deref(), None)?;
+    let lane = lane(&timeline, &args.member)?;
+    let message = find(&timeline, &args.id)?;
+    cli::print(explain(&timeline, lane, message).trim_end())?;
     Ok(Exit::Ok)
 }
 
 /// Returns the explanations of every multicast at every member.
-pub(crate) fn all(chronicle: &Chronicle) -> impl Iterator<Item = String> {
-    let multicasts = chronicle.messages.iter().take_while(|word| word.to.is_none()).count();
-    let at = move |lane| (0..multicasts).map(move |message| explain(chronicle, lane, message));
-    (0..chronicle.members.len()).flat_map(at)
+pub(crate) fn all(timeline: &Timeline) -> impl Iterator<Item = String> {
+    let multicasts = timeline.messages.iter().take_while(|message| message.to.is_none()).count();
+    let at = move |lane| (0..multicasts).map(move |message| explain(timeline, lane, message));
+    (0..timeline.members.len()).flat_map(at)
 }
 
-fn lane(chronicle: &Chronicle, name: &str) -> Result<usize, Failure> {
-    let names = || chronicle.members.iter().map(|member| member.name.as_str());
+fn lane(timeline: &Timeline, name: &str) -> Result<usize, Failure> {
+    let names = || timeline.members.iter().map(|member| member.name.as_str());
     names().position(|known| known == name).ok_or_else(|| {
         let failure =
             Failure::new(Exit::NoInput, format!("there is no history of {}", shown(name.as_bytes())));
@@ -80,21 +80,21 @@ fn lane(chronicle: &Chronicle, name: &str) -> Result<usize, Failure> {
 }
 
 /// Explains a message at a member, one sentence per line.
-fn explain(chronicle: &Chronicle, lane: usize, message: usize) -> String {
-    let stays = Stays::of(chronicle);
+fn explain(timeline: &Timeline, lane: usize, message: usize) -> String {
+    let stays = Stays::of(timeline);
     let story = Story {
-        chronicle,
-        word: &chronicle.messages[message],
-        member: &chronicle.members[lane],
+        timeline,
+        message: &timeline.messages[message],
+        member: &timeline.members[lane],
         stay: stays.of_message(lane, message),
     };
-    let origin = hover::origin(chronicle, &stays, message);
+    let origin = hover::origin(timeline, &stays, message);
     let mut lines = vec![story.title(), story.multicast(origin)];
     if let Some((sender, _)) = origin {
-        let clock = hover::clock(&chronicle.members[sender], &stays.of_message(sender, message));
+        let clock = hover::clock(&timeline.members[sender], &stays.of_message(sender, message));
         lines.extend(clock.map(|clock| format!("Its clock is {clock}.")));
     }
-    let lost = origin.and_then(|(sender, _)| hover::undeliverable(chronicle, &stays, sender, message));
+    let lost = origin.and_then(|(sender, _)| hover::undeliverable(timeline, &stays, sender, message));
     lines.extend(lost.map(|lost| format!("{lost}.")));
     lines.extend(story.arrival());
     lines.extend(story.waits());
@@ -105,16 +105,16 @@ fn explain(chronicle: &Chronicle, lane: usize, message: usize) -> String {
 
 /// The context of one explanation: a message at a member.
 struct Story<'c> {
-    chronicle: &'c Chronicle,
-    word: &'c Word,
+    timeline: &'c Timeline,
+    message: &'c Message,
     member: &'c Member,
     stay: Stay,
 }
 
 impl Story<'_> {
     fn title(&self) -> String {
-        let title = format!("{} at {}, order {}", self.word.id(), self.member.name, self.chronicle.order);
-        match &*on_one_line(&self.word.text) {
+        let title = format!("{} at {}, order {}", self.message.id(), self.member.name, self.timeline.order);
+        match &*on_one_line(&self.message.text) {
             "" => title,
             text => format!("{title}: {text}"),
         }
@@ -122,9 +122,9 @@ impl Story<'_> {
 
     fn multicast(&self, origin: Option<(usize, usize)>) -> String {
         let Some((sender, index)) = origin else {
-            return format!("No history here says that {} multicast it.", self.word.sender);
+            return format!("No history here says that {} multicast it.", self.message.sender);
         };
-        let member = &self.chronicle.members[sender];
+        let member = &self.timeline.members[sender];
         format!("{} multicast it at {}.", member.name, place(member, index))
     }
 
@@ -167,8 +167,8 @@ impl Story<'_> {
                 Some(open) => format!("{name} delivered it nowhere in what is known: {open}."),
             };
         };
-        let number = match self.member.happenings[index].what {
-            What::Deliver(Some(number)) => format!(" as number {number}"),
+        let number = match self.member.events[index].kind {
+            EventKind::Deliver(Some(number)) => format!(" as number {number}"),
             _ => String::new(),
         };
         let after = match self.stay.length(self.member) {
@@ -183,11 +183,11 @@ impl Story<'_> {
     /// Describes the deliveries during the wait; without a trace, the delivery directly before.
     fn before(&self) -> Option<String> {
         let end = self.stay.delivered?;
-        let happenings = &self.member.happenings;
+        let events = &self.member.events;
         let from = self.stay.arrived.unwrap_or(0);
         let deliveries: Vec<usize> =
-            (from..end).filter(|&index| matches!(happenings[index].what, What::Deliver(_))).collect();
-        let id = |&index: &usize| self.chronicle.messages[happenings[index].message].id();
+            (from..end).filter(|&index| matches!(events[index].kind, EventKind::Deliver(_))).collect();
+        let id = |&index: &usize| self.timeline.messages[events[index].message].id();
         if self.stay.arrived.is_none() {
             let last = deliveries.last()?;
             return Some(format!(
@@ -210,9 +210,9 @@ impl Story<'_> {
 
 /// Formats the time and the position of an event.
 fn place(member: &Member, index: usize) -> String {
-    format!("{} {}", seconds(member.happenings[index].time_us), source(member, index))
+    format!("{} {}", seconds(member.events[index].time_us), source(member, index))
 }
 
 fn source(member: &Member, index: usize) -> String {
-    format!("({}:{})", member.file, member.happenings[index].line)
+    format!("({}:{})", member.file, member.events[index].line)
 }

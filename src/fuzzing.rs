@@ -7,7 +7,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use crate::check::{self, Chronicle};
+use crate::check::{self, Timeline};
 use crate::exit::Failure;
 use crate::fault::script;
 use crate::place::{Flaw, Source};
@@ -36,9 +36,9 @@ pub fn scenario(text: &str) -> Result<(), Failure> {
 /// As [`check::tool::run`], [`diagram::tool::run`] and [`explain::run`].
 pub fn results(dir: &Path) -> Result<Vec<String>, Failure> {
     let mut all = check::tool::reports(dir)?;
-    let chronicle = Chronicle::read(dir, None, None)?;
-    all.extend(diagram::tool::drawings(&chronicle));
-    all.extend(explain::all(&chronicle));
+    let timeline = Timeline::read(dir, None, None)?;
+    all.extend(diagram::tool::drawings(&timeline));
+    all.extend(explain::all(&timeline));
     Ok(all)
 }
 

@@ -3,21 +3,21 @@
 
 use std::collections::BTreeSet;
 
-use super::catalogue::Catalogue;
 use super::history::Record;
+use super::message_index::MessageIndex;
 use super::read::{Member, Run, Start};
 use super::streams::Streams;
 use super::verdict::{Place, Verdict, Witness};
 use crate::talk::list;
 
-pub(super) fn judge(run: &Run, catalogue: &Catalogue<'_>) -> Verdict {
+pub(super) fn judge(run: &Run, index: &MessageIndex<'_>) -> Verdict {
     let violation = run
         .members
         .iter()
         .find_map(began_otherwise)
         .or_else(|| disagreement(run))
         .or_else(|| unlisted(run))
-        .or_else(|| lost(catalogue));
+        .or_else(|| lost(index));
     if violation.is_none() && !run.has_histories() {
         return Verdict::Undecided("only histories tell how a run began".to_owned());
     }
@@ -26,14 +26,14 @@ pub(super) fn judge(run: &Run, catalogue: &Catalogue<'_>) -> Verdict {
     {
         return Verdict::Undecided(reason);
     }
-    catalogue.conclude(violation)
+    index.conclude(violation)
 }
 
 /// Finds a history whose first event is not a start, or that has a second start.
 fn began_otherwise(member: &Member) -> Option<Witness> {
-    let account = member.account()?;
-    let (first, _) = account.lines?;
-    match &account.starts[..] {
+    let history_file = member.history_file()?;
+    let (first, _) = history_file.lines?;
+    match &history_file.starts[..] {
         [Start { line, .. }] if *line == first => None,
         [] => Some(tell(&member.id, "never started, and yet something happened", member.place([first]))),
         [start] => {
@@ -84,7 +84,7 @@ fn unlisted(run: &Run) -> Option<Witness> {
     let views = run.starts().flat_map(|(_, record, _)| &record.views);
     let listed: BTreeSet<&String> = views.flat_map(|view| &view.members).chain(&start.members).collect();
     let (member, _) = run.with_records().find(|(member, record)| {
-        let is_late = member.account.is_some() && came_late(run, record);
+        let is_late = member.history_file.is_some() && came_late(run, record);
         member.has_said_something() && !listed.contains(&member.id) && !is_late
     })?;
     let at = starter.place([start.line]);
@@ -99,7 +99,7 @@ fn unlisted(run: &Run) -> Option<Witness> {
 
 /// Names the listed members without a history.
 fn missing(run: &Run) -> Option<String> {
-    let without = run.members.iter().filter(|member| member.account.is_none());
+    let without = run.members.iter().filter(|member| member.history_file.is_none());
     let ids: Vec<&str> = without.map(|member| member.id.as_str()).collect();
     let are = if ids.len() == 1 { "the history of" } else { "the histories of" };
     (!ids.is_empty())
@@ -108,23 +108,23 @@ fn missing(run: &Run) -> Option<String> {
 
 /// Finds a sender's first multicast that a member lacks at its end. The message may be missing if no member that
 /// reached the end multicast or delivered it.
-fn lost(catalogue: &Catalogue<'_>) -> Option<Witness> {
-    let streams = Streams::new(catalogue);
-    let ended = || catalogue.members().filter(|&member| catalogue.record(member).ended);
-    let mut is_due = vec![false; catalogue.len()];
-    for (_, message) in ended().flat_map(|member| catalogue.group_events(member)) {
+fn lost(index: &MessageIndex<'_>) -> Option<Witness> {
+    let streams = Streams::new(index);
+    let ended = || index.members().filter(|&member| index.record(member).ended);
+    let mut is_due = vec![false; index.len()];
+    for (_, message) in ended().flat_map(|member| index.group_events(member)) {
         is_due[message] = true;
     }
     ended().find_map(|member| {
-        let delivered = catalogue.first_deliveries(member);
+        let delivered = index.first_deliveries(member);
         let firsts = (0..streams.len()).map(|stream| streams.message(stream, 0));
         let (message, event) = firsts
             .filter(|&message| is_due[message] && delivered[message].is_none())
-            .filter(|&message| catalogue.owes(member, message))
-            .find_map(|message| Some((message, catalogue.origin(message)?)))?;
-        let (sender, receiver) = (catalogue.sender(message)?, catalogue.record(member));
+            .filter(|&message| index.owes(member, message))
+            .find_map(|message| Some((message, index.origin(message)?)))?;
+        let (sender, receiver) = (index.sender(message)?, index.record(member));
         let place = sender.place(&[event]);
-        let (name, end) = (catalogue.name(message), receiver.place(&[]));
+        let (name, end) = (index.name(message), receiver.place(&[]));
         let story = format!(
             "the first that {} multicast, {name} {place}, {} never delivered{}",
             sender.name,

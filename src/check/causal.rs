@@ -9,9 +9,9 @@
 
 use std::collections::BTreeSet;
 
-use super::catalogue::Catalogue;
 use super::fifo;
 use super::history::Event;
+use super::message_index::MessageIndex;
 use super::streams::Streams;
 use super::verdict::{Verdict, Witness};
 
@@ -21,28 +21,28 @@ struct Need {
     count: usize,
 }
 
-pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
-    let streams = Streams::new(catalogue);
-    let violation = fifo::first_violation(catalogue, &streams).or_else(|| {
-        let needs = needs(catalogue, &streams);
-        catalogue.members().find_map(|member| too_early(catalogue, &streams, &needs, member))
+pub(super) fn judge(index: &MessageIndex<'_>) -> Verdict {
+    let streams = Streams::new(index);
+    let violation = fifo::first_violation(index, &streams).or_else(|| {
+        let needs = needs(index, &streams);
+        index.members().find_map(|member| too_early(index, &streams, &needs, member))
     });
-    catalogue.conclude_of_senders(violation)
+    index.conclude_of_senders(violation)
 }
 
 /// Returns, for each message, the deliveries of its sender since its previous multicast.
-fn needs(catalogue: &Catalogue<'_>, streams: &Streams) -> Vec<Vec<Need>> {
-    let mut needs: Vec<Vec<Need>> = (0..catalogue.len()).map(|_| Vec::new()).collect();
-    for member in catalogue.members() {
+fn needs(index: &MessageIndex<'_>, streams: &Streams) -> Vec<Vec<Need>> {
+    let mut needs: Vec<Vec<Need>> = (0..index.len()).map(|_| Vec::new()).collect();
+    for member in index.members() {
         let mut delivered = vec![0; streams.len()];
         let mut changed = BTreeSet::new();
-        for (event, message) in catalogue.group_events(member) {
-            match (&catalogue.record(member).events[event], streams.place(message)) {
+        for (event, message) in index.group_events(member) {
+            match (&index.record(member).events[event], streams.place(message)) {
                 (Event::Deliver { .. }, Some((stream, rank))) => {
                     delivered[stream] = delivered[stream].max(rank + 1);
                     changed.insert(stream);
                 }
-                (Event::Multicast { .. }, _) if catalogue.origin(message) == Some(event) => {
+                (Event::Multicast { .. }, _) if index.origin(message) == Some(event) => {
                     let changed = std::mem::take(&mut changed).into_iter();
                     needs[message] =
                         changed.map(|stream| Need { stream, count: delivered[stream] }).collect();
@@ -56,34 +56,34 @@ fn needs(catalogue: &Catalogue<'_>, streams: &Streams) -> Vec<Vec<Need>> {
 
 /// Finds the first delivery at `member` that precedes a delivery on which it depends.
 fn too_early(
-    catalogue: &Catalogue<'_>,
+    index: &MessageIndex<'_>,
     streams: &Streams,
     needs: &[Vec<Need>],
     member: usize,
 ) -> Option<Witness> {
-    let mut delivered = streams.before(catalogue, member);
-    catalogue.deliveries(member).find_map(|(event, message)| {
+    let mut delivered = streams.before(index, member);
+    index.deliveries(member).find_map(|(event, message)| {
         let (own, rank) = streams.place(message)?;
         let lacks = |need: &&Need| need.stream != own && delivered[need.stream] < need.count;
         if let Some(need) = needs[message].iter().find(lacks) {
             let cause = streams.message(need.stream, delivered[need.stream]);
-            return Some(story(catalogue, member, event, message, cause));
+            return Some(story(index, member, event, message, cause));
         }
         delivered[own] = delivered[own].max(rank + 1);
         None
     })
 }
 
-fn story(catalogue: &Catalogue<'_>, member: usize, event: usize, message: usize, cause: usize) -> Witness {
-    let record = catalogue.record(member);
-    let (name, cause_name) = (catalogue.name(message), catalogue.name(cause));
-    let (how, place) = match catalogue.first_deliveries(member)[cause] {
+fn story(index: &MessageIndex<'_>, member: usize, event: usize, message: usize, cause: usize) -> Witness {
+    let record = index.record(member);
+    let (name, cause_name) = (index.name(message), index.name(cause));
+    let (how, place) = match index.first_deliveries(member)[cause] {
         Some(late) => (format!("before {cause_name}"), record.place(&[event, late])),
         None => (format!("and never {cause_name}"), record.place(&[event])),
     };
-    let sender = usize::from(catalogue.id(message).member);
-    let known = catalogue.first_deliveries(sender)[cause].into_iter().chain(catalogue.origin(message));
-    let origin = catalogue.record(sender).place(&known.collect::<Vec<_>>());
+    let sender = usize::from(index.id(message).member);
+    let known = index.first_deliveries(sender)[cause].into_iter().chain(index.origin(message));
+    let origin = index.record(sender).place(&known.collect::<Vec<_>>());
     let story = format!(
         "{} delivered {name} {how} {place}; {} had delivered {cause_name} before it multicast {name} {origin}",
         record.name, origin.member

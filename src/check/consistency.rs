@@ -1,9 +1,9 @@
 //! Consistency: the files of each member agree. Result files match the history's deliveries, counts are right,
 //! names are the member's own, and views with one number have the same members.
 
-use super::catalogue::Catalogue;
 use super::history::{Event, History, Record};
-use super::read::{Account, Member, ResultFile, Run};
+use super::message_index::MessageIndex;
+use super::read::{HistoryFile, Member, ResultFile, Run};
 use super::synchrony;
 use super::verdict::{Place, Verdict, Witness};
 use crate::place::quoted;
@@ -11,45 +11,45 @@ use crate::results::history::EndCounts;
 use crate::results::write_result;
 use crate::talk::list;
 
-pub(super) fn judge(run: &Run, catalogue: &Catalogue<'_>) -> Verdict {
+pub(super) fn judge(run: &Run, index: &MessageIndex<'_>) -> Verdict {
     if !run.has_histories() {
         return Verdict::Undecided("there is no history to compare with".to_owned());
     }
-    let of_member = |(index, (member, record)): (usize, (&Member, &Record))| {
-        let account = member.account()?;
-        wrong_name(member, account)
-            .or_else(|| after_the_end(member, account))
-            .or_else(|| wrong_count(member, account, record))
-            .or_else(|| wrong_view(catalogue, index, account))
+    let of_member = |(position, (member, record)): (usize, (&Member, &Record))| {
+        let history_file = member.history_file()?;
+        wrong_name(member, history_file)
+            .or_else(|| after_the_end(member, history_file))
+            .or_else(|| wrong_count(member, history_file, record))
+            .or_else(|| wrong_view(index, position, history_file))
             .or_else(|| wrong_results(&run.history, member, record))
     };
     let violation = run.with_records().enumerate().find_map(of_member);
-    catalogue.conclude(violation.or_else(|| synchrony::lists_differ(catalogue)))
+    index.conclude(violation.or_else(|| synchrony::lists_differ(index)))
 }
 
 /// Finds a history under another member's name, or a receipt that names two senders.
-fn wrong_name(member: &Member, account: &Account) -> Option<Witness> {
-    let other = account.starts.iter().find(|start| start.member != member.id);
+fn wrong_name(member: &Member, history_file: &HistoryFile) -> Option<Witness> {
+    let other = history_file.starts.iter().find(|start| start.member != member.id);
     if let Some(start) = other {
         let place = member.place([start.line]);
         return Some(Witness::new(format!("this is the history of {} {place}", start.member), [place]));
     }
-    let place = member.place([account.misattributed?]);
+    let place = member.place([history_file.misattributed?]);
     let story =
         format!("{} received a message with two senders, in \"id\" and in \"from\" {place}", member.id);
     Some(Witness::new(story, [place]))
 }
 
-fn after_the_end(member: &Member, account: &Account) -> Option<Witness> {
-    let (end, (_, last)) = (account.ends.first()?, account.lines?);
+fn after_the_end(member: &Member, history_file: &HistoryFile) -> Option<Witness> {
+    let (end, (_, last)) = (history_file.ends.first()?, history_file.lines?);
     let place = member.place([end.line, last]);
     let story = format!("{} ended, and then something happened {place}", member.id);
     (end.line < last).then(|| Witness::new(story, [place]))
 }
 
 /// Finds a count in the end event that the history's events do not match.
-fn wrong_count(member: &Member, account: &Account, record: &Record) -> Option<Witness> {
-    let end = account.ends.last()?;
+fn wrong_count(member: &Member, history_file: &HistoryFile, record: &Record) -> Option<Witness> {
+    let end = history_file.ends.last()?;
     let count =
         |is_one: fn(&Event) -> bool| record.events.iter().filter(|event| is_one(event)).count() as u64;
     let EndCounts { multicasts, delivered, sent, received, undeliverable } = end.counts;
@@ -70,15 +70,15 @@ fn wrong_count(member: &Member, account: &Account, record: &Record) -> Option<Wi
 
 /// Finds a view without its own member, a view number that does not grow, or a first view that differs from the
 /// start event.
-fn wrong_view(catalogue: &Catalogue<'_>, member: usize, account: &Account) -> Option<Witness> {
-    let (record, grows) = (catalogue.record(member), |one: u64, next: u64| one < next);
+fn wrong_view(index: &MessageIndex<'_>, member: usize, history_file: &HistoryFile) -> Option<Witness> {
+    let (record, grows) = (index.record(member), |one: u64, next: u64| one < next);
     synchrony::without_itself(record)
-        .or_else(|| other_first_view(record, account))
+        .or_else(|| other_first_view(record, history_file))
         .or_else(|| synchrony::skipped(record, grows))
 }
 
-fn other_first_view(record: &Record, account: &Account) -> Option<Witness> {
-    let (start, view) = (account.starts.first()?, record.views.first()?);
+fn other_first_view(record: &Record, history_file: &HistoryFile) -> Option<Witness> {
+    let (start, view) = (history_file.starts.first()?, record.views.first()?);
     if view.number != 1 || view.members == start.members {
         return None;
     }
@@ -120,8 +120,8 @@ fn difference(
         write(&mut told, *event);
         told != *found
     });
-    if let Some((event, (index, found))) = differs {
-        let places = [record.place(&[event]), at(index)];
+    if let Some((event, (position, found))) = differs {
+        let places = [record.place(&[event]), at(position)];
         let (told, found) = (quoted(&told), quoted(&found));
         let story =
             format!("the history says {told} {} where the results say {found} {}", places[0], places[1]);

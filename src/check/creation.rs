@@ -1,29 +1,29 @@
 //! No creation: each delivered message was multicast before, by its sender, with the same text.
 
-use super::catalogue::Catalogue;
 use super::history::{Event, Record};
+use super::message_index::MessageIndex;
 use super::replay;
 use super::verdict::{Place, Verdict, Witness};
 use crate::place::quoted;
 
-pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
-    let of_any = |find: fn(&Catalogue<'_>, usize) -> Option<Witness>| {
-        catalogue.members().find_map(|member| find(catalogue, member))
+pub(super) fn judge(index: &MessageIndex<'_>) -> Verdict {
+    let of_any = |find: fn(&MessageIndex<'_>, usize) -> Option<Witness>| {
+        index.members().find_map(|member| find(index, member))
     };
-    catalogue.conclude_of_senders(
+    index.conclude_of_senders(
         of_any(created)
             .or_else(|| of_any(reused))
             .or_else(|| of_any(borrowed))
-            .or_else(|| replay::stuck(catalogue)),
+            .or_else(|| replay::stuck(index)),
     )
 }
 
 /// Finds the first delivery at a member that no multicast explains.
-fn created(catalogue: &Catalogue<'_>, member: usize) -> Option<Witness> {
-    catalogue.deliveries(member).find_map(|(event, message)| {
-        let record = catalogue.record(member);
-        let (story, origin) = unexplained(catalogue, record, event, message)?;
-        let (name, place) = (catalogue.name(message), record.place(&[event]));
+fn created(index: &MessageIndex<'_>, member: usize) -> Option<Witness> {
+    index.deliveries(member).find_map(|(event, message)| {
+        let record = index.record(member);
+        let (story, origin) = unexplained(index, record, event, message)?;
+        let (name, place) = (index.name(message), record.place(&[event]));
         let story = format!("{} delivered {name} {place}, {story}", record.name);
         Some(Witness::new(story, [place].into_iter().chain(origin).collect::<Vec<_>>()))
     })
@@ -32,15 +32,15 @@ fn created(catalogue: &Catalogue<'_>, member: usize) -> Option<Witness> {
 /// Returns the reason why no multicast explains this delivery, if so. A sender with an incomplete record may have
 /// multicast the message.
 fn unexplained(
-    catalogue: &Catalogue<'_>,
+    index: &MessageIndex<'_>,
     record: &Record,
     event: usize,
     message: usize,
 ) -> Option<(String, Option<Place>)> {
-    let Some(sender) = catalogue.sender(message) else {
+    let Some(sender) = index.sender(message) else {
         return Some(("whose sender is no member".to_owned(), None));
     };
-    let Some(origin) = catalogue.origin(message) else {
+    let Some(origin) = index.origin(message) else {
         let place = sender.place(&[]);
         return sender
             .is_whole()
@@ -57,22 +57,22 @@ fn unexplained(
 }
 
 /// Finds two multicasts with one identity.
-fn reused(catalogue: &Catalogue<'_>, member: usize) -> Option<Witness> {
-    let record = catalogue.record(member);
+fn reused(index: &MessageIndex<'_>, member: usize) -> Option<Witness> {
+    let record = index.record(member);
     let (event, message) =
-        catalogue.multicasts(member).find(|&(event, message)| catalogue.origin(message) != Some(event))?;
-    let place = record.place(&[catalogue.origin(message)?, event]);
-    let story = format!("{} multicast two messages as {} {place}", record.name, catalogue.name(message));
+        index.multicasts(member).find(|&(event, message)| index.origin(message) != Some(event))?;
+    let place = record.place(&[index.origin(message)?, event]);
+    let story = format!("{} multicast two messages as {} {place}", record.name, index.name(message));
     Some(Witness::new(story, [place]))
 }
 
 /// Finds a multicast under the name of another member, or of another incarnation.
-fn borrowed(catalogue: &Catalogue<'_>, member: usize) -> Option<Witness> {
-    let record = catalogue.record(member);
+fn borrowed(index: &MessageIndex<'_>, member: usize) -> Option<Witness> {
+    let record = index.record(member);
     let is_borrowed =
         |event: &Event| matches!(event, Event::Multicast { id, .. } if usize::from(id.member) != member);
     let event = record.events.iter().position(is_borrowed)?;
-    let (name, place) = (catalogue.history.name(record.events[event].id()), record.place(&[event]));
+    let (name, place) = (index.history.name(record.events[event].id()), record.place(&[event]));
     let story = format!("{} multicast {name} {place}, with an id that is not its own", record.name);
     Some(Witness::new(story, [place]))
 }

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::catalogue::Catalogue;
 use super::history::{Event, History, Record};
+use super::message_index::MessageIndex;
 use super::verdict::{Place, Verdict, Witness};
 use crate::member::Undelivered;
 use crate::place::quoted;
@@ -27,22 +27,22 @@ struct Pair {
 /// All pairs, by the sender's and the receiver's index.
 type Pairs = BTreeMap<(usize, usize), Pair>;
 
-pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
-    let pairs = pairs(catalogue);
-    let violation = pairs.iter().find_map(|(&(from, to), pair)| difference(catalogue, from, to, pair));
+pub(super) fn judge(index: &MessageIndex<'_>) -> Verdict {
+    let pairs = pairs(index);
+    let violation = pairs.iter().find_map(|(&(from, to), pair)| difference(index, from, to, pair));
     // A receipt alone suffices: the sender's history may be in another folder.
     let something = pairs.values().any(|pair| !pair.sent.is_empty() || !pair.received.is_empty());
-    match catalogue.conclude_if(violation, something, "nothing was sent to one member alone") {
-        Verdict::Valid => untold(catalogue, &pairs).map_or(Verdict::Valid, Verdict::Undecided),
+    match index.conclude_if(violation, something, "nothing was sent to one member alone") {
+        Verdict::Valid => untold(index, &pairs).map_or(Verdict::Valid, Verdict::Undecided),
         verdict => verdict,
     }
 }
 
 /// Names the first received message that the sender's incomplete history lacks.
-fn untold(catalogue: &Catalogue<'_>, pairs: &Pairs) -> Option<String> {
+fn untold(index: &MessageIndex<'_>, pairs: &Pairs) -> Option<String> {
     let (&(from, to), Pair { sent, received, .. }) =
         pairs.iter().find(|(_, pair)| pair.received.len() > pair.sent.len())?;
-    let (history, receiver) = (catalogue.history, &catalogue.history.records[to]);
+    let (history, receiver) = (index.history, &index.history.records[to]);
     let name = history.name(receiver.events[received[sent.len()]].id());
     let (sender, receiver) = (history.who(from as u16), &receiver.name);
     Some(format!("{receiver} received {name}, and no history of {sender} here tells that it was sent"))
@@ -54,9 +54,9 @@ pub(super) fn undeliverable(history: &History) -> Option<String> {
         .records
         .iter()
         .flat_map(|record| record.events.iter().enumerate().map(move |at| (record, at)));
-    let mut told = events.filter_map(|(record, (index, event))| match event {
+    let mut told = events.filter_map(|(record, (position, event))| match event {
         Event::Undeliverable { id, to, .. } => {
-            let (name, place) = (history.name(*id), record.place(&[index]));
+            let (name, place) = (history.name(*id), record.place(&[position]));
             Some(format!("{name} to {} {place}", history.who(*to)))
         }
         _ => None,
@@ -69,19 +69,19 @@ pub(super) fn undeliverable(history: &History) -> Option<String> {
     (!named.is_empty()).then(|| format!("undeliverable: {}{more}", named.join(", ")))
 }
 
-fn pairs(catalogue: &Catalogue<'_>) -> Pairs {
+fn pairs(index: &MessageIndex<'_>) -> Pairs {
     let mut pairs = Pairs::new();
-    for member in catalogue.members() {
-        for (index, event) in catalogue.record(member).events.iter().enumerate() {
+    for member in index.members() {
+        for (position, event) in index.record(member).events.iter().enumerate() {
             match event {
                 Event::Send { to, .. } => {
-                    pairs.entry((member, usize::from(*to))).or_default().sent.push(index);
+                    pairs.entry((member, usize::from(*to))).or_default().sent.push(position);
                 }
                 Event::Undeliverable { to, .. } => {
-                    pairs.entry((member, usize::from(*to))).or_default().given_up.push(index);
+                    pairs.entry((member, usize::from(*to))).or_default().given_up.push(position);
                 }
                 Event::Receive { id, .. } => {
-                    pairs.entry((usize::from(id.member), member)).or_default().received.push(index);
+                    pairs.entry((usize::from(id.member), member)).or_default().received.push(position);
                 }
                 Event::Multicast { .. } | Event::Deliver { .. } => {}
             }
@@ -91,12 +91,12 @@ fn pairs(catalogue: &Catalogue<'_>) -> Pairs {
 }
 
 /// Finds the first difference between the messages received and those sent, less those undeliverable.
-fn difference(catalogue: &Catalogue<'_>, from: usize, to: usize, pair: &Pair) -> Option<Witness> {
-    let records = &catalogue.history.records;
+fn difference(index: &MessageIndex<'_>, from: usize, to: usize, pair: &Pair) -> Option<Witness> {
+    let records = &index.history.records;
     let (Some(sender), Some(receiver)) = (records.get(from), records.get(to)) else {
-        return with_stranger(catalogue, (from, &pair.sent), (to, &pair.received));
+        return with_stranger(index, (from, &pair.sent), (to, &pair.received));
     };
-    let judged = Judged { catalogue, from, sender, receiver };
+    let judged = Judged { index, from, sender, receiver };
     let given_up = match judged.given_up(pair) {
         Ok(given_up) => given_up,
         Err(witness) => return Some(witness),
@@ -129,7 +129,7 @@ fn lives(sender: &Record, sent: &[usize]) -> Vec<Vec<usize>> {
 
 /// The context for judging one pair of members.
 struct Judged<'c, 'h> {
-    catalogue: &'c Catalogue<'h>,
+    index: &'c MessageIndex<'h>,
     from: usize,
     sender: &'h Record,
     receiver: &'h Record,
@@ -137,7 +137,7 @@ struct Judged<'c, 'h> {
 
 impl Judged<'_, '_> {
     fn tell(&self, record: &Record, events: &[usize]) -> (String, Place) {
-        (self.catalogue.history.name(record.events[events[0]].id()), record.place(events))
+        (self.index.history.name(record.events[events[0]].id()), record.place(events))
     }
 
     /// Maps each send event to the later event that reports it as undeliverable.
@@ -210,7 +210,7 @@ impl Judged<'_, '_> {
             ));
         }
         let is_wrong =
-            !has_come && was_there && receiver.ended && !receiver.left && !self.catalogue.is_lost(self.from);
+            !has_come && was_there && receiver.ended && !receiver.left && !self.index.is_lost(self.from);
         is_wrong.then(|| {
             let end = receiver.place(&[]);
             let story =
@@ -236,7 +236,7 @@ impl Judged<'_, '_> {
                 Some(Witness::new(story, [place, origin]))
             }
             // A lost sender may have been unable to send the message again.
-            (Some(sent), None) if receiver.ended && !receiver.left && !self.catalogue.is_lost(self.from) => {
+            (Some(sent), None) if receiver.ended && !receiver.left && !self.index.is_lost(self.from) => {
                 let ((name, place), end) = (self.tell(sender, &[sent]), receiver.place(&[]));
                 let story = format!("{from} sent {name} {place}; {to} never received it{}", end.whole());
                 Some(Witness::new(story, [place, end]))
@@ -271,17 +271,17 @@ fn repeated(record: &Record, events: &[usize]) -> Option<[usize; 2]> {
 
 /// Finds a direct message to or from a stranger.
 fn with_stranger(
-    catalogue: &Catalogue<'_>,
+    index: &MessageIndex<'_>,
     (from, sent): (usize, &[usize]),
     (to, received): (usize, &[usize]),
 ) -> Option<Witness> {
-    let history = catalogue.history;
+    let history = index.history;
     let (member, event, stranger, doing) = match (sent, received) {
         ([event, ..], _) => (from, *event, to, "sent"),
         (_, [event, ..]) => (to, *event, from, "received"),
         _ => return None,
     };
-    let record = catalogue.record(member);
+    let record = index.record(member);
     let (name, place) = (history.name(record.events[event].id()), record.place(&[event]));
     let stranger = history.who(stranger as u16);
     let story = format!("{} {doing} {name} {place}, but {stranger} is no member", record.name);

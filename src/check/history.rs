@@ -70,7 +70,7 @@ pub enum Event {
 
 /// The kind of an event in the timeline of a member, which also has the events that `client --trace` adds.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum What {
+pub(crate) enum EventKind {
     /// The member multicast the message.
     Multicast,
     /// The message arrived. Fields: the member's clock afterwards, and the global number.
@@ -176,7 +176,7 @@ impl Event {
     }
 }
 
-impl From<&Event> for What {
+impl From<&Event> for EventKind {
     fn from(event: &Event) -> Self {
         match event {
             Event::Multicast { .. } => Self::Multicast,

@@ -5,17 +5,16 @@
 
 mod agreement;
 mod barrier;
-mod catalogue;
 mod causal;
-mod chronicle;
+mod checker;
 mod consistency;
 mod creation;
 mod departures;
 mod direct;
 mod duplicates;
-mod evidence;
 mod fifo;
 mod history;
+mod message_index;
 mod numbers;
 mod parallel;
 mod read;
@@ -25,6 +24,7 @@ mod sequences;
 mod streams;
 mod synchrony;
 mod texts;
+mod timeline;
 pub mod tool;
 mod total;
 mod validity;
@@ -34,13 +34,13 @@ mod verdict;
 mod tests;
 
 use crate::order::{Order, Promise};
-pub use catalogue::Catalogue;
-pub(crate) use chronicle::{Chronicle, Happening, Member, Word};
-pub(crate) use history::What;
+pub(crate) use history::EventKind;
 pub use history::{Event, History, Installed, MessageId, Record, Source};
+pub use message_index::MessageIndex;
 pub(crate) use read::has_more_events;
 pub(crate) use report::escaped;
 pub use report::{Judgement, exit};
+pub(crate) use timeline::{Member, Message, Timeline, TimelineEvent};
 pub use tool::judge_folder;
 pub use verdict::{Place, Verdict, Witness};
 
@@ -52,7 +52,7 @@ pub struct Property {
     /// The definition, in one line.
     pub says: &'static str,
     promised: fn(&Order) -> bool,
-    judge: fn(&Catalogue<'_>) -> Verdict,
+    judge: fn(&MessageIndex<'_>) -> Verdict,
 }
 
 /// All properties, in the order of reports. Later ones mean little where an earlier one is violated.
@@ -139,14 +139,14 @@ impl Property {
 
     /// Judges the property.
     #[must_use]
-    pub fn judge(&self, catalogue: &Catalogue<'_>) -> Verdict {
-        (self.judge)(catalogue)
+    pub fn judge(&self, index: &MessageIndex<'_>) -> Verdict {
+        (self.judge)(index)
     }
 }
 
 /// Returns the names of all properties that can be judged from files.
 pub(crate) fn property_names() -> impl Iterator<Item = &'static str> {
-    evidence::properties().map(|(name, _)| name)
+    checker::properties().map(|(name, _)| name)
 }
 
 /// Judges these properties of `history`, in their order.
@@ -154,6 +154,6 @@ pub fn judge<'p>(
     history: &History,
     properties: impl IntoIterator<Item = &'p Property>,
 ) -> Vec<(&'static str, Verdict)> {
-    let catalogue = Catalogue::new(history);
-    properties.into_iter().map(|property| (property.name, property.judge(&catalogue))).collect()
+    let index = MessageIndex::new(history);
+    properties.into_iter().map(|property| (property.name, property.judge(&index))).collect()
 }

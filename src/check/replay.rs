@@ -4,15 +4,15 @@
 //! sender has reached the event that gives it. If members wait for each other in the end, their records contradict each
 //! other: each of these events would have happened before itself.
 
-use super::catalogue::Catalogue;
 use super::history::{Event, MessageId};
+use super::message_index::MessageIndex;
 use super::verdict::Witness;
 
 /// An event: the member, and the position in the member's record.
 type At = (usize, usize);
 
 struct Replay<'c, 'h> {
-    catalogue: &'c Catalogue<'h>,
+    index: &'c MessageIndex<'h>,
     /// The direct messages: the message, its receiver and the send event; ascending.
     sends: Vec<((MessageId, u16), usize)>,
     /// The number of replayed events of each member.
@@ -20,10 +20,10 @@ struct Replay<'c, 'h> {
 }
 
 /// Finds a cycle of members, each of which is given a message before its sender gives it.
-pub(super) fn stuck(catalogue: &Catalogue<'_>) -> Option<Witness> {
-    let mut replay = Replay::new(catalogue);
+pub(super) fn stuck(index: &MessageIndex<'_>) -> Option<Witness> {
+    let mut replay = Replay::new(index);
     let mut waiting: Vec<Vec<usize>> = vec![Vec::new(); replay.happened.len()];
-    let mut ready: Vec<usize> = catalogue.members().collect();
+    let mut ready: Vec<usize> = index.members().collect();
     while let Some(member) = ready.pop() {
         let before = replay.happened[member];
         if let Some((sender, _)) = replay.advance(member) {
@@ -33,26 +33,26 @@ pub(super) fn stuck(catalogue: &Catalogue<'_>) -> Option<Witness> {
             ready.append(&mut waiting[member]);
         }
     }
-    replay.circle().map(|circle| story(catalogue, &circle))
+    replay.circle().map(|circle| story(index, &circle))
 }
 
 impl<'c, 'h> Replay<'c, 'h> {
-    fn new(catalogue: &'c Catalogue<'h>) -> Self {
+    fn new(index: &'c MessageIndex<'h>) -> Self {
         let mut sends = Vec::new();
-        for member in catalogue.members() {
-            for (index, event) in catalogue.record(member).events.iter().enumerate() {
+        for member in index.members() {
+            for (position, event) in index.record(member).events.iter().enumerate() {
                 if let Event::Send { id, to, .. } = event {
-                    sends.push(((*id, *to), index));
+                    sends.push(((*id, *to), position));
                 }
             }
         }
         sends.sort_unstable();
-        Self { catalogue, sends, happened: vec![0; catalogue.members().len()] }
+        Self { index, sends, happened: vec![0; index.members().len()] }
     }
 
     /// Replays the member's events up to the first that must wait; returns the event that it waits for.
     fn advance(&mut self, member: usize) -> Option<At> {
-        let length = self.catalogue.record(member).events.len();
+        let length = self.index.record(member).events.len();
         while self.happened[member] < length {
             if let Some((sender, origin)) = self.origin((member, self.happened[member]))
                 && self.happened[sender] <= origin
@@ -66,9 +66,9 @@ impl<'c, 'h> Replay<'c, 'h> {
 
     /// Returns the event that multicast or sent the message of a delivery or a receipt, if it is known.
     fn origin(&self, (member, event): At) -> Option<At> {
-        let id = self.catalogue.record(member).events[event].id();
-        let origin = match self.catalogue.record(member).events[event] {
-            Event::Deliver { .. } => self.catalogue.origin(self.catalogue.message((member, event))?)?,
+        let id = self.index.record(member).events[event].id();
+        let origin = match self.index.record(member).events[event] {
+            Event::Deliver { .. } => self.index.origin(self.index.message((member, event))?)?,
             Event::Receive { .. } => {
                 let key = (id, member as u16);
                 let place = self.sends.partition_point(|(sent, _)| *sent < key);
@@ -82,14 +82,14 @@ impl<'c, 'h> Replay<'c, 'h> {
     /// Returns the event at which a member is stuck, and the event that it waits for.
     fn block(&self, member: usize) -> Option<(At, At)> {
         let at = (member, self.happened[member]);
-        (at.1 < self.catalogue.record(member).events.len()).then(|| Some((at, self.origin(at)?)))?
+        (at.1 < self.index.record(member).events.len()).then(|| Some((at, self.origin(at)?)))?
     }
 
     /// Returns a cycle of waiting members: for each, the event at which it waits and the event that it waits for. A
     /// stuck member waits for another stuck member, so the walk from one to the next ends in a cycle.
     fn circle(&self) -> Option<Vec<(At, At)>> {
         let mut way: Vec<(At, At)> = Vec::new();
-        let mut member = self.catalogue.members().find(|&member| self.block(member).is_some())?;
+        let mut member = self.index.members().find(|&member| self.block(member).is_some())?;
         loop {
             let block = self.block(member)?;
             if let Some(start) = way.iter().position(|known| *known == block) {
@@ -101,11 +101,11 @@ impl<'c, 'h> Replay<'c, 'h> {
     }
 }
 
-fn story(catalogue: &Catalogue<'_>, circle: &[(At, At)]) -> Witness {
+fn story(index: &MessageIndex<'_>, circle: &[(At, At)]) -> Witness {
     let links = circle.iter().cycle().skip(circle.len() - 1).zip(circle);
     let mut witness = Witness::joined(links.map(|(&(_, gives), &(taken, _))| {
-        let record = catalogue.record(taken.0);
-        let name = |event: usize| catalogue.history.name(record.events[event].id());
+        let record = index.record(taken.0);
+        let name = |event: usize| index.history.name(record.events[event].id());
         let place = record.place(&[taken.1, gives.1]);
         let (given, gave) = (name(taken.1), name(gives.1));
         (format!("{} was given {given} before it gave {gave} {place}", record.name), place)

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::checker::Checker;
 use super::direct;
-use super::evidence::Evidence;
 use super::history::Event;
 use super::verdict::{Place, Verdict};
 use crate::exit::Exit;
@@ -69,12 +69,12 @@ struct Judged<'a> {
 
 impl Judgement {
     pub(super) fn new(
-        evidence: &Evidence<'_>,
+        checker: &Checker<'_>,
         order: Option<&str>,
         verdicts: Vec<(&'static str, Verdict)>,
     ) -> Self {
-        let run = evidence.run;
-        let mut orders: Vec<String> = match &evidence.orders(order)[..] {
+        let run = checker.run;
+        let mut orders: Vec<String> = match &checker.orders(order)[..] {
             [one] => vec![one.title()],
             all if all.len() == ORDERS.len() => vec!["order unknown".to_owned()],
             several => several.iter().map(|order| order.name.to_owned()).collect(),
@@ -84,7 +84,7 @@ impl Judgement {
             group: run.group.clone(),
             order: orders.join(" or "),
             members: run.members.iter().map(|member| member.id.clone()).collect(),
-            counts: Counts::of(evidence),
+            counts: Counts::of(checker),
             verdicts,
             undeliverable: direct::undeliverable(&run.history),
         }
@@ -180,9 +180,9 @@ impl Judgement {
 }
 
 impl Counts {
-    fn of(evidence: &Evidence<'_>) -> Self {
+    fn of(checker: &Checker<'_>) -> Self {
         let mut counts = Self::default();
-        for event in evidence.run.history.records.iter().flat_map(|record| &record.events) {
+        for event in checker.run.history.records.iter().flat_map(|record| &record.events) {
             *match event {
                 Event::Multicast { .. } => &mut counts.multicasts,
                 Event::Deliver { .. } => &mut counts.deliveries,
@@ -191,7 +191,7 @@ impl Counts {
                 Event::Undeliverable { .. } => &mut counts.undeliverable,
             } += 1;
         }
-        for member in evidence.run.members.iter().filter(|member| member.account.is_none()) {
+        for member in checker.run.members.iter().filter(|member| member.history_file.is_none()) {
             counts.deliveries += member.delivered.as_ref().map_or(0, |file| file.lines().len() as u64);
             counts.received += member.received.as_ref().map_or(0, |file| file.lines().len() as u64);
         }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::catalogue::Catalogue;
+use super::message_index::MessageIndex;
 
 /// The streams of a history.
 pub(super) struct Streams {
@@ -16,22 +16,22 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    pub(super) fn new(catalogue: &Catalogue<'_>) -> Self {
-        let mut streams = Self { messages: Vec::new(), places: vec![None; catalogue.len()] };
+    pub(super) fn new(index: &MessageIndex<'_>) -> Self {
+        let mut streams = Self { messages: Vec::new(), places: vec![None; index.len()] };
         let mut found = BTreeMap::new();
-        for member in catalogue.members() {
-            for (event, message) in catalogue.multicasts(member) {
-                if catalogue.origin(message) == Some(event) {
-                    let id = catalogue.id(message);
+        for member in index.members() {
+            for (event, message) in index.multicasts(member) {
+                if index.origin(message) == Some(event) {
+                    let id = index.id(message);
                     let next = streams.messages.len();
                     let stream = *found.entry((id.member, id.incarnation)).or_insert(next);
                     streams.append(stream, message);
                 }
             }
         }
-        for message in 0..catalogue.len() {
-            let may_exist = catalogue.sender(message).is_some_and(|sender| !sender.is_whole());
-            if may_exist && catalogue.origin(message).is_none() {
+        for message in 0..index.len() {
+            let may_exist = index.sender(message).is_some_and(|sender| !sender.is_whole());
+            if may_exist && index.origin(message).is_none() {
                 streams.append(streams.messages.len(), message);
             }
         }
@@ -51,11 +51,11 @@ impl Streams {
     }
 
     /// Returns, for each stream, the number of messages delivered before this newcomer joined.
-    pub(super) fn before(&self, catalogue: &Catalogue<'_>, member: usize) -> Vec<usize> {
-        if catalogue.record(member).came_late().is_none() {
+    pub(super) fn before(&self, index: &MessageIndex<'_>, member: usize) -> Vec<usize> {
+        if index.record(member).came_late().is_none() {
             return vec![0; self.len()];
         }
-        let owed = |&&message: &&u32| !catalogue.owes(member, message as usize);
+        let owed = |&&message: &&u32| !index.owes(member, message as usize);
         self.messages.iter().map(|stream| stream.iter().take_while(owed).count()).collect()
     }
 

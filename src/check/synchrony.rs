@@ -5,16 +5,16 @@
 
 use std::collections::BTreeMap;
 
-use super::catalogue::Catalogue;
 use super::history::Record;
+use super::message_index::MessageIndex;
 use super::verdict::{Verdict, Witness};
 use crate::talk::list;
 
-pub(super) fn judge(catalogue: &Catalogue<'_>) -> Verdict {
+pub(super) fn judge(index: &MessageIndex<'_>) -> Verdict {
     let of_record =
         |record: &Record| without_itself(record).or_else(|| skipped(record, |one, next| one + 1 == next));
-    let one_list = || catalogue.history.records.iter().find_map(of_record);
-    catalogue.conclude(lists_differ(catalogue).or_else(one_list).or_else(|| deliveries_differ(catalogue)))
+    let one_list = || index.history.records.iter().find_map(of_record);
+    index.conclude(lists_differ(index).or_else(one_list).or_else(|| deliveries_differ(index)))
 }
 
 /// Finds a view that its member is not in.
@@ -36,12 +36,12 @@ pub(super) fn skipped(record: &Record, follows: fn(u64, u64) -> bool) -> Option<
 }
 
 /// Finds a view number with different members at two members.
-pub(super) fn lists_differ(catalogue: &Catalogue<'_>) -> Option<Witness> {
+pub(super) fn lists_differ(index: &MessageIndex<'_>) -> Option<Witness> {
     let mut known: BTreeMap<u64, (usize, usize)> = BTreeMap::new();
-    for member in catalogue.members() {
-        for (at, view) in catalogue.record(member).views.iter().enumerate() {
+    for member in index.members() {
+        for (at, view) in index.record(member).views.iter().enumerate() {
             let (other, there) = *known.entry(view.number).or_insert((member, at));
-            let (one, two) = (catalogue.record(other), catalogue.record(member));
+            let (one, two) = (index.record(other), index.record(member));
             let theirs = &one.views[there];
             if theirs.members != view.members {
                 let places = [one.place_of(&[there]), two.place_of(&[at])];
@@ -67,12 +67,12 @@ pub(super) fn lists_differ(catalogue: &Catalogue<'_>) -> Option<Witness> {
 type Passed = (usize, usize, Vec<(usize, usize)>);
 
 /// Finds two members that went on from one view with different deliveries in it.
-fn deliveries_differ(catalogue: &Catalogue<'_>) -> Option<Witness> {
+fn deliveries_differ(index: &MessageIndex<'_>) -> Option<Witness> {
     let mut known: BTreeMap<u64, Passed> = BTreeMap::new();
-    for member in catalogue.members() {
-        let record = catalogue.record(member);
+    for member in index.members() {
+        let record = index.record(member);
         let done = record.views.len().saturating_sub(1);
-        let mut deliveries = catalogue.deliveries(member).peekable();
+        let mut deliveries = index.deliveries(member).peekable();
         for (at, view) in record.views.iter().enumerate().take(done) {
             let events = record.within(at);
             while deliveries.next_if(|(event, _)| *event < events.start).is_some() {}
@@ -87,7 +87,7 @@ fn deliveries_differ(catalogue: &Catalogue<'_>) -> Option<Witness> {
                 None => drop(known.insert(view.number, this)),
                 Some(other) => {
                     if let Some(witness) =
-                        only_one(catalogue, &this, other).or_else(|| only_one(catalogue, other, &this))
+                        only_one(index, &this, other).or_else(|| only_one(index, other, &this))
                     {
                         return Some(witness);
                     }
@@ -99,16 +99,16 @@ fn deliveries_differ(catalogue: &Catalogue<'_>) -> Option<Witness> {
 }
 
 /// Finds the first message that `one` delivered in the view and `other` did not.
-fn only_one(catalogue: &Catalogue<'_>, one: &Passed, other: &Passed) -> Option<Witness> {
+fn only_one(index: &MessageIndex<'_>, one: &Passed, other: &Passed) -> Option<Witness> {
     let has = |message: &usize| other.2.binary_search_by_key(message, |(known, _)| *known).is_ok();
     let &(message, event) =
         one.2.iter().filter(|(message, _)| !has(message)).min_by_key(|(_, event)| *event)?;
-    let [record, lacking] = [one.0, other.0].map(|member| catalogue.record(member));
+    let [record, lacking] = [one.0, other.0].map(|member| index.record(member));
     let (delivered, went_on) = (record.place(&[event]), lacking.place_of(&[other.1, other.1 + 1]));
     let story = format!(
         "{} delivered {} {delivered} in view {}, from which {} went on too, and did not deliver it there{}",
         record.name,
-        catalogue.name(message),
+        index.name(message),
         record.views[one.1].number,
         lacking.name,
         went_on.or_nothing()

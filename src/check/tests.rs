@@ -81,7 +81,7 @@ fn text(number: u64) -> Bytes {
 }
 
 fn verdict(property: &str, lines: &[&str]) -> Verdict {
-    Property::find(property).unwrap().judge(&Catalogue::new(&history(lines)))
+    Property::find(property).unwrap().judge(&MessageIndex::new(&history(lines)))
 }
 
 /// Asserts that `lines` violate exactly `expected`, and that the first of them tells `story`.
@@ -150,7 +150,7 @@ fn creation_is_found() {
     );
     let mut reused = history(&["+ + a1", "a1"]);
     reused.records[0].events[1] = reused.records[0].events[0].clone();
-    let verdict = Property::find("no-creation").unwrap().judge(&Catalogue::new(&reused));
+    let verdict = Property::find("no-creation").unwrap().judge(&MessageIndex::new(&reused));
     assert_eq!(verdict.why(), Some("a multicast two messages as a/1/1 (events 1, 2)"));
 }
 
@@ -169,7 +169,7 @@ fn delivery_before_multicast_is_creation() {
 fn multicast_with_a_borrowed_id_is_creation() {
     let mut borrowed = history(&["+ a1 b1", "a1 b1"]);
     borrowed.records[0].events.push(Event::Multicast { id: id(1, 2), text: text(2) });
-    let verdict = Property::find("no-creation").unwrap().judge(&Catalogue::new(&borrowed));
+    let verdict = Property::find("no-creation").unwrap().judge(&MessageIndex::new(&borrowed));
     assert!(verdict.is_violated());
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::builder::PossibleValuesParser;
 use clap::{Args as Arguments, ValueEnum};
 
-use super::evidence::{self, Evidence};
+use super::checker::{self, Checker};
 use super::report::{self, Judgement};
 use super::{parallel, property_names, read};
 use crate::cli::{self, Voice};
@@ -63,7 +63,7 @@ pub struct Args {
 }
 
 fn help() -> String {
-    let properties: Vec<String> = evidence::properties().map(|(name, says)| entry(name, says)).collect();
+    let properties: Vec<String> = checker::properties().map(|(name, says)| entry(name, says)).collect();
     format!("{HELP}\n\nProperties:\n{}\n\n{}", properties.join("\n"), crate::exit::HELP)
 }
 
@@ -121,13 +121,13 @@ pub(crate) fn reports(dir: &Path) -> Result<Vec<String>, Failure> {
 
 /// Judges the properties `asked` for; if none, those that the order promises.
 fn judgement(run: &read::Run, asked: &[String], order: Option<&str>) -> Judgement {
-    let evidence = Evidence::new(run);
+    let checker = Checker::new(run);
     let is_asked = |name: &str| asked.iter().any(|one| one == name || one == ALL);
     let names = if asked.is_empty() {
-        evidence.promised(order)
+        checker.promised(order)
     } else {
         property_names().filter(|name| is_asked(name)).collect()
     };
-    let verdicts = parallel::each(&names, |name| (*name, evidence.judge(name)));
-    Judgement::new(&evidence, order, verdicts)
+    let verdicts = parallel::each(&names, |name| (*name, checker.judge(name)));
+    Judgement::new(&checker, order, verdicts)
 }

@@ -2,7 +2,7 @@
 
 use super::stays::{Stay, Stays};
 use super::words::reason;
-use crate::check::{Chronicle, Member, What, Word};
+use crate::check::{EventKind, Member, Message, Timeline};
 use crate::talk::on_one_line;
 use crate::units::{seconds, short_duration};
 
@@ -12,30 +12,32 @@ const TEXT: usize = 200;
 const REASONS: usize = 6;
 
 /// Describes a message at a member, one fact per line.
-pub(super) fn about(chronicle: &Chronicle, stays: &Stays, lane: usize, message: usize) -> String {
-    let member = &chronicle.members[lane];
+pub(super) fn about(timeline: &Timeline, stays: &Stays, lane: usize, message: usize) -> String {
+    let member = &timeline.members[lane];
     let stay = stays.of_message(lane, message);
-    let mut lines = vec![title(&chronicle.messages[message])];
-    let sender = origin(chronicle, stays, message);
-    lines.extend(sender.map(|(sender, index)| sent(chronicle, stays, sender, message, index)));
-    lines.extend(sender.and_then(|(sender, _)| undeliverable(chronicle, stays, sender, message)));
+    let mut lines = vec![title(&timeline.messages[message])];
+    let sender = origin(timeline, stays, message);
+    lines.extend(sender.map(|(sender, index)| sent(timeline, stays, sender, message, index)));
+    lines.extend(sender.and_then(|(sender, _)| undeliverable(timeline, stays, sender, message)));
     lines.extend(hold_back(member, &stay));
     lines.extend(end(member, &stay));
     lines.join("\n")
 }
 
 /// Formats the message's id, its receiver if it is direct, and its text.
-fn title(word: &Word) -> String {
-    let to = word.to.as_ref().map_or_else(String::new, |to| format!(" to {to} alone"));
-    format!("{}{to}: {}", word.id(), super::words::cut(&on_one_line(&word.text), TEXT))
+fn title(message: &Message) -> String {
+    let to = message.to.as_ref().map_or_else(String::new, |to| format!(" to {to} alone"));
+    format!("{}{to}: {}", message.id(), super::words::cut(&on_one_line(&message.text), TEXT))
 }
 
 fn end(member: &Member, stay: &Stay) -> Option<String> {
     let (name, at) = (&member.name, |index| place(member, index));
     match (stay.delivered, stay.arrived) {
-        (Some(end), _) => Some(match member.happenings[end].what {
-            What::Deliver(Some(number)) => format!("{name} delivered it as number {number} at {}", at(end)),
-            What::Receive => format!("{name} received it at {}", at(end)),
+        (Some(end), _) => Some(match member.events[end].kind {
+            EventKind::Deliver(Some(number)) => {
+                format!("{name} delivered it as number {number} at {}", at(end))
+            }
+            EventKind::Receive => format!("{name} received it at {}", at(end)),
             _ => format!("{name} delivered it at {}", at(end)),
         }),
         (None, Some(_)) => Some(format!("{name} never delivered it")),
@@ -60,7 +62,7 @@ fn hold_back(member: &Member, stay: &Stay) -> Vec<String> {
         let more = reasons.len() - REASONS;
         lines.push(format!("  and for {more} more; `groupcast explain` tells all"));
     }
-    if let What::Arrive { clock: Some(clock), .. } = &member.happenings[arrived].what {
+    if let EventKind::Arrive { clock: Some(clock), .. } = &member.events[arrived].kind {
         lines.push(format!("  clock of {} by then: {clock}", member.name));
     }
     lines
@@ -68,18 +70,20 @@ fn hold_back(member: &Member, stay: &Stay) -> Vec<String> {
 
 /// Returns each reason to wait, and its duration in microseconds if it ended.
 pub(crate) fn reasons(member: &Member, stay: &Stay) -> Vec<(String, Option<u64>)> {
-    let time = |index: usize| member.happenings[index].time_us;
+    let time = |index: usize| member.events[index].time_us;
     let ends = stay.waits.iter().skip(1).copied().map(Some).chain([stay.delivered]);
-    let told = |(&from, until): (&usize, Option<usize>)| match &member.happenings[from].what {
-        What::Wait(why) => Some((reason(why), until.map(|until| time(until).saturating_sub(time(from))))),
+    let told = |(&from, until): (&usize, Option<usize>)| match &member.events[from].kind {
+        EventKind::Wait(why) => {
+            Some((reason(why), until.map(|until| time(until).saturating_sub(time(from)))))
+        }
         _ => None,
     };
     stay.waits.iter().zip(ends).filter_map(told).collect()
 }
 
-fn sent(chronicle: &Chronicle, stays: &Stays, sender: usize, message: usize, index: usize) -> String {
-    let member = &chronicle.members[sender];
-    let what = if chronicle.messages[message].to.is_some() { "sent" } else { "multicast" };
+fn sent(timeline: &Timeline, stays: &Stays, sender: usize, message: usize, index: usize) -> String {
+    let member = &timeline.members[sender];
+    let what = if timeline.messages[message].to.is_some() { "sent" } else { "multicast" };
     let clock = clock(member, &stays.of_message(sender, message));
     let clock = clock.map_or_else(String::new, |clock| format!(", its clock {clock}"));
     format!("{} {what} it at {}{clock}", member.name, place(member, index))
@@ -87,34 +91,34 @@ fn sent(chronicle: &Chronicle, stays: &Stays, sender: usize, message: usize, ind
 
 /// Describes the sender's report that a message is undeliverable.
 pub(crate) fn undeliverable(
-    chronicle: &Chronicle,
+    timeline: &Timeline,
     stays: &Stays,
     sender: usize,
     message: usize,
 ) -> Option<String> {
-    let member = &chronicle.members[sender];
+    let member = &timeline.members[sender];
     let index = stays.of_message(sender, message).undeliverable?;
-    let What::Undeliverable(why) = &member.happenings[index].what else { return None };
+    let EventKind::Undeliverable(why) = &member.events[index].kind else { return None };
     let why = on_one_line(why.as_bytes());
     Some(format!("{} counts it as undeliverable at {}: {why}", member.name, place(member, index)))
 }
 
 /// Returns the clock of a message: the sender's clock after the multicast.
 pub(crate) fn clock(member: &Member, stay: &Stay) -> Option<String> {
-    match &member.happenings[stay.sent.and(stay.arrived)?].what {
-        What::Arrive { clock, .. } => clock.clone(),
+    match &member.events[stay.sent.and(stay.arrived)?].kind {
+        EventKind::Arrive { clock, .. } => clock.clone(),
         _ => None,
     }
 }
 
 /// Returns the sender of a message and its send event.
-pub(crate) fn origin(chronicle: &Chronicle, stays: &Stays, message: usize) -> Option<(usize, usize)> {
-    let sender = &chronicle.messages[message].sender;
-    let lane = chronicle.members.iter().position(|member| member.name == *sender)?;
+pub(crate) fn origin(timeline: &Timeline, stays: &Stays, message: usize) -> Option<(usize, usize)> {
+    let sender = &timeline.messages[message].sender;
+    let lane = timeline.members.iter().position(|member| member.name == *sender)?;
     Some((lane, stays.of_message(lane, message).sent?))
 }
 
 fn place(member: &Member, index: usize) -> String {
-    let happening = &member.happenings[index];
-    format!("{} ({}:{})", seconds(happening.time_us), member.file, happening.line)
+    let event = &member.events[index];
+    format!("{} ({}:{})", seconds(event.time_us), member.file, event.line)
 }

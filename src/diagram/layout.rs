@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::sequence::{Place, causes};
 use super::stays::{Stay, Stays};
-use crate::check::{Chronicle, What};
+use crate::check::{EventKind, Timeline};
 
 /// The width of the column of times at the left.
 pub(super) const GUTTER: f64 = 78.0;
@@ -72,20 +72,20 @@ pub(super) struct Line {
 
 impl Layout {
     /// Lays out the events in `shown`, a contiguous part of the run.
-    pub(super) fn new(chronicle: &Chronicle, stays: &Stays, shown: &[Place]) -> Self {
+    pub(super) fn new(timeline: &Timeline, stays: &Stays, shown: &[Place]) -> Self {
         let causes = causes(stays);
-        let mut heights = Heights::new(chronicle.members.len());
+        let mut heights = Heights::new(timeline.members.len());
         for &place in shown {
-            let happening = &chronicle.members[place.0].happenings[place.1];
-            heights.add(place, happening.time_us, &happening.what, causes.get(&place));
+            let event = &timeline.members[place.0].events[place.1];
+            heights.add(place, event.time_us, &event.kind, causes.get(&place));
         }
         let Heights { events, times, bottom, .. } = heights;
         let height = bottom + 2.0 * LINE;
-        let bars = Bars { stays, events: &events, height }.all(chronicle, shown);
+        let bars = Bars { stays, events: &events, height }.all(timeline, shown);
         let tracks = bars.iter().map(|(_, track)| track + 1).max().unwrap_or(0).min(MAX_TRACKS);
-        let lanes = lanes(chronicle.members.len(), tracks);
+        let lanes = lanes(timeline.members.len(), tracks);
         let bars: Vec<Bar> = bars.into_iter().map(|(bar, track)| bar.on(&lanes, track)).collect();
-        let lines = Lines { lanes: &lanes, bars: &bars, events: &events, stays }.all(&causes, chronicle);
+        let lines = Lines { lanes: &lanes, bars: &bars, events: &events, stays }.all(&causes, timeline);
         let width = lanes.last().map_or(GUTTER, |lane| lane.right) + 8.0;
         Self { width, height, lanes, events, bars, lines, times }
     }
@@ -132,16 +132,16 @@ impl Heights {
         }
     }
 
-    fn add(&mut self, place: Place, time_us: u64, what: &What, cause: Option<&Place>) {
+    fn add(&mut self, place: Place, time_us: u64, kind: &EventKind, cause: Option<&Place>) {
         let (lane, _) = place;
         let (last, labelled) = self.last[lane];
-        let y = match what {
+        let y = match kind {
             // A wait has no mark of its own.
-            What::Wait(_) => last,
-            What::Arrive { .. } => self.least(time_us, cause).max(last + TICK),
+            EventKind::Wait(_) => last,
+            EventKind::Arrive { .. } => self.least(time_us, cause).max(last + TICK),
             _ => self.least(time_us, cause).max(last + 1.0).max(labelled + LINE),
         };
-        let has_label = !matches!(what, What::Wait(_) | What::Arrive { .. });
+        let has_label = !matches!(kind, EventKind::Wait(_) | EventKind::Arrive { .. });
         self.last[lane] = (y, if has_label { y } else { labelled });
         self.events.insert(place, y);
         self.bottom = self.bottom.max(y);
@@ -179,8 +179,8 @@ struct Bars<'l> {
 
 impl Bars<'_> {
     /// Returns all bars, each with a track that is free in its lane.
-    fn all(&self, chronicle: &Chronicle, shown: &[Place]) -> Vec<(Bar, usize)> {
-        let mut first = vec![usize::MAX; chronicle.members.len()];
+    fn all(&self, timeline: &Timeline, shown: &[Place]) -> Vec<(Bar, usize)> {
+        let mut first = vec![usize::MAX; timeline.members.len()];
         for &(lane, index) in shown {
             first[lane] = first[lane].min(index);
         }
@@ -233,10 +233,10 @@ struct Lines<'l> {
 }
 
 impl Lines<'_> {
-    fn all(&self, causes: &BTreeMap<Place, Place>, chronicle: &Chronicle) -> Vec<Line> {
+    fn all(&self, causes: &BTreeMap<Place, Place>, timeline: &Timeline) -> Vec<Line> {
         let held: BTreeMap<_, _> = self.bars.iter().map(|bar| ((bar.lane, bar.message), bar.x)).collect();
         let line = |(&(lane, index), cause): (&Place, &Place)| {
-            let message = chronicle.members[lane].happenings[index].message;
+            let message = timeline.members[lane].events[index].message;
             let bar = held.get(&(lane, message));
             // A line to a message that was not held back ends at its delivery.
             let delivered = self.stays.of_message(lane, message).delivered.filter(|_| bar.is_none());

@@ -6,25 +6,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::stays::Stays;
-use crate::check::Chronicle;
+use crate::check::Timeline;
 
 /// An event: the member's index and the event's index at that member.
 pub(super) type Place = (usize, usize);
 
 /// Returns all events in causal order; if the histories contradict themselves, with as few violations as possible.
-pub(super) fn sequence(chronicle: &Chronicle, stays: &Stays) -> Vec<Place> {
+pub(super) fn sequence(timeline: &Timeline, stays: &Stays) -> Vec<Place> {
     let causes = causes(stays);
     let mut effects: BTreeMap<Place, Vec<Place>> = BTreeMap::new();
     for (&effect, &cause) in &causes {
         effects.entry(cause).or_default().push(effect);
     }
-    let mut next = vec![0; chronicle.members.len()];
+    let mut next = vec![0; timeline.members.len()];
     let mut done: BTreeSet<Place> = BTreeSet::new();
     // The next event of each member, sorted by time, if its cause is done.
     let mut ready: BTreeSet<(u64, Place)> = BTreeSet::new();
-    let time = |(lane, index): Place| {
-        chronicle.members[lane].happenings.get(index).map(|happening| happening.time_us)
-    };
+    let time = |(lane, index): Place| timeline.members[lane].events.get(index).map(|event| event.time_us);
     let is_ready =
         |place: Place, done: &BTreeSet<Place>| causes.get(&place).is_none_or(|cause| done.contains(cause));
     let heads = |next: &[usize]| next.iter().copied().enumerate().collect::<Vec<Place>>();

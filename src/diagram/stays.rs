@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::check::{Chronicle, Happening, Member, What};
+use crate::check::{EventKind, Member, Timeline, TimelineEvent};
 
 /// The events of one message at one member, as indices of the member's events.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -25,17 +25,17 @@ pub(crate) struct Stays(BTreeMap<(usize, usize), Stay>);
 
 impl Stays {
     /// Collects the events of a run.
-    pub(crate) fn of(chronicle: &Chronicle) -> Self {
+    pub(crate) fn of(timeline: &Timeline) -> Self {
         let mut stays: BTreeMap<(usize, usize), Stay> = BTreeMap::new();
-        for (lane, member) in chronicle.members.iter().enumerate() {
-            for (index, Happening { message, what, .. }) in member.happenings.iter().enumerate() {
+        for (lane, member) in timeline.members.iter().enumerate() {
+            for (index, TimelineEvent { message, kind, .. }) in member.events.iter().enumerate() {
                 let stay = stays.entry((lane, *message)).or_default();
-                match what {
-                    What::Multicast | What::Send => _ = stay.sent.get_or_insert(index),
-                    What::Arrive { .. } => _ = stay.arrived.get_or_insert(index),
-                    What::Wait(_) => stay.waits.push(index),
-                    What::Undeliverable(_) => _ = stay.undeliverable.get_or_insert(index),
-                    What::Deliver(_) | What::Receive => _ = stay.delivered.get_or_insert(index),
+                match kind {
+                    EventKind::Multicast | EventKind::Send => _ = stay.sent.get_or_insert(index),
+                    EventKind::Arrive { .. } => _ = stay.arrived.get_or_insert(index),
+                    EventKind::Wait(_) => stay.waits.push(index),
+                    EventKind::Undeliverable(_) => _ = stay.undeliverable.get_or_insert(index),
+                    EventKind::Deliver(_) | EventKind::Receive => _ = stay.delivered.get_or_insert(index),
                 }
             }
         }
@@ -66,7 +66,7 @@ impl Stay {
 
     /// Returns the time from arrival to delivery in microseconds, if both are known.
     pub(crate) fn length(&self, member: &Member) -> Option<u64> {
-        let at = |index: usize| member.happenings[index].time_us;
+        let at = |index: usize| member.events[index].time_us;
         Some(at(self.delivered?).saturating_sub(at(self.arrived?)))
     }
 }

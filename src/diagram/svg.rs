@@ -13,7 +13,7 @@ use super::layout::{Bar, Lane, Layout};
 use super::sequence::Place;
 use super::stays::Stays;
 use super::words::cut;
-use crate::check::{Chronicle, What, Witness, Word, escaped};
+use crate::check::{EventKind, Message, Timeline, Witness, escaped};
 use crate::talk::{list, on_one_line};
 use crate::units::seconds;
 
@@ -32,7 +32,7 @@ const ROW: f64 = 18.0;
 
 /// The inputs of a picture, and its layout.
 pub(super) struct Picture<'c> {
-    pub(super) chronicle: &'c Chronicle,
+    pub(super) timeline: &'c Timeline,
     pub(super) stays: &'c Stays,
     pub(super) shown: &'c [Place],
     pub(super) is_whole: bool,
@@ -44,22 +44,17 @@ pub(super) struct Picture<'c> {
 
 impl<'c> Picture<'c> {
     /// Creates a picture of these events.
-    pub(super) fn new(
-        chronicle: &'c Chronicle,
-        stays: &'c Stays,
-        shown: &'c [Place],
-        is_whole: bool,
-    ) -> Self {
-        let mut senders: Vec<&str> = chronicle.members.iter().map(|member| member.name.as_str()).collect();
-        for word in &chronicle.messages {
-            if !senders.contains(&word.sender.as_str()) {
-                senders.push(&word.sender);
+    pub(super) fn new(timeline: &'c Timeline, stays: &'c Stays, shown: &'c [Place], is_whole: bool) -> Self {
+        let mut senders: Vec<&str> = timeline.members.iter().map(|member| member.name.as_str()).collect();
+        for message in &timeline.messages {
+            if !senders.contains(&message.sender.as_str()) {
+                senders.push(&message.sender);
             }
         }
-        let layout = Layout::new(chronicle, stays, shown);
-        let faults = chronicle.violation.as_ref();
-        let faults = faults.map_or_else(BTreeSet::new, |(_, witness)| faults_of(chronicle, witness));
-        Self { chronicle, stays, shown, is_whole, layout, senders, faults }
+        let layout = Layout::new(timeline, stays, shown);
+        let faults = timeline.violation.as_ref();
+        let faults = faults.map_or_else(BTreeSet::new, |(_, witness)| faults_of(timeline, witness));
+        Self { timeline, stays, shown, is_whole, layout, senders, faults }
     }
 
     /// Returns the width, and the height without the rows above the lanes.
@@ -75,13 +70,13 @@ impl<'c> Picture<'c> {
 
     /// Returns a one-line summary.
     pub(super) fn title(&self) -> String {
-        let Chronicle { group, order, members, .. } = self.chronicle;
-        let count = |is_one: fn(&What) -> bool| {
-            let events = members.iter().flat_map(|member| &member.happenings);
-            events.filter(|happening| is_one(&happening.what)).count()
+        let Timeline { group, order, members, .. } = self.timeline;
+        let count = |is_one: fn(&EventKind) -> bool| {
+            let events = members.iter().flat_map(|member| &member.events);
+            events.filter(|event| is_one(&event.kind)).count()
         };
-        let multicasts = count(|what| *what == What::Multicast);
-        let deliveries = count(|what| matches!(what, What::Deliver(_)));
+        let multicasts = count(|what| *what == EventKind::Multicast);
+        let deliveries = count(|what| matches!(what, EventKind::Deliver(_)));
         let members = members.len();
         format!("group {group}, {order}, {members} members: {multicasts} multicast, {deliveries} delivered")
     }
@@ -89,12 +84,12 @@ impl<'c> Picture<'c> {
     /// Returns notes on missing information and on the part that is shown, one sentence each.
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
-        let time = |&(lane, index): &Place| seconds(self.chronicle.members[lane].happenings[index].time_us);
+        let time = |&(lane, index): &Place| seconds(self.timeline.members[lane].events[index].time_us);
         if let (false, Some(first), Some(last)) = (self.is_whole, self.shown.first(), self.shown.last()) {
             notes.push(format!("This is a part of the run: from {} to {}.", time(first), time(last)));
         }
         let (traced, untraced): (Vec<_>, Vec<_>) =
-            self.chronicle.members.iter().partition(|member| member.is_traced);
+            self.timeline.members.iter().partition(|member| member.is_traced);
         let names: Vec<&str> = untraced.iter().map(|member| member.name.as_str()).collect();
         if traced.is_empty() {
             notes.push(
@@ -105,14 +100,14 @@ impl<'c> Picture<'c> {
         } else if !names.is_empty() {
             notes.push(format!("No messages arrived, or none were traced, at {}.", list(&names)));
         }
-        let open = self.chronicle.members.iter().filter_map(|member| member.open.as_ref());
+        let open = self.timeline.members.iter().filter_map(|member| member.open.as_ref());
         notes.extend(open.map(|why| format!("Not all is known: {why}.")));
         notes
     }
 
     /// Describes the first violation.
     pub(super) fn violation(&self) -> Option<String> {
-        let (name, Witness { story, .. }) = self.chronicle.violation.as_ref()?;
+        let (name, Witness { story, .. }) = self.timeline.violation.as_ref()?;
         Some(format!("{name} is violated: {}", on_one_line(story.as_bytes())))
     }
 
@@ -130,14 +125,14 @@ impl<'c> Picture<'c> {
 
     /// Returns true if the violation is a missing event at this member.
     fn lacks(&self, member: &str) -> bool {
-        let places = self.chronicle.violation.iter().flat_map(|(_, witness)| &witness.places);
+        let places = self.timeline.violation.iter().flat_map(|(_, witness)| &witness.places);
         places.into_iter().any(|place| place.member == member && place.lines.is_empty())
     }
 
     /// Draws the members' names above their lanes.
     pub(super) fn heads(&self) -> String {
         let mut out = String::from("<text class=\"pale\" x=\"8\" y=\"28\">seconds</text>\n");
-        for (index, (lane, member)) in self.layout.lanes.iter().zip(&self.chronicle.members).enumerate() {
+        for (index, (lane, member)) in self.layout.lanes.iter().zip(&self.timeline.members).enumerate() {
             let name = cut(&member.name, ((lane.right - lane.axis + 30.0) / 8.0) as usize);
             let width = name.width() as f64 * 8.0 + 18.0;
             let frame = |class: &str, more: f64| {
@@ -184,7 +179,7 @@ impl<'c> Picture<'c> {
 
     fn stripes(&self, out: &mut String) {
         let height = self.layout.height;
-        for (index, (lane, member)) in self.layout.lanes.iter().zip(&self.chronicle.members).enumerate() {
+        for (index, (lane, member)) in self.layout.lanes.iter().zip(&self.timeline.members).enumerate() {
             let Lane { left, right, axis } = lane;
             if index % 2 == 1 {
                 let width = right - left;
@@ -222,7 +217,7 @@ impl<'c> Picture<'c> {
         lines.sort_by_key(|line| line.message);
         for ways in lines.chunk_by(|one, other| one.message == other.message) {
             let message = ways[0].message;
-            let direct = if self.chronicle.messages[message].to.is_some() { " direct" } else { "" };
+            let direct = if self.timeline.messages[message].to.is_some() { " direct" } else { "" };
             let mut path = String::new();
             for way in ways {
                 let ((x1, y1), (x2, y2)) = (way.from, way.to);
@@ -251,26 +246,26 @@ impl<'c> Picture<'c> {
 
     fn mark(&self, out: &mut String, place: Place) {
         let (lane, index) = place;
-        let happening = &self.chronicle.members[lane].happenings[index];
-        let (shape, class, label) = match &happening.what {
-            What::Wait(_) => return,
-            What::Arrive { .. } => return self.arrival(out, place),
-            What::Multicast => {
-                ("<circle class=\"dot\" r=\"6.5\"/>".to_owned(), "own", self.label(happening.message))
+        let event = &self.timeline.members[lane].events[index];
+        let (shape, class, label) = match &event.kind {
+            EventKind::Wait(_) => return,
+            EventKind::Arrive { .. } => return self.arrival(out, place),
+            EventKind::Multicast => {
+                ("<circle class=\"dot\" r=\"6.5\"/>".to_owned(), "own", self.label(event.message))
             }
-            What::Deliver(number) => (pill(*number), "", self.label(happening.message)),
-            What::Send => {
-                ("<circle class=\"hollow\" r=\"4\"/>".to_owned(), "pale", self.label(happening.message))
+            EventKind::Deliver(number) => (pill(*number), "", self.label(event.message)),
+            EventKind::Send => {
+                ("<circle class=\"hollow\" r=\"4\"/>".to_owned(), "pale", self.label(event.message))
             }
-            What::Undeliverable(_) => (
+            EventKind::Undeliverable(_) => (
                 "<path class=\"hollow\" d=\"M-4 -4L4 4M4 -4L-4 4\"/>".to_owned(),
                 "pale",
-                self.label(happening.message),
+                self.label(event.message),
             ),
-            What::Receive => (
+            EventKind::Receive => (
                 "<path class=\"hollow\" d=\"M0 -5L5 0L0 5L-5 0Z\"/>".to_owned(),
                 "pale",
-                self.label(happening.message),
+                self.label(event.message),
             ),
         };
         let Lane { axis, right, .. } = self.layout.lanes[lane];
@@ -285,19 +280,19 @@ impl<'c> Picture<'c> {
             "<g class=\"mark {}\" data-m=\"{}\" transform=\"translate({axis:.1},{:.1})\">\
              <rect class=\"back\" x=\"{:.1}\" y=\"-7\" width=\"{back:.1}\" height=\"14\"/>{shape}{ring}\
              <text class=\"{class}{wrong}\" x=\"{LABEL}\" y=\"4\">{}</text><title>{}</title></g>",
-            self.colour(happening.message),
-            happening.message,
+            self.colour(event.message),
+            event.message,
             self.layout.events.get(&place).copied().unwrap_or_default(),
             LABEL - 2.0,
             escaped(&label),
-            self.about(lane, happening.message),
+            self.about(lane, event.message),
         );
     }
 
     /// Draws an arrival that has neither a bar nor a pill.
     fn arrival(&self, out: &mut String, (lane, index): Place) {
-        let happening = &self.chronicle.members[lane].happenings[index];
-        let stay = self.stays.of_message(lane, happening.message);
+        let event = &self.timeline.members[lane].events[index];
+        let stay = self.stays.of_message(lane, event.message);
         if stay.is_held_back() || stay.delivered.is_some() {
             return;
         }
@@ -305,39 +300,39 @@ impl<'c> Picture<'c> {
         let _ = writeln!(
             out,
             "<circle class=\"mark hollow {}\" data-m=\"{}\" cx=\"{:.1}\" cy=\"{y:.1}\" r=\"3\"><title>{}</title></circle>",
-            self.colour(happening.message),
-            happening.message,
+            self.colour(event.message),
+            event.message,
             self.layout.lanes[lane].axis,
-            self.about(lane, happening.message),
+            self.about(lane, event.message),
         );
     }
 
     fn about(&self, lane: usize, message: usize) -> String {
-        escaped(&hover::about(self.chronicle, self.stays, lane, message))
+        escaped(&hover::about(self.timeline, self.stays, lane, message))
     }
 
     fn colour(&self, message: usize) -> String {
-        let sender = &self.chronicle.messages[message].sender;
+        let sender = &self.timeline.messages[message].sender;
         let place = self.senders.iter().position(|name| name == sender).unwrap_or_default();
         format!("s{}", place % COLOURS)
     }
 
     /// Returns the short label of a message; the tooltip holds the details.
     fn label(&self, message: usize) -> String {
-        let word = &self.chronicle.messages[message];
-        let text = on_one_line(&word.text);
-        match &word.to {
-            Some(to) => format!("{}→{to} {text}", word.sender),
-            None => format!("{} {text}", short(word)),
+        let message = &self.timeline.messages[message];
+        let text = on_one_line(&message.text);
+        match &message.to {
+            Some(to) => format!("{}→{to} {text}", message.sender),
+            None => format!("{} {text}", short(message)),
         }
     }
 }
 
 /// Formats the id without the incarnation, which is nearly always 1.
-pub(super) fn short(word: &Word) -> String {
-    match word.incarnation {
-        1 => format!("{}/{}", word.sender, word.number),
-        _ => word.id(),
+pub(super) fn short(message: &Message) -> String {
+    match message.incarnation {
+        1 => format!("{}/{}", message.sender, message.number),
+        _ => message.id(),
     }
 }
 
@@ -359,16 +354,14 @@ fn moment(micros: u64) -> String {
 }
 
 /// Returns the events that a violation names.
-pub(super) fn faults_of(chronicle: &Chronicle, witness: &Witness) -> BTreeSet<Place> {
+pub(super) fn faults_of(timeline: &Timeline, witness: &Witness) -> BTreeSet<Place> {
     let mut faults = BTreeSet::new();
     for place in &witness.places {
-        for (lane, member) in chronicle.members.iter().enumerate() {
+        for (lane, member) in timeline.members.iter().enumerate() {
             let is_named = place.file.as_ref() == Some(&member.file);
-            let events = member.happenings.iter().enumerate().filter(|_| is_named);
+            let events = member.events.iter().enumerate().filter(|_| is_named);
             faults.extend(
-                events
-                    .filter(|(_, happening)| place.lines.contains(&happening.line))
-                    .map(|(index, _)| (lane, index)),
+                events.filter(|(_, event)| place.lines.contains(&event.line)).map(|(index, _)| (lane, index)),
             );
         }
     }

@@ -8,7 +8,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::sequence::{Place, causes};
 use super::svg::Picture;
-use crate::check::What;
+use crate::check::EventKind;
 use crate::talk::on_one_line;
 
 /// The width of the column of times.
@@ -24,7 +24,7 @@ struct Row {
 
 /// Draws the picture, at most `columns` wide.
 pub(super) fn text(picture: &Picture<'_>, columns: usize) -> String {
-    let members = &picture.chronicle.members;
+    let members = &picture.timeline.members;
     let width = (columns.saturating_sub(GUTTER) / members.len().max(1)).max(3);
     let mut lines: Vec<String> = Vec::new();
     let mut say = |text: &str| lines.extend(super::svg::wrapped(text, columns));
@@ -38,10 +38,10 @@ pub(super) fn text(picture: &Picture<'_>, columns: usize) -> String {
     for row in rows(picture) {
         let mut cells = vec![None; members.len()];
         for &(lane, index) in &row.places {
-            let happening = &members[lane].happenings[index];
-            match happening.what {
-                What::Arrive { .. } => _ = held[lane].insert(happening.message),
-                What::Deliver(_) => _ = held[lane].remove(&happening.message),
+            let event = &members[lane].events[index];
+            match event.kind {
+                EventKind::Arrive { .. } => _ = held[lane].insert(event.message),
+                EventKind::Deliver(_) => _ = held[lane].remove(&event.message),
                 _ => {}
             }
             cells[lane] = Some(picture.cell((lane, index), width - 1));
@@ -63,11 +63,11 @@ fn rows(picture: &Picture<'_>) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     // For each event, shown or not: the first line below it and all its predecessors.
     let mut below: BTreeMap<Place, usize> = BTreeMap::new();
-    let mut last: Vec<usize> = vec![0; picture.chronicle.members.len()];
+    let mut last: Vec<usize> = vec![0; picture.timeline.members.len()];
     let mut earlier = Steps::default();
     for &place in picture.shown {
         let (lane, index) = place;
-        let time_us = picture.chronicle.members[lane].happenings[index].time_us;
+        let time_us = picture.timeline.members[lane].events[index].time_us;
         let cause = causes.get(&place).and_then(|cause| below.get(cause)).copied().unwrap_or(0);
         let after = cause.max(last[lane]);
         let end = if picture.is_told(place) {
@@ -110,28 +110,28 @@ impl Steps {
 
 impl Picture<'_> {
     fn is_told(&self, (lane, index): Place) -> bool {
-        let happening = &self.chronicle.members[lane].happenings[index];
-        match happening.what {
-            What::Wait(_) => false,
-            What::Arrive { .. } => self.stays.of_message(lane, happening.message).is_held_back(),
+        let event = &self.timeline.members[lane].events[index];
+        match event.kind {
+            EventKind::Wait(_) => false,
+            EventKind::Arrive { .. } => self.stays.of_message(lane, event.message).is_held_back(),
             _ => true,
         }
     }
 
     /// Formats an event for the given width.
     fn cell(&self, (lane, index): Place, room: usize) -> String {
-        let happening = &self.chronicle.members[lane].happenings[index];
-        let word = &self.chronicle.messages[happening.message];
-        let text = on_one_line(&word.text);
-        let id = super::svg::short(word);
-        let (mark, name, least) = match &happening.what {
-            What::Multicast => ("●", format!(" {id}"), word.number.to_string()),
-            What::Deliver(Some(number)) => ("◆", format!("{number} {id}"), number.to_string()),
-            What::Deliver(None) => ("◆", format!(" {id}"), id),
-            What::Send => ("→", word.to.clone().unwrap_or_default(), String::new()),
-            What::Receive => ("←", word.sender.clone(), String::new()),
-            What::Undeliverable(_) => ("✗", word.to.clone().unwrap_or_default(), String::new()),
-            What::Arrive { .. } | What::Wait(_) => {
+        let event = &self.timeline.members[lane].events[index];
+        let message = &self.timeline.messages[event.message];
+        let text = on_one_line(&message.text);
+        let id = super::svg::short(message);
+        let (mark, name, least) = match &event.kind {
+            EventKind::Multicast => ("●", format!(" {id}"), message.number.to_string()),
+            EventKind::Deliver(Some(number)) => ("◆", format!("{number} {id}"), number.to_string()),
+            EventKind::Deliver(None) => ("◆", format!(" {id}"), id),
+            EventKind::Send => ("→", message.to.clone().unwrap_or_default(), String::new()),
+            EventKind::Receive => ("←", message.sender.clone(), String::new()),
+            EventKind::Undeliverable(_) => ("✗", message.to.clone().unwrap_or_default(), String::new()),
+            EventKind::Arrive { .. } | EventKind::Wait(_) => {
                 return if room > id.width() { format!("○ {id}") } else { "○".into() };
             }
         };
@@ -169,7 +169,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::check::Chronicle;
+    use crate::check::Timeline;
     use crate::diagram::sequence::sequence;
     use crate::diagram::stays::Stays;
     use crate::prng::Prng;
@@ -219,10 +219,10 @@ mod tests {
     fn diagram_with_skewed_clocks_draws_causes_above_effects() {
         for seed in 0..40 {
             let dir = skewed(seed);
-            let chronicle = Chronicle::read(dir.path(), None, None).unwrap();
-            let stays = Stays::of(&chronicle);
-            let all = sequence(&chronicle, &stays);
-            let picture = Picture::new(&chronicle, &stays, &all, true);
+            let timeline = Timeline::read(dir.path(), None, None).unwrap();
+            let stays = Stays::of(&timeline);
+            let all = sequence(&timeline, &stays);
+            let picture = Picture::new(&timeline, &stays, &all, true);
             let rows = rows(&picture);
             let lines = rows
                 .iter()
@@ -230,10 +230,10 @@ mod tests {
                 .flat_map(|(row, cells)| cells.places.iter().map(move |&at| (at, row)));
             let lines: BTreeMap<Place, usize> = lines.collect();
             let causes = causes(&stays);
-            for (lane, member) in chronicle.members.iter().enumerate() {
+            for (lane, member) in timeline.members.iter().enumerate() {
                 // The lowest line so far of the member's own earlier events and of their causes.
                 let (mut above, mut height) = (None, None);
-                for index in 0..member.happenings.len() {
+                for index in 0..member.events.len() {
                     let place = (lane, index);
                     let cause = causes.get(&place);
                     above = above.max(cause.and_then(|cause| lines.get(cause)).copied());
@@ -251,11 +251,11 @@ mod tests {
                 }
             }
             // Much later events stand lower, even by other clocks.
-            let ends: Vec<usize> = chronicle
+            let ends: Vec<usize> = timeline
                 .members
                 .iter()
                 .enumerate()
-                .map(|(lane, member)| lines[&(lane, member.happenings.len() - 1)])
+                .map(|(lane, member)| lines[&(lane, member.events.len() - 1)])
                 .collect();
             assert!(ends.iter().all(|end| end + 12 > rows.len()), "seed {seed}: {ends:?} of {}", rows.len());
         }

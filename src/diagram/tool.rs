@@ -13,7 +13,7 @@ use super::sequence::{Place, sequence};
 use super::stays::Stays;
 use super::svg::{Picture, svg};
 use super::{html, shiviz, text};
-use crate::check::{self, Chronicle, Word};
+use crate::check::{self, Message, Timeline};
 use crate::cli::{self, Voice};
 use crate::exit::{Exit, Failure};
 use crate::nearest::nearest;
@@ -95,20 +95,20 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     if check::has_more_events(&args.dir, MOST_EVENTS)? {
         args.prepare_for_many(format)?;
     }
-    let chronicle = Chronicle::read(&args.dir, args.group.as_deref(), args.property.as_deref())?;
-    let stays = Stays::of(&chronicle);
-    let all = sequence(&chronicle, &stays);
-    let part = args.part(&chronicle, &all)?;
+    let timeline = Timeline::read(&args.dir, args.group.as_deref(), args.property.as_deref())?;
+    let stays = Stays::of(&timeline);
+    let all = sequence(&timeline, &stays);
+    let part = args.part(&timeline, &all)?;
     let is_whole = part.len() == all.len();
     if format != Format::Shiviz && part.len() > MOST_EVENTS {
         anyhow::bail!(too_many(&format!("this part of the run has {} events", part.len())));
     }
-    let picture = || Picture::new(&chronicle, &stays, &part, is_whole);
+    let picture = || Picture::new(&timeline, &stays, &part, is_whole);
     let drawn = match format {
         Format::Html => html::html(&picture()),
         Format::Svg => svg(&picture()),
         Format::Txt => text::text(&picture(), columns()),
-        Format::Shiviz => shiviz::shiviz(&chronicle, &stays, &part),
+        Format::Shiviz => shiviz::shiviz(&timeline, &stays, &part),
     };
     match &args.out {
         Some(path) if path.as_os_str() != "-" => {
@@ -127,11 +127,11 @@ fn too_many(found: &str) -> Failure {
 }
 
 /// Draws the whole run in all formats but SVG, which the page contains.
-pub(crate) fn drawings(chronicle: &Chronicle) -> Vec<String> {
-    let stays = Stays::of(chronicle);
-    let all = sequence(chronicle, &stays);
-    let picture = Picture::new(chronicle, &stays, &all, true);
-    let shiviz = shiviz::shiviz(chronicle, &stays, &all);
+pub(crate) fn drawings(timeline: &Timeline) -> Vec<String> {
+    let stays = Stays::of(timeline);
+    let all = sequence(timeline, &stays);
+    let picture = Picture::new(timeline, &stays, &all, true);
+    let shiviz = shiviz::shiviz(timeline, &stays, &all);
     vec![html::html(&picture), text::text(&picture, columns()), shiviz]
 }
 
@@ -202,9 +202,9 @@ impl Args {
     }
 
     /// Returns the requested part of the run.
-    fn part(&self, chronicle: &Chronicle, all: &[Place]) -> Result<Vec<Place>, Failure> {
+    fn part(&self, timeline: &Timeline, all: &[Place]) -> Result<Vec<Place>, Failure> {
         if let Some(middle) = &self.around {
-            return around(chronicle, all, middle);
+            return around(timeline, all, middle);
         }
         if self.from.is_none() && self.to.is_none() {
             return Ok(all.to_vec());
@@ -214,7 +214,7 @@ impl Args {
         if from > to {
             return Err(Failure::new(Exit::Usage, "--from is later than --to"));
         }
-        let time = |&(lane, index): &Place| chronicle.members[lane].happenings[index].time_us;
+        let time = |&(lane, index): &Place| timeline.members[lane].events[index].time_us;
         let is_in = |place: &Place| (from..=to).contains(&time(place));
         let (Some(first), Some(last)) = (all.iter().position(is_in), all.iter().rposition(is_in)) else {
             let end = units::seconds(all.iter().map(time).max().unwrap_or_default());
@@ -226,15 +226,15 @@ impl Args {
 }
 
 /// Returns the events of one message or of the first violation, with some before and after them.
-fn around(chronicle: &Chronicle, all: &[Place], middle: &str) -> Result<Vec<Place>, Failure> {
+fn around(timeline: &Timeline, all: &[Place], middle: &str) -> Result<Vec<Place>, Failure> {
     let places: Vec<Place> = if middle == "violation" {
-        let Some((_, witness)) = &chronicle.violation else {
+        let Some((_, witness)) = &timeline.violation else {
             return Err(Failure::new(Exit::NoInput, "nothing is violated in this run"));
         };
-        super::svg::faults_of(chronicle, witness).into_iter().collect()
+        super::svg::faults_of(timeline, witness).into_iter().collect()
     } else {
-        let message = find(chronicle, middle)?;
-        let is_it = |&(lane, index): &Place| chronicle.members[lane].happenings[index].message == message;
+        let message = find(timeline, middle)?;
+        let is_it = |&(lane, index): &Place| timeline.members[lane].events[index].message == message;
         all.iter().copied().filter(is_it).collect()
     };
     let is_in = |place: &Place| places.contains(place);
@@ -244,20 +244,21 @@ fn around(chronicle: &Chronicle, all: &[Place], middle: &str) -> Result<Vec<Plac
 }
 
 /// Finds the multicast with this id.
-pub(crate) fn find(chronicle: &Chronicle, id: &str) -> Result<usize, Failure> {
-    let multicasts = || chronicle.messages.iter().filter(|word| word.to.is_none());
-    if let Some(message) = multicasts().position(|word| word.id() == id) {
+pub(crate) fn find(timeline: &Timeline, id: &str) -> Result<usize, Failure> {
+    let multicasts = || timeline.messages.iter().filter(|message| message.to.is_none());
+    if let Some(message) = multicasts().position(|message| message.id() == id) {
         return Ok(message);
     }
     let failure =
         Failure::new(Exit::NoInput, format!("nobody multicast or delivered {}", shown(id.as_bytes())));
     let stem = id.rsplit_once('/').map(|(stem, _)| format!("{stem}/"));
-    let last =
-        multicasts().filter(|word| stem.as_ref().is_some_and(|stem| word.id().starts_with(stem))).last();
+    let last = multicasts()
+        .filter(|message| stem.as_ref().is_some_and(|stem| message.id().starts_with(stem)))
+        .last();
     if let Some(last) = last {
         return Err(failure.help(format!("the last one of {} is {}", last.sender, last.id())));
     }
-    let ids: Vec<String> = multicasts().map(Word::id).collect();
+    let ids: Vec<String> = multicasts().map(Message::id).collect();
     Err(match nearest(id, ids.iter().map(String::as_str)) {
         Some(near) => failure.help(format!("did you mean {near}?")),
         None => failure.help("an id is <member>/<incarnation>/<number>, like c1/1/7"),

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use bytes::Bytes;
 
+use super::name_table::{ANY_INCARNATION, NameTable};
 use super::read_file;
-use super::roll::{ANY_LIFE, Roll};
-use crate::check::history::{Event, Installed, MessageId, Record, Source as RecordSource, What};
+use crate::check::history::{Event, EventKind, Installed, MessageId, Record, Source as RecordSource};
 use crate::exit::Failure;
 use crate::place::{Flaw, Source, unreadable};
 use crate::results;
@@ -14,7 +14,7 @@ use crate::results::history::{Clock, EndCounts, HistoryEvent, Row};
 
 /// The contents of a history other than its messages.
 #[derive(Debug, Default)]
-pub(in crate::check) struct Account {
+pub(in crate::check) struct HistoryFile {
     /// The file's name.
     pub(in crate::check) file: String,
     pub(in crate::check) starts: Vec<Start>,
@@ -60,23 +60,28 @@ pub(in crate::check) struct Trace {
     pub(in crate::check) time_us: u64,
     /// The sender, its incarnation, and the message number.
     pub(in crate::check) id: (String, u32, u64),
-    pub(in crate::check) what: What,
+    pub(in crate::check) kind: EventKind,
 }
 
 /// The reason in the end event of a member that left as its commands told it.
 const LEFT: &str = "left";
 
 /// Reads the history of the member `id`. The record's message ids hold slots of the name table.
-pub(super) fn read(path: &Path, id: &str) -> Result<(Account, Record, Roll), Failure> {
+pub(super) fn read(path: &Path, id: &str) -> Result<(HistoryFile, Record, NameTable), Failure> {
     let (name, text) = read_file(path)?;
     let source = Source { name, text };
     if let Some(flaw) = unreadable(&source.text) {
         return Err(source.failure(flaw));
     }
-    let account = Account { file: source.name.clone(), ..Account::default() };
+    let history_file = HistoryFile { file: source.name.clone(), ..HistoryFile::default() };
     let record = Record { name: id.to_owned(), ..Record::default() };
-    let mut reader =
-        Reader { content: &source.text, account, record, lines: Vec::new(), roll: Roll::default() };
+    let mut reader = Reader {
+        content: &source.text,
+        history_file,
+        record,
+        lines: Vec::new(),
+        names: NameTable::default(),
+    };
     let mut next = 0;
     for (text, number) in source.text.split_inclusive(|&byte| byte == b'\n').zip(1..) {
         let start = next;
@@ -90,21 +95,21 @@ pub(super) fn read(path: &Path, id: &str) -> Result<(Account, Record, Roll), Fai
             Ok(row) => reader.add(row.event().map_err(in_file)?, number)?,
             // The last line of a `.part` may be cut off, because its writer failed.
             Err(_) if !text.ends_with(b"\n") && source.name.ends_with(".part") => {
-                reader.account.cut_off = Some(number);
+                reader.history_file.cut_off = Some(number);
             }
             Err(flaw) => return Err(in_file(flaw)),
         }
     }
-    let Reader { account, mut record, lines, roll, .. } = reader;
-    record.open = account.open(id);
+    let Reader { history_file, mut record, lines, names, .. } = reader;
+    record.open = history_file.open(id);
     record.ended = record.open.is_none();
-    record.left = record.ended && account.ends.last().is_some_and(|end| end.reason == LEFT);
-    record.stopped = account.cut_off.is_none() && !account.ends.is_empty() && !record.ended;
+    record.left = record.ended && history_file.ends.last().is_some_and(|end| end.reason == LEFT);
+    record.stopped = history_file.cut_off.is_none() && !history_file.ends.is_empty() && !record.ended;
     record.source = Some(RecordSource { file: source.name, lines });
-    Ok((account, record, roll))
+    Ok((history_file, record, names))
 }
 
-impl Account {
+impl HistoryFile {
     /// Returns the reason why the rest of the member's run is unknown, if it is.
     fn open(&self, id: &str) -> Option<String> {
         match (self.cut_off, self.ends.last()) {
@@ -121,31 +126,31 @@ impl Account {
 /// A history while it is read.
 struct Reader<'r> {
     content: &'r Bytes,
-    account: Account,
+    history_file: HistoryFile,
     record: Record,
     /// The line of each event of the record.
     lines: Vec<u32>,
-    roll: Roll,
+    names: NameTable,
 }
 
 impl Reader<'_> {
     fn add(&mut self, event: HistoryEvent<'_>, line: u32) -> Result<(), Failure> {
-        self.account.lines.get_or_insert((line, 0)).1 = line;
+        self.history_file.lines.get_or_insert((line, 0)).1 = line;
         match event {
-            HistoryEvent::Start(start) => self.account.starts.push(Start::new(&start, line)),
+            HistoryEvent::Start(start) => self.history_file.starts.push(Start::new(&start, line)),
             HistoryEvent::View { number, members, .. } => {
                 let (at, members) = (self.record.events.len(), names(&members));
                 self.record.views.push(Installed { at, number, members, line: Some(line) });
             }
             HistoryEvent::End { reason, counts, .. } => {
-                self.account.ends.push(End { line, reason: reason.to_owned(), counts });
+                self.history_file.ends.push(End { line, reason: reason.to_owned(), counts });
             }
             HistoryEvent::Arrive { id, time_us, number, clock } => {
-                let what = What::Arrive { clock: clock.map(Clock::to_string), number };
-                self.trace(id, what, line, time_us);
+                let kind = EventKind::Arrive { clock: clock.map(Clock::to_string), number };
+                self.trace(id, kind, line, time_us);
             }
             HistoryEvent::Wait { id, reason, time_us } => {
-                self.trace(id, What::Wait(reason.into_owned()), line, time_us);
+                self.trace(id, EventKind::Wait(reason.into_owned()), line, time_us);
             }
             HistoryEvent::Multicast { id, text, time_us } => {
                 let event = Event::Multicast { id: self.id(id)?, text: self.bytes(&text) };
@@ -156,18 +161,18 @@ impl Reader<'_> {
                 self.push(Event::Deliver { id, number, epoch, text }, line, time_us);
             }
             HistoryEvent::Send { id, to, text, time_us } => {
-                let (id, text, to) = (self.id(id)?, self.bytes(&text), self.roll.slot(to, ANY_LIFE)?);
+                let (id, text, to) = (self.id(id)?, self.bytes(&text), self.names.slot(to, ANY_INCARNATION)?);
                 self.push(Event::Send { id, to, text }, line, time_us);
             }
             HistoryEvent::Receive { id, from, text, time_us } => {
                 if from != id.member {
-                    self.account.misattributed.get_or_insert(line);
+                    self.history_file.misattributed.get_or_insert(line);
                 }
                 let event = Event::Receive { id: self.id(id)?, text: self.bytes(&text) };
                 self.push(event, line, time_us);
             }
             HistoryEvent::Undeliverable { id, to, reason, time_us } => {
-                let (id, to) = (self.id(id)?, self.roll.slot(to, ANY_LIFE)?);
+                let (id, to) = (self.id(id)?, self.names.slot(to, ANY_INCARNATION)?);
                 self.push(Event::Undeliverable { id, to, reason: reason.to_owned() }, line, time_us);
             }
         }
@@ -177,17 +182,17 @@ impl Reader<'_> {
     fn push(&mut self, event: Event, line: u32, time_us: u64) {
         self.record.events.push(event);
         self.lines.push(line);
-        self.account.times.push(time_us);
+        self.history_file.times.push(time_us);
     }
 
-    fn trace(&mut self, id: results::MessageId<'_>, what: What, line: u32, time_us: u64) {
+    fn trace(&mut self, id: results::MessageId<'_>, kind: EventKind, line: u32, time_us: u64) {
         let id = (id.member.to_owned(), id.incarnation, id.number);
-        self.account.traces.push(Trace { line, time_us, id, what });
+        self.history_file.traces.push(Trace { line, time_us, id, kind });
     }
 
     fn id(&mut self, id: results::MessageId<'_>) -> Result<MessageId, Failure> {
         let results::MessageId { member, incarnation, number } = id;
-        Ok(MessageId { member: self.roll.slot(member, incarnation)?, incarnation, number })
+        Ok(MessageId { member: self.names.slot(member, incarnation)?, incarnation, number })
     }
 
     /// Returns a text as a part of the file, unless it had to be decoded.

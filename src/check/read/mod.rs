@@ -3,8 +3,8 @@
 mod commands;
 mod history_file;
 mod listing;
+mod name_table;
 mod result_file;
-mod roll;
 mod runs;
 
 use std::fs;
@@ -19,7 +19,7 @@ use crate::exit::{Exit, Failure};
 use crate::place::{obstacle, shown, without_mark};
 use crate::script::folder::listed;
 pub(super) use commands::Commands;
-pub(super) use history_file::{Account, Start};
+pub(super) use history_file::{HistoryFile, Start};
 use listing::Listing;
 pub(super) use result_file::{ResultFile, SEPARATOR, sender};
 
@@ -44,7 +44,7 @@ pub(super) struct Run {
 pub(super) struct Member {
     pub(super) id: String,
     /// The contents of its history other than the messages.
-    pub(super) account: Option<Account>,
+    pub(super) history_file: Option<HistoryFile>,
     /// The multicasts that it delivered.
     pub(super) delivered: Option<ResultFile>,
     /// The direct messages that it received.
@@ -57,14 +57,14 @@ impl Run {
     /// Returns the start events of the histories with their members and records.
     pub(super) fn starts(&self) -> impl Iterator<Item = (&Member, &Record, &Start)> {
         self.with_records().flat_map(|(member, record)| {
-            let starts = member.account.iter().flat_map(|account| &account.starts);
+            let starts = member.history_file.iter().flat_map(|history_file| &history_file.starts);
             starts.map(move |start| (member, record, start))
         })
     }
 
     /// Returns true if any member has a history.
     pub(super) fn has_histories(&self) -> bool {
-        self.members.iter().any(|member| member.account.is_some())
+        self.members.iter().any(|member| member.history_file.is_some())
     }
 
     /// Returns the members with their records.
@@ -74,25 +74,25 @@ impl Run {
 }
 
 impl Member {
-    pub(super) const fn account(&self) -> Option<&Account> {
-        self.account.as_ref()
+    pub(super) const fn history_file(&self) -> Option<&HistoryFile> {
+        self.history_file.as_ref()
     }
 
     /// Returns these lines of the member's history.
     pub(super) fn place(&self, lines: impl Into<Vec<u32>>) -> Place {
-        let file = self.account.as_ref().map(|account| account.file.clone());
+        let file = self.history_file.as_ref().map(|history_file| history_file.file.clone());
         Place { member: self.id.clone(), file, lines: lines.into() }
     }
 
     /// Returns true if the member has any file here.
     pub(super) const fn has_files(&self) -> bool {
-        self.account.is_some() || self.delivered.is_some() || self.received.is_some()
+        self.history_file.is_some() || self.delivered.is_some() || self.received.is_some()
     }
 
     /// Returns true if a file of the member has a line. A newcomer that failed while joining leaves empty files.
     pub(super) fn has_said_something(&self) -> bool {
         let has_lines = |file: &ResultFile| file.lines().len() > 0;
-        self.account.as_ref().is_some_and(|account| account.lines.is_some())
+        self.history_file.as_ref().is_some_and(|history_file| history_file.lines.is_some())
             || self.delivered.iter().chain(&self.received).any(has_lines)
     }
 }

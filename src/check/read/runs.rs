@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::listing::{Files, Listing, UNO};
-use super::roll::{ANY_LIFE, Roll};
-use super::{Account, History, Member, Record, ResultFile, Run, Start, history_file};
+use super::name_table::{ANY_INCARNATION, NameTable};
+use super::{History, HistoryFile, Member, Record, ResultFile, Run, Start, history_file};
 use crate::check::history::Event;
 use crate::check::parallel;
 use crate::exit::{Exit, Failure};
@@ -18,7 +18,7 @@ use crate::order::ORDERS;
 /// The files of one member, read.
 struct Loaded {
     id: String,
-    history: Option<(Account, Record, Roll)>,
+    history: Option<(HistoryFile, Record, NameTable)>,
     /// The result files by their suffix.
     results: BTreeMap<String, ResultFile>,
 }
@@ -33,7 +33,7 @@ struct Roster {
 type Key = (Option<usize>, Option<String>);
 
 /// Members with their records, before they are sorted.
-type Parts = BTreeMap<Key, Vec<(Member, Option<(Record, Roll)>)>>;
+type Parts = BTreeMap<Key, Vec<(Member, Option<(Record, NameTable)>)>>;
 
 /// Reads the listed files and assembles the runs.
 pub(super) fn assemble(listing: &Listing) -> Result<Vec<Run>, Failure> {
@@ -106,7 +106,7 @@ impl Loaded {
     }
 
     fn start(&self) -> Option<&Start> {
-        self.history.as_ref().and_then(|(account, ..)| account.starts.first())
+        self.history.as_ref().and_then(|(history_file, ..)| history_file.starts.first())
     }
 
     /// Returns the roster of the member: the one that lists it under its group, or the only one.
@@ -134,9 +134,9 @@ impl Loaded {
         received: Option<ResultFile>,
         parts: &mut Parts,
     ) {
-        let (account, record) =
-            self.history.take().map(|(account, record, names)| (account, (record, names))).unzip();
-        let member = Member { id: self.id.clone(), account, delivered, received, commands: None };
+        let (history_file, record) =
+            self.history.take().map(|(history_file, record, names)| (history_file, (record, names))).unzip();
+        let member = Member { id: self.id.clone(), history_file, delivered, received, commands: None };
         parts.entry(key).or_default().push((member, record));
     }
 }
@@ -144,7 +144,7 @@ impl Loaded {
 fn run(
     group: Option<String>,
     suffix: Option<String>,
-    mut members: Vec<(Member, Option<(Record, Roll)>)>,
+    mut members: Vec<(Member, Option<(Record, NameTable)>)>,
 ) -> Result<Run, Failure> {
     members.sort_by(|(one, _), (other, _)| one.id.cmp(&other.id));
     let (members, records): (Vec<Member>, Vec<_>) = members.into_iter().unzip();
@@ -156,33 +156,33 @@ fn run(
 }
 
 /// Returns the empty record of a member without a history.
-fn absent(member: &Member) -> (Record, Roll) {
+fn absent(member: &Member) -> (Record, NameTable) {
     let what = if member.has_files() { "history" } else { "files" };
     let open = Some(format!("{} has no {what} here", member.id));
-    (Record { name: member.id.clone(), open, ..Record::default() }, Roll::default())
+    (Record { name: member.id.clone(), open, ..Record::default() }, NameTable::default())
 }
 
 /// Replaces the slots in the records, each by its own name table, by indices of records and strangers; adds a record
 /// for each incarnation that no file describes.
-fn history(members: &[Member], records: Vec<(Record, Roll)>) -> Result<History, Failure> {
-    let (mut records, tables): (Vec<Record>, Vec<Roll>) = records.into_iter().unzip();
-    let mut names = Names { members, lives: Roll::default(), strangers: Roll::default() };
+fn history(members: &[Member], records: Vec<(Record, NameTable)>) -> Result<History, Failure> {
+    let (mut records, tables): (Vec<Record>, Vec<NameTable>) = records.into_iter().unzip();
+    let mut names = Names { members, incarnations: NameTable::default(), strangers: NameTable::default() };
     // The indices are final only when all names have been seen.
-    for (name, life) in tables.iter().flat_map(Roll::names) {
-        names.index(name, life)?;
+    for (name, incarnation) in tables.iter().flat_map(NameTable::names) {
+        names.index(name, incarnation)?;
     }
-    if members.len() + names.lives.len() + names.strangers.len() > usize::from(u16::MAX) {
+    if members.len() + names.incarnations.len() + names.strangers.len() > usize::from(u16::MAX) {
         return Err(Failure::new(Exit::BadData, "a run has at most 65,535 members"));
     }
     for (record, table) in records.iter_mut().zip(&tables) {
-        let indices = table.names().map(|(name, life)| names.index(name, life));
+        let indices = table.names().map(|(name, incarnation)| names.index(name, incarnation));
         let indices = indices.collect::<Result<Vec<usize>, _>>()?;
         record.events.iter_mut().flat_map(slots).for_each(|slot| *slot = indices[usize::from(*slot)] as u16);
     }
     // A group that went on to later views replaced them.
     let replaced = records.iter().any(|record| record.ended && record.views.len() > 1);
-    records.extend(names.lives.names().map(|(name, life)| {
-        let open = Some(format!("no history here tells life {life} of {name}"));
+    records.extend(names.incarnations.names().map(|(name, incarnation)| {
+        let open = Some(format!("no history here tells life {incarnation} of {name}"));
         Record { name: name.to_owned(), open, replaced, ..Record::default() }
     }));
     let strangers = names.strangers.names().map(|(name, _)| name.to_owned()).collect();
@@ -193,26 +193,31 @@ fn history(members: &[Member], records: Vec<(Record, Roll)>) -> Result<History, 
 struct Names<'m> {
     members: &'m [Member],
     /// The incarnations of members that no file describes.
-    lives: Roll,
+    incarnations: NameTable,
     /// The names that are no members.
-    strangers: Roll,
+    strangers: NameTable,
 }
 
 impl Names<'_> {
     /// Returns the index of a member's record, of the record of another incarnation, or of a stranger.
-    fn index(&mut self, name: &str, life: u32) -> Result<usize, Failure> {
+    fn index(&mut self, name: &str, incarnation: u32) -> Result<usize, Failure> {
         let members = self.members.len();
         Ok(match self.members.binary_search_by(|member| member.id.as_str().cmp(name)) {
-            Ok(member) if self.describes(member, life) => member,
-            Ok(_) => members + usize::from(self.lives.slot(name, life)?),
-            Err(_) => members + self.lives.len() + usize::from(self.strangers.slot(name, ANY_LIFE)?),
+            Ok(member) if self.describes(member, incarnation) => member,
+            Ok(_) => members + usize::from(self.incarnations.slot(name, incarnation)?),
+            Err(_) => {
+                members + self.incarnations.len() + usize::from(self.strangers.slot(name, ANY_INCARNATION)?)
+            }
         })
     }
 
     /// Returns true if the member's file describes this incarnation, or does not say which one it describes.
-    fn describes(&self, member: usize, life: u32) -> bool {
-        let starts = self.members[member].account().map_or(&[][..], |account| &account.starts[..]);
-        life == ANY_LIFE || starts.is_empty() || starts.iter().any(|start| start.incarnation == life)
+    fn describes(&self, member: usize, incarnation: u32) -> bool {
+        let starts =
+            self.members[member].history_file().map_or(&[][..], |history_file| &history_file.starts[..]);
+        incarnation == ANY_INCARNATION
+            || starts.is_empty()
+            || starts.iter().any(|start| start.incarnation == incarnation)
     }
 }
 

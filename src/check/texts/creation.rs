@@ -2,7 +2,7 @@
 //!
 //! If command files are given, a sender with neither files nor commands is not a member.
 
-use super::{Sheet, Texts};
+use super::{TextList, Texts};
 use crate::check::verdict::{Verdict, Witness};
 
 pub(super) fn judge(texts: &Texts<'_>) -> Verdict {
@@ -14,21 +14,21 @@ fn created(texts: &Texts<'_>) -> Option<Witness> {
         return None;
     }
     let asked = texts.asked_counts();
-    texts.delivered().find_map(|sheet| {
-        let index = sheet.words.iter().position(|&word| match texts.sender(word) {
-            Some(_) => asked[word as usize] == Some(0),
+    texts.delivered().find_map(|list| {
+        let index = list.text_ids.iter().position(|&text_id| match texts.sender(text_id) {
+            Some(_) => asked[text_id as usize] == Some(0),
             None => true,
         })?;
-        Some(story(texts, sheet, index))
+        Some(story(texts, list, index))
     })
 }
 
-fn story(texts: &Texts<'_>, sheet: &Sheet, index: usize) -> Witness {
-    let (word, place) = (sheet.words[index], sheet.place(&[index]));
-    let why = match texts.sender(word).and_then(|sender| texts.asked(sender)) {
+fn story(texts: &Texts<'_>, list: &TextList, index: usize) -> Witness {
+    let (text_id, place) = (list.text_ids[index], list.place(&[index]));
+    let why = match texts.sender(text_id).and_then(|sender| texts.asked(sender)) {
         Some(asked) => format!("which {} was never asked to multicast ({})", asked.member, asked.file),
         None => "whose sender has neither commands nor files".to_owned(),
     };
-    let story = format!("{} delivered {} {place}, {why}", sheet.member, texts.quote(word));
+    let story = format!("{} delivered {} {place}, {why}", list.member, texts.quote(text_id));
     Witness::new(story, [place])
 }

@@ -1,6 +1,6 @@
 //! Point-to-point, from texts: a member received exactly the lines that each sender was asked to send it, in order.
 
-use super::{Page, Sheet, Texts};
+use super::{MemberTexts, TextList, Texts};
 use crate::check::verdict::{Verdict, Witness};
 
 pub(super) fn judge(texts: &Texts<'_>) -> Verdict {
@@ -15,24 +15,27 @@ pub(super) fn judge(texts: &Texts<'_>) -> Verdict {
 }
 
 fn nothing(texts: &Texts<'_>) -> Option<String> {
-    let silent = |page: &Page| {
-        page.sends.is_empty() && page.received.as_ref().is_none_or(|sheet| sheet.words.is_empty())
+    let silent = |member_texts: &MemberTexts| {
+        member_texts.sends.is_empty()
+            && member_texts.received.as_ref().is_none_or(|list| list.text_ids.is_empty())
     };
     texts.members.iter().all(silent).then(|| "nothing was sent to one member alone".to_owned())
 }
 
 /// Returns the reason why the direct messages to or from this member are unknown.
 fn unknown(texts: &Texts<'_>, member: usize) -> Option<String> {
-    let (page, name) = (&texts.members[member], texts.name(member));
-    match &page.received {
+    let (member_texts, name) = (&texts.members[member], texts.name(member));
+    match &member_texts.received {
         _ if !texts.run.has_commands => {
             Some("result files do not tell what was sent; --commands DIR does".to_owned())
         }
         None => Some(format!("what {name} received is not here")),
-        Some(Sheet { ended: false, file, .. }) => Some(format!("{file} has no end")),
-        Some(received) => match received.words.iter().find(|&&word| texts.sender(word).is_none()) {
-            Some(&word) => Some(format!("{} is from someone who has no files here", texts.quote(word))),
-            None if page.asked.is_none() => Some(format!("what {name} was asked to send is not known")),
+        Some(TextList { ended: false, file, .. }) => Some(format!("{file} has no end")),
+        Some(received) => match received.text_ids.iter().find(|&&text_id| texts.sender(text_id).is_none()) {
+            Some(&text_id) => Some(format!("{} is from someone who has no files here", texts.quote(text_id))),
+            None if member_texts.asked.is_none() => {
+                Some(format!("what {name} was asked to send is not known"))
+            }
             None => texts.repeated(received),
         },
     }
@@ -42,15 +45,19 @@ fn unknown(texts: &Texts<'_>, member: usize) -> Option<String> {
 fn difference(texts: &Texts<'_>, sender: usize, receiver: usize) -> Option<Witness> {
     let (from, to) = (&texts.members[sender], texts.members[receiver].received.as_ref()?);
     from.asked.as_ref()?;
-    let nothing = Sheet::new(texts.name(sender), "", true);
+    let nothing = TextList::new(texts.name(sender), "", true);
     let asked = from.sends.get(texts.name(receiver)).unwrap_or(&nothing);
-    let received = to.filtered(|word| texts.sender(word) == Some(sender));
-    let agreed =
-        asked.words.iter().zip(&received.words).take_while(|(asked, received)| asked == received).count();
-    let ended = received.ended && from.delivered.as_ref().is_some_and(|sheet| sheet.ended);
-    let (name, line) = (&to.member, |sheet: &Sheet| texts.quote(sheet.words[agreed]));
-    let at = |sheet: &Sheet| sheet.place(&[agreed]);
-    Some(match (asked.words.get(agreed), received.words.get(agreed)) {
+    let received = to.filtered(|text_id| texts.sender(text_id) == Some(sender));
+    let agreed = asked
+        .text_ids
+        .iter()
+        .zip(&received.text_ids)
+        .take_while(|(asked, received)| asked == received)
+        .count();
+    let ended = received.ended && from.delivered.as_ref().is_some_and(|list| list.ended);
+    let (name, line) = (&to.member, |list: &TextList| texts.quote(list.text_ids[agreed]));
+    let at = |list: &TextList| list.place(&[agreed]);
+    Some(match (asked.text_ids.get(agreed), received.text_ids.get(agreed)) {
         (Some(_), Some(_)) => {
             let (place, origin) = (at(&received), at(asked));
             let (given, next) = (line(&received), line(asked));

@@ -5,7 +5,7 @@
 //! what this one cannot. Without commands, the deliveries of one sender at two members must begin alike, or one of
 //! them skipped a message.
 
-use super::{Sheet, Texts};
+use super::{TextList, Texts};
 use crate::check::sequences;
 use crate::check::verdict::{Verdict, Witness};
 
@@ -22,29 +22,29 @@ fn violation(texts: &Texts<'_>, sender: usize) -> Option<Witness> {
     match texts.asked(sender) {
         Some(asked) => {
             let first = first_places(texts, asked);
-            texts.delivered().find_map(|sheet| passed_over(texts, sheet, asked, &first))
+            texts.delivered().find_map(|list| passed_over(texts, list, asked, &first))
         }
         None => disagreement(texts, sender),
     }
 }
 
 /// Returns the first position of each line in the commands.
-fn first_places(texts: &Texts<'_>, asked: &Sheet) -> Vec<usize> {
+fn first_places(texts: &Texts<'_>, asked: &TextList) -> Vec<usize> {
     let mut first = vec![NEVER; texts.lines.len()];
-    for (place, &word) in asked.words.iter().enumerate().rev() {
-        first[word as usize] = place;
+    for (place, &text_id) in asked.text_ids.iter().enumerate().rev() {
+        first[text_id as usize] = place;
     }
     first
 }
 
-fn passed_over(texts: &Texts<'_>, sheet: &Sheet, asked: &Sheet, first: &[usize]) -> Option<Witness> {
+fn passed_over(texts: &Texts<'_>, list: &TextList, asked: &TextList, first: &[usize]) -> Option<Witness> {
     let mut next = 0;
-    for (index, &word) in sheet.words.iter().enumerate() {
-        let place = first[word as usize];
-        if asked.words.get(next) == Some(&word) {
+    for (index, &text_id) in list.text_ids.iter().enumerate() {
+        let place = first[text_id as usize];
+        if asked.text_ids.get(next) == Some(&text_id) {
             next += 1;
         } else if place != NEVER && place > next {
-            return Some(story(texts, (sheet, index), (asked, next, place)));
+            return Some(story(texts, (list, index), (asked, next, place)));
         }
     }
     None
@@ -52,30 +52,30 @@ fn passed_over(texts: &Texts<'_>, sheet: &Sheet, asked: &Sheet, first: &[usize])
 
 fn story(
     texts: &Texts<'_>,
-    (sheet, index): (&Sheet, usize),
-    (asked, next, place): (&Sheet, usize, usize),
+    (list, index): (&TextList, usize),
+    (asked, next, place): (&TextList, usize, usize),
 ) -> Witness {
-    let earlier = asked.words[next];
-    let late = (index..sheet.words.len()).find(|&late| sheet.words[late] == earlier);
-    let delivered = sheet.place(&[Some(index), late].into_iter().flatten().collect::<Vec<_>>());
+    let earlier = asked.text_ids[next];
+    let late = (index..list.text_ids.len()).find(|&late| list.text_ids[late] == earlier);
+    let delivered = list.place(&[Some(index), late].into_iter().flatten().collect::<Vec<_>>());
     let origin = asked.place(&[next, place]);
-    let (later, earlier) = (texts.quote(sheet.words[index]), texts.quote(earlier));
+    let (later, earlier) = (texts.quote(list.text_ids[index]), texts.quote(earlier));
     let story = format!(
         "{} delivered {later} before {earlier} {delivered}; {} was asked to multicast {earlier} first {origin}",
-        sheet.member, asked.member,
+        list.member, asked.member,
     );
     Witness::new(story, [delivered, origin])
 }
 
 /// Finds two members whose deliveries of this sender differ after a common beginning.
 fn disagreement(texts: &Texts<'_>, sender: usize) -> Option<Witness> {
-    let sheets = texts.delivered().map(|sheet| sheet.filtered(|word| texts.sender(word) == Some(sender)));
-    let sheets: Vec<Sheet> = sheets.collect();
-    sequences::pairs(sheets.len()).find_map(|(one, other)| {
-        let (one, other) = (&sheets[one], &sheets[other]);
-        let at = one.words.iter().zip(&other.words).position(|(one, other)| one != other)?;
+    let lists = texts.delivered().map(|list| list.filtered(|text_id| texts.sender(text_id) == Some(sender)));
+    let lists: Vec<TextList> = lists.collect();
+    sequences::pairs(lists.len()).find_map(|(one, other)| {
+        let (one, other) = (&lists[one], &lists[other]);
+        let at = one.text_ids.iter().zip(&other.text_ids).position(|(one, other)| one != other)?;
         let places = [one.place(&[at]), other.place(&[at])];
-        let [line, other_line] = [one, other].map(|sheet| texts.quote(sheet.words[at]));
+        let [line, other_line] = [one, other].map(|list| texts.quote(list.text_ids[at]));
         let (name, after) = (texts.name(sender), if at == 0 { "first" } else { "next, after the same" });
         let story = format!(
             "of {name}, {} delivered {line} {} {after}, and {} {other_line} {}: one of them passed over what {name} \

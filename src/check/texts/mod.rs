@@ -50,55 +50,55 @@ const JUDGES: [(&str, Judge); 8] = [
 /// The texts of a run.
 pub(super) struct Texts<'r> {
     run: &'r Run,
-    /// All distinct lines, `<sender>###<text>`. The index of a line is its *word*.
+    /// All distinct lines, `<sender>###<text>`. The index of a line is its text id.
     lines: Vec<Bytes>,
-    /// For each word: its sender, if that is a member.
+    /// For each text id: its sender, if that is a member.
     senders: Vec<Option<usize>>,
-    members: Vec<Page>,
+    members: Vec<MemberTexts>,
 }
 
 /// The texts of one member.
 #[derive(Default)]
-struct Page {
-    delivered: Option<Sheet>,
-    received: Option<Sheet>,
+struct MemberTexts {
+    delivered: Option<TextList>,
+    received: Option<TextList>,
     /// The multicasts in its commands.
-    asked: Option<Sheet>,
+    asked: Option<TextList>,
     /// The direct messages in its commands, by receiver.
-    sends: BTreeMap<String, Sheet>,
+    sends: BTreeMap<String, TextList>,
 }
 
-/// A sequence of words and their line numbers.
-struct Sheet {
+/// A sequence of text ids and their line numbers.
+struct TextList {
     member: String,
     file: String,
-    words: Vec<u32>,
+    text_ids: Vec<u32>,
     lines: Vec<u32>,
     /// True if nothing is missing at the end.
     ended: bool,
 }
 
-/// Assigns words to lines.
+/// Assigns text ids to lines.
 #[derive(Default)]
-struct Dictionary {
-    words: BTreeMap<Bytes, u32>,
+struct TextTable {
+    text_ids: BTreeMap<Bytes, u32>,
     lines: Vec<Bytes>,
 }
 
 impl<'r> Texts<'r> {
     /// Indexes the texts of a run.
     pub(super) fn new(run: &'r Run) -> Self {
-        let mut dictionary = Dictionary::default();
+        let mut table = TextTable::default();
         // Read lines that this program wrote first; they show the escaping that other programs' files use.
-        let mut members: Vec<Page> =
-            run.members.iter().map(|member| Page::asked(member, &mut dictionary)).collect();
+        let mut members: Vec<MemberTexts> =
+            run.members.iter().map(|member| MemberTexts::asked(member, &mut table)).collect();
         let histories = |has_one: bool| {
             run.with_records().zip(0..).filter(move |((_, record), _)| record.source.is_some() == has_one)
         };
         for ((member, record), place) in histories(true).chain(histories(false)) {
-            members[place].read(&run.history, member, record, &mut dictionary);
+            members[place].read(&run.history, member, record, &mut table);
         }
-        let lines = dictionary.lines;
+        let lines = table.lines;
         let ids: BTreeMap<&[u8], usize> =
             run.members.iter().map(|member| member.id.as_bytes()).zip(0..).collect();
         let senders = lines.iter().map(|line| ids.get(sender(line)).copied()).collect();
@@ -118,44 +118,48 @@ impl<'r> Texts<'r> {
     }
 
     /// Formats a line for messages.
-    fn quote(&self, word: u32) -> String {
-        quoted(&self.lines[word as usize])
+    fn quote(&self, text_id: u32) -> String {
+        quoted(&self.lines[text_id as usize])
     }
 
-    fn sender(&self, word: u32) -> Option<usize> {
-        self.senders[word as usize]
+    fn sender(&self, text_id: u32) -> Option<usize> {
+        self.senders[text_id as usize]
     }
 
     /// Returns the deliveries of each member, as far as they are known.
-    fn delivered(&self) -> impl Iterator<Item = &Sheet> {
-        self.members.iter().filter_map(|page| page.delivered.as_ref())
+    fn delivered(&self) -> impl Iterator<Item = &TextList> {
+        self.members.iter().filter_map(|member_texts| member_texts.delivered.as_ref())
     }
 
     /// Returns the deliveries of the members that reached the end.
-    fn ended(&self) -> impl Iterator<Item = &Sheet> {
-        self.delivered().filter(|sheet| sheet.ended)
+    fn ended(&self) -> impl Iterator<Item = &TextList> {
+        self.delivered().filter(|list| list.ended)
     }
 
     /// Returns the multicasts in a member's commands, if they are known.
-    fn asked(&self, member: usize) -> Option<&Sheet> {
+    fn asked(&self, member: usize) -> Option<&TextList> {
         self.members[member].asked.as_ref()
     }
 
-    /// Returns the number of times each word occurs.
-    fn counts(&self, sheet: &Sheet) -> Vec<u32> {
+    /// Returns the number of times each text id occurs.
+    fn counts(&self, list: &TextList) -> Vec<u32> {
         let mut counts = vec![0; self.lines.len()];
-        sheet.words.iter().for_each(|&word| counts[word as usize] += 1);
+        list.text_ids.iter().for_each(|&text_id| counts[text_id as usize] += 1);
         counts
     }
 
-    /// Returns the number of times each word's sender was asked to multicast it; `None` if it is unknown.
+    /// Returns the number of times each text id's sender was asked to multicast it; `None` if it is unknown.
     fn asked_counts(&self) -> Vec<Option<u32>> {
         let known = |sender: &Option<usize>| sender.is_some_and(|sender| self.asked(sender).is_some());
         let mut counts: Vec<Option<u32>> =
             self.senders.iter().map(|sender| known(sender).then_some(0)).collect();
-        for &word in self.members.iter().filter_map(|page| page.asked.as_ref()).flat_map(|sheet| &sheet.words)
+        for &text_id in self
+            .members
+            .iter()
+            .filter_map(|member_texts| member_texts.asked.as_ref())
+            .flat_map(|list| &list.text_ids)
         {
-            counts[word as usize] = counts[word as usize].map(|count| count + 1);
+            counts[text_id as usize] = counts[text_id as usize].map(|count| count + 1);
         }
         counts
     }
@@ -171,9 +175,9 @@ impl<'r> Texts<'r> {
     }
 
     fn unknown_end(&self) -> Option<String> {
-        let end = |(page, member): (&Page, &Member)| match &page.delivered {
+        let end = |(member_texts, member): (&MemberTexts, &Member)| match &member_texts.delivered {
             None => Some(format!("what {} delivered is not here", member.id)),
-            Some(Sheet { ended: false, file, .. }) => Some(format!("{file} has no end")),
+            Some(TextList { ended: false, file, .. }) => Some(format!("{file} has no end")),
             Some(_) => None,
         };
         self.members.iter().zip(&self.run.members).find_map(end)
@@ -181,34 +185,34 @@ impl<'r> Texts<'r> {
 
     /// Finds a delivery from a non-member, which may be a member with a missing file.
     fn stranger(&self) -> Option<String> {
-        let delivered = self.delivered().flat_map(|sheet| &sheet.words);
-        let word = delivered.copied().find(|&word| self.sender(word).is_none())?;
-        Some(format!("{} is from someone who has no files here", self.quote(word)))
+        let delivered = self.delivered().flat_map(|list| &list.text_ids);
+        let text_id = delivered.copied().find(|&text_id| self.sender(text_id).is_none())?;
+        Some(format!("{} is from someone who has no files here", self.quote(text_id)))
     }
 
     /// Finds a repeated line: one message delivered twice or two with one text.
     fn ambiguous(&self) -> Option<String> {
-        self.delivered().find_map(|sheet| self.repeated(sheet))
+        self.delivered().find_map(|list| self.repeated(list))
     }
 
-    fn repeated(&self, sheet: &Sheet) -> Option<String> {
-        let counts = self.counts(sheet);
-        let word = sheet.words.iter().copied().find(|&word| counts[word as usize] > 1)?;
-        let (line, place) = (self.quote(word), sheet.places_of(word));
-        let member = &sheet.member;
+    fn repeated(&self, list: &TextList) -> Option<String> {
+        let counts = self.counts(list);
+        let text_id = list.text_ids.iter().copied().find(|&text_id| counts[text_id as usize] > 1)?;
+        let (line, place) = (self.quote(text_id), list.places_of(text_id));
+        let member = &list.member;
         Some(format!("{member} has {line} more than once {place}: one message, or several with one text?"))
     }
 
     /// Returns a reason if only one member has files and nothing shows that it is the only member.
     fn alone(&self) -> Option<String> {
-        let [page] = &self.members[..] else { return None };
+        let [member_texts] = &self.members[..] else { return None };
         let is_all = self.run.has_commands || self.run.starts().next().is_some();
-        let member = &page.delivered.as_ref()?.member;
+        let member = &member_texts.delivered.as_ref()?.member;
         (!is_all).then(|| format!("only {member} has files here, and there is nobody to compare it with"))
     }
 
     fn nothing(&self) -> Option<String> {
-        self.delivered().all(|sheet| sheet.words.is_empty()).then(|| "nothing was delivered".to_owned())
+        self.delivered().all(|list| list.text_ids.is_empty()).then(|| "nothing was delivered".to_owned())
     }
 
     /// Returns a reason if the commands of some member are unknown.
@@ -221,70 +225,71 @@ impl<'r> Texts<'r> {
     }
 }
 
-impl Page {
-    /// Creates a page with the member's commands.
-    fn asked(member: &Member, dictionary: &mut Dictionary) -> Self {
-        let mut page = Self::default();
+impl MemberTexts {
+    /// Creates a member_texts with the member's commands.
+    fn asked(member: &Member, table: &mut TextTable) -> Self {
+        let mut member_texts = Self::default();
         if let Some(commands) = &member.commands {
-            page.ask(&member.id, commands, dictionary);
+            member_texts.ask(&member.id, commands, table);
         }
-        page
+        member_texts
     }
 
     /// Adds the member's deliveries and receipts.
-    fn read(&mut self, history: &History, member: &Member, record: &Record, dictionary: &mut Dictionary) {
-        let mut sheet = |file: Option<&ResultFile>, is_one: fn(&Event) -> bool| match (file, &record.source) {
-            (Some(file), None) => Some(dictionary.foreign(&member.id, file)),
-            (Some(file), _) if file.ended => Some(dictionary.file(&member.id, file, record.ended)),
-            (_, Some(_)) => Some(dictionary.record(history, record, is_one)),
+    fn read(&mut self, history: &History, member: &Member, record: &Record, table: &mut TextTable) {
+        let mut list = |file: Option<&ResultFile>, is_one: fn(&Event) -> bool| match (file, &record.source) {
+            (Some(file), None) => Some(table.foreign(&member.id, file)),
+            (Some(file), _) if file.ended => Some(table.file(&member.id, file, record.ended)),
+            (_, Some(_)) => Some(table.record(history, record, is_one)),
             _ => None,
         };
-        self.delivered = sheet(member.delivered.as_ref(), |event| matches!(event, Event::Deliver { .. }));
-        self.received = sheet(member.received.as_ref(), |event| matches!(event, Event::Receive { .. }));
+        self.delivered = list(member.delivered.as_ref(), |event| matches!(event, Event::Deliver { .. }));
+        self.received = list(member.received.as_ref(), |event| matches!(event, Event::Receive { .. }));
     }
 
-    fn ask(&mut self, id: &str, commands: &Commands, dictionary: &mut Dictionary) {
-        let mut asked = Sheet::new(id, &commands.file, true);
+    fn ask(&mut self, id: &str, commands: &Commands, table: &mut TextTable) {
+        let mut asked = TextList::new(id, &commands.file, true);
         for (line, text) in &commands.multicasts {
-            asked.push(dictionary.word(result_line(id, text).into()), *line);
+            asked.push(table.text_id(result_line(id, text).into()), *line);
         }
         self.asked = Some(asked);
         for (line, to, text) in &commands.sends {
-            let sheet = self.sends.entry(to.clone()).or_insert_with(|| Sheet::new(id, &commands.file, true));
-            sheet.push(dictionary.word(result_line(id, text).into()), *line);
+            let list =
+                self.sends.entry(to.clone()).or_insert_with(|| TextList::new(id, &commands.file, true));
+            list.push(table.text_id(result_line(id, text).into()), *line);
         }
     }
 }
 
-impl Dictionary {
-    fn word(&mut self, line: Bytes) -> u32 {
-        if let Some(&word) = self.words.get(&line) {
-            return word;
+impl TextTable {
+    fn text_id(&mut self, line: Bytes) -> u32 {
+        if let Some(&text_id) = self.text_ids.get(&line) {
+            return text_id;
         }
-        let word = self.lines.len() as u32;
+        let text_id = self.lines.len() as u32;
         self.lines.push(line.clone());
-        self.words.insert(line, word);
-        word
+        self.text_ids.insert(line, text_id);
+        text_id
     }
 
-    fn file(&mut self, id: &str, file: &ResultFile, ended: bool) -> Sheet {
-        let mut sheet = Sheet::new(id, &file.name, ended);
+    fn file(&mut self, id: &str, file: &ResultFile, ended: bool) -> TextList {
+        let mut list = TextList::new(id, &file.name, ended);
         for (line, number) in file.lines().zip(1..) {
-            sheet.push(self.word(line), number);
+            list.push(self.text_id(line), number);
         }
-        sheet
+        list
     }
 
     /// Reads a file that another program may have written, with escapes or with verbatim texts.
-    fn foreign(&mut self, id: &str, file: &ResultFile) -> Sheet {
+    fn foreign(&mut self, id: &str, file: &ResultFile) -> TextList {
         if !self.is_verbatim(file) {
             return self.file(id, file, file.ended);
         }
-        let mut sheet = Sheet::new(id, &file.name, file.ended);
+        let mut list = TextList::new(id, &file.name, file.ended);
         for (line, number) in file.lines().zip(1..) {
-            sheet.push(self.word(as_we_write(&line)), number);
+            list.push(self.text_id(as_we_write(&line)), number);
         }
-        sheet
+        list
     }
 
     /// Returns true if the file's texts are verbatim: a backslash is no part of an escape, or more lines with
@@ -295,20 +300,20 @@ impl Dictionary {
             if !has_only_escapes(&line) {
                 return true;
             }
-            escaped += usize::from(self.words.contains_key(&line));
-            verbatim += usize::from(self.words.contains_key(&as_we_write(&line)));
+            escaped += usize::from(self.text_ids.contains_key(&line));
+            verbatim += usize::from(self.text_ids.contains_key(&as_we_write(&line)));
         }
         verbatim > escaped
     }
 
-    fn record(&mut self, history: &History, record: &Record, is_one: fn(&Event) -> bool) -> Sheet {
+    fn record(&mut self, history: &History, record: &Record, is_one: fn(&Event) -> bool) -> TextList {
         let (file, lines) =
             record.source.as_ref().map_or(("", &[][..]), |source| (&*source.file, &source.lines));
-        let mut sheet = Sheet::new(&record.name, file, record.ended);
+        let mut list = TextList::new(&record.name, file, record.ended);
         for (event, line) in record.events.iter().zip(lines).filter(|(event, _)| is_one(event)) {
-            sheet.push(self.word(result_line(history.who(event.id().member), event.text()).into()), *line);
+            list.push(self.text_id(result_line(history.who(event.id().member), event.text()).into()), *line);
         }
-        sheet
+        list
     }
 }
 
@@ -333,35 +338,42 @@ fn has_only_escapes(line: &[u8]) -> bool {
     true
 }
 
-impl Sheet {
+impl TextList {
     fn new(member: &str, file: &str, ended: bool) -> Self {
-        Self { member: member.to_owned(), file: file.to_owned(), words: Vec::new(), lines: Vec::new(), ended }
+        Self {
+            member: member.to_owned(),
+            file: file.to_owned(),
+            text_ids: Vec::new(),
+            lines: Vec::new(),
+            ended,
+        }
     }
 
-    fn push(&mut self, word: u32, line: u32) {
-        self.words.push(word);
+    fn push(&mut self, text_id: u32, line: u32) {
+        self.text_ids.push(text_id);
         self.lines.push(line);
     }
 
-    /// Copies the sheet with only these words.
+    /// Copies the list with only these text ids.
     fn filtered(&self, keep: impl Fn(u32) -> bool) -> Self {
-        let mut sheet = Self::new(&self.member, &self.file, self.ended);
-        for (&word, &line) in self.words.iter().zip(&self.lines).filter(|(word, _)| keep(**word)) {
-            sheet.push(word, line);
+        let mut list = Self::new(&self.member, &self.file, self.ended);
+        for (&text_id, &line) in self.text_ids.iter().zip(&self.lines).filter(|(text_id, _)| keep(**text_id))
+        {
+            list.push(text_id, line);
         }
-        sheet
+        list
     }
 
-    /// Returns the place of the words at these indices.
+    /// Returns the place of the text ids at these indices.
     fn place(&self, indices: &[usize]) -> Place {
         let lines = indices.iter().map(|&index| self.lines[index]).collect();
         Place { member: self.member.clone(), file: Some(self.file.clone()), lines }
     }
 
-    /// Returns the place of all occurrences of a word, at most the first eight.
-    fn places_of(&self, word: u32) -> Place {
+    /// Returns the place of all occurrences of a text id, at most the first eight.
+    fn places_of(&self, text_id: u32) -> Place {
         const SHOWN: usize = 8;
-        let indices = (0..self.words.len()).filter(|&index| self.words[index] == word);
+        let indices = (0..self.text_ids.len()).filter(|&index| self.text_ids[index] == text_id);
         self.place(&indices.take(SHOWN).collect::<Vec<_>>())
     }
 }

@@ -4,7 +4,7 @@
 //! properties fail, and the oracles agree with them.
 
 use bytes::Bytes;
-use groupcast::check::{Catalogue, Event, History, MessageId, PROPERTIES, Property, Record, Verdict};
+use groupcast::check::{Event, History, MessageId, MessageIndex, PROPERTIES, Property, Record, Verdict};
 use groupcast::prng::Prng;
 
 use super::naive::World;
@@ -354,8 +354,8 @@ fn drop_sending(history: &mut History, prng: &mut Prng) -> Option<Damage> {
 
 /// The verdicts of all oracles on `history`.
 fn verdicts(history: &History) -> Vec<(&'static str, Verdict)> {
-    let catalogue = Catalogue::new(history);
-    PROPERTIES.iter().map(|property: &Property| (property.name, property.judge(&catalogue))).collect()
+    let index = MessageIndex::new(history);
+    PROPERTIES.iter().map(|property: &Property| (property.name, property.judge(&index))).collect()
 }
 
 #[test]

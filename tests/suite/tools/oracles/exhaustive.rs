@@ -5,7 +5,7 @@
 //! what it does. Members and messages that could change places are not tried both ways.
 
 use bytes::Bytes;
-use groupcast::check::{Catalogue, Event, History, MessageId, Property, Record};
+use groupcast::check::{Event, History, MessageId, MessageIndex, Property, Record};
 use groupcast::member::Undelivered;
 use groupcast::results::undelivered;
 
@@ -57,9 +57,9 @@ impl Every<'_> {
     }
 
     fn compare_one(&self, history: &History, seen: &mut Seen) {
-        let (catalogue, world) = (Catalogue::new(history), World::new(history));
+        let (index, world) = (MessageIndex::new(history), World::new(history));
         for (property, seen) in self.properties.iter().zip(seen) {
-            let verdict = Property::find(property).unwrap().judge(&catalogue);
+            let verdict = Property::find(property).unwrap().judge(&index);
             if *property == "causal" && world.is_impossible() {
                 continue;
             }

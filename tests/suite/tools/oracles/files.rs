@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use bytes::Bytes;
-use groupcast::check::{Catalogue, Event, History, MessageId, PROPERTIES, Record};
+use groupcast::check::{Event, History, MessageId, MessageIndex, PROPERTIES, Record};
 use groupcast::member::Undelivered;
 use groupcast::prng::Prng;
 use groupcast::results::{self, Counts, Results, Start};
@@ -207,9 +207,9 @@ fn check_damage_is_reported_with_its_line() {
             let folder = Folder::of(&history);
             let verdicts = folder.verdicts("--property all");
             let context = format!("{name}, seed {seed}: {verdicts:?}");
-            let catalogue = Catalogue::new(&history);
+            let index = MessageIndex::new(&history);
             for property in &PROPERTIES {
-                let expected = property.judge(&catalogue);
+                let expected = property.judge(&index);
                 assert_eq!(verdicts.word(property.name), expected.word(), "{}: {context}", property.name);
             }
             assert_eq!(verdicts.word("start-barrier") == "violated", first_was_lost(&history), "{context}");

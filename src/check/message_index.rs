@@ -5,7 +5,7 @@ use super::history::{Event, History, MessageId, Record};
 use super::verdict::{Verdict, Witness};
 
 /// A history in which each multicast message has an index.
-pub struct Catalogue<'h> {
+pub struct MessageIndex<'h> {
     /// The indexed history.
     pub history: &'h History,
     /// The messages that were multicast or delivered, ascending. A message's index is its position here.
@@ -20,7 +20,7 @@ pub struct Catalogue<'h> {
     departures: Vec<Option<usize>>,
 }
 
-impl<'h> Catalogue<'h> {
+impl<'h> MessageIndex<'h> {
     /// Indexes the messages of `history`. Sorting them is the only step that is more than linear.
     #[must_use]
     pub fn new(history: &'h History) -> Self {
@@ -40,17 +40,17 @@ impl<'h> Catalogue<'h> {
         let has_changed = history.records.iter().any(|record| record.views.len() > 1);
         let departures =
             if has_changed { departures::find(&history.records) } else { vec![None; history.records.len()] };
-        let mut catalogue = Self { history, ids, messages, origins, views: None, departures };
+        let mut index = Self { history, ids, messages, origins, views: None, departures };
         for member in 0..history.records.len() {
-            let found: Vec<_> = catalogue.multicasts(member).collect();
+            let found: Vec<_> = index.multicasts(member).collect();
             for (event, message) in found.into_iter().rev() {
-                catalogue.origins[message] = Some(event);
+                index.origins[message] = Some(event);
             }
         }
         if history.records.iter().any(Record::is_in_part) {
-            catalogue.views = Some(catalogue.views_of_messages());
+            index.views = Some(index.views_of_messages());
         }
-        catalogue
+        index
     }
 
     /// Returns, for each message, the view in which a member that reached the end delivered it; 0 if none did.

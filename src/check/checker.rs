@@ -3,7 +3,7 @@
 //! Histories identify messages, so they are judged first; result files may add to what histories leave undecided. A
 //! property that either of them shows violated or valid is so.
 
-use super::catalogue::Catalogue;
+use super::message_index::MessageIndex;
 use super::read::Run;
 use super::texts::Texts;
 use super::verdict::Verdict;
@@ -11,7 +11,7 @@ use super::{PROPERTIES, Property, barrier, consistency};
 use crate::order::{ORDERS, Order};
 
 /// A property of files: its name, its definition and its oracle.
-type OfFiles = (&'static str, &'static str, fn(&Run, &Catalogue<'_>) -> Verdict);
+type OfFiles = (&'static str, &'static str, fn(&Run, &MessageIndex<'_>) -> Verdict);
 
 /// The properties that are judged from files and not from a history.
 const OF_FILES: [OfFiles; 2] = [
@@ -29,20 +29,21 @@ pub(super) fn properties() -> impl Iterator<Item = (&'static str, &'static str)>
 }
 
 /// The files of one run, indexed for judging.
-pub(super) struct Evidence<'r> {
+pub(super) struct Checker<'r> {
     pub(super) run: &'r Run,
-    pub(super) catalogue: Catalogue<'r>,
+    pub(super) index: MessageIndex<'r>,
     texts: Option<Texts<'r>>,
 }
 
-impl<'r> Evidence<'r> {
+impl<'r> Checker<'r> {
     pub(super) fn new(run: &'r Run) -> Self {
-        let only_results = run.members.iter().any(|member| member.account.is_none() && member.has_files());
+        let only_results =
+            run.members.iter().any(|member| member.history_file.is_none() && member.has_files());
         // Result files do not record views, so they cannot judge a group whose members changed.
         let has_changed =
             run.history.records.iter().any(|record| record.is_in_part() || record.views.len() > 1);
         let texts = (!has_changed && (only_results || run.has_commands)).then(|| Texts::new(run));
-        Self { run, catalogue: Catalogue::new(&run.history), texts }
+        Self { run, index: MessageIndex::new(&run.history), texts }
     }
 
     /// Returns the properties to judge by default: those that every possible order of the run promises.
@@ -95,9 +96,9 @@ impl<'r> Evidence<'r> {
     /// Judges the property of this name.
     pub(super) fn judge(&self, name: &str) -> Verdict {
         if let Some((_, _, judge)) = OF_FILES.iter().find(|(known, ..)| *known == name) {
-            return judge(self.run, &self.catalogue);
+            return judge(self.run, &self.index);
         }
-        let told = |property: &Property| property.judge(&self.catalogue);
+        let told = |property: &Property| property.judge(&self.index);
         let by_histories = Property::find(name).filter(|_| self.run.has_histories()).map(told);
         let by_texts = self.texts.as_ref().map(|texts| texts.judge(name));
         match (by_histories, by_texts) {

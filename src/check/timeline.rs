@@ -5,8 +5,8 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use super::evidence::Evidence;
-use super::history::{Event, History, Record, What};
+use super::checker::Checker;
+use super::history::{Event, EventKind, History, Record};
 use super::read::{self, Run};
 use super::verdict::{Verdict, Witness};
 use crate::exit::{Exit, Failure};
@@ -14,7 +14,7 @@ use crate::talk::natural;
 
 /// One run of one group.
 #[derive(Debug)]
-pub(crate) struct Chronicle {
+pub(crate) struct Timeline {
     /// The group's name.
     pub(crate) group: String,
     /// The title of the order with its method.
@@ -22,7 +22,7 @@ pub(crate) struct Chronicle {
     /// All members in natural order (c2 before c10). A member without a history has no events.
     pub(crate) members: Vec<Member>,
     /// All messages that were sent or delivered: multicasts first, each kind sorted by sender and number.
-    pub(crate) messages: Vec<Word>,
+    pub(crate) messages: Vec<Message>,
     /// The first violated property and its witness.
     pub(crate) violation: Option<(String, Witness)>,
 }
@@ -34,7 +34,7 @@ pub(crate) struct Member {
     /// The history file's name.
     pub(crate) file: String,
     /// The events, first to last.
-    pub(crate) happenings: Vec<Happening>,
+    pub(crate) events: Vec<TimelineEvent>,
     /// True if the history records when messages arrived (`--trace`).
     pub(crate) is_traced: bool,
     /// The reason why the rest is unknown, if it is.
@@ -43,7 +43,7 @@ pub(crate) struct Member {
 
 /// A message.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) struct Word {
+pub(crate) struct Message {
     /// The receiver of a direct message; `None` for a multicast.
     pub(crate) to: Option<String>,
     /// The sender's name.
@@ -58,18 +58,18 @@ pub(crate) struct Word {
 
 /// An event at a member.
 #[derive(Clone, Debug)]
-pub(crate) struct Happening {
+pub(crate) struct TimelineEvent {
     /// The line in the history file.
     pub(crate) line: u32,
     /// Microseconds since the start of the run, by this member's clock.
     pub(crate) time_us: u64,
-    /// The index of the message in [`Chronicle::messages`].
+    /// The index of the message in [`Timeline::messages`].
     pub(crate) message: usize,
     /// The kind of event.
-    pub(crate) what: What,
+    pub(crate) kind: EventKind,
 }
 
-impl Word {
+impl Message {
     /// Returns the message of an event at a member.
     fn of(history: &History, event: &Event, member: usize) -> Self {
         let id = event.id();
@@ -99,7 +99,7 @@ impl Word {
     }
 }
 
-impl Chronicle {
+impl Timeline {
     /// Reads the run of `group` from the folder `dir`; without a name, the only group there. Judges `property`, or
     /// all that the order promises.
     ///
@@ -130,14 +130,14 @@ impl Chronicle {
     }
 
     fn new(run: &Run, property: Option<&str>) -> Self {
-        let evidence = Evidence::new(run);
-        let judged = property.map_or_else(|| evidence.promised(None), |property| vec![property]);
-        let violation = judged.into_iter().find_map(|name| match evidence.judge(name) {
+        let checker = Checker::new(run);
+        let judged = property.map_or_else(|| checker.promised(None), |property| vec![property]);
+        let violation = judged.into_iter().find_map(|name| match checker.judge(name) {
             Verdict::Violated(witness) => Some((name.to_owned(), witness)),
             Verdict::Valid | Verdict::Undecided(_) => None,
         });
         let messages = messages(run);
-        let orders = evidence.orders(None);
+        let orders = checker.orders(None);
         let told = run.starts().next().map_or_else(String::new, |(_, _, start)| start.order.clone());
         let mut members: Vec<Member> =
             (0..run.members.len()).map(|member| timeline(run, &messages, member)).collect();
@@ -153,14 +153,18 @@ impl Chronicle {
 }
 
 /// Returns all messages of a run, sorted.
-fn messages(run: &Run) -> Vec<Word> {
+fn messages(run: &Run) -> Vec<Message> {
     let records = run.history.records.iter().enumerate();
     let of_record = |(member, record): (usize, &'_ Record)| {
-        record.events.iter().map(|event| Word::of(&run.history, event, member)).collect::<Vec<_>>()
+        record.events.iter().map(|event| Message::of(&run.history, event, member)).collect::<Vec<_>>()
     };
-    let traces = run.members.iter().filter_map(|member| member.account()).flat_map(|account| &account.traces);
-    let mut messages: Vec<Word> =
-        records.flat_map(of_record).chain(traces.map(|trace| Word::traced(&trace.id))).collect();
+    let traces = run
+        .members
+        .iter()
+        .filter_map(|member| member.history_file())
+        .flat_map(|history_file| &history_file.traces);
+    let mut messages: Vec<Message> =
+        records.flat_map(of_record).chain(traces.map(|trace| Message::traced(&trace.id))).collect();
     // Keep the first text of each message; oracles report differing texts.
     messages.sort_by(|one, other| one.key().cmp(&other.key()));
     messages.dedup_by(|one, other| one.key() == other.key());
@@ -168,26 +172,26 @@ fn messages(run: &Run) -> Vec<Word> {
 }
 
 /// Builds a member's timeline, with traced events sorted among the others by line.
-fn timeline(run: &Run, messages: &[Word], member: usize) -> Member {
+fn timeline(run: &Run, messages: &[Message], member: usize) -> Member {
     let record = &run.history.records[member];
     let (name, open) = (record.name.clone(), record.open.clone());
-    let Some(account) = run.members[member].account() else {
-        return Member { name, file: String::new(), happenings: Vec::new(), is_traced: false, open };
+    let Some(history_file) = run.members[member].history_file() else {
+        return Member { name, file: String::new(), events: Vec::new(), is_traced: false, open };
     };
-    let started = account.starts.first().map_or(0, |start| start.time_us);
-    let happening = |line: u32, time_us: u64, word: &Word, what: What| {
-        let message = messages.binary_search_by(|known| known.key().cmp(&word.key())).ok()?;
-        Some(Happening { line, time_us: time_us.saturating_sub(started), message, what })
+    let started = history_file.starts.first().map_or(0, |start| start.time_us);
+    let timed = |line: u32, time_us: u64, message: &Message, kind: EventKind| {
+        let message = messages.binary_search_by(|known| known.key().cmp(&message.key())).ok()?;
+        Some(TimelineEvent { line, time_us: time_us.saturating_sub(started), message, kind })
     };
     let lines = record.source.iter().flat_map(|source| &source.lines);
     let recorded =
-        record.events.iter().zip(lines).zip(&account.times).filter_map(|((event, &line), &time)| {
-            happening(line, time, &Word::of(&run.history, event, member), event.into())
+        record.events.iter().zip(lines).zip(&history_file.times).filter_map(|((event, &line), &time)| {
+            timed(line, time, &Message::of(&run.history, event, member), event.into())
         });
-    let traced = account.traces.iter().filter_map(|trace| {
-        happening(trace.line, trace.time_us, &Word::traced(&trace.id), trace.what.clone())
+    let traced = history_file.traces.iter().filter_map(|trace| {
+        timed(trace.line, trace.time_us, &Message::traced(&trace.id), trace.kind.clone())
     });
-    let mut happenings: Vec<Happening> = recorded.chain(traced).collect();
-    happenings.sort_by_key(|happening| happening.line);
-    Member { name, file: account.file.clone(), happenings, is_traced: !account.traces.is_empty(), open }
+    let mut events: Vec<TimelineEvent> = recorded.chain(traced).collect();
+    events.sort_by_key(|event| event.line);
+    Member { name, file: history_file.file.clone(), events, is_traced: !history_file.traces.is_empty(), open }
 }
