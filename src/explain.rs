@@ -8,12 +8,12 @@ use clap::Args as Arguments;
 
 use crate::check::{EventKind, Member, Message, Timeline};
 use crate::cli::{self, Voice};
-use crate::diagram::{Stay, Stays, find, hover};
+use crate::diagram::{Passage, Passages, find, hover, place};
 use crate::exit::{Exit, Failure};
 use crate::nearest::nearest;
 use crate::place::shown;
 use crate::talk::{list, on_one_line};
-use crate::units::{seconds, short_duration};
+use crate::units::short_duration;
 
 /// The example and notes of `--help`.
 const HELP: &str = "\
@@ -81,20 +81,20 @@ fn lane(timeline: &Timeline, name: &str) -> Result<usize, Failure> {
 
 /// Explains a message at a member, one sentence per line.
 fn explain(timeline: &Timeline, lane: usize, message: usize) -> String {
-    let stays = Stays::of(timeline);
+    let passages = Passages::of(timeline);
     let story = Story {
         timeline,
         message: &timeline.messages[message],
         member: &timeline.members[lane],
-        stay: stays.of_message(lane, message),
+        passage: passages.of_message(lane, message),
     };
-    let origin = hover::origin(timeline, &stays, message);
+    let origin = hover::origin(timeline, &passages, message);
     let mut lines = vec![story.title(), story.multicast(origin)];
     if let Some((sender, _)) = origin {
-        let clock = hover::clock(&timeline.members[sender], &stays.of_message(sender, message));
+        let clock = hover::clock(&timeline.members[sender], &passages.of_message(sender, message));
         lines.extend(clock.map(|clock| format!("Its clock is {clock}.")));
     }
-    let lost = origin.and_then(|(sender, _)| hover::undeliverable(timeline, &stays, sender, message));
+    let lost = origin.and_then(|(sender, _)| hover::undeliverable(timeline, &passages, sender, message));
     lines.extend(lost.map(|lost| format!("{lost}.")));
     lines.extend(story.arrival());
     lines.extend(story.waits());
@@ -108,7 +108,7 @@ struct Story<'c> {
     timeline: &'c Timeline,
     message: &'c Message,
     member: &'c Member,
-    stay: Stay,
+    passage: Passage,
 }
 
 impl Story<'_> {
@@ -130,8 +130,8 @@ impl Story<'_> {
 
     fn arrival(&self) -> Option<String> {
         let name = &self.member.name;
-        match self.stay.arrived {
-            Some(index) if self.stay.is_held_back() => {
+        match self.passage.arrived {
+            Some(index) if self.passage.is_held_back() => {
                 Some(format!("It arrived at {name} at {} and was held back.", place(self.member, index)))
             }
             Some(index) => {
@@ -147,21 +147,21 @@ impl Story<'_> {
 
     /// Describes the reasons to wait, in order.
     fn waits(&self) -> Vec<String> {
-        let reasons = hover::reasons(self.member, &self.stay);
+        let reasons = hover::reasons(self.member, &self.passage);
         let tell = |(place, (&index, (reason, micros))): (usize, (&usize, &(String, Option<u64>)))| {
-            let at = source(self.member, index);
+            let at = self.member.source(index);
             let then = if place == 0 { "It waited" } else { "Then it waited" };
             match micros {
                 Some(micros) => format!("{then} {} for {reason} {at}.", short_duration(*micros)),
                 None => format!("{then} for {reason} {at}, to the end."),
             }
         };
-        self.stay.waits.iter().zip(&reasons).enumerate().map(tell).collect()
+        self.passage.waits.iter().zip(&reasons).enumerate().map(tell).collect()
     }
 
     fn end(&self) -> String {
         let name = &self.member.name;
-        let Some(index) = self.stay.delivered else {
+        let Some(index) = self.passage.delivered else {
             return match &self.member.open {
                 None => format!("{name} never delivered it; its history is complete."),
                 Some(open) => format!("{name} delivered it nowhere in what is known: {open}."),
@@ -171,8 +171,8 @@ impl Story<'_> {
             EventKind::Deliver(Some(number)) => format!(" as number {number}"),
             _ => String::new(),
         };
-        let after = match self.stay.length(self.member) {
-            Some(micros) if self.stay.is_held_back() => {
+        let after = match self.passage.length(self.member) {
+            Some(micros) if self.passage.is_held_back() => {
                 format!(", {} after it arrived", short_duration(micros))
             }
             _ => String::new(),
@@ -182,22 +182,22 @@ impl Story<'_> {
 
     /// Describes the deliveries during the wait; without a trace, the delivery directly before.
     fn before(&self) -> Option<String> {
-        let end = self.stay.delivered?;
+        let end = self.passage.delivered?;
         let events = &self.member.events;
-        let from = self.stay.arrived.unwrap_or(0);
+        let from = self.passage.arrived.unwrap_or(0);
         let deliveries: Vec<usize> =
             (from..end).filter(|&index| matches!(events[index].kind, EventKind::Deliver(_))).collect();
         let id = |&index: &usize| self.timeline.messages[events[index].message].id();
-        if self.stay.arrived.is_none() {
+        if self.passage.arrived.is_none() {
             let last = deliveries.last()?;
             return Some(format!(
                 "Right before it, {} delivered {} {}.",
                 self.member.name,
                 id(last),
-                source(self.member, *last)
+                self.member.source(*last)
             ));
         }
-        if deliveries.is_empty() || !self.stay.is_held_back() {
+        if deliveries.is_empty() || !self.passage.is_held_back() {
             return None;
         }
         let mut ids: Vec<String> = deliveries.iter().take(TOLD).map(id).collect();
@@ -206,13 +206,4 @@ impl Story<'_> {
         }
         Some(format!("While it waited, {} delivered {}.", self.member.name, list(&ids)))
     }
-}
-
-/// Formats the time and the position of an event.
-fn place(member: &Member, index: usize) -> String {
-    format!("{} {}", seconds(member.events[index].time_us), source(member, index))
-}
-
-fn source(member: &Member, index: usize) -> String {
-    format!("({}:{})", member.file, member.events[index].line)
 }

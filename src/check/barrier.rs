@@ -31,7 +31,7 @@ pub(super) fn judge(run: &Run, index: &MessageIndex<'_>) -> Verdict {
 
 /// Finds a history whose first event is not a start, or that has a second start.
 fn began_otherwise(member: &Member) -> Option<Witness> {
-    let history_file = member.history_file()?;
+    let history_file = member.history_file.as_ref()?;
     let (first, _) = history_file.lines?;
     match &history_file.starts[..] {
         [Start { line, .. }] if *line == first => None,

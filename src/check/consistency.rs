@@ -7,7 +7,6 @@ use super::read::{HistoryFile, Member, ResultFile, Run};
 use super::synchrony;
 use super::verdict::{Place, Verdict, Witness};
 use crate::place::quoted;
-use crate::results::history::EndCounts;
 use crate::results::write_result;
 use crate::talk::list;
 
@@ -16,7 +15,7 @@ pub(super) fn judge(run: &Run, index: &MessageIndex<'_>) -> Verdict {
         return Verdict::Undecided("there is no history to compare with".to_owned());
     }
     let of_member = |(position, (member, record)): (usize, (&Member, &Record))| {
-        let history_file = member.history_file()?;
+        let history_file = member.history_file.as_ref()?;
         wrong_name(member, history_file)
             .or_else(|| after_the_end(member, history_file))
             .or_else(|| wrong_count(member, history_file, record))
@@ -52,16 +51,16 @@ fn wrong_count(member: &Member, history_file: &HistoryFile, record: &Record) -> 
     let end = history_file.ends.last()?;
     let count =
         |is_one: fn(&Event) -> bool| record.events.iter().filter(|event| is_one(event)).count() as u64;
-    let EndCounts { multicasts, delivered, sent, received, undeliverable } = end.counts;
     let counts = [
-        ("multicast", multicasts, count(|event| matches!(event, Event::Multicast { .. }))),
-        ("delivered", delivered, count(|event| matches!(event, Event::Deliver { .. }))),
-        ("sent", sent, count(|event| matches!(event, Event::Send { .. }))),
-        ("received", received, count(|event| matches!(event, Event::Receive { .. }))),
-        ("undeliverable", undeliverable, count(|event| matches!(event, Event::Undeliverable { .. }))),
+        ("multicast", count(|event| matches!(event, Event::Multicast { .. }))),
+        ("delivered", count(|event| matches!(event, Event::Deliver { .. }))),
+        ("sent", count(|event| matches!(event, Event::Send { .. }))),
+        ("received", count(|event| matches!(event, Event::Receive { .. }))),
+        ("undeliverable", count(|event| matches!(event, Event::Undeliverable { .. }))),
     ];
-    let differs = |(what, told, found)| Some((what, told?, found)).filter(|(_, told, found)| told != found);
-    let (what, told, found) = counts.into_iter().find_map(differs)?;
+    let mut both = counts.into_iter().zip(end.counts);
+    let ((what, found), told) =
+        both.find_map(|(counted, told)| Some((counted, told.filter(|told| *told != counted.1)?)))?;
     let place = member.place([end.line]);
     let story =
         format!("{} counted {told} {what} at its end {place}, and its history has {found}", member.id);

@@ -235,9 +235,7 @@ impl Record {
     /// Returns the lines of these views, as far as they are known.
     #[must_use]
     pub fn place_of(&self, views: &[usize]) -> Place {
-        let lines = views.iter().filter_map(|&view| self.views[view].line).collect();
-        let file = self.source.as_ref().map(|source| source.file.clone());
-        Place { member: self.name.clone(), file, lines }
+        self.at(views.iter().filter_map(|&view| self.views[view].line).collect())
     }
 
     /// Returns the lines of these events; without a file, their numbers from 1.
@@ -247,7 +245,10 @@ impl Record {
             Some(source) => source.lines[event],
             None => event as u32 + 1,
         };
-        let lines = events.iter().map(line).collect();
+        self.at(events.iter().map(line).collect())
+    }
+
+    fn at(&self, lines: Vec<u32>) -> Place {
         let file = self.source.as_ref().map(|source| source.file.clone());
         Place { member: self.name.clone(), file, lines }
     }

@@ -99,6 +99,13 @@ impl Message {
     }
 }
 
+impl Member {
+    /// Formats the position of an event: `(history_c1.jsonl:12)`.
+    pub(crate) fn source(&self, event: usize) -> String {
+        format!("({}:{})", self.file, self.events[event].line)
+    }
+}
+
 impl Timeline {
     /// Reads the run of `group` from the folder `dir`; without a name, the only group there. Judges `property`, or
     /// all that the order promises.
@@ -107,7 +114,7 @@ impl Timeline {
     /// As [`read::read`]; exit 66 if no history is of this group, exit 64 if there are several groups and none is
     /// named.
     pub(crate) fn read(dir: &Path, group: Option<&str>, property: Option<&str>) -> Result<Self, Failure> {
-        let mut runs = read::read(dir, None)?;
+        let (mut runs, _) = read::read(dir, None)?;
         runs.retain(Run::has_histories);
         let groups: Vec<String> = runs.iter().filter_map(|run| run.group.clone()).collect();
         if let Some(wanted) = group {
@@ -161,7 +168,7 @@ fn messages(run: &Run) -> Vec<Message> {
     let traces = run
         .members
         .iter()
-        .filter_map(|member| member.history_file())
+        .filter_map(|member| member.history_file.as_ref())
         .flat_map(|history_file| &history_file.traces);
     let mut messages: Vec<Message> =
         records.flat_map(of_record).chain(traces.map(|trace| Message::traced(&trace.id))).collect();
@@ -175,7 +182,7 @@ fn messages(run: &Run) -> Vec<Message> {
 fn timeline(run: &Run, messages: &[Message], member: usize) -> Member {
     let record = &run.history.records[member];
     let (name, open) = (record.name.clone(), record.open.clone());
-    let Some(history_file) = run.members[member].history_file() else {
+    let Some(history_file) = run.members[member].history_file.as_ref() else {
         return Member { name, file: String::new(), events: Vec::new(), is_traced: false, open };
     };
     let started = history_file.starts.first().map_or(0, |start| start.time_us);

@@ -89,7 +89,7 @@ fn entry(name: &str, says: &str) -> String {
 /// output cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let talk = args.voice.talk("groupcast");
-    let (runs, warnings) = read::read_all(&args.dir, args.commands.as_deref())?;
+    let (runs, warnings) = read::read(&args.dir, args.commands.as_deref())?;
     warnings.iter().for_each(|warning| talk.warn(warning));
     talk.detail(format!("{} has {} groups", args.dir.display(), runs.len()));
     let judged = runs.iter().map(|run| judgement(run, &args.property, args.order.as_deref()));
@@ -108,13 +108,13 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
 /// # Errors
 /// As [`run`].
 pub fn judge_folder(dir: &Path, commands: &Path) -> Result<Vec<Judgement>, Failure> {
-    let runs = read::read(dir, Some(commands))?;
+    let (runs, _) = read::read(dir, Some(commands))?;
     Ok(runs.iter().map(|run| judgement(run, &[], None)).collect())
 }
 
 /// Judges all properties of the run in `dir` and reports them in every format.
 pub(crate) fn reports(dir: &Path) -> Result<Vec<String>, Failure> {
-    let runs = read::read(dir, None)?;
+    let (runs, _) = read::read(dir, None)?;
     let judgements: Vec<Judgement> = runs.iter().map(|run| judgement(run, &[ALL.to_owned()], None)).collect();
     Ok(vec![report::text(&judgements), report::json(&judgements), report::junit(&judgements)])
 }

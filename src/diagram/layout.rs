@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use super::passages::{Passage, Passages};
 use super::sequence::{Place, causes};
-use super::stays::{Stay, Stays};
 use crate::check::{EventKind, Timeline};
 
 /// The width of the column of times at the left.
@@ -72,8 +72,8 @@ pub(super) struct Line {
 
 impl Layout {
     /// Lays out the events in `shown`, a contiguous part of the run.
-    pub(super) fn new(timeline: &Timeline, stays: &Stays, shown: &[Place]) -> Self {
-        let causes = causes(stays);
+    pub(super) fn new(timeline: &Timeline, passages: &Passages, shown: &[Place]) -> Self {
+        let causes = causes(passages);
         let mut heights = Heights::new(timeline.members.len());
         for &place in shown {
             let event = &timeline.members[place.0].events[place.1];
@@ -81,11 +81,11 @@ impl Layout {
         }
         let Heights { events, times, bottom, .. } = heights;
         let height = bottom + 2.0 * LINE;
-        let bars = Bars { stays, events: &events, height }.all(timeline, shown);
+        let bars = Bars { passages, events: &events, height }.all(timeline, shown);
         let tracks = bars.iter().map(|(_, track)| track + 1).max().unwrap_or(0).min(MAX_TRACKS);
         let lanes = lanes(timeline.members.len(), tracks);
         let bars: Vec<Bar> = bars.into_iter().map(|(bar, track)| bar.on(&lanes, track)).collect();
-        let lines = Lines { lanes: &lanes, bars: &bars, events: &events, stays }.all(&causes, timeline);
+        let lines = Lines { lanes: &lanes, bars: &bars, events: &events, passages }.all(&causes, timeline);
         let width = lanes.last().map_or(GUTTER, |lane| lane.right) + 8.0;
         Self { width, height, lanes, events, bars, lines, times }
     }
@@ -172,7 +172,7 @@ impl Heights {
 
 /// Finds the messages that are held back.
 struct Bars<'l> {
-    stays: &'l Stays,
+    passages: &'l Passages,
     events: &'l BTreeMap<Place, f64>,
     height: f64,
 }
@@ -184,8 +184,10 @@ impl Bars<'_> {
         for &(lane, index) in shown {
             first[lane] = first[lane].min(index);
         }
-        let bars =
-            self.stays.iter().filter_map(|(lane, message, stay)| self.bar(lane, message, stay, first[lane]));
+        let bars = self
+            .passages
+            .iter()
+            .filter_map(|(lane, message, passage)| self.bar(lane, message, passage, first[lane]));
         let mut bars: Vec<Bar> = bars.collect();
         bars.sort_by(|one, other| {
             (one.lane, one.top).partial_cmp(&(other.lane, other.top)).expect("heights are numbers")
@@ -204,16 +206,16 @@ impl Bars<'_> {
         bars.into_iter().map(track).collect()
     }
 
-    fn bar(&self, lane: usize, message: usize, stay: &Stay, first: usize) -> Option<Bar> {
-        let arrived = stay.arrived.filter(|_| stay.is_held_back())?;
+    fn bar(&self, lane: usize, message: usize, passage: &Passage, first: usize) -> Option<Bar> {
+        let arrived = passage.arrived.filter(|_| passage.is_held_back())?;
         let top = match self.events.get(&(lane, arrived)) {
             Some(&y) => y,
             // The message arrived before the picture begins and is still held back.
-            None if arrived < first && stay.delivered.is_none_or(|end| end >= first) => -LINE,
+            None if arrived < first && passage.delivered.is_none_or(|end| end >= first) => -LINE,
             None => return None,
         };
-        let end = stay.delivered.and_then(|end| self.events.get(&(lane, end)).copied());
-        let (bottom, is_open) = (end.unwrap_or(self.height), stay.delivered.is_none());
+        let end = passage.delivered.and_then(|end| self.events.get(&(lane, end)).copied());
+        let (bottom, is_open) = (end.unwrap_or(self.height), passage.delivered.is_none());
         Some(Bar { lane, message, x: 0.0, top, bottom, is_open })
     }
 }
@@ -229,7 +231,7 @@ struct Lines<'l> {
     lanes: &'l [Lane],
     bars: &'l [Bar],
     events: &'l BTreeMap<Place, f64>,
-    stays: &'l Stays,
+    passages: &'l Passages,
 }
 
 impl Lines<'_> {
@@ -239,7 +241,7 @@ impl Lines<'_> {
             let message = timeline.members[lane].events[index].message;
             let bar = held.get(&(lane, message));
             // A line to a message that was not held back ends at its delivery.
-            let delivered = self.stays.of_message(lane, message).delivered.filter(|_| bar.is_none());
+            let delivered = self.passages.of_message(lane, message).delivered.filter(|_| bar.is_none());
             let delivered = delivered.and_then(|index| self.events.get(&(lane, index)));
             let y = *delivered.or_else(|| self.events.get(&(lane, index)))?;
             let x = bar.copied().unwrap_or(self.lanes[lane].axis);

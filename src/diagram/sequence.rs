@@ -5,15 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::stays::Stays;
+use super::passages::Passages;
 use crate::check::Timeline;
 
 /// An event: the member's index and the event's index at that member.
 pub(super) type Place = (usize, usize);
 
 /// Returns all events in causal order; if the histories contradict themselves, with as few violations as possible.
-pub(super) fn sequence(timeline: &Timeline, stays: &Stays) -> Vec<Place> {
-    let causes = causes(stays);
+pub(super) fn sequence(timeline: &Timeline, passages: &Passages) -> Vec<Place> {
+    let causes = causes(passages);
     let mut effects: BTreeMap<Place, Vec<Place>> = BTreeMap::new();
     for (&effect, &cause) in &causes {
         effects.entry(cause).or_default().push(effect);
@@ -50,16 +50,16 @@ pub(super) fn sequence(timeline: &Timeline, stays: &Stays) -> Vec<Place> {
 }
 
 /// Maps each receipt of another member's message to its send event.
-pub(super) fn causes(stays: &Stays) -> BTreeMap<Place, Place> {
+pub(super) fn causes(passages: &Passages) -> BTreeMap<Place, Place> {
     let mut senders = BTreeMap::new();
-    for (lane, message, stay) in stays.iter() {
-        if let Some(index) = stay.sent {
+    for (lane, message, passage) in passages.iter() {
+        if let Some(index) = passage.sent {
             senders.entry(message).or_insert((lane, index));
         }
     }
-    let cause = |(lane, message, stay): (usize, usize, &super::Stay)| {
+    let cause = |(lane, message, passage): (usize, usize, &super::Passage)| {
         let sender = *senders.get(&message)?;
-        Some(((lane, stay.received()?), sender)).filter(|_| sender.0 != lane)
+        Some(((lane, passage.received()?), sender)).filter(|_| sender.0 != lane)
     };
-    stays.iter().filter_map(cause).collect()
+    passages.iter().filter_map(cause).collect()
 }

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::passages::Passages;
 use super::sequence::{Place, causes};
-use super::stays::Stays;
 use super::words::reason;
 use crate::check::{EventKind, Timeline};
 use crate::talk::on_one_line;
@@ -17,8 +17,8 @@ use crate::talk::on_one_line;
 const EXPRESSION: &str = r"(?<event>.*)\n(?<host>\S*) (?<clock>{.*})";
 
 /// Writes the log.
-pub(super) fn shiviz(timeline: &Timeline, stays: &Stays, shown: &[Place]) -> String {
-    let causes = causes(stays);
+pub(super) fn shiviz(timeline: &Timeline, passages: &Passages, shown: &[Place]) -> String {
+    let causes = causes(passages);
     let mut clocks: Vec<BTreeMap<&str, u64>> = vec![BTreeMap::new(); timeline.members.len()];
     let mut sent: BTreeMap<Place, BTreeMap<&str, u64>> = BTreeMap::new();
     let mut out = format!("{EXPRESSION}\n\n");

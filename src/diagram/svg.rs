@@ -10,8 +10,8 @@ use unicode_width::UnicodeWidthStr;
 
 use super::hover;
 use super::layout::{Bar, Lane, Layout};
+use super::passages::Passages;
 use super::sequence::Place;
-use super::stays::Stays;
 use super::words::cut;
 use crate::check::{EventKind, Message, Timeline, Witness, escaped};
 use crate::talk::{list, on_one_line};
@@ -33,7 +33,7 @@ const ROW: f64 = 18.0;
 /// The inputs of a picture, and its layout.
 pub(super) struct Picture<'c> {
     pub(super) timeline: &'c Timeline,
-    pub(super) stays: &'c Stays,
+    pub(super) passages: &'c Passages,
     pub(super) shown: &'c [Place],
     pub(super) is_whole: bool,
     layout: Layout,
@@ -44,17 +44,22 @@ pub(super) struct Picture<'c> {
 
 impl<'c> Picture<'c> {
     /// Creates a picture of these events.
-    pub(super) fn new(timeline: &'c Timeline, stays: &'c Stays, shown: &'c [Place], is_whole: bool) -> Self {
+    pub(super) fn new(
+        timeline: &'c Timeline,
+        passages: &'c Passages,
+        shown: &'c [Place],
+        is_whole: bool,
+    ) -> Self {
         let mut senders: Vec<&str> = timeline.members.iter().map(|member| member.name.as_str()).collect();
         for message in &timeline.messages {
             if !senders.contains(&message.sender.as_str()) {
                 senders.push(&message.sender);
             }
         }
-        let layout = Layout::new(timeline, stays, shown);
+        let layout = Layout::new(timeline, passages, shown);
         let faults = timeline.violation.as_ref();
         let faults = faults.map_or_else(BTreeSet::new, |(_, witness)| faults_of(timeline, witness));
-        Self { timeline, stays, shown, is_whole, layout, senders, faults }
+        Self { timeline, passages, shown, is_whole, layout, senders, faults }
     }
 
     /// Returns the width, and the height without the rows above the lanes.
@@ -292,8 +297,8 @@ impl<'c> Picture<'c> {
     /// Draws an arrival that has neither a bar nor a pill.
     fn arrival(&self, out: &mut String, (lane, index): Place) {
         let event = &self.timeline.members[lane].events[index];
-        let stay = self.stays.of_message(lane, event.message);
-        if stay.is_held_back() || stay.delivered.is_some() {
+        let passage = self.passages.of_message(lane, event.message);
+        if passage.is_held_back() || passage.delivered.is_some() {
             return;
         }
         let y = self.layout.events.get(&(lane, index)).copied().unwrap_or_default();
@@ -308,7 +313,7 @@ impl<'c> Picture<'c> {
     }
 
     fn about(&self, lane: usize, message: usize) -> String {
-        escaped(&hover::about(self.timeline, self.stays, lane, message))
+        escaped(&hover::about(self.timeline, self.passages, lane, message))
     }
 
     fn colour(&self, message: usize) -> String {

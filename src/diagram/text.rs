@@ -59,7 +59,7 @@ pub(super) fn text(picture: &Picture<'_>, columns: usize) -> String {
 
 /// Assigns each shown event to the first line below its predecessors.
 fn rows(picture: &Picture<'_>) -> Vec<Row> {
-    let causes = causes(picture.stays);
+    let causes = causes(picture.passages);
     let mut rows: Vec<Row> = Vec::new();
     // For each event, shown or not: the first line below it and all its predecessors.
     let mut below: BTreeMap<Place, usize> = BTreeMap::new();
@@ -113,7 +113,7 @@ impl Picture<'_> {
         let event = &self.timeline.members[lane].events[index];
         match event.kind {
             EventKind::Wait(_) => false,
-            EventKind::Arrive { .. } => self.stays.of_message(lane, event.message).is_held_back(),
+            EventKind::Arrive { .. } => self.passages.of_message(lane, event.message).is_held_back(),
             _ => true,
         }
     }
@@ -170,8 +170,8 @@ mod tests {
 
     use super::*;
     use crate::check::Timeline;
+    use crate::diagram::passages::Passages;
     use crate::diagram::sequence::sequence;
-    use crate::diagram::stays::Stays;
     use crate::prng::Prng;
 
     /// Writes histories of three members with clocks up to 40 ms apart. All members deliver each multicast; some
@@ -220,16 +220,16 @@ mod tests {
         for seed in 0..40 {
             let dir = skewed(seed);
             let timeline = Timeline::read(dir.path(), None, None).unwrap();
-            let stays = Stays::of(&timeline);
-            let all = sequence(&timeline, &stays);
-            let picture = Picture::new(&timeline, &stays, &all, true);
+            let passages = Passages::of(&timeline);
+            let all = sequence(&timeline, &passages);
+            let picture = Picture::new(&timeline, &passages, &all, true);
             let rows = rows(&picture);
             let lines = rows
                 .iter()
                 .enumerate()
                 .flat_map(|(row, cells)| cells.places.iter().map(move |&at| (at, row)));
             let lines: BTreeMap<Place, usize> = lines.collect();
-            let causes = causes(&stays);
+            let causes = causes(&passages);
             for (lane, member) in timeline.members.iter().enumerate() {
                 // The lowest line so far of the member's own earlier events and of their causes.
                 let (mut above, mut height) = (None, None);

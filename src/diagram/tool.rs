@@ -9,8 +9,8 @@ use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
 use clap::{Args as Arguments, ValueEnum};
 
+use super::passages::Passages;
 use super::sequence::{Place, sequence};
-use super::stays::Stays;
 use super::svg::{Picture, svg};
 use super::{html, shiviz, text};
 use crate::check::{self, Message, Timeline};
@@ -96,19 +96,19 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         args.prepare_for_many(format)?;
     }
     let timeline = Timeline::read(&args.dir, args.group.as_deref(), args.property.as_deref())?;
-    let stays = Stays::of(&timeline);
-    let all = sequence(&timeline, &stays);
+    let passages = Passages::of(&timeline);
+    let all = sequence(&timeline, &passages);
     let part = args.part(&timeline, &all)?;
     let is_whole = part.len() == all.len();
     if format != Format::Shiviz && part.len() > MOST_EVENTS {
         anyhow::bail!(too_many(&format!("this part of the run has {} events", part.len())));
     }
-    let picture = || Picture::new(&timeline, &stays, &part, is_whole);
+    let picture = || Picture::new(&timeline, &passages, &part, is_whole);
     let drawn = match format {
         Format::Html => html::html(&picture()),
         Format::Svg => svg(&picture()),
         Format::Txt => text::text(&picture(), columns()),
-        Format::Shiviz => shiviz::shiviz(&timeline, &stays, &part),
+        Format::Shiviz => shiviz::shiviz(&timeline, &passages, &part),
     };
     match &args.out {
         Some(path) if path.as_os_str() != "-" => {
@@ -128,10 +128,10 @@ fn too_many(found: &str) -> Failure {
 
 /// Draws the whole run in all formats but SVG, which the page contains.
 pub(crate) fn drawings(timeline: &Timeline) -> Vec<String> {
-    let stays = Stays::of(timeline);
-    let all = sequence(timeline, &stays);
-    let picture = Picture::new(timeline, &stays, &all, true);
-    let shiviz = shiviz::shiviz(timeline, &stays, &all);
+    let passages = Passages::of(timeline);
+    let all = sequence(timeline, &passages);
+    let picture = Picture::new(timeline, &passages, &all, true);
+    let shiviz = shiviz::shiviz(timeline, &passages, &all);
     vec![html::html(&picture), text::text(&picture, columns()), shiviz]
 }
 

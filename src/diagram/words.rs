@@ -1,7 +1,9 @@
 //! Wording shared by pictures and explanations: reasons, and texts that are cut.
 
+use crate::check::Member;
 use crate::results::Reason;
 use crate::talk::list;
+use crate::units::seconds;
 
 /// Formats a reason to wait, to follow "waits for".
 pub(super) fn reason(reason: &Reason) -> String {
@@ -20,6 +22,11 @@ pub(super) fn reason(reason: &Reason) -> String {
         ("turn", _) => format!("{messages}, which may still come before it"),
         (other, _) => other.to_owned(),
     }
+}
+
+/// Formats the time and the position of an event.
+pub(crate) fn place(member: &Member, event: usize) -> String {
+    format!("{} {}", seconds(member.events[event].time_us), member.source(event))
 }
 
 /// Cuts a text to at most `width` characters.

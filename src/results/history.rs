@@ -24,6 +24,9 @@ const VERSION: u64 = 1;
 const EVENTS: [&str; 10] =
     ["start", "multicast", "deliver", "send", "receive", "undeliverable", "view", "end", "arrive", "wait"];
 
+/// The names of the counts in an end.
+const COUNTS: [&str; 5] = ["multicasts", "delivered", "sent", "received", "undeliverable"];
+
 /// A message: its sender, the sender's incarnation, and its number, from 1. It prints as `c1/1/7`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct MessageId<'a> {
@@ -118,25 +121,11 @@ pub(crate) enum HistoryEvent<'a> {
     },
     End {
         reason: &'a str,
-        #[serde(flatten)]
-        counts: EndCounts,
+        /// The client's counts, in the order of [`COUNTS`]. A history of another program may lack some.
+        #[serde(flatten, serialize_with = "write_counts")]
+        counts: [Option<u64>; 5],
         time_us: u64,
     },
-}
-
-/// The counts of a client's messages at its end. A history of another program may lack some.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(crate) struct EndCounts {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) multicasts: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) delivered: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) sent: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) received: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) undeliverable: Option<u64>,
 }
 
 /// The clock of a member: a number, or a count of messages for each member.
@@ -187,6 +176,10 @@ fn write_text<S: Serializer>(text: &impl AsRef<[u8]>, serializer: S) -> Result<S
         }
     }
     fields.end()
+}
+
+fn write_counts<S: Serializer>(counts: &[Option<u64>; 5], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(COUNTS.iter().zip(counts))
 }
 
 impl fmt::Display for MessageId<'_> {
@@ -346,7 +339,8 @@ impl<'a> Row<'a> {
             "wait" => HistoryEvent::Wait { id: self.id()?, reason: Cow::Owned(self.wait()?), time_us },
             "end" => {
                 let reason = self.need(&self.reason, "reason")?;
-                HistoryEvent::End { reason, counts: self.counts(), time_us }
+                let counts = [self.multicasts, self.delivered, self.sent, self.received, self.undeliverable];
+                HistoryEvent::End { reason, counts, time_us }
             }
             _ => return Err(self.unknown_event()),
         })
@@ -393,11 +387,6 @@ impl<'a> Row<'a> {
             messages: self.messages.clone().unwrap_or_default(),
             members: self.members.iter().flatten().map(|name| name.to_string()).collect(),
         })
-    }
-
-    const fn counts(&self) -> EndCounts {
-        let &Self { multicasts, delivered, sent, received, undeliverable, .. } = self;
-        EndCounts { multicasts, delivered, sent, received, undeliverable }
     }
 
     fn unknown_event(&self) -> Flaw {

@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use crate::exit::{Exit, Failure};
 use crate::member::Undelivered;
 pub use earlier::Earlier;
+use history::HistoryEvent;
 pub(crate) use history::Reason;
-use history::{EndCounts, HistoryEvent};
 pub use history::{MessageId, Start};
 use output::{Output, cannot_create, exists, part, remove};
 use past::Past;
@@ -211,13 +211,8 @@ impl Results {
     /// # Errors
     /// Exit 74.
     pub fn end(&mut self, reason: &str, counts: &Counts, time_us: u64) -> Result<(), Failure> {
-        let counts = EndCounts {
-            multicasts: Some(counts.multicasts),
-            delivered: Some(counts.delivered),
-            sent: Some(counts.sent),
-            received: Some(counts.received),
-            undeliverable: Some(counts.undeliverable),
-        };
+        let Counts { multicasts, delivered, sent, received, undeliverable } = *counts;
+        let counts = [multicasts, delivered, sent, received, undeliverable].map(Some);
         self.record(|| HistoryEvent::End { reason, counts, time_us })
     }
 

@@ -10,7 +10,7 @@ use crate::check::history::{Event, EventKind, Installed, MessageId, Record, Sour
 use crate::exit::Failure;
 use crate::place::{Flaw, Source, unreadable};
 use crate::results;
-use crate::results::history::{Clock, EndCounts, HistoryEvent, Row};
+use crate::results::history::{Clock, HistoryEvent, Row};
 
 /// The contents of a history other than its messages.
 #[derive(Debug, Default)]
@@ -50,7 +50,8 @@ pub(in crate::check) struct Start {
 pub(in crate::check) struct End {
     pub(in crate::check) line: u32,
     pub(in crate::check) reason: String,
-    pub(in crate::check) counts: EndCounts,
+    /// The counts of the member: multicast, delivered, sent, received, undeliverable.
+    pub(in crate::check) counts: [Option<u64>; 5],
 }
 
 /// An event that `client --trace` adds: the arrival of a message, or a reason to wait. No property depends on it.

@@ -74,10 +74,6 @@ impl Run {
 }
 
 impl Member {
-    pub(super) const fn history_file(&self) -> Option<&HistoryFile> {
-        self.history_file.as_ref()
-    }
-
     /// Returns these lines of the member's history.
     pub(super) fn place(&self, lines: impl Into<Vec<u32>>) -> Place {
         let file = self.history_file.as_ref().map(|history_file| history_file.file.clone());
@@ -97,20 +93,13 @@ impl Member {
     }
 }
 
-/// Reads the folder `dir` and, if given, the folder of command files.
+/// Reads the folder `dir` and, if given, the folder of command files. Also returns warnings that name the files that are
+/// not judged.
 ///
 /// # Errors
 /// Exit 66 if a folder or a file cannot be read, or there is nothing to judge; exit 65 if a file is malformed or two
 /// files are of the same kind and member.
-pub(super) fn read(dir: &Path, commands: Option<&Path>) -> Result<Vec<Run>, Failure> {
-    read_all(dir, commands).map(|(runs, _)| runs)
-}
-
-/// Reads as [`read`] does, and also returns warnings that name the files that are not judged.
-///
-/// # Errors
-/// As [`read`].
-pub(super) fn read_all(dir: &Path, commands: Option<&Path>) -> Result<(Vec<Run>, Vec<String>), Failure> {
+pub(super) fn read(dir: &Path, commands: Option<&Path>) -> Result<(Vec<Run>, Vec<String>), Failure> {
     let listing = Listing::of(dir)?;
     let mut runs = runs::assemble(&listing)?;
     let passed_over = listed(&listing.passed_over);

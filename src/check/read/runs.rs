@@ -213,8 +213,10 @@ impl Names<'_> {
 
     /// Returns true if the member's file describes this incarnation, or does not say which one it describes.
     fn describes(&self, member: usize, incarnation: u32) -> bool {
-        let starts =
-            self.members[member].history_file().map_or(&[][..], |history_file| &history_file.starts[..]);
+        let starts = self.members[member]
+            .history_file
+            .as_ref()
+            .map_or(&[][..], |history_file| &history_file.starts[..]);
         incarnation == ANY_INCARNATION
             || starts.is_empty()
             || starts.iter().any(|start| start.incarnation == incarnation)

@@ -6,7 +6,7 @@ use crate::check::{EventKind, Member, Timeline, TimelineEvent};
 
 /// The events of one message at one member, as indices of the member's events.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Stay {
+pub(crate) struct Passage {
     /// The multicast or the sending of a direct message.
     pub(crate) sent: Option<usize>,
     /// The arrival.
@@ -21,39 +21,39 @@ pub(crate) struct Stay {
 
 /// The events of all messages at all members.
 #[derive(Debug)]
-pub(crate) struct Stays(BTreeMap<(usize, usize), Stay>);
+pub(crate) struct Passages(BTreeMap<(usize, usize), Passage>);
 
-impl Stays {
+impl Passages {
     /// Collects the events of a run.
     pub(crate) fn of(timeline: &Timeline) -> Self {
-        let mut stays: BTreeMap<(usize, usize), Stay> = BTreeMap::new();
+        let mut passages: BTreeMap<(usize, usize), Passage> = BTreeMap::new();
         for (lane, member) in timeline.members.iter().enumerate() {
             for (index, TimelineEvent { message, kind, .. }) in member.events.iter().enumerate() {
-                let stay = stays.entry((lane, *message)).or_default();
+                let passage = passages.entry((lane, *message)).or_default();
                 match kind {
-                    EventKind::Multicast | EventKind::Send => _ = stay.sent.get_or_insert(index),
-                    EventKind::Arrive { .. } => _ = stay.arrived.get_or_insert(index),
-                    EventKind::Wait(_) => stay.waits.push(index),
-                    EventKind::Undeliverable(_) => _ = stay.undeliverable.get_or_insert(index),
-                    EventKind::Deliver(_) | EventKind::Receive => _ = stay.delivered.get_or_insert(index),
+                    EventKind::Multicast | EventKind::Send => _ = passage.sent.get_or_insert(index),
+                    EventKind::Arrive { .. } => _ = passage.arrived.get_or_insert(index),
+                    EventKind::Wait(_) => passage.waits.push(index),
+                    EventKind::Undeliverable(_) => _ = passage.undeliverable.get_or_insert(index),
+                    EventKind::Deliver(_) | EventKind::Receive => _ = passage.delivered.get_or_insert(index),
                 }
             }
         }
-        Self(stays)
+        Self(passages)
     }
 
     /// Returns the events of a message at a member; without any, an empty record.
-    pub(crate) fn of_message(&self, lane: usize, message: usize) -> Stay {
+    pub(crate) fn of_message(&self, lane: usize, message: usize) -> Passage {
         self.0.get(&(lane, message)).cloned().unwrap_or_default()
     }
 
     /// Iterates over all records with their member and message.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, usize, &Stay)> {
-        self.0.iter().map(|(&(lane, message), stay)| (lane, message, stay))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, usize, &Passage)> {
+        self.0.iter().map(|(&(lane, message), passage)| (lane, message, passage))
     }
 }
 
-impl Stay {
+impl Passage {
     /// Returns the first event that needs the message: its arrival or its delivery.
     pub(crate) fn received(&self) -> Option<usize> {
         self.arrived.into_iter().chain(self.delivered).min()
