@@ -14,15 +14,15 @@ pub(super) fn judge(run: &Run, index: &MessageIndex<'_>) -> Verdict {
     if !run.has_histories() {
         return Verdict::Undecided("there is no history to compare with".to_owned());
     }
-    let of_member = |(position, (member, record)): (usize, (&Member, &Record))| {
+    let of_member = |(member, record): (&Member, &Record)| {
         let history_file = member.history_file.as_ref()?;
         wrong_name(member, history_file)
             .or_else(|| after_the_end(member, history_file))
             .or_else(|| wrong_count(member, history_file, record))
-            .or_else(|| wrong_view(index, position, history_file))
+            .or_else(|| wrong_view(record, history_file))
             .or_else(|| wrong_results(&run.history, member, record))
     };
-    let violation = run.with_records().enumerate().find_map(of_member);
+    let violation = run.with_records().find_map(of_member);
     index.conclude(violation.or_else(|| synchrony::lists_differ(index)))
 }
 
@@ -69,11 +69,10 @@ fn wrong_count(member: &Member, history_file: &HistoryFile, record: &Record) -> 
 
 /// Finds a view without its own member, a view number that does not grow, or a first view that differs from the
 /// start event.
-fn wrong_view(index: &MessageIndex<'_>, member: usize, history_file: &HistoryFile) -> Option<Witness> {
-    let (record, grows) = (index.record(member), |one: u64, next: u64| one < next);
+fn wrong_view(record: &Record, history_file: &HistoryFile) -> Option<Witness> {
     synchrony::without_itself(record)
         .or_else(|| other_first_view(record, history_file))
-        .or_else(|| synchrony::skipped(record, grows))
+        .or_else(|| synchrony::skipped(record, |one, next| one < next))
 }
 
 fn other_first_view(record: &Record, history_file: &HistoryFile) -> Option<Witness> {
