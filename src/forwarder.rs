@@ -6,9 +6,9 @@ use clap::Args;
 
 use crate::cli::{self, Voice};
 use crate::driver::{Clock, clock};
+use crate::embedded::EmbeddedSequencer;
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
-use crate::inside::Inside;
 use crate::session::actions::{Actions, Asker, Rules};
 use crate::session::registry::Registry;
 use crate::session::{SAY_EVERY, clients};
@@ -70,7 +70,7 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     let mut forwarder = Forwarder::listen(options, &numbered, talk)?;
     talk.say(format!("{}; waiting for {}", ports(&sites), clients(usize::from(options.clients))));
     loop {
-        let limit = forwarder.patience();
+        let limit = forwarder.longest_wait();
         let is_asked = zmq::wait(&[&forwarder.input, &forwarder.sync], signals.fds(), limit);
         if is_asked && let Some(exit) = signals.received() {
             let failure = interruption(exit);
@@ -104,8 +104,7 @@ struct Forwarder<'a> {
     sync: Socket,
     _context: Context,
     registry: Registry,
-    /// The sequencer, if it is here.
-    inside: Option<Inside>,
+    sequencer: EmbeddedSequencer,
     actions: Actions,
     clock: Clock,
     ticked: Time,
@@ -129,7 +128,7 @@ impl<'a> Forwarder<'a> {
             sync: context.listen_sync(at)?,
             _context: context,
             registry: Registry::new(rules, clock::nonce()),
-            inside: options.sequencer.then(Inside::default),
+            sequencer: EmbeddedSequencer::new(options.sequencer),
             actions: Actions::default(),
             clock: Clock::start(),
             ticked: Time::ZERO,
@@ -147,8 +146,7 @@ impl<'a> Forwarder<'a> {
         for _ in 0..PACKETS_PER_TURN {
             let mut overheard = None;
             let listen = |topic: &[u8], header: &[u8], body: &[u8]| {
-                let inside = self.inside.as_ref();
-                let frames = inside.and_then(|inside| inside.overhear(topic, header, body));
+                let frames = self.sequencer.overhear(topic, header, body);
                 overheard = frames.map(|frames| (topic.to_vec(), frames));
             };
             match self.input.forward(&self.output, known, listen) {
@@ -156,13 +154,11 @@ impl<'a> Forwarder<'a> {
                 Some(false) => self.dropped += 1,
                 None => break,
             }
-            if let (Some(inside), Some((topic, frames))) = (&mut self.inside, overheard) {
-                inside.receive(now, &topic, frames, &self.output);
+            if let Some((topic, frames)) = overheard {
+                self.sequencer.receive(now, &topic, frames, &self.output);
             }
         }
-        if let Some(inside) = &mut self.inside {
-            inside.wake(now, &self.output);
-        }
+        self.sequencer.wake(now, &self.output);
         self.serve_sync(now);
         self.say_waiting(now);
         if let Some(failure) = self.registry.overdue(now) {
@@ -177,45 +173,38 @@ impl<'a> Forwarder<'a> {
         for _ in 0..PACKETS_PER_TURN {
             let Some(asked) = self.sync.asked() else { break };
             any = true;
-            if let Some((asker, request)) = asked {
+            if let Ok((asker, request)) = asked {
                 let (asker, request) = (Asker::Connection(asker), read_request(&request));
                 self.registry.asked(now, asker, request, &mut self.actions);
             }
         }
-        if any || now.since(self.ticked) >= TICK || self.is_inside_due(now) {
+        if any || now.since(self.ticked) >= TICK || self.sequencer.is_due(now) {
             self.ticked = now;
-            if let Some(inside) = &mut self.inside {
-                inside.attend(now, &mut self.registry, &mut self.actions);
-            }
+            self.sequencer.attend(now, &mut self.registry, &mut self.actions);
             self.registry.tick(now, &mut self.actions);
             self.perform(now);
         }
     }
 
-    fn is_inside_due(&self, now: Time) -> bool {
-        self.inside.as_ref().is_some_and(|inside| inside.is_due(now))
-    }
-
     /// Returns the longest wait for input.
-    fn patience(&mut self) -> Duration {
+    fn longest_wait(&mut self) -> Duration {
         let now = self.clock.now();
-        if self.is_inside_due(now) {
+        if self.sequencer.is_due(now) {
             return Duration::ZERO;
         }
-        let due = self.inside.as_ref().and_then(Inside::next_deadline);
-        due.map_or(TICK, |due| due.since(now).min(TICK))
+        self.sequencer.next_deadline().map_or(TICK, |due| due.since(now).min(TICK))
     }
 
     fn perform(&mut self, now: Time) {
         for (asker, reply) in self.actions.replies.drain(..) {
-            match (&asker, &mut self.inside) {
-                (Asker::Inside(run), Some(inside)) => inside.answered(now, run, reply),
-                (Asker::Connection(address), _)
-                    if self.sync.reply(address, &reply.to_bytes()) == Sent::Unreachable =>
-                {
-                    self.registry.unreachable(now, &asker);
+            match &asker {
+                Asker::Embedded(run) => self.sequencer.answered(now, run, reply),
+                Asker::Connection(address) => {
+                    if self.sync.reply(address, &reply.to_bytes()) == Sent::Unreachable {
+                        self.registry.unreachable(now, &asker);
+                    }
                 }
-                _ => {}
+                Asker::Nobody => {}
             }
         }
         for notice in self.actions.notices.drain(..) {

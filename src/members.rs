@@ -65,17 +65,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let talk = Talk::new("groupcast", Level::Normal, Color::Auto);
     let signals = Signals::catch()?;
     let (context, mut clock) = (Context::default(), Clock::start());
-    let who = Identity {
-        group: args.group.clone().unwrap_or_default(),
-        id: "members".to_owned(),
-        role: Role::Client,
-        nonce: clock::nonce(),
-        incarnation: 0,
-        order: String::new(),
-        method: String::new(),
-        can_sequence: false,
-        late: false,
-    };
+    let group = args.group.as_deref().unwrap_or_default();
+    let who = Identity::new(group, "members", Role::Client, clock::nonce());
     let sites = args.address.sites()?;
     let limit = Some(args.timeout);
     let mut forwarders =

@@ -5,20 +5,19 @@ use std::collections::BTreeMap;
 use clap::Args;
 
 use crate::cli::{self, Voice};
-use crate::driver::{Clock, ForwarderLinks, clock};
+use crate::driver::service::{Server, Service};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
-use crate::session::attendance::News;
 use crate::session::{CONNECT_LIMIT, SAY_EVERY};
 use crate::talk::{self, Talk};
 use crate::transport::address::{Addresses, Port, Site, addresses, addresses_to_listen_on};
 use crate::transport::limits;
 use crate::transport::resolve;
-use crate::transport::signals::{Signals, interruption};
-use crate::transport::zmq::{self, Context, Routed, Socket};
-use crate::wire::control::{Ask, Identity, Role};
+use crate::transport::signals::Signals;
+use crate::transport::zmq::{Context, Routed, Socket};
+use crate::wire::control::{GroupEntry, Role};
 use crate::wire::packet::{bare, probe};
-use crate::wire::{Header, Kind};
+use crate::wire::{Header, Kind, Malformed};
 
 /// The options of `router`.
 #[derive(Args, Clone, Debug)]
@@ -61,87 +60,22 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     let socket = context.listen_router(&resolve::listening(&own, Some(&signals), CONNECT_LIMIT)?)?;
     let listens = |site: &Site| format!("{}: {}", site.host, Port::Router.number(site.port_base));
     talk.say(format!("listening on {}", talk::list(&own.iter().map(listens).collect::<Vec<_>>())));
-    let mut clock = Clock::start();
-    let who = identity(Role::Router, "router");
-    let limit = (!options.stay).then_some(CONNECT_LIMIT);
     let sites = match &options.connect {
         Some(connect) => connect.sites("--connect", options.port_base)?,
         None => vec![reachable(&own[0])],
     };
-    let mut forwarders = ForwarderLinks::new(&context, &sites, clock.now(), &who, &Ask::Attend, limit)?;
-    forwarders.wait_for_lost(options.forwarder.forwarder_timeout);
-    let mut router =
-        Router { socket, undeliverable: BTreeMap::new(), passed: 0, lost: 0, said: Time::ZERO, talk };
-    // Whether a run is under way, as far as the forwarder has reported.
-    let mut is_serving = false;
-    loop {
-        let now = clock.now();
-        let limit = forwarders.next_deadline().since(now).min(clock::LONGEST_WAIT);
-        let sockets: Vec<&Socket> = forwarders.sockets().chain([&router.socket]).collect();
-        let is_asked = zmq::wait(&sockets, signals.fds(), limit);
-        let now = clock.now();
-        if is_asked && let Some(exit) = signals.received() {
-            let failure = interruption(exit);
-            forwarders.leave(now, &failure);
-            return if options.stay && !is_serving { Ok(Exit::Ok) } else { Err(failure.into()) };
-        }
-        router.turn(now);
-        match attend(&mut forwarders, &mut is_serving, now, talk) {
-            Ok(true) if !options.stay => break,
-            // The forwarder, or the next one, may have another run.
-            Ok(true) => forwarders.rest(now),
-            Err(failure) if options.stay && failure.exit != Exit::Config => {
-                talk.warn(&failure.message);
-                forwarders.rest(now);
-            }
-            Ok(false) => {}
-            Err(failure) => return Err(failure.into()),
-        }
-    }
-    router.report();
-    Ok(Exit::Ok)
-}
-
-/// Handles the answers of the forwarders; returns whether everything is over.
-fn attend(
-    forwarders: &mut ForwarderLinks,
-    is_serving: &mut bool,
-    now: Time,
-    talk: &Talk,
-) -> Result<bool, Failure> {
-    let all = forwarders.turn(now, talk).inspect_err(|_| *is_serving = false)?;
-    for (from, news) in all {
-        match news {
-            News::Groups(groups) => *is_serving = !groups.is_empty(),
-            News::End => {
-                *is_serving = false;
-                forwarders.over(now, "");
-                return Ok(true);
-            }
-            News::Failed(failure) => {
-                forwarders.lose(from, failure, now, talk).inspect_err(|_| *is_serving = false)?;
-            }
-            _ => {}
-        }
-    }
-    Ok(false)
-}
-
-/// Returns the identity of a process that serves every group.
-#[must_use]
-pub(crate) fn identity(role: Role, id: &str) -> Identity {
-    let (group, order, method) = (String::new(), String::new(), String::new());
-    Identity {
-        group,
-        id: id.to_owned(),
-        role,
-        nonce: clock::nonce(),
-        incarnation: 0,
-        order,
-        method,
-        can_sequence: false,
-        late: false,
-    }
+    let mut server = Server::connect(&context, &sites, (Role::Router, "router"), options.stay, talk)?;
+    server.wait_for_lost(options.forwarder.forwarder_timeout);
+    let mut router = Router {
+        socket,
+        is_serving: false,
+        undeliverable: BTreeMap::new(),
+        passed: 0,
+        lost: 0,
+        said: Time::ZERO,
+        talk,
+    };
+    Ok(server.run(&signals, &mut router)?)
 }
 
 /// Returns the address by which to connect to a process that listens on `own`.
@@ -156,6 +90,8 @@ fn reachable(own: &Site) -> Site {
 
 struct Router<'a> {
     socket: Socket,
+    /// Whether a run is under way, as far as the forwarder has reported.
+    is_serving: bool,
     /// The undeliverable packets since the last report, counted by receiver.
     undeliverable: BTreeMap<String, u64>,
     passed: u64,
@@ -164,14 +100,17 @@ struct Router<'a> {
     talk: &'a Talk,
 }
 
-impl Router<'_> {
-    fn turn(&mut self, now: Time) {
+impl Service for Router<'_> {
+    fn socket(&self) -> Option<&Socket> {
+        Some(&self.socket)
+    }
+
+    fn turn(&mut self, now: Time) -> Result<(), Failure> {
         for _ in 0..PACKETS_PER_TURN {
-            let Some(routed) = self.socket.take_routed() else { break };
-            if let Some((routed, header)) =
-                routed.and_then(|routed| routed.header().map(|header| (routed, header)))
-            {
-                self.route(routed, header);
+            match self.socket.take_routed() {
+                Some(Ok((routed, header))) => self.route(routed, header),
+                Some(Err(Malformed)) => {}
+                None => break,
             }
         }
         if !self.undeliverable.is_empty() && now.since(self.said) >= SAY_EVERY {
@@ -182,8 +121,30 @@ impl Router<'_> {
                 ));
             }
         }
+        Ok(())
     }
 
+    fn serve(&mut self, _at: usize, groups: Vec<GroupEntry>) -> Result<(), Failure> {
+        self.is_serving = !groups.is_empty();
+        Ok(())
+    }
+
+    fn is_idle(&self) -> bool {
+        !self.is_serving
+    }
+
+    fn pause(&mut self) {
+        self.is_serving = false;
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        let Self { passed, lost, .. } = self;
+        self.talk.detail(format!("{passed} packets passed on, {lost} could not be delivered at once"));
+        Ok(())
+    }
+}
+
+impl Router<'_> {
     fn route(&mut self, mut routed: Routed, header: Header) {
         let to = routed.to();
         if to.is_empty() {
@@ -201,12 +162,5 @@ impl Router<'_> {
             *self.undeliverable.entry(to).or_default() += 1;
         }
         routed.answer(&self.socket, &bare(Header { kind: Kind::Undeliverable, ..header }).frames);
-    }
-
-    fn report(&self) {
-        self.talk.detail(format!(
-            "{} packets passed on, {} could not be delivered at once",
-            self.passed, self.lost
-        ));
     }
 }

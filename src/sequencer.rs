@@ -16,21 +16,20 @@ use crate::cli::{self, Address, KnownBad, Voice};
 use crate::driver::endpoint::{Endpoint, Event};
 use crate::driver::meter::SENT_AGAIN;
 use crate::driver::node::Joining;
-use crate::driver::{Clock, ForwarderLinks, Node, clock, words};
+use crate::driver::service::{Server, Service};
+use crate::driver::{Node, words};
 use crate::engine::{MemberId, Time, View};
 use crate::exit::{Exit, Failure};
 use crate::member::App;
 use crate::order::Order;
-use crate::router::identity;
-use crate::session::attendance::News;
-use crate::session::{CONNECT_LIMIT, clients};
+use crate::session::clients;
 use crate::talk::{self, Talk};
 use crate::transport::address::{Port, Site};
 use crate::transport::limits;
-use crate::transport::signals::{Signals, interruption};
-use crate::transport::zmq::{self, Context};
+use crate::transport::signals::Signals;
+use crate::transport::zmq::Context;
 use crate::wire::Window;
-use crate::wire::control::{Ask, GroupEntry, Role};
+use crate::wire::control::{GroupEntry, Role};
 
 /// The options of `sequencer`.
 #[derive(Args, Clone, Debug)]
@@ -79,70 +78,23 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     limits::suffice(0)?;
     let signals = Signals::catch()?;
     let context = Context::default();
-    let mut clock = Clock::start();
-    let who = identity(options.role(), &options.id);
     let sites = options.address.sites()?;
-    let limit = (!options.stay).then_some(CONNECT_LIMIT);
-    let mut forwarders = ForwarderLinks::new(&context, &sites, clock.now(), &who, &Ask::Attend, limit)?;
-    forwarders.wait_for_lost(options.forwarder.forwarder_timeout);
+    let mut server = Server::connect(&context, &sites, (options.role(), &options.id), options.stay, talk)?;
+    server.wait_for_lost(options.forwarder.forwarder_timeout);
     let endpoints: Vec<String> = sites.iter().map(|site| site.endpoint(Port::Sync)).collect();
     let s = if endpoints.len() == 1 { "" } else { "s" };
     talk.say(format!("asking the forwarder{s} at {} for groups", talk::list(&endpoints)));
-    let (members, finished) = (BTreeMap::new(), VecDeque::new());
     let mut groups = Groups {
-        context: context.clone(),
+        context,
         options,
         sites,
         talk,
-        members,
-        finished,
+        members: BTreeMap::new(),
+        finished: VecDeque::new(),
         leaves: Arc::default(),
         failed: None,
     };
-    loop {
-        let now = clock.now();
-        let limit = forwarders.next_deadline().since(now).min(clock::LONGEST_WAIT);
-        zmq::wait(&forwarders.sockets().collect::<Vec<_>>(), signals.fds(), limit);
-        let now = clock.now();
-        if let Some(exit) = signals.received() {
-            let failure = interruption(exit);
-            // First tell the forwarder why a group ends that has no other candidate.
-            forwarders.leave(now, &failure);
-            let is_idle = options.stay && groups.members.is_empty();
-            groups.leave();
-            return if is_idle { Ok(Exit::Ok) } else { Err(failure.into()) };
-        }
-        groups.reap()?;
-        match attend(&mut forwarders, &mut groups, now) {
-            Ok(true) if !options.stay => {
-                return groups.failed.map_or(Ok(Exit::Ok), |failure| Err(failure.into()));
-            }
-            // The forwarder, or the next one, may have another run.
-            Ok(true) => forwarders.rest(now),
-            Err(failure) if options.stay && failure.exit != Exit::Config => {
-                talk.warn(&failure.message);
-                forwarders.rest(now);
-            }
-            Ok(false) => {}
-            Err(failure) => return Err(failure.into()),
-        }
-    }
-}
-
-/// Handles the answers of the forwarders; returns whether everything is over.
-fn attend(forwarders: &mut ForwarderLinks, groups: &mut Groups<'_>, now: Time) -> Result<bool, Failure> {
-    for (from, news) in forwarders.turn(now, groups.talk)? {
-        match news {
-            News::Groups(entries) => groups.serve(from, entries)?,
-            News::End => {
-                forwarders.over(now, "");
-                return Ok(true);
-            }
-            News::Failed(failure) => forwarders.lose(from, failure, now, groups.talk)?,
-            _ => {}
-        }
-    }
-    Ok(false)
+    Ok(server.run(&signals, &mut groups)?)
 }
 
 /// The groups that this process is a member of.
@@ -218,7 +170,35 @@ fn take_part(node: &mut Node, group: &str, talk: &Talk) -> Result<(), Failure> {
 /// The number of runs that are remembered.
 const FINISHED_KEPT: usize = 64;
 
-impl Groups<'_> {
+impl Service for Groups<'_> {
+    /// Takes note of groups that are over. If one has failed, the others go on: the forwarder knows, and says how
+    /// everything has ended when it has.
+    fn turn(&mut self, _now: Time) -> Result<(), Failure> {
+        let over: Vec<String> = self
+            .members
+            .iter()
+            .filter(|(_, thread)| thread.is_finished())
+            .map(|(run, _)| run.clone())
+            .collect();
+        for run in over {
+            let Some(thread) = self.members.remove(&run) else { continue };
+            let Ok(Ending { is_final, result }) = thread.join() else {
+                return Err(Failure::new(Exit::Bug, "the numbering of a group ended in a panic"));
+            };
+            if is_final {
+                if self.finished.len() == FINISHED_KEPT {
+                    self.finished.pop_front();
+                }
+                self.finished.push_back(run);
+            }
+            if let Err(failure) = result {
+                self.talk.warn(&failure.message);
+                self.failed.get_or_insert(failure);
+            }
+        }
+        Ok(())
+    }
+
     /// Becomes a member of the groups of the forwarder `at`.
     fn serve(&mut self, at: usize, entries: Vec<GroupEntry>) -> Result<(), Failure> {
         for entry in entries {
@@ -236,6 +216,24 @@ impl Groups<'_> {
         Ok(())
     }
 
+    fn is_idle(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Lets the members of each group know that this process leaves, which takes no longer than a thread waits.
+    fn leave(&mut self) {
+        self.leaves.store(true, Ordering::Relaxed);
+        for (_, thread) in std::mem::take(&mut self.members) {
+            let _ = thread.join();
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        self.failed.take().map_or(Ok(()), Err)
+    }
+}
+
+impl Groups<'_> {
     fn become_member(&self, at: usize, group: String, order: &'static Order) -> JoinHandle<Ending> {
         let joining = Joining {
             sites: self.sites.clone(),
@@ -279,41 +277,5 @@ impl Groups<'_> {
                 Err(failure) => Ending { is_final: false, result: Err(named(failure)) },
             }
         })
-    }
-
-    /// Lets the members of each group know that this process leaves, which takes no longer than a thread waits.
-    fn leave(&mut self) {
-        self.leaves.store(true, Ordering::Relaxed);
-        for (_, thread) in std::mem::take(&mut self.members) {
-            let _ = thread.join();
-        }
-    }
-
-    /// Takes note of groups that are over. If one has failed, the others go on: the forwarder knows, and says how
-    /// everything has ended when it has.
-    fn reap(&mut self) -> Result<(), Failure> {
-        let over: Vec<String> = self
-            .members
-            .iter()
-            .filter(|(_, thread)| thread.is_finished())
-            .map(|(run, _)| run.clone())
-            .collect();
-        for run in over {
-            let Some(thread) = self.members.remove(&run) else { continue };
-            let Ok(Ending { is_final, result }) = thread.join() else {
-                return Err(Failure::new(Exit::Bug, "the numbering of a group ended in a panic"));
-            };
-            if is_final {
-                if self.finished.len() == FINISHED_KEPT {
-                    self.finished.pop_front();
-                }
-                self.finished.push_back(run);
-            }
-            if let Err(failure) = result {
-                self.talk.warn(&failure.message);
-                self.failed.get_or_insert(failure);
-            }
-        }
-        Ok(())
     }
 }

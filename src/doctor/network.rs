@@ -115,11 +115,11 @@ fn probe() -> Result<Duration, Failure> {
     loop {
         publisher.publish(PROBE, &packet);
         zmq::wait(&[&subscriber, &answerer, &asker], [], AGAIN);
-        heard |= subscriber.hear().flatten().is_some_and(|frames| frames == packet);
-        if let Some((who, request)) = answerer.asked().flatten() {
+        heard |= subscriber.hear().and_then(Result::ok).is_some_and(|frames| frames == packet);
+        if let Some((who, request)) = answerer.asked().and_then(Result::ok) {
             answerer.reply(&who, &request);
         }
-        answered |= asker.answer().flatten().is_some_and(|reply| reply == PROBE);
+        answered |= asker.answer().and_then(Result::ok).is_some_and(|reply| reply == PROBE);
         let took = clock.now().since(Time::ZERO);
         match (heard, answered) {
             (true, true) => return Ok(took),

@@ -78,7 +78,7 @@ fn handle_news(sockets: &mut Sockets, newcomer: &mut Newcomer, now: Time) -> Res
 
 fn receive_answer(sockets: &Sockets, newcomer: &Newcomer) -> Option<Told> {
     while let Some(heard) = sockets.subscriber.hear() {
-        if let Some(told) = heard.and_then(|frames| newcomer.hear(Packet::parse(frames).ok()?)) {
+        if let Some(told) = heard.ok().and_then(|frames| newcomer.hear(Packet::parse(frames).ok()?)) {
             return Some(told);
         }
     }

@@ -226,10 +226,10 @@ impl<'a> Barrier<'a> {
                 .is_ok_and(|header| header.kind == Kind::Probe && header.run == run && header.sender == me)
         };
         while let Some(heard) = sockets.subscriber.hear() {
-            self.reaches_forwarder |= heard.is_some_and(|frames| is_ours(&frames));
+            self.reaches_forwarder |= heard.is_ok_and(|frames| is_ours(&frames));
         }
         while let Some(heard) = sockets.receive_direct() {
-            self.reaches_router |= heard.is_some_and(|frames| is_ours(&frames));
+            self.reaches_router |= heard.is_ok_and(|frames| is_ours(&frames));
         }
     }
 

@@ -67,7 +67,7 @@ impl ForwarderLink {
         if !self.attendance.has_heard() || self.attendance.silence(now) >= QUIET_AFTER {
             self.socket.seek();
         }
-        if let Some(Some(bytes)) = self.socket.answer() {
+        if let Some(Ok(bytes)) = self.socket.answer() {
             news = match read_reply(&bytes) {
                 Ok(reply) => self.attendance.answered(now, reply),
                 Err(Some(theirs)) => {
@@ -103,7 +103,7 @@ impl ForwarderLink {
         for _ in 0..3 {
             zmq::wait(&[&self.socket], None, GOODBYE);
             let Some(answer) = self.socket.answer() else { return };
-            if answer.is_some_and(|bytes| read_reply(&bytes).is_ok_and(|reply| reply.say == Say::Bye)) {
+            if answer.is_ok_and(|bytes| read_reply(&bytes).is_ok_and(|reply| reply.say == Say::Bye)) {
                 return;
             }
         }

@@ -2,8 +2,8 @@
 //!
 //! [`node`] is one member: the protocol engines, its sockets, which watch the [`data_path`], and a [`meter`]. It starts at
 //! the [`barrier`] and, if the group is running already, passes [`admission`]. [`forwarder_links`] connect a process to
-//! its forwarders, each by one `forwarder_link`. A client uses its member as an [`endpoint`]. [`clock`] is the only
-//! reader of the clock.
+//! its forwarders, each by one `forwarder_link`. A client uses its member as an [`endpoint`]. A router and a sequencer
+//! are a [`service`]. [`clock`] is the only reader of the clock.
 
 pub mod admission;
 pub mod barrier;
@@ -15,6 +15,7 @@ mod forwarder_link;
 pub mod forwarder_links;
 pub mod meter;
 pub mod node;
+pub mod service;
 mod sockets;
 pub mod words;
 

@@ -22,7 +22,7 @@ use crate::transport::zmq::Context;
 use crate::wire::control::{Ask, Role, Seat, Status, run_as_text};
 use crate::wire::packet::{OUTLINE_FROM, OUTLINE_TO};
 use crate::wire::topic::Audience;
-use crate::wire::{Frames, Kind, Packet};
+use crate::wire::{Frames, Kind, Malformed, Packet};
 
 /// Most packets taken before other input gets its turn.
 const PACKETS_PER_TURN: usize = 64;
@@ -523,6 +523,6 @@ impl Endpoint for Node {
 }
 
 /// Returns the packets among what two sockets have received.
-fn parsed(received: [Option<Option<Frames>>; 2]) -> impl Iterator<Item = Packet> {
+fn parsed(received: [Option<Result<Frames, Malformed>>; 2]) -> impl Iterator<Item = Packet> {
     received.into_iter().flatten().flatten().filter_map(|frames| Packet::parse(frames).ok())
 }

@@ -16,10 +16,10 @@ use crate::transport::signals::{Signals, interruption};
 use crate::transport::wakeup::Wakeup;
 use crate::transport::zmq::{self, Context, Socket};
 use crate::units;
-use crate::wire::Frames;
 use crate::wire::control::{Ask, Identity, Role};
 use crate::wire::packet::probe;
 use crate::wire::topic::{self, Audience};
+use crate::wire::{Frames, Malformed};
 
 /// The connections of a member to everything outside it.
 pub(super) struct Sockets {
@@ -85,15 +85,11 @@ impl Sockets {
         let mut clock = Clock::start();
         let now = clock.now();
         let who = Identity {
-            group: joining.group.clone(),
-            id: joining.id.clone(),
-            role: joining.role,
-            nonce: clock::nonce(),
-            incarnation: 0,
             order: joining.order.name.to_owned(),
             method: joining.order.method.unwrap_or_default().to_owned(),
             can_sequence: joining.can_sequence,
             late: joining.late,
+            ..Identity::new(&joining.group, &joining.id, joining.role, clock::nonce())
         };
         let limit = Some(joining.timeout.unwrap_or(CONNECT_LIMIT));
         let mut forwarders = ForwarderLinks::new(context, &joining.sites, now, &who, &Ask::Alive, limit)?;
@@ -197,8 +193,8 @@ impl Sockets {
         }
     }
 
-    /// Returns the next packet from a forwarder, if one is waiting; `None` inside for a malformed one.
-    pub(super) fn hear_group(&mut self, now: Time) -> Option<Option<Frames>> {
+    /// Returns the next packet from a forwarder, if one is waiting.
+    pub(super) fn hear_group(&mut self, now: Time) -> Option<Result<Frames, Malformed>> {
         self.subscriber.hear().inspect(|_| self.data_path.received(now))
     }
 
@@ -222,7 +218,7 @@ impl Sockets {
         Ok(self.data_path.is_unsure(now))
     }
 
-    pub(super) fn receive_direct(&self) -> Option<Option<Frames>> {
+    pub(super) fn receive_direct(&self) -> Option<Result<Frames, Malformed>> {
         self.dealers.iter().find_map(|dealer| dealer.hear_routed(&self.direct_topic))
     }
 

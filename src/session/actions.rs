@@ -13,7 +13,7 @@ pub enum Asker {
     /// A process: the address of the connection on which it asked.
     Connection(Vec<u8>),
     /// The sequencer inside the forwarder, for this run.
-    Inside(String),
+    Embedded(String),
     /// No process: a member that another one has named, and that has not asked yet.
     Nobody,
 }

@@ -94,7 +94,7 @@ impl Peer {
         if let Some(held) = self.held.take() {
             // The end is repeated until the member confirms it: otherwise it would take the silence of a forwarder that
             // has ended for a failure. Inside the forwarder nothing is lost.
-            let is_sure = matches!(self.asker, Asker::Inside(_)) && say == Say::End;
+            let is_sure = matches!(self.asker, Asker::Embedded(_)) && say == Say::End;
             self.told_end |= is_sure || matches!(say, Say::Abort { .. });
             actions.reply(self.asker.clone(), held.seq, say);
         }

@@ -179,11 +179,20 @@ struct Shared {
 struct State {
     chosen: Option<IpAddr>,
     trouble: Option<Trouble>,
-    /// Whether an address is wanted, or another one.
-    is_sought: bool,
-    /// Whether the name is not used any more.
-    is_closed: bool,
+    demand: Demand,
     bells: Vec<Weak<Waker>>,
+}
+
+/// The wish of the users of a name.
+#[derive(Clone, Copy, Default, Eq, PartialEq)]
+enum Demand {
+    /// An address, or another one.
+    #[default]
+    Address,
+    /// Nothing: the address in use is right.
+    Nothing,
+    /// Nothing any more: the name is not used.
+    End,
 }
 
 /// The reason why a name has no address, or none that answers.
@@ -200,16 +209,15 @@ impl Name {
         let shared = Arc::new(Shared {
             host: host.to_owned(),
             version: AtomicU64::new(0),
-            state: Mutex::new(State { is_sought: true, ..State::default() }),
+            state: Mutex::default(),
             changed: Condvar::new(),
         });
         let search = Search {
             shared: Arc::clone(&shared),
             port,
             addresses: Vec::new(),
-            lookup: None,
+            lookup: Lookup::Ended(LOOK_UP_AGAIN),
             failed: None,
-            unlooked: LOOK_UP_AGAIN,
         };
         if let Err(error) = thread::Builder::new().name("names".into()).spawn(move || search.run()) {
             shared.update(None, Some(Trouble::unknown(host, &reason(&error))));
@@ -219,7 +227,7 @@ impl Name {
 
     /// Begins to look for an address that answers, if that is not under way.
     pub(super) fn seek(&self) {
-        self.0.look().is_sought = true;
+        self.0.look().demand = Demand::Address;
         self.0.changed.notify_all();
     }
 
@@ -248,7 +256,7 @@ impl Name {
 
 impl Drop for Name {
     fn drop(&mut self) {
-        self.0.look().is_closed = true;
+        self.0.look().demand = Demand::End;
         self.0.changed.notify_all();
     }
 }
@@ -278,19 +286,22 @@ impl Shared {
 
     /// Waits until an address is wanted. Returns whether none was wanted for long, or `None` if the name is not used
     /// any more.
-    fn wait_for_wish(&self) -> Option<bool> {
-        let is_idle = |state: &mut State| !state.is_sought && !state.is_closed;
+    fn wait_for_demand(&self) -> Option<bool> {
+        let is_idle = |state: &mut State| state.demand == Demand::Nothing;
         let waited = self.changed.wait_timeout_while(self.look(), LOOK_UP_AGAIN, is_idle);
         let (state, waited) = unpoisoned(waited);
         let mut state = unpoisoned(self.changed.wait_while(state, is_idle));
-        state.is_sought = false;
-        (!state.is_closed).then_some(waited.timed_out())
+        if state.demand == Demand::End {
+            return None;
+        }
+        state.demand = Demand::Nothing;
+        Some(waited.timed_out())
     }
 
     /// Waits, unless the name is not used any more.
     fn rest(&self, pause: Duration) {
-        let is_open = |state: &mut State| !state.is_closed;
-        drop(self.changed.wait_timeout_while(self.look(), pause, is_open));
+        let is_used = |state: &mut State| state.demand != Demand::End;
+        drop(self.changed.wait_timeout_while(self.look(), pause, is_used));
     }
 }
 
@@ -316,37 +327,47 @@ struct Search {
     /// The port at which an address must answer, if there are several.
     port: u16,
     addresses: Vec<SocketAddr>,
-    lookup: Option<Receiver<Answer>>,
+    lookup: Lookup,
     /// The failure of the last lookup.
     failed: Option<Trouble>,
-    /// The approximate time since the last lookup.
-    unlooked: Duration,
+}
+
+/// The state of the lookups of one name.
+enum Lookup {
+    /// None is under way; the last one ended about so long ago.
+    Ended(Duration),
+    /// One is under way.
+    Begun(Receiver<Answer>),
 }
 
 impl Search {
     fn run(mut self) {
         let mut pause = FIRST_PAUSE;
-        while let Some(is_new) = self.shared.wait_for_wish() {
+        while let Some(is_new) = self.shared.wait_for_demand() {
             if is_new {
-                (pause, self.unlooked) = (FIRST_PAUSE, LOOK_UP_AGAIN);
+                pause = FIRST_PAUSE;
             }
-            self.look_up(pause);
+            if let Lookup::Ended(ago) = self.lookup
+                && (is_new || ago >= LOOK_UP_AGAIN)
+            {
+                self.lookup = Lookup::Begun(begin_lookup(&self.shared.host, || {}));
+            }
+            self.await_answer(pause);
             let (found, trouble) = self.choose();
             self.shared.update(found, trouble);
             self.shared.rest(pause);
-            self.unlooked += pause;
+            if let Lookup::Ended(ago) = &mut self.lookup {
+                *ago += pause;
+            }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    /// Begins a lookup if one is due, and waits for its answer, but no longer than `patience`; without it, the
-    /// addresses known before are tried again.
-    fn look_up(&mut self, patience: Duration) {
-        if self.lookup.is_none() && self.unlooked >= LOOK_UP_AGAIN {
-            self.lookup = Some(begin_lookup(&self.shared.host, || {}));
-        }
-        let Some(lookup) = &self.lookup else { return };
-        match lookup.recv_timeout(patience) {
+    /// Waits for the answer of a lookup, but no longer than `limit`; without it, the addresses known before are tried
+    /// again.
+    fn await_answer(&mut self, limit: Duration) {
+        let Lookup::Begun(lookup) = &self.lookup else { return };
+        match lookup.recv_timeout(limit) {
             Ok(Ok(found)) => {
                 self.addresses = found.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect();
                 self.failed = None;
@@ -355,7 +376,7 @@ impl Search {
             Err(RecvTimeoutError::Timeout) => return,
             Err(RecvTimeoutError::Disconnected) => {}
         }
-        (self.lookup, self.unlooked) = (None, Duration::ZERO);
+        self.lookup = Lookup::Ended(Duration::ZERO);
     }
 
     /// Returns the address to use, and the problem: the only address, or the first that accepts a connection. The one

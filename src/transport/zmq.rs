@@ -20,7 +20,7 @@ use super::resolve::{Name, Names, Trouble};
 use super::wakeup::{Waker, Wakeup, wakeup};
 use crate::exit::{Exit, Failure};
 use crate::wire::control::{MAX_REPLY, MAX_REQUEST};
-use crate::wire::{Frames, Header};
+use crate::wire::{Frames, Header, Malformed};
 
 /// The context of all sockets, one for each process. Dropping it waits for queued packets, for a limited time.
 #[derive(Clone)]
@@ -75,18 +75,9 @@ impl Context {
         Socket::new(socket)
     }
 
+    /// Listens on a port of each site, on a socket with options of its own, set before it is bound: most have no effect
+    /// later.
     fn listen(
-        &self,
-        kind: zmq::SocketType,
-        max_frame: i64,
-        port: Port,
-        at: &[Site],
-    ) -> Result<Socket, Failure> {
-        self.listen_with(kind, max_frame, port, at, |_| Ok(()))
-    }
-
-    /// Listens on a socket with options of its own, set before it is bound: most have no effect later.
-    fn listen_with(
         &self,
         kind: zmq::SocketType,
         max_frame: i64,
@@ -95,14 +86,8 @@ impl Context {
         set_options: impl FnOnce(&zmq::Socket) -> Result<(), zmq::Error>,
     ) -> Result<Socket, Failure> {
         let socket = self.socket(kind, max_frame).map_err(|error| failed("create a socket", error))?;
-        let set_up = || {
-            if kind == zmq::ROUTER {
-                socket.raw.set_router_mandatory(true)?;
-            }
-            socket.raw.set_backlog(BACKLOG)?;
-            set_options(&socket.raw)
-        };
-        set_up().map_err(|error| failed("set up a socket", error))?;
+        let set_up = socket.raw.set_backlog(BACKLOG).and_then(|()| set_options(&socket.raw));
+        set_up.map_err(|error| failed("set up a socket", error))?;
         for site in at {
             let endpoint = site.endpoint(port);
             let bound = socket.raw.set_ipv6(is_ipv6(&endpoint)).and_then(|()| socket.raw.bind(&endpoint));
@@ -117,9 +102,7 @@ impl Context {
     /// # Errors
     /// [`Exit::Unavailable`] if the port is taken; the same for the functions below.
     pub fn listen_in(&self, at: &[Site]) -> Result<Socket, Failure> {
-        let socket = self.listen(zmq::SUB, MAX_FRAME, Port::In, at)?;
-        socket.raw.set_subscribe(b"").map_err(|error| failed("subscribe", error))?;
-        Ok(socket)
+        self.listen(zmq::SUB, MAX_FRAME, Port::In, at, |socket| socket.set_subscribe(b""))
     }
 
     /// Returns the socket to which members subscribe.
@@ -127,7 +110,7 @@ impl Context {
     /// # Errors
     /// [`Exit::Unavailable`] if the port is taken.
     pub fn listen_out(&self, at: &[Site]) -> Result<Socket, Failure> {
-        self.listen(zmq::PUB, MAX_SUBSCRIPTION, Port::Out, at)
+        self.listen(zmq::PUB, MAX_SUBSCRIPTION, Port::Out, at, |_| Ok(()))
     }
 
     /// Returns the socket at which members join.
@@ -135,7 +118,9 @@ impl Context {
     /// # Errors
     /// [`Exit::Unavailable`] if the port is taken.
     pub fn listen_sync(&self, at: &[Site]) -> Result<Socket, Failure> {
-        self.listen(zmq::ROUTER, MAX_REQUEST as i64, Port::Sync, at)
+        self.listen(zmq::ROUTER, MAX_REQUEST as i64, Port::Sync, at, |socket| {
+            socket.set_router_mandatory(true)
+        })
     }
 
     /// Returns the router's socket. A member that connects again takes its name over from its old connection. The
@@ -145,7 +130,8 @@ impl Context {
     /// # Errors
     /// [`Exit::Unavailable`] if the port is taken.
     pub fn listen_router(&self, at: &[Site]) -> Result<Socket, Failure> {
-        self.listen_with(zmq::ROUTER, MAX_FRAME, Port::Router, at, |socket| {
+        self.listen(zmq::ROUTER, MAX_FRAME, Port::Router, at, |socket| {
+            socket.set_router_mandatory(true)?;
             socket.set_router_handover(true)?;
             socket.set_heartbeat_ivl(0)?;
             socket.set_tcp_keepalive(1)
@@ -289,8 +275,8 @@ impl Socket {
         unsafe { BorrowedFd::borrow_raw(self.descriptor) }
     }
 
-    /// Returns the first `N` frames of the next message, if one is waiting, and whether it had exactly as many.
-    fn receive<const N: usize>(&self) -> Option<([zmq::Message; N], bool)> {
+    /// Returns the frames of the next message, if one is waiting. It is malformed unless they are as many.
+    fn receive<const N: usize>(&self) -> Option<Result<[zmq::Message; N], Malformed>> {
         if self.is_drained.get() {
             return None;
         }
@@ -302,7 +288,7 @@ impl Socket {
             self.receive_frame(frames.get_mut(count).unwrap_or(&mut rest))?;
             count += 1;
         }
-        Some((frames, count == N))
+        Some(if count == N { Ok(frames) } else { Err(Malformed) })
     }
 
     fn receive_frame(&self, into: &mut zmq::Message) -> Option<()> {
@@ -356,11 +342,11 @@ impl Socket {
         self.send([topic, &frames.header, &frames.body]);
     }
 
-    /// Returns the next packet of a subscription, if one is waiting; `None` inside for a malformed one.
+    /// Returns the next packet of a subscription, if one is waiting.
     #[must_use]
-    pub fn hear(&self) -> Option<Option<Frames>> {
-        let ([_topic, header, body], whole) = self.receive::<3>()?;
-        Some(whole.then(|| kept(&header, body)))
+    pub fn hear(&self) -> Option<Result<Frames, Malformed>> {
+        let message = self.receive()?;
+        Some(message.map(|[_topic, header, body]| kept(&header, body)))
     }
 
     /// Passes the next waiting packet on to `out`, if it is well-formed and `known` accepts its topic. Returns whether
@@ -372,13 +358,12 @@ impl Socket {
         known: impl Fn(&[u8]) -> bool,
         listen: impl FnOnce(&[u8], &[u8], &[u8]),
     ) -> Option<bool> {
-        let (frames, whole) = self.receive::<3>()?;
-        let passes = whole && known(&frames[0]) && Header::peek(&frames[1]).is_ok();
-        if passes {
-            listen(&frames[0], &frames[1], &frames[2]);
-            out.send(frames);
-        }
-        Some(passes)
+        let passes = |frames: &[zmq::Message; 3]| known(&frames[0]) && Header::peek(&frames[1]).is_ok();
+        let frames = self.receive()?.ok().filter(passes);
+        let Some(frames) = frames else { return Some(false) };
+        listen(&frames[0], &frames[1], &frames[2]);
+        out.send(frames);
+        Some(true)
     }
 
     /// Sends a packet to the member with this name, through the router.
@@ -386,18 +371,25 @@ impl Socket {
         self.send([name, topic, &frames.header, &frames.body]);
     }
 
-    /// Returns the next packet from the router, if one is waiting; `None` inside for a malformed or foreign one.
+    /// Returns the next packet from the router, if one is waiting; one of another topic is malformed.
     #[must_use]
-    pub fn hear_routed(&self, topic: &[u8]) -> Option<Option<Frames>> {
-        let ([_from, name, header, body], whole) = self.receive::<4>()?;
-        Some((whole && *name == *topic).then(|| kept(&header, body)))
+    pub fn hear_routed(&self, topic: &[u8]) -> Option<Result<Frames, Malformed>> {
+        let message = self.receive()?;
+        Some(message.and_then(
+            |[_from, name, header, body]| {
+                if *name == *topic { Ok(kept(&header, body)) } else { Err(Malformed) }
+            },
+        ))
     }
 
-    /// At the router: returns the next packet, if one is waiting; `None` inside for a malformed one.
+    /// At the router: returns the next packet with its header, if one is waiting.
     #[must_use]
-    pub fn take_routed(&self) -> Option<Option<Routed>> {
-        let ([from, to, topic, header, body], whole) = self.receive::<5>()?;
-        Some((whole && Header::peek(&header).is_ok()).then_some(Routed { from, to, topic, header, body }))
+    pub fn take_routed(&self) -> Option<Result<(Routed, Header), Malformed>> {
+        let message = self.receive()?;
+        Some(message.and_then(|[from, to, topic, header, body]| {
+            let peeked = Header::peek(&header)?;
+            Ok((Routed { from, to, topic, header, body }, peeked))
+        }))
     }
 
     /// Drops unsent packets when it is closed: the peer does not answer.
@@ -413,16 +405,22 @@ impl Socket {
 
     /// Returns the forwarder's next reply, if one is waiting.
     #[must_use]
-    pub fn answer(&self) -> Option<Option<Vec<u8>>> {
-        let ([empty, reply], whole) = self.receive::<2>()?;
-        Some((whole && empty.is_empty()).then(|| reply.to_vec()))
+    pub fn answer(&self) -> Option<Result<Vec<u8>, Malformed>> {
+        let message = self.receive()?;
+        Some(message.and_then(
+            |[empty, reply]| {
+                if empty.is_empty() { Ok(reply.to_vec()) } else { Err(Malformed) }
+            },
+        ))
     }
 
     /// At the forwarder: returns the address and the request of the next process, if one is waiting.
     #[must_use]
-    pub fn asked(&self) -> Option<Option<(Vec<u8>, Vec<u8>)>> {
-        let ([asker, empty, request], whole) = self.receive::<3>()?;
-        Some((whole && empty.is_empty()).then(|| (asker.to_vec(), request.to_vec())))
+    pub fn asked(&self) -> Option<Result<Request, Malformed>> {
+        let message = self.receive()?;
+        Some(message.and_then(|[asker, empty, request]| {
+            if empty.is_empty() { Ok((asker.to_vec(), request.to_vec())) } else { Err(Malformed) }
+        }))
     }
 
     /// Answers a request.
@@ -430,6 +428,9 @@ impl Socket {
         self.send([asker, &[][..], reply])
     }
 }
+
+/// The address and the request of a process at the sync port.
+pub type Request = (Vec<u8>, Vec<u8>);
 
 /// A packet on its way through the router.
 pub struct Routed {
@@ -445,12 +446,6 @@ impl Routed {
     #[must_use]
     pub fn to(&self) -> String {
         String::from_utf8_lossy(&self.to).into_owned()
-    }
-
-    /// Returns the header.
-    #[must_use]
-    pub fn header(&self) -> Option<Header> {
-        Header::peek(&self.header).ok()
     }
 
     /// Sends the packet to its receiver. Returns false, without effect, if that one is not connected or has a full

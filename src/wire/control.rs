@@ -82,6 +82,24 @@ pub struct Identity {
     pub late: bool,
 }
 
+impl Identity {
+    /// Returns the identity of a process that names no order, and joins no running group.
+    #[must_use]
+    pub fn new(group: &str, id: &str, role: Role, nonce: u64) -> Self {
+        Self {
+            group: group.to_owned(),
+            id: id.to_owned(),
+            role,
+            nonce,
+            incarnation: 0,
+            order: String::new(),
+            method: String::new(),
+            can_sequence: false,
+            late: false,
+        }
+    }
+}
+
 /// A request of a member.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Request {

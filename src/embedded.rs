@@ -25,63 +25,74 @@ use crate::wire::{Frames, Packet, Window};
 const ID: &str = "sequencer";
 
 /// The sequencer of every group that has none of its own.
-#[derive(Default)]
-pub(crate) struct Inside {
+pub(crate) struct EmbeddedSequencer {
+    is_on: bool,
     /// By run number.
-    desks: BTreeMap<String, Desk>,
+    groups: BTreeMap<String, GroupSequencer>,
 }
 
 /// The sequencer of one group.
-struct Desk {
+struct GroupSequencer {
     order: &'static Order,
-    group: String,
+    name: String,
     asker: Asker,
     attendance: Attendance,
     seat: Option<MemberId>,
     /// Its topic, once it has a seat.
     topic: Vec<u8>,
     /// Its membership, once the group has started.
-    line: Option<Membership>,
+    membership: Option<Membership>,
     is_over: bool,
     effects: Effects<App, Packet>,
 }
 
-impl Inside {
+impl EmbeddedSequencer {
+    /// Returns a sequencer that numbers for no group yet, and for none at all unless it `is_on`.
+    pub(crate) const fn new(is_on: bool) -> Self {
+        Self { is_on, groups: BTreeMap::new() }
+    }
+
     /// Joins every group that needs it, and sends the requests that are due.
     pub(crate) fn attend(&mut self, now: Time, registry: &mut Registry, actions: &mut Actions) {
+        if !self.is_on {
+            return;
+        }
         for entry in registry.entries() {
             let order = Order::find(&entry.order, &entry.method);
             if let Some(order) = order.filter(|order| order.sequencer && !order.addressed) {
                 let run = entry.run.clone();
-                self.desks.entry(run).or_insert_with(|| Desk::new(now, order, entry));
+                self.groups.entry(run).or_insert_with(|| GroupSequencer::new(now, order, entry));
             }
         }
-        for desk in self.desks.values_mut() {
-            if let Some(request) = desk.attendance.request(now) {
-                registry.asked(now, desk.asker.clone(), Ok(request), actions);
+        for group in self.groups.values_mut() {
+            if let Some(request) = group.attendance.request(now) {
+                registry.asked(now, group.asker.clone(), Ok(request), actions);
             }
         }
     }
 
     /// Returns whether a request is due.
     pub(crate) fn is_due(&self, now: Time) -> bool {
-        self.desks.values().any(|desk| desk.attendance.next_deadline() <= now)
+        self.groups.values().any(|group| group.attendance.next_deadline() <= now)
     }
 
     /// Handles an answer of the registry.
     pub(crate) fn answered(&mut self, now: Time, run: &str, reply: Reply) {
-        if let Some(desk) = self.desks.get_mut(run) {
-            desk.is_over = desk.answered(now, reply);
+        if let Some(group) = self.groups.get_mut(run) {
+            group.is_over = group.answered(now, reply);
         }
-        self.desks.retain(|_, desk| !desk.is_over);
+        self.groups.retain(|_, group| !group.is_over);
     }
 
     /// Returns a copy of a passing packet, if its group is numbered here.
     pub(crate) fn overhear(&self, topic: &[u8], header: &[u8], body: &[u8]) -> Option<Frames> {
+        if self.groups.is_empty() {
+            return None;
+        }
         // Packets for clients only also come as outlines.
-        let group = topic::group(topic).filter(|_| !topic::is_for_clients(topic))?;
-        let is_numbered = |desk: &Desk| desk.line.is_some() && desk.group == group;
-        self.desks.values().any(is_numbered).then(|| Frames {
+        let name = topic::group(topic).filter(|_| !topic::is_for_clients(topic))?;
+        let is_numbered = |group: &GroupSequencer| group.membership.is_some() && group.name == name;
+        self.groups.values().any(is_numbered).then(|| Frames {
             header: bytes::Bytes::copy_from_slice(header),
             body: bytes::Bytes::copy_from_slice(body),
         })
@@ -89,53 +100,47 @@ impl Inside {
 
     /// Handles a packet that has passed.
     pub(crate) fn receive(&mut self, now: Time, topic: &[u8], frames: Frames, out: &Socket) {
-        let group = topic::group(topic);
-        let Some(desk) = self.desks.values_mut().find(|desk| Some(&*desk.group) == group) else { return };
+        let name = topic::group(topic);
+        let Some(group) = self.groups.values_mut().find(|group| Some(&*group.name) == name) else { return };
         let Ok(packet) = Packet::parse(frames) else { return };
         let from = packet.header.sender;
-        if desk.seat.is_some_and(|me| me != from) {
-            desk.handle(now, Input::Receive { from, message: packet }, out);
+        if group.seat.is_some_and(|me| me != from) {
+            group.handle(now, Input::Receive { from, message: packet }, out);
         }
     }
 
     /// Wakes the groups whose deadline has come.
     pub(crate) fn wake(&mut self, now: Time, out: &Socket) {
-        for desk in self.desks.values_mut() {
-            if desk.deadline().is_some_and(|due| due <= now) {
-                desk.handle(now, Input::Wake, out);
+        for group in self.groups.values_mut() {
+            if group.deadline().is_some_and(|due| due <= now) {
+                group.handle(now, Input::Wake, out);
             }
         }
     }
 
-    /// Returns when [`Inside::wake`] is next due.
+    /// Returns when [`EmbeddedSequencer::wake`] is next due.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
-        self.desks.values().map(Desk::deadline).fold(None, sooner)
+        self.groups.values().map(GroupSequencer::deadline).fold(None, sooner)
     }
 }
 
-impl Desk {
+impl GroupSequencer {
     fn new(now: Time, order: &'static Order, entry: GroupEntry) -> Self {
-        let asker = Asker::Inside(entry.run.clone());
+        let asker = Asker::Embedded(entry.run.clone());
         let who = Identity {
-            group: entry.group.clone(),
-            id: ID.to_owned(),
-            role: Role::Sequencer,
-            nonce: clock::nonce(),
-            incarnation: 0,
             order: entry.order,
             method: entry.method,
-            can_sequence: false,
-            late: false,
+            ..Identity::new(&entry.group, ID, Role::Sequencer, clock::nonce())
         };
         let attendance = Attendance::new(now, who, Ask::Join, None);
         Self {
             order,
-            group: entry.group,
+            name: entry.group,
             asker,
             attendance,
             seat: None,
             topic: Vec::new(),
-            line: None,
+            membership: None,
             is_over: false,
             effects: Effects::default(),
         }
@@ -146,12 +151,16 @@ impl Desk {
         match self.attendance.answered(now, reply) {
             News::Welcome { slot, .. } => {
                 self.seat = Some(MemberId(slot));
-                self.topic = topic::of_member(&self.group, Audience::All, MemberId(slot));
+                self.topic = topic::of_member(&self.name, Audience::All, MemberId(slot));
                 // It sends and receives through the forwarder itself, so it is ready.
                 self.attendance.turn_to(Ask::Ready);
             }
             News::Start { run, members } => self.start(now, run, &members),
-            News::Seated(seats) => self.line.iter_mut().for_each(|line| line.seated(&seats)),
+            News::Seated(seats) => {
+                if let Some(membership) = &mut self.membership {
+                    membership.seated(&seats);
+                }
+            }
             News::End | News::Failed(_) => return true,
             _ => {}
         }
@@ -171,13 +180,13 @@ impl Desk {
             Membership::new(self.order, place, membership_config).with_seats(&founders(seats));
         membership.seated(seats);
         membership.restart_timeouts(now);
-        self.line = Some(membership);
+        self.membership = Some(membership);
         self.attendance.started(run, seat, seats, true);
     }
 
     fn handle(&mut self, now: Time, input: Input<App, Packet>, out: &Socket) {
-        let Some(line) = &mut self.line else { return };
-        line.handle(now, input, &mut self.effects);
+        let Some(membership) = &mut self.membership else { return };
+        membership.handle(now, input, &mut self.effects);
         for effect in self.effects.drain() {
             if let Effect::Send { to: To::Group, message } = effect {
                 out.publish(&self.topic, &message.frames);
@@ -186,6 +195,6 @@ impl Desk {
     }
 
     fn deadline(&self) -> Option<Time> {
-        self.line.as_ref().and_then(Membership::next_deadline)
+        self.membership.as_ref().and_then(Membership::next_deadline)
     }
 }
