@@ -30,6 +30,8 @@ pub struct Faults {
     pub delay: Delay,
     /// The share of packets that travel up to a second longer.
     pub slow: Share,
+    /// The share of packets of which one more copy arrives seconds later. No seed draws it.
+    pub stale: Share,
     /// The share of the time in which a link holds its packets, to release them all at once.
     pub clog: Share,
     /// The share of the time in which a part of the group cannot reach the rest, or cannot be reached by it.
@@ -40,6 +42,8 @@ pub struct Faults {
 
 /// The longest extra delay of a slow packet.
 pub(super) const SLOW: Duration = Duration::from_secs(1);
+/// The delay of a stale copy.
+pub(super) const STALE: Delay = Delay { min: Duration::from_secs(1), max: Duration::from_secs(3) };
 
 /// The largest amount of each fault that a seed draws.
 const MOST_LOSS: Share = Share(300_000);
@@ -65,6 +69,7 @@ impl Faults {
             duplicate: up_to(MOST_DUPLICATE),
             delay: Delay { min: Duration::from_micros(min), max: Duration::from_micros(max) },
             slow: up_to(MOST_SLOW),
+            stale: Share::ZERO,
             clog: up_to(MOST_CLOG),
             partition: up_to(MOST_PARTITION),
             pause: up_to(MOST_PAUSE),
@@ -80,6 +85,12 @@ impl Faults {
 impl Share {
     /// The empty share.
     pub const ZERO: Self = Self(0);
+
+    /// Creates a share in parts per million.
+    #[must_use]
+    pub const fn new(parts: u32) -> Self {
+        Self(parts)
+    }
 
     /// Returns the share in parts per million.
     #[must_use]

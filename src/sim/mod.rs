@@ -5,50 +5,49 @@
 //! must deliver every message. The oracles of [`crate::check`] judge the deliveries. The same seed gives the same
 //! trace, byte for byte.
 
-mod client;
-mod cluster;
-mod contract;
 mod cost;
 mod counters;
-mod diary;
-mod fates;
 mod faults;
+mod histories;
+mod losses;
+mod monitor;
 mod network;
 mod outages;
+pub mod process;
+mod run;
 pub mod swarm;
 pub mod tool;
 mod trace;
-mod workload;
+pub mod workload;
+pub mod world;
 
 use std::time::Duration;
 
 use crate::check::{self, PROPERTIES, Property, Verdict};
 use crate::defect::Defects;
 use crate::engine::{MemberId, View};
-use crate::member::StackConfig;
-use crate::member::{Membership, MembershipConfig};
+use crate::member::MembershipConfig;
 use crate::order::Order;
 use crate::prng::Prng;
 use crate::wire::Window;
-use crate::wire::control::{Role, Seat};
-use cluster::Cluster;
 pub use cost::Cost;
 pub use counters::Counters;
-use fates::Fates;
-pub use fates::Losses;
 use faults::SLOW;
 pub use faults::{Delay, Faults, Share};
-use network::Network;
+pub use losses::Losses;
+use monitor::Monitor;
+pub use network::{Network, Passage};
 use outages::Outages;
+use run::Run;
 pub use trace::Trace;
 use workload::Workload;
+use world::{Fault, Group};
+pub use world::{World, seats};
 
 /// The time from the healing of the network by which all must be delivered, for a group with few messages.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The additional time for each message.
 const PATIENCE_PER_MESSAGE: Duration = Duration::from_millis(100);
-/// Any number suffices: a simulated group receives no packets of other runs.
-const RUN: u64 = 1;
 
 /// The parameters of a simulation. Parameters that are not given are drawn from the seed.
 #[derive(Clone, Copy, Debug)]
@@ -134,23 +133,29 @@ impl Setup {
     pub fn run(&self, seed: u64, trace: &mut Trace) -> Outcome {
         // Each concern has its own generator, so that a change to one does not change the draws of the others.
         let mut prng = Prng::new(seed);
-        let [mut swarm, mut tasks, packets, mut engines, mut outages] = std::array::from_fn(|_| prng.fork());
+        let [mut swarm, mut tasks, mut packets, mut outages, mut losses] =
+            std::array::from_fn(|_| prng.fork());
         let view = self.view(&mut swarm);
         let faults = self.faults(&mut swarm);
         let draw = if self.steady { Workload::steady } else { Workload::draw };
-        let mut workload = draw(&mut tasks, &view.clients, self.messages);
-        let members = self.memberships(&view, &mut engines);
-        let mut outages = Outages::draw(&mut outages, faults, &view.members(), workload.heal_at);
-        let fates = Fates::draw(&mut prng.fork(), self.losses, &view.members(), workload.heal_at);
-        outages.add(&fates, &view.members());
-        workload.heal_at = workload.heal_at.max(fates.end().unwrap_or_default());
-        let network = Network::new(faults, outages, packets);
-        let patience = self.patience(faults, view.clients.len());
-        let mut cluster = Cluster::new(&view, members, workload, network, trace);
-        if self.losses.are_asked_for() {
-            cluster = cluster.with_losses(&view, &fates);
+        let Workload { tasks, heal_at } = draw(&mut tasks, &view.clients, self.messages);
+        let members = view.members();
+        let outages = Outages::draw(&mut outages, faults, &members, heal_at);
+        trace.announce(|| outages.announcements());
+        let (losses, end) = self.losses.draw(&mut losses, &members, heal_at);
+        let heal_at = heal_at.max(end);
+        let network = Network::new(faults, packets.next_u64()).with_outages(outages);
+        let (patience, has_losses) = (self.patience(faults, view.clients.len()), self.losses.are_asked_for());
+        let has_histories = trace.histories.is_some();
+        let monitor = Monitor::new(view.clients.len(), has_losses, trace);
+        let mut world = World::new(self.group(view), network, packets, monitor);
+        if has_histories {
+            world.watch();
         }
-        let remains = cluster.run(patience);
+        world.add_fault(heal_at, Fault::Calm);
+        world.add_tasks(tasks);
+        losses.into_iter().for_each(|(at, fault)| world.add_fault(at, fault));
+        let remains = Run::new(world, heal_at, has_losses).run(patience);
         let mut verdicts = vec![("contract", remains.contract)];
         verdicts.extend(check::judge(&remains.history, self.judged()));
         verdicts.push(("liveness", remains.liveness));
@@ -179,6 +184,7 @@ impl Setup {
             duplicate: self.duplicate.unwrap_or(drawn.duplicate),
             delay: self.delay.unwrap_or(drawn.delay),
             slow: self.slow.unwrap_or(drawn.slow),
+            stale: Share::ZERO,
             clog: self.clog.unwrap_or(drawn.clog),
             partition: self.partition.unwrap_or(drawn.partition),
             pause: self.pause.unwrap_or(drawn.pause),
@@ -197,45 +203,25 @@ impl Setup {
         View { number: 1, clients, sequencer, candidates }
     }
 
-    fn memberships(&self, view: &View, prng: &mut Prng) -> Vec<Membership> {
-        let place = |me| StackConfig {
-            me,
-            view,
-            run: RUN,
-            seed: prng.next_u64(),
-            window: self.window,
-            defects: self.defects,
-        };
+    fn group(&self, view: View) -> Group {
         // A group that may lose members monitors them, and goes on as a majority or not at all.
         let is_kept = self.losses.are_asked_for();
-        let membership_config = MembershipConfig {
-            detector: is_kept.then_some(fates::PATIENCE),
-            majority: is_kept,
-            safe: self.safe,
-        };
-        let seats = seats(view);
-        let member = |config| Membership::new(self.order, config, membership_config).with_seats(&seats);
-        view.members().into_iter().map(place).map(member).collect()
+        let detector = is_kept.then_some(losses::DETECTOR);
+        Group {
+            order: self.order,
+            view,
+            membership: MembershipConfig { detector, majority: is_kept, safe: self.safe },
+            window: self.window,
+            defects: self.defects,
+            finishes: true,
+            late_tasks: Vec::new(),
+        }
     }
 
     fn patience(&self, faults: Faults, clients: usize) -> Duration {
         let messages = u32::try_from(self.messages * clients as u64).unwrap_or(u32::MAX);
         PATIENCE + SLOW + (PATIENCE_PER_MESSAGE + faults.delay.max).saturating_mul(messages)
     }
-}
-
-/// Returns the seats that a forwarder would give to the members of this view.
-#[must_use]
-pub fn seats(view: &View) -> Vec<Seat> {
-    let seat = |member: MemberId| Seat {
-        slot: member.0,
-        id: member.to_string(),
-        incarnation: 1,
-        role: if view.clients.contains(&member) { Role::Client } else { Role::Sequencer },
-        can_sequence: view.candidates.contains(&member),
-        late: false,
-    };
-    view.members().into_iter().map(seat).collect()
 }
 
 impl Outcome {

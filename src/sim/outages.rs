@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use super::fates::Fates;
 use super::faults::{Faults, Share};
 use crate::engine::{MemberId, Time};
 use crate::prng::Prng;
@@ -38,14 +37,6 @@ impl Spans {
         }
     }
 
-    /// Adds a span at any time.
-    fn insert(&mut self, span: Span) {
-        let mut all = std::mem::take(&mut self.0);
-        all.push(span);
-        all.sort_unstable();
-        all.into_iter().for_each(|span| self.push(span));
-    }
-
     /// Returns the end of the span around `time`.
     fn end(&self, time: Time) -> Option<Time> {
         let begun = self.0.partition_point(|&(begin, _)| begin <= time);
@@ -70,20 +61,6 @@ impl Outages {
             }
         }
         outages
-    }
-
-    /// Adds the absences of members.
-    pub(super) fn add(&mut self, fates: &Fates, members: &[MemberId]) {
-        for &(member, span) in &fates.sleeps {
-            self.pauses.entry(member).or_default().insert(span);
-        }
-        let part: Vec<MemberId> = fates.splits.iter().map(|(member, _)| *member).collect();
-        for &(member, span) in &fates.splits {
-            for &other in members.iter().filter(|other| !part.contains(other)) {
-                self.cuts.entry((member, other)).or_default().insert(span);
-                self.cuts.entry((other, member)).or_default().insert(span);
-            }
-        }
     }
 
     /// Draws partitions. In each, one part, a half or a single member, cannot reach the rest, or cannot be reached, or

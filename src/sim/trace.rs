@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use super::diary::Diary;
+use super::histories::Histories;
 use crate::engine::Time;
 use crate::exit::Failure;
 use crate::member::App;
@@ -15,26 +15,28 @@ use crate::wire::{Batch, Kind, Malformed, Packet};
 #[derive(Debug, Default, Eq, PartialEq)]
 pub struct Trace {
     lines: Option<String>,
-    pub(super) diary: Option<Diary>,
+    pub(super) histories: Option<Histories>,
+    /// The descriptions of the network's outages that have not begun, latest first.
+    outages: Vec<(Time, String)>,
 }
 
 impl Trace {
     /// Creates a trace that keeps its lines.
     #[must_use]
     pub fn kept() -> Self {
-        Self { lines: Some(String::new()), diary: None }
+        Self { lines: Some(String::new()), ..Self::off() }
     }
 
     /// Creates a trace that keeps nothing and costs nothing.
     #[must_use]
     pub const fn off() -> Self {
-        Self { lines: None, diary: None }
+        Self { lines: None, histories: None, outages: Vec::new() }
     }
 
     /// Makes the trace also keep the clients' histories.
     #[must_use]
     pub fn with_histories(self) -> Self {
-        Self { diary: Some(Diary::default()), ..self }
+        Self { histories: Some(Histories::default()), ..self }
     }
 
     /// Writes the histories of a run with this order into a folder, if they were kept.
@@ -42,7 +44,7 @@ impl Trace {
     /// # Errors
     /// Exit 73 or 74, as when a client writes.
     pub fn write_histories(&self, dir: &Path, order: &Order) -> Result<(), Failure> {
-        self.diary.as_ref().map_or(Ok(()), |diary| diary.write(dir, order))
+        self.histories.as_ref().map_or(Ok(()), |histories| histories.write(dir, order))
     }
 
     /// Returns the lines; empty if the trace is off.
@@ -51,9 +53,12 @@ impl Trace {
         self.lines.as_deref().unwrap_or_default()
     }
 
-    /// Returns true if the lines are kept.
-    pub(super) const fn is_kept(&self) -> bool {
-        self.lines.is_some()
+    /// Adds lines for these outages, each at its time.
+    pub(super) fn announce(&mut self, outages: impl FnOnce() -> Vec<(Time, String)>) {
+        if self.lines.is_some() {
+            self.outages = outages();
+            self.outages.sort_by(|one, other| other.cmp(one));
+        }
     }
 
     /// Adds a line. Its parts are formatted only if the lines are kept.
@@ -65,6 +70,9 @@ impl Trace {
         peer: &dyn fmt::Display,
         what: fmt::Arguments<'_>,
     ) {
+        while let Some((begin, outage)) = self.outages.pop_if(|(begin, _)| *begin <= now) {
+            self.line(begin, &"", "outage", &"", format_args!("{outage}"));
+        }
         if let Some(lines) = &mut self.lines {
             let [now, at, peer] = [now.to_string(), at.to_string(), peer.to_string()];
             let line = format!("{now:>11}  {at:<4} {verb:<9} {peer:<4} {what}");

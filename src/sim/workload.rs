@@ -22,12 +22,23 @@ const STEADY_TEXT: usize = 64;
 
 /// One submission: as many messages as there are paddings.
 #[derive(Clone, Debug)]
-pub(super) struct Task {
-    pub(super) at: Time,
-    pub(super) client: MemberId,
-    pub(super) to: To,
+pub struct Task {
+    /// Its time.
+    pub at: Time,
+    /// The client.
+    pub client: MemberId,
+    /// The destination.
+    pub to: To,
     /// The number of padding bytes of each text, after the part that makes it unique.
-    pub(super) paddings: Vec<usize>,
+    pub paddings: Vec<usize>,
+}
+
+impl Task {
+    /// Returns the submission of one message.
+    #[must_use]
+    pub fn single(at: Time, client: MemberId, to: To) -> Self {
+        Self { at, client, to, paddings: vec![0] }
+    }
 }
 
 /// All operations of the clients in a run.
@@ -70,7 +81,8 @@ impl Workload {
 }
 
 /// Returns a text that no other message of the run has.
-pub(super) fn text(from: MemberId, to: To, number: u64, padding: usize) -> String {
+#[must_use]
+pub fn text(from: MemberId, to: To, number: u64, padding: usize) -> String {
     format!("{from}>{to} {number} {}", ".".repeat(padding))
 }
 

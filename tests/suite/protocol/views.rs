@@ -1,7 +1,6 @@
 //! Views: members that die, sleep, are cut off and leave, in a simulated world; and what must hold all the same.
 
 mod edges;
-mod newcomers;
 mod promises;
 mod seeds;
 mod slow;

@@ -1,12 +1,15 @@
-//! Properties that hold after any fates of the members of a group.
+//! Properties that hold after any faults of the members of a group.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use groupcast::engine::{MemberId, View};
 use groupcast::member::Undelivered;
 use groupcast::order::Promise;
+use groupcast::sim::World;
+use groupcast::sim::process::{Event, Process};
+use groupcast::sim::world::Fault;
 
-use super::world::{Event, Fate, Plan, Process, World};
+use super::world::{Plan, is_client, is_client_in};
 
 type Message = (MemberId, u64);
 /// From one view to the next: number and members of both.
@@ -52,10 +55,10 @@ pub(super) fn somebody_is_blocked(plan: &Plan, world: &World) -> bool {
 
 /// Whether it waits for members of its view that are needed for the next one: a majority, or somebody who can lead.
 fn is_blocked(plan: &Plan, processes: &[Process], process: &Process) -> bool {
-    let view = process.membership.view();
+    let Some(view) = process.view() else { return false };
     let is_there = |member: &MemberId| {
         let other = &processes[usize::from(member.0)];
-        other.is_in() && other.membership.view().number == view.number
+        other.is_in() && other.view().is_some_and(|other| other.number == view.number)
     };
     let there = view.members().iter().filter(|member| is_there(member)).count();
     let can_lead = |member: &MemberId| {
@@ -67,7 +70,8 @@ fn is_blocked(plan: &Plan, processes: &[Process], process: &Process) -> bool {
 
 /// Whether parts of the group may have gone on on their own: then what holds, holds in each part.
 pub(super) fn may_split(plan: &Plan) -> bool {
-    !plan.majority && plan.fates.iter().any(|(_, fate)| matches!(fate, Fate::Parted(_) | Fate::Cut(..)))
+    !plan.majority
+        && plan.faults.iter().any(|(_, fault)| matches!(fault, Fault::Partition(_) | Fault::Cut(..)))
 }
 
 fn check(holds: bool, story: impl FnOnce() -> String) -> Result<(), String> {
@@ -81,10 +85,10 @@ fn by_view(process: &Process) -> Vec<(&View, Given)> {
         return Vec::new();
     }
     let mut views: Vec<(&View, Vec<_>)> = Vec::new();
-    for (_, event) in &process.events {
+    for (_, event) in &process.history {
         match event {
             Event::View(view) => views.push((view, Vec::new())),
-            Event::Deliver(from, number, place) => {
+            Event::Deliver(from, number, place, _) => {
                 if let Some((_, given)) = views.last_mut() {
                     given.push(((*from, *number), *place));
                 }
@@ -107,9 +111,9 @@ fn given(process: &Process) -> Given {
 fn strangers_are_ignored(processes: &[Process]) -> Result<(), String> {
     let is_stranger = |member: MemberId| processes[usize::from(member.0)].is_stranger;
     for process in processes.iter().filter(|process| !process.is_stranger) {
-        for (_, event) in &process.events {
+        for (_, event) in &process.history {
             let stranger = match event {
-                Event::Deliver(from, ..) | Event::Receive(from, _) => {
+                Event::Deliver(from, ..) | Event::Receive(from, ..) => {
                     Some(*from).filter(|&one| is_stranger(one))
                 }
                 Event::View(view) => view.members().into_iter().find(|&member| is_stranger(member)),
@@ -127,7 +131,7 @@ fn nothing_acknowledged_is_lost(processes: &[Process]) -> Result<(), String> {
         |process| given(process).into_iter().map(|(message, _)| message).collect::<BTreeSet<Message>>();
     let here: Vec<(MemberId, BTreeSet<Message>)> = processes
         .iter()
-        .filter(|process| process.is_client_in() && !process.is_late)
+        .filter(|process| is_client_in(process) && !process.is_late)
         .map(|process| (process.me, messages(process)))
         .collect();
     for sender in processes {
@@ -165,7 +169,7 @@ fn views_agree(plan: &Plan, processes: &[Process]) -> Result<(), String> {
 fn views_are_synchronous(plan: &Plan, processes: &[Process]) -> Result<(), String> {
     let is_total = plan.order.promises.contains(&Promise::Total);
     let mut known: BTreeMap<Passage, (Given, MemberId)> = BTreeMap::new();
-    for process in processes.iter().filter(|process| process.is_client()) {
+    for process in processes.iter().filter(|process| is_client(process)) {
         let views = by_view(process);
         let next: Vec<View> = views.iter().skip(1).map(|(view, _)| (*view).clone()).collect();
         for ((view, mut given), next) in views.into_iter().zip(next) {
@@ -228,12 +232,18 @@ fn nothing_twice(processes: &[Process]) -> Result<(), String> {
     Ok(())
 }
 
+/// Every delivery is of a message that its sender multicast, with its text.
 fn nothing_created(processes: &[Process]) -> Result<(), String> {
     for process in processes {
-        for ((from, number), _) in given(process) {
-            let sender = &processes[usize::from(from.0)].events;
-            let was_sent = sender.iter().any(|(_, event)| *event == Event::Multicast(number));
-            check(was_sent, || format!("{} was given {from} {number}, which was never sent", process.me))?;
+        for (_, event) in &process.history {
+            let Event::Deliver(from, number, _, text) = event else { continue };
+            let sent = processes[usize::from(from.0)].history.iter().find_map(|(_, event)| match event {
+                Event::Multicast(own, text) if own == number => Some(text),
+                _ => None,
+            });
+            let story =
+                || format!("{} was given {from} {number}: {text:?}, its sender sent {sent:?}", process.me);
+            check(sent == Some(text), story)?;
         }
     }
     Ok(())
@@ -262,13 +272,13 @@ fn causes_first(processes: &[Process]) -> Result<(), String> {
         let mut looked: BTreeMap<MemberId, usize> = BTreeMap::new();
         for (message, _) in given(process) {
             let (from, number) = message;
-            let sender = &processes[usize::from(from.0)].events;
+            let sender = &processes[usize::from(from.0)].history;
             let at = looked.entry(from).or_default();
             while let Some((_, event)) = sender.get(*at) {
                 let cause = match event {
-                    Event::Multicast(own) if *own == number => break,
-                    Event::Multicast(own) => Some((from, *own)),
-                    Event::Deliver(other, own, _) => Some((*other, *own)),
+                    Event::Multicast(own, _) if *own == number => break,
+                    Event::Multicast(own, _) => Some((from, *own)),
+                    Event::Deliver(other, own, ..) => Some((*other, *own)),
                     _ => None,
                 };
                 let is_here = cause.is_none_or(|cause| here.contains(&cause));
@@ -336,9 +346,11 @@ fn all_arrives(processes: &[Process]) -> Result<(), String> {
         check(lost.is_none(), || format!("{lost:?} is still in the view of {}", process.me))?;
     }
     for process in clients() {
-        check(!process.has_more(), || format!("{} could not send everything", process.me))?;
+        check(!process.has_tasks(), || format!("{} could not send everything", process.me))?;
     }
-    for process in processes.iter().filter(|process| process.newcomer.is_some() && !process.is_dead) {
+    for process in
+        processes.iter().filter(|process| process.membership().is_none() && process.ended.is_none())
+    {
         check(members().next().is_none(), || format!("{} was never taken in", process.me))?;
     }
     for late in clients().filter(|process| process.is_late) {
@@ -350,8 +362,8 @@ fn all_arrives(processes: &[Process]) -> Result<(), String> {
     for receiver in clients().filter(|process| !process.is_late) {
         let here: BTreeSet<Message> = given(receiver).into_iter().map(|(message, _)| message).collect();
         for sender in clients() {
-            for (_, event) in &sender.events {
-                if let Event::Multicast(number) = event {
+            for (_, event) in &sender.history {
+                if let Event::Multicast(number, _) = event {
                     check(here.contains(&(sender.me, *number)), || {
                         format!("{} was never given {} {number}", receiver.me, sender.me)
                     })?;
@@ -385,7 +397,7 @@ fn has_all_from_its_first_view_on<'w>(
 fn directs_are_accounted_for(sender: &Process, receiver: &Process) -> Result<(), String> {
     let to_it = |wanted: MemberId| wanted == receiver.me;
     let mut told: BTreeMap<u64, Undelivered> = BTreeMap::new();
-    for (_, event) in &sender.events {
+    for (_, event) in &sender.history {
         if let Event::Undeliverable(to, number, reason) = event
             && to_it(*to)
         {
@@ -396,13 +408,13 @@ fn directs_are_accounted_for(sender: &Process, receiver: &Process) -> Result<(),
     check(told.is_empty() || !receiver.is_in(), || {
         format!("{} was told that {told:?} to {} are undeliverable, which is there", sender.me, receiver.me)
     })?;
-    for (_, event) in &sender.events {
-        let Event::Send(to, number) = event else { continue };
+    for (_, event) in &sender.history {
+        let Event::Send(to, number, _) = event else { continue };
         if !to_it(*to) {
             continue;
         }
-        let came = Event::Receive(sender.me, *number);
-        let is_received = receiver.events.iter().any(|(_, event)| *event == came);
+        let came = |event: &Event| matches!(event, Event::Receive(from, own, _) if (*from, own) == (sender.me, number));
+        let is_received = receiver.history.iter().any(|(_, event)| came(event));
         let reason = told.remove(number);
         let is_good = match reason {
             None => is_received,
@@ -418,18 +430,18 @@ fn directs_are_accounted_for(sender: &Process, receiver: &Process) -> Result<(),
 
 fn directs_arrive(sender: &Process, receiver: &Process) -> Result<(), String> {
     let sent: Vec<u64> = sender
-        .events
+        .history
         .iter()
         .filter_map(|(_, event)| match event {
-            Event::Send(to, number) if *to == receiver.me => Some(*number),
+            Event::Send(to, number, _) if *to == receiver.me => Some(*number),
             _ => None,
         })
         .collect();
     let came: Vec<u64> = receiver
-        .events
+        .history
         .iter()
         .filter_map(|(_, event)| match event {
-            Event::Receive(from, number) if *from == sender.me => Some(*number),
+            Event::Receive(from, number, _) if *from == sender.me => Some(*number),
             _ => None,
         })
         .collect();

@@ -6,9 +6,12 @@ use std::time::Duration;
 use groupcast::engine::{MemberId, Time, To};
 use groupcast::order::{ORDERS, Order};
 use groupcast::prng::Prng;
+use groupcast::sim::World;
+use groupcast::sim::process::Event;
+use groupcast::sim::world::Fault;
 
 use super::promises;
-use super::world::{Event, Fate, Plan, World};
+use super::world::{Plan, ms, named};
 
 /// Of each order, without partitions, and with them, whether a majority is needed then or not; `GROUPCAST_SEEDS` sets
 /// another number, `GROUPCAST_SEED` a single seed, and
@@ -18,10 +21,6 @@ const SEEDS: u64 = 20;
 const BUSY: u64 = 1_500;
 /// … and everything is to be well by then.
 const END: u64 = 12_000;
-
-fn at(ms: u64) -> Time {
-    Time::from_micros(ms * 1_000)
-}
 
 /// Counts over a row of seeds, so that an idle test does not pass for a good one.
 #[derive(Debug, Default)]
@@ -64,7 +63,7 @@ fn draw(order: &'static Order, seed: u64, partitions: Partitions, with_newcomers
             let receiver = MemberId(dice.below(u64::from(clients)) as u16);
             let to =
                 if dice.chance(200_000) && receiver.0 != client { To::Member(receiver) } else { To::Group };
-            plan.tasks.push((at(dice.below(BUSY)), MemberId(client), to));
+            plan.tasks.push((ms(dice.below(BUSY)), MemberId(client), to));
         }
     }
     let members = plan.view().members();
@@ -80,54 +79,53 @@ fn draw(order: &'static Order, seed: u64, partitions: Partitions, with_newcomers
         }
         left -= 1;
         let when = dice.below(BUSY);
-        let fate = match dice.below(5) {
-            0 => Fate::Sleeps(member, at(when + dice.between(300, 4_000))),
-            1 => Fate::Leaves(member),
-            _ => Fate::Dies(member),
+        let fault = match dice.below(5) {
+            0 => Fault::Pause(member, ms(when + dice.between(300, 4_000))),
+            1 => Fault::Leave(member),
+            _ => Fault::Crash(member),
         };
-        plan.fates.push((at(when), fate));
+        plan.faults.push((ms(when), fault));
     }
     if with_partitions {
         let part = members.iter().copied().filter(|_| dice.chance(300_000)).collect();
         let when = dice.below(BUSY);
-        plan.fates.push((at(when), Fate::Parted(part)));
-        plan.fates.push((at(when + dice.between(100, 3_000)), Fate::Healed));
+        plan.faults.push((ms(when), Fault::Partition(part)));
+        plan.faults.push((ms(when + dice.between(100, 3_000)), Fault::Reconnect));
     }
     // Windows of a few messages, for some; and who has died may be started again.
     if dice.chance(400_000) {
         plan.window.messages = dice.between(1, 4);
     }
     plan.late = [0, 10_000][dice.below(2) as usize];
-    let dead = |(when, fate): &(Time, Fate)| match fate {
-        Fate::Dies(member) => Some((*when, *member)),
+    let dead = |(when, fault): &(Time, Fault)| match fault {
+        Fault::Crash(member) => Some((*when, *member)),
         _ => None,
     };
-    for (when, member) in plan.fates.iter().filter_map(dead).collect::<Vec<_>>() {
+    for (when, member) in plan.faults.iter().filter_map(dead).collect::<Vec<_>>() {
         if dice.chance(300_000) {
             let later = Duration::from_millis(dice.between(10, 2_500));
             let is_client = member.0 < clients;
-            let again = if is_client { Fate::Comes(Some(member)) } else { Fate::StandsBy(Some(member)) };
+            let again = if is_client { Fault::Join(Some(member)) } else { Fault::StandBy(Some(member)) };
             let comes = with_newcomers && dice.chance(500_000);
-            plan.fates.push((when.after(later), if comes { again } else { Fate::Returns(member) }));
+            plan.faults.push((when.after(later), if comes { again } else { Fault::ReturnUnaware(member) }));
         }
     }
     if with_newcomers && dice.chance(300_000) {
         for _ in 0..dice.between(1, 3) {
             let stands_by = order.sequencer && dice.chance(500_000);
-            let comes = if stands_by { Fate::StandsBy(None) } else { Fate::Comes(None) };
-            plan.fates.push((at(dice.below(BUSY)), comes));
+            let comes = if stands_by { Fault::StandBy(None) } else { Fault::Join(None) };
+            plan.faults.push((ms(dice.below(BUSY)), comes));
         }
     }
     plan
 }
 
 fn live(plan: &Plan, seen: &mut Seen) -> Result<(), String> {
-    let mut world = World::new(plan);
     // One message at a time takes its time.
-    world.run_until(at(if plan.window.messages < 8 { 4 * END } else { END }));
+    let world = plan.run(&[], ms(if plan.window.messages < 8 { 4 * END } else { END }));
     seen.blocked += u64::from(promises::somebody_is_blocked(plan, &world));
     for process in &world.processes {
-        for (_, event) in &process.events {
+        for (_, event) in &process.history {
             match event {
                 Event::View(view) if view.number > 1 => seen.views += 1,
                 Event::Fenced => seen.fenced += 1,
@@ -143,12 +141,13 @@ fn live(plan: &Plan, seen: &mut Seen) -> Result<(), String> {
 fn changes(world: &World) -> String {
     let mut told = String::new();
     for process in &world.processes {
-        let membership = &process.membership;
-        let state = if membership.is_changing() { "is changed" } else { "holds" };
-        let (view, whom) = (membership.view().number, membership.waits_for());
-        let state = if process.is_in() { state } else { "is nothing to it any more" };
-        told += &format!("{}: view {view} {state}, waits for {whom:?}\n", process.me);
-        for (at, event) in &process.events {
+        if let Some(membership) = process.membership() {
+            let state = if membership.is_changing() { "is changed" } else { "holds" };
+            let (view, whom) = (membership.view().number, membership.waits_for());
+            let state = if process.is_in() { state } else { "is nothing to it any more" };
+            told += &format!("{}: view {view} {state}, waits for {whom:?}\n", process.me);
+        }
+        for (at, event) in &process.history {
             if matches!(event, Event::View(_) | Event::Fenced) {
                 told += &format!("{} at {at}: {event:?}\n", process.me);
             }
@@ -157,20 +156,16 @@ fn changes(world: &World) -> String {
     told
 }
 
-/// The fates of the members, in words.
+/// The faults of the members, in words.
 fn tell(plan: &Plan) -> String {
-    let Plan { clients, standbys, candidates, loss, slow, fates, majority, window, .. } = plan;
-    let fates: Vec<String> = fates.iter().map(|(at, fate)| format!("{at} {fate:?}")).collect();
+    let Plan { clients, standbys, candidates, loss, slow, faults, majority, window, .. } = plan;
+    let faults: Vec<String> = faults.iter().map(|(at, fault)| format!("{at} {fault:?}")).collect();
     format!(
         "{clients} clients, {standbys} stand by, {candidates:?} can number, majority: {majority}, \
          loss {loss}, slow {slow}, {} messages in a window\n{}",
         window.messages,
-        fates.join("\n")
+        faults.join("\n")
     )
-}
-
-fn named(title: &str) -> &'static Order {
-    ORDERS.iter().find(|order| order.title() == title).expect("an order of the table")
 }
 
 fn lives(title: &str, partitions: Partitions, safe: bool) {

@@ -2,10 +2,11 @@
 //! part of the protocol is broken fail these tests.
 
 use groupcast::engine::{MemberId, Time, To};
-use groupcast::order::{ORDERS, Order};
+use groupcast::order::Order;
+use groupcast::sim::world::CrashAt;
 
 use super::promises;
-use super::world::{Death, Plan, World};
+use super::world::{Plan, named};
 
 /// By then a group in which nobody dies is at rest.
 const BUSY: Time = Time::from_micros(60_000);
@@ -27,18 +28,8 @@ pub(super) fn three(order: &'static Order) -> Plan {
     plan
 }
 
-fn steps(plan: &Plan, deaths: &[Death], until: Time) -> u64 {
-    let mut world = World::new(plan);
-    world.deaths = deaths.to_vec();
-    world.run_until(until);
-    world.steps
-}
-
-fn outcome(plan: &Plan, deaths: &[Death]) -> Result<(), String> {
-    let mut world = World::new(plan);
-    world.deaths = deaths.to_vec();
-    world.run_until(END);
-    promises::judge(plan, &world)
+fn outcome(plan: &Plan, crashes: &[CrashAt]) -> Result<(), String> {
+    promises::judge(plan, &plan.run(crashes, END))
 }
 
 /// The members whose death leaves a client and somebody who can lead.
@@ -48,11 +39,11 @@ fn victims(plan: &Plan) -> Vec<MemberId> {
 
 /// Any member dies after any step. Returns the first story of a broken promise.
 fn one_dies(plan: &Plan) -> Result<u64, String> {
-    let (last, mut runs) = (steps(plan, &[], BUSY), 0);
+    let (last, mut runs) = (plan.steps(&[], BUSY), 0);
     for step in 1..=last {
         for victim in victims(plan) {
             for is_silent in [false, true] {
-                let deaths = [Death { step, victim, is_silent }];
+                let deaths = [CrashAt { step, victim, is_silent }];
                 runs += 1;
                 outcome(plan, &deaths).map_err(|story| format!("{deaths:?}: {story}"))?;
             }
@@ -63,13 +54,13 @@ fn one_dies(plan: &Plan) -> Result<u64, String> {
 
 /// One dies, and while the others see to that, another.
 fn another_dies(plan: &Plan, first: MemberId, second: MemberId) -> Result<u64, String> {
-    let step = steps(plan, &[], Time::from_micros(4_000));
-    let death = Death { step, victim: first, is_silent: false };
-    let from = steps(plan, &[death], Time::from_micros(750_000));
-    let until = steps(plan, &[death], Time::from_micros(1_100_000));
+    let step = plan.steps(&[], Time::from_micros(4_000));
+    let death = CrashAt { step, victim: first, is_silent: false };
+    let from = plan.steps(&[death], Time::from_micros(750_000));
+    let until = plan.steps(&[death], Time::from_micros(1_100_000));
     for step in from..until {
         for is_silent in [false, true] {
-            let deaths = [death, Death { step, victim: second, is_silent }];
+            let deaths = [death, CrashAt { step, victim: second, is_silent }];
             outcome(plan, &deaths).map_err(|story| format!("{deaths:?}: {story}"))?;
         }
     }
@@ -77,7 +68,7 @@ fn another_dies(plan: &Plan, first: MemberId, second: MemberId) -> Result<u64, S
 }
 
 fn dies(title: &str) {
-    let order = ORDERS.iter().find(|order| order.title() == title).expect("an order of the table");
+    let order = named(title);
     let plan = three(order);
     match one_dies(&plan) {
         Ok(runs) => println!("{title}: {runs} deaths survived"),
@@ -124,14 +115,14 @@ every_order! {
 
 /// Deaths of which nobody hears what the victim did last. Where a sequencer numbers messages, that has all that anybody was
 /// given, so it dies, too.
-fn sudden_deaths(plan: &Plan) -> impl Iterator<Item = Vec<Death>> {
-    let last = steps(plan, &[], BUSY);
+fn sudden_deaths(plan: &Plan) -> impl Iterator<Item = Vec<CrashAt>> {
+    let last = plan.steps(&[], BUSY);
     let (sequencer, client) = (plan.view().sequencer, MemberId(2));
     (1..=last).flat_map(move |step| {
-        let silent = Death { step, victim: client, is_silent: true };
+        let silent = CrashAt { step, victim: client, is_silent: true };
         (0..if sequencer.is_some() { 6 } else { 1 }).map(move |ago| {
             let heard =
-                sequencer.map(|victim| Death { step: step.saturating_sub(ago), victim, is_silent: false });
+                sequencer.map(|victim| CrashAt { step: step.saturating_sub(ago), victim, is_silent: false });
             heard.into_iter().chain([silent]).collect()
         })
     })
@@ -139,25 +130,21 @@ fn sudden_deaths(plan: &Plan) -> impl Iterator<Item = Vec<Death>> {
 
 /// Two clients die at once, and nobody hears what either did last: nobody is left to send again what one of them had sent
 /// and the other was given.
-fn sudden_pairs(plan: &Plan) -> impl Iterator<Item = Vec<Death>> {
+fn sudden_pairs(plan: &Plan) -> impl Iterator<Item = Vec<CrashAt>> {
     sudden_deaths(plan).map(|mut deaths| {
-        deaths.extend(deaths.last().map(|&last| Death { victim: MemberId(1), ..last }));
+        deaths.extend(deaths.last().map(|&last| CrashAt { victim: MemberId(1), ..last }));
         deaths
     })
 }
 
 /// A message that a member delivers just before its death may be lost to the others; with uniform delivery it never is.
 fn is_uniform(title: &str) {
-    let order = ORDERS.iter().find(|order| order.title() == title).expect("an order of the table");
+    let order = named(title);
     let plan = Plan { loss: 200_000, ..three(order) };
     let is_lost = |seed: u64| {
         let plan = Plan { seed, ..plan.clone() };
-        sudden_deaths(&plan).any(|deaths| {
-            let mut world = World::new(&plan);
-            world.deaths = deaths;
-            world.run_until(END);
-            promises::uniform(&plan, &world.processes).is_err()
-        })
+        sudden_deaths(&plan)
+            .any(|deaths| promises::uniform(&plan, &plan.run(&deaths, END).processes).is_err())
     };
     assert!((1..=20).any(is_lost), "{title}: no death shows what --safe is for");
     let safe = Plan { safe: true, ..plan.clone() };
@@ -175,8 +162,8 @@ fn is_uniform(title: &str) {
 mod known_bad {
     use groupcast::defect::{Defect, Defects};
 
-    use super::super::world::Fate;
     use super::*;
+    use groupcast::sim::world::Fault;
 
     fn fifo() -> Plan {
         three(Order::find("fifo", "").expect("an order of the table"))
@@ -202,7 +189,7 @@ mod known_bad {
     fn undeliverable_messages_forgotten_by_sender_are_detected() {
         let dies = |defects| {
             let at = Time::from_micros;
-            let mut plan = Plan { fates: vec![(at(3_000), Fate::Dies(MemberId(1)))], defects, ..fifo() };
+            let mut plan = Plan { faults: vec![(at(3_000), Fault::Crash(MemberId(1)))], defects, ..fifo() };
             plan.tasks.push((at(3_000_000), MemberId(0), To::Member(MemberId(1))));
             plan
         };
@@ -214,8 +201,8 @@ mod known_bad {
     #[test]
     fn view_broken_member_not_told_it_was_left_behind_is_detected() {
         let asleep = |defects| {
-            let sleeps = Fate::Sleeps(MemberId(1), Time::from_micros(2_000_000));
-            Plan { fates: vec![(Time::from_micros(3_000), sleeps)], defects, ..fifo() }
+            let sleeps = Fault::Pause(MemberId(1), Time::from_micros(2_000_000));
+            Plan { faults: vec![(Time::from_micros(3_000), sleeps)], defects, ..fifo() }
         };
         assert_eq!(outcome(&asleep(Defects::NONE), &[]), Ok(()));
         assert!(outcome(&asleep(Defects::only(Defect::NoFencing)), &[]).is_err());
