@@ -5,7 +5,8 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
 
-use crate::harness::{Stage, now};
+use super::support::short;
+use crate::harness::{Program, Stage, all_end, now};
 
 /// A file of `c1`, what is said about it at which place; nothing for one that is accepted.
 const FILES: &[(&[u8], &str)] = &[
@@ -108,4 +109,30 @@ fn commands_million_lines_are_checked() {
     file.push_str("Multicast,c1");
     let (_, said) = stage.client("c1", &file).ends(65);
     assert!(said.contains("c1.txt:1000001:1: this operation has 3 fields"), "{said}");
+}
+
+#[test]
+fn commands_unknown_receiver_is_shown() {
+    let stage = Stage::new();
+    let mut programs: Vec<Program> = stage.middle(2).into();
+    let mut c1 = stage.client("c1", "Multicast,c1,a\nc1,c9,x\n").start();
+    programs.push(stage.client("c2", short("c2")).start());
+    c1.ends_saying(65, &["c1.txt:2:4: `c9` is not a member", "\n2 | c1,c9,x\n  |    ^^", "c1, c2"]);
+    programs[0].says("c1 left the run");
+    all_end(&mut programs);
+}
+
+#[test]
+fn commands_from_standard_input() {
+    let stage = Stage::new();
+    let mut programs: Vec<Program> = stage.middle(1).into();
+    let file = fs::File::open(stage.file("commands", "Multicast,c1,from afar\n")).unwrap();
+    let client = |id: &str, file| {
+        stage.program("client").args(["--id", id, "--commands", "-"]).out(stage.out()).stdin(file)
+    };
+    programs.push(client("c1", file).start());
+    all_end(&mut programs);
+    assert_eq!(stage.lines("c1", "tom"), ["c1###from afar"]);
+    let (_, said) = client("c2", fs::File::open(stage.file("x", "say")).unwrap()).ends(65);
+    assert!(said.contains("<stdin>:1:1: this is a line of another client, `say`"), "{said}");
 }

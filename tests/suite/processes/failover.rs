@@ -5,7 +5,8 @@ use std::time::Duration;
 use groupcast::check::judge_folder;
 use rustix::process::Signal;
 
-use crate::harness::{Launch, Program, Stage, pause, side_by_side, until};
+use super::support::MidRun;
+use crate::harness::{Launch, Program, Stage, all_end, pause, side_by_side, until};
 
 /// After so long a silence a member is taken for lost.
 const SUSPECT: [&str; 2] = ["--suspect-after", "2s"];
@@ -341,4 +342,84 @@ fn failover_member_done_alone_does_not_end_the_run_of_lost_members() {
         let own = stage.lines(id, "fifo").iter().filter(|line| line.starts_with(&format!("{id}###"))).count();
         assert_eq!(own, 60, "{id} ended with {code}, and not all that it was to send was sent");
     }
+}
+
+/// One after the other these would take minutes of waiting.
+#[test]
+fn failover_dead_process_is_named_by_the_others() {
+    let deaths: [fn(); 7] = [
+        the_forwarder_dies,
+        a_client_dies,
+        the_sequencer_dies_and_nobody_can_take_its_place,
+        the_router_dies,
+        || nobody_is_there("sequencer"),
+        || nobody_is_there("router"),
+        a_client_stands_still_for_a_while,
+    ];
+    side_by_side(deaths.len(), deaths.len(), |number| deaths[number]());
+}
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn the_forwarder_dies() {
+    let mut run = MidRun::new();
+    run.forwarder.kill();
+    run.the_others_end("forwarder", &["error: the forwarder at tcp://127.0.0.1:", "help: "], SOON);
+    run.both_have_partial_results();
+    for client in [&run.c1, &run.c2] {
+        assert!(client.stderr().contains("partial: 2 multicast, 4 delivered"), "{}", client.stderr());
+    }
+}
+
+fn a_client_dies() {
+    let mut run = MidRun::new();
+    run.c2.kill();
+    run.c1.says("c2 is gone (silent for ");
+    run.c1.says("view 2: c1");
+    run.both_have_partial_results();
+}
+
+fn the_router_dies() {
+    let mut run = MidRun::new();
+    run.router.kill();
+    run.the_others_end("router", &["error: ", "router is lost"], SOON);
+    run.both_have_partial_results();
+}
+
+fn the_sequencer_dies_and_nobody_can_take_its_place() {
+    let mut run = MidRun::new();
+    run.sequencer.kill();
+    for program in [&mut run.c1, &mut run.c2, &mut run.forwarder, &mut run.router] {
+        program.ends_saying(69, &["error: "]);
+    }
+    run.both_have_partial_results();
+}
+
+fn nobody_is_there(who: &str) {
+    let stage = Stage::new();
+    let mut program = stage.program(who).start();
+    let endpoint = format!("the forwarder at tcp://127.0.0.1:{}", stage.port(2));
+    program.ends_saying(
+        69,
+        &[&format!("waiting for {endpoint}"), &format!("error: {endpoint} does not answer")],
+    );
+}
+
+fn a_client_stands_still_for_a_while() {
+    let stage = Stage::new();
+    let mut programs: Vec<Program> = stage.middle(3).into();
+    for id in ["c1", "c2", "c3"] {
+        let commands: String = (0..10_000).map(|number| format!("Multicast,{id},{number}\n")).collect();
+        programs.push(stage.client(id, commands).start());
+    }
+    for index in [3, 2, 1, 0] {
+        pause(Duration::from_millis(30));
+        programs[index].signal(Signal::STOP);
+        pause(Duration::from_secs(2));
+        programs[index].signal(Signal::CONT);
+    }
+    all_end(&mut programs);
+    assert_eq!(stage.lines("c1", "tom").len(), 30_000);
+    assert_eq!(stage.lines("c1", "tom"), stage.lines("c2", "tom"));
+    assert_eq!(stage.lines("c1", "tom"), stage.lines("c3", "tom"));
 }

@@ -3,11 +3,14 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::time::Duration;
 
 use groupcast::check::{Judgement, judge_folder};
 use serde_json::{Value, json};
 
-use crate::harness::{Program, Stage, pause, side_by_side, until};
+use super::support::{MidRun, short};
+use crate::harness::{Program, Stage, all_end, pause, side_by_side, until};
+use rustix::process::Signal;
 
 const ORDERS: [(&str, &str, &str); 8] = [
     ("unordered", "", "unordered"),
@@ -218,7 +221,7 @@ fn join_twenty_clients_join_and_leave_under_load() {
         let join = ["from-now", "from-start"][number % 2];
         busy.start(&id, &commands(&id, 10, "leave\n"), &["--join", join]);
         guests.push(id);
-        pause(std::time::Duration::from_millis(50));
+        pause(Duration::from_millis(50));
     }
     busy.ends();
     let everything = busy.lines("c1");
@@ -369,5 +372,80 @@ fn join_leave_checker_requires_deliveries_of_own_views_only() {
     ] {
         let found = judge(early, late);
         assert!(found.contains(&wrong.to_owned()), "{early:?} {late:?}: {found:?}");
+    }
+}
+
+#[test]
+fn join_duplicate_id_is_refused() {
+    let stage = Stage::new();
+    let mut programs: Vec<Program> = stage.middle(2).into();
+    programs.push(stage.client("c1", short("c1")).start());
+    programs[0].says("ready: c1");
+    let mut again = stage.client("c1", short("c1")).out("elsewhere").start();
+    again.ends_saying(69, &["error: ", "the id c1 is taken"]);
+    programs.push(stage.client("c2", short("c2")).start());
+    all_end(&mut programs);
+    assert_eq!(stage.lines("c1", "tom").len(), 2);
+}
+
+#[test]
+fn join_other_order_is_refused() {
+    let stage = Stage::new();
+    let mut programs: Vec<Program> = stage.middle(2).into();
+    programs.push(stage.client("c1", short("c1")).start());
+    programs[0].says("ready: c1");
+    let mut other = stage.client("c2", short("c2")).args(["--order", "fifo"]).start();
+    other.ends_saying(78, &["error: ", "c2 wants order fifo", "main has order total (bb), set by c1"]);
+    programs[0].says("main: refused c2: c2 wants order fifo");
+    programs[3].says("1 more client (c2 was refused: it wants order fifo)");
+    programs.push(stage.client("c2", short("c2")).start());
+    all_end(&mut programs);
+}
+
+#[test]
+fn join_too_many_clients_are_refused() {
+    let stage = Stage::new();
+    let mut programs: Vec<Program> = stage.middle(1).into();
+    programs.push(stage.client("c1", "sleep,2\n").start());
+    programs[3].says("start of main");
+    stage.client("c2", short("c2")).start().ends_saying(69, &["error: ", "main", "c1"]);
+    all_end(&mut programs);
+}
+
+#[test]
+fn join_second_sequencer_or_router_is_refused() {
+    let stage = Stage::new();
+    let mut programs: Vec<Program> = stage.middle(1).into();
+    programs.push(stage.client("c1", "sleep,3\n").start());
+    programs[3].says("start of main");
+    stage.sequencer().start().ends_saying(69, &["already a sequencer"]);
+    all_end(&mut programs);
+}
+
+#[test]
+fn leave_departed_process_is_named_at_once() {
+    for who in 0..5 {
+        let mut run = MidRun::new();
+        let victim = match who {
+            0 => &mut run.forwarder,
+            1 => &mut run.router,
+            2 => &mut run.sequencer,
+            3 => &mut run.c1,
+            _ => &mut run.c2,
+        };
+        let name = victim.name.clone();
+        victim.signal(Signal::INT);
+        victim.ends_saying(130, &["error: interrupted (Ctrl-C)"]);
+        if let Some((other, view)) = match who {
+            3 => Some((&mut run.c2, "view 2: c2")),
+            4 => Some((&mut run.c1, "view 2: c1")),
+            _ => None,
+        } {
+            other.says(view);
+            run.both_have_partial_results();
+            continue;
+        }
+        run.the_others_end(&name, &["error: ", &name, "interrupted"], Duration::from_secs(4));
+        run.both_have_partial_results();
     }
 }

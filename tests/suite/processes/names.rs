@@ -14,7 +14,7 @@ use groupcast::order::ORDERS;
 use rustix::process::Signal;
 
 use crate::harness::{Ports, Program, Stage, all_end, now, pause};
-use crate::processes::middle::{CLIENTS, commands, is_all_there};
+use crate::processes::support::{CLIENTS, commands, is_all_there, short};
 
 /// Tells a test that it is inside, and where the files are that stand in `/etc`.
 const INSIDE: &str = "GROUPCAST_TEST_NAMES";
@@ -245,4 +245,24 @@ fn names_forwarder_moves_to_new_address_run_continues() {
         all_end(&mut others);
         is_all_there(&stage, order);
     });
+}
+
+#[test]
+fn names_host_name_is_resolved() {
+    let stage = Stage::new();
+    let mut programs = vec![
+        stage.forwarder(1).args(["--bind", "localhost"]).start(),
+        stage.router().args(["--bind", "localhost"]).start(),
+        stage.sequencer().args(["--connect", "localhost"]).start(),
+    ];
+    programs.push(stage.client("c1", short("c1")).args(["--connect", "localhost"]).start());
+    all_end(&mut programs);
+}
+
+#[test]
+fn names_client_by_name_reaches_the_default_address() {
+    let stage = Stage::new();
+    let mut programs: Vec<Program> = stage.middle(1).into();
+    programs.push(stage.client("c1", short("c1")).args(["--connect", "localhost"]).start());
+    all_end(&mut programs);
 }

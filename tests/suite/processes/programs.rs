@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
 
 use serde_json::Value;
@@ -225,4 +226,26 @@ fn programs_clients_without_commands_end_at_once() {
     programs.extend(["c1", "c2"].map(|id| stage.client(id, "# nothing to do\n").start()));
     all_end(&mut programs);
     assert!(stage.lines("c1", "tom").is_empty());
+}
+
+#[test]
+fn ports_busy_port_is_named() {
+    for offset in 0..4 {
+        let stage = Stage::new();
+        let port = stage.port(offset);
+        let _busy = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let program = if offset == 3 { stage.router() } else { stage.forwarder(1) };
+        let holder = format!("(pid {})", std::process::id());
+        let words = ["error: ", &format!("127.0.0.1:{port}"), "in use", &*holder, "--port-base"];
+        program.start().ends_saying(69, &words);
+    }
+}
+
+#[test]
+fn ports_two_forwarders_do_not_share_one() {
+    let stage = Stage::new();
+    let mut first = stage.forwarder(1).start();
+    first.says("listening");
+    stage.forwarder(1).start().ends_saying(69, &["in use by forwarder (pid "]);
+    stage.router().start().says("listening");
 }

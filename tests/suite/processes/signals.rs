@@ -5,6 +5,7 @@ use std::time::Duration;
 use groupcast::prng::Prng;
 use rustix::process::Signal;
 
+use super::support::{MidRun, short};
 use crate::harness::{Launch, Program, Stage, events, lines, now, pause, side_by_side, until};
 
 /// Each signal with its exit code and its word in a history.
@@ -183,4 +184,36 @@ fn signal_ends_every_tool() {
             assert!(took < Duration::from_secs(15), "{tool:?} took {took:?}");
         }
     }
+}
+
+#[test]
+fn signal_client_waiting_for_forwarder_is_interrupted() {
+    for program in ["c1", "router", "sequencer", "forwarder"] {
+        let stage = Stage::new();
+        let launch = match program {
+            "c1" => stage.client("c1", short("c1")),
+            "forwarder" => stage.forwarder(1),
+            other => stage.program(other),
+        };
+        let mut waiting = launch.start();
+        waiting.says(if program == "forwarder" { "listening" } else { "waiting for the forwarder" });
+        let signalled = now();
+        waiting.signal(Signal::INT);
+        waiting.ends(130);
+        let took = signalled.elapsed();
+        assert!(took < Duration::from_secs(1), "{program} took {took:?}");
+        assert!(stage.files().is_empty());
+    }
+}
+
+#[test]
+fn signal_second_signal_ends_at_once() {
+    let mut run = MidRun::new();
+    // It cannot say farewell to a forwarder that stands still, but tries for a moment.
+    run.forwarder.signal(Signal::STOP);
+    for _ in 0..2 {
+        run.c1.signal(Signal::INT);
+    }
+    run.c1.ends(130);
+    run.forwarder.signal(Signal::CONT);
 }

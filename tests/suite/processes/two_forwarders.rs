@@ -7,7 +7,7 @@ use groupcast::prng::Prng;
 use serde_json::Value;
 
 use crate::harness::{Launch, Ports, Program, Stage, all_end, pause, side_by_side};
-use crate::processes::middle::{CLIENTS, commands, is_all_there};
+use crate::processes::support::{CLIENTS, commands, is_all_there};
 
 /// A stage with ports for two forwarders, each with its router.
 struct Pair {

@@ -30,6 +30,41 @@ fn sleepy(id: &str) -> String {
     format!("Multicast,{id},a\nMulticast,{id},b\nMulticast,{id},c\nsleep,1000\n")
 }
 
+/// The answer for programs has every member of the running group, and the text for people too.
+fn shows_all(stage: &Stage, group: &Value) {
+    assert_eq!(group["v"], 1);
+    assert_eq!(
+        (&group["group"], &group["order"], &group["method"]),
+        (&"main".into(), &"total".into(), &"bb".into())
+    );
+    assert_eq!((&group["stage"], &group["leader"]), (&"running".into(), &"sequencer".into()));
+    assert_eq!(group["members"].as_array().unwrap().len(), 4);
+    for (id, role, leads) in [
+        ("c1", "client", false),
+        ("c2", "client", false),
+        ("sequencer", "sequencer", true),
+        ("standby", "standby", false),
+    ] {
+        let member = member(group, id);
+        assert_eq!((&member["role"], &member["leads"]), (&role.into(), &leads.into()), "{group}");
+        assert_eq!((&member["incarnation"], &member["stage"]), (&1.into(), &"running".into()), "{group}");
+        assert!(member["heard_ms"].as_u64().is_some_and(|ago| ago < 30_000), "{group}");
+        assert_eq!(member["held"].as_u64(), Some(0), "{group}");
+    }
+
+    let (text, _) = members(stage).args(["--group", "main"]).ends(0);
+    assert!(text.starts_with(&format!("main: order total bb, running, view {}\n", group["view"])), "{text}");
+    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(
+        lines[1],
+        ["id", "role", "incarnation", "state", "heard", "view", "delivered", "held"],
+        "{text}"
+    );
+    assert_eq!(lines[2][..4], ["c1", "client", "1", "running"], "{text}");
+    assert_eq!(lines[4][..4], ["*", "sequencer", "sequencer", "1"], "{text}");
+    assert!(text.ends_with("* numbers the multicasts\n"), "{text}");
+}
+
 #[test]
 fn members_running_group_is_shown_with_view_and_sequencer() {
     let stage = Stage::new();
@@ -49,37 +84,7 @@ fn members_running_group_is_shown_with_view_and_sequencer() {
         let is_one = ids.iter().all(|id| member(&group, id)["view"] == group["view"]);
         (is_there && is_one).then_some(group)
     });
-    assert_eq!(group["v"], 1);
-    assert_eq!(
-        (&group["group"], &group["order"], &group["method"]),
-        (&"main".into(), &"total".into(), &"bb".into())
-    );
-    assert_eq!((&group["stage"], &group["leader"]), (&"running".into(), &"sequencer".into()));
-    assert_eq!(group["members"].as_array().unwrap().len(), 4);
-    for (id, role, leads) in [
-        ("c1", "client", false),
-        ("c2", "client", false),
-        ("sequencer", "sequencer", true),
-        ("standby", "standby", false),
-    ] {
-        let member = member(&group, id);
-        assert_eq!((&member["role"], &member["leads"]), (&role.into(), &leads.into()), "{group}");
-        assert_eq!((&member["incarnation"], &member["stage"]), (&1.into(), &"running".into()), "{group}");
-        assert!(member["heard_ms"].as_u64().is_some_and(|ago| ago < 30_000), "{group}");
-        assert_eq!(member["held"].as_u64(), Some(0), "{group}");
-    }
-
-    let (text, _) = members(&stage).args(["--group", "main"]).ends(0);
-    assert!(text.starts_with(&format!("main: order total bb, running, view {}\n", group["view"])), "{text}");
-    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(
-        lines[1],
-        ["id", "role", "incarnation", "state", "heard", "view", "delivered", "held"],
-        "{text}"
-    );
-    assert_eq!(lines[2][..4], ["c1", "client", "1", "running"], "{text}");
-    assert_eq!(lines[4][..4], ["*", "sequencer", "sequencer", "1"], "{text}");
-    assert!(text.ends_with("* numbers the multicasts\n"), "{text}");
+    shows_all(&stage, &group);
 
     sequencer.kill();
     standby.says("main: takes the place of sequencer in view");

@@ -1,27 +1,13 @@
-//! Forwarder or router is killed and started again in mid-run: the run continues, and nothing is lost or doubled.
+//! The servers of a run: a forwarder or router that is killed and started again in mid-run, and the sequencer that the
+//! forwarder contains. The run continues, and nothing is lost or doubled.
 
 use std::time::Duration;
 
-use groupcast::check;
-use groupcast::exit::Exit;
 use groupcast::order::{ORDERS, Order};
 use groupcast::prng::Prng;
 
+use super::support::{CLIENTS, commands, is_all_there};
 use crate::harness::{Program, Stage, all_end, pause, side_by_side};
-
-pub(crate) const CLIENTS: [&str; 3] = ["c1", "c2", "c3"];
-/// How many multicasts each client has, and how many messages to the next one.
-const EACH: usize = 100;
-
-/// Two seconds of multicasts and messages to one other, a few at a time.
-pub(crate) fn commands(place: usize) -> String {
-    let (id, next) = (CLIENTS[place], CLIENTS[(place + 1) % CLIENTS.len()]);
-    let line = |number: usize| {
-        let rest = if number.is_multiple_of(5) { "sleep,0.1\n" } else { "" };
-        format!("Multicast,{id},{number}\n{id},{next},{number}\n{rest}")
-    };
-    (1..=EACH).map(line).collect()
-}
 
 fn clients(stage: &Stage, order: &Order) -> Vec<Program> {
     let client = |(place, id): (usize, &&str)| {
@@ -29,19 +15,6 @@ fn clients(stage: &Stage, order: &Order) -> Vec<Program> {
         launch.args(order.method.iter().flat_map(|method| ["--method", method])).start()
     };
     CLIENTS.iter().enumerate().map(client).collect()
-}
-
-/// Everything that the order promises holds, and everything was delivered.
-pub(crate) fn is_all_there(stage: &Stage, order: &Order) {
-    let judgements = check::judge_folder(&stage.out(), stage.dir()).unwrap();
-    for judgement in &judgements {
-        let verdicts = judgement.properties().map(|(_, verdict)| verdict);
-        assert_eq!(check::exit(verdicts), Exit::Ok, "{}:\n{}", order.title(), judgement.lines());
-    }
-    for id in CLIENTS {
-        assert_eq!(stage.lines(id, order.suffix).len(), EACH * CLIENTS.len(), "{id}, {}", order.title());
-        assert_eq!(stage.lines(id, "uno").len(), EACH, "{id}, {}", order.title());
-    }
 }
 
 /// A run in which `victim`, 0 or 1 of the middle, is killed some time after the start, and another takes its place.
