@@ -5,7 +5,7 @@
 //! change the newcomer asks again, from the piece that it has reached.
 
 use crate::ids::MemberId;
-use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};
+use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer, wire_enum, wire_struct};
 
 /// The content of a replay.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -61,23 +61,22 @@ impl Replay {
     }
 }
 
+wire_enum!(Missed { 0 => Deliveries, 1 => State });
+wire_struct!(Origin { sender, own_number, number });
+
 impl Wire for Replay {
     fn write(&self, out: &mut Writer) {
         match self {
             Self::Ask { what, view, have } => {
                 out.u8(1);
-                out.u8(u8::from(*what == Missed::State));
+                what.write(out);
                 out.u64(*view);
                 out.u64(*have);
             }
             Self::Past(origins, batch) => {
                 out.u8(2);
                 batch.write(out);
-                for origin in origins {
-                    out.member(origin.sender);
-                    out.u64(origin.own_number);
-                    out.u64(origin.number);
-                }
+                origins.iter().for_each(|origin| origin.write(out));
             }
             Self::State(batch) => {
                 out.u8(3);
@@ -93,25 +92,11 @@ impl Wire for Replay {
 
     fn read(from: &mut Reader) -> Result<Self, Malformed> {
         Ok(match from.u8()? {
-            1 => {
-                let what = match from.u8()? {
-                    0 => Missed::Deliveries,
-                    1 => Missed::State,
-                    _ => return Err(Malformed),
-                };
-                Self::Ask { what, view: from.u64()?, have: from.u64()? }
-            }
+            1 => Self::Ask { what: Missed::read(from)?, view: from.u64()?, have: from.u64()? },
             2 => {
                 let batch = Batch::read(from)?;
-                let origin = |from: &mut Reader| {
-                    let (sender, own_number, number) = (from.member()?, from.u64()?, from.u64()?);
-                    Ok(Origin { sender, own_number, number })
-                };
                 // As many as the body really has messages: a count alone is not trusted.
-                let mut origins = Vec::new();
-                for _ in 0..batch.count() {
-                    origins.push(origin(from)?);
-                }
+                let origins = (0..batch.count()).map(|_| Origin::read(from)).collect::<Result<_, _>>()?;
                 Self::Past(origins, batch)
             }
             3 => Self::State(Batch::read(from)?),

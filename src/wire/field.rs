@@ -280,28 +280,21 @@ impl<T: Wire> Wire for Box<T> {
     }
 }
 
-impl<A: Wire, B: Wire> Wire for (A, B) {
-    fn write(&self, out: &mut Writer) {
-        self.0.write(out);
-        self.1.write(out);
-    }
+macro_rules! wire_tuple {
+    ($($type:ident $at:tt),*) => {
+        impl<$($type: Wire),*> Wire for ($($type,)*) {
+            fn write(&self, out: &mut Writer) {
+                $(self.$at.write(out);)*
+            }
 
-    fn read(from: &mut Reader) -> Result<Self, Malformed> {
-        Ok((A::read(from)?, B::read(from)?))
-    }
+            fn read(from: &mut Reader) -> Result<Self, Malformed> {
+                Ok(($($type::read(from)?,)*))
+            }
+        }
+    };
 }
-
-impl<A: Wire, B: Wire, C: Wire> Wire for (A, B, C) {
-    fn write(&self, out: &mut Writer) {
-        self.0.write(out);
-        self.1.write(out);
-        self.2.write(out);
-    }
-
-    fn read(from: &mut Reader) -> Result<Self, Malformed> {
-        Ok((A::read(from)?, B::read(from)?, C::read(from)?))
-    }
-}
+wire_tuple!(A 0, B 1);
+wire_tuple!(A 0, B 1, C 2);
 
 macro_rules! wire_primitive {
     ($($type:ty, $method:ident);*) => {$(
