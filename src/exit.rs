@@ -99,7 +99,7 @@ impl From<Exit> for ExitCode {
 pub struct Failure {
     /// The exit code to end with.
     pub exit: Exit,
-    /// What failed, in one line without a final stop.
+    /// The failure, in one line without a final stop.
     pub message: String,
     /// The place: several lines with a caret under it, ready to print.
     pub place: Option<String>,
