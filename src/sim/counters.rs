@@ -56,6 +56,9 @@ pub struct Counters {
     /// Direct messages that their senders reported as undeliverable.
     #[serde(skip_serializing_if = "is_zero")]
     pub undeliverable: u64,
+    /// Processes that joined.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub joined: u64,
     /// Views installed after the first.
     #[serde(skip_serializing_if = "is_zero")]
     pub views: u64,
@@ -89,6 +92,7 @@ impl AddAssign for Counters {
         self.crashed += other.crashed;
         self.left_behind += other.left_behind;
         self.undeliverable += other.undeliverable;
+        self.joined += other.joined;
         self.views += other.views;
         self.simulated_us += other.simulated_us;
     }
@@ -108,11 +112,14 @@ impl fmt::Display for Counters {
         writeln!(f, "          {resends} resends, {dropped} duplicates dropped")?;
         writeln!(f, "order     {held_back} batches held back")?;
         if self.views > 0 || self.crashed > 0 {
-            let Self { crashed, left_behind, undeliverable, views, .. } = self;
+            let Self { crashed, left_behind, undeliverable, joined, views, .. } = self;
             writeln!(
                 f,
                 "members   {crashed} died, {left_behind} were left behind, {views} views were installed"
             )?;
+            if *joined > 0 {
+                writeln!(f, "          {joined} joined")?;
+            }
             writeln!(f, "          {undeliverable} messages to one member were undeliverable")?;
         }
         write!(f, "time      {:.1} s simulated", self.simulated_us as f64 / 1e6)

@@ -1,9 +1,12 @@
-//! The faults of the simulated network and their amounts, given on the command line or drawn from the seed.
+//! The faults of the simulated world: their amounts, given on the command line or drawn from the seed, and single faults
+//! of members.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::engine::{MemberId, Time};
 use crate::prng::Prng;
 
 /// A share of cases or of time, in parts per million. Written `20%` or `0.2`.
@@ -38,6 +41,59 @@ pub struct Faults {
     pub partition: Share,
     /// The share of the time in which a member is paused, while its packets queue up and its deadlines pass.
     pub pause: Share,
+}
+
+/// Something that happens to a member or to the network.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Fault {
+    /// The member crashes.
+    Crash(MemberId),
+    /// A crashed member is started again, with a new slot, and takes itself for a member of the first view.
+    ReturnUnaware(MemberId),
+    /// A new client asks to join; with a member, as its next incarnation.
+    Join(Option<MemberId>),
+    /// A new standby asks to join; with a member, as its next incarnation.
+    StandBy(Option<MemberId>),
+    /// The member does nothing until this time.
+    Pause(MemberId, Time),
+    /// The member leaves the group.
+    Leave(MemberId),
+    /// From now on these members do not reach the others, nor the others them. Replaces the partition before.
+    Partition(BTreeSet<MemberId>),
+    /// From now on these two members do not reach each other.
+    Cut(MemberId, MemberId),
+    /// From now on the first member does not reach the second.
+    Mute(MemberId, MemberId),
+    /// Partitions and cuts end.
+    Reconnect,
+    /// The first member accuses the second of receiving nothing.
+    Exclude(MemberId, MemberId),
+    /// The member receives nothing until this time, does not listen, and so suspects no member.
+    Deafen(MemberId, Time),
+    /// Loss, duplication, slow and stale packets end.
+    Calm,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Crash(member) => write!(f, "{member} crashes"),
+            Self::ReturnUnaware(member) => write!(f, "{member} is started again, unaware of its crash"),
+            Self::Join(None) => f.write_str("a client joins"),
+            Self::Join(Some(earlier)) => write!(f, "{earlier} joins again"),
+            Self::StandBy(None) => f.write_str("a standby joins"),
+            Self::StandBy(Some(earlier)) => write!(f, "{earlier} joins again, as a standby"),
+            Self::Pause(member, until) => write!(f, "{member} pauses until {until}"),
+            Self::Leave(member) => write!(f, "{member} leaves"),
+            Self::Partition(part) => write!(f, "cut off: {part:?}"),
+            Self::Cut(one, other) => write!(f, "{one} and {other} are cut off from each other"),
+            Self::Mute(from, to) => write!(f, "{from} does not reach {to}"),
+            Self::Reconnect => f.write_str("all members are connected"),
+            Self::Exclude(by, member) => write!(f, "{by} excludes {member}"),
+            Self::Deafen(member, until) => write!(f, "{member} is deaf until {until}"),
+            Self::Calm => f.write_str("the network is at no fault from now on"),
+        }
+    }
 }
 
 /// The longest extra delay of a slow packet.

@@ -12,14 +12,16 @@ use crate::wire::control::{Role, Seat};
 /// The events at all clients.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(super) struct Histories {
-    seats: Vec<Seat>,
     clients: Vec<Client>,
+    /// The names of all processes, by slot.
+    names: Vec<String>,
 }
 
 /// The events at one client.
 #[derive(Debug, Eq, PartialEq)]
 struct Client {
     me: MemberId,
+    is_late: bool,
     events: Vec<(Time, Event)>,
     /// The reason of its end.
     why: &'static str,
@@ -27,9 +29,14 @@ struct Client {
 
 impl Histories {
     pub(super) fn of(processes: Vec<Process>, seats: &[Seat]) -> Self {
-        let clients = processes.into_iter().zip(seats).filter(|(_, seat)| seat.role == Role::Client);
-        let client = |(process, _): (Process, &Seat)| Client {
+        // A member that came back is another client here: each has a file of its own.
+        let is_client = |seat: &Seat| seat.role == Role::Client;
+        let name = |seat: &Seat| {
+            if is_client(seat) { MemberId(seat.slot).to_string() } else { "sequencer".to_owned() }
+        };
+        let client = |process: Process| Client {
             me: process.me,
+            is_late: process.is_late,
             why: match process.ended {
                 Some(End::Crashed) => "died",
                 Some(End::LeftBehind) => "left_behind",
@@ -38,7 +45,9 @@ impl Histories {
             },
             events: process.history,
         };
-        Self { clients: clients.map(client).collect(), seats: seats.to_vec() }
+        let clients = processes.into_iter().zip(seats).filter(|(_, seat)| is_client(seat));
+        let clients = clients.map(|(process, _)| client(process)).collect();
+        Self { clients, names: seats.iter().map(name).collect() }
     }
 
     /// Writes the histories into a folder, as clients do.
@@ -50,11 +59,11 @@ impl Histories {
         let member = self.name(client.me);
         let results = Results::create(dir, member, order.suffix, true, false);
         let mut results = results.map_err(|failure| failure.help("name another folder with --histories"))?;
-        let first = self.seats.iter().filter(|seat| !seat.late && seat.role == Role::Client);
-        let members: Vec<&str> = first.map(|seat| seat.id.as_str()).collect();
+        let first = self.clients.iter().filter(|client| !client.is_late);
+        let members: Vec<&str> = first.map(|client| self.name(client.me)).collect();
         results.start(&Start {
             member,
-            incarnation: self.seats[usize::from(client.me.0)].incarnation,
+            incarnation: 1,
             group: "main",
             order: order.name,
             method: order.method,
@@ -96,10 +105,7 @@ impl Histories {
                 names.sort_unstable();
                 results.view(view.number, &names, time_us)
             }
-            Event::Note(note) => {
-                let seat = |member: MemberId| (self.name(member), self.id(member, 1).incarnation);
-                results.note(note, &seat, time_us)
-            }
+            Event::Note(note) => results.note(note, &|member| (self.name(member), 1), time_us),
             Event::Deliver(from, own, number, text) => {
                 counts.delivered += 1;
                 results.deliver(self.name(*from), self.id(*from, *own), text, *number, time_us)
@@ -113,11 +119,10 @@ impl Histories {
     }
 
     fn id(&self, member: MemberId, number: u64) -> MessageId<'_> {
-        let incarnation = self.seats.get(usize::from(member.0)).map_or(1, |seat| seat.incarnation);
-        MessageId { member: self.name(member), incarnation, number }
+        MessageId { member: self.name(member), incarnation: 1, number }
     }
 
     fn name(&self, member: MemberId) -> &str {
-        self.seats.get(usize::from(member.0)).map_or("sequencer", |seat| &seat.id)
+        self.names.get(usize::from(member.0)).map_or("sequencer", String::as_str)
     }
 }

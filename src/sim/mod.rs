@@ -5,11 +5,11 @@
 //! must deliver every message. The oracles of [`crate::check`] judge the deliveries. The same seed gives the same
 //! trace, byte for byte.
 
+mod churn;
 mod cost;
 mod counters;
 mod faults;
 mod histories;
-mod losses;
 mod monitor;
 mod network;
 mod outages;
@@ -30,18 +30,18 @@ use crate::member::MembershipConfig;
 use crate::order::Order;
 use crate::prng::Prng;
 use crate::wire::Window;
+pub use churn::Churn;
 pub use cost::Cost;
 pub use counters::Counters;
 use faults::SLOW;
-pub use faults::{Delay, Faults, Share};
-pub use losses::Losses;
+pub use faults::{Delay, Fault, Faults, Share};
 use monitor::Monitor;
 pub use network::{Network, Passage};
 use outages::Outages;
 use run::Run;
 pub use trace::Trace;
 use workload::Workload;
-use world::{Fault, Group};
+use world::Group;
 pub use world::{World, seats};
 
 /// The time from the healing of the network by which all must be delivered, for a group with few messages.
@@ -78,8 +78,8 @@ pub struct Setup {
     pub partition: Option<Share>,
     /// The share of the time in which a member is paused.
     pub pause: Option<Share>,
-    /// The members to lose.
-    pub losses: Losses,
+    /// The members that are lost and that come.
+    pub churn: Churn,
     /// A property that is expected to be violated, and judged also if the order does not promise it.
     pub expect: Option<&'static Property>,
     /// The defects that the engines have on purpose.
@@ -98,6 +98,10 @@ pub struct Outcome {
     /// The cost of the multicasts.
     pub cost: Cost,
 }
+
+/// The most messages that a client multicasts which joins, and the time between two.
+const LATE_TASKS: u64 = 5;
+const LATE_GAP: Duration = Duration::from_millis(50);
 
 impl Setup {
     /// The most clients of a simulated group.
@@ -122,7 +126,7 @@ impl Setup {
             clog: None,
             partition: None,
             pause: None,
-            losses: Losses::NONE,
+            churn: Churn::NONE,
             expect: None,
             defects: Defects::NONE,
         }
@@ -133,7 +137,7 @@ impl Setup {
     pub fn run(&self, seed: u64, trace: &mut Trace) -> Outcome {
         // Each concern has its own generator, so that a change to one does not change the draws of the others.
         let mut prng = Prng::new(seed);
-        let [mut swarm, mut tasks, mut packets, mut outages, mut losses] =
+        let [mut swarm, mut tasks, mut packets, mut outages, mut churn] =
             std::array::from_fn(|_| prng.fork());
         let view = self.view(&mut swarm);
         let faults = self.faults(&mut swarm);
@@ -142,20 +146,20 @@ impl Setup {
         let members = view.members();
         let outages = Outages::draw(&mut outages, faults, &members, heal_at);
         trace.announce(|| outages.announcements());
-        let (losses, end) = self.losses.draw(&mut losses, &members, heal_at);
+        let (churn, end) = self.churn.draw(&mut churn, &view, heal_at);
         let heal_at = heal_at.max(end);
         let network = Network::new(faults, packets.next_u64()).with_outages(outages);
-        let (patience, has_losses) = (self.patience(faults, view.clients.len()), self.losses.are_asked_for());
+        let (patience, has_churn) = (self.patience(faults, view.clients.len()), self.churn.is_asked_for());
         let has_histories = trace.histories.is_some();
-        let monitor = Monitor::new(view.clients.len(), has_losses, trace);
+        let monitor = Monitor::new(view.clients.len(), has_churn, trace);
         let mut world = World::new(self.group(view), network, packets, monitor);
         if has_histories {
             world.watch();
         }
         world.add_fault(heal_at, Fault::Calm);
         world.add_tasks(tasks);
-        losses.into_iter().for_each(|(at, fault)| world.add_fault(at, fault));
-        let remains = Run::new(world, heal_at, has_losses).run(patience);
+        churn.into_iter().for_each(|(at, fault)| world.add_fault(at, fault));
+        let remains = Run::new(world, heal_at, has_churn).run(patience);
         let mut verdicts = vec![("contract", remains.contract)];
         verdicts.extend(check::judge(&remains.history, self.judged()));
         verdicts.push(("liveness", remains.liveness));
@@ -167,7 +171,7 @@ impl Setup {
         let is_expected = |name| self.expect.is_some_and(|expected| expected.name == name);
         let is_left_out = |name| match name {
             "point-to-point" => self.steady,
-            "view-synchrony" => !self.losses.are_asked_for(),
+            "view-synchrony" => !self.churn.is_asked_for(),
             _ => false,
         };
         let is_judged = move |property: &&Property| {
@@ -198,15 +202,15 @@ impl Setup {
         let clients: Vec<MemberId> = (0..members).map(MemberId).collect();
         let sequencer = self.order.sequencer.then_some(MemberId(members));
         // If the sequencer may be lost, any client can take its place.
-        let can_lose_it = self.losses.are_asked_for() && self.order.sequencer;
+        let can_lose_it = self.churn.is_asked_for() && self.order.sequencer;
         let candidates = if can_lose_it { clients.clone() } else { Vec::new() };
         View { number: 1, clients, sequencer, candidates }
     }
 
     fn group(&self, view: View) -> Group {
         // A group that may lose members monitors them, and goes on as a majority or not at all.
-        let is_kept = self.losses.are_asked_for();
-        let detector = is_kept.then_some(losses::DETECTOR);
+        let is_kept = self.churn.is_asked_for();
+        let detector = is_kept.then_some(churn::DETECTOR);
         Group {
             order: self.order,
             view,
@@ -214,7 +218,7 @@ impl Setup {
             window: self.window,
             defects: self.defects,
             finishes: true,
-            late_tasks: Vec::new(),
+            late_tasks: (0..self.messages.min(LATE_TASKS)).map(|number| LATE_GAP * number as u32).collect(),
         }
     }
 

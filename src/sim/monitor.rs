@@ -2,9 +2,10 @@
 
 use super::cost::Meter;
 use super::counters::{Counters, Seen, is_overheard};
+use super::faults::Fault;
 use super::network::Passage;
 use super::trace::{AppWords, Trace, Words};
-use super::world::{Fault, Observer};
+use super::world::Observer;
 use crate::check::Witness;
 use crate::engine::{DropReason, Effects, Engine, MemberId, Time, To};
 use crate::member::{App, Membership};
@@ -19,8 +20,8 @@ pub(super) struct Monitor<'t> {
     pub(super) breach: Option<Witness>,
     seen: Seen,
     clients: usize,
-    /// Whether members are lost.
-    has_losses: bool,
+    /// Whether members are lost or come.
+    has_churn: bool,
     /// The sender of the packet that is being handled.
     from: Option<MemberId>,
     /// The next deadline before a NACK to another member was received.
@@ -28,7 +29,7 @@ pub(super) struct Monitor<'t> {
 }
 
 impl<'t> Monitor<'t> {
-    pub(super) fn new(clients: usize, has_losses: bool, trace: &'t mut Trace) -> Self {
+    pub(super) fn new(clients: usize, has_churn: bool, trace: &'t mut Trace) -> Self {
         Self {
             trace,
             counters: Counters::default(),
@@ -36,7 +37,7 @@ impl<'t> Monitor<'t> {
             breach: None,
             seen: Seen::default(),
             clients,
-            has_losses,
+            has_churn,
             from: None,
             overheard: None,
         }
@@ -104,7 +105,7 @@ impl Observer for Monitor<'_> {
         // its removal. During a flush members ignore their send windows, and the receiver handles packets outside its
         // window when the view ends.
         let is_known = [DropReason::Stranger, DropReason::OutsideWindow].contains(&reason);
-        if reason != DropReason::Duplicate && !(self.has_losses && is_known) {
+        if reason != DropReason::Duplicate && !(self.has_churn && is_known) {
             let story = format!("{at} blamed {from}, which is honest, for \"{reason}\" at {now}");
             self.breach.get_or_insert(Witness::from(story));
         }
@@ -134,5 +135,9 @@ impl Observer for Monitor<'_> {
 
     fn left_behind(&mut self) {
         self.counters.left_behind += 1;
+    }
+
+    fn admitted(&mut self) {
+        self.counters.joined += 1;
     }
 }

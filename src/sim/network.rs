@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::faults::{Delay, Faults, SLOW, STALE, Share};
+use super::faults::{Delay, Fault, Faults, SLOW, STALE, Share};
 use super::outages::Outages;
-use super::world::Fault;
 use crate::engine::{MemberId, Time};
 use crate::prng::Prng;
 
@@ -51,6 +50,9 @@ impl Network {
         match fault {
             Fault::Partition(partition) => self.partition = partition,
             Fault::Cut(one, other) => self.cuts.extend([(one, other), (other, one)]),
+            Fault::Mute(from, to) => {
+                self.cuts.insert((from, to));
+            }
             Fault::Reconnect => {
                 self.partition.clear();
                 self.cuts.clear();

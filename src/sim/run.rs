@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use super::churn::DETECTOR;
 use super::cost::Cost;
 use super::counters::Counters;
 use super::histories::Histories;
-use super::losses::DETECTOR;
 use super::monitor::Monitor;
 use super::process::{Event, Process};
 use super::world::World;
@@ -35,8 +35,8 @@ pub(super) struct Remains {
 }
 
 impl<'t> Run<'t> {
-    pub(super) fn new(world: World<Monitor<'t>>, heal_at: Time, has_losses: bool) -> Self {
-        let settles = has_losses.then(|| heal_at.after(2 * DETECTOR.detection()));
+    pub(super) fn new(world: World<Monitor<'t>>, heal_at: Time, has_churn: bool) -> Self {
+        let settles = has_churn.then(|| heal_at.after(2 * DETECTOR.detection()));
         Self { world, heal_at, settles }
     }
 
@@ -81,7 +81,9 @@ impl<'t> Run<'t> {
         let Self { mut world, .. } = self;
         world.observer.counters.simulated_us = world.now.as_micros();
         let is_client = |process: &Process| world.seats[usize::from(process.me.0)].role == Role::Client;
-        let records = world.processes.iter().filter(|process| is_client(process)).map(record).collect();
+        let clients: Vec<&Process> = world.processes.iter().filter(|process| is_client(process)).collect();
+        let members: Vec<MemberId> = clients.iter().map(|process| process.me).collect();
+        let records = clients.into_iter().map(|process| record(process, &members)).collect();
         let Monitor { trace, counters, meter, breach, .. } = world.observer;
         if trace.histories.is_some() {
             trace.histories = Some(Histories::of(world.processes, &world.seats));
@@ -125,15 +127,19 @@ impl<'t> Run<'t> {
     }
 }
 
-/// Returns the record of a client for the oracles.
-fn record(process: &Process) -> Record {
+/// Returns the record of a client, among these, for the oracles.
+fn record(process: &Process, clients: &[MemberId]) -> Record {
+    let index = |member: MemberId| {
+        let found = clients.iter().position(|&client| client == member);
+        found.unwrap_or(clients.len() + usize::from(member.0)) as u16
+    };
     let mut record = Record {
         name: process.me.to_string(),
         stopped: process.ended.is_some(),
         ended: process.ended.is_none() && process.waits_for().is_empty(),
         ..Record::default()
     };
-    let id = |member: MemberId, number| MessageId { member: member.0, incarnation: 1, number };
+    let id = |member: MemberId, number| MessageId { member: index(member), incarnation: 1, number };
     for (_, event) in &process.history {
         record.events.push(match event {
             Event::Multicast(number, text) => {
@@ -143,14 +149,14 @@ fn record(process: &Process) -> Record {
                 check::Event::Deliver { id: id(*from, *own), number: *number, epoch: 1, text: text.clone() }
             }
             Event::Send(to, number, text) => {
-                check::Event::Send { id: id(process.me, *number), to: to.0, text: text.clone() }
+                check::Event::Send { id: id(process.me, *number), to: index(*to), text: text.clone() }
             }
             Event::Receive(from, number, text) => {
                 check::Event::Receive { id: id(*from, *number), text: text.clone() }
             }
             Event::Undeliverable(to, number, reason) => check::Event::Undeliverable {
                 id: id(process.me, *number),
-                to: to.0,
+                to: index(*to),
                 reason: undelivered(*reason).to_owned(),
             },
             Event::View(view) => {

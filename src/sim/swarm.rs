@@ -97,10 +97,13 @@ fn idle_fault(setup: &Setup, counters: &Counters) -> Option<String> {
     ];
     let is_idle =
         |share: Option<Share>, struck| share.is_some_and(|share| share != Share::ZERO) && struck == 0;
-    if setup.losses.crash > 0 && counters.crashed == 0 {
+    if setup.churn.crash > 0 && counters.crashed == 0 {
         return Some("deaths were asked for and nobody died".to_owned());
     }
-    if setup.losses.are_asked_for() && counters.views == 0 {
+    if setup.churn.joins() > 0 && counters.joined == 0 {
+        return Some("members were asked to join and none did".to_owned());
+    }
+    if setup.churn.is_asked_for() && counters.views == 0 {
         return Some("losses of members were asked for and no view changed".to_owned());
     }
     let idle = asked.into_iter().find(|&(share, struck, _)| is_idle(share, struck));

@@ -7,7 +7,7 @@ use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
 
 use super::swarm::{self, Report};
-use super::{Delay, Losses, Setup, Share, Trace};
+use super::{Churn, Delay, Setup, Share, Trace};
 use crate::check::{PROPERTIES, Property};
 use crate::cli::{self, KnownBad};
 use crate::exit::{Exit, Failure};
@@ -21,6 +21,7 @@ Examples:
   groupcast sim --order fifo --seeds 2000
   groupcast sim --order fifo --expect-violation causal
   groupcast sim --order total --crash 1 --seeds 500
+  groupcast sim --order total --join 2 --restart 1 --standby 1 --seeds 100
 
 Whatever is not given of the members and the faults is drawn from each seed, and half of the seeds \
 leave each fault out. A violation is shown with the command that replays it.";
@@ -75,7 +76,7 @@ pub struct Args {
     /// The share of the time in which a member does nothing; drawn: up to 30%
     #[arg(long, value_name = "SHARE")]
     pause: Option<Share>,
-    /// So many members die, at any moment; less than half of all are lost, by this and the next two
+    /// So many members die, at any moment; less than half of all are lost, by this and the next three
     #[arg(long, default_value_t = 0, value_name = "N")]
     crash: u16,
     /// So many members sleep for longer than the others wait, and then find out that they were left behind
@@ -84,6 +85,15 @@ pub struct Args {
     /// So many members are cut off from the others for longer than these wait
     #[arg(long, default_value_t = 0, value_name = "N")]
     split: u16,
+    /// So many members die and come back; a sequencer as a standby
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    restart: u16,
+    /// So many clients join the running group, and multicast a few messages
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u16).range(..=64))]
+    join: u16,
+    /// So many standby sequencers join the running group
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u16).range(..=64))]
+    standby: u16,
     /// The seed from which everything is drawn, or the first of several
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -146,6 +156,10 @@ impl Args {
 
     fn setup(&self) -> Result<Setup, Failure> {
         let order = cli::order(&self.order, self.method.as_deref())?;
+        if self.standby > 0 && !order.sequencer {
+            let why = format!("--standby needs an order with a sequencer, and {} has none", order.name);
+            return Err(Failure::new(Exit::Usage, why));
+        }
         Ok(Setup {
             loss: self.loss,
             duplicate: self.duplicate,
@@ -154,7 +168,14 @@ impl Args {
             clog: self.clog,
             partition: self.partition,
             pause: self.pause,
-            losses: Losses { crash: self.crash, sleep: self.sleep, split: self.split },
+            churn: Churn {
+                crash: self.crash,
+                sleep: self.sleep,
+                split: self.split,
+                restart: self.restart,
+                join: self.join,
+                standby: self.standby,
+            },
             members: self.members,
             steady: self.steady,
             safe: self.safe,
@@ -190,7 +211,14 @@ impl Args {
         ] {
             option(name, share.map(|share| share.to_string()));
         }
-        for (name, count) in [("crash", self.crash), ("sleep", self.sleep), ("split", self.split)] {
+        for (name, count) in [
+            ("crash", self.crash),
+            ("sleep", self.sleep),
+            ("split", self.split),
+            ("restart", self.restart),
+            ("join", self.join),
+            ("standby", self.standby),
+        ] {
             option(name, (count > 0).then(|| count.to_string()));
         }
         option("expect-violation", self.expect_violation.clone());

@@ -3,10 +3,10 @@
 //! Clients multicast what their tasks say. Members crash, pause, leave, join, come back and stand by, as the faults of
 //! the world say. The same seed gives the same run. An [`Observer`] sees every step.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::faults::Fault;
 use super::network::{Network, Passage};
 use super::process::{End, Process, State};
 use super::workload::Task;
@@ -44,56 +44,6 @@ pub struct Group {
     pub finishes: bool,
     /// The times after the arrival of a new client at which it multicasts a message.
     pub late_tasks: Vec<Duration>,
-}
-
-/// Something that happens to a member or to the network.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Fault {
-    /// The member crashes.
-    Crash(MemberId),
-    /// A crashed member is started again, with a new slot, and takes itself for a member of the first view.
-    ReturnUnaware(MemberId),
-    /// A new client asks to join; with a member, as its next incarnation.
-    Join(Option<MemberId>),
-    /// A new standby asks to join; with a member, as its next incarnation.
-    StandBy(Option<MemberId>),
-    /// The member does nothing until this time.
-    Pause(MemberId, Time),
-    /// The member leaves the group.
-    Leave(MemberId),
-    /// From now on these members do not reach the others, nor the others them. Replaces the partition before.
-    Partition(BTreeSet<MemberId>),
-    /// From now on these two members do not reach each other.
-    Cut(MemberId, MemberId),
-    /// Partitions and cuts end.
-    Reconnect,
-    /// The first member accuses the second of receiving nothing.
-    Exclude(MemberId, MemberId),
-    /// The member receives nothing until this time, does not listen, and so suspects no member.
-    Deafen(MemberId, Time),
-    /// Loss, duplication, slow and stale packets end.
-    Calm,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Crash(member) => write!(f, "{member} crashes"),
-            Self::ReturnUnaware(member) => write!(f, "{member} is started again, unaware of its crash"),
-            Self::Join(None) => f.write_str("a client joins"),
-            Self::Join(Some(earlier)) => write!(f, "{earlier} joins again"),
-            Self::StandBy(None) => f.write_str("a standby joins"),
-            Self::StandBy(Some(earlier)) => write!(f, "{earlier} joins again, as a standby"),
-            Self::Pause(member, until) => write!(f, "{member} pauses until {until}"),
-            Self::Leave(member) => write!(f, "{member} leaves"),
-            Self::Partition(part) => write!(f, "cut off: {part:?}"),
-            Self::Cut(one, other) => write!(f, "{one} and {other} are cut off from each other"),
-            Self::Reconnect => f.write_str("all members are connected"),
-            Self::Exclude(by, member) => write!(f, "{by} excludes {member}"),
-            Self::Deafen(member, until) => write!(f, "{member} is deaf until {until}"),
-            Self::Calm => f.write_str("the network is at no fault from now on"),
-        }
-    }
 }
 
 /// A crash after a number of steps of all members together.
@@ -134,6 +84,8 @@ pub trait Observer {
     fn fault(&mut self, _now: Time, _fault: &Fault) {}
     /// A member was left behind.
     fn left_behind(&mut self) {}
+    /// A process joined.
+    fn admitted(&mut self) {}
 }
 
 impl Observer for () {}
@@ -162,7 +114,8 @@ pub struct World<O = ()> {
     pub crashes: Vec<CrashAt>,
     /// The first breach of the contract of engines.
     pub breach: Option<String>,
-    pub(super) observer: O,
+    /// The observer.
+    pub observer: O,
     /// The events by time, and then in the order in which they were scheduled.
     queue: BTreeMap<(Time, u64), Happening>,
     scheduled: u64,
@@ -470,7 +423,7 @@ impl<O: Observer> World<O> {
                 membership.exclude(member, RECEIVED_NOTHING, effects);
             }),
             Fault::Deafen(member, until) => self.at(member).deaf_until = until,
-            Fault::Partition(_) | Fault::Cut(..) | Fault::Reconnect | Fault::Calm => {
+            Fault::Partition(_) | Fault::Cut(..) | Fault::Mute(..) | Fault::Reconnect | Fault::Calm => {
                 self.network.apply(fault);
             }
         }
@@ -545,6 +498,7 @@ impl<O: Observer> World<O> {
         membership.restart_timeouts(self.now);
         membership.seated(&self.seats);
         self.at(at).state = State::Member(Box::new(membership));
+        self.observer.admitted();
         let (now, finishes) = (self.now, self.group.finishes);
         self.at(at).begin(now, &admission.view, finishes);
     }

@@ -4,7 +4,7 @@ use groupcast::check::Property;
 use groupcast::exit::Exit;
 use groupcast::order::{DEFAULT_METHOD, ORDERS, Order};
 use groupcast::sim::swarm::{self, Report};
-use groupcast::sim::{Losses, Setup, Share, Trace};
+use groupcast::sim::{Churn, Setup, Share, Trace};
 use groupcast::wire::Window;
 
 const SEEDS: u64 = 2_000;
@@ -97,11 +97,11 @@ const NARROW: [Window; 3] = [
 
 #[test]
 fn windows_of_one_message_block_no_order() {
-    let losses = Losses { crash: 1, sleep: 0, split: 1 };
+    let churn = Churn { crash: 1, split: 1, ..Churn::NONE };
     let mut waited = 0;
     for (order, window) in ORDERS.iter().flat_map(|order| NARROW.map(|window| (order, window))) {
         let setup = Setup { members: None, window, ..Setup::new(order, 2, 10) };
-        for setup in [setup, Setup { safe: true, ..setup }, Setup { losses, ..setup }] {
+        for setup in [setup, Setup { safe: true, ..setup }, Setup { churn, ..setup }] {
             let report = swarm::run(&setup, 1, SEEDS_WITH_NARROW_WINDOWS);
             // With windows as narrow as these it may be that nothing comes out of order, which leaves that undecided.
             assert_eq!(report.failed, None, "{} {window}: {report:#?}", order.title());
@@ -212,8 +212,8 @@ fn view_change_members_lost_others_continue() {
     let seeds = std::env::var("GROUPCAST_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
     let seeds = seeds.unwrap_or(SEEDS_WITH_LOSSES);
     for order in &ORDERS {
-        let losses = Losses { crash: 1, sleep: 1, split: 1 };
-        let setup = Setup { members: None, losses, ..Setup::new(order, 2, 20) };
+        let churn = Churn { crash: 1, sleep: 1, split: 1, ..Churn::NONE };
+        let setup = Setup { members: None, churn, ..Setup::new(order, 2, 20) };
         let report = swarm::run(&setup, 1, seeds);
         let counters = report.counters;
         println!(
@@ -228,6 +228,16 @@ fn view_change_members_lost_others_continue() {
             counters.crashed > 0 && counters.left_behind > 0 && counters.views > 2 * seeds,
             "{counters:?}"
         );
+    }
+}
+
+#[test]
+fn join_newcomers_of_every_kind_deliver_from_their_view_on() {
+    for order in &ORDERS {
+        let churn = Churn { restart: 1, join: 2, standby: u16::from(order.sequencer), ..Churn::NONE };
+        let report = swarm::run(&Setup { members: None, churn, ..Setup::new(order, 2, 20) }, 1, 20);
+        assert_eq!(report.exit(), Exit::Ok, "{}: {report:#?}", order.title());
+        assert!(report.counters.joined >= 40 && report.counters.crashed > 5, "{:?}", report.counters);
     }
 }
 
@@ -269,9 +279,9 @@ fn broken_engines_are_detected() {
 fn undeliverable_messages_forgotten_by_sender_are_detected() {
     use groupcast::defect::{Defect, Defects};
 
-    let losses = Losses { crash: 2, ..Losses::NONE };
+    let churn = Churn { crash: 2, ..Churn::NONE };
     for order in ["fifo", "agreed"] {
-        let good = Setup { losses, ..setup(order, 5, 20) };
+        let good = Setup { churn, ..setup(order, 5, 20) };
         let report = swarm::run(&good, 1, 10);
         assert!(report.counters.undeliverable > 0 && report.failed.is_none(), "{report:?}");
         let bad = Setup { defects: Defects::only(Defect::ForgetsUndeliverable), ..good };

@@ -105,6 +105,21 @@ fn sim_printed_command_replays_a_loss() {
 }
 
 #[test]
+fn sim_members_join_return_and_stand_by() {
+    let dir = tempfile::tempdir().unwrap();
+    let command = "sim --order total --members 4 --restart 1 --join 2 --standby 1 --seed 3 -v --json";
+    let histories = format!("{command} --histories {}", dir.path().display());
+    let output = groupcast(&histories);
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(value["verdict"], "PASS", "{value}");
+    assert_eq!(value["counters"]["joined"], 4);
+    assert!(value["replay"].as_str().unwrap().contains(" --restart 1 --join 2 --standby 1 "), "{value}");
+    let check = groupcast(&format!("check {}", dir.path().display()));
+    assert_eq!(check.status.code(), Some(0), "{check:?}");
+    assert_eq!(groupcast("sim --order fifo --standby 1").status.code(), Some(64));
+}
+
+#[test]
 fn sim_expected_violation_is_shown() {
     let output = groupcast("sim --order unordered --expect-violation total");
     let text = said(&output);

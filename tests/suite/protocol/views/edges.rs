@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use groupcast::engine::{MemberId, Time, To};
 use groupcast::member::Undelivered;
 use groupcast::order::{ORDERS, Order};
-use groupcast::sim::World;
 use groupcast::sim::process::Event;
-use groupcast::sim::world::{CrashAt, Fault};
+use groupcast::sim::world::CrashAt;
+use groupcast::sim::{Fault, World};
 
 use super::promises;
 use super::world::{Plan, ms, named, sequenced};

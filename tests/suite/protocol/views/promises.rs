@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use groupcast::engine::{MemberId, View};
 use groupcast::member::Undelivered;
 use groupcast::order::Promise;
-use groupcast::sim::World;
 use groupcast::sim::process::{Event, Process};
-use groupcast::sim::world::Fault;
+use groupcast::sim::{Fault, World};
 
 use super::world::{Plan, is_client, is_client_in};
 

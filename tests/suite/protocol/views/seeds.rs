@@ -6,9 +6,8 @@ use std::time::Duration;
 use groupcast::engine::{MemberId, Time, To};
 use groupcast::order::{ORDERS, Order};
 use groupcast::prng::Prng;
-use groupcast::sim::World;
 use groupcast::sim::process::Event;
-use groupcast::sim::world::Fault;
+use groupcast::sim::{Fault, World};
 
 use super::promises;
 use super::world::{Plan, ms, named};
@@ -58,14 +57,36 @@ fn draw(order: &'static Order, seed: u64, partitions: Partitions, with_newcomers
     plan.loss = [0, 20_000, 150_000][dice.below(3) as usize];
     plan.twice = [0, 50_000][dice.below(2) as usize];
     plan.slow = [500, 3_000, 30_000][dice.below(3) as usize];
-    for client in 0..clients {
+    draw_tasks(&mut plan, &mut dice);
+    draw_losses(&mut plan, &mut dice);
+    if with_partitions {
+        let members = plan.view().members();
+        let part = members.into_iter().filter(|_| dice.chance(300_000)).collect();
+        let when = dice.below(BUSY);
+        plan.faults.push((ms(when), Fault::Partition(part)));
+        plan.faults.push((ms(when + dice.between(100, 3_000)), Fault::Reconnect));
+    }
+    // Windows of a few messages, for some; and who has died may be started again.
+    if dice.chance(400_000) {
+        plan.window.messages = dice.between(1, 4);
+    }
+    plan.late = [0, 10_000][dice.below(2) as usize];
+    draw_arrivals(&mut plan, &mut dice, with_newcomers);
+    plan
+}
+
+fn draw_tasks(plan: &mut Plan, dice: &mut Prng) {
+    for client in 0..plan.clients {
         for _ in 0..dice.below(60) {
-            let receiver = MemberId(dice.below(u64::from(clients)) as u16);
+            let receiver = MemberId(dice.below(u64::from(plan.clients)) as u16);
             let to =
                 if dice.chance(200_000) && receiver.0 != client { To::Member(receiver) } else { To::Group };
             plan.tasks.push((ms(dice.below(BUSY)), MemberId(client), to));
         }
     }
+}
+
+fn draw_losses(plan: &mut Plan, dice: &mut Prng) {
     let members = plan.view().members();
     let leaders: BTreeSet<MemberId> =
         plan.view().sequencer.into_iter().chain(plan.view().candidates).collect();
@@ -86,38 +107,30 @@ fn draw(order: &'static Order, seed: u64, partitions: Partitions, with_newcomers
         };
         plan.faults.push((ms(when), fault));
     }
-    if with_partitions {
-        let part = members.iter().copied().filter(|_| dice.chance(300_000)).collect();
-        let when = dice.below(BUSY);
-        plan.faults.push((ms(when), Fault::Partition(part)));
-        plan.faults.push((ms(when + dice.between(100, 3_000)), Fault::Reconnect));
-    }
-    // Windows of a few messages, for some; and who has died may be started again.
-    if dice.chance(400_000) {
-        plan.window.messages = dice.between(1, 4);
-    }
-    plan.late = [0, 10_000][dice.below(2) as usize];
-    let dead = |(when, fault): &(Time, Fault)| match fault {
+}
+
+/// Draws members that come back, and newcomers.
+fn draw_arrivals(plan: &mut Plan, dice: &mut Prng, with_newcomers: bool) {
+    let crash = |(when, fault): &(Time, Fault)| match fault {
         Fault::Crash(member) => Some((*when, *member)),
         _ => None,
     };
-    for (when, member) in plan.faults.iter().filter_map(dead).collect::<Vec<_>>() {
+    for (when, member) in plan.faults.iter().filter_map(crash).collect::<Vec<_>>() {
         if dice.chance(300_000) {
             let later = Duration::from_millis(dice.between(10, 2_500));
-            let is_client = member.0 < clients;
+            let is_client = member.0 < plan.clients;
             let again = if is_client { Fault::Join(Some(member)) } else { Fault::StandBy(Some(member)) };
-            let comes = with_newcomers && dice.chance(500_000);
-            plan.faults.push((when.after(later), if comes { again } else { Fault::ReturnUnaware(member) }));
+            let joins = with_newcomers && dice.chance(500_000);
+            plan.faults.push((when.after(later), if joins { again } else { Fault::ReturnUnaware(member) }));
         }
     }
     if with_newcomers && dice.chance(300_000) {
         for _ in 0..dice.between(1, 3) {
-            let stands_by = order.sequencer && dice.chance(500_000);
-            let comes = if stands_by { Fault::StandBy(None) } else { Fault::Join(None) };
-            plan.faults.push((ms(dice.below(BUSY)), comes));
+            let stands_by = plan.order.sequencer && dice.chance(500_000);
+            let joins = if stands_by { Fault::StandBy(None) } else { Fault::Join(None) };
+            plan.faults.push((ms(dice.below(BUSY)), joins));
         }
     }
-    plan
 }
 
 fn live(plan: &Plan, seen: &mut Seen) -> Result<(), String> {

@@ -5,9 +5,8 @@ use std::time::Duration;
 use groupcast::engine::{MemberId, Time};
 use groupcast::member::{Departure, Notice};
 use groupcast::order::ORDERS;
-use groupcast::sim::World;
 use groupcast::sim::process::{Event, Process};
-use groupcast::sim::world::Fault;
+use groupcast::sim::{Fault, World};
 
 use super::promises;
 use super::steps::three;

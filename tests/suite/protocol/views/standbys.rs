@@ -2,9 +2,9 @@
 
 use groupcast::engine::{MemberId, Time, To};
 use groupcast::order::Order;
-use groupcast::sim::World;
 use groupcast::sim::process::Event;
-use groupcast::sim::world::{CrashAt, Fault};
+use groupcast::sim::world::CrashAt;
+use groupcast::sim::{Fault, World};
 
 use super::promises;
 use super::steps::three;

@@ -163,7 +163,7 @@ mod known_bad {
     use groupcast::defect::{Defect, Defects};
 
     use super::*;
-    use groupcast::sim::world::Fault;
+    use groupcast::sim::Fault;
 
     fn fifo() -> Plan {
         three(Order::find("fifo", "").expect("an order of the table"))

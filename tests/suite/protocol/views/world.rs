@@ -10,8 +10,8 @@ use groupcast::order::{ORDERS, Order};
 use groupcast::prng::Prng;
 use groupcast::sim::process::{Event, Process};
 use groupcast::sim::workload::Task;
-use groupcast::sim::world::{CrashAt, Fault, Group};
-use groupcast::sim::{Delay, Faults, Network, Share, World};
+use groupcast::sim::world::{CrashAt, Group};
+use groupcast::sim::{Delay, Fault, Faults, Network, Share, World};
 use groupcast::wire::Window;
 
 /// The times after its arrival at which a newcomer multicasts, in milliseconds.
