@@ -1,126 +1,74 @@
 //! Flow control in the engines: senders wait for the slowest receiver, and every queue is bounded.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use groupcast::defect::Defects;
-use groupcast::engine::{Effect, Effects, Input, MemberId, Time, To, View};
-use groupcast::member::App;
-use groupcast::member::stack::{self, ProtocolStack, StackConfig};
+use groupcast::engine::{MemberId, Time, To, View};
+use groupcast::member::MembershipConfig;
 use groupcast::order::{ORDERS, Order};
+use groupcast::prng::Prng;
 use groupcast::reliable::WINDOW_PACKETS;
-use groupcast::wire::{BatchBuilder, Packet, Window};
+use groupcast::sim::process::{Event, Process};
+use groupcast::sim::workload::Task;
+use groupcast::sim::world::{Group, Observer};
+use groupcast::sim::{Delay, Fault, Faults, Network, World};
+use groupcast::wire::{Packet, Window};
 
 const CLIENTS: u16 = 3;
 /// More batches than all windows together hold.
 const BATCHES: u64 = 400;
 /// Bound of a hold-back queue: one window of each other member, or the undelivered batches of each.
 const MOST_HELD: usize = (CLIENTS as usize + 1) * WINDOW_PACKETS as usize;
+/// The end of the time in which one member misses the packets of another.
+const MISSES_UNTIL: Time = Time::from_micros(2_000_000);
 
-/// A group whose packets arrive at once, but for those of `mute` on their way to `deaf`.
-struct Group {
-    lines: Vec<ProtocolStack>,
-    submitted: Vec<u64>,
-    delivered: Vec<u64>,
-    flying: VecDeque<(MemberId, MemberId, Packet)>,
-    cut: Option<(MemberId, MemberId)>,
-    now: Time,
-    effects: Effects<App, Packet>,
+/// A group whose clients submit all their batches, of so many messages, at once.
+fn group<O: Observer>(
+    order: &'static Order,
+    window: Window,
+    delay: Duration,
+    each: usize,
+    observer: O,
+) -> World<O> {
+    let clients: Vec<MemberId> = (0..CLIENTS).map(MemberId).collect();
+    let sequencer = order.sequencer.then_some(MemberId(CLIENTS));
+    let view = View { number: 1, clients: clients.clone(), sequencer, candidates: Vec::new() };
+    let (membership, defects, late_tasks) = (MembershipConfig::default(), Defects::NONE, Vec::new());
+    let group = Group { order, view, membership, window, defects, finishes: false, late_tasks };
+    let faults = Faults { delay: Delay { min: delay, max: delay }, ..Faults::default() };
+    let mut world = World::new(group, Network::new(faults, 1), Prng::new(1), observer);
+    let task = |client| Task { at: Time::ZERO, client, to: To::Group, paddings: vec![0; each] };
+    world.add_tasks(clients.into_iter().flat_map(|client| (0..BATCHES).map(move |_| task(client))).collect());
+    world
 }
 
-impl Group {
-    fn new(order: &Order, window: Window) -> Self {
-        let clients: Vec<MemberId> = (0..CLIENTS).map(MemberId).collect();
-        let sequencer = order.sequencer.then_some(MemberId(CLIENTS));
-        let view = View { number: 1, clients, sequencer, candidates: Vec::new() };
-        let place = |me| StackConfig { me, view: &view, run: 7, seed: 1, window, defects: Defects::NONE };
-        let lines: Vec<ProtocolStack> =
-            view.members().into_iter().map(|me| stack::build(order, place(me))).collect();
-        Self {
-            delivered: vec![0; lines.len()],
-            lines,
-            submitted: vec![0; CLIENTS.into()],
-            flying: VecDeque::new(),
-            cut: None,
-            now: Time::ZERO,
-            effects: Effects::default(),
-        }
-    }
-
-    fn handle(&mut self, at: usize, input: Input<App, Packet>) {
-        self.lines[at].handle(self.now, input, &mut self.effects);
-        let me = MemberId(at as u16);
-        for effect in self.effects.drain() {
-            match effect {
-                Effect::Send { to: To::Member(to), message } => self.flying.push_back((me, to, message)),
-                Effect::Send { to: To::Group, message } => {
-                    let others = (0..self.lines.len() as u16).map(MemberId).filter(|&other| other != me);
-                    self.flying.extend(others.map(|other| (me, other, message.clone())));
-                }
-                Effect::Deliver { app: App::Multicast(batch), .. } => {
-                    self.delivered[at] += u64::from(batch.count());
-                }
-                Effect::Deliver { .. } | Effect::Drop { .. } => {}
-            }
-        }
-    }
-
-    /// Every client submits what its window lets in, up to `BATCHES` of `count` messages in all.
-    fn submit(&mut self, count: u64) {
-        for at in 0..usize::from(CLIENTS) {
-            while self.submitted[at] < BATCHES * count && self.lines[at].window(To::Group) > 0 {
-                let mut batch = BatchBuilder::new(self.submitted[at] + 1);
-                (0..count).for_each(|_| {
-                    batch.push(b"text");
-                });
-                self.submitted[at] += count;
-                self.handle(
-                    at,
-                    Input::Submit { to: To::Group, app: App::Multicast(batch.finish().unwrap()) },
-                );
-            }
-        }
-    }
-
-    /// Lets what flies arrive, then lets time pass to the next deadline.
-    fn round(&mut self) {
-        while let Some((from, to, message)) = self.flying.pop_front() {
-            if self.cut != Some((from, to)) {
-                self.handle(usize::from(to.0), Input::Receive { from, message });
-            }
-        }
-        let due = self.lines.iter().filter_map(|stack| stack.next_deadline()).min();
-        self.now = self.now.max(due.unwrap_or(self.now.after(Duration::from_millis(1))));
-        for at in 0..self.lines.len() {
-            if self.lines[at].next_deadline().is_some_and(|due| due <= self.now) {
-                self.handle(at, Input::Wake);
-            }
-        }
-    }
+fn delivered(process: &Process) -> u64 {
+    let is_delivery = |(_, event): &&(Time, Event)| matches!(event, Event::Deliver(..));
+    process.history.iter().filter(is_delivery).count() as u64
 }
 
 /// While one member misses what one other sends, everybody stops soon, and goes on when it has been given.
-fn nobody_runs_away(order: &Order, mute: u16, deaf: u16) {
-    let mut group = Group::new(order, Window::default());
-    group.cut = Some((MemberId(mute), MemberId(deaf)));
-    let mut most = 0;
-    for _ in 0..400 {
-        group.submit(1);
-        group.round();
-        most = group.lines.iter().map(|stack| stack.held()).max().max(Some(most)).unwrap();
-    }
+fn nobody_runs_away(order: &'static Order, mute: u16, deaf: u16) {
     let case = format!("{}, p{mute} not heard by p{deaf}", order.title());
-    assert!(most <= MOST_HELD, "{case}: {most} batches held back");
-    group.cut = None;
-    let all = BATCHES * u64::from(CLIENTS);
-    for _ in 0..20_000 {
-        group.submit(1);
-        group.round();
-        if group.delivered.iter().take(CLIENTS.into()).all(|&delivered| delivered == all) {
-            return;
+    let mut world = group(order, Window::default(), Duration::ZERO, 1, ());
+    world.add_fault(Time::ZERO, Fault::Mute(MemberId(mute), MemberId(deaf)));
+    world.add_fault(MISSES_UNTIL, Fault::Reconnect);
+    while world.now < MISSES_UNTIL && world.step() {
+        for process in &world.processes {
+            let held = process.membership().expect("a member").held();
+            assert!(held <= MOST_HELD, "{case}: {held} batches held back");
         }
     }
-    panic!("{case}: {:?} of {all} delivered", group.delivered);
+    assert_eq!(world.now, MISSES_UNTIL);
+    let all = BATCHES * u64::from(CLIENTS);
+    let counts =
+        |world: &World| world.processes[..usize::from(CLIENTS)].iter().map(delivered).collect::<Vec<_>>();
+    world.run_until(Time::from_micros(60_000_000));
+    assert!(
+        counts(&world).iter().all(|&count| count == all),
+        "{case}: {:?} of {all} delivered",
+        counts(&world)
+    );
 }
 
 #[test]
@@ -135,16 +83,25 @@ fn flow_hold_back_queue_is_bounded_in_every_order() {
     }
 }
 
+/// Counts the packets that the first client sends at once.
+#[derive(Default)]
+struct Sent(u64);
+
+impl Observer for Sent {
+    fn sent(&mut self, now: Time, from: MemberId, _to: To, _packet: &Packet, _members: usize) {
+        self.0 += u64::from(from == MemberId(0) && now == Time::ZERO);
+    }
+}
+
 #[test]
 fn flow_messages_in_flight_are_limited_by_the_window() {
     let fifo = Order::find("fifo", "").unwrap();
     for (messages, each) in [(1, 1), (10, 1), (10, 3), (2, 5)] {
-        let mut group = Group::new(fifo, Window { messages, ..Window::default() });
-        group.submit(each);
+        let window = Window { messages, ..Window::default() };
+        let mut world = group(fifo, window, Duration::from_secs(1), each, Sent::default());
         // The rest waits in the window until the first are acknowledged; one packet always goes.
-        let sent =
-            group.flying.iter().filter(|(from, to, _)| *from == MemberId(0) && *to == MemberId(1)).count();
-        let most = (messages / each).max(1);
-        assert_eq!(sent as u64, most, "a window of {messages}, {each} in each packet");
+        world.run_until(Time::from_micros(1));
+        let most = (messages / each as u64).max(1);
+        assert_eq!(world.observer.0, most, "a window of {messages}, {each} in each packet");
     }
 }
