@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::describe;
-use super::hold_back::{HoldBack, HoldBacks, Span};
+use super::hold_back::{HoldBack, HoldBacks};
+use super::span::Span;
 use crate::clock::VectorClock;
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, Time, To, View};
@@ -80,7 +81,7 @@ impl Causal {
     fn waits_for(&self, sender: MemberId, queue: &HoldBack<Stamped>, stamped: &Stamped) -> WaitsFor {
         let first = stamped.batch.first();
         if queue.next() < first {
-            return describe::earlier(sender, queue, first);
+            return queue.earlier(sender, first);
         }
         WaitsFor::Causes(self.lacking(&stamped.clock).collect())
     }

@@ -1,8 +1,8 @@
 //! Texts that describe hold-back queues, for scenarios, traces and reports about a stuck run.
 
-use super::hold_back::{HoldBack, Span};
+use super::span::Span;
 use crate::engine::MemberId;
-use crate::waiting::{Messages, WaitsFor};
+use crate::waiting::Messages;
 
 /// Formats the numbers from `first` up to but not including `next`: `3`, or `3-5`.
 pub(super) fn numbers(first: u64, next: u64) -> String {
@@ -17,12 +17,6 @@ pub(super) fn messages(sender: MemberId, of: &impl Span) -> String {
 /// Returns the messages that an item covers.
 pub(super) fn span(sender: MemberId, of: &impl Span) -> Messages {
     Messages { sender, first: of.first(), next: of.next() }
-}
-
-/// Returns the earlier messages of `sender` that must be delivered before the one numbered `first`.
-pub(super) fn earlier<T: Span>(sender: MemberId, queue: &HoldBack<T>, first: u64) -> WaitsFor {
-    let (first, next) = queue.missing_before(first);
-    WaitsFor::Earlier(Messages { sender, first, next })
 }
 
 /// Formats held-back messages and the messages that must come first.

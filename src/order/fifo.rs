@@ -5,7 +5,6 @@
 
 use std::fmt;
 
-use super::describe;
 use super::hold_back::HoldBacks;
 use crate::defect::{Defect, Defects};
 use crate::engine::{Effects, Engine, Input, MemberId, OrderEngine, Time, To, View};
@@ -74,6 +73,6 @@ impl OrderEngine for Fifo {
     }
 
     fn waiting(&self) -> Vec<Waiting> {
-        self.senders.waiting(|sender, queue, batch| (None, describe::earlier(sender, queue, batch.first())))
+        self.senders.waiting(|sender, queue, batch| (None, queue.earlier(sender, batch.first())))
     }
 }

@@ -4,40 +4,11 @@
 //! total order); the queue releases items without a gap.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use super::describe;
+use super::span::Span;
 use crate::engine::{DropReason, MemberId};
-use crate::waiting::{Waiting, WaitsFor};
-use crate::wire::Batch;
-
-/// An item that covers consecutive numbers.
-pub trait Span {
-    /// The first number covered.
-    fn first(&self) -> u64;
-    /// The number after the last one covered; greater than `first`.
-    fn next(&self) -> u64;
-}
-
-impl Span for Batch {
-    fn first(&self) -> u64 {
-        self.first()
-    }
-
-    fn next(&self) -> u64 {
-        self.next()
-    }
-}
-
-impl Span for Range<u64> {
-    fn first(&self) -> u64 {
-        self.start
-    }
-
-    fn next(&self) -> u64 {
-        self.end
-    }
-}
+use crate::waiting::{Messages, Waiting, WaitsFor};
 
 /// A queue of items that wait for earlier ones. Numbers begin at 1.
 ///
@@ -104,6 +75,12 @@ impl<T: Span> HoldBack<T> {
     pub(super) fn missing_before(&self, first: u64) -> (u64, u64) {
         let head = self.held.first_key_value().map_or(first, |(&head, _)| head);
         (self.next, if head > self.next { head } else { first })
+    }
+
+    /// Returns the messages of `sender`, whose queue this is, that must be delivered before the one numbered `first`.
+    pub(super) fn earlier(&self, sender: MemberId, first: u64) -> WaitsFor {
+        let (first, next) = self.missing_before(first);
+        WaitsFor::Earlier(Messages { sender, first, next })
     }
 
     /// Returns the first number of the next item.

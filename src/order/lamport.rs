@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::describe;
-use super::hold_back::{HoldBack, Span};
+use super::hold_back::HoldBack;
+use super::span::Span;
 use super::total::{Deliveries, FAR_AHEAD};
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, Time, To, View};

@@ -12,6 +12,7 @@ pub mod hold_back;
 mod hostile;
 pub mod lamport;
 pub mod roles;
+pub mod span;
 pub mod total;
 pub mod total_bb;
 pub mod total_ub;

@@ -2,7 +2,8 @@
 //! their number.
 
 use super::describe;
-use super::hold_back::{HoldBack, Span};
+use super::hold_back::HoldBack;
+use super::span::Span;
 use crate::engine::{Effects, MemberId};
 use crate::waiting::{Waiting, WaitsFor};
 use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};

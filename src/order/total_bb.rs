@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use super::describe;
-use super::hold_back::{HoldBack, HoldBacks, Span};
+use super::hold_back::{HoldBack, HoldBacks};
+use super::span::Span;
 use super::total::Deliveries;
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, Time, To, View};

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use super::describe;
-use super::hold_back::{HoldBack, HoldBacks, Span};
+use super::hold_back::{HoldBack, HoldBacks};
+use super::span::Span;
 use super::total::{Deliveries, Sequenced};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, Time, To, View};
 use crate::waiting::{Waiting, WaitsFor};

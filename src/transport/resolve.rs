@@ -19,8 +19,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, 
 
 use super::address::{Port, Site};
 use super::signals::{Signals, interruption};
-use super::wakeup::{Waker, wakeup};
-use super::zmq;
+use super::wakeup::{Waker, wait, wakeup};
 use crate::exit::{Exit, Failure};
 use crate::lock::{lock, unpoisoned};
 use crate::units;
@@ -88,7 +87,7 @@ pub fn look_up_within(
     let lookup = begin_lookup(host, move || waker.wake());
     loop {
         let fds = signals.iter().flat_map(|signals| signals.fds()).chain([wakeup.fd()]);
-        let has_come = zmq::wait(&[], fds, limit);
+        let has_come = wait(fds, limit);
         if let Some(exit) = signals.and_then(Signals::received) {
             return Err(interruption(exit));
         }
@@ -457,7 +456,7 @@ mod tests {
         name.ring(&bell);
         assert!(Arc::ptr_eq(&name, &names.of(&site).unwrap()));
         while name.address().is_none() && name.trouble().is_none() {
-            zmq::wait(&[], [wakeup.fd()], FIRST_PAUSE);
+            wait([wakeup.fd()], FIRST_PAUSE);
         }
         assert!(name.address().is_none_or(|address| address.is_loopback()));
         assert!(names.of(&Site { host: "127.0.0.1".to_owned(), port_base: 1 }).is_none());

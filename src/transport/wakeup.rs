@@ -4,6 +4,9 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::exit::{Exit, Failure};
 
@@ -27,6 +30,19 @@ pub fn wakeup() -> Result<(Wakeup, Waker), Failure> {
         std::io::Result::Ok((Wakeup(reader), Waker(Arc::new(writer))))
     };
     pair().map_err(|error| Failure::new(Exit::Io, format!("cannot create the wake-up pipe: {error}")))
+}
+
+/// Waits for input at a descriptor, for no longer than `limit`. Returns whether there may be some.
+pub(super) fn wait<'a>(fds: impl IntoIterator<Item = BorrowedFd<'a>>, limit: Duration) -> bool {
+    let watched = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+    let mut polled: Vec<PollFd<'_>> = fds.into_iter().map(watched).collect();
+    // An error is a signal: its handler has written to one of the descriptors.
+    poll(&mut polled, Some(&timespec(limit))).is_err() || polled.iter().any(|fd| !fd.revents().is_empty())
+}
+
+/// Returns a time limit as the system takes it.
+pub(super) fn timespec(limit: Duration) -> Timespec {
+    Timespec { tv_sec: limit.as_secs() as _, tv_nsec: limit.subsec_nanos().into() }
 }
 
 impl Wakeup {

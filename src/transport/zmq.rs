@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 
 use super::address::{Port, Site};
 use super::holder;
@@ -17,7 +17,7 @@ use super::options::{
     self, BACKLOG, MAX_FRAME, MAX_SUBSCRIPTION, PUBLISHED_PACKETS, SYNC_HEARTBEAT_TIMEOUT_MILLIS,
 };
 use super::resolve::{Name, Names, Trouble};
-use super::wakeup::{Waker, Wakeup, wakeup};
+use super::wakeup::{Waker, Wakeup, timespec, wakeup};
 use crate::exit::{Exit, Failure};
 use crate::wire::control::{MAX_REPLY, MAX_REQUEST};
 use crate::wire::{Frames, Header, Malformed};
@@ -506,8 +506,7 @@ pub fn wait<'a>(
     polled.extend(bells().map(|bell| watched(bell.fd())));
     let others_from = polled.len();
     polled.extend(fds.into_iter().map(watched));
-    let limit = Timespec { tv_sec: limit.as_secs() as _, tv_nsec: limit.subsec_nanos().into() };
-    if poll(&mut polled, Some(&limit)).is_err() {
+    if poll(&mut polled, Some(&timespec(limit))).is_err() {
         // A signal: its handler has written to one of the descriptors.
         return true;
     }

@@ -3,5 +3,7 @@
 #[cfg(feature = "known-bad")]
 mod citations;
 mod comments;
+mod layers;
 mod order_costs;
+mod source;
 mod tidy;

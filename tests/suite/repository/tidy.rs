@@ -1,4 +1,4 @@
-//! The rules of the source tree: the map is complete, engines are pure, layers keep apart, files stay short.
+//! The rules of the source tree: the map is complete, engines are pure, files stay short.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -100,18 +100,6 @@ fn tidy_only_transport_uses_zeromq_and_only_one_file_the_clock() {
         assert!(!uses_zmq || may, "{name} uses ZeroMQ directly");
         let allows = text.contains("allow(clippy::disallowed_methods");
         assert!(!allows || name == "src/driver/clock.rs", "{name} allows itself the clock");
-    }
-}
-
-#[test]
-fn tidy_order_depends_on_no_other_layer_than_wire() {
-    for (name, text) in rust_files("src/order") {
-        let text: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
-        let beyond = ["crate::member", "crate::reliable"].iter().any(|layer| text.contains(layer));
-        assert!(!beyond, "{name} looks beyond its station");
-    }
-    for (name, text) in rust_files("src/transport") {
-        assert!(!text.contains("crate::order"), "{name}: transport knows no order");
     }
 }
 

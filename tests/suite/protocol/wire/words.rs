@@ -118,7 +118,11 @@ pub(super) fn packets() -> Vec<Vector> {
         let header = Header { kind: Kind::Membership, sender, to: To::Group, run: RUN, view };
         Vector::new(file, title, Dialect::Any, Value::ViewMessage(header, Box::new(word)))
     };
-    let words = rows.into_iter().map(word);
+    rows.into_iter().map(word).chain(outlines()).collect()
+}
+
+/// Packets of kind 7.
+fn outlines() -> Vec<Vector> {
     let outlines = [
         (
             "outline_total_body.hex",
@@ -134,7 +138,7 @@ pub(super) fn packets() -> Vec<Vector> {
         let value = Value::decode(data.dialect, &frames).expect("an outline is a packet");
         Vector::new(file, title, data.dialect, value)
     };
-    words.chain(outlines.map(outline)).collect()
+    outlines.into_iter().map(outline).collect()
 }
 
 impl Fields {
@@ -153,26 +157,10 @@ impl Fields {
                 self.ballot(*ballot);
                 self.members("invited", members);
             }
-            ViewMessage::State(ballot, haves, accepted) => {
-                self.tag(8, "State");
-                self.ballot(*ballot);
-                self.u16(haves.len() as u16, "haves: entries");
-                for (sender, ranges) in haves {
-                    self.u16(sender.0, "  packets of slot");
-                    self.ranges(ranges);
-                }
-                let what =
-                    if accepted.is_some() { "accepted: a proposal follows" } else { "accepted: nothing" };
-                self.add([u8::from(accepted.is_some())], what);
-                if let Some((ballot, proposal)) = accepted {
-                    self.ballot(*ballot);
-                    self.proposal(proposal);
-                }
-            }
+            ViewMessage::State(ballot, haves, accepted) => self.state(*ballot, haves, accepted.as_ref()),
             ViewMessage::Propose(ballot, proposal) => {
                 self.tag(9, "Propose");
-                self.ballot(*ballot);
-                self.proposal(proposal);
+                self.proposed(*ballot, proposal);
             }
             ViewMessage::Ready(ballot) => {
                 self.tag(10, "Ready");
@@ -180,8 +168,7 @@ impl Fields {
             }
             ViewMessage::Install(ballot, proposal) => {
                 self.tag(11, "Install");
-                self.ballot(*ballot);
-                self.proposal(proposal);
+                self.proposed(*ballot, proposal);
             }
             ViewMessage::Fetch(holder, sender, ranges) => {
                 self.about(12, "Fetch", "from slot", *holder);
@@ -219,6 +206,26 @@ impl Fields {
                 self.view(view);
             }
         }
+    }
+
+    fn state(&mut self, ballot: Ballot, haves: &[Have], accepted: Option<&(Ballot, Proposal)>) {
+        self.tag(8, "State");
+        self.ballot(ballot);
+        self.u16(haves.len() as u16, "haves: entries");
+        for (sender, ranges) in haves {
+            self.u16(sender.0, "  packets of slot");
+            self.ranges(ranges);
+        }
+        let what = if accepted.is_some() { "accepted: a proposal follows" } else { "accepted: nothing" };
+        self.add([u8::from(accepted.is_some())], what);
+        if let Some((ballot, proposal)) = accepted {
+            self.proposed(*ballot, proposal);
+        }
+    }
+
+    fn proposed(&mut self, ballot: Ballot, proposal: &Proposal) {
+        self.ballot(ballot);
+        self.proposal(proposal);
     }
 
     fn tag(&mut self, tag: u8, name: &str) {
