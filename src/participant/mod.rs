@@ -2,7 +2,7 @@
 //!
 //! A [`Participant`] sends what the application has as fast as the send windows allow, passes deliveries on, announces
 //! that nothing more is sent, and reports when it has everything ([`finish`]). It excludes slow members
-//! ([`slow_member`]), catches up as a newcomer ([`catch_up`]), and lets newcomers catch up ([`give`]).
+//! ([`slow_member`]), catches up as a newcomer ([`catch_up`]), and lets newcomers catch up (`give`).
 
 mod application;
 pub mod catch_up;
