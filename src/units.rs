@@ -10,6 +10,9 @@ use crate::engine::Time;
 const BYTES: [(&str, u64); 5] =
     [("B", 1), ("kB", 1000), ("KiB", 1 << 10), ("MB", 1_000_000), ("MiB", 1 << 20)];
 
+/// The sizes of the units in which a rate is written.
+const RATES: [u64; 3] = [1, 1000, 1_000_000];
+
 /// Parses a duration: `250ms`, `60s`, `2min`; a bare number is seconds.
 ///
 /// # Errors
@@ -76,7 +79,7 @@ pub(crate) fn split_bytes(text: &str) -> Option<(&str, u64)> {
 /// # Errors
 /// Examples.
 pub(crate) fn parse_rate(text: &str) -> Result<u64, String> {
-    let bytes = text.strip_suffix("/s").and_then(split_bytes);
+    let bytes = text.strip_suffix("/s").and_then(split_bytes).filter(|(_, size)| RATES.contains(size));
     let bytes = bytes.and_then(|(number, size)| Some(number.parse::<f64>().ok()? * size as f64));
     // NaN is in no range.
     let bytes = bytes.filter(|bytes| (1.0..=1e12).contains(bytes));
@@ -123,7 +126,7 @@ mod tests {
     #[test]
     fn rate_needs_a_known_unit() {
         assert_eq!(["1.5MB/s", "64kB/s", "9B/s"].map(parse_rate), [Ok(1_500_000), Ok(64_000), Ok(9)]);
-        for wrong in ["1", "1MB", "1Mb/s", "MB/s", "NaNB/s", "0B/s", "-1B/s"] {
+        for wrong in ["1", "1MB", "1Mb/s", "MB/s", "NaNB/s", "0B/s", "-1B/s", "1KiB/s", "1MiB/s"] {
             assert!(parse_rate(wrong).is_err(), "{wrong}");
         }
     }

@@ -1,11 +1,11 @@
 //! One round: starts and ends the processes of one system, and adds up the results of its members.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use rustix::process::Signal;
 
 use super::baseline;
@@ -177,11 +177,17 @@ impl Round<'_> {
     /// Starts this program once more, to play this part.
     fn play(&mut self, part: &Part) -> Result<()> {
         let text = serde_json::to_string(part).expect("numbers and names have a JSON form");
-        self.spawn(&part.name(), "groupcast", &["bench", "--part", &text])
+        let me = std::env::current_exe()
+            .context(Failure::new(Exit::Unavailable, "cannot find the path of this program"))?;
+        self.start_program(&part.name(), &me, &["bench", "--part", &text])
     }
 
     fn spawn(&mut self, name: &str, program: &str, arguments: &[&str]) -> Result<()> {
-        let mut command = Command::new(self.programs.join(program));
+        self.start_program(name, &self.programs.join(program), arguments)
+    }
+
+    fn start_program(&mut self, name: &str, program: &Path, arguments: &[&str]) -> Result<()> {
+        let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::piped());
         if let (Some(known_bad), true) = (&self.setting.known_bad, !matches!(name, "forwarder" | "router")) {
             command.args(["--known-bad", known_bad]);

@@ -1,6 +1,7 @@
 //! `groupcast chaos`: the command line of the chaos tool.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -15,7 +16,7 @@ use crate::driver::Clock;
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::lock::{lock, unpoisoned};
-use crate::processes::{Event, Interrupts, Processes, Stop, folder_of_programs};
+use crate::processes::{Event, Interrupts, Processes, Stop};
 use crate::talk::Talk;
 use crate::transport::signals::{interruption, listen};
 use crate::units::duration;
@@ -71,7 +72,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let chaos = Chaos {
         args,
         asked,
-        program: folder_of_programs()?.join("groupcast"),
+        program: std::env::current_exe()
+            .context(Failure::new(Exit::Unavailable, "cannot find this program"))?,
         talk: args.voice.talk("chaos"),
         clock: Clock::start(),
         state: Mutex::new(State { begun: 0, table: Table::default(), broken: None }),
@@ -177,21 +179,27 @@ impl Chaos<'_> {
     }
 
     fn play(&self, folder: &Path, title: &str) -> Result<Report> {
+        // The log is written as it comes: it is what remains of a run that hangs.
+        let cannot = || Failure::new(Exit::Unavailable, format!("cannot write {}", folder.display()));
+        let mut log = File::create(folder.join("run.log")).with_context(cannot)?;
         let mut command = Command::new(&self.program);
         command.args(["run", "scenario.toml", "--json"]).current_dir(folder).stdin(Stdio::null());
         command.args(self.args.known_bad.name().iter().flat_map(|name| ["--known-bad", name]));
         let mut processes = Processes::new(&Interrupts::default());
         processes.start(0, "a run", command, ())?;
         processes.plan_stop(Time::ZERO.after(LIMIT), STOP);
-        let (mut printed, mut log) = (String::new(), String::new());
+        let mut printed = String::new();
         while !processes.are_over() {
             let (events, now) = processes.events();
             for event in events {
                 match event {
                     Event::Line(_, line) => {
                         let line = String::from_utf8_lossy(&line);
-                        let to = if line.starts_with('{') { &mut printed } else { &mut log };
-                        to.extend([&*line, "\n"]);
+                        if line.starts_with('{') {
+                            printed.extend([&*line, "\n"]);
+                        } else {
+                            writeln!(log, "{line}").with_context(cannot)?;
+                        }
                     }
                     Event::Closed(run) => drop(processes.wait(run)?),
                     Event::Interrupted(_) => {}
@@ -202,9 +210,7 @@ impl Chaos<'_> {
             }
             processes.stop_as_planned(now);
         }
-        fs::write(folder.join("run.jsonl"), &printed)
-            .and_then(|()| fs::write(folder.join("run.log"), log))
-            .context(Failure::new(Exit::Unavailable, "cannot start a run"))?;
+        fs::write(folder.join("run.jsonl"), &printed).with_context(cannot)?;
         Ok(match self.asked.get() {
             _ if !processes.all[0].was_told => Report::read(title, &printed),
             Some(&exit) => Report::failed(title, exit, "interrupted".to_owned()),

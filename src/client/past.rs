@@ -62,7 +62,10 @@ impl History {
         }
         let Some(mut reader) = reader else { return Ok(Piece::Ready(Replay::Cannot)) };
         let piece = reader.piece(node, have)?;
-        self.readers.insert(by, reader);
+        // A reader at the end closes its file.
+        if !matches!(piece, Piece::Ready(Replay::End(_))) {
+            self.readers.insert(by, reader);
+        }
         Ok(piece)
     }
 }

@@ -1,7 +1,7 @@
 //! The election of the leader by the bully algorithm (Garcia-Molina 1982; CDK, figure 15.8): the highest member that
 //! can lead and is present.
 //!
-//! A member that wants a leader sends `Election` to all higher ones. A higher member answers and messages an election
+//! A member that wants a leader sends `Election` to all higher ones. A higher member answers and calls an election
 //! itself. A member without an answer leads, and announces it.
 
 use std::time::Duration;
@@ -53,7 +53,7 @@ impl Election {
         false
     }
 
-    /// Answers the election of `from` and messages one. Returns whether this member leads.
+    /// Answers the election of `from` and calls one. Returns whether this member leads.
     pub fn called(
         &mut self,
         now: Time,

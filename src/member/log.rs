@@ -50,7 +50,7 @@ impl Log {
     /// Adds packet `number` of `sender`. Returns false if it is known, or if no honest sender could be that far ahead.
     pub(super) fn add(&mut self, sender: MemberId, number: u64, frames: &Frames) -> bool {
         let Some(stream) = self.streams.get_mut(&sender) else { return false };
-        let is_too_much = stream.bytes + frames.body.len() > MOST_KEPT;
+        let is_too_much = stream.bytes + frames.size() > MOST_KEPT;
         let is_far = number.saturating_sub(stream.received.complete()) > FAR;
         if is_too_much || is_far || !stream.received.insert(number) {
             return false;
@@ -58,7 +58,7 @@ impl Log {
         if frames.is_outline() {
             stream.has_outlines = true;
         } else if !stream.acknowledged.is_empty() {
-            stream.bytes += frames.body.len();
+            stream.bytes += frames.size();
             stream.kept.insert(number, frames.clone());
         }
         true
@@ -123,7 +123,7 @@ impl Stream {
     fn forget(&mut self) {
         self.stable = self.acknowledged.values().copied().min().unwrap_or(0);
         while let Some(entry) = self.kept.first_entry().filter(|entry| *entry.key() <= self.stable) {
-            self.bytes -= entry.remove().body.len();
+            self.bytes -= entry.remove().size();
         }
     }
 }
@@ -143,7 +143,9 @@ mod tests {
     fn no_sender_makes_it_keep_more_than_an_honest_one_would() {
         let mut log = Log::new(&[A, B, C]);
         let long = || Frames { body: vec![0; WINDOW_BYTES].into(), ..Frames::default() };
+        let long_header = Frames { header: vec![0; WINDOW_BYTES].into(), ..Frames::default() };
         assert!((1..=16).all(|number| log.add(A, number, &long())));
+        assert!((1..=16).all(|number| log.add(C, number, &long_header)) && !log.add(C, 17, &long_header));
         assert!(!log.add(A, 17, &long()), "sixteen windows, and nobody has said to have any of it");
         assert!(log.add(B, FAR, &Frames::default()) && !log.add(B, FAR + 1, &Frames::default()));
         [B, C].into_iter().for_each(|member| log.acknowledged(member, A, 1));

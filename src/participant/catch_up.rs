@@ -39,7 +39,7 @@ pub struct CatchUp {
     end: Option<u64>,
     /// Deliveries held back meanwhile, in order.
     held: VecDeque<Delivery>,
-    /// Size of the deliveries and the pieces that are kept.
+    /// Size of these deliveries.
     bytes: usize,
     /// The earlier messages of each sender that have been received.
     known: BTreeMap<MemberId, PrefixSet>,
@@ -161,7 +161,7 @@ impl CatchUp {
         }
         match reply {
             Replay::Past(_, ref batch) | Replay::State(ref batch) => {
-                self.keep(batch.first(), batch.body().len(), reply);
+                self.keep(batch.first(), reply);
             }
             Replay::End(count) => self.end = Some(count),
             Replay::Cannot => {
@@ -208,13 +208,12 @@ impl CatchUp {
         }
     }
 
-    /// Keeps a piece, unless it is in the past, or more than the sender's window and the room here allow.
-    fn keep(&mut self, first: u64, length: usize, piece: Replay) {
+    /// Keeps a piece, unless it is in the past, or one more than the sender's window.
+    fn keep(&mut self, first: u64, piece: Replay) {
         let is_next = first == self.have + 1;
-        let has_room = (self.early.len() as u64) < WINDOW_PACKETS && self.bytes + length <= MAX_HELD;
+        let has_room = (self.early.len() as u64) < WINDOW_PACKETS;
         if is_next || (first > self.have && has_room) {
-            let replaced = self.early.insert(first, piece);
-            self.bytes = self.bytes + length - replaced.as_ref().map_or(0, length_of);
+            self.early.insert(first, piece);
         }
     }
 
@@ -222,7 +221,6 @@ impl CatchUp {
     fn take_next(&mut self) -> Option<Replay> {
         while let Some(entry) = self.early.first_entry().filter(|entry| *entry.key() <= self.have + 1) {
             let (first, piece) = entry.remove_entry();
-            self.bytes -= length_of(&piece);
             if let Replay::Past(_, batch) | Replay::State(batch) = &piece
                 && first == self.have + 1
             {
@@ -234,16 +232,8 @@ impl CatchUp {
     }
 
     fn forget_early(&mut self) {
-        self.bytes -= self.early.values().map(length_of).sum::<usize>();
         self.early.clear();
         self.end = None;
-    }
-}
-
-fn length_of(piece: &Replay) -> usize {
-    match piece {
-        Replay::Past(_, batch) | Replay::State(batch) => batch.body().len(),
-        _ => 0,
     }
 }
 

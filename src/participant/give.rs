@@ -1,6 +1,6 @@
 //! The pieces of the past that a member gives to newcomers, as far as the application has it.
 
-use super::{Application, Participant, Piece, Request, Stage};
+use super::{Application, Participant, Piece, Request};
 use crate::driver::endpoint::Endpoint;
 use crate::engine::To;
 use crate::exit::Failure;
@@ -15,8 +15,8 @@ const PIECES_PER_TURN: usize = 8;
 enum Given {
     /// Everything, or a refusal.
     All,
-    /// More can be given at once.
-    Some,
+    /// A part; more can be given at once.
+    Part,
     /// The window or the application has no more for now.
     Waits,
 }
@@ -27,7 +27,7 @@ impl<E: Endpoint> Participant<E> {
         let mut gives_more = false;
         for mut request in std::mem::take(&mut self.requests) {
             let given = self.give_one(application, &mut request)?;
-            gives_more |= given == Given::Some;
+            gives_more |= given == Given::Part;
             if given != Given::All {
                 self.requests.push(request);
             }
@@ -45,13 +45,9 @@ impl<E: Endpoint> Participant<E> {
             if self.endpoint.window(to) == 0 {
                 return Ok(Given::Waits);
             }
-            let piece = match self.stage {
-                Stage::CatchingUp(_) => Piece::Ready(Replay::Cannot),
-                _ => application.piece(self, request)?,
-            };
-            let replay = match piece {
+            let replay = match application.piece(self, request)? {
                 Piece::Ready(replay) => replay,
-                Piece::Reading => return Ok(Given::Some),
+                Piece::Reading => return Ok(Given::Part),
                 Piece::NotYet => return Ok(Given::Waits),
             };
             let goes_on = if let Replay::Past(_, batch) | Replay::State(batch) = &replay {
@@ -65,6 +61,6 @@ impl<E: Endpoint> Participant<E> {
                 return Ok(Given::All);
             }
         }
-        Ok(Given::Some)
+        Ok(Given::Part)
     }
 }

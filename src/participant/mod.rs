@@ -273,6 +273,10 @@ impl<E: Endpoint> Participant<E> {
         from: MemberId,
         replay: Replay,
     ) -> Result<(), Failure> {
+        if let (Replay::Ask { .. }, Stage::CatchingUp(_)) = (&replay, &self.stage) {
+            self.endpoint.submit(To::Member(from), App::Replay(Replay::Cannot));
+            return Ok(());
+        }
         if let Replay::Ask { what, view, have } = replay {
             self.requests.retain(|request| request.by != from);
             self.requests.push(Request { by: from, what, view, have });

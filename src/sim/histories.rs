@@ -40,7 +40,7 @@ impl Histories {
             why: match process.ended {
                 Some(End::Crashed) => "died",
                 Some(End::LeftBehind) => "left_behind",
-                None if process.waits_for().is_empty() => "done",
+                None if process.is_done() => "done",
                 None => "timed_out",
             },
             events: process.history,

@@ -22,9 +22,15 @@ pub(super) struct Monitor<'t> {
     clients: usize,
     /// Whether members are lost or come.
     has_churn: bool,
-    /// The sender of the packet that is being handled.
-    from: Option<MemberId>,
-    /// The next deadline before a NACK to another member was received.
+    /// The packet that is being handled.
+    receipt: Option<Receipt>,
+}
+
+/// A packet that a member received.
+struct Receipt {
+    at: MemberId,
+    from: MemberId,
+    /// The next deadline before it was received, of a NACK to another member.
     overheard: Option<Option<Time>>,
 }
 
@@ -38,8 +44,7 @@ impl<'t> Monitor<'t> {
             seen: Seen::default(),
             clients,
             has_churn,
-            from: None,
-            overheard: None,
+            receipt: None,
         }
     }
 }
@@ -67,9 +72,8 @@ impl Observer for Monitor<'_> {
 
     fn received(&mut self, now: Time, at: MemberId, from: MemberId, packet: &Packet, due: Option<Time>) {
         self.trace.line(now, &at, "receive", &from, format_args!("{}", Words(packet)));
-        self.from = Some(from);
         self.seen.received(at, packet);
-        self.overheard = is_overheard(at, packet).then_some(due);
+        self.receipt = Some(Receipt { at, from, overheard: is_overheard(at, packet).then_some(due) });
     }
 
     fn woken(&mut self, now: Time, at: MemberId, due: Time) {
@@ -78,11 +82,12 @@ impl Observer for Monitor<'_> {
     }
 
     fn handled(&mut self, now: Time, at: MemberId, membership: &Membership, effects: &Effects<App, Packet>) {
-        if let Some(from) = self.from.take() {
-            self.counters.received(from, effects.as_slice());
-        }
-        if let Some(due) = self.overheard.take() {
-            self.counters.overheard(due, membership.next_deadline());
+        // A newcomer handles nothing yet, so the last receipt may be that of another member.
+        if let Some(receipt) = self.receipt.take().filter(|receipt| receipt.at == at) {
+            self.counters.received(receipt.from, effects.as_slice());
+            if let Some(due) = receipt.overheard {
+                self.counters.overheard(due, membership.next_deadline());
+            }
         }
         if usize::from(at.0) < self.clients {
             self.meter.holds(now, at, membership.held());

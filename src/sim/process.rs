@@ -138,6 +138,11 @@ impl Process {
         !self.tasks.is_empty()
     }
 
+    /// Returns whether it is a member that waits for nothing more.
+    pub(super) fn is_done(&self) -> bool {
+        self.ended.is_none() && self.membership().is_some() && self.waits_for().is_empty()
+    }
+
     /// Returns the clients that have not finished, or of which messages are to come.
     pub(super) fn waits_for(&self) -> Vec<MemberId> {
         let finish = self.finish.as_ref().filter(|_| self.announces);

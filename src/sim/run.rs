@@ -136,7 +136,7 @@ fn record(process: &Process, clients: &[MemberId]) -> Record {
     let mut record = Record {
         name: process.me.to_string(),
         stopped: process.ended.is_some(),
-        ended: process.ended.is_none() && process.waits_for().is_empty(),
+        ended: process.is_done(),
         ..Record::default()
     };
     let id = |member: MemberId, number| MessageId { member: index(member), incarnation: 1, number };

@@ -24,6 +24,12 @@ pub struct Frames {
 }
 
 impl Frames {
+    /// Returns the length of both frames, in bytes.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        self.header.len() + self.body.len()
+    }
+
     /// Returns whether this is an outline.
     #[must_use]
     pub fn is_outline(&self) -> bool {

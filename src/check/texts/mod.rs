@@ -226,7 +226,7 @@ impl<'r> Texts<'r> {
 }
 
 impl MemberTexts {
-    /// Creates a member_texts with the member's commands.
+    /// Returns the texts of a member that was given its commands.
     fn asked(member: &Member, table: &mut TextTable) -> Self {
         let mut member_texts = Self::default();
         if let Some(commands) = &member.commands {
