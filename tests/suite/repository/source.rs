@@ -182,7 +182,8 @@ impl<'ast> Visit<'ast> for File {
 
     fn visit_path(&mut self, it: &'ast syn::Path) {
         let path: Vec<String> = it.segments.iter().map(|segment| segment.ident.to_string()).collect();
-        if matches!(&*path[0], "crate" | "self" | "super") {
+        // A path of one word is a visibility.
+        if path.len() > 1 && matches!(&*path[0], "crate" | "self" | "super") {
             self.named.push(path);
         }
         visit::visit_path(self, it);

@@ -175,12 +175,7 @@ impl Fields {
                 self.u16(sender.0, "packets of slot");
                 self.ranges(ranges);
             }
-            ViewMessage::Relay(frames) => {
-                self.tag(13, "Relay");
-                self.u32(frames.header.len() as u32, "length of the header:");
-                self.add(frames.header.to_vec(), "the header, as it came");
-                self.body_as_it_came(&frames.body);
-            }
+            ViewMessage::Relay(frames) => self.relay(frames),
             ViewMessage::Behind(member, view, ballot) => {
                 self.about(14, "Behind", "to slot", *member);
                 self.u64(*view, "view");
@@ -221,6 +216,13 @@ impl Fields {
         if let Some((ballot, proposal)) = accepted {
             self.proposed(*ballot, proposal);
         }
+    }
+
+    fn relay(&mut self, frames: &Frames) {
+        self.tag(13, "Relay");
+        self.u32(frames.header.len() as u32, "length of the header:");
+        self.add(frames.header.to_vec(), "the header, as it came");
+        self.body_as_it_came(&frames.body);
     }
 
     fn proposed(&mut self, ballot: Ballot, proposal: &Proposal) {
