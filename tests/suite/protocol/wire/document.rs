@@ -293,17 +293,7 @@ fn registry(clients: usize) -> Registry {
 }
 
 fn ask(registry: &mut Registry, group: &str, id: &str, order: &str, what: Ask) -> Vec<Say> {
-    let who = Identity {
-        group: group.to_owned(),
-        id: id.to_owned(),
-        role: Role::Client,
-        nonce: 7,
-        incarnation: 0,
-        order: order.to_owned(),
-        method: String::new(),
-        can_sequence: false,
-        late: false,
-    };
+    let who = Identity { order: order.to_owned(), ..Identity::new(group, id, Role::Client, 7) };
     let mut actions = Actions::default();
     let asker = Asker::Connection(id.as_bytes().to_vec());
     registry.asked(Time::ZERO, asker, Ok(Request::new(1, who, what)), &mut actions);
@@ -352,17 +342,7 @@ fn document_exhausted_slots_are_refused() {
 
 #[test]
 fn document_answer_to_older_request_is_ignored() {
-    let who = Identity {
-        group: "main".to_owned(),
-        id: "c1".to_owned(),
-        role: Role::Client,
-        nonce: 7,
-        incarnation: 0,
-        order: "fifo".to_owned(),
-        method: String::new(),
-        can_sequence: false,
-        late: false,
-    };
+    let who = Identity { order: "fifo".to_owned(), ..Identity::new("main", "c1", Role::Client, 7) };
     let mut attendance = Attendance::new(Time::ZERO, who, Ask::Done { view: 1, clients: Vec::new() }, None);
     assert_eq!(attendance.request(Time::ZERO).map(|request| request.seq), Some(1));
     let later = Time::ZERO.after(attendance::ASK_AGAIN);

@@ -440,22 +440,8 @@ fn text(text: &str) -> String {
     text.to_owned()
 }
 
-fn identity(group: &str, id: &str, role: Role, nonce: u64) -> Identity {
-    Identity {
-        group: text(group),
-        id: text(id),
-        role,
-        nonce,
-        incarnation: 0,
-        order: String::new(),
-        method: String::new(),
-        can_sequence: false,
-        late: false,
-    }
-}
-
 fn client(incarnation: u32) -> Identity {
-    let identity = identity("main", "c1", Role::Client, 4_711_000_001);
+    let identity = Identity::new("main", "c1", Role::Client, 4_711_000_001);
     Identity { incarnation, order: text("total"), method: text("bb"), ..identity }
 }
 
@@ -471,11 +457,11 @@ fn members() -> Vec<Seat> {
 const STATUS: Status = Status { view: 2, leader: 4, delivered: 1200, held: 0 };
 
 fn requests() -> Vec<(&'static str, Request)> {
-    let serves_all = |role, id| identity("", id, role, 4_711_000_002);
+    let serves_all = |role, id| Identity::new("", id, role, 4_711_000_002);
     let joining_sequencer = Identity { role: Role::Sequencer, id: text("sequencer"), ..client(0) };
     let joining_standby =
         Identity { role: Role::Standby, id: text("second"), can_sequence: true, ..client(0) };
-    let watcher = identity("main", "members", Role::Client, 4_711_000_003);
+    let watcher = Identity::new("main", "members", Role::Client, 4_711_000_003);
     let resume = |members| Ask::Resume { run: format!("{RUN:016x}"), slot: 0, members };
     let asked = [
         ("request_join.json", 1, client(0), Ask::Join),
