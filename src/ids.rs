@@ -46,7 +46,7 @@ impl fmt::Display for Time {
 ///
 /// Engines know members by slot alone; ids (`c1`) exist only at the edges. A slot identifies a member, and is
 /// no priority.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct MemberId(pub u16);
 
 impl fmt::Display for MemberId {

@@ -104,6 +104,8 @@ pub mod programs;
 #[doc(hidden)]
 pub mod reliable;
 #[doc(hidden)]
+pub mod replica;
+#[doc(hidden)]
 pub mod results;
 #[doc(hidden)]
 pub mod router;

@@ -71,6 +71,21 @@ impl Writer {
         self.header.put_slice(bytes);
     }
 
+    /// Appends a number as LEB128: seven bits in each byte, the lowest first.
+    pub fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.header.put_u8(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.header.put_u8(value as u8);
+    }
+
+    /// Appends a list of numbers as LEB128. It must have at most 255 entries.
+    pub fn varints(&mut self, values: &[u64]) {
+        self.u8(u8::try_from(values.len()).expect("lists of numbers are short"));
+        values.iter().for_each(|&value| self.varint(value));
+    }
+
     /// Appends the length of a list, which must be at most 65,535.
     pub fn length(&mut self, length: usize) {
         self.u16(u16::try_from(length).expect("lists in headers are short"));
@@ -153,6 +168,43 @@ impl Reader {
     /// [`Malformed`] at the end of the header.
     pub fn raw(&mut self, length: usize) -> Result<Bytes, Malformed> {
         if length > self.header.len() { Err(Malformed) } else { Ok(self.header.split_to(length)) }
+    }
+
+    /// Reads a number as LEB128. It has one form only: the last byte of a longer form is not zero.
+    ///
+    /// # Errors
+    /// [`Malformed`] at the end of the header, beyond 64 bits, or if the form is not the shortest.
+    pub fn varint(&mut self) -> Result<u64, Malformed> {
+        let mut value = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.u8()?;
+            let bits = u64::from(byte & 0x7f);
+            if (bits << shift) >> shift != bits {
+                return Err(Malformed);
+            }
+            value |= bits << shift;
+            if byte & 0x80 == 0 {
+                return if byte == 0 && shift > 0 { Err(Malformed) } else { Ok(value) };
+            }
+        }
+        Err(Malformed)
+    }
+
+    /// Reads a list of at most `most` numbers as LEB128.
+    ///
+    /// # Errors
+    /// [`Malformed`] as [`Reader::varint`], or if the list is longer.
+    pub fn varints(&mut self, most: usize) -> Result<Vec<u64>, Malformed> {
+        let length = usize::from(self.u8()?);
+        if length > most.min(self.header.len()) {
+            return Err(Malformed);
+        }
+        (0..length).map(|_| self.varint()).collect()
+    }
+
+    /// Takes the rest of the header.
+    pub fn rest(&mut self) -> Bytes {
+        std::mem::take(&mut self.header)
     }
 
     /// Reads a member's slot.

@@ -1,0 +1,270 @@
+//! Messages between the members of a cluster. Each travels in one datagram, alone or beside others.
+
+use bytes::Bytes;
+
+use super::entry::{Entry, EntryId, MOST_MEMBERS};
+use crate::ids::MemberId;
+use crate::wire::{Malformed, Reader, Wire, Writer};
+
+/// Most ranges of a [`Want`], of entries and of pieces each.
+pub const MOST_RANGES: usize = 64;
+/// Most pieces of an entry.
+pub const MOST_PIECES: u16 = 4096;
+
+/// A message.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Message {
+    /// A whole entry.
+    Entry(Entry),
+    /// A part of an entry that is too long for a datagram.
+    Piece(Piece),
+    /// The state of the sender, and its knowledge of others.
+    Word(Word),
+    /// A request to send entries and pieces again.
+    Want(Want),
+}
+
+/// A part of an entry. All pieces but the last have the same length.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Piece {
+    /// The entry.
+    pub id: EntryId,
+    /// The position of the piece, from 0.
+    pub index: u16,
+    /// The number of pieces of the entry, from 2.
+    pub count: u16,
+    /// The bytes.
+    pub bytes: Bytes,
+}
+
+/// The state of a member, and its knowledge of others.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Word {
+    /// The life of the member.
+    pub life: u32,
+    /// The number of messages that it has confirmed.
+    pub confirmed: u64,
+    /// The chained digest of the confirmed entries.
+    pub digest: u64,
+    /// The number of datagrams that its socket buffer holds.
+    pub room: u64,
+    /// True if it knows that all members have confirmed everything.
+    pub settled: bool,
+    /// For each member, the number up to which it has received entries, stored or not. Only flow control uses it.
+    pub received: Vec<u64>,
+    /// The line of the member itself first, then lines of others.
+    pub lines: Vec<Line>,
+}
+
+/// The promises of a member, first-hand or passed on. `sent` and `clock` belong together.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Line {
+    /// The member.
+    pub member: MemberId,
+    /// The number of entries that it has sent.
+    pub sent: u64,
+    /// A lower bound of the times of all its later entries: they are above it.
+    pub clock: u64,
+    /// For each member, the number up to which it has stored the entries.
+    pub stored: Vec<u64>,
+}
+
+/// A request to send entries and pieces again.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Want {
+    /// Most bytes of the reply.
+    pub room: u64,
+    /// Ranges of entries.
+    pub entries: Vec<EntryRange>,
+    /// Ranges of pieces.
+    pub pieces: Vec<PieceRange>,
+}
+
+/// A range of entries of one sender, both ends included.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct EntryRange {
+    /// The sender.
+    pub origin: MemberId,
+    /// The first number, from 1.
+    pub first: u64,
+    /// The last number.
+    pub last: u64,
+}
+
+/// A range of pieces of one entry, both ends included.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PieceRange {
+    /// The entry.
+    pub id: EntryId,
+    /// The first index.
+    pub first: u16,
+    /// The last index.
+    pub last: u16,
+}
+
+const ENTRY: u8 = 8;
+const WORD: u8 = 9;
+const WANT: u8 = 10;
+const PIECE: u8 = 11;
+
+impl Message {
+    /// Returns the message as bytes: its kind, then its fields.
+    #[must_use]
+    pub fn bytes(&self) -> Bytes {
+        let mut out = Writer::default();
+        match self {
+            Self::Entry(entry) => {
+                out.u8(ENTRY);
+                out.raw(entry.bytes());
+            }
+            Self::Piece(piece) => {
+                out.u8(PIECE);
+                piece.write(&mut out);
+            }
+            Self::Word(word) => {
+                out.u8(WORD);
+                word.write(&mut out);
+            }
+            Self::Want(want) => {
+                out.u8(WANT);
+                want.write(&mut out);
+            }
+        }
+        out.finish().0
+    }
+
+    /// Returns the message in these bytes.
+    ///
+    /// # Errors
+    /// [`Malformed`] if they are not exactly one message.
+    pub fn parse(bytes: Bytes) -> Result<Self, Malformed> {
+        let mut from = Reader::new(bytes, Bytes::new());
+        let message = match from.u8()? {
+            ENTRY => Self::Entry(Entry::parse(from.rest())?),
+            PIECE => Self::Piece(Piece::read(&mut from)?),
+            WORD => Self::Word(Word::read(&mut from)?),
+            WANT => Self::Want(Want::read(&mut from)?),
+            _ => return Err(Malformed),
+        };
+        from.end()?;
+        Ok(message)
+    }
+}
+
+impl Wire for Piece {
+    fn write(&self, out: &mut Writer) {
+        self.id.write(out);
+        out.u16(self.index);
+        out.u16(self.count);
+        out.raw(&self.bytes);
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        let (id, index, count) = (EntryId::read(from)?, from.u16()?, from.u16()?);
+        let is_possible = (2..=MOST_PIECES).contains(&count) && index < count && id.number > 0;
+        let bytes = from.rest();
+        if is_possible && !bytes.is_empty() { Ok(Self { id, index, count, bytes }) } else { Err(Malformed) }
+    }
+}
+
+impl Wire for Word {
+    fn write(&self, out: &mut Writer) {
+        out.varint(u64::from(self.life));
+        out.varint(self.confirmed);
+        out.u64(self.digest);
+        out.varint(self.room);
+        out.u8(u8::from(self.settled));
+        out.varints(&self.received);
+        write_list(&self.lines, out);
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        Ok(Self {
+            life: u32::try_from(from.varint()?).map_err(|_| Malformed)?,
+            confirmed: from.varint()?,
+            digest: from.u64()?,
+            room: from.varint()?,
+            settled: match from.u8()? {
+                0 => false,
+                1 => true,
+                _ => return Err(Malformed),
+            },
+            received: from.varints(MOST_MEMBERS)?,
+            lines: read_list(from, MOST_MEMBERS)?,
+        })
+    }
+}
+
+impl Wire for Line {
+    fn write(&self, out: &mut Writer) {
+        out.member(self.member);
+        out.varint(self.sent);
+        out.varint(self.clock);
+        out.varints(&self.stored);
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        Ok(Self {
+            member: from.member()?,
+            sent: from.varint()?,
+            clock: from.varint()?,
+            stored: from.varints(MOST_MEMBERS)?,
+        })
+    }
+}
+
+impl Wire for Want {
+    fn write(&self, out: &mut Writer) {
+        out.varint(self.room);
+        write_list(&self.entries, out);
+        write_list(&self.pieces, out);
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        let want = Self {
+            room: from.varint()?,
+            entries: read_list(from, MOST_RANGES)?,
+            pieces: read_list(from, MOST_RANGES)?,
+        };
+        if want.entries.is_empty() && want.pieces.is_empty() { Err(Malformed) } else { Ok(want) }
+    }
+}
+
+impl Wire for EntryRange {
+    fn write(&self, out: &mut Writer) {
+        out.member(self.origin);
+        out.varint(self.first);
+        out.varint(self.last - self.first);
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        let (origin, first, more) = (from.member()?, from.varint()?, from.varint()?);
+        let last = first.checked_add(more).filter(|_| first > 0).ok_or(Malformed)?;
+        Ok(Self { origin, first, last })
+    }
+}
+
+impl Wire for PieceRange {
+    fn write(&self, out: &mut Writer) {
+        self.id.write(out);
+        out.u16(self.first);
+        out.u16(self.last);
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        let (id, first, last) = (EntryId::read(from)?, from.u16()?, from.u16()?);
+        let is_possible = first <= last && last < MOST_PIECES && id.number > 0;
+        if is_possible { Ok(Self { id, first, last }) } else { Err(Malformed) }
+    }
+}
+
+/// Appends a list of at most 255 entries.
+fn write_list<T: Wire>(list: &[T], out: &mut Writer) {
+    out.u8(u8::try_from(list.len()).expect("lists in words are short"));
+    list.iter().for_each(|entry| entry.write(out));
+}
+
+fn read_list<T: Wire>(from: &mut Reader, most: usize) -> Result<Vec<T>, Malformed> {
+    let length = usize::from(from.u8()?);
+    if length > most { Err(Malformed) } else { (0..length).map(|_| T::read(from)).collect() }
+}
