@@ -7,6 +7,7 @@ use groupcast::driver::{data_path, endpoint, node};
 use groupcast::engine::Time;
 use groupcast::member::{DetectorConfig, arrivals, early, election, flush, membership, newcomer};
 use groupcast::order::{total, total_bb};
+use groupcast::replica::{entry, message};
 use groupcast::session::actions::{Actions, Asker, Rules};
 use groupcast::session::attendance::{self, Attendance, News};
 use groupcast::session::registry::Registry;
@@ -14,7 +15,7 @@ use groupcast::transport::options;
 use groupcast::wire::control::{
     self, Ask, Identity, Reply, Request, Role, Say, Seat, read_reply, read_request,
 };
-use groupcast::wire::{Batch, BatchBuilder, Malformed, batch, header, packet};
+use groupcast::wire::{Batch, BatchBuilder, Malformed, batch, datagram, header, packet};
 use groupcast::{cli, driver, forwarder, reliable, script, session};
 
 use super::files::{self, Sample, folder};
@@ -115,6 +116,12 @@ fn numbers() -> Vec<(&'static str, u64)> {
         ("MAX_STANDBYS", session::MAX_STANDBYS as u64),
         ("MAX_ROUTERS", session::MAX_ROUTERS as u64),
         ("RUNS_KEPT", session::RUNS_KEPT as u64),
+        ("DATAGRAM_VERSION", u64::from(datagram::VERSION)),
+        ("HEAD_LEN", datagram::HEAD_LEN as u64),
+        ("MOST_TOGETHER", datagram::MOST_TOGETHER as u64),
+        ("MOST_MEMBERS", entry::MOST_MEMBERS as u64),
+        ("MOST_RANGES", message::MOST_RANGES as u64),
+        ("MOST_PIECES", u64::from(message::MOST_PIECES)),
     ]
 }
 

@@ -1,0 +1,308 @@
+//! The typed values from which the vectors are written: good datagrams, and datagrams to refuse.
+//!
+//! The cluster: `s1` has slot 0, `s2` slot 1, `s3` slot 2.
+
+use bytes::Bytes;
+use groupcast::ids::MemberId;
+use groupcast::replica::entry::{Content, Entry, EntryId, Fields};
+use groupcast::replica::message::{EntryRange, Line, Message, Piece, PieceRange, Want, Word};
+use groupcast::wire::datagram::seal;
+use groupcast::wire::{Batch, BatchBuilder};
+
+use super::{HEAD, names, shown};
+
+const S1: MemberId = MemberId(0);
+const S2: MemberId = MemberId(1);
+const S3: MemberId = MemberId(2);
+
+/// A good datagram.
+pub(super) struct Good {
+    pub(super) file: &'static str,
+    title: &'static str,
+    pub(super) messages: Vec<Message>,
+    padding: usize,
+}
+
+impl Good {
+    /// The fields, by name.
+    pub(super) fn fields(&self) -> names::Fields {
+        names::Fields::of(HEAD, &self.messages, self.padding)
+    }
+
+    /// The bytes.
+    pub(super) fn datagram(&self) -> Bytes {
+        seal(HEAD, &content(&self.messages, self.padding))
+    }
+
+    /// The file.
+    pub(super) fn text(&self) -> String {
+        format!("# {}\n#\n{}{}", self.title, self.fields().text(), shown(&self.datagram()))
+    }
+}
+
+fn content(messages: &[Message], padding: usize) -> Vec<u8> {
+    let mut content = Vec::new();
+    for message in messages.iter().map(Message::bytes) {
+        content.extend((message.len() as u16).to_le_bytes());
+        content.extend(message);
+    }
+    content.resize(content.len() + padding, 0);
+    content
+}
+
+fn batch(first: u64, texts: &[&str]) -> Batch {
+    let mut batch = BatchBuilder::new(first);
+    for text in texts {
+        batch.push(text.as_bytes());
+    }
+    batch.finish().expect("not empty")
+}
+
+fn entry(number: u64, time: u64, content: Content) -> Message {
+    let id = EntryId { origin: S1, number };
+    let previous = if number == 1 { 0 } else { 0x0123_4567_89ab_cdef };
+    Message::Entry(Entry::new(&Fields {
+        id,
+        time,
+        life: 2,
+        previous,
+        causes: vec![number - 1, 3, 0],
+        content,
+    }))
+}
+
+fn multicast() -> Message {
+    entry(4, 300, Content::Multicast(batch(7, &["command7", "command8"])))
+}
+
+fn word() -> Message {
+    let line = |member, sent, clock, stored: &[u64]| Line { member, sent, clock, stored: stored.to_vec() };
+    Message::Word(Word {
+        life: 2,
+        confirmed: 12,
+        digest: 0xfedc_ba98_7654_3210,
+        room: 3640,
+        settled: false,
+        received: vec![4, 3, 200],
+        lines: vec![line(S1, 4, 300, &[4, 3, 150]), line(S2, 3, 280, &[4, 3, 0])],
+    })
+}
+
+fn want() -> Message {
+    Message::Want(Want {
+        room: 60_000,
+        entries: vec![
+            EntryRange { origin: S2, first: 4, last: 6 },
+            EntryRange { origin: S3, first: 201, last: 201 },
+        ],
+        pieces: vec![PieceRange { id: EntryId { origin: S3, number: 202 }, first: 1, last: 3 }],
+    })
+}
+
+fn piece() -> Message {
+    let id = EntryId { origin: S1, number: 5 };
+    Message::Piece(Piece { id, index: 2, count: 3, bytes: Bytes::from_static(b"the last octets") })
+}
+
+/// The good datagrams.
+pub(super) fn good() -> Vec<Good> {
+    let one = |file, title, message| Good { file, title, messages: vec![message], padding: 0 };
+    let settled = Message::Word(Word { life: 1, settled: true, ..Word::default() });
+    vec![
+        one("entry_multicast.hex", "Entry of s1: its fourth, with its multicasts 7 and 8", multicast()),
+        one(
+            "entry_first.hex",
+            "Entry of s1: its first, with one empty text",
+            entry(1, 1, Content::Multicast(batch(1, &[""]))),
+        ),
+        one(
+            "entry_direct.hex",
+            "Entry of s1: its fifth, with its first direct message to s3",
+            entry(5, 301, Content::Direct(S3, batch(1, &["psst"]))),
+        ),
+        one("entry_finished.hex", "Entry of s1: it sends nothing more", entry(6, 302, Content::Finished)),
+        one("word.hex", "Word of s1: what it has, and what it knows of s2", word()),
+        one("word_settled.hex", "Word of a member that knows nothing, and that is settled", settled),
+        one(
+            "want.hex",
+            "Want: entries 4 to 6 of s2, entry 201 of s3, and pieces 1 to 3 of its entry 202",
+            want(),
+        ),
+        one("piece.hex", "Piece of s1: the third and last of its entry 5", piece()),
+        Good {
+            file: "several.hex",
+            title: "A word and an entry, padded to the length of a datagram that leaves together with it",
+            messages: vec![word(), multicast()],
+            padding: 9,
+        },
+        Good {
+            file: "padding_1.hex",
+            title: "Padding that is too short for a length",
+            messages: vec![entry(6, 302, Content::Finished)],
+            padding: 1,
+        },
+    ]
+}
+
+/// The layer that refuses.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum RefusedBy {
+    /// The datagram is refused.
+    Datagram,
+    /// A message in a good datagram is refused.
+    Message,
+}
+
+/// A datagram to refuse.
+pub(super) struct Bad {
+    pub(super) file: &'static str,
+    why: &'static str,
+    pub(super) by: RefusedBy,
+    datagram: Bytes,
+}
+
+impl Bad {
+    /// The file.
+    pub(super) fn text(&self) -> String {
+        let by = match self.by {
+            RefusedBy::Datagram => "datagram",
+            RefusedBy::Message => "message",
+        };
+        format!("# Refused: {}\nrefused: {by}\n{}", self.why, shown(&self.datagram))
+    }
+}
+
+/// The datagrams to refuse.
+pub(super) fn bad() -> Vec<Bad> {
+    let whole = |(file, why, content): &(&'static str, &'static str, &[u8])| Bad {
+        file,
+        why,
+        by: RefusedBy::Datagram,
+        datagram: seal(HEAD, content),
+    };
+    let message = |(file, why, message): (&'static str, &'static str, Vec<u8>)| {
+        let content = [&(message.len() as u16).to_le_bytes()[..], &message].concat();
+        Bad { file, why, by: RefusedBy::Message, datagram: seal(HEAD, &content) }
+    };
+    let contents = CONTENTS.iter().map(whole);
+    let messages = [bad_entries(), bad_words(), bad_wants(), bad_pieces()].concat().into_iter().map(message);
+    bad_heads().into_iter().chain(contents).chain(messages).collect()
+}
+
+/// Datagrams that are changed after they were sealed.
+fn bad_heads() -> Vec<Bad> {
+    let good = seal(HEAD, &content(&[word()], 0));
+    let changed = |file, why, at: usize, to: u8| {
+        let mut datagram = good.to_vec();
+        datagram[at] = to;
+        Bad { file, why, by: RefusedBy::Datagram, datagram: datagram.into() }
+    };
+    let cut = |file, why, end| Bad { file, why, by: RefusedBy::Datagram, datagram: good.slice(..end) };
+    vec![
+        cut("empty.hex", "there is nothing", 0),
+        cut("cut_in_head.hex", "it ends in the head", 16),
+        cut("cut_behind_head.hex", "it ends behind the head", 17),
+        cut("cut_in_message.hex", "it ends in a message", 40),
+        changed("magic.hex", "the magic is wrong", 1, b'D'),
+        changed("version_2.hex", "it is of version 2", 2, 2),
+        changed("version_4.hex", "it is of version 4", 2, 4),
+        changed("checksum.hex", "the checksum is wrong", 13, good[13] ^ 1),
+        changed("bit_in_head.hex", "a bit of the cluster is changed", 3, good[3] ^ 1),
+        changed("bit_in_message.hex", "a bit of the message is changed", 30, good[30] ^ 0x80),
+    ]
+}
+
+/// Contents that are no messages.
+const CONTENTS: [(&str, &str, &[u8]); 7] = [
+    ("no_message.hex", "there is no message", b""),
+    ("length_0.hex", "the first message is padding", b"\0\0"),
+    ("length_cut.hex", "it ends in a length", b"\x01"),
+    ("length_beyond.hex", "a message goes on beyond the end", b"\x02\0\x0b"),
+    ("trailing.hex", "an octet that is not zero is behind the last message", b"\x01\0\x0b\x01"),
+    ("padding_not_zero.hex", "the padding is not zero everywhere", b"\x01\0\x0b\0\0\0\x01"),
+    ("message_behind_padding.hex", "a message is behind the padding", b"\x01\0\x0b\0\0\x01\0\x0b"),
+];
+
+type BadMessage = (&'static str, &'static str, Vec<u8>);
+
+fn bad_entries() -> Vec<BadMessage> {
+    let good = multicast().bytes();
+    let direct = entry(5, 301, Content::Direct(S3, batch(1, &["psst"]))).bytes();
+    let finished = entry(6, 302, Content::Finished).bytes();
+    vec![
+        ("kind_7.hex", "there is no kind 7", vec![7, 0]),
+        ("kind_12.hex", "there is no kind 12", vec![12, 0]),
+        ("entry_cut_in_head.hex", "the entry ends in its digest", good[..10].to_vec()),
+        ("entry_cut_in_causes.hex", "the entry ends in its causes", good[..17].to_vec()),
+        (
+            "entry_65_causes.hex",
+            "the entry has more causes than a cluster has members",
+            with(&good, 15, &[65]),
+        ),
+        ("entry_padded_number.hex", "the number has a longer form than it needs", with(&good, 3, &[0x84, 0])),
+        ("entry_content_0.hex", "there is no content 0", with(&good, 19, &[0])),
+        ("entry_content_4.hex", "there is no content 4", with(&good, 19, &[4])),
+        ("entry_first_0.hex", "the first message has number 0", with(&good, 20, &[0])),
+        ("entry_count_0.hex", "the batch has no message", with(&good, 21, &[0])),
+        ("entry_count_too_small.hex", "the batch has more texts than it says", with(&good, 21, &[1])),
+        ("entry_count_too_large.hex", "the batch has fewer texts than it says", with(&good, 21, &[3])),
+        (
+            "entry_without_batch.hex",
+            "a direct entry ends behind its receiver",
+            direct[..direct.len() - 7].to_vec(),
+        ),
+        ("entry_trailing.hex", "something is behind a finished entry", with(&finished, finished.len(), &[0])),
+    ]
+}
+
+fn bad_words() -> Vec<BadMessage> {
+    let good = word().bytes();
+    vec![
+        ("word_cut.hex", "the word ends in its last line", good[..good.len() - 1].to_vec()),
+        ("word_trailing.hex", "something is behind the word", with(&good, good.len(), &[0])),
+        ("word_settled_2.hex", "settled is neither 0 nor 1", with(&good, 13, &[2])),
+        ("word_65_members.hex", "the word names more members than a cluster has", with(&good, 14, &[65])),
+        ("word_65_lines.hex", "the word has more lines than a cluster has members", with(&good, 19, &[65])),
+    ]
+}
+
+fn bad_wants() -> Vec<BadMessage> {
+    let good = want().bytes();
+    let first_0 = with(&good, 7, &[0]);
+    vec![
+        ("want_nothing.hex", "the want names nothing", vec![10, 0, 0, 0]),
+        ("want_cut.hex", "the want ends in its last range", good[..good.len() - 1].to_vec()),
+        ("want_first_0.hex", "a range begins with entry 0", first_0),
+        ("want_65_ranges.hex", "the want has too many ranges", with(&good, 4, &[65])),
+        ("want_overflows.hex", "a range goes on beyond 64 bits", {
+            let most = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
+            [&[10, 0, 1, 0, 0][..], &most, &[1, 0]].concat()
+        }),
+        ("want_pieces_backwards.hex", "a range of pieces ends before it begins", {
+            let end = good.len();
+            with(&good, end - 2, &[0, 0])
+        }),
+        ("want_piece_4096.hex", "a range of pieces goes on beyond the last possible one", {
+            let end = good.len();
+            with(&good, end - 2, &[0, 16])
+        }),
+    ]
+}
+
+fn bad_pieces() -> Vec<BadMessage> {
+    let good = piece().bytes();
+    vec![
+        ("piece_of_1.hex", "an entry in one piece is sent whole", with(&good, 11, &[0, 0, 1, 0])),
+        ("piece_of_4097.hex", "an entry has too many pieces", with(&good, 13, &[1, 16])),
+        ("piece_index_beyond.hex", "the index is not below the number of pieces", with(&good, 11, &[3, 0])),
+        ("piece_empty.hex", "the piece has no octets", good[..15].to_vec()),
+        ("piece_of_entry_0.hex", "there is no entry 0", with(&good, 3, &[0; 8])),
+    ]
+}
+
+/// Returns the bytes with others in the place of those at `at`.
+fn with(bytes: &[u8], at: usize, put: &[u8]) -> Vec<u8> {
+    let mut changed = bytes.to_vec();
+    changed.splice(at..changed.len().min(at + put.len()), put.iter().copied());
+    changed
+}
