@@ -111,6 +111,7 @@ fn difference(
         member: record.name.clone(),
         file: Some(file.name.clone()),
         lines: vec![line as u32 + 1],
+        also: vec![],
     };
     let mut told = Vec::new();
     let differs = events().zip(file.lines().enumerate()).find(|(event, (_, found))| {

@@ -133,6 +133,22 @@ pub struct Source {
     pub file: String,
     /// The line of each event.
     pub lines: Vec<u32>,
+    /// Further files of the record, each with the number of the record's events before it.
+    pub further: Vec<(usize, String)>,
+}
+
+impl Source {
+    /// Returns the last file.
+    #[must_use]
+    pub(super) fn last_file(&self) -> &str {
+        self.further.last().map_or(&self.file, |(_, file)| file)
+    }
+
+    /// Returns the file of an event.
+    fn file_of(&self, event: usize) -> &str {
+        let began = |(first, _): &&(usize, String)| *first <= event;
+        self.further.iter().take_while(began).last().map_or(&self.file, |(_, file)| file)
+    }
 }
 
 /// A run, as recorded by its members.
@@ -241,15 +257,25 @@ impl Record {
     /// Returns the lines of these events; without a file, their numbers from 1.
     #[must_use]
     pub fn place(&self, events: &[usize]) -> Place {
-        let line = |&event: &usize| match &self.source {
-            Some(source) => source.lines[event],
-            None => event as u32 + 1,
+        let Some(source) = &self.source else {
+            return self.at(events.iter().map(|&event| event as u32 + 1).collect());
         };
-        self.at(events.iter().map(line).collect())
+        let mut places: Vec<Place> = Vec::new();
+        for &event in events {
+            let file = source.file_of(event);
+            if places.last().is_none_or(|last| last.file.as_deref() != Some(file)) {
+                places.push(Place { file: Some(file.to_owned()), ..self.at(vec![]) });
+            }
+            let last = places.last_mut().expect("a place was added if there was none");
+            last.lines.push(source.lines[event]);
+        }
+        let mut places = places.into_iter();
+        let first = places.next().unwrap_or_else(|| self.at(vec![]));
+        Place { also: places.collect(), ..first }
     }
 
     fn at(&self, lines: Vec<u32>) -> Place {
         let file = self.source.as_ref().map(|source| source.file.clone());
-        Place { member: self.name.clone(), file, lines }
+        Place { member: self.name.clone(), file, lines, also: vec![] }
     }
 }

@@ -7,6 +7,7 @@ mod agreement;
 mod barrier;
 mod causal;
 mod checker;
+pub mod cluster;
 mod consistency;
 mod creation;
 mod departures;

@@ -25,7 +25,7 @@ pub struct Witness {
 }
 
 /// Some events of one member, in a form that people can look up: `(history_c1.jsonl:12,13)`, or `(events 3, 5)` without
-/// a file.
+/// a file. A member of a cluster has a file for each life: `(history_s1.1.jsonl:12, history_s1.2.jsonl:3)`.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Place {
     /// The name of the member.
@@ -35,6 +35,9 @@ pub struct Place {
     pub file: Option<String>,
     /// The lines in the file or, without one, the numbers of the events, from 1.
     pub lines: Vec<u32>,
+    /// Further events, in other files of the member.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Self>,
 }
 
 impl Witness {
@@ -72,13 +75,18 @@ impl From<String> for Witness {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> = self.lines.iter().map(ToString::to_string).collect();
-        match (&self.file, lines.len()) {
-            (Some(file), 0) => write!(f, "({file})"),
-            (Some(file), _) => write!(f, "({file}:{})", lines.join(",")),
-            (None, 1) => write!(f, "(event {})", lines[0]),
-            (None, _) => write!(f, "(events {})", lines.join(", ")),
-        }
+        let numbers = |place: &Self, separator: &str| {
+            let numbers: Vec<String> = place.lines.iter().map(ToString::to_string).collect();
+            numbers.join(separator)
+        };
+        let in_file = |place: &Self| match (&place.file, place.lines.is_empty()) {
+            (Some(file), true) => file.clone(),
+            (Some(file), false) => format!("{file}:{}", numbers(place, ",")),
+            (None, _) if place.lines.len() == 1 => format!("event {}", place.lines[0]),
+            (None, _) => format!("events {}", numbers(place, ", ")),
+        };
+        let all: Vec<String> = std::iter::once(self).chain(&self.also).map(in_file).collect();
+        write!(f, "({})", all.join(", "))
     }
 }
 

@@ -106,7 +106,7 @@ pub(super) fn read(path: &Path, id: &str) -> Result<(HistoryFile, Record, NameTa
     record.ended = record.open.is_none();
     record.left = record.ended && history_file.ends.last().is_some_and(|end| end.reason == LEFT);
     record.stopped = history_file.cut_off.is_none() && !history_file.ends.is_empty() && !record.ended;
-    record.source = Some(RecordSource { file: source.name, lines });
+    record.source = Some(RecordSource { file: source.name, lines, ..RecordSource::default() });
     Ok((history_file, record, names))
 }
 

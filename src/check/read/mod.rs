@@ -77,7 +77,7 @@ impl Member {
     /// Returns these lines of the member's history.
     pub(super) fn place(&self, lines: impl Into<Vec<u32>>) -> Place {
         let file = self.history_file.as_ref().map(|history_file| history_file.file.clone());
-        Place { member: self.id.clone(), file, lines: lines.into() }
+        Place { member: self.id.clone(), file, lines: lines.into(), also: vec![] }
     }
 
     /// Returns true if the member has any file here.

@@ -367,7 +367,7 @@ impl TextList {
     /// Returns the place of the text ids at these indices.
     fn place(&self, indices: &[usize]) -> Place {
         let lines = indices.iter().map(|&index| self.lines[index]).collect();
-        Place { member: self.member.clone(), file: Some(self.file.clone()), lines }
+        Place { member: self.member.clone(), file: Some(self.file.clone()), lines, also: vec![] }
     }
 
     /// Returns the place of all occurrences of a text id, at most the first eight.

@@ -1,0 +1,354 @@
+//! Tests of the oracles of clusters: handmade histories, slow definitions on random histories, and damage of every kind.
+//!
+//! A handmade history is one line for each of the members a, b, c:
+//!
+//! | Word | Event |
+//! | --- | --- |
+//! | `+1`, `+1=x` | multicasts its message 1, with the text `1` or `x` |
+//! | `s1` | has stored it |
+//! | `a1@3`, `a1@3=x`, `a1@3:b2` | inserts a's message 1 at the time 3; text `x`; its sender had shown two of b |
+//! | `c1-2^5b`, `c1-2^5b#7` | confirms the numbers 1 and 2 up to [5, b]; with the digest 7 |
+//! | `wa1` | withdraws a's message 1 |
+//! | `>b1`, `<b1` | sends b a direct message, receives one of b |
+//! | `|` | crashes and starts again; `|.` starts again after a settled end |
+//!
+//! A line ends settled, or with `…` in a crash, or with `†` interrupted.
+
+mod damage;
+mod naive;
+mod random;
+mod world;
+
+use bytes::Bytes;
+
+use super::super::history::Source;
+use super::*;
+
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+fn history(lines: &[&str]) -> ClusterHistory {
+    let members = lines.iter().zip(NAMES).map(|(line, name)| story(line, name));
+    ClusterHistory { members: members.collect(), strangers: vec![] }
+}
+
+fn story(line: &str, name: &str) -> MemberStory {
+    let known = line.trim_end_matches(['…', '†']);
+    let end = match line.chars().last() {
+        Some('…') => None,
+        Some('†') => Some("interrupted".to_owned()),
+        _ => Some("settled".to_owned()),
+    };
+    let mut lives = vec![Life::default()];
+    for word in known.split_whitespace() {
+        let last = lives.last_mut().unwrap();
+        match word {
+            "|" => lives.push(Life::default()),
+            "|." => {
+                last.end = Some("settled".to_owned());
+                lives.push(Life::default());
+            }
+            _ => last.events.push(happening(word)),
+        }
+    }
+    lives.last_mut().unwrap().end = end;
+    MemberStory { name: name.to_owned(), lives, open: None }
+}
+
+fn happening(word: &str) -> Happening {
+    let (kind, rest) = word.split_at(1);
+    match kind {
+        "+" => {
+            let (number, text) = rest.split_once('=').unwrap_or((rest, rest));
+            Happening::Multicast { number: number.parse().unwrap(), text: text.to_owned().into() }
+        }
+        "s" => Happening::Stored { number: rest.parse().unwrap() },
+        "w" => Happening::Withdraw { id: id(rest) },
+        ">" => Happening::Send { to: id(rest).0, number: id(rest).1, text: Bytes::new() },
+        "<" => Happening::Receive { from: id(rest).0, number: id(rest).1, text: Bytes::new() },
+        "c" if rest.contains('^') => confirm(rest),
+        _ => insert(word),
+    }
+}
+
+fn confirm(word: &str) -> Happening {
+    let (numbers, place) = word.split_once('^').unwrap();
+    let (first, last) = numbers.split_once('-').unwrap_or((numbers, numbers));
+    let (place, digest) = place.split_once('#').unwrap_or((place, ""));
+    let (time, slot) = place.split_at(place.len() - 1);
+    let upto = (time.parse().unwrap(), self::slot(slot));
+    let number: u64 = first.parse().unwrap();
+    let count = last.parse::<u64>().unwrap() + 1 - number;
+    let digest = digest.parse().unwrap_or(upto.0 * 10 + u64::from(upto.1));
+    Happening::Confirm { upto, number, count, digest }
+}
+
+fn insert(word: &str) -> Happening {
+    let (word, text) = word.split_once('=').unwrap_or((word, ""));
+    let (word, needs) = word.split_once(':').unwrap_or((word, ""));
+    let (message, time) = word.split_once('@').unwrap();
+    let id = id(message);
+    let mut deps = vec![0; NAMES.len()];
+    for need in needs.split(',').filter(|need| !need.is_empty()) {
+        let (slot, count) = self::id(need);
+        deps[usize::from(slot)] = count;
+    }
+    let text = if text.is_empty() { id.1.to_string() } else { text.to_owned() };
+    Happening::Insert { id, at: (time.parse().unwrap(), id.0), deps, text: text.into() }
+}
+
+fn id(word: &str) -> (u16, u64) {
+    (slot(&word[..1]), word[1..].parse().unwrap())
+}
+
+fn slot(name: &str) -> u16 {
+    NAMES.iter().position(|known| *known == name).unwrap() as u16
+}
+
+fn verdict(property: &str, history: &ClusterHistory) -> Verdict {
+    let found = judge(history).into_iter().find(|(name, _)| *name == property);
+    found.map_or_else(|| Verdict::Undecided("not judged".to_owned()), |(_, verdict)| verdict)
+}
+
+/// Asserts that the history violates the property, with this story.
+fn violates(property: &str, story: &str, lines: &[&str]) {
+    let found = verdict(property, &history(lines));
+    assert!(found.is_violated(), "{property} {found}: {lines:?}");
+    assert_eq!(found.why(), Some(story), "{lines:?}");
+}
+
+/// Asserts that the verdict on the property is this word.
+fn says(property: &str, word: &str, lines: &[&str]) {
+    let found = verdict(property, &history(lines));
+    assert_eq!(found.word(), word, "{property} {found}: {lines:?}");
+}
+
+/// A run of two members that is as it should be: b answers a, who crashes in between.
+const VALID: [&str; 2] = [
+    "+1 s1 a1@1 | b1@2:a1 c1-2^2b +2 s2 a2@3:a1,b1 c3^3a",
+    "a1@1 +1 s1 b1@2:a1 c1^1a c2^2b a2@3:a1,b1 c3^3a",
+];
+
+#[test]
+fn cluster_run_as_it_should_be_is_valid() {
+    for (name, verdict) in judge(&history(&VALID)) {
+        assert!(verdict.is_valid(), "{name} {verdict}");
+    }
+    assert_eq!(judge(&history(&VALID)).len(), 12);
+    assert_eq!(names().count(), 13);
+}
+
+#[test]
+fn cluster_run_without_events_or_without_ends_is_undecided() {
+    let all_undecided = |lines: &[&str], reason: &str| {
+        let verdicts = judge(&history(lines));
+        for (name, verdict) in &verdicts {
+            assert_eq!(verdict.word(), "undecided", "{name} {verdict}");
+        }
+        let (_, confirmed) = verdicts.iter().find(|(name, _)| *name == "confirmed").unwrap();
+        assert_eq!(confirmed.why(), Some(reason), "{lines:?}");
+    };
+    all_undecided(&[], "nothing was confirmed");
+    all_undecided(&["", ""], "nothing was confirmed");
+    all_undecided(&["+1 s1 a1@1 …", "a1@1 …"], "the history of a has no end");
+    // An end of another kind completes a story, and the member is not settled.
+    let stopped = ["+1 s1 a1@1 c1^1a †", "a1@1 c1^1a"];
+    for (property, word) in [("once", "valid"), ("confirmed", "valid"), ("closure", "valid")] {
+        says(property, word, &stopped);
+    }
+    for property in ["convergence", "durable", "total"] {
+        let found = verdict(property, &history(&stopped));
+        assert_eq!(found.why(), Some("a did not settle: interrupted"), "{property}");
+    }
+}
+
+#[test]
+fn placement_of_one_message_at_two_places_is_violated() {
+    violates(
+        "placement",
+        "a inserted a/1/1 at [1, a] (event 1), and b at [2, a] (event 1)",
+        &["a1@1", "a1@2"],
+    );
+    violates(
+        "placement",
+        "a/1/1 at [3, a] (event 1) stands above a/1/2 at [2, a] (event 2), a later message of the same sender",
+        &["a1@3 a2@2", ""],
+    );
+    says("placement", "valid", &["a1@3 a2@3", "a1@3"]);
+    let mut foreign = history(&["a1@1"]);
+    let Happening::Insert { at, .. } = &mut foreign.members[0].lives[0].events[0] else { unreachable!() };
+    at.1 = 1;
+    foreign.members.push(story("", "b"));
+    let told = "a inserted a/1/1 at [1, b] (event 1), a place of another sender";
+    assert_eq!(verdict("placement", &foreign).why(), Some(told));
+}
+
+#[test]
+fn closure_of_an_answer_without_its_question_is_violated() {
+    violates(
+        "closure",
+        "c inserted b/1/1 before a/1/1 (events 1, 2); b had shown a/1/1 before it multicast b/1/1 (event 2)",
+        &["+1 a1@1 b1@2:a1", "a1@1 +1 b1@2:a1", "b1@2:a1 a1@1"],
+    );
+    // The message denies its cause, and the story of its sender does not.
+    violates(
+        "closure",
+        "c inserted b/1/1 and never a/1/1 (event 1); b had shown a/1/1 before it multicast b/1/1 (event 2)",
+        &["+1 a1@1 b1@2:a1", "a1@1 +1 b1@2", "b1@2"],
+    );
+    violates(
+        "closure",
+        "b inserted a/1/2 and never a/1/1 (event 1); a multicast a/1/1 before it multicast a/1/2 (event 2)",
+        &["+1 +2 a1@1 a2@2", "a2@2"],
+    );
+    violates(
+        "closure",
+        "a inserted b/1/1 at a place before a/1/1 (events 2, 1); b/1/1 follows from it",
+        &["a1@3 b1@2:a1", ""],
+    );
+    violates(
+        "closure",
+        "a inserted b/1/1 and never a/1/9 (event 1); b/1/1 follows from it",
+        &["b1@2:a9 wa1 wa2 wa3 wa4 wa5 wa6 wa7 wa8", ""],
+    );
+    says("closure", "valid", &["b1@2:a1 wa1", ""]);
+    says("closure", "valid", &["+1 s1 a1@1 b1@1", "+1 s1 b1@1 a1@1"]);
+}
+
+#[test]
+fn confirmed_sequence_that_changes_or_parts_is_violated() {
+    let tells = |story: &str, lines: &[&str]| violates("confirmed", story, lines);
+    tells("a confirmed number 2 (event 2) where number 1 was next", &["a1@1 c2^1a", ""]);
+    tells("a confirmed number 1 (event 4) where number 2 was next", &["a1@1 c1^1a | a2@2 c1^2a", ""]);
+    tells(
+        "a confirmed 1 messages up to [2, a] (event 3), and its list has 2 up to there",
+        &["a1@1 a2@2 c1^2a", ""],
+    );
+    tells(
+        "a inserted b/1/1 at [1, b], where everything was confirmed before (events 2, 3)",
+        &["a1@2 c1^2a b1@1", ""],
+    );
+    tells(
+        "a confirmed up to a place, and then up to an earlier one (events 2, 4)",
+        &["a1@2 c1^2a | a2@3 c2^1a", ""],
+    );
+    tells("number 1 is a/1/1 at a (event 3) and b/1/1 at b (event 2)", &["a1@1 b1@1 c1-2^1b", "b1@1 c1^1b"]);
+    tells(
+        "b confirmed up to [2, b] (event 2) without a/1/1, which a inserted at [1, a] (event 1)",
+        &["a1@1", "b1@2 c1^2b"],
+    );
+    tells(
+        "a and b confirmed up to [1, a] with different digests (event 2) (event 2)",
+        &["a1@1 c1^1a#1", "a1@1 c1^1a#2"],
+    );
+    tells("a withdrew a/1/1, which it had confirmed (event 3)", &["a1@1 c1^1a wa1", ""]);
+    says("confirmed", "valid", &["a1@1 b1@3 c1^2b", "a1@1 b1@3 c1^1a c2^3b wb2"]);
+    says("confirmed", "valid", &["a1@1 b1@3 wa1 c1^3b", "a1@1 b1@3 wa1"]);
+}
+
+#[test]
+fn convergence_of_settled_lists_that_differ_is_violated() {
+    violates("convergence", "a settled and had not confirmed a/1/1 (event 1)", &["a1@1", "a1@1 c1^1a"]);
+    violates(
+        "convergence",
+        "a and b settled, and number 2 is a/1/2 at a (event 4) and nothing at b",
+        &["a1@1 c1^1a a2@2 c2^2a", "a1@1 c1^1a"],
+    );
+    says("convergence", "undecided", &["a1@1 c1^1a", "a1@1 c1^1a a2@2 †"]);
+    says("convergence", "valid", &["a1@1 | c1^1a", "a1@1 c1^1a"]);
+}
+
+#[test]
+fn durable_message_that_is_lost_is_violated() {
+    violates("durable", "a stored a/1/1 (event 2); b settled without it", &["+1 s1 …", ""]);
+    violates("durable", "b confirmed a/1/1 (event 2); c settled without it", &["…", "a1@1 c1^1a …", ""]);
+    violates(
+        "durable",
+        "a confirmed a/1/1 (event 2), and b withdrew it (event 2)",
+        &["a1@1 c1^1a", "a1@1 wa1"],
+    );
+    says("durable", "undecided", &["+1 s1 wa1 …", "wa1"]);
+    says("durable", "valid", &["+1 s1 a1@1 b1@2 wa1", "wa1 b1@2", "b1@2"]);
+    // What a member stored after a settled end, alone, is no loss; what it stored before is.
+    says("durable", "undecided", &["b1@1 |. +1 s1 a1@3 †", "b1@1"]);
+    says("durable", "violated", &["+1 s1 a1@3 |. +2 s2 a2@4 †", ""]);
+    says("durable", "violated", &["|. +1 s1 a1@3", ""]);
+    says("durable", "undecided", &["", "a1@1 …", "…"]);
+}
+
+#[test]
+fn once_is_violated_by_a_second_text_or_a_second_insertion() {
+    violates(
+        "once",
+        "b inserted a/1/1 (event 1) as `y`; a multicast it (event 1) as `x`",
+        &["+1=x s1 a1@1=x", "a1@1=y"],
+    );
+    violates(
+        "once",
+        "b inserted a/1/1 (event 1) as `2`; a inserted it (event 1) as `1`",
+        &["a1@1", "a1@1=2"],
+    );
+    violates("once", "a inserted a/1/1 twice (events 1, 2)", &["a1@1 | a1@1", ""]);
+    violates("once", "a multicast two messages as a/1/1 (events 1, 2)", &["+1 +1=x", ""]);
+    violates("once", "a multicast two messages as a/1/1 (events 1, 3)", &["+1 s1 | +1", ""]);
+    violates("once", "a multicast two messages as a/1/1 (events 1, 2)", &["+1 +1 | +1 | +1", ""]);
+    // A crash takes back a multicast that was not stored.
+    says("once", "valid", &["+1=x | +1=y s1 a1@1=y", "a1@1=y"]);
+    says("once", "violated", &["+1=x | +1=y s1 a1@1=y", "a1@1=x"]);
+}
+
+#[test]
+fn confirmed_messages_are_judged_as_deliveries() {
+    says("no-creation", "violated", &["a1@1 c1^1a", "a1@1 c1^1a"]);
+    // The last lines of a killed life may be lost; then the journal tells of the message.
+    says("no-creation", "valid", &["+1 s1 a1@1 | a2@2 c1-2^2a", "a1@1 a2@2 c1-2^2a"]);
+    says("no-creation", "valid", &["+1=x | +1=y a1@1=y c1^1a", "a1@1=y c1^1a"]);
+    says("agreement", "violated", &["+1 a1@1 c1^1a", "a1@1"]);
+    says("total", "violated", &["+1 a1@1 b1@2 c1-2^2b", "+1 a1@3 b1@2 c1-2^3a"]);
+    says("fifo", "violated", &["+1 +2 a2@1 a1@2 c1-2^2a", "a2@1 a1@2 c1-2^2a"]);
+    says(
+        "causal",
+        "violated",
+        &["+1 a1@2 c1^2a b1@1 c2^3b", "a1@2 c1^2a +1 b1@1 c2^3b", "b1@1 a1@2 c1-2^3b"],
+    );
+    says("point-to-point", "valid", &["+1 a1@1 >b1 | >b1 >b2", "<a1 <a2"]);
+    says("point-to-point", "violated", &["+1 a1@1 >b1 >b2", "<a2 <a1"]);
+    says("point-to-point", "violated", &["+1 a1@1 >b1 >b1", "<a1"]);
+}
+
+#[test]
+fn places_name_the_file_of_each_life() {
+    let mut history = history(&["+1 s1 a1@1 | a1@1", ""]);
+    for (life, number) in history.members[0].lives.iter_mut().zip(1..) {
+        let lines = (2..).take(life.events.len()).collect();
+        life.source = Some(Source { file: format!("history_a.{number}.jsonl"), lines, further: vec![] });
+    }
+    let found = verdict("once", &history);
+    assert_eq!(found.why(), Some("a inserted a/1/1 twice (history_a.1.jsonl:4, history_a.2.jsonl:2)"));
+    let json = serde_json::to_value(found.places()).unwrap();
+    let also = serde_json::json!([{ "member": "a", "file": "history_a.2.jsonl", "lines": [2] }]);
+    assert_eq!(
+        json[0],
+        serde_json::json!({ "member": "a", "file": "history_a.1.jsonl", "lines": [4], "also": also })
+    );
+    // A message that is delivered in another life than it was multicast in.
+    let record = &deliveries(&Stories::new(&history)).records[0];
+    assert_eq!(record.place(&[0]).to_string(), "(history_a.1.jsonl:2)");
+}
+
+#[test]
+fn strangers_and_huge_numbers_are_judged_without_harm() {
+    let mut history = history(&VALID);
+    history.strangers.push("x9".to_owned());
+    let events = &mut history.members[1].lives[0].events;
+    let huge = u64::MAX;
+    events.push(Happening::Insert { id: (2, huge), at: (huge, 2), deps: vec![huge; 9], text: Bytes::new() });
+    events.push(Happening::Insert { id: (77, 1), at: (huge, 77), deps: vec![], text: Bytes::new() });
+    events.push(Happening::Confirm { upto: (huge, 9), number: huge, count: huge, digest: 0 });
+    events.push(Happening::Withdraw { id: (9, huge) });
+    events.push(Happening::Receive { from: 9, number: huge, text: Bytes::new() });
+    for property in ["confirmed", "closure", "no-creation", "point-to-point"] {
+        assert!(verdict(property, &history).is_violated(), "{property}");
+    }
+    assert_eq!(history.name((2, 1)), "x9/1/1");
+    assert_eq!(history.name((3, 1)), "?/1/1");
+}
