@@ -31,11 +31,27 @@ pub enum Defect {
     ForgetsUnstable,
     /// A sender is not told that a direct message is undeliverable.
     ForgetsUndeliverable,
+    /// A replica sends its entries before they are stored.
+    SendEarly,
+    /// A replica says that it has stored what it has only received.
+    AcknowledgeEarly,
+    /// A replica confirms by its own clock, though entries of its own below it are not stored yet.
+    ConfirmEarly,
+    /// A replica counts a member's clock though it lacks entries that the member sent before.
+    WordAlone,
+    /// A replica confirms without the members that are silent.
+    ReachableOnly,
+    /// A replica confirms what no majority has stored.
+    NoMajority,
+    /// A replica shows entries without waiting for their causes.
+    NoCauses,
+    /// A replica merges the clock and the number of entries of a promise, each for itself.
+    MixedPairs,
 }
 
 impl Defect {
     /// Every defect, by its name for `groupcast sim --known-bad`.
-    pub const ALL: [(&'static str, Self); 13] = [
+    pub const ALL: [(&'static str, Self); 21] = [
         ("no-hold-back", Self::NoHoldBack),
         ("no-nack", Self::NoNack),
         ("no-duplicate-filter", Self::NoDuplicateFilter),
@@ -49,6 +65,14 @@ impl Defect {
         ("forgets-open", Self::ForgetsOpen),
         ("forgets-unstable", Self::ForgetsUnstable),
         ("forgets-undeliverable", Self::ForgetsUndeliverable),
+        ("send-early", Self::SendEarly),
+        ("acknowledge-early", Self::AcknowledgeEarly),
+        ("confirm-early", Self::ConfirmEarly),
+        ("word-alone", Self::WordAlone),
+        ("reachable-only", Self::ReachableOnly),
+        ("no-majority", Self::NoMajority),
+        ("no-causes", Self::NoCauses),
+        ("mixed-pairs", Self::MixedPairs),
     ];
 }
 

@@ -152,7 +152,16 @@ pub const ORDERS: [Order; 8] = [
 /// The method of `--order total` when none is given.
 pub const DEFAULT_METHOD: &str = "bb";
 
-/// Returns the name of each order once.
+/// The order of a cluster, which has no broker ([`crate::replica`]). Its members are not built from the table above.
+pub const TENTATIVE: &str = "tentative";
+
+/// Returns the name of each order once, that of clusters last.
+#[must_use]
+pub fn all_names() -> Vec<&'static str> {
+    names().into_iter().chain([TENTATIVE]).collect()
+}
+
+/// Returns the name of each order of a group once.
 #[must_use]
 pub fn names() -> Vec<&'static str> {
     let mut names: Vec<&str> = ORDERS.iter().map(|order| order.name).collect();

@@ -42,9 +42,9 @@ pub struct Piece {
 pub struct Word {
     /// The life of the member.
     pub life: u32,
-    /// The number of messages that it has confirmed.
+    /// The number of entries that it has confirmed.
     pub confirmed: u64,
-    /// The chained digest of the confirmed entries.
+    /// Their chained digest.
     pub digest: u64,
     /// The number of datagrams that its socket buffer holds.
     pub room: u64,

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use super::entry::{Entry, Stamp};
+use super::entry::{Entry, MOST_MEMBERS, Stamp};
 use crate::wire::{Malformed, Reader, Wire, Writer, wire_struct};
 
 /// A record.
@@ -16,8 +16,6 @@ pub enum Record {
         /// Its number, from 1.
         number: u32,
     },
-    /// An upper bound of all clocks that the member has said. Its clock is at least this after a restart.
-    Limit(u64),
     /// An entry, its own or another member's.
     Entry(Entry),
     /// Everything up to a place is confirmed.
@@ -31,9 +29,11 @@ pub enum Record {
 pub struct Confirmed {
     /// The place of its last entry.
     pub upto: Stamp,
-    /// The number of its messages.
+    /// The number of its entries.
+    pub entries: u64,
+    /// The number of messages to everybody in them.
     pub count: u64,
-    /// The chained digest of its entries.
+    /// The chained digest of the entries that have such messages.
     pub digest: u64,
 }
 
@@ -44,8 +44,10 @@ pub struct Snapshot {
     pub confirmed: Confirmed,
     /// For each member, what is known of its forgotten entries.
     pub origins: Vec<Forgotten>,
-    /// The number of direct messages to this member that were delivered before.
+    /// The number of direct messages to this member in it.
     pub received: u64,
+    /// For each member, the number of direct messages of this member to it.
+    pub sent: Vec<u64>,
 }
 
 /// The forgotten entries of one member.
@@ -64,10 +66,9 @@ pub struct Forgotten {
 }
 
 const LIFE: u8 = 1;
-const LIMIT: u8 = 2;
-const ENTRY: u8 = 3;
-const CONFIRMED: u8 = 4;
-const SNAPSHOT: u8 = 5;
+const ENTRY: u8 = 2;
+const CONFIRMED: u8 = 3;
+const SNAPSHOT: u8 = 4;
 
 impl Record {
     /// Returns the record as bytes.
@@ -97,10 +98,6 @@ impl Wire for Record {
                 out.u8(LIFE);
                 out.u32(*number);
             }
-            Self::Limit(limit) => {
-                out.u8(LIMIT);
-                out.u64(*limit);
-            }
             Self::Entry(entry) => {
                 out.u8(ENTRY);
                 out.raw(entry.bytes());
@@ -119,7 +116,6 @@ impl Wire for Record {
     fn read(from: &mut Reader) -> Result<Self, Malformed> {
         Ok(match from.u8()? {
             LIFE => Self::Life { number: from.u32()? },
-            LIMIT => Self::Limit(from.u64()?),
             ENTRY => Self::Entry(Entry::parse(from.rest())?),
             CONFIRMED => Self::Confirmed(Wire::read(from)?),
             SNAPSHOT => Self::Snapshot(Wire::read(from)?),
@@ -129,8 +125,25 @@ impl Wire for Record {
 }
 
 wire_struct!(Stamp { time, origin });
-wire_struct!(Confirmed { upto, count, digest });
-wire_struct!(Snapshot { confirmed, origins, received });
+wire_struct!(Confirmed { upto, entries, count, digest });
+
+impl Wire for Snapshot {
+    fn write(&self, out: &mut Writer) {
+        self.confirmed.write(out);
+        self.origins.write(out);
+        self.received.write(out);
+        out.varints(&self.sent);
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        Ok(Self {
+            confirmed: Wire::read(from)?,
+            origins: Wire::read(from)?,
+            received: Wire::read(from)?,
+            sent: from.varints(MOST_MEMBERS)?,
+        })
+    }
+}
 
 impl Wire for Forgotten {
     fn write(&self, out: &mut Writer) {

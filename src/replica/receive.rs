@@ -1,0 +1,259 @@
+//! Received messages: entries are taken in the order of their causes, pieces are put together, requests are answered.
+
+use super::entry::{Entry, EntryId};
+use super::message::{EntryRange, Message, PieceRange, Want, Word};
+use super::{DropReason, Effect, Effects, Phase, Replica, early};
+use crate::defect::Defect;
+use crate::ids::{MemberId, To};
+
+/// Most entries of a sender beyond the last one received that are kept, or waited for.
+const MOST_AHEAD: u64 = 1 << 20;
+/// The distance by which a time may be above the clock. No honest member counts so fast.
+const MOST_TIME_AHEAD: u64 = 1 << 32;
+/// Most bytes of the reply to one request.
+const MOST_REPLY: u64 = 256 << 10;
+
+/// Returns an entry as messages: one, or its pieces.
+pub(super) fn messages(entry: &Entry, longest: usize) -> Vec<Message> {
+    // The kind of a message takes a byte, the fields of a piece fourteen.
+    if entry.bytes().len() < longest {
+        return vec![Message::Entry(entry.clone())];
+    }
+    early::split(entry, longest - 15).into_iter().map(Message::Piece).collect()
+}
+
+impl Replica {
+    pub(super) fn receive(&mut self, from: MemberId, message: Message, out: &mut Effects) {
+        let sender = usize::from(from.0);
+        if sender >= self.config.members || sender == self.me {
+            return out.push(Effect::Drop(from, DropReason::Stranger));
+        }
+        self.repair.hear(self.now, sender);
+        match message {
+            Message::Entry(entry) => self.receive_entry(from, entry, out),
+            Message::Piece(piece) => {
+                let EntryId { origin, number } = piece.id;
+                if let Err(reason) = self.look_ahead(origin, number) {
+                    return out.push(Effect::Drop(from, reason));
+                }
+                self.repair.see_gap(self.now);
+                let whole = self.early[usize::from(origin.0)].add_piece(piece);
+                match whole.map(Entry::parse) {
+                    Some(Ok(entry)) if entry.id == (EntryId { origin, number }) => {
+                        self.receive_entry(from, entry, out);
+                    }
+                    Some(_) => out.push(Effect::Drop(from, DropReason::BreaksContract)),
+                    None => {}
+                }
+            }
+            Message::Word(word) => self.receive_word(from, &word, out),
+            Message::Want(want) => self.reply(from, &want, out),
+        }
+    }
+
+    /// Checks the sender and the number of an entry that is new.
+    fn look_ahead(&self, origin: MemberId, number: u64) -> Result<(), DropReason> {
+        let at = usize::from(origin.0);
+        if at >= self.config.members {
+            return Err(DropReason::Stranger);
+        }
+        let received = self.log.received(at);
+        if number <= received {
+            return Err(DropReason::Duplicate);
+        }
+        if number - received > MOST_AHEAD { Err(DropReason::OutsideWindow) } else { Ok(()) }
+    }
+
+    fn receive_entry(&mut self, from: MemberId, entry: Entry, out: &mut Effects) {
+        match self.check(&entry) {
+            Ok(()) => {}
+            Err(reason) => {
+                let known = self.log.entry(usize::from(entry.id.origin.0), entry.id.number);
+                if reason == DropReason::Duplicate && known.is_some_and(|known| *known != entry) {
+                    return self.fork(entry.id, out);
+                }
+                return out.push(Effect::Drop(from, reason));
+            }
+        }
+        if self.is_next(&entry) {
+            return self.take(entry, out);
+        }
+        for (origin, &cause) in entry.causes.iter().enumerate() {
+            self.repair.need(origin, cause);
+        }
+        self.repair.see_gap(self.now);
+        if !self.early[usize::from(entry.id.origin.0)].keep(entry) {
+            out.push(Effect::Drop(from, DropReason::OutsideWindow));
+        }
+    }
+
+    fn check(&self, entry: &Entry) -> Result<(), DropReason> {
+        let EntryId { origin, number } = entry.id;
+        let at = usize::from(origin.0);
+        let ahead = self.look_ahead(origin, number);
+        if ahead != Err(DropReason::Stranger) && entry.causes.len() != self.config.members {
+            return Err(DropReason::BreaksContract);
+        }
+        ahead?;
+        let is_own = at == self.me && !matches!(self.phase, Phase::FetchingOwn(_));
+        let is_far = |(cause, origin): (&u64, usize)| *cause > self.log.received(origin) + MOST_AHEAD;
+        if is_own || entry.causes[at] != number - 1 || entry.causes.iter().zip(0..).any(is_far) {
+            return Err(DropReason::BreaksContract);
+        }
+        if entry.time > self.clock.saturating_add(MOST_TIME_AHEAD) {
+            return Err(DropReason::OutsideWindow);
+        }
+        Ok(())
+    }
+
+    /// Returns whether everything before an entry, of its sender and of its causes, is in the log.
+    fn is_next(&self, entry: &Entry) -> bool {
+        let origin = usize::from(entry.id.origin.0);
+        let has_causes = self.config.defects.has(Defect::NoCauses)
+            || entry.causes.iter().enumerate().all(|(of, &cause)| cause <= self.log.received(of));
+        has_causes && entry.id.number == self.log.received(origin) + 1
+    }
+
+    /// Takes an entry into the log, and those that waited for it.
+    fn take(&mut self, entry: Entry, out: &mut Effects) {
+        let mut next = Some(entry);
+        while let Some(entry) = next {
+            let EntryId { origin, number } = entry.id;
+            let at = usize::from(origin.0);
+            if entry.previous != self.log.last_digest(at) || entry.time <= self.log.last_time(at) {
+                self.fork(entry.id, out);
+            } else {
+                self.append(entry, out);
+                self.early[at].drop_parts_upto(number);
+                self.repair.progress(self.now, at, number);
+            }
+            next = (0..self.config.members).find_map(|at| {
+                let number = self.log.received(at) + 1;
+                let is_next = self.early[at].get(number).is_some_and(|entry| self.is_next(entry));
+                if is_next { self.early[at].take(number) } else { None }
+            });
+        }
+        self.acknowledge(out);
+    }
+
+    /// Reports two entries with one id. Nothing more of their sender is taken, as its next entry never comes.
+    fn fork(&self, id: EntryId, out: &mut Effects) {
+        out.push(Effect::Forked(id));
+    }
+
+    /// Tells the senders whose entries fill a good part of this member's socket buffer how far they have come.
+    fn acknowledge(&mut self, out: &mut Effects) {
+        let burst = (self.config.room / self.config.members as u64 / 4).clamp(2, 256);
+        for origin in 0..self.config.members {
+            if origin != self.me && self.words.owes_acknowledgement(origin, self.log.received(origin), burst)
+            {
+                let word = self.word(std::iter::empty());
+                out.push(Effect::Send(To::Member(MemberId(origin as u16)), Message::Word(word)));
+            }
+        }
+    }
+
+    fn receive_word(&mut self, from: MemberId, word: &Word, out: &mut Effects) {
+        let is_of_sender = word.lines.first().is_some_and(|line| line.member == from);
+        if !is_of_sender || word.received.len() != self.config.members {
+            return out.push(Effect::Drop(from, DropReason::BreaksContract));
+        }
+        let sender = usize::from(from.0);
+        self.flow.acknowledged(self.now, sender, word.received[self.me], word.room);
+        for line in &word.lines {
+            if line.member == self.config.me {
+                self.look_at_own(line.sent.max(line.stored.get(self.me).copied().unwrap_or(0)), line.clock);
+            } else {
+                if line.stored.len() == self.config.members {
+                    self.look_at_own(line.stored[self.me], 0);
+                }
+                if self.matrix.learn(line, self.config.defects.has(Defect::MixedPairs)) {
+                    self.words.have_news(self.now);
+                }
+            }
+        }
+        if (0..self.config.members).any(|origin| self.matrix.last_known(origin) > self.log.received(origin)) {
+            self.repair.see_gap(self.now);
+        }
+        if self.words.hear(sender, word, self.log.confirmed()) {
+            out.push(Effect::Diverged(from));
+        }
+    }
+
+    /// Notices that others have more of this member than its journal: the journal is an old copy.
+    fn look_at_own(&mut self, sent: u64, clock: u64) {
+        let has = self.log.received(self.me);
+        if sent > has && sent - has < MOST_AHEAD {
+            let most = match self.phase {
+                Phase::FetchingOwn(most) => most,
+                _ => 0,
+            };
+            self.phase = Phase::FetchingOwn(sent.max(most));
+            self.repair.need(self.me, sent);
+            self.repair.see_gap(self.now);
+        }
+        if clock > self.clock && clock - self.clock < MOST_TIME_AHEAD {
+            self.clock = clock;
+        }
+    }
+
+    /// Sends what another member lacks and asks for, as far as it is stored here.
+    fn reply(&self, to: MemberId, want: &Want, out: &mut Effects) {
+        let mut room = want.room.min(MOST_REPLY);
+        for &PieceRange { id, first, last } in &want.pieces {
+            for message in self.stored_messages(id) {
+                if let Message::Piece(piece) = &message
+                    && (first..=last).contains(&piece.index)
+                    && !send(to, message, &mut room, out)
+                {
+                    return;
+                }
+            }
+        }
+        for &EntryRange { origin, first, last } in &want.entries {
+            let at = usize::from(origin.0);
+            if at >= self.config.members {
+                return out.push(Effect::Drop(to, DropReason::Stranger));
+            }
+            for number in first.max(self.log.forgotten(at) + 1)..=last.min(self.log.stored(at)) {
+                for message in self.stored_messages(EntryId { origin, number }) {
+                    if !send(to, message, &mut room, out) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns an entry as messages, if it is stored here and not forgotten.
+    fn stored_messages(&self, id: EntryId) -> Vec<Message> {
+        let origin = usize::from(id.origin.0);
+        let is_stored = origin < self.config.members && id.number <= self.log.stored(origin);
+        let entry = if is_stored { self.log.entry(origin, id.number) } else { None };
+        entry.map_or_else(Vec::new, |entry| messages(entry, self.config.longest))
+    }
+
+    pub(super) fn send_wants(&mut self, out: &mut Effects) {
+        let known = super::repair::Known { log: &self.log, early: &self.early, matrix: &self.matrix };
+        for (holder, want) in self.repair.requests(self.now, &known) {
+            out.push(Effect::Send(To::Member(holder), Message::Want(want)));
+        }
+    }
+}
+
+/// Sends one message of a reply. Returns false if there is no room for it.
+fn send(to: MemberId, message: Message, room: &mut u64, out: &mut Effects) -> bool {
+    let length = match &message {
+        Message::Entry(entry) => entry.bytes().len(),
+        Message::Piece(piece) => piece.bytes.len(),
+        Message::Word(_) | Message::Want(_) => 0,
+    } as u64;
+    // The first message of a reply is sent in any case.
+    let is_first = !matches!(out.last(), Some(Effect::Send(To::Member(last), Message::Entry(_) | Message::Piece(_))) if *last == to);
+    if *room < length && !is_first {
+        return false;
+    }
+    *room = room.saturating_sub(length);
+    out.push(Effect::Send(To::Member(to), message));
+    true
+}

@@ -1,0 +1,180 @@
+//! Recovery: a replica goes on from the records of its journal.
+
+use std::time::Duration;
+
+use super::early::Early;
+use super::entry::{Content, EntryId};
+use super::flow::Flow;
+use super::log::Log;
+use super::matrix::Matrix;
+use super::record::{Confirmed, Forgotten, Record, Snapshot};
+use super::repair::Repair;
+use super::words::Words;
+use super::{Config, Effect, Effects, Pending, Phase, Replica};
+use crate::ids::Time;
+
+/// The time for which a member listens before it sends, so that it hears whether its journal is an old copy.
+const LISTEN: Duration = Duration::from_secs(1);
+
+/// What a journal gave.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Recovered {
+    /// The life that begins, from 1.
+    pub life: u32,
+    /// The forgotten part of the log: nothing of it is shown again.
+    pub forgotten: Snapshot,
+    /// The number of entries that are shown again.
+    pub entries: u64,
+}
+
+/// The error of records that no replica has written in this order: the journal is damaged.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Damaged {
+    /// The index of the record.
+    pub index: u64,
+    /// The reason.
+    pub reason: &'static str,
+}
+
+impl Replica {
+    /// Returns the replica that goes on from the records of its journal, each with its index; `next` is the index of the
+    /// next record. Appends the effects: the entries are inserted again in the order in which they were first, and those
+    /// known to be confirmed are confirmed.
+    ///
+    /// # Errors
+    /// The journal is damaged.
+    pub fn recover(
+        now: Time,
+        config: Config,
+        records: &[(u64, Record)],
+        next: u64,
+        out: &mut Effects,
+    ) -> Result<(Self, Recovered), Damaged> {
+        let me = usize::from(config.me.0);
+        let snapshot = last_snapshot(config, records);
+        let mut replica = Self {
+            config,
+            me,
+            life: 1,
+            phase: if config.members > 1 { Phase::Listening(now.after(LISTEN)) } else { Phase::Sending },
+            now,
+            clock: snapshot.confirmed.upto.time,
+            log: Log::from_snapshot(&snapshot),
+            early: vec![Early::default(); config.members],
+            matrix: Matrix::new(config.me, config.members),
+            flow: Flow::new(me, config.members, 0),
+            repair: Repair::new(me, config.members, config.room * config.longest as u64),
+            words: Words::new(now, config.members, Confirmed::default()),
+            next_index: next,
+            pending: [].into(),
+            superseded: Vec::new(),
+            confirmed_index: None,
+            is_announcing: false,
+            snapshot_index: None,
+            forgotten_bytes: 0,
+            finished: snapshot.origins.iter().map(|origin| origin.finished).collect(),
+        };
+        let entries = replica.replay(&snapshot, records, out)?;
+        replica.begin(out);
+        Ok((replica, Recovered { life: replica_life(records), forgotten: snapshot, entries }))
+    }
+
+    /// Replays the records. Returns the number of entries.
+    fn replay(
+        &mut self,
+        snapshot: &Snapshot,
+        records: &[(u64, Record)],
+        out: &mut Effects,
+    ) -> Result<u64, Damaged> {
+        let (mut confirmed, mut entries) = (snapshot.confirmed, 0);
+        self.life = replica_life(records);
+        for &(index, ref record) in records {
+            match record {
+                Record::Life { .. } => {}
+                Record::Confirmed(stored) => {
+                    confirmed = if stored.entries >= confirmed.entries { *stored } else { confirmed };
+                    self.superseded.extend(self.confirmed_index.replace(index));
+                }
+                Record::Snapshot(_) => self.superseded.extend(self.snapshot_index.replace(index)),
+                Record::Entry(entry) => {
+                    let EntryId { origin, number } = entry.id;
+                    let at = usize::from(origin.0);
+                    if at >= self.config.members || entry.causes.len() != self.config.members {
+                        return Err(Damaged { index, reason: "an entry of another cluster" });
+                    }
+                    if number <= self.log.forgotten(at) {
+                        self.superseded.push(index);
+                        continue;
+                    }
+                    let is_next = number == self.log.received(at) + 1
+                        && entry.previous == self.log.last_digest(at)
+                        && entry.time > self.log.last_time(at);
+                    if !is_next {
+                        return Err(Damaged {
+                            index,
+                            reason: "an entry that does not follow the one before",
+                        });
+                    }
+                    self.log.append(entry.clone(), index);
+                    self.show(at, out);
+                    entries += 1;
+                }
+            }
+        }
+        (0..self.config.members).for_each(|origin| self.matrix.store(origin, self.log.stored(origin)));
+        self.flow = Flow::new(self.me, self.config.members, self.log.stored(self.me));
+        self.confirm_again(confirmed, out);
+        Ok(entries)
+    }
+
+    /// Confirms the entries that were confirmed before.
+    fn confirm_again(&mut self, known: Confirmed, out: &mut Effects) {
+        let first = self.log.confirmed().count + 1;
+        while let Some((stamp, number)) = self.log.first_tentative() {
+            if stamp > known.upto {
+                break;
+            }
+            let origin = usize::from(stamp.origin.0);
+            let entry = self.log.entry(origin, number);
+            self.finished[origin] |= entry.is_some_and(|entry| entry.content == Content::Finished);
+            self.log.confirm();
+        }
+        self.words.announce(self.log.confirmed());
+        if self.log.confirmed().count >= first {
+            out.push(Effect::Confirm { first, confirmed: self.log.confirmed() });
+        }
+    }
+
+    /// Stores the first record of a life.
+    fn begin(&mut self, out: &mut Effects) {
+        let number = self.life;
+        self.store(Record::Life { number }, Pending::Other, out);
+    }
+}
+
+/// Returns the number of the life that begins with these records.
+fn replica_life(records: &[(u64, Record)]) -> u32 {
+    let life = |(_, record): &(u64, Record)| match record {
+        Record::Life { number } => *number,
+        _ => 0,
+    };
+    records.iter().map(life).max().unwrap_or(0) + 1
+}
+
+/// Returns the last snapshot of the journal; an empty one if there is none.
+fn last_snapshot(config: Config, records: &[(u64, Record)]) -> Snapshot {
+    let snapshot = |(_, record): &(u64, Record)| match record {
+        Record::Snapshot(snapshot)
+            if snapshot.origins.len() == config.members && snapshot.sent.len() == config.members =>
+        {
+            Some(snapshot.clone())
+        }
+        _ => None,
+    };
+    let empty = Snapshot {
+        origins: vec![Forgotten::default(); config.members],
+        sent: vec![0; config.members],
+        ..Snapshot::default()
+    };
+    records.iter().rev().find_map(snapshot).unwrap_or(empty)
+}

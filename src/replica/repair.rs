@@ -1,0 +1,175 @@
+//! Repair: a replica asks for the entries that it lacks, all gaps in one request, and any holder replies.
+//!
+//! The sender of an entry is asked first, then in turn each member that has stored it, so that entries of a member that
+//! is away, or dead, come from others.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::early::Early;
+use super::entry::EntryId;
+use super::log::Log;
+use super::matrix::Matrix;
+use super::message::{EntryRange, MOST_RANGES, PieceRange, Want};
+use crate::ids::{MemberId, Time};
+
+/// The time from the sight of a gap to the request: it may close by itself.
+const FIRST_WAIT: Duration = Duration::from_millis(4);
+/// The time from one request to the next, doubled each time without progress …
+const SHORTEST_WAIT: Duration = Duration::from_millis(20);
+/// … up to this.
+const LONGEST_WAIT: Duration = Duration::from_millis(320);
+/// The silence after which a member is not asked any more, as long as others can be.
+const SILENT_AFTER: Duration = Duration::from_secs(1);
+
+/// Most entries of one sender that a member asks for, whatever it is told of their number.
+const MOST_AHEAD: u64 = 1 << 32;
+
+/// The requests of a replica.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Repair {
+    me: usize,
+    /// The time of the next request.
+    due: Option<Time>,
+    /// The time from the next request to the one after it.
+    wait: Duration,
+    /// The number of requests since the last progress.
+    attempts: usize,
+    /// For each sender, the last entry that was asked for.
+    asked: Vec<u64>,
+    /// For each sender, the last entry that another entry waits for.
+    needed: Vec<u64>,
+    /// For each member, the time of its last datagram.
+    heard: Vec<Option<Time>>,
+    /// Most bytes of all replies to a request together.
+    room: u64,
+}
+
+/// The knowledge by which requests are made.
+pub(super) struct Known<'a> {
+    pub(super) log: &'a Log,
+    pub(super) early: &'a [Early],
+    pub(super) matrix: &'a Matrix,
+}
+
+impl Repair {
+    /// Returns the requests of a member whose socket buffer holds `room` bytes of datagrams.
+    pub(super) fn new(me: usize, members: usize, room: u64) -> Self {
+        Self {
+            me,
+            due: None,
+            wait: SHORTEST_WAIT,
+            attempts: 0,
+            asked: vec![0; members],
+            needed: vec![0; members],
+            heard: vec![None; members],
+            room: room / 2,
+        }
+    }
+
+    /// Records a datagram of `member`.
+    pub(super) fn hear(&mut self, now: Time, member: usize) {
+        self.heard[member] = Some(now);
+    }
+
+    /// Returns the time of the last datagram of `member`.
+    pub(super) fn heard(&self, member: usize) -> Option<Time> {
+        self.heard[member]
+    }
+
+    /// Returns the time of the next request.
+    pub(super) const fn due(&self) -> Option<Time> {
+        self.due
+    }
+
+    /// Records that an entry waits for those of `origin` up to `number`.
+    pub(super) fn need(&mut self, origin: usize, number: u64) {
+        self.needed[origin] = self.needed[origin].max(number);
+    }
+
+    /// Records that there may be a gap.
+    pub(super) fn see_gap(&mut self, now: Time) {
+        self.due = self.due.or_else(|| Some(now.after(FIRST_WAIT)));
+    }
+
+    /// Records that entry `number` of `origin` was received. The next request follows the last reply at once.
+    pub(super) fn progress(&mut self, now: Time, origin: usize, number: u64) {
+        (self.wait, self.attempts) = (SHORTEST_WAIT, 0);
+        if self.due.is_some() && number >= self.asked[origin] && self.asked[origin] > 0 {
+            self.asked[origin] = 0;
+            self.due = Some(now);
+        }
+    }
+
+    /// Returns the requests that are due, each with the member to ask.
+    pub(super) fn requests(&mut self, now: Time, known: &Known<'_>) -> BTreeMap<MemberId, Want> {
+        if self.due.is_none_or(|due| due > now) {
+            return BTreeMap::new();
+        }
+        let mut wants: BTreeMap<MemberId, Want> = BTreeMap::new();
+        let mut has_gaps = false;
+        for origin in 0..self.asked.len() {
+            let received = known.log.received(origin);
+            let upto =
+                known.matrix.last_known(origin).max(known.early[origin].last()).max(self.needed[origin]);
+            let upto = upto.min(received.saturating_add(MOST_AHEAD));
+            if upto <= received {
+                continue;
+            }
+            has_gaps = true;
+            let Some(holder) = self.holder(now, origin, received + 1, known.matrix) else { continue };
+            let want = wants.entry(holder).or_default();
+            self.asked[origin] = add_gaps(want, origin, (received, upto), &known.early[origin]);
+        }
+        let share = self.room / wants.len().max(1) as u64;
+        wants.retain(|_, want| !want.entries.is_empty() || !want.pieces.is_empty());
+        wants.values_mut().for_each(|want| want.room = share);
+        self.due = has_gaps.then(|| now.after(self.wait));
+        self.attempts += 1;
+        self.wait = (self.wait * 2).min(LONGEST_WAIT);
+        wants
+    }
+
+    /// Returns the member to ask for entry `number` of `origin`: its sender first, then each holder in turn. Members
+    /// that are heard come before others.
+    fn holder(&self, now: Time, origin: usize, number: u64, matrix: &Matrix) -> Option<MemberId> {
+        let is_heard = |member: usize| self.heard[member].is_some_and(|at| now.since(at) < SILENT_AFTER);
+        let holds = |member: usize| {
+            member != self.me && (member == origin || matrix.stored(member, origin) >= number)
+        };
+        let members = (0..matrix.members()).map(|step| (origin + step) % matrix.members());
+        let holders: Vec<usize> = members.filter(|&member| holds(member)).collect();
+        let heard: Vec<usize> = holders.iter().copied().filter(|&member| is_heard(member)).collect();
+        let askable = if heard.is_empty() { holders } else { heard };
+        let at = self.attempts.checked_rem(askable.len())?;
+        Some(MemberId(askable[at] as u16))
+    }
+}
+
+/// Adds to `want` what is missing of the entries of `origin` after `from`, up to `upto`. Returns the last number asked
+/// for.
+fn add_gaps(want: &mut Want, origin: usize, (from, upto): (u64, u64), early: &Early) -> u64 {
+    let origin = MemberId(origin as u16);
+    let mut last = 0;
+    for gap in early.gaps(from, upto) {
+        let mut first = *gap.start();
+        // Of an entry that has come in part, only the missing pieces are asked for.
+        while let Some(pieces) = early.missing_pieces(EntryId { origin, number: first }) {
+            let free = MOST_RANGES - want.pieces.len();
+            want.pieces.extend(pieces.take(free).collect::<Vec<PieceRange>>());
+            last = first;
+            first += 1;
+            if first > *gap.end() || want.pieces.len() == MOST_RANGES {
+                break;
+            }
+        }
+        if want.entries.len() == MOST_RANGES || want.pieces.len() == MOST_RANGES {
+            break;
+        }
+        if first <= *gap.end() {
+            want.entries.push(EntryRange { origin, first, last: *gap.end() });
+            last = *gap.end();
+        }
+    }
+    last
+}

@@ -1,0 +1,191 @@
+//! Words: the members tell each other what they have, and pass on what they know of others.
+//!
+//! A word is due soon after news, and at each heartbeat. A member says only what its journal has.
+
+use std::time::Duration;
+
+use super::message::{Line, Message, Word};
+use super::record::Confirmed;
+use super::{Effect, Effects, Replica};
+use crate::defect::Defect;
+use crate::ids::{MemberId, Time, To};
+
+/// The time from news to the word that tells it: more may come.
+const NEWS_AFTER: Duration = Duration::from_millis(10);
+/// The time between words of a member that waits for others.
+const SHORT_HEARTBEAT: Duration = Duration::from_millis(50);
+/// The time between words of an idle member.
+const HEARTBEAT: Duration = Duration::from_millis(250);
+/// The length of a word before its lists, in bytes, at most.
+const HEAD: usize = 1 + 5 + 10 + 8 + 10 + 1 + 2;
+
+/// The words of a member, and what it has heard from others.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Words {
+    /// The time of the next word.
+    due: Time,
+    /// The confirmed prefix that is stored, so that it can be told.
+    announced: Confirmed,
+    /// For each member: the number of entries that it has confirmed, and whether it has settled.
+    peers: Vec<(u64, bool)>,
+    /// For each sender, the last entry that it knows this member to have received.
+    acknowledged: Vec<u64>,
+    /// The member whose line is passed on next.
+    turn: usize,
+}
+
+impl Words {
+    pub(super) fn new(now: Time, members: usize, announced: Confirmed) -> Self {
+        Self {
+            due: now,
+            announced,
+            peers: vec![(0, false); members],
+            acknowledged: vec![0; members],
+            turn: 0,
+        }
+    }
+
+    /// Returns the time of the next word.
+    pub(super) const fn due(&self) -> Time {
+        self.due
+    }
+
+    /// Records that there is something new to tell.
+    pub(super) fn have_news(&mut self, now: Time) {
+        self.due = self.due.min(now.after(NEWS_AFTER));
+    }
+
+    /// Records that a confirmed prefix is stored.
+    pub(super) const fn announce(&mut self, confirmed: Confirmed) {
+        self.announced = confirmed;
+    }
+
+    /// Returns the confirmed prefix that others may be told of.
+    pub(super) const fn announced(&self) -> Confirmed {
+        self.announced
+    }
+
+    /// Records a word of `member`. Returns true if it has confirmed something else than this member, as far as `own`
+    /// shows.
+    pub(super) fn hear(&mut self, member: usize, word: &Word, own: Confirmed) -> bool {
+        let (confirmed, settled) = &mut self.peers[member];
+        *confirmed = word.confirmed.max(*confirmed);
+        *settled |= word.settled;
+        word.confirmed == own.entries && word.digest != own.digest
+    }
+
+    /// Returns whether `received` entries of a sender are so many more than it knows of that it waits for a word.
+    pub(super) fn owes_acknowledgement(&mut self, origin: usize, received: u64, burst: u64) -> bool {
+        let owes = received >= self.acknowledged[origin] + burst;
+        if owes {
+            self.acknowledged[origin] = received;
+        }
+        owes
+    }
+
+    /// Returns the members that have not confirmed so many entries.
+    pub(super) fn behind(&self, me: usize, entries: u64) -> impl Iterator<Item = usize> + '_ {
+        let is_behind = move |&member: &usize| member != me && self.peers[member].0 < entries;
+        (0..self.peers.len()).filter(is_behind)
+    }
+
+    /// Returns whether all others have settled.
+    pub(super) fn all_have_settled(&self, me: usize) -> bool {
+        self.peers.iter().enumerate().all(|(member, &(_, settled))| member == me || settled)
+    }
+}
+
+impl Replica {
+    /// Sends the word that is due.
+    pub(super) fn send_words(&mut self, out: &mut Effects) {
+        if self.now < self.words.due {
+            return;
+        }
+        let members = self.config.members;
+        let others = (0..members).map(|step| (self.words.turn + step) % members);
+        let others: Vec<usize> = others.filter(|&member| member != self.me).collect();
+        let word = self.word(others.into_iter());
+        self.words.turn = (self.words.turn + word.lines.len()).checked_rem(members).unwrap_or(0);
+        for origin in 0..members {
+            self.words.acknowledged[origin] = self.log.received(origin);
+        }
+        out.push(Effect::Send(To::Group, Message::Word(word)));
+        let is_waiting = self.flow.is_outstanding(self.now) || self.log.tentative() > 0 || self.is_complete();
+        self.words.due = self.now.after(if is_waiting { SHORT_HEARTBEAT } else { HEARTBEAT });
+    }
+
+    /// Returns a word of this member, with the lines of as many `others` as fit in a datagram.
+    pub(super) fn word(&self, others: impl Iterator<Item = usize>) -> Word {
+        let received: Vec<u64> = (0..self.config.members).map(|origin| self.log.received(origin)).collect();
+        let own = self.own_line(&received);
+        let mut room = self.config.longest.saturating_sub(HEAD + list_length(&received) + length(&own));
+        let mut lines = vec![own];
+        for line in others.map(|member| self.matrix.line(member)) {
+            let Some(rest) = room.checked_sub(length(&line)) else { break };
+            room = rest;
+            lines.push(line);
+        }
+        let Confirmed { entries, digest, .. } = self.words.announced();
+        let settled = self.is_settled();
+        Word { life: self.life, confirmed: entries, digest, room: self.config.room, settled, received, lines }
+    }
+
+    /// Returns the promises of this member. All of them are stored.
+    fn own_line(&self, received: &[u64]) -> Line {
+        let stored = if self.config.defects.has(Defect::AcknowledgeEarly) {
+            received.to_vec()
+        } else {
+            (0..self.config.members).map(|origin| self.log.stored(origin)).collect()
+        };
+        // An entry that waits to be sent is below the clock; others must not take the clock for a promise about it.
+        let unsent = self.log.entry(self.me, self.flow.sent() + 1).map(|entry| entry.time - 1);
+        let clock = unsent.map_or(self.own_promise(), |time| time.min(self.own_promise()));
+        Line { member: self.config.me, sent: self.flow.sent(), clock, stored }
+    }
+
+    /// Returns whether the entries that end the sending of all members are confirmed: there is nothing more to come.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.finished.iter().all(|&finished| finished) && self.log.tentative() == 0
+    }
+
+    /// Returns whether all members have confirmed everything, and know of nothing more to come.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let entries = self.words.announced().entries;
+        self.is_complete()
+            && self.words.announced() == self.log.confirmed()
+            && self.words.behind(self.me, entries).next().is_none()
+    }
+
+    /// Returns whether all members know that all have confirmed everything.
+    #[must_use]
+    pub fn all_have_settled(&self) -> bool {
+        self.is_settled() && self.words.all_have_settled(self.me)
+    }
+
+    /// Returns the members that may still send.
+    pub fn unfinished(&self) -> impl Iterator<Item = MemberId> + '_ {
+        let unfinished = self.finished.iter().zip(0..).filter(|(finished, _)| !**finished);
+        unfinished.map(|(_, member)| MemberId(member))
+    }
+
+    /// Returns the members that have not confirmed as much as this one.
+    pub fn behind(&self) -> impl Iterator<Item = MemberId> + '_ {
+        let entries = self.log.confirmed().entries;
+        self.words.behind(self.me, entries).map(|member| MemberId(member as u16))
+    }
+}
+
+/// Returns the length of a line on the wire, in bytes.
+fn length(line: &Line) -> usize {
+    2 + varint_length(line.sent) + varint_length(line.clock) + list_length(&line.stored)
+}
+
+fn list_length(numbers: &[u64]) -> usize {
+    1 + numbers.iter().copied().map(varint_length).sum::<usize>()
+}
+
+const fn varint_length(number: u64) -> usize {
+    (64 - (number | 1).leading_zeros() as usize).div_ceil(7)
+}
