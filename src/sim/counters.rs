@@ -50,6 +50,9 @@ pub struct Counters {
     /// Members that crashed.
     #[serde(skip_serializing_if = "is_zero")]
     pub crashed: u64,
+    /// Entries that a member of a cluster showed above others.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub inserted_above: u64,
     /// Members that learned that the group had gone on without them.
     #[serde(skip_serializing_if = "is_zero")]
     pub left_behind: u64,
@@ -90,6 +93,7 @@ impl AddAssign for Counters {
         self.held_back += other.held_back;
         self.dropped += other.dropped;
         self.crashed += other.crashed;
+        self.inserted_above += other.inserted_above;
         self.left_behind += other.left_behind;
         self.undeliverable += other.undeliverable;
         self.joined += other.joined;
@@ -111,7 +115,10 @@ impl fmt::Display for Counters {
         writeln!(f, "repair    {nacks} requests, {announced} thanks to an announcement, {spared} spared")?;
         writeln!(f, "          {resends} resends, {dropped} duplicates dropped")?;
         writeln!(f, "order     {held_back} batches held back")?;
-        if self.views > 0 || self.crashed > 0 {
+        if self.inserted_above > 0 {
+            let Self { inserted_above, crashed, .. } = self;
+            writeln!(f, "cluster   {inserted_above} entries inserted above others, {crashed} crashes")?;
+        } else if self.views > 0 || self.crashed > 0 {
             let Self { crashed, left_behind, undeliverable, joined, views, .. } = self;
             writeln!(
                 f,

@@ -6,6 +6,7 @@
 //! trace, byte for byte.
 
 mod churn;
+pub mod cluster;
 mod cost;
 mod counters;
 mod faults;

@@ -10,6 +10,35 @@ use super::{Cost, Counters, Outcome, Setup, Share, Trace};
 use crate::check::{Verdict, Witness};
 use crate::exit::Exit;
 
+/// A simulated group or cluster.
+pub trait Simulation: Sync {
+    /// Runs one seed and records every event in `trace`.
+    fn run(&self, seed: u64, trace: &mut Trace) -> Outcome;
+
+    /// Returns the property that is expected to be violated.
+    fn expected(&self) -> Option<&'static str>;
+
+    /// Returns a verdict for everything that was asked for and never occurred, so that the seeds show nothing about it.
+    fn idle(&self, counters: &Counters) -> Vec<(&'static str, Verdict)>;
+}
+
+impl Simulation for Setup {
+    fn run(&self, seed: u64, trace: &mut Trace) -> Outcome {
+        Self::run(self, seed, trace)
+    }
+
+    fn expected(&self) -> Option<&'static str> {
+        self.expect.map(|property| property.name)
+    }
+
+    fn idle(&self, counters: &Counters) -> Vec<(&'static str, Verdict)> {
+        let faults = idle_share(self, counters).or_else(|| idle_churn(self, counters));
+        let faults = faults.map(|why| ("faults", Verdict::Undecided(why)));
+        let order = idle_order(self, counters).map(|why| ("hold-back", Verdict::Undecided(why)));
+        faults.into_iter().chain(order).collect()
+    }
+}
+
 /// The result of a series of seeds.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Report {
@@ -36,7 +65,7 @@ struct Progress {
 
 /// Runs `seeds` seeds from `first` on, up to the first that violates a property.
 #[must_use]
-pub fn run(setup: &Setup, first: u64, seeds: u64) -> Report {
+pub fn run(simulation: &dyn Simulation, first: u64, seeds: u64) -> Report {
     let next = AtomicU64::new(0);
     let progress = Mutex::new(Progress::default());
     let work = || {
@@ -46,18 +75,16 @@ pub fn run(setup: &Setup, first: u64, seeds: u64) -> Report {
             if index >= seeds || progress.lock().expect("no worker panics").report.failed.is_some() {
                 return;
             }
-            let outcome = run_one(setup, first.wrapping_add(index), &mut Trace::off());
+            let outcome = run_one(simulation, first.wrapping_add(index), &mut Trace::off());
             progress.lock().expect("no worker panics").take(index, outcome);
         }
     };
     let workers = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| (0..workers).for_each(|_| drop(scope.spawn(work))));
     let mut report = progress.into_inner().expect("no worker panics").report;
-    report.expected = setup.expect.map(|property| property.name);
+    report.expected = simulation.expected();
     if report.expected.is_none() {
-        let faults = idle_fault(setup, &report.counters).map(|why| ("faults", Verdict::Undecided(why)));
-        let order = idle_order(setup, &report.counters).map(|why| ("hold-back", Verdict::Undecided(why)));
-        report.verdicts.extend(faults.into_iter().chain(order));
+        report.verdicts.extend(simulation.idle(&report.counters));
     }
     report
 }
@@ -75,8 +102,8 @@ impl Progress {
 
 /// Runs one seed. A panic of an engine is a violation like any other, with a seed to replay it and a trace.
 #[must_use]
-pub fn run_one(setup: &Setup, seed: u64, trace: &mut Trace) -> Outcome {
-    catch_unwind(AssertUnwindSafe(|| setup.run(seed, trace))).unwrap_or_else(|panic| {
+pub fn run_one(simulation: &dyn Simulation, seed: u64, trace: &mut Trace) -> Outcome {
+    catch_unwind(AssertUnwindSafe(|| simulation.run(seed, trace))).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
         let witness = Witness::from(format!("an engine panicked: {text}"));
@@ -85,8 +112,8 @@ pub fn run_one(setup: &Setup, seed: u64, trace: &mut Trace) -> Outcome {
     })
 }
 
-/// Names a fault that was asked for and never occurred, so that the seeds show nothing about it.
-fn idle_fault(setup: &Setup, counters: &Counters) -> Option<String> {
+/// Names a fault of the network, or a pause, that was asked for and never occurred.
+pub(super) fn idle_share(setup: &Setup, counters: &Counters) -> Option<String> {
     let asked = [
         (setup.loss, counters.lost, "loss was asked for and nothing was lost"),
         (setup.duplicate, counters.duplicated, "duplication was asked for and nothing came twice"),
@@ -97,17 +124,21 @@ fn idle_fault(setup: &Setup, counters: &Counters) -> Option<String> {
     ];
     let is_idle =
         |share: Option<Share>, struck| share.is_some_and(|share| share != Share::ZERO) && struck == 0;
-    if setup.churn.crash > 0 && counters.crashed == 0 {
-        return Some("deaths were asked for and nobody died".to_owned());
-    }
-    if setup.churn.joins() > 0 && counters.joined == 0 {
-        return Some("members were asked to join and none did".to_owned());
-    }
-    if setup.churn.is_asked_for() && counters.views == 0 {
-        return Some("losses of members were asked for and no view changed".to_owned());
-    }
     let idle = asked.into_iter().find(|&(share, struck, _)| is_idle(share, struck));
     idle.map(|(_, _, what)| what.to_owned())
+}
+
+/// Names a change of members that was asked for and never occurred.
+fn idle_churn(setup: &Setup, counters: &Counters) -> Option<String> {
+    let why = match setup.churn {
+        churn if churn.crash > 0 && counters.crashed == 0 => "deaths were asked for and nobody died",
+        churn if churn.joins() > 0 && counters.joined == 0 => "members were asked to join and none did",
+        churn if churn.is_asked_for() && counters.views == 0 => {
+            "losses of members were asked for and no view changed"
+        }
+        _ => return None,
+    };
+    Some(why.to_owned())
 }
 
 /// Reports that the order never held a message back, so that any order would have passed.

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
 
-use super::swarm::{self, Report};
+use super::cluster::ClusterSetup;
+use super::swarm::{self, Report, Simulation};
 use super::{Churn, Delay, Setup, Share, Trace};
-use crate::check::{PROPERTIES, Property};
+use crate::check::{PROPERTIES, Property, cluster};
 use crate::cli::{self, KnownBad};
 use crate::exit::{Exit, Failure};
-use crate::order;
+use crate::order::{self, Order};
 use crate::wire::Window;
 
 /// The example and the notes of `--help`.
@@ -22,6 +23,7 @@ Examples:
   groupcast sim --order fifo --expect-violation causal
   groupcast sim --order total --crash 1 --seeds 500
   groupcast sim --order total --join 2 --restart 1 --standby 1 --seeds 100
+  groupcast sim --order tentative --crash 3 --split 2 --seeds 500
 
 Whatever is not given of the members and the faults is drawn from each seed, and half of the seeds \
 leave each fault out. A violation is shown with the command that replays it.";
@@ -34,7 +36,7 @@ const SEEDS_TO_EXPECT: u64 = 1000;
 #[command(after_help = format!("{HELP}\n\n{}", crate::exit::HELP))]
 pub struct Args {
     /// The order that the members use
-    #[arg(long, default_value = "total", value_parser = PossibleValuesParser::new(order::names()))]
+    #[arg(long, default_value = "total", value_parser = PossibleValuesParser::new(order::all_names()))]
     order: String,
     /// Method of that order, if it has several
     #[arg(long)]
@@ -76,7 +78,8 @@ pub struct Args {
     /// The share of the time in which a member does nothing; drawn: up to 30%
     #[arg(long, value_name = "SHARE")]
     pause: Option<Share>,
-    /// So many members die, at any moment; less than half of all are lost, by this and the next three
+    /// So many members die, at any moment; less than half of all are lost, by this and the next three. In a cluster
+    /// (`--order tentative`): so many crashes, each with a restart
     #[arg(long, default_value_t = 0, value_name = "N")]
     crash: u16,
     /// So many members sleep for longer than the others wait, and then find out that they were left behind
@@ -122,7 +125,8 @@ pub struct Args {
 }
 
 fn properties() -> impl Iterator<Item = &'static str> {
-    PROPERTIES.iter().map(|property| property.name)
+    let of_clusters = cluster::PROPERTIES.iter().map(|property| property.name);
+    PROPERTIES.iter().map(|property| property.name).chain(of_clusters)
 }
 
 /// Runs the simulator and prints the verdicts.
@@ -131,22 +135,55 @@ fn properties() -> impl Iterator<Item = &'static str> {
 /// [`Exit::Usage`] for a method that the order does not have, [`Exit::CannotCreate`] for histories that cannot be
 /// written, [`Exit::Io`] if standard output cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
-    let setup = args.setup()?;
-    let report = swarm::run(&setup, args.seed, args.seeds());
+    let simulated = args.simulated()?;
+    let simulation = simulated.simulation();
+    let report = swarm::run(simulation, args.seed, args.seeds());
     let mut trace = if args.verbose { Trace::kept() } else { Trace::off() };
     if args.histories.is_some() {
         trace = trace.with_histories();
     }
     if args.verbose || args.histories.is_some() {
-        let _ = swarm::run_one(&setup, report.failed.unwrap_or(args.seed), &mut trace);
+        let _ = swarm::run_one(simulation, report.failed.unwrap_or(args.seed), &mut trace);
     }
-    if let Some(dir) = &args.histories {
+    if let (Some(dir), Simulated::Group(setup)) = (&args.histories, &simulated) {
         trace.write_histories(dir, setup.order)?;
     }
-    let text =
-        if args.json { args.json(&setup, &report, &trace) } else { args.text(&setup, &report, &trace) };
+    let text = if args.json {
+        args.json(&simulated, &report, &trace)
+    } else {
+        args.text(&simulated, &report, &trace)
+    };
     cli::print(text.trim_end())?;
     Ok(report.exit())
+}
+
+/// What the arguments ask for.
+enum Simulated {
+    Group(Box<Setup>),
+    Cluster(Box<ClusterSetup>),
+}
+
+impl Simulated {
+    fn simulation(&self) -> &dyn Simulation {
+        match self {
+            Self::Group(setup) => &**setup,
+            Self::Cluster(setup) => &**setup,
+        }
+    }
+
+    fn method(&self) -> Option<&'static str> {
+        match self {
+            Self::Group(setup) => setup.order.method,
+            Self::Cluster(_) => None,
+        }
+    }
+
+    fn title(&self) -> String {
+        match self {
+            Self::Group(setup) => setup.order.title(),
+            Self::Cluster(_) => order::TENTATIVE.to_owned(),
+        }
+    }
 }
 
 impl Args {
@@ -154,8 +191,39 @@ impl Args {
         self.seeds.unwrap_or(if self.expect_violation.is_some() { SEEDS_TO_EXPECT } else { 1 })
     }
 
-    fn setup(&self) -> Result<Setup, Failure> {
-        let order = cli::order(&self.order, self.method.as_deref())?;
+    fn simulated(&self) -> Result<Simulated, Failure> {
+        if self.order != order::TENTATIVE {
+            return Ok(Simulated::Group(Box::new(
+                self.setup(cli::order(&self.order, self.method.as_deref())?)?,
+            )));
+        }
+        let refused = [
+            ("--method", self.method.is_some()),
+            ("--safe", self.safe),
+            ("--window", self.window.is_some()),
+            ("--sleep", self.sleep > 0),
+            ("--restart", self.restart > 0),
+            ("--join", self.join > 0),
+            ("--standby", self.standby > 0),
+            ("--cost", self.cost),
+            ("--histories", self.histories.is_some()),
+        ];
+        if let Some((name, _)) = refused.iter().find(|(_, is_given)| *is_given) {
+            let why = format!("{name} is not for --order tentative, whose clusters have --crash and --split");
+            return Err(Failure::new(Exit::Usage, why));
+        }
+        // The order of the group's setup is not used.
+        let group = Setup { churn: Churn::NONE, ..self.setup(&order::ORDERS[0])? };
+        let expect = self.expect_violation.as_deref();
+        Ok(Simulated::Cluster(Box::new(ClusterSetup {
+            group,
+            crash: self.crash,
+            split: self.split,
+            expect: expect.and_then(|name| properties().find(|known| *known == name)),
+        })))
+    }
+
+    fn setup(&self, order: &'static Order) -> Result<Setup, Failure> {
         if self.standby > 0 && !order.sequencer {
             let why = format!("--standby needs an order with a sequencer, and {} has none", order.name);
             return Err(Failure::new(Exit::Usage, why));
@@ -187,14 +255,14 @@ impl Args {
     }
 
     /// Returns the command that runs one seed again and shows every event.
-    fn replay(&self, setup: &Setup, seed: u64) -> String {
+    fn replay(&self, simulated: &Simulated, seed: u64) -> String {
         let mut command = format!("groupcast sim --order {}", self.order);
         let mut option = |name: &str, value: Option<String>| {
             if let Some(value) = value {
                 let _ = write!(command, " --{name} {value}");
             }
         };
-        option("method", setup.order.method.map(str::to_owned));
+        option("method", simulated.method().map(str::to_owned));
         option("members", self.members.map(|members| members.to_string()));
         option("messages", Some(self.messages.to_string()));
         option("window", self.window.map(|window| window.to_string()));
@@ -228,7 +296,7 @@ impl Args {
         command + if self.steady { " --steady -v" } else { " -v" }
     }
 
-    fn text(&self, setup: &Setup, report: &Report, trace: &Trace) -> String {
+    fn text(&self, simulated: &Simulated, report: &Report, trace: &Trace) -> String {
         let mut text = trace.text().to_owned();
         if !text.is_empty() {
             text.push('\n');
@@ -236,21 +304,21 @@ impl Args {
         for (name, verdict) in &report.verdicts {
             let _ = writeln!(text, "{name:<16}{verdict}");
         }
-        let _ = writeln!(text, "{}: {}", word(report.exit()), self.sentence(setup, report));
+        let _ = writeln!(text, "{}: {}", word(report.exit()), self.sentence(simulated, report));
         let _ = writeln!(text, "\n{}", report.counters);
         if self.cost {
             let _ = writeln!(text, "{}", report.cost);
         }
         if let Some(seed) = report.failed {
-            let _ = writeln!(text, "\nreplay    {}", self.replay(setup, seed));
+            let _ = writeln!(text, "\nreplay    {}", self.replay(simulated, seed));
         }
         text
     }
 
-    fn sentence(&self, setup: &Setup, report: &Report) -> String {
+    fn sentence(&self, simulated: &Simulated, report: &Report) -> String {
         let (low, high) = Setup::DRAWN_MEMBERS;
         let members = self.members.map_or_else(|| format!("{low} to {high}"), |members| members.to_string());
-        let run = format!("{}, {members} members × {} messages", setup.order.title(), self.messages);
+        let run = format!("{}, {members} members × {} messages", simulated.title(), self.messages);
         let seeds =
             if report.seeds == 1 { format!("seed {}", self.seed) } else { format!("{} seeds", report.seeds) };
         match (report.expected, report.failed) {
@@ -263,7 +331,7 @@ impl Args {
         }
     }
 
-    fn json(&self, setup: &Setup, report: &Report, trace: &Trace) -> String {
+    fn json(&self, simulated: &Simulated, report: &Report, trace: &Trace) -> String {
         let verdicts = report.verdicts.iter();
         let verdicts: Vec<Value> = verdicts
             .map(|(name, verdict)| json!({"property": name, "verdict": verdict.word(), "why": verdict.why()}))
@@ -272,14 +340,14 @@ impl Args {
             "v": 1,
             "verdict": word(report.exit()),
             "order": self.order,
-            "method": setup.order.method,
+            "method": simulated.method(),
             "members": self.members,
             "messages": self.messages,
             "first_seed": self.seed,
             "seeds": report.seeds,
             "failed_seed": report.failed,
             "expected": report.expected,
-            "replay": self.replay(setup, report.failed.unwrap_or(self.seed)),
+            "replay": self.replay(simulated, report.failed.unwrap_or(self.seed)),
             "properties": verdicts,
             "counters": report.counters,
             "cost": report.cost.json(),
