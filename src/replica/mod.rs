@@ -282,7 +282,8 @@ impl Replica {
 
     /// Handles the records up to `upto`, which are stored: everything happens in the order of the journal.
     fn stored(&mut self, upto: u64, out: &mut Effects) {
-        while let Some((_, pending)) = self.pending.pop_front_if(|(index, _)| *index <= upto) {
+        while let Some(&(_, pending)) = self.pending.front().filter(|(index, _)| *index <= upto) {
+            self.pending.pop_front();
             match pending {
                 Pending::Entry(origin) => self.show(usize::from(origin.0), out),
                 Pending::Confirmed(confirmed) => {

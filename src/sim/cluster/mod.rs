@@ -99,7 +99,7 @@ impl Simulation for ClusterSetup {
         let heal_at = heal_at.max(end);
         let network = Network::new(faults, packets.next_u64()).with_outages(outages);
         let mut world =
-            World::new((&members, longest, self.group.defects), network, (packets, disks), tasks, trace);
+            World::new((&members, longest, self.group.defects), network, (packets, disks), &tasks, trace);
         incidents.into_iter().for_each(|(at, incident)| world.schedule(at, incident));
         world.schedule(heal_at, Incident::Network(Fault::Calm));
         let story = world.run(heal_at, heal_at.after(PATIENCE));

@@ -16,7 +16,7 @@ use crate::engine::{MemberId, Time, To};
 use crate::prng::Prng;
 use crate::replica::entry::{Content, EntryId};
 use crate::replica::message::{Line, Message};
-use crate::replica::{Config, DropReason, Effect, Effects, Input};
+use crate::replica::{Config, DropReason, Effect, Effects, Input, Replica};
 
 /// The longest time that a sync takes, usually and in one case of ten, in microseconds.
 const SYNC: (u64, u64) = (3_000, 100_000);
@@ -68,7 +68,7 @@ impl<'t> World<'t> {
         (members, longest, defects): (&[MemberId], usize, Defects),
         network: Network,
         (packets, disks): (Prng, Prng),
-        tasks: Vec<Task>,
+        tasks: &[Task],
         trace: &'t mut Trace,
     ) -> Self {
         let config = |me| Config { me, members: members.len(), longest, room: ROOM, limit: LIMIT, defects };
@@ -139,7 +139,7 @@ impl<'t> World<'t> {
     }
 
     fn has_settled(&self) -> bool {
-        self.members.iter().all(|member| member.replica.as_ref().is_some_and(|it| it.all_have_settled()))
+        self.members.iter().all(|member| member.replica.as_ref().is_some_and(Replica::all_have_settled))
     }
 
     fn liveness(&self, heal_at: Time, has_settled: bool) -> Verdict {
@@ -261,7 +261,7 @@ impl<'t> World<'t> {
             self.perform(at, effects);
         }
         let member = self.member(at);
-        let deadline = member.replica.as_ref().and_then(|replica| replica.next_deadline());
+        let deadline = member.replica.as_ref().and_then(Replica::next_deadline);
         let task = member.next_task().filter(|&task| task > now);
         let (life, next) = (member.life, deadline.into_iter().chain(task).min());
         let scheduled = self.wakes[usize::from(at.0)];
