@@ -1,6 +1,6 @@
 //! The four ports of a run: the requested ones, or free ones that no other run takes.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 
 use crate::driver::clock;
 use crate::exit::{Exit, Failure};
@@ -42,6 +42,26 @@ impl Ports {
             .ok_or_else(|| {
                 Failure::new(Exit::Unavailable, "cannot find free ports").help("choose some with --port-base")
             })
+    }
+
+    /// Finds so many free UDP ports, and returns them with what keeps other runs from taking them.
+    ///
+    /// # Errors
+    /// [`Exit::Unavailable`] if there seem to be none.
+    pub(crate) fn free_for_datagrams(count: usize) -> Result<(Vec<Self>, Vec<u16>), Failure> {
+        let (mut blocks, mut ports) = (Vec::new(), Vec::new());
+        // A block whose UDP ports are in use is kept until the end of the search, so that it is not found again.
+        for _ in 0..TRIES {
+            let block = Self::free()?;
+            let is_free = |port: &u16| UdpSocket::bind(("127.0.0.1", *port)).is_ok();
+            ports.extend((block.base..block.base + WIDTH).filter(is_free));
+            blocks.push(block);
+            if ports.len() >= count {
+                ports.truncate(count);
+                return Ok((blocks, ports));
+            }
+        }
+        Err(Failure::new(Exit::Unavailable, "cannot find free UDP ports"))
     }
 
     fn take(base: u16) -> Option<Self> {

@@ -16,8 +16,9 @@ use crate::exit::{Exit, Failure};
 use crate::fault::process::{Act, Fault};
 use crate::fault::{self, link};
 use crate::nearest::hint;
-use crate::order::Order;
+use crate::order::{self, Order};
 use crate::processes::{Ports, folder_of_programs};
+use crate::replica::entry::MOST_MEMBERS;
 use crate::talk::list;
 use crate::transport::address::Port;
 use crate::units::{duration, duration_argument};
@@ -33,7 +34,7 @@ pub(super) struct Settings {
     pub(super) clients: Vec<Client>,
     /// A warning that names entries of the folder that are no command files.
     pub(super) passed_over: Option<String>,
-    pub(super) order: &'static Order,
+    pub(super) way: Way,
     pub(super) safe: bool,
     pub(super) can_sequence: bool,
     pub(super) standby: bool,
@@ -70,7 +71,7 @@ impl Settings {
         let settings = Self {
             clients: clients(scenario, &mut passed_over)?,
             passed_over,
-            order: order(scenario)?,
+            way: way(scenario)?,
             safe: scenario.safe,
             can_sequence: scenario.can_sequence,
             standby: scenario.standby,
@@ -96,11 +97,12 @@ impl Settings {
         }
         let mut again = settings.faults.iter().filter(|fault| matches!(fault.act, Act::Restart { .. }));
         match again.find_map(|fault| fault.process().filter(|name| !SERVERS.contains(&name.as_str()))) {
-            Some(name) => {
+            // A member of a cluster has a journal.
+            Some(name) if !settings.way.is_cluster() => {
                 Err(Failure::new(Exit::BadData, format!("the client {name} cannot be started again"))
                     .help("what it has delivered is in its memory; forwarder and router can"))
             }
-            None => Ok(settings),
+            _ => settings.way.check(&settings).map(|()| settings),
         }
     }
 
@@ -112,8 +114,9 @@ impl Settings {
 
     fn servers(&self) -> impl Iterator<Item = &'static str> {
         SERVERS.into_iter().filter(|name| match *name {
-            "sequencer" => self.order.sequencer,
-            STANDBY => self.order.sequencer && self.standby,
+            _ if self.way.is_cluster() => false,
+            "sequencer" => self.way.has_sequencer(),
+            STANDBY => self.way.has_sequencer() && self.standby,
             PROXY => !self.links.is_empty(),
             _ => true,
         })
@@ -131,15 +134,81 @@ impl Settings {
 
     /// Describes the run in a few words.
     pub(super) fn title(&self) -> String {
-        let (order, clients) = (self.order.title(), self.clients.len());
+        let (order, clients) = (self.way.title(), self.clients.len());
         let s = if clients == 1 { "" } else { "s" };
         format!("order {order}, {clients} client{s}, speed {}", self.speed)
     }
 }
 
-fn order(scenario: &Scenario) -> Result<&'static Order, Failure> {
+/// The way of the messages of a run.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Way {
+    /// Through a broker, in this order.
+    Group(&'static Order),
+    /// From member to member, in a cluster.
+    Cluster,
+}
+
+impl Way {
+    pub(super) const fn is_cluster(self) -> bool {
+        matches!(self, Self::Cluster)
+    }
+
+    const fn has_sequencer(self) -> bool {
+        matches!(self, Self::Group(Order { sequencer: true, .. }))
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Group(order) => order.name,
+            Self::Cluster => order::TENTATIVE,
+        }
+    }
+
+    const fn method(self) -> Option<&'static str> {
+        match self {
+            Self::Group(order) => order.method,
+            Self::Cluster => None,
+        }
+    }
+
+    fn title(self) -> String {
+        match self {
+            Self::Group(order) => order.title(),
+            Self::Cluster => order::TENTATIVE.to_owned(),
+        }
+    }
+
+    /// Refuses settings that a cluster has no use for.
+    fn check(self, settings: &Settings) -> Result<(), Failure> {
+        let refused = [
+            ("safe", settings.safe),
+            ("can_sequence", settings.can_sequence),
+            ("standby", settings.standby),
+            ("suspect_after", settings.suspect_after.is_some()),
+            ("link", !settings.links.is_empty()),
+            ("trace", settings.trace),
+        ];
+        match refused.iter().find(|(_, is_given)| *is_given && self.is_cluster()) {
+            Some((key, _)) => Err(Failure::new(Exit::Usage, format!("`{key}` is not for order tentative"))
+                .help("a cluster has no servers; its members can be killed, restarted and paused")),
+            None if self.is_cluster() && settings.clients.len() > MOST_MEMBERS => {
+                Err(Failure::new(Exit::Usage, format!("a cluster has at most {MOST_MEMBERS} members")))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn way(scenario: &Scenario) -> Result<Way, Failure> {
     let name = scenario.order.as_deref().unwrap_or("total");
-    cli::order(name, scenario.method.as_deref())
+    if name != order::TENTATIVE {
+        return cli::order(name, scenario.method.as_deref()).map(Way::Group);
+    }
+    match &scenario.method {
+        Some(method) => Err(Failure::new(Exit::Usage, format!("order tentative has no method {method}"))),
+        None => Ok(Way::Cluster),
+    }
 }
 
 fn no_process(name: &str, names: &[&str]) -> Failure {
@@ -157,6 +226,8 @@ pub(super) struct Plan {
     pub(super) ports: Ports,
     /// The ports of the proxy to which members connect, if there is one.
     proxy: Option<Ports>,
+    /// The UDP ports of the members of a cluster, and what keeps other runs from taking them.
+    datagrams: (Vec<Ports>, Vec<u16>),
     pub(super) processes: Vec<Process>,
     /// The number of servers, which are the first of the processes.
     pub(super) servers: usize,
@@ -170,6 +241,8 @@ impl Plan {
     pub(super) fn new(settings: &Settings, folder: PathBuf, port_base: Option<u16>) -> anyhow::Result<Self> {
         let ports = port_base.map_or_else(Ports::free, |base| Ok(Ports::at(base)))?;
         let proxy = (!settings.links.is_empty()).then(Ports::free).transpose()?;
+        let members = if settings.way.is_cluster() { settings.clients.len() } else { 0 };
+        let datagrams = Ports::free_for_datagrams(members)?;
         let (middle, seen) = (ports.base, proxy.as_ref().map_or(ports.base, |proxy| proxy.base));
         let programs = folder_of_programs()?;
         let process = |name: &str, program: &str, arguments: String, operations| {
@@ -201,16 +274,26 @@ impl Plan {
             .collect();
         let servers = processes.len();
         for client in &settings.clients {
-            let arguments = client_arguments(client, settings, seen);
+            let arguments = match settings.way {
+                Way::Group(order) => client_arguments(client, settings, order, seen),
+                Way::Cluster => member_arguments(client, settings),
+            };
             let mut process = process(&client.id, "client", arguments, Some(client.operations));
             process.arguments.extend(settings.trace.then(|| "--trace".to_owned()));
             // These are words of their own, because a path may contain a space.
             let commands = commands_file(&folder, client);
             process.arguments.extend(["--commands".to_owned(), commands.display().to_string()]);
             process.arguments.extend(["--out".to_owned(), folder.display().to_string()]);
+            if settings.way.is_cluster() {
+                let data = folder.join("data").join(&client.id);
+                process
+                    .arguments
+                    .extend(["--cluster".to_owned(), cluster_file(&folder).display().to_string()]);
+                process.arguments.extend(["--data".to_owned(), data.display().to_string()]);
+            }
             processes.push(process);
         }
-        Ok(Self { folder, ports, proxy, processes, servers })
+        Ok(Self { folder, ports, proxy, datagrams, processes, servers })
     }
 
     /// Writes the command files and a description of the run into the folder.
@@ -225,12 +308,24 @@ impl Plan {
                 client.write_commands(&commands_file(&self.folder, client))?;
             }
             fs::write(self.folder.join("run.json"), description)?;
+            if settings.way.is_cluster() {
+                fs::write(cluster_file(&self.folder), self.cluster(settings))?;
+            }
             let links: String = settings.links.iter().map(|link| format!("{link}\n")).collect();
             if links.is_empty() { Ok(()) } else { fs::write(links_file(&self.folder), links) }
         };
         write().with_context(|| {
             Failure::new(Exit::CannotCreate, format!("cannot fill {}", self.folder.display()))
         })
+    }
+
+    /// Returns the text of the cluster file.
+    fn cluster(&self, settings: &Settings) -> String {
+        let mut text = "name = \"run\"\n".to_owned();
+        for (client, port) in settings.clients.iter().zip(&self.datagrams.1) {
+            let _ = write!(text, "\n[[server]]\nid = \"{}\"\nudp = \"127.0.0.1:{port}\"\n", client.id);
+        }
+        text
     }
 
     pub(super) fn commands_folder(&self) -> PathBuf {
@@ -262,8 +357,8 @@ impl Plan {
             "event": "plan",
             "version": env!("CARGO_PKG_VERSION"),
             "dir": self.folder,
-            "order": settings.order.name,
-            "method": settings.order.method,
+            "order": settings.way.name(),
+            "method": settings.way.method(),
             "speed": settings.speed,
             "clients": self.clients().iter().map(|client| &client.name).collect::<Vec<_>>(),
             "operations": settings.clients.iter().map(|client| client.operations).sum::<u64>(),
@@ -287,25 +382,51 @@ impl Plan {
         let timeout = duration(settings.timeout);
         line("run", &format!("{}, timeout {timeout}; a dry run: nothing is started", settings.title()));
         line("folder", &format!("{}/", self.folder.display()));
-        let port = |port: Port| port.number(self.ports.base);
-        let [input, output, sync, router] = [Port::In, Port::Out, Port::Sync, Port::Router].map(port);
-        line("ports", &format!("in {input}, out {output}, sync {sync}, router {router}"));
+        line("ports", &self.ports(settings));
         for link in &settings.links {
             line("link", &link.to_string());
         }
         for process in &self.processes {
             line(&process.name, &process.command_line());
         }
-        let suffix = settings.order.suffix;
         for (place, Process { name, .. }) in self.clients().iter().enumerate() {
-            let files =
-                format!("test_result_{name}_{suffix}.txt  test_result_{name}_uno.txt  history_{name}.jsonl");
+            let files = match settings.way {
+                Way::Group(Order { suffix, .. }) => {
+                    format!(
+                        "test_result_{name}_{suffix}.txt  test_result_{name}_uno.txt  history_{name}.jsonl"
+                    )
+                }
+                Way::Cluster => format!(
+                    "test_result_{name}_tom.txt  test_result_{name}_now.txt  test_result_{name}_uno.txt  history_{name}.1.jsonl"
+                ),
+            };
             line(if place == 0 { "files" } else { "" }, &files);
         }
         let logs: Vec<String> =
             self.processes.iter().map(|process| format!("{}.log", process.name)).collect();
         line("", &format!("commands/  run.json  {}", logs.join("  ")));
         text
+    }
+
+    /// Formats the ports for people.
+    pub(super) fn ports(&self, settings: &Settings) -> String {
+        let port = |port: Port| port.number(self.ports.base);
+        let [input, output, sync, router] = [Port::In, Port::Out, Port::Sync, Port::Router].map(port);
+        match settings.way {
+            Way::Group(_) => format!("in {input}, out {output}, sync {sync}, router {router}"),
+            Way::Cluster => {
+                let ports: Vec<String> = self.datagrams.1.iter().map(u16::to_string).collect();
+                format!("UDP {}", ports.join(", "))
+            }
+        }
+    }
+
+    /// Formats the range of ports in a few words.
+    pub(super) fn range(&self, settings: &Settings) -> String {
+        match settings.way {
+            Way::Group(_) => format!("{}-{}", self.ports.base, self.ports.base + 3),
+            Way::Cluster => self.ports(settings),
+        }
     }
 
     /// Returns the length of the longest name.
@@ -323,8 +444,14 @@ fn server_arguments(name: &str, settings: &Settings, port_base: u16) -> String {
     }
 }
 
-fn client_arguments(client: &Client, settings: &Settings, port_base: u16) -> String {
-    let Settings { order, speed, timeout, .. } = settings;
+/// Returns the arguments of a member of a cluster, but for its files.
+fn member_arguments(client: &Client, settings: &Settings) -> String {
+    let (id, speed, timeout) = (&client.id, settings.speed, duration_argument(settings.timeout));
+    format!("--id {id} --order {} --speed {speed} --timeout {timeout} --progress", order::TENTATIVE)
+}
+
+fn client_arguments(client: &Client, settings: &Settings, order: &Order, port_base: u16) -> String {
+    let Settings { speed, timeout, .. } = settings;
     let safe = if settings.safe { " --safe" } else { "" };
     let can_sequence = if settings.can_sequence && order.sequencer { " --can-sequence" } else { "" };
     let patience = patience(settings);
@@ -344,6 +471,10 @@ fn patience(settings: &Settings) -> String {
 
 fn commands_file(folder: &Path, client: &Client) -> PathBuf {
     folder.join("commands").join(format!("{}.txt", client.id))
+}
+
+fn cluster_file(folder: &Path) -> PathBuf {
+    folder.join("cluster.toml")
 }
 
 fn proxy_arguments(settings: &Settings, listen: u16, to: u16) -> String {

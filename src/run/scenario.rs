@@ -13,7 +13,7 @@ use crate::exit::{Exit, Failure};
 use crate::fault::Fault;
 use crate::fault::table::Table;
 use crate::nearest::{hint, one_of, unknown};
-use crate::order::ORDERS;
+use crate::order::{ORDERS, all_names};
 use crate::place::{Flaw, Source, quoted, shown};
 use crate::units::parse_duration;
 
@@ -154,7 +154,7 @@ fn messages<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error>
 }
 
 fn order<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
-    let orders = ORDERS.map(|order| order.name);
+    let orders = all_names();
     checked(from, |name: String| one_of(&name, &orders).map(|name| Some(name.to_owned())))
 }
 

@@ -77,7 +77,7 @@ pub(crate) struct Args {
     #[arg(value_name = "DIR|SCENARIO")]
     path: Option<PathBuf>,
     /// The order of delivery
-    #[arg(long, value_name = "ORDER", env = "GROUPCAST_ORDER", hide_env = true, value_parser = PossibleValuesParser::new(order::names()))]
+    #[arg(long, value_name = "ORDER", env = "GROUPCAST_ORDER", hide_env = true, value_parser = PossibleValuesParser::new(order::all_names()))]
     order: Option<String>,
     /// Method of that order, if it has several: bb, ub, uub
     #[arg(long, value_name = "METHOD", env = "GROUPCAST_METHOD", hide_env = true)]
@@ -253,8 +253,12 @@ impl Run<'_> {
         }
         let turn =
             if self.args.repeat > 1 { format!("{turn} of {}: ", self.args.repeat) } else { String::new() };
-        let (title, base) = (self.settings.title(), plan.ports.base);
-        self.talk.say(format!("{turn}{title}, ports {base}-{}, {}/", base + 3, plan.folder.display()));
+        let title = self.settings.title();
+        self.talk.say(format!(
+            "{turn}{title}, ports {}, {}/",
+            plan.range(&self.settings),
+            plan.folder.display()
+        ));
         Ok(())
     }
 
