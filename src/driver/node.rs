@@ -28,6 +28,8 @@ use crate::wire::{Frames, Kind, Malformed, Packet};
 const PACKETS_PER_TURN: usize = 64;
 /// Most packets put aside while a member does not listen; send windows keep them far below.
 const MAX_ASIDE: usize = 10_000;
+/// Upper bound on waiting for the reason, once the run is over without this member.
+const REASON_WAIT: Duration = Duration::from_secs(1);
 /// Upper bound on waiting for the view change after [`Endpoint::depart`].
 pub const PARTING: Duration = Duration::from_secs(5);
 
@@ -45,6 +47,8 @@ pub struct Node {
     /// This member has reported that it has everything.
     is_done: bool,
     is_over: bool,
+    /// The time at which the run ended without this member.
+    left_behind: Option<Time>,
     /// The reason for which the group continued without this member, once it has.
     fenced: Option<Fence>,
     /// The time at which it asked to leave.
@@ -133,6 +137,7 @@ impl Node {
             run,
             is_done: false,
             is_over: false,
+            left_behind: None,
             missing: Vec::new(),
             aside: VecDeque::new(),
             last_received,
@@ -270,24 +275,35 @@ impl Node {
         }
         self.is_over |= self.departs.is_some_and(|since| now.since(since) >= PARTING);
         self.sockets.forwarders.tell(self.status());
+        self.check_left_behind(now)?;
         let news = self.sockets.forwarders.turn(now, &self.sockets.talk)?;
         if news.iter().any(|(_, news)| *news == News::End) {
             self.sockets.forwarders.over(now, &run_as_text(self.run));
-            return self.end();
+            self.end(now);
+            return Ok(());
         }
         news.into_iter().try_for_each(|(from, news)| self.handle_news(now, from, news))
     }
 
     /// Ends the run. The run ends when all clients of the last view have everything, so a client that has not was left out
-    /// of that view while it was stopped or cut off.
-    fn end(&mut self) -> Result<(), Failure> {
-        self.is_over = true;
+    /// of that view while it was stopped or cut off. The packet with the reason may still be on its way.
+    fn end(&mut self, now: Time) {
         let is_client = self.view().clients.contains(&self.me);
         if is_client && !self.is_done && self.departs.is_none() {
-            let why = "the group went on without this member, to the end of the run";
-            return Err(Failure::new(Exit::Unavailable, why));
+            self.left_behind.get_or_insert(now);
+        } else {
+            self.is_over = true;
         }
-        Ok(())
+    }
+
+    /// Fails if the run has ended without this member, and the reason has not come.
+    fn check_left_behind(&mut self, now: Time) -> Result<(), Failure> {
+        if self.left_behind.is_none_or(|since| now.since(since) < REASON_WAIT) {
+            return Ok(());
+        }
+        self.is_over = true;
+        let why = "the group went on without this member, to the end of the run";
+        Err(Failure::new(Exit::Unavailable, why))
     }
 
     /// Returns the progress that `groupcast members` shows.
