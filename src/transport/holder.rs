@@ -9,6 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The state of a socket that listens, as `/proc/net` writes it.
 const LISTENS: &str = "0A";
+/// That of a socket of UDP that is bound.
+const UNCONNECTED: &str = "07";
 
 /// A process that holds a port.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -25,23 +27,31 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Returns the process that keeps others from listening on `endpoint`, like `tcp://127.0.0.1:5559`; nothing if that is
-/// unknown.
+/// Returns the process that keeps others from listening on `endpoint`, like `tcp://127.0.0.1:5559` or
+/// `udp://127.0.0.1:5600`; nothing if that is unknown.
 #[must_use]
 pub fn of(endpoint: &str) -> Option<Holder> {
-    let wanted = endpoint.strip_prefix("tcp://")?.replace('*', "0.0.0.0").parse().ok()?;
-    let listed = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
-    let inode =
-        listed.iter().flat_map(|list| list.lines()).find_map(|line| inode_in_the_way(line, wanted))?;
+    let (protocol, address) = endpoint.split_once("://")?;
+    let state = match protocol {
+        "tcp" => LISTENS,
+        "udp" => UNCONNECTED,
+        _ => return None,
+    };
+    let wanted = address.replace('*', "0.0.0.0").parse().ok()?;
+    let lists = ["", "6"].map(|family| format!("/proc/net/{protocol}{family}"));
+    let listed = lists.map(|path| fs::read_to_string(path).unwrap_or_default());
+    let mut lines = listed.iter().flat_map(|list| list.lines());
+    let inode = lines.find_map(|line| inode_in_the_way(line, state, wanted))?;
     process_with(&format!("socket:[{inode}]"))
 }
 
-/// Returns the inode of the socket on this line of `/proc/net/tcp`, if it keeps others from listening on `wanted`.
-fn inode_in_the_way(line: &str, wanted: SocketAddr) -> Option<&str> {
+/// Returns the inode of the socket on this line of `/proc/net/tcp`, if it is in this state and keeps others from
+/// listening on `wanted`.
+fn inode_in_the_way<'l>(line: &'l str, state: &str, wanted: SocketAddr) -> Option<&'l str> {
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
     let (address, port) = fields.get(1)?.split_once(':')?;
     let is_port = u16::from_str_radix(port, 16) == Ok(wanted.port());
-    if !is_port || *fields.get(3)? != LISTENS {
+    if !is_port || *fields.get(3)? != state {
         return None;
     }
     let (taken, wanted) = (ip_address(address)?, wanted.ip());
@@ -98,11 +108,13 @@ mod tests {
             (line(all_v6, LISTENS), "127.0.0.1:5559", true),
             ("sl local_address rem_address st".to_owned(), "127.0.0.1:5559", false),
         ] {
-            let found = inode_in_the_way(&line, wanted.parse().unwrap());
+            let found = inode_in_the_way(&line, LISTENS, wanted.parse().unwrap());
             assert_eq!(found, expected.then_some("4711"), "{line} {wanted}");
         }
         assert_eq!(of("tcp://nowhere.invalid:5559"), None);
         assert_eq!(of("ipc:///tmp/x"), None);
+        let socket = line(local, UNCONNECTED);
+        assert_eq!(inode_in_the_way(&socket, UNCONNECTED, "127.0.0.1:5559".parse().unwrap()), Some("4711"));
     }
 
     #[test]

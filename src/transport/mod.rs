@@ -1,6 +1,8 @@
 //! Station 8: the only I/O. [`zmq`] is all of ZeroMQ, with the [`options`] of every socket, and [`plain`] is ZeroMQ as it
 //! comes, for comparison; no order is known here.
 //!
+//! [`udp`] is all of UDP, for clusters.
+//!
 //! [`address`] parses the addresses of programs; [`resolve`] looks host names up, so that ZeroMQ need not.
 //!
 //! [`stdio`] and [`terminal`] are the standard streams of a process that must not block on them; the loop can wait for
@@ -16,5 +18,6 @@ pub mod resolve;
 pub mod signals;
 pub mod stdio;
 pub mod terminal;
+pub mod udp;
 pub mod wakeup;
 pub mod zmq;

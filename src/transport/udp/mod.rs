@@ -1,0 +1,393 @@
+//! UDP: the datagrams of a cluster, by IP multicast or to each member.
+//!
+//! A member sends from one socket, which has the address that the cluster file gives it, so that the others know a
+//! datagram's sender by its source. A second socket, bound to the group's address, receives multicasts: one that is
+//! bound to every address would receive those of all groups of the machine. `socket` sets their options, `drops` reads
+//! how many datagrams the system dropped.
+//!
+//! A datagram that cannot be sent is lost, as one that the network loses, and counted. No socket is ever connected: the
+//! system would report the end of a peer as a failure to send to it.
+
+mod drops;
+mod socket;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+use bytes::Bytes;
+use quinn_udp::{RecvMeta, Transmit};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+
+use super::wakeup::timespec;
+use crate::exit::Failure;
+use crate::ids::{MemberId, To};
+use crate::wire::datagram::{Head, MOST_TOGETHER, MOST_TOGETHER_BYTES, unpack};
+use socket::Socket;
+
+/// Length of a buffer for received datagrams, in bytes: the system joins as many as fit.
+const BUFFER: usize = 1 << 16;
+/// Buffers that are filled with one system call.
+const BUFFERS: usize = 8;
+/// Datagrams after which [`Udp::receive`] returns, so that a flood does not keep its caller from other work.
+const AT_ONCE: usize = 256;
+/// Longest wait for room in the queue of outgoing datagrams, once in a call.
+const ROOM_WAIT: Duration = Duration::from_millis(2);
+
+/// The addresses of a cluster, and the place of one member in it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The head of every datagram of the cluster; its sender is this member.
+    pub head: Head,
+    /// The address of each member, by slot. All are of one family.
+    pub servers: Vec<SocketAddr>,
+    /// Length of the longest datagram, in bytes.
+    pub size: usize,
+    /// The group of IP multicast; without it, each member is sent a datagram of its own.
+    pub group: Option<Group>,
+}
+
+/// A group of IP multicast.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// The address and the port, of the family of the servers.
+    pub address: SocketAddr,
+    /// The network interface; otherwise the one with the member's own address.
+    pub interface: Option<String>,
+    /// The number of networks that a multicast passes; otherwise 1, or 0 on loopback.
+    pub ttl: Option<u32>,
+}
+
+/// Counts of datagrams.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counts {
+    /// Handed to the system; a multicast counts once.
+    pub sent: u64,
+    /// Not taken by the system.
+    pub lost: u64,
+    /// Received from another member.
+    pub received: u64,
+    /// Received, and not from a member: from another address, of another cluster or epoch, or with another sender's slot.
+    pub strangers: u64,
+    /// Received from a member's address, and no datagram of this version, or damaged.
+    pub malformed: u64,
+    /// Dropped by the system since the sockets were opened, mostly because their buffers were full. [`Udp::overflow`]
+    /// counts them.
+    pub overflow: u64,
+}
+
+/// The sockets of a member.
+#[derive(Debug)]
+pub struct Udp {
+    settings: Settings,
+    /// The members by their addresses.
+    slots: BTreeMap<(IpAddr, u16), MemberId>,
+    /// The socket with the member's address.
+    own: Socket,
+    joined: Option<Joined>,
+    counts: Counts,
+    /// Reasons for which datagrams were lost, until [`Udp::troubles`] takes them.
+    troubles: BTreeMap<i32, String>,
+    /// Reasons that were taken.
+    told: Vec<i32>,
+    buffer: Vec<u8>,
+    /// Datagrams that are handed over together.
+    together: Vec<u8>,
+}
+
+impl Udp {
+    /// Opens the sockets of a member, and joins the group.
+    ///
+    /// # Errors
+    /// [`crate::exit::Exit::Unavailable`] if the member's address is taken or not this machine's, or if the group
+    /// cannot be joined.
+    ///
+    /// # Panics
+    /// If the head's sender has no address.
+    pub fn open(settings: Settings) -> Result<Self, Failure> {
+        let address = settings.servers[usize::from(settings.head.sender.0)];
+        let own = Socket::own(address)?;
+        let joined = settings.group.as_ref().map(|group| Joined::join(group, address, &own)).transpose()?;
+        let slots = settings.servers.iter().enumerate();
+        let slots = slots.map(|(slot, address)| ((address.ip(), address.port()), MemberId(slot as u16)));
+        Ok(Self {
+            slots: slots.collect(),
+            settings,
+            own,
+            joined,
+            counts: Counts::default(),
+            troubles: BTreeMap::new(),
+            told: Vec::new(),
+            buffer: vec![0; BUFFER * BUFFERS],
+            together: Vec::new(),
+        })
+    }
+
+    /// Returns the descriptors to poll for reading.
+    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.sockets().map(Socket::fd)
+    }
+
+    fn sockets(&self) -> impl Iterator<Item = &Socket> {
+        std::iter::once(&self.own).chain(self.joined.iter().map(|joined| &joined.socket))
+    }
+
+    /// Returns the size of the receive buffer in bytes, as the system counts: with its own data on each datagram.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.sockets().map(Socket::room).min().unwrap_or_default()
+    }
+
+    /// Returns the number of datagrams of the longest length that the receive buffer holds.
+    #[must_use]
+    pub fn room_for(&self) -> usize {
+        room_for(self.room(), self.settings.size)
+    }
+
+    /// Returns the counts so far.
+    #[must_use]
+    pub const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Takes the reasons for which datagrams were lost: in words, each once.
+    pub fn troubles(&mut self) -> Vec<String> {
+        self.told.extend(self.troubles.keys());
+        std::mem::take(&mut self.troubles).into_values().collect()
+    }
+
+    /// Reads how many datagrams the system has dropped at the sockets, and returns how many are new. To be called a few
+    /// times a second at most: it reads a list of all UDP sockets of the machine.
+    pub fn overflow(&mut self) -> u64 {
+        let joined = self.joined.iter_mut().map(|joined| &mut joined.socket);
+        let new: u64 = [&mut self.own].into_iter().chain(joined).map(Socket::new_drops).sum();
+        self.counts.overflow += new;
+        new
+    }
+
+    /// Joins the group again, which is needed after its interface was removed and came back. To be called when no
+    /// datagram has come for about ten seconds. If it fails, that is one of the [`Udp::troubles`].
+    pub fn rejoin(&mut self) {
+        let Some(group) = &self.settings.group else { return };
+        let address = self.settings.servers[usize::from(self.settings.head.sender.0)];
+        match Joined::join(group, address, &self.own) {
+            Ok(joined) => {
+                // The socket that is closed now has counted drops of its own.
+                self.overflow();
+                self.joined = Some(joined);
+            }
+            Err(failure) => self.note(0, failure.message),
+        }
+    }
+
+    /// Sends datagrams in order: to all other members, or to one. Without the group, each member is sent each.
+    pub fn send(&mut self, to: To, datagrams: &[Bytes]) {
+        let own = self.settings.head.sender;
+        let servers = self.settings.servers.iter().enumerate();
+        let others = servers.filter(|(slot, _)| *slot != usize::from(own.0)).map(|(_, address)| *address);
+        let destinations: Vec<SocketAddr> = match (to, &self.joined) {
+            (To::Group, Some(joined)) => vec![joined.address],
+            (To::Group, None) => others.collect(),
+            (To::Member(member), _) => {
+                self.settings.servers.get(usize::from(member.0)).copied().into_iter().collect()
+            }
+        };
+        let mut may_wait = true;
+        let mut rest = datagrams;
+        while !rest.is_empty() {
+            let (run, others) = rest.split_at(together(rest, self.own.most_together()));
+            self.together.clear();
+            run.iter().for_each(|datagram| self.together.extend_from_slice(datagram));
+            for &destination in &destinations {
+                self.send_run(destination, run, &mut may_wait);
+            }
+            rest = others;
+        }
+    }
+
+    /// Sends a run of datagrams, which `self.together` has, to one address.
+    fn send_run(&mut self, destination: SocketAddr, run: &[Bytes], may_wait: &mut bool) {
+        let size = run.first().map_or(0, Bytes::len);
+        let mut sent = self.transmit(destination, &self.together, size, may_wait);
+        // The network card does not take several as one: then one by one from now on.
+        if run.len() > 1 && sent.is_err() && self.own.most_together() == 1 {
+            for datagram in run {
+                sent = self.transmit(destination, datagram, datagram.len(), may_wait);
+                self.count(destination, 1, &sent);
+            }
+            return;
+        }
+        self.count(destination, run.len(), &sent);
+    }
+
+    fn transmit(
+        &self,
+        destination: SocketAddr,
+        contents: &[u8],
+        size: usize,
+        may_wait: &mut bool,
+    ) -> io::Result<()> {
+        let segment_size = if contents.len() > size { Some(size) } else { None };
+        let transmit = Transmit { destination, ecn: None, contents, segment_size, src_ip: None };
+        let socket = &self.own;
+        match socket.send(&transmit) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && *may_wait => {
+                *may_wait = false;
+                let mut polled = [PollFd::from_borrowed_fd(socket.fd(), PollFlags::OUT)];
+                let _ = poll(&mut polled, Some(&timespec(ROOM_WAIT)));
+                socket.send(&transmit)
+            }
+            sent => sent,
+        }
+    }
+
+    fn count(&mut self, destination: SocketAddr, datagrams: usize, sent: &io::Result<()>) {
+        match sent {
+            Ok(()) => self.counts.sent += datagrams as u64,
+            Err(error) => {
+                self.counts.lost += datagrams as u64;
+                let code = error.raw_os_error().unwrap_or_default();
+                self.note(code, words(error, destination));
+            }
+        }
+    }
+
+    fn note(&mut self, code: i32, words: String) {
+        if !self.told.contains(&code) {
+            self.troubles.insert(code, words);
+        }
+    }
+
+    /// Receives what has come, up to a bound, and gives `sink` each message with its sender. Returns whether more may
+    /// have come.
+    pub fn receive(&mut self, mut sink: impl FnMut(MemberId, Bytes)) -> bool {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut is_more = false;
+        for is_own in [true, false] {
+            is_more |= self.receive_at(is_own, &mut buffer, &mut sink);
+        }
+        self.buffer = buffer;
+        is_more
+    }
+
+    /// Receives at the own socket, or at that of the group.
+    fn receive_at(
+        &mut self,
+        is_own: bool,
+        buffer: &mut [u8],
+        sink: &mut impl FnMut(MemberId, Bytes),
+    ) -> bool {
+        let mut count = 0;
+        while count < AT_ONCE {
+            let joined = self.joined.as_ref().map(|joined| &joined.socket);
+            let Some(socket) = (if is_own { Some(&self.own) } else { joined }) else { return false };
+            let mut parts = buffer.chunks_exact_mut(BUFFER).map(IoSliceMut::new);
+            let mut parts: [IoSliceMut<'_>; BUFFERS] =
+                std::array::from_fn(|_| parts.next().expect("the buffer has as many parts"));
+            let mut metas = [RecvMeta::default(); BUFFERS];
+            // Nothing is there; or an error of an ICMP packet, which is none of the socket's own.
+            let Ok(filled) = socket.receive(&mut parts, &mut metas) else { return false };
+            for (part, meta) in parts.iter().zip(&metas).take(filled) {
+                count += self.accept_all(&part[..meta.len], meta, sink);
+            }
+            if filled < BUFFERS {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Takes the datagrams of one buffer apart. Returns how many they are.
+    fn accept_all(
+        &mut self,
+        joined: &[u8],
+        meta: &RecvMeta,
+        sink: &mut impl FnMut(MemberId, Bytes),
+    ) -> usize {
+        if joined.is_empty() {
+            self.accept(joined, meta.addr, sink);
+            return 1;
+        }
+        let datagrams = joined.chunks(meta.stride.max(1));
+        datagrams.map(|datagram| self.accept(datagram, meta.addr, sink)).count()
+    }
+
+    fn accept(&mut self, datagram: &[u8], source: SocketAddr, sink: &mut impl FnMut(MemberId, Bytes)) {
+        let own = self.settings.head;
+        let Some(&sender) = self.slots.get(&(source.ip(), source.port())) else {
+            self.counts.strangers += 1;
+            return;
+        };
+        if sender == own.sender {
+            // Its own multicast, which comes back so that other members on this machine receive it.
+            return;
+        }
+        // A copy of its own: a message that is kept keeps no other datagrams.
+        let Ok((head, messages)) = unpack(Bytes::copy_from_slice(datagram)) else {
+            self.counts.malformed += 1;
+            return;
+        };
+        if head != (Head { sender, ..own }) {
+            self.counts.strangers += 1;
+            return;
+        }
+        self.counts.received += 1;
+        messages.for_each(|message| sink(sender, message));
+    }
+}
+
+/// Returns the size of a receive buffer on this machine, in bytes, as [`Udp::room`] has it; none if there is no UDP.
+#[must_use]
+pub fn room_here() -> Option<usize> {
+    Socket::own(SocketAddr::from(([127, 0, 0, 1], 0))).ok().map(|socket| socket.room())
+}
+
+/// Returns the number of datagrams of a length that a receive buffer holds.
+#[must_use]
+pub const fn room_for(room: usize, size: usize) -> usize {
+    room / socket::cost_of(size)
+}
+
+/// The group that a member has joined.
+#[derive(Debug)]
+struct Joined {
+    /// The address of multicasts, with the interface if it is an IPv6 address.
+    address: SocketAddr,
+    socket: Socket,
+}
+
+impl Joined {
+    /// Joins a group, and has the socket `own` send to it.
+    fn join(group: &Group, own_address: SocketAddr, own: &Socket) -> Result<Self, Failure> {
+        let address = socket::destination(group, own_address)?;
+        own.send_to_group(group, own_address)?;
+        Ok(Self { address, socket: Socket::of_group(address, group, own_address)? })
+    }
+}
+
+/// Returns the number of the first datagrams that can be handed over as one: all but the last have one length, and the
+/// last is no longer.
+fn together(datagrams: &[Bytes], most: usize) -> usize {
+    let size = datagrams.first().map_or(0, Bytes::len);
+    let most = most.min(MOST_TOGETHER).min(MOST_TOGETHER_BYTES / size.max(1)).max(1);
+    let equal = datagrams.iter().take(most).take_while(|datagram| datagram.len() == size).count();
+    let is_shorter = |last: &Bytes| !last.is_empty() && last.len() < size;
+    let last = datagrams.get(equal).filter(|last| equal < most && is_shorter(last));
+    equal.max(1) + usize::from(last.is_some())
+}
+
+/// Words why datagrams are lost.
+fn words(error: &io::Error, destination: SocketAddr) -> String {
+    let remedy = match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::MSGSIZE) => "; choose a smaller mtu in the cluster file",
+        Some(Errno::PERM | Errno::ACCESS) => "; a packet filter of this machine keeps them back",
+        _ => "",
+    };
+    format!("cannot send datagrams to {destination}: {error}{remedy}")
+}

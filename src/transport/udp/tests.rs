@@ -1,0 +1,257 @@
+//! Sockets of clusters on loopback.
+
+use std::net::UdpSocket;
+
+use super::*;
+use crate::transport::wakeup::wait;
+use crate::wire::datagram::{Packer, room_of, seal};
+
+/// Generous: a datagram on loopback is there at once.
+const LIMIT: Duration = Duration::from_secs(20);
+const CLUSTER: u64 = 0x1234;
+
+const fn head(slot: u16) -> Head {
+    Head { cluster: CLUSTER, epoch: 1, sender: MemberId(slot) }
+}
+
+/// Returns sockets of so many members with ports of their own, before they are opened.
+fn reserved(ip: IpAddr, count: usize) -> Vec<UdpSocket> {
+    (0..count).map(|_| UdpSocket::bind((ip, 0)).unwrap()).collect()
+}
+
+fn addresses(reserved: &[UdpSocket]) -> Vec<SocketAddr> {
+    reserved.iter().map(|socket| socket.local_addr().unwrap()).collect()
+}
+
+fn settings(servers: &[SocketAddr], slot: u16, group: Option<SocketAddr>) -> Settings {
+    let group = group.map(|address| Group { address, interface: None, ttl: None });
+    Settings { head: head(slot), servers: servers.to_vec(), size: 1200, group }
+}
+
+/// Returns the sockets of all members of a cluster.
+fn cluster(ip: &str, count: usize, is_multicast: bool) -> Vec<Udp> {
+    try_cluster(ip, count, is_multicast).unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+fn try_cluster(ip: &str, count: usize, is_multicast: bool) -> Result<Vec<Udp>, Failure> {
+    let reserved = reserved(ip.parse().unwrap(), count);
+    let servers = addresses(&reserved);
+    drop(reserved);
+    let port = servers[0].port();
+    let [high, low] = port.to_be_bytes();
+    let group: IpAddr = if servers[0].is_ipv4() {
+        [239, 255, high, low].into()
+    } else {
+        [0xff12, 0, 0, 0, 0, 0, 0x6763, port].into()
+    };
+    let group = is_multicast.then(|| SocketAddr::new(group, port));
+    (0..count as u16).map(|slot| Udp::open(settings(&servers, slot, group))).collect()
+}
+
+/// Returns the next messages, as many as these.
+fn gather(udp: &mut Udp, count: usize) -> Vec<(MemberId, Bytes)> {
+    let mut all = Vec::new();
+    while all.len() < count {
+        assert!(wait(udp.fds(), LIMIT), "{} of {count} messages; {:?}", all.len(), udp.counts());
+        while udp.receive(|sender, message| all.push((sender, message))) {}
+    }
+    all
+}
+
+/// Receives what is there, without waiting for more.
+fn drain(udp: &mut Udp) -> usize {
+    let mut count = 0;
+    while udp.receive(|_, _| count += 1) {}
+    count
+}
+
+fn pack(slot: u16, texts: &[Bytes]) -> Vec<Bytes> {
+    let mut packer = Packer::new(head(slot), 1200);
+    texts.iter().for_each(|text| assert!(packer.push(text)));
+    packer.take()
+}
+
+/// Texts of which each fills a datagram, and a short one.
+fn texts(count: u8) -> Vec<Bytes> {
+    let long = (1..count).map(|number| Bytes::from(vec![number; room_of(1200)]));
+    long.chain([Bytes::from_static(b"short")]).collect()
+}
+
+fn is_available(ip: &str) -> bool {
+    UdpSocket::bind((ip, 0)).is_ok()
+}
+
+#[test]
+fn udp_unicast_and_multicast_deliver_the_same_to_all_others() {
+    for (ip, is_multicast) in [("127.0.0.1", false), ("127.0.0.1", true), ("::1", false)] {
+        if !is_available(ip) {
+            continue;
+        }
+        let mut members = cluster(ip, 4, is_multicast);
+        let datagrams = pack(1, &texts(40));
+        assert_eq!(datagrams.len(), 40);
+        members[1].send(To::Group, &datagrams);
+        let expected: Vec<_> = texts(40).into_iter().map(|text| (MemberId(1), text)).collect();
+        for slot in [0, 2, 3] {
+            assert_eq!(gather(&mut members[slot], 40), expected, "{ip} {is_multicast} {slot}");
+        }
+        assert_eq!(drain(&mut members[1]), 0, "no member receives its own");
+        let sent = if is_multicast { 40 } else { 120 };
+        assert_eq!(members[1].counts(), Counts { sent, ..Counts::default() });
+        assert_eq!(members[2].counts(), Counts { received: 40, ..Counts::default() });
+    }
+}
+
+/// Multicasts of IPv6 are tested between network namespaces.
+#[test]
+fn udp_multicast_of_ipv6_on_loopback_is_refused_with_a_remedy() {
+    if is_available("::1") {
+        let refused = try_cluster("::1", 2, true).unwrap_err();
+        assert!(refused.message.starts_with("cannot join the group ff12::6763:"), "{refused}");
+        assert!(refused.to_string().contains("has no IPv6 multicast: use 127.0.0.1"), "{refused}");
+    }
+}
+
+#[test]
+fn udp_datagrams_to_one_member_reach_no_other() {
+    let mut members = cluster("127.0.0.1", 3, true);
+    members[0].send(To::Member(MemberId(2)), &pack(0, &texts(3)));
+    assert_eq!(gather(&mut members[2], 3).len(), 3);
+    assert_eq!(drain(&mut members[1]), 0);
+    members[0].send(To::Member(MemberId(7)), &pack(0, &texts(3)));
+    members[0].send(To::Group, &[]);
+    assert_eq!(members[0].counts(), Counts { sent: 3, ..Counts::default() });
+}
+
+#[test]
+fn udp_datagrams_of_strangers_are_dropped_and_counted() {
+    let reserved = reserved("127.0.0.1".parse().unwrap(), 2);
+    let servers = addresses(&reserved);
+    let mut reserved = reserved.into_iter();
+    drop(reserved.next());
+    let mut udp = Udp::open(settings(&servers, 0, None)).unwrap();
+    let peer = reserved.next().unwrap();
+    let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let good = seal(head(1), b"\x01\0x");
+    let of = |head| seal(head, b"\x01\0x").to_vec();
+    let changed = |at: usize| {
+        let mut datagram = good.to_vec();
+        datagram[at] ^= 1;
+        datagram
+    };
+    let send = |socket: &UdpSocket, datagram: &[u8]| socket.send_to(datagram, servers[0]).unwrap();
+    send(&stranger, &good);
+    send(&peer, &of(Head { cluster: CLUSTER + 1, ..head(1) }));
+    send(&peer, &of(Head { epoch: 2, ..head(1) }));
+    send(&peer, &of(head(0)));
+    send(&peer, &changed(good.len() - 1));
+    send(&peer, &changed(2));
+    send(&peer, b"");
+    send(&peer, &[0; 2000]);
+    send(&peer, &good);
+    assert_eq!(gather(&mut udp, 1), [(MemberId(1), Bytes::from_static(b"x"))]);
+    assert_eq!(udp.counts(), Counts { received: 1, strangers: 4, malformed: 4, ..Counts::default() });
+}
+
+#[test]
+fn udp_dead_member_does_no_harm_to_the_others() {
+    let mut members = cluster("127.0.0.1", 3, false);
+    drop(members.remove(1));
+    for _ in 0..50 {
+        members[0].send(To::Group, &pack(0, &texts(4)));
+        assert_eq!(gather(&mut members[1], 4).len(), 4);
+        assert_eq!(drain(&mut members[0]), 0);
+    }
+    assert_eq!(members[0].counts(), Counts { sent: 400, ..Counts::default() });
+    assert!(members[0].troubles().is_empty());
+}
+
+#[test]
+fn udp_buffer_holds_as_many_datagrams_as_it_says_and_reports_what_it_drops() {
+    for size in [100, 1200, 8972] {
+        let mut members = cluster("127.0.0.1", 2, false);
+        members[1].settings.size = size;
+        let room = members[1].room_for();
+        assert!(room > 10, "{room}");
+        let datagram =
+            [seal(head(0), &[&((size - 19) as u16).to_le_bytes()[..], &vec![1; size - 19]].concat())];
+        assert_eq!(datagram[0].len(), size);
+        (0..room).for_each(|_| members[0].send(To::Group, &datagram));
+        assert_eq!(members[1].overflow(), 0, "{size}: {room} have room");
+        (0..2 * room).for_each(|_| members[0].send(To::Group, &datagram));
+        let dropped = members[1].overflow();
+        let received = drain(&mut members[1]) as u64;
+        assert_eq!((received + dropped, members[1].counts().overflow), (3 * room as u64, dropped), "{size}");
+        assert!(dropped > 0 && members[1].overflow() == 0, "{size}: {dropped} dropped");
+    }
+}
+
+#[test]
+fn udp_datagram_that_is_too_long_is_lost_with_a_remedy() {
+    let mut members = cluster("127.0.0.1", 2, false);
+    for _ in 0..2 {
+        members[0].send(To::Group, &[vec![0; 65_520].into()]);
+        members[0].send(To::Group, &pack(0, &texts(1)));
+    }
+    assert_eq!(members[0].counts(), Counts { sent: 2, lost: 2, ..Counts::default() });
+    let troubles = members[0].troubles();
+    assert!(matches!(&troubles[..], [one] if one.contains("smaller mtu")), "{troubles:?}");
+    members[0].send(To::Group, &[vec![0; 65_520].into()]);
+    assert!(members[0].troubles().is_empty(), "it is told once");
+}
+
+#[test]
+fn udp_member_that_joins_again_receives_each_multicast_once() {
+    let mut members = cluster("127.0.0.1", 2, true);
+    members[1].rejoin();
+    members[0].rejoin();
+    members[0].send(To::Group, &pack(0, &texts(2)));
+    assert_eq!(gather(&mut members[1], 2).len(), 2);
+    assert_eq!(drain(&mut members[1]), 0);
+    assert!(members[1].troubles().is_empty());
+}
+
+#[test]
+fn udp_taken_address_is_refused_with_the_process_that_has_it() {
+    let taken = reserved("127.0.0.1".parse().unwrap(), 1);
+    let refused = Udp::open(settings(&addresses(&taken), 0, None)).unwrap_err();
+    assert_eq!(refused.exit, crate::exit::Exit::Unavailable);
+    let pid = format!("(pid {})", std::process::id());
+    assert!(refused.message.contains("cannot listen on 127.0.0.1:"), "{refused}");
+    assert!(!cfg!(target_os = "linux") || refused.message.ends_with(&pid), "{refused}");
+    // A documentation address, which no machine has.
+    let elsewhere = Udp::open(settings(&["192.0.2.77:5600".parse().unwrap()], 0, None)).unwrap_err();
+    assert!(elsewhere.to_string().contains("this machine does not have the address"), "{elsewhere}");
+}
+
+#[test]
+fn udp_group_on_an_interface_that_is_not_there_is_refused() {
+    let reserved = reserved("127.0.0.1".parse().unwrap(), 1);
+    let servers = addresses(&reserved);
+    drop(reserved);
+    let group = "239.255.0.1:5600".parse().unwrap();
+    let mut settings = settings(&servers, 0, Some(group));
+    settings.group.as_mut().unwrap().interface = Some("nosuch0".to_owned());
+    let refused = Udp::open(settings).unwrap_err();
+    assert!(refused.message.starts_with("cannot join the group 239.255.0.1 at nosuch0: "), "{refused}");
+}
+
+#[test]
+fn udp_datagrams_of_one_length_go_together() {
+    let of = |lengths: &[usize]| lengths.iter().map(|&length| vec![0; length].into()).collect::<Vec<Bytes>>();
+    for (lengths, most, expected) in [
+        (&[1200][..], 64, 1),
+        (&[1200, 1200], 64, 2),
+        (&[1200, 1200], 1, 1),
+        (&[1200, 300], 64, 2),
+        (&[1200, 300, 300], 64, 2),
+        (&[300, 1200], 64, 1),
+        (&[1200, 0], 64, 1),
+        (&[0, 0], 64, 2),
+        (&[100; 40], 64, MOST_TOGETHER),
+        (&[9000; 40], 64, 7),
+        (&[65_500, 65_500], 64, 1),
+    ] {
+        assert_eq!(together(&of(lengths), most), expected, "{lengths:?}");
+    }
+}
