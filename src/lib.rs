@@ -70,6 +70,8 @@ pub mod client;
 #[doc(hidden)]
 pub mod clock;
 #[doc(hidden)]
+pub mod cluster;
+#[doc(hidden)]
 pub mod cost;
 #[doc(hidden)]
 pub mod defect;

@@ -1,6 +1,6 @@
 //! Beside the path: the word that was probably meant.
 
-use crate::place::quoted;
+use crate::place::{Flaw, quoted};
 
 /// Longest word that is compared, in bytes: the longest id. A longer one is not a slip of the finger.
 const MAX_WORD: usize = 64;
@@ -44,6 +44,20 @@ pub(crate) fn unknown(word: &str, known: &[&str]) -> String {
     known.dedup();
     let there_are = hint(word, known.iter().copied(), &format!("there are: {}", known.join(", ")));
     format!("unknown word {}; {there_are}", quoted(word.as_bytes()))
+}
+
+/// Converts an error of the TOML parser, with its place; for an unknown key, names the one that was probably meant.
+pub(crate) fn toml_flaw(error: &toml::de::Error, text: &str) -> Flaw {
+    let span = error.span().unwrap_or(0..0);
+    if !error.message().starts_with("unknown field") {
+        return Flaw::new(span, error.message().trim_end().replace('\n', "; "));
+    }
+    // The message ends with the known keys, in backticks.
+    let known = error.message().rsplit("expected one of ").next().unwrap_or_default();
+    let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+    let key = text[span.clone()].trim_matches(['"', '\'']);
+    let help = hint(key, known.iter().copied(), &format!("the keys are {}", known.join(", ")));
+    Flaw::new(span, format!("unknown key {}", quoted(key.as_bytes()))).help(help)
 }
 
 /// Returns the optimal string alignment distance of two words, without regard to ASCII case.

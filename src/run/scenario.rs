@@ -12,9 +12,9 @@ use crate::cli;
 use crate::exit::{Exit, Failure};
 use crate::fault::Fault;
 use crate::fault::table::Table;
-use crate::nearest::{hint, one_of, unknown};
+use crate::nearest::{one_of, toml_flaw, unknown};
 use crate::order::{ORDERS, all_names};
-use crate::place::{Flaw, Source, quoted, shown};
+use crate::place::{Flaw, Source, shown};
 use crate::units::parse_duration;
 
 /// The most clients of a run, and the most multicasts of a generated workload of each.
@@ -101,7 +101,7 @@ pub(crate) fn objection(text: &str) -> Option<Flaw> {
 }
 
 fn parse(text: &str, folder: &Path) -> Result<Scenario, Flaw> {
-    let mut scenario: Scenario = toml::from_str(text).map_err(|error| flaw(&error, text))?;
+    let mut scenario: Scenario = toml::from_str(text).map_err(|error| toml_flaw(&error, text))?;
     for table in scenario.written_faults.drain(..) {
         let place = table.span();
         scenario.faults.push(table.into_inner().fault(place)?);
@@ -121,20 +121,6 @@ fn read_commands(commands: &Spanned<Value>, folder: &Path) -> Result<Commands, F
         Flaw::new(commands.span(), "this is no folder and no list of command files")
             .help("write commands = \".\" or commands = [\"c1.txt\", \"c2.txt\"]")
     })
-}
-
-/// Converts an error of the TOML parser, with its place; for an unknown key, names the one that was probably meant.
-fn flaw(error: &toml::de::Error, text: &str) -> Flaw {
-    let span = error.span().unwrap_or(0..0);
-    if !error.message().starts_with("unknown field") {
-        return Flaw::new(span, error.message().trim_end().replace('\n', "; "));
-    }
-    // The message ends with the known keys, in backticks.
-    let known = error.message().rsplit("expected one of ").next().unwrap_or_default();
-    let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
-    let key = text[span.clone()].trim_matches(['"', '\'']);
-    let help = hint(key, known.iter().copied(), &format!("the keys are {}", known.join(", ")));
-    Flaw::new(span, format!("unknown key {}", quoted(key.as_bytes()))).help(help)
 }
 
 /// Reads a value that `check` accepts. The parser adds the place of the value to an objection.

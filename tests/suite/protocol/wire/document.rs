@@ -16,7 +16,7 @@ use groupcast::wire::control::{
     self, Ask, Identity, Reply, Request, Role, Say, Seat, read_reply, read_request,
 };
 use groupcast::wire::{Batch, BatchBuilder, Malformed, batch, datagram, header, packet};
-use groupcast::{cli, driver, forwarder, reliable, script, session};
+use groupcast::{cli, cluster, driver, forwarder, reliable, script, session};
 
 use super::files::{self, Sample, folder};
 use super::vectors::render;
@@ -117,6 +117,7 @@ fn numbers() -> Vec<(&'static str, u64)> {
         ("MAX_ROUTERS", session::MAX_ROUTERS as u64),
         ("RUNS_KEPT", session::RUNS_KEPT as u64),
         ("DATAGRAM_VERSION", u64::from(datagram::VERSION)),
+        ("DEFAULT_MTU", cluster::file::DEFAULT_MTU as u64),
         ("HEAD_LEN", datagram::HEAD_LEN as u64),
         ("MOST_TOGETHER", datagram::MOST_TOGETHER as u64),
         ("MOST_MEMBERS", entry::MOST_MEMBERS as u64),
