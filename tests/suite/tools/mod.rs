@@ -1,6 +1,7 @@
 //! The tools of `groupcast`, and the command lines, help texts and examples of all programs.
 
 mod bench;
+mod clusters;
 mod doctor;
 mod examples;
 mod flags;
