@@ -101,7 +101,7 @@ pub(crate) fn run(args: &Args, programs: &[Command; 5]) -> anyhow::Result<Exit> 
     let mut worst = Exit::Ok;
     let sites = args.bind.sites("--bind", args.port_base)?;
     let (clock, calendar) = (Clock::start(), machine::calendar());
-    let checks: [&dyn Fn() -> Vec<Finding>; 8] = [
+    let checks: [&dyn Fn() -> Vec<Finding>; 9] = [
         &|| vec![machine::versions()],
         &machine::programs,
         &|| machine::environment(programs),
@@ -109,6 +109,7 @@ pub(crate) fn run(args: &Args, programs: &[Command; 5]) -> anyhow::Result<Exit> 
         &|| machine::folders(args.out.as_deref()),
         &|| vec![machine::descriptors()],
         &|| vec![network::loopback()],
+        &|| network::udp().into_iter().collect(),
         // The last check, so that time has passed since the first.
         &|| vec![machine::clock(&clock, calendar)],
     ];

@@ -1,4 +1,4 @@
-//! Checks of the ports that a run would listen on, and of ZeroMQ on loopback.
+//! Checks of the ports that a run would listen on, of ZeroMQ on loopback, and of the receive buffer of UDP.
 
 use std::io::{self, ErrorKind};
 use std::net::TcpListener;
@@ -12,6 +12,7 @@ use crate::exit::{Exit, Failure};
 use crate::transport::address::{Port, Site};
 use crate::transport::holder;
 use crate::transport::resolve;
+use crate::transport::udp;
 use crate::transport::zmq::{self, Context};
 use crate::units;
 use crate::wire::Frames;
@@ -22,6 +23,10 @@ const LIMIT: Duration = Duration::from_secs(3);
 const LOOKUP_LIMIT: Duration = Duration::from_secs(10);
 /// The interval at which the probe is sent again: a subscription takes a moment.
 const AGAIN: Duration = Duration::from_millis(20);
+/// The length of a usual datagram of a cluster, in bytes.
+const DATAGRAM: usize = 1200;
+/// The receive buffer of UDP from which a larger one gains little: windows of senders fit.
+const ENOUGH_ROOM: usize = 4 << 20;
 /// The content of the probe.
 const PROBE: &[u8] = b"probe";
 
@@ -142,4 +147,32 @@ fn free_site(port: Port) -> Result<Site, Failure> {
     address
         .map(|address| Site { host: host.to_owned(), port_base: address.port() - port.number(0) })
         .map_err(|error| Failure::new(Exit::Unavailable, format!("cannot listen on {host}: {error}")))
+}
+/// Checks the receive buffer of UDP, in which a cluster has room for what comes while a member is busy. A small one is no
+/// obstacle: members send no more than the others have room for.
+pub(super) fn udp() -> Option<Finding> {
+    udp::room_here().map(judge_room)
+}
+
+fn judge_room(room: usize) -> Finding {
+    let datagrams = udp::room_for(room, DATAGRAM);
+    let says = format!("a receive buffer of {} KiB, room for {datagrams} datagrams of a cluster", room >> 10);
+    let help = (room < ENOUGH_ROOM).then(|| {
+        "clusters are faster with more: `sysctl -w net.core.rmem_max=4194304` before they start".to_owned()
+    });
+    Finding { help, ..Finding::ok("udp", says) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Verdict;
+
+    #[test]
+    fn room_for_datagrams_is_told_and_a_small_one_is_no_failure() {
+        let small = judge_room(212_992);
+        assert_eq!((small.verdict, small.help.is_some()), (Verdict::Ok, true));
+        assert_eq!(small.says, "a receive buffer of 208 KiB, room for 92 datagrams of a cluster");
+        assert_eq!(judge_room(8 << 20).help, None);
+    }
 }

@@ -21,7 +21,7 @@ fn doctor_working_machine_passes() {
     let (text, said) = doctor(&stage).ends(0);
     assert_eq!(said, "");
     for check in
-        ["versions", "programs", "environment", "ports", "folders", "open files", "loopback", "clock"]
+        ["versions", "programs", "environment", "ports", "folders", "open files", "loopback", "udp", "clock"]
     {
         let line = text.lines().find(|line| line.contains(&format!(" {check} "))).expect(&text);
         assert!(line.starts_with("ok ") || line.starts_with("warn "), "{text}");
