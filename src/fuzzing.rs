@@ -3,14 +3,16 @@
 //! Each function does all that a program does with such a file, except printing. Fuzz targets of public functions need
 //! none of these: see `fuzz/`.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use bytes::Bytes;
 
 use crate::check::{self, Timeline};
+use crate::cluster::file::Cluster;
 use crate::exit::Failure;
 use crate::fault::script;
-use crate::place::{Flaw, Source};
+use crate::place::{Flaw, Source, without_mark};
 use crate::{diagram, explain, run};
 
 /// Parses a script of faults, and returns each fault as it would be written.
@@ -28,6 +30,20 @@ pub fn faults(text: &str) -> Result<Vec<String>, Failure> {
 /// The first mistake, with its place.
 pub fn scenario(text: &str) -> Result<(), Failure> {
     run::objection(text).map_or(Ok(()), |flaw| Err(failure(text, flaw)))
+}
+
+/// Parses a cluster file. Each name in it has an address of each family, made from its letters.
+///
+/// # Errors
+/// The first mistake, with its place.
+pub fn cluster(file: &[u8]) -> Result<Cluster, Failure> {
+    let source = Source { name: "input".into(), text: without_mark(Bytes::copy_from_slice(file)) };
+    Cluster::parse(&source, |name| {
+        let sum = name.bytes().fold(7, |sum: u16, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        let [high, low] = sum.to_be_bytes();
+        let (four, six) = (Ipv4Addr::new(10, 0, high, low), Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, sum));
+        Ok(vec![IpAddr::from(four), IpAddr::from(six)])
+    })
 }
 
 /// Reads a folder of results, judges all properties, and reports, draws and explains the run.

@@ -3,7 +3,9 @@
 //! `fuzz_targets/` runs them under libFuzzer; `tests/suite/protocol/fuzzed.rs` includes this file and runs them on the corpora,
 //! so that every input that ever failed is tried again in an ordinary test.
 
+pub mod cluster_file;
 pub mod commands;
+pub mod datagram;
 pub mod engines;
 pub mod feed;
 pub mod results;
@@ -14,8 +16,10 @@ pub mod wire;
 pub type Target = fn(&[u8]);
 
 /// All targets; the corpus of each is the folder of this name.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 7] = [
+    ("cluster_file", cluster_file::run),
     ("commands", commands::run),
+    ("datagram", datagram::run),
     ("engines", engines::run),
     ("results", results::run),
     ("scenario", scenario::run),

@@ -20,8 +20,18 @@ fn replay(name: &str) {
 }
 
 #[test]
+fn cluster_file() {
+    replay("cluster_file");
+}
+
+#[test]
 fn commands() {
     replay("commands");
+}
+
+#[test]
+fn datagram() {
+    replay("datagram");
 }
 
 #[test]
