@@ -14,13 +14,13 @@ const HEAD: Head = Head { cluster: 0x4567_89ab_cdef, epoch: 1, sender: MemberId(
 pub fn run(input: &[u8]) {
     let mut feed = Feed(input);
     match feed.below(3) {
-        0 => read(Bytes::copy_from_slice(feed.0)),
-        1 => read(seal(HEAD, feed.0)),
+        0 => read(&Bytes::copy_from_slice(feed.0)),
+        1 => read(&seal(HEAD, feed.0)),
         _ => pack(&mut feed),
     }
 }
 
-fn read(datagram: Bytes) {
+fn read(datagram: &Bytes) {
     let Ok((head, messages)) = unpack(datagram.clone()) else { return };
     let mut content = Vec::new();
     for message in messages {
@@ -33,7 +33,7 @@ fn read(datagram: Bytes) {
     }
     assert!(!content.is_empty(), "a datagram has a message");
     content.resize(datagram.len() - HEAD_LEN, 0);
-    assert_eq!(seal(head, &content), datagram, "a datagram is its messages and padding");
+    assert_eq!(seal(head, &content), *datagram, "a datagram is its messages and padding");
 }
 
 fn pack(feed: &mut Feed<'_>) {

@@ -121,7 +121,7 @@ fn from_toml(text: &str) -> Result<Draft, Flaw> {
     let ttl = keys.ttl.map(|ttl| number(&ttl, 0..=255)).transpose()?;
     let mut servers: Vec<Listed> = Vec::new();
     for server in keys.server {
-        let id = checked(&server.id, |id| check_id(id))?;
+        let id = checked(&server.id, check_id)?;
         if servers.iter().any(|other| other.id == id) {
             return Err(Flaw::new(server.id.span(), format!("`{id}` is the id of two servers")));
         }
@@ -130,7 +130,7 @@ fn from_toml(text: &str) -> Result<Draft, Flaw> {
         servers.push(Listed { id, udp, web, span });
     }
     Ok(Draft {
-        name: checked(&name, |name| check_id(name))?,
+        name: checked(&name, check_id)?,
         mtu: mtu.map_or(DEFAULT_MTU, |mtu| mtu as usize),
         multicast: keys.multicast.map(|group| read_spanned(&group, parse_group)).transpose()?,
         interface: keys.interface.map(|name| checked(&name, check_interface)).transpose()?,

@@ -8,7 +8,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use groupcast::cluster::file::Cluster;
@@ -16,7 +16,7 @@ use groupcast::ids::{MemberId, To};
 use groupcast::transport::udp::Udp;
 use groupcast::wire::datagram::Packer;
 
-use crate::harness::forget_variables;
+use crate::harness::{forget_variables, now};
 use crate::tools::run::text;
 
 /// Ends with this where there are no such networks.
@@ -143,7 +143,7 @@ fn clusters_member_of_a_test() {
 
 /// Exchanges datagrams until enough have come from both others; in the second stage, from when the script says so.
 fn reach(udp: &mut Udp, packer: &mut Packer, is_second: bool, folder: &Path) {
-    let begun = Instant::now();
+    let begun = now();
     let mut heard = BTreeMap::new();
     let (mut silent, mut has_begun) = (0, !is_second);
     while heard.values().filter(|&&count| count >= ENOUGH).count() < 2 {
@@ -166,8 +166,8 @@ fn reach(udp: &mut Udp, packer: &mut Packer, is_second: bool, folder: &Path) {
 fn exchange(udp: &mut Udp, packer: &mut Packer, heard: &mut BTreeMap<MemberId, u64>) {
     (0..20).for_each(|_| assert!(packer.push(&[7; 900])));
     udp.send(To::Group, &packer.take());
-    let until = Instant::now() + Duration::from_millis(20);
-    while let Some(left) = until.checked_duration_since(Instant::now()) {
+    let until = now() + Duration::from_millis(20);
+    while let Some(left) = until.checked_duration_since(now()) {
         let mut polled: Vec<_> = udp
             .fds()
             .map(|fd| rustix::event::PollFd::from_borrowed_fd(fd, rustix::event::PollFlags::IN))
