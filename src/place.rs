@@ -19,7 +19,7 @@ const SHOWN: usize = 48;
 pub(crate) struct Flaw {
     /// The place, in bytes of the file. An empty one is a place where something is missing.
     pub(crate) span: Range<usize>,
-    message: String,
+    pub(crate) message: String,
     help: Option<String>,
 }
 

@@ -21,8 +21,23 @@ use crate::place::{Flaw, quoted};
 const VERSION: u64 = 1;
 
 /// The names of all events.
-const EVENTS: [&str; 10] =
-    ["start", "multicast", "deliver", "send", "receive", "undeliverable", "view", "end", "arrive", "wait"];
+const EVENTS: [&str; 15] = [
+    "start",
+    "multicast",
+    "deliver",
+    "send",
+    "receive",
+    "undeliverable",
+    "view",
+    "end",
+    "arrive",
+    "wait",
+    "stored",
+    "insert",
+    "confirm",
+    "withdraw",
+    "recover",
+];
 
 /// The names of the counts in an end.
 const COUNTS: [&str; 5] = ["multicasts", "delivered", "sent", "received", "undeliverable"];
@@ -119,6 +134,42 @@ pub(crate) enum HistoryEvent<'a> {
         reason: &'a str,
         time_us: u64,
     },
+    /// A member of a cluster has stored a message of its own.
+    Stored {
+        id: MessageId<'a>,
+        time_us: u64,
+    },
+    /// A member of a cluster shows a message at its place in the order.
+    Insert {
+        id: MessageId<'a>,
+        #[serde(flatten, serialize_with = "write_text")]
+        text: Cow<'a, [u8]>,
+        /// The Lamport time and the slot of the sender.
+        at: (u64, u16),
+        /// For each member, the number of its messages that the sender had shown.
+        deps: Cow<'a, [u64]>,
+        time_us: u64,
+    },
+    /// The next `count` messages of the list of a member of a cluster are final, up to a place.
+    Confirm {
+        upto: (u64, u16),
+        /// The confirmed number of the first of them.
+        number: u64,
+        count: u64,
+        digest: Digest,
+        time_us: u64,
+    },
+    /// A message of a removed member of a cluster will never be confirmed.
+    Withdraw {
+        id: MessageId<'a>,
+        time_us: u64,
+    },
+    /// The journal gave back the entries and the confirmed messages of earlier lives.
+    Recover {
+        entries: u64,
+        confirmed: u64,
+        time_us: u64,
+    },
     End {
         reason: &'a str,
         /// The client's counts, in the order of [`COUNTS`]. A history of another program may lack some.
@@ -126,6 +177,16 @@ pub(crate) enum HistoryEvent<'a> {
         counts: [Option<u64>; 5],
         time_us: u64,
     },
+}
+
+/// The chained digest of everything that is confirmed. It is written in hexadecimal.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Digest(pub(crate) u64);
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:016x}", self.0))
+    }
 }
 
 /// The clock of a member: a number, or a count of messages for each member.
@@ -278,6 +339,14 @@ pub(crate) struct Row<'a> {
     r#for: Option<String>,
     place: Option<u64>,
     messages: Option<Vec<String>>,
+    at: Option<(u64, u16)>,
+    deps: Option<Vec<u64>>,
+    upto: Option<(u64, u16)>,
+    count: Option<u64>,
+    #[serde(borrow)]
+    digest: Option<Text<'a>>,
+    entries: Option<u64>,
+    confirmed: Option<u64>,
 }
 
 /// The version alone, for a line that cannot be parsed otherwise.
@@ -332,17 +401,57 @@ impl<'a> Row<'a> {
                 let (id, to) = (self.id()?, self.need(&self.to, "to")?);
                 HistoryEvent::Undeliverable { id, to, reason: self.need(&self.reason, "reason")?, time_us }
             }
-            "arrive" => {
-                let (number, clock) = (self.number, self.clock.as_ref());
-                HistoryEvent::Arrive { id: self.id()?, time_us, number, clock }
-            }
-            "wait" => HistoryEvent::Wait { id: self.id()?, reason: Cow::Owned(self.wait()?), time_us },
             "end" => {
                 let reason = self.need(&self.reason, "reason")?;
                 let counts = [self.multicasts, self.delivered, self.sent, self.received, self.undeliverable];
                 HistoryEvent::End { reason, counts, time_us }
             }
+            "arrive" | "wait" => self.traced(time_us)?,
+            _ => self.of_cluster(time_us)?,
+        })
+    }
+
+    /// Returns the event of a line of `client --trace`.
+    fn traced(&self, time_us: u64) -> Result<HistoryEvent<'_>, Flaw> {
+        let id = self.id()?;
+        Ok(if &*self.event == "arrive" {
+            HistoryEvent::Arrive { id, time_us, number: self.number, clock: self.clock.as_ref() }
+        } else {
+            HistoryEvent::Wait { id, reason: Cow::Owned(self.wait()?), time_us }
+        })
+    }
+
+    /// Returns the event of a line that only members of clusters write.
+    fn of_cluster(&self, time_us: u64) -> Result<HistoryEvent<'_>, Flaw> {
+        Ok(match &*self.event {
+            "stored" => HistoryEvent::Stored { id: self.id()?, time_us },
+            "insert" => {
+                let (id, text, at) = (self.id()?, self.text()?, *self.need(&self.at, "at")?);
+                let deps = self.deps.as_deref().unwrap_or_default().into();
+                HistoryEvent::Insert { id, text, at, deps, time_us }
+            }
+            "confirm" => HistoryEvent::Confirm {
+                upto: *self.need(&self.upto, "upto")?,
+                number: *self.need(&self.number, "number")?,
+                count: *self.need(&self.count, "count")?,
+                digest: self.digest()?,
+                time_us,
+            },
+            "withdraw" => HistoryEvent::Withdraw { id: self.id()?, time_us },
+            "recover" => HistoryEvent::Recover {
+                entries: *self.need(&self.entries, "entries")?,
+                confirmed: *self.need(&self.confirmed, "confirmed")?,
+                time_us,
+            },
             _ => return Err(self.unknown_event()),
+        })
+    }
+
+    fn digest(&self) -> Result<Digest, Flaw> {
+        let digest = self.need(&self.digest, "digest")?;
+        u64::from_str_radix(digest, 16).map(Digest).map_err(|_| {
+            Flaw::new(self.span(digest), format!("{} is not a digest", quoted(digest.as_bytes())))
+                .help("a digest is a hexadecimal number of at most 16 digits")
         })
     }
 

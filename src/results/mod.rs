@@ -1,10 +1,13 @@
 //! Station 10: deliveries, as result files that `diff` compares and a history that checkers judge.
 //!
 //! The last station of the path, and the only place that writes result files. Every file is `*.part` until the run is
-//! complete. Only whole lines are written, so the files of a broken run can be read.
+//! complete. Only whole lines are written, so the files of a broken run can be read. [`cluster`] writes the files of a
+//! cluster's member, which grow under their final names.
 
+pub mod cluster;
 mod earlier;
 pub(crate) mod history;
+mod lines;
 mod notes;
 mod output;
 pub mod past;
@@ -241,7 +244,7 @@ impl Results {
     /// Returns the length of the history, if there is one.
     #[must_use]
     pub fn history_length(&self) -> Option<u64> {
-        self.history.as_ref().map(|history| history.length + history.buffer.len() as u64)
+        self.history.as_ref().map(|history| history.lines.length + history.lines.buffer.len() as u64)
     }
 
     /// Returns the deliveries in the first `length` bytes of the history, if there is one.

@@ -1,14 +1,12 @@
 //! A result file under construction: complete files have their names, all others end in `.part`.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, OpenOptions};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use super::lines::Lines;
 use crate::exit::{Exit, Failure};
 use crate::place::obstacle;
-
-/// Bytes at which the buffered lines are passed to the operating system.
-pub(super) const FULL_BUFFER: usize = 64 << 10;
 
 /// One file: `<path>.part` until it is complete.
 #[derive(Debug)]
@@ -16,11 +14,7 @@ pub(super) struct Output {
     pub(super) path: PathBuf,
     /// Its path before the run starts, if another file may be in its place.
     aside: Option<PathBuf>,
-    pub(super) file: File,
-    /// Length of the file, which ends with a whole line.
-    pub(super) length: u64,
-    /// Whole lines that are not in the file yet.
-    pub(super) buffer: Vec<u8>,
+    pub(super) lines: Lines,
     pub(super) state: State,
 }
 
@@ -53,7 +47,7 @@ impl Output {
             io::ErrorKind::AlreadyExists => exists(place),
             _ => cannot_create(place, &reason),
         })?;
-        Ok(Self { path, aside, file, length: 0, buffer: Vec::new(), state: State::Created })
+        Ok(Self { path, aside, lines: Lines::new(file, 0), state: State::Created })
     }
 
     /// Moves to its path, and replaces the file of an earlier run.
@@ -68,30 +62,15 @@ impl Output {
     }
 
     pub(super) fn line(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Failure> {
-        write(&mut self.buffer);
-        self.buffer.push(b'\n');
-        if self.buffer.len() < FULL_BUFFER { Ok(()) } else { self.flush() }
+        self.lines.push(write).map_err(|reason| self.cannot_write(&reason))
     }
 
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
-        let (written, outcome) = write_all(&mut self.file, &self.buffer);
-        self.settle(written);
-        outcome.map_err(|reason| self.cannot_write(&reason))
-    }
-
-    /// Removes the whole lines among the first `written` bytes from the buffer, and half a line from the file.
-    pub(super) fn settle(&mut self, written: usize) {
-        let whole = self.buffer[..written].iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-        self.buffer.drain(..whole);
-        self.length += whole as u64;
-        if written > whole {
-            // If even this fails, half a line is the least of the troubles.
-            let _ = self.file.set_len(self.length);
-        }
+        self.lines.flush().map_err(|reason| self.cannot_write(&reason))
     }
 
     pub(super) fn sync(&self) -> Result<(), Failure> {
-        self.file.sync_all().map_err(|reason| self.cannot_write(&reason))
+        self.lines.file.sync_all().map_err(|reason| self.cannot_write(&reason))
     }
 
     pub(super) fn rename(&mut self) -> Result<PathBuf, Failure> {
@@ -123,20 +102,6 @@ impl Drop for Output {
             State::Finished => true,
         };
     }
-}
-
-/// Writes as much as possible, and returns how much that was.
-fn write_all(file: &mut impl Write, bytes: &[u8]) -> (usize, io::Result<()>) {
-    let mut written = 0;
-    while written < bytes.len() {
-        match file.write(&bytes[written..]) {
-            Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
-            Ok(more) => written += more,
-            Err(reason) if reason.kind() == io::ErrorKind::Interrupted => {}
-            Err(reason) => return (written, Err(reason)),
-        }
-    }
-    (written, Ok(()))
 }
 
 /// Returns the name of a file that is not complete.

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::os::unix::fs::symlink;
 
-use super::output::{FULL_BUFFER, State};
+use super::lines::FULL_BUFFER;
+use super::output::State;
 use super::*;
 
 const ID: MessageId<'_> = MessageId { member: "c1", incarnation: 1, number: 7 };
@@ -221,9 +222,9 @@ fn half_a_line_is_taken_back_and_written_later() {
     let content = || fs::read(dir.path().join("f.part")).unwrap();
     output.line(|line| line.extend_from_slice(b"ab")).unwrap();
     output.line(|line| line.extend_from_slice(b"cd")).unwrap();
-    output.file.write_all(b"ab\nc").unwrap();
-    output.settle(4);
-    assert_eq!((content(), &*output.buffer), (b"ab\n".to_vec(), &b"cd\n"[..]));
+    output.lines.file.write_all(b"ab\nc").unwrap();
+    output.lines.settle(4);
+    assert_eq!((content(), &*output.lines.buffer), (b"ab\n".to_vec(), &b"cd\n"[..]));
     output.flush().unwrap();
     assert_eq!(content(), b"ab\ncd\n");
 }
@@ -235,7 +236,7 @@ fn much_is_written_before_anyone_asks_for_it() {
     for number in 1..=10_000 {
         results.deliver("c1", MessageId { number, ..ID }, &[b'x'; 100], Some(number), 9).unwrap();
     }
-    let delivered = results.delivered.as_ref().unwrap();
+    let delivered = &results.delivered.as_ref().unwrap().lines;
     assert!(delivered.length > 900_000 && delivered.buffer.len() < FULL_BUFFER);
     let paths = results.finish().unwrap();
     assert_eq!(fs::read_to_string(&paths[0]).unwrap().lines().count(), 10_000);

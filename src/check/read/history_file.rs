@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::name_table::{ANY_INCARNATION, NameTable};
 use super::read_file;
 use crate::check::history::{Event, EventKind, Installed, MessageId, Record, Source as RecordSource};
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::place::{Flaw, Source, unreadable};
 use crate::results;
 use crate::results::history::{Clock, HistoryEvent, Row};
@@ -124,6 +124,13 @@ impl HistoryFile {
     }
 }
 
+/// Refuses an event that only members of clusters write.
+fn of_cluster(file: &str, line: u32) -> Failure {
+    let message = format!("{file}:{line}: this event belongs to a cluster, and the history to a group");
+    Failure::new(Exit::BadData, message)
+        .help("a history of a cluster begins with a start whose order is `tentative`")
+}
+
 /// A history while it is read.
 struct Reader<'r> {
     content: &'r Bytes,
@@ -176,6 +183,11 @@ impl Reader<'_> {
                 let (id, to) = (self.id(id)?, self.names.slot(to, ANY_INCARNATION)?);
                 self.push(Event::Undeliverable { id, to, reason: reason.to_owned() }, line, time_us);
             }
+            HistoryEvent::Stored { .. }
+            | HistoryEvent::Insert { .. }
+            | HistoryEvent::Confirm { .. }
+            | HistoryEvent::Withdraw { .. }
+            | HistoryEvent::Recover { .. } => return Err(of_cluster(&self.history_file.file, line)),
         }
         Ok(())
     }
