@@ -221,6 +221,16 @@ pub fn window(text: &str) -> Result<Window, String> {
     Ok(Window { messages: messages.unwrap_or(whole.messages), bytes })
 }
 
+/// Parses a number of bytes, with a unit or not.
+///
+/// # Errors
+/// Examples.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    let (number, size) = split_bytes(text).unwrap_or((text, 1));
+    let count = number.trim().parse::<u64>().ok().and_then(|number| number.checked_mul(size));
+    count.filter(|&count| count > 0).ok_or_else(|| "write for example 1GiB or 200MB".to_owned())
+}
+
 /// Returns the order that `--order` and `--method` select.
 ///
 /// # Errors

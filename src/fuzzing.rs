@@ -13,7 +13,7 @@ use crate::cluster::file::Cluster;
 use crate::exit::Failure;
 use crate::fault::script;
 use crate::place::{Flaw, Source, without_mark};
-use crate::{diagram, explain, run};
+use crate::{diagram, explain, journal, run};
 
 /// Parses a script of faults, and returns each fault as it would be written.
 ///
@@ -56,6 +56,12 @@ pub fn results(dir: &Path) -> Result<Vec<String>, Failure> {
     all.extend(diagram::tool::drawings(&timeline));
     all.extend(explain::all(&timeline));
     Ok(all)
+}
+
+/// Shows the records of a journal in words and as objects, and checks them.
+#[must_use]
+pub fn journal(records: &[Bytes]) -> Vec<String> {
+    journal::tool::told_of(&(1..).zip(records.iter().cloned()).collect::<Vec<_>>())
 }
 
 fn failure(text: &str, flaw: Flaw) -> Failure {

@@ -92,6 +92,8 @@ pub mod fuzzing;
 #[doc(hidden)]
 pub mod ids;
 #[doc(hidden)]
+pub mod journal;
+#[doc(hidden)]
 pub mod member;
 #[doc(hidden)]
 pub mod order;

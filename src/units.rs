@@ -7,8 +7,15 @@ use std::time::Duration;
 use crate::engine::Time;
 
 /// The units of a number of bytes.
-const BYTES: [(&str, u64); 5] =
-    [("B", 1), ("kB", 1000), ("KiB", 1 << 10), ("MB", 1_000_000), ("MiB", 1 << 20)];
+const BYTES: [(&str, u64); 7] = [
+    ("B", 1),
+    ("kB", 1000),
+    ("KiB", 1 << 10),
+    ("MB", 1_000_000),
+    ("MiB", 1 << 20),
+    ("GB", 1_000_000_000),
+    ("GiB", 1 << 30),
+];
 
 /// The sizes of the units in which a rate is written.
 const RATES: [u64; 3] = [1, 1000, 1_000_000];

@@ -8,6 +8,8 @@ pub mod commands;
 pub mod datagram;
 pub mod engines;
 pub mod feed;
+pub mod messages;
+pub mod records;
 pub mod results;
 pub mod scenario;
 pub mod wire;
@@ -16,11 +18,13 @@ pub mod wire;
 pub type Target = fn(&[u8]);
 
 /// All targets; the corpus of each is the folder of this name.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("cluster_file", cluster_file::run),
     ("commands", commands::run),
     ("datagram", datagram::run),
     ("engines", engines::run),
+    ("messages", messages::run),
+    ("records", records::run),
     ("results", results::run),
     ("scenario", scenario::run),
     ("wire", wire::run),

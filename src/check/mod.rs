@@ -8,6 +8,7 @@ mod barrier;
 mod causal;
 mod checker;
 pub mod cluster;
+mod cluster_files;
 mod consistency;
 mod creation;
 mod departures;
@@ -147,7 +148,8 @@ impl Property {
 
 /// Returns the names of all properties that can be judged from files.
 pub(crate) fn property_names() -> impl Iterator<Item = &'static str> {
-    checker::properties().map(|(name, _)| name)
+    let of_clusters = cluster::PROPERTIES.iter().map(|property| property.name);
+    checker::properties().map(|(name, _)| name).chain(of_clusters)
 }
 
 /// Judges these properties of `history`, in their order.

@@ -5,11 +5,13 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::checker::Checker;
+use super::cluster::Happening;
 use super::direct;
 use super::history::Event;
+use super::read::ClusterRun;
 use super::verdict::{Place, Verdict};
 use crate::exit::Exit;
-use crate::order::ORDERS;
+use crate::order::{ORDERS, TENTATIVE};
 use crate::talk::printable;
 
 /// The version of the JSON format.
@@ -87,6 +89,30 @@ impl Judgement {
             counts: Counts::of(checker),
             verdicts,
             undeliverable: direct::undeliverable(&run.history),
+        }
+    }
+
+    /// Returns the judgement of a cluster.
+    pub(super) fn of_cluster(run: &ClusterRun, verdicts: Vec<(&'static str, Verdict)>) -> Self {
+        let mut counts = Counts::default();
+        let lives = run.history.members.iter().flat_map(|member| &member.lives);
+        for happening in lives.flat_map(|life| &life.events) {
+            match happening {
+                Happening::Multicast { .. } => counts.multicasts += 1,
+                Happening::Confirm { count, .. } => counts.deliveries += count,
+                Happening::Send { .. } => counts.sent += 1,
+                Happening::Receive { .. } => counts.received += 1,
+                Happening::Undeliverable { .. } => counts.undeliverable += 1,
+                _ => {}
+            }
+        }
+        Self {
+            group: Some(run.group.clone()),
+            order: TENTATIVE.to_owned(),
+            members: run.history.members.iter().map(|member| member.name.clone()).collect(),
+            counts,
+            verdicts,
+            undeliverable: None,
         }
     }
 

@@ -7,7 +7,8 @@ use clap::{Args as Arguments, ValueEnum};
 
 use super::checker::{self, Checker};
 use super::report::{self, Judgement};
-use super::{parallel, property_names, read};
+use super::verdict::Verdict;
+use super::{cluster, cluster_files, parallel, property_names, read};
 use crate::cli::{self, Voice};
 use crate::exit::{Exit, Failure};
 use crate::order;
@@ -64,7 +65,14 @@ pub struct Args {
 
 fn help() -> String {
     let properties: Vec<String> = checker::properties().map(|(name, says)| entry(name, says)).collect();
-    format!("{HELP}\n\nProperties:\n{}\n\n{}", properties.join("\n"), crate::exit::HELP)
+    let of_clusters = cluster::PROPERTIES.iter().map(|property| entry(property.name, property.says));
+    let of_clusters: Vec<String> = of_clusters.collect();
+    format!(
+        "{HELP}\n\nProperties:\n{}\n\nOf clusters (order tentative) alone:\n{}\n\n{}",
+        properties.join("\n"),
+        of_clusters.join("\n"),
+        crate::exit::HELP
+    )
 }
 
 /// Formats a property for the help: its name, and its definition in a column of its own.
@@ -89,15 +97,23 @@ fn entry(name: &str, says: &str) -> String {
 /// output cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let talk = args.voice.talk("groupcast");
+    if let Some(run) = read::read_cluster(&args.dir)? {
+        let judgement = judge_cluster(&run, args.commands.as_deref(), &args.property)?;
+        return report(args, &[judgement]);
+    }
     let (runs, warnings) = read::read(&args.dir, args.commands.as_deref())?;
     warnings.iter().for_each(|warning| talk.warn(warning));
     talk.detail(format!("{} has {} groups", args.dir.display(), runs.len()));
     let judged = runs.iter().map(|run| judgement(run, &args.property, args.order.as_deref()));
-    let judgements: Vec<Judgement> = judged.collect();
+    report(args, &judged.collect::<Vec<_>>())
+}
+
+/// Prints the verdicts, and returns the exit code.
+fn report(args: &Args, judgements: &[Judgement]) -> anyhow::Result<Exit> {
     let text = match args.format {
-        Format::Text => report::text(&judgements),
-        Format::Json => report::json(&judgements),
-        Format::Junit => report::junit(&judgements),
+        Format::Text => report::text(judgements),
+        Format::Json => report::json(judgements),
+        Format::Junit => report::junit(judgements),
     };
     cli::print(text.trim_end())?;
     Ok(report::exit(judgements.iter().flat_map(Judgement::verdicts)))
@@ -108,6 +124,9 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
 /// # Errors
 /// As [`run`].
 pub fn judge_folder(dir: &Path, commands: &Path) -> Result<Vec<Judgement>, Failure> {
+    if let Some(run) = read::read_cluster(dir)? {
+        return Ok(vec![judge_cluster(&run, Some(commands), &[])?]);
+    }
     let (runs, _) = read::read(dir, Some(commands))?;
     Ok(runs.iter().map(|run| judgement(run, &[], None)).collect())
 }
@@ -117,6 +136,23 @@ pub(crate) fn reports(dir: &Path) -> Result<Vec<String>, Failure> {
     let (runs, _) = read::read(dir, None)?;
     let judgements: Vec<Judgement> = runs.iter().map(|run| judgement(run, &[ALL.to_owned()], None)).collect();
     Ok(vec![report::text(&judgements), report::json(&judgements), report::junit(&judgements)])
+}
+
+/// Judges the properties `asked` for of a cluster; if none, all.
+fn judge_cluster(
+    run: &read::ClusterRun,
+    commands: Option<&Path>,
+    asked: &[String],
+) -> Result<Judgement, Failure> {
+    let mut verdicts = cluster_files::judge(run, commands)?;
+    let is_asked = |name: &str| asked.is_empty() || asked.iter().any(|one| one == name || one == ALL);
+    verdicts.retain(|(name, _)| is_asked(name));
+    for name in property_names().filter(|name| asked.iter().any(|one| one == name)) {
+        if verdicts.iter().all(|(known, _)| *known != name) {
+            verdicts.push((name, Verdict::Undecided("this is not judged of a cluster".to_owned())));
+        }
+    }
+    Ok(Judgement::of_cluster(run, verdicts))
 }
 
 /// Judges the properties `asked` for; if none, those that the order promises.

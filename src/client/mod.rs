@@ -4,6 +4,7 @@
 //! `screen`), as `source` chooses. `member` takes part in the run for any of them.
 
 mod chat;
+mod cluster;
 mod editor;
 mod keys;
 mod member;
@@ -67,7 +68,7 @@ pub struct Options {
     #[arg(short, long, value_name = "DIR", env = "GROUPCAST_OUT", hide_env = true)]
     pub out: Option<PathBuf>,
     /// Order of delivery
-    #[arg(long, value_name = "ORDER", env = "GROUPCAST_ORDER", hide_env = true, default_value = "total", value_parser = PossibleValuesParser::new(order::names()))]
+    #[arg(long, value_name = "ORDER", env = "GROUPCAST_ORDER", hide_env = true, default_value = "total", value_parser = PossibleValuesParser::new(order::all_names()))]
     pub order: String,
     /// Method of `total`: bb (message, then its number; the default), ub (through the sequencer), uub (ask for a number
     /// first)
@@ -79,6 +80,18 @@ pub struct Options {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub address: Address,
+    /// The cluster file, for `--order tentative`: the members of a cluster, which has no forwarder
+    #[arg(long, value_name = "FILE", env = "GROUPCAST_CLUSTER", hide_env = true)]
+    pub cluster: Option<PathBuf>,
+    /// Folder for the journal of a member of a cluster; made if it is not there. Started again with the same, it goes on
+    #[arg(long, value_name = "DIR", env = "GROUPCAST_DATA", hide_env = true)]
+    pub data: Option<PathBuf>,
+    /// In a cluster, send a datagram to each member, also if the cluster file names a multicast group
+    #[arg(long, env = "GROUPCAST_UNICAST", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub unicast: bool,
+    /// In a cluster, take in nothing more while members that are away lack so much
+    #[arg(long, value_name = "SIZE", env = "GROUPCAST_JOURNAL_LIMIT", hide_env = true, default_value = "1GiB", value_parser = cli::bytes)]
+    pub journal_limit: u64,
     /// Give up if nothing has happened for this long
     #[arg(long, value_name = "TIME", env = "GROUPCAST_TIMEOUT", hide_env = true, default_value = "300s", value_parser = units::parse_duration)]
     pub timeout: Duration,
@@ -144,6 +157,10 @@ pub enum JoinFrom {
 /// # Errors
 /// Any of the table of exit codes; earlier deliveries are in the `.part` files.
 pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
+    if options.order == order::TENTATIVE {
+        return cluster::run(options, talk);
+    }
+    options.check_unclustered()?;
     let order = cli::order(&options.order, options.method.as_deref())?;
     options.check()?;
     let sites = options.address.sites()?;
@@ -202,6 +219,22 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
 }
 
 impl Options {
+    /// Refuses the flags of a cluster for another order.
+    fn check_unclustered(&self) -> Result<(), Failure> {
+        let given = [
+            ("--cluster", self.cluster.is_some()),
+            ("--data", self.data.is_some()),
+            ("--unicast", self.unicast),
+        ];
+        match given.iter().find(|(_, is_given)| *is_given) {
+            Some((flag, _)) => {
+                let why = format!("{flag} is for --order tentative, and the order is {}", self.order);
+                Err(Failure::new(Exit::Usage, why))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Checks that the flags agree. Clap would take a switch that is off in the environment for one that is set.
     fn check(&self) -> Result<(), Failure> {
         let is_script = self.commands.is_some();

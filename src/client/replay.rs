@@ -68,7 +68,7 @@ impl User for Replay<'_> {
 }
 
 /// Returns the length of a sleep at this speed; without end if the speed is too low for a clock.
-fn at_speed(length: Duration, speed: f64) -> Duration {
+pub(super) fn at_speed(length: Duration, speed: f64) -> Duration {
     Duration::try_from_secs_f64(length.as_secs_f64() / speed).unwrap_or(Duration::MAX)
 }
 

@@ -17,8 +17,6 @@ use crate::ids::MemberId;
 
 /// Silence after which the planted defect takes a member for one that need not be heard.
 const UNREACHABLE_AFTER: Duration = Duration::from_millis(500);
-/// Bytes of forgotten entries after which a snapshot replaces them in the journal.
-const SNAPSHOT_EVERY: usize = 1 << 20;
 
 impl Replica {
     /// Confirms the entries whose place is final, and forgets those that every member has.
@@ -87,7 +85,7 @@ impl Replica {
             self.superseded.push(index);
         }
         self.forgotten_bytes += before - log.bytes();
-        if self.forgotten_bytes >= SNAPSHOT_EVERY {
+        if self.forgotten_bytes >= self.config.snapshot_every {
             self.forgotten_bytes = 0;
             let snapshot = self.log.snapshot();
             let index = self.store(Record::Snapshot(snapshot), Pending::Other, out);

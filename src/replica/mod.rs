@@ -42,7 +42,7 @@ use words::Words;
 pub use recover::Recovered;
 
 /// Most entries of this member that are submitted and not sent. Further ones wait with the application.
-const MOST_UNSENT: u64 = 256;
+const MOST_UNSENT: u64 = 1024;
 
 /// The settings of a replica.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +57,8 @@ pub struct Config {
     pub room: u64,
     /// Most bytes of entries that the log keeps. Beyond, submissions wait.
     pub limit: usize,
+    /// Bytes of forgotten entries after which a snapshot replaces them in the journal.
+    pub snapshot_every: usize,
     /// The defects that it has on purpose.
     pub defects: Defects,
 }

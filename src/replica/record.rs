@@ -154,7 +154,12 @@ impl Wire for Forgotten {
     fn read(from: &mut Reader) -> Result<Self, Malformed> {
         let mut field = || from.u64();
         let (number, time, digest, multicasts) = (field()?, field()?, field()?, field()?);
-        Ok(Self { number, time, digest, multicasts, finished: field()? == 1 })
+        let finished = match field()? {
+            0 => false,
+            1 => true,
+            _ => return Err(Malformed),
+        };
+        Ok(Self { number, time, digest, multicasts, finished })
     }
 }
 

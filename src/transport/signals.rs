@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use crate::exit::{Exit, Failure};
 
@@ -98,6 +98,16 @@ pub fn listen(hear: impl Fn(Exit) -> bool + Send + 'static) -> Result<(), Failur
         }
     });
     Ok(())
+}
+
+/// Returns a flag that each SIGUSR1 sets from now on: a request for a report.
+///
+/// # Errors
+/// [`Exit::Bug`] if the system refuses, which it has no reason to.
+pub fn on_request() -> Result<Arc<AtomicBool>, Failure> {
+    let flag = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGUSR1, flag.clone()).map_err(|error| cannot_catch(&error))?;
+    Ok(flag)
 }
 
 fn cannot_catch(error: &std::io::Error) -> Failure {

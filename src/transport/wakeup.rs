@@ -33,7 +33,7 @@ pub fn wakeup() -> Result<(Wakeup, Waker), Failure> {
 }
 
 /// Waits for input at a descriptor, for no longer than `limit`. Returns whether there may be some.
-pub(super) fn wait<'a>(fds: impl IntoIterator<Item = BorrowedFd<'a>>, limit: Duration) -> bool {
+pub fn wait<'a>(fds: impl IntoIterator<Item = BorrowedFd<'a>>, limit: Duration) -> bool {
     let watched = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
     let mut polled: Vec<PollFd<'_>> = fds.into_iter().map(watched).collect();
     // An error is a signal: its handler has written to one of the descriptors.

@@ -1,5 +1,6 @@
 //! The reader that turns a folder of histories and result files into runs, one for each group.
 
+mod cluster;
 mod commands;
 mod history_file;
 mod listing;
@@ -18,6 +19,7 @@ use super::verdict::Place;
 use crate::exit::{Exit, Failure};
 use crate::place::{obstacle, shown, without_mark};
 use crate::script::folder::listed;
+pub(super) use cluster::{ClusterRun, read as read_cluster};
 pub(super) use commands::Commands;
 pub(super) use history_file::{HistoryFile, Start};
 use listing::Listing;

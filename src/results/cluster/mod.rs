@@ -148,30 +148,30 @@ impl ClusterResults {
         files.received.line(|line| write_result(line, from, text))
     }
 
-    /// Writes the whole list to `test_result_<id>_now.txt`, in place of an earlier one: for each message its sender, its
-    /// text, and whether it is confirmed. Other messages have `~ ` before them.
+    /// Writes the whole list to `test_result_<id>_now.txt`, in place of an earlier one: the confirmed texts, then these,
+    /// with `~ ` before them.
     ///
     /// # Errors
     /// Exit 73 if the file cannot be created; exit 74 if it cannot be written.
-    pub fn now<'m>(&self, list: impl Iterator<Item = (&'m str, &'m [u8], bool)>) -> Result<(), Failure> {
-        let Some(files) = &self.files else { return Ok(()) };
+    pub fn now<'m>(&mut self, tentative: impl Iterator<Item = (&'m str, &'m [u8])>) -> Result<(), Failure> {
+        let Some(files) = &mut self.files else { return Ok(()) };
+        files.confirmed.flush()?;
         let path = files.dir.join(format!("test_result_{}_now.txt", files.id));
         let new = part(&path);
-        let file = File::create(&new).map_err(|reason| cannot_create(&new, &reason))?;
-        let mut out = BufWriter::new(file);
-        let mut line = Vec::new();
-        let mut write = |(from, text, is_confirmed): (&str, &[u8], bool)| {
-            line.clear();
-            line.extend_from_slice(if is_confirmed { b"" } else { b"~ " });
-            write_result(&mut line, from, text);
-            line.push(b'\n');
-            out.write_all(&line)
+        let confirmed = files.confirmed.path();
+        let write = || {
+            fs::copy(confirmed, &new)?;
+            let mut out = BufWriter::new(File::options().append(true).open(&new)?);
+            for (from, text) in tentative {
+                let mut line = b"~ ".to_vec();
+                write_result(&mut line, from, text);
+                line.push(b'\n');
+                out.write_all(&line)?;
+            }
+            out.flush()?;
+            fs::rename(&new, &path)
         };
-        let mut list = list;
-        let written = list.try_for_each(&mut write).and_then(|()| out.flush());
-        written
-            .and_then(|()| fs::rename(&new, &path))
-            .map_err(|reason| Failure::new(Exit::Io, format!("cannot write {}: {reason}", new.display())))
+        write().map_err(|reason| Failure::new(Exit::Io, format!("cannot write {}: {reason}", new.display())))
     }
 
     /// Records the start of the life.

@@ -9,6 +9,7 @@ use super::super::workload::Task;
 use super::disk::Disk;
 use crate::check::cluster::{Happening, Life, MemberStory};
 use crate::engine::{MemberId, Time, To};
+use crate::journal;
 use crate::replica::entry::{Content, Entry, EntryId, Stamp};
 use crate::replica::record::Confirmed;
 use crate::replica::{Config, Effects, Replica};
@@ -64,6 +65,9 @@ impl Member {
     pub(super) fn start(&mut self, now: Time) -> Result<Effects, String> {
         let mut effects = Effects::new();
         let (records, next) = self.disk.recovered();
+        if let Some(flaw) = journal::first_flaw(records) {
+            return Err(format!("the journal: {flaw}"));
+        }
         let (replica, recovered) = Replica::recover(now, self.config, records, next, &mut effects)
             .map_err(|damaged| format!("record {} of the journal: {}", damaged.index, damaged.reason))?;
         self.submitted = replica.entries_of(self.config.me) as usize;

@@ -24,14 +24,21 @@ use super::{Outcome, Setup};
 use crate::check::{Verdict, cluster};
 use crate::engine::{MemberId, Time};
 use crate::prng::Prng;
+use crate::replica::Config;
 use world::World;
 
 /// The longest time for which a member is down, or a part of the cluster is cut off.
 const LONGEST_AWAY: u64 = 2_000_000;
+/// The number of datagrams that a member's socket buffer holds, as it says. The simulated one holds any number.
+const ROOM: u64 = 92;
+/// Most bytes of a log: more than any run needs.
+const LIMIT: usize = 1 << 30;
 /// The time from the healing of the network by which everything must be confirmed.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The lengths of the longest messages that are drawn, in bytes: with the shorter ones, most entries travel in pieces.
 const LONGEST: (u64, u64) = (200, 1_165);
+/// The bytes of forgotten entries after which a snapshot is taken, as drawn: often, at the end only, or never.
+const SNAPSHOT_EVERY: (u64, u64) = (100, 20_000);
 
 /// The parameters of a simulated cluster.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +97,7 @@ impl Simulation for ClusterSetup {
         let drawn = swarm.between(u64::from(low), u64::from(high)) as u16;
         let members: Vec<MemberId> = (0..self.group.members.unwrap_or(drawn)).map(MemberId).collect();
         let longest = swarm.between(LONGEST.0, LONGEST.1) as usize;
+        let snapshot_every = swarm.between(SNAPSHOT_EVERY.0, SNAPSHOT_EVERY.1) as usize;
         let faults = self.group.faults(&mut swarm);
         let draw = if self.group.steady { Workload::steady } else { Workload::draw };
         let Workload { tasks, heal_at } = draw(&mut tasks, &members, self.group.messages);
@@ -98,8 +106,16 @@ impl Simulation for ClusterSetup {
         let (incidents, end) = self.incidents(&mut incidents, &members, heal_at);
         let heal_at = heal_at.max(end);
         let network = Network::new(faults, packets.next_u64()).with_outages(outages);
-        let mut world =
-            World::new((&members, longest, self.group.defects), network, (packets, disks), &tasks, trace);
+        let config = Config {
+            me: MemberId(0),
+            members: members.len(),
+            longest,
+            room: ROOM,
+            limit: LIMIT,
+            snapshot_every,
+            defects: self.group.defects,
+        };
+        let mut world = World::new((&members, config), network, (packets, disks), &tasks, trace);
         incidents.into_iter().for_each(|(at, incident)| world.schedule(at, incident));
         world.schedule(heal_at, Incident::Network(Fault::Calm));
         let story = world.run(heal_at, heal_at.after(PATIENCE));

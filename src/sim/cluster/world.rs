@@ -11,7 +11,6 @@ use super::Incident;
 use super::member::Member;
 use crate::check::cluster::ClusterHistory;
 use crate::check::{Verdict, Witness};
-use crate::defect::Defects;
 use crate::engine::{MemberId, Time, To};
 use crate::prng::Prng;
 use crate::replica::entry::{Content, EntryId};
@@ -22,11 +21,6 @@ use crate::replica::{Config, DropReason, Effect, Effects, Input, Replica};
 const SYNC: (u64, u64) = (3_000, 100_000);
 /// The share of crashes that come between two effects of one input, in parts per million.
 const BETWEEN_EFFECTS: u32 = 500_000;
-/// The number of datagrams that a member's socket buffer holds, as it says. The simulated one holds any number.
-const ROOM: u64 = 92;
-/// Most bytes of a log: more than any run needs.
-const LIMIT: usize = 1 << 30;
-
 /// An event.
 #[derive(Debug)]
 enum Event {
@@ -65,13 +59,13 @@ pub(super) struct World<'t> {
 
 impl<'t> World<'t> {
     pub(super) fn new(
-        (members, longest, defects): (&[MemberId], usize, Defects),
+        (members, config): (&[MemberId], Config),
         network: Network,
         (packets, disks): (Prng, Prng),
         tasks: &[Task],
         trace: &'t mut Trace,
     ) -> Self {
-        let config = |me| Config { me, members: members.len(), longest, room: ROOM, limit: LIMIT, defects };
+        let config = |me| Config { me, ..config };
         let tasks_of = |me| {
             let mut own: Vec<Task> = tasks.iter().filter(|task| task.client == me).cloned().collect();
             own.sort_by_key(|task| task.at);

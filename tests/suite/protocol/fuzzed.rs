@@ -40,6 +40,16 @@ fn engines() {
 }
 
 #[test]
+fn messages() {
+    replay("messages");
+}
+
+#[test]
+fn records() {
+    replay("records");
+}
+
+#[test]
 fn results() {
     replay("results");
 }

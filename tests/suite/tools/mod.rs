@@ -5,6 +5,7 @@ mod clusters;
 mod doctor;
 mod examples;
 mod flags;
+mod journal;
 mod links;
 mod members;
 mod namespaces;

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use super::sources::Example;
 use crate::harness::{Ports, Program, Stage, all_end};
+use crate::tools::journal;
 
 /// Commands that examples use in the place of the reader's own, and what they do here.
 const STUBS: [(&str, &str); 5] = [
@@ -51,6 +52,9 @@ pub(super) fn furnish(stage: &Stage, example: &Example) {
     let script = example.script();
     if script.contains(" results") && !script.contains("--out results") {
         play_the_banks(stage);
+    }
+    if script.contains(" journal ") {
+        drop(journal::make(&stage.dir().join("data/s1")));
     }
 }
 

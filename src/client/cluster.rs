@@ -1,0 +1,622 @@
+//! Station 2 in a cluster: a command file in, a replicated log in the middle, results out.
+//!
+//! A member that is started again goes on in its script after the last message that its journal has, and in its result
+//! files after the last line.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::Options;
+use super::progress::{Progress, Report};
+use super::replay::at_speed;
+use crate::cli;
+use crate::cluster::file::Cluster;
+use crate::cluster::node::{Event, Node, Settings};
+use crate::cluster::status::Status;
+use crate::exit::{Exit, Failure};
+use crate::ids::{MemberId, Time};
+use crate::order;
+use crate::replica::Recovered;
+use crate::replica::entry::{Content, Entry, Stamp};
+use crate::replica::record::Confirmed;
+use crate::results::cluster::{ClusterResults, Opening};
+use crate::results::{Counts, MessageId, Start};
+use crate::script::{Op, Script};
+use crate::session::SAY_EVERY;
+use crate::talk::{self, Talk};
+use crate::transport::signals::{Signals, on_request};
+use crate::units;
+use crate::wire::{Batch, BatchBuilder};
+
+/// Longest time until a delivery is in the files.
+const FLUSH_EVERY: Duration = Duration::from_millis(500);
+/// The time between two writings of the status.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+/// The silence after which a member counts as not reachable: seed 003's.
+const UNREACHABLE_AFTER: Duration = Duration::from_secs(10);
+/// The time for which a member that knows that all is confirmed everywhere tells the others so.
+const LINGER: Duration = Duration::from_secs(2);
+/// The bytes of a datagram that an entry's fields leave to its texts.
+const FIELDS: usize = 200;
+/// Most entries of a member whose number of messages is remembered.
+const REMEMBERED: usize = 1 << 16;
+
+/// Runs a member of a cluster to the end of its run.
+///
+/// # Errors
+/// Any of the table of exit codes.
+pub(super) fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
+    let paths = Paths::of(options)?;
+    let script = Script::read(&paths.commands, &options.id)?;
+    let signals = Signals::catch()?;
+    let cluster = Cluster::read(&paths.cluster, Some(&signals))?;
+    let Some(me) = cluster.slot(&options.id) else {
+        let why = format!("{} is not a member of the cluster in {}", options.id, paths.cluster.display());
+        let members = talk::list(&cluster.ids());
+        return Err(Failure::new(Exit::Config, why).help(format!("its members are {members}")).into());
+    };
+    let ids = cluster.ids();
+    let names: Vec<&str> = ids.iter().map(String::as_str).collect();
+    if let Some(failure) = script.unknown_receiver(&names) {
+        return Err(failure.into());
+    }
+    if options.dry_run {
+        cli::print(script.to_string().trim_end())?;
+        return Ok(Exit::Ok);
+    }
+    let (node, recovered) = Node::start(
+        &Settings {
+            cluster: &cluster,
+            me,
+            data: &paths.data,
+            is_unicast: options.unicast,
+            limit: usize::try_from(options.journal_limit).unwrap_or(usize::MAX),
+            defects: options.known_bad.defects(),
+        },
+        signals,
+        talk,
+    )?;
+    let opening = Opening {
+        life: recovered.life,
+        history: !options.no_history,
+        fresh: recovered.life == 1,
+        force: options.force,
+    };
+    let results = ClusterResults::open(&paths.out, &options.id, opening)?;
+    let mut member = Member::new(options, talk, &script, &cluster.name, node, results, &recovered)?;
+    let outcome = member.begin(&recovered).and_then(|()| member.run());
+    member.conclude(outcome, &paths.out)
+}
+
+/// The files and folders of a member.
+struct Paths {
+    cluster: PathBuf,
+    data: PathBuf,
+    commands: PathBuf,
+    out: PathBuf,
+}
+
+impl Paths {
+    /// Returns the paths that a cluster needs; refuses flags that it has no use for.
+    fn of(options: &Options) -> Result<Self, Failure> {
+        let unused = [
+            ("--lines", options.lines),
+            ("--interactive", options.interactive),
+            ("--method", options.method.is_some()),
+            ("--join", options.join.is_some()),
+            ("--safe", options.safe),
+            ("--can-sequence", options.can_sequence),
+            ("--trace", options.trace),
+        ];
+        if let Some((flag, _)) = unused.iter().find(|(_, is_given)| *is_given) {
+            let why = format!("{flag} is not for --order tentative");
+            return Err(
+                Failure::new(Exit::Usage, why).help("a cluster has no forwarder: `client --help` says more")
+            );
+        }
+        let needed = |flag: &str, path: &Option<PathBuf>| {
+            path.clone().ok_or_else(|| {
+                Failure::new(Exit::Usage, format!("--order tentative needs {flag}")).help(
+                    "client --order tentative --cluster FILE --id s1 --data DIR --commands FILE --out DIR",
+                )
+            })
+        };
+        let out = if options.dry_run { Ok(PathBuf::new()) } else { needed("--out DIR", &options.out) };
+        let data = if options.dry_run { Ok(PathBuf::new()) } else { needed("--data DIR", &options.data) };
+        Ok(Self {
+            cluster: needed("--cluster FILE", &options.cluster)?,
+            data: data?,
+            commands: needed("--commands FILE", &options.commands)?,
+            out: out?,
+        })
+    }
+}
+
+/// The messages of a member in its entries, as far as they were shown.
+#[derive(Default)]
+struct Shown {
+    /// The number of entries whose messages are not remembered one by one, and of the messages in them.
+    before: (u64, u64),
+    /// For each later entry, the number of messages up to its end.
+    upto: VecDeque<u64>,
+}
+
+impl Shown {
+    /// Adds the next entry, with so many messages to everybody.
+    fn add(&mut self, messages: u64) {
+        let last = self.upto.back().copied().unwrap_or(self.before.1);
+        self.upto.push_back(last + messages);
+        if self.upto.len() > REMEMBERED
+            && let Some(first) = self.upto.pop_front()
+        {
+            self.before = (self.before.0 + 1, first);
+        }
+    }
+
+    /// Returns the number of messages in the first `entries` entries.
+    fn messages(&self, entries: u64) -> u64 {
+        let at = entries.checked_sub(self.before.0 + 1);
+        at.and_then(|at| self.upto.get(at as usize)).copied().unwrap_or(self.before.1)
+    }
+}
+
+/// A member between its start and its end.
+struct Member<'a> {
+    options: &'a Options,
+    talk: &'a Talk,
+    script: &'a Script,
+    receivers: Vec<MemberId>,
+    node: Node,
+    results: ClusterResults,
+    /// The next line of the script, and the end of the present sleep.
+    at: usize,
+    wakes: Time,
+    /// The number of the next multicast, and of the next message to each member.
+    next_multicast: u64,
+    next_direct: Vec<u64>,
+    has_finished: bool,
+    /// The entries that are shown and not confirmed.
+    list: BTreeMap<Stamp, Entry>,
+    shown: Vec<Shown>,
+    counts: Counts,
+    /// The state when something last happened, and its time.
+    progress: ((Counts, u64, usize), Time),
+    said: Time,
+    /// The time of the last status.
+    told: Time,
+    cluster: &'a str,
+    life: u32,
+    flushed: Time,
+    report: Option<Report>,
+    /// The time since when everything is confirmed everywhere.
+    settled: Option<Time>,
+    /// True if this life began with everything confirmed.
+    began_complete: bool,
+    /// Set by SIGUSR1, which asks for the list as it is now.
+    asked: Arc<AtomicBool>,
+}
+
+impl<'a> Member<'a> {
+    fn new(
+        options: &'a Options,
+        talk: &'a Talk,
+        script: &'a Script,
+        cluster: &'a str,
+        node: Node,
+        results: ClusterResults,
+        recovered: &Recovered,
+    ) -> Result<Self, Failure> {
+        let forgotten = &recovered.forgotten;
+        let slot = |id: &str| node.names().iter().position(|name| name == id).unwrap_or_default() as u16;
+        let receivers = script.receivers().map(|id| MemberId(slot(id))).collect();
+        let me = usize::from(node.me().0);
+        let shown = forgotten
+            .origins
+            .iter()
+            .map(|origin| Shown { before: (origin.number, origin.multicasts), upto: VecDeque::new() });
+        Ok(Self {
+            options,
+            talk,
+            script,
+            receivers,
+            at: 0,
+            wakes: Time::ZERO,
+            next_multicast: forgotten.origins[me].multicasts + 1,
+            next_direct: forgotten.sent.iter().map(|sent| sent + 1).collect(),
+            has_finished: forgotten.origins[me].finished,
+            list: BTreeMap::new(),
+            shown: shown.collect(),
+            counts: Counts::default(),
+            progress: ((Counts::default(), 0, 0), Time::ZERO),
+            said: Time::ZERO,
+            told: Time::ZERO,
+            cluster,
+            life: recovered.life,
+            flushed: Time::ZERO,
+            report: options.progress.then(Report::default),
+            settled: None,
+            began_complete: false,
+            asked: on_request()?,
+            node,
+            results,
+        })
+    }
+
+    /// Shows what the journal gave, and finds the place in the script.
+    fn begin(&mut self, recovered: &Recovered) -> Result<(), Failure> {
+        let forgotten = &recovered.forgotten;
+        self.results.forgotten(forgotten.confirmed.count, forgotten.received)?;
+        let members = self.node.names().to_vec();
+        let members: Vec<&str> = members.iter().map(String::as_str).collect();
+        let time_us = self.node.elapsed_micros();
+        self.results.start(&Start {
+            member: &self.options.id,
+            incarnation: recovered.life,
+            group: self.cluster,
+            order: order::TENTATIVE,
+            method: None,
+            members: (&members).into(),
+            time_us,
+        })?;
+        self.results.recover(recovered.entries, self.node.replica().confirmed().count, time_us)?;
+        self.take_events()?;
+        self.results.recovered();
+        self.counts = Counts::default();
+        self.began_complete = self.node.replica().is_complete();
+        self.find_place()?;
+        let life = match recovered.life {
+            1 => String::new(),
+            life => format!(", life {life}: {} entries in the journal", recovered.entries),
+        };
+        self.talk.say(format!(
+            "start of {} with {}, order tentative{life}",
+            self.cluster,
+            talk::list(&members)
+        ));
+        self.progress.1 = self.node.now();
+        Ok(())
+    }
+
+    /// Finds the line of the script after the last one whose message is in the journal.
+    fn find_place(&mut self) -> Result<(), Failure> {
+        let mut multicasts = self.next_multicast - 1;
+        let mut directs: Vec<u64> = self.next_direct.iter().map(|next| next - 1).collect();
+        for (at, line) in self.script.lines().iter().enumerate() {
+            let left = match &line.op {
+                Op::Multicast(_) => &mut multicasts,
+                Op::Send { to, .. } => &mut directs[usize::from(self.receivers[to.0 as usize].0)],
+                Op::Sleep(_) | Op::Leave => continue,
+            };
+            match left.checked_sub(1) {
+                Some(rest) => (*left, self.at) = (rest, at + 1),
+                None => break,
+            }
+        }
+        let is_covered = multicasts == 0 && directs.iter().all(|&left| left == 0);
+        if is_covered && (!self.has_finished || self.at_end()) {
+            return Ok(());
+        }
+        let why = format!(
+            "the journal in {} is of another command file: it has messages that this one lacks",
+            self.options.data.as_deref().unwrap_or(std::path::Path::new("")).display()
+        );
+        Err(Failure::new(Exit::Config, why)
+            .help("give the command file with which it began, or another folder to --data"))
+    }
+
+    /// Returns whether no message of the script is left.
+    fn at_end(&self) -> bool {
+        let is_message = |op: &Op| matches!(op, Op::Multicast(_) | Op::Send { .. });
+        !self.script.lines()[self.at..].iter().any(|line| is_message(&line.op))
+    }
+
+    /// Takes part until everything is confirmed everywhere.
+    fn run(&mut self) -> Result<(), Failure> {
+        loop {
+            let until = self.replay()?;
+            self.take_events()?;
+            if self.is_over() {
+                return Ok(());
+            }
+            self.look_around()?;
+            self.node.turn(until)?;
+            self.take_events()?;
+        }
+    }
+
+    /// Submits what the script has for now. Returns the end of its sleep.
+    fn replay(&mut self) -> Result<Option<Time>, Failure> {
+        let now = self.node.now();
+        while now >= self.wakes && !self.has_finished {
+            if self.node.window() == 0 {
+                return Ok(None);
+            }
+            match self.script.lines().get(self.at).map(|line| &line.op) {
+                None | Some(Op::Leave) => {
+                    self.has_finished = true;
+                    self.node.submit(Content::Finished)?;
+                }
+                Some(Op::Sleep(length)) => {
+                    self.wakes = now.after(at_speed(*length, self.options.speed));
+                    self.at += 1;
+                }
+                Some(Op::Multicast(_)) => self.multicast()?,
+                Some(Op::Send { to, .. }) => self.send(self.receivers[to.0 as usize])?,
+            }
+        }
+        Ok((!self.has_finished).then_some(self.wakes))
+    }
+
+    /// Submits the next multicasts, as many as one datagram holds.
+    fn multicast(&mut self) -> Result<(), Failure> {
+        let mut batch = BatchBuilder::new(self.next_multicast);
+        let longest = self.node.longest().saturating_sub(FIELDS);
+        let (script, now) = (self.script, self.node.elapsed_micros());
+        while let Some(Op::Multicast(text)) = script.lines().get(self.at).map(|line| &line.op) {
+            if !batch.is_empty() && (batch.is_full() || batch.len() + text.len() + 3 > longest) {
+                break;
+            }
+            let number = batch.push(text);
+            let id = MessageId { member: &self.options.id, incarnation: 1, number };
+            self.results.multicast(id, text, now)?;
+            self.counts.multicasts += 1;
+            self.at += 1;
+        }
+        let Some(batch) = batch.finish() else { return Ok(()) };
+        self.next_multicast = batch.next();
+        self.node.submit(Content::Multicast(batch))
+    }
+
+    /// Submits the next message to one member.
+    fn send(&mut self, to: MemberId) -> Result<(), Failure> {
+        let Some(Op::Send { text, .. }) = self.script.lines().get(self.at).map(|line| &line.op) else {
+            return Ok(());
+        };
+        let next = &mut self.next_direct[usize::from(to.0)];
+        let mut batch = BatchBuilder::new(*next);
+        batch.push(text);
+        *next += 1;
+        self.counts.sent += 1;
+        self.at += 1;
+        batch.finish().map_or(Ok(()), |batch| self.node.submit(Content::Direct(to, batch)))
+    }
+
+    /// Records what has happened.
+    fn take_events(&mut self) -> Result<(), Failure> {
+        let now = self.node.elapsed_micros();
+        for event in self.node.events() {
+            match event {
+                Event::Insert(entry) => self.insert(entry, now)?,
+                Event::Confirm(first, confirmed) => self.confirm(first, confirmed, now)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, entry: Entry, now: u64) -> Result<(), Failure> {
+        let origin = entry.id.origin;
+        let is_own = origin == self.node.me();
+        let messages = match &entry.content {
+            Content::Multicast(batch) => {
+                if is_own {
+                    self.next_multicast = self.next_multicast.max(batch.next());
+                }
+                self.insert_messages(&entry, batch, now)?;
+                u64::from(batch.count())
+            }
+            Content::Direct(to, batch) => {
+                if is_own {
+                    let next = &mut self.next_direct[usize::from(to.0)];
+                    *next = batch.next().max(*next);
+                    self.sent(*to, batch, now)?;
+                }
+                if *to == self.node.me() {
+                    self.receive(origin, batch, now)?;
+                }
+                0
+            }
+            Content::Finished => {
+                self.has_finished |= is_own;
+                0
+            }
+        };
+        self.shown[usize::from(origin.0)].add(messages);
+        self.list.insert(entry.stamp(), entry);
+        Ok(())
+    }
+
+    fn insert_messages(&mut self, entry: &Entry, batch: &Batch, now: u64) -> Result<(), Failure> {
+        let origin = entry.id.origin;
+        let causes = entry.causes.iter().zip(&self.shown);
+        let deps: Vec<u64> = causes.map(|(&entries, shown)| shown.messages(entries)).collect();
+        for (number, text) in batch.messages() {
+            let id = MessageId { member: self.node.name(origin), incarnation: 1, number };
+            self.results.insert(id, entry.stamp(), &deps, text, now)?;
+            if origin == self.node.me() {
+                self.results.stored(id, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Records that the journal has direct messages of this member.
+    fn sent(&mut self, to: MemberId, batch: &Batch, now: u64) -> Result<(), Failure> {
+        for (number, text) in batch.messages() {
+            let id = MessageId { member: &self.options.id, incarnation: 1, number };
+            self.results.sent(id, self.node.name(to), text, now)?;
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, from: MemberId, batch: &Batch, now: u64) -> Result<(), Failure> {
+        for (number, text) in batch.messages() {
+            let name = self.node.name(from);
+            self.results.receive(name, text)?;
+            self.results.received(MessageId { member: name, incarnation: 1, number }, text, now)?;
+            self.counts.received += 1;
+        }
+        Ok(())
+    }
+
+    /// Writes the messages that are confirmed.
+    fn confirm(&mut self, first: u64, confirmed: Confirmed, now: u64) -> Result<(), Failure> {
+        while let Some(entry) = self.list.first_entry().filter(|entry| *entry.key() <= confirmed.upto) {
+            let entry = entry.remove();
+            let Content::Multicast(batch) = &entry.content else { continue };
+            for (_, text) in batch.messages() {
+                self.results.confirm(self.node.name(entry.id.origin), text)?;
+                self.counts.delivered += 1;
+            }
+        }
+        if confirmed.count >= first {
+            let count = confirmed.count + 1 - first;
+            self.results.confirmed(confirmed.upto, first, count, confirmed.digest, now)?;
+        }
+        Ok(())
+    }
+
+    /// Returns whether the run is over: everything is confirmed everywhere, and the others have been told.
+    fn is_over(&mut self) -> bool {
+        let now = self.node.now();
+        let replica = self.node.replica();
+        if !replica.is_settled() {
+            // All was confirmed before this life began, and the others have ended since.
+            return self.began_complete
+                && replica.is_complete()
+                && now.since(self.node.heard_any()) >= UNREACHABLE_AFTER;
+        }
+        let since = *self.settled.get_or_insert(now);
+        let has_told = replica.all_have_settled() && now.since(since) >= LINGER / 10;
+        has_told || now.since(since) >= LINGER
+    }
+
+    /// Says what is waited for, hands lines to the system, and gives up after the limit.
+    fn look_around(&mut self) -> Result<(), Failure> {
+        let now = self.node.now();
+        let state = (self.counts, self.node.replica().confirmed().entries, self.list.len());
+        if state != self.progress.0 || now < self.wakes {
+            self.progress = (state, now);
+        }
+        if now.since(self.flushed) >= FLUSH_EVERY {
+            self.flushed = now;
+            self.results.flush()?;
+        }
+        if now.since(self.told) >= TELL_EVERY {
+            self.told = now;
+            self.tell(now, None);
+        }
+        if self.asked.swap(false, Ordering::Relaxed) {
+            self.write_now()?;
+        }
+        if self.report.as_ref().is_some_and(|report| report.is_due(now)) {
+            self.report_progress(now);
+        }
+        let idle = now.since(self.progress.1);
+        if idle >= self.options.timeout {
+            let limit = units::duration(self.options.timeout);
+            let why = format!("nothing has happened for {limit}: waited for {}", self.waits_for());
+            return Err(Failure::new(Exit::TimedOut, why).help("raise --timeout to wait longer"));
+        }
+        if idle >= SAY_EVERY && now.since(self.said) >= SAY_EVERY {
+            self.said = now;
+            self.talk.say(format!("waiting for {}", self.waits_for()));
+        }
+        Ok(())
+    }
+
+    /// Writes the status. A folder that is full is the journal's matter.
+    fn tell(&self, now: Time, end: Option<&str>) {
+        let status = Status::of(&self.node, self.cluster, self.life, now);
+        let status = Status { end: end.map(str::to_owned), ..status };
+        if let Some(Err(error)) = self.options.data.as_deref().map(|data| status.write(data)) {
+            self.talk.detail(format!("cannot write the status: {error}"));
+        }
+    }
+
+    fn report_progress(&mut self, now: Time) {
+        let Some(report) = &mut self.report else { return };
+        let delivered = self.counts.delivered + self.counts.received;
+        let (done, total) = (self.at as u64, self.script.lines().len() as u64);
+        report.send(Progress { done, total, delivered, held: self.list.len() as u64 }, now, self.talk);
+    }
+
+    fn waits_for(&mut self) -> String {
+        let now = self.node.now();
+        let replica = self.node.replica();
+        let describe = |member: MemberId| {
+            let name = self.node.name(member);
+            match replica.heard(member) {
+                None => format!("{name} (never heard)"),
+                Some(at) if now.since(at) >= Duration::from_secs(1) => {
+                    format!(
+                        "{name} (silent for {})",
+                        units::duration(Duration::from_secs(now.since(at).as_secs()))
+                    )
+                }
+                Some(_) => name.to_owned(),
+            }
+        };
+        let list =
+            |members: Vec<MemberId>| talk::list(&members.into_iter().map(describe).collect::<Vec<_>>());
+        if replica.is_full() {
+            return "members that lack entries: the journal has reached --journal-limit".to_owned();
+        }
+        let waits = replica.waits_for();
+        let tentative = replica.tentative();
+        if tentative > 0 && waits.is_empty() {
+            return "its own journal".to_owned();
+        }
+        if tentative > 0 {
+            return format!("{}, so that {tentative} entries can be confirmed", list(waits));
+        }
+        if replica.is_complete() {
+            return format!("{} to have everything", list(replica.behind().collect()));
+        }
+        format!("{} to finish", list(replica.unfinished().collect()))
+    }
+
+    /// Writes the list as it is now.
+    fn write_now(&mut self) -> Result<(), Failure> {
+        let mut tentative = Vec::new();
+        for entry in self.list.values() {
+            if let Content::Multicast(batch) = &entry.content {
+                let from = self.node.name(entry.id.origin).to_owned();
+                tentative.extend(batch.messages().map(|(_, text)| (from.clone(), text.to_vec())));
+            }
+        }
+        self.results.now(tentative.iter().map(|(from, text)| (from.as_str(), text.as_slice())))
+    }
+
+    /// Ends the files, and reports.
+    fn conclude(mut self, outcome: Result<(), Failure>, out: &std::path::Path) -> anyhow::Result<Exit> {
+        let now = self.node.elapsed_micros();
+        let reason = match &outcome {
+            Ok(()) => "settled",
+            Err(failure) => super::reason(failure.exit),
+        };
+        let time = self.node.now();
+        self.report_progress(time);
+        self.tell(time, Some(reason));
+        let counts = self.counts;
+        let written = self.write_now().and_then(|()| self.results.end(reason, &counts, now));
+        let written = written.and_then(|()| self.results.finish());
+        self.talk.detail(format!("datagrams: {:?}", self.node.counts()));
+        let closed = self.node.finish();
+        let described = super::describe(&counts);
+        if let Err(failure) = outcome {
+            if let Err(error) = written.map(drop).and(closed) {
+                self.talk.warn(error.message);
+            }
+            let again = "started again with the same command, it goes on";
+            self.talk.warn(format!("partial: {described}; see {}; {again}", out.display()));
+            return Err(failure.into());
+        }
+        closed?;
+        let files: Vec<String> = written?.iter().map(|path| path.display().to_string()).collect();
+        cli::print(&format!("{}: {described}; {}", self.options.id, files.join(" ")))?;
+        Ok(Exit::Ok)
+    }
+}

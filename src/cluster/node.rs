@@ -1,0 +1,354 @@
+//! Station 8 of a cluster: the loop of a member. It connects its replica to the socket, the journal and the clock.
+
+use std::collections::BTreeMap;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::file::Cluster;
+use crate::defect::Defects;
+use crate::driver::clock::{Clock, LONGEST_WAIT};
+use crate::exit::{Exit, Failure};
+use crate::ids::{MemberId, Time, To};
+use crate::journal::{self, Commit, Committer, Identity};
+use crate::replica::entry::{Content, Entry, EntryId};
+use crate::replica::message::Message;
+use crate::replica::record::{Confirmed, Record};
+use crate::replica::{Config, Effect, Effects, Input, Recovered, Replica};
+use crate::talk::Talk;
+use crate::transport::signals::{Signals, interruption};
+use crate::transport::udp::{Counts, Udp};
+use crate::transport::wakeup::{Wakeup, wait, wakeup};
+use crate::wire::datagram::{Packer, room_of};
+
+/// Most bytes of entries that wait for the journal. Beyond, submissions wait, too.
+const MOST_UNSTORED: u64 = 8 << 20;
+/// Bytes of forgotten entries after which a snapshot replaces them in the journal.
+const SNAPSHOT_EVERY: usize = 1 << 20;
+/// The silence of the whole cluster after which the socket joins its multicast group again.
+const REJOIN_AFTER: Duration = Duration::from_secs(10);
+/// The settings of a node.
+pub struct Settings<'a> {
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// This member.
+    pub me: MemberId,
+    /// The folder of the journal.
+    pub data: &'a Path,
+    /// Whether it uses no IP multicast.
+    pub is_unicast: bool,
+    /// Most bytes of entries that members which are away still lack.
+    pub limit: usize,
+    /// The defects that the replica has on purpose.
+    pub defects: Defects,
+}
+
+/// An event at this member.
+#[derive(Debug)]
+pub enum Event {
+    /// An entry is shown: it takes its place, by its stamp, among those that are not confirmed.
+    Insert(Entry),
+    /// Everything up to a place is confirmed; the first message has this number.
+    Confirm(u64, Confirmed),
+}
+
+/// A member of a cluster between its start and its end.
+pub struct Node {
+    replica: Replica,
+    udp: Udp,
+    journal: Committer,
+    wakeup: Wakeup,
+    signals: Signals,
+    clock: Clock,
+    talk: Talk,
+    names: Vec<String>,
+    me: MemberId,
+    /// The last index that the journal has reported as durable.
+    stored: u64,
+    effects: Effects,
+    events: Vec<Event>,
+    packers: BTreeMap<To, Packer>,
+    new_packer: Box<dyn Fn() -> Packer>,
+    longest: usize,
+    /// The time of the last datagram, and of the last time that the multicast group was joined.
+    heard: Time,
+    joined: Time,
+    /// Members with another confirmed order, which were reported.
+    diverged: Vec<MemberId>,
+}
+
+impl Node {
+    /// Opens the journal and the socket, and recovers. The first events are those of the entries in the journal.
+    ///
+    /// # Errors
+    /// As [`journal::open`] and [`Udp::open`].
+    pub fn start(
+        settings: &Settings<'_>,
+        signals: Signals,
+        talk: &Talk,
+    ) -> Result<(Self, Recovered), Failure> {
+        let Settings { cluster, me, data, .. } = *settings;
+        let identity = Identity {
+            cluster: cluster.number(),
+            member: cluster.servers[usize::from(me.0)].id.clone(),
+            slot: me.0,
+        };
+        let (journal, found) = journal::open(data, &identity)?;
+        let records = parse(&found.records, data)?;
+        let udp_settings = cluster.udp(me, settings.is_unicast);
+        let (head, size) = (udp_settings.head, udp_settings.size);
+        let udp = Udp::open(udp_settings)?;
+        let mut clock = Clock::start();
+        let config = Config {
+            me,
+            members: cluster.servers.len(),
+            longest: room_of(size),
+            room: udp.room_for() as u64,
+            limit: settings.limit,
+            snapshot_every: SNAPSHOT_EVERY,
+            defects: settings.defects,
+        };
+        let mut effects = Effects::new();
+        let now = clock.now();
+        let (replica, recovered) = Replica::recover(now, config, &records, found.next, &mut effects)
+            .map_err(|it| damaged(data, it.index, it.reason))?;
+        let (wakeup, waker) = wakeup()?;
+        let mut node = Self {
+            replica,
+            udp,
+            journal: Committer::start(journal, found.next, waker)?,
+            wakeup,
+            signals,
+            clock,
+            talk: talk.clone(),
+            names: cluster.ids(),
+            me,
+            stored: found.next - 1,
+            effects,
+            events: Vec::new(),
+            packers: BTreeMap::new(),
+            new_packer: Box::new(move || Packer::new(head, size)),
+            longest: room_of(size),
+            heard: now,
+            joined: now,
+            diverged: Vec::new(),
+        };
+        node.perform()?;
+        Ok((node, recovered))
+    }
+
+    /// Returns the replica.
+    #[must_use]
+    pub const fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    /// Returns this member.
+    #[must_use]
+    pub const fn me(&self) -> MemberId {
+        self.me
+    }
+
+    /// Returns the id of a member.
+    #[must_use]
+    pub fn name(&self, member: MemberId) -> &str {
+        &self.names[usize::from(member.0)]
+    }
+
+    /// Returns the ids of all members, by slot.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Returns the counts of datagrams.
+    #[must_use]
+    pub const fn counts(&self) -> Counts {
+        self.udp.counts()
+    }
+
+    /// Returns the bytes of the journal's records.
+    #[must_use]
+    pub fn journal_size(&self) -> u64 {
+        self.journal.size()
+    }
+
+    /// Returns the time.
+    pub fn now(&mut self) -> Time {
+        self.clock.now()
+    }
+
+    /// Returns the microseconds since this member began, for histories.
+    #[must_use]
+    pub fn elapsed_micros(&self) -> u64 {
+        self.clock.elapsed_micros()
+    }
+
+    /// Returns the length of the longest message in a datagram, in bytes.
+    #[must_use]
+    pub const fn longest(&self) -> usize {
+        self.longest
+    }
+
+    /// Returns the time of the last datagram of any member; the start if there was none.
+    #[must_use]
+    pub const fn heard_any(&self) -> Time {
+        self.heard
+    }
+
+    /// Returns how many submissions are welcome now.
+    #[must_use]
+    pub fn window(&self) -> u64 {
+        if self.journal.waiting() > MOST_UNSTORED { 0 } else { self.replica.window() }
+    }
+
+    /// Submits an entry. What follows at once is among the next events.
+    ///
+    /// # Errors
+    /// As [`Node::turn`].
+    pub fn submit(&mut self, content: Content) -> Result<(), Failure> {
+        let now = self.clock.now();
+        self.replica.handle(now, Input::Submit(content), &mut self.effects);
+        self.perform()
+    }
+
+    /// Takes the events since the last call.
+    pub fn events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Runs one round: sends what is due, waits until there is input or `until` has come, and processes it.
+    ///
+    /// # Errors
+    /// The interruption, if one came; the failure of the journal; exit 65 if the journal turns out to be a copy of another.
+    pub fn turn(&mut self, until: Option<Time>) -> Result<(), Failure> {
+        self.flush();
+        let now = self.clock.now();
+        let due = self.replica.next_deadline().into_iter().chain(until).min();
+        self.wait(due.map_or(LONGEST_WAIT, |due| due.since(now)).min(LONGEST_WAIT))?;
+        let now = self.clock.now();
+        self.receive(now)?;
+        let stored = self.journal.stored()?;
+        if stored > self.stored {
+            self.stored = stored;
+            self.replica.handle(now, Input::Stored(stored), &mut self.effects);
+            self.perform()?;
+        }
+        if self.replica.next_deadline().is_some_and(|due| due <= now) {
+            self.replica.handle(now, Input::Wake, &mut self.effects);
+            self.perform()?;
+        }
+        if now.since(self.heard.max(self.joined)) >= REJOIN_AFTER {
+            self.joined = now;
+            self.udp.rejoin();
+        }
+        self.udp.troubles().iter().for_each(|trouble| self.talk.warn(trouble));
+        Ok(())
+    }
+
+    fn wait(&self, limit: Duration) -> Result<(), Failure> {
+        let fds = self.udp.fds().chain(self.signals.fds()).chain([self.wakeup.fd()]);
+        let fds: Vec<BorrowedFd<'_>> = fds.collect();
+        wait(fds, limit);
+        self.wakeup.clear();
+        self.signals.received().map_or(Ok(()), |exit| Err(interruption(exit)))
+    }
+
+    /// Processes the datagrams that have come.
+    fn receive(&mut self, now: Time) -> Result<(), Failure> {
+        let Self { udp, replica, effects, talk, names, heard, .. } = self;
+        udp.receive(|from, message| {
+            *heard = now;
+            match Message::parse(message) {
+                Ok(message) => replica.handle(now, Input::Receive(from, message), effects),
+                Err(_) => {
+                    talk.detail(format!("dropped a malformed message of {}", names[usize::from(from.0)]));
+                }
+            }
+        });
+        self.perform()
+    }
+
+    /// Performs the effects of the replica.
+    fn perform(&mut self) -> Result<(), Failure> {
+        let mut commit = Commit::default();
+        for effect in std::mem::take(&mut self.effects) {
+            match effect {
+                Effect::Store(record) => commit.append.push(record.bytes()),
+                Effect::Remove(indices) => commit.remove.extend(indices),
+                Effect::Send(to, message) => self.pack(to, &message),
+                Effect::Insert(entry) => self.events.push(Event::Insert(entry)),
+                Effect::Confirm { first, confirmed } => self.events.push(Event::Confirm(first, confirmed)),
+                Effect::Forked(id) => self.forked(id)?,
+                Effect::Diverged(member) => self.report_diverged(member),
+                Effect::Drop(from, reason) => {
+                    self.talk.detail(format!("dropped a message of {}: {reason:?}", self.name(from)));
+                }
+            }
+        }
+        if !commit.is_empty() {
+            self.journal.change(commit);
+        }
+        Ok(())
+    }
+
+    fn pack(&mut self, to: To, message: &Message) {
+        let packer = self.packers.entry(to).or_insert_with(|| (self.new_packer)());
+        let is_packed = packer.push(&message.bytes());
+        debug_assert!(is_packed, "a replica makes no message that is longer than a datagram");
+    }
+
+    /// Sends what is packed.
+    fn flush(&mut self) {
+        for (&to, packer) in &mut self.packers {
+            if !packer.is_empty() {
+                self.udp.send(to, &packer.take());
+            }
+        }
+    }
+
+    /// Ends this member if its own journal is a copy of another.
+    fn forked(&self, EntryId { origin, number }: EntryId) -> Result<(), Failure> {
+        let name = self.name(origin);
+        if origin != self.me {
+            self.talk.warn(format!("{name} has sent two different entries with the number {number}"));
+            return Ok(());
+        }
+        let why =
+            format!("the journal is not the one that {name} had: others have another entry {number} of it");
+        Err(Failure::new(Exit::BadData, why)
+            .help("was it restored from a backup, or used by two processes? Bring back the last one"))
+    }
+
+    fn report_diverged(&mut self, member: MemberId) {
+        if !self.diverged.contains(&member) {
+            self.diverged.push(member);
+            let name = self.name(member);
+            self.talk.warn(format!("{name} has confirmed another order: `groupcast check` shows where"));
+        }
+    }
+
+    /// Sends what is left, and closes the journal.
+    ///
+    /// # Errors
+    /// The failure of the journal.
+    pub fn finish(mut self) -> Result<(), Failure> {
+        self.flush();
+        self.journal.finish().map(drop)
+    }
+}
+
+fn parse(records: &[(u64, Bytes)], data: &Path) -> Result<Vec<(u64, Record)>, Failure> {
+    let record = |(index, bytes): &(u64, Bytes)| match Record::parse(bytes.clone()) {
+        Ok(record) => Ok((*index, record)),
+        Err(_) => Err(damaged(data, *index, "no record of this program")),
+    };
+    records.iter().map(record).collect()
+}
+
+fn damaged(data: &Path, index: u64, reason: &str) -> Failure {
+    let message = format!("the journal in {} is damaged: record {index} is {reason}", data.display());
+    Failure::new(Exit::BadData, message).help("`groupcast journal check` says more")
+}

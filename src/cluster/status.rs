@@ -1,0 +1,107 @@
+//! The status of a member of a cluster: a file in the folder of its journal, written once a second, so that
+//! `groupcast cluster status` needs no way into the cluster.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::node::Node;
+use crate::ids::{MemberId, Time};
+
+/// The name of the file.
+const FILE: &str = "status.json";
+
+/// The status of one member.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Status {
+    /// The version of the format.
+    pub v: u64,
+    /// The id of the member.
+    pub id: String,
+    /// The cluster.
+    pub cluster: String,
+    /// The life of the member.
+    pub life: u32,
+    /// The number of confirmed messages.
+    pub confirmed: u64,
+    /// The number of entries that are shown and not confirmed.
+    pub tentative: u64,
+    /// The bytes of the records in the journal.
+    pub journal_bytes: u64,
+    /// The members for which the first tentative entry waits.
+    pub waits_for: Vec<String>,
+    /// The other members.
+    pub others: Vec<Other>,
+    /// The reason of the end, once the member has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end: Option<String>,
+}
+
+/// The status of another member, as this one sees it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Other {
+    /// The id of the member.
+    pub id: String,
+    /// The time since its last datagram, in milliseconds; absent if it was not heard in this life.
+    pub heard_ms: Option<u64>,
+    /// The number of entries of this member that it is known to lack.
+    pub lacks: u64,
+}
+
+impl Status {
+    /// Returns the status of the member of `node`.
+    #[must_use]
+    pub fn of(node: &Node, cluster: &str, life: u32, now: Time) -> Self {
+        let (replica, me) = (node.replica(), node.me());
+        let others = (0..node.names().len() as u16).map(MemberId).filter(|&member| member != me);
+        let other = |member| Other {
+            id: node.name(member).to_owned(),
+            heard_ms: replica.heard(member).map(|at| now.since(at).as_millis() as u64),
+            lacks: replica.entries_of(me).saturating_sub(replica.has_stored(member, me)),
+        };
+        Self {
+            v: 1,
+            id: node.name(me).to_owned(),
+            cluster: cluster.to_owned(),
+            life,
+            confirmed: replica.confirmed().count,
+            tentative: replica.tentative() as u64,
+            journal_bytes: node.journal_size(),
+            waits_for: replica.waits_for().into_iter().map(|member| node.name(member).to_owned()).collect(),
+            others: others.map(other).collect(),
+            end: None,
+        }
+    }
+
+    /// Writes the status into the folder of a journal. A reader finds the old one or the new one, never a part.
+    ///
+    /// # Errors
+    /// That of the system.
+    pub fn write(&self, data: &Path) -> io::Result<()> {
+        let part = data.join("status.json.part");
+        fs::write(&part, serde_json::to_vec(self)?)?;
+        fs::rename(part, data.join(FILE))
+    }
+}
+
+/// Returns the files with the status of members in a folder, in its folders, and in those of its folder `data`, sorted.
+///
+/// # Errors
+/// That of the system, if the folder cannot be read.
+pub(super) fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for place in [dir.to_owned(), dir.join("data")] {
+        let entries = match fs::read_dir(&place) {
+            Err(error) if place == dir => return Err(error),
+            entries => entries.into_iter().flatten().flatten(),
+        };
+        let folders = entries.map(|entry| entry.path()).filter(|path| path.is_dir());
+        found.extend([place.join(FILE)].into_iter().chain(folders.map(|path| path.join(FILE))));
+    }
+    found.retain(|path| path.is_file());
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
