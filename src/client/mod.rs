@@ -160,7 +160,6 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     if options.order == order::TENTATIVE {
         return cluster::run(options, talk);
     }
-    options.check_unclustered()?;
     let order = cli::order(&options.order, options.method.as_deref())?;
     options.check()?;
     let sites = options.address.sites()?;
@@ -237,6 +236,7 @@ impl Options {
 
     /// Checks that the flags agree. Clap would take a switch that is off in the environment for one that is set.
     fn check(&self) -> Result<(), Failure> {
+        self.check_unclustered()?;
         let is_script = self.commands.is_some();
         let sources = [is_script, self.lines, self.interactive].into_iter().filter(|&is_given| is_given);
         let wrong = match sources.count() {

@@ -204,7 +204,7 @@ impl Node {
         if self.journal.waiting() > MOST_UNSTORED { 0 } else { self.replica.window() }
     }
 
-    /// Submits an entry. What follows at once is among the next events.
+    /// Submits an entry. Its effects are among the next events.
     ///
     /// # Errors
     /// As [`Node::turn`].

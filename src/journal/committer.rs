@@ -79,7 +79,7 @@ impl Committer {
         self.change(Commit { append: vec![record], remove: Vec::new() })
     }
 
-    /// Removes a record. What was appended before is durable first, or at the same time.
+    /// Removes a record. Records that were appended before are durable first, or at the same time.
     pub fn remove(&mut self, index: u64) {
         self.change(Commit { append: Vec::new(), remove: vec![index] });
     }

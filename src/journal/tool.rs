@@ -23,7 +23,7 @@ A journal has all that a member of a cluster remembers. `show` prints its record
 `check` says whether the file is as it was written and the records agree: chains of digests, times, causes. The exit code \
 is 0 if they do, and 65 otherwise.";
 
-/// What to do with a journal.
+/// The action on a journal.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 enum Action {
     /// Print the records
@@ -36,7 +36,7 @@ enum Action {
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = format!("{HELP}\n\n{}", crate::exit::HELP))]
 pub(crate) struct Args {
-    /// What to do
+    /// Action
     #[arg(value_enum)]
     action: Action,
     /// Folder of the journal: --data of the member

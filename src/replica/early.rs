@@ -19,7 +19,7 @@ const MOST_ENTRY: usize = MAX_BODY + (4 << 10);
 const OVERHEAD: usize = 64;
 
 /// The early entries and the pieces of one sender.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub(super) struct Early {
     entries: BTreeMap<u64, Entry>,
     parts: BTreeMap<u64, Parts>,
@@ -27,12 +27,25 @@ pub(super) struct Early {
     part_bytes: usize,
 }
 
-/// The pieces of one entry.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// The pieces of one entry, all of one sending.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Parts {
     pieces: BTreeMap<u16, Bytes>,
     count: u16,
     bytes: usize,
+}
+
+impl Parts {
+    /// Returns whether a piece is one of this sending: the MTU of another holder of the entry may be another.
+    fn fits(&self, piece: &Piece) -> bool {
+        let length = self.pieces.iter().next().filter(|(index, _)| **index + 1 < self.count);
+        let is_longer = |(_, first): (&u16, &Bytes)| piece.bytes.len() > first.len();
+        let is_shorter = |(_, first): (&u16, &Bytes)| piece.bytes.len() < first.len();
+        let is_last = piece.index + 1 == piece.count;
+        self.count == piece.count
+            && !length.is_some_and(is_longer)
+            && (is_last || !length.is_some_and(is_shorter))
+    }
 }
 
 impl Early {
@@ -82,15 +95,18 @@ impl Early {
 
     /// Adds a piece. Returns the entry's bytes if they are complete now.
     pub(super) fn add_piece(&mut self, piece: Piece) -> Option<Bytes> {
-        let Piece { id: EntryId { number, .. }, index, count, bytes } = piece;
+        let number = piece.id.number;
+        if self.parts.get(&number).is_some_and(|parts| !parts.fits(&piece)) {
+            self.drop_parts(number);
+        }
+        let Piece { index, count, bytes, .. } = piece;
         let cost = bytes.len() + OVERHEAD;
         if self.entries.contains_key(&number) || !self.make_room(number, cost) {
             return None;
         }
         let new = || Parts { pieces: BTreeMap::new(), count, bytes: 0 };
         let parts = self.parts.entry(number).or_insert_with(new);
-        if parts.count != count || parts.bytes + bytes.len() > MOST_ENTRY || parts.pieces.contains_key(&index)
-        {
+        if parts.bytes + bytes.len() > MOST_ENTRY || parts.pieces.contains_key(&index) {
             return None;
         }
         parts.bytes += bytes.len();

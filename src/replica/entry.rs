@@ -29,7 +29,7 @@ pub struct EntryId {
 wire_struct!(EntryId { origin, number });
 
 /// The content of an entry.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Content {
     /// Messages to everybody. They are numbered through all entries of their sender.
     Multicast(Batch),
@@ -40,7 +40,7 @@ pub enum Content {
 }
 
 /// The fields of an entry.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Fields {
     /// The identity.
     pub id: EntryId,
@@ -57,7 +57,7 @@ pub struct Fields {
 }
 
 /// An entry: its fields, and the bytes that carry them in datagrams and journals. Immutable.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Entry {
     fields: Fields,
     bytes: Bytes,

@@ -1,7 +1,8 @@
 //! Flow control of a replica's own entries: as many datagrams are under way as the slowest receiver can take.
 //!
 //! A burst must fit the socket buffer that each receiver announces, because a datagram that does not fit is lost. A
-//! receiver that has acknowledged nothing for a while is left out, and catches up from the logs of the others.
+//! receiver that has acknowledged nothing for a while is left out, and catches up from the logs of the others. It counts
+//! again when it is near.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,7 +17,7 @@ const LEAST_UNDER_WAY: u64 = 8;
 const LEFT_OUT_AFTER: Duration = Duration::from_secs(1);
 
 /// The state of one receiver.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 struct Receiver {
     /// The last entry that it has received.
     received: u64,
@@ -27,7 +28,7 @@ struct Receiver {
 }
 
 /// The own entries of a replica on their way to the others.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Flow {
     receivers: Vec<Receiver>,
     me: usize,
@@ -58,12 +59,13 @@ impl Flow {
                 receiver.since = now;
             }
         }
+        // A receiver that lacks more than may be under way is far behind.
+        while self.datagrams.front().is_some_and(|&(_, at)| self.total - at > MOST_UNDER_WAY) {
+            self.datagrams.pop_front();
+        }
         self.sent = number;
         self.total += datagrams;
         self.datagrams.push_back((number, self.total));
-        if self.datagrams.len() > MOST_UNDER_WAY as usize * 2 {
-            self.datagrams.pop_front();
-        }
     }
 
     /// Records an acknowledgement.
@@ -106,14 +108,90 @@ impl Flow {
         lacking.map(|receiver| receiver.since.after(LEFT_OUT_AFTER)).min()
     }
 
+    /// Returns the receivers for which a sender waits: those that have everything, or are near and make progress.
     fn counted(&self, now: Time) -> impl Iterator<Item = &Receiver> {
+        let near = self.datagrams.front().map_or(self.sent, |&(number, _)| number);
         let is_counted = move |receiver: &&Receiver| {
-            receiver.received >= self.sent || now.since(receiver.since) < LEFT_OUT_AFTER
+            let is_near = receiver.received >= near && now.since(receiver.since) < LEFT_OUT_AFTER;
+            receiver.received >= self.sent || is_near
         };
         self.others().filter(is_counted)
     }
 
     fn others(&self) -> impl Iterator<Item = &Receiver> {
         self.receivers.iter().enumerate().filter(|&(slot, _)| slot != self.me).map(|(_, receiver)| receiver)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The state of a member of three that has sent `count` datagrams, one an entry, at the start.
+    fn sent(count: u64) -> Flow {
+        let mut flow = Flow::new(0, 3, 0);
+        (1..3).for_each(|receiver| flow.acknowledged(Time::ZERO, receiver, 0, 92));
+        (1..=count).for_each(|number| flow.send(Time::ZERO, number, 1));
+        flow
+    }
+
+    fn at(ms: u64) -> Time {
+        Time::from_micros(ms * 1_000)
+    }
+
+    #[test]
+    fn flow_window_follows_the_smallest_room_of_those_that_are_counted() {
+        assert_eq!((sent(0).window(at(0)), sent(10).window(at(0)), sent(30).window(at(0))), (30, 20, 0));
+        let mut flow = sent(10);
+        flow.acknowledged(at(1), 1, 10, 3_000);
+        assert_eq!(flow.window(at(1)), 20, "the other has room for few");
+        flow.acknowledged(at(1), 2, 5, 3_000);
+        assert_eq!(flow.window(at(1)), 1_000 - 5);
+        flow.acknowledged(at(1), 2, 10, u64::MAX);
+        flow.acknowledged(at(1), 1, 10, u64::MAX);
+        assert_eq!(flow.window(at(1)), MOST_UNDER_WAY);
+        flow.acknowledged(at(1), 1, 10, 1);
+        assert_eq!(flow.window(at(1)), LEAST_UNDER_WAY);
+    }
+
+    #[test]
+    fn flow_receiver_without_progress_is_left_out_after_a_second() {
+        let mut flow = sent(30);
+        flow.acknowledged(at(900), 1, 30, 92);
+        assert_eq!((flow.window(at(999)), flow.window(at(1_000))), (0, 30));
+        assert_eq!(flow.next_left_out(at(999)), Some(at(1_000)));
+        // A word without progress does not bring it back, progress does.
+        flow.acknowledged(at(1_100), 2, 0, 92);
+        assert_eq!((flow.window(at(1_100)), flow.is_outstanding(at(1_100))), (30, false));
+        flow.acknowledged(at(1_200), 2, 20, 92);
+        assert_eq!((flow.window(at(1_200)), flow.is_outstanding(at(1_200))), (20, true));
+    }
+
+    #[test]
+    fn flow_acknowledgement_of_what_was_never_sent_is_ignored() {
+        let mut flow = sent(30);
+        for receiver in 1..3 {
+            flow.acknowledged(at(1), receiver, 31, 92);
+            flow.acknowledged(at(1), receiver, u64::MAX, 92);
+        }
+        assert_eq!(flow, sent(30));
+    }
+
+    #[test]
+    fn flow_receiver_that_comes_back_far_behind_is_left_out_until_it_is_near() {
+        let mut flow = sent(0);
+        for number in 1..=5_000 {
+            flow.send(at(number), number, 1);
+            flow.acknowledged(at(number), 1, number, 92);
+        }
+        assert_eq!(flow.window(at(5_000)), 30);
+        // It makes progress all the time, from the logs of others.
+        for received in 1..=3_900 {
+            flow.acknowledged(at(5_000), 2, received, 92);
+            assert_eq!(flow.window(at(5_000)), 30, "nobody waits for it at {received}");
+        }
+        flow.acknowledged(at(5_000), 2, 4_990, 92);
+        assert_eq!(flow.window(at(5_000)), 20, "now it is counted");
+        assert!(flow.datagrams.len() <= MOST_UNDER_WAY as usize + 2);
     }
 }

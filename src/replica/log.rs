@@ -9,7 +9,7 @@ use super::record::{Confirmed, Forgotten, Snapshot};
 use crate::ids::MemberId;
 
 /// The entries of one member.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 struct Origin {
     /// The last entry that was forgotten.
     forgotten: Forgotten,
@@ -22,7 +22,7 @@ struct Origin {
 }
 
 /// The log.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub(super) struct Log {
     origins: Vec<Origin>,
     /// The numbers of the entries that are shown and not confirmed, by place.

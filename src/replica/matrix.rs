@@ -39,12 +39,9 @@ impl Matrix {
         self.promises.len()
     }
 
-    /// Adds a line. Returns true if it says anything new.
+    /// Adds a line, which is one of a member and whole. Returns true if it says anything new.
     pub(super) fn learn(&mut self, line: &Line, is_mixed: bool) -> bool {
         let member = usize::from(line.member.0);
-        if member >= self.members() || line.stored.len() != self.members() {
-            return false;
-        }
         let promise = Promise { clock: line.clock, sent: line.sent };
         let known = &mut self.promises[member];
         let mut is_new = promise > *known;

@@ -23,6 +23,8 @@ mod receive;
 pub mod record;
 mod recover;
 mod repair;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::collections::VecDeque;
@@ -45,7 +47,7 @@ pub use recover::Recovered;
 const MOST_UNSENT: u64 = 1024;
 
 /// The settings of a replica.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Config {
     /// The member.
     pub me: MemberId,
@@ -118,10 +120,11 @@ pub enum DropReason {
 /// The effects of an input, in their order.
 pub type Effects = Vec<Effect>;
 
-/// What a replica does about its own entries.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// The phase of a replica, by which it sends own entries or not.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 enum Phase {
-    /// It has just started, and listens until this time, or until all others were heard: its journal may be an old copy.
+    /// It has just started, and listens until this time, or until all others have said a word: its journal may be an old
+    /// copy.
     Listening(Time),
     /// Its journal is an old copy: others have entries of it up to this number, which it fetches back.
     FetchingOwn(u64),
@@ -130,7 +133,7 @@ enum Phase {
 }
 
 /// A record that is appended and not stored.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 enum Pending {
     /// The next entry of this sender.
     Entry(MemberId),
@@ -139,7 +142,7 @@ enum Pending {
 }
 
 /// One member's copy of the replicated log: a pure state machine with the six rules of [`crate::engine`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Replica {
     config: Config,
     me: usize,
@@ -261,7 +264,8 @@ impl Replica {
             content,
         });
         if self.config.defects.has(Defect::SendEarly) {
-            out.push(Effect::Send(To::Group, Message::Entry(entry.clone())));
+            let messages = receive::messages(&entry, self.config.longest).into_iter();
+            out.extend(messages.map(|message| Effect::Send(To::Group, message)));
         }
         self.append(entry, out);
     }
@@ -324,11 +328,10 @@ impl Replica {
         }
     }
 
-    /// Begins to send when all others were heard, or the time for listening is over, and no own entry is missing.
+    /// Begins to send when all others have said what they have of this member, or the time for listening is over, and no own entry is missing.
     fn begin_to_send(&mut self) {
-        let is_heard = |member| member == self.me || self.repair.heard(member).is_some();
         let is_over = match self.phase {
-            Phase::Listening(until) => self.now >= until || (0..self.config.members).all(is_heard),
+            Phase::Listening(until) => self.now >= until || self.words.all_are_heard(self.me),
             Phase::FetchingOwn(most) => most <= self.log.stored(self.me),
             Phase::Sending => false,
         };

@@ -1,13 +1,15 @@
 //! Received messages: entries are taken in the order of their causes, pieces are put together, requests are answered.
 
 use super::entry::{Entry, EntryId};
-use super::message::{EntryRange, Message, PieceRange, Want, Word};
+use super::message::{EntryRange, Line, Message, PieceRange, Want, Word};
 use super::{DropReason, Effect, Effects, Phase, Replica, early};
 use crate::defect::Defect;
 use crate::ids::{MemberId, To};
 
 /// Most entries of a sender beyond the last one received that are kept, or waited for.
 const MOST_AHEAD: u64 = 1 << 20;
+/// The number of entries of a sender that a member may lack, at most, as far as others say. It asks for them in turn.
+const MOST_BEHIND: u64 = 1 << 32;
 /// The distance by which a time may be above the clock. No honest member counts so fast.
 const MOST_TIME_AHEAD: u64 = 1 << 32;
 /// Most bytes of the reply to one request.
@@ -67,13 +69,13 @@ impl Replica {
     fn receive_entry(&mut self, from: MemberId, entry: Entry, out: &mut Effects) {
         match self.check(&entry) {
             Ok(()) => {}
-            Err(reason) => {
+            Err(DropReason::Duplicate) => {
                 let known = self.log.entry(usize::from(entry.id.origin.0), entry.id.number);
-                if reason == DropReason::Duplicate && known.is_some_and(|known| *known != entry) {
-                    return self.fork(entry.id, out);
-                }
-                return out.push(Effect::Drop(from, reason));
+                let is_fork = known.is_some_and(|known| *known != entry);
+                let dropped = Effect::Drop(from, DropReason::Duplicate);
+                return out.push(if is_fork { Effect::Forked(entry.id) } else { dropped });
             }
+            Err(reason) => return out.push(Effect::Drop(from, reason)),
         }
         if self.is_next(&entry) {
             return self.take(entry, out);
@@ -96,14 +98,19 @@ impl Replica {
         }
         ahead?;
         let is_own = at == self.me && !matches!(self.phase, Phase::FetchingOwn(_));
-        let is_far = |(cause, origin): (&u64, usize)| *cause > self.log.received(origin) + MOST_AHEAD;
-        if is_own || entry.causes[at] != number - 1 || entry.causes.iter().zip(0..).any(is_far) {
+        if is_own || entry.causes[at] != number - 1 || entry.time == 0 {
             return Err(DropReason::BreaksContract);
         }
-        if entry.time > self.clock.saturating_add(MOST_TIME_AHEAD) {
+        let is_far = |(cause, origin): (&u64, usize)| *cause > self.log.received(origin) + MOST_AHEAD;
+        if entry.causes.iter().zip(0..).any(is_far) || self.is_far_ahead(entry.time) {
             return Err(DropReason::OutsideWindow);
         }
         Ok(())
+    }
+
+    /// Returns whether a time is further ahead than any honest member can be.
+    const fn is_far_ahead(&self, time: u64) -> bool {
+        time > self.clock.saturating_add(MOST_TIME_AHEAD)
     }
 
     /// Returns whether everything before an entry, of its sender and of its causes, is in the log.
@@ -121,7 +128,8 @@ impl Replica {
             let EntryId { origin, number } = entry.id;
             let at = usize::from(origin.0);
             if entry.previous != self.log.last_digest(at) || entry.time <= self.log.last_time(at) {
-                self.fork(entry.id, out);
+                // Nothing more of its sender is taken, as its next entry never comes.
+                out.push(Effect::Forked(entry.id));
             } else {
                 self.append(entry, out);
                 self.early[at].drop_parts_upto(number);
@@ -134,11 +142,6 @@ impl Replica {
             });
         }
         self.acknowledge(out);
-    }
-
-    /// Reports two entries with one id. Nothing more of their sender is taken, as its next entry never comes.
-    fn fork(&self, id: EntryId, out: &mut Effects) {
-        out.push(Effect::Forked(id));
     }
 
     /// Tells the senders whose entries fill a good part of this member's socket buffer how far they have come.
@@ -154,19 +157,16 @@ impl Replica {
     }
 
     fn receive_word(&mut self, from: MemberId, word: &Word, out: &mut Effects) {
-        let is_of_sender = word.lines.first().is_some_and(|line| line.member == from);
-        if !is_of_sender || word.received.len() != self.config.members {
-            return out.push(Effect::Drop(from, DropReason::BreaksContract));
+        if let Err(reason) = self.check_word(from, word) {
+            return out.push(Effect::Drop(from, reason));
         }
         let sender = usize::from(from.0);
         self.flow.acknowledged(self.now, sender, word.received[self.me], word.room);
         for line in &word.lines {
             if line.member == self.config.me {
-                self.look_at_own(line.sent.max(line.stored.get(self.me).copied().unwrap_or(0)), line.clock);
+                self.look_at_own(line.sent.max(line.stored[self.me]), line.clock);
             } else {
-                if line.stored.len() == self.config.members {
-                    self.look_at_own(line.stored[self.me], 0);
-                }
+                self.look_at_own(line.stored[self.me], 0);
                 if self.matrix.learn(line, self.config.defects.has(Defect::MixedPairs)) {
                     self.words.have_news(self.now);
                 }
@@ -180,10 +180,28 @@ impl Replica {
         }
     }
 
+    /// Checks that a word has the line of its sender first, that its lists are whole, and that its numbers are not beyond
+    /// those of any member.
+    fn check_word(&self, from: MemberId, word: &Word) -> Result<(), DropReason> {
+        let members = self.config.members;
+        let is_whole = |line: &Line| usize::from(line.member.0) < members && line.stored.len() == members;
+        let is_of_sender = word.lines.first().is_some_and(|line| line.member == from);
+        if !is_of_sender || word.received.len() != members || !word.lines.iter().all(is_whole) {
+            return Err(DropReason::BreaksContract);
+        }
+        let is_far = |origin: usize, number: u64| number > self.log.received(origin) + MOST_BEHIND;
+        let has_far = |line: &Line| {
+            self.is_far_ahead(line.clock)
+                || is_far(usize::from(line.member.0), line.sent)
+                || line.stored.iter().enumerate().any(|(origin, &stored)| is_far(origin, stored))
+        };
+        if word.lines.iter().any(has_far) { Err(DropReason::OutsideWindow) } else { Ok(()) }
+    }
+
     /// Notices that others have more of this member than its journal: the journal is an old copy.
     fn look_at_own(&mut self, sent: u64, clock: u64) {
         let has = self.log.received(self.me);
-        if sent > has && sent - has < MOST_AHEAD {
+        if sent > has {
             let most = match self.phase {
                 Phase::FetchingOwn(most) => most,
                 _ => 0,
@@ -192,9 +210,7 @@ impl Replica {
             self.repair.need(self.me, sent);
             self.repair.see_gap(self.now);
         }
-        if clock > self.clock && clock - self.clock < MOST_TIME_AHEAD {
-            self.clock = clock;
-        }
+        self.clock = self.clock.max(clock);
     }
 
     /// Sends what another member lacks and asks for, as far as it is stored here.

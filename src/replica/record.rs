@@ -9,7 +9,7 @@ use super::entry::{Entry, MOST_MEMBERS, Stamp};
 use crate::wire::{Malformed, Reader, Wire, Writer, wire_struct};
 
 /// A record.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Record {
     /// A start of the member.
     Life {
@@ -25,7 +25,7 @@ pub enum Record {
 }
 
 /// A confirmed prefix of the order.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Confirmed {
     /// The place of its last entry.
     pub upto: Stamp,
@@ -38,7 +38,7 @@ pub struct Confirmed {
 }
 
 /// The part of a log that is confirmed, that every member has stored, and that is forgotten.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Snapshot {
     /// The forgotten prefix of the order.
     pub confirmed: Confirmed,
@@ -51,7 +51,7 @@ pub struct Snapshot {
 }
 
 /// The forgotten entries of one member.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Forgotten {
     /// The number of the last one.
     pub number: u64,

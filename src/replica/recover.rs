@@ -16,7 +16,7 @@ use crate::ids::Time;
 /// The time for which a member listens before it sends, so that it hears whether its journal is an old copy.
 const LISTEN: Duration = Duration::from_secs(1);
 
-/// What a journal gave.
+/// The content of a journal, in brief.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Recovered {
     /// The life that begins, from 1.
@@ -124,6 +124,10 @@ impl Replica {
         (0..self.config.members).for_each(|origin| self.matrix.store(origin, self.log.stored(origin)));
         self.flow = Flow::new(self.me, self.config.members, self.log.stored(self.me));
         self.confirm_again(confirmed, out);
+        if self.log.confirmed() != confirmed {
+            let index = self.confirmed_index.or(self.snapshot_index).unwrap_or(0);
+            return Err(Damaged { index, reason: "a confirmed prefix that the entries do not give" });
+        }
         Ok(entries)
     }
 

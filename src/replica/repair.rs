@@ -22,11 +22,8 @@ const LONGEST_WAIT: Duration = Duration::from_millis(320);
 /// The silence after which a member is not asked any more, as long as others can be.
 const SILENT_AFTER: Duration = Duration::from_secs(1);
 
-/// Most entries of one sender that a member asks for, whatever it is told of their number.
-const MOST_AHEAD: u64 = 1 << 32;
-
 /// The requests of a replica.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Repair {
     me: usize,
     /// The time of the next request.
@@ -112,7 +109,6 @@ impl Repair {
             let received = known.log.received(origin);
             let upto =
                 known.matrix.last_known(origin).max(known.early[origin].last()).max(self.needed[origin]);
-            let upto = upto.min(received.saturating_add(MOST_AHEAD));
             if upto <= received {
                 continue;
             }

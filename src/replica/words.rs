@@ -19,15 +19,25 @@ const HEARTBEAT: Duration = Duration::from_millis(250);
 /// The length of a word before its lists, in bytes, at most.
 const HEAD: usize = 1 + 5 + 10 + 8 + 10 + 1 + 2;
 
+/// The last word of a member about itself.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+struct Peer {
+    /// It has said a word since this member started.
+    is_heard: bool,
+    /// The number of entries that it has confirmed.
+    confirmed: u64,
+    /// It knows that all members have confirmed everything.
+    is_settled: bool,
+}
+
 /// The words of a member, and what it has heard from others.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Words {
     /// The time of the next word.
     due: Time,
     /// The confirmed prefix that is stored, so that it can be told.
     announced: Confirmed,
-    /// For each member: the number of entries that it has confirmed, and whether it has settled.
-    peers: Vec<(u64, bool)>,
+    peers: Vec<Peer>,
     /// For each sender, the last entry that it knows this member to have received.
     acknowledged: Vec<u64>,
     /// The member whose line is passed on next.
@@ -39,7 +49,7 @@ impl Words {
         Self {
             due: now,
             announced,
-            peers: vec![(0, false); members],
+            peers: vec![Peer::default(); members],
             acknowledged: vec![0; members],
             turn: 0,
         }
@@ -68,9 +78,10 @@ impl Words {
     /// Records a word of `member`. Returns true if it has confirmed something else than this member, as far as `own`
     /// shows.
     pub(super) fn hear(&mut self, member: usize, word: &Word, own: Confirmed) -> bool {
-        let (confirmed, settled) = &mut self.peers[member];
-        *confirmed = word.confirmed.max(*confirmed);
-        *settled |= word.settled;
+        let peer = &mut self.peers[member];
+        peer.is_heard = true;
+        peer.confirmed = word.confirmed.max(peer.confirmed);
+        peer.is_settled |= word.settled;
         word.confirmed == own.entries && word.digest != own.digest
     }
 
@@ -85,13 +96,18 @@ impl Words {
 
     /// Returns the members that have not confirmed so many entries.
     pub(super) fn behind(&self, me: usize, entries: u64) -> impl Iterator<Item = usize> + '_ {
-        let is_behind = move |&member: &usize| member != me && self.peers[member].0 < entries;
+        let is_behind = move |&member: &usize| member != me && self.peers[member].confirmed < entries;
         (0..self.peers.len()).filter(is_behind)
     }
 
     /// Returns whether all others have settled.
     pub(super) fn all_have_settled(&self, me: usize) -> bool {
-        self.peers.iter().enumerate().all(|(member, &(_, settled))| member == me || settled)
+        self.peers.iter().enumerate().all(|(member, peer)| member == me || peer.is_settled)
+    }
+
+    /// Returns whether all others have said a word since this member started.
+    pub(super) fn all_are_heard(&self, me: usize) -> bool {
+        self.peers.iter().enumerate().all(|(member, peer)| member == me || peer.is_heard)
     }
 }
 
@@ -105,7 +121,9 @@ impl Replica {
         let others = (0..members).map(|step| (self.words.turn + step) % members);
         let others: Vec<usize> = others.filter(|&member| member != self.me).collect();
         let word = self.word(others.into_iter());
-        self.words.turn = (self.words.turn + word.lines.len()).checked_rem(members).unwrap_or(0);
+        // The line after the last one is the first of the next word.
+        let last = word.lines[1..].last().map_or(self.words.turn, |line| usize::from(line.member.0));
+        self.words.turn = (last + 1) % members;
         for origin in 0..members {
             self.words.acknowledged[origin] = self.log.received(origin);
         }
@@ -132,15 +150,18 @@ impl Replica {
 
     /// Returns the promises of this member. All of them are stored.
     fn own_line(&self, received: &[u64]) -> Line {
-        let stored = if self.config.defects.has(Defect::AcknowledgeEarly) {
+        let mut stored = if self.config.defects.has(Defect::AcknowledgeEarly) {
             received.to_vec()
         } else {
             (0..self.config.members).map(|origin| self.log.stored(origin)).collect()
         };
+        // An entry that waits to be sent is nothing that others should ask for.
+        stored[self.me] = self.flow.sent();
         // An entry that waits to be sent is below the clock; others must not take the clock for a promise about it.
-        let unsent = self.log.entry(self.me, self.flow.sent() + 1).map(|entry| entry.time - 1);
+        let sent = self.flow.sent().max(self.log.forgotten(self.me));
+        let unsent = self.log.entry(self.me, sent + 1).map(|entry| entry.time - 1);
         let clock = unsent.map_or(self.own_promise(), |time| time.min(self.own_promise()));
-        Line { member: self.config.me, sent: self.flow.sent(), clock, stored }
+        Line { member: self.config.me, sent, clock, stored }
     }
 
     /// Returns whether the entries that end the sending of all members are confirmed: there is nothing more to come.

@@ -16,12 +16,13 @@ Examples:
   groupcast examples start";
 
 /// All topics with their texts; the first line of each is its title.
-const TOPICS: [(&str, &str); 10] = [
+const TOPICS: [(&str, &str); 11] = [
     ("run", include_str!("examples/run.md")),
     ("start", include_str!("examples/start.md")),
     ("files", include_str!("examples/files.md")),
     ("pipes", include_str!("examples/pipes.md")),
     ("orders", include_str!("examples/orders.md")),
+    ("clusters", include_str!("examples/clusters.md")),
     ("service", include_str!("examples/service.md")),
     ("groups", include_str!("examples/groups.md")),
     ("diagram", include_str!("examples/diagram.md")),
@@ -55,7 +56,7 @@ fn list() -> String {
     let mut list = String::new();
     for (name, text) in TOPICS {
         let title = text.lines().next().unwrap_or_default().trim_start_matches("# ");
-        let _ = writeln!(list, "groupcast examples {name:<8}{title}");
+        let _ = writeln!(list, "groupcast examples {name:<9}{title}");
     }
     list
 }

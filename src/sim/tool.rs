@@ -157,7 +157,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     Ok(report.exit())
 }
 
-/// What the arguments ask for.
+/// The simulation that the arguments ask for.
 enum Simulated {
     Group(Box<Setup>),
     Cluster(Box<ClusterSetup>),

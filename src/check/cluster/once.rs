@@ -52,7 +52,7 @@ struct Given<'h> {
     text: &'h Bytes,
     story: &'h MemberStory,
     moment: Moment,
-    /// What the member did: `multicast` or `inserted`.
+    /// The deed of the member: `multicast` or `inserted`.
     did: &'static str,
 }
 

@@ -95,7 +95,7 @@ fn committer_gathers_all_that_comes_during_a_commit() {
     stage.end(|| Ok(()));
     stage.woken();
     assert_eq!((stage.committer.stored(), stage.committer.size()), (Ok(4), 4));
-    // What is left at the end is committed, too.
+    // The changes that are left at the end are committed, too.
     stage.committer.append(text("e"));
     stage.end(|| Ok(()));
     assert_eq!(stage.committer.finish(), Ok(5));

@@ -2,8 +2,8 @@
 //!
 //! Result files have their final names from the beginning and only grow: `test_result_<id>_tom.txt` has the confirmed
 //! texts, so that at any moment the files of two members are prefixes of one another, and `test_result_<id>_uno.txt` the
-//! direct messages. Each life has a history of its own, `history_<id>.<life>.jsonl`. What a journal gives back to a later
-//! life is written again from the beginning; what the files have already is passed over.
+//! direct messages. Each life has a history of its own, `history_<id>.<life>.jsonl`. A later life writes
+//! again, from the beginning, all that its journal gives back; lines that the files have already are passed over.
 
 mod grown;
 mod told;
@@ -196,6 +196,17 @@ impl ClusterResults {
     /// Exit 74.
     pub fn multicast(&mut self, id: MessageId<'_>, text: &[u8], time_us: u64) -> Result<(), Failure> {
         self.record(|| HistoryEvent::Multicast { id, text: text.into(), time_us })
+    }
+
+    /// Records a multicast of this member that its journal gives back, unless an earlier life did.
+    ///
+    /// # Errors
+    /// Exit 74.
+    pub fn multicast_again(&mut self, id: MessageId<'_>, text: &[u8], time_us: u64) -> Result<(), Failure> {
+        match &self.told {
+            Some(told) if id.number > told.multicast => self.multicast(id, text, time_us),
+            _ => Ok(()),
+        }
     }
 
     /// Records that the journal has a message of this member, unless an earlier life did.

@@ -79,7 +79,7 @@ fn cluster_without_a_history_or_without_files_writes_none() {
     assert_eq!(names(dir.path()), ["test_result_s1_tom.txt", "test_result_s1_uno.txt"]);
     let mut none = ClusterResults::none();
     none.confirm("s1", b"x").unwrap();
-    none.now([("s1", &b"x"[..], true)].into_iter()).unwrap();
+    none.now([("s1", &b"x"[..])].into_iter()).unwrap();
     none.forgotten(7, 7).unwrap();
     assert!(none.finish().unwrap().is_empty());
 }
@@ -259,9 +259,10 @@ fn cluster_files_of_another_run_under_this_journal_are_refused() {
 #[test]
 fn cluster_list_of_now_replaces_the_earlier_one() {
     let dir = tempfile::tempdir().unwrap();
-    let results = open(dir.path(), FIRST);
-    results.now([("s1", &b"old"[..], true)].into_iter()).unwrap();
-    results.now([("s1", &b"a"[..], true), ("s2", &b"b\n"[..], false)].into_iter()).unwrap();
+    let mut results = open(dir.path(), FIRST);
+    results.now([("s1", &b"old"[..])].into_iter()).unwrap();
+    results.confirm("s1", b"a").unwrap();
+    results.now([("s2", &b"b\n"[..])].into_iter()).unwrap();
     assert_eq!(read(dir.path(), "test_result_s1_now.txt"), "s1###a\n~ s2###b\\n\n");
     assert_eq!(names(dir.path()).len(), 4);
 }

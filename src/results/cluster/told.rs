@@ -15,6 +15,8 @@ pub(super) struct Told {
     /// The last message inserted, by sender.
     pub(super) inserted: BTreeMap<String, u64>,
     /// The last own message that was stored.
+    pub(super) multicast: u64,
+    /// The last own message that a journal had.
     pub(super) stored: u64,
     /// The number of confirmed messages.
     pub(super) confirmed: u64,
@@ -57,6 +59,7 @@ impl Told {
             HistoryEvent::Insert { id, .. } => {
                 raise(self.inserted.entry(id.member.to_owned()).or_default(), id.number);
             }
+            HistoryEvent::Multicast { id, .. } => raise(&mut self.multicast, id.number),
             HistoryEvent::Stored { id, .. } => raise(&mut self.stored, id.number),
             HistoryEvent::Confirm { number, count, .. } => {
                 raise(&mut self.confirmed, number.saturating_add(*count).saturating_sub(1));

@@ -11,7 +11,7 @@ use crate::replica::record::Record;
 pub(super) struct Disk {
     /// The synced records, with their indices, ascending.
     records: Vec<(u64, Record)>,
-    /// What was written after them: records, and indices of records that they replace.
+    /// The writes after them: records, and indices of records that they replace.
     written: Vec<Write>,
     /// The number of writes that the present sync covers.
     syncing: usize,

@@ -21,7 +21,7 @@ pub(super) struct Member {
     pub(super) disk: Disk,
     /// The replica, while the member is up.
     pub(super) replica: Option<Replica>,
-    /// What it sends, in order. Task *i* is its entry *i* + 1; the entry after the last says that it has finished.
+    /// Its submissions, in order. Task *i* is its entry *i* + 1; the entry after the last says that it has finished.
     pub(super) tasks: Vec<Task>,
     /// The number of its entries that were submitted, in this life or an earlier one.
     pub(super) submitted: usize,
@@ -132,7 +132,7 @@ impl Member {
         self.story.lives.last_mut().expect("a member that acts is up").events.push(happening);
     }
 
-    /// Records that an entry is shown. What a life shows again is no news.
+    /// Records that an entry is shown. A second showing in a later life is no news.
     pub(super) fn insert(&mut self, entry: &Entry) {
         let origin = usize::from(entry.id.origin.0);
         let is_again = self.counts[origin].len() as u64 > entry.id.number;
@@ -180,7 +180,7 @@ impl Member {
         }
     }
 
-    /// Records a confirmation, and returns the confirmed entries. What a life confirms again is no news.
+    /// Records a confirmation, and returns the confirmed entries. A second confirmation in a later life is no news.
     pub(super) fn confirm(&mut self, first: u64, confirmed: Confirmed) -> Vec<EntryId> {
         let Confirmed { upto, count, digest, .. } = confirmed;
         let number = first.max(self.written.0 + 1);

@@ -97,8 +97,8 @@ impl Simulation for ClusterSetup {
         let drawn = swarm.between(u64::from(low), u64::from(high)) as u16;
         let members: Vec<MemberId> = (0..self.group.members.unwrap_or(drawn)).map(MemberId).collect();
         let longest = swarm.between(LONGEST.0, LONGEST.1) as usize;
-        let snapshot_every = swarm.between(SNAPSHOT_EVERY.0, SNAPSHOT_EVERY.1) as usize;
         let faults = self.group.faults(&mut swarm);
+        let snapshot_every = swarm.between(SNAPSHOT_EVERY.0, SNAPSHOT_EVERY.1) as usize;
         let draw = if self.group.steady { Workload::steady } else { Workload::draw };
         let Workload { tasks, heal_at } = draw(&mut tasks, &members, self.group.messages);
         let outages = Outages::draw(&mut outages, faults, &members, heal_at);

@@ -341,7 +341,7 @@ impl<'t> World<'t> {
         if bytes.len() > longest {
             self.breach = Some(format!("{from} sends {} bytes, more than {longest}", bytes.len()));
         }
-        // What receivers read is what was written.
+        // Receivers read the bytes that were written.
         let read = Message::parse(bytes);
         self.trace.line(self.now, &from, "send", &to, format_args!("{}", words(message)));
         self.counters.nacks += u64::from(matches!(message, Message::Want(_)));

@@ -1,6 +1,7 @@
 //! The real programs on loopback: start, traffic, faults, failover, signals and files; and the library in a program.
 
 mod barrier;
+mod clusters;
 mod commands;
 mod failover;
 mod files;

@@ -1,5 +1,6 @@
 //! The engines and the wire format, without processes: simulated, modelled, fuzzed and held to the vectors.
 
+mod clusters;
 mod datagrams;
 mod flow_control;
 mod fuzzed;

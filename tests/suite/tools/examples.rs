@@ -119,11 +119,13 @@ fn shell<'a>(stage: &'a Stage, proxy: &Ports, example: &Example) -> Launch<'a> {
 }
 
 /// The script with our ports where it names some: 5559 and what follows `--port-base` are those of the middle, but 6000
-/// those of a proxy in front of it, and 5659 those of a second forwarder.
+/// those of a proxy in front of it, 5659 those of a second forwarder, and 5601 to 5603 those of a cluster.
 fn on_ports_of(stage: &Stage, proxy: &Ports, script: &str) -> String {
     let address = |port: u16| format!("127.0.0.1:{port}");
     let script = script.replace(&address(5559), &address(stage.port(0)));
     let script = script.replace(&address(5659), &address(proxy.first()));
+    let own = |script: String, at| script.replace(&address(5601 + at), &address(stage.port(at)));
+    let script = (0..3).fold(script, own);
     let mut words: Vec<String> = script.split(' ').map(str::to_owned).collect();
     for at in 1..words.len() {
         let port = match (&*words[at - 1], &*words[at]) {

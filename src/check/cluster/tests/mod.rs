@@ -268,7 +268,7 @@ fn durable_message_that_is_lost_is_violated() {
     );
     says("durable", "undecided", &["+1 s1 wa1 …", "wa1"]);
     says("durable", "valid", &["+1 s1 a1@1 b1@2 wa1", "wa1 b1@2", "b1@2"]);
-    // What a member stored after a settled end, alone, is no loss; what it stored before is.
+    // A message that a member stored after a settled end, alone, is no loss; one that it stored before is.
     says("durable", "undecided", &["b1@1 |. +1 s1 a1@3 †", "b1@1"]);
     says("durable", "violated", &["+1 s1 a1@3 |. +2 s2 a2@4 †", ""]);
     says("durable", "violated", &["|. +1 s1 a1@3", ""]);

@@ -53,6 +53,10 @@ pub(super) fn furnish(stage: &Stage, example: &Example) {
     if script.contains(" results") && !script.contains("--out results") {
         play_the_banks(stage);
     }
+    if script.contains("cluster status") {
+        let run = ["run", "--order", "tentative", "--members", "2", "--messages", "2"];
+        stage.bare("groupcast").args(run).ends(0);
+    }
     if script.contains(" journal ") {
         drop(journal::make(&stage.dir().join("data/s1")));
     }
@@ -98,6 +102,10 @@ pub(super) fn spoken(example: &Example) -> Vec<Line> {
 /// Starts the programs that an example needs and does not start itself.
 pub(super) fn invite(stage: &Stage, proxy: &Ports, example: &Example) -> Vec<Program> {
     let script = example.script();
+    // A cluster needs nobody else.
+    if script.contains("--order tentative") {
+        return Vec::new();
+    }
     let words = split(&script);
     let starts = |program: &str| words.contains(&program);
     let takes_part = |line: &str| split(line).contains(&"client") && !line.contains("--dry-run");

@@ -1,20 +1,18 @@
-//! Station 2 in a cluster: a command file in, a replicated log in the middle, results out.
-//!
-//! A member that is started again goes on in its script after the last message that its journal has, and in its result
-//! files after the last line.
+//! A member of a cluster between its start and its end: it submits what its script has, and writes what is shown and
+//! confirmed.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::Options;
-use super::progress::{Progress, Report};
-use super::replay::at_speed;
+use super::super::Options;
+use super::super::progress::{Progress, Report};
+use super::super::replay::at_speed;
+use super::shown::Shown;
 use crate::cli;
-use crate::cluster::file::Cluster;
-use crate::cluster::node::{Event, Node, Settings};
+use crate::cluster::node::{Event, Node};
 use crate::cluster::status::Status;
 use crate::exit::{Exit, Failure};
 use crate::ids::{MemberId, Time};
@@ -22,12 +20,12 @@ use crate::order;
 use crate::replica::Recovered;
 use crate::replica::entry::{Content, Entry, Stamp};
 use crate::replica::record::Confirmed;
-use crate::results::cluster::{ClusterResults, Opening};
+use crate::results::cluster::ClusterResults;
 use crate::results::{Counts, MessageId, Start};
 use crate::script::{Op, Script};
 use crate::session::SAY_EVERY;
 use crate::talk::{self, Talk};
-use crate::transport::signals::{Signals, on_request};
+use crate::transport::signals::on_request;
 use crate::units;
 use crate::wire::{Batch, BatchBuilder};
 
@@ -41,130 +39,9 @@ const UNREACHABLE_AFTER: Duration = Duration::from_secs(10);
 const LINGER: Duration = Duration::from_secs(2);
 /// The bytes of a datagram that an entry's fields leave to its texts.
 const FIELDS: usize = 200;
-/// Most entries of a member whose number of messages is remembered.
-const REMEMBERED: usize = 1 << 16;
-
-/// Runs a member of a cluster to the end of its run.
-///
-/// # Errors
-/// Any of the table of exit codes.
-pub(super) fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
-    let paths = Paths::of(options)?;
-    let script = Script::read(&paths.commands, &options.id)?;
-    let signals = Signals::catch()?;
-    let cluster = Cluster::read(&paths.cluster, Some(&signals))?;
-    let Some(me) = cluster.slot(&options.id) else {
-        let why = format!("{} is not a member of the cluster in {}", options.id, paths.cluster.display());
-        let members = talk::list(&cluster.ids());
-        return Err(Failure::new(Exit::Config, why).help(format!("its members are {members}")).into());
-    };
-    let ids = cluster.ids();
-    let names: Vec<&str> = ids.iter().map(String::as_str).collect();
-    if let Some(failure) = script.unknown_receiver(&names) {
-        return Err(failure.into());
-    }
-    if options.dry_run {
-        cli::print(script.to_string().trim_end())?;
-        return Ok(Exit::Ok);
-    }
-    let (node, recovered) = Node::start(
-        &Settings {
-            cluster: &cluster,
-            me,
-            data: &paths.data,
-            is_unicast: options.unicast,
-            limit: usize::try_from(options.journal_limit).unwrap_or(usize::MAX),
-            defects: options.known_bad.defects(),
-        },
-        signals,
-        talk,
-    )?;
-    let opening = Opening {
-        life: recovered.life,
-        history: !options.no_history,
-        fresh: recovered.life == 1,
-        force: options.force,
-    };
-    let results = ClusterResults::open(&paths.out, &options.id, opening)?;
-    let mut member = Member::new(options, talk, &script, &cluster.name, node, results, &recovered)?;
-    let outcome = member.begin(&recovered).and_then(|()| member.run());
-    member.conclude(outcome, &paths.out)
-}
-
-/// The files and folders of a member.
-struct Paths {
-    cluster: PathBuf,
-    data: PathBuf,
-    commands: PathBuf,
-    out: PathBuf,
-}
-
-impl Paths {
-    /// Returns the paths that a cluster needs; refuses flags that it has no use for.
-    fn of(options: &Options) -> Result<Self, Failure> {
-        let unused = [
-            ("--lines", options.lines),
-            ("--interactive", options.interactive),
-            ("--method", options.method.is_some()),
-            ("--join", options.join.is_some()),
-            ("--safe", options.safe),
-            ("--can-sequence", options.can_sequence),
-            ("--trace", options.trace),
-        ];
-        if let Some((flag, _)) = unused.iter().find(|(_, is_given)| *is_given) {
-            let why = format!("{flag} is not for --order tentative");
-            return Err(
-                Failure::new(Exit::Usage, why).help("a cluster has no forwarder: `client --help` says more")
-            );
-        }
-        let needed = |flag: &str, path: &Option<PathBuf>| {
-            path.clone().ok_or_else(|| {
-                Failure::new(Exit::Usage, format!("--order tentative needs {flag}")).help(
-                    "client --order tentative --cluster FILE --id s1 --data DIR --commands FILE --out DIR",
-                )
-            })
-        };
-        let out = if options.dry_run { Ok(PathBuf::new()) } else { needed("--out DIR", &options.out) };
-        let data = if options.dry_run { Ok(PathBuf::new()) } else { needed("--data DIR", &options.data) };
-        Ok(Self {
-            cluster: needed("--cluster FILE", &options.cluster)?,
-            data: data?,
-            commands: needed("--commands FILE", &options.commands)?,
-            out: out?,
-        })
-    }
-}
-
-/// The messages of a member in its entries, as far as they were shown.
-#[derive(Default)]
-struct Shown {
-    /// The number of entries whose messages are not remembered one by one, and of the messages in them.
-    before: (u64, u64),
-    /// For each later entry, the number of messages up to its end.
-    upto: VecDeque<u64>,
-}
-
-impl Shown {
-    /// Adds the next entry, with so many messages to everybody.
-    fn add(&mut self, messages: u64) {
-        let last = self.upto.back().copied().unwrap_or(self.before.1);
-        self.upto.push_back(last + messages);
-        if self.upto.len() > REMEMBERED
-            && let Some(first) = self.upto.pop_front()
-        {
-            self.before = (self.before.0 + 1, first);
-        }
-    }
-
-    /// Returns the number of messages in the first `entries` entries.
-    fn messages(&self, entries: u64) -> u64 {
-        let at = entries.checked_sub(self.before.0 + 1);
-        at.and_then(|at| self.upto.get(at as usize)).copied().unwrap_or(self.before.1)
-    }
-}
 
 /// A member between its start and its end.
-struct Member<'a> {
+pub(super) struct Member<'a> {
     options: &'a Options,
     talk: &'a Talk,
     script: &'a Script,
@@ -200,7 +77,7 @@ struct Member<'a> {
 }
 
 impl<'a> Member<'a> {
-    fn new(
+    pub(super) fn new(
         options: &'a Options,
         talk: &'a Talk,
         script: &'a Script,
@@ -246,7 +123,7 @@ impl<'a> Member<'a> {
     }
 
     /// Shows what the journal gave, and finds the place in the script.
-    fn begin(&mut self, recovered: &Recovered) -> Result<(), Failure> {
+    pub(super) fn begin(&mut self, recovered: &Recovered) -> Result<(), Failure> {
         let forgotten = &recovered.forgotten;
         self.results.forgotten(forgotten.confirmed.count, forgotten.received)?;
         let members = self.node.names().to_vec();
@@ -262,7 +139,9 @@ impl<'a> Member<'a> {
             time_us,
         })?;
         self.results.recover(recovered.entries, self.node.replica().confirmed().count, time_us)?;
-        self.take_events()?;
+        let events = self.node.events();
+        self.multicast_again(&events, time_us)?;
+        self.record(events)?;
         self.results.recovered();
         self.counts = Counts::default();
         self.began_complete = self.node.replica().is_complete();
@@ -301,7 +180,7 @@ impl<'a> Member<'a> {
         }
         let why = format!(
             "the journal in {} is of another command file: it has messages that this one lacks",
-            self.options.data.as_deref().unwrap_or(std::path::Path::new("")).display()
+            self.options.data.as_deref().unwrap_or(Path::new("")).display()
         );
         Err(Failure::new(Exit::Config, why)
             .help("give the command file with which it began, or another folder to --data"))
@@ -314,7 +193,7 @@ impl<'a> Member<'a> {
     }
 
     /// Takes part until everything is confirmed everywhere.
-    fn run(&mut self) -> Result<(), Failure> {
+    pub(super) fn run(&mut self) -> Result<(), Failure> {
         loop {
             let until = self.replay()?;
             self.take_events()?;
@@ -384,10 +263,32 @@ impl<'a> Member<'a> {
         batch.finish().map_or(Ok(()), |batch| self.node.submit(Content::Direct(to, batch)))
     }
 
-    /// Records what has happened.
+    /// Records the multicasts that the journal has and no history tells: a member that was killed loses its last events.
+    /// They come before all that this life tells, because nothing later may seem to be their cause.
+    fn multicast_again(&mut self, events: &[Event], now: u64) -> Result<(), Failure> {
+        for event in events {
+            if let Event::Insert(entry) = event
+                && let Content::Multicast(batch) = &entry.content
+                && entry.id.origin == self.node.me()
+            {
+                for (number, text) in batch.messages() {
+                    let id = MessageId { member: &self.options.id, incarnation: 1, number };
+                    self.results.multicast_again(id, text, now)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn take_events(&mut self) -> Result<(), Failure> {
+        let events = self.node.events();
+        self.record(events)
+    }
+
+    /// Records events in histories and result files.
+    fn record(&mut self, events: Vec<Event>) -> Result<(), Failure> {
         let now = self.node.elapsed_micros();
-        for event in self.node.events() {
+        for event in events {
             match event {
                 Event::Insert(entry) => self.insert(entry, now)?,
                 Event::Confirm(first, confirmed) => self.confirm(first, confirmed, now)?,
@@ -483,10 +384,9 @@ impl<'a> Member<'a> {
         let now = self.node.now();
         let replica = self.node.replica();
         if !replica.is_settled() {
-            // All was confirmed before this life began, and the others have ended since.
-            return self.began_complete
-                && replica.is_complete()
-                && now.since(self.node.heard_any()) >= UNREACHABLE_AFTER;
+            // All was confirmed before this life began, and those that are not heard have ended since.
+            let is_gone = |member| now.since(replica.heard(member).unwrap_or_default()) >= UNREACHABLE_AFTER;
+            return self.began_complete && replica.is_complete() && replica.behind().all(is_gone);
         }
         let since = *self.settled.get_or_insert(now);
         let has_told = replica.all_have_settled() && now.since(since) >= LINGER / 10;
@@ -591,11 +491,11 @@ impl<'a> Member<'a> {
     }
 
     /// Ends the files, and reports.
-    fn conclude(mut self, outcome: Result<(), Failure>, out: &std::path::Path) -> anyhow::Result<Exit> {
+    pub(super) fn conclude(mut self, outcome: Result<(), Failure>, out: &Path) -> anyhow::Result<Exit> {
         let now = self.node.elapsed_micros();
         let reason = match &outcome {
             Ok(()) => "settled",
-            Err(failure) => super::reason(failure.exit),
+            Err(failure) => super::super::reason(failure.exit),
         };
         let time = self.node.now();
         self.report_progress(time);
@@ -605,7 +505,7 @@ impl<'a> Member<'a> {
         let written = written.and_then(|()| self.results.finish());
         self.talk.detail(format!("datagrams: {:?}", self.node.counts()));
         let closed = self.node.finish();
-        let described = super::describe(&counts);
+        let described = super::super::describe(&counts);
         if let Err(failure) = outcome {
             if let Err(error) = written.map(drop).and(closed) {
                 self.talk.warn(error.message);

@@ -1,0 +1,8 @@
+//! Tests of replicas among themselves, without a simulator.
+
+mod contract;
+mod hostile;
+mod kit;
+mod old_copy;
+mod recovery;
+mod sending;

@@ -1,0 +1,313 @@
+//! Clusters of real clients on loopback: equal results, through kills and restarts, partitions and hostile datagrams.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::net::UdpSocket;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use groupcast::check;
+use groupcast::exit::Exit;
+use groupcast::prng::Prng;
+use rustix::process::Signal;
+
+use crate::harness::{Launch, Ports, Program, Stage, forget_variables, pause, until};
+
+/// Multicasts of each member.
+const EACH: usize = 40;
+
+/// A cluster on a stage.
+struct Cluster {
+    stage: Stage,
+    /// Their UDP ports are those of the members.
+    ports: Vec<Ports>,
+    ids: Vec<String>,
+}
+
+impl Cluster {
+    fn new(members: usize) -> Self {
+        Self::with(members, "")
+    }
+
+    /// A cluster whose file has one more line.
+    fn with(members: usize, line: &str) -> Self {
+        let stage = Stage::new();
+        let ports: Vec<Ports> = (0..members.div_ceil(4)).map(|_| Ports::take()).collect();
+        let ids: Vec<String> = (1..=members).map(|number| format!("s{number}")).collect();
+        let cluster = Self { stage, ports, ids };
+        let mut text = format!("name = \"test\"\n{line}\n");
+        for (at, id) in cluster.ids.iter().enumerate() {
+            let _ = write!(text, "[[server]]\nid = \"{id}\"\nudp = \"127.0.0.1:{}\"\n", cluster.port(at));
+        }
+        cluster.stage.file("cluster.toml", text);
+        cluster
+    }
+
+    fn port(&self, member: usize) -> u16 {
+        self.ports[member / 4].first() + (member % 4) as u16
+    }
+
+    /// A member with these commands, always the same command line.
+    fn member(&self, id: &str, commands: &str) -> Launch<'_> {
+        let file = self.stage.file(&format!("{id}.txt"), commands);
+        let member = self.stage.bare("client").named(id).args(["--order", "tentative", "--id", id]);
+        let member = member.arg("--cluster").arg(self.stage.dir().join("cluster.toml"));
+        let member = member.arg("--data").arg(self.stage.dir().join("data").join(id));
+        member.arg("--commands").arg(file).out(self.stage.out())
+    }
+
+    fn start(&self, commands: &[String]) -> Vec<Program> {
+        let start = |(id, commands): (&String, &String)| self.member(id, commands).start();
+        self.ids.iter().zip(commands).map(start).collect()
+    }
+
+    /// Multicasts with sleeps, and messages to the next member.
+    fn commands(&self, prng: &mut Prng) -> Vec<String> {
+        let next = self.ids.iter().cycle().skip(1);
+        let commands = |(id, next): (&String, &String)| {
+            let mut text = String::new();
+            for number in 1..=EACH {
+                let _ = writeln!(text, "Multicast,{id},m{number}");
+                if number % 5 == 0 {
+                    let _ = write!(text, "{id},{next},d{number}\nsleep,0.{:03}\n", prng.below(100));
+                }
+            }
+            text
+        };
+        self.ids.iter().zip(next).map(commands).collect()
+    }
+
+    /// All members have the same lines, each message of all once, and everything that the order promises holds.
+    fn is_all_there(&self) {
+        let lists: Vec<Vec<String>> = self.ids.iter().map(|id| self.stage.lines(id, "tom")).collect();
+        for (id, list) in self.ids.iter().zip(&lists) {
+            assert_eq!(list, &lists[0], "{id} and {}", self.ids[0]);
+            assert_eq!(*list, self.stage.lines(id, "now"), "{id} has confirmed all that it shows");
+            assert_eq!(self.stage.lines(id, "uno").len(), EACH / 5, "{id}");
+        }
+        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+        lists[0].iter().for_each(|line| *seen.entry(line).or_default() += 1);
+        assert_eq!((seen.len(), lists[0].len()), (EACH * self.ids.len(), EACH * self.ids.len()));
+        for judgement in check::judge_folder(&self.stage.out(), self.stage.dir()).unwrap() {
+            let verdicts = judgement.properties().map(|(_, verdict)| verdict);
+            assert_eq!(check::exit(verdicts), Exit::Ok, "{}", judgement.lines());
+        }
+    }
+
+    /// Waits until `id` shows as many messages in its history.
+    fn has_shown(&self, id: &str, count: usize) {
+        let path = self.stage.out().join(format!("history_{id}.1.jsonl"));
+        until(&format!("{id} shows {count} messages"), || {
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            (text.matches("\"insert\"").count() >= count).then_some(())
+        });
+    }
+}
+
+#[test]
+fn cluster_members_end_with_equal_files() {
+    for line in ["", "multicast = \"239.192.7.7:{port}\""] {
+        let own = Ports::take();
+        let cluster = Cluster::with(4, &line.replace("{port}", &own.first().to_string()));
+        let commands = cluster.commands(&mut Prng::new(1));
+        let mut members = cluster.start(&commands);
+        members.iter_mut().for_each(|member| member.ends(0));
+        cluster.is_all_there();
+    }
+}
+
+#[test]
+fn cluster_members_killed_and_started_again_go_on() {
+    let cluster = Cluster::new(5);
+    let mut prng = Prng::new(2);
+    let commands = cluster.commands(&mut prng);
+    let mut members = cluster.start(&commands);
+    cluster.has_shown("s1", 60);
+    for _ in 0..6 {
+        let victim = prng.below(5) as usize;
+        if members[victim].is_running() {
+            members[victim].signal(Signal::KILL);
+            members[victim].wait();
+            pause(Duration::from_millis(prng.below(200)));
+            members[victim] = cluster.member(&cluster.ids[victim], &commands[victim]).start();
+        }
+        pause(Duration::from_millis(prng.below(100)));
+    }
+    members.iter_mut().for_each(|member| member.ends(0));
+    cluster.is_all_there();
+}
+
+#[test]
+fn cluster_killed_as_a_whole_goes_on() {
+    let cluster = Cluster::new(5);
+    let commands = cluster.commands(&mut Prng::new(3));
+    let mut members = cluster.start(&commands);
+    cluster.has_shown("s1", 50);
+    members.iter_mut().for_each(|member| member.signal(Signal::KILL));
+    for member in &mut members {
+        member.wait();
+    }
+    let before = cluster.stage.lines("s1", "tom");
+    let mut members = cluster.start(&commands);
+    members.iter_mut().for_each(|member| member.ends(0));
+    cluster.is_all_there();
+    assert!(cluster.stage.lines("s1", "tom").starts_with(&before), "what was confirmed stays");
+}
+
+#[test]
+fn cluster_member_that_is_away_holds_confirmation_up_and_nothing_else() {
+    let cluster = Cluster::new(3);
+    let commands = cluster.commands(&mut Prng::new(4));
+    let mut members: Vec<Program> =
+        (0..2).map(|at| cluster.member(&cluster.ids[at], &commands[at]).start()).collect();
+    cluster.has_shown("s1", 2 * EACH);
+    assert_eq!(cluster.stage.lines("s1", "tom").len(), 0, "nothing is final without s3");
+    members[0].signal(Signal::USR1);
+    let now = until("s1 writes its list", || {
+        let path = cluster.stage.out().join("test_result_s1_now.txt");
+        fs::read_to_string(path).ok().filter(|text| text.lines().count() == 2 * EACH)
+    });
+    assert!(now.lines().all(|line| line.starts_with("~ s")), "{now}");
+    members.push(cluster.member("s3", &commands[2]).start());
+    members.iter_mut().for_each(|member| member.ends(0));
+    cluster.is_all_there();
+}
+
+#[test]
+fn cluster_takes_no_harm_from_hostile_datagrams() {
+    let cluster = Cluster::new(3);
+    let commands = cluster.commands(&mut Prng::new(5));
+    let mut members = cluster.start(&commands);
+    let attacker = UdpSocket::bind("127.0.0.1:0").unwrap();
+    attacker.set_nonblocking(true).unwrap();
+    let mut prng = Prng::new(6);
+    let mut sent = 0_u32;
+    while members.iter_mut().all(Program::is_running) && sent < 20_000 {
+        let mut bytes: Vec<u8> = (0..prng.between(1, 1_300)).map(|_| prng.next_u64() as u8).collect();
+        let head = [b'G', b'C', 3];
+        let count = bytes.len().min(head.len());
+        bytes[..count].copy_from_slice(&head[..count]);
+        let _ = attacker.send_to(&bytes, ("127.0.0.1", cluster.port(prng.below(3) as usize)));
+        sent += 1;
+    }
+    assert!(sent > 100, "{sent}");
+    members.iter_mut().for_each(|member| member.ends(0));
+    cluster.is_all_there();
+    assert!(attacker.recv(&mut [0; 2_000]).is_err(), "a stranger is answered");
+}
+
+#[test]
+fn cluster_mistakes_are_refused_with_what_to_do() {
+    let cluster = Cluster::new(2);
+    let short = "Multicast,s1,x\n";
+    let of = |id: &str| cluster.member(id, short);
+    for (launch, code, words) in [
+        (of("s1").arg("--safe"), 64, "--safe is not for --order tentative"),
+        (of("s9").args(["--dry-run"]), 65, "s9"),
+        (cluster.stage.bare("client").args(["--order", "tentative", "--id", "s1"]), 64, "--out DIR"),
+        (
+            cluster.stage.client("c1", "Multicast,c1,x\n").args(["--data", "d"]),
+            64,
+            "--data is for --order tentative",
+        ),
+        (of("s1").args(["--cluster", "missing.toml"]), 64, "--cluster"),
+    ] {
+        let (_, said) = launch.ends(code);
+        assert!(said.contains(words), "{said}");
+    }
+    let mut first = of("s1").start();
+    cluster.has_shown("s1", 1);
+    let (_, said) = of("s1").ends(69);
+    assert!(said.contains("journal"), "{said}");
+    first.signal(Signal::INT);
+    assert_eq!(first.wait(), 130);
+    let (_, said) = cluster.member("s1", "sleep,1\n").ends(78);
+    assert!(said.contains("another command file"), "{said}");
+}
+
+/// Runs the members, which the arguments name, in a network in which the kernel keeps datagrams away as `$RULES` says
+/// from the first half second on, and lets all through after `$HEAL` seconds.
+const SCRIPT: &str = r#"
+PATH="$PATH:/usr/sbin:/sbin"
+ip link set lo up || exit 77
+nft -f - <<'END' || exit 77
+table inet bad {
+    chain parts { type filter hook input priority 0; }
+}
+END
+for id in $IDS; do
+    "$1" --order tentative --cluster cluster.toml --id $id --data data/$id --commands $id.txt --out out &
+    pids="$pids $!"
+done
+sleep 0.5
+echo "$RULES" | while read -r rule; do nft add rule inet bad parts $rule || exit 77; done
+sleep "$HEAL"
+nft list chain inet bad parts
+nft flush chain inet bad parts
+code=0
+for pid in $pids; do wait $pid || code=1; done
+exit $code
+"#;
+
+/// Rules that keep the datagrams of each first member from the second.
+fn cut(cluster: &Cluster, links: impl IntoIterator<Item = (usize, usize)>) -> Vec<String> {
+    let rule =
+        |(from, to)| format!("udp sport {} udp dport {} counter drop", cluster.port(from), cluster.port(to));
+    links.into_iter().map(rule).collect()
+}
+
+fn both_ways(links: impl IntoIterator<Item = (usize, usize)>) -> impl Iterator<Item = (usize, usize)> {
+    links.into_iter().flat_map(|(one, other)| [(one, other), (other, one)])
+}
+
+/// The rules of one shape of partition of five members.
+fn shape(name: &str, cluster: &Cluster) -> Vec<String> {
+    let pairs = |of: fn(usize, usize) -> bool| {
+        (0..5)
+            .flat_map(move |one| (0..one).filter(move |&other| of(one, other)).map(move |other| (one, other)))
+    };
+    match name {
+        "2 against 3" => cut(cluster, both_ways(pairs(|one, other| (one < 2) != (other < 2)))),
+        "one alone" => cut(cluster, both_ways(pairs(|_, other| other == 0))),
+        "a line" => cut(cluster, both_ways(pairs(|one, other| one - other > 1))),
+        "one direction" => cut(cluster, (1..5).map(|to| (0, to))),
+        "loss" => vec!["meta l4proto udp numgen random mod 100 < 20 counter drop".to_owned()],
+        other => panic!("no shape {other}"),
+    }
+}
+
+#[test]
+fn namespaces_cluster_heals_from_partitions_of_every_shape() {
+    for name in ["2 against 3", "one alone", "a line", "one direction", "loss"] {
+        let cluster = Cluster::new(5);
+        let commands = cluster.commands(&mut Prng::new(7));
+        for (id, commands) in cluster.ids.iter().zip(&commands) {
+            cluster.stage.file(&format!("{id}.txt"), commands);
+        }
+        let Some((code, said)) = run_parted(&cluster, &shape(name, &cluster).join("\n")) else { return };
+        assert_eq!(code, 0, "{name}: {said}");
+        let kept_away = said.split("counter packets ").skip(1).filter(|rest| !rest.starts_with("0 ")).count();
+        assert!(kept_away > 0, "{name}: {said}");
+        cluster.is_all_there();
+    }
+}
+
+/// Runs the cluster in a network of its own; nothing if there is none.
+fn run_parted(cluster: &Cluster, rules: &str) -> Option<(i32, String)> {
+    let mut command = Command::new("unshare");
+    forget_variables(&mut command);
+    command.args(["--map-root-user", "--net", "sh", "-c", SCRIPT, "sh", env!("CARGO_BIN_EXE_client")]);
+    command.current_dir(cluster.stage.dir()).stdin(Stdio::null());
+    command.env("IDS", cluster.ids.join(" ")).env("RULES", rules).env("HEAL", "1.5");
+    let output = command.output().ok()?;
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    let code = output.status.code()?;
+    if code == 77 || !Path::new(&cluster.stage.out()).is_dir() {
+        eprintln!("skipped, because no network namespace with nftables is to be had: {}", said.trim());
+        return None;
+    }
+    Some((code, said))
+}
