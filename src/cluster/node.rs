@@ -136,7 +136,16 @@ impl Node {
             diverged: Vec::new(),
         };
         node.perform()?;
+        node.wait_for_life(found.next)?;
         Ok((node, recovered))
+    }
+
+    /// Waits until the journal has the first record of this life: from then on, the files of this member are its own.
+    fn wait_for_life(&self, index: u64) -> Result<(), Failure> {
+        while self.journal.stored()? < index {
+            self.wait(LONGEST_WAIT)?;
+        }
+        Ok(())
     }
 
     /// Returns the replica.

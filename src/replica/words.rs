@@ -156,9 +156,9 @@ impl Replica {
             (0..self.config.members).map(|origin| self.log.stored(origin)).collect()
         };
         // An entry that waits to be sent is nothing that others should ask for.
-        stored[self.me] = self.flow.sent();
-        // An entry that waits to be sent is below the clock; others must not take the clock for a promise about it.
         let sent = self.flow.sent().max(self.log.forgotten(self.me));
+        stored[self.me] = sent;
+        // An entry that waits to be sent is below the clock; others must not take the clock for a promise about it.
         let unsent = self.log.entry(self.me, sent + 1).map(|entry| entry.time - 1);
         let clock = unsent.map_or(self.own_promise(), |time| time.min(self.own_promise()));
         Line { member: self.config.me, sent, clock, stored }

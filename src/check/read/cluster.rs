@@ -126,15 +126,13 @@ impl LifeFile {
             if line.is_empty() {
                 continue;
             }
-            let goes_on = match Row::parse(line) {
-                Ok(row) => {
-                    let event = row.event().map_err(|flaw| self.source.failure(flaw.moved(start)))?;
-                    add(event, number)?
-                }
-                Err(_) if !text.ends_with(b"\n") => false,
-                Err(flaw) => return Err(self.source.failure(flaw.moved(start))),
-            };
-            if !goes_on {
+            // A later life takes such a line for none, and tells its event again.
+            if !text.ends_with(b"\n") {
+                break;
+            }
+            let event = Row::parse(line).map_err(|flaw| self.source.failure(flaw.moved(start)))?;
+            let event = event.event().map_err(|flaw| self.source.failure(flaw.moved(start)))?;
+            if !add(event, number)? {
                 break;
             }
         }
