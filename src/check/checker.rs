@@ -3,12 +3,13 @@
 //! Histories identify messages, so they are judged first; result files may add to what histories leave undecided. A
 //! property that either of them shows violated or valid is so.
 
+use super::cluster::{self, Stories};
 use super::message_index::MessageIndex;
 use super::read::Run;
 use super::texts::Texts;
 use super::verdict::Verdict;
-use super::{PROPERTIES, Property, barrier, consistency};
-use crate::order::{ORDERS, Order};
+use super::{PROPERTIES, Property, barrier, consistency, lives};
+use crate::order::{ORDERS, Order, TENTATIVE};
 
 /// A property of files: its name, its definition and its oracle.
 type OfFiles = (&'static str, &'static str, fn(&Run, &MessageIndex<'_>) -> Verdict);
@@ -19,40 +20,91 @@ const OF_FILES: [OfFiles; 2] = [
     ("consistency", "the files of each member tell the same", consistency::judge),
 ];
 
+/// The same for clusters. Their members start when they like.
+const OF_CLUSTER_FILES: [&str; 1] = ["consistency"];
+
 /// Properties that apply to few runs: judged by default only if the run has such events.
 const OPTIONAL: [&str; 2] = ["point-to-point", "view-synchrony"];
 
 /// Returns the name and the definition of each property, in the order of reports.
 pub(super) fn properties() -> impl Iterator<Item = (&'static str, &'static str)> {
     let of_histories = PROPERTIES.iter().map(|property| (property.name, property.says));
-    of_histories.chain(OF_FILES.iter().map(|(name, says, _)| (*name, *says)))
+    of_histories.chain(OF_FILES.iter().map(|(name, says, _)| (*name, *says))).chain(of_clusters())
+}
+
+/// Returns the same of the properties that only clusters have.
+pub(super) fn of_clusters() -> impl Iterator<Item = (&'static str, &'static str)> {
+    cluster::PROPERTIES.iter().map(|property| (property.name, property.says))
 }
 
 /// The files of one run, indexed for judging.
 pub(super) struct Checker<'r> {
     pub(super) run: &'r Run,
     pub(super) index: MessageIndex<'r>,
+    /// The insertions and confirmations of a cluster.
+    stories: Option<Stories<'r>>,
     texts: Option<Texts<'r>>,
+    /// True if the promises of clusters count.
+    is_of_cluster: bool,
 }
 
 impl<'r> Checker<'r> {
-    pub(super) fn new(run: &'r Run) -> Self {
+    /// Indexes the files of a run. `order` is the order whose promises count, if not the one that the files name.
+    pub(super) fn new(run: &'r Run, order: Option<&str>) -> Self {
         let only_results =
             run.members.iter().any(|member| member.history_file.is_none() && member.has_files());
         // Result files do not record views, so they cannot judge a group whose members changed.
         let has_changed =
             run.history.records.iter().any(|record| record.is_in_part() || record.views.len() > 1);
-        let texts = (!has_changed && (only_results || run.has_commands)).then(|| Texts::new(run));
-        Self { run, index: MessageIndex::new(&run.history), texts }
+        let is_of_cluster = order.map_or_else(|| run.is_of_cluster(), |order| order == TENTATIVE);
+        let texts =
+            (!has_changed && (only_results || run.has_commands)).then(|| Texts::new(run, is_of_cluster));
+        let stories = run.cluster.as_ref().map(Stories::new);
+        Self { run, index: MessageIndex::new(&run.history), stories, texts, is_of_cluster }
     }
 
     /// Returns the properties to judge by default: those that every possible order of the run promises.
     pub(super) fn promised(&self, order: Option<&str>) -> Vec<&'static str> {
+        if self.is_of_cluster {
+            let has_directs = self.has_directs();
+            return self.all().filter(|name| *name != "point-to-point" || has_directs).collect();
+        }
         let orders = self.orders(order);
         let by_all = |property: &Property| orders.iter().all(|order| (property.promised)(order));
         let is_promised = |name: &str| Property::find(name).is_none_or(by_all);
-        let names = properties().map(|(name, _)| name).filter(|name| is_promised(name));
+        let names = self.all().filter(|name| is_promised(name));
         names.filter(|name| !OPTIONAL.contains(name) || self.has_some(name)).collect()
+    }
+
+    /// Returns all properties that a group or a cluster can have.
+    pub(super) fn all(&self) -> impl Iterator<Item = &'static str> {
+        let of_groups =
+            properties().map(|(name, _)| name).filter(|name| cluster::Property::find(name).is_none());
+        let of_clusters = cluster::names().chain(OF_CLUSTER_FILES);
+        let (of_groups, of_clusters) = match self.is_of_cluster {
+            false => (Some(of_groups), None),
+            true => (None, Some(of_clusters)),
+        };
+        of_groups.into_iter().flatten().chain(of_clusters.into_iter().flatten())
+    }
+
+    /// Words the order of the run.
+    pub(super) fn order(&self, told: Option<&str>) -> String {
+        if self.is_of_cluster {
+            return TENTATIVE.to_owned();
+        }
+        let mut orders: Vec<String> = match &self.orders(told)[..] {
+            [one] => vec![one.title()],
+            all if all.len() == ORDERS.len() => vec!["order unknown".to_owned()],
+            several => several.iter().map(|order| order.name.to_owned()).collect(),
+        };
+        orders.dedup();
+        orders.join(" or ")
+    }
+
+    /// Returns the numbers of messages that members inserted, of a cluster with histories.
+    pub(super) fn inserted(&self) -> Option<u64> {
+        self.stories.as_ref().filter(|_| self.is_of_cluster).map(Stories::inserted)
     }
 
     /// Returns the possible orders of the run: from `--order`, else from the histories, else from the result files'
@@ -96,10 +148,21 @@ impl<'r> Checker<'r> {
     /// Judges the property of this name.
     pub(super) fn judge(&self, name: &str) -> Verdict {
         if let Some((_, _, judge)) = OF_FILES.iter().find(|(known, ..)| *known == name) {
-            return judge(self.run, &self.index);
+            return match (&self.run.cluster, name) {
+                (Some(_), "consistency") => lives::judge(self.run, &self.index),
+                (Some(_), _) => Verdict::Undecided("members of a cluster start when they like".to_owned()),
+                (None, _) => judge(self.run, &self.index),
+            };
         }
-        let told = |property: &Property| property.judge(&self.index);
-        let by_histories = Property::find(name).filter(|_| self.run.has_histories()).map(told);
+        let by_histories = match cluster::Property::find(name) {
+            Some(_) if !self.is_of_cluster => {
+                return Verdict::Undecided("these are files of a group, not of a cluster".to_owned());
+            }
+            Some(property) => self.stories.as_ref().map(|stories| property.judge(stories)),
+            None => Property::find(name)
+                .filter(|_| self.run.has_histories())
+                .map(|property| property.judge(&self.index)),
+        };
         let by_texts = self.texts.as_ref().map(|texts| texts.judge(name));
         match (by_histories, by_texts) {
             (Some(one), Some(other)) => stronger(one, other),

@@ -88,7 +88,7 @@ fn other_first_view(record: &Record, history_file: &HistoryFile) -> Option<Witne
 }
 
 /// Finds a result file that does not match the history.
-fn wrong_results(history: &History, member: &Member, record: &Record) -> Option<Witness> {
+pub(super) fn wrong_results(history: &History, member: &Member, record: &Record) -> Option<Witness> {
     let compare = |file: &Option<ResultFile>, is_one: fn(&Event) -> bool| {
         difference(history, record, file.as_ref()?, is_one)
     };

@@ -8,7 +8,6 @@ mod barrier;
 mod causal;
 mod checker;
 pub mod cluster;
-mod cluster_files;
 mod consistency;
 mod creation;
 mod departures;
@@ -16,6 +15,7 @@ mod direct;
 mod duplicates;
 mod fifo;
 mod history;
+mod lives;
 mod message_index;
 mod numbers;
 mod parallel;
@@ -148,8 +148,7 @@ impl Property {
 
 /// Returns the names of all properties that can be judged from files.
 pub(crate) fn property_names() -> impl Iterator<Item = &'static str> {
-    let of_clusters = cluster::PROPERTIES.iter().map(|property| property.name);
-    checker::properties().map(|(name, _)| name).chain(of_clusters)
+    checker::properties().map(|(name, _)| name)
 }
 
 /// Judges these properties of `history`, in their order.

@@ -5,13 +5,10 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::checker::Checker;
-use super::cluster::Happening;
 use super::direct;
 use super::history::Event;
-use super::read::ClusterRun;
 use super::verdict::{Place, Verdict};
 use crate::exit::Exit;
-use crate::order::{ORDERS, TENTATIVE};
 use crate::talk::printable;
 
 /// The version of the JSON format.
@@ -37,6 +34,9 @@ pub struct Judgement {
 struct Counts {
     multicasts: u64,
     deliveries: u64,
+    /// Of a cluster, whose deliveries are what members confirmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inserted: Option<u64>,
     sent: u64,
     received: u64,
     undeliverable: u64,
@@ -76,43 +76,13 @@ impl Judgement {
         verdicts: Vec<(&'static str, Verdict)>,
     ) -> Self {
         let run = checker.run;
-        let mut orders: Vec<String> = match &checker.orders(order)[..] {
-            [one] => vec![one.title()],
-            all if all.len() == ORDERS.len() => vec!["order unknown".to_owned()],
-            several => several.iter().map(|order| order.name.to_owned()).collect(),
-        };
-        orders.dedup();
         Self {
             group: run.group.clone(),
-            order: orders.join(" or "),
+            order: checker.order(order),
             members: run.members.iter().map(|member| member.id.clone()).collect(),
             counts: Counts::of(checker),
             verdicts,
             undeliverable: direct::undeliverable(&run.history),
-        }
-    }
-
-    /// Returns the judgement of a cluster.
-    pub(super) fn of_cluster(run: &ClusterRun, verdicts: Vec<(&'static str, Verdict)>) -> Self {
-        let mut counts = Counts::default();
-        let lives = run.history.members.iter().flat_map(|member| &member.lives);
-        for happening in lives.flat_map(|life| &life.events) {
-            match happening {
-                Happening::Multicast { .. } => counts.multicasts += 1,
-                Happening::Confirm { count, .. } => counts.deliveries += count,
-                Happening::Send { .. } => counts.sent += 1,
-                Happening::Receive { .. } => counts.received += 1,
-                Happening::Undeliverable { .. } => counts.undeliverable += 1,
-                _ => {}
-            }
-        }
-        Self {
-            group: Some(run.group.clone()),
-            order: TENTATIVE.to_owned(),
-            members: run.history.members.iter().map(|member| member.name.clone()).collect(),
-            counts,
-            verdicts,
-            undeliverable: None,
         }
     }
 
@@ -142,15 +112,20 @@ impl Judgement {
 
     /// Describes the judged run in one line.
     fn title(&self) -> String {
+        let kind = if self.counts.inserted.is_some() { "cluster" } else { "group" };
         let group =
-            self.group.as_ref().map_or_else(|| "result files".to_owned(), |group| format!("group {group}"));
-        let Counts { multicasts, deliveries, sent, received, undeliverable } = self.counts;
+            self.group.as_ref().map_or_else(|| "result files".to_owned(), |group| format!("{kind} {group}"));
+        let Counts { multicasts, deliveries, inserted, sent, received, undeliverable } = self.counts;
+        let delivered = match inserted {
+            None => format!("{deliveries} delivered"),
+            Some(inserted) => format!("{inserted} inserted, {deliveries} confirmed"),
+        };
         let undeliverable = match undeliverable {
             0 => String::new(),
             count => format!(", {count} undeliverable"),
         };
         format!(
-            "{group}, {}, {} members: {multicasts} multicast, {deliveries} delivered, {sent} sent, {received} received{undeliverable}",
+            "{group}, {}, {} members: {multicasts} multicast, {delivered}, {sent} sent, {received} received{undeliverable}",
             self.order,
             self.members.len()
         )
@@ -207,7 +182,7 @@ impl Judgement {
 
 impl Counts {
     fn of(checker: &Checker<'_>) -> Self {
-        let mut counts = Self::default();
+        let mut counts = Self { inserted: checker.inserted(), ..Self::default() };
         for event in checker.run.history.records.iter().flat_map(|record| &record.events) {
             *match event {
                 Event::Multicast { .. } => &mut counts.multicasts,

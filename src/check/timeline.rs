@@ -137,7 +137,7 @@ impl Timeline {
     }
 
     fn new(run: &Run, property: Option<&str>) -> Self {
-        let checker = Checker::new(run);
+        let checker = Checker::new(run, None);
         let judged = property.map_or_else(|| checker.promised(None), |property| vec![property]);
         let violation = judged.into_iter().find_map(|name| match checker.judge(name) {
             Verdict::Violated(witness) => Some((name.to_owned(), witness)),

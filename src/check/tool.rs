@@ -7,8 +7,7 @@ use clap::{Args as Arguments, ValueEnum};
 
 use super::checker::{self, Checker};
 use super::report::{self, Judgement};
-use super::verdict::Verdict;
-use super::{cluster, cluster_files, parallel, property_names, read};
+use super::{cluster, parallel, property_names, read};
 use crate::cli::{self, Voice};
 use crate::exit::{Exit, Failure};
 use crate::order;
@@ -24,7 +23,8 @@ Examples:
   groupcast check results --property total,agreement --format json
 
 Judged are history_<id>.jsonl, test_result_<id>_<suffix>.txt and test_result_<id>_uno.txt, also with .part behind \
-the name; each group apart. Result files alone do not show everything: what they do not show is undecided.";
+the name; each group apart. Of a cluster (`--order tentative`), each life of a member has a history_<id>.<life>.jsonl. \
+Result files alone do not show everything: what they do not show is undecided.";
 
 /// The format of the verdicts.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
@@ -53,7 +53,7 @@ pub struct Args {
           value_parser = PossibleValuesParser::new(property_names().chain([ALL])))]
     property: Vec<String>,
     /// The order whose promises count; if not given, the one that the histories name
-    #[arg(long, value_parser = PossibleValuesParser::new(order::names()))]
+    #[arg(long, value_parser = PossibleValuesParser::new(order::all_names()))]
     order: Option<String>,
     /// Format of the answer
     #[arg(long, value_enum, default_value_t)]
@@ -64,13 +64,16 @@ pub struct Args {
 }
 
 fn help() -> String {
-    let properties: Vec<String> = checker::properties().map(|(name, says)| entry(name, says)).collect();
-    let of_clusters = cluster::PROPERTIES.iter().map(|property| entry(property.name, property.says));
-    let of_clusters: Vec<String> = of_clusters.collect();
+    let listed = |properties: Vec<(&str, &str)>| {
+        let entries: Vec<String> = properties.iter().map(|(name, says)| entry(name, says)).collect();
+        entries.join("\n")
+    };
+    let (of_clusters, of_groups): (Vec<_>, Vec<_>) =
+        checker::properties().partition(|(name, _)| cluster::Property::find(name).is_some());
+    let (groups, clusters) = (listed(of_groups), listed(of_clusters));
+    let also = entry("also", &format!("{}, of confirmed messages", cluster::OF_DELIVERIES.join(", ")));
     format!(
-        "{HELP}\n\nProperties:\n{}\n\nOf clusters (order tentative) alone:\n{}\n\n{}",
-        properties.join("\n"),
-        of_clusters.join("\n"),
+        "{HELP}\n\nProperties:\n{groups}\n\nProperties of clusters:\n{clusters}\n{also}\n\n{}",
         crate::exit::HELP
     )
 }
@@ -97,23 +100,15 @@ fn entry(name: &str, says: &str) -> String {
 /// output cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let talk = args.voice.talk("groupcast");
-    if let Some(run) = read::read_cluster(&args.dir)? {
-        let judgement = judge_cluster(&run, args.commands.as_deref(), &args.property)?;
-        return report(args, &[judgement]);
-    }
     let (runs, warnings) = read::read(&args.dir, args.commands.as_deref())?;
     warnings.iter().for_each(|warning| talk.warn(warning));
     talk.detail(format!("{} has {} groups", args.dir.display(), runs.len()));
     let judged = runs.iter().map(|run| judgement(run, &args.property, args.order.as_deref()));
-    report(args, &judged.collect::<Vec<_>>())
-}
-
-/// Prints the verdicts, and returns the exit code.
-fn report(args: &Args, judgements: &[Judgement]) -> anyhow::Result<Exit> {
+    let judgements: Vec<Judgement> = judged.collect();
     let text = match args.format {
-        Format::Text => report::text(judgements),
-        Format::Json => report::json(judgements),
-        Format::Junit => report::junit(judgements),
+        Format::Text => report::text(&judgements),
+        Format::Json => report::json(&judgements),
+        Format::Junit => report::junit(&judgements),
     };
     cli::print(text.trim_end())?;
     Ok(report::exit(judgements.iter().flat_map(Judgement::verdicts)))
@@ -124,9 +119,6 @@ fn report(args: &Args, judgements: &[Judgement]) -> anyhow::Result<Exit> {
 /// # Errors
 /// As [`run`].
 pub fn judge_folder(dir: &Path, commands: &Path) -> Result<Vec<Judgement>, Failure> {
-    if let Some(run) = read::read_cluster(dir)? {
-        return Ok(vec![judge_cluster(&run, Some(commands), &[])?]);
-    }
     let (runs, _) = read::read(dir, Some(commands))?;
     Ok(runs.iter().map(|run| judgement(run, &[], None)).collect())
 }
@@ -138,31 +130,16 @@ pub(crate) fn reports(dir: &Path) -> Result<Vec<String>, Failure> {
     Ok(vec![report::text(&judgements), report::json(&judgements), report::junit(&judgements)])
 }
 
-/// Judges the properties `asked` for of a cluster; if none, all.
-fn judge_cluster(
-    run: &read::ClusterRun,
-    commands: Option<&Path>,
-    asked: &[String],
-) -> Result<Judgement, Failure> {
-    let mut verdicts = cluster_files::judge(run, commands)?;
-    let is_asked = |name: &str| asked.is_empty() || asked.iter().any(|one| one == name || one == ALL);
-    verdicts.retain(|(name, _)| is_asked(name));
-    for name in property_names().filter(|name| asked.iter().any(|one| one == name)) {
-        if verdicts.iter().all(|(known, _)| *known != name) {
-            verdicts.push((name, Verdict::Undecided("this is not judged of a cluster".to_owned())));
-        }
-    }
-    Ok(Judgement::of_cluster(run, verdicts))
-}
-
 /// Judges the properties `asked` for; if none, those that the order promises.
 fn judgement(run: &read::Run, asked: &[String], order: Option<&str>) -> Judgement {
-    let checker = Checker::new(run);
-    let is_asked = |name: &str| asked.iter().any(|one| one == name || one == ALL);
-    let names = if asked.is_empty() {
+    let checker = Checker::new(run, order);
+    let is_named = |name: &str| asked.iter().any(|one| one == name);
+    let names: Vec<&str> = if asked.is_empty() {
         checker.promised(order)
+    } else if is_named(ALL) {
+        checker.all().collect()
     } else {
-        property_names().filter(|name| is_asked(name)).collect()
+        property_names().filter(|name| is_named(name)).collect()
     };
     let verdicts = parallel::each(&names, |name| (*name, checker.judge(name)));
     Judgement::new(&checker, order, verdicts)

@@ -50,13 +50,17 @@ impl<'s, 'h> Prefix<'s, 'h> {
 
 /// Returns the counts of the messages that a member had shown before each of its multicasts.
 fn shown_before(stories: &Stories<'_>, member: usize) -> Shown {
+    let story = &stories.history.members[member];
     let mut prefix = Prefix::new(stories, member);
     let mut shown = Shown::new();
-    for (moment, happening) in stories.history.members[member].happenings() {
+    for (moment, happening) in story.happenings() {
         if let Happening::Multicast { number, .. } = happening
             && stories.multicasts[member][number].moment == moment
         {
-            shown.insert(*number, (0..stories.lists.len()).map(|slot| prefix.count(slot, moment)).collect());
+            // The journal may have given this message back, together with others that were shown after it.
+            let is_after_crash = story.crashed_before(moment.0);
+            let before = if is_after_crash { (moment.0, 0) } else { moment };
+            shown.insert(*number, (0..stories.lists.len()).map(|slot| prefix.count(slot, before)).collect());
         }
     }
     shown

@@ -69,8 +69,21 @@ pub const PROPERTIES: [Property; 6] = [
 ];
 
 /// The properties of groups that the confirmed messages of a cluster have, too, if they are taken as deliveries.
-pub const OF_DELIVERIES: [&str; 7] =
-    ["no-creation", "no-duplicate", "agreement", "fifo", "causal", "total", "point-to-point"];
+pub const OF_DELIVERIES: [&str; 8] =
+    ["no-creation", "no-duplicate", "validity", "agreement", "fifo", "causal", "total", "point-to-point"];
+
+impl Property {
+    /// Returns the property of this name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Self> {
+        PROPERTIES.iter().find(|property| property.name == name)
+    }
+
+    /// Judges the property.
+    pub(super) fn judge(&self, stories: &Stories<'_>) -> Verdict {
+        (self.judge)(stories)
+    }
+}
 
 /// Returns the names of all properties of a cluster, in the order of reports.
 pub fn names() -> impl Iterator<Item = &'static str> {
@@ -81,7 +94,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 #[must_use]
 pub fn judge(history: &ClusterHistory) -> Vec<(&'static str, Verdict)> {
     let stories = Stories::new(history);
-    let of_clusters = PROPERTIES.iter().map(|property| (property.name, (property.judge)(&stories)));
+    let of_clusters = PROPERTIES.iter().map(|property| (property.name, property.judge(&stories)));
     let mut verdicts: Vec<_> = of_clusters.collect();
     let delivered = deliveries(&stories);
     let index = MessageIndex::new(&delivered);

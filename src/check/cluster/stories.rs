@@ -45,6 +45,11 @@ impl<'h> Stories<'h> {
         }
     }
 
+    /// Returns the number of all insertions at all members.
+    pub(in crate::check) fn inserted(&self) -> u64 {
+        self.lists.iter().map(|list| list.inserted.len() as u64).sum()
+    }
+
     /// Returns the members with their lists.
     pub(super) fn members(&self) -> impl Iterator<Item = (&'h MemberStory, &List<'h>)> {
         self.history.members.iter().zip(&self.lists)

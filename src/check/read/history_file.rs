@@ -29,10 +29,12 @@ pub(in crate::check) struct HistoryFile {
     pub(in crate::check) cut_off: Option<u32>,
     /// The line of the first receipt whose `from` is not the sender in its id.
     pub(in crate::check) misattributed: Option<u32>,
+    /// In a cluster: the line of the first message whose id cannot be that of this event.
+    pub(in crate::check) borrowed: Option<u32>,
 }
 
 /// The start of a run at a member.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::check) struct Start {
     pub(in crate::check) line: u32,
     pub(in crate::check) time_us: u64,
@@ -43,6 +45,8 @@ pub(in crate::check) struct Start {
     pub(in crate::check) method: Option<String>,
     /// The names of the members, sorted, each once.
     pub(in crate::check) members: Vec<String>,
+    /// The names of the members as they are listed: by slot, in a cluster.
+    pub(in crate::check) roster: Vec<String>,
 }
 
 /// The end of a run at a member.
@@ -71,9 +75,6 @@ const LEFT: &str = "left";
 pub(super) fn read(path: &Path, id: &str) -> Result<(HistoryFile, Record, NameTable), Failure> {
     let (name, text) = read_file(path)?;
     let source = Source { name, text };
-    if let Some(flaw) = unreadable(&source.text) {
-        return Err(source.failure(flaw));
-    }
     let history_file = HistoryFile { file: source.name.clone(), ..HistoryFile::default() };
     let record = Record { name: id.to_owned(), ..Record::default() };
     let mut reader = Reader {
@@ -83,7 +84,32 @@ pub(super) fn read(path: &Path, id: &str) -> Result<(HistoryFile, Record, NameTa
         lines: Vec::new(),
         names: NameTable::default(),
     };
-    let mut next = 0;
+    let may_be_cut_off = source.name.ends_with(".part");
+    let cut_off = events(&source, may_be_cut_off, |event, line| reader.add(event, line))?;
+    let Reader { mut history_file, mut record, lines, names, .. } = reader;
+    history_file.cut_off = cut_off;
+    record.open = history_file.open(id);
+    record.ended = record.open.is_none();
+    record.left = record.ended && history_file.ends.last().is_some_and(|end| end.reason == LEFT);
+    record.stopped = history_file.cut_off.is_none() && !history_file.ends.is_empty() && !record.ended;
+    record.source = Some(RecordSource { file: source.name, lines, ..RecordSource::default() });
+    Ok((history_file, record, names))
+}
+
+/// Passes each event of a history to `add`, with its line. Returns the line at which the file is cut off, because its
+/// writer failed or lives.
+///
+/// # Errors
+/// Exit 65 if the file is no text or a line is no event; those of `add`.
+pub(super) fn events(
+    source: &Source,
+    may_be_cut_off: bool,
+    mut add: impl FnMut(HistoryEvent<'_>, u32) -> Result<(), Failure>,
+) -> Result<Option<u32>, Failure> {
+    if let Some(flaw) = unreadable(&source.text) {
+        return Err(source.failure(flaw));
+    }
+    let (mut next, mut cut_off) = (0, None);
     for (text, number) in source.text.split_inclusive(|&byte| byte == b'\n').zip(1..) {
         let start = next;
         next += text.len();
@@ -93,21 +119,12 @@ pub(super) fn read(path: &Path, id: &str) -> Result<(HistoryFile, Record, NameTa
         }
         let in_file = |flaw: Flaw| source.failure(flaw.moved(start));
         match Row::parse(line) {
-            Ok(row) => reader.add(row.event().map_err(in_file)?, number)?,
-            // The last line of a `.part` may be cut off, because its writer failed.
-            Err(_) if !text.ends_with(b"\n") && source.name.ends_with(".part") => {
-                reader.history_file.cut_off = Some(number);
-            }
+            Ok(row) => add(row.event().map_err(in_file)?, number)?,
+            Err(_) if !text.ends_with(b"\n") && may_be_cut_off => cut_off = Some(number),
             Err(flaw) => return Err(in_file(flaw)),
         }
     }
-    let Reader { history_file, mut record, lines, names, .. } = reader;
-    record.open = history_file.open(id);
-    record.ended = record.open.is_none();
-    record.left = record.ended && history_file.ends.last().is_some_and(|end| end.reason == LEFT);
-    record.stopped = history_file.cut_off.is_none() && !history_file.ends.is_empty() && !record.ended;
-    record.source = Some(RecordSource { file: source.name, lines, ..RecordSource::default() });
-    Ok((history_file, record, names))
+    Ok(cut_off)
 }
 
 impl HistoryFile {
@@ -208,15 +225,19 @@ impl Reader<'_> {
         Ok(MessageId { member: self.names.slot(member, incarnation)?, incarnation, number })
     }
 
-    /// Returns a text as a part of the file, unless it had to be decoded.
     fn bytes(&self, text: &[u8]) -> Bytes {
-        let is_part = self.content.as_ptr_range().contains(&text.as_ptr());
-        if is_part { self.content.slice_ref(text) } else { Bytes::copy_from_slice(text) }
+        part_of(self.content, text)
     }
 }
 
+/// Returns a text as a part of the file, unless it had to be decoded.
+pub(super) fn part_of(content: &Bytes, text: &[u8]) -> Bytes {
+    let is_part = content.as_ptr_range().contains(&text.as_ptr());
+    if is_part { content.slice_ref(text) } else { Bytes::copy_from_slice(text) }
+}
+
 impl Start {
-    fn new(start: &results::Start<'_>, line: u32) -> Self {
+    pub(super) fn new(start: &results::Start<'_>, line: u32) -> Self {
         Self {
             line,
             time_us: start.time_us,
@@ -226,6 +247,7 @@ impl Start {
             order: start.order.to_owned(),
             method: start.method.map(str::to_owned),
             members: names(&start.members),
+            roster: start.members.iter().map(|&name| name.to_owned()).collect(),
         }
     }
 }

@@ -1,4 +1,6 @@
 //! The files of each member in a folder: `history_<id>.jsonl`, `test_result_<id>_<suffix>.txt`, and `.part` of each.
+//!
+//! A history of a cluster is first taken for that of a member `<id>.<life>`; its content tells the difference.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,12 +16,17 @@ use crate::script::folder::listed;
 /// The suffix of the result files of direct messages.
 pub(super) const UNO: &str = "uno";
 
+/// The suffix of the file with the whole list of a member of a cluster.
+const NOW: &str = "now";
+
 /// The files of one member.
 #[derive(Debug, Default)]
 pub(super) struct Files {
     pub(super) history: Option<PathBuf>,
     /// The result files by their suffix.
     pub(super) results: BTreeMap<String, PathBuf>,
+    /// The whole list of a member of a cluster.
+    pub(super) now: Option<PathBuf>,
 }
 
 /// The files of all members, by member name.
@@ -34,6 +41,7 @@ pub(super) struct Listing {
 #[derive(Debug, Eq, PartialEq)]
 enum Name<'a> {
     History { id: &'a str },
+    Now { id: &'a str },
     Result { id: &'a str, suffix: &'a str },
 }
 
@@ -68,6 +76,7 @@ impl Listing {
             Name::History { id } => {
                 self.members.entry(id.to_owned()).or_default().history.replace(path.into())
             }
+            Name::Now { id } => self.members.entry(id.to_owned()).or_default().now.replace(path.into()),
             Name::Result { id, suffix } => {
                 let files = self.members.entry(id.to_owned()).or_default();
                 files.results.insert(suffix.to_owned(), path.into())
@@ -111,6 +120,9 @@ fn parse(name: &str) -> Option<Name<'_>> {
     }
     let name = name.strip_prefix("test_result_")?.strip_suffix(".txt")?;
     let (id, suffix) = name.rsplit_once('_')?;
+    if suffix == NOW && !id.is_empty() {
+        return Some(Name::Now { id });
+    }
     let is_known = suffix == UNO || ORDERS.iter().any(|order| order.suffix == suffix);
     (is_known && !id.is_empty()).then_some(Name::Result { id, suffix })
 }
@@ -128,6 +140,8 @@ mod tests {
             ("test_result_c1_tom.txt", Some(Name::Result { id: "c1", suffix: "tom" })),
             ("test_result_a_uno_fifo.txt.part", Some(Name::Result { id: "a_uno", suffix: "fifo" })),
             ("test_result_c1_uno.txt", Some(Name::Result { id: "c1", suffix: "uno" })),
+            ("history_s1.2.jsonl", Some(Name::History { id: "s1.2" })),
+            ("test_result_s1_now.txt", Some(Name::Now { id: "s1" })),
             ("test_result_c1_other.txt", None),
             ("test_result_tom.txt", None),
             ("history_.jsonl", None),

@@ -1,8 +1,9 @@
 //! The reader that turns a folder of histories and result files into runs, one for each group.
 
-mod cluster;
+mod clusters;
 mod commands;
 mod history_file;
+mod life_file;
 mod listing;
 mod name_table;
 mod result_file;
@@ -14,12 +15,12 @@ use std::path::Path;
 
 use bytes::Bytes;
 
+use super::cluster::ClusterHistory;
 use super::history::{History, Record};
 use super::verdict::Place;
 use crate::exit::{Exit, Failure};
 use crate::place::{obstacle, shown, without_mark};
 use crate::script::folder::listed;
-pub(super) use cluster::{ClusterRun, read as read_cluster};
 pub(super) use commands::Commands;
 pub(super) use history_file::{HistoryFile, Start};
 use listing::Listing;
@@ -37,6 +38,8 @@ pub(super) struct Run {
     /// The messages of the histories: first the record of each of `members`, then a record for each incarnation that no
     /// file describes.
     pub(super) history: History,
+    /// The insertions and confirmations of a cluster, whose `history` has the confirmed messages as deliveries.
+    pub(super) cluster: Option<ClusterHistory>,
     /// Whether command files were read.
     pub(super) has_commands: bool,
 }
@@ -47,10 +50,14 @@ pub(super) struct Member {
     pub(super) id: String,
     /// The contents of its history other than the messages.
     pub(super) history_file: Option<HistoryFile>,
+    /// The same of each life of a member of a cluster, with its number; then `history_file` is of the last one.
+    pub(super) lives: Vec<(u32, HistoryFile)>,
     /// The multicasts that it delivered.
     pub(super) delivered: Option<ResultFile>,
     /// The direct messages that it received.
     pub(super) received: Option<ResultFile>,
+    /// The whole list of a member of a cluster, also what is not confirmed.
+    pub(super) now: Option<ResultFile>,
     /// The operations that it was given.
     pub(super) commands: Option<Commands>,
 }
@@ -62,6 +69,11 @@ impl Run {
             let starts = member.history_file.iter().flat_map(|history_file| &history_file.starts);
             starts.map(move |start| (member, record, start))
         })
+    }
+
+    /// Returns true if the files are of a cluster, as far as they tell.
+    pub(super) fn is_of_cluster(&self) -> bool {
+        self.cluster.is_some() || self.members.iter().any(|member| member.now.is_some())
     }
 
     /// Returns true if any member has a history.
@@ -102,8 +114,9 @@ impl Member {
 /// Exit 66 if a folder or a file cannot be read, or there is nothing to judge; exit 65 if a file is malformed or two
 /// files are of the same kind and member.
 pub(super) fn read(dir: &Path, commands: Option<&Path>) -> Result<(Vec<Run>, Vec<String>), Failure> {
-    let listing = Listing::of(dir)?;
-    let mut runs = runs::assemble(&listing)?;
+    let mut listing = Listing::of(dir)?;
+    let mut runs = clusters::assemble(&mut listing)?;
+    runs.extend(runs::assemble(&listing)?);
     let passed_over = listed(&listing.passed_over);
     let mut warnings: Vec<String> =
         passed_over.map(|names| format!("not judged: {names}; {}", listing::rule())).into_iter().collect();

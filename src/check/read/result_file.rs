@@ -17,7 +17,7 @@ pub(in crate::check) const SEPARATOR: &[u8] = b"###";
 pub(in crate::check) struct ResultFile {
     /// The file's name.
     pub(in crate::check) name: String,
-    /// Whether the file is complete: it is no `.part`.
+    /// Whether the file is complete: it is no `.part`, and its writer is not a member of a cluster that may go on.
     pub(in crate::check) ended: bool,
     content: Bytes,
     lines: Vec<Range<usize>>,
@@ -25,12 +25,21 @@ pub(in crate::check) struct ResultFile {
 
 impl ResultFile {
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+        Self::read_as(path, |name| !name.ends_with(".part"))
+    }
+
+    /// Reads a file that grows under its final name, and is complete if `ended`.
+    pub(super) fn read_growing(path: &Path, ended: bool) -> Result<Self, Failure> {
+        Self::read_as(path, |_| ended)
+    }
+
+    fn read_as(path: &Path, is_complete: impl Fn(&str) -> bool) -> Result<Self, Failure> {
         let (name, content) = read_file(path)?;
-        let ended = !name.ends_with(".part");
+        let ended = is_complete(&name);
         if let Some(flaw) = unreadable(&content) {
             return Err(Source { name, text: content }.failure(flaw));
         }
-        // An incomplete line at the end of a `.part` is ignored: the writer was interrupted.
+        // An incomplete line at the end of an incomplete file is ignored: the writer was interrupted.
         let whole = if ended {
             content.len()
         } else {

@@ -21,6 +21,8 @@ struct Loaded {
     history: Option<(HistoryFile, Record, NameTable)>,
     /// The result files by their suffix.
     results: BTreeMap<String, ResultFile>,
+    /// The whole list of a member of a cluster.
+    now: Option<ResultFile>,
 }
 
 /// All members that the histories of one run list.
@@ -85,7 +87,8 @@ impl Loaded {
         let history = files.history.as_ref().map(|path| history_file::read(path, id)).transpose()?;
         let results =
             files.results.iter().map(|(suffix, path)| Ok((suffix.clone(), ResultFile::read(path)?)));
-        Ok(Self { id: id.to_owned(), history, results: results.collect::<Result<_, Failure>>()? })
+        let now = files.now.as_deref().map(ResultFile::read).transpose()?;
+        Ok(Self { id: id.to_owned(), history, results: results.collect::<Result<_, Failure>>()?, now })
     }
 
     /// Adds each file of the member to its run.
@@ -136,7 +139,8 @@ impl Loaded {
     ) {
         let (history_file, record) =
             self.history.take().map(|(history_file, record, names)| (history_file, (record, names))).unzip();
-        let member = Member { id: self.id.clone(), history_file, delivered, received, commands: None };
+        let (id, now) = (self.id.clone(), self.now.take());
+        let member = Member { id, history_file, delivered, received, now, ..Member::default() };
         parts.entry(key).or_default().push((member, record));
     }
 }
@@ -152,7 +156,7 @@ fn run(
     let records = members.iter().zip(records).map(read).collect();
     let history = history(&members, records)?;
     let suffix = suffix.filter(|suffix| suffix != UNO);
-    Ok(Run { group, suffix, members, history, has_commands: false })
+    Ok(Run { group, suffix, members, history, cluster: None, has_commands: false })
 }
 
 /// Returns the empty record of a member without a history.

@@ -16,10 +16,12 @@
 
 mod agreement;
 mod causal;
+mod convergence;
 mod creation;
 mod direct;
 mod duplicates;
 mod fifo;
+mod prefix;
 mod total;
 mod validity;
 
@@ -36,7 +38,7 @@ use crate::results::{result_line, write_text};
 type Judge = fn(&Texts<'_>) -> Verdict;
 
 /// The properties that texts can show, by name.
-const JUDGES: [(&str, Judge); 8] = [
+const JUDGES: [(&str, Judge); 10] = [
     ("no-creation", creation::judge),
     ("no-duplicate", duplicates::judge),
     ("validity", validity::judge),
@@ -45,6 +47,8 @@ const JUDGES: [(&str, Judge); 8] = [
     ("causal", causal::judge),
     ("total", total::judge),
     ("point-to-point", direct::judge),
+    ("confirmed", prefix::judge),
+    ("convergence", convergence::judge),
 ];
 
 /// The texts of a run.
@@ -55,6 +59,8 @@ pub(super) struct Texts<'r> {
     /// For each text id: its sender, if that is a member.
     senders: Vec<Option<usize>>,
     members: Vec<MemberTexts>,
+    /// True for a cluster, whose files grow under their final names: only histories tell whether they are complete.
+    grows: bool,
 }
 
 /// The texts of one member.
@@ -62,6 +68,8 @@ pub(super) struct Texts<'r> {
 struct MemberTexts {
     delivered: Option<TextList>,
     received: Option<TextList>,
+    /// The whole list of a member of a cluster, if it is not older than what the member delivered.
+    now: Option<TextList>,
     /// The multicasts in its commands.
     asked: Option<TextList>,
     /// The direct messages in its commands, by receiver.
@@ -87,7 +95,7 @@ struct TextTable {
 
 impl<'r> Texts<'r> {
     /// Indexes the texts of a run.
-    pub(super) fn new(run: &'r Run) -> Self {
+    pub(super) fn new(run: &'r Run, grows: bool) -> Self {
         let mut table = TextTable::default();
         // Read lines that this program wrote first; they show the escaping that other programs' files use.
         let mut members: Vec<MemberTexts> =
@@ -97,12 +105,15 @@ impl<'r> Texts<'r> {
         };
         for ((member, record), place) in histories(true).chain(histories(false)) {
             members[place].read(&run.history, member, record, &mut table);
+            if grows && record.source.is_none() {
+                members[place].delivered.iter_mut().for_each(|list| list.ended = false);
+            }
         }
         let lines = table.lines;
         let ids: BTreeMap<&[u8], usize> =
             run.members.iter().map(|member| member.id.as_bytes()).zip(0..).collect();
         let senders = lines.iter().map(|line| ids.get(sender(line)).copied()).collect();
-        Self { run, lines, senders, members }
+        Self { run, lines, senders, members, grows }
     }
 
     /// Judges the property of this name.
@@ -177,6 +188,9 @@ impl<'r> Texts<'r> {
     fn unknown_end(&self) -> Option<String> {
         let end = |(member_texts, member): (&MemberTexts, &Member)| match &member_texts.delivered {
             None => Some(format!("what {} delivered is not here", member.id)),
+            Some(TextList { ended: false, .. }) if self.grows => {
+                Some(format!("only a history tells whether {} settled", member.id))
+            }
             Some(TextList { ended: false, file, .. }) => Some(format!("{file} has no end")),
             Some(_) => None,
         };
@@ -245,6 +259,7 @@ impl MemberTexts {
         };
         self.delivered = list(member.delivered.as_ref(), |event| matches!(event, Event::Deliver { .. }));
         self.received = list(member.received.as_ref(), |event| matches!(event, Event::Receive { .. }));
+        self.now = member.now.as_ref().map(|file| table.file(&member.id, file, true));
     }
 
     fn ask(&mut self, id: &str, commands: &Commands, table: &mut TextTable) {

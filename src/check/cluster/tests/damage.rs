@@ -6,7 +6,7 @@ use super::{ClusterHistory, Happening, PROPERTIES, judge};
 use crate::prng::Prng;
 
 /// A change of one event: false if the history has no event for it.
-type Change = fn(&mut ClusterHistory, &mut Prng) -> bool;
+pub(super) type Change = fn(&mut ClusterHistory, &mut Prng) -> bool;
 
 /// A way of damage: its name, the change, the property that it violates, and how often at least, in percent.
 ///
@@ -42,6 +42,12 @@ const WAYS: [(&str, Change, &str, usize); 18] = [
     ("use a number twice", |h, p| repeat(h, p, is_multicast), "once", 60),
     ("lose a message everywhere else", lose_elsewhere, "durable", 100),
 ];
+
+/// Returns one way of damage.
+pub(super) fn one(prng: &mut Prng) -> (&'static str, Change) {
+    let (name, change, ..) = WAYS[prng.below(WAYS.len() as u64) as usize];
+    (name, change)
+}
 
 const fn is_insertion(happening: &Happening) -> bool {
     matches!(happening, Happening::Insert { .. })

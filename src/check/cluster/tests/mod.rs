@@ -15,6 +15,7 @@
 //! A line ends settled, or with `…` in a crash, or with `†` interrupted.
 
 mod damage;
+mod files;
 mod naive;
 mod random;
 mod world;
@@ -133,8 +134,8 @@ fn cluster_run_as_it_should_be_is_valid() {
     for (name, verdict) in judge(&history(&VALID)) {
         assert!(verdict.is_valid(), "{name} {verdict}");
     }
-    assert_eq!(judge(&history(&VALID)).len(), 12);
-    assert_eq!(names().count(), 13);
+    assert_eq!(judge(&history(&VALID)).len(), 13);
+    assert_eq!(names().count(), 14);
 }
 
 #[test]
@@ -211,6 +212,9 @@ fn closure_of_an_answer_without_its_question_is_violated() {
         &["b1@2:a9 wa1 wa2 wa3 wa4 wa5 wa6 wa7 wa8", ""],
     );
     says("closure", "valid", &["b1@2:a1 wa1", ""]);
+    // The journal gave back b's message, and one that b was shown after it had multicast it.
+    says("closure", "valid", &["+1 s1 a1@1", "| a1@1 +1 b1@2", "b1@2 a1@1"]);
+    says("closure", "violated", &["+1 s1 a1@1", "a1@1 | +1 b1@2", "b1@2 a1@1"]);
     says("closure", "valid", &["+1 s1 a1@1 b1@1", "+1 s1 b1@1 a1@1"]);
 }
 

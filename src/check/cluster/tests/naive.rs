@@ -252,7 +252,8 @@ impl<'h> World<'h> {
             (0..9).any(|slot: u16| {
                 let sender = usize::from(inserted.id.0);
                 let multicast = self.multicast(sender, inserted.id.1);
-                let at_sender = multicast.map_or(0, |at| self.prefix(sender, slot, at.event));
+                let at_sender =
+                    multicast.map_or(0, |at| self.prefix(sender, slot, self.surely_before(sender, at)));
                 let own = if usize::from(slot) == sender { inserted.id.1 - 1 } else { 0 };
                 let told = inserted.deps.get(usize::from(slot)).copied().unwrap_or(0);
                 let need =
@@ -263,6 +264,15 @@ impl<'h> World<'h> {
                 need > self.prefix(member, slot, inserted.event) || is_above && need > 0
             })
         })
+    }
+
+    /// The event up to which everything surely happened before a multicast: after a crash, a journal may give back
+    /// messages that were shown after it.
+    fn surely_before(&self, member: usize, multicast: At<'_>) -> usize {
+        let has_crashed = self.members[member].lives[..multicast.life].iter().any(|life| life.end.is_none());
+        let is_of_life = |at: &&At<'_>| at.life == multicast.life;
+        let first = self.events[member].iter().find(is_of_life).map_or(0, |at| at.event);
+        if has_crashed { first } else { multicast.event }
     }
 
     /// Whether the sender knows that a message is stored, between two events.
