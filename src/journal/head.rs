@@ -71,7 +71,7 @@ pub(super) struct Mark {
     /// The index of the next record.
     pub(super) next: u64,
     /// The number of records.
-    pub(super) rows: u64,
+    pub(super) records: u64,
     /// The length of the file in bytes, which never shrinks.
     pub(super) length: u64,
 }
@@ -80,7 +80,7 @@ impl Mark {
     pub(super) fn to_bytes(self) -> [u8; 28] {
         let mut bytes = [0; 28];
         bytes[..8].copy_from_slice(&self.next.to_le_bytes());
-        bytes[8..16].copy_from_slice(&self.rows.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.records.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.length.to_le_bytes());
         let sum = crc32fast::hash(&bytes[..24]);
         bytes[24..].copy_from_slice(&sum.to_le_bytes());
@@ -91,14 +91,14 @@ impl Mark {
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let (fields, sum) = bytes.split_at_checked(24)?;
         let number = |at: usize| Some(u64::from_le_bytes(*fields.get(at..)?.first_chunk()?));
-        let mark = Self { next: number(0)?, rows: number(8)?, length: number(16)? };
+        let mark = Self { next: number(0)?, records: number(8)?, length: number(16)? };
         (sum == crc32fast::hash(fields).to_le_bytes()).then_some(mark)
     }
 
     /// Returns whether a journal can have this next index and so many records after it was in the state of the mark:
     /// without further records, it can only have lost some.
-    pub(super) const fn may_become(self, next: u64, rows: u64) -> bool {
-        next > self.next || (next == self.next && rows <= self.rows)
+    pub(super) const fn may_become(self, next: u64, records: u64) -> bool {
+        next > self.next || (next == self.next && records <= self.records)
     }
 }
 

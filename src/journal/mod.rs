@@ -3,7 +3,8 @@
 //! A journal numbers its records 1, 2, 3, … and never gives an index again. [`Commit`] appends and removes records, both
 //! or nothing; it is durable when [`Journal::commit`] returns. [`open`] finds everything that was durable, in order.
 //!
-//! The records are rows of a table of [redb](https://www.redb.org) (`redb.rs`) in the file `journal.redb` of a folder.
+//! The records are in the rows (`row.rs`) of a table of [redb](https://www.redb.org) (`redb.rs`) in the file
+//! `journal.redb` of a folder.
 //! `storage.rs` puts a head before redb's pages (`head.rs`), which names the owner and the last durable commit, and
 //! lets redb repair the file in memory first: a damaged file is refused as it is, and never read in parts.
 //! `committer.rs` is the thread that commits; `tool.rs` is `groupcast journal`, with `audit.rs` and `words.rs`.
@@ -14,6 +15,7 @@ mod head;
 mod in_memory;
 mod lock;
 mod redb;
+mod row;
 mod storage;
 pub(crate) mod tool;
 mod words;

@@ -1,24 +1,23 @@
-//! A journal in a table of redb. Each row is a record behind a CRC-32 of its index and its bytes.
+//! A journal in a table of redb. `row.rs` has the form of its rows.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ::redb::{Builder, Database, ReadableDatabase, ReadableTable, TableDefinition};
-use bytes::Bytes;
+use ::redb::{Builder, Database, ReadableDatabase, ReadableTable, Table, TableDefinition};
 
 use super::head::{self, Mark};
 use super::lock::{self, Lock};
+use super::row::Row;
 use super::storage::{Disk, Head, Storage};
 use super::{Commit, FILE, Identity, Journal, Recovered, damaged, failed};
 use crate::exit::{Exit, Failure};
 
-/// The records by their indices.
+/// The rows by the indices of their first records.
 pub(super) const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records");
 /// A lower bound of the next index, which counts when the last record was removed.
 const NEXT: TableDefinition<'_, (), u64> = TableDefinition::new("next");
-/// The length of the checksum before each record.
-const SUM: usize = 4;
 /// Most bytes of pages in memory. A journal appends, and is read once.
 const CACHE: usize = 32 << 20;
 /// The name of the file until it is complete.
@@ -40,8 +39,11 @@ pub struct RedbJournal {
 /// The state of a journal after its last commit.
 #[derive(Clone, Copy, Debug)]
 struct State {
+    /// The index of the next record.
     next: u64,
-    rows: u64,
+    /// The number of records.
+    records: u64,
+    /// The length of all records in bytes.
     size: u64,
 }
 
@@ -135,7 +137,7 @@ pub(super) fn open_on(
         .help("give each member of each cluster a folder of its own"));
     }
     let (db, recovered, state) = recover(&storage, head.mark, path)?;
-    let accept = || storage.accept().and_then(|()| storage.write_mark(state.next, state.rows));
+    let accept = || storage.accept().and_then(|()| storage.write_mark(state.next, state.records));
     accept().map_err(|error| {
         storage.close();
         failed(Exit::Io, "write", path, &error)
@@ -158,62 +160,44 @@ fn recover(
     let told = |error| failure(error, "read", path);
     let db = Builder::new().set_cache_size(CACHE).create_with_backend(storage.clone());
     let db = db.map_err(|error| told(error.into()))?;
-    let rows = rows(&db).map_err(told)?;
-    let mut state = State { next: rows.next, rows: rows.rows.len() as u64, size: 0 };
-    let mut records = Vec::with_capacity(rows.rows.len());
-    for (index, row) in rows.rows {
-        let record = unsealed(index, row);
-        let record = record.ok_or_else(|| damaged(path, format!("record {index} has a wrong checksum")))?;
-        state.size += record.len() as u64;
-        records.push((index, record));
+    let found = rows(&db).map_err(told)?;
+    let mut state = State { next: found.next, records: 0, size: 0 };
+    let mut records = Vec::new();
+    for (key, row) in found.rows {
+        let row = row.ok_or_else(|| damaged(path, format!("record {key} has a wrong checksum")))?;
+        records.extend(row.0);
     }
-    if let Some(mark) = mark.filter(|mark| !mark.may_become(state.next, state.rows)) {
-        let (rows, next) = (mark.rows, mark.next);
+    for (index, record) in &records {
+        state.next = state.next.max(index.saturating_add(1));
+        state.records += 1;
+        state.size += record.len() as u64;
+    }
+    if let Some(mark) = mark.filter(|mark| !mark.may_become(state.next, state.records)) {
+        let (records, next) = (mark.records, mark.next);
         let cause = format!(
-            "its last commit is gone: it had {rows} records and was to give index {next} next, and has {} and {}",
-            state.rows, state.next
+            "its last commit is gone: it had {records} records and was to give index {next} next, and has {} and {}",
+            state.records, state.next
         );
         return Err(damaged(path, cause));
     }
     Ok((db, Recovered { records, next: state.next }, state))
 }
 
-/// The rows of a journal, and the next index.
+/// The rows of a journal with their keys, and a lower bound of the next index. A damaged row is absent.
 struct Rows {
-    rows: Vec<(u64, Bytes)>,
+    rows: Vec<(u64, Option<Row>)>,
     next: u64,
 }
 
 fn rows(db: &Database) -> Result<Rows, ::redb::Error> {
     let transaction = db.begin_read()?;
-    let mut next = transaction.open_table(NEXT)?.get(())?.map_or(1, |next| next.value());
+    let next = transaction.open_table(NEXT)?.get(())?.map_or(1, |next| next.value());
     let mut rows = Vec::new();
     for row in transaction.open_table(RECORDS)?.iter()? {
-        let (index, row) = row?;
-        next = next.max(index.value().saturating_add(1));
-        rows.push((index.value(), Bytes::copy_from_slice(row.value())));
+        let (key, row) = row?;
+        rows.push((key.value(), Row::parse(key.value(), row.value())));
     }
     Ok(Rows { rows, next })
-}
-
-/// Writes a record with its checksum as a row.
-fn seal(index: u64, record: &[u8], row: &mut [u8]) {
-    row[..SUM].copy_from_slice(&sum(index, record).to_le_bytes());
-    row[SUM..].copy_from_slice(record);
-}
-
-/// Returns the record of a row, if the checksum is right.
-fn unsealed(index: u64, mut row: Bytes) -> Option<Bytes> {
-    let expected = *row.first_chunk::<SUM>()?;
-    let record = row.split_off(SUM);
-    (expected == sum(index, &record).to_le_bytes()).then_some(record)
-}
-
-fn sum(index: u64, record: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&index.to_le_bytes());
-    hasher.update(record);
-    hasher.finalize()
 }
 
 /// Returns the failure of redb at a file: of the system, or of a damaged file.
@@ -234,30 +218,59 @@ impl RedbJournal {
         let mut state = self.state;
         let transaction = self.db.begin_write()?;
         {
-            let mut rows = transaction.open_table(RECORDS)?;
-            for record in &commit.append {
-                let mut row = rows.insert_reserve(state.next, SUM + record.len())?;
-                seal(state.next, record, row.as_mut());
-                state.next += 1;
-                state.rows += 1;
-                state.size += record.len() as u64;
-            }
-            for index in &commit.remove {
-                if let Some(row) = rows.remove(index)? {
-                    state.rows -= 1;
-                    state.size -= (row.value().len() - SUM) as u64;
+            let mut table = transaction.open_table(RECORDS)?;
+            for row in Row::divide(state.next, &commit.append) {
+                table.insert(row.key(), &*row.bytes())?;
+                for (index, record) in row.0 {
+                    state.next = index + 1;
+                    state.records += 1;
+                    state.size += record.len() as u64;
                 }
             }
-            let last = rows.last()?.map_or(0, |(index, _)| index.value());
-            if last + 1 < state.next && !commit.remove.is_empty() {
+            if !commit.remove.is_empty() {
+                remove(&mut table, &commit.remove, &mut state)?;
                 transaction.open_table(NEXT)?.insert((), state.next)?;
             }
         }
         // Durable when it returns: that is redb's default, and nothing here asks for less.
         transaction.commit()?;
-        self.storage.write_mark(state.next, state.rows)?;
+        self.storage.write_mark(state.next, state.records)?;
         Ok(state)
     }
+}
+
+/// Removes records from the rows that have them. A row without records is removed.
+fn remove(
+    table: &mut Table<'_, u64, &[u8]>,
+    indices: &[u64],
+    state: &mut State,
+) -> Result<(), ::redb::Error> {
+    let mut left: BTreeSet<u64> = indices.iter().copied().collect();
+    while let Some(index) = left.pop_first() {
+        let Some((key, row)) = row_of(table, index)? else { continue };
+        let (kept, removed): (Vec<_>, Vec<_>) =
+            row.0.into_iter().partition(|(at, _)| *at != index && !left.remove(at));
+        state.records -= removed.len() as u64;
+        state.size -= removed.iter().map(|(_, record)| record.len() as u64).sum::<u64>();
+        if removed.is_empty() {
+            continue;
+        }
+        table.remove(key)?;
+        let kept = Row(kept);
+        if !kept.0.is_empty() {
+            table.insert(kept.key(), &*kept.bytes())?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns the row that would have the record of an index, with its key.
+fn row_of(table: &Table<'_, u64, &[u8]>, index: u64) -> Result<Option<(u64, Row)>, ::redb::Error> {
+    let Some(row) = table.range(..=index)?.next_back() else { return Ok(None) };
+    let (key, row) = row?;
+    let parsed = Row::parse(key.value(), row.value());
+    let damaged = || ::redb::Error::Corrupted(format!("record {} has a wrong checksum", key.value()));
+    Ok(Some((key.value(), parsed.ok_or_else(damaged)?)))
 }
 
 impl Journal for RedbJournal {

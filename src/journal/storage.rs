@@ -152,8 +152,8 @@ impl Storage {
 
     /// Writes the mark of a durable commit. It becomes durable with the next one: until then, the disk may have an
     /// earlier mark.
-    pub(super) fn write_mark(&self, next: u64, rows: u64) -> io::Result<()> {
-        let mark = Mark { next, rows, length: self.0.disk.length()? };
+    pub(super) fn write_mark(&self, next: u64, records: u64) -> io::Result<()> {
+        let mark = Mark { next, records, length: self.0.disk.length()? };
         self.0.disk.write_at(&mark.to_bytes(), head::MARK.start as u64)
     }
 }

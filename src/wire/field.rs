@@ -202,6 +202,12 @@ impl Reader {
         (0..length).map(|_| self.varint()).collect()
     }
 
+    /// Returns whether the header has been read to its end.
+    #[must_use]
+    pub const fn is_at_end(&self) -> bool {
+        self.header.is_empty()
+    }
+
     /// Takes the rest of the header.
     pub fn rest(&mut self) -> Bytes {
         std::mem::take(&mut self.header)

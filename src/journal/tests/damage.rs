@@ -152,14 +152,14 @@ fn journal_record_with_a_wrong_checksum_is_named() {
     {
         let mut rows = transaction.open_table(RECORDS).unwrap();
         let row = rows.get(1).unwrap().unwrap().value().to_vec();
-        rows.insert(2, &*row).unwrap();
+        rows.insert(3, &*row).unwrap();
     }
     transaction.commit().unwrap();
     drop(db);
     let opened = open_on(Box::new(disk), Path::new("journal"), &owner(), None);
     let failure = opened.err().unwrap();
     assert_eq!(failure.exit, Exit::BadData);
-    assert!(failure.message.ends_with("damaged: record 2 has a wrong checksum"), "{failure}");
+    assert!(failure.message.ends_with("damaged: record 3 has a wrong checksum"), "{failure}");
 }
 
 #[test]

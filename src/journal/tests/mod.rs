@@ -182,12 +182,12 @@ fn journal_reading_changes_nothing() {
 
 #[test]
 fn mark_tells_a_lost_commit_from_one_that_was_not_marked_yet() {
-    let before = head::Mark { next: 10, rows: 5, length: 9_000 };
-    for (next, rows) in [(10, 5), (11, 9), (10, 4), (12, 0)] {
-        assert!(before.may_become(next, rows), "{next}, {rows}");
+    let before = head::Mark { next: 10, records: 5, length: 9_000 };
+    for (next, records) in [(10, 5), (11, 9), (10, 4), (12, 0)] {
+        assert!(before.may_become(next, records), "{next}, {records}");
     }
-    for (next, rows) in [(9, 5), (9, 1), (10, 6)] {
-        assert!(!before.may_become(next, rows), "{next}, {rows}");
+    for (next, records) in [(9, 5), (9, 1), (10, 6)] {
+        assert!(!before.may_become(next, records), "{next}, {records}");
     }
     assert_eq!(head::Mark::parse(&before.to_bytes()), Some(before));
     assert_eq!(head::Mark::parse(&[0; 28]), None);
