@@ -15,6 +15,7 @@ use crate::exit::{Exit, Failure};
 use crate::member::{DetectorConfig, MembershipConfig};
 use crate::memory;
 use crate::nearest::hint;
+use crate::order::way::Way;
 use crate::order::{self, DEFAULT_METHOD, Order};
 use crate::talk::{Color, Level, Talk};
 use crate::transport::address::{Addresses, MAX_PORT_BASE, Site, addresses};
@@ -249,6 +250,20 @@ pub fn order(name: &str, method: Option<&str>) -> Result<&'static Order, Failure
         Failure::new(Exit::Usage, format!("--order {name} has no method '{method}'"))
             .help(hint(method, methods, &known))
     })
+}
+
+/// Returns the way that `--order` and `--method` select: that of a cluster, too.
+///
+/// # Errors
+/// [`Exit::Usage`] if the order does not have this method, or has none.
+pub fn way(name: &str, method: Option<&str>) -> Result<Way, Failure> {
+    if name != order::TENTATIVE {
+        return order(name, method).map(Way::Group);
+    }
+    match method {
+        Some(method) => Err(Failure::new(Exit::Usage, format!("order tentative has no method {method}"))),
+        None => Ok(Way::Cluster),
+    }
 }
 
 /// Parses the id of a member, or the name of a group.

@@ -33,6 +33,8 @@ pub(super) struct Part {
 pub(super) enum Role {
     /// A groupcast member.
     Member { order: String, method: Option<String>, out: Option<PathBuf>, history: bool, safe: bool },
+    /// A member of a cluster: its cluster file, the folder of the journals, and whether it uses no IP multicast.
+    Cluster { file: PathBuf, data: PathBuf, unicast: bool },
     /// The process in the middle of a baseline.
     Middle(Baseline),
     /// A member of a baseline.

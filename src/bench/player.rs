@@ -55,6 +55,11 @@ impl Player {
         self.me
     }
 
+    /// Returns the length of each text in bytes.
+    pub(super) const fn size(&self) -> usize {
+        self.workload.size
+    }
+
     /// Returns the number of deliveries.
     pub(super) const fn delivered(&self) -> u64 {
         self.ledger.delivered()
@@ -68,7 +73,9 @@ impl Player {
     /// Returns true if it will send no more.
     pub(super) fn has_finished(&self, now: u64) -> bool {
         let is_over = |began| matches!(self.workload.amount, Amount::Time(time) if now - began >= time.as_micros() as u64);
-        self.sent >= self.workload.most() || self.began.is_some_and(is_over)
+        self.me >= self.workload.senders
+            || self.sent >= self.workload.most()
+            || self.began.is_some_and(is_over)
     }
 
     /// Returns the number of multicasts that may be sent now. The clock starts with the first call.
@@ -95,13 +102,13 @@ impl Player {
 
     /// Returns the time between two multicasts in microseconds, if the rate is fixed.
     fn interval(&self) -> Option<f64> {
-        self.workload.rate.map(|rate| 1e6 * f64::from(self.workload.members) / rate)
+        self.workload.rate.map(|rate| 1e6 * f64::from(self.workload.senders) / rate)
     }
 
     /// Returns the time at which the next multicast is due; `None` if that depends on deliveries.
     pub(super) fn due(&self) -> Option<u64> {
         let due = self.began? + (self.sent as f64 * self.interval()?) as u64;
-        (self.sent < self.workload.most()).then_some(due)
+        (self.me < self.workload.senders && self.sent < self.workload.most()).then_some(due)
     }
 
     /// Returns the next multicast.
@@ -151,7 +158,7 @@ impl Player {
     }
 
     fn warmup(&self) -> u64 {
-        self.workload.warmup * u64::from(self.workload.members)
+        self.workload.warmup * u64::from(self.workload.senders)
     }
 
     /// Records that the last delivery was now, and returns the time.

@@ -11,12 +11,13 @@ use super::workload::{Amount, Workload};
 use crate::units;
 
 /// The fields of a CSV line, by their names in JSON.
-const COLUMNS: [&str; 26] = [
+const COLUMNS: [&str; 27] = [
     "round",
     "peer",
     "order",
     "method",
     "members",
+    "senders",
     "groups",
     "each",
     "size",
@@ -50,7 +51,7 @@ pub(super) enum Format {
 
 /// Formats the setting of the rounds for people, as the line above the results.
 pub(super) fn title(setting: &Setting) -> String {
-    let Workload { members, groups, size, window, amount, warmup, rate } = &setting.workload;
+    let Workload { members, senders, groups, size, window, amount, warmup, rate } = &setting.workload;
     let groups = if *groups == 1 { String::new() } else { format!("{groups} groups of ") };
     let amount = match amount {
         Amount::Messages(count) => format!("{} multicasts each", grouped(*count)),
@@ -62,22 +63,27 @@ pub(super) fn title(setting: &Setting) -> String {
     );
     let warmup = if *warmup == 0 { String::new() } else { format!(" after {} each", grouped(*warmup)) };
     let safe = if setting.safe { ", safe" } else { "" };
+    let sending = if senders < members { format!(" ({senders} multicast)") } else { String::new() };
     let inside = if setting.inside { ", numbered in the forwarder" } else { "" };
     format!(
-        "{}{safe}{inside}: {groups}{members} members, {size} bytes, {pace}, {amount}{warmup}; reliable, with flow control, {}, {}",
-        setting.order.title(),
+        "{}{safe}{inside}: {groups}{members} members{sending}, {size} bytes, {pace}, {amount}{warmup}; reliable, with flow control, {}, {}",
+        setting.way.title(),
         sockets(setting),
         files(setting).replace("none", "no files")
     )
 }
 
 fn sockets(setting: &Setting) -> &'static str {
+    if setting.way.is_cluster() {
+        return if setting.unicast { "udp" } else { "udp multicast" };
+    }
     if setting.host.starts_with("ipc://") { "ipc" } else { "tcp" }
 }
 
 /// Returns the kinds of files that members write.
 const fn files(setting: &Setting) -> &'static str {
     match (&setting.out, setting.history) {
+        _ if setting.way.is_cluster() => "journals",
         (None, _) => "none",
         (Some(_), false) => "result files",
         (Some(_), true) => "result files and histories",
@@ -86,9 +92,9 @@ const fn files(setting: &Setting) -> &'static str {
 
 /// Formats a round as JSON.
 pub(super) fn json(setting: &Setting, outcome: &Outcome, round: u32) -> Value {
-    let Workload { members, groups, size, window, amount, warmup, rate } = &setting.workload;
+    let Workload { members, senders, groups, size, window, amount, warmup, rate } = &setting.workload;
     let (order, method) = match outcome.system {
-        System::Ours(order) => (Some(order.name), order.method),
+        System::Ours(way) => (Some(way.name()), way.method()),
         System::Plain(_) => (None, None),
     };
     let mut fields = Map::new();
@@ -100,7 +106,8 @@ pub(super) fn json(setting: &Setting, outcome: &Outcome, round: u32) -> Value {
     add("method", json!(method));
     add("members", json!(members));
     add("groups", json!(groups));
-    add("each", json!(outcome.multicasts / (u64::from(*members) * u64::from(*groups))));
+    add("senders", json!(senders));
+    add("each", json!(outcome.multicasts / (u64::from(*senders) * u64::from(*groups))));
     add("size", json!(size));
     add("window", json!(window));
     add("rate", json!(rate));

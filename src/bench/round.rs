@@ -10,12 +10,14 @@ use rustix::process::Signal;
 
 use super::baseline;
 use super::delays::Delays;
+use super::folder::Folder;
 use super::part::{self, Account, Baseline, Part, Role};
 use super::usage::Usage;
 use super::workload::Workload;
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
-use crate::order::{Order, Promise};
+use crate::order::Promise;
+use crate::order::way::Way;
 use crate::processes::{End, Event, Interrupts, Ports, Processes, Running, Stop, folder_of_programs};
 
 /// The longest silence of a round. Members report their progress twice a second.
@@ -26,15 +28,18 @@ const GRACE: Duration = Duration::from_secs(5);
 /// A measured system.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum System {
-    /// Groupcast, in this order.
-    Ours(&'static Order),
+    /// Groupcast, in this way.
+    Ours(Way),
     Plain(Baseline),
 }
 
 /// The setting of a round.
 #[derive(Clone, Debug)]
 pub(super) struct Setting {
-    pub(super) order: &'static Order,
+    pub(super) way: Way,
+    /// The folder of the journals and whether members use no IP multicast, in a cluster.
+    pub(super) data: PathBuf,
+    pub(super) unicast: bool,
     pub(super) workload: Workload,
     pub(super) port_base: Option<u16>,
     /// Whether the forwarder numbers multicasts, where the order allows it.
@@ -72,7 +77,7 @@ impl System {
     /// Returns the name of the system, as in the peers' results.
     pub(super) fn name(self) -> String {
         match self {
-            Self::Ours(order) => format!("groupcast {}", order.title()),
+            Self::Ours(way) => format!("groupcast {}", way.title()),
             Self::Plain(Baseline::Proxy) => "zmq_proxy".to_owned(),
             Self::Plain(Baseline::Bound) => "packed bound".to_owned(),
         }
@@ -80,7 +85,7 @@ impl System {
 
     const fn promises(self) -> &'static [Promise] {
         match self {
-            Self::Ours(order) => order.promises,
+            Self::Ours(way) => way.promises(),
             Self::Plain(kind) => baseline::promises(kind),
         }
     }
@@ -104,6 +109,7 @@ pub(super) fn run(
         accounts: Vec::new(),
         ready: 0,
         interrupted: None,
+        folder: None,
     };
     round.start(ports.base)?;
     round.watch()?;
@@ -126,13 +132,16 @@ struct Round<'a> {
     accounts: Vec<Account>,
     ready: usize,
     interrupted: Option<Exit>,
+    /// The folder of the cluster, if there is one.
+    folder: Option<Folder>,
 }
 
 impl Round<'_> {
     fn start(&mut self, port_base: u16) -> Result<()> {
         let Setting { workload, host, .. } = self.setting;
         match self.system {
-            System::Ours(order) => {
+            System::Ours(Way::Cluster) => {}
+            System::Ours(Way::Group(order)) => {
                 let (base, clients) = (port_base.to_string(), workload.members.to_string());
                 let listens = ["--bind", host, "--port-base", &base];
                 let inside: &[&str] =
@@ -151,22 +160,31 @@ impl Round<'_> {
             }
             System::Plain(kind) => self.play(&self.part(Role::Middle(kind), port_base, 0, 0))?,
         }
+        let role = self.role()?;
         for group in 0..workload.groups {
             for me in 0..workload.members {
-                let role = match self.system {
-                    System::Ours(order) => Role::Member {
-                        order: order.name.to_owned(),
-                        method: order.method.map(str::to_owned),
-                        out: self.setting.out.clone(),
-                        history: self.setting.history,
-                        safe: self.setting.safe,
-                    },
-                    System::Plain(kind) => Role::Plain(kind),
-                };
-                self.play(&self.part(role, port_base, me, group))?;
+                self.play(&self.part(role.clone(), port_base, me, group))?;
             }
         }
         Ok(())
+    }
+
+    /// Returns the role of each member. A cluster gets its folder.
+    fn role(&mut self) -> Result<Role> {
+        let Setting { data, unicast, workload, out, history, safe, .. } = self.setting;
+        Ok(match self.system {
+            System::Ours(Way::Group(order)) => Role::Member {
+                order: order.name.to_owned(),
+                method: order.method.map(str::to_owned),
+                out: out.clone(),
+                history: *history,
+                safe: *safe,
+            },
+            System::Ours(Way::Cluster) => {
+                self.folder.insert(Folder::create(data, workload.members, *unicast)?).role()
+            }
+            System::Plain(kind) => Role::Plain(kind),
+        })
     }
 
     fn part(&self, role: Role, port_base: u16, me: u16, group: u16) -> Part {

@@ -14,7 +14,9 @@ use super::workload::{Amount, MIN_SIZE, Workload};
 use crate::cli::{self, KnownBad, Voice};
 use crate::exit::{Exit, Failure};
 use crate::order;
+use crate::order::way::Way;
 use crate::processes::Interrupts;
+use crate::replica::entry::MOST_MEMBERS;
 use crate::talk::Talk;
 use crate::transport::signals::{interruption, listen};
 use crate::units;
@@ -49,12 +51,15 @@ const WINDOW_BYTES: u64 = 2_000_000;
 /// The fewest and the most multicasts in the default window.
 const WINDOWS: std::ops::RangeInclusive<u64> = 60..=20_000;
 
+/// The factor of the default window in a cluster.
+const CLUSTER_WINDOW: u64 = 10;
+
 /// Arguments of `groupcast bench`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = format!("{HELP}\n\n{}", crate::exit::HELP))]
 pub(crate) struct Args {
     /// The order of delivery
-    #[arg(long, value_name = "ORDER", default_value = "total", value_parser = PossibleValuesParser::new(order::names()))]
+    #[arg(long, value_name = "ORDER", default_value = "total", value_parser = PossibleValuesParser::new(order::all_names()))]
     order: String,
     /// Method of that order, if it has several: bb, ub, uub
     #[arg(long, value_name = "METHOD")]
@@ -62,6 +67,9 @@ pub(crate) struct Args {
     /// Members of each group
     #[arg(short = 'n', long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
     clients: u16,
+    /// Members of each group that multicast: the first ones [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    senders: Option<u16>,
     /// Groups that share forwarder, router and sequencer
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=128))]
     groups: u16,
@@ -110,6 +118,12 @@ pub(crate) struct Args {
     /// Let ours connect through files of this folder (UNIX sockets) instead of TCP
     #[arg(long, value_name = "DIR")]
     ipc: Option<PathBuf>,
+    /// With --order tentative: the folder for the journals, which are removed at the end [default: the system's for temporary files]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// With --order tentative: send a datagram to each member instead of one to all
+    #[arg(long)]
+    unicast: bool,
     /// First of the four ports; without it, free ones are found
     #[arg(long, value_name = "PORT", value_parser = cli::port_base())]
     port_base: Option<u16>,
@@ -143,6 +157,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 
 impl Args {
     fn setting(&self) -> Result<Setting> {
+        let way = cli::way(&self.order, self.method.as_deref())?;
+        self.check(way)?;
         let processes = u32::from(self.clients) * u32::from(self.groups);
         if processes > MOST_PROCESSES {
             let message =
@@ -152,9 +168,10 @@ impl Args {
         let duration = self.duration.unwrap_or(DURATION);
         let workload = Workload {
             members: self.clients,
+            senders: self.senders.unwrap_or(self.clients).min(self.clients),
             groups: self.groups,
             size: self.size as usize,
-            window: self.window.unwrap_or_else(|| self.usual_window()),
+            window: self.window.unwrap_or_else(|| self.usual_window(way)),
             amount: self.messages.map_or(Amount::Time(duration), Amount::Messages),
             warmup: self.warmup,
             rate: self.rate,
@@ -164,7 +181,9 @@ impl Args {
             bail!(Failure::new(Exit::Usage, message));
         }
         Ok(Setting {
-            order: cli::order(&self.order, self.method.as_deref())?,
+            way,
+            data: self.data.clone().unwrap_or_else(std::env::temp_dir),
+            unicast: self.unicast,
             workload,
             port_base: self.port_base,
             inside: self.inside,
@@ -179,8 +198,36 @@ impl Args {
         })
     }
 
-    fn usual_window(&self) -> u64 {
-        (WINDOW_BYTES / u64::from(self.size)).clamp(*WINDOWS.start(), *WINDOWS.end())
+    /// Refuses options that are not for this way.
+    fn check(&self, way: Way) -> Result<(), Failure> {
+        let (refused, only) = if way.is_cluster() {
+            let given = [
+                ("--groups", self.groups > 1),
+                ("--out", self.out.is_some()),
+                ("--inside", self.inside),
+                ("--safe", self.safe),
+                ("--ipc", self.ipc.is_some()),
+                ("--port-base", self.port_base.is_some()),
+            ];
+            (given.into_iter().find(|(_, is_given)| *is_given), "is not for --order tentative")
+        } else {
+            let given = [("--data", self.data.is_some()), ("--unicast", self.unicast)];
+            (given.into_iter().find(|(_, is_given)| *is_given), "is only for --order tentative")
+        };
+        if let Some((flag, _)) = refused {
+            return Err(Failure::new(Exit::Usage, format!("{flag} {only}")));
+        }
+        if way.is_cluster() && usize::from(self.clients) > MOST_MEMBERS {
+            let why = format!("a cluster has at most {MOST_MEMBERS} members");
+            return Err(Failure::new(Exit::Usage, why));
+        }
+        Ok(())
+    }
+
+    /// Returns the default window. A cluster's is larger: its members confirm after two commits of their journals.
+    fn usual_window(&self, way: Way) -> u64 {
+        let window = (WINDOW_BYTES / u64::from(self.size)).clamp(*WINDOWS.start(), *WINDOWS.end());
+        if way.is_cluster() { window * CLUSTER_WINDOW } else { window }
     }
 }
 
@@ -218,7 +265,7 @@ impl Bench<'_> {
 
     /// Runs groupcast and the baselines once each, in reverse order every other time.
     fn round(&self, number: u32, ratios: &mut [(Baseline, Ratios)]) -> Result<()> {
-        let mut systems: Vec<System> = vec![System::Ours(self.setting.order)];
+        let mut systems: Vec<System> = vec![System::Ours(self.setting.way)];
         systems.extend(self.args.baseline.iter().map(|&baseline| System::Plain(baseline)));
         if number.is_multiple_of(2) {
             systems.reverse();

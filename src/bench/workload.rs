@@ -13,15 +13,17 @@ pub(super) const MIN_SIZE: usize = 16;
 pub(super) struct Workload {
     /// The number of members of each group.
     pub(super) members: u16,
+    /// The number of members of each group that multicast: the first ones.
+    pub(super) senders: u16,
     pub(super) groups: u16,
     /// The length of each text, in bytes.
     pub(super) size: usize,
     /// The most own multicasts of a member that it has not delivered yet.
     pub(super) window: u64,
     pub(super) amount: Amount,
-    /// The number of multicasts of each member before the clock starts.
+    /// The number of multicasts of each sender before the clock starts.
     pub(super) warmup: u64,
-    /// The multicasts per second of all members of a group together; `None` for as many as the window allows.
+    /// The multicasts per second of all senders of a group together; `None` for as many as the window allows.
     pub(super) rate: Option<f64>,
 }
 

@@ -16,7 +16,7 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
@@ -258,4 +258,18 @@ impl fmt::Display for Cluster {
         }
         Ok(())
     }
+}
+
+/// Returns the text of the file of a cluster whose servers are all on this machine, each at its UDP port of 127.0.0.1.
+pub(crate) fn on_loopback<'a>(
+    name: &str,
+    multicast: Option<SocketAddr>,
+    servers: impl Iterator<Item = (&'a str, u16)>,
+) -> String {
+    let group = multicast.map(|group| format!("multicast = \"{group}\"\n"));
+    let mut text = format!("name = \"{name}\"\n{}", group.unwrap_or_default());
+    for (id, port) in servers {
+        let _ = write!(text, "\n[[server]]\nid = \"{id}\"\nudp = \"127.0.0.1:{port}\"\n");
+    }
+    text
 }

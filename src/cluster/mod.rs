@@ -1,9 +1,10 @@
 //! Clusters: groups without a broker, whose members send datagrams to one another (`--order tentative`).
 //!
 //! [`file`](mod@file) has the members of a cluster and their addresses, as a cluster file lists them. [`node`] is the
-//! loop of a member, [`status`] what it tells of itself, `tool` is `groupcast cluster`.
+//! loop of a member, [`list`] what it shows and has not confirmed, [`status`] what it tells of itself, `tool` is `groupcast cluster`.
 
 pub mod file;
+pub mod list;
 pub mod node;
 pub mod status;
 pub(crate) mod tool;

@@ -21,6 +21,7 @@ use crate::talk::Talk;
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::udp::{Counts, Udp};
 use crate::transport::wakeup::{Wakeup, wait, wakeup};
+use crate::wire::BatchBuilder;
 use crate::wire::datagram::{Packer, room_of};
 
 /// Most bytes of entries that wait for the journal. Beyond, submissions wait, too.
@@ -29,6 +30,9 @@ const MOST_UNSTORED: u64 = 8 << 20;
 const SNAPSHOT_EVERY: usize = 1 << 20;
 /// The silence of the whole cluster after which the socket joins its multicast group again.
 const REJOIN_AFTER: Duration = Duration::from_secs(10);
+/// The most bytes that an entry has beside its texts, and one text's length.
+const FIELDS: usize = 203;
+
 /// The settings of a node.
 pub struct Settings<'a> {
     /// The cluster.
@@ -195,10 +199,11 @@ impl Node {
         self.clock.elapsed_micros()
     }
 
-    /// Returns the length of the longest message in a datagram, in bytes.
+    /// Returns whether a text of this length makes an entry of one datagram with those of a batch. An empty batch takes
+    /// any text: a long one travels in pieces.
     #[must_use]
-    pub const fn longest(&self) -> usize {
-        self.longest
+    pub fn has_room(&self, batch: &BatchBuilder, length: usize) -> bool {
+        batch.is_empty() || (!batch.is_full() && batch.len() + length + FIELDS <= self.longest)
     }
 
     /// Returns the time of the last datagram of any member; the start if there was none.

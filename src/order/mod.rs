@@ -18,6 +18,7 @@ pub mod total_bb;
 pub mod total_ub;
 pub mod total_uub;
 pub mod unordered;
+pub mod way;
 
 /// An order as `--order` and `--method` name it.
 #[derive(Clone, Copy, Debug)]

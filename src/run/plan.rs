@@ -12,10 +12,12 @@ use super::clients::{Client, PROXY, SERVERS, STANDBY, clients};
 use super::process::Process;
 use super::scenario::{Expect, Scenario};
 use crate::cli;
+use crate::cluster::file::on_loopback;
 use crate::exit::{Exit, Failure};
 use crate::fault::process::{Act, Fault};
 use crate::fault::{self, link};
 use crate::nearest::hint;
+use crate::order::way::Way;
 use crate::order::{self, Order};
 use crate::processes::{Ports, folder_of_programs};
 use crate::replica::entry::MOST_MEMBERS;
@@ -71,7 +73,7 @@ impl Settings {
         let settings = Self {
             clients: clients(scenario, &mut passed_over)?,
             passed_over,
-            way: way(scenario)?,
+            way: cli::way(scenario.order.as_deref().unwrap_or("total"), scenario.method.as_deref())?,
             safe: scenario.safe,
             can_sequence: scenario.can_sequence,
             standby: scenario.standby,
@@ -102,7 +104,7 @@ impl Settings {
                 Err(Failure::new(Exit::BadData, format!("the client {name} cannot be started again"))
                     .help("what it has delivered is in its memory; forwarder and router can"))
             }
-            _ => settings.way.check(&settings).map(|()| settings),
+            _ => check(&settings).map(|()| settings),
         }
     }
 
@@ -115,8 +117,8 @@ impl Settings {
     fn servers(&self) -> impl Iterator<Item = &'static str> {
         SERVERS.into_iter().filter(|name| match *name {
             _ if self.way.is_cluster() => false,
-            "sequencer" => self.way.has_sequencer(),
-            STANDBY => self.way.has_sequencer() && self.standby,
+            "sequencer" => self.has_sequencer(),
+            STANDBY => self.has_sequencer() && self.standby,
             PROXY => !self.links.is_empty(),
             _ => true,
         })
@@ -133,6 +135,10 @@ impl Settings {
     }
 
     /// Describes the run in a few words.
+    const fn has_sequencer(&self) -> bool {
+        matches!(self.way, Way::Group(Order { sequencer: true, .. }))
+    }
+
     pub(super) fn title(&self) -> String {
         let (order, clients) = (self.way.title(), self.clients.len());
         let s = if clients == 1 { "" } else { "s" };
@@ -140,75 +146,28 @@ impl Settings {
     }
 }
 
-/// The way of the messages of a run.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Way {
-    /// Through a broker, in this order.
-    Group(&'static Order),
-    /// From member to member, in a cluster.
-    Cluster,
-}
-
-impl Way {
-    pub(super) const fn is_cluster(self) -> bool {
-        matches!(self, Self::Cluster)
+/// Refuses settings that a cluster has no use for.
+fn check(settings: &Settings) -> Result<(), Failure> {
+    if !settings.way.is_cluster() {
+        return Ok(());
     }
-
-    const fn has_sequencer(self) -> bool {
-        matches!(self, Self::Group(Order { sequencer: true, .. }))
+    let refused = [
+        ("safe", settings.safe),
+        ("can_sequence", settings.can_sequence),
+        ("standby", settings.standby),
+        ("suspect_after", settings.suspect_after.is_some()),
+        ("link", !settings.links.is_empty()),
+        ("trace", settings.trace),
+    ];
+    if let Some((key, _)) = refused.iter().find(|(_, is_given)| *is_given) {
+        return Err(Failure::new(Exit::Usage, format!("`{key}` is not for order tentative"))
+            .help("a cluster has no servers; its members can be killed, restarted and paused"));
     }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Group(order) => order.name,
-            Self::Cluster => order::TENTATIVE,
-        }
+    if settings.clients.len() > MOST_MEMBERS {
+        let why = format!("a cluster has at most {MOST_MEMBERS} members");
+        return Err(Failure::new(Exit::Usage, why));
     }
-
-    const fn method(self) -> Option<&'static str> {
-        match self {
-            Self::Group(order) => order.method,
-            Self::Cluster => None,
-        }
-    }
-
-    fn title(self) -> String {
-        match self {
-            Self::Group(order) => order.title(),
-            Self::Cluster => order::TENTATIVE.to_owned(),
-        }
-    }
-
-    /// Refuses settings that a cluster has no use for.
-    fn check(self, settings: &Settings) -> Result<(), Failure> {
-        let refused = [
-            ("safe", settings.safe),
-            ("can_sequence", settings.can_sequence),
-            ("standby", settings.standby),
-            ("suspect_after", settings.suspect_after.is_some()),
-            ("link", !settings.links.is_empty()),
-            ("trace", settings.trace),
-        ];
-        match refused.iter().find(|(_, is_given)| *is_given && self.is_cluster()) {
-            Some((key, _)) => Err(Failure::new(Exit::Usage, format!("`{key}` is not for order tentative"))
-                .help("a cluster has no servers; its members can be killed, restarted and paused")),
-            None if self.is_cluster() && settings.clients.len() > MOST_MEMBERS => {
-                Err(Failure::new(Exit::Usage, format!("a cluster has at most {MOST_MEMBERS} members")))
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-fn way(scenario: &Scenario) -> Result<Way, Failure> {
-    let name = scenario.order.as_deref().unwrap_or("total");
-    if name != order::TENTATIVE {
-        return cli::order(name, scenario.method.as_deref()).map(Way::Group);
-    }
-    match &scenario.method {
-        Some(method) => Err(Failure::new(Exit::Usage, format!("order tentative has no method {method}"))),
-        None => Ok(Way::Cluster),
-    }
+    Ok(())
 }
 
 fn no_process(name: &str, names: &[&str]) -> Failure {
@@ -321,11 +280,8 @@ impl Plan {
 
     /// Returns the text of the cluster file.
     fn cluster(&self, settings: &Settings) -> String {
-        let mut text = "name = \"run\"\n".to_owned();
-        for (client, port) in settings.clients.iter().zip(&self.datagrams.1) {
-            let _ = write!(text, "\n[[server]]\nid = \"{}\"\nudp = \"127.0.0.1:{port}\"\n", client.id);
-        }
-        text
+        let ids = settings.clients.iter().map(|client| client.id.as_str());
+        on_loopback("run", None, ids.zip(self.datagrams.1.iter().copied()))
     }
 
     pub(super) fn commands_folder(&self) -> PathBuf {

@@ -1,7 +1,7 @@
 //! A member of a cluster between its start and its end: it submits what its script has, and writes what is shown and
 //! confirmed.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,13 +12,14 @@ use super::super::progress::{Progress, Report};
 use super::super::replay::at_speed;
 use super::shown::Shown;
 use crate::cli;
+use crate::cluster::list::List;
 use crate::cluster::node::{Event, Node};
 use crate::cluster::status::Status;
 use crate::exit::{Exit, Failure};
 use crate::ids::{MemberId, Time};
 use crate::order;
 use crate::replica::Recovered;
-use crate::replica::entry::{Content, Entry, Stamp};
+use crate::replica::entry::{Content, Entry};
 use crate::replica::record::Confirmed;
 use crate::results::cluster::ClusterResults;
 use crate::results::{Counts, MessageId, Start};
@@ -37,8 +38,6 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 const UNREACHABLE_AFTER: Duration = Duration::from_secs(10);
 /// The time for which a member that knows that all is confirmed everywhere tells the others so.
 const LINGER: Duration = Duration::from_secs(2);
-/// The bytes of a datagram that an entry's fields leave to its texts.
-const FIELDS: usize = 200;
 
 /// A member between its start and its end.
 pub(super) struct Member<'a> {
@@ -56,7 +55,7 @@ pub(super) struct Member<'a> {
     next_direct: Vec<u64>,
     has_finished: bool,
     /// The entries that are shown and not confirmed.
-    list: BTreeMap<Stamp, Entry>,
+    list: List,
     shown: Vec<Shown>,
     counts: Counts,
     /// The state when something last happened, and its time.
@@ -104,7 +103,7 @@ impl<'a> Member<'a> {
             next_multicast: forgotten.origins[me].multicasts + 1,
             next_direct: forgotten.sent.iter().map(|sent| sent + 1).collect(),
             has_finished: forgotten.origins[me].finished,
-            list: BTreeMap::new(),
+            list: List::default(),
             shown: shown.collect(),
             counts: Counts::default(),
             progress: ((Counts::default(), 0, 0), Time::ZERO),
@@ -232,10 +231,9 @@ impl<'a> Member<'a> {
     /// Submits the next multicasts, as many as one datagram holds.
     fn multicast(&mut self) -> Result<(), Failure> {
         let mut batch = BatchBuilder::new(self.next_multicast);
-        let longest = self.node.longest().saturating_sub(FIELDS);
         let (script, now) = (self.script, self.node.elapsed_micros());
         while let Some(Op::Multicast(text)) = script.lines().get(self.at).map(|line| &line.op) {
-            if !batch.is_empty() && (batch.is_full() || batch.len() + text.len() + 3 > longest) {
+            if !self.node.has_room(&batch, text.len()) {
                 break;
             }
             let number = batch.push(text);
@@ -325,7 +323,7 @@ impl<'a> Member<'a> {
             }
         };
         self.shown[usize::from(origin.0)].add(messages);
-        self.list.insert(entry.stamp(), entry);
+        self.list.insert(entry);
         Ok(())
     }
 
@@ -364,8 +362,7 @@ impl<'a> Member<'a> {
 
     /// Writes the messages that are confirmed.
     fn confirm(&mut self, first: u64, confirmed: Confirmed, now: u64) -> Result<(), Failure> {
-        while let Some(entry) = self.list.first_entry().filter(|entry| *entry.key() <= confirmed.upto) {
-            let entry = entry.remove();
+        while let Some(entry) = self.list.take_first(confirmed.upto) {
             let Content::Multicast(batch) = &entry.content else { continue };
             for (_, text) in batch.messages() {
                 self.results.confirm(self.node.name(entry.id.origin), text)?;
@@ -481,7 +478,7 @@ impl<'a> Member<'a> {
     /// Writes the list as it is now.
     fn write_now(&mut self) -> Result<(), Failure> {
         let mut tentative = Vec::new();
-        for entry in self.list.values() {
+        for entry in self.list.entries() {
             if let Content::Multicast(batch) = &entry.content {
                 let from = self.node.name(entry.id.origin).to_owned();
                 tentative.extend(batch.messages().map(|(_, text)| (from.clone(), text.to_vec())));
