@@ -21,8 +21,8 @@ use crate::talk::Talk;
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::udp::{Counts, Udp};
 use crate::transport::wakeup::{Wakeup, wait, wakeup};
-use crate::wire::BatchBuilder;
 use crate::wire::datagram::{Packer, room_of};
+use crate::wire::{BatchBuilder, varint_length};
 
 /// Most bytes of entries that wait for the journal. Beyond, submissions wait, too.
 const MOST_UNSTORED: u64 = 8 << 20;
@@ -30,9 +30,6 @@ const MOST_UNSTORED: u64 = 8 << 20;
 const SNAPSHOT_EVERY: usize = 1 << 20;
 /// The silence of the whole cluster after which the socket joins its multicast group again.
 const REJOIN_AFTER: Duration = Duration::from_secs(10);
-/// The most bytes that an entry has beside its texts, and one text's length.
-const FIELDS: usize = 203;
-
 /// The settings of a node.
 pub struct Settings<'a> {
     /// The cluster.
@@ -203,7 +200,9 @@ impl Node {
     /// any text: a long one travels in pieces.
     #[must_use]
     pub fn has_room(&self, batch: &BatchBuilder, length: usize) -> bool {
-        batch.is_empty() || (!batch.is_full() && batch.len() + length + FIELDS <= self.longest)
+        let needed =
+            || 1 + self.replica.longest_fields() + batch.len() + varint_length(length as u64) + length;
+        batch.is_empty() || (!batch.is_full() && needed() <= self.longest)
     }
 
     /// Returns the time of the last datagram of any member; the start if there was none.

@@ -10,6 +10,8 @@ use crate::wire::{Malformed, Reader, Writer};
 
 /// The bytes after which a row takes no more records. A longer record has a row of its own.
 const FULL: usize = 32 << 10;
+/// The most bytes of a number.
+const LONGEST_NUMBER: usize = 10;
 /// The length of the checksum at the start.
 const SUM: usize = 4;
 
@@ -42,8 +44,9 @@ impl Row {
 
     /// Returns the bytes under the key: for each record, how far its index is from the one before, its length, and
     /// itself.
-    pub(super) fn bytes(&self) -> Vec<u8> {
-        let mut out = Writer::default();
+    pub(super) fn bytes(&self) -> Bytes {
+        let records = self.0.iter().map(|(_, record)| record.len()).sum::<usize>();
+        let mut out = Writer::with_capacity(SUM + records + 2 * LONGEST_NUMBER * self.0.len());
         out.u32(0);
         let mut last = self.key();
         for (index, record) in &self.0 {
@@ -52,10 +55,9 @@ impl Row {
             out.raw(record);
             last = *index;
         }
-        let mut bytes = Vec::from(out.finish().0);
-        let sum = sum(self.key(), &bytes[SUM..]);
-        bytes[..SUM].copy_from_slice(&sum.to_le_bytes());
-        bytes
+        let sum = sum(self.key(), &out.header()[SUM..]);
+        out.header()[..SUM].copy_from_slice(&sum.to_le_bytes());
+        out.finish().0
     }
 
     /// Returns the row under this key, if the bytes are as they were written.

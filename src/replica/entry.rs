@@ -1,10 +1,13 @@
 //! Entries: what members of a cluster multicast, and the stamps by which entries are sorted.
 
+use std::borrow::Borrow;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::ids::MemberId;
-use crate::wire::{Batch, Malformed, Reader, Wire, Writer, wire_struct};
+use crate::wire::{Batch, Malformed, Reader, Wire, Writer, varint_length, wire_struct};
 
 /// The most members of a cluster.
 pub const MOST_MEMBERS: usize = 64;
@@ -58,16 +61,21 @@ pub struct Fields {
 
 /// An entry: its fields, and the bytes that carry them in datagrams and journals. Immutable.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub struct Entry {
+pub struct Entry(Arc<Parsed>);
+
+/// An entry as it came. Log, journal and list share it.
+#[derive(Debug, Eq, Hash, PartialEq)]
+struct Parsed {
     fields: Fields,
     bytes: Bytes,
+    digest: u64,
 }
 
 impl std::ops::Deref for Entry {
     type Target = Fields;
 
     fn deref(&self) -> &Fields {
-        &self.fields
+        &self.0.fields
     }
 }
 
@@ -75,7 +83,11 @@ impl Entry {
     /// Returns the entry with these fields.
     #[must_use]
     pub fn new(fields: &Fields) -> Self {
-        let mut out = Writer::default();
+        let texts = match &fields.content {
+            Content::Multicast(batch) | Content::Direct(_, batch) => batch.body().len(),
+            Content::Finished => 0,
+        };
+        let mut out = Writer::with_capacity(longest_fields(&fields.causes) + texts);
         fields.write(&mut out);
         let (bytes, _) = out.finish();
         // The texts are kept once, as a part of the bytes.
@@ -90,26 +102,35 @@ impl Entry {
         let mut from = Reader::new(bytes.clone(), Bytes::new());
         let fields = Fields::read(&mut from)?;
         from.end()?;
-        Ok(Self { fields, bytes })
+        let digest = xxh3_64_with_seed(&bytes, fields.previous);
+        Ok(Self(Arc::new(Parsed { fields, bytes, digest })))
     }
 
     /// Returns the bytes.
     #[must_use]
-    pub const fn bytes(&self) -> &Bytes {
-        &self.bytes
+    pub fn bytes(&self) -> &Bytes {
+        &self.0.bytes
     }
 
     /// Returns the place of the entry.
     #[must_use]
-    pub const fn stamp(&self) -> Stamp {
-        Stamp { time: self.fields.time, origin: self.fields.id.origin }
+    pub fn stamp(&self) -> Stamp {
+        Stamp { time: self.time, origin: self.id.origin }
     }
 
     /// Returns the digest of this entry and, through `previous`, of all that its sender sent before it.
     #[must_use]
     pub fn digest(&self) -> u64 {
-        xxh3_64_with_seed(&self.bytes, self.fields.previous)
+        self.0.digest
     }
+}
+
+/// Returns the most bytes that an entry with these causes has beside its texts.
+pub(super) fn longest_fields(causes: impl IntoIterator<Item = impl Borrow<u64>>) -> usize {
+    // Its id, time, life, digest, kind, receiver, and the numbers of its texts.
+    const OTHERS: usize = 2 + 10 + 10 + 5 + 8 + 1 + 2 + 10 + 5;
+    let causes = causes.into_iter().map(|number| varint_length(*number.borrow()));
+    OTHERS + 1 + causes.sum::<usize>()
 }
 
 const MULTICAST: u8 = 1;

@@ -111,7 +111,8 @@ impl Message {
     /// Returns the message as bytes: its kind, then its fields.
     #[must_use]
     pub fn bytes(&self) -> Bytes {
-        let mut out = Writer::default();
+        let length = if let Self::Entry(entry) = self { entry.bytes().len() } else { 0 };
+        let mut out = Writer::with_capacity(1 + length);
         match self {
             Self::Entry(entry) => {
                 out.u8(ENTRY);

@@ -215,6 +215,12 @@ impl Replica {
         }
     }
 
+    /// Returns the most bytes that the next entry of this member has beside its texts. A pure function of state.
+    #[must_use]
+    pub fn longest_fields(&self) -> usize {
+        entry::longest_fields((0..self.config.members).map(|origin| self.log.received(origin)))
+    }
+
     /// Returns whether the log is as long as its limit, so that submissions wait for the members that lack entries.
     #[must_use]
     pub const fn is_full(&self) -> bool {

@@ -74,7 +74,8 @@ impl Record {
     /// Returns the record as bytes.
     #[must_use]
     pub fn bytes(&self) -> Bytes {
-        let mut out = Writer::default();
+        let length = if let Self::Entry(entry) = self { entry.bytes().len() } else { 0 };
+        let mut out = Writer::with_capacity(1 + length);
         self.write(&mut out);
         out.finish().0
     }

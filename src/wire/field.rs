@@ -41,6 +41,12 @@ pub struct Writer {
 }
 
 impl Writer {
+    /// Returns a writer whose header takes so many bytes without growing.
+    #[must_use]
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { header: BytesMut::with_capacity(bytes), body: Bytes::new() }
+    }
+
     /// Appends one byte.
     pub fn u8(&mut self, value: u8) {
         self.header.put_u8(value);
@@ -91,6 +97,11 @@ impl Writer {
         self.u16(u16::try_from(length).expect("lists in headers are short"));
     }
 
+    /// Returns the header so far, for a checksum that stands before what it is of.
+    pub fn header(&mut self) -> &mut [u8] {
+        &mut self.header
+    }
+
     /// Sets the body. A packet has at most one.
     pub fn body(&mut self, body: Bytes) {
         debug_assert!(self.body.is_empty(), "one body a packet");
@@ -111,6 +122,12 @@ pub struct Reader {
     body: Bytes,
     /// True while it reads an outline and has not reached the batch.
     lacks_texts: bool,
+}
+
+/// Returns the number of bytes of [`Writer::varint`].
+#[must_use]
+pub const fn varint_length(value: u64) -> usize {
+    (70 - (value | 1).leading_zeros() as usize) / 7
 }
 
 impl Reader {
