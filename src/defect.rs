@@ -47,11 +47,13 @@ pub enum Defect {
     NoCauses,
     /// A replica merges the clock and the number of entries of a promise, each for itself.
     MixedPairs,
+    /// With `--reliability flood`, a member does not send on what it receives.
+    NoSendingOn,
 }
 
 impl Defect {
     /// Every defect, by its name for `groupcast sim --known-bad`.
-    pub const ALL: [(&'static str, Self); 21] = [
+    pub const ALL: [(&'static str, Self); 22] = [
         ("no-hold-back", Self::NoHoldBack),
         ("no-nack", Self::NoNack),
         ("no-duplicate-filter", Self::NoDuplicateFilter),
@@ -73,6 +75,7 @@ impl Defect {
         ("no-majority", Self::NoMajority),
         ("no-causes", Self::NoCauses),
         ("mixed-pairs", Self::MixedPairs),
+        ("no-sending-on", Self::NoSendingOn),
     ];
 }
 

@@ -181,6 +181,10 @@ pub trait OrderEngine: Engine<App = Batch, Wire: Wire> {
         Vec::new()
     }
 
+    /// Delivers what is held back of these members although causes are missing: they were lost with their sender. For
+    /// a layer below that does not bring all members the same packets.
+    fn release(&mut self, _members: &[MemberId], _out: &mut Effects<Batch, Self::Wire>) {}
+
     /// Returns the depth of the hold-back queue, in batches.
     fn held(&self) -> usize {
         0

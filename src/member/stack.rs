@@ -1,7 +1,7 @@
 //! The protocol stack of one member in one view: an order on the reliable layer, down to bytes.
 //!
-//! A submission goes down (order, reliable layer, bytes), a packet comes up (bytes, reliable layer, order). Direct
-//! messages, the finish and replays pass the order by. Simulation and real runs use this code alike.
+//! A submission goes down (order, carrier, reliable layer, bytes), a packet comes up the same way. Direct messages, the
+//! finish and replays pass order and carrier by. Simulation and real runs use this code alike.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -21,8 +21,11 @@ use crate::order::total_bb::{SequencerBb, TotalBb};
 use crate::order::total_ub::{SequencerUb, TotalUb};
 use crate::order::total_uub::{SequencerUub, TotalUub};
 use crate::order::unordered::Unordered;
-use crate::order::{Algorithm, Order};
+use crate::order::{Algorithm, Order, Reliability};
+use crate::reliable::basic::Basic;
+use crate::reliable::carrier::{ByGroup, Carrier};
 use crate::reliable::codec::{decode, encode};
+use crate::reliable::flood::Flood;
 use crate::reliable::{Reliable, Segment};
 use crate::waiting::{Clock, Waiting};
 use crate::wire::header::HEADER_LEN;
@@ -50,8 +53,9 @@ pub trait Stack: Engine<App = App, Wire = Packet> + Send {
     /// Sends everything that is owed to others, even beyond the window: this member sends nothing more in this view.
     fn flush(&mut self, now: Time, out: &mut Effects<App, Packet>);
 
-    /// Ends the view. Delivers what is deliverable only now, and returns this member's undelivered submissions.
-    fn close(&mut self, out: &mut Effects<App, Packet>) -> Vec<App>;
+    /// Ends the view, from which these members go on. Delivers what is deliverable only now, and returns this member's
+    /// undelivered submissions.
+    fn close(&mut self, members: &[MemberId], out: &mut Effects<App, Packet>) -> Vec<App>;
 
     /// Asks every receiver for an acknowledgement.
     fn request_acknowledgements(&mut self, now: Time);
@@ -62,7 +66,7 @@ pub trait Stack: Engine<App = App, Wire = Packet> + Send {
     /// Returns whether every receiver has delivered every submission.
     fn is_settled(&self) -> bool;
 
-    /// Returns how many packets to the group wait for the window.
+    /// Returns how many packets in the channel of the group wait for its window.
     fn unsent(&self) -> u64;
 
     /// Returns the one receiver that is behind all others, and its cumulative acknowledgement.
@@ -83,9 +87,9 @@ pub type ProtocolStack = Box<dyn Stack>;
 pub fn build(order: &Order, config: StackConfig<'_>) -> ProtocolStack {
     let StackConfig { me, view, defects, .. } = config;
     match order.algorithm {
-        Algorithm::Unordered => layers(Unordered::new(me), config),
-        Algorithm::Fifo => layers(Fifo::new(me, view, defects), config),
-        Algorithm::Causal => layers(Causal::new(me, view, defects), config),
+        Algorithm::Unordered => carried(order.reliability, Unordered::new(me), config),
+        Algorithm::Fifo => carried(order.reliability, Fifo::new(me, view, defects), config),
+        Algorithm::Causal => carried(order.reliability, Causal::new(me, view, defects), config),
         Algorithm::Bb => sequenced(
             config,
             |sequencer| TotalBb::new(me, view, sequencer, defects),
@@ -125,12 +129,26 @@ where
     }
 }
 
+/// Builds the stack of an order over the carrier of this reliability.
+fn carried<O>(reliability: Reliability, order: O, config: StackConfig<'_>) -> ProtocolStack
+where
+    O: OrderEngine + Send + 'static,
+    O::Wire: Send + 'static,
+{
+    let StackConfig { me, view, defects, .. } = config;
+    match reliability {
+        Reliability::Nack => layers(order, config),
+        Reliability::Basic => Box::new(Layers::new(order, Basic::new(me, view), config)),
+        Reliability::Flood => Box::new(Layers::new(order, Flood::new(me, view, defects), config)),
+    }
+}
+
 fn layers<O>(order: O, config: StackConfig<'_>) -> ProtocolStack
 where
     O: OrderEngine + Send + 'static,
     O::Wire: Send + 'static,
 {
-    Box::new(Layers::new(order, config))
+    Box::new(Layers::new(order, ByGroup::default(), config))
 }
 
 /// The tag of [`Message::Direct`].
@@ -141,7 +159,7 @@ pub(super) fn is_direct(packet: &Packet) -> bool {
     packet.frames.header.get(HEADER_LEN + size_of::<u64>()) == Some(&DIRECT)
 }
 
-/// The payload of a numbered packet; `M` is the wire type of the order.
+/// The payload of a numbered packet; `M` is the wire type of the order's carrier.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Message<M> {
     /// For the order.
@@ -154,42 +172,59 @@ pub enum Message<M> {
     Replay(Replay),
 }
 
-/// An order on the reliable layer.
-struct Layers<O: OrderEngine> {
+/// An order over its carrier on the reliable layer.
+struct Layers<O: OrderEngine, C: Carrier<App = O::Wire>> {
     order: O,
-    reliable: Reliable<Message<O::Wire>>,
+    carrier: C,
+    reliable: Reliable<Message<C::Wire>>,
     me: MemberId,
     /// The run number and the view number, as in the header.
     epoch: (u64, u16),
     clients: Vec<MemberId>,
     /// The backlog of each sender, as last reported to the reliable layer.
     backlogs: BTreeMap<MemberId, u64>,
+    /// How many packets the carrier sends on for others and cannot send yet.
+    congestion: u64,
     // Reused between calls, empty outside of them.
-    steps: VecDeque<Step<O::Wire>>,
+    steps: VecDeque<Step<O::Wire, C::Wire>>,
     touched: Vec<MemberId>,
     from_order: Effects<Batch, O::Wire>,
-    from_reliable: Effects<Message<O::Wire>, Segment<Message<O::Wire>>>,
+    from_carrier: Effects<O::Wire, C::Wire>,
+    from_reliable: Effects<Message<C::Wire>, Segment<Message<C::Wire>>>,
 }
 
 /// A message on its way between the layers.
-enum Step<M> {
-    Down(To, Message<M>),
-    Up(MemberId, Message<M>),
+enum Step<M, C> {
+    /// From the order to the carrier.
+    Carry(To, M),
+    /// From the carrier to the reliable layer.
+    Down(To, Message<C>),
+    /// From the reliable layer.
+    Up(MemberId, Message<C>),
+    /// From the carrier to the order.
+    Arrived(MemberId, M),
 }
 
-impl<O: OrderEngine> Layers<O> {
-    fn new(order: O, config: StackConfig<'_>) -> Self {
+impl<O, C> Layers<O, C>
+where
+    O: OrderEngine,
+    C: Carrier<App = O::Wire, Wire: Wire>,
+{
+    fn new(order: O, carrier: C, config: StackConfig<'_>) -> Self {
         let StackConfig { me, view, run, seed, window, defects } = config;
         Self {
             order,
+            carrier,
             reliable: Reliable::new(me, view, seed, window, defects),
             me,
             epoch: (run, view.number as u16),
             clients: view.clients.clone(),
             backlogs: BTreeMap::new(),
+            congestion: 0,
             steps: VecDeque::new(),
             touched: Vec::new(),
             from_order: Effects::default(),
+            from_carrier: Effects::default(),
             from_reliable: Effects::default(),
         }
     }
@@ -220,17 +255,17 @@ impl<O: OrderEngine> Layers<O> {
         }
     }
 
-    /// Gives a message that the reliable layer delivered to the order, or out.
+    /// Gives a message that the reliable layer delivered to the carrier, or out.
     fn accept(
         &mut self,
         now: Time,
         from: MemberId,
-        message: Message<O::Wire>,
+        message: Message<C::Wire>,
         out: &mut Effects<App, Packet>,
     ) {
         let app = match message {
             Message::Ordered(message) => {
-                return self.order.handle(now, Input::Receive { from, message }, &mut self.from_order);
+                return self.carrier.handle(now, Input::Receive { from, message }, &mut self.from_carrier);
             }
             // In the order of arrival: the membership puts direct messages in order, across views.
             Message::Direct(batch) => App::Direct(batch),
@@ -250,22 +285,41 @@ impl<O: OrderEngine> Layers<O> {
         loop {
             self.collect(out);
             match self.steps.pop_front() {
+                Some(Step::Carry(to, app)) => {
+                    self.carrier.handle(now, Input::Submit { to, app }, &mut self.from_carrier);
+                }
                 Some(Step::Down(to, app)) => {
                     self.reliable.handle(now, Input::Submit { to, app }, &mut self.from_reliable);
                 }
                 Some(Step::Up(from, message)) => self.accept(now, from, message, out),
+                Some(Step::Arrived(from, message)) => {
+                    self.order.handle(now, Input::Receive { from, message }, &mut self.from_order);
+                }
                 None => break,
             }
         }
+        self.report_backlogs(now);
+    }
+
+    /// Reports the backlogs that have changed. Packets that the carrier cannot send on yet count for every sender:
+    /// otherwise a sender would be slowed down by its own links alone, and not by those that carry its packets on.
+    fn report_backlogs(&mut self, now: Time) {
+        if C::BY_PAIRS {
+            let congestion = self.reliable.most_urgent();
+            if std::mem::replace(&mut self.congestion, congestion) != congestion {
+                self.touched.extend(self.clients.iter().filter(|&&client| client != self.me));
+            }
+        }
         for sender in self.touched.drain(..) {
-            let backlog = self.order.backlog(sender);
+            let backlog = self.order.backlog(sender).max(self.congestion);
             if self.backlogs.insert(sender, backlog).unwrap_or(0) != backlog {
-                self.reliable.report_backlog(now, sender, backlog);
+                let channel = if C::BY_PAIRS { To::Member(sender) } else { To::Group };
+                self.reliable.report_backlog(now, channel, sender, backlog);
             }
         }
     }
 
-    /// Takes the effects of both layers: packets and deliveries go out, messages between the layers are queued.
+    /// Takes the effects of all layers: packets and deliveries go out, messages between the layers are queued.
     fn collect(&mut self, out: &mut Effects<App, Packet>) {
         for effect in self.from_reliable.drain() {
             match effect {
@@ -277,11 +331,21 @@ impl<O: OrderEngine> Layers<O> {
                 Effect::Drop { from, reason } => out.drop(from, reason),
             }
         }
-        for effect in self.from_order.drain() {
+        for effect in self.from_carrier.drain() {
             match effect {
                 Effect::Send { to, message } => {
                     self.steps.push_back(Step::Down(to, Message::Ordered(message)));
                 }
+                Effect::Deliver { from, app, .. } => {
+                    self.touched.push(from);
+                    self.steps.push_back(Step::Arrived(from, app));
+                }
+                Effect::Drop { from, reason } => out.drop(from, reason),
+            }
+        }
+        for effect in self.from_order.drain() {
+            match effect {
+                Effect::Send { to, message } => self.steps.push_back(Step::Carry(to, message)),
                 Effect::Deliver { from, number, app } => {
                     self.touched.push(from);
                     out.deliver(from, number, App::Multicast(app));
@@ -292,7 +356,11 @@ impl<O: OrderEngine> Layers<O> {
     }
 }
 
-impl<O: OrderEngine> Engine for Layers<O> {
+impl<O, C> Engine for Layers<O, C>
+where
+    O: OrderEngine,
+    C: Carrier<App = O::Wire, Wire: Wire>,
+{
     type App = App;
     type Wire = Packet;
 
@@ -314,23 +382,40 @@ impl<O: OrderEngine> Engine for Layers<O> {
 
     fn window(&self, to: To) -> usize {
         let order = if to == To::Group { self.order.window(to) } else { usize::MAX };
-        order.min(self.reliable.window(to))
+        let others = self.clients.iter().filter(|&&client| client != self.me);
+        let by_pairs = others.map(|&other| self.reliable.window(To::Member(other))).min();
+        let reliable = by_pairs.filter(|_| C::BY_PAIRS && to == To::Group);
+        order.min(reliable.unwrap_or_else(|| self.reliable.window(to)))
     }
 }
 
-impl<O> Stack for Layers<O>
+impl<O, C> Stack for Layers<O, C>
 where
-    O: OrderEngine + Send,
-    O::Wire: Send,
+    O: OrderEngine<Wire: Send> + Send,
+    C: Carrier<App = O::Wire, Wire: Wire + Send> + Send,
 {
     fn flush(&mut self, now: Time, out: &mut Effects<App, Packet>) {
         self.order.flush(now, &mut self.from_order);
         self.settle(now, out);
+        if C::BY_PAIRS {
+            let unacknowledged = self.reliable.unacknowledged().filter_map(|message| match message {
+                Message::Ordered(packet) => Some(packet.clone()),
+                _ => None,
+            });
+            let left_over = self.carrier.left_over(unacknowledged.collect());
+            let left_over =
+                left_over.into_iter().map(|packet| Step::Down(To::Group, Message::Ordered(packet)));
+            self.steps.extend(left_over);
+            self.settle(now, out);
+        }
         self.reliable.flush(now, &mut self.from_reliable);
         self.settle(now, out);
     }
 
-    fn close(&mut self, out: &mut Effects<App, Packet>) -> Vec<App> {
+    fn close(&mut self, members: &[MemberId], out: &mut Effects<App, Packet>) -> Vec<App> {
+        if !C::AGREES {
+            self.order.release(members, &mut self.from_order);
+        }
         let open = self.order.close(&mut self.from_order);
         self.collect(out);
         // The view is over: nothing more is sent in it.
@@ -355,7 +440,7 @@ where
     }
 
     fn slowest_receiver(&self) -> Option<(MemberId, u64)> {
-        self.reliable.slowest_receiver()
+        if C::BY_PAIRS { self.reliable.slowest_of_pairs() } else { self.reliable.slowest_receiver() }
     }
 
     fn waiting(&self) -> Vec<Waiting> {
@@ -412,6 +497,10 @@ impl<M: Wire> Wire for Message<M> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reliable::ACK_DELAY;
+    use crate::reliable::basic::Multicast;
+    use crate::reliable::flood::Flooded;
+    use crate::wire::BatchBuilder;
 
     #[test]
     fn finish_of_a_sequencer_is_dropped() {
@@ -424,7 +513,7 @@ mod tests {
         };
         let (run, seed, window, defects) = (1, 1, Window::default(), Defects::NONE);
         let config = StackConfig { me: MemberId(0), view: &view, run, seed, window, defects };
-        let mut stack = Layers::new(Unordered::new(MemberId(0)), config);
+        let mut stack = Layers::new(Unordered::new(MemberId(0)), ByGroup::default(), config);
         let mut accepted = |from| {
             let mut out = Effects::default();
             stack.accept(Time::ZERO, from, Message::Finished(Tally::default()), &mut out);
@@ -433,5 +522,53 @@ mod tests {
         let app = App::Finished(Tally::default());
         assert_eq!(accepted(client), Some(Effect::Deliver { from: client, number: None, app }));
         assert_eq!(accepted(sequencer), Some(Effect::Drop { from: sequencer, reason: DropReason::Stranger }));
+    }
+
+    #[test]
+    fn congested_flood_slows_every_sender() {
+        let [me, sender, far] = [0, 1, 2].map(MemberId);
+        let view =
+            View { number: 1, clients: vec![me, sender, far], sequencer: None, candidates: Vec::new() };
+        let (run, seed, window, defects) = (1, 1, Window::default(), Defects::NONE);
+        let config = |me| StackConfig { me, view: &view, run, seed, window, defects };
+        let flood = |me| Layers::new(Unordered::new(me), Flood::new(me, &view, defects), config(me));
+        let (mut mine, mut theirs) = (flood(me), flood(sender));
+        // The far member acknowledges nothing: what is sent on to it fills its window, and the rest waits here.
+        let (mut out, mut now, mut submitted) = (Effects::default(), Time::ZERO, 0);
+        for _ in 0..40 {
+            while theirs.reliable.window(To::Member(me)) > 0 {
+                submitted += 1;
+                let mut batch = BatchBuilder::new(submitted);
+                batch.push(b"x");
+                let message = Multicast { number: submitted, message: batch.finish().unwrap() };
+                let app = Message::Ordered(Flooded::Own(message));
+                let to = To::Member(me);
+                theirs.reliable.handle(now, Input::Submit { to, app }, &mut theirs.from_reliable);
+                theirs.settle(now, &mut out);
+            }
+            exchange(now, &mut out, sender, &mut mine);
+            now = now.after(ACK_DELAY);
+            mine.handle(now, Input::Wake, &mut out);
+            exchange(now, &mut out, me, &mut theirs);
+        }
+        let waiting = mine.reliable.most_urgent();
+        assert!((1..=64).contains(&waiting), "{waiting} wait, of {submitted} submitted");
+    }
+
+    /// Gives a stack the packets that `from` has sent to it.
+    fn exchange<O, C>(now: Time, out: &mut Effects<App, Packet>, from: MemberId, to: &mut Layers<O, C>)
+    where
+        O: OrderEngine,
+        C: Carrier<App = O::Wire, Wire: Wire>,
+    {
+        let mut answers = Effects::default();
+        for effect in out.drain() {
+            if let Effect::Send { to: To::Member(member), message } = effect
+                && member == to.me
+            {
+                to.handle(now, Input::Receive { from, message }, &mut answers);
+            }
+        }
+        *out = answers;
     }
 }

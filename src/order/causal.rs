@@ -66,7 +66,12 @@ impl Causal {
         if !sane || !queue.insert(stamped) {
             return out.drop(from, DropReason::BreaksContract);
         }
-        while self.deliver_one(out) {}
+        while self.deliver_one(Self::has_causes, out) {}
+    }
+
+    /// Returns whether all causes of a batch have been delivered.
+    fn has_causes(&self, _sender: MemberId, clock: &VectorClock) -> bool {
+        *clock <= self.delivered || self.defects.has(Defect::FifoForCausal)
     }
 
     /// Returns the messages that precede `clock` and have not been delivered here.
@@ -86,14 +91,15 @@ impl Causal {
         WaitsFor::Causes(self.lacking(&stamped.clock).collect())
     }
 
-    /// Delivers one batch whose preceding messages have all been delivered. Returns false if there is none.
-    fn deliver_one(&mut self, out: &mut Out) -> bool {
-        let ready = |(_, queue): &(MemberId, &mut HoldBack<Stamped>)| {
-            let causes = queue.peek().map(|stamped| &stamped.clock);
-            causes.is_some_and(|clock| *clock <= self.delivered || self.defects.has(Defect::FifoForCausal))
+    /// Delivers one batch that is the next of its sender and ready. Returns false if there is none.
+    fn deliver_one(&mut self, ready: impl Fn(&Self, MemberId, &VectorClock) -> bool, out: &mut Out) -> bool {
+        let is_ready = |(sender, queue): &(MemberId, &HoldBack<Stamped>)| {
+            queue.peek().is_some_and(|stamped| ready(self, *sender, &stamped.clock))
         };
-        let Some((sender, queue)) = self.senders.iter_mut().find(ready) else { return false };
-        let Some(Stamped { batch, .. }) = queue.pop() else { return false };
+        let Some((sender, _)) = self.senders.iter().find(is_ready) else { return false };
+        let Some(Stamped { batch, .. }) = self.senders.get_mut(sender).and_then(HoldBack::pop) else {
+            return false;
+        };
         self.delivered.advance(sender, u64::from(batch.count()));
         out.deliver(sender, None, batch);
         true
@@ -130,6 +136,14 @@ impl Engine for Causal {
 }
 
 impl OrderEngine for Causal {
+    fn release(&mut self, members: &[MemberId], out: &mut Out) {
+        let ready = |causal: &Self, sender: MemberId, clock: &VectorClock| {
+            members.contains(&sender)
+                && members.iter().all(|&member| clock.get(member) <= causal.delivered.get(member))
+        };
+        while self.deliver_one(ready, out) {}
+    }
+
     fn held(&self) -> usize {
         self.senders.len()
     }

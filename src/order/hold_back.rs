@@ -135,11 +135,6 @@ impl<T: Span> HoldBacks<T> {
         self.0.iter().map(|(&sender, queue)| (sender, queue))
     }
 
-    /// Returns each sender with its queue, to take items out.
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (MemberId, &mut HoldBack<T>)> {
-        self.0.iter_mut().map(|(&sender, queue)| (sender, queue))
-    }
-
     /// Returns the number of items in all queues.
     pub(super) fn len(&self) -> usize {
         self.0.values().map(HoldBack::len).sum()

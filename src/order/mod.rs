@@ -33,6 +33,8 @@ pub struct Order {
     pub sequencer: bool,
     /// True if its members also send packets to single members, which needs a router.
     pub addressed: bool,
+    /// How the packets of its members reach the group.
+    pub reliability: Reliability,
     /// The promises beyond reliable delivery.
     pub promises: &'static [Promise],
     /// The engine that keeps them.
@@ -60,6 +62,18 @@ pub enum Algorithm {
     Agreed,
 }
 
+/// How the packets of an order reach the group, as `--reliability` names it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Reliability {
+    /// One packet goes to all; a member that lacks it requests it.
+    #[default]
+    Nack,
+    /// One packet goes to each member (B-multicast).
+    Basic,
+    /// The same, and a member sends on what it receives for the first time (R-multicast).
+    Flood,
+}
+
 /// A promise about the order of deliveries.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Promise {
@@ -82,6 +96,7 @@ pub const ORDERS: [Order; 8] = [
         suffix: "unordered",
         sequencer: false,
         addressed: false,
+        reliability: Reliability::Nack,
         promises: &[],
         algorithm: Algorithm::Unordered,
     },
@@ -91,6 +106,7 @@ pub const ORDERS: [Order; 8] = [
         suffix: "fifo",
         sequencer: false,
         addressed: false,
+        reliability: Reliability::Nack,
         promises: &[Fifo],
         algorithm: Algorithm::Fifo,
     },
@@ -100,6 +116,7 @@ pub const ORDERS: [Order; 8] = [
         suffix: "causal",
         sequencer: false,
         addressed: false,
+        reliability: Reliability::Nack,
         promises: &[Fifo, Causal],
         algorithm: Algorithm::Causal,
     },
@@ -109,6 +126,7 @@ pub const ORDERS: [Order; 8] = [
         suffix: "tom",
         sequencer: true,
         addressed: false,
+        reliability: Reliability::Nack,
         promises: &[Fifo, Causal, Total],
         algorithm: Algorithm::Bb,
     },
@@ -118,6 +136,7 @@ pub const ORDERS: [Order; 8] = [
         suffix: "tom",
         sequencer: true,
         addressed: true,
+        reliability: Reliability::Nack,
         promises: &[Fifo, Causal, Total],
         algorithm: Algorithm::Ub,
     },
@@ -127,6 +146,7 @@ pub const ORDERS: [Order; 8] = [
         suffix: "tom",
         sequencer: true,
         addressed: true,
+        reliability: Reliability::Nack,
         promises: &[Fifo, Causal, Total],
         algorithm: Algorithm::Uub,
     },
@@ -136,6 +156,7 @@ pub const ORDERS: [Order; 8] = [
         suffix: "tom",
         sequencer: false,
         addressed: false,
+        reliability: Reliability::Nack,
         promises: &[Fifo, Causal, Total],
         algorithm: Algorithm::Lamport,
     },
@@ -145,9 +166,21 @@ pub const ORDERS: [Order; 8] = [
         suffix: "tom",
         sequencer: false,
         addressed: true,
+        reliability: Reliability::Nack,
         promises: &[Total],
         algorithm: Algorithm::Agreed,
     },
+];
+
+/// The orders whose packets may reach the group in another way. A total order is not among them: a member that lacks
+/// a message for ever would hold back everything after it.
+const OVER_PAIRS: [Order; 6] = [
+    ORDERS[0].through(Reliability::Basic),
+    ORDERS[0].through(Reliability::Flood),
+    ORDERS[1].through(Reliability::Basic),
+    ORDERS[1].through(Reliability::Flood),
+    ORDERS[2].through(Reliability::Basic),
+    ORDERS[2].through(Reliability::Flood),
 ];
 
 /// The method of `--order total` when none is given.
@@ -183,9 +216,90 @@ impl Order {
         ORDERS.iter().find(|order| order.name == name && order.method.is_none_or(|own| own == method))
     }
 
-    /// Returns the name with the method for status lines: `total (bb)`.
+    /// Returns the order with these names; an empty reliability is the default.
+    #[must_use]
+    pub fn named(name: &str, method: &str, reliability: &str) -> Option<&'static Self> {
+        let reliability = match reliability {
+            "" => Reliability::default(),
+            name => Reliability::find(name)?,
+        };
+        Self::find(name, method)?.over(reliability)
+    }
+
+    /// Returns this order with this reliability, if it may have it.
+    #[must_use]
+    pub fn over(&'static self, reliability: Reliability) -> Option<&'static Self> {
+        let is_it = |order: &&Self| (order.name, order.reliability) == (self.name, reliability);
+        [self].into_iter().chain(&OVER_PAIRS).find(is_it)
+    }
+
+    /// Returns the row of this order with this reliability.
+    const fn through(self, reliability: Reliability) -> Self {
+        Self { addressed: true, reliability, ..self }
+    }
+
+    /// Returns the name with the method or the reliability for status lines: `total (bb)`, `fifo (flood)`.
     #[must_use]
     pub fn title(&self) -> String {
-        self.method.map_or_else(|| self.name.to_owned(), |method| format!("{} ({method})", self.name))
+        match self.method.unwrap_or(self.reliability.told()) {
+            "" => self.name.to_owned(),
+            more => format!("{} ({more})", self.name),
+        }
+    }
+}
+
+impl Reliability {
+    /// Every value, in the order of help texts.
+    pub const ALL: [Self; 3] = [Self::Nack, Self::Basic, Self::Flood];
+
+    /// Returns the value of `--reliability`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nack => "nack",
+            Self::Basic => "basic",
+            Self::Flood => "flood",
+        }
+    }
+
+    /// Returns the name as members tell it to the forwarder: nothing for the default.
+    #[must_use]
+    pub fn told(self) -> &'static str {
+        if self.is_default() { "" } else { self.name() }
+    }
+
+    /// Returns the reliability with this name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.name() == name)
+    }
+
+    /// Returns whether it is the one of a group that chose none.
+    #[must_use]
+    pub fn is_default(self) -> bool {
+        self == Self::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_has_another_reliability_only_without_global_numbers() {
+        for order in &ORDERS {
+            for reliability in Reliability::ALL {
+                let over = order.over(reliability);
+                let may = reliability.is_default() || !order.promises.contains(&Total);
+                assert_eq!(over.is_some(), may, "{} over {}", order.title(), reliability.name());
+                let Some(over) = over else { continue };
+                assert_eq!(
+                    (over.name, over.promises, over.reliability),
+                    (order.name, order.promises, reliability)
+                );
+                assert!(reliability.is_default() || over.addressed, "pair channels lead through the router");
+                assert_eq!(over.title().contains(reliability.name()), !reliability.is_default());
+            }
+        }
     }
 }

@@ -6,7 +6,10 @@
 //! sender drops packets that all have, and is never more than a window ahead of the slowest receiver. Packets are
 //! delivered upwards on receipt: the order is the task of the layer above.
 
+pub mod basic;
+pub mod carrier;
 pub mod codec;
+pub mod flood;
 mod receive_window;
 mod send_window;
 
@@ -182,9 +185,9 @@ impl<M: Wire> Reliable<M> {
         }
     }
 
-    /// Notes the backlog of `sender`, in packets, and reports it to the sender with the next acknowledgement.
-    pub(crate) fn report_backlog(&mut self, now: Time, sender: MemberId, packets: u64) {
-        let channel = self.channels.get_mut(&To::Group).expect("every member has the channel to the group");
+    /// Notes the backlog of `sender` in this channel, in packets, and reports it with the next acknowledgement.
+    pub(crate) fn report_backlog(&mut self, now: Time, channel: To, sender: MemberId, packets: u64) {
+        let Some(channel) = self.channels.get_mut(&channel) else { return };
         if let Some(window) = channel.incoming.get_mut(&sender) {
             window.set_backlog(packets);
             channel.ack_due = sooner(channel.ack_due, Some(now.after(channel.ack_delay)));
@@ -202,6 +205,35 @@ impl<M: Wire> Reliable<M> {
     /// Returns how many packets to the group wait for the window.
     pub(crate) fn unsent(&self) -> u64 {
         self.channels.get(&To::Group).map_or(0, |channel| channel.outgoing.unsent())
+    }
+
+    /// Returns the packets in pair channels that are not acknowledged.
+    pub(crate) fn unacknowledged(&self) -> impl Iterator<Item = &M> {
+        self.pairs().flat_map(|(_, outgoing)| outgoing.unacknowledged())
+    }
+
+    /// Returns how many packets without messages wait for the window of a pair channel, at most.
+    pub(crate) fn most_urgent(&self) -> u64 {
+        self.pairs().map(|(_, outgoing)| outgoing.urgent()).max().unwrap_or(0)
+    }
+
+    /// Returns the one receiver of a pair channel that is behind all others, and its cumulative acknowledgement.
+    pub(crate) fn slowest_of_pairs(&self) -> Option<(MemberId, u64)> {
+        let lag = |(member, outgoing): (MemberId, &SendWindow<M>)| {
+            let (received, lacks) = outgoing.progress();
+            (lacks, member, received)
+        };
+        let (most, member, received) = self.pairs().map(lag).max()?;
+        let is_alone = self.pairs().map(lag).all(|(lacks, other, _)| other == member || lacks < most);
+        (is_alone && most > 0).then_some((member, received))
+    }
+
+    /// Returns the stream to each single member.
+    fn pairs(&self) -> impl Iterator<Item = (MemberId, &SendWindow<M>)> {
+        self.channels.iter().filter_map(|(to, channel)| match to {
+            To::Group => None,
+            To::Member(member) => Some((*member, &channel.outgoing)),
+        })
     }
 
     /// Returns whether every receiver has delivered everything that was submitted.

@@ -140,6 +140,22 @@ impl<M: Wire> SendWindow<M> {
         self.sent.is_empty() && self.waiting.is_empty() && self.urgent.is_empty()
     }
 
+    /// Returns how many packets without messages wait for the window.
+    pub(super) fn urgent(&self) -> u64 {
+        self.urgent.len() as u64
+    }
+
+    /// Returns the packets that some receiver lacks, sent or not.
+    pub(super) fn unacknowledged(&self) -> impl Iterator<Item = &M> {
+        let sent = (self.base..).zip(&self.sent).filter(|&(number, _)| number > self.received);
+        sent.map(|(_, sent)| &sent.message).chain(&self.urgent).chain(&self.waiting)
+    }
+
+    /// Returns the number up to which all receivers have acknowledged, and how many packets they lack.
+    pub(super) fn progress(&self) -> (u64, u64) {
+        (self.received, self.last_sent() - self.received + self.unsent())
+    }
+
     /// Returns how many packets wait for the window.
     pub(super) fn unsent(&self) -> u64 {
         (self.waiting.len() + self.urgent.len()) as u64

@@ -81,7 +81,7 @@ impl Membership {
                 self.stack.handle(now, Input::Receive { from: sender, message }, &mut effects);
             }
         }
-        let open = self.stack.close(&mut effects);
+        let open = self.stack.close(&proposal.view.members(), &mut effects);
         for effect in effects.drain() {
             // A closed stack sends nothing, and packets that it gets again are no faults.
             if let Effect::Deliver { from, number, app } = effect {

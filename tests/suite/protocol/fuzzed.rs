@@ -101,6 +101,7 @@ fn fuzzed_broken_engines_are_detected() {
             Defect::NoMajority,
             Defect::NoCauses,
             Defect::MixedPairs,
+            Defect::NoSendingOn,
         ];
         all.contains(&defect)
     };

@@ -3,6 +3,7 @@
 //! Where the simulator draws long runs by chance, this goes through all short ones. How many states a group has is
 //! asserted, so that a change of behaviour shows as a changed number.
 
+mod carriers;
 mod check;
 mod failover;
 mod group;

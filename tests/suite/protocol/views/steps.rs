@@ -113,6 +113,29 @@ every_order! {
     agreed agreed_safe "agreed";
 }
 
+#[test]
+fn flood() {
+    for title in ["unordered (flood)", "fifo (flood)", "causal (flood)"] {
+        dies(title);
+        let lossy = Plan { loss: 200_000, ..three(named(title)) };
+        if let Err(story) = one_dies(&lossy) {
+            panic!("{title}: {story}");
+        }
+    }
+}
+
+/// Members that go on may differ in the last messages of one that died, and in nothing else: without a death there is
+/// no difference, however many packets are lost.
+#[test]
+fn basic_differs_after_a_death_alone() {
+    for title in ["unordered (basic)", "fifo (basic)", "causal (basic)"] {
+        let lossy = Plan { loss: 300_000, ..three(named(title)) };
+        let story = one_dies(&lossy).expect_err("some have what others lack");
+        assert!(story.contains("was given"), "{title}: {story}");
+        assert_eq!(outcome(&lossy, &[]), Ok(()), "{title}");
+    }
+}
+
 /// Deaths of which nobody hears what the victim did last. Where a sequencer numbers messages, that has all that anybody was
 /// given, so it dies, too.
 fn sudden_deaths(plan: &Plan) -> impl Iterator<Item = Vec<CrashAt>> {

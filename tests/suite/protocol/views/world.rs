@@ -6,7 +6,7 @@ use super::promises::may_split;
 use groupcast::defect::Defects;
 use groupcast::engine::{MemberId, Time, To, View};
 use groupcast::member::{DetectorConfig, MembershipConfig};
-use groupcast::order::{ORDERS, Order};
+use groupcast::order::{ORDERS, Order, Reliability};
 use groupcast::prng::Prng;
 use groupcast::sim::process::{Event, Process};
 use groupcast::sim::workload::Task;
@@ -22,9 +22,10 @@ pub(super) fn ms(ms: u64) -> Time {
     Time::from_micros(ms * 1_000)
 }
 
-/// The order of this title.
+/// The order of this title, as in `total (ub)` or `fifo (flood)`.
 pub(super) fn named(title: &str) -> &'static Order {
-    ORDERS.iter().find(|order| order.title() == title).expect("an order of the table")
+    let over = |order: &'static Order| Reliability::ALL.into_iter().filter_map(|one| order.over(one));
+    ORDERS.iter().flat_map(over).find(|order| order.title() == title).expect("an order of the table")
 }
 
 /// The orders that need a sequencer.
