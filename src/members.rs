@@ -225,6 +225,7 @@ fn as_json(group: &GroupState) -> Value {
         "run": group.run,
         "order": group.order,
         "method": group.method,
+        "reliability": group.reliability,
         "stage": group.stage,
         "view": group.view,
         "leader": group.leader,
@@ -239,9 +240,9 @@ fn as_text(group: &GroupState) -> String {
         [] => String::new(),
         missing => format!("; waiting for {}", printable(&talk::list(missing))),
     };
-    let title = format!("{} {}", group.order, group.method);
-    let mut text =
-        format!("{}: order {}, {}{view}{missing}\n", printable(&group.group), title.trim_end(), group.stage);
+    let words = [&*group.order, &*group.method, &*group.reliability];
+    let title = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    let mut text = format!("{}: order {title}, {}{view}{missing}\n", printable(&group.group), group.stage);
     let cell = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
     let head = ["", "id", "role", "incarnation", "state", "heard", "view", "delivered", "held"];
     let mut rows = vec![head.map(str::to_owned)];

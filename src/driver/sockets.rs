@@ -87,6 +87,7 @@ impl Sockets {
         let who = Identity {
             order: joining.order.name.to_owned(),
             method: joining.order.method.unwrap_or_default().to_owned(),
+            reliability: joining.order.reliability.told().to_owned(),
             can_sequence: joining.can_sequence,
             late: joining.late,
             ..Identity::new(&joining.group, &joining.id, joining.role, clock::nonce())

@@ -179,7 +179,7 @@ impl Registry {
 
     /// Opens the group that a request names, or returns the refusal.
     fn open(&mut self, now: Time, request: &Request, actions: &mut Actions) -> Result<(), Say> {
-        let who @ Identity { group, id, order, method, role, .. } = &request.who;
+        let who @ Identity { group, id, order, method, reliability, role, .. } = &request.who;
         let resumed = match (&request.ask, role) {
             (Ask::Join, Role::Client) => None,
             (Ask::Resume { members, .. }, _) if members.is_empty() => return Err(Say::Unknown),
@@ -195,8 +195,10 @@ impl Registry {
         if self.is_over() {
             return Err(cannot_join(group, "the run of this forwarder is over"));
         }
-        let Some(order) = Order::find(order, method) else {
-            let reason = format!("this forwarder knows no order `{order}` with method `{method}`");
+        let Some(order) = Order::named(order, method, reliability) else {
+            let reason = format!(
+                "this forwarder knows no order `{order}` with method `{method}` and reliability `{reliability}`"
+            );
             return Err(refused(&Failure::new(Exit::Config, reason)));
         };
         if self.groups.len() >= MAX_GROUPS {

@@ -158,6 +158,7 @@ fn who(id: &str, nonce: u64) -> Identity {
         incarnation: 0,
         order: "total".to_owned(),
         method: "bb".to_owned(),
+        reliability: String::new(),
         can_sequence: false,
         late: false,
     }

@@ -74,6 +74,9 @@ pub struct Identity {
     pub order: String,
     /// The value of `--method`; empty for an order that has none.
     pub method: String,
+    /// The value of `--reliability`; empty for the default.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reliability: String,
     /// Whether it can become the sequencer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub can_sequence: bool,
@@ -94,6 +97,7 @@ impl Identity {
             incarnation: 0,
             order: String::new(),
             method: String::new(),
+            reliability: String::new(),
             can_sequence: false,
             late: false,
         }
@@ -314,6 +318,9 @@ pub struct GroupState {
     pub order: String,
     /// Its method; empty if the order has none.
     pub method: String,
+    /// Its reliability; empty for the default.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reliability: String,
     /// Its stage.
     pub stage: Stage,
     /// The newest view that a member has reported.

@@ -3,7 +3,7 @@
 use super::Group;
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
-use crate::order::Order;
+use crate::order::{Order, Reliability};
 use crate::session::MAX_STANDBYS;
 use crate::session::actions::{Actions, Incoming};
 use crate::session::member::Member;
@@ -112,7 +112,7 @@ impl Group {
     fn may_have_role(&self, who: &Identity) -> Result<(), JoinRefusal> {
         let others =
             |role: Role| self.members.iter().filter(move |(id, it)| it.seat.role == role && **id != who.id);
-        let order = Order::find(&who.order, &who.method);
+        let order = Order::named(&who.order, &who.method, &who.reliability);
         match who.role {
             Role::Client if order.is_none_or(|order| order.title() != self.order.title()) => {
                 Err(JoinRefusal::OtherOrder)
@@ -190,6 +190,12 @@ impl Group {
         }
     }
 
+    /// Returns whether a process wants the order of the group over another reliability.
+    fn differs_in_reliability_alone(&self, who: &Identity) -> bool {
+        let order = Order::find(&who.order, &who.method);
+        order.is_some_and(|order| order.name == self.order.name && order.method == self.order.method)
+    }
+
     fn explain(&self, refusal: &JoinRefusal, who: &Identity) -> Failure {
         let Identity { id, group, role, .. } = who;
         let members = || list(&self.members.keys().collect::<Vec<_>>());
@@ -205,6 +211,13 @@ impl Group {
                 format!("the run of group {group} has already started with {}{how}", members())
             }
             JoinRefusal::Ending => format!("the run of group {group} is over"),
+            JoinRefusal::OtherOrder if self.differs_in_reliability_alone(who) => format!(
+                "{id} wants --reliability {}, but group {group} has --reliability {}, set by {}; give all its clients \
+                 the same",
+                if who.reliability.is_empty() { Reliability::default().name() } else { &who.reliability },
+                self.order.reliability.name(),
+                self.opened_by
+            ),
             JoinRefusal::OtherOrder => format!(
                 "{id} wants order {}, but group {group} has order {title}, set by {}; give all its clients the same \
                  --order and --method",
@@ -237,5 +250,5 @@ impl JoinRefusal {
 
 /// Names the order that a process wants.
 fn order_of(who: &Identity) -> String {
-    Order::find(&who.order, &who.method).map_or_else(|| who.order.clone(), Order::title)
+    Order::named(&who.order, &who.method, &who.reliability).map_or_else(|| who.order.clone(), Order::title)
 }

@@ -74,6 +74,7 @@ impl Group {
             run,
             order,
             method,
+            reliability: self.order.reliability.told().to_owned(),
             stage,
             view: newest.map(|newest| newest.view),
             leader: leader.map(|seat| seat.id),

@@ -93,6 +93,27 @@ fn missing_client_with_another_order_is_told_to_members_and_people() {
 }
 
 #[test]
+fn missing_client_with_another_reliability_is_told_both() {
+    let mut forwarder = Forwarder::of(3);
+    let over = |id, nonce, reliability: &str| Identity {
+        order: "fifo".to_owned(),
+        method: String::new(),
+        reliability: reliability.to_owned(),
+        ..who(id, nonce)
+    };
+    forwarder.ask(&over("c1", 1, "flood"), Ask::Join);
+    for (reliability, wanted) in [("", "nack"), ("basic", "basic"), ("lossy", "lossy")] {
+        let (code, reason) = refusal(forwarder.ask(&over("c2", 2, reliability), Ask::Join));
+        let expected = format!(
+            "c2 wants --reliability {wanted}, but group main has --reliability flood, set by c1; give all its clients \
+             the same"
+        );
+        assert_eq!((code, reason), (Exit::Config.code(), expected));
+    }
+    assert!(matches!(forwarder.ask(&over("c3", 3, "flood"), Ask::Join), Some(Say::Welcome { .. })));
+}
+
+#[test]
 fn missing_client_with_other_forwarders_is_told_with_both_lists() {
     let mut forwarder = Forwarder::of(2);
     let (c1, c2) = (who("c1", 1), who("c2", 2));

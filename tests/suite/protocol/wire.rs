@@ -20,7 +20,9 @@ use groupcast::order::total_ub::UbWire;
 use groupcast::order::total_uub::UubWire;
 use groupcast::order::{causal, lamport};
 use groupcast::reliable::Segment;
+use groupcast::reliable::basic::Multicast;
 use groupcast::reliable::codec::{decode, encode};
+use groupcast::reliable::flood::Flooded;
 use groupcast::wire::control::{read_reply, read_request};
 use groupcast::wire::packet::bare;
 use groupcast::wire::{Batch, Frames, Header, Kind, Malformed, Packet};
@@ -101,6 +103,8 @@ macro_rules! dialects {
 
 dialects! {
     Fifo Batch, "fifo or unordered";
+    Basic Multicast<Batch>, "fifo or unordered (basic)";
+    Flood Flooded<Batch>, "fifo or unordered (flood)";
     Causal causal::Stamped, "causal";
     Total BbWire, "total (bb)";
     Ub UbWire, "total (ub)";
@@ -152,7 +156,7 @@ fn wire_every_vector_decodes_and_encodes_back() {
         let bytes = text.trim_end().as_bytes();
         match control {
             Control::Request(request) => {
-                assert_eq!(read_request(bytes), Ok(request.clone()), "{file}");
+                assert_eq!(read_request(bytes).as_ref(), Ok(&*request), "{file}");
                 assert_eq!(request.to_bytes(), bytes, "{file}");
             }
             Control::Reply(reply) => {

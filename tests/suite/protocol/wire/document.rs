@@ -105,6 +105,7 @@ fn numbers() -> Vec<(&'static str, u64)> {
         ("WINDOW_PACKETS", reliable::WINDOW_PACKETS),
         ("WINDOW_BYTES", reliable::WINDOW_BYTES as u64),
         ("OWN_WINDOW", total::OWN_WINDOW as u64),
+        ("CARRIED_AHEAD", reliable::basic::CARRIED_AHEAD),
         ("FAR_AHEAD", total::FAR_AHEAD),
         ("ACK_PACKETS", reliable::ACK_PACKETS),
         ("ACK_BYTES", reliable::ACK_BYTES as u64),

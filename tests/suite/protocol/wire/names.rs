@@ -10,6 +10,8 @@ use groupcast::order::total_bb::BbWire;
 use groupcast::order::total_ub::UbWire;
 use groupcast::order::total_uub::UubWire;
 use groupcast::order::{causal, lamport};
+use groupcast::reliable::basic::Multicast;
+use groupcast::reliable::flood::Flooded;
 use groupcast::reliable::{Body, Received, Segment};
 use groupcast::wire::{Batch, Kind};
 
@@ -46,6 +48,8 @@ impl Fields {
             }
             Value::Fifo(sender, packet) => fields.packet(*sender, packet, Self::batch),
             Value::Total(sender, packet) => fields.packet(*sender, packet, Self::total),
+            Value::Basic(sender, packet) => fields.packet(*sender, packet, Self::basic),
+            Value::Flood(sender, packet) => fields.packet(*sender, packet, Self::flood),
             Value::Causal(sender, packet) => fields.packet(*sender, packet, Self::causal),
             Value::Ub(sender, packet) => fields.packet(*sender, packet, Self::ub),
             Value::Uub(sender, packet) => fields.packet(*sender, packet, Self::uub),
@@ -191,6 +195,25 @@ impl Fields {
                     self.u64(range.first, "    from its message");
                     self.u32(range.count, "    count");
                 }
+            }
+        }
+    }
+
+    fn basic(&mut self, packet: &Multicast<Batch>) {
+        self.u64(packet.number, "multicast");
+        self.batch(&packet.message);
+    }
+
+    fn flood(&mut self, packet: &Flooded<Batch>) {
+        match packet {
+            Flooded::Own(packet) => {
+                self.add([1], "flood 1: Own");
+                self.basic(packet);
+            }
+            Flooded::SentOn(origin, packet) => {
+                self.add([2], "flood 2: Sent on");
+                self.u16(origin.0, "multicast by slot");
+                self.basic(packet);
             }
         }
     }

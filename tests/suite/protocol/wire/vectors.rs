@@ -14,6 +14,8 @@ use groupcast::order::total_bb::{BbWire, Numbered, Range};
 use groupcast::order::total_ub::UbWire;
 use groupcast::order::total_uub::{self, UubWire};
 use groupcast::order::{causal, lamport};
+use groupcast::reliable::basic::Multicast;
+use groupcast::reliable::flood::Flooded;
 use groupcast::reliable::{Body, Received, Segment};
 use groupcast::wire::control::{
     Ask, GroupEntry, GroupState, Identity, MemberState, Reply, Request, Role, Say, Seat, Stage, Status,
@@ -104,6 +106,7 @@ type Row = (&'static str, &'static str, Dialect, Value);
 pub(super) fn packets() -> Vec<Vector> {
     let parts = [
         fifo_data(),
+        carried_data(),
         total_data(),
         replays(),
         acknowledgements(),
@@ -145,6 +148,32 @@ fn fifo_data() -> Vec<Row> {
             "Data whose length takes more bytes than needed: a writer SHOULD NOT, a reader MUST accept it",
             Fifo,
             fifo(C2, To::Group, 1, Ordered(padded)),
+        ),
+    ]
+}
+
+/// Data of orders without numbers, over other carriers.
+fn carried_data() -> Vec<Row> {
+    let multicast = || Multicast { number: 4, message: batch(5, &["command1", "command2"]) };
+    let to_c3 = To::Member(C3);
+    vec![
+        (
+            "data_basic.hex",
+            "Data from c1 to c3 over basic: c1's fourth multicast, with its messages 5 and 6; c2 is sent the same",
+            Dialect::Basic,
+            Value::Basic(C1, data(to_c3, 3, multicast())),
+        ),
+        (
+            "data_flood_own.hex",
+            "Data from c1 to c3 over flood: c1's fourth multicast, with its messages 5 and 6",
+            Dialect::Flood,
+            Value::Flood(C1, data(to_c3, 3, Flooded::Own(multicast()))),
+        ),
+        (
+            "data_flood_sent_on.hex",
+            "Data from c2 to c3 over flood: c2 sends c1's fourth multicast on",
+            Dialect::Flood,
+            Value::Flood(C2, data(to_c3, 7, Flooded::SentOn(C1, multicast()))),
         ),
     ]
 }
@@ -416,7 +445,7 @@ fn agreed_data() -> Vec<Row> {
 
 /// A message on the sync port.
 pub(super) enum Control {
-    Request(Request),
+    Request(Box<Request>),
     Reply(Reply),
 }
 
@@ -431,7 +460,8 @@ impl Control {
 
 /// Every message on the sync port.
 pub(super) fn controls() -> Vec<(&'static str, Control)> {
-    let requests = requests().into_iter().map(|(file, request)| (file, Control::Request(request)));
+    let requests = requests().into_iter();
+    let requests = requests.map(|(file, request)| (file, Control::Request(Box::new(request))));
     let replies = replies().into_iter().map(|(file, seq, say)| (file, Control::Reply(Reply::new(seq, say))));
     requests.chain(replies).collect()
 }
@@ -461,10 +491,13 @@ fn requests() -> Vec<(&'static str, Request)> {
     let joining_sequencer = Identity { role: Role::Sequencer, id: text("sequencer"), ..client(0) };
     let joining_standby =
         Identity { role: Role::Standby, id: text("second"), can_sequence: true, ..client(0) };
+    let flooding =
+        Identity { order: text("fifo"), method: text(""), reliability: text("flood"), ..client(0) };
     let watcher = Identity::new("main", "members", Role::Client, 4_711_000_003);
     let resume = |members| Ask::Resume { run: format!("{RUN:016x}"), slot: 0, members };
     let asked = [
         ("request_join.json", 1, client(0), Ask::Join),
+        ("request_join_flood.json", 1, flooding, Ask::Join),
         ("request_join_sequencer.json", 1, joining_sequencer, Ask::Join),
         ("request_join_standby.json", 1, joining_standby, Ask::Join),
         ("request_alive.json", 2, client(1), Ask::Alive),
@@ -499,6 +532,7 @@ fn shown() -> GroupState {
         run: format!("{RUN:016x}"),
         order: text("total"),
         method: text("bb"),
+        reliability: text(""),
         stage: Stage::Running,
         view: Some(2),
         leader: Some(text("second")),
