@@ -46,7 +46,7 @@ pub struct Faults {
 /// Something that happens to a member or to the network.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Fault {
-    /// The member crashes.
+    /// The member crashes. Of its packets to single members that have not arrived, each is lost or not.
     Crash(MemberId),
     /// A crashed member is started again, with a new slot, and takes itself for a member of the first view.
     ReturnUnaware(MemberId),

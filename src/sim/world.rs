@@ -360,6 +360,19 @@ impl<O: Observer> World<O> {
         }
     }
 
+    /// Loses some of the packets to single members that a dying member has sent and that have not arrived: each may be
+    /// in a queue that dies with it. A packet to the group is one packet, which has left or not.
+    fn lose_last_sends(&mut self, member: MemberId) {
+        // A generator of its own, so that all else is drawn as before.
+        let mut prng = Prng::new(self.now.as_micros() ^ self.scheduled);
+        self.queue.retain(|_, happening| match happening {
+            Happening::Arrival { from, packet, .. } if *from == member && packet.header.to != To::Group => {
+                prng.chance(500_000)
+            }
+            _ => true,
+        });
+    }
+
     fn end(&mut self, member: MemberId, end: End) {
         let now = self.now;
         if self.at(member).ended.is_none() {
@@ -408,7 +421,10 @@ impl<O: Observer> World<O> {
     fn apply(&mut self, fault: Fault) {
         self.observer.fault(self.now, &fault);
         match fault {
-            Fault::Crash(member) => self.end(member, End::Crashed),
+            Fault::Crash(member) => {
+                self.lose_last_sends(member);
+                self.end(member, End::Crashed);
+            }
             Fault::ReturnUnaware(member) => self.return_unaware(member),
             Fault::Join(earlier) => self.join(earlier, Role::Client),
             Fault::StandBy(earlier) => self.join(earlier, Role::Standby),
