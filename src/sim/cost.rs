@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::cost::{Spread, Traffic, body_bytes, control_share};
 use crate::engine::{MemberId, Time};
 use crate::member::App;
-use crate::wire::Frames;
+use crate::wire::{Kind, Packet};
 
 /// Sums over one run or several.
 ///
@@ -21,6 +21,8 @@ pub struct Cost {
     pub sent: Traffic,
     /// The packets that the network carried, a multicast counted once for each other member.
     pub carried: Traffic,
+    /// The packets among those sent that only acknowledge or announce.
+    pub acknowledgements: u64,
     /// The bytes of bodies, counted once for each client other than the sender that delivered them.
     pub bodies: u64,
     /// The latency of each multicast that every client delivered: from its submission to the last delivery.
@@ -53,9 +55,10 @@ impl Meter {
     }
 
     /// Counts a packet to this many other members.
-    pub(super) fn sent(&mut self, frames: &Frames, others: usize) {
-        self.cost.sent.add(frames, 1);
-        self.cost.carried.add(frames, others as u64);
+    pub(super) fn sent(&mut self, packet: &Packet, others: usize) {
+        self.cost.sent.add(&packet.frames, 1);
+        self.cost.carried.add(&packet.frames, others as u64);
+        self.cost.acknowledgements += u64::from(packet.header.kind == Kind::Status);
     }
 
     pub(super) fn submitted(&mut self, now: Time, at: MemberId, app: &App) {
@@ -93,6 +96,7 @@ impl AddAssign for Cost {
     fn add_assign(&mut self, other: Self) {
         self.sent += other.sent;
         self.carried += other.carried;
+        self.acknowledgements += other.acknowledgements;
         self.bodies += other.bodies;
         self.latency += other.latency;
         self.deepest = self.deepest.max(other.deepest);
@@ -125,6 +129,7 @@ impl Cost {
         json!({
             "multicasts": self.latency.count(),
             "packets_sent": self.each(self.sent.packets),
+            "acknowledgements": self.each(self.acknowledgements),
             "packets_carried": self.each(self.carried.packets),
             "bytes_carried": self.each(self.carried.bytes),
             "control_share": control_share(self.bodies, self.carried.bytes),
@@ -145,14 +150,16 @@ fn ratio(sum: u64, count: u64) -> f64 {
 
 impl fmt::Display for Cost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [sent, packets, bytes] =
-            [self.sent.packets, self.carried.packets, self.carried.bytes].map(|sum| self.each(sum));
+        let [sent, acknowledgements, packets, bytes] =
+            [self.sent.packets, self.acknowledgements, self.carried.packets, self.carried.bytes]
+                .map(|sum| self.each(sum));
         let control = 100.0 * control_share(self.bodies, self.carried.bytes);
         let (depth, deepest, hold) = (self.mean_depth(), self.deepest, self.mean_hold_ms());
         writeln!(f, "cost      {} multicasts were delivered everywhere; each took", self.latency.count())?;
         writeln!(
             f,
-            "  network   {sent:.2} packets sent, {packets:.2} carried, {bytes:.0} bytes, {control:.1}% control"
+            "  network   {sent:.2} packets sent, {acknowledgements:.2} of them acknowledgements, {packets:.2} carried, \
+             {bytes:.0} bytes, {control:.1}% control"
         )?;
         writeln!(
             f,

@@ -59,7 +59,7 @@ impl Observer for Monitor<'_> {
     fn sent(&mut self, now: Time, from: MemberId, to: To, packet: &Packet, members: usize) {
         self.trace.line(now, &from, "send", &to, format_args!("{}", Words(packet)));
         self.seen.sent(packet, &mut self.counters);
-        self.meter.sent(&packet.frames, if to == To::Group { members - 1 } else { 1 });
+        self.meter.sent(packet, if to == To::Group { members - 1 } else { 1 });
     }
 
     fn carried(&mut self, now: Time, from: MemberId, to: MemberId, packet: &Packet, passage: Passage) {
