@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::builder::FalseyValueParser;
-#[cfg(feature = "known-bad")]
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Arg, Args, Command, Parser};
 
 use crate::defect::{Defect, Defects};
@@ -16,7 +15,7 @@ use crate::member::{DetectorConfig, MembershipConfig};
 use crate::memory;
 use crate::nearest::hint;
 use crate::order::way::Way;
-use crate::order::{self, DEFAULT_METHOD, Order};
+use crate::order::{self, DEFAULT_METHOD, Order, Reliability};
 use crate::talk::{Color, Level, Talk};
 use crate::transport::address::{Addresses, MAX_PORT_BASE, Site, addresses};
 use crate::transport::{limits, signals};
@@ -264,6 +263,40 @@ pub fn way(name: &str, method: Option<&str>) -> Result<Way, Failure> {
         Some(method) => Err(Failure::new(Exit::Usage, format!("order tentative has no method {method}"))),
         None => Ok(Way::Cluster),
     }
+}
+
+/// Returns the order that `--order` and `--method` select, with this reliability.
+///
+/// # Errors
+/// As [`order`]; [`Exit::Usage`] if the order cannot have this reliability, or `--safe` cannot.
+pub fn order_over(
+    name: &str,
+    method: Option<&str>,
+    reliability: Reliability,
+    safe: bool,
+) -> Result<&'static Order, Failure> {
+    let (order, wanted) = (order(name, method)?, reliability.name());
+    let Some(over) = order.over(reliability) else {
+        let why = format!(
+            "--order {name} needs --reliability nack: with {wanted}, a member may lack a message that all later ones \
+             wait for"
+        );
+        return Err(Failure::new(Exit::Usage, why)
+            .help("the orders unordered, fifo and causal can have any reliability"));
+    };
+    if safe && !reliability.is_default() {
+        let why =
+            format!("--safe needs --reliability nack: with {wanted}, no member learns what all others have");
+        return Err(Failure::new(Exit::Usage, why).help("leave out one of the two"));
+    }
+    Ok(over)
+}
+
+/// Parses the value of `--reliability`.
+#[must_use]
+pub fn reliability() -> impl TypedValueParser<Value = Reliability> {
+    let names = PossibleValuesParser::new(Reliability::ALL.map(Reliability::name));
+    names.map(|name| Reliability::find(&name).unwrap_or_default())
 }
 
 /// Parses the id of a member, or the name of a group.

@@ -31,7 +31,7 @@ use crate::driver::node::Joining;
 use crate::exit::{Exit, Failure};
 use crate::member::MembershipConfig;
 use crate::member::replay::Missed;
-use crate::order::{self, Order};
+use crate::order::{self, Order, Reliability};
 use crate::participant::slow_member::SlowMember;
 use crate::participant::{Participant, Settings};
 use crate::results::{Counts, Earlier, Results};
@@ -74,6 +74,11 @@ pub struct Options {
     /// first)
     #[arg(long, value_name = "METHOD", env = "GROUPCAST_METHOD", hide_env = true)]
     pub method: Option<String>,
+    /// How multicasts reach the members: nack (one packet to all, asked for by a member that lacks it), basic (one to each
+    /// member) or flood (the same, and each member sends them on); the last two for unordered, fifo and causal, all
+    /// clients the same
+    #[arg(long, value_name = "HOW", env = "GROUPCAST_RELIABILITY", hide_env = true, default_value = "nack", value_parser = cli::reliability())]
+    pub reliability: Reliability,
     /// Name of the group
     #[arg(long, value_name = "NAME", env = "GROUPCAST_GROUP", hide_env = true, default_value = "main", value_parser = cli::id)]
     pub group: String,
@@ -160,7 +165,7 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     if options.order == order::TENTATIVE {
         return cluster::run(options, talk);
     }
-    let order = cli::order(&options.order, options.method.as_deref())?;
+    let order = options.order()?;
     options.check()?;
     let sites = options.address.sites()?;
     let source = options.source()?;
@@ -232,6 +237,10 @@ impl Options {
             }
             None => Ok(()),
         }
+    }
+
+    fn order(&self) -> Result<&'static Order, Failure> {
+        cli::order_over(&self.order, self.method.as_deref(), self.reliability, self.safe)
     }
 
     /// Checks that the flags agree. Clap would take a switch that is off in the environment for one that is set.

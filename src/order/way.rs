@@ -1,6 +1,6 @@
 //! The way of messages: through a broker in one of the orders, or from member to member in a cluster.
 
-use super::{Order, Promise, TENTATIVE};
+use super::{Order, Promise, Reliability, TENTATIVE};
 
 /// The promises of a cluster about the messages that are confirmed.
 const CONFIRMED: &[Promise] = &[Promise::Fifo, Promise::Causal, Promise::Total];
@@ -35,6 +35,15 @@ impl Way {
     pub const fn method(self) -> Option<&'static str> {
         match self {
             Self::Group(order) => order.method,
+            Self::Cluster => None,
+        }
+    }
+
+    /// Returns the value of `--reliability`; a cluster has none.
+    #[must_use]
+    pub const fn reliability(self) -> Option<Reliability> {
+        match self {
+            Self::Group(order) => Some(order.reliability),
             Self::Cluster => None,
         }
     }

@@ -18,7 +18,7 @@ use crate::fault::process::{Act, Fault};
 use crate::fault::{self, link};
 use crate::nearest::hint;
 use crate::order::way::Way;
-use crate::order::{self, Order};
+use crate::order::{self, Order, Reliability};
 use crate::processes::{Ports, folder_of_programs};
 use crate::replica::entry::MOST_MEMBERS;
 use crate::talk::list;
@@ -73,7 +73,7 @@ impl Settings {
         let settings = Self {
             clients: clients(scenario, &mut passed_over)?,
             passed_over,
-            way: cli::way(scenario.order.as_deref().unwrap_or("total"), scenario.method.as_deref())?,
+            way: way(scenario)?,
             safe: scenario.safe,
             can_sequence: scenario.can_sequence,
             standby: scenario.standby,
@@ -168,6 +168,19 @@ fn check(settings: &Settings) -> Result<(), Failure> {
         return Err(Failure::new(Exit::Usage, why));
     }
     Ok(())
+}
+
+/// Returns the way that a scenario selects.
+fn way(scenario: &Scenario) -> Result<Way, Failure> {
+    let name = scenario.order.as_deref().unwrap_or("total");
+    let (method, reliability) = (scenario.method.as_deref(), scenario.reliability.unwrap_or_default());
+    if name != order::TENTATIVE {
+        return cli::order_over(name, method, reliability, scenario.safe).map(Way::Group);
+    }
+    if !reliability.is_default() {
+        return Err(Failure::new(Exit::Usage, "`reliability` is not for order tentative"));
+    }
+    cli::way(name, method)
 }
 
 fn no_process(name: &str, names: &[&str]) -> Failure {
@@ -315,6 +328,7 @@ impl Plan {
             "dir": self.folder,
             "order": settings.way.name(),
             "method": settings.way.method(),
+            "reliability": settings.way.reliability().map(Reliability::name),
             "speed": settings.speed,
             "clients": self.clients().iter().map(|client| &client.name).collect::<Vec<_>>(),
             "operations": settings.clients.iter().map(|client| client.operations).sum::<u64>(),
@@ -413,9 +427,13 @@ fn client_arguments(client: &Client, settings: &Settings, order: &Order, port_ba
     let patience = patience(settings);
     let timeout = duration_argument(*timeout);
     let method = order.method.map_or_else(String::new, |method| format!(" --method {method}"));
+    let reliability = match order.reliability {
+        reliability if reliability.is_default() => String::new(),
+        reliability => format!(" --reliability {}", reliability.name()),
+    };
     let (id, order) = (&client.id, order.name);
     format!(
-        "--id {id} --order {order}{method} --speed {speed} --timeout {timeout} --port-base {port_base} --progress{patience}{can_sequence}{safe}"
+        "--id {id} --order {order}{method}{reliability} --speed {speed} --timeout {timeout} --port-base {port_base} --progress{patience}{can_sequence}{safe}"
     )
 }
 

@@ -13,7 +13,7 @@ use crate::exit::{Exit, Failure};
 use crate::fault::Fault;
 use crate::fault::table::Table;
 use crate::nearest::{one_of, toml_flaw, unknown};
-use crate::order::{ORDERS, all_names};
+use crate::order::{ORDERS, Reliability, all_names};
 use crate::place::{Flaw, Source, shown};
 use crate::units::parse_duration;
 
@@ -37,6 +37,8 @@ pub(super) struct Scenario {
     pub(super) order: Option<String>,
     #[serde(deserialize_with = "method")]
     pub(super) method: Option<String>,
+    #[serde(deserialize_with = "reliability")]
+    pub(super) reliability: Option<Reliability>,
     /// Whether clients deliver only stable messages.
     pub(super) safe: bool,
     /// Whether clients can become the sequencer after it has failed.
@@ -149,6 +151,11 @@ fn method<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error
     checked(from, |name: String| one_of(&name, &methods).map(|name| Some(name.to_owned())))
 }
 
+fn reliability<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Reliability>, D::Error> {
+    let names = Reliability::ALL.map(Reliability::name);
+    checked(from, |name: String| one_of(&name, &names).map(Reliability::find))
+}
+
 fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
     checked(from, |time: String| parse_duration(&time).map(Some))
 }
@@ -217,6 +224,7 @@ mod tests {
             members = 2
             order = "total"
             method = "ub"
+            reliability = "nack"
             speed = 50
             timeout = "20s"
             expect = "died:a"
@@ -230,6 +238,7 @@ mod tests {
         assert_eq!(*files, [Path::new("dir/a.txt"), Path::new("dir/sub/b.txt")]);
         assert_eq!((scenario.members, scenario.speed), (Some(2), Some(50.0)));
         assert_eq!((scenario.order.as_deref(), scenario.method.as_deref()), (Some("total"), Some("ub")));
+        assert_eq!(scenario.reliability, Some(Reliability::Nack));
         assert_eq!(scenario.expect, Expect::Died(Some("a".into())));
         let shown: Vec<String> = scenario.faults.iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["250ms STOP to a"]);
@@ -274,7 +283,7 @@ mod tests {
 
     #[test]
     fn unknown_key_is_reported_with_all_known_ones() {
-        let keys = "commands, members, messages, order, method, safe, can_sequence, standby, suspect_after, speed, \
+        let keys = "commands, members, messages, order, method, reliability, safe, can_sequence, standby, suspect_after, speed, \
                     timeout, seed, expect, faults";
         let of_faults = "kill, starve, link, after, signal, restart, for, dies";
         for (text, keys) in [("x = 1", keys), ("[[faults]]\nx = 1", of_faults)] {
@@ -294,6 +303,7 @@ mod tests {
     fn every_value_is_checked_with_its_place() {
         for (text, expected) in [
             ("order = \"totl\"", "s.toml:1:9: unknown word `totl`; did you mean `total`?"),
+            ("reliability = \"flod\"", "s.toml:1:15: unknown word `flod`; did you mean `flood`?"),
             ("members = 0", "s.toml:1:11: expected a number from 1 to 1000"),
             ("members = 1001", "s.toml:1:11: expected a number from 1 to 1000"),
             ("messages = 10000001", "s.toml:1:12: expected a number from 1 to 10000000"),

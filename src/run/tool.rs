@@ -19,7 +19,7 @@ use super::{folder, show};
 use crate::cli::{self, KnownBad, Voice};
 use crate::exit::Exit;
 use crate::fault::report::Report;
-use crate::order;
+use crate::order::{self, Reliability};
 use crate::processes::Interrupts;
 use crate::talk::Talk;
 use crate::transport::signals::{interruption, listen};
@@ -39,7 +39,7 @@ everything may be left out and the command line comes first:
   commands = \".\"           # or [\"c1.txt\", \"c2.txt\"]; relative to this file
   members = 4              # the first so many command files
   messages = 100           # so many multicasts of each member, without files
-  order = \"total\"          # and method, speed, timeout
+  order = \"total\"          # and method, reliability, speed, timeout
   safe = true              # clients deliver only what all have
   can_sequence = true      # clients can take the place of the sequencer
   standby = true           # a process stands by to do that
@@ -82,6 +82,9 @@ pub(crate) struct Args {
     /// Method of that order, if it has several: bb, ub, uub
     #[arg(long, value_name = "METHOD", env = "GROUPCAST_METHOD", hide_env = true)]
     method: Option<String>,
+    /// How multicasts reach the members: nack, basic or flood, as with `client --reliability` (nack)
+    #[arg(long, value_name = "HOW", env = "GROUPCAST_RELIABILITY", hide_env = true, value_parser = cli::reliability())]
+    reliability: Option<Reliability>,
     /// Divide the sleeps of the command files by this
     #[arg(long, value_name = "FACTOR", env = "GROUPCAST_SPEED", hide_env = true, value_parser = cli::factor)]
     speed: Option<f64>,
@@ -154,6 +157,7 @@ impl Args {
             messages: self.messages.or(asked.messages),
             order: self.order.clone().or(asked.order),
             method: self.method.clone().or(asked.method),
+            reliability: self.reliability.or(asked.reliability),
             speed: self.speed.or(asked.speed),
             timeout: self.timeout.or(asked.timeout),
             seed: self.seed.or(asked.seed),
@@ -170,6 +174,7 @@ impl Args {
         let options = [
             ("--order", self.order.clone()),
             ("--method", self.method.clone()),
+            ("--reliability", self.reliability.map(|one| one.name().to_owned())),
             ("--speed", self.speed.map(|speed| speed.to_string())),
             ("--members", self.members.map(|members| members.to_string())),
             ("--messages", self.messages.map(|messages| messages.to_string())),

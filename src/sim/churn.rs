@@ -43,6 +43,12 @@ impl Churn {
         self != Self::NONE
     }
 
+    /// Returns true if members are lost.
+    #[must_use]
+    pub const fn loses_members(self) -> bool {
+        self.crash + self.sleep + self.split + self.restart > 0
+    }
+
     /// Returns the number of processes that join.
     #[must_use]
     pub const fn joins(self) -> u16 {

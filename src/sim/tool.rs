@@ -12,7 +12,7 @@ use super::{Churn, Delay, Setup, Share, Trace};
 use crate::check::{PROPERTIES, Property, cluster};
 use crate::cli::{self, KnownBad};
 use crate::exit::{Exit, Failure};
-use crate::order::{self, Order};
+use crate::order::{self, Order, Reliability};
 use crate::wire::Window;
 
 /// The example and the notes of `--help`.
@@ -22,6 +22,8 @@ Examples:
   groupcast sim --order fifo --seeds 2000
   groupcast sim --order fifo --expect-violation causal
   groupcast sim --order total --crash 1 --seeds 500
+  groupcast sim --order fifo --reliability basic --crash 1 \\
+    --expect-violation agreement
   groupcast sim --order total --join 2 --restart 1 --standby 1 --seeds 100
   groupcast sim --order tentative --crash 3 --split 2 --seeds 500
 
@@ -41,6 +43,9 @@ pub struct Args {
     /// Method of that order, if it has several
     #[arg(long)]
     method: Option<String>,
+    /// How multicasts reach the members: nack, basic or flood, as with `client --reliability`
+    #[arg(long, value_name = "HOW", default_value = "nack", value_parser = cli::reliability())]
+    reliability: Reliability,
     /// Number of clients, without the sequencer [default: 2 to 8, by the seed]
     #[arg(long, value_name = "N",
           value_parser = clap::value_parser!(u16).range(2..=i64::from(Setup::MAX_MEMBERS)))]
@@ -193,12 +198,16 @@ impl Args {
 
     fn simulated(&self) -> Result<Simulated, Failure> {
         if self.order != order::TENTATIVE {
-            return Ok(Simulated::Group(Box::new(
-                self.setup(cli::order(&self.order, self.method.as_deref())?)?,
-            )));
+            return Ok(Simulated::Group(Box::new(self.setup(cli::order_over(
+                &self.order,
+                self.method.as_deref(),
+                self.reliability,
+                self.safe,
+            )?)?)));
         }
         let refused = [
             ("--method", self.method.is_some()),
+            ("--reliability", !self.reliability.is_default()),
             ("--safe", self.safe),
             ("--window", self.window.is_some()),
             ("--sleep", self.sleep > 0),
@@ -263,6 +272,7 @@ impl Args {
             }
         };
         option("method", simulated.method().map(str::to_owned));
+        option("reliability", (!self.reliability.is_default()).then(|| self.reliability.name().to_owned()));
         option("members", self.members.map(|members| members.to_string()));
         option("messages", Some(self.messages.to_string()));
         option("window", self.window.map(|window| window.to_string()));
@@ -341,6 +351,7 @@ impl Args {
             "verdict": word(report.exit()),
             "order": self.order,
             "method": simulated.method(),
+            "reliability": (self.order != order::TENTATIVE).then(|| self.reliability.name()),
             "members": self.members,
             "messages": self.messages,
             "first_seed": self.seed,

@@ -81,6 +81,7 @@ impl Paths {
             ("--lines", options.lines),
             ("--interactive", options.interactive),
             ("--method", options.method.is_some()),
+            ("--reliability", !options.reliability.is_default()),
             ("--join", options.join.is_some()),
             ("--safe", options.safe),
             ("--can-sequence", options.can_sequence),

@@ -8,6 +8,7 @@ mod in_memory;
 mod liars;
 mod model;
 mod order_scenarios;
+mod reliability;
 mod simulation;
 mod views;
 mod wire;

@@ -112,6 +112,7 @@ const VARIABLES: &[(&str, &str, &str, i32, &str)] = &[
     ("client", "out", "c1.txt/below", 73, "c1.txt/below"),
     ("client", "order", "chaos", 64, "--order"),
     ("client", "method", "chaos", 64, "chaos"),
+    ("client", "reliability", "chaos", 64, "--reliability"),
     ("client", "group", "a/b", 64, "--group"),
     ("client", "connect", "localhost,::1", 64, "in brackets"),
     ("client", "port-base", "x", 64, "--port-base"),

@@ -12,6 +12,7 @@ mod namespaces;
 mod oracles;
 mod pictures;
 mod proxy;
+mod reliabilities;
 mod run;
 mod run_scenarios;
 mod shell;
