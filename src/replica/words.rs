@@ -82,6 +82,10 @@ impl Words {
         peer.is_heard = true;
         peer.confirmed = word.confirmed.max(peer.confirmed);
         peer.is_settled |= word.settled;
+        if word.settled {
+            // It has heard of all members that they have confirmed as much. Two that cannot reach each other end by it.
+            self.peers.iter_mut().for_each(|peer| peer.confirmed = word.confirmed.max(peer.confirmed));
+        }
         word.confirmed == own.entries && word.digest != own.digest
     }
 
@@ -100,9 +104,9 @@ impl Words {
         (0..self.peers.len()).filter(is_behind)
     }
 
-    /// Returns whether all others have settled.
-    pub(super) fn all_have_settled(&self, me: usize) -> bool {
-        self.peers.iter().enumerate().all(|(member, peer)| member == me || peer.is_settled)
+    /// Returns the other members that have not said that they have settled.
+    pub(super) fn unsettled(&self, me: usize) -> impl Iterator<Item = usize> + '_ {
+        (0..self.peers.len()).filter(move |&member| member != me && !self.peers[member].is_settled)
     }
 
     /// Returns whether all others have said a word since this member started.
@@ -182,7 +186,12 @@ impl Replica {
     /// Returns whether all members know that all have confirmed everything.
     #[must_use]
     pub fn all_have_settled(&self) -> bool {
-        self.is_settled() && self.words.all_have_settled(self.me)
+        self.is_settled() && self.unsettled().next().is_none()
+    }
+
+    /// Returns the members that have not said that they know that all members have confirmed everything.
+    pub fn unsettled(&self) -> impl Iterator<Item = MemberId> + '_ {
+        self.words.unsettled(self.me).map(|member| MemberId(member as u16))
     }
 
     /// Returns the members that may still send.

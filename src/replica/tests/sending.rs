@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::kit::Cluster;
 use crate::ids::{MemberId, To};
+use crate::replica::entry::Content;
 use crate::replica::message::{Message, Word};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -173,6 +174,18 @@ fn words_reach_members_that_do_not_hear_each_other() {
     for node in &cluster.nodes {
         assert_eq!(node.final_list(), ["from one end", "from the other end"]);
     }
+}
+
+#[test]
+fn words_end_the_run_of_members_that_do_not_hear_each_other() {
+    let mut cluster = started(3);
+    cluster.part(0, 2);
+    (0..3).for_each(|at| cluster.submit_content(at, Content::Finished));
+    cluster.settle();
+    cluster.run(ms(2_000));
+    assert!(cluster.nodes.iter().all(|node| node.replica().is_settled()), "the one between them tells both");
+    let unsettled: Vec<MemberId> = cluster.nodes[0].replica().unsettled().collect();
+    assert_eq!(unsettled, [MemberId(2)], "its own word is never heard");
 }
 
 #[test]
