@@ -36,8 +36,8 @@ const FLUSH_EVERY: Duration = Duration::from_millis(500);
 const TELL_EVERY: Duration = Duration::from_secs(1);
 /// The silence after which a member counts as not reachable: seed 003's.
 const UNREACHABLE_AFTER: Duration = Duration::from_secs(10);
-/// The time for which a member that knows that all is confirmed everywhere tells the others so.
-const LINGER: Duration = Duration::from_secs(2);
+/// The time for which a member that knows that all is confirmed everywhere tells the others so, at least.
+const LINGER: Duration = Duration::from_millis(200);
 
 /// A member between its start and its end.
 pub(super) struct Member<'a> {
@@ -376,18 +376,18 @@ impl<'a> Member<'a> {
         Ok(())
     }
 
-    /// Returns whether the run is over: everything is confirmed everywhere, and the others have been told.
+    /// Returns whether the run is over: everything is confirmed everywhere, and all members know it, as far as they can
+    /// be heard. One that is heard and does not know it may hear nothing: the way to it may be cut in one direction.
     fn is_over(&mut self) -> bool {
         let now = self.node.now();
         let replica = self.node.replica();
+        let is_gone = |member| now.since(replica.heard(member).unwrap_or_default()) >= UNREACHABLE_AFTER;
         if !replica.is_settled() {
             // All was confirmed before this life began, and those that are not heard have ended since.
-            let is_gone = |member| now.since(replica.heard(member).unwrap_or_default()) >= UNREACHABLE_AFTER;
             return self.began_complete && replica.is_complete() && replica.behind().all(is_gone);
         }
         let since = *self.settled.get_or_insert(now);
-        let has_told = replica.all_have_settled() && now.since(since) >= LINGER / 10;
-        has_told || now.since(since) >= LINGER
+        now.since(since) >= LINGER && replica.unsettled().all(is_gone)
     }
 
     /// Says what is waited for, hands lines to the system, and gives up after the limit.
@@ -468,6 +468,9 @@ impl<'a> Member<'a> {
         }
         if tentative > 0 {
             return format!("{}, so that {tentative} entries can be confirmed", list(waits));
+        }
+        if replica.is_settled() {
+            return format!("{} to learn that everything is confirmed", list(replica.unsettled().collect()));
         }
         if replica.is_complete() {
             return format!("{} to have everything", list(replica.behind().collect()));
