@@ -2,6 +2,7 @@
 
 use super::entry::{Entry, EntryId};
 use super::message::{EntryRange, Line, Message, PieceRange, Want, Word};
+use super::repair::MOST_REPLY;
 use super::{DropReason, Effect, Effects, Phase, Replica, early};
 use crate::defect::Defect;
 use crate::ids::{MemberId, To};
@@ -12,8 +13,6 @@ const MOST_AHEAD: u64 = 1 << 20;
 const MOST_BEHIND: u64 = 1 << 32;
 /// The distance by which a time may be above the clock. No honest member counts so fast.
 const MOST_TIME_AHEAD: u64 = 1 << 32;
-/// Most bytes of the reply to one request.
-const MOST_REPLY: u64 = 256 << 10;
 
 /// Returns an entry as messages: one, or its pieces.
 pub(super) fn messages(entry: &Entry, longest: usize) -> Vec<Message> {
@@ -131,9 +130,10 @@ impl Replica {
                 // Nothing more of its sender is taken, as its next entry never comes.
                 out.push(Effect::Forked(entry.id));
             } else {
+                let bytes = entry.bytes().len();
                 self.append(entry, out);
                 self.early[at].drop_parts_upto(number);
-                self.repair.progress(self.now, at, number);
+                self.repair.progress(self.now, at, number, bytes);
             }
             next = (0..self.config.members).find_map(|at| {
                 let number = self.log.received(at) + 1;

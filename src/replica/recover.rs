@@ -63,7 +63,7 @@ impl Replica {
             early: vec![Early::default(); config.members],
             matrix: Matrix::new(config.me, config.members),
             flow: Flow::new(me, config.members, 0),
-            repair: Repair::new(me, config.members, config.room * config.longest as u64),
+            repair: Repair::new(me, config.members, config.room, config.longest),
             words: Words::new(now, config.members, Confirmed::default()),
             next_index: next,
             pending: [].into(),

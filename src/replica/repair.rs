@@ -13,6 +13,8 @@ use super::matrix::Matrix;
 use super::message::{EntryRange, MOST_RANGES, PieceRange, Want};
 use crate::ids::{MemberId, Time};
 
+/// Most bytes of the reply to one request.
+pub(super) const MOST_REPLY: u64 = 256 << 10;
 /// The time from the sight of a gap to the request: it may close by itself.
 const FIRST_WAIT: Duration = Duration::from_millis(4);
 /// The time from one request to the next, doubled each time without progress …
@@ -34,12 +36,18 @@ pub(super) struct Repair {
     attempts: usize,
     /// For each sender, the last entry that was asked for.
     asked: Vec<u64>,
+    /// Bytes that may still come in reply to the last requests.
+    expected: u64,
+    /// The latest time of the next requests, however long the replies take.
+    latest: Time,
     /// For each sender, the last entry that another entry waits for.
     needed: Vec<u64>,
     /// For each member, the time of its last datagram.
     heard: Vec<Option<Time>>,
     /// Most bytes of all replies to a request together.
     room: u64,
+    /// Longest message in a datagram, in bytes: a reply ends when the next message has no room.
+    longest: u64,
 }
 
 /// The knowledge by which requests are made.
@@ -50,17 +58,21 @@ pub(super) struct Known<'a> {
 }
 
 impl Repair {
-    /// Returns the requests of a member whose socket buffer holds `room` bytes of datagrams.
-    pub(super) fn new(me: usize, members: usize, room: u64) -> Self {
+    /// Returns the requests of a member whose socket buffer holds `room` datagrams with messages of `longest` bytes.
+    pub(super) fn new(me: usize, members: usize, room: u64, longest: usize) -> Self {
+        let longest = longest as u64;
         Self {
             me,
             due: None,
             wait: SHORTEST_WAIT,
             attempts: 0,
             asked: vec![0; members],
+            expected: 0,
+            latest: Time::ZERO,
             needed: vec![0; members],
             heard: vec![None; members],
-            room: room / 2,
+            room: room * longest / 2,
+            longest,
         }
     }
 
@@ -89,13 +101,16 @@ impl Repair {
         self.due = self.due.or_else(|| Some(now.after(FIRST_WAIT)));
     }
 
-    /// Records that entry `number` of `origin` was received. The next request follows the last reply at once.
-    pub(super) fn progress(&mut self, now: Time, origin: usize, number: u64) {
+    /// Records that entry `number` of `origin` was received, in so many bytes. The next request follows the last reply at
+    /// once: when it has what was asked for, or as many bytes as it may have. Until then, more of it is on its way.
+    pub(super) fn progress(&mut self, now: Time, origin: usize, number: u64, bytes: usize) {
         (self.wait, self.attempts) = (SHORTEST_WAIT, 0);
-        if self.due.is_some() && number >= self.asked[origin] && self.asked[origin] > 0 {
-            self.asked[origin] = 0;
-            self.due = Some(now);
+        if self.due.is_none() || number > self.asked[origin] {
+            return;
         }
+        self.expected = self.expected.saturating_sub(bytes as u64);
+        let is_over = number == self.asked[origin] || self.expected < self.longest;
+        self.due = Some(if is_over { now } else { now.after(SHORTEST_WAIT).min(self.latest) });
     }
 
     /// Returns the requests that are due, each with the member to ask.
@@ -120,6 +135,8 @@ impl Repair {
         let share = self.room / wants.len().max(1) as u64;
         wants.retain(|_, want| !want.entries.is_empty() || !want.pieces.is_empty());
         wants.values_mut().for_each(|want| want.room = share);
+        self.expected = share.min(MOST_REPLY) * wants.len() as u64;
+        self.latest = now.after(LONGEST_WAIT);
         self.due = has_gaps.then(|| now.after(self.wait));
         self.attempts += 1;
         self.wait = (self.wait * 2).min(LONGEST_WAIT);

@@ -446,6 +446,7 @@ impl<'a> Member<'a> {
         let describe = |member: MemberId| {
             let name = self.node.name(member);
             match replica.heard(member) {
+                _ if member == self.node.me() => "itself".to_owned(),
                 None => format!("{name} (never heard)"),
                 Some(at) if now.since(at) >= Duration::from_secs(1) => {
                     format!(

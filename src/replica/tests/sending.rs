@@ -112,6 +112,26 @@ fn repair_any_holder_replies_when_the_sender_is_gone() {
 }
 
 #[test]
+fn repair_next_request_follows_a_full_reply_at_once() {
+    let mut cluster = started(2);
+    cluster.is_checked = false;
+    cluster.part(0, 1);
+    for _ in 0..3_000 {
+        while !cluster.submit(0, &"x".repeat(600)) {
+            cluster.run(ms(100));
+        }
+    }
+    cluster.run(2 * SECOND);
+    cluster.nodes[0].sent.clear();
+    cluster.cut.clear();
+    cluster.run(ms(100));
+    assert_eq!(cluster.nodes[1].list().len(), 3_000);
+    let entries = cluster.nodes[0].sent.iter().filter(|(_, message)| matches!(message, Message::Entry(_)));
+    let entries = entries.count();
+    assert!((3_000..3_200).contains(&entries), "{entries} were sent again");
+}
+
+#[test]
 fn repair_asks_for_the_missing_pieces_alone() {
     let mut cluster = started(2);
     cluster.part(0, 1);
