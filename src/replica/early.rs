@@ -3,18 +3,15 @@
 //! Both are bounded by bytes. An entry that does not fit is dropped, and asked for again later.
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use bytes::{Bytes, BytesMut};
 
 use super::entry::{Entry, EntryId};
 use super::message::{Piece, PieceRange};
-use crate::wire::batch::MAX_BODY;
 
 /// Most bytes of the early entries of one sender, and of its incomplete ones.
 const MOST_BYTES: usize = 4 << 20;
-/// Longest entry, in bytes: the longest batch, and the fields.
-const MOST_ENTRY: usize = MAX_BODY + (4 << 10);
 /// The cost of keeping an entry or a piece, in bytes beside its own.
 const OVERHEAD: usize = 64;
 
@@ -27,24 +24,25 @@ pub(super) struct Early {
     part_bytes: usize,
 }
 
-/// The pieces of one entry, all of one sending.
+/// The octets of one entry that have come, by their places: parts that do not overlap.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Parts {
-    pieces: BTreeMap<u16, Bytes>,
-    count: u16,
+    parts: BTreeMap<u32, Bytes>,
+    /// The length of the entry.
+    whole: u32,
+    /// The number of octets here.
     bytes: usize,
 }
 
 impl Parts {
-    /// Returns whether a piece is one of this sending: the MTU of another holder of the entry may be another.
-    fn fits(&self, piece: &Piece) -> bool {
-        let length = self.pieces.iter().next().filter(|(index, _)| **index + 1 < self.count);
-        let is_longer = |(_, first): (&u16, &Bytes)| piece.bytes.len() > first.len();
-        let is_shorter = |(_, first): (&u16, &Bytes)| piece.bytes.len() < first.len();
-        let is_last = piece.index + 1 == piece.count;
-        self.count == piece.count
-            && !length.is_some_and(is_longer)
-            && (is_last || !length.is_some_and(is_shorter))
+    /// Returns the ranges of octets from `start` up to `end`, which is not included, that are not here, ascending.
+    fn gaps(&self, start: u32, end: u32) -> impl Iterator<Item = Range<u32>> + '_ {
+        let end_of = |(&at, part): (&u32, &Bytes)| at + part.len() as u32;
+        let before = self.parts.range(..=start).next_back().map_or(start, end_of).max(start);
+        let here = self.parts.range(start + 1..end.max(start + 1));
+        let starts = [before].into_iter().chain(here.clone().map(end_of));
+        let ends = here.map(|(&at, _)| at).chain([end]);
+        starts.zip(ends).map(|(from, to)| from..to).filter(|gap| !gap.is_empty())
     }
 }
 
@@ -93,31 +91,39 @@ impl Early {
         last(self.entries.keys().next_back()).max(last(self.parts.keys().next_back()))
     }
 
+    /// Returns the bytes of the pieces here.
+    pub(super) const fn piece_bytes(&self) -> usize {
+        self.part_bytes
+    }
+
     /// Adds a piece. Returns the entry's bytes if they are complete now.
-    pub(super) fn add_piece(&mut self, piece: Piece) -> Option<Bytes> {
-        let number = piece.id.number;
-        if self.parts.get(&number).is_some_and(|parts| !parts.fits(&piece)) {
+    pub(super) fn add_piece(&mut self, piece: &Piece) -> Option<Bytes> {
+        let Piece { id: EntryId { number, .. }, start, whole, ref bytes } = *piece;
+        if self.parts.get(&number).is_some_and(|parts| parts.whole != whole) {
+            // One of the two senders is wrong. Were it the new one, the next pieces of the other would come here, too.
             self.drop_parts(number);
         }
-        let Piece { index, count, bytes, .. } = piece;
-        let cost = bytes.len() + OVERHEAD;
-        if self.entries.contains_key(&number) || !self.make_room(number, cost) {
+        if self.entries.contains_key(&number) {
             return None;
         }
-        let new = || Parts { pieces: BTreeMap::new(), count, bytes: 0 };
-        let parts = self.parts.entry(number).or_insert_with(new);
-        if parts.bytes + bytes.len() > MOST_ENTRY || parts.pieces.contains_key(&index) {
-            return None;
+        let empty = Parts { parts: BTreeMap::new(), whole, bytes: 0 };
+        let gaps = self.parts.get(&number).unwrap_or(&empty).gaps(start, start + bytes.len() as u32);
+        for gap in gaps.collect::<Vec<_>>() {
+            if !self.make_room(number, gap.len() + OVERHEAD) {
+                return None;
+            }
+            let parts = self.parts.entry(number).or_insert_with(|| empty.clone());
+            parts.bytes += gap.len();
+            self.part_bytes += gap.len() + OVERHEAD;
+            let inside = (gap.start - start) as usize..(gap.end - start) as usize;
+            parts.parts.insert(gap.start, bytes.slice(inside));
         }
-        parts.bytes += bytes.len();
-        self.part_bytes += cost;
-        parts.pieces.insert(index, bytes);
-        if parts.pieces.len() < usize::from(count) {
+        if self.parts.get(&number)?.bytes < whole as usize {
             return None;
         }
         let parts = self.drop_parts(number)?;
         let mut whole = BytesMut::with_capacity(parts.bytes);
-        parts.pieces.values().for_each(|piece| whole.extend_from_slice(piece));
+        parts.parts.values().for_each(|part| whole.extend_from_slice(part));
         Some(whole.freeze())
     }
 
@@ -134,7 +140,7 @@ impl Early {
 
     fn drop_parts(&mut self, number: u64) -> Option<Parts> {
         let parts = self.parts.remove(&number)?;
-        self.part_bytes -= parts.bytes + OVERHEAD * parts.pieces.len();
+        self.part_bytes -= parts.bytes + OVERHEAD * parts.parts.len();
         Some(parts)
     }
 
@@ -145,34 +151,24 @@ impl Early {
         }
     }
 
-    /// Returns the ranges of missing pieces of entry `number`, ascending; none if no piece of it has come.
+    /// Returns the ranges of missing octets of entry `id`, ascending; none if no piece of it has come.
     pub(super) fn missing_pieces(&self, id: EntryId) -> Option<impl Iterator<Item = PieceRange> + '_> {
         let parts = self.parts.get(&id.number)?;
-        let here = parts.pieces.keys().map(|&index| i32::from(index));
-        let ends = here.clone().chain([i32::from(parts.count)]);
-        let gaps = [-1].into_iter().chain(here).zip(ends).filter(|(before, after)| before + 1 < *after);
-        Some(gaps.map(move |(before, after)| PieceRange {
-            id,
-            first: (before + 1) as u16,
-            last: (after - 1) as u16,
-        }))
+        let range = move |gap: Range<u32>| PieceRange { id, first: gap.start, last: gap.end - 1 };
+        Some(parts.gaps(0, parts.whole).map(range))
     }
 }
 
-/// Returns the pieces of an entry, none longer than `length` bytes; none if the entry itself is not.
-pub(super) fn split(entry: &Entry, length: usize) -> Vec<Piece> {
-    let bytes = entry.bytes();
-    if bytes.len() <= length {
-        return Vec::new();
-    }
-    let count = bytes.len().div_ceil(length);
-    let piece = |index: usize| Piece {
+/// Returns the octets `range` of an entry as pieces of at most `length` octets. They are not all of the entry.
+pub(super) fn pieces(entry: &Entry, range: Range<usize>, length: usize) -> impl Iterator<Item = Piece> + '_ {
+    let (bytes, Range { start, end }) = (entry.bytes(), range);
+    let piece = move |start: usize| Piece {
         id: entry.id,
-        index: index as u16,
-        count: count as u16,
-        bytes: bytes.slice(index * length..((index + 1) * length).min(bytes.len())),
+        start: start as u32,
+        whole: bytes.len() as u32,
+        bytes: bytes.slice(start..(start + length).min(end)),
     };
-    (0..count).map(piece).collect()
+    (start..end).step_by(length).map(piece)
 }
 
 #[cfg(test)]
@@ -212,28 +208,60 @@ mod tests {
     #[test]
     fn early_pieces_make_the_entry_when_all_have_come() {
         let (mut early, whole) = (Early::default(), entry(5, 10_000));
-        let pieces = split(&whole, 1_000);
-        assert_eq!(pieces.len(), whole.bytes().len().div_ceil(1_000));
-        let (late, rest) = pieces.split_last().unwrap();
-        for piece in rest.iter().rev().chain(rest).filter(|piece| piece.index != 3) {
-            assert_eq!(early.add_piece(piece.clone()), None);
+        let length = whole.bytes().len();
+        let all: Vec<Piece> = pieces(&whole, 0..length, 1_000).collect();
+        assert_eq!(all.len(), length.div_ceil(1_000));
+        let (late, rest) = all.split_last().unwrap();
+        for piece in rest.iter().rev().chain(rest).filter(|piece| piece.start != 3_000) {
+            assert_eq!(early.add_piece(piece), None);
         }
-        let missing: Vec<PieceRange> = early.missing_pieces(whole.id).unwrap().collect();
-        let ranges: Vec<(u16, u16)> = missing.iter().map(|range| (range.first, range.last)).collect();
-        assert_eq!(ranges, [(3, 3), (late.index, late.index)]);
-        assert_eq!(early.add_piece(late.clone()), None);
-        assert_eq!(early.add_piece(rest[3].clone()), Some(whole.bytes().clone()));
+        let missing = |early: &Early| -> Vec<(u32, u32)> {
+            early.missing_pieces(whole.id).unwrap().map(|range| (range.first, range.last)).collect()
+        };
+        assert_eq!(missing(&early), [(3_000, 3_999), (late.start, length as u32 - 1)]);
+        assert_eq!(early.add_piece(late), None);
+        assert_eq!(missing(&early), [(3_000, 3_999)]);
+        assert_eq!(early.add_piece(&rest[3]), Some(whole.bytes().clone()));
         assert_eq!(early.part_bytes, 0);
+    }
+
+    #[test]
+    fn early_pieces_of_other_lengths_fit_together() {
+        let whole = entry(5, 10_000);
+        let length = whole.bytes().len();
+        for (one, other) in [(1_000, 700), (700, 1_000), (999, 3), (1, 9_000)] {
+            let mut early = Early::default();
+            let even = pieces(&whole, 0..length, one).enumerate().filter(|(at, _)| at % 2 == 0);
+            for (_, piece) in even {
+                assert_eq!(early.add_piece(&piece), None);
+            }
+            let gaps: Vec<PieceRange> = early.missing_pieces(whole.id).unwrap().collect();
+            let all: Vec<Option<Bytes>> =
+                pieces(&whole, 0..length, other).map(|piece| early.add_piece(&piece)).collect();
+            let made: Vec<&Bytes> = all.iter().flatten().collect();
+            assert_eq!(made, [whole.bytes()], "{one}, {other}: {} gaps", gaps.len());
+            assert!(gaps.len() > 4, "{one}: {} gaps", gaps.len());
+        }
+    }
+
+    #[test]
+    fn early_pieces_of_an_entry_with_a_false_length_give_way() {
+        let (mut early, whole) = (Early::default(), entry(5, 10_000));
+        let length = whole.bytes().len();
+        let lie = Piece { id: whole.id, start: 0, whole: 20_000, bytes: Bytes::from(vec![7; 15_000]) };
+        assert_eq!(early.add_piece(&lie), None);
+        let made = pieces(&whole, 0..length, 1_000).filter_map(|piece| early.add_piece(&piece)).count();
+        assert_eq!((made, early.part_bytes), (1, 0));
     }
 
     #[test]
     fn early_pieces_of_a_peer_that_invents_them_are_bounded() {
         let mut early = Early::default();
         for number in 1..100_u64 {
-            for index in 0..200 {
+            for at in 0..200 {
                 let id = EntryId { origin: MemberId(1), number };
                 let bytes = Bytes::from(vec![0; 1_000]);
-                early.add_piece(Piece { id, index, count: 4_000, bytes });
+                early.add_piece(&Piece { id, start: at * 2_000, whole: 1 << 20, bytes });
             }
         }
         assert!(early.part_bytes <= MOST_BYTES, "{}", early.part_bytes);

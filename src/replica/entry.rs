@@ -7,7 +7,7 @@ use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::ids::MemberId;
-use crate::wire::{Batch, Malformed, Reader, Wire, Writer, varint_length, wire_struct};
+use crate::wire::{Batch, Malformed, Reader, Wire, Writer, varint_length};
 
 /// The most members of a cluster.
 pub const MOST_MEMBERS: usize = 64;
@@ -29,7 +29,6 @@ pub struct EntryId {
     /// The entry's number among those of its sender: 1, 2, 3, …, through all lives.
     pub number: u64,
 }
-wire_struct!(EntryId { origin, number });
 
 /// The content of an entry.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]

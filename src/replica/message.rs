@@ -4,12 +4,13 @@ use bytes::Bytes;
 
 use super::entry::{Entry, EntryId, MOST_MEMBERS};
 use crate::ids::MemberId;
+use crate::wire::batch::MAX_BODY;
 use crate::wire::{Malformed, Reader, Wire, Writer};
 
 /// Most ranges of a [`Want`], of entries and of pieces each.
 pub const MOST_RANGES: usize = 64;
-/// Most pieces of an entry.
-pub const MOST_PIECES: u16 = 4096;
+/// Longest entry that travels in pieces, in octets: the longest batch, and the other fields.
+pub const LONGEST_ENTRY: u32 = MAX_BODY as u32 + (4 << 10);
 
 /// A message.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -24,16 +25,16 @@ pub enum Message {
     Want(Want),
 }
 
-/// A part of an entry. All pieces but the last have the same length.
+/// A part of an entry, by its place in it, so that pieces of holders whose datagrams have other lengths fit together.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Piece {
     /// The entry.
     pub id: EntryId,
-    /// The position of the piece, from 0.
-    pub index: u16,
-    /// The number of pieces of the entry, from 2.
-    pub count: u16,
-    /// The bytes.
+    /// The number of octets of the entry before the piece.
+    pub start: u32,
+    /// The length of the entry, in octets, up to [`LONGEST_ENTRY`].
+    pub whole: u32,
+    /// The octets, at least one and not all of the entry.
     pub bytes: Bytes,
 }
 
@@ -76,7 +77,7 @@ pub struct Want {
     pub room: u64,
     /// Ranges of entries.
     pub entries: Vec<EntryRange>,
-    /// Ranges of pieces.
+    /// Ranges of octets of entries of which pieces have come.
     pub pieces: Vec<PieceRange>,
 }
 
@@ -91,15 +92,15 @@ pub struct EntryRange {
     pub last: u64,
 }
 
-/// A range of pieces of one entry, both ends included.
+/// A range of octets of one entry, both ends included.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PieceRange {
     /// The entry.
     pub id: EntryId,
-    /// The first index.
-    pub first: u16,
-    /// The last index.
-    pub last: u16,
+    /// The first octet, from 0.
+    pub first: u32,
+    /// The last octet, below [`LONGEST_ENTRY`].
+    pub last: u32,
 }
 
 const ENTRY: u8 = 8;
@@ -155,16 +156,18 @@ impl Message {
 impl Wire for Piece {
     fn write(&self, out: &mut Writer) {
         self.id.write(out);
-        out.u16(self.index);
-        out.u16(self.count);
+        out.varint(self.start.into());
+        out.varint(self.whole.into());
         out.raw(&self.bytes);
     }
 
     fn read(from: &mut Reader) -> Result<Self, Malformed> {
-        let (id, index, count) = (EntryId::read(from)?, from.u16()?, from.u16()?);
-        let is_possible = (2..=MOST_PIECES).contains(&count) && index < count && id.number > 0;
+        let id = EntryId::read(from)?;
+        let (start, whole) = (octets(from.varint()?)?, octets(from.varint()?)?);
         let bytes = from.rest();
-        if is_possible && !bytes.is_empty() { Ok(Self { id, index, count, bytes }) } else { Err(Malformed) }
+        let end = start as usize + bytes.len();
+        let is_part = !bytes.is_empty() && bytes.len() < whole as usize && end <= whole as usize;
+        if is_part { Ok(Self { id, start, whole, bytes }) } else { Err(Malformed) }
     }
 }
 
@@ -248,15 +251,32 @@ impl Wire for EntryRange {
 impl Wire for PieceRange {
     fn write(&self, out: &mut Writer) {
         self.id.write(out);
-        out.u16(self.first);
-        out.u16(self.last);
+        out.varint(self.first.into());
+        out.varint((self.last - self.first).into());
     }
 
     fn read(from: &mut Reader) -> Result<Self, Malformed> {
-        let (id, first, last) = (EntryId::read(from)?, from.u16()?, from.u16()?);
-        let is_possible = first <= last && last < MOST_PIECES && id.number > 0;
-        if is_possible { Ok(Self { id, first, last }) } else { Err(Malformed) }
+        let (id, first, more) = (EntryId::read(from)?, octets(from.varint()?)?, octets(from.varint()?)?);
+        let last = first + more;
+        if last < LONGEST_ENTRY { Ok(Self { id, first, last }) } else { Err(Malformed) }
     }
+}
+
+impl Wire for EntryId {
+    fn write(&self, out: &mut Writer) {
+        out.member(self.origin);
+        out.varint(self.number);
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        let (origin, number) = (from.member()?, from.varint()?);
+        if number > 0 { Ok(Self { origin, number }) } else { Err(Malformed) }
+    }
+}
+
+/// Checks a number of octets of an entry.
+fn octets(number: u64) -> Result<u32, Malformed> {
+    u32::try_from(number).ok().filter(|&octets| octets <= LONGEST_ENTRY).ok_or(Malformed)
 }
 
 /// Appends a list of at most 255 entries.

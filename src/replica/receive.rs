@@ -13,14 +13,17 @@ const MOST_AHEAD: u64 = 1 << 20;
 const MOST_BEHIND: u64 = 1 << 32;
 /// The distance by which a time may be above the clock. No honest member counts so fast.
 const MOST_TIME_AHEAD: u64 = 1 << 32;
+/// The length of a piece before its octets, in octets, at most: the kind, the entry, and two numbers of octets.
+const PIECE_HEAD: usize = 1 + (2 + 10) + 2 * 4;
 
 /// Returns an entry as messages: one, or its pieces.
 pub(super) fn messages(entry: &Entry, longest: usize) -> Vec<Message> {
-    // The kind of a message takes a byte, the fields of a piece fourteen.
-    if entry.bytes().len() < longest {
+    let length = entry.bytes().len();
+    // The kind of a message takes an octet.
+    if length < longest {
         return vec![Message::Entry(entry.clone())];
     }
-    early::split(entry, longest - 15).into_iter().map(Message::Piece).collect()
+    early::pieces(entry, 0..length, longest - PIECE_HEAD).map(Message::Piece).collect()
 }
 
 impl Replica {
@@ -38,7 +41,12 @@ impl Replica {
                     return out.push(Effect::Drop(from, reason));
                 }
                 self.repair.see_gap(self.now);
-                let whole = self.early[usize::from(origin.0)].add_piece(piece);
+                let early = &mut self.early[usize::from(origin.0)];
+                let before = early.piece_bytes();
+                let whole = early.add_piece(&piece);
+                if early.piece_bytes() > before {
+                    self.repair.piece_progress();
+                }
                 match whole.map(Entry::parse) {
                     Some(Ok(entry)) if entry.id == (EntryId { origin, number }) => {
                         self.receive_entry(from, entry, out);
@@ -217,11 +225,14 @@ impl Replica {
     fn reply(&self, to: MemberId, want: &Want, out: &mut Effects) {
         let mut room = want.room.min(MOST_REPLY);
         for &PieceRange { id, first, last } in &want.pieces {
-            for message in self.stored_messages(id) {
-                if let Message::Piece(piece) = &message
-                    && (first..=last).contains(&piece.index)
-                    && !send(to, message, &mut room, out)
-                {
+            let Some(entry) = self.stored_entry(id) else { continue };
+            let length = entry.bytes().len();
+            let range = (first as usize).min(length)..(last as usize + 1).min(length);
+            if range.len() == length {
+                continue;
+            }
+            for piece in early::pieces(entry, range, self.config.longest - PIECE_HEAD) {
+                if !send(to, Message::Piece(piece), &mut room, out) {
                     return;
                 }
             }
@@ -232,7 +243,8 @@ impl Replica {
                 return out.push(Effect::Drop(to, DropReason::Stranger));
             }
             for number in first.max(self.log.forgotten(at) + 1)..=last.min(self.log.stored(at)) {
-                for message in self.stored_messages(EntryId { origin, number }) {
+                let Some(entry) = self.stored_entry(EntryId { origin, number }) else { continue };
+                for message in messages(entry, self.config.longest) {
                     if !send(to, message, &mut room, out) {
                         return;
                     }
@@ -241,12 +253,11 @@ impl Replica {
         }
     }
 
-    /// Returns an entry as messages, if it is stored here and not forgotten.
-    fn stored_messages(&self, id: EntryId) -> Vec<Message> {
+    /// Returns an entry, if it is stored here and not forgotten.
+    fn stored_entry(&self, id: EntryId) -> Option<&Entry> {
         let origin = usize::from(id.origin.0);
         let is_stored = origin < self.config.members && id.number <= self.log.stored(origin);
-        let entry = if is_stored { self.log.entry(origin, id.number) } else { None };
-        entry.map_or_else(Vec::new, |entry| messages(entry, self.config.longest))
+        if is_stored { self.log.entry(origin, id.number) } else { None }
     }
 
     pub(super) fn send_wants(&mut self, out: &mut Effects) {

@@ -21,6 +21,9 @@ const FIRST_WAIT: Duration = Duration::from_millis(4);
 const SHORTEST_WAIT: Duration = Duration::from_millis(20);
 /// … up to this.
 const LONGEST_WAIT: Duration = Duration::from_millis(320);
+/// The number of requests without progress after which the next one is for whole entries, not for their missing octets:
+/// the pieces that have come may be false.
+const BY_PIECE: usize = 3;
 /// The silence after which a member is not asked any more, as long as others can be.
 const SILENT_AFTER: Duration = Duration::from_secs(1);
 
@@ -113,6 +116,11 @@ impl Repair {
         self.due = Some(if is_over { now } else { now.after(SHORTEST_WAIT).min(self.latest) });
     }
 
+    /// Records that a new piece was received. The holder that sends them is asked again.
+    pub(super) const fn piece_progress(&mut self) {
+        (self.wait, self.attempts) = (SHORTEST_WAIT, 0);
+    }
+
     /// Returns the requests that are due, each with the member to ask.
     pub(super) fn requests(&mut self, now: Time, known: &Known<'_>) -> BTreeMap<MemberId, Want> {
         if self.due.is_none_or(|due| due > now) {
@@ -130,7 +138,8 @@ impl Repair {
             has_gaps = true;
             let Some(holder) = self.holder(now, origin, received + 1, known.matrix) else { continue };
             let want = wants.entry(holder).or_default();
-            self.asked[origin] = add_gaps(want, origin, (received, upto), &known.early[origin]);
+            let by_piece = self.attempts % (BY_PIECE + 1) < BY_PIECE;
+            self.asked[origin] = add_gaps(want, origin, (received, upto), &known.early[origin], by_piece);
         }
         let share = self.room / wants.len().max(1) as u64;
         wants.retain(|_, want| !want.entries.is_empty() || !want.pieces.is_empty());
@@ -161,13 +170,14 @@ impl Repair {
 
 /// Adds to `want` what is missing of the entries of `origin` after `from`, up to `upto`. Returns the last number asked
 /// for.
-fn add_gaps(want: &mut Want, origin: usize, (from, upto): (u64, u64), early: &Early) -> u64 {
+fn add_gaps(want: &mut Want, origin: usize, (from, upto): (u64, u64), early: &Early, by_piece: bool) -> u64 {
     let origin = MemberId(origin as u16);
     let mut last = 0;
     for gap in early.gaps(from, upto) {
         let mut first = *gap.start();
-        // Of an entry that has come in part, only the missing pieces are asked for.
-        while let Some(pieces) = early.missing_pieces(EntryId { origin, number: first }) {
+        // Of an entry that has come in part, only the missing octets are asked for.
+        while let Some(pieces) = early.missing_pieces(EntryId { origin, number: first }).filter(|_| by_piece)
+        {
             let free = MOST_RANGES - want.pieces.len();
             want.pieces.extend(pieces.take(free).collect::<Vec<PieceRange>>());
             last = first;

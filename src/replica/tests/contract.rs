@@ -16,6 +16,8 @@ struct Run {
     prng: Prng,
     said: u64,
     crashes: u64,
+    /// The length of the longest text.
+    longest: u64,
     /// The texts that a member has shown as its own: their storage was told to a client.
     stored: BTreeSet<String>,
 }
@@ -24,7 +26,7 @@ impl Run {
     fn new(seed: u64) -> Self {
         let mut cluster = Cluster::with(MEMBERS, |config| config.longest = 200);
         cluster.loss = Some((Prng::new(seed + 1_000), 4));
-        Self { cluster, prng: Prng::new(seed), said: 0, crashes: 0, stored: BTreeSet::new() }
+        Self { cluster, prng: Prng::new(seed), said: 0, crashes: 0, longest: 600, stored: BTreeSet::new() }
     }
 
     fn step(&mut self) {
@@ -41,7 +43,7 @@ impl Run {
             2 => self.cluster.cut.clear(),
             3 => self.cluster.nodes[at].is_stuck ^= true,
             _ => {
-                let long = self.prng.below(600) as usize;
+                let long = self.prng.below(self.longest) as usize;
                 let text = format!("{at} {} {}", self.said, ".".repeat(long));
                 self.said += u64::from(self.cluster.submit(at, &text));
             }
@@ -81,4 +83,30 @@ fn contract_holds_in_runs_with_crashes_and_cuts() {
         pieces += list.iter().filter(|text| text.len() > 200).count();
     }
     assert!(crashes > 200 && stored > 1_000 && pieces > 500, "{crashes} {stored} {pieces}");
+}
+
+#[test]
+fn contract_holds_in_runs_with_snapshots() {
+    let (mut crashes, mut snapshots) = (0, 0);
+    for seed in 0..12 {
+        let mut run = Run::new(seed);
+        run.longest = 150_000;
+        run.cluster.is_checked = false;
+        run.cluster.nodes.iter_mut().for_each(|node| node.config.longest = 1_165);
+        for at in 0..MEMBERS {
+            run.cluster.crash(at, 0);
+            run.cluster.start(at);
+        }
+        run.cluster.loss = Some((Prng::new(seed), 50));
+        (0..80).for_each(|_| run.step());
+        run.end();
+        let first = run.cluster.nodes[0].confirmed;
+        for node in &run.cluster.nodes {
+            assert_eq!(node.confirmed, first, "seed {seed}");
+            assert!(node.forked.is_empty() && node.diverged.is_empty(), "seed {seed}");
+            snapshots += u64::from(node.replica().snapshot_index.is_some());
+        }
+        crashes += run.crashes;
+    }
+    assert!(crashes > 60 && snapshots > 12, "{crashes} crashes, {snapshots} members with snapshots");
 }

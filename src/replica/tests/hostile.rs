@@ -9,7 +9,7 @@ use crate::ids::{MemberId, To};
 use crate::prng::Prng;
 use crate::replica::DropReason;
 use crate::replica::entry::{Content, Entry, EntryId, Fields};
-use crate::replica::message::{EntryRange, Line, Message, Piece, PieceRange, Want, Word};
+use crate::replica::message::{EntryRange, LONGEST_ENTRY, Line, Message, Piece, PieceRange, Want, Word};
 use crate::wire::BatchBuilder;
 
 /// The member that the lies are told, and the one that tells them.
@@ -206,7 +206,7 @@ fn hostile_wants_are_answered_within_their_bounds() {
         .flat_map(|(room, origin)| NUMBERS.map(|number| (room, origin, number)))
     {
         let entries = vec![range(origin, number.max(1), u64::MAX); 64];
-        let pieces = vec![pieces(origin, number.max(1), 0, 4_095); 64];
+        let pieces = vec![pieces(origin, number.max(1), 1, LONGEST_ENTRY - 1); 64];
         let want = Want { room, entries, pieces };
         let mut cluster = stage();
         // The liar has the most entries.
@@ -225,19 +225,20 @@ fn hostile_wants_are_answered_within_their_bounds() {
 
 #[test]
 fn hostile_pieces_of_any_shape_do_no_harm() {
-    for (number, count) in
-        NUMBERS.into_iter().flat_map(|number| [2, 9, 10, 4_096].map(|count| (number, count)))
+    for (number, whole) in NUMBERS
+        .into_iter()
+        .flat_map(|number| [101, 200, 5_050, LONGEST_ENTRY].map(|whole| (number.max(1), whole)))
     {
         let mut cluster = stage();
         for origin in [0, 1, 2, 777] {
-            for index in [0, 1, count - 1] {
+            for start in [0, 1, whole - 100] {
                 let id = EntryId { origin: MemberId(origin), number };
                 let bytes = Bytes::from(vec![7; 100]);
-                let effects = cluster.inject(LIAR, VICTIM, Message::Piece(Piece { id, index, count, bytes }));
+                let effects = cluster.inject(LIAR, VICTIM, Message::Piece(Piece { id, start, whole, bytes }));
                 assert!(effects < 10);
             }
         }
-        goes_well(cluster, &format!("pieces of {number}, {count}"));
+        goes_well(cluster, &format!("pieces of {number}, {whole}"));
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::kit::Cluster;
 use crate::ids::{MemberId, To};
 use crate::replica::entry::Content;
-use crate::replica::message::{Message, Word};
+use crate::replica::message::{Message, Piece, Word};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -141,15 +141,16 @@ fn repair_asks_for_the_missing_pieces_alone() {
     let pieces: Vec<Message> =
         pieces.into_iter().filter(|message| matches!(message, Message::Piece(_))).collect();
     assert_eq!(pieces.len(), 9);
-    for (index, piece) in pieces.iter().enumerate().filter(|(index, _)| ![3, 4, 8].contains(index)) {
+    for (_, piece) in pieces.iter().enumerate().filter(|(index, _)| ![3, 4, 8].contains(index)) {
         cluster.inject(0, 1, piece.clone());
-        assert!(index < 9);
     }
     cluster.nodes[1].sent.clear();
     cluster.run(ms(10));
     let wants = cluster.nodes[1].wants();
-    let ranges: Vec<(u16, u16)> = wants[0].1.pieces.iter().map(|range| (range.first, range.last)).collect();
-    assert_eq!((ranges, &*wants[0].1.entries), (vec![(3, 4), (8, 8)], &[][..]));
+    let ranges: Vec<(u32, u32)> = wants[0].1.pieces.iter().map(|range| (range.first, range.last)).collect();
+    let Message::Piece(Piece { start, whole, .. }) = pieces[8] else { unreachable!() };
+    let expected = vec![(start / 8 * 3, start / 8 * 5 - 1), (start, whole - 1)];
+    assert_eq!((ranges, &*wants[0].1.entries), (expected, &[][..]));
     cluster.cut.clear();
     cluster.settle();
     let is_piece = |(_, message): &&(To, Message)| matches!(message, Message::Piece(_));
@@ -170,6 +171,45 @@ fn repair_joins_pieces_of_holders_with_other_lengths() {
     cluster.settle();
     assert_eq!(cluster.nodes[2].final_list().len(), 30);
     assert!(cluster.nodes.iter().all(|node| node.forked.is_empty()));
+}
+
+#[test]
+fn repair_of_a_long_text_by_holders_with_other_lengths_ends() {
+    let lengths = [600, 1_165, 900];
+    let mut cluster = Cluster::with(3, |config| config.longest = lengths[usize::from(config.me.0)]);
+    cluster.run(ms(50));
+    cluster.part(0, 2);
+    cluster.part(1, 2);
+    cluster.say(0, &"0123456789".repeat(50_000));
+    cluster.run(2 * SECOND);
+    assert_eq!(cluster.nodes[1].list().len(), 1);
+    // Half of the pieces of the one who comes back are lost on the way.
+    cluster.cut.clear();
+    cluster.loss = Some((crate::prng::Prng::new(3), 2));
+    cluster.run(10 * SECOND);
+    assert_eq!(cluster.nodes[2].list().len(), 1);
+}
+
+#[test]
+fn repair_goes_on_with_other_pieces_when_the_holder_of_the_first_is_gone() {
+    let lengths = [600, 1_165, 900];
+    let mut cluster = Cluster::with(3, |config| config.longest = lengths[usize::from(config.me.0)]);
+    cluster.run(ms(50));
+    cluster.part(0, 2);
+    cluster.part(1, 2);
+    cluster.nodes[0].sent.clear();
+    cluster.say(0, &"0123456789".repeat(1_000));
+    cluster.run(SECOND);
+    let pieces: Vec<Message> = cluster.nodes[0].sent.drain(..).map(|(_, message)| message).collect();
+    let pieces = pieces.into_iter().filter(|message| matches!(message, Message::Piece(_)));
+    // The first half of the short pieces is all that ever comes of them.
+    for piece in pieces.take(10) {
+        cluster.inject(0, 2, piece);
+    }
+    cluster.crash(0, 0);
+    cluster.cut.clear();
+    cluster.run(3 * SECOND);
+    assert_eq!((cluster.nodes[1].list().len(), cluster.nodes[2].list().len()), (1, 1));
 }
 
 #[test]

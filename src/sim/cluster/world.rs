@@ -14,7 +14,7 @@ use crate::check::{Verdict, Witness};
 use crate::engine::{MemberId, Time, To};
 use crate::prng::Prng;
 use crate::replica::entry::{Content, EntryId};
-use crate::replica::message::{Line, Message};
+use crate::replica::message::{Line, Message, Piece};
 use crate::replica::{Config, DropReason, Effect, Effects, Input, Replica};
 
 /// The longest time that a sync takes, usually and in one case of ten, in microseconds.
@@ -411,10 +411,9 @@ fn words(message: &Message) -> String {
             format!("entry {} of {} at {}", entry.id.number, entry.id.origin, entry.time)
         }
         Message::Piece(piece) => {
-            format!(
-                "piece {} of {} of entry {} of {}",
-                piece.index, piece.count, piece.id.number, piece.id.origin
-            )
+            let Piece { id, start, whole, bytes } = piece;
+            let octets = bytes.len();
+            format!("piece of {octets} octets at {start} of {whole} of entry {} of {}", id.number, id.origin)
         }
         Message::Word(word) => {
             let line = |line: &Line| {
@@ -432,7 +431,7 @@ fn words(message: &Message) -> String {
             let entries =
                 want.entries.iter().map(|range| format!("{} {}..{}", range.origin, range.first, range.last));
             let pieces = want.pieces.iter().map(|range| {
-                format!("{} {} pieces {}..{}", range.id.origin, range.id.number, range.first, range.last)
+                format!("{} {} octets {}..{}", range.id.origin, range.id.number, range.first, range.last)
             });
             format!("want {}", entries.chain(pieces).collect::<Vec<_>>().join(", "))
         }

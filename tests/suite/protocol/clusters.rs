@@ -51,7 +51,7 @@ fn clusters_long_messages_travel_in_pieces_and_are_repaired_by_piece() {
         assert!(!outcome.is_violated(), "{outcome:?}");
         let lines = || trace.text().lines().filter(|line| line.contains(" send "));
         pieces += lines().filter(|line| line.contains(" piece ")).count();
-        wants += lines().filter(|line| line.contains("want ") && line.contains(" pieces ")).count();
+        wants += lines().filter(|line| line.contains("want ") && line.contains(" octets ")).count();
     }
     assert!(pieces > 100 && wants > 20, "{pieces} pieces, {wants} requests for pieces");
 }

@@ -98,8 +98,8 @@ impl Fields {
             Message::Piece(piece) => {
                 self.add([11], "kind 11: Piece");
                 self.id(piece.id, "");
-                self.u16(piece.index, "index");
-                self.u16(piece.count, "pieces:");
+                self.number(piece.start.into(), "octets before it:");
+                self.number(piece.whole.into(), "octets of the entry:");
                 self.add(&piece.bytes[..], "octets of the entry");
             }
         }
@@ -107,7 +107,7 @@ impl Fields {
 
     fn id(&mut self, id: EntryId, indent: &str) {
         self.member(id.origin, &format!("{indent}of"));
-        self.add(id.number.to_le_bytes(), format!("{indent}entry number {}", id.number));
+        self.number(id.number, &format!("{indent}entry number"));
     }
 
     fn entry(&mut self, entry: &Entry) {
@@ -170,8 +170,8 @@ impl Fields {
         self.add([want.pieces.len() as u8], format!("pieces: ranges {}", want.pieces.len()));
         for range in &want.pieces {
             self.id(range.id, "  ");
-            self.u16(range.first, "    from piece");
-            self.u16(range.last, "    to piece");
+            self.number(range.first.into(), "    from octet");
+            self.number((range.last - range.first).into(), "    and the next");
         }
     }
 }

@@ -95,13 +95,13 @@ fn want() -> Message {
             EntryRange { origin: S2, first: 4, last: 6 },
             EntryRange { origin: S3, first: 201, last: 201 },
         ],
-        pieces: vec![PieceRange { id: EntryId { origin: S3, number: 202 }, first: 1, last: 3 }],
+        pieces: vec![PieceRange { id: EntryId { origin: S3, number: 202 }, first: 1_100, last: 3_299 }],
     })
 }
 
 fn piece() -> Message {
     let id = EntryId { origin: S1, number: 5 };
-    Message::Piece(Piece { id, index: 2, count: 3, bytes: Bytes::from_static(b"the last octets") })
+    Message::Piece(Piece { id, start: 2_200, whole: 2_215, bytes: Bytes::from_static(b"the last octets") })
 }
 
 /// The good datagrams.
@@ -125,10 +125,10 @@ pub(super) fn good() -> Vec<Good> {
         one("word_settled.hex", "Word of a member that knows nothing, and that is settled", settled),
         one(
             "want.hex",
-            "Want: entries 4 to 6 of s2, entry 201 of s3, and pieces 1 to 3 of its entry 202",
+            "Want: entries 4 to 6 of s2, entry 201 of s3, and octets 1100 to 3299 of its entry 202",
             want(),
         ),
-        one("piece.hex", "Piece of s1: the third and last of its entry 5", piece()),
+        one("piece.hex", "Piece of s1: the last octets of its entry 5", piece()),
         Good {
             file: "several.hex",
             title: "A word and an entry, padded to the length of a datagram that leaves together with it",
@@ -278,25 +278,31 @@ fn bad_wants() -> Vec<BadMessage> {
             let most = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
             [&[10, 0, 1, 0, 0][..], &most, &[1, 0]].concat()
         }),
-        ("want_pieces_backwards.hex", "a range of pieces ends before it begins", {
-            let end = good.len();
-            with(&good, end - 2, &[0, 0])
+        ("want_octets_of_entry_0.hex", "there is no entry 0", [&good[..17], &[0], &good[19..]].concat()),
+        // 1,114,116 octets of a batch and 4,096 of the other fields are the most: the last one is 1,118,211.
+        ("want_octet_beyond.hex", "a range goes on beyond the last octet that an entry can have", {
+            [&good[..19], &[0, 0x84, 0xa0, 0x44]].concat()
         }),
-        ("want_piece_4096.hex", "a range of pieces goes on beyond the last possible one", {
-            let end = good.len();
-            with(&good, end - 2, &[0, 16])
+        ("want_octets_overflow.hex", "a range of octets is longer than 32 bits", {
+            [&good[..19], &[1, 0xff, 0xff, 0xff, 0xff, 0x0f]].concat()
         }),
     ]
 }
 
 fn bad_pieces() -> Vec<BadMessage> {
+    // The octets before it are at 4, the length of the entry at 6, its own octets at 8.
     let good = piece().bytes();
     vec![
-        ("piece_of_1.hex", "an entry in one piece is sent whole", with(&good, 11, &[0, 0, 1, 0])),
-        ("piece_of_4097.hex", "an entry has too many pieces", with(&good, 13, &[1, 16])),
-        ("piece_index_beyond.hex", "the index is not below the number of pieces", with(&good, 11, &[3, 0])),
-        ("piece_empty.hex", "the piece has no octets", good[..15].to_vec()),
-        ("piece_of_entry_0.hex", "there is no entry 0", with(&good, 3, &[0; 8])),
+        ("piece_whole.hex", "an entry in one piece is sent whole", {
+            [&good[..4], &[0, 15], &good[8..]].concat()
+        }),
+        ("piece_beyond.hex", "the piece goes on beyond the end of the entry", with(&good, 6, &[0xa6])),
+        ("piece_too_long.hex", "no entry is so long", {
+            [&good[..6], &[0x85, 0xa0, 0x44], &good[8..]].concat()
+        }),
+        ("piece_padded_start.hex", "a number has a longer form than it needs", with(&good, 4, &[0x81, 0])),
+        ("piece_empty.hex", "the piece has no octets", good[..8].to_vec()),
+        ("piece_of_entry_0.hex", "there is no entry 0", with(&good, 3, &[0])),
     ]
 }
 

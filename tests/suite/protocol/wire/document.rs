@@ -123,7 +123,7 @@ fn numbers() -> Vec<(&'static str, u64)> {
         ("MOST_TOGETHER", datagram::MOST_TOGETHER as u64),
         ("MOST_MEMBERS", entry::MOST_MEMBERS as u64),
         ("MOST_RANGES", message::MOST_RANGES as u64),
-        ("MOST_PIECES", u64::from(message::MOST_PIECES)),
+        ("LONGEST_ENTRY", u64::from(message::LONGEST_ENTRY)),
     ]
 }
 
