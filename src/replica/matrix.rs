@@ -39,8 +39,9 @@ impl Matrix {
         self.promises.len()
     }
 
-    /// Adds a line, which is one of a member and whole. Returns true if it says anything new.
-    pub(super) fn learn(&mut self, line: &Line, is_mixed: bool) -> bool {
+    /// Adds a line, which is one of a member, and whose list begins with the member `first`. Returns true if it says
+    /// anything new.
+    pub(super) fn learn(&mut self, line: &Line, first: usize, is_mixed: bool) -> bool {
         let member = usize::from(line.member.0);
         let promise = Promise { clock: line.clock, sent: line.sent };
         let known = &mut self.promises[member];
@@ -50,7 +51,7 @@ impl Matrix {
         } else if is_new {
             *known = promise;
         }
-        for (known, &stored) in self.stored[member].iter_mut().zip(&line.stored) {
+        for (known, &stored) in self.stored[member].iter_mut().skip(first).zip(&line.stored) {
             is_new |= stored > *known;
             *known = stored.max(*known);
         }

@@ -51,7 +51,9 @@ pub struct Word {
     pub room: u64,
     /// True if it knows that all members have confirmed everything.
     pub settled: bool,
-    /// For each member, the number up to which it has received entries, stored or not. Only flow control uses it.
+    /// The member of the first number in each list of this word. Those of the next members follow: all, if there is room.
+    pub first: MemberId,
+    /// For each of these members, the number up to which it has received entries, stored or not. Only flow control uses it.
     pub received: Vec<u64>,
     /// The line of the member itself first, then lines of others.
     pub lines: Vec<Line>,
@@ -66,8 +68,17 @@ pub struct Line {
     pub sent: u64,
     /// A lower bound of the times of all its later entries: they are above it.
     pub clock: u64,
-    /// For each member, the number up to which it has stored the entries.
+    /// For each member that the word tells of, the number up to which it has stored the entries.
     pub stored: Vec<u64>,
+}
+
+impl Word {
+    /// Returns the number for `member` in a list of this word, if it has one.
+    #[must_use]
+    pub fn number(&self, list: &[u64], member: usize) -> Option<u64> {
+        let at = member.checked_sub(usize::from(self.first.0))?;
+        list.get(at).copied()
+    }
 }
 
 /// A request to send entries and pieces again.
@@ -178,6 +189,7 @@ impl Wire for Word {
         out.u64(self.digest);
         out.varint(self.room);
         out.u8(u8::from(self.settled));
+        out.member(self.first);
         out.varints(&self.received);
         write_list(&self.lines, out);
     }
@@ -193,6 +205,7 @@ impl Wire for Word {
                 1 => true,
                 _ => return Err(Malformed),
             },
+            first: from.member()?,
             received: from.varints(MOST_MEMBERS)?,
             lines: read_list(from, MOST_MEMBERS)?,
         })

@@ -158,7 +158,7 @@ impl Replica {
         for origin in 0..self.config.members {
             if origin != self.me && self.words.owes_acknowledgement(origin, self.log.received(origin), burst)
             {
-                let word = self.word(std::iter::empty());
+                let word = self.word(origin, std::iter::empty());
                 out.push(Effect::Send(To::Member(MemberId(origin as u16)), Message::Word(word)));
             }
         }
@@ -169,13 +169,16 @@ impl Replica {
             return out.push(Effect::Drop(from, reason));
         }
         let sender = usize::from(from.0);
-        self.flow.acknowledged(self.now, sender, word.received[self.me], word.room);
+        let received = word.number(&word.received, self.me).unwrap_or(0);
+        self.flow.acknowledged(self.now, sender, received, word.room);
         for line in &word.lines {
+            let stored = word.number(&line.stored, self.me).unwrap_or(0);
             if line.member == self.config.me {
-                self.look_at_own(line.sent.max(line.stored[self.me]), line.clock);
+                self.look_at_own(line.sent.max(stored), line.clock);
             } else {
-                self.look_at_own(line.stored[self.me], 0);
-                if self.matrix.learn(line, self.config.defects.has(Defect::MixedPairs)) {
+                self.look_at_own(stored, 0);
+                let first = usize::from(word.first.0);
+                if self.matrix.learn(line, first, self.config.defects.has(Defect::MixedPairs)) {
                     self.words.have_news(self.now);
                 }
             }
@@ -188,20 +191,21 @@ impl Replica {
         }
     }
 
-    /// Checks that a word has the line of its sender first, that its lists are whole, and that its numbers are not beyond
-    /// those of any member.
+    /// Checks that a word has the line of its sender first, that its lists are of the same members, and that its numbers
+    /// are not beyond those of any member.
     fn check_word(&self, from: MemberId, word: &Word) -> Result<(), DropReason> {
-        let members = self.config.members;
-        let is_whole = |line: &Line| usize::from(line.member.0) < members && line.stored.len() == members;
+        let (members, first, told) = (self.config.members, usize::from(word.first.0), word.received.len());
+        let is_whole = |line: &Line| usize::from(line.member.0) < members && line.stored.len() == told;
         let is_of_sender = word.lines.first().is_some_and(|line| line.member == from);
-        if !is_of_sender || word.received.len() != members || !word.lines.iter().all(is_whole) {
+        let is_told = told > 0 && first + told <= members;
+        if !is_of_sender || !is_told || !word.lines.iter().all(is_whole) {
             return Err(DropReason::BreaksContract);
         }
         let is_far = |origin: usize, number: u64| number > self.log.received(origin) + MOST_BEHIND;
         let has_far = |line: &Line| {
             self.is_far_ahead(line.clock)
                 || is_far(usize::from(line.member.0), line.sent)
-                || line.stored.iter().enumerate().any(|(origin, &stored)| is_far(origin, stored))
+                || line.stored.iter().zip(first..).any(|(&stored, origin)| is_far(origin, stored))
         };
         if word.lines.iter().any(has_far) { Err(DropReason::OutsideWindow) } else { Ok(()) }
     }

@@ -10,7 +10,7 @@ use super::early::Early;
 use super::entry::EntryId;
 use super::log::Log;
 use super::matrix::Matrix;
-use super::message::{EntryRange, MOST_RANGES, PieceRange, Want};
+use super::message::{EntryRange, MOST_RANGES, Message, PieceRange, Want};
 use crate::ids::{MemberId, Time};
 
 /// Most bytes of the reply to one request.
@@ -50,7 +50,7 @@ pub(super) struct Repair {
     /// Most bytes of all replies to a request together.
     room: u64,
     /// Longest message in a datagram, in bytes: a reply ends when the next message has no room.
-    longest: u64,
+    longest: usize,
 }
 
 /// The knowledge by which requests are made.
@@ -63,7 +63,6 @@ pub(super) struct Known<'a> {
 impl Repair {
     /// Returns the requests of a member whose socket buffer holds `room` datagrams with messages of `longest` bytes.
     pub(super) fn new(me: usize, members: usize, room: u64, longest: usize) -> Self {
-        let longest = longest as u64;
         Self {
             me,
             due: None,
@@ -74,7 +73,7 @@ impl Repair {
             latest: Time::ZERO,
             needed: vec![0; members],
             heard: vec![None; members],
-            room: room * longest / 2,
+            room: room * longest as u64 / 2,
             longest,
         }
     }
@@ -143,13 +142,29 @@ impl Repair {
         }
         let share = self.room / wants.len().max(1) as u64;
         wants.retain(|_, want| !want.entries.is_empty() || !want.pieces.is_empty());
-        wants.values_mut().for_each(|want| want.room = share);
+        for want in wants.values_mut() {
+            want.room = share;
+            self.fit(want);
+        }
         self.expected = share.min(MOST_REPLY) * wants.len() as u64;
         self.latest = now.after(LONGEST_WAIT);
         self.due = has_gaps.then(|| now.after(self.wait));
         self.attempts += 1;
         self.wait = (self.wait * 2).min(LONGEST_WAIT);
         wants
+    }
+
+    /// Drops ranges until the request fits in a datagram. They are asked for later.
+    fn fit(&self, want: &mut Want) {
+        while want.entries.len() + want.pieces.len() > 1
+            && Message::Want(want.clone()).bytes().len() > self.longest
+        {
+            if want.entries.len() > want.pieces.len() {
+                want.entries.pop();
+            } else {
+                want.pieces.pop();
+            }
+        }
     }
 
     /// Returns the member to ask for entry `number` of `origin`: its sender first, then each holder in turn. Members

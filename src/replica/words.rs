@@ -2,6 +2,7 @@
 //!
 //! A word is due soon after news, and at each heartbeat. A member says only what its journal has.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::message::{Line, Message, Word};
@@ -9,6 +10,7 @@ use super::record::Confirmed;
 use super::{Effect, Effects, Replica};
 use crate::defect::Defect;
 use crate::ids::{MemberId, Time, To};
+use crate::wire::varint_length;
 
 /// The time from news to the word that tells it: more may come.
 const NEWS_AFTER: Duration = Duration::from_millis(10);
@@ -16,8 +18,8 @@ const NEWS_AFTER: Duration = Duration::from_millis(10);
 const SHORT_HEARTBEAT: Duration = Duration::from_millis(50);
 /// The time between words of an idle member.
 const HEARTBEAT: Duration = Duration::from_millis(250);
-/// The length of a word before its lists, in bytes, at most.
-const HEAD: usize = 1 + 5 + 10 + 8 + 10 + 1 + 2;
+/// The length of a word without the numbers for each member and without lines, in bytes, at most.
+const HEAD: usize = 1 + 5 + 10 + 8 + 10 + 1 + 2 + 1 + 1;
 
 /// The last word of a member about itself.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -30,6 +32,37 @@ struct Peer {
     is_settled: bool,
 }
 
+/// The part of a member's knowledge that its next word tells. If there is no room for the numbers for all members, words
+/// tell them in turn: a *round* of words has them all.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+struct Turn {
+    /// The first member of the lists.
+    first: usize,
+    /// The member whose line is the first one that is passed on.
+    line: usize,
+    /// The fewest lines that the words of this round have passed on.
+    fewest: usize,
+}
+
+impl Turn {
+    /// Returns the turn after a word of the member `me`.
+    fn after(self, word: &Word, me: usize, members: usize) -> Self {
+        let fewest = self.fewest.min(word.lines.len() - 1);
+        let end = usize::from(word.first.0) + word.received.len();
+        if end < members {
+            return Self { first: end, fewest, ..self };
+        }
+        // The line after the last one that was told in the whole round is the first of the next.
+        let line = others(self.line, me, members).nth(fewest).unwrap_or(self.line);
+        Self { first: 0, line, fewest: usize::MAX }
+    }
+}
+
+/// Returns the members other than `me`, from `first` on.
+fn others(first: usize, me: usize, members: usize) -> impl Iterator<Item = usize> {
+    (0..members).map(move |step| (first + step) % members).filter(move |&member| member != me)
+}
+
 /// The words of a member, and what it has heard from others.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Words {
@@ -40,8 +73,7 @@ pub(super) struct Words {
     peers: Vec<Peer>,
     /// For each sender, the last entry that it knows this member to have received.
     acknowledged: Vec<u64>,
-    /// The member whose line is passed on next.
-    turn: usize,
+    turn: Turn,
 }
 
 impl Words {
@@ -51,7 +83,7 @@ impl Words {
             announced,
             peers: vec![Peer::default(); members],
             acknowledged: vec![0; members],
-            turn: 0,
+            turn: Turn { first: 0, line: 0, fewest: usize::MAX },
         }
     }
 
@@ -121,35 +153,70 @@ impl Replica {
         if self.now < self.words.due {
             return;
         }
-        let members = self.config.members;
-        let others = (0..members).map(|step| (self.words.turn + step) % members);
-        let others: Vec<usize> = others.filter(|&member| member != self.me).collect();
-        let word = self.word(others.into_iter());
-        // The line after the last one is the first of the next word.
-        let last = word.lines[1..].last().map_or(self.words.turn, |line| usize::from(line.member.0));
-        self.words.turn = (last + 1) % members;
-        for origin in 0..members {
-            self.words.acknowledged[origin] = self.log.received(origin);
+        let (me, members, turn) = (self.me, self.config.members, self.words.turn);
+        let word = self.word(turn.first, others(turn.line, me, members));
+        self.words.turn = turn.after(&word, me, members);
+        let told = usize::from(word.first.0)..;
+        for (origin, &received) in told.zip(&word.received) {
+            self.words.acknowledged[origin] = received;
         }
         out.push(Effect::Send(To::Group, Message::Word(word)));
         let is_waiting = self.flow.is_outstanding(self.now) || self.log.tentative() > 0 || self.is_complete();
         self.words.due = self.now.after(if is_waiting { SHORT_HEARTBEAT } else { HEARTBEAT });
     }
 
-    /// Returns a word of this member, with the lines of as many `others` as fit in a datagram.
-    pub(super) fn word(&self, others: impl Iterator<Item = usize>) -> Word {
+    /// Returns a word of this member with the lines of `others`, as many as a datagram has room for. Its lists have all
+    /// members if there is room for one such line with them, else as many as possible, the member `first` among them.
+    pub(super) fn word(&self, first: usize, others: impl Iterator<Item = usize>) -> Word {
         let received: Vec<u64> = (0..self.config.members).map(|origin| self.log.received(origin)).collect();
         let own = self.own_line(&received);
-        let mut room = self.config.longest.saturating_sub(HEAD + list_length(&received) + length(&own));
+        let mut others = others.map(|member| self.matrix.line(member)).peekable();
+        let told = self.told(first, &[Some(&own), others.peek()], &received);
+        let cut = |line: Line| Line { stored: line.stored[told.clone()].to_vec(), ..line };
+        let (own, received) = (cut(own), received[told.clone()].to_vec());
+        let lengths = HEAD + numbers_length(&received) + length(&own);
+        let mut room = self.config.longest.saturating_sub(lengths);
         let mut lines = vec![own];
-        for line in others.map(|member| self.matrix.line(member)) {
+        for line in others.map(cut) {
             let Some(rest) = room.checked_sub(length(&line)) else { break };
             room = rest;
             lines.push(line);
         }
         let Confirmed { entries, digest, .. } = self.words.announced();
-        let settled = self.is_settled();
-        Word { life: self.life, confirmed: entries, digest, room: self.config.room, settled, received, lines }
+        let (first, settled) = (MemberId(told.start as u16), self.is_settled());
+        Word {
+            life: self.life,
+            confirmed: entries,
+            digest,
+            room: self.config.room,
+            settled,
+            first,
+            received,
+            lines,
+        }
+    }
+
+    /// Returns the members that a word with these lines tells of, by the room for their numbers: `first`, those after it,
+    /// and those before it.
+    fn told(&self, first: usize, lines: &[Option<&Line>], received: &[u64]) -> Range<usize> {
+        let lines = || lines.iter().copied().flatten();
+        let heads: usize = lines().map(|line| length(line) - numbers_length(&line.stored)).sum();
+        let mut room = self.config.longest.saturating_sub(HEAD + heads);
+        let length = |member: usize| {
+            let stored: usize = lines().map(|line| varint_length(line.stored[member])).sum();
+            varint_length(received[member]) + stored
+        };
+        let mut take = |member: usize| {
+            let rest = room.checked_sub(length(member));
+            room = rest.unwrap_or(room);
+            rest.is_some()
+        };
+        if !take(first) {
+            return first..first + 1;
+        }
+        let end = (first + 1..received.len()).find(|&member| !take(member)).unwrap_or(received.len());
+        let start = (0..first).rev().find(|&member| !take(member)).map_or(0, |member| member + 1);
+        start..end
     }
 
     /// Returns the promises of this member. All of them are stored.
@@ -209,13 +276,10 @@ impl Replica {
 
 /// Returns the length of a line on the wire, in bytes.
 fn length(line: &Line) -> usize {
-    2 + varint_length(line.sent) + varint_length(line.clock) + list_length(&line.stored)
+    2 + varint_length(line.sent) + varint_length(line.clock) + 1 + numbers_length(&line.stored)
 }
 
-fn list_length(numbers: &[u64]) -> usize {
-    1 + numbers.iter().copied().map(varint_length).sum::<usize>()
-}
-
-const fn varint_length(number: u64) -> usize {
-    (64 - (number | 1).leading_zeros() as usize).div_ceil(7)
+/// Returns the length of the numbers of a list on the wire, in bytes.
+fn numbers_length(numbers: &[u64]) -> usize {
+    numbers.iter().copied().map(varint_length).sum()
 }

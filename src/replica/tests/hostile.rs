@@ -47,7 +47,7 @@ fn goes_well(mut cluster: Cluster, lie: &str) {
 }
 
 fn word_of(cluster: &Cluster) -> Word {
-    cluster.nodes[LIAR].replica().word([0, 2].into_iter())
+    cluster.nodes[LIAR].replica().word(0, [0, 2].into_iter())
 }
 
 /// Words whose form is wrong, or whose numbers are beyond those of any member.
@@ -57,6 +57,8 @@ fn bad_words(word: &Word) -> Vec<Word> {
         Word { lines: word.lines[1..].to_vec(), ..word.clone() },
         Word { received: Vec::new(), ..word.clone() },
         Word { received: vec![1; 64], ..word.clone() },
+        Word { first: MemberId(1), ..word.clone() },
+        Word { first: MemberId(u16::MAX), ..word.clone() },
     ];
     let far = [(1 << 33) + 1, 1 << 63, u64::MAX];
     for at in 0..word.lines.len() {

@@ -63,7 +63,7 @@ fn old_copy_that_hears_entries_alone_goes_on_listening() {
 fn old_copy_that_lacks_millions_of_entries_is_noticed() {
     let mut cluster = Cluster::new(2);
     cluster.run(ms(50));
-    let mut word = cluster.nodes[1].replica().word([0].into_iter());
+    let mut word = cluster.nodes[1].replica().word(0, [0].into_iter());
     word.lines[0].stored[0] = 5_000_000;
     cluster.inject(1, 0, Message::Word(word));
     cluster.run(ms(3_000));

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::kit::Cluster;
-use crate::ids::{MemberId, To};
+use crate::ids::{MemberId, Time, To};
 use crate::replica::entry::Content;
-use crate::replica::message::{Message, Piece, Word};
+use crate::replica::message::{Line, Message, Piece, Word};
+use crate::replica::record::{Forgotten, Record, Snapshot};
+use crate::replica::{Effect, Effects, Input, Replica};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -69,7 +71,7 @@ fn flow_member_that_comes_back_far_behind_stops_nobody() {
     assert_eq!(cluster.nodes[1].list().len(), 5_000);
     // It comes back, and makes progress all the time, but has far to go.
     for received in (0..3_900).step_by(100) {
-        let mut word = cluster.nodes[2].replica().word(std::iter::empty());
+        let mut word = cluster.nodes[2].replica().word(0, std::iter::empty());
         word.received[0] = received + 1;
         cluster.inject(2, 0, Message::Word(word));
         (0..10).for_each(|_| cluster.say(0, &format!("beside {received}")));
@@ -213,6 +215,37 @@ fn repair_goes_on_with_other_pieces_when_the_holder_of_the_first_is_gone() {
 }
 
 #[test]
+fn repair_request_with_many_gaps_fits_in_a_datagram() {
+    let mut cluster = Cluster::with(2, |config| config.longest = 90);
+    cluster.run(ms(50));
+    cluster.part(0, 1);
+    for number in 1..=60 {
+        cluster.say(0, &"x".repeat(if number <= 20 { 200 } else { 1 }));
+        cluster.run(SECOND);
+    }
+    // One piece of each long entry has come, and every second of the short ones.
+    let sent: Vec<Message> = cluster.nodes[0].sent.drain(..).map(|(_, message)| message).collect();
+    for message in sent {
+        let is_lost = match &message {
+            Message::Entry(entry) => entry.id.number % 2 == 0,
+            Message::Piece(piece) => piece.start != 69,
+            _ => true,
+        };
+        if !is_lost {
+            cluster.inject(0, 1, message);
+        }
+    }
+    cluster.nodes[1].sent.clear();
+    cluster.run(ms(10));
+    let wants = cluster.nodes[1].wants();
+    let (entries, pieces) = (wants[0].1.entries.len(), wants[0].1.pieces.len());
+    assert!(entries > 0 && pieces > 1 && entries + pieces < 30, "{entries} and {pieces} ranges");
+    cluster.cut.clear();
+    cluster.settle();
+    assert_eq!(cluster.nodes[1].final_list().len(), 60);
+}
+
+#[test]
 fn repair_of_forgotten_entries_is_not_looped_over() {
     let mut cluster = started(2);
     (0..50).for_each(|number| cluster.say(0, &format!("{number}")));
@@ -254,7 +287,7 @@ fn words_with_room_for_few_lines_pass_on_all_in_turn() {
         // A word of a member has its own line, and room for some of the others.
         for others in 1..members - 1 {
             let line = 5 + members;
-            let longest = 38 + members + line * (1 + others);
+            let longest = 39 + members + line * (1 + others);
             let mut cluster = Cluster::with(members, |config| config.longest = longest);
             cluster.run(2 * Duration::from_secs(members as u64));
             let words = cluster.nodes[0].sent.iter().filter_map(|(_, message)| match message {
@@ -268,4 +301,59 @@ fn words_with_room_for_few_lines_pass_on_all_in_turn() {
             assert_eq!(passed_on.len(), members, "{members} members, {others} lines: {passed_on:?}");
         }
     }
+}
+
+#[test]
+fn words_of_many_members_with_high_numbers_fit_and_tell_all_in_turn() {
+    for (members, longest) in [(64, 529), (64, 1_165), (64, 120), (40, 529), (3, 110)] {
+        let mut cluster = Cluster::with(members, |config| config.longest = longest);
+        cluster.is_checked = false;
+        let config = cluster.nodes[0].config;
+        let high = 1 << 62;
+        let origins = vec![Forgotten { number: high, time: high, ..Forgotten::default() }; members];
+        let snapshot = Snapshot { origins, sent: vec![0; members], ..Snapshot::default() };
+        let records = [(1, Record::Snapshot(snapshot))];
+        let (mut replica, _) =
+            Replica::recover(cluster.now, config, &records, 2, &mut Effects::new()).unwrap();
+        let stored = vec![high; members];
+        for member in 1..members {
+            let line =
+                Line { member: MemberId(member as u16), sent: high, clock: high, stored: stored.clone() };
+            replica.matrix.learn(&line, 0, false);
+        }
+        // By member: the numbers that the words had for it, in its own line, and in each line of another.
+        let mut told = BTreeSet::new();
+        for second in 0..500 {
+            let mut effects = Effects::new();
+            replica.handle(Time::from_micros(second * 1_000_000), Input::Wake, &mut effects);
+            let words = effects.into_iter().filter_map(|effect| match effect {
+                Effect::Send(_, Message::Word(word)) => Some(word),
+                _ => None,
+            });
+            for word in words {
+                let length = Message::Word(word.clone()).bytes().len();
+                assert!(length <= longest, "{members} members: {length} octets, room for {longest}");
+                assert!(word.lines.len() > 1, "{members} members, {longest}: nothing is passed on");
+                let of = (0..members).filter(|&of| word.number(&word.received, of).is_some());
+                let lines = || word.lines.iter().map(|line| line.member.0);
+                told.extend(of.flat_map(|of| lines().map(move |line| (line, of))));
+            }
+        }
+        if longest >= 529 {
+            assert_eq!(told.len(), members * members, "{members} members, {longest} octets");
+        }
+    }
+}
+
+#[test]
+fn words_with_room_for_few_members_confirm_everything() {
+    // Room for the numbers of three members of eight in each word.
+    let mut cluster = Cluster::with(8, |config| config.longest = 58);
+    cluster.is_checked = false;
+    cluster.run(SECOND);
+    for at in 0..8 {
+        cluster.say(at, "short");
+    }
+    cluster.settle();
+    assert!(cluster.nodes.iter().all(|node| node.final_list().len() == 8));
 }

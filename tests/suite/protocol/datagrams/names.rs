@@ -81,9 +81,9 @@ impl Fields {
         self.u16(member.0, &format!("{what} slot"));
     }
 
-    fn numbers(&mut self, list: &[u64], (what, each): (&str, &str)) {
+    fn numbers(&mut self, list: &[u64], (what, each): (&str, &str), first: MemberId) {
         self.add([list.len() as u8], format!("{what} {}", list.len()));
-        for (slot, value) in list.iter().enumerate() {
+        for (slot, value) in (first.0..).zip(list) {
             self.number(*value, &format!("  of slot {slot}: {each}"));
         }
     }
@@ -117,7 +117,7 @@ impl Fields {
         self.number(entry.time, "time");
         self.number(entry.life.into(), "life");
         self.add(entry.previous.to_le_bytes(), format!("previous digest {:016x}", entry.previous));
-        self.numbers(&entry.causes, ("causes: members", "up to entry"));
+        self.numbers(&entry.causes, ("causes: members", "up to entry"), MemberId(0));
         match &entry.content {
             Content::Multicast(batch) => {
                 self.add([1], "content 1: Multicast");
@@ -148,13 +148,14 @@ impl Fields {
         self.add(word.digest.to_le_bytes(), format!("digest {:016x}", word.digest));
         self.number(word.room, "room for datagrams:");
         self.add([u8::from(word.settled)], if word.settled { "settled: yes" } else { "settled: no" });
-        self.numbers(&word.received, ("received: members", "up to entry"));
+        self.member(word.first, "lists: members from");
+        self.numbers(&word.received, ("received: members", "up to entry"), word.first);
         self.add([word.lines.len() as u8], format!("lines: {}", word.lines.len()));
         for Line { member, sent, clock, stored } in &word.lines {
             self.member(*member, "  line of");
             self.number(*sent, "    sent: up to entry");
             self.number(*clock, "    clock");
-            self.numbers(stored, ("    stored: members", "    up to entry"));
+            self.numbers(stored, ("    stored: members", "    up to entry"), word.first);
         }
     }
 

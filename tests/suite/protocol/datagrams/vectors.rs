@@ -83,6 +83,7 @@ fn word() -> Message {
         digest: 0xfedc_ba98_7654_3210,
         room: 3640,
         settled: false,
+        first: S1,
         received: vec![4, 3, 200],
         lines: vec![line(S1, 4, 300, &[4, 3, 150]), line(S2, 3, 280, &[4, 3, 0])],
     })
@@ -108,6 +109,8 @@ fn piece() -> Message {
 pub(super) fn good() -> Vec<Good> {
     let one = |file, title, message| Good { file, title, messages: vec![message], padding: 0 };
     let settled = Message::Word(Word { life: 1, settled: true, ..Word::default() });
+    let line = Line { member: S1, sent: 4, clock: 300, stored: vec![3, 150] };
+    let some = Word { first: S2, received: vec![3, 200], lines: vec![line], ..Word::default() };
     vec![
         one("entry_multicast.hex", "Entry of s1: its fourth, with its multicasts 7 and 8", multicast()),
         one(
@@ -122,6 +125,7 @@ pub(super) fn good() -> Vec<Good> {
         ),
         one("entry_finished.hex", "Entry of s1: it sends nothing more", entry(6, 302, Content::Finished)),
         one("word.hex", "Word of s1: what it has, and what it knows of s2", word()),
+        one("word_of_some.hex", "Word of s1 with the numbers for s2 and s3 alone", Message::Word(some)),
         one("word_settled.hex", "Word of a member that knows nothing, and that is settled", settled),
         one(
             "want.hex",
@@ -261,8 +265,8 @@ fn bad_words() -> Vec<BadMessage> {
         ("word_cut.hex", "the word ends in its last line", good[..good.len() - 1].to_vec()),
         ("word_trailing.hex", "something is behind the word", with(&good, good.len(), &[0])),
         ("word_settled_2.hex", "settled is neither 0 nor 1", with(&good, 13, &[2])),
-        ("word_65_members.hex", "the word names more members than a cluster has", with(&good, 14, &[65])),
-        ("word_65_lines.hex", "the word has more lines than a cluster has members", with(&good, 19, &[65])),
+        ("word_65_members.hex", "the word names more members than a cluster has", with(&good, 16, &[65])),
+        ("word_65_lines.hex", "the word has more lines than a cluster has members", with(&good, 21, &[65])),
     ]
 }
 
