@@ -123,8 +123,8 @@ pub type Effects = Vec<Effect>;
 /// The phase of a replica, by which it sends own entries or not.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 enum Phase {
-    /// It has just started, and listens until this time, or until all others have said a word: its journal may be an old
-    /// copy.
+    /// It has just started, and listens until this time, or until all others have said what they have of it: its journal
+    /// may be an old copy.
     Listening(Time),
     /// Its journal is an old copy: others have entries of it up to this number, which it fetches back.
     FetchingOwn(u64),

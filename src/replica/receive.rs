@@ -55,7 +55,7 @@ impl Replica {
                     None => {}
                 }
             }
-            Message::Word(word) => self.receive_word(from, &word, out),
+            Message::Word(word) => self.receive_word(from, word, out),
             Message::Want(want) => self.reply(from, &want, out),
         }
     }
@@ -164,9 +164,12 @@ impl Replica {
         }
     }
 
-    fn receive_word(&mut self, from: MemberId, word: &Word, out: &mut Effects) {
-        if let Err(reason) = self.check_word(from, word) {
+    fn receive_word(&mut self, from: MemberId, mut word: Word, out: &mut Effects) {
+        if let Err(reason) = self.check_word(from, &word) {
             return out.push(Effect::Drop(from, reason));
+        }
+        if self.drop_false_claims(&mut word) {
+            out.push(Effect::Drop(from, DropReason::BreaksContract));
         }
         let sender = usize::from(from.0);
         let received = word.number(&word.received, self.me).unwrap_or(0);
@@ -186,7 +189,7 @@ impl Replica {
         if (0..self.config.members).any(|origin| self.matrix.last_known(origin) > self.log.received(origin)) {
             self.repair.see_gap(self.now);
         }
-        if self.words.hear(sender, word, self.log.confirmed()) {
+        if self.words.hear(sender, &word, self.config.me, self.log.confirmed()) {
             out.push(Effect::Diverged(from));
         }
     }
@@ -208,6 +211,27 @@ impl Replica {
                 || line.stored.iter().zip(first..).any(|(&stored, origin)| is_far(origin, stored))
         };
         if word.lines.iter().any(has_far) { Err(DropReason::OutsideWindow) } else { Ok(()) }
+    }
+
+    /// Drops claims that somebody has entries of this member that it has not submitted. They are false once all others
+    /// have said what they have, and it has fetched that back: nobody can have any more, unless this member sends it.
+    /// Before, they may be true, as its journal may be an old copy. Returns true if there were any.
+    fn drop_false_claims(&self, word: &mut Word) -> bool {
+        if self.phase != Phase::Sending || !self.words.all_are_heard(self.me) {
+            return false;
+        }
+        let (most, me) = (self.log.received(self.me), self.config.me);
+        let own = self.me.checked_sub(usize::from(word.first.0));
+        let mut is_false = false;
+        for line in &mut word.lines {
+            let stored = own.and_then(|own| line.stored.get_mut(own));
+            let sent = (line.member == me).then_some(&mut line.sent);
+            for claim in stored.into_iter().chain(sent).filter(|claim| **claim > most) {
+                *claim = most;
+                is_false = true;
+            }
+        }
+        is_false
     }
 
     /// Notices that others have more of this member than its journal: the journal is an old copy.

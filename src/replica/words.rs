@@ -24,7 +24,7 @@ const HEAD: usize = 1 + 5 + 10 + 8 + 10 + 1 + 2 + 1 + 1;
 /// The last word of a member about itself.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 struct Peer {
-    /// It has said a word since this member started.
+    /// It has said, since this member started, what it has of this member, and what it knows of its promises.
     is_heard: bool,
     /// The number of entries that it has confirmed.
     confirmed: u64,
@@ -107,11 +107,12 @@ impl Words {
         self.announced
     }
 
-    /// Records a word of `member`. Returns true if it has confirmed something else than this member, as far as `own`
-    /// shows.
-    pub(super) fn hear(&mut self, member: usize, word: &Word, own: Confirmed) -> bool {
+    /// Records a word of `member` to `me`. Returns true if it has confirmed something else than this member, as far as
+    /// `own` shows.
+    pub(super) fn hear(&mut self, member: usize, word: &Word, me: MemberId, own: Confirmed) -> bool {
         let peer = &mut self.peers[member];
-        peer.is_heard = true;
+        let has_own = word.number(&word.received, usize::from(me.0)).is_some();
+        peer.is_heard |= has_own && word.lines.iter().any(|line| line.member == me);
         peer.confirmed = word.confirmed.max(peer.confirmed);
         peer.is_settled |= word.settled;
         if word.settled {
@@ -141,7 +142,7 @@ impl Words {
         (0..self.peers.len()).filter(move |&member| member != me && !self.peers[member].is_settled)
     }
 
-    /// Returns whether all others have said a word since this member started.
+    /// Returns whether all others have said what they have of this member, and know of its promises, since it started.
     pub(super) fn all_are_heard(&self, me: usize) -> bool {
         self.peers.iter().enumerate().all(|(member, peer)| member == me || peer.is_heard)
     }

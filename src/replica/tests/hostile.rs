@@ -260,6 +260,32 @@ fn hostile_numbers_of_entries_that_never_come_cause_few_requests() {
 }
 
 #[test]
+fn hostile_claims_about_own_entries_stop_nobody() {
+    let claims = [4, 1_000, 1 << 31];
+    for (claim, at) in claims.into_iter().flat_map(|claim| (0..6).map(move |at| (claim, at))) {
+        let mut cluster = stage();
+        // The word has the lines of the liar, of the victim and of the third.
+        let mut word = cluster.nodes[LIAR].replica().word(0, [0, 2].into_iter());
+        match at {
+            0..3 => word.lines[at].stored[VICTIM] = claim,
+            3 => word.lines[1].sent = claim,
+            4 => (word.lines[1].sent, word.lines[0].stored[VICTIM]) = (claim, claim),
+            _ => word.lines.iter_mut().for_each(|line| line.stored[VICTIM] = claim),
+        }
+        cluster.inject(LIAR, VICTIM, Message::Word(word));
+        let victim = &cluster.nodes[VICTIM];
+        assert_eq!(victim.drops.last(), Some(&DropReason::BreaksContract), "{claim}, {at}");
+        assert!(victim.replica().window() > 0, "{claim}, {at}: it sends nothing more");
+        cluster.cut.clear();
+        cluster.nodes[VICTIM].wants();
+        cluster.run(Duration::from_secs(3));
+        let own = |want: &Want| want.entries.iter().any(|range| usize::from(range.origin.0) == VICTIM);
+        assert!(!cluster.nodes[VICTIM].wants().iter().any(|(_, want)| own(want)), "{claim}, {at}");
+        goes_well(cluster, &format!("{claim}, {at}"));
+    }
+}
+
+#[test]
 fn hostile_altered_messages_never_panic() {
     let (mut read, mut drops) = (0, 0);
     for seed in 0..60 {

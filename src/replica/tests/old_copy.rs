@@ -65,6 +65,8 @@ fn old_copy_that_lacks_millions_of_entries_is_noticed() {
     cluster.run(ms(50));
     let mut word = cluster.nodes[1].replica().word(0, [0].into_iter());
     word.lines[0].stored[0] = 5_000_000;
+    cluster.crash(0, 0);
+    cluster.start(0);
     cluster.inject(1, 0, Message::Word(word));
     cluster.run(ms(3_000));
     assert_eq!(cluster.nodes[0].replica().window(), 0, "it would give numbers again that it has used");
@@ -99,4 +101,19 @@ fn old_copy_keeps_the_promises_of_its_clock() {
     cluster.run(ms(1_000));
     assert_eq!(cluster.nodes[1].list()[5], "late");
     assert!(cluster.nodes[1].diverged.is_empty());
+}
+
+#[test]
+fn old_copy_that_a_member_heard_late_tells_of_is_noticed() {
+    let (mut cluster, copy) = aged();
+    cluster.restore(0, copy);
+    cluster.part(0, 1);
+    cluster.run(ms(1_500));
+    assert!(cluster.nodes[0].replica().window() > 0, "it has listened long enough");
+    cluster.cut.clear();
+    cluster.run(ms(300));
+    assert_eq!(cluster.nodes[0].list(), ["text 1", "text 2", "text 3", "text 4", "text 5"]);
+    cluster.say(0, "text 6");
+    cluster.settle();
+    assert!(cluster.nodes.iter().all(|node| node.final_list().len() == 6 && node.forked.is_empty()));
 }
