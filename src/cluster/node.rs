@@ -295,6 +295,7 @@ impl Node {
                 Effect::Insert(entry) => self.events.push(Event::Insert(entry)),
                 Effect::Confirm { first, confirmed } => self.events.push(Event::Confirm(first, confirmed)),
                 Effect::Forked(id) => self.forked(id)?,
+                Effect::Outdated(id) => return Err(self.outdated(id)),
                 Effect::Diverged(member) => self.report_diverged(member),
                 Effect::Drop(from, reason) => {
                     self.talk.detail(format!("dropped a message of {}: {reason:?}", self.name(from)));
@@ -333,6 +334,20 @@ impl Node {
             format!("the journal is not the one that {name} had: others have another entry {number} of it");
         Err(Failure::new(Exit::BadData, why)
             .help("was it restored from a backup, or used by two processes? Bring back the last one"))
+    }
+
+    /// Returns the failure of a member whose journal lacks an entry that all others have forgotten.
+    fn outdated(&self, EntryId { origin, number }: EntryId) -> Failure {
+        let (me, origin) = (self.name(self.me), self.name(origin));
+        let why = format!(
+            "the journal is not the one that {me} had: it lacks entry {number} of {origin}, which all others have \
+             forgotten, because {me} had stored it"
+        );
+        let help = format!(
+            "was its folder lost, or restored from a backup? Bring back the last one. If there is none, give its place \
+             to a new member: `groupcast cluster remove {me}`, then `groupcast cluster add` with an empty folder"
+        );
+        Failure::new(Exit::BadData, why).help(help)
     }
 
     fn report_diverged(&mut self, member: MemberId) {

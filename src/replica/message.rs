@@ -23,6 +23,9 @@ pub enum Message {
     Word(Word),
     /// A request to send entries and pieces again.
     Want(Want),
+    /// The reply to a request for what the sender has forgotten: this entry, and those of its sender before it. It was
+    /// confirmed, and every member had stored it.
+    Forgotten(EntryId),
 }
 
 /// A part of an entry, by its place in it, so that pieces of holders whose datagrams have other lengths fit together.
@@ -118,6 +121,7 @@ const ENTRY: u8 = 8;
 const WORD: u8 = 9;
 const WANT: u8 = 10;
 const PIECE: u8 = 11;
+const FORGOTTEN: u8 = 12;
 
 impl Message {
     /// Returns the message as bytes: its kind, then its fields.
@@ -142,6 +146,10 @@ impl Message {
                 out.u8(WANT);
                 want.write(&mut out);
             }
+            Self::Forgotten(id) => {
+                out.u8(FORGOTTEN);
+                id.write(&mut out);
+            }
         }
         out.finish().0
     }
@@ -157,6 +165,7 @@ impl Message {
             PIECE => Self::Piece(Piece::read(&mut from)?),
             WORD => Self::Word(Word::read(&mut from)?),
             WANT => Self::Want(Want::read(&mut from)?),
+            FORGOTTEN => Self::Forgotten(EntryId::read(&mut from)?),
             _ => return Err(Malformed),
         };
         from.end()?;

@@ -98,6 +98,9 @@ pub enum Effect {
     },
     /// Two different entries of this member have the same number: its journal is not the one that it had.
     Forked(EntryId),
+    /// All other members have forgotten this entry, as this one had stored it: its journal is not the one that it had. It
+    /// can never go on.
+    Outdated(EntryId),
     /// Another member confirmed something else: one of the two has a defect.
     Diverged(MemberId),
     /// The message was ignored.
@@ -225,6 +228,15 @@ impl Replica {
     #[must_use]
     pub const fn is_full(&self) -> bool {
         self.log.bytes() >= self.config.limit
+    }
+
+    /// Returns the number of this member's last entry, if others have it and the journal lacks it: it is an old copy.
+    #[must_use]
+    pub const fn fetches_own(&self) -> Option<u64> {
+        match self.phase {
+            Phase::FetchingOwn(most) => Some(most),
+            _ => None,
+        }
     }
 
     /// Returns the confirmed prefix.

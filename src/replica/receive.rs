@@ -57,6 +57,7 @@ impl Replica {
             }
             Message::Word(word) => self.receive_word(from, word, out),
             Message::Want(want) => self.reply(from, &want, out),
+            Message::Forgotten(id) => self.receive_forgotten(from, id, out),
         }
     }
 
@@ -252,6 +253,7 @@ impl Replica {
     /// Sends what another member lacks and asks for, as far as it is stored here.
     fn reply(&self, to: MemberId, want: &Want, out: &mut Effects) {
         let mut room = want.room.min(MOST_REPLY);
+        let mut has_forgotten = false;
         for &PieceRange { id, first, last } in &want.pieces {
             let Some(entry) = self.stored_entry(id) else { continue };
             let length = entry.bytes().len();
@@ -270,7 +272,13 @@ impl Replica {
             if at >= self.config.members {
                 return out.push(Effect::Drop(to, DropReason::Stranger));
             }
-            for number in first.max(self.log.forgotten(at) + 1)..=last.min(self.log.stored(at)) {
+            let forgotten = self.log.forgotten(at);
+            if first <= forgotten && !has_forgotten {
+                has_forgotten = true;
+                let id = EntryId { origin, number: forgotten };
+                out.push(Effect::Send(To::Member(to), Message::Forgotten(id)));
+            }
+            for number in first.max(forgotten + 1)..=last.min(self.log.stored(at)) {
                 let Some(entry) = self.stored_entry(EntryId { origin, number }) else { continue };
                 for message in messages(entry, self.config.longest) {
                     if !send(to, message, &mut room, out) {
@@ -279,6 +287,37 @@ impl Replica {
                 }
             }
         }
+    }
+
+    /// Records that a member has forgotten an entry that this one asked for. Members forget what all have stored: if this
+    /// member lacks it, its journal is not the one that it had.
+    fn receive_forgotten(&mut self, from: MemberId, id: EntryId, out: &mut Effects) {
+        let origin = usize::from(id.origin.0);
+        if origin >= self.config.members {
+            return out.push(Effect::Drop(from, DropReason::Stranger));
+        }
+        let next = self.log.received(origin) + 1;
+        if id.number < next {
+            return out.push(Effect::Drop(from, DropReason::Duplicate));
+        }
+        if id.number - next > MOST_BEHIND {
+            return out.push(Effect::Drop(from, DropReason::OutsideWindow));
+        }
+        self.repair.lose(usize::from(from.0), origin, id.number);
+        if self.repair.is_lost(origin, next) {
+            out.push(Effect::Outdated(EntryId { number: next, ..id }));
+        }
+    }
+
+    /// Returns the first entry that this member lacks and that others have forgotten, and the members that may still have
+    /// it.
+    #[must_use]
+    pub fn lacks_forgotten(&self) -> Option<(EntryId, Vec<MemberId>)> {
+        (0..self.config.members).find_map(|origin| {
+            let number = self.log.received(origin) + 1;
+            let holders = self.repair.holders_left(origin, number)?;
+            Some((EntryId { origin: MemberId(origin as u16), number }, holders))
+        })
     }
 
     /// Returns an entry, if it is stored here and not forgotten.
@@ -301,7 +340,7 @@ fn send(to: MemberId, message: Message, room: &mut u64, out: &mut Effects) -> bo
     let length = match &message {
         Message::Entry(entry) => entry.bytes().len(),
         Message::Piece(piece) => piece.bytes.len(),
-        Message::Word(_) | Message::Want(_) => 0,
+        Message::Word(_) | Message::Want(_) | Message::Forgotten(_) => 0,
     } as u64;
     // The first message of a reply is sent in any case.
     let is_first = !matches!(out.last(), Some(Effect::Send(To::Member(last), Message::Entry(_) | Message::Piece(_))) if *last == to);

@@ -45,6 +45,8 @@ pub(super) struct Repair {
     latest: Time,
     /// For each sender, the last entry that another entry waits for.
     needed: Vec<u64>,
+    /// For each sender, and each member, the last entry of the sender that the member is known to have forgotten.
+    lost: Vec<Vec<u64>>,
     /// For each member, the time of its last datagram.
     heard: Vec<Option<Time>>,
     /// Most bytes of all replies to a request together.
@@ -72,6 +74,7 @@ impl Repair {
             expected: 0,
             latest: Time::ZERO,
             needed: vec![0; members],
+            lost: vec![vec![0; members]; members],
             heard: vec![None; members],
             room: room * longest as u64 / 2,
             longest,
@@ -86,6 +89,25 @@ impl Repair {
     /// Returns the time of the last datagram of `member`.
     pub(super) fn heard(&self, member: usize) -> Option<Time> {
         self.heard[member]
+    }
+
+    /// Records that `member` has forgotten the entries of `origin` up to `number`.
+    pub(super) fn lose(&mut self, member: usize, origin: usize, number: u64) {
+        let lost = &mut self.lost[origin][member];
+        *lost = number.max(*lost);
+    }
+
+    /// Returns whether all other members have forgotten an entry.
+    pub(super) fn is_lost(&self, origin: usize, number: u64) -> bool {
+        self.holders_left(origin, number).is_some_and(|holders| holders.is_empty())
+    }
+
+    /// Returns the others that have not said that they have forgotten an entry; none if nobody has.
+    pub(super) fn holders_left(&self, origin: usize, number: u64) -> Option<Vec<MemberId>> {
+        let lost = &self.lost[origin];
+        let left = (0..lost.len()).filter(|&member| member != self.me && lost[member] < number);
+        let left: Vec<MemberId> = left.map(|member| MemberId(member as u16)).collect();
+        if left.len() + 1 < lost.len() { Some(left) } else { None }
     }
 
     /// Returns the time of the next request.
@@ -111,7 +133,7 @@ impl Repair {
             return;
         }
         self.expected = self.expected.saturating_sub(bytes as u64);
-        let is_over = number == self.asked[origin] || self.expected < self.longest;
+        let is_over = number == self.asked[origin] || self.expected < self.longest as u64;
         self.due = Some(if is_over { now } else { now.after(SHORTEST_WAIT).min(self.latest) });
     }
 
@@ -172,7 +194,8 @@ impl Repair {
     fn holder(&self, now: Time, origin: usize, number: u64, matrix: &Matrix) -> Option<MemberId> {
         let is_heard = |member: usize| self.heard[member].is_some_and(|at| now.since(at) < SILENT_AFTER);
         let holds = |member: usize| {
-            member != self.me && (member == origin || matrix.stored(member, origin) >= number)
+            let may_hold = member == origin || matrix.stored(member, origin) >= number;
+            member != self.me && may_hold && self.lost[origin][member] < number
         };
         let members = (0..matrix.members()).map(|step| (origin + step) % matrix.members());
         let holders: Vec<usize> = members.filter(|&member| holds(member)).collect();

@@ -19,7 +19,7 @@ use crate::exit::{Exit, Failure};
 use crate::ids::{MemberId, Time};
 use crate::order;
 use crate::replica::Recovered;
-use crate::replica::entry::{Content, Entry};
+use crate::replica::entry::{Content, Entry, EntryId};
 use crate::replica::record::Confirmed;
 use crate::results::cluster::ClusterResults;
 use crate::results::{Counts, MessageId, Start};
@@ -461,6 +461,16 @@ impl<'a> Member<'a> {
             |members: Vec<MemberId>| talk::list(&members.into_iter().map(describe).collect::<Vec<_>>());
         if replica.is_full() {
             return "members that lack entries: the journal has reached --journal-limit".to_owned();
+        }
+        if let Some((EntryId { origin, number }, holders)) = replica.lacks_forgotten() {
+            let origin = self.node.name(origin);
+            return format!(
+                "{}: the journal lacks entry {number} of {origin}, which the others have forgotten",
+                list(holders)
+            );
+        }
+        if let Some(number) = replica.fetches_own() {
+            return format!("its own entries up to {number}, which others have and its journal lacks");
         }
         let waits = replica.waits_for();
         let tentative = replica.tentative();

@@ -60,6 +60,7 @@ pub(super) struct Node {
     /// Its promise in its last word, and the entries that it said to have confirmed.
     promised: Option<(Line, u64)>,
     pub(super) forked: Vec<EntryId>,
+    pub(super) outdated: Vec<EntryId>,
     pub(super) diverged: Vec<MemberId>,
     pub(super) drops: Vec<DropReason>,
     /// Its messages since a test looked last.
@@ -78,6 +79,7 @@ impl Node {
             confirmed: Confirmed::default(),
             promised: None,
             forked: Vec::new(),
+            outdated: Vec::new(),
             diverged: Vec::new(),
             drops: Vec::new(),
             sent: Vec::new(),
@@ -296,6 +298,7 @@ impl Cluster {
                     node.confirmed = confirmed;
                 }
                 Effect::Forked(id) => node.forked.push(id),
+                Effect::Outdated(id) => node.outdated.push(id),
                 Effect::Diverged(from) => node.diverged.push(from),
                 Effect::Drop(_, reason) => node.drops.push(reason),
                 Effect::Send(to, message) => {

@@ -117,3 +117,80 @@ fn old_copy_that_a_member_heard_late_tells_of_is_noticed() {
     cluster.settle();
     assert!(cluster.nodes.iter().all(|node| node.final_list().len() == 6 && node.forked.is_empty()));
 }
+
+#[test]
+fn old_copy_that_hears_nothing_of_its_promises_goes_on_listening() {
+    let mut cluster = Cluster::new(2);
+    cluster.run(ms(50));
+    let copy = cluster.nodes[0].journal.clone();
+    (1..=5).for_each(|number| cluster.say(1, &format!("text {number}")));
+    cluster.settle();
+    cluster.restore(0, copy);
+    let without = cluster.nodes[1].replica().word(0, std::iter::empty());
+    cluster.inject(1, 0, Message::Word(without));
+    assert_eq!(cluster.nodes[0].replica().window(), 0, "it may have promised more than it knows of");
+    let word = cluster.nodes[1].replica().word(0, [0].into_iter());
+    cluster.inject(1, 0, Message::Word(word));
+    assert!(cluster.nodes[0].replica().window() > 0);
+}
+
+#[test]
+fn old_copy_that_lacks_what_all_have_forgotten_is_told_so() {
+    // All others have forgotten the entries of the one who comes back, of another, or of both.
+    for (own, of_another) in [(3, 0), (0, 3), (2, 2)] {
+        let mut cluster = Cluster::new(3);
+        cluster.run(ms(50));
+        let empty = cluster.nodes[0].journal.clone();
+        (0..own).for_each(|number| cluster.say(0, &format!("own {number}")));
+        (0..of_another).for_each(|number| cluster.say(1, &format!("of another {number}")));
+        cluster.settle();
+        cluster.run(ms(1_000));
+        let origin = usize::from(own == 0);
+        assert_eq!(cluster.nodes[2].replica().log.forgotten(origin), own.max(of_another), "not forgotten");
+        cluster.restore(0, empty);
+        cluster.run(ms(2_000));
+        let id = EntryId { origin: MemberId(origin as u16), number: 1 };
+        assert!(cluster.nodes[0].outdated.contains(&id), "{:?}", cluster.nodes[0].outdated);
+        assert_eq!(cluster.nodes[0].replica().lacks_forgotten(), Some((id, vec![])));
+        assert!(own == 0 || cluster.nodes[0].replica().window() == 0, "it would use numbers again");
+        assert!(cluster.nodes[1..].iter().all(|node| node.outdated.is_empty() && node.forked.is_empty()));
+    }
+}
+
+#[test]
+fn old_copy_gets_what_a_single_member_has_not_forgotten() {
+    let mut cluster = Cluster::new(3);
+    cluster.run(ms(50));
+    let empty = cluster.nodes[0].journal.clone();
+    (0..3).for_each(|number| cluster.say(0, &format!("text {number}")));
+    cluster.settle();
+    // The member 2 does not hear that all have stored the last texts, and keeps them.
+    cluster.cut.extend([(0, 2), (1, 2)]);
+    (3..5).for_each(|number| cluster.say(0, &format!("text {number}")));
+    cluster.run(ms(100));
+    cluster.cut.clear();
+    let words: Vec<Message> = cluster.nodes[2].sent.drain(..).map(|(_, message)| message).collect();
+    drop(words);
+    cluster.part(0, 2);
+    cluster.restore(0, empty);
+    cluster.run(ms(2_000));
+    let id = EntryId { origin: MemberId(0), number: 1 };
+    let left = cluster.nodes[0].replica().lacks_forgotten();
+    assert_eq!((left, &*cluster.nodes[0].outdated), (Some((id, vec![MemberId(2)])), &[][..]));
+}
+
+#[test]
+fn forgotten_reply_about_what_is_here_or_beyond_all_is_ignored() {
+    let (mut cluster, _) = aged();
+    cluster.cut.clear();
+    cluster.settle();
+    for (origin, number) in [(0, 1), (0, 5), (1, (1 << 32) + 2), (2, u64::MAX), (777, 1)] {
+        let id = EntryId { origin: MemberId(origin), number };
+        let before = cluster.nodes[1].replica().repair.clone();
+        for from in [0, 2] {
+            cluster.inject(from, 1, Message::Forgotten(id));
+        }
+        assert!(cluster.nodes[1].outdated.is_empty(), "{id:?}");
+        assert!(cluster.nodes[1].replica().lacks_forgotten().is_none() && before.due().is_none());
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::kit::Cluster;
 use crate::ids::{MemberId, Time, To};
-use crate::replica::entry::Content;
+use crate::replica::entry::{Content, EntryId};
 use crate::replica::message::{Line, Message, Piece, Word};
 use crate::replica::record::{Forgotten, Record, Snapshot};
 use crate::replica::{Effect, Effects, Input, Replica};
@@ -246,6 +246,19 @@ fn repair_request_with_many_gaps_fits_in_a_datagram() {
 }
 
 #[test]
+fn repair_asks_for_whole_entries_when_false_pieces_are_in_the_way() {
+    let mut cluster = started(2);
+    cluster.part(0, 1);
+    cluster.say(0, &"0123456789".repeat(1_000));
+    let id = EntryId { origin: MemberId(0), number: 1 };
+    let bytes = bytes::Bytes::from(vec![7; 11_000]);
+    cluster.inject(0, 1, Message::Piece(Piece { id, start: 0, whole: 12_000, bytes }));
+    cluster.cut.clear();
+    cluster.run(3 * SECOND);
+    assert_eq!(cluster.nodes[1].list().len(), 1);
+}
+
+#[test]
 fn repair_of_forgotten_entries_is_not_looped_over() {
     let mut cluster = started(2);
     (0..50).for_each(|number| cluster.say(0, &format!("{number}")));
@@ -253,7 +266,10 @@ fn repair_of_forgotten_entries_is_not_looped_over() {
     assert_eq!(cluster.nodes[0].replica().log.forgotten(0), 50);
     let entries = vec![crate::replica::message::EntryRange { origin: MemberId(0), first: 1, last: u64::MAX }];
     let want = crate::replica::message::Want { room: 1 << 20, entries, pieces: Vec::new() };
-    assert_eq!(cluster.inject(1, 0, Message::Want(want)), 0);
+    cluster.nodes[0].sent.clear();
+    assert_eq!(cluster.inject(1, 0, Message::Want(want)), 1);
+    let reply = Message::Forgotten(EntryId { origin: MemberId(0), number: 50 });
+    assert_eq!(cluster.nodes[0].sent, [(To::Member(MemberId(1)), reply)]);
 }
 
 #[test]

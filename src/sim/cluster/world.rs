@@ -311,6 +311,10 @@ impl<'t> World<'t> {
             Effect::Forked(id) => {
                 self.breach = Some(format!("{at} has two entries {} of {}", id.number, id.origin));
             }
+            Effect::Outdated(id) => {
+                self.breach =
+                    Some(format!("{at} lacks entry {} of {}, which all forgot", id.number, id.origin));
+            }
             Effect::Diverged(from) => {
                 self.breach = Some(format!("{at} and {from} have confirmed different things"));
             }
@@ -427,6 +431,7 @@ fn words(message: &Message) -> String {
                 lines.join("; ")
             )
         }
+        Message::Forgotten(id) => format!("forgotten: entry {} of {}", id.number, id.origin),
         Message::Want(want) => {
             let entries =
                 want.entries.iter().map(|range| format!("{} {}..{}", range.origin, range.first, range.last));

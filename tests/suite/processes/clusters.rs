@@ -205,6 +205,35 @@ fn cluster_takes_no_harm_from_hostile_datagrams() {
 }
 
 #[test]
+fn cluster_member_that_lost_its_journal_is_told_what_to_do() {
+    let cluster = Cluster::new(3);
+    let commands =
+        |id: &String| format!("Multicast,{id},one\nMulticast,{id},two\nsleep,60\nMulticast,{id},late\n");
+    let commands: Vec<String> = cluster.ids.iter().map(commands).collect();
+    let mut members = cluster.start(&commands);
+    for id in &cluster.ids {
+        let path = cluster.stage.out().join(format!("test_result_{id}_tom.txt"));
+        let lines = || fs::read_to_string(&path).unwrap_or_default().lines().count();
+        until("all texts are final", || (lines() == 6).then_some(()));
+    }
+    // They tell each other so, and forget them.
+    pause(Duration::from_secs(1));
+    members[2].signal(Signal::KILL);
+    members[2].wait();
+    // Its machine is gone, with all its files.
+    fs::remove_dir_all(cluster.stage.dir().join("data/s3")).unwrap();
+    for entry in fs::read_dir(cluster.stage.out()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.to_string_lossy().contains("_s3") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let mut again = cluster.member("s3", &commands[2]).start();
+    again.ends_saying(65, &["which all others have forgotten", "`groupcast cluster remove s3`"]);
+    assert!(members[..2].iter_mut().all(Program::is_running), "it is nobody else's matter");
+}
+
+#[test]
 fn cluster_mistakes_are_refused_with_what_to_do() {
     let cluster = Cluster::new(2);
     let short = "Multicast,s1,x\n";

@@ -95,6 +95,10 @@ impl Fields {
             Message::Entry(entry) => self.entry(entry),
             Message::Word(word) => self.word(word),
             Message::Want(want) => self.want(want),
+            Message::Forgotten(id) => {
+                self.add([12], "kind 12: Forgotten");
+                self.id(*id, "");
+            }
             Message::Piece(piece) => {
                 self.add([11], "kind 11: Piece");
                 self.id(piece.id, "");

@@ -132,6 +132,11 @@ pub(super) fn good() -> Vec<Good> {
             "Want: entries 4 to 6 of s2, entry 201 of s3, and octets 1100 to 3299 of its entry 202",
             want(),
         ),
+        one(
+            "forgotten.hex",
+            "Forgotten: entry 300 of s2, and all of it before",
+            Message::Forgotten(EntryId { origin: S2, number: 300 }),
+        ),
         one("piece.hex", "Piece of s1: the last octets of its entry 5", piece()),
         Good {
             file: "several.hex",
@@ -235,7 +240,9 @@ fn bad_entries() -> Vec<BadMessage> {
     let finished = entry(6, 302, Content::Finished).bytes();
     vec![
         ("kind_7.hex", "there is no kind 7", vec![7, 0]),
-        ("kind_12.hex", "there is no kind 12", vec![12, 0]),
+        ("kind_13.hex", "there is no kind 13", vec![13, 0]),
+        ("forgotten_entry_0.hex", "there is no entry 0", vec![12, 0, 0, 0]),
+        ("forgotten_trailing.hex", "something is behind the number", vec![12, 0, 0, 1, 0]),
         ("entry_cut_in_head.hex", "the entry ends in its digest", good[..10].to_vec()),
         ("entry_cut_in_causes.hex", "the entry ends in its causes", good[..17].to_vec()),
         (
