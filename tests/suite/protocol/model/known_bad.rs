@@ -5,6 +5,7 @@ use groupcast::defect::{Defect, Defects};
 use super::failover::Bounds as Losses;
 use super::group::Script;
 use super::lossy::{Bounds, Lossy};
+use super::replicas::{self, Cluster};
 use super::{ALL, LIGHT, check, fail_over, lossy, orders};
 
 /// Orders, defects, the property that breaks and the number of steps of the shortest run that breaks it.
@@ -45,6 +46,33 @@ const FAIL_OVER: &[Loss] = &[
     ("total (ub)", &[1, 0],    &[2],    Losses { deaths: 1, mistakes: 0, wakes: 0 }, Defect::ForgetsUnstable, "view synchrony", 12),
     ("total (bb)", &[1, 0],    &[2],    Losses { deaths: 1, mistakes: 0, wakes: 0 }, Defect::ForgetsOpen,     "it ends well",   8),
 ];
+
+/// A cluster: the entries of each member, the bounds, what is wrong, what breaks, after how many steps.
+type Replicas = (&'static [u8], replicas::Bounds, Defect, &'static str, usize);
+
+/// The same for clusters.
+#[rustfmt::skip]
+const CLUSTERS: &[Replicas] = &[
+    (&[1, 0],    replicas::Bounds { crashes: &[1, 0],    seconds: &[1, 0],    losses: 0 }, Defect::SendEarly,        "an id has one text",                         7),
+    (&[1, 1],    replicas::Bounds { crashes: &[0, 0],    seconds: &[1, 0],    losses: 0 }, Defect::WordAlone,        "nothing is inserted below what is confirmed", 9),
+    (&[1, 1],    replicas::Bounds { crashes: &[0, 0],    seconds: &[1, 0],    losses: 0 }, Defect::MixedPairs,       "nothing is inserted below what is confirmed", 9),
+    (&[1, 1],    replicas::Bounds { crashes: &[0, 0],    seconds: &[0, 0],    losses: 0 }, Defect::NoMajority,       "a majority has what is confirmed",           5),
+    (&[1, 1, 0], replicas::Bounds { crashes: &[0, 0, 0], seconds: &[0, 0, 0], losses: 0 }, Defect::NoCauses,         "causes are shown before",                    8),
+    (&[1, 1],    replicas::Bounds { crashes: &[0, 0],    seconds: &[0, 1],    losses: 0 }, Defect::AcknowledgeEarly, "a majority has what is confirmed",           8),
+    (&[1, 1],    replicas::Bounds { crashes: &[0, 0],    seconds: &[0, 1],    losses: 0 }, Defect::ConfirmEarly,     "nothing is inserted below what is confirmed", 8),
+];
+
+#[test]
+fn cluster_broken_replicas_are_detected_in_short_runs() {
+    let count = |&(script, bounds, defect, property, _): &Replicas| {
+        let model = Cluster { script, bounds, defects: Defects::only(defect) };
+        let found = check::shortest(&format!("{defect:?}"), &model, property).into_actions().len();
+        println!("{defect:?}: {found} steps break {property}");
+        found
+    };
+    let expected: Vec<usize> = CLUSTERS.iter().map(|row| row.4).collect();
+    assert_eq!(CLUSTERS.iter().map(count).collect::<Vec<_>>(), expected);
+}
 
 #[test]
 fn broken_orders_are_detected() {

@@ -13,6 +13,7 @@ mod lossy;
 mod orders;
 mod packet;
 mod promises;
+mod replicas;
 mod seat;
 
 use groupcast::defect::Defects;
@@ -108,6 +109,18 @@ const FAIL_OVER: &[Loss] = &[
     ("total (bb)", &[0, 0],    &[2],    failover::Bounds { deaths: 0, mistakes: 1, wakes: 0 }, 22_271),
     ("total (ub)", &[1, 0],    &[2],    failover::Bounds { deaths: 1, mistakes: 0, wakes: 0 }, 3_817),
     ("agreed",     &[1, 0, 0], &[0],    failover::Bounds { deaths: 1, mistakes: 0, wakes: 0 }, 10_970),
+];
+
+/// Clusters: how many entries each member sends, the bounds, and the number of states.
+#[rustfmt::skip]
+const CLUSTERS: &[(&[u8], replicas::Bounds, usize)] = &[
+    (&[1, 0],    replicas::Bounds { crashes: &[0, 0],    seconds: &[1, 1],    losses: 1 }, 464),
+    (&[1, 0],    replicas::Bounds { crashes: &[1, 1],    seconds: &[1, 1],    losses: 0 }, 42_371),
+    (&[1, 0],    replicas::Bounds { crashes: &[1, 0],    seconds: &[2, 1],    losses: 0 }, 13_720),
+    (&[2, 0],    replicas::Bounds { crashes: &[0, 0],    seconds: &[1, 1],    losses: 0 }, 4_331),
+    (&[1, 1],    replicas::Bounds { crashes: &[0, 0],    seconds: &[1, 1],    losses: 1 }, 13_892),
+    (&[1, 1],    replicas::Bounds { crashes: &[1, 0],    seconds: &[1, 1],    losses: 0 }, 116_503),
+    (&[1, 0, 0], replicas::Bounds { crashes: &[0, 0, 0], seconds: &[0, 1, 1], losses: 0 }, 1_944),
 ];
 
 /// A group of this order with no more expected of it than it promises.
@@ -245,6 +258,16 @@ fn orders_break_every_promise_they_do_not_make() {
         let found = model.steps_to_break(title, promises::name(promise));
         assert_eq!(found, steps, "how soon {title} breaks {promise:?}");
     }
+}
+
+#[test]
+fn cluster_short_runs_keep_every_promise() {
+    let count = |&(script, bounds, _): &(&'static [u8], replicas::Bounds, usize)| {
+        let model = replicas::Cluster { script, bounds, defects: Defects::NONE };
+        check::states(&format!("tentative {script:?} {bounds:?}"), &model)
+    };
+    let expected: Vec<usize> = CLUSTERS.iter().map(|row| row.2).collect();
+    assert_eq!(CLUSTERS.iter().map(count).collect::<Vec<_>>(), expected);
 }
 
 #[test]
