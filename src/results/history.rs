@@ -169,6 +169,9 @@ pub(crate) enum HistoryEvent<'a> {
         entries: u64,
         confirmed: u64,
         time_us: u64,
+        /// The same moment by the calendar, in microseconds since 1970.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        calendar_us: Option<u64>,
     },
     End {
         reason: &'a str,
@@ -347,6 +350,7 @@ pub(crate) struct Row<'a> {
     digest: Option<Text<'a>>,
     entries: Option<u64>,
     confirmed: Option<u64>,
+    calendar_us: Option<u64>,
 }
 
 /// The version alone, for a line that cannot be parsed otherwise.
@@ -442,6 +446,7 @@ impl<'a> Row<'a> {
                 entries: *self.need(&self.entries, "entries")?,
                 confirmed: *self.need(&self.confirmed, "confirmed")?,
                 time_us,
+                calendar_us: self.calendar_us,
             },
             _ => return Err(self.unknown_event()),
         })

@@ -29,6 +29,8 @@ pub(in crate::check) struct HistoryFile {
     pub(in crate::check) cut_off: Option<u32>,
     /// The line of the first receipt whose `from` is not the sender in its id.
     pub(in crate::check) misattributed: Option<u32>,
+    /// In a cluster: the time at which the life began, by its own clock and by the calendar, in microseconds.
+    pub(in crate::check) recovered: Option<(u64, Option<u64>)>,
     /// In a cluster: the line of the first message whose id cannot be that of this event.
     pub(in crate::check) borrowed: Option<u32>,
 }
@@ -53,6 +55,7 @@ pub(in crate::check) struct Start {
 #[derive(Debug)]
 pub(in crate::check) struct End {
     pub(in crate::check) line: u32,
+    pub(in crate::check) time_us: u64,
     pub(in crate::check) reason: String,
     /// The counts of the member: multicast, delivered, sent, received, undeliverable.
     pub(in crate::check) counts: [Option<u64>; 5],
@@ -167,8 +170,8 @@ impl Reader<'_> {
                 let (at, members) = (self.record.events.len(), names(&members));
                 self.record.views.push(Installed { at, number, members, line: Some(line) });
             }
-            HistoryEvent::End { reason, counts, .. } => {
-                self.history_file.ends.push(End { line, reason: reason.to_owned(), counts });
+            HistoryEvent::End { reason, counts, time_us } => {
+                self.history_file.ends.push(End { line, time_us, reason: reason.to_owned(), counts });
             }
             HistoryEvent::Arrive { id, time_us, number, clock } => {
                 let kind = EventKind::Arrive { clock: clock.map(Clock::to_string), number };

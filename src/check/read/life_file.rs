@@ -93,8 +93,8 @@ impl Reader<'_> {
                 self.read.file.starts.push(Start::new(&start, line));
                 return Ok(());
             }
-            HistoryEvent::End { reason, counts, .. } => {
-                self.read.file.ends.push(End { line, reason: reason.to_owned(), counts });
+            HistoryEvent::End { reason, counts, time_us } => {
+                self.read.file.ends.push(End { line, time_us, reason: reason.to_owned(), counts });
                 self.read.life.end = Some(reason.to_owned());
                 return Ok(());
             }
@@ -115,7 +115,8 @@ impl Reader<'_> {
             HistoryEvent::Withdraw { id, time_us } => {
                 (Happening::Withdraw { id: self.id(id, line)? }, time_us)
             }
-            HistoryEvent::Recover { entries, confirmed, time_us } => {
+            HistoryEvent::Recover { entries, confirmed, time_us, calendar_us } => {
+                self.read.file.recovered = Some((time_us, calendar_us));
                 (Happening::Recover { entries, confirmed }, time_us)
             }
             event => self.direct(event, line)?,

@@ -15,6 +15,7 @@ use crate::cli;
 use crate::cluster::list::List;
 use crate::cluster::node::{Event, Node};
 use crate::cluster::status::Status;
+use crate::driver::clock::calendar;
 use crate::exit::{Exit, Failure};
 use crate::ids::{MemberId, Time};
 use crate::order;
@@ -30,8 +31,9 @@ use crate::transport::signals::on_request;
 use crate::units;
 use crate::wire::{Batch, BatchBuilder};
 
-/// Longest time until a delivery is in the files.
-const FLUSH_EVERY: Duration = Duration::from_millis(500);
+/// Longest time until a delivery is in the files, and what a kill takes away of a history. A cluster is slow enough for it,
+/// because its members wait for their disks.
+const FLUSH_EVERY: Duration = Duration::from_millis(20);
 /// The time between two writings of the status.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 /// The silence after which a member counts as not reachable: seed 003's.
@@ -137,11 +139,15 @@ impl<'a> Member<'a> {
             members: (&members).into(),
             time_us,
         })?;
-        self.results.recover(recovered.entries, self.node.replica().confirmed().count, time_us)?;
+        let calendar_us = u64::try_from(calendar().as_micros()).unwrap_or_default();
+        let confirmed = self.node.replica().confirmed().count;
+        self.results.recover(recovered.entries, confirmed, (time_us, calendar_us))?;
         let events = self.node.events();
         self.multicast_again(&events, time_us)?;
-        self.record(events)?;
+        self.record(events, time_us)?;
         self.results.recovered();
+        // A member that is killed soon has a history that tells at least of its start.
+        self.results.flush()?;
         self.counts = Counts::default();
         self.began_complete = self.node.replica().is_complete();
         self.find_place()?;
@@ -280,12 +286,11 @@ impl<'a> Member<'a> {
 
     fn take_events(&mut self) -> Result<(), Failure> {
         let events = self.node.events();
-        self.record(events)
+        self.record(events, self.node.elapsed_micros())
     }
 
     /// Records events in histories and result files.
-    fn record(&mut self, events: Vec<Event>) -> Result<(), Failure> {
-        let now = self.node.elapsed_micros();
+    fn record(&mut self, events: Vec<Event>, now: u64) -> Result<(), Failure> {
         for event in events {
             match event {
                 Event::Insert(entry) => self.insert(entry, now)?,

@@ -182,12 +182,14 @@ impl ClusterResults {
         self.record(|| HistoryEvent::Start(start.clone()))
     }
 
-    /// Records how many entries and confirmed messages the journal gave back.
+    /// Records how many entries and confirmed messages the journal gave back, and when the life began: by its own clock,
+    /// and by the calendar, in microseconds. Events that have the same time by its clock are told again.
     ///
     /// # Errors
     /// Exit 74.
-    pub fn recover(&mut self, entries: u64, confirmed: u64, time_us: u64) -> Result<(), Failure> {
-        self.record(|| HistoryEvent::Recover { entries, confirmed, time_us })
+    pub fn recover(&mut self, entries: u64, confirmed: u64, began: (u64, u64)) -> Result<(), Failure> {
+        let (time_us, calendar_us) = (began.0, Some(began.1));
+        self.record(|| HistoryEvent::Recover { entries, confirmed, time_us, calendar_us })
     }
 
     /// Records a multicast of this member, before its journal has it.

@@ -92,7 +92,7 @@ fn cluster_history_holds_every_event_with_its_fields() {
     let (order, group) = ("tentative", "chat");
     let start = Start { member: "s1", incarnation: 1, group, order, method: None, members, time_us: 1 };
     results.start(&start).unwrap();
-    results.recover(9, 4, 2).unwrap();
+    results.recover(9, 4, (2, 1_700_000_000_000_000)).unwrap();
     results.multicast(id("s1", 5), b"x", 3).unwrap();
     results.stored(id("s1", 5), 4).unwrap();
     results.insert(id("s1", 5), at(12, 0), &[4, 3], b"\xff", 5).unwrap();
@@ -105,7 +105,7 @@ fn cluster_history_holds_every_event_with_its_fields() {
     results.finish().unwrap();
     let expected = r#"
 {"v":1,"event":"start","member":"s1","incarnation":1,"group":"chat","order":"tentative","members":["s1","s2"],"time_us":1}
-{"v":1,"event":"recover","entries":9,"confirmed":4,"time_us":2}
+{"v":1,"event":"recover","entries":9,"confirmed":4,"time_us":2,"calendar_us":1700000000000000}
 {"v":1,"event":"multicast","id":"s1/1/5","text":"x","time_us":3}
 {"v":1,"event":"stored","id":"s1/1/5","time_us":4}
 {"v":1,"event":"insert","id":"s1/1/5","text_b64":"/w==","at":[12,0],"deps":[4,3],"time_us":5}
