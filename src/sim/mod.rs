@@ -7,6 +7,7 @@
 
 mod churn;
 pub mod cluster;
+mod cluster_files;
 mod cost;
 mod counters;
 mod faults;

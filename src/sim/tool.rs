@@ -150,8 +150,11 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     if args.verbose || args.histories.is_some() {
         let _ = swarm::run_one(simulation, report.failed.unwrap_or(args.seed), &mut trace);
     }
-    if let (Some(dir), Simulated::Group(setup)) = (&args.histories, &simulated) {
-        trace.write_histories(dir, setup.order)?;
+    if let Some(dir) = &args.histories {
+        match &simulated {
+            Simulated::Group(setup) => trace.write_histories(dir, setup.order)?,
+            Simulated::Cluster(_) => trace.write_cluster(dir)?,
+        }
     }
     let text = if args.json {
         args.json(&simulated, &report, &trace)
@@ -215,7 +218,6 @@ impl Args {
             ("--join", self.join > 0),
             ("--standby", self.standby > 0),
             ("--cost", self.cost),
-            ("--histories", self.histories.is_some()),
         ];
         if let Some((name, _)) = refused.iter().find(|(_, is_given)| *is_given) {
             let why = format!("{name} is not for --order tentative, whose clusters have --crash and --split");

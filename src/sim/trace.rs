@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
+use super::cluster_files::Files;
 use super::histories::Histories;
 use crate::engine::Time;
 use crate::exit::Failure;
@@ -16,6 +17,8 @@ use crate::wire::{Batch, Kind, Malformed, Packet};
 pub struct Trace {
     lines: Option<String>,
     pub(super) histories: Option<Histories>,
+    /// The files of a cluster, in place of histories.
+    pub(super) cluster: Option<Files>,
     /// The descriptions of the network's outages that have not begun, latest first.
     outages: Vec<(Time, String)>,
 }
@@ -30,7 +33,7 @@ impl Trace {
     /// Creates a trace that keeps nothing and costs nothing.
     #[must_use]
     pub const fn off() -> Self {
-        Self { lines: None, histories: None, outages: Vec::new() }
+        Self { lines: None, histories: None, cluster: None, outages: Vec::new() }
     }
 
     /// Makes the trace also keep the clients' histories.
@@ -45,6 +48,14 @@ impl Trace {
     /// Exit 73 or 74, as when a client writes.
     pub fn write_histories(&self, dir: &Path, order: &Order) -> Result<(), Failure> {
         self.histories.as_ref().map_or(Ok(()), |histories| histories.write(dir, order))
+    }
+
+    /// Writes the files of the members of a cluster into a folder, if they were kept.
+    ///
+    /// # Errors
+    /// Exit 73 or 74, as when a member writes.
+    pub fn write_cluster(&self, dir: &Path) -> Result<(), Failure> {
+        self.cluster.as_ref().map_or(Ok(()), |files| files.write(dir))
     }
 
     /// Returns the lines; empty if the trace is off.

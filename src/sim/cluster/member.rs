@@ -28,6 +28,10 @@ pub(super) struct Member {
     /// The number of starts.
     pub(super) life: u32,
     pub(super) story: MemberStory,
+    /// For each life, the time of every event; the first one is the start.
+    pub(super) times: Vec<Vec<Time>>,
+    /// The present time.
+    pub(super) now: Time,
     /// For each member, the number of messages in its first so many entries, as they were shown here.
     counts: Vec<Vec<u64>>,
     /// The number of messages that were confirmed before this life, and of direct ones that were received.
@@ -52,6 +56,8 @@ impl Member {
             submitted: 0,
             life: 0,
             story: MemberStory { name: config.me.to_string(), ..MemberStory::default() },
+            times: Vec::new(),
+            now: Time::ZERO,
             counts: vec![vec![0]; config.members],
             written: (0, 0),
             received: 0,
@@ -80,6 +86,7 @@ impl Member {
             confirmed: recovered.forgotten.confirmed.count,
         });
         self.story.lives.push(life);
+        self.times.push(vec![now]);
         Ok(effects)
     }
 
@@ -130,6 +137,7 @@ impl Member {
 
     fn happens(&mut self, happening: Happening) {
         self.story.lives.last_mut().expect("a member that acts is up").events.push(happening);
+        self.times.last_mut().expect("every life has its times").push(self.now);
     }
 
     /// Records that an entry is shown. A second showing in a later life is no news.

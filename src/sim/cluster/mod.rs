@@ -12,6 +12,7 @@ mod world;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::cluster_files::Files;
 use super::cost::Cost;
 use super::counters::Counters;
 use super::faults::Fault;
@@ -122,6 +123,9 @@ impl Simulation for ClusterSetup {
         let mut verdicts = vec![("contract", story.contract)];
         verdicts.extend(cluster::judge(&story.history));
         verdicts.push(("liveness", story.liveness));
+        if trace.histories.is_some() {
+            trace.cluster = Some(Files { history: story.history, times: story.times });
+        }
         Outcome { seed, verdicts, counters: story.counters, cost: Cost::default() }
     }
 

@@ -34,6 +34,8 @@ enum Event {
 /// The outcome of a run.
 pub(super) struct Story {
     pub(super) history: ClusterHistory,
+    /// For each member and each life, the time of every event.
+    pub(super) times: Vec<Vec<Vec<Time>>>,
     pub(super) contract: Verdict,
     pub(super) liveness: Verdict,
     pub(super) counters: Counters,
@@ -121,7 +123,9 @@ impl<'t> World<'t> {
         if has_settled {
             self.members.iter_mut().for_each(|member| member.end("settled"));
         }
+        let times = self.members.iter_mut().map(|member| std::mem::take(&mut member.times)).collect();
         Story {
+            times,
             history: ClusterHistory {
                 members: self.members.into_iter().map(|member| member.story).collect(),
                 strangers: Vec::new(),
@@ -206,7 +210,9 @@ impl<'t> World<'t> {
     }
 
     fn member(&mut self, member: MemberId) -> &mut Member {
-        &mut self.members[usize::from(member.0)]
+        let member = &mut self.members[usize::from(member.0)];
+        member.now = self.now;
+        member
     }
 
     fn start(&mut self, at: MemberId) {
