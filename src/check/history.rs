@@ -85,6 +85,30 @@ pub(crate) enum EventKind {
     Receive,
     /// The member reported its direct message as undeliverable, for this reason.
     Undeliverable(String),
+    /// In a cluster: the member multicast the message, and crashed before its journal had it.
+    Lost,
+    /// In a cluster: the member showed the message at its place.
+    Insert(Inserted),
+    /// In a cluster: the next messages of the list became final. Fields: the confirmed number of the first, and all of
+    /// them in their order, as indices of messages.
+    Confirm { number: u64, messages: Vec<usize> },
+    /// In a cluster: the message will never be confirmed.
+    Withdraw,
+    /// In a cluster: the life of this number began.
+    Begin(u32),
+    /// In a cluster: a life ended for this reason; without one, it was killed, or its rest is not known.
+    End(Option<String>),
+}
+
+/// The way in which a message took its place in the list of a member of a cluster.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Inserted {
+    /// The place: the Lamport time, and the sender's slot.
+    pub(crate) at: (u64, u16),
+    /// The number of messages that the member showed before and that stand below it.
+    pub(crate) above: u64,
+    /// The first of them, as an index of messages.
+    pub(crate) over: Option<usize>,
 }
 
 /// The text of an event without one.

@@ -36,8 +36,8 @@ mod verdict;
 mod tests;
 
 use crate::order::{Order, Promise};
-pub(crate) use history::EventKind;
 pub use history::{Event, History, Installed, MessageId, Record, Source};
+pub(crate) use history::{EventKind, Inserted};
 pub use message_index::MessageIndex;
 pub(crate) use read::has_more_events;
 pub(crate) use report::escaped;

@@ -8,7 +8,9 @@
     for (const old of picture.querySelectorAll(".lit")) old.classList.remove("lit");
     picture.classList.toggle("faded", message !== null);
     if (message === null) return;
-    for (const part of picture.querySelectorAll('[data-m="' + message + '"]')) part.classList.add("lit");
+    for (const one of message.split(" ")) {
+      for (const part of picture.querySelectorAll('[data-m~="' + one + '"]')) part.classList.add("lit");
+    }
   }
   const part = (event) => event.target.closest && event.target.closest("[data-m]");
   picture.addEventListener("mouseover", (event) => {

@@ -1,7 +1,7 @@
 //! The details of a message at a member, shown when the pointer is on it.
 
 use super::passages::{Passage, Passages};
-use super::words::{place, reason};
+use super::words::{cut, numbers, place, reason};
 use crate::check::{EventKind, Member, Message, Timeline};
 use crate::talk::on_one_line;
 use crate::units::short_duration;
@@ -19,15 +19,80 @@ pub(super) fn about(timeline: &Timeline, passages: &Passages, lane: usize, messa
     let sender = origin(timeline, passages, message);
     lines.extend(sender.map(|(sender, index)| sent(timeline, passages, sender, message, index)));
     lines.extend(sender.and_then(|(sender, _)| undeliverable(timeline, passages, sender, message)));
-    lines.extend(hold_back(member, &passage));
-    lines.extend(end(member, &passage));
+    if timeline.slots.is_some() && timeline.messages[message].to.is_none() {
+        lines.extend(shown(timeline, member, &passage));
+        lines.push(confirmed(member, &passage, message));
+    } else {
+        lines.extend(hold_back(member, &passage));
+        lines.extend(end(member, &passage));
+    }
     lines.join("\n")
+}
+
+/// Describes how a member of a cluster showed a message.
+pub(crate) fn shown(timeline: &Timeline, member: &Member, passage: &Passage) -> Option<String> {
+    let index = passage.shown?;
+    let EventKind::Insert(inserted) = member.events[index].kind else { return None };
+    let (name, at) = (&member.name, place(member, index));
+    let over = inserted.over.map(|over| timeline.messages[over].id());
+    let above = match (inserted.above, over) {
+        (0, _) | (_, None) => "below all others".to_owned(),
+        (1, Some(over)) => format!("above {over}, which was there before"),
+        (above, Some(over)) => format!("above {over} and {} more, which were there before", above - 1),
+    };
+    Some(format!("{name} showed it at {at}, {above}"))
+}
+
+/// Describes how a member of a cluster confirmed a message.
+pub(crate) fn confirmed(member: &Member, passage: &Passage, message: usize) -> String {
+    let name = &member.name;
+    let confirm = passage.delivered.map(|index| (index, &member.events[index]));
+    let Some((index, event)) = confirm else { return format!("{name} never confirmed it") };
+    let EventKind::Confirm { number, messages } = &event.kind else {
+        return format!("{name} never confirmed it");
+    };
+    let before = messages.iter().position(|&known| known == message).unwrap_or_default();
+    let number = number.saturating_add(before as u64);
+    let shown = passage.shown.map(|shown| &member.events[shown]);
+    let is_timed = !event.is_again && shown.is_some_and(|shown| !shown.is_again);
+    let later = shown.filter(|_| is_timed).map_or_else(String::new, |shown| {
+        format!(", {} later", short_duration(event.time_us.saturating_sub(shown.time_us)))
+    });
+    format!("{name} confirmed it as number {number} at {}{later}", place(member, index))
+}
+
+/// Describes an event of a cluster that concerns no message, or several.
+pub(super) fn about_event(timeline: &Timeline, (lane, index): (usize, usize)) -> String {
+    let member = &timeline.members[lane];
+    let (name, at) = (&member.name, place(member, index));
+    match &member.events[index].kind {
+        EventKind::Confirm { number, messages } => {
+            let numbers = numbers(*number, messages.len());
+            let mut lines = vec![format!("{name} confirmed {numbers} at {at}: they are final")];
+            let told = |(before, &message): (u64, &usize)| {
+                format!("  {}: {}", number.saturating_add(before), title(&timeline.messages[message]))
+            };
+            lines.extend((0..).zip(messages).take(REASONS).map(told));
+            if messages.len() > REASONS {
+                lines.push(format!("  and {} more", messages.len() - REASONS));
+            }
+            lines.join("\n")
+        }
+        EventKind::Begin(life) => format!("life {life} of {name} begins at {at}"),
+        EventKind::End(Some(reason)) => {
+            format!("{name} ends at {at}: {}", on_one_line(reason.as_bytes()))
+        }
+        EventKind::End(None) if index + 1 < member.events.len() => {
+            format!("{name} crashed: this life has no end; its last event is at {at}")
+        }
+        _ => format!("the history of {name} has no end; its last event is at {at}"),
+    }
 }
 
 /// Formats the message's id, its receiver if it is direct, and its text.
 fn title(message: &Message) -> String {
     let to = message.to.as_ref().map_or_else(String::new, |to| format!(" to {to} alone"));
-    format!("{}{to}: {}", message.id(), super::words::cut(&on_one_line(&message.text), TEXT))
+    format!("{}{to}: {}", message.id(), cut(&on_one_line(&message.text), TEXT))
 }
 
 fn end(member: &Member, passage: &Passage) -> Option<String> {

@@ -25,7 +25,7 @@ pub(super) fn html(picture: &Picture<'_>) -> String {
          <button id=\"out\" title=\"smaller (-)\">−</button><button id=\"whole\" title=\"actual size (0)\">100 %</button>\
          <button id=\"in\" title=\"larger (+)\">+</button><button id=\"fit\" title=\"the whole width (f)\">fit</button>\
          {to_fault}<input id=\"find\" type=\"search\" placeholder=\"find c1/1/7 or a text\" title=\"(/)\">\
-         <svg class=\"picture key\" width=\"540\" height=\"22\">{legend}</svg></div>\n</header>\n\
+         <svg class=\"picture key\" width=\"550\" height=\"22\">{legend}</svg></div>\n</header>\n\
          <main>\n<svg class=\"picture run\" data-width=\"{width:.0}\" data-height=\"{all:.0}\" data-heads=\"{HEADS:.0}\"{fault}>\n\
          <rect class=\"paper\" x=\"-100000\" y=\"-100000\" width=\"300000\" height=\"1000000\"/>\n\
          <g transform=\"translate(0,{HEADS:.1})\">\n{body}</g>\n<g id=\"heads\">\n\
@@ -34,7 +34,7 @@ pub(super) fn html(picture: &Picture<'_>) -> String {
         title = escaped(&picture.title()),
         wrong = paragraphs("wrong", &violation),
         notes = paragraphs("note", &picture.notes()),
-        legend = legend(16.0),
+        legend = legend(16.0, picture.timeline.slots.is_some()),
         all = height + HEADS,
         above = 200.0 + HEADS - 4.0,
         body = picture.body(),

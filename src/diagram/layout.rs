@@ -26,6 +26,8 @@ const TRACK: f64 = 6.0;
 const MAX_TRACKS: usize = 12;
 /// The distance from a lane's axis to the bars at its left.
 const MARGIN: f64 = 16.0;
+/// The space between them for the arrows of insertions.
+pub(super) const RISE: f64 = 14.0;
 
 /// The positions of all parts of the picture.
 #[derive(Debug)]
@@ -37,6 +39,7 @@ pub(super) struct Layout {
     pub(super) events: BTreeMap<Place, f64>,
     pub(super) bars: Vec<Bar>,
     pub(super) lines: Vec<Line>,
+    pub(super) rises: Vec<Rise>,
     /// The times in the gutter, with their heights.
     pub(super) times: Vec<(f64, u64)>,
 }
@@ -70,6 +73,17 @@ pub(super) struct Line {
     pub(super) to: (f64, f64),
 }
 
+/// In a cluster: a message takes its place above others that were shown before.
+#[derive(Debug)]
+pub(super) struct Rise {
+    pub(super) message: usize,
+    /// The position of the lane's events.
+    pub(super) axis: f64,
+    /// The heights of the insertion, and of the event that showed the message directly below.
+    pub(super) from: f64,
+    pub(super) to: f64,
+}
+
 impl Layout {
     /// Lays out the events in `shown`, a contiguous part of the run.
     pub(super) fn new(timeline: &Timeline, passages: &Passages, shown: &[Place]) -> Self {
@@ -77,29 +91,74 @@ impl Layout {
         let mut heights = Heights::new(timeline.members.len());
         for &place in shown {
             let event = &timeline.members[place.0].events[place.1];
-            heights.add(place, event.time_us, &event.kind, causes.get(&place));
+            heights.add(place, event.time_us, Label::of(timeline, place), causes.get(&place));
         }
         let Heights { events, times, bottom, .. } = heights;
         let height = bottom + 2.0 * LINE;
         let bars = Bars { passages, events: &events, height }.all(timeline, shown);
         let tracks = bars.iter().map(|(_, track)| track + 1).max().unwrap_or(0).min(MAX_TRACKS);
-        let lanes = lanes(timeline.members.len(), tracks);
-        let bars: Vec<Bar> = bars.into_iter().map(|(bar, track)| bar.on(&lanes, track)).collect();
+        let margin = if timeline.slots.is_some() { MARGIN + RISE } else { MARGIN };
+        let lanes = lanes(timeline.members.len(), margin, tracks);
+        let bars: Vec<Bar> = bars.into_iter().map(|(bar, track)| bar.on(&lanes, margin, track)).collect();
         let lines = Lines { lanes: &lanes, bars: &bars, events: &events, passages }.all(&causes, timeline);
+        let rises = rises(timeline, passages, &lanes, &events);
         let width = lanes.last().map_or(GUTTER, |lane| lane.right) + 8.0;
-        Self { width, height, lanes, events, bars, lines, times }
+        Self { width, height, lanes, events, bars, lines, rises, times }
+    }
+}
+
+/// Finds the insertions above messages whose showing is in the picture, too.
+fn rises(
+    timeline: &Timeline,
+    passages: &Passages,
+    lanes: &[Lane],
+    events: &BTreeMap<Place, f64>,
+) -> Vec<Rise> {
+    let rise = |(&(lane, index), &from): (&Place, &f64)| {
+        let event = &timeline.members[lane].events[index];
+        let EventKind::Insert(inserted) = &event.kind else { return None };
+        let Passage { sent, shown, .. } = passages.of_message(lane, inserted.over?);
+        let is_own = timeline.is_own_at_the_end((lane, shown?));
+        let shown = sent.filter(|_| is_own).or(shown)?;
+        let (&to, message) = (events.get(&(lane, shown))?, event.message?);
+        Some(Rise { message, axis: lanes[lane].axis, from, to })
+    };
+    events.iter().filter_map(rise).collect()
+}
+
+/// The space that an event takes beside the axis.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Label {
+    /// The event has a mark and a text.
+    Text,
+    /// The event has at most a small mark.
+    Tick,
+    /// The event has no mark of its own.
+    Nothing,
+}
+
+impl Label {
+    fn of(timeline: &Timeline, (lane, index): Place) -> Self {
+        let member = &timeline.members[lane];
+        match member.events[index].kind {
+            EventKind::Wait(_) => Self::Nothing,
+            EventKind::Arrive { .. } => Self::Tick,
+            // The multicast has a mark.
+            _ if timeline.is_own_at_the_end((lane, index)) => Self::Nothing,
+            _ => Self::Text,
+        }
     }
 }
 
 /// Returns the lanes; more lanes are narrower.
-fn lanes(count: usize, tracks: usize) -> Vec<Lane> {
+fn lanes(count: usize, margin: f64, tracks: usize) -> Vec<Lane> {
     let labels = match count {
         0..=2 => 300.0,
         3..=4 => 190.0,
         5..=6 => 150.0,
         _ => 92.0,
     };
-    let before = MARGIN + tracks as f64 * TRACK;
+    let before = margin + tracks as f64 * TRACK;
     let lane = |index: usize| {
         let left = GUTTER + index as f64 * (before + labels);
         Lane { left, right: left + before + labels, axis: left + before }
@@ -132,16 +191,15 @@ impl Heights {
         }
     }
 
-    fn add(&mut self, place: Place, time_us: u64, kind: &EventKind, cause: Option<&Place>) {
+    fn add(&mut self, place: Place, time_us: u64, label: Label, cause: Option<&Place>) {
         let (lane, _) = place;
         let (last, labelled) = self.last[lane];
-        let y = match kind {
-            // A wait has no mark of its own.
-            EventKind::Wait(_) => last,
-            EventKind::Arrive { .. } => self.least(time_us, cause).max(last + TICK),
-            _ => self.least(time_us, cause).max(last + 1.0).max(labelled + LINE),
+        let y = match label {
+            Label::Nothing => last,
+            Label::Tick => self.least(time_us, cause).max(last + TICK),
+            Label::Text => self.least(time_us, cause).max(last + 1.0).max(labelled + LINE),
         };
-        let has_label = !matches!(kind, EventKind::Wait(_) | EventKind::Arrive { .. });
+        let has_label = label == Label::Text;
         self.last[lane] = (y, if has_label { y } else { labelled });
         self.events.insert(place, y);
         self.bottom = self.bottom.max(y);
@@ -207,7 +265,7 @@ impl Bars<'_> {
     }
 
     fn bar(&self, lane: usize, message: usize, passage: &Passage, first: usize) -> Option<Bar> {
-        let arrived = passage.arrived.filter(|_| passage.is_held_back())?;
+        let arrived = passage.waits_from()?;
         let top = match self.events.get(&(lane, arrived)) {
             Some(&y) => y,
             // The message arrived before the picture begins and is still held back.
@@ -221,8 +279,8 @@ impl Bars<'_> {
 }
 
 impl Bar {
-    fn on(self, lanes: &[Lane], track: usize) -> Self {
-        Self { x: lanes[self.lane].axis - MARGIN + 3.0 - track as f64 * TRACK, ..self }
+    fn on(self, lanes: &[Lane], margin: f64, track: usize) -> Self {
+        Self { x: lanes[self.lane].axis - margin + 3.0 - track as f64 * TRACK, ..self }
     }
 }
 
@@ -236,12 +294,15 @@ struct Lines<'l> {
 
 impl Lines<'_> {
     fn all(&self, causes: &BTreeMap<Place, Place>, timeline: &Timeline) -> Vec<Line> {
-        let held: BTreeMap<_, _> = self.bars.iter().map(|bar| ((bar.lane, bar.message), bar.x)).collect();
+        let is_held = |bar: &&Bar| self.passages.of_message(bar.lane, bar.message).is_held_back();
+        let held = self.bars.iter().filter(is_held).map(|bar| ((bar.lane, bar.message), bar.x));
+        let held: BTreeMap<_, _> = held.collect();
         let line = |(&(lane, index), cause): (&Place, &Place)| {
-            let message = timeline.members[lane].events[index].message;
+            let message = timeline.members[lane].events[index].message?;
             let bar = held.get(&(lane, message));
-            // A line to a message that was not held back ends at its delivery.
-            let delivered = self.passages.of_message(lane, message).delivered.filter(|_| bar.is_none());
+            // A line to a message that was not held back ends at its delivery; in a cluster, where it is shown.
+            let passage = self.passages.of_message(lane, message);
+            let delivered = passage.shown.or(passage.delivered).filter(|_| bar.is_none());
             let delivered = delivered.and_then(|index| self.events.get(&(lane, index)));
             let y = *delivered.or_else(|| self.events.get(&(lane, index)))?;
             let x = bar.copied().unwrap_or(self.lanes[lane].axis);

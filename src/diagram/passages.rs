@@ -13,7 +13,9 @@ pub(crate) struct Passage {
     pub(crate) arrived: Option<usize>,
     /// The waits, one for each reason.
     pub(crate) waits: Vec<usize>,
-    /// The first delivery, or receipt of a direct message.
+    /// In a cluster: the showing of the message at its place.
+    pub(crate) shown: Option<usize>,
+    /// The first delivery, or receipt of a direct message; in a cluster, the confirmation.
     pub(crate) delivered: Option<usize>,
     /// The sender's report that the message is undeliverable.
     pub(crate) undeliverable: Option<usize>,
@@ -29,13 +31,25 @@ impl Passages {
         let mut passages: BTreeMap<(usize, usize), Passage> = BTreeMap::new();
         for (lane, member) in timeline.members.iter().enumerate() {
             for (index, TimelineEvent { message, kind, .. }) in member.events.iter().enumerate() {
-                let passage = passages.entry((lane, *message)).or_default();
+                if let EventKind::Confirm { messages, .. } = kind {
+                    for &message in messages {
+                        passages.entry((lane, message)).or_default().delivered.get_or_insert(index);
+                    }
+                }
+                let Some(message) = *message else { continue };
+                let passage = passages.entry((lane, message)).or_default();
                 match kind {
                     EventKind::Multicast | EventKind::Send => _ = passage.sent.get_or_insert(index),
                     EventKind::Arrive { .. } => _ = passage.arrived.get_or_insert(index),
                     EventKind::Wait(_) => passage.waits.push(index),
                     EventKind::Undeliverable(_) => _ = passage.undeliverable.get_or_insert(index),
                     EventKind::Deliver(_) | EventKind::Receive => _ = passage.delivered.get_or_insert(index),
+                    EventKind::Insert(_) => _ = passage.shown.get_or_insert(index),
+                    EventKind::Lost
+                    | EventKind::Confirm { .. }
+                    | EventKind::Withdraw
+                    | EventKind::Begin(_)
+                    | EventKind::End(_) => {}
                 }
             }
         }
@@ -54,9 +68,14 @@ impl Passages {
 }
 
 impl Passage {
-    /// Returns the first event that needs the message: its arrival or its delivery.
+    /// Returns the first event that needs the message: its arrival, its showing or its delivery.
     pub(crate) fn received(&self) -> Option<usize> {
-        self.arrived.into_iter().chain(self.delivered).min()
+        [self.arrived, self.shown, self.delivered].into_iter().flatten().min()
+    }
+
+    /// Returns the event from which on the message waits for its delivery or confirmation, if it does.
+    pub(crate) const fn waits_from(&self) -> Option<usize> {
+        if self.is_held_back() { self.arrived } else { self.shown }
     }
 
     /// Returns true if the message had to wait.

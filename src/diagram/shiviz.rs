@@ -7,10 +7,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::hover;
 use super::passages::Passages;
 use super::sequence::{Place, causes};
 use super::words::reason;
-use crate::check::{EventKind, Timeline};
+use crate::check::{EventKind, Inserted, Message, Timeline};
 use crate::talk::on_one_line;
 
 /// Matches two lines per event: the event; then the host and its clock.
@@ -45,9 +46,17 @@ pub(super) fn shiviz(timeline: &Timeline, passages: &Passages, shown: &[Place]) 
 /// Describes an event on one line.
 fn describe(timeline: &Timeline, (lane, index): Place) -> String {
     let event = &timeline.members[lane].events[index];
-    let message = &timeline.messages[event.message];
+    let Some(message) = event.message.map(|message| &timeline.messages[message]) else {
+        return hover::about_event(timeline, (lane, index)).replace('\n', "; ");
+    };
     let (id, text) = (message.id(), on_one_line(&message.text));
-    match &event.kind {
+    let told = describe_message(&event.kind, message, &id, &text);
+    if event.is_again { format!("{told} (before the crash; told after it)") } else { told }
+}
+
+/// Describes an event of one message.
+fn describe_message(kind: &EventKind, message: &Message, id: &str, text: &str) -> String {
+    match kind {
         EventKind::Multicast => format!("multicast {id}: {text}"),
         EventKind::Arrive { .. } => format!("{id} arrives"),
         EventKind::Wait(why) => format!("{id} waits for {}", reason(why)),
@@ -62,5 +71,11 @@ fn describe(timeline: &Timeline, (lane, index): Place) -> String {
                 on_one_line(why.as_bytes())
             )
         }
+        EventKind::Lost => format!("{id} is lost in a crash: {text}"),
+        EventKind::Insert(Inserted { above: 0, .. }) => format!("show {id}: {text}"),
+        EventKind::Insert(Inserted { above, .. }) => format!("show {id} above {above} others: {text}"),
+        EventKind::Confirm { number, .. } => format!("confirm {id} as number {number}: {text}"),
+        EventKind::Withdraw => format!("withdraw {id}"),
+        EventKind::Begin(_) | EventKind::End(_) => String::new(),
     }
 }

@@ -13,7 +13,7 @@ use super::layout::{Bar, Lane, Layout};
 use super::passages::Passages;
 use super::sequence::Place;
 use super::words::cut;
-use crate::check::{EventKind, Message, Timeline, Witness, escaped};
+use crate::check::{EventKind, Member, Message, Timeline, TimelineEvent, Witness, escaped};
 use crate::talk::{list, on_one_line};
 use crate::units::seconds;
 
@@ -23,7 +23,8 @@ pub(super) const HOVER: &str = include_str!("hover.js");
 /// The number of colours in the style sheet.
 const COLOURS: usize = 12;
 /// The width of a character, and the space between a mark and its label.
-const LETTER: f64 = 6.7;
+pub(super) const LETTER: f64 = 6.7;
+const TITLE_LETTER: f64 = 9.2;
 const LABEL: f64 = 17.0;
 /// The height of the row of names.
 pub(super) const HEADS: f64 = 44.0;
@@ -36,7 +37,7 @@ pub(super) struct Picture<'c> {
     pub(super) passages: &'c Passages,
     pub(super) shown: &'c [Place],
     pub(super) is_whole: bool,
-    layout: Layout,
+    pub(super) layout: Layout,
     /// All senders, members first; the index selects the colour.
     senders: Vec<&'c str>,
     faults: BTreeSet<Place>,
@@ -80,6 +81,10 @@ impl<'c> Picture<'c> {
             let events = members.iter().flat_map(|member| &member.events);
             events.filter(|event| is_one(&event.kind)).count()
         };
+        if self.timeline.slots.is_some() {
+            let (counts, members) = (self.cluster_counts(), members.len());
+            return format!("cluster {group}, {order}, {members} members: {counts}");
+        }
         let multicasts = count(|what| *what == EventKind::Multicast);
         let deliveries = count(|what| matches!(what, EventKind::Deliver(_)));
         let members = members.len();
@@ -96,7 +101,9 @@ impl<'c> Picture<'c> {
         let (traced, untraced): (Vec<_>, Vec<_>) =
             self.timeline.members.iter().partition(|member| member.is_traced);
         let names: Vec<&str> = untraced.iter().map(|member| member.name.as_str()).collect();
-        if traced.is_empty() {
+        if self.timeline.slots.is_some() {
+            notes.extend(self.differing());
+        } else if traced.is_empty() {
             notes.push(
                 "When messages arrived and why they were held back is not in these histories; clients write it with \
                  --trace."
@@ -157,7 +164,7 @@ impl<'c> Picture<'c> {
                 lane.axis,
                 frame("pill", 0.0),
                 escaped(&name),
-                escaped(&format!("{}, told by {}", member.name, member.file)),
+                escaped(&format!("{}, told by {}", member.name, told_by(member))),
             );
         }
         out
@@ -170,6 +177,7 @@ impl<'c> Picture<'c> {
         out.push_str("<g class=\"lines\">\n");
         self.lines(&mut out);
         out.push_str("</g>\n<g class=\"bars\">\n");
+        self.rises(&mut out);
         self.layout.bars.iter().for_each(|bar| self.bar(&mut out, bar));
         out.push_str("</g>\n");
         for lane in 0..self.layout.lanes.len() {
@@ -199,6 +207,12 @@ impl<'c> Picture<'c> {
                 out,
                 "<line class=\"{class}\" x1=\"{axis:.1}\" x2=\"{axis:.1}\" y1=\"-8\" y2=\"{height:.1}\"/>"
             );
+            for (from, to) in self.gaps(index) {
+                let _ = writeln!(
+                    out,
+                    "<line class=\"gap\" x1=\"{axis:.1}\" x2=\"{axis:.1}\" y1=\"{from:.1}\" y2=\"{to:.1}\"/>"
+                );
+            }
         }
         out.push_str("<g class=\"pale\">\n");
         for (y, at) in &self.layout.times {
@@ -252,26 +266,29 @@ impl<'c> Picture<'c> {
     fn mark(&self, out: &mut String, place: Place) {
         let (lane, index) = place;
         let event = &self.timeline.members[lane].events[index];
+        let label = || event.message.map_or_else(String::new, |message| self.label(message));
         let (shape, class, label) = match &event.kind {
             EventKind::Wait(_) => return,
             EventKind::Arrive { .. } => return self.arrival(out, place),
+            _ if self.timeline.is_own_at_the_end(place) => return,
             EventKind::Multicast => {
-                ("<circle class=\"dot\" r=\"6.5\"/>".to_owned(), "own", self.label(event.message))
+                let again = if event.is_again { "↺ " } else { "" };
+                ("<circle class=\"dot\" r=\"6.5\"/>".to_owned(), "own", format!("{again}{}", label()))
             }
-            EventKind::Deliver(number) => (pill(*number), "", self.label(event.message)),
-            EventKind::Send => {
-                ("<circle class=\"hollow\" r=\"4\"/>".to_owned(), "pale", self.label(event.message))
+            EventKind::Deliver(number) => {
+                (pill(number.map(|number| number.to_string()).as_deref()), "", label())
             }
-            EventKind::Undeliverable(_) => (
-                "<path class=\"hollow\" d=\"M-4 -4L4 4M4 -4L-4 4\"/>".to_owned(),
-                "pale",
-                self.label(event.message),
-            ),
-            EventKind::Receive => (
-                "<path class=\"hollow\" d=\"M0 -5L5 0L0 5L-5 0Z\"/>".to_owned(),
-                "pale",
-                self.label(event.message),
-            ),
+            EventKind::Send => ("<circle class=\"hollow\" r=\"4\"/>".to_owned(), "pale", label()),
+            EventKind::Undeliverable(_) => {
+                ("<path class=\"hollow\" d=\"M-4 -4L4 4M4 -4L-4 4\"/>".to_owned(), "pale", label())
+            }
+            EventKind::Receive => {
+                ("<path class=\"hollow\" d=\"M0 -5L5 0L0 5L-5 0Z\"/>".to_owned(), "pale", label())
+            }
+            _ => match self.cluster_mark(place) {
+                Some(mark) => mark,
+                None => return,
+            },
         };
         let Lane { axis, right, .. } = self.layout.lanes[lane];
         let room = ((right - axis - LABEL - 4.0) / LETTER) as usize;
@@ -282,22 +299,23 @@ impl<'c> Picture<'c> {
         let wrong = if fault { " wrong" } else { "" };
         let _ = writeln!(
             out,
-            "<g class=\"mark {}\" data-m=\"{}\" transform=\"translate({axis:.1},{:.1})\">\
+            "<g class=\"mark {}\"{} transform=\"translate({axis:.1},{:.1})\">\
              <rect class=\"back\" x=\"{:.1}\" y=\"-7\" width=\"{back:.1}\" height=\"14\"/>{shape}{ring}\
              <text class=\"{class}{wrong}\" x=\"{LABEL}\" y=\"4\">{}</text><title>{}</title></g>",
-            self.colour(event.message),
-            event.message,
+            self.colour_of(place),
+            self.messages_of(place),
             self.layout.events.get(&place).copied().unwrap_or_default(),
             LABEL - 2.0,
             escaped(&label),
-            self.about(lane, event.message),
+            self.details(place),
         );
     }
 
     /// Draws an arrival that has neither a bar nor a pill.
     fn arrival(&self, out: &mut String, (lane, index): Place) {
         let event = &self.timeline.members[lane].events[index];
-        let passage = self.passages.of_message(lane, event.message);
+        let Some(message) = event.message else { return };
+        let passage = self.passages.of_message(lane, message);
         if passage.is_held_back() || passage.delivered.is_some() {
             return;
         }
@@ -305,10 +323,10 @@ impl<'c> Picture<'c> {
         let _ = writeln!(
             out,
             "<circle class=\"mark hollow {}\" data-m=\"{}\" cx=\"{:.1}\" cy=\"{y:.1}\" r=\"3\"><title>{}</title></circle>",
-            self.colour(event.message),
-            event.message,
+            self.colour(message),
+            message,
             self.layout.lanes[lane].axis,
-            self.about(lane, event.message),
+            self.about(lane, message),
         );
     }
 
@@ -316,14 +334,43 @@ impl<'c> Picture<'c> {
         escaped(&hover::about(self.timeline, self.passages, lane, message))
     }
 
-    fn colour(&self, message: usize) -> String {
+    /// Describes an event, or what is known of its message.
+    fn details(&self, place: Place) -> String {
+        let event = &self.timeline.members[place.0].events[place.1];
+        let of_message = event.message.map(|message| self.about(place.0, message));
+        of_message.unwrap_or_else(|| escaped(&self.about_event(place)))
+    }
+
+    /// Returns the attribute that names the messages of an event.
+    fn messages_of(&self, (lane, index): Place) -> String {
+        let event = &self.timeline.members[lane].events[index];
+        let messages = match &event.kind {
+            EventKind::Confirm { messages, .. } => messages.clone(),
+            _ => event.message.into_iter().collect(),
+        };
+        let messages: Vec<String> = messages.iter().map(usize::to_string).collect();
+        if messages.is_empty() { String::new() } else { format!(" data-m=\"{}\"", messages.join(" ")) }
+    }
+
+    /// Returns the colour of the sender; of the member if the event concerns no single message.
+    fn colour_of(&self, (lane, index): Place) -> String {
+        match self.timeline.members[lane].events[index].message {
+            Some(message) => self.colour(message),
+            None if matches!(self.timeline.members[lane].events[index].kind, EventKind::Confirm { .. }) => {
+                "all".to_owned()
+            }
+            None => format!("s{}", lane % COLOURS),
+        }
+    }
+
+    pub(super) fn colour(&self, message: usize) -> String {
         let sender = &self.timeline.messages[message].sender;
         let place = self.senders.iter().position(|name| name == sender).unwrap_or_default();
         format!("s{}", place % COLOURS)
     }
 
     /// Returns the short label of a message; the tooltip holds the details.
-    fn label(&self, message: usize) -> String {
+    pub(super) fn label(&self, message: usize) -> String {
         let message = &self.timeline.messages[message];
         let text = on_one_line(&message.text);
         match &message.to {
@@ -341,9 +388,9 @@ pub(super) fn short(message: &Message) -> String {
     }
 }
 
-fn pill(number: Option<u64>) -> String {
+/// Draws a filled pill with a number, or a range of numbers.
+pub(super) fn pill(number: Option<&str>) -> String {
     let Some(number) = number else { return "<circle class=\"pill\" r=\"5\"/>".to_owned() };
-    let number = number.to_string();
     let width = (number.len() as f64).mul_add(LETTER, 9.0).max(20.0);
     format!(
         "<rect class=\"pill\" x=\"{:.1}\" y=\"-7.5\" width=\"{width:.1}\" height=\"15\" rx=\"7.5\"/>\
@@ -361,13 +408,13 @@ fn moment(micros: u64) -> String {
 /// Returns the events that a violation names.
 pub(super) fn faults_of(timeline: &Timeline, witness: &Witness) -> BTreeSet<Place> {
     let mut faults = BTreeSet::new();
-    for place in &witness.places {
+    for place in witness.places.iter().flat_map(|place| [place].into_iter().chain(&place.also)) {
         for (lane, member) in timeline.members.iter().enumerate() {
-            let is_named = place.file.as_ref() == Some(&member.file);
-            let events = member.events.iter().enumerate().filter(|_| is_named);
-            faults.extend(
-                events.filter(|(_, event)| place.lines.contains(&event.line)).map(|(index, _)| (lane, index)),
-            );
+            let is_named = |(index, event): &(usize, &TimelineEvent)| {
+                place.lines.contains(&event.line) && place.file.as_deref() == Some(member.file_of(*index))
+            };
+            let named = member.events.iter().enumerate().filter(is_named);
+            faults.extend(named.map(|(index, _)| (lane, index)));
         }
     }
     faults
@@ -383,7 +430,9 @@ pub(super) fn svg(picture: &Picture<'_>) -> String {
         y += ROW;
         let _ = writeln!(above, "<text class=\"{class}\" x=\"8\" y=\"{y:.1}\">{}</text>", escaped(text));
     };
-    row("title", &picture.title());
+    for line in wrapped(&picture.title(), ((width - 16.0) / TITLE_LETTER) as usize) {
+        row("title", &line);
+    }
     let columns = ((width - 16.0) / LETTER) as usize;
     for line in picture.violation().iter().flat_map(|story| wrapped(story, columns)) {
         row("wrong", &line);
@@ -399,7 +448,7 @@ pub(super) fn svg(picture: &Picture<'_>) -> String {
          </style>\n<rect class=\"paper\" width=\"100%\" height=\"100%\"/>\n{above}{}\
          <g transform=\"translate(0,{:.1})\">\n{}</g>\n<g transform=\"translate(0,{:.1})\">\n{}</g>\n\
          <script><![CDATA[\n{HOVER}]]></script>\n</svg>\n",
-        legend(y + ROW),
+        legend(y + ROW, picture.timeline.slots.is_some()),
         top,
         picture.heads(),
         top + HEADS,
@@ -407,9 +456,32 @@ pub(super) fn svg(picture: &Picture<'_>) -> String {
     )
 }
 
+/// Names the histories of a member.
+fn told_by(member: &Member) -> String {
+    list(&member.files)
+}
+
 /// Draws the legend.
-pub(super) fn legend(y: f64) -> String {
-    let marks = [
+pub(super) fn legend(y: f64, is_of_cluster: bool) -> String {
+    let of_cluster = [
+        (8.0, "<circle class=\"dot\" r=\"6.5\" cx=\"8\" cy=\"-4\"/>", "multicast"),
+        (104.0, "<rect class=\"hollow\" x=\"-2\" y=\"-10\" width=\"20\" height=\"12\" rx=\"6\"/>", "shown"),
+        (
+            174.0,
+            "<rect class=\"hollow\" x=\"-3\" y=\"-11.5\" width=\"22\" height=\"15\" rx=\"7.5\"/>\
+             <text class=\"up\" x=\"8\">↑2</text>",
+            "above 2 others",
+        ),
+        (
+            300.0,
+            "<rect class=\"pill\" x=\"-2\" y=\"-11.5\" width=\"20\" height=\"15\" rx=\"7.5\"/>\
+             <text class=\"in\" x=\"8\">7</text>",
+            "final, 7th",
+        ),
+        (398.0, "<rect class=\"bar\" x=\"12\" y=\"-12\" width=\"4\" height=\"16\" rx=\"2\"/>", "not final"),
+        (486.0, "<path class=\"crash\" d=\"M5 -10L17 2M17 -10L5 2\"/>", "crash"),
+    ];
+    let of_group = [
         (8.0, "<circle class=\"dot\" r=\"6.5\" cx=\"8\" cy=\"-4\"/>", "multicast"),
         (
             100.0,
@@ -421,6 +493,7 @@ pub(super) fn legend(y: f64) -> String {
         (316.0, "<circle class=\"hollow\" r=\"4\" cx=\"12\" cy=\"-4\"/>", "sent to one"),
         (420.0, "<path class=\"hollow\" d=\"M12 -9L17 -4L12 1L7 -4Z\"/>", "received"),
     ];
+    let marks = if is_of_cluster { &of_cluster[..] } else { &of_group };
     let mut out = format!("<g class=\"legend s9\" transform=\"translate(0,{y:.1})\">\n");
     for (x, mark, word) in marks {
         let _ = writeln!(

@@ -8,7 +8,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::sequence::{Place, causes};
 use super::svg::Picture;
-use crate::check::EventKind;
+use crate::check::{EventKind, Message};
 use crate::talk::on_one_line;
 
 /// The width of the column of times.
@@ -27,27 +27,51 @@ pub(super) fn text(picture: &Picture<'_>, columns: usize) -> String {
     let members = &picture.timeline.members;
     let width = (columns.saturating_sub(GUTTER) / members.len().max(1)).max(3);
     let mut lines: Vec<String> = Vec::new();
-    let mut say = |text: &str| lines.extend(super::svg::wrapped(text, columns));
+    // A no-break space keeps a sign with its word.
+    let mut say = |text: &str| {
+        lines.extend(
+            super::svg::wrapped(text, columns).iter().map(|line| line.trim_end().replace('\u{a0}', " ")),
+        );
+    };
     say(&picture.title());
     picture.violation().iter().chain(&picture.notes()).for_each(|text| say(text));
-    say("● multicast  ◆ delivered  ○ arrived  ┃ held back  → sent  ← received");
+    say(match picture.timeline.slots {
+        None => "● multicast  ◆ delivered  ○ arrived  ┃ held back  → sent  ← received",
+        Some(_) => {
+            "●\u{a0}multicast  ◇\u{a0}shown  ▲2\u{a0}shown\u{a0}above\u{a0}2\u{a0}others  ◆4-5\u{a0}final,\u{a0}4th\u{a0}and\u{a0}5th  \
+             ┃\u{a0}not\u{a0}all\u{a0}is\u{a0}final  ✗\u{a0}crash  ▷\u{a0}life  \
+             ↺\u{a0}lost\u{a0}in\u{a0}the\u{a0}crash,\u{a0}told\u{a0}by\u{a0}the\u{a0}next\u{a0}life  →\u{a0}sent  ←\u{a0}received"
+        }
+    });
     lines.push(String::new());
     let heads: String = members.iter().map(|member| fitted(&member.name, width)).collect();
     lines.push(format!("{:>GUTTER$}{heads}", "seconds  ").trim_end().to_owned());
     let mut held: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); members.len()];
+    let mut is_down = vec![picture.timeline.slots.is_some(); members.len()];
     for row in rows(picture) {
         let mut cells = vec![None; members.len()];
         for &(lane, index) in &row.places {
             let event = &members[lane].events[index];
-            match event.kind {
-                EventKind::Arrive { .. } => _ = held[lane].insert(event.message),
-                EventKind::Deliver(_) => _ = held[lane].remove(&event.message),
+            match &event.kind {
+                EventKind::Arrive { .. } | EventKind::Insert(_) => held[lane].extend(event.message),
+                // Its showing has no line of its own.
+                EventKind::Multicast if picture.timeline.slots.is_some() => held[lane].extend(event.message),
+                EventKind::Deliver(_) => held[lane].retain(|&message| event.message != Some(message)),
+                EventKind::Confirm { messages, .. } => {
+                    messages.iter().for_each(|message| _ = held[lane].remove(message));
+                }
+                EventKind::Begin(_) => is_down[lane] = false,
+                EventKind::End(_) => is_down[lane] = true,
                 _ => {}
             }
             cells[lane] = Some(picture.cell((lane, index), width - 1));
         }
         let cells = cells.into_iter().enumerate().map(|(lane, cell)| {
-            let axis = if held[lane].is_empty() { "│" } else { "┃" };
+            let axis = match (is_down[lane], held[lane].is_empty()) {
+                (true, _) => " ",
+                (false, true) => "│",
+                (false, false) => "┃",
+            };
             fitted(cell.as_deref().unwrap_or(axis), width)
         });
         let time = format!("{}.{:06}", row.time_us / 1_000_000, row.time_us % 1_000_000);
@@ -113,27 +137,26 @@ impl Picture<'_> {
         let event = &self.timeline.members[lane].events[index];
         match event.kind {
             EventKind::Wait(_) => false,
-            EventKind::Arrive { .. } => self.passages.of_message(lane, event.message).is_held_back(),
-            _ => true,
+            EventKind::Arrive { .. } => {
+                event.message.is_some_and(|message| self.passages.of_message(lane, message).is_held_back())
+            }
+            _ => !self.timeline.is_own_at_the_end((lane, index)),
         }
     }
 
     /// Formats an event for the given width.
     fn cell(&self, (lane, index): Place, room: usize) -> String {
         let event = &self.timeline.members[lane].events[index];
-        let message = &self.timeline.messages[event.message];
-        let text = on_one_line(&message.text);
-        let id = super::svg::short(message);
-        let (mark, name, least) = match &event.kind {
-            EventKind::Multicast => ("●", format!(" {id}"), message.number.to_string()),
-            EventKind::Deliver(Some(number)) => ("◆", format!("{number} {id}"), number.to_string()),
-            EventKind::Deliver(None) => ("◆", format!(" {id}"), id),
-            EventKind::Send => ("→", message.to.clone().unwrap_or_default(), String::new()),
-            EventKind::Receive => ("←", message.sender.clone(), String::new()),
-            EventKind::Undeliverable(_) => ("✗", message.to.clone().unwrap_or_default(), String::new()),
-            EventKind::Arrive { .. } | EventKind::Wait(_) => {
-                return if room > id.width() { format!("○ {id}") } else { "○".into() };
-            }
+        let message = event.message.map(|message| &self.timeline.messages[message]);
+        let text = message.map_or_else(String::new, |message| on_one_line(&message.text));
+        let id = message.map_or_else(String::new, super::svg::short);
+        if matches!(event.kind, EventKind::Arrive { .. } | EventKind::Wait(_)) {
+            return if room > id.width() { format!("○ {id}") } else { "○".into() };
+        }
+        let of_cluster = self.cluster_cell((lane, index));
+        let of_message = |message| cell(message, &event.kind, event.is_again);
+        let Some((mark, name, least)) = of_cluster.or_else(|| message.map(of_message)) else {
+            return String::new();
         };
         let mark = format!("{mark}{}", if self.is_fault((lane, index)) { "!" } else { "" });
         let all = [format!("{mark}{name} {text}"), format!("{mark}{name}"), format!("{mark}{least}"), mark];
@@ -141,6 +164,20 @@ impl Picture<'_> {
         // The text may be cut, the name may not.
         all[if best == 1 { 0 } else { best }].clone()
     }
+}
+
+/// Formats an event of a message: the mark, the name, and the least of it.
+fn cell(message: &Message, kind: &EventKind, is_again: bool) -> (String, String, String) {
+    let id = super::svg::short(message);
+    let (mark, name, least) = match kind {
+        EventKind::Deliver(Some(number)) => ("◆", format!("{number} {id}"), number.to_string()),
+        EventKind::Deliver(None) => ("◆", format!(" {id}"), id),
+        EventKind::Send => ("→", message.to.clone().unwrap_or_default(), String::new()),
+        EventKind::Receive => ("←", message.sender.clone(), String::new()),
+        EventKind::Undeliverable(_) => ("✗", message.to.clone().unwrap_or_default(), String::new()),
+        _ => ("●", format!(" {id}"), message.number.to_string()),
+    };
+    (format!("{}{mark}", if is_again { "↺" } else { "" }), name, least)
 }
 
 /// Cuts or pads a text to exactly `width` columns, ending in a space.

@@ -30,7 +30,8 @@ Examples:
 The files history_<id>.jsonl are drawn. Clients that are told --trace also write when messages arrived and what held \
 them back. FILE ends with .html (zoom, search, everything about what is pointed at), .svg, .txt (for a terminal) or \
 .shiviz (a log for ShiViz); without FILE the text goes to standard output. A large run is drawn in parts: --around a \
-message, or --from and --to.";
+message, or --from and --to. Of a cluster, each life of a member has a history_<id>.<life>.jsonl; the picture shows \
+what was shown where, and what was final when.";
 
 /// The number of events shown before and after the chosen ones.
 const AROUND: usize = 60;
@@ -234,7 +235,7 @@ fn around(timeline: &Timeline, all: &[Place], middle: &str) -> Result<Vec<Place>
         super::svg::faults_of(timeline, witness).into_iter().collect()
     } else {
         let message = find(timeline, middle)?;
-        let is_it = |&(lane, index): &Place| timeline.members[lane].events[index].message == message;
+        let is_it = |&(lane, index): &Place| timeline.members[lane].events[index].is_of(message);
         all.iter().copied().filter(is_it).collect()
     };
     let is_in = |place: &Place| places.contains(place);

@@ -1,6 +1,7 @@
 //! Wording shared by pictures and explanations: reasons, and texts that are cut.
 
-use crate::check::Member;
+use super::passages::Passages;
+use crate::check::{EventKind, Member, Timeline};
 use crate::results::Reason;
 use crate::talk::list;
 use crate::units::seconds;
@@ -26,7 +27,52 @@ pub(super) fn reason(reason: &Reason) -> String {
 
 /// Formats the time and the position of an event.
 pub(crate) fn place(member: &Member, event: usize) -> String {
+    if member.events[event].is_again {
+        return format!("an unknown time before its crash {}", member.source(event));
+    }
     format!("{} {}", seconds(member.events[event].time_us), member.source(event))
+}
+
+/// Formats the confirmed numbers of `count` messages from `first` on: `3`, `3-5`.
+pub(super) fn numbers(first: u64, count: usize) -> String {
+    match count {
+        0 | 1 => first.to_string(),
+        _ => format!("{first}-{}", first.saturating_add(count as u64 - 1)),
+    }
+}
+
+/// Two messages that two members of a cluster showed in different orders.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Differing {
+    /// The message that comes first in the final order, and the other.
+    pub(super) upper: usize,
+    pub(super) lower: usize,
+    /// A member that showed `lower` first, and one that showed `upper` first.
+    pub(super) lower_first: usize,
+    pub(super) upper_first: usize,
+}
+
+/// Finds the first insertion above a message that another member showed in the final order.
+pub(super) fn differing(timeline: &Timeline, passages: &Passages) -> Option<Differing> {
+    let mut first: Option<(u64, Differing)> = None;
+    for (lane, member) in timeline.members.iter().enumerate() {
+        for event in &member.events {
+            let EventKind::Insert(inserted) = &event.kind else { continue };
+            let (Some(upper), Some(lower)) = (event.message, inserted.over) else { continue };
+            if first.is_some_and(|(time, _)| time <= event.time_us) {
+                continue;
+            }
+            let shows_upper_first = |&other: &usize| {
+                let shown = |message| passages.of_message(other, message).shown;
+                shown(upper).is_some_and(|upper| shown(lower).is_some_and(|lower| upper < lower))
+            };
+            let upper_first = (0..timeline.members.len()).find(shows_upper_first);
+            let found =
+                upper_first.map(|upper_first| Differing { upper, lower, lower_first: lane, upper_first });
+            first = found.map(|found| (event.time_us, found)).or(first);
+        }
+    }
+    first.map(|(_, found)| found)
 }
 
 /// Cuts a text to at most `width` characters.

@@ -34,14 +34,8 @@ fn record(stories: &Stories<'_>, story: &MemberStory, list: &List<'_>, slot: u16
         }
         let event = match happening {
             Happening::Multicast { number, text } => {
-                let is_it = stories.multicasts[usize::from(slot)][number];
-                // A crash took back a multicast that was not stored.
-                let is_void = is_it.stored.is_none()
-                    && story.lives[moment.0].end.is_none()
-                    && moment.0 + 1 < story.lives.len();
-                let counts = is_it.moment == moment && !is_void
-                    || is_it.again.is_some_and(|(_, again)| again == moment);
                 told.insert(*number);
+                let counts = !stories.is_lost((slot, *number), moment);
                 counts.then(|| Event::Multicast { id: message((slot, *number)), text: text.clone() })
             }
             // The last lines of a killed life may be lost; the journal gave the message back.

@@ -14,19 +14,19 @@ pub(super) type Key = (Stamp, u64, u16);
 
 /// The first insertion of a message at one member.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Inserted<'h> {
-    pub(super) at: Stamp,
-    pub(super) text: &'h Bytes,
+pub(in crate::check) struct Inserted<'h> {
+    pub(in crate::check) at: Stamp,
+    pub(in crate::check) text: &'h Bytes,
     pub(super) moment: Moment,
 }
 
 /// The list of one member at the end of its story.
 #[derive(Debug, Default)]
-pub(super) struct List<'h> {
+pub(in crate::check) struct List<'h> {
     /// Everything that was ever inserted.
-    pub(super) inserted: BTreeMap<Id, Inserted<'h>>,
+    pub(in crate::check) inserted: BTreeMap<Id, Inserted<'h>>,
     /// The confirmed messages in their order, each with its confirmation.
-    pub(super) confirmed: Vec<(Id, Moment)>,
+    pub(in crate::check) confirmed: Vec<(Id, Moment)>,
     /// The messages after them, in their order.
     pub(super) tentative: BTreeSet<Key>,
     /// Everything that was withdrawn.

@@ -22,7 +22,9 @@ use super::message_index::MessageIndex;
 use super::verdict::Verdict;
 pub(super) use deliveries::deliveries;
 pub use history::{ClusterHistory, Happening, Life, MemberStory};
-pub(super) use stories::Stories;
+pub(super) use history::{Id, Moment};
+pub(super) use list::List;
+pub(super) use stories::{Stories, unsettled};
 
 /// Something that is true or false of a run of a cluster.
 #[derive(Clone, Copy, Debug)]

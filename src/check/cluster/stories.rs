@@ -51,7 +51,7 @@ impl<'h> Stories<'h> {
     }
 
     /// Returns the members with their lists.
-    pub(super) fn members(&self) -> impl Iterator<Item = (&'h MemberStory, &List<'h>)> {
+    pub(in crate::check) fn members(&self) -> impl Iterator<Item = (&'h MemberStory, &List<'h>)> {
         self.history.members.iter().zip(&self.lists)
     }
 
@@ -64,6 +64,16 @@ impl<'h> Stories<'h> {
     pub(super) fn multicast(&self, (origin, number): Id) -> Option<(&'h MemberStory, &Multicast<'h>)> {
         let sender = usize::from(origin);
         Some((self.history.members.get(sender)?, self.multicasts[sender].get(&number)?))
+    }
+
+    /// Returns true if a crash took this multicast back before it was stored.
+    pub(in crate::check) fn is_lost(&self, id: Id, moment: Moment) -> bool {
+        let Some((story, multicast)) = self.multicast(id) else { return false };
+        if multicast.moment != moment {
+            return multicast.again.is_none_or(|(_, again)| again != moment);
+        }
+        let (life, is_last) = (&story.lives[moment.0], moment.0 + 1 == story.lives.len());
+        multicast.stored.is_none() && life.end.is_none() && !is_last
     }
 
     /// Returns an oracle's verdict. Without a violation, a property is valid only if every story has an end, and
@@ -104,7 +114,7 @@ pub(super) fn unknown(story: &MemberStory) -> Option<String> {
 }
 
 /// Returns the reason why a member is not settled, if it is not.
-pub(super) fn unsettled(story: &MemberStory) -> Option<String> {
+pub(in crate::check) fn unsettled(story: &MemberStory) -> Option<String> {
     let of_end = || {
         let reason = story.lives.last()?.end.as_deref().filter(|reason| *reason != SETTLED)?;
         Some(format!("{} did not settle: {reason}{}", story.name, story.whole().whole()))

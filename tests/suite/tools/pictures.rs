@@ -83,17 +83,17 @@ impl Drop for Leash {
     }
 }
 
-fn groupcast(arguments: &[&str]) -> Output {
+pub(super) fn groupcast(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_groupcast")).args(arguments).env("COLUMNS", "80").output().unwrap()
 }
 
-fn said(output: &Output) -> (Option<i32>, String, String) {
+pub(super) fn said(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
 /// Returns the output of a tool, which must succeed.
-fn prints(arguments: &[&str]) -> String {
+pub(super) fn prints(arguments: &[&str]) -> String {
     let (code, stdout, stderr) = said(&groupcast(arguments));
     assert_eq!(code, Some(0), "{arguments:?}: {stderr}");
     stdout
@@ -133,7 +133,7 @@ fn faulty_run() -> TempDir {
 }
 
 /// Opens a page and uses it; what it showed.
-fn probe(page: &Path, wanted: &str) -> Value {
+pub(super) fn probe(page: &Path, wanted: &str) -> Value {
     let html = fs::read_to_string(page).unwrap();
     for word in ["http://", "https://", "//cdn", "@import", "url("] {
         let outside = html.replace("http://www.w3.org/2000/svg", "").matches(word).count();
@@ -193,7 +193,7 @@ fn browse(page: &Path) -> (String, String) {
     (text(dom), text(log))
 }
 
-fn number(seen: &Value, what: &str) -> u64 {
+pub(super) fn number(seen: &Value, what: &str) -> u64 {
     seen[what].as_u64().unwrap_or_else(|| panic!("{what} in {seen}"))
 }
 

@@ -1,12 +1,15 @@
 //! The timeline of a run, for the diagram and `explain`: every event of every history with its time, and the first
 //! violation.
 
+mod cluster;
+
 use std::path::Path;
 
 use bytes::Bytes;
 
 use super::checker::Checker;
-use super::history::{Event, EventKind, History, Record};
+use super::cluster::Stories;
+use super::history::{Event, EventKind, History, Inserted, Record};
 use super::read::{self, Run};
 use super::verdict::{Verdict, Witness};
 use crate::exit::{Exit, Failure};
@@ -23,6 +26,8 @@ pub(crate) struct Timeline {
     pub(crate) members: Vec<Member>,
     /// All messages that were sent or delivered: multicasts first, each kind sorted by sender and number.
     pub(crate) messages: Vec<Message>,
+    /// The names of the members of a cluster by slot; `None` for a group.
+    pub(crate) slots: Option<Vec<String>>,
     /// The first violated property and its witness.
     pub(crate) violation: Option<(String, Witness)>,
 }
@@ -31,8 +36,8 @@ pub(crate) struct Timeline {
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) name: String,
-    /// The history file's name.
-    pub(crate) file: String,
+    /// The names of the history files. A member of a cluster has one for each life.
+    pub(crate) files: Vec<String>,
     /// The events, first to last.
     pub(crate) events: Vec<TimelineEvent>,
     /// True if the history records when messages arrived (`--trace`).
@@ -59,14 +64,18 @@ pub(crate) struct Message {
 /// An event at a member.
 #[derive(Clone, Debug)]
 pub(crate) struct TimelineEvent {
-    /// The line in the history file.
+    /// The index of the history file in [`Member::files`].
+    pub(crate) file: usize,
+    /// The line in the history file; 0 if the file has none.
     pub(crate) line: u32,
     /// Microseconds since the start of the run, by this member's clock.
     pub(crate) time_us: u64,
-    /// The index of the message in [`Timeline::messages`].
-    pub(crate) message: usize,
+    /// The index of the message in [`Timeline::messages`], if the event concerns exactly one.
+    pub(crate) message: Option<usize>,
     /// The kind of event.
     pub(crate) kind: EventKind,
+    /// True if a crash has lost the event, and a later life tells it from its journal. It happened before that crash.
+    pub(crate) is_again: bool,
 }
 
 impl Message {
@@ -99,14 +108,47 @@ impl Message {
     }
 }
 
+impl TimelineEvent {
+    /// Returns true if the event concerns this message.
+    pub(crate) fn is_of(&self, message: usize) -> bool {
+        self.message == Some(message)
+            || matches!(&self.kind, EventKind::Confirm { messages, .. } if messages.contains(&message))
+    }
+}
+
 impl Member {
     /// Formats the position of an event: `(history_c1.jsonl:12)`.
     pub(crate) fn source(&self, event: usize) -> String {
-        format!("({}:{})", self.file, self.events[event].line)
+        match self.events[event].line {
+            0 => format!("({})", self.file_of(event)),
+            line => format!("({}:{line})", self.file_of(event)),
+        }
+    }
+
+    /// Returns the name of the history that tells an event.
+    pub(crate) fn file_of(&self, event: usize) -> &str {
+        &self.files[self.events[event].file]
     }
 }
 
 impl Timeline {
+    /// Returns true if a member of a cluster shows a message of its own here, below all others: it has just multicast it, so
+    /// that nothing new is to be seen.
+    pub(crate) fn is_own_at_the_end(&self, (lane, index): (usize, usize)) -> bool {
+        let member = &self.members[lane];
+        let event = &member.events[index];
+        let is_own = |message: usize| self.messages[message].sender == member.name;
+        matches!(&event.kind, EventKind::Insert(inserted) if inserted.above == 0)
+            && !event.is_again
+            && event.message.is_some_and(is_own)
+    }
+
+    /// Formats a place in the order of a cluster: `[12, s3]`.
+    pub(crate) fn stamp(&self, (time, slot): (u64, u16)) -> String {
+        let name = self.slots.iter().flatten().nth(usize::from(slot));
+        format!("[{time}, {}]", name.map_or("?", |name| name))
+    }
+
     /// Reads the run of `group` from the folder `dir`; without a name, the only group there. Judges `property`, or
     /// all that the order promises.
     ///
@@ -143,17 +185,23 @@ impl Timeline {
             Verdict::Violated(witness) => Some((name.to_owned(), witness)),
             Verdict::Valid | Verdict::Undecided(_) => None,
         });
-        let messages = messages(run);
+        let stories = run.cluster.as_ref().map(Stories::new);
+        let messages = stories.as_ref().map_or_else(|| messages(run), cluster::messages);
         let orders = checker.orders(None);
         let told = run.starts().next().map_or_else(String::new, |(_, _, start)| start.order.clone());
-        let mut members: Vec<Member> =
-            (0..run.members.len()).map(|member| timeline(run, &messages, member)).collect();
+        let mut members: Vec<Member> = match &stories {
+            Some(stories) => cluster::members(run, stories, &messages),
+            None => (0..run.members.len()).map(|member| timeline(run, &messages, member)).collect(),
+        };
+        let slots = || members.iter().map(|member| member.name.clone()).collect();
+        let slots = stories.is_some().then(slots);
         members.sort_by_cached_key(|member| natural(&member.name));
         Self {
             group: run.group.clone().unwrap_or_default(),
             order: if let [order] = orders[..] { order.title() } else { told },
             members,
             messages,
+            slots,
             violation,
         }
     }
@@ -183,12 +231,13 @@ fn timeline(run: &Run, messages: &[Message], member: usize) -> Member {
     let record = &run.history.records[member];
     let (name, open) = (record.name.clone(), record.open.clone());
     let Some(history_file) = run.members[member].history_file.as_ref() else {
-        return Member { name, file: String::new(), events: Vec::new(), is_traced: false, open };
+        return Member { name, files: Vec::new(), events: Vec::new(), is_traced: false, open };
     };
     let started = history_file.starts.first().map_or(0, |start| start.time_us);
     let timed = |line: u32, time_us: u64, message: &Message, kind: EventKind| {
-        let message = messages.binary_search_by(|known| known.key().cmp(&message.key())).ok()?;
-        Some(TimelineEvent { line, time_us: time_us.saturating_sub(started), message, kind })
+        let message = Some(messages.binary_search_by(|known| known.key().cmp(&message.key())).ok()?);
+        let time_us = time_us.saturating_sub(started);
+        Some(TimelineEvent { file: 0, line, time_us, message, kind, is_again: false })
     };
     let lines = record.source.iter().flat_map(|source| &source.lines);
     let recorded =
@@ -200,5 +249,6 @@ fn timeline(run: &Run, messages: &[Message], member: usize) -> Member {
     });
     let mut events: Vec<TimelineEvent> = recorded.chain(traced).collect();
     events.sort_by_key(|event| event.line);
-    Member { name, file: history_file.file.clone(), events, is_traced: !history_file.traces.is_empty(), open }
+    let files = vec![history_file.file.clone()];
+    Member { name, files, events, is_traced: !history_file.traces.is_empty(), open }
 }

@@ -1,6 +1,8 @@
-//! `groupcast explain`: describes the waits of one message at one member.
+//! `groupcast explain`: describes the waits of one message at one member; in a cluster, also how it took its place.
 //!
 //! All facts come from the run's histories; the explanation names those that the histories lack.
+
+mod cluster;
 
 use std::path::PathBuf;
 
@@ -21,7 +23,8 @@ Example:
   groupcast explain results c3 c1/1/7
 
 Times are in seconds since the start of the run, by the clock of the member that tells them. When a message arrived and \
-what it waited for is known of clients that were told --trace.";
+what it waited for is known of clients that were told --trace. Of a cluster, it is told where the message took its place, \
+and what its confirmation waited for.";
 
 /// The most deliveries that are listed by name.
 const TOLD: usize = 8;
@@ -84,11 +87,16 @@ fn explain(timeline: &Timeline, lane: usize, message: usize) -> String {
     let passages = Passages::of(timeline);
     let story = Story {
         timeline,
+        passages: &passages,
+        index: message,
         message: &timeline.messages[message],
         member: &timeline.members[lane],
         passage: passages.of_message(lane, message),
     };
     let origin = hover::origin(timeline, &passages, message);
+    if timeline.slots.is_some() {
+        return [vec![story.title()], story.in_cluster(origin)].concat().join("\n");
+    }
     let mut lines = vec![story.title(), story.multicast(origin)];
     if let Some((sender, _)) = origin {
         let clock = hover::clock(&timeline.members[sender], &passages.of_message(sender, message));
@@ -106,6 +114,9 @@ fn explain(timeline: &Timeline, lane: usize, message: usize) -> String {
 /// The context of one explanation: a message at a member.
 struct Story<'c> {
     timeline: &'c Timeline,
+    passages: &'c Passages,
+    /// The message as an index of the timeline's messages.
+    index: usize,
     message: &'c Message,
     member: &'c Member,
     passage: Passage,
@@ -187,7 +198,9 @@ impl Story<'_> {
         let from = self.passage.arrived.unwrap_or(0);
         let deliveries: Vec<usize> =
             (from..end).filter(|&index| matches!(events[index].kind, EventKind::Deliver(_))).collect();
-        let id = |&index: &usize| self.timeline.messages[events[index].message].id();
+        let id = |&index: &usize| {
+            events[index].message.map_or_else(String::new, |message| self.timeline.messages[message].id())
+        };
         if self.passage.arrived.is_none() {
             let last = deliveries.last()?;
             return Some(format!(
