@@ -29,13 +29,15 @@ Examples:
   groupcast bench --order causal --size 1024 --messages 10000 --json
   groupcast bench --window 1 --duration 1s
   groupcast bench --rate 2000 --duration 1s
+  groupcast bench --order tentative -n 5 --senders 1 --duration 1s
 
 A forwarder, a sequencer or router where the order needs one, and the members are started as processes on this machine. \
 Every member multicasts, and keeps --window of its own multicasts under way: when half of them have come back, it \
 sends as many again. The clock runs at the first member, from its first multicast to the last delivery. With --window 1 \
 the round trip of each own multicast is measured; with --rate members send by the clock, and latency is counted from \
 when a multicast was to be sent, at every member. Members do what clients do, with reliability and flow control, but \
-write files only with --out. That everybody delivers the same, in the order that was promised, is checked all the while: \
+write files only with --out. With --order tentative, the members are those of a cluster, each with a journal, and what \
+they count is confirmed. That everybody delivers the same, in the order that was promised, is checked all the while: \
 exit code 1 if not.
 
 --baseline runs, in turns with ours and in the same processes, plain multicast through zmq_proxy (proxy: no order, one \

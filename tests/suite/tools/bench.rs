@@ -37,6 +37,35 @@ fn bench_every_order_is_measured() {
 }
 
 #[test]
+fn bench_clusters_are_measured() {
+    side_by_side(3, 3, |number| {
+        let stage = Stage::new();
+        let data = stage.dir().join("data");
+        let (senders, way) = [(1, ""), (4, ""), (2, " --unicast")][number];
+        let line =
+            format!("--order tentative --senders {senders} --messages 300 --warmup 10 --json{way} --data");
+        let (told, _) = bench(&stage, &line).arg(&data).ends(0);
+        let [round] = &lines(&told)[..] else { panic!("{told}") };
+        let sockets = if way.is_empty() { "udp multicast" } else { "udp" };
+        assert_eq!((&round["order"], &round["sockets"]), (&"tentative".into(), &sockets.into()), "{told}");
+        for (field, value) in [("members", 4), ("senders", senders), ("each", 300), ("size", 64)] {
+            assert_eq!(round[field], value, "{field}: {told}");
+        }
+        assert!(round["multicasts_per_s"].as_f64() > Some(0.0) && round["complete"] == true, "{told}");
+        assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0, "journals are removed");
+    });
+}
+
+#[test]
+fn bench_senders_multicast_and_others_deliver() {
+    let stage = Stage::new();
+    let (told, _) = bench(&stage, "--order causal --senders 2 --messages 50 --json --baseline").ends(0);
+    for round in lines(&told).iter().filter(|line| line["event"] == "round") {
+        assert_eq!((&round["senders"], &round["each"]), (&2.into(), &50.into()), "{told}");
+    }
+}
+
+#[test]
 fn bench_baselines_alternate_with_groupcast() {
     let stage = Stage::new();
     let (told, _) =
@@ -96,7 +125,9 @@ fn bench_groups_files_and_formats() {
 
 #[test]
 fn bench_wrong_delivery_order_is_detected() {
-    for (order, defect) in [("total", "no-hold-back"), ("lamport", "not-all-acknowledged")] {
+    for (order, defect) in
+        [("total", "no-hold-back"), ("lamport", "not-all-acknowledged"), ("tentative", "confirm-early")]
+    {
         let stage = Stage::new();
         let line = format!("--order {order} --messages 3000 --window 100 --known-bad {defect}");
         let (_, said) = bench(&stage, &line).ends(1);
@@ -134,6 +165,11 @@ fn bench_invalid_arguments_are_refused() {
         "--order total --method xx",
         "--json --csv",
         "--baseline=rabbit",
+        "--order tentative --safe",
+        "--order tentative --groups 2",
+        "--order tentative --clients 65",
+        "--order tentative --method bb",
+        "--order fifo --unicast",
     ] {
         bench(&stage, line).ends(64);
     }
