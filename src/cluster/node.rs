@@ -343,11 +343,10 @@ impl Node {
             "the journal is not the one that {me} had: it lacks entry {number} of {origin}, which all others have \
              forgotten, because {me} had stored it"
         );
-        let help = format!(
-            "was its folder lost, or restored from a backup? Bring back the last one. If there is none, give its place \
-             to a new member: `groupcast cluster remove {me}`, then `groupcast cluster add` with an empty folder"
-        );
-        Failure::new(Exit::BadData, why).help(help)
+        Failure::new(Exit::BadData, why).help(
+            "was its folder lost, or restored from a backup? Bring back the last one. If there is none, start a \
+             cluster with another name and empty folders: what is confirmed stands in the result files of the others",
+        )
     }
 
     fn report_diverged(&mut self, member: MemberId) {

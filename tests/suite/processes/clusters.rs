@@ -229,7 +229,7 @@ fn cluster_member_that_lost_its_journal_is_told_what_to_do() {
         }
     }
     let mut again = cluster.member("s3", &commands[2]).start();
-    again.ends_saying(65, &["which all others have forgotten", "`groupcast cluster remove s3`"]);
+    again.ends_saying(65, &["which all others have forgotten", "Bring back the last one"]);
     assert!(members[..2].iter_mut().all(Program::is_running), "it is nobody else's matter");
 }
 
