@@ -268,7 +268,7 @@ pub fn way(name: &str, method: Option<&str>) -> Result<Way, Failure> {
 /// Returns the order that `--order` and `--method` select, with this reliability.
 ///
 /// # Errors
-/// As [`order`]; [`Exit::Usage`] if the order cannot have this reliability, or `--safe` cannot.
+/// As [`fn@order`]; [`Exit::Usage`] if the order cannot have this reliability, or `--safe` cannot.
 pub fn order_over(
     name: &str,
     method: Option<&str>,
