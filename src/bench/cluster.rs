@@ -22,7 +22,7 @@ use crate::wire::BatchBuilder;
 
 /// The longest time without a delivery: a round takes much less between two.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The longest time for which a member that has everything tells the others so.
+/// The longest time from the moment when a member has everything to its end. Its words tell the others.
 const LINGER: Duration = Duration::from_secs(2);
 /// The time between two looks for the word of the parent.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -89,7 +89,7 @@ impl Member {
                 is_ready = true;
                 Event::Ready.send()?;
             }
-            self.check_patience(began, "heard")?;
+            self.check_patience(began, "not all members were heard within")?;
             self.turn(Some(LOOK_EVERY))?;
         }
         self.last_delivery = shared_micros();
@@ -106,7 +106,7 @@ impl Member {
                 self.reported = now;
                 Event::Progress(self.player.delivered()).send()?;
             }
-            self.check_patience(self.last_delivery, "delivered")?;
+            self.check_patience(self.last_delivery, "nothing was delivered for")?;
             let due = self.player.due().filter(|_| !self.has_finished);
             self.turn(due.map(|due| Duration::from_micros(due.saturating_sub(now))))?;
         }
@@ -160,18 +160,17 @@ impl Member {
     /// Tells the others that it has everything, until they have told the same.
     fn linger(&mut self) -> Result<(), Failure> {
         let began = shared_micros();
-        let is_over = |began: u64| shared_micros() - began >= LINGER.as_micros() as u64;
-        while !self.node.replica().all_have_settled() && !is_over(began) {
+        while !self.node.replica().all_have_settled() && shared_micros() - began < LINGER.as_micros() as u64 {
             self.turn(Some(LOOK_EVERY))?;
         }
         Ok(())
     }
 
-    fn check_patience(&self, since: u64, verb: &str) -> Result<(), Failure> {
+    fn check_patience(&self, since: u64, trouble: &str) -> Result<(), Failure> {
         if shared_micros() - since < PATIENCE.as_micros() as u64 {
             return Ok(());
         }
         let limit = units::duration(PATIENCE);
-        Err(Failure::new(Exit::TimedOut, format!("nothing was {verb} for {limit}")))
+        Err(Failure::new(Exit::TimedOut, format!("{trouble} {limit}")))
     }
 }

@@ -170,7 +170,7 @@ impl Args {
         let duration = self.duration.unwrap_or(DURATION);
         let workload = Workload {
             members: self.clients,
-            senders: self.senders.unwrap_or(self.clients).min(self.clients),
+            senders: self.senders.unwrap_or(self.clients),
             groups: self.groups,
             size: self.size as usize,
             window: self.window.unwrap_or_else(|| self.usual_window(way)),
@@ -218,6 +218,10 @@ impl Args {
         };
         if let Some((flag, _)) = refused {
             return Err(Failure::new(Exit::Usage, format!("{flag} {only}")));
+        }
+        if self.senders.is_some_and(|senders| senders > self.clients) {
+            let why = format!("--senders: a group of {} has no more members", self.clients);
+            return Err(Failure::new(Exit::Usage, why));
         }
         if way.is_cluster() && usize::from(self.clients) > MOST_MEMBERS {
             let why = format!("a cluster has at most {MOST_MEMBERS} members");

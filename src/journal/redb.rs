@@ -164,7 +164,8 @@ fn recover(
     let mut state = State { next: found.next, records: 0, size: 0 };
     let mut records = Vec::new();
     for (key, row) in found.rows {
-        let row = row.ok_or_else(|| damaged(path, format!("record {key} has a wrong checksum")))?;
+        let row =
+            row.ok_or_else(|| damaged(path, format!("the records from {key} on have a wrong checksum")))?;
         records.extend(row.0);
     }
     for (index, record) in &records {
@@ -250,11 +251,11 @@ fn remove(
         let Some((key, row)) = row_of(table, index)? else { continue };
         let (kept, removed): (Vec<_>, Vec<_>) =
             row.0.into_iter().partition(|(at, _)| *at != index && !left.remove(at));
-        state.records -= removed.len() as u64;
-        state.size -= removed.iter().map(|(_, record)| record.len() as u64).sum::<u64>();
         if removed.is_empty() {
             continue;
         }
+        state.records -= removed.len() as u64;
+        state.size -= removed.iter().map(|(_, record)| record.len() as u64).sum::<u64>();
         table.remove(key)?;
         let kept = Row(kept);
         if !kept.0.is_empty() {
@@ -269,7 +270,8 @@ fn row_of(table: &Table<'_, u64, &[u8]>, index: u64) -> Result<Option<(u64, Row)
     let Some(row) = table.range(..=index)?.next_back() else { return Ok(None) };
     let (key, row) = row?;
     let parsed = Row::parse(key.value(), row.value());
-    let damaged = || ::redb::Error::Corrupted(format!("record {} has a wrong checksum", key.value()));
+    let damaged =
+        || ::redb::Error::Corrupted(format!("the records from {} on have a wrong checksum", key.value()));
     Ok(Some((key.value(), parsed.ok_or_else(damaged)?)))
 }
 

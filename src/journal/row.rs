@@ -1,8 +1,8 @@
 //! A row of a journal's table: a few records that were appended together, behind a CRC-32. The key of a row is the index
 //! of its first record.
 //!
-//! A member that is busy appends a hundred records in a commit. A row for each would cost more than all else that it
-//! does: the tree is searched and balanced once a row.
+//! A busy member appends many records in a commit. With a row for each, the tree would be searched and balanced once a
+//! record.
 
 use bytes::Bytes;
 

@@ -46,10 +46,15 @@ impl Parts {
     }
 }
 
+/// Returns the bytes of memory that an entry is counted as.
+fn cost_of(entry: &Entry) -> usize {
+    entry.bytes().len() + size_of_val(&*entry.causes) + OVERHEAD
+}
+
 impl Early {
     /// Keeps an entry. Returns false if there is no room for it.
     pub(super) fn keep(&mut self, entry: Entry) -> bool {
-        let cost = entry.bytes().len() + OVERHEAD;
+        let cost = cost_of(&entry);
         if self.entries.contains_key(&entry.id.number) {
             return true;
         }
@@ -58,10 +63,10 @@ impl Early {
             let Some(last) = self.entries.last_entry().filter(|last| *last.key() > entry.id.number) else {
                 return false;
             };
-            self.bytes -= last.remove().bytes().len() + OVERHEAD;
+            self.bytes -= cost_of(&last.remove());
         }
         self.bytes += cost;
-        self.entries.insert(entry.id.number, entry);
+        self.entries.insert(entry.id.number, entry.alone());
         true
     }
 
@@ -73,7 +78,7 @@ impl Early {
     /// Takes entry `number` out.
     pub(super) fn take(&mut self, number: u64) -> Option<Entry> {
         let entry = self.entries.remove(&number)?;
-        self.bytes -= entry.bytes().len() + OVERHEAD;
+        self.bytes -= cost_of(&entry);
         Some(entry)
     }
 
@@ -110,13 +115,18 @@ impl Early {
         let gaps = self.parts.get(&number).unwrap_or(&empty).gaps(start, start + bytes.len() as u32);
         for gap in gaps.collect::<Vec<_>>() {
             if !self.make_room(number, gap.len() + OVERHEAD) {
+                // Tiny pieces of the first entry must not keep its others out for ever.
+                if self.parts.keys().next() == Some(&number) {
+                    self.drop_parts(number);
+                }
                 return None;
             }
             let parts = self.parts.entry(number).or_insert_with(|| empty.clone());
             parts.bytes += gap.len();
             self.part_bytes += gap.len() + OVERHEAD;
             let inside = (gap.start - start) as usize..(gap.end - start) as usize;
-            parts.parts.insert(gap.start, bytes.slice(inside));
+            // A copy: the piece is counted, the rest of its datagram is not.
+            parts.parts.insert(gap.start, Bytes::copy_from_slice(&bytes[inside]));
         }
         if self.parts.get(&number)?.bytes < whole as usize {
             return None;

@@ -105,6 +105,12 @@ impl Entry {
         Ok(Self(Arc::new(Parsed { fields, bytes, digest })))
     }
 
+    /// Returns the entry with bytes of its own, so that it keeps nothing else of its datagram in memory.
+    #[must_use]
+    pub fn alone(self) -> Self {
+        Self::parse(Bytes::copy_from_slice(self.bytes())).expect("an entry was parsed before")
+    }
+
     /// Returns the bytes.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {

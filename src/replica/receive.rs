@@ -303,6 +303,11 @@ impl Replica {
         if id.number - next > MOST_BEHIND {
             return out.push(Effect::Drop(from, DropReason::OutsideWindow));
         }
+        // Of its own entries nobody can have forgotten one that it lacks, once it has fetched all of them.
+        let is_false = origin == self.me && self.phase == Phase::Sending && self.words.all_are_heard(self.me);
+        if is_false || !self.repair.has_asked(origin, next) {
+            return out.push(Effect::Drop(from, DropReason::BreaksContract));
+        }
         self.repair.lose(usize::from(from.0), origin, id.number);
         if self.repair.is_lost(origin, next) {
             out.push(Effect::Outdated(EntryId { number: next, ..id }));

@@ -162,8 +162,8 @@ impl Repair {
             let by_piece = self.attempts % (BY_PIECE + 1) < BY_PIECE;
             self.asked[origin] = add_gaps(want, origin, (received, upto), &known.early[origin], by_piece);
         }
-        let share = self.room / wants.len().max(1) as u64;
         wants.retain(|_, want| !want.entries.is_empty() || !want.pieces.is_empty());
+        let share = self.room / wants.len().max(1) as u64;
         for want in wants.values_mut() {
             want.room = share;
             self.fit(want);
@@ -174,6 +174,11 @@ impl Repair {
         self.attempts += 1;
         self.wait = (self.wait * 2).min(LONGEST_WAIT);
         wants
+    }
+
+    /// Returns whether entry `number` of `origin`, or a later one, was asked for.
+    pub(super) fn has_asked(&self, origin: usize, number: u64) -> bool {
+        self.asked[origin] >= number
     }
 
     /// Drops ranges until the request fits in a datagram. They are asked for later.
@@ -213,7 +218,7 @@ fn add_gaps(want: &mut Want, origin: usize, (from, upto): (u64, u64), early: &Ea
     let mut last = 0;
     for gap in early.gaps(from, upto) {
         let mut first = *gap.start();
-        // Of an entry that has come in part, only the missing octets are asked for.
+        // Of the first entries of a gap that have come in part, only the missing octets are asked for.
         while let Some(pieces) = early.missing_pieces(EntryId { origin, number: first }).filter(|_| by_piece)
         {
             let free = MOST_RANGES - want.pieces.len();

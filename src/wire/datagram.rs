@@ -186,14 +186,18 @@ fn first_end(rest: &[u8]) -> Option<usize> {
 pub fn unpack(mut bytes: Bytes) -> Result<(Head, Messages), Malformed> {
     let head = read_head(&bytes)?;
     bytes.advance(HEAD_LEN);
-    let messages = Messages { rest: bytes };
-    let mut rest = &messages.rest[..];
+    let mut rest = &bytes[..];
     while let Some(end) = first_end(rest) {
         rest = &rest[end..];
     }
     // Zeros behind the last message are padding.
-    let is_full = rest.iter().all(|&byte| byte == 0);
-    if rest.len() < messages.rest.len() && is_full { Ok((head, messages)) } else { Err(Malformed) }
+    let (used, is_full) = (bytes.len() - rest.len(), rest.iter().all(|&byte| byte == 0));
+    if used == 0 || !is_full {
+        return Err(Malformed);
+    }
+    // A message that is kept must not keep more padding than a writer makes.
+    let rest = if rest.len() > used / 4 { Bytes::copy_from_slice(&bytes[..used]) } else { bytes };
+    Ok((head, Messages { rest }))
 }
 
 fn read_head(bytes: &[u8]) -> Result<Head, Malformed> {

@@ -159,7 +159,7 @@ fn journal_record_with_a_wrong_checksum_is_named() {
     let opened = open_on(Box::new(disk), Path::new("journal"), &owner(), None);
     let failure = opened.err().unwrap();
     assert_eq!(failure.exit, Exit::BadData);
-    assert!(failure.message.ends_with("damaged: record 3 has a wrong checksum"), "{failure}");
+    assert!(failure.message.ends_with("damaged: the records from 3 on have a wrong checksum"), "{failure}");
 }
 
 #[test]

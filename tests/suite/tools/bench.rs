@@ -168,6 +168,7 @@ fn bench_invalid_arguments_are_refused() {
         "--order tentative --clients 65",
         "--order tentative --method bb",
         "--order fifo --unicast",
+        "--clients 3 --senders 4",
     ] {
         bench(&stage, line).ends(64);
     }

@@ -148,7 +148,7 @@ impl Fields {
     fn word(&mut self, word: &Word) {
         self.add([9], "kind 9: Word");
         self.number(word.life.into(), "life");
-        self.number(word.confirmed, "confirmed messages:");
+        self.number(word.confirmed, "confirmed entries:");
         self.add(word.digest.to_le_bytes(), format!("digest {:016x}", word.digest));
         self.number(word.room, "room for datagrams:");
         self.add([u8::from(word.settled)], if word.settled { "settled: yes" } else { "settled: no" });
