@@ -82,15 +82,18 @@ fn embedded_sequencer_replaces_the_sequencer_process() {
 #[test]
 fn embedded_sequencers_of_two_groups_are_independent() {
     let stage = Stage::new();
-    let mut programs = vec![stage.forwarder(2).arg("--sequencer").start(), stage.router().start()];
+    // They stay: a group may be done before the members of the other have come.
+    let _middle =
+        [stage.forwarder(2).arg("--sequencer"), stage.router()].map(|launch| launch.arg("--stay").start());
+    let mut clients = Vec::new();
     for group in ["red", "redder"] {
         for id in ["a", "b"] {
             let id = format!("{group}-{id}");
             let commands: String = (1..=50).map(|number| format!("Multicast,{id},{number}\n")).collect();
-            programs.push(stage.client(&id, commands).args(["--group", group]).start());
+            clients.push(stage.client(&id, commands).args(["--group", group]).start());
         }
     }
-    all_end(&mut programs);
+    all_end(&mut clients);
     for group in ["red", "redder"] {
         let lines = stage.lines(&format!("{group}-a"), "tom");
         assert_eq!((lines.len(), &lines), (100, &stage.lines(&format!("{group}-b"), "tom")));
