@@ -31,9 +31,9 @@ use crate::transport::signals::on_request;
 use crate::units;
 use crate::wire::{Batch, BatchBuilder};
 
-/// Longest time until a delivery is in the files, and what a kill takes away of a history. A cluster is slow enough for it,
-/// because its members wait for their disks.
-const FLUSH_EVERY: Duration = Duration::from_millis(20);
+/// Longest time until a delivery is in the files, and what a kill takes away of a history. It is long beside a commit of
+/// the journal: a history that is ahead of the journal tells confirmations that the next life tells again.
+const FLUSH_EVERY: Duration = Duration::from_millis(500);
 /// The time between two writings of the status.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 /// The silence after which a member counts as not reachable: seed 003's.
