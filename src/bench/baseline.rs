@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::packed::{self, Packed};
-use super::part::{Baseline, Event, Part, REPORT_EVERY, go};
+use super::part::{Baseline, Event, Part, REPORT_EVERY, Reports, go};
 use super::plain::{self, Plain};
 use super::player::Player;
 use super::wires::{Received, Tag, Wires};
@@ -106,8 +106,8 @@ impl Member {
     }
 
     fn play(&mut self) -> Result<(), Failure> {
-        let (mut ended, mut has_ended, mut told) = (0, false, shared_micros());
-        let mut moved = told;
+        let (mut ended, mut has_ended, mut moved) = (0, false, shared_micros());
+        let mut reports = Reports::begin(moved);
         while ended < self.members {
             let now = shared_micros();
             let mut room = self.player.room(now);
@@ -125,10 +125,7 @@ impl Member {
             } else {
                 moved = now;
             }
-            if now - told >= REPORT_EVERY {
-                told = now;
-                Event::Progress(self.player.delivered()).send()?;
-            }
+            reports.report(now, self.player.delivered())?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::part::{self, Event, Part, REPORT_EVERY, Role};
+use super::part::{self, Event, Part, Reports, Role};
 use super::player::Player;
 use crate::cli::KnownBad;
 use crate::cluster::file::Cluster;
@@ -18,7 +18,6 @@ use crate::replica::record::Confirmed;
 use crate::talk::Talk;
 use crate::transport::signals::Signals;
 use crate::units;
-use crate::wire::BatchBuilder;
 
 /// The longest time without a delivery: a round takes much less between two.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -55,7 +54,7 @@ pub(super) fn run(part: &Part, known_bad: &KnownBad, talk: &Talk) -> Result<Exit
         next: 1,
         has_finished: false,
         last_delivery: 0,
-        reported: 0,
+        reports: Reports::begin(0),
     };
     member.meet()?;
     let outcome = member.play();
@@ -74,9 +73,9 @@ struct Member {
     /// The number of its next multicast.
     next: u64,
     has_finished: bool,
-    /// The times of the last delivery, and of the last report to the parent.
+    /// The time of the last delivery.
     last_delivery: u64,
-    reported: u64,
+    reports: Reports,
 }
 
 impl Member {
@@ -93,7 +92,7 @@ impl Member {
             self.turn(Some(LOOK_EVERY))?;
         }
         self.last_delivery = shared_micros();
-        self.reported = self.last_delivery;
+        self.reports = Reports::begin(self.last_delivery);
         Ok(())
     }
 
@@ -102,10 +101,7 @@ impl Member {
         while !(self.has_finished && self.list.is_empty() && self.node.replica().is_complete()) {
             let now = shared_micros();
             self.submit(now)?;
-            if now - self.reported >= REPORT_EVERY {
-                self.reported = now;
-                Event::Progress(self.player.delivered()).send()?;
-            }
+            self.reports.report(now, self.player.delivered())?;
             self.check_patience(self.last_delivery, "nothing was delivered for")?;
             let due = self.player.due().filter(|_| !self.has_finished);
             self.turn(due.map(|due| Duration::from_micros(due.saturating_sub(now))))?;
@@ -121,8 +117,8 @@ impl Member {
                 return self.node.submit(Content::Finished);
             }
             let mut room = self.player.room(now);
-            let mut batch = BatchBuilder::new(self.next);
-            while room > 0 && self.node.has_room(&batch, self.player.size()) {
+            let mut batch = self.node.batch(self.next);
+            while room > 0 && batch.fits(self.player.size()) {
                 room -= 1;
                 batch.push(self.player.next(now));
             }

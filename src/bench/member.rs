@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::part::{Event, Part, REPORT_EVERY, Role};
+use super::part::{Event, Part, Reports, Role};
 use super::player::Player;
 use crate::cli::{self, KnownBad};
 use crate::driver::Node;
@@ -73,7 +73,7 @@ pub(super) fn run(part: &Part, known_bad: &KnownBad, talk: &Talk) -> Result<Exit
         results,
         room: 0,
         last_delivery: shared_micros(),
-        reported: shared_micros(),
+        reports: Reports::begin(shared_micros()),
         is_accounted: false,
     };
     let begun = member.begin(&joining, &participant.endpoint);
@@ -101,9 +101,9 @@ struct Member {
     results: Results,
     /// The number of multicasts that may be sent now.
     room: u64,
-    /// The times of the last delivery, and of the last report to the parent.
+    /// The time of the last delivery.
     last_delivery: u64,
-    reported: u64,
+    reports: Reports,
     /// The parent has the account.
     is_accounted: bool,
 }
@@ -189,10 +189,7 @@ impl Application<Node> for Member {
             return Ok(());
         }
         let now = shared_micros();
-        if now - self.reported >= REPORT_EVERY {
-            self.reported = now;
-            Event::Progress(self.player.delivered()).send()?;
-        }
+        self.reports.report(now, self.player.delivered())?;
         if now - self.last_delivery < PATIENCE.as_micros() as u64 {
             return Ok(());
         }

@@ -115,6 +115,31 @@ impl Event {
     }
 }
 
+/// The reports of the progress of a process at work.
+pub(super) struct Reports {
+    /// The time of the last one.
+    last: u64,
+}
+
+impl Reports {
+    /// Returns the reports of a process that begins now.
+    pub(super) const fn begin(now: u64) -> Self {
+        Self { last: now }
+    }
+
+    /// Reports the number of deliveries, if it is time to.
+    ///
+    /// # Errors
+    /// As [`Event::send`].
+    pub(super) fn report(&mut self, now: u64, delivered: u64) -> Result<(), Failure> {
+        if now - self.last < REPORT_EVERY {
+            return Ok(());
+        }
+        self.last = now;
+        Event::Progress(delivered).send()
+    }
+}
+
 /// Returns a channel that receives when the parent reports that all members are ready.
 pub(super) fn go() -> Receiver<()> {
     let (sender, word) = channel();

@@ -21,8 +21,8 @@ use crate::talk::Talk;
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::udp::{Counts, Udp};
 use crate::transport::wakeup::{Wakeup, wait, wakeup};
+use crate::wire::BatchBuilder;
 use crate::wire::datagram::{Packer, room_of};
-use crate::wire::{BatchBuilder, varint_length};
 
 /// Most bytes of entries that wait for the journal. Beyond, submissions wait, too.
 const MOST_UNSTORED: u64 = 8 << 20;
@@ -196,13 +196,11 @@ impl Node {
         self.clock.elapsed_micros()
     }
 
-    /// Returns whether a text of this length makes an entry of one datagram with those of a batch. An empty batch takes
-    /// any text: a long one travels in pieces.
+    /// Returns an empty batch of which an entry fits in one datagram; its first message will have the number `first`. A
+    /// text that is longer is alone in its batch, and travels in pieces.
     #[must_use]
-    pub fn has_room(&self, batch: &BatchBuilder, length: usize) -> bool {
-        let needed =
-            || 1 + self.replica.longest_fields() + batch.len() + varint_length(length as u64) + length;
-        batch.is_empty() || (!batch.is_full() && needed() <= self.longest)
+    pub fn batch(&self, first: u64) -> BatchBuilder {
+        BatchBuilder::new(first).within(self.longest.saturating_sub(1 + self.replica.longest_fields()))
     }
 
     /// Returns the time of the last datagram of any member; the start if there was none.

@@ -5,7 +5,6 @@
 
 use std::fmt::Write as _;
 
-use super::hover;
 use super::layout::RISE;
 use super::sequence::Place;
 use super::svg::{LETTER, Picture, pill, short};
@@ -55,11 +54,6 @@ impl Picture<'_> {
         let ids: Vec<String> =
             messages.iter().map(|&message| short(&self.timeline.messages[message])).collect();
         ids.join(" ")
-    }
-
-    /// Describes an event that concerns no message, or several.
-    pub(super) fn about_event(&self, place: Place) -> String {
-        hover::about_event(self.timeline, place)
     }
 
     /// Draws an arrow from each insertion up to the message that it took its place above.

@@ -338,7 +338,7 @@ impl<'c> Picture<'c> {
     fn details(&self, place: Place) -> String {
         let event = &self.timeline.members[place.0].events[place.1];
         let of_message = event.message.map(|message| self.about(place.0, message));
-        of_message.unwrap_or_else(|| escaped(&self.about_event(place)))
+        of_message.unwrap_or_else(|| escaped(&hover::about_event(self.timeline, place)))
     }
 
     /// Returns the attribute that names the messages of an event.

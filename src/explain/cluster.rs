@@ -51,6 +51,7 @@ impl Story<'_> {
         let members = &self.timeline.members;
         let first: Vec<&str> =
             (0..members.len()).filter(shows_it_first).map(|lane| &*members[lane].name).collect();
+        let is_concurrent = self.is_concurrent_with(over);
         let (over, name) = (self.timeline.messages[over].id(), &self.member.name);
         let differed = match &first[..] {
             [] => String::new(),
@@ -61,7 +62,6 @@ impl Story<'_> {
             ),
         };
         let sender = &self.message.sender;
-        let is_concurrent = self.is_concurrent_with(inserted.over);
         let concurrent =
             format!("{sender} had not seen {over} when it multicast this: it is no answer to it.");
         Some(format!("{differed}{}", if is_concurrent { &concurrent } else { "" }).trim_end().to_owned())
@@ -69,9 +69,9 @@ impl Story<'_> {
     }
 
     /// Returns true if the sender had not shown the other message when it multicast this one.
-    fn is_concurrent_with(&self, other: Option<usize>) -> bool {
+    fn is_concurrent_with(&self, other: usize) -> bool {
         let lane = self.timeline.members.iter().position(|member| member.name == self.message.sender);
-        let Some((lane, other)) = lane.zip(other) else { return false };
+        let Some(lane) = lane else { return false };
         let (own, other) =
             (self.passages.of_message(lane, self.index), self.passages.of_message(lane, other));
         own.sent.is_some_and(|sent| other.shown.is_none_or(|shown| sent < shown))

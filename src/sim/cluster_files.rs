@@ -84,9 +84,9 @@ impl Writer<'_> {
                 happening => self.event(happening, last.max(1))?,
             }
         }
-        let shown =
-            self.list.iter().map(|(((_, origin), _), text)| (self.files.history.who(*origin), &text[..]));
         if let Some(end) = &life.end {
+            let shown =
+                self.list.iter().map(|(((_, origin), _), text)| (self.files.history.who(*origin), &text[..]));
             self.results.now(shown)?;
             self.results.end(end, &self.counts, last.max(1))?;
         }

@@ -5,7 +5,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::field::{Malformed, Reader, Wire, Writer};
+use super::field::{Malformed, Reader, Wire, Writer, varint_length};
 use super::weight::Weight;
 
 /// Longest message, in bytes.
@@ -145,6 +145,8 @@ pub struct BatchBuilder {
     count: u32,
     /// The number of messages with which it is full.
     most: u32,
+    /// The length of the longest body of several messages.
+    longest: usize,
     body: BytesMut,
 }
 
@@ -152,7 +154,7 @@ impl BatchBuilder {
     /// Returns an empty batch whose first message will have the number `first`.
     #[must_use]
     pub fn new(first: u64) -> Self {
-        Self { first, count: 0, most: MAX_COUNT, body: BytesMut::new() }
+        Self { first, count: 0, most: MAX_COUNT, longest: MAX_BODY, body: BytesMut::new() }
     }
 
     /// Returns whether no further message fits.
@@ -185,6 +187,19 @@ impl BatchBuilder {
     pub fn at_most(self, count: u64) -> Self {
         let most = u32::try_from(count).map_or(MAX_COUNT, |count| count.min(MAX_COUNT));
         Self { most, ..self }
+    }
+
+    /// Limits the body to so many bytes. A first message may be longer.
+    #[must_use]
+    pub fn within(self, longest: usize) -> Self {
+        Self { longest, ..self }
+    }
+
+    /// Returns whether a message of this length fits.
+    #[must_use]
+    pub fn fits(&self, length: usize) -> bool {
+        let needed = self.len() + varint_length(length as u64) + length;
+        self.is_empty() || (!self.is_full() && needed <= self.longest)
     }
 
     /// Appends a message and returns its number. `text` must have at most [`MAX_TEXT`] bytes.

@@ -115,6 +115,12 @@ impl Writer {
     }
 }
 
+/// Returns the number of bytes of [`Writer::varint`].
+#[must_use]
+pub const fn varint_length(value: u64) -> usize {
+    (70 - (value | 1).leading_zeros() as usize) / 7
+}
+
 /// Reads a packet, front to back.
 #[derive(Debug)]
 pub struct Reader {
@@ -122,12 +128,6 @@ pub struct Reader {
     body: Bytes,
     /// True while it reads an outline and has not reached the batch.
     lacks_texts: bool,
-}
-
-/// Returns the number of bytes of [`Writer::varint`].
-#[must_use]
-pub const fn varint_length(value: u64) -> usize {
-    (70 - (value | 1).leading_zeros() as usize) / 7
 }
 
 impl Reader {

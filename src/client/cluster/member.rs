@@ -236,10 +236,10 @@ impl<'a> Member<'a> {
 
     /// Submits the next multicasts, as many as one datagram holds.
     fn multicast(&mut self) -> Result<(), Failure> {
-        let mut batch = BatchBuilder::new(self.next_multicast);
+        let mut batch = self.node.batch(self.next_multicast);
         let (script, now) = (self.script, self.node.elapsed_micros());
         while let Some(Op::Multicast(text)) = script.lines().get(self.at).map(|line| &line.op) {
-            if !self.node.has_room(&batch, text.len()) {
+            if !batch.fits(text.len()) {
                 break;
             }
             let number = batch.push(text);
