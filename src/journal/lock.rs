@@ -12,7 +12,15 @@ const FILE: &str = "journal.lock";
 
 /// The lock. It is released when it is dropped, or when the process ends, however it ends.
 #[derive(Debug)]
-pub(super) struct Lock(#[expect(dead_code, reason = "a lock lives as long as its file is open")] File);
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a child that another thread has just forked holds it until it executes its
+        // program.
+        let _ = self.0.unlock();
+    }
+}
 
 impl Lock {
     /// Locks a folder to write its journal.
@@ -78,4 +86,19 @@ pub(super) fn make_folder(dir: &Path) -> io::Result<()> {
     }
     fs::create_dir_all(dir)?;
     sync_folder(dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lock_that_a_forked_child_has_too_ends_with_its_drop() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = Lock::take(dir.path()).unwrap();
+        // As after a fork: the same open file under another descriptor.
+        let _of_child = lock.0.try_clone().unwrap();
+        drop(lock);
+        Lock::take(dir.path()).unwrap();
+    }
 }
