@@ -45,7 +45,8 @@ pub(super) fn run(part: &Part, known_bad: &KnownBad, talk: &Talk) -> Result<Exit
         limit: LIMIT,
         defects: known_bad.defects(),
     };
-    let (node, _) = Node::start(&settings, signals, talk)?;
+    let (mut node, _) = Node::start(&settings, signals, talk)?;
+    node.begin()?;
     let mut member = Member {
         node,
         others: (0..part.workload.members).filter(|&slot| slot != part.me).map(MemberId).collect(),
@@ -139,6 +140,7 @@ impl Member {
                 node::Event::Confirm(_, confirmed) => self.deliver(confirmed)?,
             }
         }
+        self.node.forget();
         Ok(())
     }
 

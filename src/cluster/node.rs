@@ -60,6 +60,8 @@ pub struct Node {
     replica: Replica,
     udp: Udp,
     journal: Committer,
+    /// The changes that the journal gets next.
+    commit: Commit,
     wakeup: Wakeup,
     signals: Signals,
     clock: Clock,
@@ -81,7 +83,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Opens the journal and the socket, and recovers. The first events are those of the entries in the journal.
+    /// Opens the journal and the socket, and recovers. The life starts with [`Self::begin`].
     ///
     /// # Errors
     /// As [`journal::open`] and [`Udp::open`].
@@ -116,10 +118,11 @@ impl Node {
         let (replica, recovered) = Replica::recover(now, config, &records, found.next, &mut effects)
             .map_err(|it| damaged(data, it.index, it.reason))?;
         let (wakeup, waker) = wakeup()?;
-        let mut node = Self {
+        let node = Self {
             replica,
             udp,
             journal: Committer::start(journal, found.next, waker)?,
+            commit: Commit::default(),
             wakeup,
             signals,
             clock,
@@ -136,14 +139,16 @@ impl Node {
             joined: now,
             diverged: Vec::new(),
         };
-        node.perform()?;
-        node.wait_for_life(found.next)?;
         Ok((node, recovered))
     }
 
-    /// Waits until the journal has the first record of this life: from then on, the files of this member are its own.
-    fn wait_for_life(&self, index: u64) -> Result<(), Failure> {
-        while self.journal.stored()? < index {
+    /// Stores the first record of this life. The first events are those of the entries in the journal.
+    ///
+    /// # Errors
+    /// As [`Self::turn`].
+    pub fn begin(&mut self) -> Result<(), Failure> {
+        self.perform()?;
+        while self.journal.stored()? <= self.stored {
             self.wait(LONGEST_WAIT)?;
         }
         Ok(())
@@ -284,11 +289,10 @@ impl Node {
 
     /// Performs the effects of the replica.
     fn perform(&mut self) -> Result<(), Failure> {
-        let mut commit = Commit::default();
         for effect in std::mem::take(&mut self.effects) {
             match effect {
-                Effect::Store(record) => commit.append.push(record.bytes()),
-                Effect::Remove(indices) => commit.remove.extend(indices),
+                Effect::Store(record) => self.commit.append.push(record.bytes()),
+                Effect::Remove(indices) => self.commit.remove.extend(indices),
                 Effect::Send(to, message) => self.pack(to, &message),
                 Effect::Insert(entry) => self.events.push(Event::Insert(entry)),
                 Effect::Confirm { first, confirmed } => self.events.push(Event::Confirm(first, confirmed)),
@@ -300,10 +304,25 @@ impl Node {
                 }
             }
         }
+        if !self.would_forget() {
+            self.forget();
+        }
+        Ok(())
+    }
+
+    /// Returns whether the journal is to forget entries. It keeps them until [`Self::forget`]: the application has to make
+    /// durable what follows from them, because no later life is told of them again.
+    #[must_use]
+    pub const fn would_forget(&self) -> bool {
+        !self.commit.remove.is_empty()
+    }
+
+    /// Lets the journal forget what it is to forget. All that the application was told of is durable.
+    pub fn forget(&mut self) {
+        let commit = std::mem::take(&mut self.commit);
         if !commit.is_empty() {
             self.journal.change(commit);
         }
-        Ok(())
     }
 
     fn pack(&mut self, to: To, message: &Message) {

@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use super::entry::{Content, Stamp};
-use super::record::Record;
+use super::record::{Confirmed, Record};
 use super::{Effect, Effects, Pending, Replica};
 use crate::defect::Defect;
 use crate::ids::MemberId;
@@ -21,8 +21,6 @@ const UNREACHABLE_AFTER: Duration = Duration::from_millis(500);
 impl Replica {
     /// Confirms the entries whose place is final, and forgets those that every member has.
     pub(super) fn confirm(&mut self, out: &mut Effects) {
-        let first = self.log.confirmed().count + 1;
-        let mut has_confirmed = false;
         while let Some((stamp, number)) = self.log.first_tentative() {
             if !self.is_final(stamp, number) {
                 break;
@@ -31,10 +29,6 @@ impl Replica {
             let entry = self.log.entry(origin, number);
             self.finished[origin] |= entry.is_some_and(|entry| entry.content == Content::Finished);
             self.log.confirm();
-            has_confirmed = true;
-        }
-        if has_confirmed {
-            out.push(Effect::Confirm { first, confirmed: self.log.confirmed() });
         }
         self.store_confirmed(out);
         self.forget(out);
@@ -66,7 +60,7 @@ impl Replica {
         self.repair.heard(member).is_some_and(|at| self.now.since(at) < UNREACHABLE_AFTER)
     }
 
-    /// Stores the confirmed prefix, once the last one is stored, so that it can be told.
+    /// Stores the confirmed prefix, once the last one is stored: only then is it shown, and told to others.
     fn store_confirmed(&mut self, out: &mut Effects) {
         let confirmed = self.log.confirmed();
         if !self.is_announcing && confirmed != self.words.announced() {
@@ -76,12 +70,23 @@ impl Replica {
         }
     }
 
-    /// Forgets the confirmed entries that every member has stored.
+    /// Announces the confirmed prefix that is stored.
+    pub(super) fn announce(&mut self, confirmed: Confirmed, out: &mut Effects) {
+        let first = self.words.announced().count + 1;
+        self.words.announce(confirmed);
+        self.is_announcing = false;
+        out.push(Effect::Confirm { first, confirmed });
+    }
+
+    /// Forgets the announced entries that every member has stored.
     fn forget(&mut self, out: &mut Effects) {
         let Self { log, matrix, .. } = self;
         let is_stored_by_all = |origin: usize, number: u64| matrix.stored_by_all(origin) >= number;
         let before = log.bytes();
-        while let Some(index) = log.forget(self.config.me, is_stored_by_all) {
+        let announced = self.words.announced().entries;
+        while log.forgotten_entries() < announced
+            && let Some(index) = log.forget(self.config.me, is_stored_by_all)
+        {
             self.superseded.push(index);
         }
         self.forgotten_bytes += before - log.bytes();

@@ -152,6 +152,11 @@ impl Log {
         }
     }
 
+    /// Returns the number of confirmed entries that are forgotten.
+    pub(super) const fn forgotten_entries(&self) -> u64 {
+        self.forgotten.entries
+    }
+
     /// Returns the bytes of all entries that are kept.
     pub(super) const fn bytes(&self) -> usize {
         self.bytes

@@ -89,7 +89,8 @@ pub enum Effect {
     Send(To, Message),
     /// The entry is shown: it takes its place, by its stamp, among the entries that are not confirmed.
     Insert(Entry),
-    /// All entries shown up to `confirmed.upto` are confirmed. Their first message has the number `first`, from 1.
+    /// All entries shown up to `confirmed.upto` are confirmed, and the journal has it. Their first message has the number
+    /// `first`, from 1.
     Confirm {
         /// The number of the first message that is confirmed now.
         first: u64,
@@ -239,10 +240,10 @@ impl Replica {
         }
     }
 
-    /// Returns the confirmed prefix.
+    /// Returns the confirmed prefix that the journal has.
     #[must_use]
     pub const fn confirmed(&self) -> Confirmed {
-        self.log.confirmed()
+        self.words.announced()
     }
 
     /// Returns the number of entries of `origin` that this member has, stored or not.
@@ -251,10 +252,11 @@ impl Replica {
         self.log.received(usize::from(origin.0))
     }
 
-    /// Returns the number of entries that are shown and not confirmed.
+    /// Returns the number of entries that are shown, and whose confirmation the journal does not have.
     #[must_use]
     pub fn tentative(&self) -> usize {
-        self.log.tentative()
+        let unannounced = self.log.confirmed().entries - self.words.announced().entries;
+        self.log.tentative() + unannounced as usize
     }
 
     /// Returns the time of the last datagram of a member.
@@ -310,10 +312,7 @@ impl Replica {
             self.pending.pop_front();
             match pending {
                 Pending::Entry(origin) => self.show(usize::from(origin.0), out),
-                Pending::Confirmed(confirmed) => {
-                    self.words.announce(confirmed);
-                    self.is_announcing = false;
-                }
+                Pending::Confirmed(confirmed) => self.announce(confirmed, out),
                 Pending::Other => {}
             }
             self.words.have_news(self.now);

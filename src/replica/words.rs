@@ -115,7 +115,8 @@ impl Words {
         peer.is_heard |= has_own && word.lines.iter().any(|line| line.member == me);
         peer.confirmed = word.confirmed.max(peer.confirmed);
         peer.is_settled |= word.settled;
-        if word.settled {
+        let is_same = word.confirmed == own.entries && word.digest == own.digest;
+        if word.settled && is_same {
             // It has heard of all members that they have confirmed as much. Two that cannot reach each other end by it.
             self.peers.iter_mut().for_each(|peer| peer.confirmed = word.confirmed.max(peer.confirmed));
         }
@@ -162,7 +163,7 @@ impl Replica {
             self.words.acknowledged[origin] = received;
         }
         out.push(Effect::Send(To::Group, Message::Word(word)));
-        let is_waiting = self.flow.is_outstanding(self.now) || self.log.tentative() > 0 || self.is_complete();
+        let is_waiting = self.flow.is_outstanding(self.now) || self.tentative() > 0 || self.is_complete();
         self.words.due = self.now.after(if is_waiting { SHORT_HEARTBEAT } else { HEARTBEAT });
     }
 
@@ -239,16 +240,13 @@ impl Replica {
     /// Returns whether the entries that end the sending of all members are confirmed: there is nothing more to come.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.finished.iter().all(|&finished| finished) && self.log.tentative() == 0
+        self.finished.iter().all(|&finished| finished) && self.tentative() == 0
     }
 
     /// Returns whether all members have confirmed everything, and know of nothing more to come.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        let entries = self.words.announced().entries;
-        self.is_complete()
-            && self.words.announced() == self.log.confirmed()
-            && self.words.behind(self.me, entries).next().is_none()
+        self.is_complete() && self.behind().next().is_none()
     }
 
     /// Returns whether all members know that all have confirmed everything.
@@ -270,7 +268,7 @@ impl Replica {
 
     /// Returns the members that have not confirmed as much as this one.
     pub fn behind(&self) -> impl Iterator<Item = MemberId> + '_ {
-        let entries = self.log.confirmed().entries;
+        let entries = self.words.announced().entries;
         self.words.behind(self.me, entries).map(|member| MemberId(member as u16))
     }
 }

@@ -31,9 +31,8 @@ use crate::transport::signals::on_request;
 use crate::units;
 use crate::wire::{Batch, BatchBuilder};
 
-/// Longest time until a delivery is in the files, and what a kill takes away of a history. It is long beside a commit of
-/// the journal: a history that is ahead of the journal tells confirmations that the next life tells again.
-const FLUSH_EVERY: Duration = Duration::from_millis(500);
+/// Longest time until a delivery is in the files, and what a kill takes away of a history.
+const FLUSH_EVERY: Duration = Duration::from_millis(20);
 /// The time between two writings of the status.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 /// The silence after which a member counts as not reachable: seed 003's.
@@ -125,8 +124,6 @@ impl<'a> Member<'a> {
 
     /// Shows what the journal gave, and finds the place in the script.
     pub(super) fn begin(&mut self, recovered: &Recovered) -> Result<(), Failure> {
-        let forgotten = &recovered.forgotten;
-        self.results.forgotten(forgotten.confirmed.count, forgotten.received)?;
         let members = self.node.names().to_vec();
         let members: Vec<&str> = members.iter().map(String::as_str).collect();
         let time_us = self.node.elapsed_micros();
@@ -142,6 +139,8 @@ impl<'a> Member<'a> {
         let calendar_us = u64::try_from(calendar().as_micros()).unwrap_or_default();
         let confirmed = self.node.replica().confirmed().count;
         self.results.recover(recovered.entries, confirmed, (time_us, calendar_us))?;
+        let forgotten = &recovered.forgotten;
+        self.results.forgotten(forgotten.confirmed.count, forgotten.received)?;
         let events = self.node.events();
         self.multicast_again(&events, time_us)?;
         self.record(events, time_us)?;
@@ -286,7 +285,12 @@ impl<'a> Member<'a> {
 
     fn take_events(&mut self) -> Result<(), Failure> {
         let events = self.node.events();
-        self.record(events, self.node.elapsed_micros())
+        self.record(events, self.node.elapsed_micros())?;
+        if self.node.would_forget() {
+            self.results.keep()?;
+            self.node.forget();
+        }
+        Ok(())
     }
 
     /// Records events in histories and result files.
@@ -526,8 +530,9 @@ impl<'a> Member<'a> {
             if let Err(error) = written.map(drop).and(closed) {
                 self.talk.warn(error.message);
             }
-            let again = "started again with the same command, it goes on";
-            self.talk.warn(format!("partial: {described}; see {}; {again}", out.display()));
+            let goes_on = !matches!(failure.exit, Exit::BadData | Exit::Config | Exit::Bug);
+            let again = if goes_on { "; started again with the same command, it goes on" } else { "" };
+            self.talk.warn(format!("partial: {described}; see {}{again}", out.display()));
             return Err(failure.into());
         }
         closed?;

@@ -42,7 +42,7 @@ pub(super) fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
         cli::print(script.to_string().trim_end())?;
         return Ok(Exit::Ok);
     }
-    let (node, recovered) = Node::start(
+    let (mut node, recovered) = Node::start(
         &Settings {
             cluster: &cluster,
             me,
@@ -60,7 +60,9 @@ pub(super) fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
         fresh: recovered.life == 1,
         force: options.force,
     };
+    // The files are there before the journal knows of the life: no life is without a history, however soon it is killed.
     let results = ClusterResults::open(&paths.out, &options.id, opening)?;
+    node.begin()?;
     let mut member = Member::new(options, talk, &script, &cluster.name, node, results, &recovered)?;
     let outcome = member.begin(&recovered).and_then(|()| member.run());
     member.conclude(outcome, &paths.out)

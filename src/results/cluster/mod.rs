@@ -328,6 +328,17 @@ impl ClusterResults {
         self.outputs().map(Grown::flush).fold(Ok(()), Result::and)
     }
 
+    /// Makes every result durable, and hands the history to the operating system: it is for people and checkers, and a
+    /// member does without it.
+    ///
+    /// # Errors
+    /// As [`Self::flush`].
+    pub fn keep(&mut self) -> Result<(), Failure> {
+        self.flush()?;
+        let files = self.files.iter_mut().flat_map(|files| [&mut files.confirmed, &mut files.received]);
+        files.map(Grown::sync).fold(Ok(()), Result::and)
+    }
+
     /// Makes every line durable.
     ///
     /// # Errors
@@ -389,13 +400,18 @@ fn histories(dir: &Path, id: &str) -> BTreeMap<u32, PathBuf> {
     entries.filter_map(|path| Some((life(&path)?, path))).collect()
 }
 
-/// Removes the files of another run, or refuses to. A group may have run here: then its files may be incomplete.
+/// Removes the files of another run, or refuses to. A group may have run here: then its files may be incomplete. An
+/// empty file is of nobody: a member that is killed in its start leaves some.
 fn give_way<'p>(paths: impl Iterator<Item = &'p PathBuf>, force: bool) -> Result<(), Failure> {
     let both = paths.flat_map(|path| [path.clone(), part(path)]);
     // A broken link counts, too.
     for path in both.filter(|path| path.symlink_metadata().is_ok()) {
-        if !force {
-            return Err(exists(&path));
+        let is_empty = path.symlink_metadata().is_ok_and(|there| there.is_file() && there.len() == 0);
+        if !force && !is_empty {
+            return Err(exists(&path).help(
+                "and the journal in --data is new. If this member has run before, bring its journal back. For a new \
+                 run, name another directory with --out, or replace these results with --force",
+            ));
         }
         if path.symlink_metadata().is_ok_and(|there| there.is_file()) {
             remove(&path)?;
