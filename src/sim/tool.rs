@@ -201,12 +201,10 @@ impl Args {
 
     fn simulated(&self) -> Result<Simulated, Failure> {
         if self.order != order::TENTATIVE {
-            return Ok(Simulated::Group(Box::new(self.setup(cli::order_over(
-                &self.order,
-                self.method.as_deref(),
-                self.reliability,
-                self.safe,
-            )?)?)));
+            let order = cli::order_over(&self.order, self.method.as_deref(), self.reliability, self.safe)?;
+            let expect = self.expected(PROPERTIES.iter().map(|property| property.name))?;
+            let setup = Setup { expect: expect.and_then(Property::find), ..self.setup(order)? };
+            return Ok(Simulated::Group(Box::new(setup)));
         }
         let refused = [
             ("--method", self.method.is_some()),
@@ -225,13 +223,22 @@ impl Args {
         }
         // The order of the group's setup is not used.
         let group = Setup { churn: Churn::NONE, ..self.setup(&order::ORDERS[0])? };
-        let expect = self.expect_violation.as_deref();
-        Ok(Simulated::Cluster(Box::new(ClusterSetup {
-            group,
-            crash: self.crash,
-            split: self.split,
-            expect: expect.and_then(|name| properties().find(|known| *known == name)),
-        })))
+        let expect = self.expected(cluster::names())?;
+        Ok(Simulated::Cluster(Box::new(ClusterSetup { group, crash: self.crash, split: self.split, expect })))
+    }
+
+    /// Returns the property that is expected to be violated.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] if it is none of those that are `judged` in this order.
+    fn expected(&self, judged: impl Iterator<Item = &'static str>) -> Result<Option<&'static str>, Failure> {
+        let Some(name) = &self.expect_violation else { return Ok(None) };
+        let judged: Vec<&'static str> = judged.collect();
+        if let Some(known) = judged.iter().find(|known| *known == name) {
+            return Ok(Some(known));
+        }
+        let why = format!("{name} is not judged in order {}", self.order);
+        Err(Failure::new(Exit::Usage, why).help(format!("these are: {}", judged.join(", "))))
     }
 
     fn setup(&self, order: &'static Order) -> Result<Setup, Failure> {
@@ -259,7 +266,6 @@ impl Args {
             steady: self.steady,
             safe: self.safe,
             window: self.window.unwrap_or_default(),
-            expect: self.expect_violation.as_deref().and_then(Property::find),
             defects: self.known_bad.defects(),
             ..Setup::new(order, 0, self.messages)
         })
