@@ -59,7 +59,9 @@ fn direct(history: &ClusterHistory, slot: u16, happening: &Happening) -> Option<
 pub(super) fn members(run: &Run, stories: &Stories<'_>, messages: &[Message]) -> Vec<Member> {
     let named = Named { stories, messages };
     let lives = || run.members.iter().flat_map(|member| &member.lives);
-    let calendars = lives().map(|(_, file)| file.recovered.and_then(|(_, calendar)| calendar));
+    // A life that was killed in its start tells nothing.
+    let told = lives().filter(|(_, file)| !file.starts.is_empty());
+    let calendars = told.map(|(_, file)| file.recovered.and_then(|(_, calendar)| calendar));
     // With one calendar missing, those of the others say nothing about it.
     let first = calendars.collect::<Option<Vec<u64>>>().and_then(|all| all.into_iter().min());
     let of_member = |(((story, list), member), slot)| named.member((story, list), member, slot, first);
