@@ -6,12 +6,15 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use serde_json::json;
 
 use super::status::{Other, Status, files};
 use crate::cli;
 use crate::driver::clock;
 use crate::exit::{Exit, Failure};
+use crate::journal;
 use crate::units;
 
 /// The example and the notes of `--help`.
@@ -56,10 +59,14 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let unreadable = || Failure::new(Exit::NoInput, format!("cannot read {}", dir.display()));
     let paths = files(dir).with_context(unreadable)?;
     let mut statuses = Vec::new();
+    let mut unreadable = None;
     for path in &paths {
-        statuses.push(read(path)?);
+        match read(path) {
+            Ok(status) => statuses.push(status),
+            Err(error) => unreadable = unreadable.or(Some(error)),
+        }
     }
-    if statuses.is_empty() {
+    if statuses.is_empty() && unreadable.is_none() {
         let why = format!("there is no status of a member in {}", dir.display());
         return Err(Failure::new(Exit::NoInput, why)
             .help("name a folder that was given to --data, or one above it")
@@ -68,47 +75,67 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let text = if *json {
         let members: Vec<_> = statuses
             .iter()
-            .map(|(status, age)| {
+            .map(|Found { status, age, is_running }| {
                 let mut value = json!(status);
                 value["age_ms"] = json!(age.as_millis() as u64);
+                value["running"] = json!(is_running);
                 value
             })
             .collect();
         format!("{:#}", json!({"v": 1, "members": members}))
     } else {
-        statuses.iter().map(|(status, age)| describe(status, *age)).collect()
+        statuses.iter().map(describe).collect()
     };
-    cli::print(text.trim_end())?;
-    Ok(Exit::Ok)
+    if !statuses.is_empty() {
+        cli::print(text.trim_end())?;
+    }
+    // The others are shown all the same.
+    unreadable.map_or(Ok(Exit::Ok), Err)
 }
 
-/// Reads a status; returns also its age.
-fn read(path: &Path) -> Result<(Status, Duration)> {
+/// A status that was found.
+struct Found {
+    status: Status,
+    age: Duration,
+    /// True if the member has not ended, and its process is there, as far as this machine can tell.
+    is_running: bool,
+}
+
+/// Reads a status.
+fn read(path: &Path) -> Result<Found> {
     let cannot = || Failure::new(Exit::BadData, format!("cannot read {}", path.display()));
-    let status = serde_json::from_slice(&std::fs::read(path).with_context(cannot)?).with_context(cannot)?;
+    let bytes = std::fs::read(path).with_context(cannot)?;
+    let status: Status = serde_json::from_slice(&bytes).with_context(cannot)?;
     let written = std::fs::metadata(path).and_then(|file| file.modified()).with_context(cannot)?;
     let written = written.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Ok((status, clock::calendar().saturating_sub(written)))
+    let age = clock::calendar().saturating_sub(written);
+    let process =
+        path.parent().and_then(journal::last_holder).and_then(|process| i32::try_from(process).ok());
+    let is_gone =
+        process.and_then(Pid::from_raw).is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH));
+    let is_running = status.end.is_none() && age < OLD && !is_gone;
+    Ok(Found { status, age, is_running })
 }
 
 /// Describes a member in two lines or three.
-fn describe(status: &Status, age: Duration) -> String {
+fn describe(Found { status, age, is_running }: &Found) -> String {
     let Status { id, cluster, life, confirmed, tentative, journal_bytes, .. } = status;
     let state = match &status.end {
         Some(reason) => format!("ended: {reason}"),
-        None if age >= OLD => {
-            format!("no sign for {}", units::duration(Duration::from_secs(age.as_secs())))
+        None if *is_running => "running".to_owned(),
+        None => {
+            let age = units::duration(Duration::from_secs(age.as_secs()));
+            format!("killed or stopped; its last status is {age} old")
         }
-        None => "running".to_owned(),
     };
     let mut text = format!("{id} of {cluster}, life {life}: {state}\n");
     let _ = writeln!(
         text,
         "  {confirmed} confirmed, {tentative} tentative, {journal_bytes} bytes in the journal"
     );
-    if status.end.is_none() {
+    if *is_running {
         let others: Vec<String> = status.others.iter().map(other).collect();
-        let _ = writeln!(text, "  hears {}", others.join(", "));
+        let _ = writeln!(text, "  others: {}", others.join(", "));
         if !status.waits_for.is_empty() {
             let _ = writeln!(text, "  cannot confirm without {}", status.waits_for.join(", "));
         }
@@ -118,10 +145,10 @@ fn describe(status: &Status, age: Duration) -> String {
 
 fn other(Other { id, heard_ms, lacks }: &Other) -> String {
     let heard = match heard_ms {
-        None => " (never)".to_owned(),
-        Some(ms) if *ms >= UNREACHABLE => format!(" (not for {} s)", ms / 1000),
-        Some(_) => String::new(),
+        None => "never heard".to_owned(),
+        Some(ms) if *ms >= UNREACHABLE => format!("silent for {} s", ms / 1000),
+        Some(_) => "heard".to_owned(),
     };
-    let lacks = if *lacks > 0 { format!(" (lacks {lacks})") } else { String::new() };
-    format!("{id}{heard}{lacks}")
+    let lacks = if *lacks > 0 { format!(", lacks {lacks} entries") } else { String::new() };
+    format!("{id} ({heard}{lacks})")
 }

@@ -67,6 +67,12 @@ fn judge(locked: Result<(), TryLockError>, dir: &Path, path: &Path) -> Result<()
     }
 }
 
+/// Returns the process that has the journal of a folder, or had it last; none if the folder has no lock.
+#[must_use]
+pub fn last_holder(dir: &Path) -> Option<u32> {
+    holder(&dir.join(FILE))
+}
+
 /// Returns the process that a lock names.
 fn holder(path: &Path) -> Option<u32> {
     let mut text = String::new();

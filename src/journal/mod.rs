@@ -34,6 +34,7 @@ use crate::exit::{Exit, Failure};
 pub(crate) use audit::first_flaw;
 pub use committer::Committer;
 pub use in_memory::InMemory;
+pub use lock::last_holder;
 pub use redb::{RedbJournal, open, read};
 
 /// The file of a journal in its folder.
