@@ -17,7 +17,8 @@ use crate::ids::{MemberId, Time};
 pub(super) const MOST_REPLY: u64 = 256 << 10;
 /// The time from the sight of a gap to the request: it may close by itself.
 const FIRST_WAIT: Duration = Duration::from_millis(4);
-/// The time from one request to the next, doubled each time without progress …
+/// The time from one request to the next is twice that to the first reply, at least this, doubled each time without
+/// progress …
 const SHORTEST_WAIT: Duration = Duration::from_millis(20);
 /// … up to this.
 const LONGEST_WAIT: Duration = Duration::from_millis(320);
@@ -37,6 +38,10 @@ pub(super) struct Repair {
     wait: Duration,
     /// The number of requests since the last progress.
     attempts: usize,
+    /// The time of the first request since the last progress.
+    began: Option<Time>,
+    /// The time from a request to its first reply: a moving average.
+    reply_time: Duration,
     /// For each sender, the last entry that was asked for.
     asked: Vec<u64>,
     /// Bytes that may still come in reply to the last requests.
@@ -70,6 +75,8 @@ impl Repair {
             due: None,
             wait: SHORTEST_WAIT,
             attempts: 0,
+            began: None,
+            reply_time: Duration::ZERO,
             asked: vec![0; members],
             expected: 0,
             latest: Time::ZERO,
@@ -128,18 +135,28 @@ impl Repair {
     /// Records that entry `number` of `origin` was received, in so many bytes. The next request follows the last reply at
     /// once: when it has what was asked for, or as many bytes as it may have. Until then, more of it is on its way.
     pub(super) fn progress(&mut self, now: Time, origin: usize, number: u64, bytes: usize) {
-        (self.wait, self.attempts) = (SHORTEST_WAIT, 0);
-        if self.due.is_none() || number > self.asked[origin] {
+        let is_asked = self.due.is_some() && number <= self.asked[origin];
+        if let Some(began) = self.began.take_if(|_| is_asked) {
+            self.reply_time = (self.reply_time * 7 + now.since(began)) / 8;
+        }
+        (self.wait, self.attempts) = (self.first_wait(), 0);
+        if !is_asked {
             return;
         }
         self.expected = self.expected.saturating_sub(bytes as u64);
         let is_over = number == self.asked[origin] || self.expected < self.longest as u64;
-        self.due = Some(if is_over { now } else { now.after(SHORTEST_WAIT).min(self.latest) });
+        self.due = Some(if is_over { now } else { now.after(self.wait).min(self.latest) });
+    }
+
+    /// Returns the time from a request to the next one, if nothing comes: members that share a busy machine reply late, and
+    /// a second reply would only add to their work.
+    fn first_wait(&self) -> Duration {
+        (self.reply_time * 2).clamp(SHORTEST_WAIT, LONGEST_WAIT)
     }
 
     /// Records that a new piece was received. The holder that sends them is asked again.
-    pub(super) const fn piece_progress(&mut self) {
-        (self.wait, self.attempts) = (SHORTEST_WAIT, 0);
+    pub(super) fn piece_progress(&mut self) {
+        (self.wait, self.attempts) = (self.first_wait(), 0);
     }
 
     /// Returns the requests that are due, each with the member to ask.
@@ -171,6 +188,7 @@ impl Repair {
         self.expected = share.min(MOST_REPLY) * wants.len() as u64;
         self.latest = now.after(LONGEST_WAIT);
         self.due = has_gaps.then(|| now.after(self.wait));
+        self.began = if has_gaps { self.began.or(Some(now)) } else { None };
         self.attempts += 1;
         self.wait = (self.wait * 2).min(LONGEST_WAIT);
         wants
