@@ -266,6 +266,16 @@ impl Replica {
         unfinished.map(|(_, member)| MemberId(member))
     }
 
+    /// Returns the members that are not known to have stored all entries that this one has.
+    pub fn lacking(&self) -> impl Iterator<Item = MemberId> + '_ {
+        let lacks = |member: usize| {
+            (0..self.config.members)
+                .any(|origin| self.matrix.stored(member, origin) < self.log.stored(origin))
+        };
+        let others = (0..self.config.members).filter(|&member| member != self.me);
+        others.filter(move |&member| lacks(member)).map(|member| MemberId(member as u16))
+    }
+
     /// Returns the members that have not confirmed as much as this one.
     pub fn behind(&self) -> impl Iterator<Item = MemberId> + '_ {
         let entries = self.words.announced().entries;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::super::Options;
 use super::super::progress::{Progress, Report};
 use super::super::replay::at_speed;
+use super::place::{self, Sent};
 use super::shown::Shown;
 use crate::cli;
 use crate::cluster::list::List;
@@ -142,6 +143,8 @@ impl<'a> Member<'a> {
         let forgotten = &recovered.forgotten;
         self.results.forgotten(forgotten.confirmed.count, forgotten.received)?;
         let events = self.node.events();
+        let data = self.options.data.as_deref().unwrap_or(Path::new(""));
+        self.at = place::find(self.script, &self.receivers, &self.sent_before(&events), data)?;
         self.multicast_again(&events, time_us)?;
         self.record(events, time_us)?;
         self.results.recovered();
@@ -149,7 +152,6 @@ impl<'a> Member<'a> {
         self.results.flush()?;
         self.counts = Counts::default();
         self.began_complete = self.node.replica().is_complete();
-        self.find_place()?;
         let life = match recovered.life {
             1 => String::new(),
             life => format!(", life {life}: {} entries in the journal", recovered.entries),
@@ -163,37 +165,28 @@ impl<'a> Member<'a> {
         Ok(())
     }
 
-    /// Finds the line of the script after the last one whose message is in the journal.
-    fn find_place(&mut self) -> Result<(), Failure> {
-        let mut multicasts = self.next_multicast - 1;
-        let mut directs: Vec<u64> = self.next_direct.iter().map(|next| next - 1).collect();
-        for (at, line) in self.script.lines().iter().enumerate() {
-            let left = match &line.op {
-                Op::Multicast(_) => &mut multicasts,
-                Op::Send { to, .. } => &mut directs[usize::from(self.receivers[to.0 as usize].0)],
-                Op::Sleep(_) | Op::Leave => continue,
+    /// Returns the messages of this member that its journal has, which these first events show.
+    fn sent_before<'e>(&self, events: &'e [Event]) -> Sent<'e> {
+        let directs = self.next_direct.iter().zip(0..).map(|(next, to)| (Some(MemberId(to)), next - 1));
+        let last = directs.chain([(None, self.next_multicast - 1)]).collect();
+        let mut sent = Sent { last, texts: Vec::new(), has_finished: self.has_finished };
+        let own = events.iter().filter_map(|event| match event {
+            Event::Insert(entry) if entry.id.origin == self.node.me() => Some(&entry.content),
+            _ => None,
+        });
+        for content in own {
+            let (stream, batch) = match content {
+                Content::Multicast(batch) => (None, batch),
+                Content::Direct(to, batch) => (Some(*to), batch),
+                Content::Finished => {
+                    sent.has_finished = true;
+                    continue;
+                }
             };
-            match left.checked_sub(1) {
-                Some(rest) => (*left, self.at) = (rest, at + 1),
-                None => break,
-            }
+            sent.last.insert(stream, batch.next() - 1);
+            sent.texts.extend(batch.messages().map(|(number, text)| (stream, number, text)));
         }
-        let is_covered = multicasts == 0 && directs.iter().all(|&left| left == 0);
-        if is_covered && (!self.has_finished || self.at_end()) {
-            return Ok(());
-        }
-        let why = format!(
-            "the journal in {} is of another command file: it has messages that this one lacks",
-            self.options.data.as_deref().unwrap_or(Path::new("")).display()
-        );
-        Err(Failure::new(Exit::Config, why)
-            .help("give the command file with which it began, or another folder to --data"))
-    }
-
-    /// Returns whether no message of the script is left.
-    fn at_end(&self) -> bool {
-        let is_message = |op: &Op| matches!(op, Op::Multicast(_) | Op::Send { .. });
-        !self.script.lines()[self.at..].iter().any(|line| is_message(&line.op))
+        sent
     }
 
     /// Takes part until everything is confirmed everywhere.
@@ -452,11 +445,17 @@ impl<'a> Member<'a> {
     fn waits_for(&mut self) -> String {
         let now = self.node.now();
         let replica = self.node.replica();
+        let foreign = match self.node.counts().strangers {
+            0 => String::new(),
+            count => {
+                format!(", and {count} datagrams of no member came: is the cluster file the same everywhere?")
+            }
+        };
         let describe = |member: MemberId| {
             let name = self.node.name(member);
             match replica.heard(member) {
                 _ if member == self.node.me() => "itself".to_owned(),
-                None => format!("{name} (never heard)"),
+                None => format!("{name} (never heard{foreign})"),
                 Some(at) if now.since(at) >= Duration::from_secs(1) => {
                     format!(
                         "{name} (silent for {})",
@@ -469,7 +468,8 @@ impl<'a> Member<'a> {
         let list =
             |members: Vec<MemberId>| talk::list(&members.into_iter().map(describe).collect::<Vec<_>>());
         if replica.is_full() {
-            return "members that lack entries: the journal has reached --journal-limit".to_owned();
+            let lacking = list(replica.lacking().collect());
+            return format!("{lacking} to have all entries: the journal has reached --journal-limit");
         }
         if let Some((EntryId { origin, number }, holders)) = replica.lacks_forgotten() {
             let origin = self.node.name(origin);
@@ -523,7 +523,7 @@ impl<'a> Member<'a> {
         let counts = self.counts;
         let written = self.write_now().and_then(|()| self.results.end(reason, &counts, now));
         let written = written.and_then(|()| self.results.finish());
-        self.talk.detail(format!("datagrams: {:?}", self.node.counts()));
+        self.talk.detail(format!("datagrams: {}", self.node.counts()));
         let closed = self.node.finish();
         let described = super::super::describe(&counts);
         if let Err(failure) = outcome {

@@ -1,9 +1,11 @@
 //! Station 2 in a cluster: a command file in, a replicated log in the middle, results out.
 //!
 //! A member that is started again goes on in its script after the last message that its journal has, and in its result
-//! files after the last line. `member` is the member between its start and its end, `shown` counts what it has shown.
+//! files after the last line. `member` is the member between its start and its end, `place` finds its place in the script, `shown`
+//! counts what it has shown.
 
 mod member;
+mod place;
 mod shown;
 
 use std::path::PathBuf;

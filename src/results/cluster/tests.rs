@@ -237,6 +237,17 @@ fn cluster_results_of_another_run_are_not_touched_without_force() {
 }
 
 #[test]
+fn cluster_empty_files_of_a_member_killed_in_its_start_are_of_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        drop(open(dir.path(), FIRST));
+        assert_eq!(names(dir.path()).len(), 3);
+    }
+    append(dir.path(), "history_s1.1.jsonl", b"{}\n");
+    assert_eq!(ClusterResults::open(dir.path(), "s1", FIRST).unwrap_err().exit, Exit::CannotCreate);
+}
+
+#[test]
 fn cluster_files_of_another_run_under_this_journal_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     crashed(dir.path());

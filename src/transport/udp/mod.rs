@@ -15,6 +15,7 @@ mod socket;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
@@ -80,6 +81,17 @@ pub struct Counts {
     /// Dropped by the system since the sockets were opened, mostly because their buffers were full. [`Udp::overflow`]
     /// counts them.
     pub overflow: u64,
+}
+
+impl Display for Counts {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { sent, lost, received, strangers, malformed, overflow } = self;
+        write!(
+            f,
+            "{sent} sent, {lost} not taken by the system, {received} received, {strangers} of no member, {malformed} \
+             malformed, {overflow} dropped by the system"
+        )
+    }
 }
 
 /// The sockets of a member.

@@ -1,6 +1,6 @@
 //! Clusters of real clients on loopback: equal results, through kills and restarts, partitions and hostile datagrams.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::UdpSocket;
@@ -87,15 +87,21 @@ impl Cluster {
 
     /// All members have the same lines, each message of all once, and everything that the order promises holds.
     fn is_all_there(&self) {
-        let lists: Vec<Vec<String>> = self.ids.iter().map(|id| self.stage.lines(id, "tom")).collect();
-        for (id, list) in self.ids.iter().zip(&lists) {
-            assert_eq!(list, &lists[0], "{id} and {}", self.ids[0]);
-            assert_eq!(*list, self.stage.lines(id, "now"), "{id} has confirmed all that it shows");
+        for id in &self.ids {
             assert_eq!(self.stage.lines(id, "uno").len(), EACH / 5, "{id}");
         }
-        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
-        lists[0].iter().for_each(|line| *seen.entry(line).or_default() += 1);
-        assert_eq!((seen.len(), lists[0].len()), (EACH * self.ids.len(), EACH * self.ids.len()));
+        self.is_confirmed(EACH * self.ids.len());
+    }
+
+    /// All members have the same lines, so many different ones, and everything that the order promises holds.
+    fn is_confirmed(&self, count: usize) {
+        let lists: Vec<Vec<String>> = self.ids.iter().map(|id| self.stage.lines(id, "tom")).collect();
+        for (id, list) in self.ids.iter().zip(&lists) {
+            assert!(list == &lists[0], "{id} and {}", self.ids[0]);
+            assert!(*list == self.stage.lines(id, "now"), "{id} has confirmed all that it shows");
+        }
+        let seen: BTreeSet<&String> = lists[0].iter().collect();
+        assert_eq!((seen.len(), lists[0].len()), (count, count));
         for judgement in check::judge_folder(&self.stage.out(), self.stage.dir()).unwrap() {
             let verdicts = judgement.properties().map(|(_, verdict)| verdict);
             assert_eq!(check::exit(verdicts), Exit::Ok, "{}", judgement.lines());
@@ -143,6 +149,34 @@ fn cluster_members_killed_and_started_again_go_on() {
     }
     members.iter_mut().for_each(|member| member.ends(0));
     cluster.is_all_there();
+}
+
+/// A journal forgets what all members have: by then, the result files must have it.
+#[test]
+fn cluster_member_killed_while_its_journal_forgets_goes_on() {
+    let cluster = Cluster::new(3);
+    let text = |id: &String| {
+        let line = |number: usize| format!("Multicast,{id},{number} {}\n", "x".repeat(800));
+        (0..3_000).map(line).collect::<String>()
+    };
+    let commands: Vec<String> = cluster.ids.iter().map(text).collect();
+    let mut prng = Prng::new(7);
+    let mut members = cluster.start(&commands);
+    cluster.has_shown("s1", 300);
+    let mut kills = 0;
+    for _ in 0..8 {
+        let victim = prng.below(3) as usize;
+        if members[victim].is_running() {
+            members[victim].signal(Signal::KILL);
+            members[victim].wait();
+            members[victim] = cluster.member(&cluster.ids[victim], &commands[victim]).start();
+            kills += 1;
+        }
+        pause(Duration::from_millis(prng.below(200)));
+    }
+    assert!(kills > 1, "{kills} kills");
+    members.iter_mut().for_each(|member| member.ends(0));
+    cluster.is_confirmed(3 * 3_000);
 }
 
 #[test]
@@ -258,8 +292,21 @@ fn cluster_mistakes_are_refused_with_what_to_do() {
     assert!(said.contains("journal"), "{said}");
     first.signal(Signal::INT);
     assert_eq!(first.wait(), 130);
-    let (_, said) = cluster.member("s1", "sleep,1\n").ends(78);
-    assert!(said.contains("another command file"), "{said}");
+    for (commands, how) in [("sleep,1\n", "that this file lacks"), ("Multicast,s1,y\n", "it has `x` where")] {
+        let (_, said) = cluster.member("s1", commands).ends(78);
+        assert!(said.contains("another command file") && said.contains(how), "{said}");
+        assert!(!said.contains("it goes on"), "{said}");
+    }
+    // A refusal begins no life: the next start is the first of this member.
+    cluster.stage.file("out/test_result_s2_tom.txt", "of another run\n");
+    let of = || cluster.member("s2", "Multicast,s2,x\n");
+    let (_, said) = of().ends(73);
+    assert!(said.contains("bring its journal back"), "{said}");
+    let mut second = of().arg("--force").start();
+    cluster.has_shown("s2", 1);
+    second.signal(Signal::INT);
+    assert_eq!(second.wait(), 130);
+    assert!(!second.stderr().contains("life"), "{}", second.stderr());
 }
 
 /// Runs the members, which `$IDS` names, in a network in which the kernel keeps datagrams away as `$RULES` says, and lets
