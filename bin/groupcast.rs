@@ -5,6 +5,9 @@ use std::process::ExitCode;
 use groupcast::talk::{Color, Level, Talk};
 use groupcast::{cli, programs};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cli::main::<programs::Groupcast>(
         |_| Talk::new("groupcast", Level::Normal, Color::Auto),

@@ -4,6 +4,9 @@ use std::process::ExitCode;
 
 use groupcast::{cli, programs, sequencer};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cli::main::<programs::Sequencer>(
         |program| program.options.voice.talk(&program.options.id),
