@@ -226,7 +226,7 @@ impl<'a> Member<'a> {
         Ok((!self.has_finished).then_some(self.wakes))
     }
 
-    /// Submits the next multicasts, as many as one datagram holds.
+    /// Submits the next multicasts, as many as one entry holds.
     fn multicast(&mut self) -> Result<(), Failure> {
         let mut batch = self.node.batch(self.next_multicast);
         let (script, now) = (self.script, self.node.elapsed_micros());
