@@ -49,11 +49,17 @@ pub enum Defect {
     MixedPairs,
     /// With `--reliability flood`, a member does not send on what it receives.
     NoSendingOn,
+    /// A replica takes its own vote for the decision on the next epoch.
+    EpochAlone,
+    /// A new member may begin below what others have confirmed.
+    NoFloor,
+    /// A replica takes entries of a member after its vote on the removal of it.
+    NoCut,
 }
 
 impl Defect {
     /// Every defect, by its name for `groupcast sim --known-bad`.
-    pub const ALL: [(&'static str, Self); 22] = [
+    pub const ALL: [(&'static str, Self); 25] = [
         ("no-hold-back", Self::NoHoldBack),
         ("no-nack", Self::NoNack),
         ("no-duplicate-filter", Self::NoDuplicateFilter),
@@ -76,6 +82,9 @@ impl Defect {
         ("no-causes", Self::NoCauses),
         ("mixed-pairs", Self::MixedPairs),
         ("no-sending-on", Self::NoSendingOn),
+        ("epoch-alone", Self::EpochAlone),
+        ("no-floor", Self::NoFloor),
+        ("no-cut", Self::NoCut),
     ];
 }
 

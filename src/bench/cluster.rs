@@ -43,6 +43,7 @@ pub(super) fn run(part: &Part, known_bad: &KnownBad, talk: &Talk) -> Result<Exit
         data: &data.join(part.name()),
         is_unicast: *unicast,
         limit: LIMIT,
+        patience: Duration::ZERO,
         defects: known_bad.defects(),
     };
     let (mut node, _) = Node::start(&settings, signals, talk)?;
@@ -138,6 +139,8 @@ impl Member {
             match event {
                 node::Event::Insert(entry) => self.list.insert(entry),
                 node::Event::Confirm(_, confirmed) => self.deliver(confirmed)?,
+                // Nobody changes the members of a measured cluster.
+                node::Event::Withdraw(_) | node::Event::Epoch(..) => {}
             }
         }
         self.node.forget();

@@ -53,9 +53,11 @@ impl<'r> Checker<'r> {
     pub(super) fn new(run: &'r Run, order: Option<&str>) -> Self {
         let only_results =
             run.members.iter().any(|member| member.history_file.is_none() && member.has_files());
-        // Result files do not record views, so they cannot judge a group whose members changed.
-        let has_changed =
-            run.history.records.iter().any(|record| record.is_in_part() || record.views.len() > 1);
+        // Result files do not record views, so they cannot judge a group or a cluster whose members changed.
+        let records = &run.history.records;
+        let has_changed = records.iter().any(|record| record.is_in_part() || record.views.len() > 1)
+            || run.cluster.is_some() && records.iter().any(|record| record.replaced)
+            || run.members.iter().any(|member| member.began > 0);
         let is_of_cluster = order.map_or_else(|| run.is_of_cluster(), |order| order == TENTATIVE);
         let texts =
             (!has_changed && (only_results || run.has_commands)).then(|| Texts::new(run, is_of_cluster));

@@ -89,20 +89,20 @@ fn other_first_view(record: &Record, history_file: &HistoryFile) -> Option<Witne
 
 /// Finds a result file that does not match the history.
 pub(super) fn wrong_results(history: &History, member: &Member, record: &Record) -> Option<Witness> {
-    let compare = |file: &Option<ResultFile>, is_one: fn(&Event) -> bool| {
-        difference(history, record, file.as_ref()?, is_one)
+    let compare = |file: &Option<ResultFile>, skipped: u64, is_one: fn(&Event) -> bool| {
+        difference(history, record, (file.as_ref()?, skipped as usize), is_one)
     };
-    compare(&member.delivered, |event| matches!(event, Event::Deliver { .. }))
-        .or_else(|| compare(&member.received, |event| matches!(event, Event::Receive { .. })))
+    compare(&member.delivered, member.began, |event| matches!(event, Event::Deliver { .. }))
+        .or_else(|| compare(&member.received, 0, |event| matches!(event, Event::Receive { .. })))
 }
 
 fn difference(
     history: &History,
     record: &Record,
-    file: &ResultFile,
+    (file, skipped): (&ResultFile, usize),
     is_one: fn(&Event) -> bool,
 ) -> Option<Witness> {
-    let events = || (0..record.events.len()).filter(|&event| is_one(&record.events[event]));
+    let events = || (0..record.events.len()).filter(|&event| is_one(&record.events[event])).skip(skipped);
     let write = |line: &mut Vec<u8>, event: usize| {
         let event = &record.events[event];
         write_result(line, history.who(event.id().member), event.text());

@@ -241,6 +241,8 @@ impl Judged<'_, '_> {
                 let story = format!("{from} sent {name} {place}; {to} never received it{}", end.whole());
                 Some(Witness::new(story, [place, end]))
             }
+            // A member that was removed from a cluster is not told of.
+            (Some(_), None) if receiver.replaced && receiver.views.is_empty() => None,
             // The receiver's record is complete, and the sender, having reached the end, learned that the receiver
             // was gone.
             (Some(sent), None) if sender.ended && receiver.is_whole() && receiver.came_late().is_none() => {

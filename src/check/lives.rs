@@ -1,6 +1,7 @@
 //! Consistency of a cluster: the files of each member agree, through all its lives.
 //!
-//! Each life begins with its start and has nothing after its end. All lives of all members list the same members by slot.
+//! Each life begins with its start and has nothing after its end. All lives of all members list the same members by slot,
+//! later ones perhaps more.
 //! The ids in a history are the member's own where they must be, and the result files are what the histories tell.
 
 use super::consistency::wrong_results;
@@ -68,7 +69,10 @@ fn other_list(run: &Run) -> Option<Witness> {
         starts.map(move |(file, start)| (member, file, start))
     });
     let (first, first_file, one) = lives.next()?;
-    let (member, file, other) = lives.find(|(_, _, other)| other.roster != one.roster)?;
+    let (member, file, other) = lives.find(|(_, _, other)| {
+        let shorter = one.roster.len().min(other.roster.len());
+        one.roster[..shorter] != other.roster[..shorter]
+    })?;
     let places = [at(first, first_file, [one.line]), at(member, file, [other.line])];
     let (ours, theirs) = (list(&one.roster), list(&other.roster));
     let story =

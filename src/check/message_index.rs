@@ -37,7 +37,7 @@ impl<'h> MessageIndex<'h> {
             (messages, _) = found(&ids);
         }
         let origins = vec![None; ids.len()];
-        let has_changed = history.records.iter().any(|record| record.views.len() > 1);
+        let has_changed = history.records.iter().any(|record| record.views.len() > 1 || record.replaced);
         let departures =
             if has_changed { departures::find(&history.records) } else { vec![None; history.records.len()] };
         let mut index = Self { history, ids, messages, origins, views: None, departures };

@@ -38,6 +38,8 @@ pub(super) struct Listed {
     pub(super) id: String,
     pub(super) udp: Address,
     pub(super) web: Option<Address>,
+    /// It was added to the running cluster, and is not in the first list.
+    pub(super) added: bool,
     /// The place of the address in the file.
     pub(super) span: Range<usize>,
 }
@@ -77,6 +79,8 @@ struct ServerKeys {
     id: Spanned<String>,
     udp: Spanned<String>,
     web: Option<Spanned<String>>,
+    #[serde(default)]
+    added: bool,
 }
 
 /// Parses a cluster file.
@@ -92,7 +96,12 @@ pub(super) fn parse(file: &[u8]) -> Result<Draft, Flaw> {
         Flaw::new(at..at + 1, "this is not UTF-8")
     })?;
     let draft = if is_toml(text) { from_toml(text) } else { from_list(text) }?;
-    if draft.servers.is_empty() {
+    if let Some(at) = draft.servers.windows(2).position(|pair| pair[0].added && !pair[1].added) {
+        let message = "this server stands behind one that was added to the running cluster";
+        return Err(Flaw::new(draft.servers[at + 1].span.clone(), message)
+            .help("those of the beginning come first: the order gives each its slot"));
+    }
+    if draft.servers.first().is_none_or(|first| first.added) {
         return Err(Flaw::new(text.len()..text.len(), "the file names no server").help(FORMS));
     }
     if let Some(server) = draft.servers.get(MOST_MEMBERS) {
@@ -127,7 +136,7 @@ fn from_toml(text: &str) -> Result<Draft, Flaw> {
         }
         let (span, udp) = (server.udp.span(), read(&server.udp, Address::parse)?);
         let web = server.web.map(|web| read(&web, Address::parse)).transpose()?;
-        servers.push(Listed { id, udp, web, span });
+        servers.push(Listed { id, udp, web, added: server.added, span });
     }
     Ok(Draft {
         name: checked(&name, check_id)?,
@@ -186,9 +195,13 @@ fn from_list(text: &str) -> Result<Draft, Flaw> {
     let mut start = 0;
     for line in text.split_inclusive('\n') {
         let content = line.split('#').next().unwrap_or_default();
-        if let Some((udp, span)) = from_line(content).map_err(|flaw| flaw.moved(start))? {
+        // A line of an added server begins with a plus.
+        let added = content.trim_start().starts_with('+');
+        let content = if added { content.replacen('+', " ", 1) } else { content.to_owned() };
+        if let Some((udp, span)) = from_line(&content).map_err(|flaw| flaw.moved(start))? {
             let id = format!("s{}", servers.len() + 1);
-            servers.push(Listed { id, udp, web: None, span: span.start + start..span.end + start });
+            let span = span.start + start..span.end + start;
+            servers.push(Listed { id, udp, web: None, added, span });
         }
         start += line.len();
     }

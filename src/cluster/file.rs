@@ -13,6 +13,7 @@
 //! id = "s1"
 //! udp = "10.0.0.1:5600"
 //! web = "10.0.0.1:8080"             # optional
+//! added = true                      # of a server that was added to the running cluster: behind the others
 //! ```
 
 use std::collections::BTreeMap;
@@ -57,8 +58,10 @@ pub struct Cluster {
     pub interface: Option<String>,
     /// The number of networks that multicasts pass; otherwise 1, or 0 on loopback.
     pub ttl: Option<u32>,
-    /// The servers. All their addresses are of one family, that of `multicast`.
+    /// The servers of the beginning. All addresses are of one family, that of `multicast`.
     pub servers: Vec<Server>,
+    /// The servers that were added to the running cluster, by slot.
+    pub added: Vec<Server>,
     number: u64,
 }
 
@@ -113,14 +116,27 @@ impl Cluster {
     /// Returns the slot of the member with this id.
     #[must_use]
     pub fn slot(&self, id: &str) -> Option<MemberId> {
-        let at = self.servers.iter().position(|server| server.id == id)?;
+        let at = self.all().position(|server| server.id == id)?;
         u16::try_from(at).ok().map(MemberId)
+    }
+
+    /// Returns all servers by slot.
+    pub fn all(&self) -> impl Iterator<Item = &Server> {
+        self.servers.iter().chain(&self.added)
     }
 
     /// Returns the ids by slot.
     #[must_use]
     pub fn ids(&self) -> Vec<String> {
-        self.servers.iter().map(|server| server.id.clone()).collect()
+        self.all().map(|server| server.id.clone()).collect()
+    }
+
+    /// Returns the servers that a member knows by the file: those of the beginning; a member that was added knows also
+    /// those that were added before.
+    pub fn known_to(&self, own: MemberId) -> impl Iterator<Item = &Server> {
+        let known = self.servers.len().max(usize::from(own.0) + 1);
+        let count = if usize::from(own.0) < self.servers.len() { self.servers.len() } else { known };
+        self.all().take(count)
     }
 
     /// Returns the length of the longest datagram, in bytes: what the MTU leaves beside the headers of IP and UDP.
@@ -130,13 +146,14 @@ impl Cluster {
         self.mtu.saturating_sub(if is_ipv4 { 20 + 8 } else { 40 + 8 })
     }
 
-    /// Returns the settings of the socket of one member; it uses no IP multicast if `is_unicast`.
+    /// Returns the settings of the socket of one member; it uses no IP multicast if `is_unicast`. They have the servers
+    /// of the beginning, and those up to the member.
     #[must_use]
     pub fn udp(&self, own: MemberId, is_unicast: bool) -> Settings {
         let group = |address| Group { address, interface: self.interface.clone(), ttl: self.ttl };
         Settings {
             head: Head { cluster: self.number, epoch: EPOCH, sender: own },
-            servers: self.servers.iter().map(|server| server.udp).collect(),
+            servers: self.known_to(own).map(|server| server.udp).collect(),
             size: self.size(),
             group: self.multicast.filter(|_| !is_unicast).map(group),
         }
@@ -175,9 +192,11 @@ fn assemble(draft: Draft, found: &[Vec<IpAddr>]) -> Result<Cluster, Flaw> {
         });
     }
     check_loopback(&draft.servers, &servers)?;
+    let first = draft.servers.iter().filter(|server| !server.added).count();
     let Draft { name, mtu, multicast, interface, ttl, .. } = draft;
     let multicast = multicast.map(toml::Spanned::into_inner);
-    Ok(Cluster { name, mtu, multicast, interface, ttl, servers, number })
+    let added = servers.split_off(first);
+    Ok(Cluster { name, mtu, multicast, interface, ttl, servers, added, number })
 }
 
 /// Returns the address of a server: the only one of the cluster's family.
@@ -231,7 +250,8 @@ fn check_loopback(listed: &[Listed], servers: &[Server]) -> Result<(), Flaw> {
 
 /// Returns the number of a cluster: the low 48 bits of the XXH3 hash of its name, ids and addresses as PROTOCOL.md says.
 fn number(draft: &Draft) -> u64 {
-    let servers = draft.servers.iter().map(|server| format!("{} {}\n", server.id, server.udp));
+    let servers = draft.servers.iter().filter(|server| !server.added);
+    let servers = servers.map(|server| format!("{} {}\n", server.id, server.udp));
     let text: String = std::iter::once(format!("{}\n", draft.name)).chain(servers).collect();
     xxh3_64(text.as_bytes()) & ((1 << 48) - 1)
 }
@@ -250,8 +270,11 @@ impl fmt::Display for Cluster {
                 writeln!(f, "{key} = {value}")?;
             }
         }
-        for Server { id, udp, web } in &self.servers {
+        for (slot, Server { id, udp, web }) in self.all().enumerate() {
             writeln!(f, "[[server]]\nid = \"{id}\"\nudp = \"{udp}\"")?;
+            if slot >= self.servers.len() {
+                writeln!(f, "added = true")?;
+            }
             if let Some(web) = web {
                 writeln!(f, "web = \"{web}\"")?;
             }

@@ -14,6 +14,11 @@ impl List {
         self.0.insert(entry.stamp(), entry);
     }
 
+    /// Takes an entry out that is withdrawn.
+    pub fn remove(&mut self, stamp: Stamp) {
+        self.0.remove(&stamp);
+    }
+
     /// Takes the first entry, if its place is not above `upto`: the confirmed ones, in their order.
     pub fn take_first(&mut self, upto: Stamp) -> Option<Entry> {
         let first = self.0.first_entry().filter(|first| *first.key() <= upto)?;

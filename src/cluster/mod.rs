@@ -1,15 +1,18 @@
 //! Clusters: groups without a broker, whose members send datagrams to one another (`--order tentative`).
 //!
 //! [`file`](mod@file) has the members of a cluster and their addresses, as a cluster file lists them. [`node`] is the
-//! loop of a member, [`list`] what it shows and has not confirmed, [`status`] what it tells of itself, `tool` is `groupcast cluster`.
+//! loop of a member, `join` the start of one that is added, [`list`] what a member shows and has not confirmed,
+//! [`status`] what it tells of itself, [`request`] what an operator asks it for, `tool` is `groupcast cluster`.
 
 pub mod file;
 pub mod list;
 pub mod node;
+pub mod request;
 pub mod status;
 pub(crate) mod tool;
 
 mod draft;
+mod join;
 
 #[cfg(test)]
 mod tests;

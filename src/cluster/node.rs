@@ -1,6 +1,7 @@
 //! Station 8 of a cluster: the loop of a member. It connects its replica to the socket, the journal and the clock.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::time::Duration;
@@ -8,12 +9,14 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::file::Cluster;
+use super::join::Join;
 use crate::defect::Defects;
 use crate::driver::clock::{Clock, LONGEST_WAIT};
 use crate::exit::{Exit, Failure};
 use crate::ids::{MemberId, Time, To};
 use crate::journal::{self, Commit, Committer, Identity};
 use crate::replica::entry::{Content, Entry, EntryId};
+use crate::replica::epoch::{Change, Request};
 use crate::replica::message::Message;
 use crate::replica::record::{Confirmed, Record};
 use crate::replica::{Config, Effect, Effects, Input, Recovered, Replica};
@@ -22,7 +25,7 @@ use crate::transport::signals::{Signals, interruption};
 use crate::transport::udp::{Counts, Udp};
 use crate::transport::wakeup::{Wakeup, wait, wakeup};
 use crate::wire::BatchBuilder;
-use crate::wire::datagram::{Packer, room_of};
+use crate::wire::datagram::{Head, Packer, room_of};
 
 /// Most bytes of entries that wait for the journal. Beyond, submissions wait, too.
 const MOST_UNSTORED: u64 = 8 << 20;
@@ -45,6 +48,8 @@ pub struct Settings<'a> {
     pub is_unicast: bool,
     /// Most bytes of entries that members which are away still lack.
     pub limit: usize,
+    /// The time for which a new member waits for the others.
+    pub patience: Duration,
     /// The defects that the replica has on purpose.
     pub defects: Defects,
 }
@@ -56,6 +61,10 @@ pub enum Event {
     Insert(Entry),
     /// Everything up to a place is confirmed; the first message has this number.
     Confirm(u64, Confirmed),
+    /// The entry of a removed member is taken back.
+    Withdraw(Entry),
+    /// The epoch of this number begins with a change.
+    Epoch(u16, Change),
 }
 
 /// A member of a cluster between its start and its end.
@@ -76,7 +85,9 @@ pub struct Node {
     effects: Effects,
     events: Vec<Event>,
     packers: BTreeMap<To, Packer>,
-    new_packer: Box<dyn Fn() -> Packer>,
+    /// The head of datagrams and their size.
+    head: Head,
+    size: usize,
     /// The time of the last datagram, and of the last time that the multicast group was joined.
     heard: Time,
     joined: Time,
@@ -97,15 +108,19 @@ impl Node {
         let Settings { cluster, me, data, .. } = *settings;
         let identity = Identity {
             cluster: cluster.number(),
-            member: cluster.servers[usize::from(me.0)].id.clone(),
+            member: cluster.ids().swap_remove(usize::from(me.0)),
             slot: me.0,
         };
-        let (journal, found) = journal::open(data, &identity)?;
-        let records = parse(&found.records, data)?;
+        let (mut journal, mut found) = journal::open(data, &identity)?;
         let udp_settings = cluster.udp(me, settings.is_unicast);
         let (head, size) = (udp_settings.head, udp_settings.size);
-        let udp = Udp::open(udp_settings)?;
+        let mut udp = Udp::open(udp_settings)?;
         let mut clock = Clock::start();
+        if usize::from(me.0) >= cluster.servers.len() && found.next == 1 {
+            let join = Join { cluster, me, head, size, signals: &signals, talk, limit: settings.patience };
+            found = join.run(&mut udp, &mut clock, &mut journal)?;
+        }
+        let records = parse(&found.records, data)?;
         let config = Config {
             me,
             members: cluster.servers.len(),
@@ -129,13 +144,14 @@ impl Node {
             signals,
             clock,
             talk: talk.clone(),
-            names: cluster.ids(),
+            names: cluster.known_to(me).map(|server| server.id.clone()).collect(),
             me,
             stored: found.next - 1,
             effects,
             events: Vec::new(),
             packers: BTreeMap::new(),
-            new_packer: Box::new(move || Packer::new(head, size)),
+            head,
+            size,
             heard: now,
             joined: now,
             diverged: Vec::new(),
@@ -173,7 +189,20 @@ impl Node {
         &self.names[usize::from(member.0)]
     }
 
-    /// Returns the ids of all members, by slot.
+    /// Returns the address of a member.
+    #[must_use]
+    pub fn address(&self, member: MemberId) -> Option<SocketAddr> {
+        self.udp.servers().get(usize::from(member.0)).copied()
+    }
+
+    /// Returns the slot of the member at an address.
+    #[must_use]
+    pub fn slot_at(&self, address: SocketAddr) -> Option<MemberId> {
+        let at = self.udp.servers().iter().position(|known| *known == address)?;
+        Some(MemberId(at as u16))
+    }
+
+    /// Returns the ids of all members, by slot; those of removed ones, too.
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.names
@@ -231,6 +260,16 @@ impl Node {
         self.perform()
     }
 
+    /// Asks the members for a change of the members. Its effects are among the next events.
+    ///
+    /// # Errors
+    /// As [`Node::turn`].
+    pub fn propose(&mut self, request: Request) -> Result<(), Failure> {
+        let now = self.clock.now();
+        self.replica.handle(now, Input::Propose(request), &mut self.effects);
+        self.perform()
+    }
+
     /// Takes the events since the last call.
     pub fn events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
@@ -276,10 +315,10 @@ impl Node {
     /// Processes the datagrams that have come.
     fn receive(&mut self, now: Time) -> Result<(), Failure> {
         let Self { udp, replica, effects, talk, names, heard, .. } = self;
-        udp.receive(|from, message| {
+        udp.receive(|from, epoch, message| {
             *heard = now;
             match Message::parse(message) {
-                Ok(message) => replica.handle(now, Input::Receive(from, message), effects),
+                Ok(message) => replica.handle(now, Input::Receive(from, epoch, message), effects),
                 Err(_) => {
                     talk.detail(format!("dropped a malformed message of {}", names[usize::from(from.0)]));
                 }
@@ -297,6 +336,8 @@ impl Node {
                 Effect::Send(to, message) => self.pack(to, &message),
                 Effect::Insert(entry) => self.events.push(Event::Insert(entry)),
                 Effect::Confirm { first, confirmed } => self.events.push(Event::Confirm(first, confirmed)),
+                Effect::Withdraw(entry) => self.events.push(Event::Withdraw(entry)),
+                Effect::Epoch(number, change) => self.begin_epoch(number, change),
                 Effect::Forked(id) => self.forked(id)?,
                 Effect::Outdated(id) => return Err(self.outdated(id)),
                 Effect::Diverged(member) => self.report_diverged(member),
@@ -326,8 +367,26 @@ impl Node {
         }
     }
 
+    /// Begins an epoch: what was packed before is of the one before.
+    fn begin_epoch(&mut self, number: u16, change: Change) {
+        self.flush();
+        self.packers.clear();
+        self.head.epoch = number;
+        match &change.request {
+            Request::Add { name, udp } => match self.names.get_mut(change.stored.len()) {
+                Some(known) => known.clone_from(name),
+                None => {
+                    self.names.push(name.clone());
+                    self.udp.add(*udp);
+                }
+            },
+            Request::Remove(member) => self.udp.remove(*member),
+        }
+        self.events.push(Event::Epoch(number, change));
+    }
+
     fn pack(&mut self, to: To, message: &Message) {
-        let packer = self.packers.entry(to).or_insert_with(|| (self.new_packer)());
+        let packer = self.packers.entry(to).or_insert_with(|| Packer::new(self.head, self.size));
         let is_packed = packer.push(&message.bytes());
         debug_assert!(is_packed, "a replica makes no message that is longer than a datagram");
     }
@@ -361,10 +420,12 @@ impl Node {
             "the journal is not the one that {me} had: it lacks entry {number} of {origin}, which all others have \
              forgotten, because {me} had stored it"
         );
-        Failure::new(Exit::BadData, why).help(
-            "was its folder lost, or restored from a backup? Bring back the last one. If there is none, start a \
-             cluster with another name and empty folders: what is confirmed stands in the result files of the others",
-        )
+        let help = format!(
+            "was its folder lost, or restored from a backup? Bring back the last one. If there is none, give its place \
+             to a new member: `groupcast cluster remove DIR {me}` and `groupcast cluster add DIR ID HOST:PORT`, where \
+             DIR is the folder of a member that runs"
+        );
+        Failure::new(Exit::BadData, why).help(help)
     }
 
     fn report_diverged(&mut self, member: MemberId) {

@@ -24,6 +24,12 @@ pub struct Status {
     pub cluster: String,
     /// The life of the member.
     pub life: u32,
+    /// The number of the epoch, and its members.
+    #[serde(default = "first_epoch")]
+    pub epoch: u16,
+    /// The ids of the members of the epoch.
+    #[serde(default)]
+    pub members: Vec<String>,
     /// The number of confirmed messages.
     pub confirmed: u64,
     /// The number of entries that are shown and not confirmed.
@@ -50,12 +56,19 @@ pub struct Other {
     pub lacks: u64,
 }
 
+/// The epoch of a status that names none.
+const fn first_epoch() -> u16 {
+    1
+}
+
 impl Status {
     /// Returns the status of the member of `node`.
     #[must_use]
     pub fn of(node: &Node, cluster: &str, life: u32, now: Time) -> Self {
         let (replica, me) = (node.replica(), node.me());
-        let others = (0..node.names().len() as u16).map(MemberId).filter(|&member| member != me);
+        let slots = (0..node.names().len() as u16).map(MemberId);
+        let members = slots.filter(|&member| replica.is_member(member));
+        let others = members.clone().filter(|&member| member != me);
         let other = |member| Other {
             id: node.name(member).to_owned(),
             heard_ms: replica.heard(member).map(|at| now.since(at).as_millis() as u64),
@@ -66,6 +79,8 @@ impl Status {
             id: node.name(me).to_owned(),
             cluster: cluster.to_owned(),
             life,
+            epoch: replica.epoch(),
+            members: members.map(|member| node.name(member).to_owned()).collect(),
             confirmed: replica.confirmed().count,
             tentative: replica.tentative() as u64,
             journal_bytes: node.journal_size(),

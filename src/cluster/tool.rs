@@ -1,6 +1,7 @@
-//! `groupcast cluster`: the members of a cluster on this machine.
+//! `groupcast cluster`: the members of a cluster on this machine, and the requests of an operator to change them.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -10,22 +11,30 @@ use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use serde_json::json;
 
+use super::request::{self, Asked};
 use super::status::{Other, Status, files};
 use crate::cli;
 use crate::driver::clock;
 use crate::exit::{Exit, Failure};
 use crate::journal;
+use crate::script::check_id;
+use crate::transport::signals::{Signals, interruption};
+use crate::transport::wakeup::wait;
 use crate::units;
 
 /// The example and the notes of `--help`.
 const HELP: &str = "\
 Example:
   groupcast cluster status runs/latest
+  groupcast cluster add data/s1 s6 10.0.0.6:5600
+  groupcast cluster remove data/s1 s4
 
 A member writes its status once a second into the folder of its journal.";
 
 /// The age after which a status is old: the member has ended, or is stopped.
 const OLD: Duration = Duration::from_secs(5);
+/// The time between two looks for an answer.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The silence after which a member counts as not reachable.
 const UNREACHABLE: u64 = 10_000;
 
@@ -48,14 +57,100 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Add a member to a running cluster; then it can be started, with `added = true` in its cluster file
+    Add {
+        /// The folder of the journal of a running member on this machine (its --data)
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+        /// The id of the new member
+        id: String,
+        /// The address of its datagrams
+        #[arg(value_name = "IP:PORT")]
+        udp: SocketAddr,
+        /// The time to wait for the others' agreement
+        #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::parse_duration)]
+        timeout: Duration,
+    },
+    /// Remove a member, dead or alive, from a running cluster
+    Remove {
+        /// The folder of the journal of another, running member on this machine (its --data)
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+        /// The id of the member that is to go
+        id: String,
+        /// The time to wait for the others' agreement
+        #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::parse_duration)]
+        timeout: Duration,
+    },
+}
+
+/// Shows the members, or changes them.
+///
+/// # Errors
+/// Exit 66 if there is no status, 69 if the member does not run, is busy or refuses, 74 if standard output cannot be
+/// written, 75 if nothing is decided in time.
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    match &args.command {
+        Command::Status { dir, json } => show(dir, *json),
+        Command::Add { dir, id, udp, timeout } => {
+            check_id(id).map_err(|why| Failure::new(Exit::Usage, why))?;
+            change(dir, &Asked::Add { id: id.clone(), udp: *udp }, *timeout)
+        }
+        Command::Remove { dir, id, timeout } => change(dir, &Asked::Remove { id: id.clone() }, *timeout),
+    }
+}
+
+/// Asks the member of a folder for a change, and waits for the answer.
+fn change(dir: &Path, asked: &Asked, limit: Duration) -> Result<Exit> {
+    let cannot = |what: &str| Failure::new(Exit::Io, format!("cannot {what} in {}", dir.display()));
+    let status = dir.join("status.json");
+    let found = if status.is_file() { read(&status)? } else { return Err(no_member(dir).into()) };
+    let Found { status, is_running: true, .. } = found else { return Err(no_member(dir).into()) };
+    if request::asked(dir).with_context(|| cannot("read the request"))?.is_some_and(|other| other != *asked) {
+        let why = format!("{} is still busy with another change", status.id);
+        return Err(Failure::new(Exit::Unavailable, why)
+            .help("one at a time: run this again in a while")
+            .into());
+    }
+    let signals = Signals::catch()?;
+    request::ask(dir, asked).with_context(|| cannot("write a request"))?;
+    let start = clock::calendar();
+    while clock::calendar().saturating_sub(start) < limit {
+        wait(signals.fds(), LOOK_EVERY);
+        if let Some(exit) = signals.received() {
+            request::take_back(dir).with_context(|| cannot("take the request back"))?;
+            return Err(interruption(exit).into());
+        }
+        let answer = request::answered(dir).with_context(|| cannot("read the answer"))?;
+        let Some(answer) = answer.filter(|answer| answer.asked == *asked) else { continue };
+        if let Some(why) = answer.refused {
+            return Err(Failure::new(Exit::Unavailable, format!("cannot change the cluster: {why}")).into());
+        }
+        let done = match asked {
+            Asked::Add { id, udp } => format!("{id} at {udp} was added"),
+            Asked::Remove { id } => format!("{id} was removed"),
+        };
+        cli::print(&format!("{done}: epoch {}", answer.epoch.unwrap_or_default()))?;
+        return Ok(Exit::Ok);
+    }
+    request::take_back(dir).with_context(|| cannot("take the request back"))?;
+    let why = format!("no majority of the members has agreed within {}", units::duration(limit));
+    Err(Failure::new(Exit::TimedOut, why)
+        .help(format!(
+            "{} may still go on with it: `groupcast cluster status {}` shows its members",
+            status.id,
+            dir.display()
+        ))
+        .into())
+}
+
+fn no_member(dir: &Path) -> Failure {
+    Failure::new(Exit::Unavailable, format!("no member of a cluster runs with the folder {}", dir.display()))
+        .help("name the folder that was given to the --data of a running member of this machine")
 }
 
 /// Shows the members.
-///
-/// # Errors
-/// Exit 66 if there is no status, 74 if standard output cannot be written.
-pub(crate) fn run(args: &Args) -> Result<Exit> {
-    let Command::Status { dir, json } = &args.command;
+fn show(dir: &Path, json: bool) -> Result<Exit> {
     let unreadable = || Failure::new(Exit::NoInput, format!("cannot read {}", dir.display()));
     let paths = files(dir).with_context(unreadable)?;
     let mut statuses = Vec::new();
@@ -72,7 +167,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             .help("name a folder that was given to --data, or one above it")
             .into());
     }
-    let text = if *json {
+    let text = if json {
         let members: Vec<_> = statuses
             .iter()
             .map(|Found { status, age, is_running }| {
@@ -119,7 +214,7 @@ fn read(path: &Path) -> Result<Found> {
 
 /// Describes a member in two lines or three.
 fn describe(Found { status, age, is_running }: &Found) -> String {
-    let Status { id, cluster, life, confirmed, tentative, journal_bytes, .. } = status;
+    let Status { id, cluster, life, confirmed, tentative, journal_bytes, epoch, members, .. } = status;
     let state = match &status.end {
         Some(reason) => format!("ended: {reason}"),
         None if *is_running => "running".to_owned(),
@@ -133,6 +228,9 @@ fn describe(Found { status, age, is_running }: &Found) -> String {
         text,
         "  {confirmed} confirmed, {tentative} tentative, {journal_bytes} bytes in the journal"
     );
+    if !members.is_empty() {
+        let _ = writeln!(text, "  epoch {epoch}: {}", members.join(", "));
+    }
     if *is_running {
         let others: Vec<String> = status.others.iter().map(other).collect();
         let _ = writeln!(text, "  others: {}", others.join(", "));

@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::ids::MemberId;
 use crate::replica::entry::{Content, Entry, Stamp};
+use crate::replica::epoch::{Change, Request};
 use crate::replica::record::{Confirmed, Forgotten, Record, Snapshot};
 
 /// A record that breaks a rule.
@@ -61,6 +62,14 @@ pub(crate) fn first_flaw(records: &[(u64, Record)]) -> Option<String> {
     flaws.first().map(ToString::to_string)
 }
 
+/// Returns the member that a change removes, with the number of its last entry.
+fn removal(change: &Change) -> Option<(MemberId, u64)> {
+    match change.request {
+        Request::Remove(slot) => Some((slot, change.stored.get(usize::from(slot.0)).copied().unwrap_or(0))),
+        Request::Add { .. } => None,
+    }
+}
+
 /// The state after the records so far.
 #[derive(Debug, Default)]
 struct Audit {
@@ -75,6 +84,10 @@ struct Audit {
     base: BTreeMap<MemberId, u64>,
     /// The times of the entries of each member, by their numbers.
     times: BTreeMap<(MemberId, u64), u64>,
+    /// The last epoch; 0 if no change is known.
+    epoch: u16,
+    /// For each removed member, the number of its last entry.
+    cuts: BTreeMap<MemberId, u64>,
 }
 
 impl Audit {
@@ -84,6 +97,12 @@ impl Audit {
             Record::Snapshot(snapshot) => Some(snapshot),
             _ => None,
         }));
+        // Void entries may be gone from the journal, while others before the change still name them as causes.
+        let changes = records.iter().filter_map(|(_, record)| match record {
+            Record::Change(_, change) => removal(change),
+            _ => None,
+        });
+        audit.cuts.extend(changes);
         for (index, record) in records {
             if let Err(says) = audit.record(record) {
                 flaws.push(Flaw { index: *index, says });
@@ -117,8 +136,23 @@ impl Audit {
             // Of the forgotten part, only some records are left.
             Record::Confirmed(confirmed) if confirmed.entries <= self.forgotten.entries => Ok(()),
             Record::Confirmed(confirmed) => self.confirmed(*confirmed),
-            Record::Snapshot(_) => Ok(()),
+            Record::Snapshot(_) | Record::Vote(_) | Record::Began(_) | Record::Clock(_) => Ok(()),
+            Record::Change(number, change) => self.change(*number, change),
         }
+    }
+
+    /// Takes the entries out that the removal of their member makes void.
+    fn change(&mut self, number: u16, change: &Change) -> Result<(), String> {
+        let last = std::mem::replace(&mut self.epoch, number).max(1);
+        if let Some((slot, cut)) = removal(change) {
+            let times = &self.times;
+            let is_void = |stamp: &Stamp| {
+                let mut void = times.range((slot, cut.saturating_add(1))..=(slot, u64::MAX));
+                stamp.origin == slot && void.any(|(_, time)| *time == stamp.time)
+            };
+            self.tentative.retain(|stamp, _| !is_void(stamp));
+        }
+        if number == last + 1 { Ok(()) } else { Err(format!("is epoch {number}, after epoch {last}")) }
     }
 
     fn base(&self, origin: MemberId) -> u64 {
@@ -156,6 +190,7 @@ impl Audit {
     }
 
     fn cause(&self, entry: &Entry, origin: MemberId, number: u64) -> Result<(), String> {
+        let number = number.min(self.cuts.get(&origin).copied().unwrap_or(number));
         let (effect, cause) = (name(entry.id.origin, entry.id.number), name(origin, number));
         if number > self.last.get(&origin).map_or(0, |last| last.number) {
             return Err(format!("is {effect}, and its cause {cause} is not before it"));

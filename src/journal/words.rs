@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::audit::{name, place, prefix};
 use crate::replica::entry::{Content, Entry};
-use crate::replica::record::{Confirmed, Record, Snapshot};
+use crate::replica::epoch::{Change, Request};
+use crate::replica::record::{Confirmed, Record, Snapshot, Vote};
 use crate::talk::on_one_line;
 use crate::wire::Batch;
 
@@ -18,6 +19,10 @@ pub(super) fn line(bytes: &Bytes) -> String {
         Ok(Record::Entry(entry)) => entry_line(&entry),
         Ok(Record::Confirmed(confirmed)) => format!("confirmed: {}", prefix(confirmed)),
         Ok(Record::Snapshot(snapshot)) => snapshot_line(&snapshot),
+        Ok(Record::Vote(vote)) => vote_line(&vote),
+        Ok(Record::Began(confirmed)) => format!("added after {}", prefix(confirmed)),
+        Ok(Record::Change(number, change)) => format!("epoch {number}: {}", change_line(&change)),
+        Ok(Record::Clock(clock)) => format!("clock {clock}"),
         Err(_) => format!("no record: {} bytes", bytes.len()),
     }
 }
@@ -51,6 +56,10 @@ pub(super) fn json(index: u64, bytes: &Bytes) -> Value {
         Ok(Record::Entry(entry)) => entry_json(&entry),
         Ok(Record::Confirmed(confirmed)) => confirmed_json("confirmed", confirmed),
         Ok(Record::Snapshot(snapshot)) => snapshot_json(&snapshot),
+        Ok(Record::Vote(vote)) => vote_json(&vote),
+        Ok(Record::Began(confirmed)) => confirmed_json("began", confirmed),
+        Ok(Record::Change(number, change)) => change_json(number, &change),
+        Ok(Record::Clock(clock)) => json!({ "kind": "clock", "clock": clock }),
         Err(_) => json!({ "kind": "unknown", "bytes": bytes.len() }),
     };
     let mut all = Map::from_iter([("v".to_owned(), json!(1)), ("index".to_owned(), json!(index))]);
@@ -116,6 +125,57 @@ fn snapshot_json(snapshot: &Snapshot) -> Value {
     fields["received"] = json!(snapshot.received);
     fields["sent"] = json!(snapshot.sent);
     fields
+}
+
+fn request_line(request: &Request) -> String {
+    match request {
+        Request::Add { name, udp } => format!("add {name} at {udp}"),
+        Request::Remove(slot) => format!("remove slot {}", slot.0),
+    }
+}
+
+fn change_line(change: &Change) -> String {
+    let Change { request, clock, stored } = change;
+    format!("{}, above clock {clock}, entries up to {stored:?}", request_line(request))
+}
+
+fn vote_line(vote: &Vote) -> String {
+    let Vote { epoch, ballot, request, clock, accepted, .. } = vote;
+    let what = request.as_ref().map_or_else(|| "nothing".to_owned(), request_line);
+    let accepted = accepted.as_ref().map(|(_, change)| format!(", accepted: {}", change_line(change)));
+    let (round, proposer) = (ballot.round, ballot.proposer.0);
+    format!(
+        "vote in epoch {epoch}, ballot {round} of slot {proposer}, clock {clock}: {what}{}",
+        accepted.unwrap_or_default()
+    )
+}
+
+fn request_json(request: &Request) -> Value {
+    match request {
+        Request::Add { name, udp } => json!({ "add": name, "udp": udp.to_string() }),
+        Request::Remove(slot) => json!({ "remove": slot.0 }),
+    }
+}
+
+fn change_json(number: u16, change: &Change) -> Value {
+    json!({
+        "kind": "epoch",
+        "epoch": number,
+        "change": request_json(&change.request),
+        "clock": change.clock,
+        "stored": change.stored,
+    })
+}
+
+fn vote_json(vote: &Vote) -> Value {
+    json!({
+        "kind": "vote",
+        "epoch": vote.epoch,
+        "ballot": [vote.ballot.round, u32::from(vote.ballot.proposer.0)],
+        "change": vote.request.as_ref().map(request_json),
+        "clock": vote.clock,
+        "accepted": vote.accepted.as_ref().map(|(_, change)| change_json(vote.epoch + 1, change)),
+    })
 }
 
 /// Returns a digest as in histories: a number of 64 bits is no number of JSON everywhere.

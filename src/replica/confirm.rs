@@ -41,11 +41,12 @@ impl Replica {
         let is_past = |member: usize| match member {
             _ if member == origin => true,
             _ if member == self.me => own >= stamp.time,
+            _ if self.membership.cut(member).is_some() => self.is_past_removed(member, stamp.time),
             _ if defects.has(Defect::ReachableOnly) && !self.is_reachable(member) => true,
             _ => self.heard_upto(member) >= stamp.time,
         };
         let is_safe = defects.has(Defect::NoMajority) || self.matrix.is_at_majority(origin, number);
-        is_safe && (0..self.config.members).all(is_past)
+        is_safe && (0..self.slots()).all(is_past)
     }
 
     /// Returns the time above which all entries of `member` are that are not shown here.
@@ -54,6 +55,12 @@ impl Replica {
         let promise = self.matrix.promise(member);
         let counts = self.log.stored(member) >= promise.sent || self.config.defects.has(Defect::WordAlone);
         if counts { shown.max(promise.clock) } else { shown }
+    }
+
+    /// Returns whether nothing of a removed member is missing here up to this time.
+    fn is_past_removed(&self, member: usize, time: u64) -> bool {
+        let has_all = self.membership.cut(member).is_some_and(|cut| self.log.stored(member) >= cut);
+        has_all || self.log.stored_time(member) >= time
     }
 
     fn is_reachable(&self, member: usize) -> bool {
@@ -105,7 +112,8 @@ impl Replica {
     pub fn waits_for(&self) -> Vec<MemberId> {
         let Some((stamp, number)) = self.log.first_tentative() else { return Vec::new() };
         let origin = usize::from(stamp.origin.0);
-        let others = || (0..self.config.members).filter(|&member| member != self.me);
+        let others =
+            || (0..self.slots()).filter(|&member| member != self.me && self.membership.is_member(member));
         let is_unheard = |&member: &usize| member != origin && self.heard_upto(member) < stamp.time;
         let lacks = |&member: &usize| self.matrix.stored(member, origin) < number;
         let unheard: Vec<usize> = others().filter(is_unheard).collect();

@@ -25,6 +25,8 @@ struct Receiver {
     room: u64,
     /// The time of its last progress, or of the first entry sent after it had everything.
     since: Time,
+    /// It is no member, or not any more.
+    is_away: bool,
 }
 
 /// The own entries of a replica on their way to the others.
@@ -45,6 +47,16 @@ impl Flow {
     pub(super) fn new(me: usize, members: usize, sent: u64) -> Self {
         let receivers = vec![Receiver { received: sent, ..Receiver::default() }; members];
         Self { receivers, me, sent, datagrams: [(sent, 0)].into(), total: 0 }
+    }
+
+    /// Makes room for so many slots. Those that are new have no members.
+    pub(super) fn widen(&mut self, slots: usize) {
+        self.receivers.resize(slots, Receiver { is_away: true, ..Receiver::default() });
+    }
+
+    /// Adds a receiver, or removes one.
+    pub(super) fn set(&mut self, receiver: usize, is_member: bool) {
+        self.receivers[receiver].is_away = !is_member;
     }
 
     /// Returns the number of the last entry that has been sent.
@@ -84,7 +96,7 @@ impl Flow {
 
     /// Returns how many datagrams may be sent now.
     pub(super) fn window(&self, now: Time) -> u64 {
-        let members = self.receivers.len() as u64;
+        let members = self.others().count() as u64 + 1;
         let room = self.counted(now).map(|receiver| receiver.room).filter(|&room| room > 0).min();
         let most = room.map_or(LEAST_UNDER_WAY, |room| room / members);
         most.clamp(LEAST_UNDER_WAY, MOST_UNDER_WAY).saturating_sub(self.under_way(now))
@@ -119,7 +131,8 @@ impl Flow {
     }
 
     fn others(&self) -> impl Iterator<Item = &Receiver> {
-        self.receivers.iter().enumerate().filter(|&(slot, _)| slot != self.me).map(|(_, receiver)| receiver)
+        let is_other = |&(slot, receiver): &(usize, &Receiver)| slot != self.me && !receiver.is_away;
+        self.receivers.iter().enumerate().filter(is_other).map(|(_, receiver)| receiver)
     }
 }
 

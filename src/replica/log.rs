@@ -60,6 +60,34 @@ impl Log {
         }
     }
 
+    /// Makes room for so many slots.
+    pub(super) fn widen(&mut self, slots: usize) {
+        self.origins.resize(slots, Origin::default());
+        self.sent.resize(slots, 0);
+    }
+
+    /// Takes the entries of `origin` after `cut` out, unless they are confirmed. All of them are stored. Returns them in
+    /// order, each with the index of its record.
+    pub(super) fn withdraw(&mut self, origin: usize, cut: u64) -> Vec<(Entry, u64)> {
+        let mut withdrawn = Vec::new();
+        while self.origins[origin].stored > cut {
+            let state = &mut self.origins[origin];
+            let Some((entry, index)) = state.entries.pop_back() else { break };
+            if self.tentative.remove(&entry.stamp()).is_none() {
+                state.entries.push_back((entry, index));
+                break;
+            }
+            state.stored -= 1;
+            self.bytes -= entry.bytes().len();
+            withdrawn.push((entry, index));
+        }
+        let state = &mut self.origins[origin];
+        let Forgotten { time, digest, .. } = state.forgotten;
+        state.last = state.entries.back().map_or((time, digest), |(entry, _)| (entry.time, entry.digest()));
+        withdrawn.reverse();
+        withdrawn
+    }
+
     /// Returns the number of the last entry of `origin`, stored or not.
     pub(super) fn received(&self, origin: usize) -> u64 {
         let origin = &self.origins[origin];

@@ -15,6 +15,10 @@ pub(super) struct Matrix {
     promises: Vec<Promise>,
     /// For each member: the numbers up to which it has stored the entries of each member.
     stored: Vec<Vec<u64>>,
+    /// For each slot, whether it has a member.
+    is_member: Vec<bool>,
+    /// For each slot, whether a promise of its member is known.
+    has_spoken: Vec<bool>,
 }
 
 /// A promise of a member: all its entries after the first `sent` have times above `clock`.
@@ -31,12 +35,46 @@ impl Matrix {
             me: usize::from(me.0),
             promises: vec![Promise::default(); members],
             stored: vec![vec![0; members]; members],
+            is_member: vec![true; members],
+            has_spoken: vec![false; members],
         }
     }
 
-    /// Returns the number of members.
-    pub(super) const fn members(&self) -> usize {
+    /// Returns the number of slots.
+    pub(super) const fn slots(&self) -> usize {
         self.promises.len()
+    }
+
+    /// Makes room for so many slots. Those that are new have no members.
+    pub(super) fn widen(&mut self, slots: usize) {
+        self.promises.resize(slots, Promise::default());
+        self.stored.iter_mut().for_each(|row| row.resize(slots, 0));
+        self.stored.resize(slots, vec![0; slots]);
+        self.is_member.resize(slots, false);
+        self.has_spoken.resize(slots, false);
+    }
+
+    /// Adds a member whose entries will be above `clock`.
+    pub(super) fn add(&mut self, member: usize, clock: u64) {
+        self.promises[member] = Promise { clock, sent: 0 };
+        self.is_member[member] = true;
+    }
+
+    /// Removes a member, whose entries after `cut` are void.
+    pub(super) fn remove(&mut self, member: usize, cut: u64) {
+        self.is_member[member] = false;
+        self.promises[member].sent = cut;
+        self.stored.iter_mut().for_each(|row| row[member] = row[member].min(cut));
+    }
+
+    /// Returns whether a promise of the member is known.
+    pub(super) fn has_spoken(&self, member: usize) -> bool {
+        self.has_spoken[member]
+    }
+
+    /// Returns whether the slot has a member.
+    pub(super) fn is_member(&self, slot: usize) -> bool {
+        self.is_member[slot]
     }
 
     /// Adds a line, which is one of a member, and whose list begins with the member `first`. Returns true if it says
@@ -46,6 +84,7 @@ impl Matrix {
         let promise = Promise { clock: line.clock, sent: line.sent };
         let known = &mut self.promises[member];
         let mut is_new = promise > *known;
+        self.has_spoken[member] |= is_new;
         if is_mixed {
             *known = Promise { clock: known.clock.max(promise.clock), sent: known.sent.min(promise.sent) };
         } else if is_new {
@@ -81,12 +120,17 @@ impl Matrix {
 
     /// Returns the number up to which every member has stored the entries of `origin`.
     pub(super) fn stored_by_all(&self, origin: usize) -> u64 {
-        self.stored.iter().map(|stored| stored[origin]).min().unwrap_or(0)
+        self.rows().map(|stored| stored[origin]).min().unwrap_or(0)
     }
 
     /// Returns whether a majority has stored entry `number` of `origin`.
     pub(super) fn is_at_majority(&self, origin: usize, number: u64) -> bool {
-        self.stored.iter().filter(|stored| stored[origin] >= number).count() > self.members() / 2
+        self.rows().filter(|stored| stored[origin] >= number).count() > self.rows().count() / 2
+    }
+
+    /// Returns the rows of the members.
+    fn rows(&self) -> impl Iterator<Item = &Vec<u64>> {
+        self.stored.iter().zip(&self.is_member).filter(|(_, is_member)| **is_member).map(|(row, _)| row)
     }
 
     /// Returns the highest number that an entry of `origin` is known to have.

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 
 use super::entry::{Entry, EntryId, MOST_MEMBERS};
+use super::epoch::{Ballot, Change, Request};
+use super::record::{Confirmed, Forgotten};
 use crate::ids::MemberId;
 use crate::wire::batch::MAX_BODY;
 use crate::wire::{Malformed, Reader, Wire, Writer};
@@ -13,7 +15,7 @@ pub const MOST_RANGES: usize = 64;
 pub const LONGEST_ENTRY: u32 = MAX_BODY as u32 + (4 << 10);
 
 /// A message.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Message {
     /// A whole entry.
     Entry(Entry),
@@ -26,10 +28,50 @@ pub enum Message {
     /// The reply to a request for what the sender has forgotten: this entry, and those of its sender before it. It was
     /// confirmed, and every member had stored it.
     Forgotten(EntryId),
+    /// A member asks for a promise to take part in no earlier ballot.
+    Prepare(Ballot, Request),
+    /// The reply.
+    Promise(Promise),
+    /// A member asks to accept a change.
+    Accept(Ballot, Change),
+    /// The reply: the change is stored, and all entries that it names.
+    Accepted(Ballot),
+    /// A change is decided: it leads to the epoch with this number.
+    Decided(u16, Change),
+    /// A new member knows the epochs up to this one, and asks for what it lacks.
+    Join(u16),
+    /// The start of the log of a new member.
+    State(State),
+}
+
+/// A promise to take part in no earlier ballot.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Promise {
+    /// The ballot.
+    pub ballot: Ballot,
+    /// The clock that its sender does not exceed until the next epoch.
+    pub clock: u64,
+    /// For each slot, the number up to which it has stored the entries; empty if there is `accepted`, which decides then.
+    pub stored: Vec<u64>,
+    /// The change that it has accepted last.
+    pub accepted: Option<(Ballot, Change)>,
+}
+
+/// A part of what a member has forgotten, which is the start of the log of a new member.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct State {
+    /// The epoch.
+    pub epoch: u16,
+    /// The forgotten prefix of the order.
+    pub confirmed: Confirmed,
+    /// The slot of the first of `origins`.
+    pub first: MemberId,
+    /// For each slot from that one on, what is known of the forgotten entries.
+    pub origins: Vec<Forgotten>,
 }
 
 /// A part of an entry, by its place in it, so that pieces of holders whose datagrams have other lengths fit together.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Piece {
     /// The entry.
     pub id: EntryId,
@@ -42,7 +84,7 @@ pub struct Piece {
 }
 
 /// The state of a member, and its knowledge of others.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Word {
     /// The life of the member.
     pub life: u32,
@@ -63,7 +105,7 @@ pub struct Word {
 }
 
 /// The promises of a member, first-hand or passed on. `sent` and `clock` belong together.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Line {
     /// The member.
     pub member: MemberId,
@@ -85,7 +127,7 @@ impl Word {
 }
 
 /// A request to send entries and pieces again.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Want {
     /// Most bytes of the reply.
     pub room: u64,
@@ -96,7 +138,7 @@ pub struct Want {
 }
 
 /// A range of entries of one sender, both ends included.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct EntryRange {
     /// The sender.
     pub origin: MemberId,
@@ -107,7 +149,7 @@ pub struct EntryRange {
 }
 
 /// A range of octets of one entry, both ends included.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct PieceRange {
     /// The entry.
     pub id: EntryId,
@@ -122,6 +164,13 @@ const WORD: u8 = 9;
 const WANT: u8 = 10;
 const PIECE: u8 = 11;
 const FORGOTTEN: u8 = 12;
+const PREPARE: u8 = 13;
+const PROMISE: u8 = 14;
+const ACCEPT: u8 = 15;
+const ACCEPTED: u8 = 16;
+const DECIDED: u8 = 17;
+const JOIN: u8 = 18;
+const STATE: u8 = 19;
 
 impl Message {
     /// Returns the message as bytes: its kind, then its fields.
@@ -150,6 +199,7 @@ impl Message {
                 out.u8(FORGOTTEN);
                 id.write(&mut out);
             }
+            other => other.write_change(&mut out),
         }
         out.finish().0
     }
@@ -166,10 +216,92 @@ impl Message {
             WORD => Self::Word(Word::read(&mut from)?),
             WANT => Self::Want(Want::read(&mut from)?),
             FORGOTTEN => Self::Forgotten(EntryId::read(&mut from)?),
+            PREPARE => Self::Prepare(Wire::read(&mut from)?, Wire::read(&mut from)?),
+            PROMISE => Self::Promise(Promise::read(&mut from)?),
+            ACCEPT => Self::Accept(Wire::read(&mut from)?, Wire::read(&mut from)?),
+            ACCEPTED => Self::Accepted(Wire::read(&mut from)?),
+            DECIDED => Self::Decided(from.u16()?, Wire::read(&mut from)?),
+            JOIN => Self::Join(from.u16()?),
+            STATE => Self::State(State::read(&mut from)?),
             _ => return Err(Malformed),
         };
         from.end()?;
         Ok(message)
+    }
+
+    /// Appends a message about the members.
+    fn write_change(&self, out: &mut Writer) {
+        match self {
+            Self::Entry(_) | Self::Piece(_) | Self::Word(_) | Self::Want(_) | Self::Forgotten(_) => {}
+            Self::Prepare(ballot, request) => {
+                out.u8(PREPARE);
+                ballot.write(out);
+                request.write(out);
+            }
+            Self::Promise(promise) => {
+                out.u8(PROMISE);
+                promise.write(out);
+            }
+            Self::Accept(ballot, change) => {
+                out.u8(ACCEPT);
+                ballot.write(out);
+                change.write(out);
+            }
+            Self::Accepted(ballot) => {
+                out.u8(ACCEPTED);
+                ballot.write(out);
+            }
+            Self::Decided(number, change) => {
+                out.u8(DECIDED);
+                out.u16(*number);
+                change.write(out);
+            }
+            Self::Join(epoch) => {
+                out.u8(JOIN);
+                out.u16(*epoch);
+            }
+            Self::State(state) => {
+                out.u8(STATE);
+                state.write(out);
+            }
+        }
+    }
+}
+
+impl Wire for Promise {
+    fn write(&self, out: &mut Writer) {
+        self.ballot.write(out);
+        out.varint(self.clock);
+        out.varints(&self.stored);
+        self.accepted.write(out);
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        let promise = Self {
+            ballot: Wire::read(from)?,
+            clock: from.varint()?,
+            stored: from.varints(MOST_MEMBERS)?,
+            accepted: Wire::read(from)?,
+        };
+        if promise.stored.is_empty() == promise.accepted.is_some() { Ok(promise) } else { Err(Malformed) }
+    }
+}
+
+impl Wire for State {
+    fn write(&self, out: &mut Writer) {
+        out.u16(self.epoch);
+        self.confirmed.write(out);
+        out.member(self.first);
+        write_list(&self.origins, out);
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        Ok(Self {
+            epoch: from.u16()?,
+            confirmed: Wire::read(from)?,
+            first: from.member()?,
+            origins: read_list(from, MOST_MEMBERS)?,
+        })
     }
 }
 

@@ -10,21 +10,28 @@
 //! (`receive`), in the order of causes (`early`), into its log (`log`), and stores each in its journal before it shows
 //! it, sends it, or promises anything that rests on it. `matrix` is its knowledge of others, `words` how members learn it
 //! from each other, `confirm` what follows from it. `repair` asks for what is missing and gives it
-//! to others, `flow` limits what is under way, `recover` goes on after a restart.
+//! to others, `flow` limits what is under way, `recover` goes on after a restart. [`epoch`] has the lists of members,
+//! `vote` and `ballot` how a majority decides on the next one, `install` what it changes, [`newcomer`] how a new member
+//! begins.
 
+mod ballot;
 mod confirm;
 mod early;
 pub mod entry;
+pub mod epoch;
 mod flow;
+mod install;
 mod log;
 mod matrix;
 pub mod message;
+pub mod newcomer;
 mod receive;
 pub mod record;
 mod recover;
 mod repair;
 #[cfg(test)]
 mod tests;
+mod vote;
 mod words;
 
 use std::collections::VecDeque;
@@ -33,12 +40,14 @@ use crate::defect::{Defect, Defects};
 use crate::ids::{MemberId, Time, To};
 use early::Early;
 use entry::{Content, Entry, EntryId, Fields};
+use epoch::{Change, Membership, Request};
 use flow::Flow;
 use log::Log;
 use matrix::Matrix;
 use message::Message;
 use record::{Confirmed, Record};
 use repair::Repair;
+use vote::Votes;
 use words::Words;
 
 pub use recover::Recovered;
@@ -51,7 +60,7 @@ const MOST_UNSENT: u64 = 1024;
 pub struct Config {
     /// The member.
     pub me: MemberId,
-    /// The number of members of the cluster, 1 to [`entry::MOST_MEMBERS`].
+    /// The number of members of the first epoch, 1 to [`entry::MOST_MEMBERS`].
     pub members: usize,
     /// Longest message in a datagram, in bytes.
     pub longest: usize,
@@ -70,8 +79,10 @@ pub struct Config {
 pub enum Input {
     /// The application sends something.
     Submit(Content),
-    /// A message of another member arrived.
-    Receive(MemberId, Message),
+    /// A message of another member arrived, which was in the epoch of this number.
+    Receive(MemberId, u16, Message),
+    /// An operator asks for a change of the members.
+    Propose(Request),
     /// All records up to this index are stored.
     Stored(u64),
     /// The clock has reached [`Replica::next_deadline`].
@@ -97,6 +108,11 @@ pub enum Effect {
         /// The prefix of the order that is confirmed.
         confirmed: Confirmed,
     },
+    /// The entry is withdrawn: its sender was removed, and no majority had it.
+    Withdraw(Entry),
+    /// The epoch of this number begins, with this change. All messages from now on are of it. This member may have been
+    /// removed: [`Replica::is_removed`].
+    Epoch(u16, Change),
     /// Two different entries of this member have the same number: its journal is not the one that it had.
     Forked(EntryId),
     /// All other members have forgotten this entry, as this one had stored it: its journal is not the one that it had. It
@@ -119,6 +135,10 @@ pub enum DropReason {
     OutsideWindow,
     /// Not what a correct member sends.
     BreaksContract,
+    /// Of an epoch that is over, or has not begun here.
+    OtherEpoch,
+    /// An entry of a member that is removed, or may be.
+    Removed,
 }
 
 /// The effects of an input, in their order.
@@ -142,6 +162,10 @@ enum Pending {
     /// The next entry of this sender.
     Entry(MemberId),
     Confirmed(Confirmed),
+    /// A vote: its reply is the next one of [`Votes`].
+    Vote,
+    /// The change to the next epoch.
+    Change,
     Other,
 }
 
@@ -174,10 +198,14 @@ pub struct Replica {
     /// A record of the confirmed prefix is appended and not stored.
     is_announcing: bool,
     snapshot_index: Option<u64>,
+    /// The index of the record with the clock when entries were withdrawn.
+    clock_index: Option<u64>,
     /// Bytes of the entries that were forgotten since the last snapshot.
     forgotten_bytes: usize,
     /// Members whose [`Content::Finished`] is confirmed.
     finished: Vec<bool>,
+    membership: Membership,
+    votes: Votes,
 }
 
 impl Replica {
@@ -186,10 +214,15 @@ impl Replica {
         self.now = now;
         match input {
             Input::Submit(content) => self.submit(content, out),
-            Input::Receive(from, message) => self.receive(from, message, out),
+            Input::Receive(from, epoch, message) => self.receive(from, epoch, message, out),
+            Input::Propose(request) => self.propose(request),
             Input::Stored(upto) => self.stored(upto, out),
             Input::Wake => {}
         }
+        if self.is_removed() {
+            return;
+        }
+        self.drive(out);
         self.begin_to_send();
         self.send_entries(out);
         self.confirm(out);
@@ -206,7 +239,8 @@ impl Replica {
         };
         let unsent = self.flow.sent() < self.log.stored(self.me);
         let left_out = if unsent { self.flow.next_left_out(self.now) } else { None };
-        [Some(self.words.due()), self.repair.due(), listening, left_out].into_iter().flatten().min()
+        let due = [Some(self.words.due()), self.repair.due(), listening, left_out, self.votes_due()];
+        if self.is_removed() { None } else { due.into_iter().flatten().min() }
     }
 
     /// Returns how many submissions are welcome now. A pure function of state.
@@ -214,7 +248,9 @@ impl Replica {
     pub fn window(&self) -> u64 {
         let unsent = self.log.received(self.me) - self.flow.sent();
         match self.phase {
-            Phase::Sending if self.log.bytes() < self.config.limit => MOST_UNSENT.saturating_sub(unsent),
+            Phase::Sending if self.log.bytes() < self.config.limit && !self.votes.is_held() => {
+                MOST_UNSENT.saturating_sub(unsent)
+            }
             _ => 0,
         }
     }
@@ -222,7 +258,7 @@ impl Replica {
     /// Returns the most bytes that the next entry of this member has beside its texts. A pure function of state.
     #[must_use]
     pub fn longest_fields(&self) -> usize {
-        entry::longest_fields((0..self.config.members).map(|origin| self.log.received(origin)))
+        entry::longest_fields((0..self.slots()).map(|origin| self.log.received(origin)))
     }
 
     /// Returns whether the log is as long as its limit, so that submissions wait for the members that lack entries.
@@ -271,8 +307,13 @@ impl Replica {
         self.matrix.stored(usize::from(member.0), usize::from(origin.0))
     }
 
+    /// Returns the number of slots, those of removed members included.
+    pub(super) fn slots(&self) -> usize {
+        self.early.len()
+    }
+
     fn submit(&mut self, content: Content, out: &mut Effects) {
-        let mut causes: Vec<u64> = (0..self.config.members).map(|origin| self.log.stored(origin)).collect();
+        let mut causes: Vec<u64> = (0..self.slots()).map(|origin| self.log.stored(origin)).collect();
         causes[self.me] = self.log.received(self.me);
         self.clock += 1;
         let entry = Entry::new(&Fields {
@@ -313,6 +354,8 @@ impl Replica {
             match pending {
                 Pending::Entry(origin) => self.show(usize::from(origin.0), out),
                 Pending::Confirmed(confirmed) => self.announce(confirmed, out),
+                Pending::Vote => self.answer(out),
+                Pending::Change => self.install_next(out),
                 Pending::Other => {}
             }
             self.words.have_news(self.now);
@@ -361,6 +404,7 @@ impl Replica {
     fn own_promise(&self) -> u64 {
         // Its entries that are not stored yet are below the clock, and a crash may lose them.
         let open = self.log.stored(self.me) + 1;
-        self.log.entry(self.me, open).map_or(self.clock, |entry| self.clock.min(entry.time - 1))
+        let clock = self.clock.min(self.votes.cap());
+        self.log.entry(self.me, open).map_or(clock, |entry| clock.min(entry.time - 1))
     }
 }

@@ -27,11 +27,12 @@ pub(super) fn messages(entry: &Entry, longest: usize) -> Vec<Message> {
 }
 
 impl Replica {
-    pub(super) fn receive(&mut self, from: MemberId, message: Message, out: &mut Effects) {
+    pub(super) fn receive(&mut self, from: MemberId, epoch: u16, message: Message, out: &mut Effects) {
         let sender = usize::from(from.0);
-        if sender >= self.config.members || sender == self.me {
+        if sender >= self.slots() || sender == self.me || self.is_removed() {
             return out.push(Effect::Drop(from, DropReason::Stranger));
         }
+        let Some(message) = self.receive_of_any_epoch(from, epoch, message, out) else { return };
         self.repair.hear(self.now, sender);
         match message {
             Message::Entry(entry) => self.receive_entry(from, entry, out),
@@ -58,18 +59,22 @@ impl Replica {
             Message::Word(word) => self.receive_word(from, word, out),
             Message::Want(want) => self.reply(from, &want, out),
             Message::Forgotten(id) => self.receive_forgotten(from, id, out),
+            other => self.receive_vote(from, other, out),
         }
     }
 
     /// Checks the sender and the number of an entry that is new.
     fn look_ahead(&self, origin: MemberId, number: u64) -> Result<(), DropReason> {
         let at = usize::from(origin.0);
-        if at >= self.config.members {
+        if at >= self.slots() {
             return Err(DropReason::Stranger);
         }
         let received = self.log.received(at);
         if number <= received {
             return Err(DropReason::Duplicate);
+        }
+        if number > self.limit_of(at) {
+            return Err(DropReason::Removed);
         }
         if number - received > MOST_AHEAD { Err(DropReason::OutsideWindow) } else { Ok(()) }
     }
@@ -101,7 +106,8 @@ impl Replica {
         let EntryId { origin, number } = entry.id;
         let at = usize::from(origin.0);
         let ahead = self.look_ahead(origin, number);
-        if ahead != Err(DropReason::Stranger) && entry.causes.len() != self.config.members {
+        let is_narrow = at >= entry.causes.len() || !self.is_width(entry.causes.len());
+        if ahead != Err(DropReason::Stranger) && is_narrow {
             return Err(DropReason::BreaksContract);
         }
         ahead?;
@@ -116,8 +122,14 @@ impl Replica {
         Ok(())
     }
 
+    /// Returns whether an entry of this cluster may have so many causes: those of earlier epochs may have fewer than there
+    /// are slots now.
+    pub(super) fn is_width(&self, causes: usize) -> bool {
+        (self.config.members..=self.slots()).contains(&causes)
+    }
+
     /// Returns whether a time is further ahead than any honest member can be.
-    const fn is_far_ahead(&self, time: u64) -> bool {
+    pub(super) const fn is_far_ahead(&self, time: u64) -> bool {
         time > self.clock.saturating_add(MOST_TIME_AHEAD)
     }
 
@@ -125,12 +137,19 @@ impl Replica {
     fn is_next(&self, entry: &Entry) -> bool {
         let origin = usize::from(entry.id.origin.0);
         let has_causes = self.config.defects.has(Defect::NoCauses)
-            || entry.causes.iter().enumerate().all(|(of, &cause)| cause <= self.log.received(of));
-        has_causes && entry.id.number == self.log.received(origin) + 1
+            || entry.causes.iter().enumerate().all(|(of, &cause)| self.has_cause(of, cause));
+        has_causes
+            && entry.id.number == self.log.received(origin) + 1
+            && entry.id.number <= self.limit_of(origin)
+    }
+
+    /// Returns whether the entries of `origin` up to `cause` are in the log, or void.
+    fn has_cause(&self, origin: usize, cause: u64) -> bool {
+        cause.min(self.membership.cut(origin).unwrap_or(cause)) <= self.log.received(origin)
     }
 
     /// Takes an entry into the log, and those that waited for it.
-    fn take(&mut self, entry: Entry, out: &mut Effects) {
+    pub(super) fn take(&mut self, entry: Entry, out: &mut Effects) {
         let mut next = Some(entry);
         while let Some(entry) = next {
             let EntryId { origin, number } = entry.id;
@@ -144,21 +163,26 @@ impl Replica {
                 self.early[at].drop_parts_upto(number);
                 self.repair.progress(self.now, at, number, bytes);
             }
-            next = (0..self.config.members).find_map(|at| {
-                let number = self.log.received(at) + 1;
-                let is_next = self.early[at].get(number).is_some_and(|entry| self.is_next(entry));
-                if is_next { self.early[at].take(number) } else { None }
-            });
+            next = self.next_early();
         }
         self.acknowledge(out);
     }
 
+    /// Takes an early entry that waits for nothing.
+    pub(super) fn next_early(&mut self) -> Option<Entry> {
+        (0..self.slots()).find_map(|at| {
+            let number = self.log.received(at) + 1;
+            let is_next = self.early[at].get(number).is_some_and(|entry| self.is_next(entry));
+            if is_next { self.early[at].take(number) } else { None }
+        })
+    }
+
     /// Tells the senders whose entries fill a good part of this member's socket buffer how far they have come.
     fn acknowledge(&mut self, out: &mut Effects) {
-        let burst = (self.config.room / self.config.members as u64 / 4).clamp(2, 256);
-        for origin in 0..self.config.members {
-            if origin != self.me && self.words.owes_acknowledgement(origin, self.log.received(origin), burst)
-            {
+        let burst = (self.config.room / self.membership.members() as u64 / 4).clamp(2, 256);
+        for origin in 0..self.slots() {
+            let is_other = origin != self.me && self.membership.is_member(origin);
+            if is_other && self.words.owes_acknowledgement(origin, self.log.received(origin), burst) {
                 let word = self.word(origin, std::iter::empty());
                 out.push(Effect::Send(To::Member(MemberId(origin as u16)), Message::Word(word)));
             }
@@ -187,7 +211,7 @@ impl Replica {
                 }
             }
         }
-        if (0..self.config.members).any(|origin| self.matrix.last_known(origin) > self.log.received(origin)) {
+        if (0..self.slots()).any(|origin| self.last_known(origin) > self.log.received(origin)) {
             self.repair.see_gap(self.now);
         }
         if self.words.hear(sender, &word, self.config.me, self.log.confirmed()) {
@@ -198,7 +222,7 @@ impl Replica {
     /// Checks that a word has the line of its sender first, that its lists are of the same members, and that its numbers
     /// are not beyond those of any member.
     fn check_word(&self, from: MemberId, word: &Word) -> Result<(), DropReason> {
-        let (members, first, told) = (self.config.members, usize::from(word.first.0), word.received.len());
+        let (members, first, told) = (self.slots(), usize::from(word.first.0), word.received.len());
         let is_whole = |line: &Line| usize::from(line.member.0) < members && line.stored.len() == told;
         let is_of_sender = word.lines.first().is_some_and(|line| line.member == from);
         let is_told = told > 0 && first + told <= members;
@@ -269,7 +293,7 @@ impl Replica {
         }
         for &EntryRange { origin, first, last } in &want.entries {
             let at = usize::from(origin.0);
-            if at >= self.config.members {
+            if at >= self.slots() {
                 return out.push(Effect::Drop(to, DropReason::Stranger));
             }
             let forgotten = self.log.forgotten(at);
@@ -293,7 +317,7 @@ impl Replica {
     /// member lacks it, its journal is not the one that it had.
     fn receive_forgotten(&mut self, from: MemberId, id: EntryId, out: &mut Effects) {
         let origin = usize::from(id.origin.0);
-        if origin >= self.config.members {
+        if origin >= self.slots() {
             return out.push(Effect::Drop(from, DropReason::Stranger));
         }
         let next = self.log.received(origin) + 1;
@@ -305,8 +329,12 @@ impl Replica {
         }
         // Of its own entries nobody can have forgotten one that it lacks, once it has fetched all of them.
         let is_false = origin == self.me && self.phase == Phase::Sending && self.words.all_are_heard(self.me);
-        if is_false || !self.repair.has_asked(origin, next) {
+        if is_false || !self.repair.has_asked(origin, 1) {
             return out.push(Effect::Drop(from, DropReason::BreaksContract));
+        }
+        // A late reply: all that was asked for has come from others.
+        if !self.repair.has_asked(origin, next) {
+            return out.push(Effect::Drop(from, DropReason::Duplicate));
         }
         self.repair.lose(usize::from(from.0), origin, id.number);
         if self.repair.is_lost(origin, next) {
@@ -318,7 +346,7 @@ impl Replica {
     /// it.
     #[must_use]
     pub fn lacks_forgotten(&self) -> Option<(EntryId, Vec<MemberId>)> {
-        (0..self.config.members).find_map(|origin| {
+        (0..self.slots()).find_map(|origin| {
             let number = self.log.received(origin) + 1;
             let holders = self.repair.holders_left(origin, number)?;
             Some((EntryId { origin: MemberId(origin as u16), number }, holders))
@@ -328,12 +356,17 @@ impl Replica {
     /// Returns an entry, if it is stored here and not forgotten.
     fn stored_entry(&self, id: EntryId) -> Option<&Entry> {
         let origin = usize::from(id.origin.0);
-        let is_stored = origin < self.config.members && id.number <= self.log.stored(origin);
+        let is_stored = origin < self.slots() && id.number <= self.log.stored(origin);
         if is_stored { self.log.entry(origin, id.number) } else { None }
     }
 
     pub(super) fn send_wants(&mut self, out: &mut Effects) {
-        let known = super::repair::Known { log: &self.log, early: &self.early, matrix: &self.matrix };
+        if self.repair.due().is_none_or(|due| due > self.now) {
+            return;
+        }
+        let limits: Vec<u64> = (0..self.slots()).map(|origin| self.limit_of(origin)).collect();
+        let (log, early, matrix) = (&self.log, &self.early[..], &self.matrix);
+        let known = super::repair::Known { log, early, matrix, limits: &limits };
         for (holder, want) in self.repair.requests(self.now, &known) {
             out.push(Effect::Send(To::Member(holder), Message::Want(want)));
         }
@@ -345,7 +378,7 @@ fn send(to: MemberId, message: Message, room: &mut u64, out: &mut Effects) -> bo
     let length = match &message {
         Message::Entry(entry) => entry.bytes().len(),
         Message::Piece(piece) => piece.bytes.len(),
-        Message::Word(_) | Message::Want(_) | Message::Forgotten(_) => 0,
+        _ => 0,
     } as u64;
     // The first message of a reply is sent in any case.
     let is_first = !matches!(out.last(), Some(Effect::Send(To::Member(last), Message::Entry(_) | Message::Piece(_))) if *last == to);

@@ -6,6 +6,8 @@
 use bytes::Bytes;
 
 use super::entry::{Entry, MOST_MEMBERS, Stamp};
+use super::epoch::{Ballot, Change, Request};
+use crate::ids::MemberId;
 use crate::wire::{Malformed, Reader, Wire, Writer, wire_struct};
 
 /// A record.
@@ -22,6 +24,31 @@ pub enum Record {
     Confirmed(Confirmed),
     /// The entries that the journal has forgotten.
     Snapshot(Snapshot),
+    /// A vote on the change to the next epoch.
+    Vote(Vote),
+    /// The prefix that was confirmed when this member was added: its files begin after it.
+    Began(Confirmed),
+    /// A change of the members: it leads to the epoch with this number.
+    Change(u16, Change),
+    /// The clock when entries were withdrawn: a promise may rest on their times.
+    Clock(u64),
+}
+
+/// A vote on the change to the next epoch.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Vote {
+    /// The epoch in which it was given.
+    pub epoch: u16,
+    /// The ballot before which nothing more is accepted.
+    pub ballot: Ballot,
+    /// The request of that ballot.
+    pub request: Option<Request>,
+    /// The clock that is not exceeded until the next epoch.
+    pub clock: u64,
+    /// The members that may be removed: nothing more of them is taken.
+    pub targets: Vec<MemberId>,
+    /// The change that was accepted last.
+    pub accepted: Option<(Ballot, Change)>,
 }
 
 /// A confirmed prefix of the order.
@@ -69,6 +96,10 @@ const LIFE: u8 = 1;
 const ENTRY: u8 = 2;
 const CONFIRMED: u8 = 3;
 const SNAPSHOT: u8 = 4;
+const VOTE: u8 = 5;
+const CHANGE: u8 = 6;
+const BEGAN: u8 = 7;
+const CLOCK: u8 = 8;
 
 impl Record {
     /// Returns the record as bytes.
@@ -111,6 +142,23 @@ impl Wire for Record {
                 out.u8(SNAPSHOT);
                 snapshot.write(out);
             }
+            Self::Vote(vote) => {
+                out.u8(VOTE);
+                vote.write(out);
+            }
+            Self::Began(confirmed) => {
+                out.u8(BEGAN);
+                confirmed.write(out);
+            }
+            Self::Change(number, change) => {
+                out.u8(CHANGE);
+                out.u16(*number);
+                change.write(out);
+            }
+            Self::Clock(clock) => {
+                out.u8(CLOCK);
+                out.varint(*clock);
+            }
         }
     }
 
@@ -120,6 +168,10 @@ impl Wire for Record {
             ENTRY => Self::Entry(Entry::parse(from.rest())?),
             CONFIRMED => Self::Confirmed(Wire::read(from)?),
             SNAPSHOT => Self::Snapshot(Wire::read(from)?),
+            VOTE => Self::Vote(Wire::read(from)?),
+            BEGAN => Self::Began(Wire::read(from)?),
+            CHANGE => Self::Change(from.u16()?, Wire::read(from)?),
+            CLOCK => Self::Clock(from.varint()?),
             _ => return Err(Malformed),
         })
     }
@@ -142,6 +194,30 @@ impl Wire for Snapshot {
             origins: Wire::read(from)?,
             received: Wire::read(from)?,
             sent: from.varints(MOST_MEMBERS)?,
+        })
+    }
+}
+
+impl Wire for Vote {
+    fn write(&self, out: &mut Writer) {
+        out.u16(self.epoch);
+        self.ballot.write(out);
+        self.request.write(out);
+        out.varint(self.clock);
+        let targets: Vec<u64> = self.targets.iter().map(|target| u64::from(target.0)).collect();
+        out.varints(&targets);
+        self.accepted.write(out);
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        let slot = |number: u64| u16::try_from(number).map(MemberId).map_err(|_| Malformed);
+        Ok(Self {
+            epoch: from.u16()?,
+            ballot: Wire::read(from)?,
+            request: Wire::read(from)?,
+            clock: from.varint()?,
+            targets: from.varints(MOST_MEMBERS)?.into_iter().map(slot).collect::<Result<_, _>>()?,
+            accepted: Wire::read(from)?,
         })
     }
 }

@@ -44,6 +44,8 @@ pub(super) struct Repair {
     reply_time: Duration,
     /// For each sender, the last entry that was asked for.
     asked: Vec<u64>,
+    /// For each sender, the highest number of an entry that was ever asked for.
+    asked_most: Vec<u64>,
     /// Bytes that may still come in reply to the last requests.
     expected: u64,
     /// The latest time of the next requests, however long the replies take.
@@ -65,6 +67,8 @@ pub(super) struct Known<'a> {
     pub(super) log: &'a Log,
     pub(super) early: &'a [Early],
     pub(super) matrix: &'a Matrix,
+    /// For each sender, the last entry that may be taken.
+    pub(super) limits: &'a [u64],
 }
 
 impl Repair {
@@ -78,6 +82,7 @@ impl Repair {
             began: None,
             reply_time: Duration::ZERO,
             asked: vec![0; members],
+            asked_most: vec![0; members],
             expected: 0,
             latest: Time::ZERO,
             needed: vec![0; members],
@@ -86,6 +91,16 @@ impl Repair {
             room: room * longest as u64 / 2,
             longest,
         }
+    }
+
+    /// Makes room for so many slots.
+    pub(super) fn widen(&mut self, slots: usize) {
+        self.asked.resize(slots, 0);
+        self.asked_most.resize(slots, 0);
+        self.needed.resize(slots, 0);
+        self.heard.resize(slots, None);
+        self.lost.iter_mut().for_each(|row| row.resize(slots, 0));
+        self.lost.resize(slots, vec![0; slots]);
     }
 
     /// Records a datagram of `member`.
@@ -170,6 +185,7 @@ impl Repair {
             let received = known.log.received(origin);
             let upto =
                 known.matrix.last_known(origin).max(known.early[origin].last()).max(self.needed[origin]);
+            let upto = upto.min(known.limits[origin]);
             if upto <= received {
                 continue;
             }
@@ -178,6 +194,7 @@ impl Repair {
             let want = wants.entry(holder).or_default();
             let by_piece = self.attempts % (BY_PIECE + 1) < BY_PIECE;
             self.asked[origin] = add_gaps(want, origin, (received, upto), &known.early[origin], by_piece);
+            self.asked_most[origin] = self.asked_most[origin].max(self.asked[origin]);
         }
         wants.retain(|_, want| !want.entries.is_empty() || !want.pieces.is_empty());
         let share = self.room / wants.len().max(1) as u64;
@@ -194,9 +211,9 @@ impl Repair {
         wants
     }
 
-    /// Returns whether entry `number` of `origin`, or a later one, was asked for.
+    /// Returns whether entry `number` of `origin`, or a later one, was ever asked for.
     pub(super) fn has_asked(&self, origin: usize, number: u64) -> bool {
-        self.asked[origin] >= number
+        self.asked_most[origin] >= number
     }
 
     /// Drops ranges until the request fits in a datagram. They are asked for later.
@@ -218,9 +235,9 @@ impl Repair {
         let is_heard = |member: usize| self.heard[member].is_some_and(|at| now.since(at) < SILENT_AFTER);
         let holds = |member: usize| {
             let may_hold = member == origin || matrix.stored(member, origin) >= number;
-            member != self.me && may_hold && self.lost[origin][member] < number
+            member != self.me && matrix.is_member(member) && may_hold && self.lost[origin][member] < number
         };
-        let members = (0..matrix.members()).map(|step| (origin + step) % matrix.members());
+        let members = (0..matrix.slots()).map(|step| (origin + step) % matrix.slots());
         let holders: Vec<usize> = members.filter(|&member| holds(member)).collect();
         let heard: Vec<usize> = holders.iter().copied().filter(|&member| is_heard(member)).collect();
         let askable = if heard.is_empty() { holders } else { heard };

@@ -30,6 +30,8 @@ struct Peer {
     confirmed: u64,
     /// It knows that all members have confirmed everything.
     is_settled: bool,
+    /// It is no member, or not any more.
+    is_away: bool,
 }
 
 /// The part of a member's knowledge that its next word tells. If there is no room for the numbers for all members, words
@@ -87,6 +89,18 @@ impl Words {
         }
     }
 
+    /// Makes room for so many slots. Those that are new have no members.
+    pub(super) fn widen(&mut self, slots: usize) {
+        self.peers.resize(slots, Peer { is_away: true, ..Peer::default() });
+        self.acknowledged.resize(slots, 0);
+    }
+
+    /// Adds a member, or removes one. Its own word tells nothing about others that have settled with another list.
+    pub(super) fn set(&mut self, member: usize, is_member: bool) {
+        self.peers[member].is_away = !is_member;
+        self.peers.iter_mut().for_each(|peer| peer.is_settled = false);
+    }
+
     /// Returns the time of the next word.
     pub(super) const fn due(&self) -> Time {
         self.due
@@ -134,18 +148,23 @@ impl Words {
 
     /// Returns the members that have not confirmed so many entries.
     pub(super) fn behind(&self, me: usize, entries: u64) -> impl Iterator<Item = usize> + '_ {
-        let is_behind = move |&member: &usize| member != me && self.peers[member].confirmed < entries;
-        (0..self.peers.len()).filter(is_behind)
+        let others = self.others(me);
+        others.filter(move |(_, peer)| peer.confirmed < entries).map(|(member, _)| member)
     }
 
     /// Returns the other members that have not said that they have settled.
     pub(super) fn unsettled(&self, me: usize) -> impl Iterator<Item = usize> + '_ {
-        (0..self.peers.len()).filter(move |&member| member != me && !self.peers[member].is_settled)
+        self.others(me).filter(|(_, peer)| !peer.is_settled).map(|(member, _)| member)
     }
 
     /// Returns whether all others have said what they have of this member, and know of its promises, since it started.
     pub(super) fn all_are_heard(&self, me: usize) -> bool {
-        self.peers.iter().enumerate().all(|(member, peer)| member == me || peer.is_heard)
+        self.others(me).all(|(_, peer)| peer.is_heard)
+    }
+
+    /// Returns the other members.
+    fn others(&self, me: usize) -> impl Iterator<Item = (usize, &Peer)> {
+        self.peers.iter().enumerate().filter(move |(member, peer)| *member != me && !peer.is_away)
     }
 }
 
@@ -155,8 +174,9 @@ impl Replica {
         if self.now < self.words.due {
             return;
         }
-        let (me, members, turn) = (self.me, self.config.members, self.words.turn);
-        let word = self.word(turn.first, others(turn.line, me, members));
+        let (me, members, turn) = (self.me, self.slots(), self.words.turn);
+        let is_member = |member: &usize| self.membership.is_member(*member);
+        let word = self.word(turn.first, others(turn.line, me, members).filter(is_member));
         self.words.turn = turn.after(&word, me, members);
         let told = usize::from(word.first.0)..;
         for (origin, &received) in told.zip(&word.received) {
@@ -170,7 +190,7 @@ impl Replica {
     /// Returns a word of this member with the lines of `others`, as many as a datagram has room for. Its lists have all
     /// members if there is room for one such line with them, else as many as possible, the member `first` among them.
     pub(super) fn word(&self, first: usize, others: impl Iterator<Item = usize>) -> Word {
-        let received: Vec<u64> = (0..self.config.members).map(|origin| self.log.received(origin)).collect();
+        let received: Vec<u64> = (0..self.slots()).map(|origin| self.log.received(origin)).collect();
         let own = self.own_line(&received);
         let mut others = others.map(|member| self.matrix.line(member)).peekable();
         let told = self.told(first, &[Some(&own), others.peek()], &received);
@@ -226,7 +246,7 @@ impl Replica {
         let mut stored = if self.config.defects.has(Defect::AcknowledgeEarly) {
             received.to_vec()
         } else {
-            (0..self.config.members).map(|origin| self.log.stored(origin)).collect()
+            (0..self.slots()).map(|origin| self.log.stored(origin)).collect()
         };
         // An entry that waits to be sent is nothing that others should ask for.
         let sent = self.flow.sent().max(self.log.forgotten(self.me));
@@ -240,7 +260,11 @@ impl Replica {
     /// Returns whether the entries that end the sending of all members are confirmed: there is nothing more to come.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.finished.iter().all(|&finished| finished) && self.tentative() == 0
+        let is_over = |slot: usize| match self.membership.cut(slot) {
+            Some(cut) => self.log.stored(slot) >= cut,
+            None => self.finished[slot],
+        };
+        (0..self.membership.slots()).all(is_over) && self.tentative() == 0
     }
 
     /// Returns whether all members have confirmed everything, and know of nothing more to come.
@@ -262,17 +286,17 @@ impl Replica {
 
     /// Returns the members that may still send.
     pub fn unfinished(&self) -> impl Iterator<Item = MemberId> + '_ {
-        let unfinished = self.finished.iter().zip(0..).filter(|(finished, _)| !**finished);
-        unfinished.map(|(_, member)| MemberId(member))
+        let is_unfinished = |&slot: &usize| self.membership.is_member(slot) && !self.finished[slot];
+        (0..self.membership.slots()).filter(is_unfinished).map(|slot| MemberId(slot as u16))
     }
 
     /// Returns the members that are not known to have stored all entries that this one has.
     pub fn lacking(&self) -> impl Iterator<Item = MemberId> + '_ {
         let lacks = |member: usize| {
-            (0..self.config.members)
-                .any(|origin| self.matrix.stored(member, origin) < self.log.stored(origin))
+            (0..self.slots()).any(|origin| self.matrix.stored(member, origin) < self.log.stored(origin))
         };
-        let others = (0..self.config.members).filter(|&member| member != self.me);
+        let is_other = |member: &usize| *member != self.me && self.membership.is_member(*member);
+        let others = (0..self.slots()).filter(is_other);
         others.filter(move |&member| lacks(member)).map(|member| MemberId(member as u16))
     }
 

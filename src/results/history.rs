@@ -21,7 +21,7 @@ use crate::place::{Flaw, quoted};
 const VERSION: u64 = 1;
 
 /// The names of all events.
-const EVENTS: [&str; 15] = [
+const EVENTS: [&str; 16] = [
     "start",
     "multicast",
     "deliver",
@@ -37,6 +37,7 @@ const EVENTS: [&str; 15] = [
     "confirm",
     "withdraw",
     "recover",
+    "epoch",
 ];
 
 /// The names of the counts in an end.
@@ -162,6 +163,14 @@ pub(crate) enum HistoryEvent<'a> {
     /// A message of a removed member of a cluster will never be confirmed.
     Withdraw {
         id: MessageId<'a>,
+        time_us: u64,
+    },
+    /// A new list of the members of a cluster. The last member was added, if none was removed.
+    Epoch {
+        number: u64,
+        members: Cow<'a, [&'a str]>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        removed: Option<&'a str>,
         time_us: u64,
     },
     /// The journal gave back the entries and the confirmed messages of earlier lives.
@@ -351,6 +360,8 @@ pub(crate) struct Row<'a> {
     entries: Option<u64>,
     confirmed: Option<u64>,
     calendar_us: Option<u64>,
+    #[serde(borrow)]
+    removed: Option<Text<'a>>,
 }
 
 /// The version alone, for a line that cannot be parsed otherwise.
@@ -442,6 +453,11 @@ impl<'a> Row<'a> {
                 time_us,
             },
             "withdraw" => HistoryEvent::Withdraw { id: self.id()?, time_us },
+            "epoch" => {
+                let number = *self.need(&self.number, "number")?;
+                let (members, removed) = (self.members()?, self.removed.as_deref());
+                HistoryEvent::Epoch { number, members, removed, time_us }
+            }
             "recover" => HistoryEvent::Recover {
                 entries: *self.need(&self.entries, "entries")?,
                 confirmed: *self.need(&self.confirmed, "confirmed")?,

@@ -126,7 +126,14 @@ impl Writer<'_> {
                 results.receive(files.history.who(*from), text)?;
                 results.received(files.id((*from, *number)), text, time_us)
             }
-            Happening::Withdraw { id } => results.withdraw(files.id(*id), time_us),
+            Happening::Withdraw { id } => {
+                self.list.retain(|((_, origin), number), _| (*origin, *number) != *id);
+                results.withdraw(files.id(*id), time_us)
+            }
+            Happening::Removed { member } => {
+                let members: Vec<&str> = files.history.members.iter().map(|story| &*story.name).collect();
+                results.epoch(2, &members, Some(files.history.who(*member)), time_us)
+            }
             // Clusters give no direct message up, and the start of a life is written before.
             Happening::Undeliverable { .. } | Happening::Recover { .. } => Ok(()),
         }

@@ -53,6 +53,12 @@ pub struct Counters {
     /// Entries that a member of a cluster showed above others.
     #[serde(skip_serializing_if = "is_zero")]
     pub inserted_above: u64,
+    /// Epochs of clusters that began, counted at each member.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub changed: u64,
+    /// Entries of removed members that a member took back.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub withdrawn: u64,
     /// Members that learned that the group had gone on without them.
     #[serde(skip_serializing_if = "is_zero")]
     pub left_behind: u64,
@@ -94,6 +100,8 @@ impl AddAssign for Counters {
         self.dropped += other.dropped;
         self.crashed += other.crashed;
         self.inserted_above += other.inserted_above;
+        self.changed += other.changed;
+        self.withdrawn += other.withdrawn;
         self.left_behind += other.left_behind;
         self.undeliverable += other.undeliverable;
         self.joined += other.joined;
@@ -118,6 +126,10 @@ impl fmt::Display for Counters {
         if self.inserted_above > 0 {
             let Self { inserted_above, crashed, .. } = self;
             writeln!(f, "cluster   {inserted_above} entries inserted above others, {crashed} crashes")?;
+            let Self { changed, withdrawn, .. } = self;
+            if *changed > 0 {
+                writeln!(f, "epochs    {changed} began at members, {withdrawn} entries were withdrawn")?;
+            }
         } else if self.views > 0 || self.crashed > 0 {
             let Self { crashed, left_behind, undeliverable, joined, views, .. } = self;
             writeln!(

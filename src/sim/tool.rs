@@ -96,9 +96,12 @@ pub struct Args {
     /// So many members die and come back; a sequencer as a standby
     #[arg(long, default_value_t = 0, value_name = "N")]
     restart: u16,
-    /// So many clients join the running group, and multicast a few messages
+    /// So many clients join the running group, or so many members are added to a cluster, and multicast a few messages
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u16).range(..=64))]
     join: u16,
+    /// So many members are removed from a cluster (`--order tentative`) by an operator, half of them dead
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u16).range(..=64))]
+    remove: u16,
     /// So many standby sequencers join the running group
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u16).range(..=64))]
     standby: u16,
@@ -213,18 +216,20 @@ impl Args {
             ("--window", self.window.is_some()),
             ("--sleep", self.sleep > 0),
             ("--restart", self.restart > 0),
-            ("--join", self.join > 0),
             ("--standby", self.standby > 0),
             ("--cost", self.cost),
         ];
         if let Some((name, _)) = refused.iter().find(|(_, is_given)| *is_given) {
-            let why = format!("{name} is not for --order tentative, whose clusters have --crash and --split");
+            let why = format!(
+                "{name} is not for --order tentative, whose clusters have --crash, --split, --join and --remove"
+            );
             return Err(Failure::new(Exit::Usage, why));
         }
         // The order of the group's setup is not used.
         let group = Setup { churn: Churn::NONE, ..self.setup(&order::ORDERS[0])? };
         let expect = self.expected(cluster::names())?;
-        Ok(Simulated::Cluster(Box::new(ClusterSetup { group, crash: self.crash, split: self.split, expect })))
+        let Self { crash, split, join, remove, .. } = *self;
+        Ok(Simulated::Cluster(Box::new(ClusterSetup { group, crash, split, join, remove, expect })))
     }
 
     /// Returns the property that is expected to be violated.
@@ -303,6 +308,7 @@ impl Args {
             ("split", self.split),
             ("restart", self.restart),
             ("join", self.join),
+            ("remove", self.remove),
             ("standby", self.standby),
         ] {
             option(name, (count > 0).then(|| count.to_string()));

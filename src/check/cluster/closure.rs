@@ -93,7 +93,10 @@ fn causes<'s>(
     (0..stories.lists.len().max(deps.len()).max(sender + 1)).map(move |slot| {
         let own = if slot == sender { number.saturating_sub(1) } else { 0 };
         let known = told.and_then(|told| told.get(slot)).copied().unwrap_or_default();
-        (slot, deps.get(slot).copied().unwrap_or_default().max(known).max(own))
+        let count = deps.get(slot).copied().unwrap_or_default().max(known).max(own);
+        // Those that a removed member had multicast last may be void, without anybody left to withdraw them.
+        let kept = u16::try_from(slot).ok().and_then(|slot| stories.kept.get(&slot));
+        (slot, kept.map_or(count, |kept| count.min(*kept)))
     })
 }
 
@@ -104,7 +107,12 @@ fn lack(prefix: &mut Prefix<'_, '_>, (slot, count): (usize, u64), inserted: Inse
     if next <= count {
         return Some((origin, next));
     }
-    let last = prefix.list.inserted.get(&(origin, count))?;
+    // A withdrawn message counts as no gap; nobody need have shown it before.
+    let last = prefix
+        .list
+        .inserted
+        .get(&(origin, count))
+        .filter(|_| !prefix.withdrawn.contains(&(origin, count)))?;
     (last.moment < inserted.moment && last.at > inserted.at).then_some((origin, count))
 }
 

@@ -97,7 +97,9 @@ fn incomplete(stories: &Stories<'_>) -> Option<Witness> {
         let (upto, confirm) = list.last?;
         let confirmed: BTreeSet<Id> = list.confirmed.iter().map(|(id, _)| *id).collect();
         let is_missing = |(id, (at, ..)): &(&Id, &(Stamp, &MemberStory, Moment))| {
-            *at <= upto && !confirmed.contains(id) && !stories.withdrawn.contains(id)
+            // A removed member that died before it heard of that shows what nobody else has.
+            let is_void = stories.withdrawn.contains(id) || stories.removed.contains(&id.0);
+            *at <= upto && !confirmed.contains(id) && !is_void
         };
         let (id, (at, other, moment)) = known.iter().find(is_missing)?;
         let shown = [story.place(&[confirm]), other.place(&[*moment])];

@@ -56,7 +56,7 @@ fn record(stories: &Stories<'_>, story: &MemberStory, list: &List<'_>, slot: u16
         };
         events.extend(event.map(|event| (event, moment)));
     }
-    finished(story, events)
+    finished(story, events, stories.removed.contains(&slot))
 }
 
 /// Returns the last life that sends each direct message: what an earlier one sent was lost before it was stored.
@@ -69,14 +69,16 @@ fn last_sends(story: &MemberStory) -> BTreeMap<(u16, u64), usize> {
 }
 
 /// Returns the record with these events.
-fn finished(story: &MemberStory, events: Vec<(Event, Moment)>) -> Record {
-    let open = stories::unsettled(story);
+fn finished(story: &MemberStory, events: Vec<(Event, Moment)>, is_removed: bool) -> Record {
+    // As a member of a group that went on without it: what it delivered last does not count.
+    let open = if is_removed { None } else { stories::unsettled(story) };
     let is_whole = stories::unknown(story).is_none();
     let source = source(story, events.iter().map(|(_, moment)| *moment));
     Record {
         name: story.name.clone(),
         events: events.into_iter().map(|(event, _)| event).collect(),
-        ended: open.is_none(),
+        ended: open.is_none() && !is_removed,
+        replaced: is_removed,
         stopped: open.is_some() && is_whole,
         open,
         source,

@@ -34,7 +34,9 @@ fn owed<'h>(stories: &Stories<'h>) -> Owed<'h> {
                 Happening::Insert { id: (origin, number), .. } if *origin == slot => *number,
                 _ => continue,
             };
-            if story.is_settled() || !settled_before(moment.0) {
+            // A message that a removed member stored is owed only if somebody confirmed it.
+            let is_removed = stories.removed.contains(&slot);
+            if !is_removed && (story.is_settled() || !settled_before(moment.0)) {
                 owed.entry((slot, number)).or_insert((story, moment, "stored"));
             }
         }

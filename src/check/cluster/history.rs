@@ -92,6 +92,11 @@ pub enum Happening {
         /// The message: the sender's slot, and the number.
         id: (u16, u64),
     },
+    /// The member learned that a member was removed from the cluster. It may be the member itself.
+    Removed {
+        /// The slot of the removed member.
+        member: u16,
+    },
     /// The journal gave back what was stored in earlier lives.
     Recover {
         /// The number of entries.

@@ -11,6 +11,7 @@ mod deliveries;
 mod durable;
 mod history;
 mod list;
+mod newcomers;
 mod once;
 mod placement;
 mod stories;

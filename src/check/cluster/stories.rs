@@ -17,6 +17,10 @@ pub(in crate::check) struct Stories<'h> {
     pub(super) multicasts: Vec<BTreeMap<u64, Multicast<'h>>>,
     /// Everything that any member withdrew.
     pub(super) withdrawn: BTreeSet<Id>,
+    /// The slots of removed members.
+    pub(super) removed: BTreeSet<u16>,
+    /// For each removed member, the number of its last message that any member has confirmed.
+    pub(super) kept: BTreeMap<u16, u64>,
     /// True if any member inserted anything.
     pub(super) is_something_shown: bool,
 }
@@ -36,10 +40,17 @@ impl<'h> Stories<'h> {
     pub(in crate::check) fn new(history: &'h ClusterHistory) -> Self {
         let lists: Vec<List<'h>> = history.members.iter().map(List::new).collect();
         let multicasts = history.members.iter().zip(0..).map(|(story, slot)| multicasts(story, slot));
+        let removed = removed(history);
+        let mut kept: BTreeMap<u16, u64> = removed.iter().map(|slot| (*slot, 0)).collect();
+        for (id, _) in lists.iter().flat_map(|list| &list.confirmed) {
+            kept.entry(id.0).and_modify(|last| *last = id.1.max(*last));
+        }
         Self {
             history,
+            kept,
             multicasts: multicasts.collect(),
             withdrawn: lists.iter().flat_map(|list| &list.withdrawn).copied().collect(),
+            removed,
             is_something_shown: lists.iter().any(|list| !list.inserted.is_empty()),
             lists,
         }
@@ -76,13 +87,19 @@ impl<'h> Stories<'h> {
         multicast.stored.is_none() && life.end.is_none() && !is_last
     }
 
+    /// Returns the stories of the members that nobody removed.
+    fn staying(&self) -> impl Iterator<Item = &'h MemberStory> {
+        let is_staying = |(_, slot): &(&MemberStory, u16)| !self.removed.contains(slot);
+        self.history.members.iter().zip(0..).filter(is_staying).map(|(story, _)| story)
+    }
+
     /// Returns an oracle's verdict. Without a violation, a property is valid only if every story has an end, and
     /// `something` happened that it concerns.
     pub(super) fn conclude(&self, violation: Option<Witness>, something: bool, nothing: &str) -> Verdict {
         if let Some(witness) = violation {
             return Verdict::Violated(witness);
         }
-        match self.history.members.iter().find_map(unknown) {
+        match self.staying().find_map(unknown) {
             Some(reason) => Verdict::Undecided(reason),
             None if !something => Verdict::Undecided(nothing.to_owned()),
             None => Verdict::Valid,
@@ -92,12 +109,19 @@ impl<'h> Stories<'h> {
     /// Concludes as [`Self::conclude`] for a property of settled members: undecided if a member is not settled.
     pub(super) fn conclude_of_settled(&self, violation: Option<Witness>, nothing: &str) -> Verdict {
         match self.conclude(violation, self.is_something_shown, nothing) {
-            Verdict::Valid => {
-                self.history.members.iter().find_map(unsettled).map_or(Verdict::Valid, Verdict::Undecided)
-            }
+            Verdict::Valid => self.staying().find_map(unsettled).map_or(Verdict::Valid, Verdict::Undecided),
             verdict => verdict,
         }
     }
+}
+
+/// Returns the slots of the members that any member knows to be removed.
+fn removed(history: &ClusterHistory) -> BTreeSet<u16> {
+    let of = |(_, happening): (Moment, &Happening)| match happening {
+        Happening::Removed { member } => Some(*member),
+        _ => None,
+    };
+    history.members.iter().flat_map(|story| story.happenings().filter_map(of)).collect()
 }
 
 /// Returns the reason why the rest of a member's story is unknown, if it is.

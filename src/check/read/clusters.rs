@@ -78,8 +78,11 @@ fn member_and_life(id: &str) -> (String, u32) {
 
 /// Assembles the run of one cluster.
 fn run(name: String, mut lives: Lives, listing: &mut Listing) -> Result<Run, Failure> {
-    let starts = lives.values().flat_map(|lives| lives.values()).flat_map(|life| &life.file.starts);
-    let mut names: Vec<String> = starts.map(|start| &start.roster).next().cloned().unwrap_or_default();
+    let starts: Vec<_> =
+        lives.values().flat_map(|lives| lives.values()).flat_map(|life| &life.file.starts).collect();
+    // Members that were added stand behind the others.
+    let rosters = starts.iter().map(|start| &start.roster);
+    let mut names: Vec<String> = rosters.rev().max_by_key(|roster| roster.len()).cloned().unwrap_or_default();
     names.extend(lives.keys().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>());
     let mut history = ClusterHistory::default();
     let mut members = Vec::new();
@@ -87,11 +90,12 @@ fn run(name: String, mut lives: Lives, listing: &mut Listing) -> Result<Run, Fai
     for id in &names {
         let (story, files) = story(id, lives.remove(id).unwrap_or_default(), &names, &mut history.strangers)?;
         let results = listing.members.get_mut(id).map_or_else(Files::default, Files::take_of_cluster);
-        members.push(member(id, files, &results, story.is_settled())?);
+        members.push(Member { began: story.began(), ..member(id, files, &results, story.is_settled())? });
         stories.push(story);
     }
     listing.members.retain(|_, files| !files.is_empty());
     history.members = stories;
+    let history = history.with_whole_lists();
     let delivered = cluster::deliveries(&Stories::new(&history));
     let (group, cluster) = (Some(name), Some(history));
     Ok(Run { group, suffix: None, members, history: delivered, cluster, has_commands: false })
@@ -140,6 +144,7 @@ const fn slot_of(happening: &mut Happening) -> Option<&mut u16> {
         Happening::Insert { id, .. } | Happening::Withdraw { id } => Some(&mut id.0),
         Happening::Send { to, .. } | Happening::Undeliverable { to, .. } => Some(to),
         Happening::Receive { from, .. } => Some(from),
+        Happening::Removed { member } => Some(member),
         Happening::Multicast { .. }
         | Happening::Stored { .. }
         | Happening::Confirm { .. }
@@ -158,6 +163,7 @@ fn member(
         |path: Option<&PathBuf>| path.map(|path| ResultFile::read_growing(path, is_settled)).transpose();
     Ok(Member {
         id: id.to_owned(),
+        began: 0,
         history_file: lives.last().map(|(_, last)| last.summary(&lives)),
         delivered: read(files.results.get(CONFIRMED))?,
         received: read(files.results.get(UNO))?,

@@ -207,6 +207,7 @@ impl Reader<'_> {
             | HistoryEvent::Insert { .. }
             | HistoryEvent::Confirm { .. }
             | HistoryEvent::Withdraw { .. }
+            | HistoryEvent::Epoch { .. }
             | HistoryEvent::Recover { .. } => return Err(of_cluster(&self.history_file.file, line)),
         }
         Ok(())

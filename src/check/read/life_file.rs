@@ -115,6 +115,13 @@ impl Reader<'_> {
             HistoryEvent::Withdraw { id, time_us } => {
                 (Happening::Withdraw { id: self.id(id, line)? }, time_us)
             }
+            HistoryEvent::Epoch { removed, time_us, .. } => match removed {
+                Some(name) => {
+                    let member = self.read.names.slot(name, ANY_INCARNATION)?;
+                    (Happening::Removed { member }, time_us)
+                }
+                None => return Ok(()),
+            },
             HistoryEvent::Recover { entries, confirmed, time_us, calendar_us } => {
                 self.read.file.recovered = Some((time_us, calendar_us));
                 (Happening::Recover { entries, confirmed }, time_us)

@@ -52,6 +52,8 @@ pub(super) struct Member {
     pub(super) history_file: Option<HistoryFile>,
     /// The same of each life of a member of a cluster, with its number; then `history_file` is of the last one.
     pub(super) lives: Vec<(u32, HistoryFile)>,
+    /// The number of messages that were confirmed when it was added to a cluster: its files begin after them.
+    pub(super) began: u64,
     /// The multicasts that it delivered.
     pub(super) delivered: Option<ResultFile>,
     /// The direct messages that it received.

@@ -136,7 +136,7 @@ impl Named<'_> {
                 (only, EventKind::Confirm { number: *number, messages })
             }
             Happening::Withdraw { id } => (Some(self.multicast(*id)?), EventKind::Withdraw),
-            Happening::Stored { .. } | Happening::Recover { .. } => return None,
+            Happening::Stored { .. } | Happening::Recover { .. } | Happening::Removed { .. } => return None,
             Happening::Send { .. } => (Some(self.find(&direct(history, slot, happening)?)?), EventKind::Send),
             Happening::Receive { .. } => {
                 (Some(self.find(&direct(history, slot, happening)?)?), EventKind::Receive)

@@ -43,22 +43,24 @@ const LINGER: Duration = Duration::from_millis(200);
 
 /// A member between its start and its end.
 pub(super) struct Member<'a> {
-    options: &'a Options,
-    talk: &'a Talk,
+    pub(super) options: &'a Options,
+    pub(super) talk: &'a Talk,
     script: &'a Script,
     receivers: Vec<MemberId>,
-    node: Node,
-    results: ClusterResults,
+    pub(super) node: Node,
+    pub(super) results: ClusterResults,
     /// The next line of the script, and the end of the present sleep.
     at: usize,
     wakes: Time,
     /// The number of the next multicast, and of the next message to each member.
     next_multicast: u64,
-    next_direct: Vec<u64>,
+    pub(super) next_direct: Vec<u64>,
     has_finished: bool,
     /// The entries that are shown and not confirmed.
-    list: List,
-    shown: Vec<Shown>,
+    pub(super) list: List,
+    pub(super) shown: Vec<Shown>,
+    /// The messages of removed members that were taken back.
+    pub(super) withdrawn: u64,
     counts: Counts,
     /// The state when something last happened, and its time.
     progress: ((Counts, u64, usize), Time),
@@ -107,6 +109,7 @@ impl<'a> Member<'a> {
             has_finished: forgotten.origins[me].finished,
             list: List::default(),
             shown: shown.collect(),
+            withdrawn: 0,
             counts: Counts::default(),
             progress: ((Counts::default(), 0, 0), Time::ZERO),
             said: Time::ZERO,
@@ -141,7 +144,9 @@ impl<'a> Member<'a> {
         let confirmed = self.node.replica().confirmed().count;
         self.results.recover(recovered.entries, confirmed, (time_us, calendar_us))?;
         let forgotten = &recovered.forgotten;
-        self.results.forgotten(forgotten.confirmed.count, forgotten.received)?;
+        // The files of a member that was added begin with what was confirmed after that.
+        let count = forgotten.confirmed.count.saturating_sub(recovered.began);
+        self.results.forgotten(count, forgotten.received)?;
         let events = self.node.events();
         let data = self.options.data.as_deref().unwrap_or(Path::new(""));
         self.at = place::find(self.script, &self.receivers, &self.sent_before(&events), data)?;
@@ -292,6 +297,8 @@ impl<'a> Member<'a> {
             match event {
                 Event::Insert(entry) => self.insert(entry, now)?,
                 Event::Confirm(first, confirmed) => self.confirm(first, confirmed, now)?,
+                Event::Withdraw(entry) => self.withdraw(&entry, now)?,
+                Event::Epoch(number, change) => self.begin_epoch(number, &change, now)?,
             }
         }
         Ok(())
@@ -406,6 +413,7 @@ impl<'a> Member<'a> {
         if now.since(self.told) >= TELL_EVERY {
             self.told = now;
             self.tell(now, None);
+            self.look_for_requests()?;
         }
         if self.asked.swap(false, Ordering::Relaxed) {
             self.write_now()?;

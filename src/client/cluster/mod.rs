@@ -1,9 +1,10 @@
 //! Station 2 in a cluster: a command file in, a replicated log in the middle, results out.
 //!
 //! A member that is started again goes on in its script after the last message that its journal has, and in its result
-//! files after the last line. `member` is the member between its start and its end, `place` finds its place in the script, `shown`
-//! counts what it has shown.
+//! files after the last line. `member` is the member between its start and its end, `place` finds its place in the
+//! script, `epochs` how its cluster changes, `shown` counts what it has shown.
 
+mod epochs;
 mod member;
 mod place;
 mod shown;
@@ -51,6 +52,7 @@ pub(super) fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
             data: &paths.data,
             is_unicast: options.unicast,
             limit: usize::try_from(options.journal_limit).unwrap_or(usize::MAX),
+            patience: options.timeout,
             defects: options.known_bad.defects(),
         },
         signals,

@@ -11,6 +11,7 @@ use crate::defect::Defects;
 use crate::ids::{MemberId, Time, To};
 use crate::prng::Prng;
 use crate::replica::entry::{Content, Entry, EntryId, Stamp};
+use crate::replica::epoch::Request;
 use crate::replica::message::{Line, Message, Want};
 use crate::replica::record::{Confirmed, Record};
 use crate::replica::recover::Damaged;
@@ -63,6 +64,10 @@ pub(super) struct Node {
     pub(super) outdated: Vec<EntryId>,
     pub(super) diverged: Vec<MemberId>,
     pub(super) drops: Vec<DropReason>,
+    /// The epoch of its messages.
+    pub(super) epoch: u16,
+    /// The texts that it took back.
+    pub(super) withdrawn: Vec<String>,
     /// Its messages since a test looked last.
     pub(super) sent: Vec<(To, Message)>,
 }
@@ -82,6 +87,8 @@ impl Node {
             outdated: Vec::new(),
             diverged: Vec::new(),
             drops: Vec::new(),
+            epoch: 1,
+            withdrawn: Vec::new(),
             sent: Vec::new(),
         }
     }
@@ -119,10 +126,12 @@ impl Node {
             assert!(is_forgotten || again, "{id:?} is lost");
         }
         let Some((line, confirmed)) = &self.promised else { return };
+        let kept = |origin: usize, number: u64| number.min(replica.membership.cut(origin).unwrap_or(number));
         for (origin, &stored) in line.stored.iter().enumerate() {
-            assert!(replica.log.stored(origin) >= stored, "{origin}: {line:?}");
+            assert!(replica.log.stored(origin) >= kept(origin, stored), "{origin}: {line:?}");
         }
-        assert!(replica.clock >= line.clock && replica.flow.sent() >= line.sent, "{line:?}");
+        assert!(replica.clock >= line.clock, "{line:?}");
+        assert!(replica.flow.sent() >= kept(replica.me, line.sent), "{line:?}");
         assert!(replica.confirmed().entries >= *confirmed);
     }
 }
@@ -131,7 +140,7 @@ impl Node {
 pub(super) struct Cluster {
     pub(super) now: Time,
     pub(super) nodes: Vec<Node>,
-    flying: VecDeque<(usize, usize, Bytes)>,
+    flying: VecDeque<(usize, usize, u16, Bytes)>,
     /// The pairs of sender and receiver between which everything is lost.
     pub(super) cut: BTreeSet<(usize, usize)>,
     /// Loses one datagram of so many, if any.
@@ -184,6 +193,7 @@ impl Cluster {
             effects.iter().filter(|e| matches!(e, Effect::Insert(_))).count() as u64
         );
         node.replica = Some(replica);
+        node.epoch = 1;
         let before = std::mem::take(&mut node.shown);
         node.confirmed = recovered.forgotten.confirmed;
         self.perform(at, effects);
@@ -255,7 +265,13 @@ impl Cluster {
 
     /// Gives a member a message, past the network. Returns the number of effects.
     pub(super) fn inject(&mut self, from: usize, to: usize, message: Message) -> usize {
-        self.handle(to, Input::Receive(MemberId(from as u16), message))
+        let epoch = self.nodes[to].replica().epoch();
+        self.handle(to, Input::Receive(MemberId(from as u16), epoch, message))
+    }
+
+    /// Asks a member for a change of the members.
+    pub(super) fn ask(&mut self, at: usize, request: Request) {
+        self.handle(at, Input::Propose(request));
     }
 
     fn handle(&mut self, at: usize, input: Input) -> usize {
@@ -297,6 +313,11 @@ impl Cluster {
                     assert_eq!(first, node.confirmed.count + 1);
                     node.confirmed = confirmed;
                 }
+                Effect::Withdraw(entry) => {
+                    let shown = node.shown.remove(&entry.stamp());
+                    node.withdrawn.extend(shown.map(|(_, text)| text));
+                }
+                Effect::Epoch(number, _) => node.epoch = number,
                 Effect::Forked(id) => node.forked.push(id),
                 Effect::Outdated(id) => node.outdated.push(id),
                 Effect::Diverged(from) => node.diverged.push(from),
@@ -313,7 +334,8 @@ impl Cluster {
                         To::Member(member) => other == usize::from(member.0),
                     };
                     let receivers = (0..members).filter(is_receiver);
-                    self.flying.extend(receivers.map(|other| (at, other, bytes.clone())));
+                    let epoch = node.epoch;
+                    self.flying.extend(receivers.map(|other| (at, other, epoch, bytes.clone())));
                 }
             }
         }
@@ -323,10 +345,10 @@ impl Cluster {
     pub(super) fn run(&mut self, long: Duration) {
         let end = self.now.after(long);
         for _ in 0..MOST_INPUTS {
-            if let Some((from, to, bytes)) = self.flying.pop_front() {
+            if let Some((from, to, epoch, bytes)) = self.flying.pop_front() {
                 if !self.cut.contains(&(from, to)) && !self.loses() {
                     let message = Message::parse(bytes).unwrap();
-                    self.handle(to, Input::Receive(MemberId(from as u16), message));
+                    self.handle(to, Input::Receive(MemberId(from as u16), epoch, message));
                 }
                 continue;
             }
@@ -374,8 +396,8 @@ impl Replica {
 
     /// Whether it has confirmed all that it knows of.
     fn has_confirmed_all(&self) -> bool {
-        let is_here = |origin| self.matrix.last_known(origin) <= self.log.stored(origin);
-        self.tentative() == 0 && self.unsent() == 0 && (0..self.config.members).all(is_here)
+        let is_here = |origin| self.last_known(origin) <= self.log.stored(origin);
+        self.tentative() == 0 && self.unsent() == 0 && (0..self.slots()).all(is_here)
     }
 }
 

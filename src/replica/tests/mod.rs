@@ -1,6 +1,7 @@
 //! Tests of replicas among themselves, without a simulator.
 
 mod contract;
+mod epochs;
 mod hostile;
 mod kit;
 mod old_copy;

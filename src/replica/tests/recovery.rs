@@ -21,6 +21,7 @@ fn kinds(cluster: &Cluster, at: usize) -> [usize; 4] {
             Record::Entry(_) => 1,
             Record::Confirmed(_) => 2,
             Record::Snapshot(_) => 3,
+            _ => continue,
         }] += 1;
     }
     kinds

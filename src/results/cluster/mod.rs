@@ -273,6 +273,20 @@ impl ClusterResults {
         self.record(|| HistoryEvent::Withdraw { id, time_us })
     }
 
+    /// Records a new list of members, by slot. The last one was added, if none was removed.
+    ///
+    /// # Errors
+    /// Exit 74.
+    pub fn epoch(
+        &mut self,
+        number: u64,
+        members: &[&str],
+        removed: Option<&str>,
+        time_us: u64,
+    ) -> Result<(), Failure> {
+        self.record(|| HistoryEvent::Epoch { number, members: members.into(), removed, time_us })
+    }
+
     /// Records a direct message of this member, unless an earlier life did.
     ///
     /// # Errors

@@ -41,6 +41,19 @@ impl Disk {
         self.written.push(Write::Remove(indices));
     }
 
+    /// Writes and syncs the first records of a new member, all at once.
+    pub(super) fn begin(&mut self, records: Vec<Record>) {
+        for record in records {
+            if let Record::Snapshot(snapshot) = &record {
+                let numbers = (0..).map(MemberId).zip(snapshot.origins.iter().map(|origin| origin.number));
+                self.synced.extend(numbers);
+            }
+            self.last += 1;
+            self.written.push(Write::Append(self.last, record));
+        }
+        self.keep(self.written.len());
+    }
+
     fn begin_sync(&mut self) -> bool {
         let begins = self.syncing == 0;
         if begins {

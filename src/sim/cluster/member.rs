@@ -1,7 +1,7 @@
 //! A simulated member of a cluster: a replica that comes and goes, the disk that stays, and the story that the oracles
 //! judge.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -11,7 +11,8 @@ use crate::check::cluster::{Happening, Life, MemberStory};
 use crate::engine::{MemberId, Time, To};
 use crate::journal;
 use crate::replica::entry::{Content, Entry, EntryId, Stamp};
-use crate::replica::record::Confirmed;
+use crate::replica::newcomer::Newcomer;
+use crate::replica::record::{Confirmed, Snapshot};
 use crate::replica::{Config, Effects, Replica};
 use crate::wire::{Batch, BatchBuilder};
 
@@ -42,12 +43,22 @@ pub(super) struct Member {
     highest: Stamp,
     /// The entries that it shows and has not confirmed in this life.
     tentative: BTreeMap<Stamp, EntryId>,
+    /// The entries that were withdrawn.
+    withdrawn: BTreeSet<EntryId>,
+    /// For each slot whose member was removed, the number of its last entry: later causes are void.
+    cuts: BTreeMap<usize, u64>,
     /// The number of entries that it has shown above others.
     pub(super) inserted_above: u64,
+    /// The epoch of its messages.
+    pub(super) epoch: u16,
+    /// Its state before it has a journal, if it was not there from the beginning.
+    pub(super) newcomer: Option<Newcomer>,
+    /// It was removed, and knows it.
+    pub(super) is_removed: bool,
 }
 
 impl Member {
-    pub(super) fn new(config: Config, tasks: Vec<Task>) -> Self {
+    pub(super) fn new(config: Config, slots: usize, tasks: Vec<Task>) -> Self {
         Self {
             config,
             disk: Disk::default(),
@@ -58,12 +69,48 @@ impl Member {
             story: MemberStory { name: config.me.to_string(), ..MemberStory::default() },
             times: Vec::new(),
             now: Time::ZERO,
-            counts: vec![vec![0]; config.members],
+            counts: vec![vec![0]; slots],
             written: (0, 0),
             received: 0,
             highest: Stamp::default(),
             tentative: BTreeMap::new(),
+            withdrawn: BTreeSet::new(),
+            cuts: BTreeMap::new(),
             inserted_above: 0,
+            epoch: 1,
+            newcomer: None,
+            is_removed: false,
+        }
+    }
+
+    /// Becomes a new member that has no journal, unless it has one or is no new member. Returns whether it does.
+    pub(super) fn begin_newcomer(&mut self, now: Time, others: usize) -> bool {
+        let is_new = usize::from(self.config.me.0) >= self.config.members && self.disk.recovered().1 == 1;
+        if is_new {
+            self.newcomer = Some(Newcomer::new(now, self.config.me, self.config.members, others));
+        }
+        is_new
+    }
+
+    /// Takes note of a removal, with the number of the last entry: if it is its own, it ends.
+    pub(super) fn remove(&mut self, member: MemberId, cut: u64) {
+        self.cuts.insert(usize::from(member.0), cut);
+        self.happens(Happening::Removed { member: member.0 });
+        if member == self.config.me {
+            self.is_removed = true;
+            self.end("removed");
+        }
+    }
+
+    /// Takes the withdrawal of an entry, which is told once.
+    pub(super) fn withdraw(&mut self, entry: &Entry) {
+        self.tentative.remove(&entry.stamp());
+        if let Content::Multicast(batch) = &entry.content
+            && self.withdrawn.insert(entry.id)
+        {
+            for (number, _) in batch.messages() {
+                self.happens(Happening::Withdraw { id: (entry.id.origin.0, number) });
+            }
         }
     }
 
@@ -80,6 +127,9 @@ impl Member {
         self.replica = Some(replica);
         self.life = recovered.life;
         self.received = recovered.forgotten.received;
+        if self.life == 1 {
+            self.begin_after(&recovered.forgotten);
+        }
         let mut life = Life::default();
         life.events.push(Happening::Recover {
             entries: recovered.entries,
@@ -88,6 +138,15 @@ impl Member {
         self.story.lives.push(life);
         self.times.push(vec![now]);
         Ok(effects)
+    }
+
+    /// Begins where the others have forgotten the rest.
+    fn begin_after(&mut self, forgotten: &Snapshot) {
+        self.written.0 = forgotten.confirmed.count;
+        for (counts, origin) in self.counts.iter_mut().zip(&forgotten.origins) {
+            *counts = vec![0; origin.number as usize];
+            counts.push(origin.multicasts);
+        }
     }
 
     /// Returns the time of the next task.
@@ -163,10 +222,12 @@ impl Member {
     }
 
     fn insert_messages(&mut self, entry: &Entry, batch: &Batch) {
-        let deps = entry.causes.iter().zip(&self.counts);
         // Without its causes, which only a planted defect leaves out, the count is not known here.
-        let deps: Vec<u64> =
-            deps.map(|(&cause, counts)| counts.get(cause as usize).copied().unwrap_or(u64::MAX)).collect();
+        let count = |(slot, (&cause, counts)): (usize, (&u64, &Vec<u64>))| {
+            let cause = self.cuts.get(&slot).map_or(cause, |&cut| cut.min(cause));
+            counts.get(cause as usize).copied().unwrap_or(u64::MAX)
+        };
+        let deps: Vec<u64> = entry.causes.iter().zip(&self.counts).enumerate().map(count).collect();
         let at = (entry.time, entry.id.origin.0);
         for (number, text) in batch.messages() {
             let (id, text) = ((entry.id.origin.0, number), Bytes::copy_from_slice(text));
@@ -213,6 +274,7 @@ impl Member {
     /// Crashes; the disk keeps `kept` of the writes that it had not synced.
     pub(super) fn crash(&mut self, kept: usize) {
         self.replica = None;
+        self.newcomer = None;
         self.tentative.clear();
         self.disk.crash(kept);
     }

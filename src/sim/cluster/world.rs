@@ -1,6 +1,6 @@
 //! The world of a simulated cluster: its events, in the order of their times.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::super::counters::Counters;
@@ -9,12 +9,14 @@ use super::super::trace::Trace;
 use super::super::workload::Task;
 use super::Incident;
 use super::member::Member;
+use super::words::words;
 use crate::check::cluster::ClusterHistory;
 use crate::check::{Verdict, Witness};
 use crate::engine::{MemberId, Time, To};
 use crate::prng::Prng;
 use crate::replica::entry::{Content, EntryId};
-use crate::replica::message::{Line, Message, Piece};
+use crate::replica::epoch::{Change, Request};
+use crate::replica::message::Message;
 use crate::replica::{Config, DropReason, Effect, Effects, Input, Replica};
 
 /// The longest time that a sync takes, usually and in one case of ten, in microseconds.
@@ -23,8 +25,9 @@ const SYNC: (u64, u64) = (3_000, 100_000);
 const BETWEEN_EFFECTS: u32 = 500_000;
 /// An event.
 #[derive(Debug)]
-enum Event {
-    Arrive(MemberId, MemberId, Message),
+pub(super) enum Event {
+    /// From a member, to another one: a message of the epoch of this number.
+    Arrive(MemberId, MemberId, u16, Message),
     Synced(MemberId, u32),
     /// A member's deadline, or the time of its next task.
     Wake(MemberId, u32),
@@ -42,21 +45,25 @@ pub(super) struct Story {
 }
 
 pub(super) struct World<'t> {
-    now: Time,
+    pub(super) now: Time,
     events: BTreeMap<(Time, u64), Event>,
     /// The number of events so far, which orders those of one time.
     count: u64,
-    members: Vec<Member>,
+    pub(super) members: Vec<Member>,
     /// For each member, the scheduled wake.
-    wakes: Vec<Option<Time>>,
+    pub(super) wakes: Vec<Option<Time>>,
     /// Members that crash at the next input, after so many of its effects.
     dooms: BTreeMap<MemberId, u64>,
     network: Network,
     packets: Prng,
-    disks: Prng,
-    counters: Counters,
-    breach: Option<String>,
-    trace: &'t mut Trace,
+    pub(super) disks: Prng,
+    pub(super) counters: Counters,
+    /// The members that somebody knows to be removed.
+    pub(super) removed: BTreeSet<MemberId>,
+    /// The changes with which the epochs begin.
+    pub(super) changes: BTreeMap<u16, Change>,
+    pub(super) breach: Option<String>,
+    pub(super) trace: &'t mut Trace,
 }
 
 impl<'t> World<'t> {
@@ -77,13 +84,15 @@ impl<'t> World<'t> {
             now: Time::ZERO,
             events: BTreeMap::new(),
             count: 0,
-            members: members.iter().map(|&me| Member::new(config(me), tasks_of(me))).collect(),
+            members: members.iter().map(|&me| Member::new(config(me), members.len(), tasks_of(me))).collect(),
             wakes: vec![None; members.len()],
             dooms: BTreeMap::new(),
             network,
             packets,
             disks,
             counters: Counters::default(),
+            removed: BTreeSet::new(),
+            changes: BTreeMap::new(),
             breach: None,
             trace,
         }
@@ -94,14 +103,14 @@ impl<'t> World<'t> {
         self.push(at, Event::Incident(incident));
     }
 
-    fn push(&mut self, at: Time, event: Event) {
+    pub(super) fn push(&mut self, at: Time, event: Event) {
         self.count += 1;
         self.events.insert((at, self.count), event);
     }
 
     /// Runs until all members know that everything is confirmed, or until `limit`.
     pub(super) fn run(mut self, heal_at: Time, limit: Time) -> Story {
-        for at in 0..self.members.len() {
+        for at in 0..self.members[0].config.members {
             self.start(MemberId(at as u16));
         }
         let mut has_settled = false;
@@ -121,7 +130,8 @@ impl<'t> World<'t> {
         let liveness = self.liveness(heal_at, has_settled);
         self.counters.inserted_above = self.members.iter().map(|member| member.inserted_above).sum();
         if has_settled {
-            self.members.iter_mut().for_each(|member| member.end("settled"));
+            let settled = self.members.iter_mut().filter(|member| !self.removed.contains(&member.config.me));
+            settled.for_each(|member| member.end("settled"));
         }
         let times = self.members.iter_mut().map(|member| std::mem::take(&mut member.times)).collect();
         Story {
@@ -137,7 +147,11 @@ impl<'t> World<'t> {
     }
 
     fn has_settled(&self) -> bool {
-        self.members.iter().all(|member| member.replica.as_ref().is_some_and(Replica::all_have_settled))
+        let has_settled = |member: &Member| {
+            let is_removed = self.removed.contains(&member.config.me);
+            is_removed || member.replica.as_ref().is_some_and(Replica::all_have_settled)
+        };
+        self.members.iter().all(has_settled)
     }
 
     fn liveness(&self, heal_at: Time, has_settled: bool) -> Verdict {
@@ -176,22 +190,33 @@ impl<'t> World<'t> {
                 self.network.apply(fault);
             }
             Event::Incident(Incident::Crash(member)) => self.crash_soon(member),
+            Event::Incident(Incident::Ask(request)) => self.ask(request),
             Event::Incident(Incident::Restart(member)) => {
-                if self.member(member).replica.is_none() {
+                let state = self.member(member);
+                if state.is_removed || state.newcomer.is_some() {
+                    return;
+                }
+                if state.replica.is_none() {
                     self.start(member);
                 } else if self.dooms.remove(&member).is_some() {
                     self.crash(member);
                     self.start(member);
                 }
             }
-            Event::Arrive(from, to, message) => {
+            Event::Arrive(from, to, epoch, message) => {
                 self.trace.line(self.now, &to, "receive", &from, format_args!("{}", words(&message)));
-                self.input(to, Input::Receive(from, message));
+                let now = self.now;
+                if let Some(newcomer) = &mut self.member(to).newcomer {
+                    newcomer.receive(now, message);
+                    return self.step_newcomer(to);
+                }
+                self.input(to, Input::Receive(from, epoch, message));
             }
             Event::Synced(member, life) => self.synced(member, life),
             Event::Wake(member, life) => {
                 if self.member(member).life == life {
                     self.wakes[usize::from(member.0)] = None;
+                    self.step_newcomer(member);
                     self.input(member, Input::Wake);
                     self.submit(member);
                 }
@@ -201,7 +226,7 @@ impl<'t> World<'t> {
 
     /// Returns the end of the pause of the member that an event is for.
     fn pause(&mut self, event: &Event) -> Option<Time> {
-        let (Event::Arrive(_, member, _) | Event::Wake(member, _) | Event::Synced(member, _)) = event else {
+        let (Event::Arrive(_, member, ..) | Event::Wake(member, _) | Event::Synced(member, _)) = event else {
             return None;
         };
         let end = self.network.paused_until(*member, self.now)?;
@@ -209,17 +234,22 @@ impl<'t> World<'t> {
         Some(end)
     }
 
-    fn member(&mut self, member: MemberId) -> &mut Member {
+    pub(super) fn member(&mut self, member: MemberId) -> &mut Member {
         let member = &mut self.members[usize::from(member.0)];
         member.now = self.now;
         member
     }
 
-    fn start(&mut self, at: MemberId) {
+    pub(super) fn start(&mut self, at: MemberId) {
         let now = self.now;
+        let founders = self.member(at).config.members;
+        if usize::from(at.0) >= founders && self.member(at).disk.recovered().1 == 1 {
+            return self.start_newcomer(at);
+        }
         match self.member(at).start(now) {
             Ok(effects) => {
                 let life = self.member(at).life;
+                self.member(at).epoch = 1;
                 self.trace.line(now, &at, "start", &"", format_args!("life {life}"));
                 self.perform(at, effects);
                 self.submit(at);
@@ -229,7 +259,7 @@ impl<'t> World<'t> {
     }
 
     /// Gives a member one input, and performs the effects.
-    fn input(&mut self, at: MemberId, input: Input) {
+    pub(super) fn input(&mut self, at: MemberId, input: Input) {
         let now = self.now;
         let is_wake = matches!(input, Input::Wake);
         let Some(replica) = &mut self.member(at).replica else { return };
@@ -291,6 +321,10 @@ impl<'t> World<'t> {
             }
             self.perform_one(at, effect);
         }
+        let member = self.member(at);
+        if member.is_removed {
+            member.replica = None;
+        }
     }
 
     fn perform_one(&mut self, at: MemberId, effect: Effect) {
@@ -314,6 +348,13 @@ impl<'t> World<'t> {
                 let entries = self.member(at).confirm(first, confirmed);
                 entries.into_iter().for_each(|id| self.check_majority(at, id));
             }
+            Effect::Withdraw(entry) => {
+                let EntryId { origin, number } = entry.id;
+                self.trace.line(self.now, &at, "withdraw", &origin, format_args!("{number}"));
+                self.counters.withdrawn += 1;
+                self.member(at).withdraw(&entry);
+            }
+            Effect::Epoch(number, change) => self.begin_epoch(at, number, &change),
             Effect::Forked(id) => {
                 self.breach = Some(format!("{at} has two entries {} of {}", id.number, id.origin));
             }
@@ -325,7 +366,13 @@ impl<'t> World<'t> {
                 self.breach = Some(format!("{at} and {from} have confirmed different things"));
             }
             Effect::Drop(_, DropReason::Duplicate) => self.counters.dropped += 1,
-            Effect::Drop(_, DropReason::OutsideWindow) => {}
+            Effect::Drop(
+                _,
+                DropReason::OutsideWindow
+                | DropReason::OtherEpoch
+                | DropReason::Removed
+                | DropReason::Stranger,
+            ) => {}
             Effect::Drop(from, reason) => {
                 self.breach = Some(format!("{at} dropped a message of {from}: {reason:?}"));
             }
@@ -335,17 +382,38 @@ impl<'t> World<'t> {
     /// Checks that the disks of a majority hold an entry that a member confirms: the loss of the others loses nothing that
     /// anybody was told is final.
     fn check_majority(&mut self, at: MemberId, id: EntryId) {
-        let holders = self.members.iter().filter(|member| member.disk.holds(id)).count();
-        if holders <= self.members.len() / 2 {
-            let EntryId { origin, number } = id;
-            let all = self.members.len();
+        let epoch = self.member(at).epoch;
+        // Entries that the change to an epoch names were checked when it began, and may have been confirmed before.
+        let named = |change: &Change| change.stored.get(usize::from(id.origin.0)).copied().unwrap_or(0);
+        if self.changes.range(..=epoch).any(|(_, change)| named(change) >= id.number) {
+            return;
+        }
+        let holders = |members: &BTreeSet<usize>| {
+            members.iter().filter(|slot| self.members[**slot].disk.holds(id)).count()
+        };
+        // The member may have decided on the confirmation before the last change, and have stored it after that.
+        let (now, before) = (self.members_in(epoch), self.members_in(epoch - 1));
+        if [&now, &before].iter().all(|members| holders(members) <= members.len() / 2) {
+            let (EntryId { origin, number }, holders, all) = (id, holders(&now), now.len());
             self.breach = Some(format!(
                 "{at} confirmed entry {number} of {origin}, which {holders} of {all} disks hold"
             ));
         }
     }
 
-    fn send(&mut self, from: MemberId, to: To, message: &Message) {
+    /// Returns the slots of the members in an epoch.
+    fn members_in(&self, epoch: u16) -> BTreeSet<usize> {
+        let mut slots: BTreeSet<usize> = (0..self.members[0].config.members).collect();
+        for change in self.changes.range(..=epoch).map(|(_, change)| change) {
+            match change.request {
+                Request::Add { .. } => slots.insert(change.stored.len()),
+                Request::Remove(slot) => slots.remove(&usize::from(slot.0)),
+            };
+        }
+        slots
+    }
+
+    pub(super) fn send(&mut self, from: MemberId, to: To, message: &Message) {
         let bytes = message.bytes();
         let longest = self.member(from).config.longest;
         if bytes.len() > longest {
@@ -359,6 +427,7 @@ impl<'t> World<'t> {
         else {
             return;
         };
+        let epoch = self.member(from).epoch;
         let receivers: Vec<MemberId> = match to {
             To::Group => (0..self.members.len() as u16).map(MemberId).filter(|&to| to != from).collect(),
             To::Member(member) => vec![member],
@@ -367,7 +436,7 @@ impl<'t> World<'t> {
             let passage = self.network.carry(self.now, from, to, &mut self.packets);
             self.counters.carried(passage);
             for arrival in passage.arrivals.into_iter().flatten() {
-                self.push(arrival, Event::Arrive(from, to, message.clone()));
+                self.push(arrival, Event::Arrive(from, to, epoch, message.clone()));
             }
         }
     }
@@ -411,40 +480,5 @@ impl<'t> World<'t> {
         self.counters.crashed += 1;
         self.wakes[usize::from(at.0)] = None;
         self.member(at).crash(kept);
-    }
-}
-
-/// Words a message for the trace.
-fn words(message: &Message) -> String {
-    match message {
-        Message::Entry(entry) => {
-            format!("entry {} of {} at {}", entry.id.number, entry.id.origin, entry.time)
-        }
-        Message::Piece(piece) => {
-            let Piece { id, start, whole, bytes } = piece;
-            let octets = bytes.len();
-            format!("piece of {octets} octets at {start} of {whole} of entry {} of {}", id.number, id.origin)
-        }
-        Message::Word(word) => {
-            let line = |line: &Line| {
-                format!("{} sent {} clock {} has {:?}", line.member, line.sent, line.clock, line.stored)
-            };
-            let lines: Vec<String> = word.lines.iter().map(line).collect();
-            format!(
-                "word: confirmed {}{}; {}",
-                word.confirmed,
-                if word.settled { ", settled" } else { "" },
-                lines.join("; ")
-            )
-        }
-        Message::Forgotten(id) => format!("forgotten: entry {} of {}", id.number, id.origin),
-        Message::Want(want) => {
-            let entries =
-                want.entries.iter().map(|range| format!("{} {}..{}", range.origin, range.first, range.last));
-            let pieces = want.pieces.iter().map(|range| {
-                format!("{} {} octets {}..{}", range.id.origin, range.id.number, range.first, range.last)
-            });
-            format!("want {}", entries.chain(pieces).collect::<Vec<_>>().join(", "))
-        }
     }
 }

@@ -14,7 +14,7 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
@@ -44,7 +44,7 @@ const ROOM_WAIT: Duration = Duration::from_millis(2);
 /// The addresses of a cluster, and the place of one member in it.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The head of every datagram of the cluster; its sender is this member.
+    /// The head of the first datagrams; its sender is this member. Others may be of another epoch.
     pub head: Head,
     /// The address of each member, by slot. All are of one family.
     pub servers: Vec<SocketAddr>,
@@ -74,7 +74,7 @@ pub struct Counts {
     pub lost: u64,
     /// Received from another member.
     pub received: u64,
-    /// Received, and not from a member: from another address, of another cluster or epoch, or with another sender's slot.
+    /// Received, and not from a member: from another address, of another cluster, or with another sender's slot.
     pub strangers: u64,
     /// Received from a member's address, and no datagram of this version, or damaged.
     pub malformed: u64,
@@ -100,6 +100,8 @@ pub struct Udp {
     settings: Settings,
     /// The members by their addresses.
     slots: BTreeMap<(IpAddr, u16), MemberId>,
+    /// The members that were removed: nothing that is for all is sent to them.
+    removed: BTreeSet<MemberId>,
     /// The socket with the member's address.
     own: Socket,
     joined: Option<Joined>,
@@ -130,6 +132,7 @@ impl Udp {
         let slots = slots.map(|(slot, address)| ((address.ip(), address.port()), MemberId(slot as u16)));
         Ok(Self {
             slots: slots.collect(),
+            removed: BTreeSet::new(),
             settings,
             own,
             joined,
@@ -139,6 +142,24 @@ impl Udp {
             buffer: vec![0; BUFFER * BUFFERS],
             together: Vec::new(),
         })
+    }
+
+    /// Adds the member of the next slot. One whose address is of another family or taken cannot be reached.
+    pub fn add(&mut self, address: SocketAddr) {
+        let slot = MemberId(self.settings.servers.len() as u16);
+        self.settings.servers.push(address);
+        self.slots.entry((address.ip(), address.port())).or_insert(slot);
+    }
+
+    /// Removes a member: it is sent only what is for it alone.
+    pub fn remove(&mut self, member: MemberId) {
+        self.removed.insert(member);
+    }
+
+    /// Returns the address of each member, by slot.
+    #[must_use]
+    pub fn servers(&self) -> &[SocketAddr] {
+        &self.settings.servers
     }
 
     /// Returns the descriptors to poll for reading.
@@ -202,7 +223,10 @@ impl Udp {
     pub fn send(&mut self, to: To, datagrams: &[Bytes]) {
         let own = self.settings.head.sender;
         let servers = self.settings.servers.iter().enumerate();
-        let others = servers.filter(|(slot, _)| *slot != usize::from(own.0)).map(|(_, address)| *address);
+        let is_other = |&(slot, _): &(usize, &SocketAddr)| {
+            slot != usize::from(own.0) && !self.removed.contains(&MemberId(slot as u16))
+        };
+        let others = servers.filter(is_other).map(|(_, address)| *address);
         let destinations: Vec<SocketAddr> = match (to, &self.joined) {
             (To::Group, Some(joined)) => vec![joined.address],
             (To::Group, None) => others.collect(),
@@ -276,9 +300,9 @@ impl Udp {
         }
     }
 
-    /// Receives what has come, up to a bound, and gives `sink` each message with its sender. Returns whether more may
-    /// have come.
-    pub fn receive(&mut self, mut sink: impl FnMut(MemberId, Bytes)) -> bool {
+    /// Receives what has come, up to a bound, and gives `sink` each message with its sender and its epoch.
+    /// Returns whether more may have come.
+    pub fn receive(&mut self, mut sink: impl FnMut(MemberId, u16, Bytes)) -> bool {
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut is_more = false;
         for is_own in [true, false] {
@@ -293,7 +317,7 @@ impl Udp {
         &mut self,
         is_own: bool,
         buffer: &mut [u8],
-        sink: &mut impl FnMut(MemberId, Bytes),
+        sink: &mut impl FnMut(MemberId, u16, Bytes),
     ) -> bool {
         let mut count = 0;
         while count < AT_ONCE {
@@ -320,7 +344,7 @@ impl Udp {
         &mut self,
         joined: &[u8],
         meta: &RecvMeta,
-        sink: &mut impl FnMut(MemberId, Bytes),
+        sink: &mut impl FnMut(MemberId, u16, Bytes),
     ) -> usize {
         if joined.is_empty() {
             self.accept(joined, meta.addr, sink);
@@ -330,7 +354,7 @@ impl Udp {
         datagrams.map(|datagram| self.accept(datagram, meta.addr, sink)).count()
     }
 
-    fn accept(&mut self, datagram: &[u8], source: SocketAddr, sink: &mut impl FnMut(MemberId, Bytes)) {
+    fn accept(&mut self, datagram: &[u8], source: SocketAddr, sink: &mut impl FnMut(MemberId, u16, Bytes)) {
         let own = self.settings.head;
         let Some(&sender) = self.slots.get(&(source.ip(), source.port())) else {
             self.counts.strangers += 1;
@@ -345,12 +369,12 @@ impl Udp {
             self.counts.malformed += 1;
             return;
         };
-        if head != (Head { sender, ..own }) {
+        if head != (Head { sender, epoch: head.epoch, ..own }) {
             self.counts.strangers += 1;
             return;
         }
         self.counts.received += 1;
-        messages.for_each(|message| sink(sender, message));
+        messages.for_each(|message| sink(sender, head.epoch, message));
     }
 }
 

@@ -12,6 +12,7 @@ mod hostile;
 mod joining;
 mod limits;
 mod load;
+mod memberships;
 mod names;
 mod output;
 mod pipes;

@@ -13,7 +13,7 @@ const SEEDS: u64 = 300;
 fn cluster(messages: u64, crash: u16, split: u16) -> ClusterSetup {
     // The order of the group is not used.
     let group = Setup { members: None, ..Setup::new(&ORDERS[0], 2, messages) };
-    ClusterSetup { group, crash, split, expect: None }
+    ClusterSetup { group, crash, split, join: 0, remove: 0, expect: None }
 }
 
 /// Nothing is violated, nothing is undecided, and everything that replicas are for was needed.
@@ -40,6 +40,17 @@ fn clusters_keep_their_promises() {
 fn clusters_with_crashes_and_splits_keep_their_promises() {
     let report = holds(&cluster(20, 3, 2));
     assert!(report.counters.crashed > report.seeds, "{:?}", report.counters);
+}
+
+#[test]
+fn clusters_whose_members_change_keep_their_promises() {
+    for (join, remove, crash, split) in [(1, 0, 0, 0), (0, 1, 0, 0), (2, 2, 3, 2)] {
+        let setup = ClusterSetup { join, remove, ..cluster(20, crash, split) };
+        let report = swarm::run(&setup, 1, 200);
+        assert_eq!((report.exit(), report.seeds), (Exit::Ok, 200), "{report:#?}");
+        let counters = &report.counters;
+        assert!(counters.changed > 200 && (remove == 0 || counters.withdrawn > 0), "{counters:?}");
+    }
 }
 
 #[test]
@@ -89,7 +100,7 @@ fn clusters_worst_networks_only_delay() {
         Setup { clog: share("70%"), partition: share("70%"), pause: share("70%"), ..calm },
     ] {
         for (crash, split) in [(0, 0), (3, 2)] {
-            let setup = ClusterSetup { group, crash, split, expect: None };
+            let setup = ClusterSetup { group, crash, split, join: 0, remove: 0, expect: None };
             let report = swarm::run(&setup, 1, 5);
             assert_eq!(report.failed, None, "{setup:?}: {report:#?}");
         }
@@ -139,12 +150,25 @@ mod known_bad {
         (Defect::NoCauses,         "closure",   100),
         (Defect::MixedPairs,       "contract",  100),
         (Defect::MixedPairs,       "confirmed", 100),
+        (Defect::EpochAlone,       "contract",  100),
+        (Defect::NoFloor,          "confirmed", 300),
+        (Defect::NoCut,            "confirmed", 300),
     ];
 
     /// Of two members on a fast network, own entries are often stored after later ones of the other are confirmed.
     fn setup(defect: Defect) -> ClusterSetup {
         let mut setup = cluster(20, 3, 2);
         setup.group.defects = Defects::only(defect);
+        match defect {
+            Defect::EpochAlone => (setup.join, setup.remove) = (1, 1),
+            Defect::NoFloor => (setup.join, setup.crash, setup.split) = (1, 2, 1),
+            Defect::NoCut => (setup.remove, setup.crash, setup.split) = (1, 0, 1),
+            _ => {}
+        }
+        if matches!(defect, Defect::NoFloor | Defect::NoCut) {
+            setup.group.members = Some(3);
+            setup.group.delay = Some("0-300ms".parse().expect("delays"));
+        }
         if defect == Defect::ConfirmEarly {
             setup.group.members = Some(2);
             setup.group.delay = Some("0-1ms".parse().expect("a delay"));

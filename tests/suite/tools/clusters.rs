@@ -175,7 +175,7 @@ fn exchange(udp: &mut Udp, packer: &mut Packer, heard: &mut BTreeMap<MemberId, u
         let limit = rustix::event::Timespec { tv_sec: 0, tv_nsec: left.subsec_nanos().into() };
         rustix::event::poll(&mut polled, Some(&limit)).unwrap();
         drop(polled);
-        udp.receive(|sender, message: Bytes| {
+        udp.receive(|sender, _, message: Bytes| {
             assert_eq!(message, [7; 900][..]);
             *heard.entry(sender).or_default() += 1;
         });

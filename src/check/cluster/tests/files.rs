@@ -78,6 +78,7 @@ fn record(results: &mut ClusterResults, own: u16, happening: &Happening) {
             results.confirmed(stamp(*upto), *number, *count, *digest, 2)
         }
         Happening::Withdraw { id: message } => results.withdraw(id(*message), 2),
+        Happening::Removed { member } => results.epoch(2, &NAMES[..], Some(NAMES[usize::from(*member)]), 2),
         Happening::Recover { entries, confirmed } => results.recover(*entries, *confirmed, (1, 7)),
         Happening::Send { to, number, text } => {
             results.sent(id((own, *number)), NAMES[usize::from(*to)], text, 2)

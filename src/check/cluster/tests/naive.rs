@@ -261,7 +261,8 @@ impl<'h> World<'h> {
                 let is_above = shown.iter().any(|cause| {
                     cause.id == (slot, need) && cause.event < inserted.event && cause.at > inserted.at
                 });
-                need > self.prefix(member, slot, inserted.event) || is_above && need > 0
+                need > self.prefix(member, slot, inserted.event)
+                    || is_above && need > 0 && !self.is_withdrawn((slot, need))
             })
         })
     }

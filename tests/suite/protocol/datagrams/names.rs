@@ -3,7 +3,9 @@
 
 use groupcast::ids::MemberId;
 use groupcast::replica::entry::{Content, Entry, EntryId};
-use groupcast::replica::message::{Line, Message, Want, Word};
+use groupcast::replica::epoch::{Ballot, Change, Request};
+use groupcast::replica::message::{Line, Message, State, Want, Word};
+use groupcast::replica::record::{Confirmed, Forgotten};
 use groupcast::wire::Batch;
 use groupcast::wire::datagram::Head;
 
@@ -106,6 +108,101 @@ impl Fields {
                 self.number(piece.whole.into(), "octets of the entry:");
                 self.add(&piece.bytes[..], "octets of the entry");
             }
+            other => self.change(other),
+        }
+    }
+
+    /// A message about the members.
+    fn change(&mut self, message: &Message) {
+        match message {
+            Message::Prepare(ballot, request) => {
+                self.add([13], "kind 13: Prepare");
+                self.ballot(*ballot);
+                self.request(request);
+            }
+            Message::Promise(promise) => {
+                self.add([14], "kind 14: Promise");
+                self.ballot(promise.ballot);
+                self.number(promise.clock, "clock");
+                self.numbers(&promise.stored, ("stored: slots", "up to entry"), MemberId(0));
+                self.add([u8::from(promise.accepted.is_some())], "accepted before: 1 if a change follows");
+                if let Some((ballot, change)) = &promise.accepted {
+                    self.ballot(*ballot);
+                    self.decision(change);
+                }
+            }
+            Message::Accept(ballot, change) => {
+                self.add([15], "kind 15: Accept");
+                self.ballot(*ballot);
+                self.decision(change);
+            }
+            Message::Accepted(ballot) => {
+                self.add([16], "kind 16: Accepted");
+                self.ballot(*ballot);
+            }
+            Message::Decided(epoch, change) => {
+                self.add([17], "kind 17: Decided");
+                self.u16(*epoch, "epoch");
+                self.decision(change);
+            }
+            Message::Join(epoch) => {
+                self.add([18], "kind 18: Join");
+                self.u16(*epoch, "knows epochs up to");
+            }
+            Message::State(state) => self.state(state),
+            Message::Entry(_)
+            | Message::Word(_)
+            | Message::Want(_)
+            | Message::Piece(_)
+            | Message::Forgotten(_) => {}
+        }
+    }
+
+    fn ballot(&mut self, ballot: Ballot) {
+        self.add(ballot.round.to_le_bytes(), format!("ballot: round {}", ballot.round));
+        self.member(ballot.proposer, "  of");
+    }
+
+    fn request(&mut self, request: &Request) {
+        match request {
+            Request::Add { name, udp } => {
+                self.add([1], "request 1: add");
+                for text in [name.clone(), udp.to_string()] {
+                    self.add([text.len() as u8], format!("length {}", text.len()));
+                    self.add(text.as_bytes(), text.clone());
+                }
+            }
+            Request::Remove(slot) => {
+                self.add([2], "request 2: remove");
+                self.member(*slot, "member of");
+            }
+        }
+    }
+
+    fn decision(&mut self, change: &Change) {
+        self.request(&change.request);
+        self.number(change.clock, "clock");
+        self.numbers(&change.stored, ("stored: slots", "up to entry"), MemberId(0));
+    }
+
+    fn state(&mut self, state: &State) {
+        self.add([19], "kind 19: State");
+        self.u16(state.epoch, "epoch");
+        let Confirmed { upto, entries, count, digest } = state.confirmed;
+        self.add(upto.time.to_le_bytes(), format!("confirmed up to time {}", upto.time));
+        self.member(upto.origin, "  of");
+        self.add(entries.to_le_bytes(), format!("  entries: {entries}"));
+        self.add(count.to_le_bytes(), format!("  messages: {count}"));
+        self.add(digest.to_le_bytes(), format!("  digest {digest:016x}"));
+        self.member(state.first, "from");
+        self.add([state.origins.len() as u8], format!("slots: {}", state.origins.len()));
+        for origin in &state.origins {
+            let Forgotten { number, time, digest, multicasts, finished } = *origin;
+            self.add(number.to_le_bytes(), format!("  up to entry {number}"));
+            self.add(time.to_le_bytes(), format!("  at {time}"));
+            self.add(digest.to_le_bytes(), format!("  digest {digest:016x}"));
+            self.add(multicasts.to_le_bytes(), format!("  multicasts: {multicasts}"));
+            self.add(u64::from(finished).to_le_bytes(), format!("  finished: {}", u8::from(finished)));
         }
     }
 

@@ -4,8 +4,10 @@
 
 use bytes::Bytes;
 use groupcast::ids::MemberId;
-use groupcast::replica::entry::{Content, Entry, EntryId, Fields};
-use groupcast::replica::message::{EntryRange, Line, Message, Piece, PieceRange, Want, Word};
+use groupcast::replica::entry::{Content, Entry, EntryId, Fields, Stamp};
+use groupcast::replica::epoch::{Ballot, Change, Request};
+use groupcast::replica::message::{EntryRange, Line, Message, Piece, PieceRange, Promise, State, Want, Word};
+use groupcast::replica::record::{Confirmed, Forgotten};
 use groupcast::wire::datagram::seal;
 use groupcast::wire::{Batch, BatchBuilder};
 
@@ -105,6 +107,41 @@ fn piece() -> Message {
     Message::Piece(Piece { id, start: 2_200, whole: 2_215, bytes: Bytes::from_static(b"the last octets") })
 }
 
+fn ballot() -> Ballot {
+    Ballot { round: 1, proposer: S1 }
+}
+
+fn added() -> Change {
+    let udp = "10.0.0.4:5600".parse().expect("an address");
+    Change { request: Request::Add { name: "s4".to_owned(), udp }, clock: 300, stored: vec![4, 3, 200] }
+}
+
+fn promise() -> Message {
+    Message::Promise(Promise { ballot: ballot(), clock: 290, stored: vec![4, 3, 200], accepted: None })
+}
+
+fn promise_accepted() -> Message {
+    let removed = Change { request: Request::Remove(S3), clock: 280, stored: vec![4, 3, 150] };
+    let ballot = Ballot { round: 2, proposer: S1 };
+    let accepted = Some((Ballot { round: 1, proposer: S2 }, removed));
+    Message::Promise(Promise { ballot, clock: 290, stored: Vec::new(), accepted })
+}
+
+fn state() -> Message {
+    let upto = Stamp { time: 250, origin: S2 };
+    let confirmed = Confirmed { upto, entries: 5, count: 12, digest: 0xfedc_ba98_7654_3210 };
+    let origin = |number, time, multicasts, finished| Forgotten {
+        number,
+        time,
+        digest: 0x0123_4567_89ab_cdef,
+        multicasts,
+        finished,
+    };
+    let nobody = Forgotten::default();
+    let origins = vec![origin(3, 240, 8, false), origin(2, 250, 4, true), nobody, nobody];
+    Message::State(State { epoch: 2, confirmed, first: S1, origins })
+}
+
 /// The good datagrams.
 pub(super) fn good() -> Vec<Good> {
     let one = |file, title, message| Good { file, title, messages: vec![message], padding: 0 };
@@ -138,6 +175,18 @@ pub(super) fn good() -> Vec<Good> {
             Message::Forgotten(EntryId { origin: S2, number: 300 }),
         ),
         one("piece.hex", "Piece of s1: the last octets of its entry 5", piece()),
+        one("prepare.hex", "Prepare of s1: remove s3", Message::Prepare(ballot(), Request::Remove(S3))),
+        one("promise.hex", "Promise of s2, which has accepted no change", promise()),
+        one(
+            "promise_accepted.hex",
+            "Promise of s2, which has accepted a change before: remove s3",
+            promise_accepted(),
+        ),
+        one("accept.hex", "Accept of s1: a fourth member, s4", Message::Accept(ballot(), added())),
+        one("accepted.hex", "Accepted of s2", Message::Accepted(ballot())),
+        one("decided.hex", "Decided: epoch 2 has a fourth member, s4", Message::Decided(2, added())),
+        one("join.hex", "Join of s4, which knows the first epoch", Message::Join(1)),
+        one("state.hex", "State for s4: the log that all others have forgotten", state()),
         Good {
             file: "several.hex",
             title: "A word and an entry, padded to the length of a datagram that leaves together with it",
@@ -194,7 +243,10 @@ pub(super) fn bad() -> Vec<Bad> {
         Bad { file, why, by: RefusedBy::Message, datagram: seal(HEAD, &content) }
     };
     let contents = CONTENTS.iter().map(whole);
-    let messages = [bad_entries(), bad_words(), bad_wants(), bad_pieces()].concat().into_iter().map(message);
+    let messages = [bad_entries(), bad_words(), bad_wants(), bad_pieces(), bad_changes()]
+        .concat()
+        .into_iter()
+        .map(message);
     bad_heads().into_iter().chain(contents).chain(messages).collect()
 }
 
@@ -240,7 +292,7 @@ fn bad_entries() -> Vec<BadMessage> {
     let finished = entry(6, 302, Content::Finished).bytes();
     vec![
         ("kind_7.hex", "there is no kind 7", vec![7, 0]),
-        ("kind_13.hex", "there is no kind 13", vec![13, 0]),
+        ("kind_20.hex", "there is no kind 20", vec![20, 0]),
         ("forgotten_entry_0.hex", "there is no entry 0", vec![12, 0, 0, 0]),
         ("forgotten_trailing.hex", "something is behind the number", vec![12, 0, 0, 1, 0]),
         ("entry_cut_in_head.hex", "the entry ends in its digest", good[..10].to_vec()),
@@ -314,6 +366,26 @@ fn bad_pieces() -> Vec<BadMessage> {
         ("piece_padded_start.hex", "a number has a longer form than it needs", with(&good, 4, &[0x81, 0])),
         ("piece_empty.hex", "the piece has no octets", good[..8].to_vec()),
         ("piece_of_entry_0.hex", "there is no entry 0", with(&good, 3, &[0])),
+    ]
+}
+
+fn bad_changes() -> Vec<BadMessage> {
+    // The ballot ends at 7.
+    let prepare = Message::Prepare(ballot(), Request::Remove(S3)).bytes();
+    let accept = Message::Accept(ballot(), added()).bytes();
+    let promise = promise().bytes();
+    vec![
+        ("prepare_request_3.hex", "there is no request 3", with(&prepare, 7, &[3])),
+        ("prepare_trailing.hex", "something is behind the request", with(&prepare, prepare.len(), &[0])),
+        ("accept_cut.hex", "the change ends in its last number", accept[..accept.len() - 1].to_vec()),
+        ("accept_id.hex", "the id has a space", with(&accept, 9, b" ")),
+        ("accept_port.hex", "the address has a zero before its port", with(&accept, 21, b"0")),
+        ("promise_of_nothing.hex", "the promise has neither numbers nor a change", {
+            [&promise[..9], &[0, 0]].concat()
+        }),
+        ("promise_of_both.hex", "the promise has numbers and a change", {
+            [&promise[..promise.len() - 1], &[1], &accept[1..]].concat()
+        }),
     ]
 }
 

@@ -172,7 +172,12 @@ impl Cluster {
                     }
                 }
                 Effect::Drop(_, DropReason::Duplicate) | Effect::Remove(_) => {}
-                Effect::Drop(..) | Effect::Forked(_) | Effect::Outdated(_) | Effect::Diverged(_) => {
+                Effect::Drop(..)
+                | Effect::Forked(_)
+                | Effect::Outdated(_)
+                | Effect::Withdraw(_)
+                | Effect::Epoch(..)
+                | Effect::Diverged(_) => {
                     state.flaws.insert(BLAMED);
                 }
             }
@@ -391,7 +396,7 @@ impl Model for Cluster {
             Action::Arrive(packet) => {
                 packet.land(&mut state.flying);
                 let message = Message::parse(packet.header).expect("what a replica sends can be read");
-                self.step(&mut state, packet.to, Input::Receive(packet.from, message));
+                self.step(&mut state, packet.to, Input::Receive(packet.from, 1, message));
             }
             Action::Lose(packet) => {
                 state.losses += 1;

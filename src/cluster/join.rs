@@ -1,0 +1,81 @@
+//! The start of a member that was added to a running cluster: it asks the others for what it needs, and puts that into
+//! its journal.
+
+use std::time::Duration;
+
+use super::file::Cluster;
+use crate::driver::clock::{Clock, LONGEST_WAIT};
+use crate::exit::{Exit, Failure};
+use crate::ids::{MemberId, To};
+use crate::journal::{Commit, Journal, Recovered};
+use crate::replica::message::Message;
+use crate::replica::newcomer::Newcomer;
+use crate::talk::Talk;
+use crate::transport::signals::{Signals, interruption};
+use crate::transport::udp::Udp;
+use crate::transport::wakeup::wait;
+use crate::wire::datagram::{Head, Packer};
+
+/// The settings of a new member.
+pub(super) struct Join<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) me: MemberId,
+    pub(super) head: Head,
+    pub(super) size: usize,
+    pub(super) signals: &'a Signals,
+    pub(super) talk: &'a Talk,
+    /// The time for which it waits.
+    pub(super) limit: Duration,
+}
+
+impl Join<'_> {
+    /// Waits until the others have told everything, and makes it durable. Returns the content of the journal.
+    ///
+    /// # Errors
+    /// Exit 69 if no member has answered in time, interruption, and the failure of the journal.
+    pub(super) fn run(
+        &self,
+        udp: &mut Udp,
+        clock: &mut Clock,
+        journal: &mut impl Journal,
+    ) -> Result<Recovered, Failure> {
+        let start = clock.now();
+        let (members, others) = (self.cluster.servers.len(), udp.servers().len());
+        let mut newcomer = Newcomer::new(start, self.me, members, others);
+        self.talk.say("new: asking the others for the state of the cluster");
+        loop {
+            let now = clock.now();
+            if let Some((to, message)) = newcomer.wake(now) {
+                let mut packer = Packer::new(Head { epoch: newcomer.epoch(), ..self.head }, self.size);
+                let is_packed = packer.push(&message.bytes());
+                debug_assert!(is_packed, "a request is short");
+                udp.send(To::Member(to), &packer.take());
+            }
+            let limit = newcomer.next_deadline().since(now).min(LONGEST_WAIT);
+            wait(udp.fds().chain(self.signals.fds()), limit);
+            if let Some(exit) = self.signals.received() {
+                return Err(interruption(exit));
+            }
+            let now = clock.now();
+            udp.receive(|_, _, message| {
+                if let Ok(message) = Message::parse(message) {
+                    newcomer.receive(now, message);
+                }
+            });
+            if let Some(records) = newcomer.records() {
+                let append: Vec<_> = records.iter().map(crate::replica::record::Record::bytes).collect();
+                journal.commit(Commit { append: append.clone(), remove: Vec::new() })?;
+                let next = append.len() as u64 + 1;
+                return Ok(Recovered { records: (1..).zip(append).collect(), next });
+            }
+            if now.since(start) >= self.limit {
+                let name = &self.cluster.ids()[usize::from(self.me.0)];
+                let why = format!("no member of the cluster has let {name} in");
+                return Err(Failure::new(Exit::Unavailable, why).help(format!(
+                    "first `groupcast cluster add DIR {name} HOST:PORT`, with the folder of a running member; \
+                     a member whose journal was lost cannot come back under its id"
+                )));
+            }
+        }
+    }
+}
