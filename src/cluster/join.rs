@@ -57,9 +57,9 @@ impl Join<'_> {
                 return Err(interruption(exit));
             }
             let now = clock.now();
-            udp.receive(|_, _, message| {
+            udp.receive(|from, _, message| {
                 if let Ok(message) = Message::parse(message) {
-                    newcomer.receive(now, message);
+                    newcomer.receive(now, from, message);
                 }
             });
             if let Some(records) = newcomer.records() {

@@ -207,7 +207,7 @@ impl<'t> World<'t> {
                 self.trace.line(self.now, &to, "receive", &from, format_args!("{}", words(&message)));
                 let now = self.now;
                 if let Some(newcomer) = &mut self.member(to).newcomer {
-                    newcomer.receive(now, message);
+                    newcomer.receive(now, from, message);
                     return self.step_newcomer(to);
                 }
                 self.input(to, Input::Receive(from, epoch, message));
