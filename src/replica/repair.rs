@@ -190,9 +190,11 @@ impl Repair {
                 continue;
             }
             has_gaps = true;
-            let Some(holder) = self.holder(now, origin, received + 1, known.matrix) else { continue };
-            let want = wants.entry(holder).or_default();
             let by_piece = self.attempts % (BY_PIECE + 1) < BY_PIECE;
+            // Whole entries have turns of their own, or some numbers of holders would give them to one holder always.
+            let turn = if by_piece { self.attempts } else { self.attempts / (BY_PIECE + 1) };
+            let Some(holder) = self.holder(now, (origin, received + 1), turn, known.matrix) else { continue };
+            let want = wants.entry(holder).or_default();
             self.asked[origin] = add_gaps(want, origin, (received, upto), &known.early[origin], by_piece);
             self.asked_most[origin] = self.asked_most[origin].max(self.asked[origin]);
         }
@@ -229,9 +231,15 @@ impl Repair {
         }
     }
 
-    /// Returns the member to ask for entry `number` of `origin`: its sender first, then each holder in turn. Members
+    /// Returns the member to ask for entry `number` of `origin` in this turn: its sender first, then each holder. Members
     /// that are heard come before others.
-    fn holder(&self, now: Time, origin: usize, number: u64, matrix: &Matrix) -> Option<MemberId> {
+    fn holder(
+        &self,
+        now: Time,
+        (origin, number): (usize, u64),
+        turn: usize,
+        matrix: &Matrix,
+    ) -> Option<MemberId> {
         let is_heard = |member: usize| self.heard[member].is_some_and(|at| now.since(at) < SILENT_AFTER);
         let holds = |member: usize| {
             let may_hold = member == origin || matrix.stored(member, origin) >= number;
@@ -241,7 +249,7 @@ impl Repair {
         let holders: Vec<usize> = members.filter(|&member| holds(member)).collect();
         let heard: Vec<usize> = holders.iter().copied().filter(|&member| is_heard(member)).collect();
         let askable = if heard.is_empty() { holders } else { heard };
-        let at = self.attempts.checked_rem(askable.len())?;
+        let at = turn.checked_rem(askable.len())?;
         Some(MemberId(askable[at] as u16))
     }
 }
