@@ -35,7 +35,12 @@ pub(super) fn assemble(listing: &mut Listing) -> Result<Vec<Run>, Failure> {
         read.into_iter().partition(|(_, _, file)| !file.file.starts.is_empty());
     for (member, life, file) in started {
         let cluster = file.file.starts[0].group.clone();
-        clusters.entry(cluster).or_default().entry(member).or_default().insert(life, file);
+        let name = file.file.file.clone();
+        let lives = clusters.entry(cluster).or_default().entry(member.clone()).or_default();
+        if let Some(other) = lives.insert(life, file) {
+            let why = format!("{} and {name} are both of life {life} of {member}", other.file.file);
+            return Err(Failure::new(Exit::BadData, why).help("take one of them away"));
+        }
     }
     // A life without a start says nothing, but it was there.
     for (member, life, file) in others {
@@ -71,7 +76,8 @@ fn take(listing: &mut Listing) -> Result<Vec<Found>, Failure> {
 
 /// Splits `s1.2` into the member and the life.
 fn member_and_life(id: &str) -> (String, u32) {
-    let split = id.rsplit_once('.').and_then(|(member, life)| Some((member, life.parse().ok()?)));
+    let number = |life: &str| life.parse().ok().filter(|number: &u32| number.to_string() == life);
+    let split = id.rsplit_once('.').and_then(|(member, life)| Some((member, number(life)?)));
     let (member, life) = split.unwrap_or((id, 1));
     (member.to_owned(), life)
 }
