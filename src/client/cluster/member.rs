@@ -538,8 +538,9 @@ impl<'a> Member<'a> {
             if let Err(error) = written.map(drop).and(closed) {
                 self.talk.warn(error.message);
             }
-            let goes_on = !matches!(failure.exit, Exit::BadData | Exit::Config | Exit::Bug);
-            let again = if goes_on { "; started again with the same command, it goes on" } else { "" };
+            let is_final =
+                matches!(failure.exit, Exit::BadData | Exit::Config | Exit::Unavailable | Exit::Bug);
+            let again = if is_final { "" } else { "; started again with the same command, it goes on" };
             self.talk.warn(format!("partial: {described}; see {}{again}", out.display()));
             return Err(failure.into());
         }
