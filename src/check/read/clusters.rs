@@ -45,7 +45,7 @@ pub(super) fn assemble(listing: &mut Listing) -> Result<Vec<Run>, Failure> {
     // A life without a start says nothing, but it was there.
     for (member, life, file) in others {
         if let Some(lives) = clusters.values_mut().find_map(|lives| lives.get_mut(&member)) {
-            lives.insert(life, file);
+            lives.entry(life).or_insert(file);
         }
     }
     clusters.into_iter().map(|(name, lives)| run(name, lives, listing)).collect()

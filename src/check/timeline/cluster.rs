@@ -83,11 +83,14 @@ impl Named<'_> {
         let confirmed = self.confirmed(list);
         for ((life, (number, file)), told_life) in member.lives.iter().enumerate().zip(&story.lives) {
             let lines = told_life.source.iter().flat_map(|source| &source.lines);
-            let events = told_life.events.iter().enumerate().zip(lines.zip(&file.times));
+            // The list of an added member begins with what others confirmed before: it has shown none of that.
+            let before = told_life.events.len().saturating_sub(file.times.len());
+            let times = std::iter::repeat_n(&0, before).chain(&file.times);
+            let events = told_life.events.iter().enumerate().zip(lines.zip(times));
             let events = events.filter_map(|((event, happening), (&line, &time_us))| {
                 let (message, kind) =
                     self.event(slot, happening, (life, event), &mut insertions, &confirmed)?;
-                Some(Bare { line, time_us, message, kind })
+                (event >= before).then_some(Bare { line, time_us, message, kind })
             });
             // A life tells at once what a crash has lost and its journal gives back.
             let is_again =
