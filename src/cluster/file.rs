@@ -237,6 +237,21 @@ fn objection(ip: IpAddr) -> Option<&'static str> {
     }
 }
 
+/// Returns the reason why a server with the address `udp` cannot be beside one with the address `other`.
+#[must_use]
+pub fn objection_beside(udp: SocketAddr, other: SocketAddr) -> Option<String> {
+    let ip = udp.ip();
+    if udp.port() == 0 {
+        Some(format!("{udp} has no port"))
+    } else if let Some(objection) = objection(ip) {
+        Some(format!("{ip} {objection}"))
+    } else if udp.is_ipv4() != other.is_ipv4() || ip.is_loopback() != other.ip().is_loopback() {
+        Some(format!("{udp} cannot be reached from {other}"))
+    } else {
+        None
+    }
+}
+
 /// Refuses a server on loopback among servers that are not.
 fn check_loopback(listed: &[Listed], servers: &[Server]) -> Result<(), Flaw> {
     let is_on_loopback = |server: &Server| server.udp.ip().is_loopback();

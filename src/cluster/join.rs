@@ -70,7 +70,7 @@ impl Join<'_> {
             }
             if now.since(start) >= self.limit {
                 let name = &self.cluster.ids()[usize::from(self.me.0)];
-                let why = format!("no member of the cluster has let {name} in");
+                let why = format!("cannot join the cluster: no member has let {name} in");
                 return Err(Failure::new(Exit::Unavailable, why).help(format!(
                     "first `groupcast cluster add DIR {name} HOST:PORT`, with the folder of a running member; \
                      a member whose journal was lost cannot come back under its id"

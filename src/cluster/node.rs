@@ -247,7 +247,8 @@ impl Node {
     /// Returns how many submissions are welcome now.
     #[must_use]
     pub fn window(&self) -> u64 {
-        if self.journal.waiting() > MOST_UNSTORED { 0 } else { self.replica.window() }
+        let is_busy = self.would_forget() || self.journal.waiting() > MOST_UNSTORED;
+        if is_busy { 0 } else { self.replica.window() }
     }
 
     /// Submits an entry. Its effects are among the next events.
@@ -264,7 +265,7 @@ impl Node {
     ///
     /// # Errors
     /// As [`Node::turn`].
-    pub fn propose(&mut self, request: Request) -> Result<(), Failure> {
+    pub fn propose(&mut self, request: Option<Request>) -> Result<(), Failure> {
         let now = self.clock.now();
         self.replica.handle(now, Input::Propose(request), &mut self.effects);
         self.perform()

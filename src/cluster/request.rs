@@ -1,5 +1,5 @@
-//! The requests of an operator to a member: files in the folder of its journal, so that nobody on the network can change
-//! a cluster.
+//! The requests of an operator to a member: files in the folder of its journal, so that it takes the rights of that
+//! folder to ask.
 //!
 //! The operator's program writes a request, the member takes it and writes the answer.
 

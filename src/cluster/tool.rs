@@ -26,10 +26,9 @@ use crate::units;
 const HELP: &str = "\
 Example:
   groupcast cluster status runs/latest
-  groupcast cluster add data/s1 s6 10.0.0.6:5600
-  groupcast cluster remove data/s1 s4
 
-A member writes its status once a second into the folder of its journal.";
+A member writes its status once a second into the folder of its journal. `cluster add data/s1 s6 10.0.0.6:5600` and
+`cluster remove data/s1 s4` ask the running member with the folder data/s1.";
 
 /// The age after which a status is old: the member has ended, or is stopped.
 const OLD: Duration = Duration::from_secs(5);
@@ -107,7 +106,7 @@ fn change(dir: &Path, asked: &Asked, limit: Duration) -> Result<Exit> {
     let found = if status.is_file() { read(&status)? } else { return Err(no_member(dir).into()) };
     let Found { status, is_running: true, .. } = found else { return Err(no_member(dir).into()) };
     if request::asked(dir).with_context(|| cannot("read the request"))?.is_some_and(|other| other != *asked) {
-        let why = format!("{} is still busy with another change", status.id);
+        let why = format!("cannot change the cluster: {} is still busy with another change", status.id);
         return Err(Failure::new(Exit::Unavailable, why)
             .help("one at a time: run this again in a while")
             .into());
@@ -134,7 +133,7 @@ fn change(dir: &Path, asked: &Asked, limit: Duration) -> Result<Exit> {
         return Ok(Exit::Ok);
     }
     request::take_back(dir).with_context(|| cannot("take the request back"))?;
-    let why = format!("no majority of the members has agreed within {}", units::duration(limit));
+    let why = format!("cannot change the cluster: no majority has agreed within {}", units::duration(limit));
     Err(Failure::new(Exit::TimedOut, why)
         .help(format!(
             "{} may still go on with it: `groupcast cluster status {}` shows its members",
@@ -145,7 +144,9 @@ fn change(dir: &Path, asked: &Asked, limit: Duration) -> Result<Exit> {
 }
 
 fn no_member(dir: &Path) -> Failure {
-    Failure::new(Exit::Unavailable, format!("no member of a cluster runs with the folder {}", dir.display()))
+    let why =
+        format!("cannot ask for a change: no member of a cluster runs with the folder {}", dir.display());
+    Failure::new(Exit::Unavailable, why)
         .help("name the folder that was given to the --data of a running member of this machine")
 }
 

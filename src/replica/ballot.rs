@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::epoch::{Ballot, Change, Request};
 use super::message::{Message, Promise};
+use super::receive::MOST_BEHIND;
 use super::record::Record;
 use super::{Effect, Effects, Pending, Replica};
 use crate::defect::Defect;
@@ -68,12 +69,22 @@ impl Round {
 }
 
 impl Replica {
-    /// Takes the request of an operator. It is dropped if the present members do not allow it.
-    pub(super) fn propose(&mut self, request: Request) {
-        if self.membership.allows(&request) && request != Request::Remove(self.config.me) {
-            self.votes.wanted = Some(request);
+    /// Takes the request of an operator, or takes it back: then it is not led any more, unless there are votes on it. A
+    /// request is dropped if the present members do not allow it.
+    pub(super) fn propose(&mut self, request: Option<Request>) {
+        let allowed = request
+            .filter(|request| self.membership.allows(request) && *request != Request::Remove(self.config.me));
+        self.votes.wanted = allowed;
+        if self.votes.wanted.is_some() {
             self.votes.due = self.votes.due.or(Some(self.now));
         }
+    }
+
+    /// Returns whether a change can be one of the next epoch, as far as its numbers show.
+    pub(super) fn is_sound(&self, change: &Change) -> bool {
+        let is_far = |(&number, origin): (&u64, usize)| number > self.log.received(origin) + MOST_BEHIND;
+        let is_allowed = self.membership.allows_change(change) && !self.is_far_ahead(change.clock);
+        is_allowed && !change.stored.iter().zip(0..).any(is_far)
     }
 
     /// Returns the request of the operator that is not met yet.
@@ -174,7 +185,7 @@ impl Replica {
         round.promises.insert(usize::from(from.0), Kept { clock, stored, accepted });
         let is_first = usize::from(from.0) == self.me;
         let change = (round.promises.len() >= deciding).then(|| round.choose());
-        let is_sound = change.as_ref().is_none_or(|change| self.membership.allows_change(change));
+        let is_sound = change.as_ref().is_none_or(|change| self.is_sound(change));
         if let Some(round) = &mut self.votes.round
             && is_sound
             && (change.is_some() || is_first)
@@ -190,16 +201,15 @@ impl Replica {
         let Some(change) = round.change.clone() else { return };
         round.accepted.insert(usize::from(from.0));
         if round.accepted.len() >= deciding {
-            self.learn(self.membership.epoch() + 1, change, out);
+            self.learn(change, out);
         }
     }
 
-    /// Takes a decided change: the next epoch begins when it is stored.
-    pub(super) fn learn(&mut self, number: u16, change: Change, out: &mut Effects) {
-        let is_next = number == self.membership.epoch() + 1 && self.votes.next.is_none();
-        if is_next && self.membership.allows_change(&change) && !self.is_far_ahead(change.clock) {
+    /// Takes a decided change, which is sound: the next epoch begins when it is stored.
+    pub(super) fn learn(&mut self, change: Change, out: &mut Effects) {
+        if self.votes.next.is_none() {
             self.votes.next = Some(change.clone());
-            self.store(Record::Change(number, change), Pending::Change, out);
+            self.store(Record::Change(self.epoch() + 1, change), Pending::Change, out);
         }
     }
 }

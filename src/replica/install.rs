@@ -30,6 +30,12 @@ impl Replica {
         self.slots()
     }
 
+    /// Returns the number of members of the first epoch, which have the first slots.
+    #[must_use]
+    pub const fn first_members(&self) -> usize {
+        self.config.members
+    }
+
     /// Returns the number of members.
     #[must_use]
     pub fn members(&self) -> usize {
@@ -82,9 +88,6 @@ impl Replica {
         if !self.config.defects.has(Defect::NoFloor) {
             self.clock = self.clock.max(change.clock);
         }
-        if self.votes.wanted.as_ref() == Some(&change.request) {
-            self.votes.wanted = None;
-        }
         self.superseded.extend(self.votes.begin_epoch());
         let (slot, cut) = self.membership.install(change.clone());
         match (&change.request, cut) {
@@ -96,6 +99,8 @@ impl Replica {
                 self.words.set(slot, true);
             }
         }
+        // The request of the operator is met, or cannot be met any more.
+        self.votes.wanted.take_if(|wanted| !self.membership.allows(wanted));
         out.push(Effect::Epoch(self.epoch(), change));
     }
 
@@ -125,7 +130,14 @@ impl Replica {
         let own = self.epoch();
         let is_member = self.membership.is_member(usize::from(from.0));
         match message {
-            Message::Decided(number, change) if is_member => self.learn(number, change, out),
+            Message::Decided(number, change) if is_member && number == own + 1 => {
+                if self.is_sound(&change) {
+                    self.learn(change, out);
+                } else {
+                    out.push(Effect::Drop(from, DropReason::BreaksContract));
+                }
+            }
+            Message::Decided(..) if is_member => out.push(Effect::Drop(from, DropReason::Duplicate)),
             Message::Join(known) => self.welcome(from, known, out),
             message if epoch == own && is_member => return Some(message),
             message => {
@@ -151,15 +163,23 @@ impl Replica {
         }
     }
 
+    /// Returns whether a member has spoken before. If it asks to be let in again, it has lost its journal, and with it
+    /// promises that the others rest on.
+    fn rests_on(&self, slot: usize) -> bool {
+        let matrix = &self.matrix;
+        // Above the clock with which a member was added, nothing is confirmed without its word: the journal has that.
+        let is_confirmed = self.log.confirmed().upto.time > matrix.promise(slot).clock;
+        let has_stored = (0..self.slots()).any(|origin| matrix.stored(slot, origin) > 0);
+        matrix.has_spoken(slot) || matrix.last_known(slot) > 0 || is_confirmed || has_stored
+    }
+
     /// Gives a new member the changes that it lacks, then the start of its log.
     fn welcome(&self, to: MemberId, known: u16, out: &mut Effects) {
         let slot = usize::from(to.0);
         if known < self.epoch() {
             return self.tell(to, known.max(1), out);
         }
-        // One that has spoken before has lost its journal, and with it promises that the others rest on.
-        let is_new = !self.matrix.has_spoken(slot) && self.matrix.last_known(slot) == 0;
-        if !self.membership.is_member(slot) || !is_new || known > self.epoch() {
+        if !self.membership.is_member(slot) || self.rests_on(slot) || known > self.epoch() {
             return out.push(Effect::Drop(to, DropReason::OtherEpoch));
         }
         let snapshot = self.log.snapshot();

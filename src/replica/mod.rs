@@ -82,7 +82,7 @@ pub enum Input {
     /// A message of another member arrived, which was in the epoch of this number.
     Receive(MemberId, u16, Message),
     /// An operator asks for a change of the members.
-    Propose(Request),
+    Propose(Option<Request>),
     /// All records up to this index are stored.
     Stored(u64),
     /// The clock has reached [`Replica::next_deadline`].

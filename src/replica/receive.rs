@@ -10,7 +10,7 @@ use crate::ids::{MemberId, To};
 /// Most entries of a sender beyond the last one received that are kept, or waited for.
 const MOST_AHEAD: u64 = 1 << 20;
 /// The number of entries of a sender that a member may lack, at most, as far as others say. It asks for them in turn.
-const MOST_BEHIND: u64 = 1 << 32;
+pub(super) const MOST_BEHIND: u64 = 1 << 32;
 /// The distance by which a time may be above the clock. No honest member counts so fast.
 const MOST_TIME_AHEAD: u64 = 1 << 32;
 /// The length of a piece before its octets, in octets, at most: the kind, the entry, and two numbers of octets.
@@ -337,7 +337,7 @@ impl Replica {
             return out.push(Effect::Drop(from, DropReason::Duplicate));
         }
         self.repair.lose(usize::from(from.0), origin, id.number);
-        if self.repair.is_lost(origin, next) {
+        if self.repair.is_lost(origin, next, &self.matrix) {
             out.push(Effect::Outdated(EntryId { number: next, ..id }));
         }
     }
@@ -348,7 +348,7 @@ impl Replica {
     pub fn lacks_forgotten(&self) -> Option<(EntryId, Vec<MemberId>)> {
         (0..self.slots()).find_map(|origin| {
             let number = self.log.received(origin) + 1;
-            let holders = self.repair.holders_left(origin, number)?;
+            let holders = self.repair.holders_left(origin, number, &self.matrix)?;
             Some((EntryId { origin: MemberId(origin as u16), number }, holders))
         })
     }

@@ -120,16 +120,17 @@ impl Repair {
     }
 
     /// Returns whether all other members have forgotten an entry.
-    pub(super) fn is_lost(&self, origin: usize, number: u64) -> bool {
-        self.holders_left(origin, number).is_some_and(|holders| holders.is_empty())
+    pub(super) fn is_lost(&self, origin: usize, number: u64, matrix: &Matrix) -> bool {
+        self.holders_left(origin, number, matrix).is_some_and(|holders| holders.is_empty())
     }
 
-    /// Returns the others that have not said that they have forgotten an entry; none if nobody has.
-    pub(super) fn holders_left(&self, origin: usize, number: u64) -> Option<Vec<MemberId>> {
+    /// Returns the other members that have not said that they have forgotten an entry; none if nobody has.
+    pub(super) fn holders_left(&self, origin: usize, number: u64, matrix: &Matrix) -> Option<Vec<MemberId>> {
         let lost = &self.lost[origin];
-        let left = (0..lost.len()).filter(|&member| member != self.me && lost[member] < number);
-        let left: Vec<MemberId> = left.map(|member| MemberId(member as u16)).collect();
-        if left.len() + 1 < lost.len() { Some(left) } else { None }
+        let others = || (0..lost.len()).filter(|&slot| slot != self.me && matrix.is_member(slot));
+        let left: Vec<MemberId> =
+            others().filter(|&slot| lost[slot] < number).map(|slot| MemberId(slot as u16)).collect();
+        if left.len() < others().count() { Some(left) } else { None }
     }
 
     /// Returns the time of the next request.

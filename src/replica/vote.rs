@@ -14,6 +14,9 @@ use super::{DropReason, Effect, Effects, Pending, Replica};
 use crate::defect::{Defect, Defects};
 use crate::ids::{MemberId, Time, To};
 
+/// Most rounds by which a ballot is ahead of the last vote: there is one in two seconds.
+const MOST_ROUNDS_AHEAD: u32 = 1 << 16;
+
 /// The votes of a member in the present epoch, and the change that it proposes itself.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub(super) struct Votes {
@@ -97,7 +100,9 @@ impl Replica {
         out: &mut Effects,
     ) {
         let is_own = *request == Request::Remove(self.config.me);
-        if ballot.proposer != from || !self.membership.allows(request) {
+        let last = self.votes.vote.ballot.round;
+        let is_far = ballot.round > last.saturating_add(MOST_ROUNDS_AHEAD);
+        if ballot.proposer != from || is_far || !self.membership.allows(request) {
             return out.push(Effect::Drop(from, DropReason::BreaksContract));
         }
         if is_own || self.votes.next.is_some() || ballot < self.votes.vote.ballot {
@@ -123,8 +128,7 @@ impl Replica {
         out: &mut Effects,
     ) {
         let is_own = change.request == Request::Remove(self.config.me);
-        let is_sound = self.membership.allows_change(&change) && !self.is_far_ahead(change.clock);
-        if ballot.proposer != from || !is_sound {
+        if ballot.proposer != from || !self.is_sound(&change) {
             return out.push(Effect::Drop(from, DropReason::BreaksContract));
         }
         if is_own || self.votes.next.is_some() || ballot < self.votes.vote.ballot {
@@ -147,7 +151,6 @@ impl Replica {
         if !lacking.is_empty() {
             return;
         }
-        self.clock = self.clock.max(change.clock);
         let accepted = Some((ballot, change));
         if self.votes.vote.accepted != accepted {
             let request = accepted.as_ref().map(|(_, change)| change.request.clone());

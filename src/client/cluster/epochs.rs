@@ -2,12 +2,14 @@
 
 use super::member::Member;
 use super::shown::Shown;
+use crate::cluster::file::objection_beside;
 use crate::cluster::request::{self, Answer, Asked};
 use crate::exit::{Exit, Failure};
 use crate::ids::MemberId;
 use crate::replica::entry::{Content, Entry};
 use crate::replica::epoch::{Change, Request};
 use crate::results::MessageId;
+use crate::talk::list;
 
 impl Member<'_> {
     /// Takes an entry of a removed member out of the list.
@@ -27,7 +29,10 @@ impl Member<'_> {
     /// # Errors
     /// Exit 69 if this member was removed.
     pub(super) fn begin_epoch(&mut self, number: u16, change: &Change, now: u64) -> Result<(), Failure> {
-        let names = self.node.names().to_vec();
+        // Later epochs may have begun: the list of this one ends with the member that it added.
+        let is_added = matches!(change.request, Request::Add { .. });
+        let slots = change.stored.len() + usize::from(is_added);
+        let names: Vec<String> = self.node.names().iter().take(slots).cloned().collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let removed = match &change.request {
             Request::Remove(member) => Some(self.node.name(*member).to_owned()),
@@ -62,7 +67,7 @@ impl Member<'_> {
         let Some(data) = self.options.data.clone() else { return Ok(()) };
         let asked = match request::asked(&data) {
             Ok(Some(asked)) => asked,
-            Ok(None) => return Ok(()),
+            Ok(None) => return self.take_back(),
             Err(error) => {
                 self.talk.detail(format!("cannot read the request in {}: {error}", data.display()));
                 return Ok(());
@@ -73,15 +78,21 @@ impl Member<'_> {
             Judged::Refused(why) => Answer { asked, epoch: None, refused: Some(why) },
             Judged::Open(request) => {
                 if self.node.replica().wanted() != Some(&request) {
-                    self.node.propose(request)?;
+                    self.node.propose(Some(request))?;
                 }
                 return Ok(());
             }
         };
+        self.take_back()?;
         if let Err(error) = request::answer(&data, &answer) {
             self.talk.warn(format!("cannot answer the request in {}: {error}", data.display()));
         }
         Ok(())
+    }
+
+    /// Takes an earlier request back: the operator does not wait for it any more.
+    fn take_back(&mut self) -> Result<(), Failure> {
+        if self.node.replica().wanted().is_some() { self.node.propose(None) } else { Ok(()) }
     }
 
     /// Judges a request by the members that there are.
@@ -93,21 +104,31 @@ impl Member<'_> {
         };
         match asked {
             Asked::Add { id, udp } => match slot_of(id) {
+                Some(slot) if replica.is_member(slot) && usize::from(slot.0) < replica.first_members() => {
+                    Judged::Refused(format!("{id} has been a member from the beginning"))
+                }
                 Some(slot) if replica.is_member(slot) && self.node.address(slot) == Some(*udp) => Judged::Met,
                 Some(_) => Judged::Refused(format!("{id} is, or was, the id of a member")),
                 None if self.node.slot_at(*udp).is_some() => {
                     Judged::Refused(format!("{udp} is, or was, the address of a member"))
                 }
-                None => Judged::Open(Request::Add { name: id.clone(), udp: *udp }),
+                None => match self.node.address(self.node.me()).and_then(|own| objection_beside(*udp, own)) {
+                    Some(why) => Judged::Refused(why),
+                    None => Judged::Open(Request::Add { name: id.clone(), udp: *udp }),
+                },
             },
             Asked::Remove { id } => match slot_of(id) {
-                None => Judged::Refused(format!("{id} is no member")),
+                None => {
+                    let names: Vec<&str> = self.node.names().iter().map(String::as_str).collect();
+                    Judged::Refused(format!("{id} is none of the members {}", list(&names)))
+                }
                 Some(slot) if !replica.is_member(slot) => Judged::Met,
                 Some(slot) if slot == self.node.me() => {
                     Judged::Refused(format!("{id} cannot remove itself: ask another member"))
                 }
                 Some(_) if replica.members() < 3 => Judged::Refused(
-                    "a majority of the members must agree, and one of two is none: add one first".to_owned(),
+                    "a majority of the members must agree, and one of two is none: add one while both run"
+                        .to_owned(),
                 ),
                 Some(slot) => Judged::Open(Request::Remove(slot)),
             },

@@ -90,8 +90,17 @@ impl<'a> Member<'a> {
         recovered: &Recovered,
     ) -> Result<Self, Failure> {
         let forgotten = &recovered.forgotten;
-        let slot = |id: &str| node.names().iter().position(|name| name == id).unwrap_or_default() as u16;
-        let receivers = script.receivers().map(|id| MemberId(slot(id))).collect();
+        let slot = |id: &str| match node.names().iter().position(|name| name == id) {
+            Some(slot) => Ok(MemberId(slot as u16)),
+            // The cluster file may be ahead of the journal.
+            None => {
+                Err(Failure::new(Exit::Config, format!("cannot send to {id}: it is not known to be added"))
+                    .help(
+                        "take its lines out of the command file, or wait until this member has learned of it",
+                    ))
+            }
+        };
+        let receivers = script.receivers().map(slot).collect::<Result<_, Failure>>()?;
         let me = usize::from(node.me().0);
         let shown = forgotten
             .origins

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::kit::Cluster;
 use crate::ids::MemberId;
+use crate::replica::DropReason;
 use crate::replica::entry::MOST_MEMBERS;
 use crate::replica::epoch::{Ballot, Change, Request};
 use crate::replica::message::{Message, Promise};
@@ -57,6 +58,59 @@ fn epochs_minority_changes_nothing_and_stays_free() {
     cluster.cut.clear();
     cluster.run(ms(3000));
     assert_eq!(epochs(&cluster), [2; 5], "the request is not forgotten");
+}
+
+#[test]
+fn epochs_request_that_is_taken_back_in_a_minority_is_not_done() {
+    let mut cluster = Cluster::new(3);
+    cluster.run(ms(50));
+    cluster.part(0, 1);
+    cluster.part(0, 2);
+    cluster.run(ms(1500));
+    cluster.ask(0, remove(2));
+    cluster.run(ms(1000));
+    cluster.take_back(0);
+    cluster.cut.clear();
+    cluster.run(ms(3000));
+    assert_eq!(epochs(&cluster), [1; 3]);
+}
+
+#[test]
+fn epochs_numbers_that_no_member_can_have_are_dropped() {
+    let mut cluster = Cluster::new(3);
+    cluster.run(ms(50));
+    let change = |clock, stored| Change { request: remove(2), clock, stored: vec![0, 0, stored] };
+    let ballot = |round| Ballot { round, proposer: MemberId(1) };
+    for message in [
+        Message::Accept(ballot(1), change(1, u64::MAX)),
+        Message::Accept(ballot(1), change(u64::MAX, 0)),
+        Message::Decided(2, change(1, u64::MAX)),
+        Message::Prepare(ballot(u32::MAX), remove(2)),
+    ] {
+        cluster.inject(1, 0, message);
+        cluster.sync(0);
+        assert_eq!(cluster.nodes[0].drops.pop(), Some(DropReason::BreaksContract));
+    }
+    cluster.ask(1, remove(2));
+    cluster.run(ms(1000));
+    assert_eq!(epochs(&cluster)[..2], [2, 2], "it is not held by what it dropped");
+}
+
+#[test]
+fn epochs_journal_lost_after_a_removal_is_noticed() {
+    let mut cluster = Cluster::new(4);
+    cluster.run(ms(50));
+    cluster.crash(3, 0);
+    cluster.ask(0, remove(3));
+    cluster.run(ms(1500));
+    assert_eq!(epochs(&cluster), [2; 3]);
+    let copy = cluster.nodes[2].journal.clone();
+    (0..3).for_each(|number| cluster.say(1, &format!("text {number}")));
+    cluster.run(ms(3000));
+    assert_eq!(cluster.nodes[0].replica().log.forgotten(1), 3);
+    cluster.restore(2, copy);
+    cluster.run(ms(2000));
+    assert!(!cluster.nodes[2].outdated.is_empty(), "the removed member counts as one that may have it");
 }
 
 #[test]

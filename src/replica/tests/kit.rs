@@ -271,7 +271,12 @@ impl Cluster {
 
     /// Asks a member for a change of the members.
     pub(super) fn ask(&mut self, at: usize, request: Request) {
-        self.handle(at, Input::Propose(request));
+        self.handle(at, Input::Propose(Some(request)));
+    }
+
+    /// Takes that request back.
+    pub(super) fn take_back(&mut self, at: usize) {
+        self.handle(at, Input::Propose(None));
     }
 
     fn handle(&mut self, at: usize, input: Input) -> usize {

@@ -53,7 +53,7 @@ impl World<'_> {
         if !up.is_empty() {
             let at = up[self.disks.below(up.len() as u64) as usize];
             self.trace.line(self.now, &at, "ask", &"", format_args!("{request:?}"));
-            self.input(at, Input::Propose(request.clone()));
+            self.input(at, Input::Propose(Some(request.clone())));
         }
         self.schedule(self.now.after(AGAIN_AFTER), Incident::Ask(request));
     }

@@ -101,6 +101,9 @@ fn fuzzed_broken_engines_are_detected() {
             Defect::NoMajority,
             Defect::NoCauses,
             Defect::MixedPairs,
+            Defect::EpochAlone,
+            Defect::NoFloor,
+            Defect::NoCut,
             Defect::NoSendingOn,
         ];
         all.contains(&defect)
