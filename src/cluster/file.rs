@@ -134,9 +134,7 @@ impl Cluster {
     /// Returns the servers that a member knows by the file: those of the beginning; a member that was added knows also
     /// those that were added before.
     pub fn known_to(&self, own: MemberId) -> impl Iterator<Item = &Server> {
-        let known = self.servers.len().max(usize::from(own.0) + 1);
-        let count = if usize::from(own.0) < self.servers.len() { self.servers.len() } else { known };
-        self.all().take(count)
+        self.all().take(self.servers.len().max(usize::from(own.0) + 1))
     }
 
     /// Returns the length of the longest datagram, in bytes: what the MTU leaves beside the headers of IP and UDP.

@@ -21,8 +21,6 @@ const ROUND: Duration = Duration::from_secs(2);
 /// The silence of a proposer after which another member goes on, and more of it for each slot, so that one is first.
 const PATIENCE: Duration = Duration::from_secs(1);
 const MORE_PATIENCE: Duration = Duration::from_millis(150);
-/// The silence after which a member counts as cut off.
-const SILENT_AFTER: Duration = Duration::from_secs(1);
 
 /// A round that this member leads.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -30,20 +28,12 @@ pub(super) struct Round {
     ballot: Ballot,
     request: Request,
     /// The promises to it.
-    promises: BTreeMap<usize, Kept>,
+    promises: BTreeMap<usize, Promise>,
     /// The change that is proposed, once a majority has promised.
     change: Option<Change>,
     /// The members that have accepted it.
     accepted: BTreeSet<usize>,
     until: Time,
-}
-
-/// A promise as it is kept.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-struct Kept {
-    clock: u64,
-    stored: Vec<u64>,
-    accepted: Option<(Ballot, Change)>,
 }
 
 impl Round {
@@ -54,15 +44,16 @@ impl Round {
     /// Returns the change that is to be proposed: the one that may have been decided before, or the request with all
     /// that may have been confirmed.
     fn choose(&self) -> Change {
-        let earlier = self.promises.values().filter_map(|kept| kept.accepted.clone());
+        let earlier = self.promises.values().filter_map(|promise| promise.accepted.clone());
         if let Some((_, change)) = earlier.max_by_key(|(ballot, _)| *ballot) {
             return change;
         }
-        let slots = self.promises.values().map(|kept| kept.stored.len()).max().unwrap_or(0);
-        let most = |slot: usize| self.promises.values().map(|kept| kept.stored[slot]).max().unwrap_or(0);
+        let slots = self.promises.values().map(|promise| promise.stored.len()).max().unwrap_or(0);
+        let most =
+            |slot: usize| self.promises.values().map(|promise| promise.stored[slot]).max().unwrap_or(0);
         Change {
             request: self.request.clone(),
-            clock: self.promises.values().map(|kept| kept.clock).max().unwrap_or(0),
+            clock: self.promises.values().map(|promise| promise.clock).max().unwrap_or(0),
             stored: (0..slots).map(most).collect(),
         }
     }
@@ -119,7 +110,7 @@ impl Replica {
         }
         self.votes.due = Some(self.now.after(AGAIN_AFTER));
         if self.votes.round.as_ref().is_none_or(|round| self.now >= round.until) {
-            self.begin_round(request, out);
+            self.begin_round(&request, out);
         }
         let Some(round) = self.votes.round.clone() else { return };
         // The own promise comes first: the ballot is stored, and never led again with another request.
@@ -136,35 +127,32 @@ impl Replica {
         }
     }
 
-    fn begin_round(&mut self, request: Request, out: &mut Effects) {
+    fn begin_round(&mut self, request: &Request, out: &mut Effects) {
         self.votes.round = None;
-        if !self.membership.allows(&request) || !self.hears_majority(&request) {
+        if !self.membership.allows(request) || !self.hears_majority(request) {
             return;
         }
         let ballot =
             Ballot { round: self.votes.vote.ballot.round.saturating_add(1), proposer: self.config.me };
         self.votes.round = Some(Round {
             ballot,
-            request,
+            request: request.clone(),
             promises: BTreeMap::new(),
             change: None,
             accepted: BTreeSet::new(),
             until: self.now.after(ROUND),
         });
-        let request = self.votes.round.as_ref().map(|round| round.request.clone());
-        if let Some(request) = request {
-            self.receive_prepare(self.config.me, ballot, &request, out);
-        }
+        self.receive_prepare(self.config.me, ballot, request, out);
     }
 
     /// Returns whether a majority was heard lately, without the member that is to be removed.
     fn hears_majority(&self, request: &Request) -> bool {
         let is_near = |&slot: &usize| {
-            let heard = self.repair.heard(slot).is_some_and(|at| self.now.since(at) < SILENT_AFTER);
             let is_target = *request == Request::Remove(MemberId(slot as u16));
-            self.membership.is_member(slot) && !is_target && (slot == self.me || heard)
+            !is_target && self.repair.hears(self.now, slot)
         };
-        (0..self.slots()).filter(is_near).count() >= self.deciding()
+        // This member, and those that it hears.
+        1 + self.membership.others(self.me).filter(is_near).count() >= self.deciding()
     }
 
     /// Returns the number of votes that decide.
@@ -181,8 +169,7 @@ impl Replica {
         if !is_of_round || !is_whole || is_far {
             return;
         }
-        let Promise { clock, stored, accepted, .. } = promise;
-        round.promises.insert(usize::from(from.0), Kept { clock, stored, accepted });
+        round.promises.insert(usize::from(from.0), promise);
         let is_first = usize::from(from.0) == self.me;
         let change = (round.promises.len() >= deciding).then(|| round.choose());
         let is_sound = change.as_ref().is_none_or(|change| self.is_sound(change));

@@ -25,13 +25,18 @@ impl Replica {
             if !self.is_final(stamp, number) {
                 break;
             }
-            let origin = usize::from(stamp.origin.0);
-            let entry = self.log.entry(origin, number);
-            self.finished[origin] |= entry.is_some_and(|entry| entry.content == Content::Finished);
-            self.log.confirm();
+            self.confirm_first(stamp, number);
         }
         self.store_confirmed(out);
         self.forget(out);
+    }
+
+    /// Confirms the first tentative entry.
+    pub(super) fn confirm_first(&mut self, stamp: Stamp, number: u64) {
+        let origin = usize::from(stamp.origin.0);
+        let entry = self.log.entry(origin, number);
+        self.finished[origin] |= entry.is_some_and(|entry| entry.content == Content::Finished);
+        self.log.confirm();
     }
 
     fn is_final(&self, stamp: Stamp, number: u64) -> bool {
@@ -112,8 +117,7 @@ impl Replica {
     pub fn waits_for(&self) -> Vec<MemberId> {
         let Some((stamp, number)) = self.log.first_tentative() else { return Vec::new() };
         let origin = usize::from(stamp.origin.0);
-        let others =
-            || (0..self.slots()).filter(|&member| member != self.me && self.membership.is_member(member));
+        let others = || self.membership.others(self.me);
         let is_unheard = |&member: &usize| member != origin && self.heard_upto(member) < stamp.time;
         let lacks = |&member: &usize| self.matrix.stored(member, origin) < number;
         let unheard: Vec<usize> = others().filter(is_unheard).collect();

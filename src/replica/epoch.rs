@@ -85,6 +85,11 @@ impl Membership {
         self.cuts.iter().filter(|cut| cut.is_none()).count()
     }
 
+    /// Returns the slots of the members other than that of slot `me`.
+    pub(super) fn others(&self, me: usize) -> impl Iterator<Item = usize> {
+        (0..self.slots()).filter(move |&slot| slot != me && self.is_member(slot))
+    }
+
     /// Returns the number of members that decide.
     pub(super) fn majority(&self) -> usize {
         self.members() / 2 + 1

@@ -248,7 +248,9 @@ impl Replica {
     pub fn window(&self) -> u64 {
         let unsent = self.log.received(self.me) - self.flow.sent();
         match self.phase {
-            Phase::Sending if self.log.bytes() < self.config.limit && !self.votes.is_held() => {
+            Phase::Sending
+                if self.log.bytes() < self.config.limit && !self.votes.is_held(self.config.defects) =>
+            {
                 MOST_UNSENT.saturating_sub(unsent)
             }
             _ => 0,
@@ -404,7 +406,7 @@ impl Replica {
     fn own_promise(&self) -> u64 {
         // Its entries that are not stored yet are below the clock, and a crash may lose them.
         let open = self.log.stored(self.me) + 1;
-        let clock = self.clock.min(self.votes.cap());
+        let clock = self.clock.min(self.votes.cap(self.config.defects));
         self.log.entry(self.me, open).map_or(clock, |entry| clock.min(entry.time - 1))
     }
 }

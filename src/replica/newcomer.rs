@@ -69,8 +69,8 @@ impl Newcomer {
         }
         self.due = now.after(AGAIN_AFTER);
         let is_askable = |slot: &usize| *slot != usize::from(self.me.0);
-        let slots = (0..self.others).map(|step| (self.turn + step) % self.others.max(1));
-        let slot = slots.into_iter().find(is_askable)?;
+        let mut slots = (0..self.others).map(|step| (self.turn + step) % self.others);
+        let slot = slots.find(is_askable)?;
         self.turn = (slot + 1) % self.others;
         Some((MemberId(slot as u16), Message::Join(self.epoch())))
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::early::Early;
-use super::entry::{Content, Entry, EntryId, MOST_MEMBERS};
+use super::entry::{Entry, EntryId, MOST_MEMBERS};
 use super::epoch::{Change, Membership, Request};
 use super::flow::Flow;
 use super::log::Log;
@@ -83,7 +83,7 @@ impl Replica {
             forgotten_bytes: 0,
             finished: snapshot.origins.iter().map(|origin| origin.finished).collect(),
             membership: Membership::new(config.members),
-            votes: Votes::new(config.defects),
+            votes: Votes::default(),
         };
         replica.widen(slots);
         let entries = replica.replay(&snapshot, records, out)?;
@@ -174,10 +174,7 @@ impl Replica {
             if stamp > known.upto {
                 break;
             }
-            let origin = usize::from(stamp.origin.0);
-            let entry = self.log.entry(origin, number);
-            self.finished[origin] |= entry.is_some_and(|entry| entry.content == Content::Finished);
-            self.log.confirm();
+            self.confirm_first(stamp, number);
         }
         self.words.announce(self.log.confirmed());
         if self.log.confirmed().count >= first {

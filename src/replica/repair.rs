@@ -25,7 +25,7 @@ const LONGEST_WAIT: Duration = Duration::from_millis(320);
 /// The number of requests without progress after which the next one is for whole entries, not for their missing octets:
 /// the pieces that have come may be false.
 const BY_PIECE: usize = 3;
-/// The silence after which a member is not asked any more, as long as others can be.
+/// The silence after which a member counts as cut off.
 const SILENT_AFTER: Duration = Duration::from_secs(1);
 
 /// The requests of a replica.
@@ -111,6 +111,11 @@ impl Repair {
     /// Returns the time of the last datagram of `member`.
     pub(super) fn heard(&self, member: usize) -> Option<Time> {
         self.heard[member]
+    }
+
+    /// Returns whether `member` was heard lately.
+    pub(super) fn hears(&self, now: Time, member: usize) -> bool {
+        self.heard[member].is_some_and(|at| now.since(at) < SILENT_AFTER)
     }
 
     /// Records that `member` has forgotten the entries of `origin` up to `number`.
@@ -241,14 +246,13 @@ impl Repair {
         turn: usize,
         matrix: &Matrix,
     ) -> Option<MemberId> {
-        let is_heard = |member: usize| self.heard[member].is_some_and(|at| now.since(at) < SILENT_AFTER);
         let holds = |member: usize| {
             let may_hold = member == origin || matrix.stored(member, origin) >= number;
             member != self.me && matrix.is_member(member) && may_hold && self.lost[origin][member] < number
         };
         let members = (0..matrix.slots()).map(|step| (origin + step) % matrix.slots());
         let holders: Vec<usize> = members.filter(|&member| holds(member)).collect();
-        let heard: Vec<usize> = holders.iter().copied().filter(|&member| is_heard(member)).collect();
+        let heard: Vec<usize> = holders.iter().copied().filter(|&member| self.hears(now, member)).collect();
         let askable = if heard.is_empty() { holders } else { heard };
         let at = turn.checked_rem(askable.len())?;
         Some(MemberId(askable[at] as u16))

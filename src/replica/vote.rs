@@ -36,32 +36,28 @@ pub(super) struct Votes {
     pub(super) round: Option<Round>,
     /// The time of the next step of the change that is under way.
     pub(super) due: Option<Time>,
-    /// Whether the defect is planted that lets clocks run on.
-    is_uncapped: bool,
 }
 
 impl Votes {
-    /// Returns the votes of a member that has these defects.
-    pub(super) fn new(defects: Defects) -> Self {
-        Self { is_uncapped: defects.has(Defect::NoFloor), ..Self::default() }
-    }
-
     /// Returns whether this member waits for the next epoch.
-    pub(super) const fn is_held(&self) -> bool {
-        (self.vote.epoch > 0 && !self.is_uncapped) || self.next.is_some()
+    pub(super) fn is_held(&self, defects: Defects) -> bool {
+        self.is_capped(defects) || self.next.is_some()
     }
 
     /// Returns the highest clock that may be said.
-    pub(super) const fn cap(&self) -> u64 {
-        if self.vote.epoch > 0 && !self.is_uncapped { self.vote.clock } else { u64::MAX }
+    pub(super) fn cap(&self, defects: Defects) -> u64 {
+        if self.is_capped(defects) { self.vote.clock } else { u64::MAX }
+    }
+
+    fn is_capped(&self, defects: Defects) -> bool {
+        self.vote.epoch > 0 && !defects.has(Defect::NoFloor)
     }
 
     /// Begins the next epoch: only the request of the operator is left, and the record that can go.
     pub(super) fn begin_epoch(&mut self) -> Option<u64> {
-        let (wanted, is_uncapped) = (self.wanted.take(), self.is_uncapped);
-        let old = std::mem::take(self);
-        *self = Self { wanted, is_uncapped, ..Self::default() };
-        old.index
+        let Self { wanted, index, .. } = std::mem::take(self);
+        self.wanted = wanted;
+        index
     }
 }
 
@@ -151,12 +147,10 @@ impl Replica {
         if !lacking.is_empty() {
             return;
         }
+        let request = change.request.clone();
         let accepted = Some((ballot, change));
         if self.votes.vote.accepted != accepted {
-            let request = accepted.as_ref().map(|(_, change)| change.request.clone());
-            if let Some(request) = request {
-                self.vote(ballot, &request, accepted, out);
-            }
+            self.vote(ballot, &request, accepted, out);
         } else if !self.votes.answers.is_empty() {
             return;
         }

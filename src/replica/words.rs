@@ -295,8 +295,7 @@ impl Replica {
         let lacks = |member: usize| {
             (0..self.slots()).any(|origin| self.matrix.stored(member, origin) < self.log.stored(origin))
         };
-        let is_other = |member: &usize| *member != self.me && self.membership.is_member(*member);
-        let others = (0..self.slots()).filter(is_other);
+        let others = self.membership.others(self.me);
         others.filter(move |&member| lacks(member)).map(|member| MemberId(member as u16))
     }
 

@@ -32,8 +32,7 @@ impl Member<'_> {
         // Later epochs may have begun: the list of this one ends with the member that it added.
         let is_added = matches!(change.request, Request::Add { .. });
         let slots = change.stored.len() + usize::from(is_added);
-        let names: Vec<String> = self.node.names().iter().take(slots).cloned().collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let names: Vec<&str> = self.node.names().iter().take(slots).map(String::as_str).collect();
         let removed = match &change.request {
             Request::Remove(member) => Some(self.node.name(*member).to_owned()),
             Request::Add { .. } => None,

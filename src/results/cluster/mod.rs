@@ -349,8 +349,7 @@ impl ClusterResults {
     /// As [`Self::flush`].
     pub fn keep(&mut self) -> Result<(), Failure> {
         self.flush()?;
-        let files = self.files.iter_mut().flat_map(|files| [&mut files.confirmed, &mut files.received]);
-        files.map(Grown::sync).fold(Ok(()), Result::and)
+        results(&mut self.files).map(Grown::sync).fold(Ok(()), Result::and)
     }
 
     /// Makes every line durable.
@@ -380,9 +379,13 @@ impl ClusterResults {
     }
 
     fn outputs(&mut self) -> impl Iterator<Item = &mut Grown> {
-        let files = self.files.iter_mut().flat_map(|files| [&mut files.confirmed, &mut files.received]);
-        files.chain(&mut self.history)
+        results(&mut self.files).chain(&mut self.history)
     }
+}
+
+/// Returns the result files.
+fn results(files: &mut Option<Files>) -> impl Iterator<Item = &mut Grown> {
+    files.iter_mut().flat_map(|files| [&mut files.confirmed, &mut files.received])
 }
 
 impl Files {
@@ -419,15 +422,16 @@ fn histories(dir: &Path, id: &str) -> BTreeMap<u32, PathBuf> {
 fn give_way<'p>(paths: impl Iterator<Item = &'p PathBuf>, force: bool) -> Result<(), Failure> {
     let both = paths.flat_map(|path| [path.clone(), part(path)]);
     // A broken link counts, too.
-    for path in both.filter(|path| path.symlink_metadata().is_ok()) {
-        let is_empty = path.symlink_metadata().is_ok_and(|there| there.is_file() && there.len() == 0);
+    for path in both {
+        let Ok(there) = path.symlink_metadata() else { continue };
+        let is_empty = there.is_file() && there.len() == 0;
         if !force && !is_empty {
             return Err(exists(&path).help(
                 "and the journal in --data is new. If this member has run before, bring its journal back. For a new \
                  run, name another directory with --out, or replace these results with --force",
             ));
         }
-        if path.symlink_metadata().is_ok_and(|there| there.is_file()) {
+        if there.is_file() {
             remove(&path)?;
         }
     }
