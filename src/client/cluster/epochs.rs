@@ -1,47 +1,24 @@
 //! The epochs of a member's cluster: what its operator asks for, and what a change of the members does to its files.
 
 use super::member::Member;
-use super::shown::Shown;
 use crate::cluster::file::objection_beside;
 use crate::cluster::request::{self, Answer, Asked};
 use crate::exit::{Exit, Failure};
 use crate::ids::MemberId;
-use crate::replica::entry::{Content, Entry};
 use crate::replica::epoch::{Change, Request};
-use crate::results::MessageId;
 use crate::talk::list;
 
 impl Member<'_> {
-    /// Takes an entry of a removed member out of the list.
-    pub(super) fn withdraw(&mut self, entry: &Entry, now: u64) -> Result<(), Failure> {
-        self.list.remove(entry.stamp());
-        let Content::Multicast(batch) = &entry.content else { return Ok(()) };
-        for (number, _) in batch.messages() {
-            let member = self.node.name(entry.id.origin);
-            self.results.withdraw(MessageId { member, incarnation: 1, number }, now)?;
-        }
-        self.withdrawn += u64::from(batch.count());
-        Ok(())
-    }
-
     /// Begins an epoch.
     ///
     /// # Errors
     /// Exit 69 if this member was removed.
-    pub(super) fn begin_epoch(&mut self, number: u16, change: &Change, now: u64) -> Result<(), Failure> {
-        // Later epochs may have begun: the list of this one ends with the member that it added.
-        let is_added = matches!(change.request, Request::Add { .. });
-        let slots = change.stored.len() + usize::from(is_added);
-        let names: Vec<&str> = self.node.names().iter().take(slots).map(String::as_str).collect();
+    pub(super) fn begin_epoch(&mut self, number: u16, change: &Change) -> Result<(), Failure> {
         let removed = match &change.request {
             Request::Remove(member) => Some(self.node.name(*member).to_owned()),
             Request::Add { .. } => None,
         };
-        self.results.epoch(u64::from(number), &names, removed.as_deref(), now)?;
-        while self.shown.len() < names.len() {
-            self.shown.push(Shown::default());
-        }
-        self.next_direct.resize(names.len(), 1);
+        self.next_direct.resize(self.node.names().len(), 1);
         let what = match (&change.request, &removed) {
             (Request::Add { name, udp }, _) => format!("{name} at {udp} was added"),
             (_, removed) => format!("{} was removed", removed.as_deref().unwrap_or_default()),
@@ -51,7 +28,7 @@ impl Member<'_> {
             return Ok(());
         }
         let id = &self.options.id;
-        let lost = match self.withdrawn {
+        let lost = match self.ledger.withdrawn() {
             0 => "nothing of it was lost".to_owned(),
             count => format!("{count} of its messages, which no majority had, are void"),
         };

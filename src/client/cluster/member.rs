@@ -1,7 +1,6 @@
 //! A member of a cluster between its start and its end: it submits what its script has, and writes what is shown and
 //! confirmed.
 
-use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,29 +10,23 @@ use super::super::Options;
 use super::super::progress::{Progress, Report};
 use super::super::replay::at_speed;
 use super::place::{self, Sent};
-use super::shown::Shown;
 use crate::cli;
-use crate::cluster::list::List;
+use crate::cluster::ledger::Ledger;
 use crate::cluster::node::{Event, Node};
 use crate::cluster::status::Status;
-use crate::driver::clock::calendar;
 use crate::exit::{Exit, Failure};
 use crate::ids::{MemberId, Time};
-use crate::order;
 use crate::replica::Recovered;
-use crate::replica::entry::{Content, Entry, EntryId};
-use crate::replica::record::Confirmed;
+use crate::replica::entry::{Content, EntryId};
+use crate::results::Counts;
 use crate::results::cluster::ClusterResults;
-use crate::results::{Counts, MessageId, Start};
 use crate::script::{Op, Script};
 use crate::session::SAY_EVERY;
 use crate::talk::{self, Talk};
 use crate::transport::signals::on_request;
 use crate::units;
-use crate::wire::{Batch, BatchBuilder};
+use crate::wire::BatchBuilder;
 
-/// Longest time until a delivery is in the files, and what a kill takes away of a history.
-const FLUSH_EVERY: Duration = Duration::from_millis(20);
 /// The time between two writings of the status.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 /// The silence after which a member counts as not reachable: seed 003's.
@@ -48,7 +41,7 @@ pub(super) struct Member<'a> {
     script: &'a Script,
     receivers: Vec<MemberId>,
     pub(super) node: Node,
-    pub(super) results: ClusterResults,
+    pub(super) ledger: Ledger,
     /// The next line of the script, and the end of the present sleep.
     at: usize,
     wakes: Time,
@@ -56,12 +49,6 @@ pub(super) struct Member<'a> {
     next_multicast: u64,
     pub(super) next_direct: Vec<u64>,
     has_finished: bool,
-    /// The entries that are shown and not confirmed.
-    pub(super) list: List,
-    pub(super) shown: Vec<Shown>,
-    /// The messages of removed members that were taken back.
-    pub(super) withdrawn: u64,
-    counts: Counts,
     /// The state when something last happened, and its time.
     progress: ((Counts, u64, usize), Time),
     said: Time,
@@ -69,7 +56,6 @@ pub(super) struct Member<'a> {
     told: Time,
     cluster: &'a str,
     life: u32,
-    flushed: Time,
     report: Option<Report>,
     /// The time since when everything is confirmed everywhere.
     settled: Option<Time>,
@@ -102,10 +88,6 @@ impl<'a> Member<'a> {
         };
         let receivers = script.receivers().map(slot).collect::<Result<_, Failure>>()?;
         let me = usize::from(node.me().0);
-        let shown = forgotten
-            .origins
-            .iter()
-            .map(|origin| Shown { before: (origin.number, origin.multicasts), upto: VecDeque::new() });
         Ok(Self {
             options,
             talk,
@@ -116,22 +98,17 @@ impl<'a> Member<'a> {
             next_multicast: forgotten.origins[me].multicasts + 1,
             next_direct: forgotten.sent.iter().map(|sent| sent + 1).collect(),
             has_finished: forgotten.origins[me].finished,
-            list: List::default(),
-            shown: shown.collect(),
-            withdrawn: 0,
-            counts: Counts::default(),
             progress: ((Counts::default(), 0, 0), Time::ZERO),
             said: Time::ZERO,
             told: Time::ZERO,
             cluster,
             life: recovered.life,
-            flushed: Time::ZERO,
             report: options.progress.then(Report::default),
             settled: None,
             began_complete: false,
             asked: on_request()?,
+            ledger: Ledger::new(results, recovered),
             node,
-            results,
         })
     }
 
@@ -139,32 +116,17 @@ impl<'a> Member<'a> {
     pub(super) fn begin(&mut self, recovered: &Recovered) -> Result<(), Failure> {
         let members = self.node.names().to_vec();
         let members: Vec<&str> = members.iter().map(String::as_str).collect();
-        let time_us = self.node.elapsed_micros();
-        self.results.start(&Start {
-            member: &self.options.id,
-            incarnation: recovered.life,
-            group: self.cluster,
-            order: order::TENTATIVE,
-            method: None,
-            members: (&members).into(),
-            time_us,
-        })?;
-        let calendar_us = u64::try_from(calendar().as_micros()).unwrap_or_default();
-        let confirmed = self.node.replica().confirmed().count;
-        self.results.recover(recovered.entries, confirmed, (time_us, calendar_us))?;
-        let forgotten = &recovered.forgotten;
-        // The files of a member that was added begin with what was confirmed after that.
-        let count = forgotten.confirmed.count.saturating_sub(recovered.began);
-        self.results.forgotten(count, forgotten.received)?;
+        self.ledger.start(&self.node, self.cluster, recovered)?;
         let events = self.node.events();
         let data = self.options.data.as_deref().unwrap_or(Path::new(""));
         self.at = place::find(self.script, &self.receivers, &self.sent_before(&events), data)?;
-        self.multicast_again(&events, time_us)?;
-        self.record(events, time_us)?;
-        self.results.recovered();
-        // A member that is killed soon has a history that tells at least of its start.
-        self.results.flush()?;
-        self.counts = Counts::default();
+        self.ledger.replay(&self.node, &events)?;
+        for event in &events {
+            self.note(event);
+            if let Event::Epoch(number, change) = event {
+                self.begin_epoch(*number, change)?;
+            }
+        }
         self.began_complete = self.node.replica().is_complete();
         let life = match recovered.life {
             1 => String::new(),
@@ -243,15 +205,13 @@ impl<'a> Member<'a> {
     /// Submits the next multicasts, as many as one entry holds.
     fn multicast(&mut self) -> Result<(), Failure> {
         let mut batch = self.node.batch(self.next_multicast);
-        let (script, now) = (self.script, self.node.elapsed_micros());
+        let script = self.script;
         while let Some(Op::Multicast(text)) = script.lines().get(self.at).map(|line| &line.op) {
             if !batch.fits(text.len()) {
                 break;
             }
             let number = batch.push(text);
-            let id = MessageId { member: &self.options.id, incarnation: 1, number };
-            self.results.multicast(id, text, now)?;
-            self.counts.multicasts += 1;
+            self.ledger.multicast(&self.node, number, text)?;
             self.at += 1;
         }
         let Some(batch) = batch.finish() else { return Ok(()) };
@@ -268,130 +228,37 @@ impl<'a> Member<'a> {
         let mut batch = BatchBuilder::new(*next);
         batch.push(text);
         *next += 1;
-        self.counts.sent += 1;
+        self.ledger.send();
         self.at += 1;
         batch.finish().map_or(Ok(()), |batch| self.node.submit(Content::Direct(to, batch)))
     }
 
-    /// Records the multicasts that the journal has and no history tells: a member that was killed loses its last events.
-    /// They come before all that this life tells, because nothing later may seem to be their cause.
-    fn multicast_again(&mut self, events: &[Event], now: u64) -> Result<(), Failure> {
-        for event in events {
-            if let Event::Insert(entry) = event
-                && let Content::Multicast(batch) = &entry.content
-                && entry.id.origin == self.node.me()
-            {
-                for (number, text) in batch.messages() {
-                    let id = MessageId { member: &self.options.id, incarnation: 1, number };
-                    self.results.multicast_again(id, text, now)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn take_events(&mut self) -> Result<(), Failure> {
-        let events = self.node.events();
-        self.record(events, self.node.elapsed_micros())?;
-        if self.node.would_forget() {
-            self.results.keep()?;
-            self.node.forget();
-        }
-        Ok(())
-    }
-
-    /// Records events in histories and result files.
-    fn record(&mut self, events: Vec<Event>, now: u64) -> Result<(), Failure> {
-        for event in events {
-            match event {
-                Event::Insert(entry) => self.insert(entry, now)?,
-                Event::Confirm(first, confirmed) => self.confirm(first, confirmed, now)?,
-                Event::Withdraw(entry) => self.withdraw(&entry, now)?,
-                Event::Epoch(number, change) => self.begin_epoch(number, &change, now)?,
+        let now = self.node.elapsed_micros();
+        for event in self.node.events() {
+            self.note(&event);
+            self.ledger.record(&self.node, &event, now)?;
+            if let Event::Epoch(number, change) = &event {
+                self.begin_epoch(*number, change)?;
             }
         }
-        Ok(())
+        self.ledger.keep(&mut self.node)
     }
 
-    fn insert(&mut self, entry: Entry, now: u64) -> Result<(), Failure> {
-        let origin = entry.id.origin;
-        let is_own = origin == self.node.me();
-        let messages = match &entry.content {
-            Content::Multicast(batch) => {
-                if is_own {
-                    self.next_multicast = self.next_multicast.max(batch.next());
-                }
-                self.insert_messages(&entry, batch, now)?;
-                u64::from(batch.count())
-            }
+    /// Notes the numbers of this member's own messages.
+    fn note(&mut self, event: &Event) {
+        let Event::Insert(entry) = event else { return };
+        if entry.id.origin != self.node.me() {
+            return;
+        }
+        match &entry.content {
+            Content::Multicast(batch) => self.next_multicast = self.next_multicast.max(batch.next()),
             Content::Direct(to, batch) => {
-                if is_own {
-                    let next = &mut self.next_direct[usize::from(to.0)];
-                    *next = batch.next().max(*next);
-                    self.sent(*to, batch, now)?;
-                }
-                if *to == self.node.me() {
-                    self.receive(origin, batch, now)?;
-                }
-                0
+                let next = &mut self.next_direct[usize::from(to.0)];
+                *next = batch.next().max(*next);
             }
-            Content::Finished => {
-                self.has_finished |= is_own;
-                0
-            }
-        };
-        self.shown[usize::from(origin.0)].add(messages);
-        self.list.insert(entry);
-        Ok(())
-    }
-
-    fn insert_messages(&mut self, entry: &Entry, batch: &Batch, now: u64) -> Result<(), Failure> {
-        let origin = entry.id.origin;
-        let causes = entry.causes.iter().zip(&self.shown);
-        let deps: Vec<u64> = causes.map(|(&entries, shown)| shown.messages(entries)).collect();
-        for (number, text) in batch.messages() {
-            let id = MessageId { member: self.node.name(origin), incarnation: 1, number };
-            self.results.insert(id, entry.stamp(), &deps, text, now)?;
-            if origin == self.node.me() {
-                self.results.stored(id, now)?;
-            }
+            Content::Finished => self.has_finished = true,
         }
-        Ok(())
-    }
-
-    /// Records that the journal has direct messages of this member.
-    fn sent(&mut self, to: MemberId, batch: &Batch, now: u64) -> Result<(), Failure> {
-        for (number, text) in batch.messages() {
-            let id = MessageId { member: &self.options.id, incarnation: 1, number };
-            self.results.sent(id, self.node.name(to), text, now)?;
-        }
-        Ok(())
-    }
-
-    fn receive(&mut self, from: MemberId, batch: &Batch, now: u64) -> Result<(), Failure> {
-        for (number, text) in batch.messages() {
-            let name = self.node.name(from);
-            self.results.receive(name, text)?;
-            self.results.received(MessageId { member: name, incarnation: 1, number }, text, now)?;
-            self.counts.received += 1;
-        }
-        Ok(())
-    }
-
-    /// Writes the messages that are confirmed.
-    fn confirm(&mut self, first: u64, confirmed: Confirmed, now: u64) -> Result<(), Failure> {
-        while let Some(entry) = self.list.take_first(confirmed.upto) {
-            let Content::Multicast(batch) = &entry.content else { continue };
-            for (_, text) in batch.messages() {
-                self.results.confirm(self.node.name(entry.id.origin), text)?;
-                self.counts.delivered += 1;
-            }
-        }
-        if confirmed.count >= first {
-            let count = confirmed.count + 1 - first;
-            self.results.confirmed(confirmed.upto, first, count, confirmed.digest, now)?;
-        }
-        Ok(())
     }
 
     /// Returns whether the run is over: everything is confirmed everywhere, and all members know it, as far as they can
@@ -411,21 +278,18 @@ impl<'a> Member<'a> {
     /// Says what is waited for, hands lines to the system, and gives up after the limit.
     fn look_around(&mut self) -> Result<(), Failure> {
         let now = self.node.now();
-        let state = (self.counts, self.node.replica().confirmed().entries, self.list.len());
+        let state = (self.ledger.counts(), self.node.replica().confirmed().entries, self.ledger.tentative());
         if state != self.progress.0 || now < self.wakes {
             self.progress = (state, now);
         }
-        if now.since(self.flushed) >= FLUSH_EVERY {
-            self.flushed = now;
-            self.results.flush()?;
-        }
+        self.ledger.flush(now)?;
         if now.since(self.told) >= TELL_EVERY {
             self.told = now;
             self.tell(now, None);
             self.look_for_requests()?;
         }
         if self.asked.swap(false, Ordering::Relaxed) {
-            self.write_now()?;
+            self.ledger.write_now(&self.node)?;
         }
         if self.report.as_ref().is_some_and(|report| report.is_due(now)) {
             self.report_progress(now);
@@ -454,9 +318,14 @@ impl<'a> Member<'a> {
 
     fn report_progress(&mut self, now: Time) {
         let Some(report) = &mut self.report else { return };
-        let delivered = self.counts.delivered + self.counts.received;
+        let counts = self.ledger.counts();
+        let delivered = counts.delivered + counts.received;
         let (done, total) = (self.at as u64, self.script.lines().len() as u64);
-        report.send(Progress { done, total, delivered, held: self.list.len() as u64 }, now, self.talk);
+        report.send(
+            Progress { done, total, delivered, held: self.ledger.tentative() as u64 },
+            now,
+            self.talk,
+        );
     }
 
     fn waits_for(&mut self) -> String {
@@ -515,21 +384,8 @@ impl<'a> Member<'a> {
         format!("{} to finish", list(replica.unfinished().collect()))
     }
 
-    /// Writes the list as it is now.
-    fn write_now(&mut self) -> Result<(), Failure> {
-        let mut tentative = Vec::new();
-        for entry in self.list.entries() {
-            if let Content::Multicast(batch) = &entry.content {
-                let from = self.node.name(entry.id.origin).to_owned();
-                tentative.extend(batch.messages().map(|(_, text)| (from.clone(), text.to_vec())));
-            }
-        }
-        self.results.now(tentative.iter().map(|(from, text)| (from.as_str(), text.as_slice())))
-    }
-
     /// Ends the files, and reports.
     pub(super) fn conclude(mut self, outcome: Result<(), Failure>, out: &Path) -> anyhow::Result<Exit> {
-        let now = self.node.elapsed_micros();
         let reason = match &outcome {
             Ok(()) => "settled",
             Err(failure) => super::super::reason(failure.exit),
@@ -537,9 +393,8 @@ impl<'a> Member<'a> {
         let time = self.node.now();
         self.report_progress(time);
         self.tell(time, Some(reason));
-        let counts = self.counts;
-        let written = self.write_now().and_then(|()| self.results.end(reason, &counts, now));
-        let written = written.and_then(|()| self.results.finish());
+        let counts = self.ledger.counts();
+        let written = self.ledger.end(&self.node, reason);
         self.talk.detail(format!("datagrams: {}", self.node.counts()));
         let closed = self.node.finish();
         let described = super::super::describe(&counts);

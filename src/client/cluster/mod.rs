@@ -2,12 +2,11 @@
 //!
 //! A member that is started again goes on in its script after the last message that its journal has, and in its result
 //! files after the last line. `member` is the member between its start and its end, `place` finds its place in the
-//! script, `epochs` how its cluster changes, `shown` counts what it has shown.
+//! script, `epochs` is how its cluster changes.
 
 mod epochs;
 mod member;
 mod place;
-mod shown;
 
 use std::path::PathBuf;
 
