@@ -62,6 +62,8 @@
 // free to change at any time. docs/ARCHITECTURE.md has the map.
 
 #[doc(hidden)]
+pub mod chat;
+#[doc(hidden)]
 pub mod check;
 #[doc(hidden)]
 pub mod cli;
@@ -127,6 +129,9 @@ pub mod talk;
 pub mod transport;
 #[doc(hidden)]
 pub mod waiting;
+#[cfg(feature = "web")]
+#[doc(hidden)]
+pub mod web;
 #[doc(hidden)]
 pub mod wire;
 

@@ -69,6 +69,24 @@ pub struct Client {
     pub options: client::Options,
 }
 
+#[cfg(feature = "web")]
+const CHAT_SERVER: &str = "\
+Example:
+  chat-server --id s1 --cluster cluster.toml --data data/s1
+
+The address of the page and the API is that of `web` in the cluster file. `groupcast cluster up DIR` starts a whole cluster
+on this machine.";
+
+/// One server of the replicated chat: a member of a cluster, with an API and a page
+#[cfg(feature = "web")]
+#[derive(Parser)]
+#[command(name = "chat-server", version, term_width = cli::HELP_WIDTH, after_help = after(CHAT_SERVER))]
+pub struct ChatServer {
+    /// The options.
+    #[command(flatten)]
+    pub options: crate::web::Options,
+}
+
 /// Tools for ordered, reliable group communication.
 #[derive(Parser)]
 #[command(name = "groupcast", version, term_width = cli::HELP_WIDTH, after_help = format!("Examples:\n  groupcast run testdata/banks --speed 50\n  groupcast check results\n  groupcast sim --order total --seeds 100\n  groupcast examples\n\n{}", exit::HELP))]

@@ -45,11 +45,17 @@ impl Ledger {
         Self { results, list, shown, withdrawn: 0, counts, flushed: Time::ZERO }
     }
 
-    /// Records the start of a life.
+    /// Records the start of a life. Hands the confirmed texts that the journal has forgotten, with their senders, to `see`.
     ///
     /// # Errors
     /// As [`ClusterResults`], as for every method below.
-    pub fn start(&mut self, node: &Node, cluster: &str, recovered: &Recovered) -> Result<(), Failure> {
+    pub fn start(
+        &mut self,
+        node: &Node,
+        cluster: &str,
+        recovered: &Recovered,
+        see: impl FnMut(&str, &[u8]),
+    ) -> Result<(), Failure> {
         let members: Vec<&str> = node.names().iter().map(String::as_str).collect();
         let time_us = node.elapsed_micros();
         self.results.start(&Start {
@@ -67,7 +73,7 @@ impl Ledger {
         let forgotten = &recovered.forgotten;
         // The files of a member that was added begin with what was confirmed after that.
         let count = forgotten.confirmed.count.saturating_sub(recovered.began);
-        self.results.forgotten(count, forgotten.received)
+        self.results.forgotten(count, forgotten.received, see)
     }
 
     /// Records the first events of a life, those of its journal. What earlier lives recorded is passed over.
@@ -276,6 +282,19 @@ impl Ledger {
         self.write_now(node)?;
         self.results.end(reason, &self.counts, node.elapsed_micros())?;
         self.results.finish()
+    }
+
+    /// Hands each confirmed text, and its sender, to `see`.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn confirmed_texts(&mut self, see: impl FnMut(&str, &[u8])) -> Result<(), Failure> {
+        self.results.confirmed_texts(see)
+    }
+
+    /// Returns the entries that are shown and not confirmed, in the order of their places.
+    pub fn tentative_entries(&self) -> impl Iterator<Item = &Entry> {
+        self.list.entries()
     }
 
     /// Returns the counts of messages of this life.

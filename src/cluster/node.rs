@@ -23,7 +23,7 @@ use crate::replica::{Config, Effect, Effects, Input, Recovered, Replica};
 use crate::talk::Talk;
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::udp::{Counts, Udp};
-use crate::transport::wakeup::{Wakeup, wait, wakeup};
+use crate::transport::wakeup::{Waker, Wakeup, wait, wakeup};
 use crate::wire::BatchBuilder;
 use crate::wire::datagram::{Head, Packer, room_of};
 
@@ -75,6 +75,7 @@ pub struct Node {
     /// The changes that the journal gets next.
     commit: Commit,
     wakeup: Wakeup,
+    waker: Waker,
     signals: Signals,
     clock: Clock,
     talk: Talk,
@@ -138,9 +139,10 @@ impl Node {
         let node = Self {
             replica,
             udp,
-            journal: Committer::start(journal, found.next, waker)?,
+            journal: Committer::start(journal, found.next, waker.clone())?,
             commit: Commit::default(),
             wakeup,
+            waker,
             signals,
             clock,
             talk: talk.clone(),
@@ -175,6 +177,12 @@ impl Node {
     #[must_use]
     pub const fn replica(&self) -> &Replica {
         &self.replica
+    }
+
+    /// Returns what ends a wait of [`Self::turn`] from another thread.
+    #[must_use]
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
     }
 
     /// Returns this member.

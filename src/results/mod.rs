@@ -311,5 +311,24 @@ pub(crate) fn write_text(line: &mut Vec<u8>, text: &[u8]) {
     line.extend_from_slice(rest);
 }
 
+/// Returns the sender and the text of a line that [`write_result`] has written.
+pub(crate) fn read_result(line: &[u8]) -> (String, Vec<u8>) {
+    let end = line.windows(3).position(|window| window == b"###").unwrap_or(line.len());
+    let from = String::from_utf8_lossy(&line[..end]).into_owned();
+    let mut text = Vec::with_capacity(line.len() - end);
+    let mut rest = line.get(end + 3..).unwrap_or_default().iter();
+    while let Some(&byte) = rest.next() {
+        text.push(match byte {
+            b'\\' => match rest.next() {
+                Some(b'n') => b'\n',
+                Some(b'r') => b'\r',
+                _ => b'\\',
+            },
+            other => other,
+        });
+    }
+    (from, text)
+}
+
 #[cfg(test)]
 mod tests;

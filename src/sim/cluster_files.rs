@@ -61,7 +61,7 @@ impl Files {
 impl Writer<'_> {
     fn life(&mut self, number: u32, life: &Life, times: &[Time]) -> Result<(), Failure> {
         let began = times.first().copied().unwrap_or_default().as_micros();
-        self.results.forgotten(self.written.0, self.written.1)?;
+        self.results.forgotten(self.written.0, self.written.1, |_, _| ())?;
         self.results.recovered();
         let members: Vec<&str> = self.files.history.members.iter().map(|story| &*story.name).collect();
         self.results.start(&Start {

@@ -116,7 +116,7 @@ impl<'a> Member<'a> {
     pub(super) fn begin(&mut self, recovered: &Recovered) -> Result<(), Failure> {
         let members = self.node.names().to_vec();
         let members: Vec<&str> = members.iter().map(String::as_str).collect();
-        self.ledger.start(&self.node, self.cluster, recovered)?;
+        self.ledger.start(&self.node, self.cluster, recovered, |_, _| ())?;
         let events = self.node.events();
         let data = self.options.data.as_deref().unwrap_or(Path::new(""));
         self.at = place::find(self.script, &self.receivers, &self.sent_before(&events), data)?;

@@ -125,11 +125,11 @@ impl Grown {
         self.lines.push(write).map_err(|reason| self.failed("write", &reason))
     }
 
-    /// Passes over the first `count` lines, which will not come again.
+    /// Passes over the first `count` lines, which will not come again, and hands each to `see`.
     ///
     /// # Errors
     /// Exit 65 if fewer were there; exit 74 if the file cannot be read.
-    pub(super) fn pass_over(&mut self, count: u64) -> Result<(), Failure> {
+    pub(super) fn pass_over(&mut self, count: u64, mut see: impl FnMut(&[u8])) -> Result<(), Failure> {
         if count > self.there {
             let (path, there) = (self.path.display(), self.there);
             let message =
@@ -140,12 +140,26 @@ impl Grown {
         for _ in 0..count {
             let Some(past) = self.past.as_mut() else { break };
             let is_last = past.next == self.there;
-            past.read().map(|_| ()).map_err(|reason| self.failed("read", &reason))?;
+            past.read().map(&mut see).map_err(|reason| self.failed("read", &reason))?;
             if is_last {
                 self.past = None;
             }
         }
         Ok(())
+    }
+
+    /// Hands each line of the file to `see`.
+    ///
+    /// # Errors
+    /// Exit 74.
+    pub(super) fn read(&self, mut see: impl FnMut(&[u8])) -> Result<(), Failure> {
+        let mut read = || {
+            for line in BufReader::new(File::open(&self.path)?).split(b'\n') {
+                see(&line?);
+            }
+            Ok(())
+        };
+        read().map_err(|reason: io::Error| self.failed("read", &reason))
     }
 
     /// Hands every line to the operating system.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use super::history::{Digest, HistoryEvent};
 use super::output::{cannot_create, exists, part, remove};
-use super::{Counts, MessageId, Start, undelivered, write_result};
+use super::{Counts, MessageId, Start, read_result, undelivered, write_result};
 use crate::exit::{Exit, Failure};
 use crate::member::Undelivered;
 use crate::replica::entry::Stamp;
@@ -114,14 +114,36 @@ impl ClusterResults {
         self.files.as_ref().map_or(0, |files| files.received.there())
     }
 
-    /// Passes over the first texts, which the journal has forgotten, so that they will not come again.
+    /// Passes over the first texts, which the journal has forgotten, so that they will not come again. Hands each confirmed
+    /// one, and its sender, to `see`.
     ///
     /// # Errors
     /// Exit 65 if the files have fewer; exit 74 if they cannot be read.
-    pub fn forgotten(&mut self, confirmed: u64, received: u64) -> Result<(), Failure> {
+    pub fn forgotten(
+        &mut self,
+        confirmed: u64,
+        received: u64,
+        mut see: impl FnMut(&str, &[u8]),
+    ) -> Result<(), Failure> {
         let Some(files) = &mut self.files else { return Ok(()) };
-        files.confirmed.pass_over(confirmed)?;
-        files.received.pass_over(received)
+        files.confirmed.pass_over(confirmed, |line| {
+            let (from, text) = read_result(line);
+            see(&from, &text);
+        })?;
+        files.received.pass_over(received, |_| {})
+    }
+
+    /// Hands each confirmed text that is in the file, and its sender, to `see`.
+    ///
+    /// # Errors
+    /// Exit 74 if the file cannot be written or read.
+    pub fn confirmed_texts(&mut self, mut see: impl FnMut(&str, &[u8])) -> Result<(), Failure> {
+        let Some(files) = &mut self.files else { return Ok(()) };
+        files.confirmed.flush()?;
+        files.confirmed.read(|line| {
+            let (from, text) = read_result(line);
+            see(&from, &text);
+        })
     }
 
     /// Says that everything that the journal gave back has been written. Later events are new.

@@ -80,7 +80,7 @@ fn cluster_without_a_history_or_without_files_writes_none() {
     let mut none = ClusterResults::none();
     none.confirm("s1", b"x").unwrap();
     none.now([("s1", &b"x"[..])].into_iter()).unwrap();
-    none.forgotten(7, 7).unwrap();
+    none.forgotten(7, 7, |_, _| ()).unwrap();
     assert!(none.finish().unwrap().is_empty());
 }
 
@@ -145,7 +145,7 @@ fn cluster_torn_lines_are_cut_and_written_again() {
     let mut results = open(dir.path(), life(2));
     assert_eq!((results.confirmed_lines(), results.received_lines()), (2, 1));
     assert_eq!(read(dir.path(), "test_result_s1_tom.txt"), "s2###a\ns2###b\\nc\n");
-    results.forgotten(1, 1).unwrap();
+    results.forgotten(1, 1, |_, _| ()).unwrap();
     results.confirm("s2", b"b\nc").unwrap();
     results.confirm("s2", b"e").unwrap();
     results.insert(id("s2", 3), at(7, 1), &[0, 2], b"e", 20).unwrap();
@@ -259,7 +259,7 @@ fn cluster_files_of_another_run_under_this_journal_are_refused() {
     assert!(failure.message.ends_with(told), "{failure}");
     drop(results);
     let mut results = open(dir.path(), life(2));
-    let failure = results.forgotten(3, 0).unwrap_err();
+    let failure = results.forgotten(3, 0, |_, _| ()).unwrap_err();
     assert!(failure.message.ends_with("has 2 lines, and the journal has forgotten the first 3"), "{failure}");
     drop(results);
     fs::write(dir.path().join("history_s1.1.jsonl"), "no event\n").unwrap();

@@ -39,7 +39,7 @@ fn write(dir: &Path, history: &ClusterHistory) {
             let opening = Opening { life: number, history: true, fresh: life == 0, force: false };
             let mut results = ClusterResults::open(dir, &story.name, opening).unwrap();
             // A broken history is written as it is.
-            results.forgotten(confirmed, received).unwrap();
+            results.forgotten(confirmed, received, |_, _| ()).unwrap();
             results.recovered();
             let members = Cow::Borrowed(&members[..]);
             let (member, group, order) = (&*story.name, "chat", TENTATIVE);

@@ -1,0 +1,244 @@
+//! The API: requests in JSON, answered by the member's thread.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde::Deserialize;
+use serde_json::json;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use super::desk::{Answer, Command, Desk, OfGroup, OfSession, Question, Refusal};
+use super::page::Page;
+use super::socket;
+use crate::chat::view::Part;
+
+/// Most bytes of a request's body.
+const MOST_BODY: usize = 64 << 10;
+/// Posts in an answer if the client names no limit.
+const USUAL_ITEMS: usize = 1000;
+/// The most that it gets.
+const MOST_ITEMS: usize = 10_000;
+/// The time for which a server that lacks what a client has seen waits for it.
+const CATCH_UP: Duration = Duration::from_secs(2);
+/// The time between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What all requests share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) desk: Desk,
+    pub(super) page: Page,
+    /// The origins of the pages of all servers.
+    pub(super) origins: Vec<String>,
+    /// Becomes true when the server ends.
+    pub(super) ends: tokio::sync::watch::Receiver<bool>,
+}
+
+/// Returns the routes of a server.
+pub(super) fn routes(shared: Shared) -> Router {
+    let shared = Arc::new(shared);
+    let origins = Arc::clone(&shared);
+    let is_ours = move |origin: &HeaderValue, _: &_| {
+        origin.to_str().is_ok_and(|origin| origins.origins.iter().any(|known| known == origin))
+    };
+    let cors = CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(is_ours))
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([header::CONTENT_TYPE])
+        .max_age(Duration::from_secs(600));
+    Router::new()
+        .route("/", get(page))
+        .route("/healthz", get(health))
+        .route("/metrics", get(metrics))
+        .route("/ws", get(socket::open))
+        .route("/api/session", post(session))
+        .route("/api/logout", post(logout))
+        .route("/api/join", post(join))
+        .route("/api/leave", post(leave))
+        .route("/api/post", post(post_text))
+        .route("/api/like", post(like))
+        .route("/api/read", post(read))
+        .route("/api/history", get(history))
+        .route("/api/groups", get(groups))
+        .route("/api/view", get(view))
+        .fallback(|| async { refused(&Refusal::new(404, "there is no such page")) })
+        .method_not_allowed_fallback(|| async { refused(&Refusal::new(405, "this page has another method")) })
+        .layer(DefaultBodyLimit::max(MOST_BODY))
+        .layer(cors)
+        .with_state(shared)
+}
+
+type Asked = State<Arc<Shared>>;
+type Body<T> = Result<Json<T>, JsonRejection>;
+type Asking<T> = Result<Query<T>, QueryRejection>;
+
+#[derive(Deserialize)]
+struct NewSession {
+    user: String,
+    #[serde(default)]
+    client: String,
+}
+
+async fn session(State(shared): Asked, body: Body<NewSession>) -> Response {
+    command(&shared, body, |NewSession { user, client }| Command::Session { user, client }).await
+}
+
+async fn logout(State(shared): Asked, body: Body<OfSession>) -> Response {
+    command(&shared, body, Command::Logout).await
+}
+
+async fn join(State(shared): Asked, body: Body<OfGroup>) -> Response {
+    command(&shared, body, Command::Join).await
+}
+
+async fn leave(State(shared): Asked, body: Body<OfGroup>) -> Response {
+    command(&shared, body, Command::Leave).await
+}
+
+#[derive(Deserialize)]
+struct NewPost {
+    session: String,
+    group: String,
+    n: u64,
+    text: String,
+}
+
+async fn post_text(State(shared): Asked, body: Body<NewPost>) -> Response {
+    let command_of = |NewPost { session, group, n, text }| Command::Post { session, group, n, text };
+    command(&shared, body, command_of).await
+}
+
+#[derive(Deserialize)]
+struct Liking {
+    session: String,
+    id: String,
+    on: bool,
+}
+
+async fn like(State(shared): Asked, body: Body<Liking>) -> Response {
+    command(&shared, body, |Liking { session, id, on }| Command::Like { session, id, on }).await
+}
+
+#[derive(Deserialize)]
+struct Reading {
+    session: String,
+    group: String,
+    number: u64,
+}
+
+async fn read(State(shared): Asked, body: Body<Reading>) -> Response {
+    let command_of = |Reading { session, group, number }| Command::Read { session, group, number };
+    command(&shared, body, command_of).await
+}
+
+/// The part of a history that a request names.
+#[derive(Deserialize)]
+struct Range {
+    group: String,
+    after: Option<u64>,
+    before: Option<u64>,
+    limit: Option<usize>,
+    #[serde(default)]
+    seen: String,
+}
+
+async fn history(State(shared): Asked, range: Asking<Range>) -> Response {
+    let Range { group, after, before, limit, seen } = match range {
+        Ok(Query(range)) => range,
+        Err(rejection) => return refused(&Refusal::new(400, rejection.body_text())),
+    };
+    let part = match (after, before) {
+        (Some(_), Some(_)) => return refused(&Refusal::new(400, "name after or before, not both")),
+        (Some(after), None) => Part::After(after),
+        (None, Some(before)) => Part::Before(before),
+        (None, None) => Part::Last,
+    };
+    let limit = limit.unwrap_or(USUAL_ITEMS).min(MOST_ITEMS);
+    let lacks = shared.desk.catch_up(&seen).await;
+    answered(shared.desk.ask(Question::History { group, part, limit, lacks }).await)
+}
+
+#[derive(Deserialize)]
+struct OfUser {
+    session: Option<String>,
+}
+
+async fn groups(State(shared): Asked, asked: Asking<OfUser>) -> Response {
+    let session = asked.ok().and_then(|Query(asked)| asked.session);
+    answered(shared.desk.ask(Question::Groups { session }).await)
+}
+
+async fn view(State(shared): Asked) -> Response {
+    answered(shared.desk.ask(Question::View).await)
+}
+
+async fn health(State(shared): Asked) -> Response {
+    answered(shared.desk.ask(Question::Health).await)
+}
+
+async fn metrics(State(shared): Asked) -> Response {
+    match shared.desk.ask(Question::Metrics).await {
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+async fn page(State(shared): Asked) -> Response {
+    shared.page.response()
+}
+
+/// Answers a request with the command of its body.
+async fn command<T>(shared: &Shared, body: Body<T>, command_of: impl FnOnce(T) -> Command) -> Response {
+    match body {
+        Ok(Json(body)) => answered(shared.desk.command(command_of(body)).await),
+        Err(rejection) => {
+            let status = match rejection.status() {
+                StatusCode::UNPROCESSABLE_ENTITY => 400,
+                other => other.as_u16(),
+            };
+            refused(&Refusal::new(status, rejection.body_text()))
+        }
+    }
+}
+
+fn answered(answer: Answer) -> Response {
+    match answer {
+        Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+/// Returns the response of a refusal.
+pub(super) fn refused(refusal: &Refusal) -> Response {
+    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, Json(json!({ "error": refusal.why }))).into_response()
+}
+
+impl Desk {
+    /// Waits a while for what a client has seen, as a list of ids. Returns how many multicasts are lacking then.
+    pub(super) async fn catch_up(&self, seen: &str) -> u64 {
+        let mut lacks = self.lacks(seen).await;
+        let mut waited = Duration::ZERO;
+        while lacks > 0 && waited < CATCH_UP {
+            tokio::time::sleep(LOOK_EVERY).await;
+            waited += LOOK_EVERY;
+            lacks = self.lacks(seen).await;
+        }
+        lacks
+    }
+
+    async fn lacks(&self, seen: &str) -> u64 {
+        if seen.is_empty() {
+            return 0;
+        }
+        let answer = self.ask(Question::Lacks(seen.to_owned())).await;
+        answer.ok().and_then(|count| count.parse().ok()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,197 @@
+//! The feed: events for the clients that are connected, each in a bounded queue of its own.
+//!
+//! A client gets a beginning, everything above its cursor, and then each change. One that does not read loses its place
+//! when its queue is full: it comes again with its cursor.
+
+use std::collections::BTreeSet;
+
+use axum::extract::ws::Utf8Bytes;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::Sender;
+
+use super::desk::Subscription;
+use super::view::View;
+use crate::chat::place::OperationId;
+use crate::chat::state::{Change, State};
+use crate::chat::view::{GroupView, Part};
+
+/// Posts in one event of a beginning.
+const CHUNK: usize = 200;
+/// Most posts in the beginning of a client that has none.
+const MOST_ITEMS: usize = 100_000;
+
+/// A client that receives events.
+#[derive(Debug)]
+struct Client {
+    group: Option<String>,
+    session: Option<String>,
+    events: Sender<Utf8Bytes>,
+    is_behind: bool,
+}
+
+impl Client {
+    fn send(&mut self, event: Utf8Bytes) {
+        self.is_behind |= self.events.try_send(event).is_err();
+    }
+}
+
+/// The clients of a server.
+#[derive(Debug, Default)]
+pub(super) struct Feed {
+    clients: Vec<Client>,
+    /// The groups that have changed since clients were told of groups.
+    changed: BTreeSet<String>,
+}
+
+impl Feed {
+    /// Returns the number of clients.
+    pub(super) const fn len(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// Takes a client in: it gets its beginning.
+    pub(super) fn begin(&mut self, asked: Subscription, state: &State, view: &View, groups: &[GroupView]) {
+        let Subscription { group, after, session, lacks, events } = asked;
+        let mut client = Client { group, session, events, is_behind: false };
+        let mut hello = json!(view);
+        hello["lacks"] = json!(lacks);
+        client.send(event("hello", &hello));
+        if let Some(group) = &client.group {
+            let items = state.history(group, Part::After(after), MOST_ITEMS).0;
+            send_items(&mut client.events.clone(), &items, &mut client.is_behind);
+        }
+        client.send(event("groups", &json!({ "groups": groups })));
+        client.send(event("view", view));
+        self.clients.push(client);
+    }
+
+    /// Returns whether a client follows a group.
+    fn is_followed(&self, group: &str) -> bool {
+        self.clients.iter().any(|client| client.group.as_deref() == Some(group))
+    }
+
+    /// Tells of a change that has just happened.
+    pub(super) fn tell(&mut self, change: &Change, state: &State) {
+        match change {
+            Change::Posted(group, id) if self.is_followed(group) => {
+                let before = state.next(*id).map(|id| state.written(id));
+                let is_late = before.is_some();
+                let item = state.item(*id);
+                self.send(group, &event("item", &json!({"item": item, "before": before, "late": is_late})));
+            }
+            Change::Gone(group, id) if self.is_followed(group) => {
+                let now = state.shown_as(*id).map(|id| state.written(id));
+                self.send(group, &event("gone", &json!({"id": state.written(*id), "now": now})));
+            }
+            Change::Liked(group, id) if self.is_followed(group) => {
+                let likes = state.item(*id).map(|item| item.likes);
+                self.send(group, &event("likes", &json!({"id": state.written(*id), "likes": likes})));
+            }
+            _ => {}
+        }
+        self.note(change);
+    }
+
+    /// Notes that a group has changed, without telling of each post.
+    pub(super) fn note(&mut self, change: &Change) {
+        if let Change::Posted(group, _)
+        | Change::Gone(group, _)
+        | Change::Group(group)
+        | Change::Read(_, group) = change
+        {
+            self.changed.insert(group.clone());
+        }
+    }
+
+    /// Notes that every group may have changed.
+    pub(super) fn note_all(&mut self, state: &State) {
+        self.changed.extend(state.group_names().map(str::to_owned));
+    }
+
+    /// Tells of the numbers that posts have now.
+    pub(super) fn tell_numbers(&mut self, numbered: &[(String, OperationId, u64)], state: &State) {
+        let groups: BTreeSet<&str> = numbered.iter().map(|(group, ..)| group.as_str()).collect();
+        for group in groups {
+            if self.is_followed(group) {
+                let of_group = numbered.iter().filter(|(other, ..)| other == group);
+                let items: Vec<Value> = of_group
+                    .map(|(_, id, number)| json!({"id": state.written(*id), "number": number}))
+                    .collect();
+                self.send(group, &event("numbers", &json!({ "items": items })));
+            }
+            self.changed.insert(group.to_owned());
+        }
+    }
+
+    /// Lets the clients of a group begin again above a number.
+    pub(super) fn reset(&mut self, group: &str, after: u64, state: &State) {
+        if !self.is_followed(group) {
+            return;
+        }
+        let items = state.history(group, Part::After(after), MOST_ITEMS).0;
+        let reset = event("reset", &json!({ "after": after }));
+        for client in self.clients.iter_mut().filter(|client| client.group.as_deref() == Some(group)) {
+            client.send(reset.clone());
+            send_items(&mut client.events.clone(), &items, &mut client.is_behind);
+        }
+    }
+
+    /// Tells of the groups that have changed; `view` returns a group as the user of a session sees it.
+    pub(super) fn tell_groups(&mut self, view: impl Fn(&str, Option<&str>) -> Option<GroupView>) {
+        let changed = std::mem::take(&mut self.changed);
+        if changed.is_empty() || self.clients.is_empty() {
+            return;
+        }
+        let of = |session: Option<&str>| {
+            let groups: Vec<GroupView> = changed.iter().filter_map(|group| view(group, session)).collect();
+            event("groups", &json!({ "groups": groups }))
+        };
+        let of_nobody = of(None);
+        for client in &mut self.clients {
+            let groups =
+                client.session.as_deref().map_or_else(|| of_nobody.clone(), |session| of(Some(session)));
+            client.send(groups);
+        }
+    }
+
+    /// Tells of a new view.
+    pub(super) fn tell_view(&mut self, view: &View) {
+        let view = event("view", view);
+        self.clients.iter_mut().for_each(|client| client.send(view.clone()));
+    }
+
+    /// Lets go of the clients that are gone or behind.
+    pub(super) fn tidy(&mut self) {
+        self.clients.retain(|client| !client.is_behind && !client.events.is_closed());
+    }
+
+    /// Returns the sessions of the clients.
+    pub(super) fn sessions(&self) -> impl Iterator<Item = &str> {
+        self.clients.iter().filter_map(|client| client.session.as_deref())
+    }
+
+    fn send(&mut self, group: &str, event: &Utf8Bytes) {
+        for client in self.clients.iter_mut().filter(|client| client.group.as_deref() == Some(group)) {
+            client.send(event.clone());
+        }
+    }
+}
+
+/// Sends posts in chunks, at least one.
+fn send_items(events: &mut Sender<Utf8Bytes>, items: &[crate::chat::view::Item], is_behind: &mut bool) {
+    let chunks = items.len().div_ceil(CHUNK).max(1);
+    for chunk in 0..chunks {
+        let part = &items[chunk * CHUNK..items.len().min((chunk + 1) * CHUNK)];
+        let part = event("items", &json!({"items": part, "last": chunk + 1 == chunks}));
+        *is_behind |= events.try_send(part).is_err();
+    }
+}
+
+/// Returns an event: the fields of `content`, and its name.
+fn event(name: &str, content: &impl serde::Serialize) -> Utf8Bytes {
+    let mut fields = json!({ "event": name });
+    if let (Value::Object(fields), Value::Object(content)) = (&mut fields, json!(content)) {
+        fields.extend(content);
+    }
+    fields.to_string().into()
+}

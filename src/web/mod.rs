@@ -1,0 +1,128 @@
+//! `chat-server`: one server of the replicated chat, with its API and its page.
+//!
+//! Two threads: the member's, with the node of the cluster and the state of the chat (`service`, with its `queue` of
+//! operations and the `feed` of events), and that of the web (`serve`, with the requests of the `api`, the `socket`s and the
+//! `page`). [`desk`] is the queue between them.
+
+mod api;
+mod desk;
+mod feed;
+mod page;
+mod queue;
+mod serve;
+mod service;
+mod socket;
+mod view;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::FalseyValueParser;
+
+use crate::cli::{self, KnownBad, Voice};
+use crate::cluster::file::Cluster;
+use crate::cluster::ledger::Ledger;
+use crate::cluster::node::{Node, Settings};
+use crate::exit::{Exit, Failure};
+use crate::results::cluster::{ClusterResults, Opening};
+use crate::talk::{self, Talk};
+use crate::transport::signals::Signals;
+use serve::Web;
+use service::Service;
+
+/// The options of `chat-server`.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// Name of this server in the cluster file
+    #[arg(short, long, value_name = "ID", env = "GROUPCAST_ID", hide_env = true, value_parser = cli::client_id)]
+    pub id: String,
+    /// The cluster file, the same at every server
+    #[arg(long, value_name = "FILE", env = "GROUPCAST_CLUSTER", hide_env = true)]
+    pub cluster: PathBuf,
+    /// Folder for the journal; made if it is not there. Started again with the same, the server goes on
+    #[arg(long, value_name = "DIR", env = "GROUPCAST_DATA", hide_env = true)]
+    pub data: PathBuf,
+    /// Address of the page and the API; otherwise the `web` address of the cluster file
+    #[arg(long, value_name = "HOST:PORT")]
+    pub web: Option<String>,
+    /// Folder for the confirmed operations and the histories; otherwise `results` in the folder of the journal
+    #[arg(long, value_name = "DIR", env = "GROUPCAST_OUT", hide_env = true)]
+    pub out: Option<PathBuf>,
+    /// Send a datagram to each server, also if the cluster file names a multicast group
+    #[arg(long, env = "GROUPCAST_UNICAST", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub unicast: bool,
+    /// Take in nothing more while servers that are away lack so much
+    #[arg(long, value_name = "SIZE", env = "GROUPCAST_JOURNAL_LIMIT", hide_env = true, default_value = "1GiB", value_parser = cli::bytes)]
+    pub journal_limit: u64,
+    /// Write no history file
+    #[arg(long, env = "GROUPCAST_NO_HISTORY", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub no_history: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub voice: Voice,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub known_bad: KnownBad,
+}
+
+/// The time for which a server that was added waits for the others.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(300);
+
+/// Serves until a signal comes.
+///
+/// # Errors
+/// Any of the table of exit codes.
+pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
+    let signals = Signals::catch()?;
+    let cluster = Cluster::read(&options.cluster, Some(&signals))?;
+    let Some(me) = cluster.slot(&options.id) else {
+        let why = format!("{} is not a server of the cluster in {}", options.id, options.cluster.display());
+        let servers = talk::list(&cluster.ids());
+        return Err(Failure::new(Exit::Config, why).help(format!("its servers are {servers}")).into());
+    };
+    if usize::from(me.0) >= cluster.servers.len() {
+        let why = format!("cannot serve the chat: {} was added to the running cluster", options.id);
+        return Err(Failure::new(Exit::Config, why)
+            .help("a server that was added has none of the posts from before; list it without `added` in a new cluster")
+            .into());
+    }
+    let listed = cluster.all().nth(usize::from(me.0)).and_then(|server| server.web.clone());
+    let Some(address) = options.web.clone().or(listed) else {
+        let why = format!("cannot serve the page: {} has no `web` address", options.id);
+        return Err(Failure::new(Exit::Config, why)
+            .help("write one into the cluster file, or give it with --web HOST:PORT")
+            .into());
+    };
+    let listener = serve::bind(&address, &signals)?;
+    let (mut node, recovered) = Node::start(
+        &Settings {
+            cluster: &cluster,
+            me,
+            data: &options.data,
+            is_unicast: options.unicast,
+            limit: usize::try_from(options.journal_limit).unwrap_or(usize::MAX),
+            patience: PATIENCE,
+            defects: options.known_bad.defects(),
+        },
+        signals,
+        talk,
+    )?;
+    let opening = Opening {
+        life: recovered.life,
+        history: !options.no_history,
+        fresh: recovered.life == 1,
+        force: false,
+    };
+    let out = options.out.clone().unwrap_or_else(|| options.data.join("results"));
+    let results = ClusterResults::open(&out, &options.id, opening)?;
+    node.begin()?;
+    let (desk, requests) = desk::desk(node.waker());
+    let local = listener.local_addr().map_err(|error| serve::cannot_serve(&address, &error))?;
+    let web = Web::start(listener, desk, &cluster, local)?;
+    cli::print(&format!("http://{local}"))?;
+    let ledger = Ledger::new(results, &recovered);
+    let mut service = Service::new(options, talk, &cluster, node, ledger, requests, &recovered);
+    let outcome = service.begin(&recovered).and_then(|()| service.run());
+    web.stop();
+    service.conclude(outcome)
+}

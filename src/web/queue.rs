@@ -1,0 +1,118 @@
+//! The operations of this server on their way: they wait for room, then for the journal.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::desk::{Refusal, Reply};
+use crate::chat::operation::{Operation, PostKey};
+use crate::cluster::ledger::Ledger;
+use crate::cluster::node::Node;
+use crate::exit::Failure;
+use crate::ids::Time;
+use crate::replica::entry::Content;
+
+/// Most operations that wait for room.
+const MOST_WAITING: usize = 1024;
+/// Longest wait for room.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// An operation, and the clients that wait for it.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) operation: Operation,
+    pub(super) replies: Vec<Reply>,
+    since: Time,
+}
+
+impl Pending {
+    fn is_post(&self, key: &PostKey) -> bool {
+        matches!(&self.operation, Operation::Post(post) if post.key == *key)
+    }
+}
+
+/// The operations on their way.
+#[derive(Debug)]
+pub(super) struct Queue {
+    waiting: VecDeque<Pending>,
+    /// Those that the node has and the journal may not have, by their number among the multicasts of this server.
+    under_way: BTreeMap<u64, Pending>,
+    next: u64,
+}
+
+impl Queue {
+    /// Returns an empty queue; the next multicast has the number `next`.
+    pub(super) const fn new(next: u64) -> Self {
+        Self { waiting: VecDeque::new(), under_way: BTreeMap::new(), next }
+    }
+
+    /// Adds an operation, or answers that there are too many.
+    pub(super) fn push(&mut self, operation: Operation, reply: Option<Reply>, now: Time) {
+        let replies = reply.into_iter().collect();
+        let pending = Pending { operation, replies, since: now };
+        if self.waiting.len() < MOST_WAITING {
+            self.waiting.push_back(pending);
+        } else {
+            refuse(pending, "the server is busy: try again in a moment");
+        }
+    }
+
+    /// Lets a client wait for a post that is on its way already; otherwise gives the way of its answer back.
+    pub(super) fn wait_for(&mut self, key: &PostKey, reply: Reply) -> Option<Reply> {
+        let mut all = self.waiting.iter_mut().chain(self.under_way.values_mut());
+        match all.find(|pending| pending.is_post(key)) {
+            Some(pending) => {
+                pending.replies.push(reply);
+                None
+            }
+            None => Some(reply),
+        }
+    }
+
+    /// Submits as many operations as there is room for.
+    ///
+    /// # Errors
+    /// As [`Node::submit`].
+    pub(super) fn submit(&mut self, node: &mut Node, ledger: &mut Ledger) -> Result<(), Failure> {
+        while !self.waiting.is_empty() && node.window() > 0 {
+            let mut batch = node.batch(self.next);
+            while let Some(pending) = self.waiting.pop_front() {
+                let text = pending.operation.text();
+                if !batch.fits(text.len()) {
+                    self.waiting.push_front(pending);
+                    break;
+                }
+                let number = batch.push(&text);
+                ledger.multicast(node, number, &text)?;
+                self.under_way.insert(number, pending);
+            }
+            let Some(batch) = batch.finish() else { return Ok(()) };
+            self.next = batch.next();
+            node.submit(Content::Multicast(batch))?;
+        }
+        Ok(())
+    }
+
+    /// Notes that the journal has a multicast of this server. Returns its operation, if this life has submitted it.
+    pub(super) fn stored(&mut self, number: u64) -> Option<Pending> {
+        self.next = self.next.max(number + 1);
+        self.under_way.remove(&number)
+    }
+
+    /// Answers those that have waited for too long.
+    pub(super) fn expire(&mut self, now: Time, why: impl Fn() -> String) {
+        while let Some(first) = self.waiting.front().filter(|first| now.since(first.since) >= LONGEST_WAIT) {
+            if first.replies.is_empty() {
+                // The server's own: it waits.
+                return;
+            }
+            self.waiting.pop_front().into_iter().for_each(|pending| refuse(pending, &why()));
+        }
+    }
+}
+
+fn refuse(pending: Pending, why: &str) {
+    for reply in pending.replies {
+        // A client that is gone waits for nothing.
+        let _ = reply.send(Err(Refusal::new(503, why)));
+    }
+}

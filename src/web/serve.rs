@@ -1,0 +1,138 @@
+//! The thread of the web: connections, each with limits.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::sync::{Semaphore, watch};
+
+use super::api::{self, Shared};
+use super::desk::Desk;
+use super::page::{Page, origins};
+use crate::cluster::file::Cluster;
+use crate::exit::{Exit, Failure};
+use crate::transport::holder;
+use crate::transport::signals::Signals;
+
+/// Most connections at a time.
+const MOST_CONNECTIONS: usize = 2048;
+/// The time within which the head of a request has to come.
+const HEAD_LIMIT: Duration = Duration::from_secs(10);
+/// The time for which connections that are under way may end.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Listens on an address.
+///
+/// # Errors
+/// Exit 69 if it is taken, 64 if it is none.
+pub(super) fn bind(address: &str, signals: &Signals) -> Result<TcpListener, Failure> {
+    let _ = signals;
+    let found = address.to_socket_addrs().ok().and_then(|mut found| found.next());
+    let Some(found) = found else {
+        let why = format!("cannot serve the page: {address} is no HOST:PORT of this machine");
+        return Err(Failure::new(Exit::Usage, why));
+    };
+    TcpListener::bind(found).map_err(|error| {
+        let holder = holder::of(&format!("tcp://{found}"));
+        let by = holder.map(|holder| format!(" by {holder}")).unwrap_or_default();
+        let why = match error.kind() {
+            io::ErrorKind::AddrInUse => format!("cannot serve the page: {found} is taken{by}"),
+            _ => format!("cannot serve the page on {found}: {error}"),
+        };
+        Failure::new(Exit::Unavailable, why)
+            .help("name another address with --web HOST:PORT, or in the cluster file")
+    })
+}
+
+/// Returns the failure of a server that cannot serve its page.
+pub(super) fn cannot_serve(address: impl std::fmt::Display, error: &io::Error) -> Failure {
+    Failure::new(Exit::Io, format!("cannot serve the page on {address}: {error}"))
+}
+
+/// The thread of the web.
+#[derive(Debug)]
+pub(super) struct Web {
+    thread: JoinHandle<()>,
+    ends: watch::Sender<bool>,
+}
+
+impl Web {
+    /// Starts to serve.
+    pub(super) fn start(
+        listener: TcpListener,
+        desk: Desk,
+        cluster: &Cluster,
+        local: SocketAddr,
+    ) -> Result<Self, Failure> {
+        let (ends, seen) = watch::channel(false);
+        let addresses: Vec<String> = cluster.all().filter_map(|server| server.web.clone()).collect();
+        let shared = Shared {
+            desk,
+            page: Page::new(&addresses),
+            origins: origins(&addresses, local),
+            ends: seen.clone(),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()
+            .map_err(|error| cannot_serve(local, &error))?;
+        let listener = {
+            let _guard = runtime.enter();
+            listener
+                .set_nonblocking(true)
+                .and_then(|()| tokio::net::TcpListener::from_std(listener))
+                .map_err(|error| cannot_serve(local, &error))?
+        };
+        let serve = move || {
+            runtime.block_on(accept(listener, shared, seen));
+            runtime.shutdown_timeout(GRACE);
+        };
+        let thread = std::thread::Builder::new().name("web".to_owned()).spawn(serve);
+        let thread = thread.map_err(|error| cannot_serve(local, &error))?;
+        Ok(Self { thread, ends })
+    }
+
+    /// Closes all connections.
+    pub(super) fn stop(self) {
+        let _ = self.ends.send(true);
+        // A panic of the thread has been reported.
+        let _ = self.thread.join();
+    }
+}
+
+/// Accepts connections until the server ends.
+async fn accept(listener: tokio::net::TcpListener, shared: Shared, mut ends: watch::Receiver<bool>) {
+    let service = TowerToHyperService::new(api::routes(shared));
+    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(_) => {
+                    // The process has no more files: some connections will end.
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+            _ = ends.changed() => break,
+        };
+        // Events are small, and have to leave at once.
+        let _ = stream.set_nodelay(true);
+        let service = service.clone();
+        tokio::spawn(async move {
+            let mut http = http1::Builder::new();
+            http.timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT);
+            // A client that breaks off is no concern of the server's.
+            let _ = http.serve_connection(TokioIo::new(stream), service).with_upgrades().await;
+            drop(place);
+        });
+    }
+    tokio::time::sleep(GRACE).await;
+}

@@ -1,0 +1,571 @@
+//! The member's side of a chat server: the state of the chat follows the events of the node, requests are answered from
+//! it, and commands become operations.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::Options;
+use super::desk::{Answer, Command, Question, Refusal, Reply, Request, Requests};
+use super::feed::Feed;
+use super::queue::Queue;
+use super::view::{self, View};
+use crate::chat::operation::{self, Operation, Post, PostKey};
+use crate::chat::place::{OperationId, Place};
+use crate::chat::state::{Change, State};
+use crate::chat::view::GroupView;
+use crate::cli;
+use crate::cluster::file::Cluster;
+use crate::cluster::ledger::Ledger;
+use crate::cluster::node::{Event, Node};
+use crate::cluster::status::Status;
+use crate::driver::clock::calendar;
+use crate::exit::{Exit, Failure};
+use crate::ids::{MemberId, Time};
+use crate::replica::Recovered;
+use crate::replica::entry::{Content, Entry, Stamp};
+use crate::replica::epoch::Request as EpochRequest;
+use crate::session::SAY_EVERY;
+use crate::talk::{self, Talk};
+
+/// The time between two tellings of groups.
+const TELL_GROUPS_EVERY: Duration = Duration::from_millis(500);
+/// The time between two looks at the others, and between two writings of the status.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+/// The time after which a session ends that nobody uses.
+const SESSION_LIMIT: Duration = Duration::from_secs(3600);
+/// Posts in one turn above which clients load a group again, instead of being told of each.
+const MANY: usize = 200;
+
+/// A chat server between its start and its end.
+pub(super) struct Service<'a> {
+    options: &'a Options,
+    talk: &'a Talk,
+    cluster: &'a str,
+    webs: Vec<Option<String>>,
+    node: Node,
+    ledger: Ledger,
+    state: State,
+    queue: Queue,
+    feed: Feed,
+    requests: Requests,
+    life: u32,
+    /// True until the operation that ends the sessions of earlier lives is stored.
+    is_starting: bool,
+    /// The last use of each session of this server.
+    uses: HashMap<String, Time>,
+    told: Time,
+    told_groups: Time,
+    said: Time,
+    view: View,
+}
+
+impl<'a> Service<'a> {
+    pub(super) fn new(
+        options: &'a Options,
+        talk: &'a Talk,
+        cluster: &'a Cluster,
+        mut node: Node,
+        ledger: Ledger,
+        requests: Requests,
+        recovered: &Recovered,
+    ) -> Self {
+        let me = usize::from(node.me().0);
+        let state = State::new(node.names().to_vec(), recovered.began);
+        let webs: Vec<Option<String>> = cluster.all().map(|server| server.web.clone()).collect();
+        let now = node.now();
+        let view = View::of(&node, &state, &cluster.name, &webs, now);
+        Self {
+            options,
+            talk,
+            cluster: &cluster.name,
+            webs,
+            ledger,
+            state,
+            queue: Queue::new(recovered.forgotten.origins[me].multicasts + 1),
+            feed: Feed::default(),
+            requests,
+            life: recovered.life,
+            is_starting: recovered.life > 1,
+            uses: HashMap::new(),
+            told: Time::ZERO,
+            told_groups: Time::ZERO,
+            said: now,
+            view,
+            node,
+        }
+    }
+
+    /// Shows what the files and the journal have.
+    pub(super) fn begin(&mut self, recovered: &Recovered) -> Result<(), Failure> {
+        let mut past = Past::default();
+        let state = &mut self.state;
+        self.ledger.start(&self.node, self.cluster, recovered, |from, text| past.apply(from, text, state))?;
+        let events = self.node.events();
+        self.ledger.replay(&self.node, &events)?;
+        for event in &events {
+            self.apply(event, false)?;
+        }
+        if self.is_starting {
+            let now = self.node.now();
+            self.queue.push(Operation::Life, None, now);
+        }
+        let life = match recovered.life {
+            1 => String::new(),
+            life => format!(", life {life}: {} posts and other operations", self.state.confirmed()),
+        };
+        self.talk.say(format!("start of {} with {}{life}", self.cluster, talk::list(self.node.names())));
+        Ok(())
+    }
+
+    /// Serves until something fails or a signal comes.
+    pub(super) fn run(&mut self) -> Result<(), Failure> {
+        loop {
+            self.take_requests();
+            self.queue.submit(&mut self.node, &mut self.ledger)?;
+            self.take_events()?;
+            self.look_around()?;
+            let due = self.told_groups.after(TELL_GROUPS_EVERY);
+            self.node.turn(Some(due))?;
+            self.take_events()?;
+        }
+    }
+
+    fn take_events(&mut self) -> Result<(), Failure> {
+        let now = self.node.elapsed_micros();
+        let events = self.node.events();
+        let are_many = events.iter().map(messages).sum::<usize>() > MANY;
+        let confirmed = self.state.confirmed();
+        for event in &events {
+            self.ledger.record(&self.node, event, now)?;
+            self.apply(event, are_many)?;
+        }
+        if are_many {
+            let groups: Vec<String> = self.state.group_names().map(str::to_owned).collect();
+            groups.iter().for_each(|group| self.feed.reset(group, confirmed, &self.state));
+        }
+        self.ledger.keep(&mut self.node)
+    }
+
+    /// Applies an event to the state, and tells the clients, unless they load everything again.
+    fn apply(&mut self, event: &Event, are_many: bool) -> Result<(), Failure> {
+        match event {
+            Event::Insert(entry) => self.insert(entry, are_many),
+            Event::Confirm(_, confirmed) => {
+                let numbered = self.state.confirm(confirmed.upto);
+                self.feed.tell_numbers(&numbered, &self.state);
+            }
+            Event::Withdraw(_) => self.rebuild()?,
+            Event::Epoch(number, change) => self.begin_epoch(*number, &change.request)?,
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, entry: &Entry, are_many: bool) {
+        for (id, at, text) in operations(entry) {
+            let changes = self.state.apply(id, at, Operation::parse(text));
+            for change in &changes {
+                let is_told_anyway = matches!(change, Change::Liked(..));
+                if are_many && !is_told_anyway {
+                    self.feed.note(change);
+                } else {
+                    self.feed.tell(change, &self.state);
+                }
+            }
+            if id.origin == self.node.me() {
+                self.answer_stored(id);
+            }
+        }
+    }
+
+    /// Answers those that wait for an operation that is stored now.
+    fn answer_stored(&mut self, id: OperationId) {
+        let Some(pending) = self.queue.stored(id.number) else { return };
+        let answer = match &pending.operation {
+            Operation::Life => {
+                self.is_starting = false;
+                String::new()
+            }
+            Operation::Session { session, .. } => json!({ "session": session }).to_string(),
+            Operation::Post(post) => {
+                let id = self.state.posted(&post.key).unwrap_or(id);
+                json!({ "id": self.state.written(id) }).to_string()
+            }
+            _ => "{}".to_owned(),
+        };
+        for reply in pending.replies {
+            // A client that is gone asks again.
+            let _ = reply.send(Ok(answer.clone()));
+        }
+    }
+
+    /// Builds the state anew, without what was withdrawn.
+    fn rebuild(&mut self) -> Result<(), Failure> {
+        let mut state = State::new(self.state.server_names().to_vec(), 0);
+        self.state.removed_servers().for_each(|server| drop(state.remove_server(server)));
+        let mut past = Past::default();
+        self.ledger.confirmed_texts(|from, text| past.apply(from, text, &mut state))?;
+        for (id, at, text) in self.ledger.tentative_entries().flat_map(operations) {
+            state.apply(id, at, Operation::parse(text));
+        }
+        self.state = state;
+        let groups: Vec<String> = self.state.group_names().map(str::to_owned).collect();
+        groups.iter().for_each(|group| self.feed.reset(group, 0, &self.state));
+        self.feed.note_all(&self.state);
+        Ok(())
+    }
+
+    fn begin_epoch(&mut self, number: u16, request: &EpochRequest) -> Result<(), Failure> {
+        match request {
+            EpochRequest::Add { name, udp } => {
+                self.state.add_server(name.clone());
+                self.talk.say(format!("epoch {number}: {name} at {udp} was added"));
+            }
+            EpochRequest::Remove(member) => {
+                let name = self.node.name(*member).to_owned();
+                self.state.remove_server(*member);
+                self.feed.note_all(&self.state);
+                self.talk.say(format!("epoch {number}: {name} was removed"));
+                if *member == self.node.me() && self.node.replica().is_removed() {
+                    let why = format!("{name} was removed from the cluster in epoch {number}");
+                    return Err(Failure::new(Exit::Unavailable, why));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_requests(&mut self) {
+        while let Ok(request) = self.requests.try_recv() {
+            match request {
+                Request::Command(command, reply) => self.command(command, reply),
+                Request::Question(question, reply) => {
+                    // A client that is gone needs no answer.
+                    let _ = reply.send(self.question(question));
+                }
+                Request::Subscribe(asked) => {
+                    self.refresh_view();
+                    let groups = self.groups(asked.session.as_deref());
+                    self.feed.begin(asked, &self.state, &self.view, &groups);
+                }
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command, reply: Reply) {
+        let outcome = self.plan(command);
+        match outcome {
+            Ok(Plan::Done(answer)) => drop(reply.send(Ok(answer))),
+            Err(refusal) => drop(reply.send(Err(refusal))),
+            Ok(Plan::Submit(Operation::Post(post))) => {
+                let now = self.node.now();
+                if let Some(reply) = self.queue.wait_for(&post.key, reply) {
+                    self.queue.push(Operation::Post(post), Some(reply), now);
+                }
+            }
+            Ok(Plan::Submit(operation)) => {
+                let now = self.node.now();
+                self.queue.push(operation, Some(reply), now);
+            }
+        }
+    }
+
+    /// Returns the operation of a command, or its answer if it needs none.
+    fn plan(&mut self, command: Command) -> Result<Plan, Refusal> {
+        if self.is_starting {
+            return Err(Refusal::new(503, "the server starts: try again in a second"));
+        }
+        let operation = match command {
+            Command::Session { user, client } => {
+                let session = random_key();
+                Operation::Session { session, user, client }
+            }
+            Command::Logout(asked) => {
+                self.user(&asked.session)?;
+                Operation::End { session: asked.session }
+            }
+            Command::Join(asked) => {
+                let user = self.user(&asked.session)?;
+                if self.state.is_in(&user, &asked.group) {
+                    return Ok(Plan::Done("{}".to_owned()));
+                }
+                let new = !self.state.has_group(&asked.group);
+                Operation::Join { session: asked.session, user, group: asked.group, new }
+            }
+            Command::Leave(asked) => {
+                let user = self.user(&asked.session)?;
+                self.check_group(&asked.group)?;
+                if !self.state.is_in(&user, &asked.group) {
+                    return Ok(Plan::Done("{}".to_owned()));
+                }
+                Operation::Leave { user, group: asked.group }
+            }
+            Command::Post { session, group, n, text } => return self.post(session, group, n, text),
+            Command::Like { session, id, on } => {
+                let user = self.user(&session)?;
+                let known = self.state.parse_id(&id).filter(|id| self.state.item(*id).is_some());
+                if known.is_none() {
+                    return Err(Refusal::new(404, format!("there is no post {id}")));
+                }
+                Operation::Like { user, id, on }
+            }
+            Command::Read { session, group, number } => {
+                let user = self.user(&session)?;
+                self.check_group(&group)?;
+                let number = number.min(self.state.confirmed());
+                Operation::Read { user, group, number }
+            }
+        };
+        match operation.check() {
+            Ok(()) => Ok(Plan::Submit(operation)),
+            Err(why) => Err(Refusal::new(400, why)),
+        }
+    }
+
+    fn post(&mut self, session: String, group: String, n: u64, text: String) -> Result<Plan, Refusal> {
+        let user = self.user(&session)?;
+        let client = self.state.client(&session).unwrap_or_default().to_owned();
+        operation::check_group(&group).map_err(|why| Refusal::new(400, why))?;
+        let key = PostKey { user, client, group, n };
+        if let Some(id) = self.state.posted(&key) {
+            return Ok(Plan::Done(json!({ "id": self.state.written(id) }).to_string()));
+        }
+        if !self.state.is_in(&key.user, &key.group) {
+            return Err(Refusal::new(
+                409,
+                format!("{} is not in the group {}: join it first", key.user, key.group),
+            ));
+        }
+        let time_ms = calendar().as_millis() as u64;
+        let operation = Operation::Post(Post { key, text, time_ms });
+        operation.check().map_err(|why| Refusal::new(400, why))?;
+        Ok(Plan::Submit(operation))
+    }
+
+    /// Returns the user of a session, which is used now.
+    fn user(&mut self, session: &str) -> Result<String, Refusal> {
+        let Some(user) = self.state.user(session).map(str::to_owned) else {
+            return Err(Refusal::new(401, "there is no such session: begin a new one"));
+        };
+        let now = self.node.now();
+        self.uses.insert(session.to_owned(), now);
+        Ok(user)
+    }
+
+    fn check_group(&self, group: &str) -> Result<(), Refusal> {
+        let is_there = self.state.has_group(group);
+        if is_there { Ok(()) } else { Err(Refusal::new(404, format!("there is no group {group}"))) }
+    }
+
+    fn question(&mut self, question: Question) -> Answer {
+        match question {
+            Question::History { group, part, limit, lacks } => {
+                self.check_group(&group)?;
+                let (items, more) = self.state.history(&group, part, limit);
+                Ok(json!({"items": items, "more": more, "lacks": lacks}).to_string())
+            }
+            Question::Groups { session } => {
+                let groups = self.groups(session.as_deref());
+                Ok(json!({ "groups": groups }).to_string())
+            }
+            Question::View => {
+                self.refresh_view();
+                Ok(json!(self.view).to_string())
+            }
+            Question::Health if self.is_starting => Err(Refusal::new(503, "the server starts")),
+            Question::Health => Ok(json!({"server": self.options.id, "state": "ok"}).to_string()),
+            Question::Metrics => Ok(view::metrics(&self.node, &self.state, self.feed.len())),
+            Question::Lacks(seen) => Ok(self.lacks(&seen).to_string()),
+        }
+    }
+
+    /// Returns how many multicasts this server lacks of those up to the ids in a list, like `s1-17,s2-9`.
+    fn lacks(&self, seen: &str) -> u64 {
+        let ids = seen.split(',').filter_map(|id| self.state.parse_id(id.trim()));
+        ids.map(|id| id.number.saturating_sub(self.state.multicasts_of(id.origin))).sum()
+    }
+
+    fn groups(&mut self, session: Option<&str>) -> Vec<GroupView> {
+        let now = self.node.now();
+        let user = session.and_then(|session| self.state.user(session));
+        let is_away = |member| view::is_away(&self.node, member, now);
+        let names = self.state.group_names();
+        names.filter_map(|name| self.state.group_view(name, user, is_away)).collect()
+    }
+
+    fn refresh_view(&mut self) {
+        let now = self.node.now();
+        self.view = View::of(&self.node, &self.state, self.cluster, &self.webs, now);
+    }
+
+    /// Tells clients what has changed, writes the status, and says what is waited for.
+    fn look_around(&mut self) -> Result<(), Failure> {
+        let now = self.node.now();
+        self.ledger.flush(now)?;
+        let node = &self.node;
+        self.queue.expire(now, || refusal(node));
+        self.feed.tidy();
+        if now.since(self.told_groups) >= TELL_GROUPS_EVERY {
+            self.told_groups = now;
+            let (state, node) = (&self.state, &self.node);
+            self.feed.tell_groups(|group, session| {
+                let user = session.and_then(|session| state.user(session));
+                state.group_view(group, user, |member| view::is_away(node, member, now))
+            });
+        }
+        if now.since(self.told) >= TELL_EVERY {
+            self.told = now;
+            self.tell_view();
+            self.tell_status(now, None);
+            self.end_idle_sessions(now);
+        }
+        let waits = self.node.replica().waits_for();
+        if self.state.tentative() > 0 && !waits.is_empty() && now.since(self.said) >= SAY_EVERY {
+            self.said = now;
+            let waits: Vec<String> = waits.iter().map(|&member| self.node.name(member).to_owned()).collect();
+            let tentative = self.state.tentative();
+            self.talk.say(format!("{tentative} operations are not final without {}", talk::list(&waits)));
+        }
+        Ok(())
+    }
+
+    fn tell_view(&mut self) {
+        let earlier = self.view.clone();
+        self.refresh_view();
+        if self.view.has_other_servers(&earlier) {
+            // Users of a server that is away show as unreachable.
+            self.feed.note_all(&self.state);
+        }
+        if self.view.is_news(&earlier) {
+            self.feed.tell_view(&self.view);
+        }
+    }
+
+    fn end_idle_sessions(&mut self, now: Time) {
+        for session in self.feed.sessions() {
+            self.uses.insert(session.to_owned(), now);
+        }
+        let mut idle = Vec::new();
+        for (session, _) in self.state.sessions_at(self.node.me()) {
+            let last = *self.uses.entry(session.to_owned()).or_insert(now);
+            if now.since(last) >= SESSION_LIMIT {
+                idle.push(session.to_owned());
+            }
+        }
+        for session in idle {
+            self.uses.insert(session.clone(), now);
+            self.queue.push(Operation::End { session }, None, now);
+        }
+        let state = &self.state;
+        self.uses.retain(|session, _| state.user(session).is_some());
+    }
+
+    /// Writes the status. A folder that is full is the journal's matter.
+    fn tell_status(&self, now: Time, end: Option<&str>) {
+        let status = Status::of(&self.node, self.cluster, self.life, now);
+        let status = Status { end: end.map(str::to_owned), ..status };
+        if let Err(error) = status.write(&self.options.data) {
+            self.talk.detail(format!("cannot write the status: {error}"));
+        }
+    }
+
+    /// Ends the files. A signal is the way in which a server is to end.
+    pub(super) fn conclude(mut self, outcome: Result<(), Failure>) -> anyhow::Result<Exit> {
+        let now = self.node.now();
+        let reason = match &outcome {
+            Err(failure) if failure.exit.is_asked_for() => "interrupted",
+            Err(_) => "failed",
+            Ok(()) => "settled",
+        };
+        self.tell_status(now, Some(reason));
+        let written = self.ledger.end(&self.node, reason);
+        let closed = self.node.finish();
+        match outcome {
+            Err(failure) if failure.exit.is_asked_for() => {
+                closed?;
+                written?;
+                cli::print(&format!(
+                    "{}: {} operations are confirmed",
+                    self.options.id,
+                    self.state.confirmed()
+                ))?;
+                Ok(failure.exit)
+            }
+            Err(failure) => Err(failure.into()),
+            Ok(()) => Ok(Exit::Ok),
+        }
+    }
+}
+
+/// What comes of a command.
+enum Plan {
+    Done(String),
+    Submit(Operation),
+}
+
+/// The confirmed operations that the journal has forgotten, from the result file.
+#[derive(Default)]
+struct Past {
+    count: u64,
+    /// For each server, by slot, the number of its multicasts so far.
+    numbers: Vec<u64>,
+}
+
+impl Past {
+    fn apply(&mut self, from: &str, text: &[u8], state: &mut State) {
+        let Some(slot) = state.server_names().iter().position(|name| name == from) else { return };
+        self.numbers.resize(self.numbers.len().max(slot + 1), 0);
+        self.numbers[slot] += 1;
+        self.count += 1;
+        let id = OperationId { origin: MemberId(slot as u16), number: self.numbers[slot] };
+        // Below the times of all entries, which begin with 1.
+        let at = Place { stamp: Stamp::default(), index: self.count };
+        state.apply(id, at, Operation::parse(text));
+        state.confirm(Stamp::default());
+    }
+}
+
+/// Returns the multicasts of an entry: ids, places and texts.
+fn operations(entry: &Entry) -> impl Iterator<Item = (OperationId, Place, &[u8])> {
+    let batch = match &entry.content {
+        Content::Multicast(batch) => Some(batch),
+        _ => None,
+    };
+    let (origin, stamp) = (entry.id.origin, entry.stamp());
+    batch.into_iter().flat_map(move |batch| {
+        let first = batch.first();
+        batch.messages().map(move |(number, text)| {
+            (OperationId { origin, number }, Place { stamp, index: number - first }, text)
+        })
+    })
+}
+
+/// Returns the number of multicasts that an event shows.
+fn messages(event: &Event) -> usize {
+    match event {
+        Event::Insert(entry) => operations(entry).count(),
+        _ => 0,
+    }
+}
+
+/// Returns the reason why no operation is taken in now.
+fn refusal(node: &Node) -> String {
+    let replica = node.replica();
+    if replica.is_full() {
+        let lacking: Vec<String> = replica.lacking().map(|member| node.name(member).to_owned()).collect();
+        return format!(
+            "the journal is full until {} have everything: try again later",
+            talk::list(&lacking)
+        );
+    }
+    "the server cannot take it in now: try again in a moment".to_owned()
+}
+
+/// Returns a key that nobody guesses.
+fn random_key() -> String {
+    let mut bytes = [0; 16];
+    // A kernel without randomness has no loopback either.
+    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,108 @@
+//! The WebSocket of a client: events go out, nothing comes in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, header};
+use axum::response::Response;
+use serde::Deserialize;
+use tokio::sync::mpsc::Receiver;
+
+use super::api::{Shared, refused};
+use super::desk::Refusal;
+
+/// Most bytes of a message that a client sends.
+const MOST_MESSAGE: usize = 4 << 10;
+/// The time between two pings.
+const PING_EVERY: Duration = Duration::from_secs(20);
+/// The time after which a client that takes nothing, or answers no ping, is gone.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The code of a close: the client has not read, and comes again with its cursor.
+const BEHIND: u16 = 4000;
+/// The code of a close: the server ends.
+const AWAY: u16 = 1001;
+
+/// The events that a client asks for.
+#[derive(Deserialize)]
+pub(super) struct Wanted {
+    group: Option<String>,
+    #[serde(default)]
+    after: u64,
+    #[serde(default)]
+    seen: String,
+    session: Option<String>,
+}
+
+pub(super) async fn open(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+) -> Response {
+    let wanted = match wanted {
+        Ok(Query(wanted)) => wanted,
+        Err(rejection) => return refused(&Refusal::new(400, rejection.body_text())),
+    };
+    let Ok(upgrade) = upgrade else {
+        return refused(&Refusal::new(400, "this is the address of a WebSocket"));
+    };
+    // Programs send no origin. A browser does, and then a page of another site is none of ours.
+    if let Some(origin) = headers.get(header::ORIGIN)
+        && !origin.to_str().is_ok_and(|origin| shared.origins.iter().any(|known| known == origin))
+    {
+        return refused(&Refusal::new(403, "this origin is none of the cluster's"));
+    }
+    upgrade.max_message_size(MOST_MESSAGE).max_frame_size(MOST_MESSAGE).on_upgrade(move |socket| async move {
+        let lacks = shared.desk.catch_up(&wanted.seen).await;
+        let events = shared.desk.subscribe(wanted.group, wanted.after, wanted.session, lacks);
+        match events {
+            Ok(events) => serve(socket, events, &shared).await,
+            Err(refusal) => close(socket, 1013, &refusal.why).await,
+        }
+    })
+}
+
+/// Sends events until the client goes, is behind, or the server ends.
+async fn serve(mut socket: WebSocket, mut events: Receiver<Utf8Bytes>, shared: &Shared) {
+    let mut ends = shared.ends.clone();
+    let mut ping = tokio::time::interval(PING_EVERY);
+    let mut heard = tokio::time::Instant::now();
+    loop {
+        tokio::select! {
+            event = events.recv() => match event {
+                Some(event) => {
+                    if !send(&mut socket, Message::Text(event)).await {
+                        return close(socket, BEHIND, "behind").await;
+                    }
+                }
+                None if *ends.borrow() => return close(socket, AWAY, "the server ends").await,
+                None => return close(socket, BEHIND, "behind").await,
+            },
+            message = socket.recv() => match message {
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                Some(Ok(_)) => heard = tokio::time::Instant::now(),
+            },
+            _ = ping.tick() => {
+                let is_gone = heard.elapsed() >= PATIENCE;
+                if is_gone || !send(&mut socket, Message::Ping(Vec::new().into())).await {
+                    return;
+                }
+            }
+            _ = ends.changed() => return close(socket, AWAY, "the server ends").await,
+        }
+    }
+}
+
+/// Returns whether the client took a message in time.
+async fn send(socket: &mut WebSocket, message: Message) -> bool {
+    matches!(tokio::time::timeout(PATIENCE, socket.send(message)).await, Ok(Ok(())))
+}
+
+async fn close(mut socket: WebSocket, code: u16, reason: &str) {
+    let frame = CloseFrame { code, reason: Utf8Bytes::from(reason) };
+    // It may be gone already.
+    let _ = tokio::time::timeout(Duration::from_secs(1), socket.send(Message::Close(Some(frame)))).await;
+}
