@@ -3,7 +3,7 @@
 //! A user is in a group as long as a session of the user lives that joined it after the user last left it. A session lives
 //! until it ends, or until its server starts again or is removed from the cluster.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::place::Place;
 use crate::ids::MemberId;
@@ -23,7 +23,7 @@ pub(super) struct Session {
 pub(super) struct Sessions {
     sessions: HashMap<String, Session>,
     /// The sessions that have ended, also those whose beginning has not come.
-    ended: HashMap<String, Place>,
+    ended: HashSet<String>,
     /// The last start of each server.
     lives: BTreeMap<MemberId, Place>,
     /// The servers that were removed from the cluster.
@@ -43,8 +43,8 @@ impl Sessions {
             .or_insert(new);
     }
 
-    pub(super) fn end(&mut self, session: String, at: Place) {
-        self.ended.entry(session).or_insert(at);
+    pub(super) fn end(&mut self, session: String) {
+        self.ended.insert(session);
     }
 
     /// Notes a start of a server.
@@ -68,7 +68,7 @@ impl Sessions {
     /// Returns a session that lives.
     pub(super) fn living(&self, session: &str) -> Option<&Session> {
         let found = self.sessions.get(session)?;
-        let is_over = self.ended.contains_key(session)
+        let is_over = self.ended.contains(session)
             || self.lives.get(&found.server).is_some_and(|life| found.began < *life)
             || self.removed.contains(&found.server);
         (!is_over).then_some(found)

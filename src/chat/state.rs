@@ -90,7 +90,7 @@ impl State {
             }
             Some(Operation::End { session }) => {
                 let user = self.user(&session).map(str::to_owned);
-                self.sessions.end(session, at);
+                self.sessions.end(session);
                 user.map_or_else(Vec::new, |user| self.groups_with(&user))
             }
             Some(Operation::Life) => {

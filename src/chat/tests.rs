@@ -180,12 +180,12 @@ fn state_does_not_depend_on_the_order_of_arrival() {
             shuffled.swap(last, prng.below(last as u64 + 1) as usize);
         }
         let mut other = state_of(shuffled);
-        assert_eq!(other, in_order, "seed {seed}");
+        assert!(other == in_order, "seed {seed}: another state");
         let mut confirmed = in_order.clone();
         confirmed.confirm(Stamp { time: 30, origin: MemberId(9) });
         confirmed.confirm(Stamp { time: 60, origin: MemberId(9) });
         other.confirm(Stamp { time: 60, origin: MemberId(9) });
-        assert_eq!(other, confirmed, "seed {seed}");
+        assert!(other == confirmed, "seed {seed}: another state");
         assert_eq!(other.confirmed(), 60);
     }
 }

@@ -58,6 +58,8 @@ pub(super) struct Service<'a> {
     told: Time,
     told_groups: Time,
     said: Time,
+    /// The number of confirmed operations, and the time since which others wait.
+    progress: (u64, Time),
     view: View,
 }
 
@@ -92,6 +94,7 @@ impl<'a> Service<'a> {
             told: Time::ZERO,
             told_groups: Time::ZERO,
             said: now,
+            progress: (0, now),
             view,
             node,
         }
@@ -420,14 +423,23 @@ impl<'a> Service<'a> {
             self.tell_status(now, None);
             self.end_idle_sessions(now);
         }
-        let waits = self.node.replica().waits_for();
-        if self.state.tentative() > 0 && !waits.is_empty() && now.since(self.said) >= SAY_EVERY {
+        self.say_waits(now);
+        Ok(())
+    }
+
+    /// Says for whom operations have waited for a while.
+    fn say_waits(&mut self, now: Time) {
+        let confirmed = self.state.confirmed();
+        if self.state.tentative() == 0 || confirmed != self.progress.0 {
+            self.progress = (confirmed, now);
+        }
+        if now.since(self.progress.1) >= SAY_EVERY && now.since(self.said) >= SAY_EVERY {
             self.said = now;
-            let waits: Vec<String> = waits.iter().map(|&member| self.node.name(member).to_owned()).collect();
+            let waits = self.node.replica().waits_for().into_iter();
+            let waits: Vec<String> = waits.map(|member| self.node.name(member).to_owned()).collect();
             let tentative = self.state.tentative();
             self.talk.say(format!("{tentative} operations are not final without {}", talk::list(&waits)));
         }
-        Ok(())
     }
 
     fn tell_view(&mut self) {
