@@ -45,6 +45,7 @@ pub(super) fn run(part: &Part, known_bad: &KnownBad, talk: &Talk) -> Result<Exit
         limit: LIMIT,
         patience: Duration::ZERO,
         defects: known_bad.defects(),
+        faults: None,
     };
     let (mut node, _) = Node::start(&settings, signals, talk)?;
     node.begin()?;

@@ -97,6 +97,9 @@ pub struct Options {
     /// In a cluster, take in nothing more while members that are away lack so much
     #[arg(long, value_name = "SIZE", env = "GROUPCAST_JOURNAL_LIMIT", hide_env = true, default_value = "1GiB", value_parser = cli::bytes)]
     pub journal_limit: u64,
+    /// In a cluster, drop the datagrams that this file names, as `groupcast cluster part` and `loss` write it
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub faults: Option<PathBuf>,
     /// Give up if nothing has happened for this long
     #[arg(long, value_name = "TIME", env = "GROUPCAST_TIMEOUT", hide_env = true, default_value = "300s", value_parser = units::parse_duration)]
     pub timeout: Duration,
@@ -229,6 +232,7 @@ impl Options {
             ("--cluster", self.cluster.is_some()),
             ("--data", self.data.is_some()),
             ("--unicast", self.unicast),
+            ("--faults", self.faults.is_some()),
         ];
         match given.iter().find(|(_, is_given)| *is_given) {
             Some((flag, _)) => {

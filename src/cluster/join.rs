@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::faults::Watch;
 use super::file::Cluster;
 use crate::driver::clock::{Clock, LONGEST_WAIT};
 use crate::exit::{Exit, Failure};
@@ -36,11 +37,13 @@ impl Join<'_> {
     pub(super) fn run(
         &self,
         udp: &mut Udp,
+        mut faults: Option<&mut Watch>,
         clock: &mut Clock,
         journal: &mut impl Journal,
     ) -> Result<Recovered, Failure> {
         let start = clock.now();
         let (members, others) = (self.cluster.servers.len(), udp.servers().len());
+        let names = self.cluster.ids();
         let mut newcomer = Newcomer::new(start, self.me, members, others);
         self.talk.say("new: asking the others for the state of the cluster");
         loop {
@@ -57,6 +60,9 @@ impl Join<'_> {
                 return Err(interruption(exit));
             }
             let now = clock.now();
+            if let Some(faults) = &mut faults {
+                faults.look(now, &names[..others], udp, self.talk);
+            }
             udp.receive(|from, _, message| {
                 if let Ok(message) = Message::parse(message) {
                     newcomer.receive(now, from, message);
@@ -69,7 +75,7 @@ impl Join<'_> {
                 return Ok(Recovered { records: (1..).zip(append).collect(), next });
             }
             if now.since(start) >= self.limit {
-                let name = &self.cluster.ids()[usize::from(self.me.0)];
+                let name = &names[usize::from(self.me.0)];
                 let why = format!("cannot join the cluster: no member has let {name} in");
                 return Err(Failure::new(Exit::Unavailable, why).help(format!(
                     "first `groupcast cluster add DIR {name} HOST:PORT`, with the folder of a running member; \

@@ -1,9 +1,11 @@
 //! Clusters: groups without a broker, whose members send datagrams to one another (`--order tentative`).
 //!
 //! [`file`](mod@file) has the members of a cluster and their addresses, as a cluster file lists them. [`node`] is the
-//! loop of a member, `join` the start of one that is added, [`list`] what a member shows and has not confirmed, [`ledger`] how it is written (with the counts of `shown`),
-//! [`status`] what it tells of itself, [`request`] what an operator asks it for, `tool` is `groupcast cluster`.
+//! loop of a member, `join` the start of one that is added, [`list`] what a member shows and has not confirmed,
+//! [`ledger`] how it is written (with the counts of `shown`), [`status`] what it tells of itself, [`request`] what an
+//! operator asks it for, `faults` what it drops on purpose, `tool` is `groupcast cluster`.
 
+pub(crate) mod faults;
 pub mod file;
 pub mod ledger;
 pub mod list;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::faults::Watch;
 use super::file::Cluster;
 use super::join::Join;
 use crate::defect::Defects;
@@ -52,6 +53,8 @@ pub struct Settings<'a> {
     pub patience: Duration,
     /// The defects that the replica has on purpose.
     pub defects: Defects,
+    /// The file that says which datagrams it drops on purpose, for tests of partitions.
+    pub faults: Option<&'a Path>,
 }
 
 /// An event at this member.
@@ -71,6 +74,7 @@ pub enum Event {
 pub struct Node {
     replica: Replica,
     udp: Udp,
+    faults: Option<Watch>,
     journal: Committer,
     /// The changes that the journal gets next.
     commit: Commit,
@@ -107,11 +111,10 @@ impl Node {
         talk: &Talk,
     ) -> Result<(Self, Recovered), Failure> {
         let Settings { cluster, me, data, .. } = *settings;
-        let identity = Identity {
-            cluster: cluster.number(),
-            member: cluster.ids().swap_remove(usize::from(me.0)),
-            slot: me.0,
-        };
+        let names: Vec<String> = cluster.known_to(me).map(|server| server.id.clone()).collect();
+        let id = &names[usize::from(me.0)];
+        let identity = Identity { cluster: cluster.number(), member: id.clone(), slot: me.0 };
+        let mut faults = settings.faults.map(|path| Watch::new(path, id));
         let (mut journal, mut found) = journal::open(data, &identity)?;
         let udp_settings = cluster.udp(me, settings.is_unicast);
         let (head, size) = (udp_settings.head, udp_settings.size);
@@ -119,7 +122,7 @@ impl Node {
         let mut clock = Clock::start();
         if usize::from(me.0) >= cluster.servers.len() && found.next == 1 {
             let join = Join { cluster, me, head, size, signals: &signals, talk, limit: settings.patience };
-            found = join.run(&mut udp, &mut clock, &mut journal)?;
+            found = join.run(&mut udp, faults.as_mut(), &mut clock, &mut journal)?;
         }
         let records = parse(&found.records, data)?;
         let config = Config {
@@ -135,10 +138,12 @@ impl Node {
         let now = clock.now();
         let (replica, recovered) = Replica::recover(now, config, &records, found.next, &mut effects)
             .map_err(|it| damaged(data, it.index, it.reason))?;
+        faults.iter_mut().for_each(|faults| faults.begin_life(recovered.life));
         let (wakeup, waker) = wakeup()?;
         let node = Self {
             replica,
             udp,
+            faults,
             journal: Committer::start(journal, found.next, waker.clone())?,
             commit: Commit::default(),
             wakeup,
@@ -146,7 +151,7 @@ impl Node {
             signals,
             clock,
             talk: talk.clone(),
-            names: cluster.known_to(me).map(|server| server.id.clone()).collect(),
+            names,
             me,
             stored: found.next - 1,
             effects,
@@ -294,6 +299,9 @@ impl Node {
         let due = self.replica.next_deadline().into_iter().chain(until).min();
         self.wait(due.map_or(LONGEST_WAIT, |due| due.since(now)).min(LONGEST_WAIT))?;
         let now = self.clock.now();
+        if let Some(faults) = &mut self.faults {
+            faults.look(now, &self.names, &mut self.udp, &self.talk);
+        }
         self.receive(now)?;
         let stored = self.journal.stored()?;
         if stored > self.stored {

@@ -137,7 +137,11 @@ impl<'a> Member<'a> {
             self.cluster,
             talk::list(&members)
         ));
-        self.progress.1 = self.node.now();
+        let now = self.node.now();
+        self.progress.1 = now;
+        // From now on an operator can ask for something.
+        self.told = now;
+        self.tell(now, None);
         Ok(())
     }
 

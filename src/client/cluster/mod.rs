@@ -53,6 +53,7 @@ pub(super) fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
             limit: usize::try_from(options.journal_limit).unwrap_or(usize::MAX),
             patience: options.timeout,
             defects: options.known_bad.defects(),
+            faults: options.faults.as_deref(),
         },
         signals,
         talk,

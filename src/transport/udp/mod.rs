@@ -3,12 +3,13 @@
 //! A member sends from one socket, which has the address that the cluster file gives it, so that the others know a
 //! datagram's sender by its source. A second socket, bound to the group's address, receives multicasts: one that is
 //! bound to every address would receive those of all groups of the machine. `socket` sets their options, `drops` reads
-//! how many datagrams the system dropped.
+//! how many datagrams the system dropped. `sieve` drops some on purpose, for tests.
 //!
 //! A datagram that cannot be sent is lost, as one that the network loses, and counted. No socket is ever connected: the
 //! system would report the end of a peer as a failure to send to it.
 
 mod drops;
+mod sieve;
 mod socket;
 
 #[cfg(test)]
@@ -30,6 +31,7 @@ use super::wakeup::timespec;
 use crate::exit::Failure;
 use crate::ids::{MemberId, To};
 use crate::wire::datagram::{Head, MOST_TOGETHER, MOST_TOGETHER_BYTES, unpack};
+pub use sieve::Sieve;
 use socket::Socket;
 
 /// Length of a buffer for received datagrams, in bytes: the system joins as many as fit.
@@ -81,16 +83,19 @@ pub struct Counts {
     /// Dropped by the system since the sockets were opened, mostly because their buffers were full. [`Udp::overflow`]
     /// counts them.
     pub overflow: u64,
+    /// Received from another member, and dropped on purpose: [`Udp::sift`].
+    pub sifted: u64,
 }
 
 impl Display for Counts {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { sent, lost, received, strangers, malformed, overflow } = self;
+        let Self { sent, lost, received, strangers, malformed, overflow, sifted } = self;
         write!(
             f,
             "{sent} sent, {lost} not taken by the system, {received} received, {strangers} of no member, {malformed} \
              malformed, {overflow} dropped by the system"
-        )
+        )?;
+        if *sifted > 0 { write!(f, ", {sifted} dropped by faults") } else { Ok(()) }
     }
 }
 
@@ -105,6 +110,8 @@ pub struct Udp {
     /// The socket with the member's address.
     own: Socket,
     joined: Option<Joined>,
+    /// Faults on purpose.
+    sieve: Option<Sieve>,
     counts: Counts,
     /// Reasons for which datagrams were lost, until [`Udp::troubles`] takes them.
     troubles: BTreeMap<i32, String>,
@@ -136,6 +143,7 @@ impl Udp {
             settings,
             own,
             joined,
+            sieve: None,
             counts: Counts::default(),
             troubles: BTreeMap::new(),
             told: Vec::new(),
@@ -160,6 +168,11 @@ impl Udp {
     #[must_use]
     pub fn servers(&self) -> &[SocketAddr] {
         &self.settings.servers
+    }
+
+    /// Drops from now on what `sieve` says of the datagrams that members send; without one, nothing.
+    pub fn sift(&mut self, sieve: Option<Sieve>) {
+        self.sieve = sieve;
     }
 
     /// Returns the descriptors to poll for reading.
@@ -362,6 +375,10 @@ impl Udp {
         };
         if sender == own.sender {
             // Its own multicast, which comes back so that other members on this machine receive it.
+            return;
+        }
+        if self.sieve.as_mut().is_some_and(|sieve| sieve.drops(sender)) {
+            self.counts.sifted += 1;
             return;
         }
         // A copy of its own: a message that is kept keeps no other datagrams.
