@@ -145,6 +145,7 @@ mod lock;
 mod members;
 mod memory;
 mod nearest;
+mod operator;
 mod place;
 mod processes;
 mod proxy;

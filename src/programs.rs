@@ -4,7 +4,7 @@ use clap::{Command, CommandFactory, Parser, Subcommand};
 
 use crate::exit::Exit;
 use crate::{
-    bench, chaos, check, cli, client, cluster, diagram, doctor, exit, explain, forwarder, journal, members,
+    bench, chaos, check, cli, client, diagram, doctor, exit, explain, forwarder, journal, members, operator,
     proxy, router, run, sequencer, shell, sim,
 };
 
@@ -115,8 +115,8 @@ enum Tool {
     Chaos(chaos::tool::Args),
     /// Show who is in the groups of a forwarder, and how far each one is
     Members(members::Args),
-    /// Show the members of a cluster on this machine
-    Cluster(cluster::tool::Args),
+    /// Run, show and change a cluster on this machine, and let faults happen to it
+    Cluster(operator::tool::Args),
     /// Show or check the journal of a member of a cluster
     Journal(journal::tool::Args),
     /// Show how something is done, with commands to copy
@@ -145,7 +145,7 @@ impl Groupcast {
             Tool::Proxy(args) => proxy::tool::run(args),
             Tool::Chaos(args) => chaos::tool::run(args),
             Tool::Members(args) => members::run(args),
-            Tool::Cluster(args) => cluster::tool::run(args),
+            Tool::Cluster(args) => operator::tool::run(args),
             Tool::Journal(args) => journal::tool::run(args),
             Tool::Examples(args) => shell::examples::run(args),
             Tool::Doctor(args) => doctor::run(args, &commands()),

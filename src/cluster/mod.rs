@@ -3,7 +3,7 @@
 //! [`file`](mod@file) has the members of a cluster and their addresses, as a cluster file lists them. [`node`] is the
 //! loop of a member, `join` the start of one that is added, [`list`] what a member shows and has not confirmed,
 //! [`ledger`] how it is written (with the counts of `shown`), [`status`] what it tells of itself, [`request`] what an
-//! operator asks it for, `faults` what it drops on purpose, `tool` is `groupcast cluster`.
+//! operator asks it for, `faults` what it drops on purpose.
 
 pub(crate) mod faults;
 pub mod file;
@@ -12,7 +12,6 @@ pub mod list;
 pub mod node;
 pub mod request;
 pub mod status;
-pub(crate) mod tool;
 
 mod draft;
 mod join;

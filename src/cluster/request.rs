@@ -68,7 +68,7 @@ fn remove(path: &PathBuf) -> io::Result<()> {
 ///
 /// # Errors
 /// That of the system.
-pub(super) fn ask(dir: &Path, asked: &Asked) -> io::Result<()> {
+pub(crate) fn ask(dir: &Path, asked: &Asked) -> io::Result<()> {
     remove(&dir.join(ANSWER))?;
     write(dir, REQUEST, asked)
 }
@@ -94,7 +94,7 @@ pub fn answer(dir: &Path, answer: &Answer) -> io::Result<()> {
 ///
 /// # Errors
 /// That of the system, or of a file that is no answer.
-pub(super) fn answered(dir: &Path) -> io::Result<Option<Answer>> {
+pub(crate) fn answered(dir: &Path) -> io::Result<Option<Answer>> {
     read(&dir.join(ANSWER))
 }
 
@@ -102,6 +102,6 @@ pub(super) fn answered(dir: &Path) -> io::Result<Option<Answer>> {
 ///
 /// # Errors
 /// That of the system.
-pub(super) fn take_back(dir: &Path) -> io::Result<()> {
+pub(crate) fn take_back(dir: &Path) -> io::Result<()> {
     remove(&dir.join(REQUEST))
 }

@@ -105,7 +105,7 @@ impl Status {
 ///
 /// # Errors
 /// That of the system, if the folder cannot be read.
-pub(super) fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for place in [dir.to_owned(), dir.join("data")] {
         let entries = match fs::read_dir(&place) {
