@@ -54,6 +54,9 @@ pub struct Options {
     /// Take in nothing more while servers that are away lack so much
     #[arg(long, value_name = "SIZE", env = "GROUPCAST_JOURNAL_LIMIT", hide_env = true, default_value = "1GiB", value_parser = cli::bytes)]
     pub journal_limit: u64,
+    /// Drop datagrams as this file says, also while the server runs
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub faults: Option<PathBuf>,
     /// Write no history file
     #[arg(long, env = "GROUPCAST_NO_HISTORY", hide_env = true, value_parser = FalseyValueParser::new())]
     pub no_history: bool,
@@ -103,6 +106,7 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
             limit: usize::try_from(options.journal_limit).unwrap_or(usize::MAX),
             patience: PATIENCE,
             defects: options.known_bad.defects(),
+            faults: options.faults.as_deref(),
         },
         signals,
         talk,
