@@ -7,13 +7,14 @@ use axum::response::{IntoResponse, Response};
 
 const HTML: &str = include_str!("page/index.html");
 const STYLE: &str = include_str!("page/style.css");
-const SCRIPTS: [&str; 9] = [
+const SCRIPTS: [&str; 10] = [
     include_str!("page/1-model.js"),
     include_str!("page/2-store.js"),
     include_str!("page/3-connection.js"),
     include_str!("page/4-elements.js"),
     include_str!("page/5-posts.js"),
     include_str!("page/6-panels.js"),
+    include_str!("page/7-reading.js"),
     include_str!("page/7-sender.js"),
     include_str!("page/8-chat.js"),
     include_str!("page/9-main.js"),

@@ -14,6 +14,7 @@ mod list;
 mod newcomers;
 mod once;
 mod placement;
+mod rest;
 mod stories;
 
 #[cfg(test)]

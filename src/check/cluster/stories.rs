@@ -89,8 +89,13 @@ impl<'h> Stories<'h> {
 
     /// Returns the stories of the members that nobody removed.
     fn staying(&self) -> impl Iterator<Item = &'h MemberStory> {
-        let is_staying = |(_, slot): &(&MemberStory, u16)| !self.removed.contains(slot);
-        self.history.members.iter().zip(0..).filter(is_staying).map(|(story, _)| story)
+        self.staying_lists().map(|(story, _)| story)
+    }
+
+    /// Returns the members that nobody removed, with their lists.
+    pub(super) fn staying_lists(&self) -> impl Iterator<Item = (&'h MemberStory, &List<'h>)> {
+        let all = self.members().zip(0..);
+        all.filter(|(_, slot)| !self.removed.contains(slot)).map(|(member, _)| member)
     }
 
     /// Returns an oracle's verdict. Without a violation, a property is valid only if every story has an end, and

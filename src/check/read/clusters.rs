@@ -91,17 +91,21 @@ fn run(name: String, mut lives: Lives, listing: &mut Listing) -> Result<Run, Fai
     let mut names: Vec<String> = rosters.rev().max_by_key(|roster| roster.len()).cloned().unwrap_or_default();
     names.extend(lives.keys().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>());
     let mut history = ClusterHistory::default();
-    let mut members = Vec::new();
-    let mut stories = Vec::new();
+    let mut files = Vec::new();
     for id in &names {
-        let (story, files) = story(id, lives.remove(id).unwrap_or_default(), &names, &mut history.strangers)?;
-        let results = listing.members.get_mut(id).map_or_else(Files::default, Files::take_of_cluster);
-        members.push(Member { began: story.began(), ..member(id, files, &results, story.is_settled())? });
-        stories.push(story);
+        let lives = lives.remove(id).unwrap_or_default();
+        let (story, of_lives) = story(id, lives, &names, &mut history.strangers)?;
+        files.push((story.began(), of_lives));
+        history.members.push(story);
+    }
+    let history = history.with_whole_lists().with_rest();
+    let mut members = Vec::new();
+    for (story, (began, files)) in history.members.iter().zip(files) {
+        let results =
+            listing.members.get_mut(&story.name).map_or_else(Files::default, Files::take_of_cluster);
+        members.push(Member { began, ..member(&story.name, files, &results, story.is_settled())? });
     }
     listing.members.retain(|_, files| !files.is_empty());
-    history.members = stories;
-    let history = history.with_whole_lists();
     let delivered = cluster::deliveries(&Stories::new(&history));
     let (group, cluster) = (Some(name), Some(history));
     Ok(Run { group, suffix: None, members, history: delivered, cluster, has_commands: false })

@@ -4,6 +4,8 @@
 
 // A group keeps at most this many posts in memory; older ones are asked for again when somebody scrolls up.
 const MOST_KEPT = 15000;
+// Confirmed posts that are asked for again after a reconnection: likes that came meanwhile are told in no other way.
+const ASKED_AGAIN = 200;
 
 // Returns what makes a post the same post at every server: its author, the author's browser and its number there.
 // A post of a program without a client key has only its id.
@@ -22,6 +24,8 @@ class Posts {
     // All posts of the group above this number have been asked for.
     this.floor = 0;
     this.loaded = false;
+    // True between `load` and `settle`: all posts here are as the server has them.
+    this.fresh = false;
     this.incoming = null;
   }
 
@@ -34,14 +38,21 @@ class Posts {
     this.more = more;
     this.floor = more ? confirmed : 0;
     this.loaded = true;
+    this.fresh = true;
   }
 
-  // Returns the highest confirmed number of which everything below is here: the page comes again with it.
+  // Returns the highest confirmed number of which everything below is here.
+  top() {
+    const last = this.items.findLast((item) => item.number !== null);
+    return last ? last.number : this.floor;
+  }
+
+  // Returns the number above which posts are asked for when the page comes again.
   cursor() {
-    for (let i = this.items.length - 1; i >= 0; i--) {
-      if (this.items[i].number !== null && !this.items[i].missing) return this.items[i].number;
-    }
-    return this.floor;
+    if (this.fresh) return this.top();
+    const confirmed = this.items.filter((item) => item.number !== null);
+    if (confirmed.length > ASKED_AGAIN) return confirmed[confirmed.length - ASKED_AGAIN - 1].number;
+    return this.more && confirmed.length > 0 ? confirmed[0].number - 1 : this.floor;
   }
 
   // Returns the number below which older posts are asked for.
@@ -56,6 +67,7 @@ class Posts {
     this.items.unshift(...fresh.map((raw) => this.adopt(raw)));
     // A server that answers with nothing new has no more to give, whatever it says.
     this.more = more && fresh.length > 0;
+    if (!this.more) this.floor = 0;
   }
 
   // Begins to collect what stands above the number `after`. The list stays as it is until `settle`, so that nothing flickers.
@@ -74,6 +86,7 @@ class Posts {
     if (!this.incoming) return { late: [], added: [] };
     const { after, items } = this.incoming;
     this.incoming = null;
+    this.fresh = false;
     const before = this.items;
     const kept = before.filter((item) => item.number !== null && item.number <= after && !item.missing);
     const keys = new Set(kept.map((item) => item.key));
@@ -176,9 +189,11 @@ class Posts {
   }
 
   // Forgets the oldest posts of a very long list. Not while somebody reads them: only the page knows.
-  trim() {
-    if (this.items.length <= MOST_KEPT) return;
-    this.items = this.items.slice(-Math.floor(MOST_KEPT * 2 / 3));
+  trim(most = MOST_KEPT) {
+    if (this.items.length <= most) return;
+    const dropped = this.items.splice(0, this.items.length - Math.ceil(most * 2 / 3));
+    const last = dropped.findLast((item) => item.number !== null);
+    if (last) this.floor = last.number;
     this.more = true;
     this.index();
   }
@@ -205,7 +220,7 @@ class Outbox {
     this.client = client;
     this.drawer = drawer;
     this.entries = drawer.all().sort((a, b) => a.n - b.n);
-    // What an earlier page had sent may have been lost with its server: it is sent again, with the same n.
+    // A post that an earlier page had sent may have been lost with its server: it is sent again, with the same n.
     for (const entry of this.entries) Object.assign(entry, { state: "sending", error: "", attempts: 0 });
   }
 

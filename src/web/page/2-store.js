@@ -1,4 +1,4 @@
-// What the browser keeps: the name, the client key, the numbers of own posts, the servers, the groups. A browser that forbids
+// Things that the browser keeps: the name, the client key, the numbers of own posts, the servers, the groups. A browser that forbids
 // storage gets a page that works until it is closed.
 "use strict";
 

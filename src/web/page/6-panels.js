@@ -1,4 +1,4 @@
-// What stands around the posts: the strips at the top, the groups, the people, the servers, and the panels of narrow windows.
+// All that stands around the posts: the strips at the top, the groups, the people, the servers, and the panels of narrow windows.
 "use strict";
 
 // A reconnection shorter than this is not shown, in milliseconds.
@@ -99,24 +99,27 @@ function showServers(view, heardAt, connection, now, move) {
     const li = make("li", { class: "server", "data-testid": "server" });
     Object.assign(li, {
       dot: make("span", { class: "dot", "aria-hidden": "true" }), name: make("bdi", { class: "name" }), note: make("span", { class: "note" }),
-      use: make("button", { type: "button", class: "plain", "data-testid": "use-server" }, "Use"),
+      use: make("button", { type: "button", class: "plain", "data-testid": "use-server" }, "Switch"),
     });
     li.use.addEventListener("click", () => move(server.id));
     li.append(li.dot, make("span", {}, li.name, " ", li.note), li.use);
     return li;
   };
+  // Without a connection the list is that of the past: it says so, and is not coloured.
+  const open = connection.phase === "open";
+  put($("servers"), "data-stale", open ? null : "true");
   sync($("servers"), view ? view.servers : [], (server) => server.id, create, (li, server) => {
     const own = server.id === view.server;
     put(li, "data-id", server.id);
     put(li, "data-reachable", server.reachable ? "true" : "false");
     put(li, "data-silent", server.silent ? "true" : null);
     say(li.name, server.id);
-    say(li.note, heardWords(server, own, now - heardAt, now));
-    put(li.use, "aria-label", "Use " + server.id);
-    show(li.use, !own && server.reachable && connection.servers.some((other) => other.id === server.id));
+    say(li.note, open ? heardWords(server, own, now - heardAt, now) : "");
+    put(li.use, "aria-label", "Switch to " + server.id);
+    show(li.use, open && !own && server.reachable && connection.servers.some((other) => other.id === server.id));
   });
-  say($("confirmed"), view ? waitWords(view) : "");
-  say($("where"), connection.phase === "open" ? "at " + connection.server().id : "not connected");
+  say($("confirmed"), !open ? "Not connected: nothing is known of the servers." : view ? waitWords(view) : "");
+  say($("where"), open ? "at " + connection.server().id : "not connected");
 }
 
 // Returns since when a server has not been heard. `age` is how old the view is, in milliseconds.
@@ -144,7 +147,7 @@ class Drawers {
       pair.button.addEventListener("click", () => this.toggle(pair));
       pair.panel.querySelector(".close-drawer").addEventListener("click", () => this.close());
     }
-    // What is behind an open panel is inert, so a click there comes from the frame around it.
+    // All behind an open panel is inert, so a click there comes from the frame around it.
     $("middle").addEventListener("click", (event) => { if (event.target === $("middle")) this.close(); });
     // A window that becomes wide shows all of it again, also to screen readers.
     matchMedia("(min-width: 1080px)").addEventListener("change", () => this.close());

@@ -4,8 +4,6 @@
 // Characters of a post at most, and from where the counter is shown.
 const MOST_CHARACTERS = 4000;
 const COUNT_FROM = 3500;
-// How long after it is shown a post is reported as read, in milliseconds: each report is a multicast, so several posts share one.
-const READ_AFTER_MS = 1500;
 // How often a server that lacks posts is asked whether it still does, in milliseconds.
 const LACKS_MS = 4000;
 // Posts asked for at once.
@@ -22,9 +20,8 @@ class Chat {
     this.seenLast = new Seen(store.window.get("seen"));
     this.known = [];
     this.drafts = new Map();
-    // For each group, how many of the posts that the server calls unread this page has shown: tentative ones, which have no number yet.
-    this.shown = new Map();
-    this.reported = new Map();
+    // Events that wait until the list is whole.
+    this.waiting = [];
     this.hiddenNotices = new Set();
     // Groups left from this page: a message that is under way may still call them joined.
     this.left = new Set();
@@ -34,6 +31,7 @@ class Chat {
     this.lostAt = Date.now();
     this.connection = new Connection(user, this.client, store, this);
     this.sender = new Sender(this);
+    this.reading = new Reading(this);
     this.list = new PostList(user, this);
     this.drawers = new Drawers();
     this.stopping = new AbortController();
@@ -52,17 +50,22 @@ class Chat {
   stop() {
     this.stopping.abort();
     clearInterval(this.timer);
-    clearTimeout(this.reporting);
+    clearTimeout(this.reading.reporting);
     this.connection.stop();
   }
 
   posts() { return this.lists.get(this.current) || new Posts(); }
 
-  // What the connection asks for.
+  // For the connection: it asks for these.
 
   groups() { return this.mine; }
   group() { return this.current; }
-  cursor() { return this.posts().cursor(); }
+
+  cursor() {
+    this.after = this.posts().cursor();
+    return this.after;
+  }
+
   seen() { return this.seenLast.toString(); }
 
   changed() {
@@ -75,9 +78,18 @@ class Chat {
   // Fills the list of a group that is opened for the first time with its last posts.
   async prepare(connection) {
     const group = this.current;
-    if (group === null || this.posts().loaded) return;
+    if (group === null) return;
+    if (this.posts().loaded) {
+      // Older posts may have been liked meanwhile: they are asked for again when somebody scrolls up.
+      if (this.list.following) this.posts().trim(PAGE);
+      return;
+    }
     const { confirmed } = await connection.ask("/api/view");
-    const answer = await connection.ask("/api/history?" + query({ group, limit: PAGE, seen: this.seen() }));
+    const answer = await connection.ask("/api/history?" + query({ group, limit: PAGE, seen: this.seen() })).catch((error) => {
+      // A group without a post may be unknown.
+      if (error.status === 404) return { items: [], more: false };
+      throw error;
+    });
     const posts = this.lists.get(group);
     if (!posts || posts.loaded) return;
     posts.load(answer.items, answer.more, confirmed);
@@ -90,9 +102,16 @@ class Chat {
   // Forgets a group that no server takes.
   notJoined(group) { this.keepMine(this.mine.filter((name) => name !== group)); }
 
-  // What the server tells.
+  // Events of the server.
 
   on(event) {
+    // The list is being collected anew: changes of it wait until it is whole.
+    if (this.posts().incoming && ["item", "numbers", "likes", "gone"].includes(event.event)) this.waiting.push(event);
+    else this.take(event);
+    this.drawSoon();
+  }
+
+  take(event) {
     const act = {
       hello: () => this.hello(event), items: () => this.items(event), item: () => this.item(event), numbers: () => this.numbers(event),
       likes: () => this.posts().likes(event.id, event.likes), gone: () => this.gone(event),
@@ -100,17 +119,22 @@ class Chat {
       reset: () => this.posts().begin(event.after),
     }[event.event];
     if (act) act();
-    this.drawSoon();
   }
 
   hello(event) {
     // Another cluster, or one that was set up anew: what was seen in the old one means nothing here.
-    if (this.cluster !== undefined && this.cluster !== event.cluster) this.forgetPosts();
-    this.cluster = event.cluster;
+    const kept = this.store.window.get("cluster");
+    this.store.window.set("cluster", String(event.cluster));
+    if (kept !== null && kept !== String(event.cluster)) {
+      this.forgetPosts();
+      return;
+    }
+    this.waiting = [];
+    this.allGroups = true;
     this.newServer = this.lastServer !== undefined && this.lastServer !== event.server;
     this.lastServer = event.server;
     this.lacks = event.lacks || 0;
-    if (this.current !== null) this.posts().begin(this.posts().cursor());
+    if (this.current !== null) this.posts().begin(this.after);
     else {
       this.outbox.sendAgain(null, null, this.newServer);
       this.sender.flush();
@@ -125,14 +149,15 @@ class Chat {
     const first = !this.lists.get(this.current)?.drawn;
     const { late, added } = posts.settle(this.lacks, this.outbox.keys());
     posts.drawn = true;
+    for (const waiting of this.waiting.splice(0)) this.take(waiting);
     this.outbox.settle(posts);
     this.outbox.sendAgain(this.current, posts, this.newServer);
     this.newServer = false;
-    this.placeMark();
+    this.reading.placeMark();
     if (!first) this.announce(late, added);
     if (this.list.following) posts.trim();
     this.sender.flush();
-    this.read();
+    this.reading.read();
   }
 
   item(event) {
@@ -145,7 +170,7 @@ class Chat {
     if (how === "end") this.announce([], [item]);
     if (how === "lost") this.comeAgain();
     if (this.list.following) posts.trim();
-    this.read();
+    this.reading.read();
   }
 
   // Comes again with the cursor when the list does not fit what the server says; not more than once in ten seconds.
@@ -158,7 +183,7 @@ class Chat {
   numbers(event) {
     this.posts().number(event.items);
     this.outbox.settle(this.posts());
-    this.read();
+    this.reading.read();
   }
 
   gone(event) {
@@ -169,16 +194,17 @@ class Chat {
     if (waiting) this.outbox.fail(waiting, "it was withdrawn with its server");
   }
 
+  // Takes groups that have changed; after a hello they are all that there are.
   takeGroups(groups) {
-    this.known = groups;
+    const names = new Set(groups.map((group) => group.group));
+    this.known = this.allGroups ? groups : this.known.filter((group) => !names.has(group.group)).concat(groups);
+    this.allGroups = false;
     // Groups that the user has joined in another browser are the user's here too.
     const more = groups.filter((group) => group.joined && !this.mine.includes(group.group) && !this.left.has(group.group));
     if (more.length > 0) this.keepMine([...this.mine, ...more.map((group) => group.group)]);
-    if (this.current !== null) this.placeMark();
-    for (const group of groups) {
-      if (this.shown.get(group.group) > group.unread) this.shown.set(group.group, group.unread);
-    }
-    this.read();
+    if (this.current !== null) this.reading.placeMark();
+    this.reading.recount(groups);
+    this.reading.read();
   }
 
   takeView(view) {
@@ -196,6 +222,7 @@ class Chat {
   forgetPosts() {
     this.lists.clear();
     this.seenLast = new Seen("");
+    this.store.window.remove("seen");
     this.list.reset();
     if (this.current !== null) this.lists.set(this.current, new Posts());
     this.connection.again();
@@ -210,7 +237,7 @@ class Chat {
       this.tell("status", counted(this.list.late.size, "older message", "older messages") + " arrived above");
     }
     this.list.cameBelow(others.length);
-    if (!this.attentive()) this.markAt(others[0]);
+    if (!this.reading.attentive()) this.reading.markAt(others[0]);
     const log = $("log");
     for (const item of others.slice(-5)) log.append(make("p", {}, item.user + ": " + item.text));
     // The log grows at its end; what was read out long ago is not found twice by somebody who browses the page.
@@ -223,54 +250,8 @@ class Chat {
     setTimeout(() => { if ($(place).textContent === text) say($(place), ""); }, 8000);
   }
 
-  // Reading.
-
-  // Returns whether somebody is at this window.
-  attentive() { return !document.hidden && document.hasFocus(); }
-
-  // Draws the "new" line above `item`, if there is none yet.
-  markAt(item) {
-    if (!item || this.list.mark !== null) return;
-    this.list.mark = { key: item.key, words: "New since " + timeWords(CLOCK, this.leftAt || item.time_ms) };
-  }
-
-  // Places the line when a group is opened: above the first post that its user has not read anywhere.
-  placeMark() {
-    const group = this.entry(this.current);
-    const posts = this.posts();
-    if (this.marked === this.current || !group || !posts.drawn) return;
-    this.marked = this.current;
-    const unread = group.unread - (this.shown.get(group.group) || 0);
-    if (unread <= 0) return;
-    const others = posts.items.filter((item) => item.user !== this.user);
-    const beyond = typeof group.read === "number" ? others.filter((item) => item.number === null || item.number > group.read) : others;
-    const first = beyond[Math.max(0, beyond.length - unread)];
-    if (!first) return;
-    const last = posts.items[posts.items.indexOf(first) - 1];
-    const since = last ? " since " + timeWords(CLOCK, last.time_ms) : "";
-    this.list.mark = { key: first.key, words: counted(unread, "new message", "new messages") + since };
-  }
-
-  // Reports what has been read, when the end of the list is in sight.
-  read() {
-    const group = this.entry(this.current);
-    const posts = this.posts();
-    if (!group || !posts.drawn || !this.list.following || !this.attentive() || this.connection.phase !== "open") return;
-    this.placeMark();
-    this.shown.set(this.current, Math.max(group.unread, this.shown.get(this.current) || 0));
-    if (!this.reporting) this.reporting = setTimeout(() => this.report(), READ_AFTER_MS);
-  }
-
-  // Tells the server up to where the open group has been read.
-  report() {
-    clearTimeout(this.reporting);
-    this.reporting = null;
-    const group = this.current;
-    const number = this.posts().cursor();
-    if (group === null || !this.list.following || !this.posts().drawn || number <= (this.reported.get(group) || 0)) return;
-    this.reported.set(group, number);
-    this.connection.askAsUser("/api/read", { group, number }).catch(() => this.reported.delete(group));
-  }
+  // Somebody came to the end of the list.
+  read() { this.reading.read(); }
 
   entry(name) { return this.known.find((group) => group.group === name); }
 
@@ -281,10 +262,9 @@ class Chat {
     if (this.current !== null) {
       this.drafts.set(this.current, $("text").value);
       this.posts().forgetLate();
-      if (this.reporting) this.report();
+      this.reading.reset();
     }
     this.current = name;
-    this.marked = null;
     this.list.reset();
     this.lacks = 0;
     if (name !== null) {
@@ -460,9 +440,7 @@ class Chat {
   // Returns all groups, those of the user first, with the unread counts that this page has to show.
   groupRows() {
     const rows = this.known.map((group) => {
-      const here = group.group === this.current && this.list.following && this.attentive();
-      const unread = here ? 0 : Math.max(0, (group.unread || 0) - (this.shown.get(group.group) || 0));
-      return { ...group, joined: this.mine.includes(group.group), unread };
+      return { ...group, joined: this.mine.includes(group.group), unread: this.reading.unread(group) };
     });
     for (const name of this.mine) {
       if (!rows.some((group) => group.group === name)) rows.push({ group: name, users: [this.user], unreachable: [], unread: 0, joined: true, notice: null });
@@ -506,7 +484,7 @@ class Chat {
     on(document, "keydown", (event) => this.pressed(event));
     on(document, "visibilitychange", () => this.attend());
     on(window, "focus", () => this.attend());
-    on(window, "blur", () => this.turnAway());
+    on(window, "blur", () => this.reading.turnAway());
     on(window, "online", () => this.connection.tryNow());
   }
 
@@ -523,16 +501,12 @@ class Chat {
   }
 
   attend() {
-    if (!this.attentive()) { this.turnAway(); return; }
-    this.read();
+    if (!this.reading.attentive()) {
+      this.reading.turnAway();
+      return;
+    }
+    this.reading.read();
     this.draw();
-  }
-
-  // Begins to count what is new: the next post gets the line above it.
-  turnAway() {
-    if (this.attentive()) return;
-    this.leftAt = Date.now();
-    if (this.list.following) this.list.mark = null;
   }
 
   typed(event) {
@@ -542,7 +516,7 @@ class Chat {
   }
 
   pressed(event) {
-    if ($("help").open) return;
+    if ($("help").open || event.isComposing) return;
     if (event.key === "Escape" && !this.drawers.close()) $("text").focus();
     const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
     if (!event.altKey || event.ctrlKey || event.metaKey || event.shiftKey || !step || $("text").value !== "" || this.mine.length < 2) return;

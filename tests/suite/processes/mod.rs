@@ -1,6 +1,8 @@
 //! The real programs on loopback: start, traffic, faults, failover, signals and files; and the library in a program.
 
 mod barrier;
+#[cfg(feature = "web")]
+mod chat;
 mod clusters;
 mod commands;
 mod failover;

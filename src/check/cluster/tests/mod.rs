@@ -163,6 +163,20 @@ fn cluster_run_without_events_or_without_ends_is_undecided() {
 }
 
 #[test]
+fn cluster_that_was_at_rest_when_it_was_ended_is_judged_as_settled() {
+    let word = |lines: &[&str]| {
+        let verdicts = judge(&history(lines).with_rest());
+        verdicts.into_iter().find(|(name, _)| *name == "convergence").map(|(_, verdict)| verdict.word())
+    };
+    assert_eq!(word(&["+1 s1 a1@1 c1^1a †", "a1@1 c1^1a †"]), Some("valid"));
+    // One lacks a message, has not confirmed it, or has said something that its journal does not have.
+    assert_eq!(word(&["+1 s1 a1@1 c1^1a †", "†"]), Some("undecided"));
+    assert_eq!(word(&["+1 s1 a1@1 †", "a1@1 †"]), Some("undecided"));
+    assert_eq!(word(&["+1 s1 a1@1 c1^1a +2 †", "a1@1 c1^1a †"]), Some("undecided"));
+    assert_eq!(word(&["+1 s1 a1@1 c1^1a †", "a1@1 c1^1a"]), Some("undecided"));
+}
+
+#[test]
 fn placement_of_one_message_at_two_places_is_violated() {
     violates(
         "placement",
