@@ -3,7 +3,7 @@
 //! A user is in a group as long as a session of the user lives that joined it after the user last left it. A session lives
 //! until it ends, or until its server starts again or is removed from the cluster.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::place::Place;
 use crate::ids::MemberId;
@@ -21,9 +21,9 @@ pub(super) struct Session {
 /// The sessions of all servers.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Sessions {
-    sessions: HashMap<String, Session>,
+    sessions: BTreeMap<String, Session>,
     /// The sessions that have ended, also those whose beginning has not come.
-    ended: HashSet<String>,
+    ended: BTreeSet<String>,
     /// The last start of each server.
     lives: BTreeMap<MemberId, Place>,
     /// The servers that were removed from the cluster.

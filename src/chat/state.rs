@@ -5,7 +5,7 @@
 //! join above the last leave. So the state is a function of the operations and their places, whenever each came, and equal
 //! to that of a replay in order (a test compares the two). Only a withdrawn operation needs a new state.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::operation::{Operation, Post, PostKey};
 use super::place::{OperationId, Place};
@@ -55,14 +55,14 @@ pub struct State {
     /// The names of the servers by slot.
     pub(super) names: Vec<String>,
     pub(super) groups: BTreeMap<String, Group>,
-    pub(super) copies: HashMap<OperationId, PostCopy>,
+    pub(super) copies: BTreeMap<OperationId, PostCopy>,
     /// The copies of each post.
-    posts: HashMap<PostKey, BTreeMap<Place, OperationId>>,
+    posts: BTreeMap<PostKey, BTreeMap<Place, OperationId>>,
     /// For each id and user the last like or unlike.
-    likes: HashMap<OperationId, BTreeMap<String, (Place, bool)>>,
+    likes: BTreeMap<OperationId, BTreeMap<String, (Place, bool)>>,
     pub(super) sessions: Sessions,
     /// For each user and group the number up to which the user has read.
-    reads: HashMap<(String, String), u64>,
+    reads: BTreeMap<(String, String), u64>,
     /// The operations without a number.
     open: BTreeMap<Place, Option<OperationId>>,
     confirmed: u64,

@@ -1,7 +1,7 @@
 //! The member's side of a chat server: the state of the chat follows the events of the node, requests are answered from
 //! it, and commands become operations.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
@@ -54,7 +54,7 @@ pub(super) struct Service<'a> {
     /// True until the operation that ends the sessions of earlier lives is stored.
     is_starting: bool,
     /// The last use of each session of this server.
-    uses: HashMap<String, Time>,
+    uses: BTreeMap<String, Time>,
     told: Time,
     told_groups: Time,
     said: Time,
@@ -90,7 +90,7 @@ impl<'a> Service<'a> {
             requests,
             life: recovered.life,
             is_starting: recovered.life > 1,
-            uses: HashMap::new(),
+            uses: BTreeMap::new(),
             told: Time::ZERO,
             told_groups: Time::ZERO,
             said: now,
@@ -304,7 +304,7 @@ impl<'a> Service<'a> {
                 }
                 Operation::Leave { user, group: asked.group }
             }
-            Command::Post { session, group, n, text } => return self.post(session, group, n, text),
+            Command::Post { session, group, n, text } => return self.post(&session, group, n, text),
             Command::Like { session, id, on } => {
                 let user = self.user(&session)?;
                 let known = self.state.parse_id(&id).filter(|id| self.state.item(*id).is_some());
@@ -326,9 +326,9 @@ impl<'a> Service<'a> {
         }
     }
 
-    fn post(&mut self, session: String, group: String, n: u64, text: String) -> Result<Plan, Refusal> {
-        let user = self.user(&session)?;
-        let client = self.state.client(&session).unwrap_or_default().to_owned();
+    fn post(&mut self, session: &str, group: String, n: u64, text: String) -> Result<Plan, Refusal> {
+        let user = self.user(session)?;
+        let client = self.state.client(session).unwrap_or_default().to_owned();
         operation::check_group(&group).map_err(|why| Refusal::new(400, why))?;
         let key = PostKey { user, client, group, n };
         if let Some(id) = self.state.posted(&key) {

@@ -108,7 +108,8 @@ impl Chat {
     fn ends_well(mut self) {
         until("everything is final everywhere", || {
             let views: Vec<Value> = (0..self.urls.len()).map(|at| self.get(at, "/api/view").1).collect();
-            let is_final = |view: &Value| view["tentative"] == 0 && view["confirmed"] == views[0]["confirmed"];
+            let is_final =
+                |view: &Value| view["tentative"] == 0 && view["confirmed"] == views[0]["confirmed"];
             views.iter().all(is_final).then_some(())
         });
         self.up.signal(rustix::process::Signal::INT);
