@@ -27,7 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 const SLACK: Duration = Duration::from_secs(10);
 
-/// What `up` is asked for.
+/// A request to `up`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Errand {

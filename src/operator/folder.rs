@@ -30,7 +30,7 @@ use crate::transport::wakeup::wait;
 const NAME: &str = "chat";
 /// The number of servers of a new cluster.
 const SERVERS: u16 = 5;
-/// What may be in a folder whose cluster file `up` has not written yet.
+/// Names that a folder may have before `up` has written its cluster file.
 const OWN: [&str; 6] = ["data", "results", "log", "errands", LOCK, STATE];
 const FILE: &str = "cluster.toml";
 const FAULTS: &str = "faults.json";
@@ -257,6 +257,11 @@ fn holder(path: &Path) -> Option<u32> {
     let mut text = String::new();
     File::open(path).ok()?.take(16).read_to_string(&mut text).ok()?;
     text.parse().ok()
+}
+
+/// Returns whether `up` has run in a folder, or faults were made in it.
+pub(super) fn is_of_up(dir: &Path) -> bool {
+    dir.join(LOCK).is_file() || dir.join(FAULTS).is_file()
 }
 
 /// Returns the process of the `up` that runs in a folder; none if there is none.

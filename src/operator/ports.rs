@@ -16,7 +16,7 @@ const UDP_ABOVE: u16 = 100;
 const FREE_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// What keeps other runs of this program from taking free ports.
+/// Bound ports that keep other runs of this program from taking the free ones.
 #[derive(Debug, Default)]
 pub(super) struct Claims(
     // Only held.

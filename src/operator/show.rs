@@ -35,7 +35,7 @@ pub(super) struct Found {
     asked: Option<Asked>,
 }
 
-/// What the folder of a `cluster up` has beside its members.
+/// The rest of the folder of a `cluster up`, beside its members.
 struct Beside {
     faults: Result<Faults, String>,
     ids: Vec<String>,
@@ -73,9 +73,10 @@ pub(super) fn run(dir: &Path, json: bool) -> Result<Exit> {
     unreadable.map_or(Ok(Exit::Ok), Err)
 }
 
-/// Returns the faults and the servers of a folder; none if it has no cluster file.
+/// Returns the faults and the servers of a folder; none if it has neither faults nor servers of `up`.
 fn beside(dir: &Path) -> Option<Beside> {
-    let folder = Folder::open(dir).ok()?;
+    // Another cluster file may have names, which take time to look up.
+    let folder = if folder::is_of_up(dir) { Folder::open(dir).ok()? } else { return None };
     let faults = Faults::read(&folder.faults());
     Some(Beside { faults, ids: folder.cluster.ids(), servers: folder::servers(dir) })
 }

@@ -216,6 +216,42 @@ fn cluster_member_that_is_away_holds_confirmation_up_and_nothing_else() {
 }
 
 #[test]
+fn cluster_that_plays_faults_to_itself_heals() {
+    let cluster = Cluster::new(5);
+    let fault = |words: &[&str]| {
+        let tool = cluster.stage.bare("groupcast").args(["cluster", words[0]]).arg(cluster.stage.dir());
+        tool.args(&words[1..]).ends(0).0
+    };
+    fault(&["loss", "20%"]);
+    let told = fault(&["part", "s1,s2/s3,s4,s5"]);
+    assert_eq!(told, "faults: parted s1,s2 / s3,s4,s5; each server loses 20% of what comes\n");
+    let file = cluster.stage.dir().join("faults.json");
+    let commands = cluster.slow_commands(&mut Prng::new(8), 100);
+    let start = |(id, commands): (&String, &String)| {
+        cluster.member(id, commands).arg("--faults").arg(&file).arg("-v").start()
+    };
+    let mut members: Vec<Program> = cluster.ids.iter().zip(&commands).map(start).collect();
+    cluster.has_shown("s1", 2 * EACH);
+    cluster.has_shown("s3", 3 * EACH);
+    pause(Duration::from_millis(500));
+    for (id, count) in [("s1", 2 * EACH), ("s5", 3 * EACH)] {
+        let history = fs::read_to_string(cluster.stage.out().join(format!("history_{id}.1.jsonl"))).unwrap();
+        assert!(history.matches("\"insert\"").count() <= count, "{id} hears the other side");
+        assert_eq!(cluster.stage.lines(id, "tom").len(), 0, "nothing is final without the other side");
+    }
+    let status = cluster.stage.bare("groupcast").args(["cluster", "status"]).arg(cluster.stage.dir());
+    let (status, _) = status.ends(0);
+    assert!(status.contains("cannot confirm without s") && status.contains(told.trim_end()), "{status}");
+    assert_eq!(fault(&["heal"]), "faults: none\n");
+    members.iter_mut().for_each(|member| member.ends(0));
+    cluster.is_all_there();
+    for member in &members {
+        let said = member.stderr();
+        assert!(said.contains(" dropped by faults"), "{said}");
+    }
+}
+
+#[test]
 fn cluster_takes_no_harm_from_hostile_datagrams() {
     let cluster = Cluster::new(3);
     let commands = cluster.commands(&mut Prng::new(5));
@@ -280,6 +316,11 @@ fn cluster_mistakes_are_refused_with_what_to_do() {
             cluster.stage.client("c1", "Multicast,c1,x\n").args(["--data", "d"]),
             64,
             "--data is for --order tentative",
+        ),
+        (
+            cluster.stage.client("c1", "Multicast,c1,x\n").args(["--faults", "f"]),
+            64,
+            "--faults is for --order tentative",
         ),
         (of("s1").args(["--cluster", "missing.toml"]), 64, "--cluster"),
     ] {

@@ -26,3 +26,4 @@ mod stay;
 mod support;
 mod timeouts;
 mod two_forwarders;
+mod up;
