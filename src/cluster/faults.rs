@@ -55,11 +55,16 @@ pub(crate) struct Way {
 
 impl Default for Faults {
     fn default() -> Self {
-        Self { v: VERSION, blocked: Vec::new(), loss: 0.0 }
+        Self::new(Vec::new(), 0.0)
     }
 }
 
 impl Faults {
+    /// Returns faults of this version: the ways that are cut, and the share that is lost, from 0 to 1.
+    pub(crate) const fn new(blocked: Vec<Way>, loss: f64) -> Self {
+        Self { v: VERSION, blocked, loss }
+    }
+
     /// Parses the content of a file.
     ///
     /// # Errors
