@@ -78,7 +78,7 @@ pub enum Operation {
 /// The content of a post.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Post {
-    /// What makes two copies one post.
+    /// The identity, the same for all copies of the post.
     #[serde(flatten)]
     pub key: PostKey,
     /// The text.

@@ -1,4 +1,4 @@
-//! What clients are shown of the state: posts, groups.
+//! Views of the state for clients: posts and groups.
 
 use std::ops::Bound;
 

@@ -76,7 +76,7 @@ impl Ledger {
         self.results.forgotten(count, forgotten.received, see)
     }
 
-    /// Records the first events of a life, those of its journal. What earlier lives recorded is passed over.
+    /// Records the first events of a life, those of its journal. Events that earlier lives recorded are passed over.
     ///
     /// # Errors
     /// As [`Self::start`].

@@ -11,11 +11,10 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
-use serde_json::json;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::desk::{Answer, Command, Desk, OfGroup, OfSession, Question, Refusal};
-use super::page::Page;
+use super::desk::{Answer, Command, OfGroup, OfSession, Question, Refusal};
+use super::shared::{Shared, refused};
 use super::socket;
 use crate::chat::view::Part;
 
@@ -25,22 +24,6 @@ const MOST_BODY: usize = 64 << 10;
 const USUAL_ITEMS: usize = 1000;
 /// The most that it gets.
 const MOST_ITEMS: usize = 10_000;
-/// The time for which a server that lacks what a client has seen waits for it.
-const CATCH_UP: Duration = Duration::from_secs(2);
-/// The time between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-
-/// What all requests share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) desk: Desk,
-    pub(super) page: Page,
-    /// The origins of the pages of all servers.
-    pub(super) origins: Vec<String>,
-    /// Becomes true when the server ends.
-    pub(super) ends: tokio::sync::watch::Receiver<bool>,
-}
-
 /// Returns the routes of a server.
 pub(super) fn routes(shared: Shared) -> Router {
     let shared = Arc::new(shared);
@@ -212,33 +195,5 @@ fn answered(answer: Answer) -> Response {
     match answer {
         Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Err(refusal) => refused(&refusal),
-    }
-}
-
-/// Returns the response of a refusal.
-pub(super) fn refused(refusal: &Refusal) -> Response {
-    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, Json(json!({ "error": refusal.why }))).into_response()
-}
-
-impl Desk {
-    /// Waits a while for what a client has seen, as a list of ids. Returns how many multicasts are lacking then.
-    pub(super) async fn catch_up(&self, seen: &str) -> u64 {
-        let mut lacks = self.lacks(seen).await;
-        let mut waited = Duration::ZERO;
-        while lacks > 0 && waited < CATCH_UP {
-            tokio::time::sleep(LOOK_EVERY).await;
-            waited += LOOK_EVERY;
-            lacks = self.lacks(seen).await;
-        }
-        lacks
-    }
-
-    async fn lacks(&self, seen: &str) -> u64 {
-        if seen.is_empty() {
-            return 0;
-        }
-        let answer = self.ask(Question::Lacks(seen.to_owned())).await;
-        answer.ok().and_then(|count| count.parse().ok()).unwrap_or_default()
     }
 }

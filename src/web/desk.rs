@@ -1,5 +1,7 @@
 //! The desk: the bounded queue of requests from the thread of the web to that of the member, and their answers.
 
+use std::time::Duration;
+
 use axum::extract::ws::Utf8Bytes;
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
@@ -12,6 +14,10 @@ const MOST_WAITING: usize = 1024;
 /// Most events that wait for one socket.
 const MOST_EVENTS: usize = 1000;
 
+/// The time for which a server that lacks what a client has seen waits for it.
+const CATCH_UP: Duration = Duration::from_secs(2);
+/// The time between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// A command of a client: it becomes an operation.
 #[derive(Debug)]
 pub(super) enum Command {
@@ -136,6 +142,26 @@ impl Desk {
         let (reply, answer) = oneshot::channel();
         self.send(request(reply))?;
         answer.await.unwrap_or_else(|_| Err(Refusal::new(503, "the server ends")))
+    }
+
+    /// Waits a while for what a client has seen, as a list of ids. Returns how many multicasts are lacking then.
+    pub(super) async fn catch_up(&self, seen: &str) -> u64 {
+        let mut lacks = self.lacks(seen).await;
+        let mut waited = Duration::ZERO;
+        while lacks > 0 && waited < CATCH_UP {
+            tokio::time::sleep(LOOK_EVERY).await;
+            waited += LOOK_EVERY;
+            lacks = self.lacks(seen).await;
+        }
+        lacks
+    }
+
+    async fn lacks(&self, seen: &str) -> u64 {
+        if seen.is_empty() {
+            return 0;
+        }
+        let answer = self.ask(Question::Lacks(seen.to_owned())).await;
+        answer.ok().and_then(|count| count.parse().ok()).unwrap_or_default()
     }
 
     fn send(&self, request: Request) -> Result<(), Refusal> {

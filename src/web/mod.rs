@@ -11,6 +11,7 @@ mod page;
 mod queue;
 mod serve;
 mod service;
+mod shared;
 mod socket;
 mod view;
 

@@ -11,9 +11,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::{Semaphore, watch};
 
-use super::api::{self, Shared};
+use super::api;
 use super::desk::Desk;
 use super::page::{Page, origins};
+use super::shared::Shared;
 use crate::cluster::file::Cluster;
 use crate::exit::{Exit, Failure};
 use crate::transport::holder;

@@ -510,7 +510,7 @@ impl<'a> Service<'a> {
     }
 }
 
-/// What comes of a command.
+/// The consequence of a command.
 enum Plan {
     Done(String),
     Submit(Operation),

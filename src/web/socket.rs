@@ -11,8 +11,8 @@ use axum::response::Response;
 use serde::Deserialize;
 use tokio::sync::mpsc::Receiver;
 
-use super::api::{Shared, refused};
 use super::desk::Refusal;
+use super::shared::{Shared, refused};
 
 /// Most bytes of a message that a client sends.
 const MOST_MESSAGE: usize = 4 << 10;
