@@ -239,7 +239,7 @@ mod tests {
             (r#"{"v": 1, "loss": 1.5}"#, "no share"),
             (r#"{"v": 1, "loss": -0.1}"#, "no share"),
             (r#"{"v": 1, "lost": 0.1}"#, "unknown field"),
-            (r#"{"v": 1, "blocked": [["s1", "s2", "s3"]]}"#, "length"),
+            (r#"{"v": 1, "blocked": [["s1", "s2", "s3"]]}"#, "trailing"),
             (r#"{"v": 1, "blocked": [{"from": "s1"}]}"#, "missing field `to`"),
         ] {
             let found = parse(text).unwrap_err();
