@@ -41,6 +41,8 @@ pub(super) struct Feed {
     clients: Vec<Client>,
     /// The groups that have changed since clients were told of groups.
     changed: BTreeSet<String>,
+    /// The number above which clients are not told of posts any more: too many came at once, and clients load them again.
+    stale_above: Option<u64>,
 }
 
 impl Feed {
@@ -65,9 +67,9 @@ impl Feed {
         self.clients.push(client);
     }
 
-    /// Returns whether a client follows a group.
+    /// Returns whether a client is to be told of the posts of a group.
     fn is_followed(&self, group: &str) -> bool {
-        self.clients.iter().any(|client| client.group.as_deref() == Some(group))
+        self.stale_above.is_none() && self.clients.iter().any(|client| client.group.as_deref() == Some(group))
     }
 
     /// Tells of a change that has just happened.
@@ -83,17 +85,12 @@ impl Feed {
                 let now = state.shown_as(*id).map(|id| state.written(id));
                 self.send(group, &event("gone", &json!({"id": state.written(*id), "now": now})));
             }
-            Change::Liked(group, id) if self.is_followed(group) => {
+            Change::Liked(group, id) => {
                 let likes = state.item(*id).map(|item| item.likes);
                 self.send(group, &event("likes", &json!({"id": state.written(*id), "likes": likes})));
             }
             _ => {}
         }
-        self.note(change);
-    }
-
-    /// Notes that a group has changed, without telling of each post.
-    pub(super) fn note(&mut self, change: &Change) {
         if let Change::Posted(group, _)
         | Change::Gone(group, _)
         | Change::Group(group)
@@ -123,16 +120,23 @@ impl Feed {
         }
     }
 
-    /// Lets the clients of a group begin again above a number.
-    pub(super) fn reset(&mut self, group: &str, after: u64, state: &State) {
-        if !self.is_followed(group) {
-            return;
-        }
-        let items = state.history(group, Part::After(after), MOST_ITEMS).0;
+    /// Tells clients of no more posts above a number, until they load all of them again.
+    pub(super) fn let_go_above(&mut self, number: u64) {
+        self.stale_above = Some(self.stale_above.map_or(number, |stale| stale.min(number)));
+    }
+
+    /// Lets clients load all above the number from which they were not told of posts, if there is one.
+    pub(super) fn load_again(&mut self, state: &State) {
+        let Some(after) = self.stale_above.take() else { return };
         let reset = event("reset", &json!({ "after": after }));
-        for client in self.clients.iter_mut().filter(|client| client.group.as_deref() == Some(group)) {
-            client.send(reset.clone());
-            send_items(&mut client.events.clone(), &items, &mut client.is_behind);
+        let groups: BTreeSet<String> =
+            self.clients.iter().filter_map(|client| client.group.clone()).collect();
+        for group in groups {
+            let items = state.history(&group, Part::After(after), MOST_ITEMS).0;
+            for client in self.clients.iter_mut().filter(|client| client.group.as_ref() == Some(&group)) {
+                client.send(reset.clone());
+                send_items(&mut client.events.clone(), &items, &mut client.is_behind);
+            }
         }
     }
 

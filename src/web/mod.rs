@@ -97,7 +97,7 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
             .help("write one into the cluster file, or give it with --web HOST:PORT")
             .into());
     };
-    let listener = serve::bind(&address, &signals)?;
+    let listener = serve::bind(&address)?;
     let (mut node, recovered) = Node::start(
         &Settings {
             cluster: &cluster,

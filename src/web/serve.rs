@@ -18,7 +18,6 @@ use super::shared::Shared;
 use crate::cluster::file::Cluster;
 use crate::exit::{Exit, Failure};
 use crate::transport::holder;
-use crate::transport::signals::Signals;
 
 /// Most connections at a time.
 const MOST_CONNECTIONS: usize = 2048;
@@ -31,8 +30,7 @@ const GRACE: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// Exit 69 if it is taken, 64 if it is none.
-pub(super) fn bind(address: &str, signals: &Signals) -> Result<TcpListener, Failure> {
-    let _ = signals;
+pub(super) fn bind(address: &str) -> Result<TcpListener, Failure> {
     let found = address.to_socket_addrs().ok().and_then(|mut found| found.next());
     let Some(found) = found else {
         let why = format!("cannot serve the page: {address} is no HOST:PORT of this machine");

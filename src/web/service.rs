@@ -13,7 +13,7 @@ use super::queue::Queue;
 use super::view::{self, View};
 use crate::chat::operation::{self, Operation, Post, PostKey};
 use crate::chat::place::{OperationId, Place};
-use crate::chat::state::{Change, State};
+use crate::chat::state::State;
 use crate::chat::view::GroupView;
 use crate::cli;
 use crate::cluster::file::Cluster;
@@ -108,7 +108,7 @@ impl<'a> Service<'a> {
         let events = self.node.events();
         self.ledger.replay(&self.node, &events)?;
         for event in &events {
-            self.apply(event, false)?;
+            self.apply(event)?;
         }
         if self.is_starting {
             let now = self.node.now();
@@ -138,44 +138,37 @@ impl<'a> Service<'a> {
     fn take_events(&mut self) -> Result<(), Failure> {
         let now = self.node.elapsed_micros();
         let events = self.node.events();
-        let are_many = events.iter().map(messages).sum::<usize>() > MANY;
-        let confirmed = self.state.confirmed();
+        if events.iter().map(messages).sum::<usize>() > MANY {
+            self.feed.let_go_above(self.state.confirmed());
+        }
         for event in &events {
             self.ledger.record(&self.node, event, now)?;
-            self.apply(event, are_many)?;
+            self.apply(event)?;
         }
-        if are_many {
-            let groups: Vec<String> = self.state.group_names().map(str::to_owned).collect();
-            groups.iter().for_each(|group| self.feed.reset(group, confirmed, &self.state));
+        if events.iter().any(|event| matches!(event, Event::Withdraw(_))) {
+            self.rebuild()?;
         }
         self.ledger.keep(&mut self.node)
     }
 
-    /// Applies an event to the state, and tells the clients, unless they load everything again.
-    fn apply(&mut self, event: &Event, are_many: bool) -> Result<(), Failure> {
+    /// Applies an event to the state, and tells the clients. After a withdrawal the state is built anew.
+    fn apply(&mut self, event: &Event) -> Result<(), Failure> {
         match event {
-            Event::Insert(entry) => self.insert(entry, are_many),
+            Event::Insert(entry) => self.insert(entry),
             Event::Confirm(_, confirmed) => {
                 let numbered = self.state.confirm(confirmed.upto);
                 self.feed.tell_numbers(&numbered, &self.state);
             }
-            Event::Withdraw(_) => self.rebuild()?,
+            Event::Withdraw(_) => {}
             Event::Epoch(number, change) => self.begin_epoch(*number, &change.request)?,
         }
         Ok(())
     }
 
-    fn insert(&mut self, entry: &Entry, are_many: bool) {
+    fn insert(&mut self, entry: &Entry) {
         for (id, at, text) in operations(entry) {
             let changes = self.state.apply(id, at, Operation::parse(text));
-            for change in &changes {
-                let is_told_anyway = matches!(change, Change::Liked(..));
-                if are_many && !is_told_anyway {
-                    self.feed.note(change);
-                } else {
-                    self.feed.tell(change, &self.state);
-                }
-            }
+            changes.iter().for_each(|change| self.feed.tell(change, &self.state));
             if id.origin == self.node.me() {
                 self.answer_stored(id);
             }
@@ -213,8 +206,7 @@ impl<'a> Service<'a> {
             state.apply(id, at, Operation::parse(text));
         }
         self.state = state;
-        let groups: Vec<String> = self.state.group_names().map(str::to_owned).collect();
-        groups.iter().for_each(|group| self.feed.reset(group, 0, &self.state));
+        self.feed.let_go_above(0);
         self.feed.note_all(&self.state);
         Ok(())
     }
@@ -364,7 +356,7 @@ impl<'a> Service<'a> {
     fn question(&mut self, question: Question) -> Answer {
         match question {
             Question::History { group, part, limit, lacks } => {
-                self.check_group(&group)?;
+                operation::check_group(&group).map_err(|why| Refusal::new(400, why))?;
                 let (items, more) = self.state.history(&group, part, limit);
                 Ok(json!({"items": items, "more": more, "lacks": lacks}).to_string())
             }
@@ -411,6 +403,7 @@ impl<'a> Service<'a> {
         self.feed.tidy();
         if now.since(self.told_groups) >= TELL_GROUPS_EVERY {
             self.told_groups = now;
+            self.feed.load_again(&self.state);
             let (state, node) = (&self.state, &self.node);
             self.feed.tell_groups(|group, session| {
                 let user = session.and_then(|session| state.user(session));

@@ -1,4 +1,4 @@
-//! What a server tells of itself and of the others, as JSON and as metrics.
+//! The servers of a cluster as one of them sees them, as JSON and as metrics.
 
 use std::fmt::Write as _;
 use std::time::Duration;

@@ -279,7 +279,7 @@ fn chat_errors_have_a_status_and_a_sentence() {
     }
     for (path, wanted) in [
         ("/api/history", 400),
-        ("/api/history?group=none", 404),
+        ("/api/history?group=", 400),
         ("/api/history?group=tea&after=x", 400),
         ("/api/history?group=tea&after=1&before=2", 400),
         ("/ws", 400),
