@@ -101,8 +101,15 @@ async fn send(socket: &mut WebSocket, message: Message) -> bool {
     matches!(tokio::time::timeout(PATIENCE, socket.send(message)).await, Ok(Ok(())))
 }
 
+/// Closes the connection when the client has answered: with anything unread, the system would reset it, and the client would
+/// lose what is under way.
 async fn close(mut socket: WebSocket, code: u16, reason: &str) {
     let frame = CloseFrame { code, reason: Utf8Bytes::from(reason) };
-    // It may be gone already.
-    let _ = tokio::time::timeout(Duration::from_secs(1), socket.send(Message::Close(Some(frame)))).await;
+    let whole = async {
+        if socket.send(Message::Close(Some(frame))).await.is_ok() {
+            while let Some(Ok(_)) = socket.recv().await {}
+        }
+    };
+    // A client that is gone answers nothing.
+    let _ = tokio::time::timeout(PATIENCE, whole).await;
 }
