@@ -143,7 +143,7 @@ fn link(prng: &mut Prng, kind: &str, at: Duration, lasts: Duration) -> link::Fau
     // A fault that silences no member may last to the end of the run.
     let stays = (kind.is_about_packets() || matches!(kind, Kind::Delay { .. })) && prng.chance(500_000);
     let lasts = (!stays && kind.lasts()).then_some(lasts);
-    link::Fault { at, kind, direction, port, connection: None, lasts }
+    link::Fault { at, direction, port, lasts, ..link::Fault::of_all_packets(kind) }
 }
 
 /// Formats a time as command files have it.

@@ -28,6 +28,10 @@ pub(crate) struct Fault {
     pub(crate) connection: Option<u64>,
     /// The duration; `None` for no end, and for a kind without a duration.
     pub(crate) lasts: Option<Duration>,
+    /// What the packets to hold contain, and what the packet contains that they follow; empty for every other kind.
+    pub(crate) texts: (String, String),
+    /// In a run: the only client that it concerns. A script does not tell it.
+    pub(crate) of: Option<String>,
 }
 
 /// The kind of a fault.
@@ -51,6 +55,8 @@ pub(crate) enum Kind {
     Duplicate { share: u32 },
     /// This share of packets is overtaken by others, in parts per million.
     Reorder { share: u32 },
+    /// Packets with one text wait until a packet with the other has passed.
+    Hold,
 }
 
 /// The direction of bytes.
@@ -64,14 +70,16 @@ pub(crate) enum Direction {
 }
 
 /// One direction of one connection.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Place {
     pub(crate) port: usize,
     pub(crate) connection: u64,
     pub(crate) is_up: bool,
 }
 
-/// The words for all kinds.
+/// The word for [`Kind::Hold`], which no seed draws.
+pub(crate) const HOLD: &str = "hold";
+/// The words for all other kinds.
 pub(crate) const KINDS: [&str; 9] =
     ["cut", "reset", "half-close", "stall", "delay", "bandwidth", "loss", "duplicate", "reorder"];
 
@@ -104,12 +112,13 @@ impl Kind {
             Self::Loss { .. } => "loss",
             Self::Duplicate { .. } => "duplicate",
             Self::Reorder { .. } => "reorder",
+            Self::Hold => HOLD,
         }
     }
 
     /// Returns true if the fault concerns packets, which the port `sync` does not have.
     pub(crate) const fn is_about_packets(self) -> bool {
-        matches!(self, Self::Loss { .. } | Self::Duplicate { .. } | Self::Reorder { .. })
+        matches!(self, Self::Loss { .. } | Self::Duplicate { .. } | Self::Reorder { .. } | Self::Hold)
     }
 
     /// Returns true if the fault concerns every byte.
@@ -147,7 +156,9 @@ impl Fault {
     /// Creates a fault of all packets, without an end.
     pub(crate) const fn of_all_packets(kind: Kind) -> Self {
         let direction = Direction::Both;
-        Self { at: Duration::ZERO, kind, direction, port: None, connection: None, lasts: None }
+        let at = Duration::ZERO;
+        let texts = (String::new(), String::new());
+        Self { at, kind, direction, port: None, connection: None, lasts: None, texts, of: None }
     }
 
     /// Returns true if the fault concerns this direction of this connection.
@@ -170,6 +181,7 @@ impl fmt::Display for Fault {
             Kind::Loss { share } | Kind::Duplicate { share } | Kind::Reorder { share } => {
                 write!(f, " {}", units::percent(share))?;
             }
+            Kind::Hold => write!(f, " {} until {}", self.texts.0, self.texts.1)?,
             Kind::Cut | Kind::Reset | Kind::HalfClose | Kind::Stall => {}
         }
         match self.direction {

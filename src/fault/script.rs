@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::link::{Direction, Fault, KINDS, Kind, PORTS, SYNC};
+use super::link::{Direction, Fault, HOLD, KINDS, Kind, PORTS, SYNC};
 use crate::nearest::hint;
 use crate::place::{Flaw, quoted};
 use crate::units;
@@ -22,6 +22,8 @@ A fault is a line: TIME KIND, then in any order what else is to be said. Times c
   0s loss 5%                  5 of 100 packets never arrive
   0s duplicate 5%             5 of 100 arrive twice
   0s reorder 10%              10 of 100 arrive after the next one to eight
+  0s hold this until that     packets that contain `this` wait until one that
+                              contains `that` has passed on the same connection
 up is from members to the middle, down is the other way; without a direction both are meant (half-close: up).
   on PORT           only connections of this port: in, out, sync, router
   connection N      only the N-th connection of a port, from 1; connections
@@ -89,7 +91,10 @@ impl<'a> Words<'a> {
         let at = time(first)?;
         let kind = self.kind()?;
         let direction = if kind == Kind::HalfClose { Direction::Up } else { Direction::Both };
-        let mut fault = Fault { at, kind, direction, port: None, connection: None, lasts: None };
+        let mut fault = Fault { at, direction, ..Fault::of_all_packets(kind) };
+        if kind == Kind::Hold {
+            fault.texts = self.texts()?;
+        }
         let mut said = Vec::new();
         while let Some(word) = self.rest.next() {
             let subject = if matches!(word.0, "up" | "down" | "both") { "a direction" } else { word.0 };
@@ -119,8 +124,22 @@ impl<'a> Words<'a> {
             "loss" => Kind::Loss { share: self.share()? },
             "duplicate" => Kind::Duplicate { share: self.share()? },
             "reorder" => Kind::Reorder { share: self.share()? },
-            _ => return Err(unknown(word, "fault", &KINDS)),
+            HOLD => Kind::Hold,
+            _ => return Err(unknown(word, "fault", &[&KINDS[..], &[HOLD]].concat())),
         })
+    }
+
+    /// Reads what the packets to hold contain, and what the packet contains that they follow.
+    fn texts(&mut self) -> Result<(String, String), Flaw> {
+        let (held, _) = self.next("a text in the packets to hold")?;
+        let (until, span) = self.next("until")?;
+        if until != "until" {
+            return Err(
+                Flaw::new(span, "expected until").help("write for example hold question until answer")
+            );
+        }
+        let (first, _) = self.next("a text in the packet that they follow")?;
+        Ok((held.to_owned(), first.to_owned()))
     }
 
     fn share(&mut self) -> Result<u32, Flaw> {
@@ -219,6 +238,7 @@ mod tests {
             "0s loss 0.25% up on in for 3s",
             "1s duplicate 100% down",
             "1s reorder 12.5% on router connection 3",
+            "0s hold Mach until Re: down on out",
         ] {
             let faults = parse(line).unwrap_or_else(|_| panic!("{line}"));
             let written: Vec<String> = faults.iter().map(ToString::to_string).collect();
@@ -239,7 +259,7 @@ mod tests {
             shown("1s cut\n2s  rezet\n"),
             "faults.txt:2:5: unknown fault `rezet`\n --> faults.txt:2:5\n  |\n2 | 2s  rezet\n  |     ^^^^^\n  \
              help: did you mean `reset`? there are: cut, reset, half-close, stall, delay, bandwidth, \
-             loss, duplicate, reorder"
+             loss, duplicate, reorder, hold"
         );
         for (text, expected) in [
             ("soon cut", "faults.txt:1:1: `soon` is no time"),
@@ -260,6 +280,12 @@ mod tests {
             ("0s bandwidth NaNB/s", "faults.txt:1:14: `NaNB/s` is no rate"),
             ("0s bandwidth 1Mb/s", "write for example 1MB/s"),
             ("0s loss", "faults.txt:1:8: the line ends where a share like 5% is due"),
+            ("0s hold", "faults.txt:1:8: the line ends where a text in the packets to hold is due"),
+            ("0s hold a b", "faults.txt:1:11: expected until"),
+            (
+                "0s hold a until",
+                "faults.txt:1:16: the line ends where a text in the packet that they follow is due",
+            ),
             ("0s loss 5", "faults.txt:1:9: `5` is no share"),
             ("0s loss 101%", "write for example 5%"),
             ("0s reorder NaN%", "faults.txt:1:12: `NaN%` is no share"),

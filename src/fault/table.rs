@@ -22,6 +22,7 @@ pub(crate) struct Table {
     kill: Option<Spanned<String>>,
     starve: Option<Spanned<i64>>,
     link: Option<Spanned<String>>,
+    of: Option<Spanned<String>>,
     after: Option<Spanned<String>>,
     signal: Option<Spanned<String>>,
     restart: Option<Spanned<String>>,
@@ -39,11 +40,12 @@ impl Table {
         let (what, span, allowed): (_, _, &[&str]) = match (&self.kill, &self.starve, &self.link) {
             (Some(kill), None, None) => ("kill", kill.span(), &["after", "signal", "restart", "for", "dies"]),
             (None, Some(starve), None) => ("starve", starve.span(), &["after", "for"]),
-            (None, None, Some(link)) => ("link", link.span(), &[]),
+            (None, None, Some(link)) => ("link", link.span(), &["of"]),
             _ => return Err(Flaw::new(place, "a fault has one of kill, link and starve")),
         };
         let span_of = |value: &Option<Spanned<String>>| value.as_ref().map(Spanned::span);
         let said = [
+            ("of", span_of(&self.of)),
             ("after", span_of(&self.after)),
             ("signal", span_of(&self.signal)),
             ("restart", span_of(&self.restart)),
@@ -56,7 +58,8 @@ impl Table {
             }
         }
         if let Some(link) = &self.link {
-            return parse_link(link).map(Fault::Link);
+            let of = self.of.map(Spanned::into_inner);
+            return parse_link(link).map(|fault| Fault::Link(link::Fault { of, ..fault }));
         }
         let duration = |value: &Option<Spanned<String>>| {
             value.as_ref().map(|text| checked(text, |text| parse_duration(text))).transpose()
@@ -116,7 +119,10 @@ fn signal(name: &str) -> Result<Signal, String> {
 /// Formats a fault as a table of a scenario file.
 pub(crate) fn text(fault: &Fault) -> String {
     let process::Fault { after, act } = match fault {
-        Fault::Link(fault) => return format!("[[faults]]\nlink = \"{fault}\"\n"),
+        Fault::Link(fault) => {
+            let of = fault.of.as_ref().map_or_else(String::new, |of| format!("of = \"{of}\"\n"));
+            return format!("[[faults]]\nlink = \"{fault}\"\n{of}");
+        }
         Fault::Process(fault) => fault,
     };
     let (what, rest) = match act {

@@ -41,11 +41,10 @@ impl Dice {
         let lasts = self.time(SHORTEST, LONGEST.min(2 * self.gap).max(SHORTEST));
         Fault {
             at: self.at,
-            kind,
             direction: if kind.has_direction() { direction } else { Direction::Both },
             port,
-            connection: None,
             lasts: kind.lasts().then_some(lasts),
+            ..Fault::of_all_packets(kind)
         }
     }
 

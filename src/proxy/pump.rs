@@ -69,7 +69,7 @@ fn read(relay: &Relay, connection: &Connection, is_up: bool, queue: &SyncSender<
 /// direction.
 fn sort(relay: &Relay, place: Place, (packets, chances): &mut (Packets, Prng), bytes: &[u8]) -> Vec<u8> {
     let was_lost = packets.is_lost();
-    let mut out = packets.feed(bytes, || relay.fate(place, chances));
+    let mut out = packets.feed(bytes, |packet| relay.fate(place, packet, chances));
     if packets.is_lost() && !was_lost {
         relay.cannot_read(place);
     }

@@ -317,8 +317,8 @@ impl Relay {
     }
 
     /// Draws the fate of a packet in this direction.
-    pub(super) fn fate(&self, place: Place, chances: &mut Prng) -> Fate {
-        self.lock().timeline.fate(place, chances)
+    pub(super) fn fate(&self, place: Place, packet: &[u8], chances: &mut Prng) -> Fate {
+        self.lock().timeline.fate(place, packet, chances)
     }
 
     /// Warns that the bytes of this direction are not understood.

@@ -60,6 +60,8 @@ pub(super) struct Timeline {
     dice: Option<Dice>,
     /// The last fault that was drawn; when it begins, the next one is drawn.
     drawn: Option<usize>,
+    /// The faults that hold packets, each with a direction in which they hold no more.
+    freed: BTreeSet<(usize, Place)>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -70,8 +72,14 @@ enum Change {
 
 impl Timeline {
     pub(super) fn new(faults: Vec<Fault>, dice: Option<Dice>) -> Self {
-        let mut timeline =
-            Self { entries: Vec::new(), changes: BTreeSet::new(), active: Vec::new(), dice, drawn: None };
+        let mut timeline = Self {
+            entries: Vec::new(),
+            changes: BTreeSet::new(),
+            active: Vec::new(),
+            dice,
+            drawn: None,
+            freed: BTreeSet::new(),
+        };
         for fault in faults {
             timeline.add(fault);
         }
@@ -162,10 +170,19 @@ impl Timeline {
     }
 
     /// Draws the fate of a packet that arrived here.
-    pub(super) fn fate(&mut self, place: Place, chances: &mut Prng) -> Fate {
+    pub(super) fn fate(&mut self, place: Place, packet: &[u8], chances: &mut Prng) -> Fate {
         let mut fate = Fate::NONE;
         for &number in &self.active {
             let Entry { fault, tally } = &mut self.entries[number];
+            if fault.kind == Kind::Hold && fault.is_about(place) && !self.freed.contains(&(number, place)) {
+                if contains(packet, &fault.texts.1) {
+                    self.freed.insert((number, place));
+                    fate.frees = Some(number);
+                } else if contains(packet, &fault.texts.0) {
+                    tally.packets += 1;
+                    fate.held_by = Some(number);
+                }
+            }
             let (Kind::Loss { share } | Kind::Duplicate { share } | Kind::Reorder { share }) = fault.kind
             else {
                 continue;
@@ -211,6 +228,11 @@ impl Timeline {
             .filter(move |&(number, _)| Some(number) != to_come)
             .map(|(_, entry)| entry)
     }
+}
+
+/// Returns true if a packet contains a text.
+fn contains(packet: &[u8], text: &str) -> bool {
+    packet.windows(text.len().max(1)).any(|window| window == text.as_bytes())
 }
 
 #[cfg(test)]
@@ -282,7 +304,7 @@ mod tests {
             let mut timeline = timeline("0s loss 20%\n0s duplicate 30% up\n0s reorder 40%");
             timeline.advance(seconds(0.0));
             let mut chances = Prng::new(seed);
-            let fates = (0..1000).map(|_| timeline.fate(place, &mut chances)).collect();
+            let fates = (0..1000).map(|_| timeline.fate(place, b"", &mut chances)).collect();
             let packets: Vec<u64> = timeline.entries().map(|entry| entry.tally.packets).collect();
             let expected =
                 if place.port == SYNC { [0..1, 0..1, 0..1] } else { [150..250, 180..300, 260..380] };
@@ -292,6 +314,21 @@ mod tests {
         assert_eq!(fates(1, UP), fates(1, UP));
         assert_ne!(fates(1, UP), fates(2, UP));
         assert!(fates(1, Place { port: SYNC, ..UP }).iter().all(|fate| *fate == Fate::NONE));
+    }
+
+    #[test]
+    fn packets_with_one_text_are_held_until_another_has_passed_there() {
+        let mut timeline = timeline("0s hold question until answer down on out");
+        timeline.advance(seconds(0.0));
+        let mut chances = Prng::new(1);
+        let mut fate = |place, packet: &str| timeline.fate(place, packet.as_bytes(), &mut chances);
+        let (held, frees) = (Fate { held_by: Some(0), ..Fate::NONE }, Fate { frees: Some(0), ..Fate::NONE });
+        assert_eq!(
+            (fate(DOWN, "a question"), fate(DOWN, "other"), fate(UP, "a question")),
+            (held, Fate::NONE, Fate::NONE)
+        );
+        assert_eq!((fate(DOWN, "answer to a question"), fate(DOWN, "a question")), (frees, Fate::NONE));
+        assert_eq!(fate(Place { connection: 3, ..DOWN }, "a question"), held, "another connection");
     }
 
     #[test]

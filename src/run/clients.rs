@@ -17,6 +17,18 @@ const MEMBERS: usize = 4;
 pub(super) const SERVERS: [&str; 5] = ["forwarder", "router", PROXY, "sequencer", STANDBY];
 /// The proxy between members and servers, for faults of links.
 pub(super) const PROXY: &str = "proxy";
+/// Begins the name of the proxy of one client; no id has this character.
+const OF: &str = "proxy@";
+
+/// Returns the name of the proxy of one client.
+pub(super) fn proxy_of(client: &str) -> String {
+    format!("{OF}{client}")
+}
+
+/// Returns true if a process is the proxy of all, or of one client.
+pub(super) fn is_proxy(name: &str) -> bool {
+    name == PROXY || name.starts_with(OF)
+}
 
 /// The standby, if the scenario has one.
 pub(super) const STANDBY: &str = "standby";

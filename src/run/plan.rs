@@ -1,5 +1,6 @@
 //! The plan of a run: every process with its whole command line, its ports and its files.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use super::clients::{Client, PROXY, SERVERS, STANDBY, clients};
+use super::clients::{Client, PROXY, SERVERS, STANDBY, clients, proxy_of};
 use super::process::Process;
 use super::scenario::{Expect, Scenario};
 use crate::cli;
@@ -97,6 +98,13 @@ impl Settings {
         if let Some(name) = named.find(|name| !names.contains(&name.as_str())) {
             return Err(no_process(name, &names));
         }
+        let is_client = |name: &&String| settings.clients.iter().any(|client| client.id == **name);
+        if let Some(name) =
+            settings.links.iter().filter_map(|link| link.of.as_ref()).find(|name| !is_client(name))
+        {
+            return Err(Failure::new(Exit::BadData, format!("no client of this run is called {name}"))
+                .help("the link of one client is meant with `of`; leave it out to mean all"));
+        }
         let mut again = settings.faults.iter().filter(|fault| matches!(fault.act, Act::Restart { .. }));
         match again.find_map(|fault| fault.process().filter(|name| !SERVERS.contains(&name.as_str()))) {
             // A member of a cluster has a journal.
@@ -119,9 +127,17 @@ impl Settings {
             _ if self.way.is_cluster() => false,
             "sequencer" => self.has_sequencer(),
             STANDBY => self.has_sequencer() && self.standby,
-            PROXY => !self.links.is_empty(),
+            PROXY => self.links.iter().any(|link| link.of.is_none()),
             _ => true,
         })
+    }
+
+    /// Returns the clients whose links have faults of their own, each once.
+    fn proxied(&self) -> Vec<&str> {
+        let mut clients: Vec<&str> = self.links.iter().filter_map(|link| link.of.as_deref()).collect();
+        clients.sort_unstable();
+        clients.dedup();
+        clients
     }
 
     /// Returns the number of clients that are not the victim of a fault.
@@ -198,6 +214,8 @@ pub(super) struct Plan {
     pub(super) ports: Ports,
     /// The ports of the proxy to which members connect, if there is one.
     proxy: Option<Ports>,
+    /// The ports of the proxies of single clients, in the order of [`Settings::proxied`].
+    own_proxies: Vec<Ports>,
     /// The UDP ports of the members of a cluster, and what keeps other runs from taking them.
     datagrams: (Vec<Ports>, Vec<u16>),
     pub(super) processes: Vec<Process>,
@@ -212,7 +230,10 @@ impl Plan {
     /// [`Exit::Unavailable`] if there are no free ports, or the programs are missing.
     pub(super) fn new(settings: &Settings, folder: PathBuf, port_base: Option<u16>) -> anyhow::Result<Self> {
         let ports = port_base.map_or_else(Ports::free, |base| Ok(Ports::at(base)))?;
-        let proxy = (!settings.links.is_empty()).then(Ports::free).transpose()?;
+        let is_of_all = settings.links.iter().any(|link| link.of.is_none());
+        let proxy = is_of_all.then(Ports::free).transpose()?;
+        let proxied = settings.proxied();
+        let own_proxies = proxied.iter().map(|_| Ports::free()).collect::<Result<Vec<_>, _>>()?;
         let members = if settings.way.is_cluster() { settings.clients.len() } else { 0 };
         let datagrams = Ports::free_for_datagrams(members)?;
         let (middle, seen) = (ports.base, proxy.as_ref().map_or(ports.base, |proxy| proxy.base));
@@ -230,9 +251,7 @@ impl Plan {
             .map(|name| match name {
                 PROXY => {
                     let mut proxy = process(name, "groupcast", proxy_arguments(settings, seen, middle), None);
-                    proxy
-                        .arguments
-                        .extend(["--script".to_owned(), links_file(&folder).display().to_string()]);
+                    proxy.arguments.extend(script(&folder, None));
                     proxy
                 }
                 "sequencer" | STANDBY => {
@@ -244,10 +263,19 @@ impl Plan {
                 _ => process(name, name, server_arguments(name, settings, middle), None),
             })
             .collect();
+        for (client, ports) in proxied.iter().zip(&own_proxies) {
+            let arguments = proxy_arguments(settings, ports.base, seen);
+            let mut proxy = process(&proxy_of(client), "groupcast", arguments, None);
+            proxy.arguments.extend(script(&folder, Some(client)));
+            processes.push(proxy);
+        }
         let servers = processes.len();
         for client in &settings.clients {
             let arguments = match settings.way {
-                Way::Group(order) => client_arguments(client, settings, order, seen),
+                Way::Group(order) => {
+                    let own = proxied.iter().position(|id| *id == client.id).map(|own| own_proxies[own].base);
+                    client_arguments(client, settings, order, own.unwrap_or(seen))
+                }
                 Way::Cluster => member_arguments(client, settings),
             };
             let mut process = process(&client.id, "client", arguments, Some(client.operations));
@@ -265,7 +293,7 @@ impl Plan {
             }
             processes.push(process);
         }
-        Ok(Self { folder, ports, proxy, datagrams, processes, servers })
+        Ok(Self { folder, ports, proxy, own_proxies, datagrams, processes, servers })
     }
 
     /// Writes the command files and a description of the run into the folder.
@@ -283,8 +311,12 @@ impl Plan {
             if settings.way.is_cluster() {
                 fs::write(cluster_file(&self.folder), self.cluster(settings))?;
             }
-            let links: String = settings.links.iter().map(|link| format!("{link}\n")).collect();
-            if links.is_empty() { Ok(()) } else { fs::write(links_file(&self.folder), links) }
+            let of_each = settings.links.iter().map(|link| link.of.as_deref());
+            of_each.collect::<BTreeSet<_>>().into_iter().try_for_each(|of| {
+                let links = settings.links.iter().filter(|link| link.of.as_deref() == of);
+                let links: String = links.map(|link| format!("{link}\n")).collect();
+                fs::write(links_file(&self.folder, of), links)
+            })
         };
         write().with_context(|| {
             Failure::new(Exit::CannotCreate, format!("cannot fill {}", self.folder.display()))
@@ -319,7 +351,7 @@ impl Plan {
                 |process| json!({"name": process.name, "command": process.words(), "log": self.log(process)}),
             )
             .collect();
-        let links = settings.links.iter().map(ToString::to_string);
+        let links = settings.links.iter().map(words_of);
         let faults = links.chain(settings.faults.iter().map(ToString::to_string));
         json!({
             "v": 1,
@@ -335,6 +367,7 @@ impl Plan {
             "multicasts": settings.multicasts(),
             "port_base": self.ports.base,
             "proxy_port_base": self.proxy.as_ref().map(|ports| ports.base),
+            "client_proxy_port_bases": self.own_proxies.iter().map(|ports| ports.base).collect::<Vec<_>>(),
             "seed": settings.seed,
             "faults": faults.collect::<Vec<_>>(),
             "processes": processes,
@@ -354,7 +387,7 @@ impl Plan {
         line("folder", &format!("{}/", self.folder.display()));
         line("ports", &self.ports(settings));
         for link in &settings.links {
-            line("link", &link.to_string());
+            line("link", &words_of(link));
         }
         for process in &self.processes {
             line(&process.name, &process.command_line());
@@ -457,6 +490,16 @@ fn proxy_arguments(settings: &Settings, listen: u16, to: u16) -> String {
     format!("proxy --listen {listen} --to {to} --seed {seed} --start-timeout {timeout}s --stay --json")
 }
 
-fn links_file(folder: &Path) -> PathBuf {
-    folder.join("faults.txt")
+/// Returns the file with the faults of the links of all, or of one client.
+fn links_file(folder: &Path, of: Option<&str>) -> PathBuf {
+    folder.join(of.map_or_else(|| "faults.txt".to_owned(), |client| format!("faults@{client}.txt")))
+}
+
+fn script(folder: &Path, of: Option<&str>) -> [String; 2] {
+    ["--script".to_owned(), links_file(folder, of).display().to_string()]
+}
+
+/// Formats a fault of a link for people, with the client that it concerns.
+fn words_of(link: &link::Fault) -> String {
+    link.of.as_ref().map_or_else(|| link.to_string(), |of| format!("{link}, of {of}"))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use rustix::process::Signal;
 
-use super::clients::PROXY;
+use super::clients::is_proxy;
 use super::plan::Plan;
 use super::process::Death;
 use super::show::Show;
@@ -113,7 +113,7 @@ impl Supervisor<'_> {
             self.start_clients(now)?;
             self.do_faults(now);
             self.undo_faults(now)?;
-            self.end_proxy();
+            self.end_proxies();
             self.processes.stop_as_planned(now);
             self.show.tick(now);
         }
@@ -191,12 +191,12 @@ impl Supervisor<'_> {
         state.log.write_all(line).and_then(|()| state.log.write_all(b"\n")).with_context(|| {
             Failure::new(Exit::Io, format!("cannot write {}", self.plan.log(process).display()))
         })?;
-        if process.name == PROXY && text.starts_with('{') {
+        if is_proxy(&process.name) && text.starts_with('{') {
             self.reports.extend(Report::of_proxy(&text));
             return Ok(());
         }
         // The user need not see how the proxy ends.
-        if process.name == PROXY && running.was_told {
+        if is_proxy(&process.name) && running.was_told {
             return Ok(());
         }
         // Programs begin their lines with their name, which the report shows anyway.
@@ -215,7 +215,7 @@ impl Supervisor<'_> {
     fn closed(&mut self, number: usize, now: Time) -> Result<()> {
         let end = self.processes.wait(number)?;
         let (process, running) = (&self.plan.processes[number], &self.processes.all[number]);
-        let end = if process.name == PROXY && running.was_told { End::Code(0) } else { end };
+        let end = if is_proxy(&process.name) && running.was_told { End::Code(0) } else { end };
         let state = &running.state;
         let death = Death {
             name: process.name.clone(),
@@ -321,13 +321,14 @@ impl Supervisor<'_> {
         Ok(())
     }
 
-    /// Ends the proxy, which runs until it is told to end, once all others have ended.
-    fn end_proxy(&mut self) {
-        let is_proxy = |running: &Running<State>| running.name == PROXY;
+    /// Ends the proxies, which run until they are told to end, once all others have ended.
+    fn end_proxies(&mut self) {
+        let is_proxy = |running: &Running<State>| is_proxy(&running.name);
         let is_alone = self.processes.all.iter().all(|running| is_proxy(running) || !is_at_work(running));
         if self.began.is_some() && is_alone {
-            let proxy = self.processes.all.iter_mut().find(|running| is_proxy(running) && !running.was_told);
-            proxy.into_iter().for_each(|proxy| proxy.stop(Signal::TERM));
+            let proxies =
+                self.processes.all.iter_mut().filter(|running| is_proxy(running) && !running.was_told);
+            proxies.for_each(|proxy| proxy.stop(Signal::TERM));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -18,12 +18,16 @@ use super::verdict::Verdict;
 use super::{folder, show};
 use crate::cli::{self, KnownBad, Voice};
 use crate::exit::Exit;
+use crate::fault::Fault;
 use crate::fault::report::Report;
 use crate::order::{self, Reliability};
 use crate::processes::Interrupts;
 use crate::talk::Talk;
 use crate::transport::signals::{interruption, listen};
 use crate::units;
+
+/// The name of the scenario that belongs to the command files of a folder.
+const SCENARIO: &str = "scenario.toml";
 
 /// The example and the notes of `--help`.
 const HELP: &str = "\
@@ -35,7 +39,7 @@ Examples:
     groupcast diagram runs/latest -o run.html
 
 A folder has one command file (*.txt) per client, which is named after it. A scenario is a file like this, in which \
-everything may be left out and the command line comes first:
+everything may be left out and the command line comes first; that of a folder is its scenario.toml:
   commands = \".\"           # or [\"c1.txt\", \"c2.txt\"]; relative to this file
   members = 4              # the first so many command files
   messages = 100           # so many multicasts of each member, without files
@@ -62,6 +66,7 @@ everything may be left out and the command line comes first:
   [[faults]]
   link = \"0s loss 5%\"      # see `groupcast proxy --help`; members connect
                            # through a proxy
+  of = \"c2\"                # only the connections of this client
 
 A fault that never acted leaves a run undecided.
 Everything is kept in runs/<date and time>/, to which runs/latest leads: results, histories, what each process said \
@@ -150,6 +155,7 @@ impl Args {
             Some(path) if path.extension().is_some_and(|extension| extension == "toml") => {
                 Scenario::read(path)?
             }
+            Some(folder) if folder.join(SCENARIO).is_file() => self.scenario_of(folder)?,
             path => Scenario { commands: path.clone().map(Commands::Folder), ..Scenario::default() },
         };
         Ok(Scenario {
@@ -165,6 +171,17 @@ impl Args {
             standby: self.standby || asked.standby,
             ..asked
         })
+    }
+
+    /// Returns the scenario of a folder that has one. A cluster has no servers, so that the faults of their links have no
+    /// place in it; the rest of the scenario has.
+    fn scenario_of(&self, folder: &Path) -> Result<Scenario> {
+        let mut scenario = Scenario::read(&folder.join(SCENARIO))?;
+        scenario.commands.get_or_insert_with(|| Commands::Folder(folder.to_owned()));
+        if self.order.as_deref() == Some(order::TENTATIVE) {
+            scenario.faults.retain(|fault| !matches!(fault, Fault::Link(_)));
+        }
+        Ok(scenario)
     }
 
     /// Returns the command that runs the same again.
