@@ -136,6 +136,7 @@ pub mod web;
 pub mod wire;
 
 mod bench;
+mod board;
 mod chaos;
 mod doctor;
 mod embedded;
@@ -147,6 +148,7 @@ mod memory;
 mod nearest;
 mod operator;
 mod place;
+mod post;
 mod processes;
 mod proxy;
 mod run;

@@ -4,8 +4,8 @@ use clap::{Command, CommandFactory, Parser, Subcommand};
 
 use crate::exit::Exit;
 use crate::{
-    bench, chaos, check, cli, client, diagram, doctor, exit, explain, forwarder, journal, members, operator,
-    proxy, router, run, sequencer, shell, sim,
+    bench, board, chaos, check, cli, client, diagram, doctor, exit, explain, forwarder, journal, members, operator,
+    post, proxy, router, run, sequencer, shell, sim,
 };
 
 /// Passes what one member multicasts on to all, and lets a group start and finish together
@@ -105,6 +105,8 @@ enum Tool {
     Diagram(diagram::tool::Args),
     /// Say what a message waited for at a member
     Explain(explain::Args),
+    /// Show the results of a run as bulletin boards: item, author, subject
+    Board(board::Args),
     /// Run the engines on a simulated network and judge what they deliver
     Sim(sim::tool::Args),
     /// Measure how fast it is here, beside ZeroMQ without any order
@@ -115,6 +117,8 @@ enum Tool {
     Chaos(chaos::tool::Args),
     /// Show who is in the groups of a forwarder, and how far each one is
     Members(members::Args),
+    /// Send a text to an open group without being a member of it
+    Post(post::Args),
     /// Run, show and change a cluster on this machine, and let faults happen to it
     Cluster(operator::tool::Args),
     /// Show or check the journal of a member of a cluster
@@ -140,11 +144,13 @@ impl Groupcast {
             Tool::Check(args) => check::tool::run(args),
             Tool::Diagram(args) => diagram::tool::run(args),
             Tool::Explain(args) => explain::run(args),
+            Tool::Board(args) => board::run(args),
             Tool::Sim(args) => sim::tool::run(args),
             Tool::Bench(args) => bench::tool::run(args),
             Tool::Proxy(args) => proxy::tool::run(args),
             Tool::Chaos(args) => chaos::tool::run(args),
             Tool::Members(args) => members::run(args),
+            Tool::Post(args) => post::run(args),
             Tool::Cluster(args) => operator::tool::run(args),
             Tool::Journal(args) => journal::tool::run(args),
             Tool::Examples(args) => shell::examples::run(args),

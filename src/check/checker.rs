@@ -45,7 +45,7 @@ pub(super) struct Checker<'r> {
     stories: Option<Stories<'r>>,
     texts: Option<Texts<'r>>,
     /// True if the promises of clusters count.
-    is_of_cluster: bool,
+    pub(super) is_of_cluster: bool,
 }
 
 impl<'r> Checker<'r> {

@@ -102,10 +102,12 @@ fn difference(
     (file, skipped): (&ResultFile, usize),
     is_one: fn(&Event) -> bool,
 ) -> Option<Witness> {
-    let events = || (0..record.events.len()).filter(|&event| is_one(&record.events[event])).skip(skipped);
-    let write = |line: &mut Vec<u8>, event: usize| {
-        let event = &record.events[event];
-        write_result(line, history.who(event.id().member), event.text());
+    let is_line = |&event: &usize| is_one(&record.events[event]) && record.is_seen(event);
+    let events = || (0..record.events.len()).filter(is_line).skip(skipped);
+    let write = |line: &mut Vec<u8>, place: usize| {
+        let event = &record.events[place];
+        let from = record.author(place).unwrap_or(history.who(event.id().member));
+        write_result(line, from, event.text());
     };
     let at = |line: usize| Place {
         member: record.name.clone(),

@@ -2,6 +2,7 @@
 //!
 //! Simulations and folders of history files both become a [`History`], so the same code judges both.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -127,6 +128,17 @@ pub struct Installed {
     pub line: Option<u32>,
 }
 
+/// The author of the text of an event, who is no member.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Authored {
+    /// Its name.
+    pub name: String,
+    /// The text: the key of the process that posted it, and the number there.
+    pub post: (u64, u64),
+    /// True of a delivery whose text was delivered before, as another message: no application saw it.
+    pub is_doubled: bool,
+}
+
 /// The events of one member, in its order.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Record {
@@ -134,6 +146,8 @@ pub struct Record {
     pub name: String,
     /// The events, first to last.
     pub events: Vec<Event>,
+    /// The authors of texts that members multicast for somebody else, by the index of the event.
+    pub authored: BTreeMap<usize, Authored>,
     /// The views that the member installed, first to last.
     pub views: Vec<Installed>,
     /// True if the member reached the end of the run.
@@ -245,6 +259,18 @@ impl History {
 }
 
 impl Record {
+    /// Returns true if an application saw the delivery with this index: it is no later copy of an author's text.
+    #[must_use]
+    pub(super) fn is_seen(&self, event: usize) -> bool {
+        self.authored.get(&event).is_none_or(|authored| !authored.is_doubled)
+    }
+
+    /// Returns the name before `###` in the result line of an event, if it is the name of an author.
+    #[must_use]
+    pub(super) fn author(&self, event: usize) -> Option<&str> {
+        self.authored.get(&event).map(|authored| &*authored.name)
+    }
+
     /// Returns true if the record is complete; otherwise more may have happened.
     #[must_use]
     pub const fn is_whole(&self) -> bool {

@@ -5,6 +5,7 @@
 
 mod agreement;
 mod barrier;
+mod boards;
 mod causal;
 mod checker;
 pub mod cluster;
@@ -36,6 +37,7 @@ mod verdict;
 mod tests;
 
 use crate::order::{Order, Promise};
+pub(crate) use boards::{Board, Boards, Item};
 pub use history::{Event, History, Installed, MessageId, Record, Source};
 pub(crate) use history::{EventKind, Inserted};
 pub use message_index::MessageIndex;

@@ -15,13 +15,15 @@ use crate::exit::{Exit, Failure};
 use crate::member::replay::Origin;
 use crate::member::{App, Note, Notice, Undelivered};
 use crate::order::Order;
-use crate::participant::{Application, Next, Participant, Past, Piece, Readiness, Request, Stage, Wait};
-use crate::results::{Counts, MessageId, Results, Start, undelivered};
+use crate::participant::{
+    Application, Next, Participant, Past, Piece, Readiness, Replayed, Request, Stage, Wait,
+};
+use crate::results::{Authored, Counts, MessageId, Results, Start, undelivered};
 use crate::session::SAY_EVERY;
 use crate::talk::{self, Talk};
 use crate::transport::stdio::Output;
 use crate::units;
-use crate::wire::{Batch, BatchBuilder};
+use crate::wire::{Author, Batch, BatchBuilder};
 
 /// Longest time until a delivery is in the files, so that a client that fails leaves it there.
 const FLUSH_EVERY: Duration = Duration::from_millis(500);
@@ -257,18 +259,41 @@ impl Application<Node> for Client<'_> {
         Ok(())
     }
 
+    fn multicasts_for(
+        &mut self,
+        participant: &Participant<Node>,
+        own_number: u64,
+        author: Author<'_>,
+        text: &[u8],
+    ) -> Result<(), Failure> {
+        let node = &participant.endpoint;
+        let (id, at_us) = (message_id(node, node.me(), own_number), node.elapsed_micros());
+        self.counts.multicasts += 1;
+        let authored = Authored { name: author.name, post: (author.key, author.number) };
+        self.results.multicast_for(authored, id, text, at_us)
+    }
+
     fn deliver(&mut self, participant: &Participant<Node>, delivery: Delivery) -> Result<(), Failure> {
         let node = &participant.endpoint;
         let Delivery { at_us, from, number, app } = delivery;
         let sender = &node.seat(from).id;
         match app {
             App::Multicast(batch) => {
-                for (place, (own_number, text)) in (0..).zip(batch.messages()) {
+                for (place, (own_number, author, text)) in (0..).zip(batch.entries()) {
                     let id = message_id(node, from, own_number);
                     let number = number.map(|first| first + place);
-                    self.results.deliver(sender, id, text, number, at_us)?;
-                    self.user.delivered(sender, text);
                     self.counts.delivered += 1;
+                    let Some(author) = author else {
+                        self.results.deliver(sender, id, text, number, at_us)?;
+                        self.user.delivered(sender, text);
+                        continue;
+                    };
+                    let is_doubled = participant.authors.is_doubled(own_number);
+                    let authored = Authored { name: author.name, post: (author.key, author.number) };
+                    self.results.deliver_for(authored, id, text, (number, is_doubled), at_us)?;
+                    if !is_doubled {
+                        self.user.delivered(author.name, text);
+                    }
                 }
             }
             App::Direct(batch) => {
@@ -314,11 +339,18 @@ impl Application<Node> for Client<'_> {
         let Past::Deliveries(deliveries) = past else { return Ok(()) };
         let node = &participant.endpoint;
         let at_us = node.elapsed_micros();
-        for (Origin { sender, own_number, number }, text) in deliveries {
+        for Replayed { origin: Origin { sender, own_number, number }, author, text } in deliveries {
             let Some(seat) = node.find_seat(sender) else { continue };
             let id = MessageId { member: &seat.id, incarnation: seat.incarnation, number: own_number };
-            self.results.deliver(&seat.id, id, &text, (number > 0).then_some(number), at_us)?;
-            self.user.delivered(&seat.id, &text);
+            let number = (number > 0).then_some(number);
+            if let Some((name, key, of_key)) = &author {
+                let authored = Authored { name, post: (*key, *of_key) };
+                self.results.deliver_for(authored, id, &text, (number, false), at_us)?;
+                self.user.delivered(name, &text);
+            } else {
+                self.results.deliver(&seat.id, id, &text, number, at_us)?;
+                self.user.delivered(&seat.id, &text);
+            }
             self.counts.delivered += 1;
         }
         Ok(())

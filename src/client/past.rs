@@ -9,7 +9,7 @@ use crate::member::replay::{Missed, Origin, Replay};
 use crate::participant::{Piece, Request};
 use crate::results::Results;
 use crate::results::past::{Delivered, Past};
-use crate::wire::BatchBuilder;
+use crate::wire::{Author, BatchBuilder};
 
 /// Most deliveries in one piece, which names the origin of each.
 const DELIVERIES_PER_PIECE: u64 = 1000;
@@ -90,7 +90,12 @@ impl Reader {
         let mut origins = Vec::new();
         while !batch.is_full() {
             let Some((sender, delivered)) = self.next(node)? else { break };
-            self.read = batch.push(&delivered.text);
+            let author = delivered.author.as_ref();
+            let author = author.map(|(name, key, number)| Author { name, key: *key, number: *number });
+            self.read = match author.filter(|author| author.may_post(&delivered.text)) {
+                Some(author) => batch.push_authored(author, &delivered.text),
+                None => batch.push(&delivered.text),
+            };
             let number = delivered.number.unwrap_or(0);
             origins.push(Origin { sender, own_number: delivered.own_number, number });
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::engine::{MemberId, Time, To, View};
 use crate::member::{App, Note};
-use crate::wire::control::Seat;
+use crate::wire::control::{Post, Receipt, Seat};
 
 /// Silence of a member after which a newcomer asks the next one for the past.
 pub const ASK_NEXT: Duration = Duration::from_secs(3);
@@ -90,6 +90,14 @@ pub trait Endpoint {
     fn ask_next_after(&self) -> Duration {
         ASK_NEXT
     }
+
+    /// Sets whether this member multicasts texts of authors, and takes those that have come from forwarders.
+    fn posts(&mut self, _takes: bool) -> Vec<Post> {
+        Vec::new()
+    }
+
+    /// Reports to the forwarders what has become of a text of an author.
+    fn report(&mut self, _receipt: &Receipt) {}
 
     /// Returns the name of a member for messages.
     fn name(&self, member: MemberId) -> String {

@@ -13,7 +13,7 @@ use crate::talk::{self, Talk};
 use crate::transport::address::{Port, Site};
 use crate::transport::zmq::{Context, Socket};
 use crate::units;
-use crate::wire::control::{Ask, Identity, Seat, Status};
+use crate::wire::control::{Ask, Identity, Receipt, Seat, Status};
 
 /// A process's links to all its forwarders, in the order in which they were named.
 pub struct ForwarderLinks {
@@ -92,6 +92,16 @@ impl ForwarderLinks {
     /// Sets the status that the next request to every forwarder reports.
     pub fn tell(&mut self, status: Status) {
         self.links.iter_mut().for_each(|link| link.attendance.tell(status));
+    }
+
+    /// Sets whether this client multicasts texts of authors.
+    pub fn takes_posts(&mut self, takes: bool) {
+        self.links.iter_mut().for_each(|link| link.attendance.takes_posts(takes));
+    }
+
+    /// Reports what has become of a text of an author. A forwarder that did not hand it out ignores it.
+    pub fn report(&mut self, receipt: &Receipt) {
+        self.links.iter_mut().for_each(|link| link.attendance.report(receipt.clone()));
     }
 
     /// Sets whether this process is not ready because it has not reached a router.

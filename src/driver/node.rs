@@ -19,7 +19,7 @@ use crate::talk::{self, Talk};
 use crate::transport::signals::Signals;
 use crate::transport::wakeup::Wakeup;
 use crate::transport::zmq::Context;
-use crate::wire::control::{Ask, Role, Seat, Status, run_as_text};
+use crate::wire::control::{Ask, Post, Receipt, Role, Seat, Status, run_as_text};
 use crate::wire::packet::{OUTLINE_FROM, OUTLINE_TO};
 use crate::wire::topic::Audience;
 use crate::wire::{Frames, Kind, Malformed, Packet};
@@ -62,6 +62,8 @@ pub struct Node {
     meter: Meter,
     /// Number of multicast messages delivered here.
     delivered_count: u64,
+    /// Texts of authors that forwarders have handed to this member.
+    posts: Vec<Post>,
 }
 
 impl Node {
@@ -143,6 +145,7 @@ impl Node {
             last_received,
             meter: Meter::default(),
             delivered_count: 0,
+            posts: Vec::new(),
         }
     }
 
@@ -326,6 +329,7 @@ impl Node {
                 self.missing = missing;
             }
             News::Seated(seats) => self.membership.seated(&seats),
+            News::Posts(posts) => self.posts.extend(posts),
             News::Failed(failure) => forwarders.lose(from, failure, now, talk)?,
             _ => {}
         }
@@ -535,6 +539,15 @@ impl Endpoint for Node {
 
     fn departs(&self) -> bool {
         self.departs.is_some()
+    }
+
+    fn posts(&mut self, takes: bool) -> Vec<Post> {
+        self.sockets.forwarders.takes_posts(takes);
+        std::mem::take(&mut self.posts)
+    }
+
+    fn report(&mut self, receipt: &Receipt) {
+        self.sockets.forwarders.report(receipt);
     }
 }
 

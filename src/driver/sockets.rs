@@ -94,6 +94,9 @@ impl Sockets {
         };
         let limit = Some(joining.timeout.unwrap_or(CONNECT_LIMIT));
         let mut forwarders = ForwarderLinks::new(context, &joining.sites, now, &who, &Ask::Alive, limit)?;
+        if joining.role == Role::Client {
+            forwarders.takes_posts(false);
+        }
         forwarders.wait_for_lost(joining.forwarder_timeout);
         joining.joins_at().into_iter().for_each(|at| forwarders.turn_one_to(at, Ask::Join));
         Ok(Self {

@@ -40,6 +40,9 @@ pub struct Delivery {
     pub number: Option<u64>,
     /// The message number among the multicasts of the sender: 1, 2, 3 …
     pub own_number: u64,
+    /// The name of the author, if `from` multicast it for somebody who is no member (`groupcast post`). A text that two
+    /// members multicast for their author is delivered once.
+    pub author: Option<String>,
 }
 
 /// A direct message.

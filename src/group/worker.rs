@@ -19,7 +19,7 @@ use crate::engine::{self, MemberId, Time, To};
 use crate::exit::{Exit, Failure};
 use crate::member::replay::Origin;
 use crate::member::{App, Fence};
-use crate::participant::{Application, Next, Participant, Past, Piece, Readiness, Request};
+use crate::participant::{Application, Next, Participant, Past, Piece, Readiness, Replayed, Request};
 use crate::talk::Talk;
 use crate::transport::wakeup::Wakeup;
 use crate::transport::zmq::Context;
@@ -124,13 +124,38 @@ impl Worker {
         endpoint: &impl Endpoint,
         peer: MemberId,
         batch: &Batch,
-        event: impl Fn(u64, String, Bytes, u64) -> Event,
+        event: impl Fn(String, Bytes, u64) -> Event,
     ) {
         let name = endpoint.name(peer);
         self.shared.change(|queues| {
-            for (place, (own_number, payload)) in (0..).zip(batch.messages()) {
+            for (own_number, payload) in batch.messages() {
                 let payload = batch.body().slice_ref(payload);
-                queues.put_event(event(place, name.clone(), payload, own_number));
+                queues.put_event(event(name.clone(), payload, own_number));
+            }
+        });
+    }
+
+    /// Queues the multicasts of a batch, without later copies of texts of authors.
+    fn put_multicasts<E: Endpoint>(
+        &self,
+        participant: &Participant<E>,
+        from: MemberId,
+        number: Option<u64>,
+        batch: &Batch,
+    ) {
+        let name = participant.endpoint.name(from);
+        self.shared.change(|queues| {
+            for (place, (own_number, author, payload)) in (0..).zip(batch.entries()) {
+                if author.is_some() && participant.authors.is_doubled(own_number) {
+                    continue;
+                }
+                queues.put_event(Event::Delivery(Delivery {
+                    from: name.clone(),
+                    payload: batch.body().slice_ref(payload),
+                    number: number.map(|first| first + place),
+                    own_number,
+                    author: author.map(|author| author.name.to_owned()),
+                }));
             }
         });
     }
@@ -208,15 +233,12 @@ impl<E: Endpoint> Application<E> for Worker {
         let endpoint = &participant.endpoint;
         let endpoint::Delivery { at_us, from, number, app } = delivery;
         match app {
-            App::Multicast(batch) => self.put(endpoint, from, &batch, |place, from, payload, own_number| {
-                let number = number.map(|first| first + place);
-                Event::Delivery(Delivery { from, payload, number, own_number })
-            }),
-            App::Direct(batch) => self.put(endpoint, from, &batch, |_, from, payload, own_number| {
+            App::Multicast(batch) => self.put_multicasts(participant, from, number, &batch),
+            App::Direct(batch) => self.put(endpoint, from, &batch, |from, payload, own_number| {
                 Event::Direct(Direct { from, payload, own_number })
             }),
             App::Undeliverable(batch, reason) => {
-                self.put(endpoint, from, &batch, |_, to, payload, own_number| {
+                self.put(endpoint, from, &batch, |to, payload, own_number| {
                     Event::Undeliverable(Undeliverable { to, payload, own_number, reason })
                 });
             }
@@ -241,10 +263,12 @@ impl<E: Endpoint> Application<E> for Worker {
         self.shared.change(|queues| match past {
             Past::State(state) => queues.put_event(Event::State(state)),
             Past::Deliveries(deliveries) => {
-                for (Origin { sender, own_number, number }, payload) in deliveries {
+                for Replayed { origin: Origin { sender, own_number, number }, author, text } in deliveries {
                     let number = (number > 0).then_some(number);
                     let from = participant.endpoint.name(sender);
-                    queues.put_event(Event::Delivery(Delivery { from, payload, number, own_number }));
+                    let author = author.map(|(name, ..)| name);
+                    let delivery = Delivery { from, payload: text, number, own_number, author };
+                    queues.put_event(Event::Delivery(delivery));
                 }
             }
         });

@@ -10,7 +10,7 @@ use crate::engine::{MemberId, Time, To, View};
 use crate::exit::Failure;
 use crate::member::Note;
 use crate::member::replay::{Missed, Origin, Replay};
-use crate::wire::BatchBuilder;
+use crate::wire::{Author, BatchBuilder};
 
 /// The state of an application at the beginning of a turn.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -42,9 +42,20 @@ pub enum Next {
 #[derive(Debug)]
 pub enum Past {
     /// Deliveries.
-    Deliveries(Vec<(Origin, Bytes)>),
+    Deliveries(Vec<Replayed>),
     /// The state that results from all of them.
     State(Bytes),
+}
+
+/// A delivery before the first view of a newcomer.
+#[derive(Debug)]
+pub struct Replayed {
+    /// The message.
+    pub origin: Origin,
+    /// The author of its text, if its sender multicast it for somebody else: the name, the key, and the number there.
+    pub author: Option<(String, u64, u64)>,
+    /// Its text.
+    pub text: Bytes,
 }
 
 /// A newcomer's request for its past.
@@ -104,6 +115,20 @@ pub trait Application<E: Endpoint> {
         to: To,
         batch: &mut BatchBuilder,
     ) -> Result<(), Failure>;
+
+    /// Takes note that the participant multicasts a text of an author, as its message with this number.
+    ///
+    /// # Errors
+    /// As above.
+    fn multicasts_for(
+        &mut self,
+        _participant: &Participant<E>,
+        _own_number: u64,
+        _author: Author<'_>,
+        _text: &[u8],
+    ) -> Result<(), Failure> {
+        Ok(())
+    }
 
     /// Takes a delivery: multicasts, direct or undeliverable messages, a view after the first, a notice.
     fn deliver(&mut self, participant: &Participant<E>, delivery: Delivery) -> Result<(), Failure>;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::BytesMut;
 
-use super::Past;
+use super::{Past, Replayed};
 use crate::driver::endpoint::{Delivery, Endpoint};
 use crate::engine::{MemberId, Time, To, View};
 use crate::exit::{Exit, Failure};
@@ -187,13 +187,18 @@ impl CatchUp {
     fn past_of(&mut self, piece: Replay) -> Result<Option<Past>, Failure> {
         match (piece, self.what) {
             (Replay::Past(origins, batch), Missed::Deliveries) => {
-                let payloads = batch.messages().map(|(_, payload)| batch.body().slice_ref(payload));
-                let all = origins.into_iter().zip(payloads);
+                let all =
+                    origins.into_iter().zip(batch.entries()).map(|(origin, (_, author, text))| Replayed {
+                        origin,
+                        author: author.map(|author| (author.name.to_owned(), author.key, author.number)),
+                        text: batch.body().slice_ref(text),
+                    });
                 // A member that is asked in place of another replays all, each before those that follow from it, so
                 // those left out make no gap.
                 let known = &mut self.known;
-                let new = all
-                    .filter(|(origin, _)| known.entry(origin.sender).or_default().insert(origin.own_number));
+                let new = all.filter(|Replayed { origin, .. }| {
+                    known.entry(origin.sender).or_default().insert(origin.own_number)
+                });
                 Ok(Some(Past::Deliveries(new.collect())))
             }
             (Replay::State(batch), Missed::State) => {
@@ -315,7 +320,7 @@ mod tests {
         let mut caught_up = newcomer.receive(Time::ZERO, from, piece).unwrap();
         match caught_up.pop() {
             Some(CaughtUp::Part(Past::Deliveries(all))) => {
-                all.iter().map(|(origin, _)| (origin.sender, origin.own_number)).collect()
+                all.iter().map(|it| (it.origin.sender, it.origin.own_number)).collect()
             }
             _ => panic!("these are deliveries"),
         }

@@ -1,10 +1,12 @@
 //! Station 2: one client's part in a run, for any [`Application`].
 //!
 //! A [`Participant`] sends what the application has as fast as the send windows allow, passes deliveries on, announces
-//! that nothing more is sent, and reports when it has everything ([`finish`]). It excludes slow members
+//! that nothing more is sent, and reports when it has everything ([`finish`]). It multicasts texts of [`authors`], who
+//! are no members. It excludes slow members
 //! ([`slow_member`]), catches up as a newcomer ([`catch_up`]), and lets newcomers catch up (`give`).
 
 mod application;
+pub mod authors;
 pub mod catch_up;
 pub mod finish;
 mod give;
@@ -18,9 +20,11 @@ use crate::engine::{MemberId, Time, To};
 use crate::exit::Failure;
 use crate::member::App;
 use crate::member::replay::{Missed, Replay};
-use crate::wire::BatchBuilder;
+use crate::wire::control::Post;
+use crate::wire::{Author, BatchBuilder};
 
-pub use application::{Application, Next, Past, Piece, Readiness, Request, Wait};
+pub use application::{Application, Next, Past, Piece, Readiness, Replayed, Request, Wait};
+use authors::{Authors, Duty, receipt};
 use catch_up::{CatchUp, CaughtUp};
 use finish::Finish;
 use slow_member::{SlowMember, SlowestReceiver};
@@ -59,6 +63,10 @@ pub struct Participant<E> {
     pub stage: Stage,
     /// The counts of messages.
     pub finish: Finish,
+    /// The texts of authors.
+    pub authors: Authors,
+    /// It joined a running group.
+    is_late: bool,
     settings: Settings,
     /// The application takes no more deliveries for now.
     is_full: bool,
@@ -80,13 +88,16 @@ impl<E: Endpoint> Participant<E> {
             finish.delivered_before(client, count);
         }
         // A group that starts has no past.
-        let missed = settings.missed.filter(|_| view.number > 1);
+        let is_late = view.number > 1;
+        let missed = settings.missed.filter(|_| is_late);
         let stage = missed
             .map_or(Stage::Sending, |missed| Stage::CatchingUp(Box::new(CatchUp::new(missed, view.clone()))));
         Self {
             endpoint,
             stage,
             finish,
+            authors: Authors::default(),
+            is_late,
             settings,
             is_full: false,
             slowest: SlowestReceiver::default(),
@@ -146,6 +157,7 @@ impl<E: Endpoint> Participant<E> {
 
     /// Submits messages as far as the windows allow. Returns the time at which to continue without input.
     fn send(&mut self, application: &mut dyn Application<E>) -> Result<Option<Time>, Failure> {
+        self.attend_authors(application)?;
         for _ in 0..BATCHES_PER_TURN {
             let now = self.endpoint.now();
             let to = match application.next(self, now)? {
@@ -185,6 +197,45 @@ impl<E: Endpoint> Participant<E> {
             self.endpoint.submit(to, app);
         }
         self.take_events(application)
+    }
+
+    /// Multicasts the texts of authors that the send window allows, and declines them once this member sends no more.
+    fn attend_authors(&mut self, application: &mut dyn Application<E>) -> Result<(), Failure> {
+        let sends = matches!(self.stage, Stage::Sending) && !self.endpoint.departs();
+        for post in self.endpoint.posts(sends) {
+            self.authors.take(post);
+        }
+        while !sends || !self.endpoint.is_changing() && self.endpoint.window(To::Group) > 0 {
+            let view = self.endpoint.view();
+            match self.authors.next(view, sends, self.is_late) {
+                None => break,
+                Some(Duty::Multicast(post)) => self.multicast_for(application, &post)?,
+                Some(Duty::Decline(post)) => self.endpoint.report(&receipt((post.key, post.number), None)),
+                Some(Duty::Delivered(post, message)) => {
+                    self.report_delivered((post.key, post.number), message)
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn multicast_for(&mut self, application: &mut dyn Application<E>, post: &Post) -> Result<(), Failure> {
+        let own_number = self.finish.next_number(To::Group);
+        let author = Author { name: &post.author, key: post.key, number: post.number };
+        let mut batch = BatchBuilder::new(own_number);
+        batch.push_authored(author, post.text.as_bytes());
+        application.multicasts_for(self, own_number, author, post.text.as_bytes())?;
+        if let Some(batch) = batch.finish() {
+            let app = self.finish.submit(To::Group, batch);
+            self.endpoint.submit(To::Group, app);
+        }
+        self.take_events(application)
+    }
+
+    fn report_delivered(&mut self, key: (u64, u64), (from, own_number): (MemberId, u64)) {
+        let incarnation = self.endpoint.find_seat(from).map_or(1, |seat| seat.incarnation);
+        let id = format!("{}/{incarnation}/{own_number}", self.endpoint.name(from));
+        self.endpoint.report(&receipt(key, Some(id)));
     }
 
     fn announce_finish(&mut self) {
@@ -251,8 +302,13 @@ impl<E: Endpoint> Participant<E> {
 
     fn deliver(&mut self, application: &mut dyn Application<E>, delivery: Delivery) -> Result<(), Failure> {
         self.finish.delivered(delivery.from, &delivery.app);
-        match delivery.app {
+        match &delivery.app {
             App::Finished(_) | App::Fenced(_) => return Ok(()),
+            App::Multicast(batch) => {
+                for (key, message) in self.authors.deliver(delivery.from, batch) {
+                    self.report_delivered(key, message);
+                }
+            }
             App::View(..) => {
                 // Pieces in flight are lost; the newcomers ask again.
                 self.requests.clear();
@@ -288,7 +344,12 @@ impl<E: Endpoint> Participant<E> {
         self.cannot_catch_up = received.is_err();
         for caught_up in received? {
             match caught_up {
-                CaughtUp::Part(past) => application.past(self, past)?,
+                CaughtUp::Part(past) => {
+                    if let Past::Deliveries(deliveries) = &past {
+                        self.authors.have_delivered(deliveries);
+                    }
+                    application.past(self, past)?;
+                }
                 CaughtUp::Whole(held) => self.take_part(application, held)?,
             }
         }

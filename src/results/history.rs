@@ -14,6 +14,7 @@ use base64::engine::general_purpose::{GeneralPurpose, STANDARD};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::authored::{self, Authored};
 use crate::nearest::nearest;
 use crate::place::{Flaw, quoted};
 
@@ -89,6 +90,8 @@ pub(crate) enum HistoryEvent<'a> {
         #[serde(flatten, serialize_with = "write_text")]
         text: Cow<'a, [u8]>,
         time_us: u64,
+        #[serde(flatten)]
+        author: Option<Authored<'a>>,
     },
     Deliver {
         id: MessageId<'a>,
@@ -100,6 +103,11 @@ pub(crate) enum HistoryEvent<'a> {
         /// The epoch of the number, which no version of this program has written so far.
         #[serde(skip_serializing_if = "Option::is_none")]
         epoch: Option<u64>,
+        #[serde(flatten)]
+        author: Option<Authored<'a>>,
+        /// Whether the text of this author was delivered before: this copy is in no result file.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        doubled: bool,
     },
     Arrive {
         id: MessageId<'a>,
@@ -362,6 +370,12 @@ pub(crate) struct Row<'a> {
     calendar_us: Option<u64>,
     #[serde(borrow)]
     removed: Option<Text<'a>>,
+    #[serde(borrow)]
+    author: Option<Text<'a>>,
+    #[serde(borrow)]
+    post: Option<Text<'a>>,
+    #[serde(default)]
+    doubled: bool,
 }
 
 /// The version alone, for a line that cannot be parsed otherwise.
@@ -399,10 +413,14 @@ impl<'a> Row<'a> {
                 let number = *self.need(&self.number, "number")?;
                 HistoryEvent::View { number, members: self.members()?, time_us }
             }
-            "multicast" => HistoryEvent::Multicast { id: self.id()?, text: self.text()?, time_us },
+            "multicast" => {
+                let (id, text, author) = (self.id()?, self.text()?, self.author()?);
+                HistoryEvent::Multicast { id, text, time_us, author }
+            }
             "deliver" => {
-                let (number, epoch) = (self.number, self.epoch);
-                HistoryEvent::Deliver { id: self.id()?, text: self.text()?, time_us, number, epoch }
+                let (id, text, author) = (self.id()?, self.text()?, self.author()?);
+                let (number, epoch, doubled) = (self.number, self.epoch, self.doubled);
+                HistoryEvent::Deliver { id, text, time_us, number, epoch, author, doubled }
             }
             "send" => {
                 let (id, text) = (self.id()?, self.text()?);
@@ -525,6 +543,17 @@ impl<'a> Row<'a> {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => format!("the events are {}", EVENTS.join(", ")),
         })
+    }
+
+    /// Returns the author of the event's text, if it names one.
+    fn author(&self) -> Result<Option<Authored<'_>>, Flaw> {
+        let Some(name) = &self.author else { return Ok(None) };
+        let post = self.need(&self.post, "post")?;
+        let post = authored::parse(post).ok_or_else(|| {
+            let text = self.post.as_ref().map_or(0..0, |text| self.span(text));
+            Flaw::new(text, "this is no text of an author").help("it is like 0123456789abcdef/1")
+        })?;
+        Ok(Some(Authored { name, post }))
     }
 
     /// Returns the span of a string in the line, or the start of the line if the string had to be copied.

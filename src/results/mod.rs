@@ -4,6 +4,7 @@
 //! complete. Only whole lines are written, so the files of a broken run can be read. [`cluster`] writes the files of a
 //! cluster's member, which grow under their final names.
 
+mod authored;
 pub mod cluster;
 mod earlier;
 pub(crate) mod history;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use crate::exit::{Exit, Failure};
 use crate::member::Undelivered;
+pub use authored::Authored;
 pub use earlier::Earlier;
 use history::HistoryEvent;
 pub(crate) use history::Reason;
@@ -133,7 +135,21 @@ impl Results {
     /// # Errors
     /// Exit 74.
     pub fn multicast(&mut self, id: MessageId<'_>, text: &[u8], time_us: u64) -> Result<(), Failure> {
-        self.record(|| HistoryEvent::Multicast { id, text: text.into(), time_us })
+        self.record(|| HistoryEvent::Multicast { id, text: text.into(), time_us, author: None })
+    }
+
+    /// Records that this client multicast a text of an author.
+    ///
+    /// # Errors
+    /// Exit 74.
+    pub fn multicast_for(
+        &mut self,
+        author: Authored<'_>,
+        id: MessageId<'_>,
+        text: &[u8],
+        time_us: u64,
+    ) -> Result<(), Failure> {
+        self.record(|| HistoryEvent::Multicast { id, text: text.into(), time_us, author: Some(author) })
     }
 
     /// Records the delivery of a multicast, with its global number if the order has one.
@@ -167,7 +183,44 @@ impl Results {
         if let Some(delivered) = &mut self.delivered {
             delivered.line(|line| write_result(line, from, text))?;
         }
-        self.record(|| HistoryEvent::Deliver { id, text: text.into(), time_us, number, epoch: None })
+        let (author, doubled) = (None, false);
+        self.record(|| HistoryEvent::Deliver {
+            id,
+            text: text.into(),
+            time_us,
+            number,
+            epoch: None,
+            author,
+            doubled,
+        })
+    }
+
+    /// Records the delivery of a text of an author. The result files have no line of one that is `doubled`: its text
+    /// was delivered before.
+    ///
+    /// # Errors
+    /// Exit 74.
+    pub fn deliver_for(
+        &mut self,
+        author: Authored<'_>,
+        id: MessageId<'_>,
+        text: &[u8],
+        (number, doubled): (Option<u64>, bool),
+        time_us: u64,
+    ) -> Result<(), Failure> {
+        if let Some(delivered) = self.delivered.as_mut().filter(|_| !doubled) {
+            delivered.line(|line| write_result(line, author.name, text))?;
+        }
+        let author = Some(author);
+        self.record(|| HistoryEvent::Deliver {
+            id,
+            text: text.into(),
+            time_us,
+            number,
+            epoch: None,
+            author,
+            doubled,
+        })
     }
 
     /// Records a direct message of this client.

@@ -17,6 +17,8 @@ pub struct Delivered {
     pub number: Option<u64>,
     /// Its text.
     pub text: Vec<u8>,
+    /// The author of the text, if the sender multicast it for somebody else: the name, the key, and the number there.
+    pub author: Option<(String, u64, u64)>,
 }
 
 /// The first part of a history.
@@ -47,13 +49,16 @@ impl Past {
             }
             let broken = |_| io::Error::from(io::ErrorKind::InvalidData);
             let row = Row::parse(self.line.trim_ascii_end()).map_err(broken)?;
-            if let HistoryEvent::Deliver { id, text, number, .. } = row.event().map_err(broken)? {
+            if let HistoryEvent::Deliver { id, text, number, author, doubled: false, .. } =
+                row.event().map_err(broken)?
+            {
                 let sender = (id.member.to_owned(), id.incarnation);
                 return Ok(Some(Delivered {
                     sender,
                     own_number: id.number,
                     number,
                     text: text.into_owned(),
+                    author: author.map(|author| (author.name.to_owned(), author.post.0, author.post.1)),
                 }));
             }
         }

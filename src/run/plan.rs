@@ -132,6 +132,11 @@ impl Settings {
         })
     }
 
+    /// Returns free ports for the proxy of all, if a fault concerns the links of all.
+    fn proxy(&self) -> Result<Option<Ports>, Failure> {
+        self.links.iter().any(|link| link.of.is_none()).then(Ports::free).transpose()
+    }
+
     /// Returns the clients whose links have faults of their own, each once.
     fn proxied(&self) -> Vec<&str> {
         let mut clients: Vec<&str> = self.links.iter().filter_map(|link| link.of.as_deref()).collect();
@@ -230,9 +235,7 @@ impl Plan {
     /// [`Exit::Unavailable`] if there are no free ports, or the programs are missing.
     pub(super) fn new(settings: &Settings, folder: PathBuf, port_base: Option<u16>) -> anyhow::Result<Self> {
         let ports = port_base.map_or_else(Ports::free, |base| Ok(Ports::at(base)))?;
-        let is_of_all = settings.links.iter().any(|link| link.of.is_none());
-        let proxy = is_of_all.then(Ports::free).transpose()?;
-        let proxied = settings.proxied();
+        let (proxy, proxied) = (settings.proxy()?, settings.proxied());
         let own_proxies = proxied.iter().map(|_| Ports::free()).collect::<Result<Vec<_>, _>>()?;
         let members = if settings.way.is_cluster() { settings.clients.len() } else { 0 };
         let datagrams = Ports::free_for_datagrams(members)?;
@@ -246,29 +249,25 @@ impl Plan {
             }
             Process { name: name.to_owned(), program: programs.join(program), arguments, operations }
         };
+        let new_proxy = |name: &str, of: Option<&str>, listen: u16, to: u16| {
+            let proxy = process(name, "groupcast", proxy_arguments(settings, listen, to), None);
+            with_script(proxy, &folder, of)
+        };
         let mut processes: Vec<Process> = settings
             .servers()
             .map(|name| match name {
-                PROXY => {
-                    let mut proxy = process(name, "groupcast", proxy_arguments(settings, seen, middle), None);
-                    proxy.arguments.extend(script(&folder, None));
-                    proxy
-                }
+                PROXY => new_proxy(name, None, seen, middle),
                 "sequencer" | STANDBY => {
-                    let (patience, standby) = (patience(settings), name == STANDBY);
-                    let standby = if standby { " --standby" } else { "" };
+                    let patience = patience(settings);
+                    let standby = if name == STANDBY { " --standby" } else { "" };
                     let arguments = format!("--port-base {seen} --progress{patience}{standby}");
                     process(name, "sequencer", arguments, None)
                 }
                 _ => process(name, name, server_arguments(name, settings, middle), None),
             })
             .collect();
-        for (client, ports) in proxied.iter().zip(&own_proxies) {
-            let arguments = proxy_arguments(settings, ports.base, seen);
-            let mut proxy = process(&proxy_of(client), "groupcast", arguments, None);
-            proxy.arguments.extend(script(&folder, Some(client)));
-            processes.push(proxy);
-        }
+        let own = proxied.iter().zip(&own_proxies);
+        processes.extend(own.map(|(client, own)| new_proxy(&proxy_of(client), Some(client), own.base, seen)));
         let servers = processes.len();
         for client in &settings.clients {
             let arguments = match settings.way {
@@ -281,9 +280,9 @@ impl Plan {
             let mut process = process(&client.id, "client", arguments, Some(client.operations));
             process.arguments.extend(settings.trace.then(|| "--trace".to_owned()));
             // These are words of their own, because a path may contain a space.
-            let commands = commands_file(&folder, client);
-            process.arguments.extend(["--commands".to_owned(), commands.display().to_string()]);
-            process.arguments.extend(["--out".to_owned(), folder.display().to_string()]);
+            let commands = commands_file(&folder, client).display().to_string();
+            let out = folder.display().to_string();
+            process.arguments.extend(["--commands".to_owned(), commands, "--out".to_owned(), out]);
             if settings.way.is_cluster() {
                 let data = folder.join("data").join(&client.id);
                 process
@@ -495,8 +494,10 @@ fn links_file(folder: &Path, of: Option<&str>) -> PathBuf {
     folder.join(of.map_or_else(|| "faults.txt".to_owned(), |client| format!("faults@{client}.txt")))
 }
 
-fn script(folder: &Path, of: Option<&str>) -> [String; 2] {
-    ["--script".to_owned(), links_file(folder, of).display().to_string()]
+/// Adds the faults of the links of all, or of one client, to the arguments of a proxy.
+fn with_script(mut proxy: Process, folder: &Path, of: Option<&str>) -> Process {
+    proxy.arguments.extend(["--script".to_owned(), links_file(folder, of).display().to_string()]);
+    proxy
 }
 
 /// Formats a fault of a link for people, with the client that it concerns.

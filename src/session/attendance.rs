@@ -6,8 +6,8 @@ use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::session::{CONNECT_LIMIT, LOST_AFTER};
 use crate::wire::control::{
-    Ask, GroupEntry, GroupState, HOLD_MILLIS, Identity, MAX_TOLD, Reply, Request, Say, Seat, Status,
-    run_as_text, run_from_text,
+    Ask, GroupEntry, GroupState, HOLD_MILLIS, Identity, MAX_TOLD, Post, Receipt, Reply, Request, Say, Seat,
+    Status, run_as_text, run_from_text,
 };
 
 /// Time after which a request without an answer counts as lost: the forwarder answers sooner, even without news.
@@ -17,6 +17,9 @@ pub const ASK_AGAIN: Duration = Duration::from_millis(HOLD_MILLIS + 1000);
 pub const REPEAT_EVERY: Duration = Duration::from_millis(500);
 /// Interval of requests to a forwarder that does not know this process, and need not know it now.
 pub const STANDBY_EVERY: Duration = Duration::from_millis(500);
+
+/// Most receipts in one request.
+const MAX_RECEIPTS: usize = 256;
 
 /// The meaning of an answer of the forwarder.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -57,6 +60,10 @@ pub enum News {
     Forgotten,
     /// These newcomers have been given seats.
     Seated(Vec<Seat>),
+    /// A member is to multicast these texts of authors.
+    Posts(Vec<Post>),
+    /// A member has delivered the text of this author, as this message.
+    Posted(String),
     /// It confirms that this process joins elsewhere, or leaves.
     Bye,
     /// The run is over and complete.
@@ -79,6 +86,10 @@ pub struct Attendance {
     forwarders: Vec<String>,
     /// The number of newcomers' seats that this forwarder has sent.
     told: u32,
+    /// Whether this client multicasts texts of authors; `None` for every other process.
+    posts: Option<bool>,
+    /// What the next request tells of texts of authors.
+    receipts: Vec<Receipt>,
     seq: u64,
     /// The time of the next request.
     due: Time,
@@ -103,6 +114,8 @@ impl Attendance {
             awaits_router: false,
             forwarders: Vec::new(),
             told: 0,
+            posts: None,
+            receipts: Vec::new(),
             seq: 0,
             due: now,
             heard: None,
@@ -172,6 +185,19 @@ impl Attendance {
         self.forwarders = forwarders;
     }
 
+    /// Sets whether this client multicasts texts of authors; each request reports it.
+    pub const fn takes_posts(&mut self, takes: bool) {
+        self.posts = Some(takes);
+    }
+
+    /// Reports what has become of a text of an author, with a request that is due now.
+    pub fn report(&mut self, receipt: Receipt) {
+        if self.receipts.len() < MAX_RECEIPTS {
+            self.receipts.push(receipt);
+        }
+        self.due = Time::ZERO;
+    }
+
     /// Sends no request before this moment.
     pub fn pause(&mut self, until: Time) {
         self.due = until;
@@ -192,6 +218,7 @@ impl Attendance {
         self.due = now.after(if is_repeated { REPEAT_EVERY } else { ASK_AGAIN });
         self.seq += 1;
         let ask = self.resume.as_ref().filter(|_| self.is_unknown).unwrap_or(&self.ask);
+        let is_unknown = self.is_unknown;
         let is_joining = match ask {
             Ask::Join => true,
             Ask::Resume { members, .. } => members.is_empty(),
@@ -202,6 +229,9 @@ impl Attendance {
             awaits_router: self.awaits_router,
             connect: if is_joining { self.forwarders.clone() } else { Vec::new() },
             told: self.resume.is_some().then_some(self.told),
+            posts: self.posts,
+            // A forwarder that misses one hands the text out again, and then hears of it again.
+            receipts: if is_unknown { Vec::new() } else { std::mem::take(&mut self.receipts) },
             ..Request::new(self.seq, self.who.clone(), ask.clone())
         })
     }
@@ -216,7 +246,11 @@ impl Attendance {
     pub fn answered(&mut self, now: Time, reply: Reply) -> News {
         self.heard = Some(now);
         if reply.seq != self.seq {
-            return News::Nothing;
+            // A receipt may have left meanwhile; the texts are no less to be multicast.
+            return match reply.say {
+                Say::Posts { posts } if self.posts.is_some() => News::Posts(posts),
+                _ => News::Nothing,
+            };
         }
         let was_unknown = std::mem::replace(&mut self.is_unknown, reply.say == Say::Unknown);
         let is_told_now = self.resume.is_some() && !was_unknown;
@@ -255,6 +289,8 @@ impl Attendance {
                 self.told = self.told.saturating_add(members.len() as u32);
                 News::Seated(members)
             }
+            Say::Posts { posts } => News::Posts(posts),
+            Say::Posted { id } => News::Posted(id),
             Say::Bye => News::Bye,
             Say::CarryOn => News::Nothing,
         }

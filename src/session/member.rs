@@ -23,6 +23,8 @@ pub(super) struct Member {
     is_outside: bool,
     /// It is not ready because it has not reached a router.
     pub(super) awaits_router: bool,
+    /// Whether it multicasts texts of authors now; `None` if it does not even deliver them.
+    pub(super) posts: Option<bool>,
     /// The forwarders that it names.
     pub(super) connect: Vec<String>,
 }
@@ -44,6 +46,7 @@ impl Member {
             can_wait: who.late,
             is_outside: late,
             awaits_router: false,
+            posts: incoming.request.posts,
             connect: incoming.request.connect.clone(),
         }
     }
@@ -60,6 +63,7 @@ impl Member {
             can_wait: seat.late,
             is_outside: false,
             awaits_router: false,
+            posts: None,
             connect: Vec::new(),
         }
     }

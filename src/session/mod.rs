@@ -54,6 +54,10 @@ pub const MAX_STANDBYS: usize = 16;
 const MAX_POSTPONED: usize = 256;
 /// Most rows of one report: a row for each group, and for each member.
 pub const MAX_SHOWN: usize = 128;
+/// Most texts of authors under way in one group.
+pub const MAX_UNDER_WAY: usize = 64;
+/// Time after which a text of an author is handed to its client again: an answer may be lost.
+pub const HAND_AGAIN: Duration = Duration::from_secs(3);
 /// Longest time between two reports of a process that waits.
 pub const SAY_EVERY: Duration = Duration::from_secs(2);
 

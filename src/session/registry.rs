@@ -81,6 +81,9 @@ impl Registry {
                     actions.reply(asker, seq, report(now, &self.groups, &who.group, skip));
                 }
             }
+            Ok(request) if matches!(request.ask, Ask::Post { .. }) => {
+                self.post(now, Incoming { asker, since: now, request }, actions);
+            }
             Ok(request) => self.handle(now, Incoming { asker, since: now, request }, actions),
             Err(theirs) => {
                 let reason = theirs.map_or_else(
@@ -93,6 +96,18 @@ impl Registry {
                 );
                 actions.reply(asker, 0, refused(&Failure::new(Exit::Config, reason)));
             }
+        }
+    }
+
+    /// Handles the request of an author, which is no member. A group that is not there may come.
+    fn post(&mut self, now: Time, incoming: Incoming, actions: &mut Actions) {
+        let who = &incoming.request.who;
+        if let Err(reason) = check_id(&who.group).and_then(|()| check_client_id(&who.id)) {
+            return actions.refuse(incoming, &Failure::new(Exit::Usage, reason));
+        }
+        match self.groups.get_mut(&who.group) {
+            Some(group) => group.post(now, incoming, actions),
+            None => actions.answer(incoming, Say::Unknown),
         }
     }
 
@@ -187,7 +202,7 @@ impl Registry {
                 Some((self.resumable(now, run).map_err(|why| refused(&why))?, members))
             }
             (Ask::Leave { .. } | Ask::Withdraw | Ask::Over { .. }, _) => return Err(Say::Bye),
-            (Ask::Alive | Ask::Ready | Ask::Members { .. } | Ask::Done { .. }, _) => {
+            (Ask::Alive | Ask::Ready | Ask::Post { .. } | Ask::Members { .. } | Ask::Done { .. }, _) => {
                 return Err(Say::Unknown);
             }
             _ => return Err(cannot_join(group, "no client has opened it at this forwarder")),

@@ -16,12 +16,13 @@ Examples:
   groupcast examples start";
 
 /// All topics with their texts; the first line of each is its title.
-const TOPICS: [(&str, &str); 11] = [
+const TOPICS: [(&str, &str); 12] = [
     ("run", include_str!("examples/run.md")),
     ("start", include_str!("examples/start.md")),
     ("files", include_str!("examples/files.md")),
     ("pipes", include_str!("examples/pipes.md")),
     ("orders", include_str!("examples/orders.md")),
+    ("boards", include_str!("examples/boards.md")),
     ("clusters", include_str!("examples/clusters.md")),
     ("service", include_str!("examples/service.md")),
     ("groups", include_str!("examples/groups.md")),

@@ -1,7 +1,8 @@
 //! A batch: consecutive messages of one sender to one destination, back to back in one piece of memory.
 //!
 //! Clients submit batches, engines order them and packets carry them, so that the work per message is a slice. Layout
-//! of the body: for each message its length as LEB128, then its bytes.
+//! of the body: for each message its length as LEB128, then its bytes. A message of an author, who is no member, has
+//! [`MAX_TEXT`] added to its length, and begins with the author.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -16,6 +17,30 @@ pub const FULL_BODY: usize = 64 << 10;
 pub const MAX_BODY: usize = FULL_BODY + MAX_TEXT + 4;
 /// Most messages of one batch: a full body of empty messages.
 pub const MAX_COUNT: u32 = FULL_BODY as u32;
+
+/// Longest text of an author, in bytes: so long that a request on the sync port holds it, however it is escaped.
+pub const MAX_POSTED: usize = 8 << 10;
+/// Longest name of an author, in bytes.
+const MAX_NAME: usize = 64;
+
+/// The author of a message that a member multicasts for somebody who is no member.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Author<'b> {
+    /// Its name, as the id of a member is written.
+    pub name: &'b str,
+    /// Different for each process that posts.
+    pub key: u64,
+    /// The number of the text among those of this process, from 1.
+    pub number: u64,
+}
+
+impl Author<'_> {
+    /// Returns whether a batch can have this text of this author.
+    #[must_use]
+    pub fn may_post(&self, text: &[u8]) -> bool {
+        text.len() <= MAX_POSTED && is_name(self.name) && self.number > 0
+    }
+}
 
 /// The body of the longest outline, whose messages are all empty.
 static EMPTY_TEXTS: [u8; MAX_COUNT as usize] = [0; MAX_COUNT as usize];
@@ -61,11 +86,16 @@ impl Batch {
 
     /// Returns the messages, each with its number.
     pub fn messages(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        self.entries().map(|(number, _, text)| (number, text))
+    }
+
+    /// Returns the messages, each with its number and, if a member multicast it for somebody else, its author.
+    pub fn entries(&self) -> impl Iterator<Item = (u64, Option<Author<'_>>, &[u8])> {
         let mut at = 0;
         (self.first..self.next()).map(move |number| {
-            let (start, end) = text_at(&self.body, at).expect("a batch is checked when it is made");
+            let (start, end, author) = entry_at(&self.body, at).expect("a batch is checked when it is made");
             at = end;
-            (number, &self.body[start..end])
+            (number, author, &self.body[start..end])
         })
     }
 
@@ -79,7 +109,7 @@ impl Batch {
         }
         let mut at = 0;
         for _ in 0..count {
-            at = text_at(&body, at)?.1;
+            at = entry_at(&body, at)?.1;
         }
         if at == body.len() { Ok(Self { first, count, body }) } else { Err(Malformed) }
     }
@@ -98,24 +128,53 @@ fn is_possible(first: u64, count: u32) -> bool {
     first > 0 && first.checked_add(u64::from(count)).is_some() && (1..=MAX_COUNT).contains(&count)
 }
 
-/// Returns where the message begins and ends whose length stands at `at`.
+/// Returns where the text begins and ends whose length stands at `at`, and its author, if it has one.
 #[inline]
-fn text_at(body: &[u8], at: usize) -> Result<(usize, usize), Malformed> {
+fn entry_at(body: &[u8], at: usize) -> Result<(usize, usize, Option<Author<'_>>), Malformed> {
     // Most messages are short.
     if let Some(&length @ ..0x80) = body.get(at) {
         let (start, end) = (at + 1, at + 1 + usize::from(length));
-        return if end <= body.len() { Ok((start, end)) } else { Err(Malformed) };
+        return if end <= body.len() { Ok((start, end, None)) } else { Err(Malformed) };
     }
     let mut length = 0_usize;
     for (i, byte) in body.get(at..).ok_or(Malformed)?.iter().take(3).enumerate() {
         length |= usize::from(byte & 0x7f) << (7 * i);
         if byte & 0x80 == 0 {
             let start = at + i + 1;
-            let fits = length <= MAX_TEXT && length <= body.len() - start;
-            return if fits { Ok((start, start + length)) } else { Err(Malformed) };
+            if length > MAX_TEXT {
+                return authored(body, start, length - MAX_TEXT);
+            }
+            let fits = length <= body.len() - start;
+            return if fits { Ok((start, start + length, None)) } else { Err(Malformed) };
         }
     }
     Err(Malformed)
+}
+
+/// Returns the same of a message with an author, which begins at `start`.
+fn authored(
+    body: &[u8],
+    start: usize,
+    length: usize,
+) -> Result<(usize, usize, Option<Author<'_>>), Malformed> {
+    let end = start + length;
+    let entry = body.get(start..end).ok_or(Malformed)?;
+    let (&name_length, rest) = entry.split_first().ok_or(Malformed)?;
+    let (name, rest) = rest.split_at_checked(usize::from(name_length)).ok_or(Malformed)?;
+    let (key, rest) = rest.split_first_chunk().ok_or(Malformed)?;
+    let (number, text) = rest.split_first_chunk().ok_or(Malformed)?;
+    let name = std::str::from_utf8(name).ok().filter(|name| is_name(name)).ok_or(Malformed)?;
+    let (key, number) = (u64::from_le_bytes(*key), u64::from_le_bytes(*number));
+    if number == 0 || text.len() > MAX_POSTED {
+        return Err(Malformed);
+    }
+    Ok((end - text.len(), end, Some(Author { name, key, number })))
+}
+
+/// Returns whether an author can have this name: it stands where the id of a member may stand.
+fn is_name(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_allowed) && !name.starts_with(['.', '-'])
 }
 
 impl Wire for Batch {
@@ -205,21 +264,79 @@ impl BatchBuilder {
     /// Appends a message and returns its number. `text` must have at most [`MAX_TEXT`] bytes.
     pub fn push(&mut self, text: &[u8]) -> u64 {
         assert!(text.len() <= MAX_TEXT && !self.is_full(), "the caller keeps the limits of a batch");
-        let mut length = text.len();
-        self.body.reserve(text.len() + 3);
+        self.put_length(text.len(), text.len());
+        self.body.put_slice(text);
+        self.count += 1;
+        self.first + u64::from(self.count) - 1
+    }
+
+    /// Appends a message of an author and returns its number. `text` must have at most [`MAX_POSTED`] bytes, and the
+    /// name must be one that the id of a member can have.
+    pub fn push_authored(&mut self, author: Author<'_>, text: &[u8]) -> u64 {
+        let Author { name, key, number } = author;
+        assert!(author.may_post(text) && !self.is_full(), "the caller keeps the limits of a batch");
+        let length = 1 + name.len() + 16 + text.len();
+        self.put_length(MAX_TEXT + length, length);
+        self.body.put_u8(name.len() as u8);
+        self.body.put_slice(name.as_bytes());
+        self.body.put_u64_le(key);
+        self.body.put_u64_le(number);
+        self.body.put_slice(text);
+        self.count += 1;
+        self.first + u64::from(self.count) - 1
+    }
+
+    /// Appends a length, and reserves so many bytes behind it.
+    #[inline]
+    fn put_length(&mut self, mut length: usize, room: usize) {
+        self.body.reserve(room + 3);
         while length >= 0x80 {
             self.body.put_u8(length as u8 | 0x80);
             length >>= 7;
         }
         self.body.put_u8(length as u8);
-        self.body.put_slice(text);
-        self.count += 1;
-        self.first + u64::from(self.count) - 1
     }
 
     /// Returns the batch, or nothing if it has no message.
     #[must_use]
     pub fn finish(self) -> Option<Batch> {
         (self.count > 0).then(|| Batch { first: self.first, count: self.count, body: self.body.freeze() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AUTHOR: Author<'static> = Author { name: "M.Walker", key: 0x0123_4567_89ab_cdef, number: 7 };
+
+    #[test]
+    fn a_message_keeps_its_author_among_others() {
+        let mut batch = BatchBuilder::new(5);
+        batch.push(b"own");
+        assert_eq!(batch.push_authored(AUTHOR, b"Re: Mach"), 6);
+        batch.push_authored(AUTHOR, b"");
+        let batch = batch.finish().unwrap();
+        let read = Batch::parse(5, 3, batch.body().clone()).unwrap();
+        let entries: Vec<_> = read.entries().collect();
+        assert_eq!(entries, [(5, None, &b"own"[..]), (6, Some(AUTHOR), b"Re: Mach"), (7, Some(AUTHOR), b"")]);
+    }
+
+    #[test]
+    fn a_message_whose_author_is_cut_off_or_has_no_name_is_refused() {
+        let mut batch = BatchBuilder::new(1);
+        batch.push_authored(AUTHOR, b"x");
+        let body = batch.finish().unwrap().body().clone();
+        assert!(Batch::parse(1, 1, body.clone()).is_ok());
+        for (at, byte) in [(0, 0x81), (3, 0), (3, 65), (3, 200), (4, b'.'), (5, b'/'), (20, 1)] {
+            let mut bad = body.to_vec();
+            bad[at] = byte;
+            let is_refused = Batch::parse(1, 1, bad.into()).is_err();
+            assert_eq!(is_refused, at != 20, "{byte} at {at}");
+        }
+        let mut zero = body.to_vec();
+        zero[20..28].fill(0);
+        assert!(Batch::parse(1, 1, zero.into()).is_err(), "texts are counted from 1");
+        assert!(Batch::parse(1, 1, body.slice(..body.len() - 1)).is_err());
     }
 }

@@ -129,6 +129,43 @@ pub struct Request {
     /// The number of [`Say::Seated`] seats that it has received from this forwarder, if it wants them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<u32>,
+    /// Of a client that delivers texts of authors: whether it multicasts them now, because it sends messages of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub posts: Option<bool>,
+    /// What has become of the texts that this forwarder has handed to it, since the last request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub receipts: Vec<Receipt>,
+}
+
+/// A text that somebody who is no member sends to the group.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Post {
+    /// The name of its author.
+    pub author: String,
+    /// The nonce of the process that posts.
+    pub key: u64,
+    /// The number of the text among those of this process, from 1.
+    pub number: u64,
+    /// The text.
+    pub text: String,
+    /// The slots of members that may have multicast it: this one does so only in a view without them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost: Vec<u16>,
+    /// Whether any member may have multicast it, so that a member that joined late does not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
+}
+
+/// What has become of a text at a member.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Receipt {
+    /// The nonce of the process that posts.
+    pub key: u64,
+    /// The number of the text.
+    pub number: u64,
+    /// The message that the member delivered, like `c1/1/7`; absent if it does not multicast the text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
 }
 
 /// The progress of a member of a run, for `groupcast members`.
@@ -187,6 +224,16 @@ pub enum Ask {
     },
     /// It serves every group (router, sequencer), and asks for all groups and whether they are over.
     Attend,
+    /// Request of any process, whose id is the author's name and whose nonce its key, to multicast a text in the group.
+    Post {
+        /// The number of the text among those of this process, from 1.
+        number: u64,
+        /// The text, at most [`MAX_POSTED`](super::batch::MAX_POSTED) bytes.
+        text: String,
+        /// Whether another forwarder, or an earlier process here, may have handed it to a member.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        again: bool,
+    },
     /// Request of any process for the members of one group or, with an empty name, of all.
     Members {
         /// The number of rows that it has already.
@@ -261,6 +308,16 @@ pub enum Say {
         groups: Vec<GroupState>,
         /// Whether there are more rows than fit into an answer.
         more: bool,
+    },
+    /// To a member that [multicasts texts of authors](Request::posts): the next ones.
+    Posts {
+        /// The texts.
+        posts: Vec<Post>,
+    },
+    /// Post: a member has delivered the text.
+    Posted {
+        /// The message, like `c1/1/7`.
+        id: String,
     },
     /// The run is over, and all members have everything.
     End,
@@ -410,6 +467,8 @@ impl Request {
             awaits_router: false,
             connect: Vec::new(),
             told: None,
+            posts: None,
+            receipts: Vec::new(),
         }
     }
 

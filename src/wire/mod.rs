@@ -13,7 +13,7 @@ pub mod packet;
 pub mod topic;
 pub mod weight;
 
-pub use batch::{Batch, BatchBuilder};
+pub use batch::{Author, Batch, BatchBuilder};
 pub use field::{Entry, Malformed, Reader, Wire, Writer, varint_length};
 pub(crate) use field::{wire_enum, wire_struct};
 pub use header::{Header, Kind};

@@ -72,6 +72,11 @@ impl<'h> List<'h> {
         list
     }
 
+    /// Returns the messages that are shown and not confirmed, in their order.
+    pub(in crate::check) fn unconfirmed(&self) -> impl Iterator<Item = Id> {
+        self.tentative.iter().map(|(_, number, origin)| (*origin, *number))
+    }
+
     fn insert(&mut self, id: Id, inserted: Inserted<'h>) {
         if let Some((upto, confirm)) = self.last
             && inserted.at <= upto

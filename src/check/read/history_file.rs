@@ -6,7 +6,9 @@ use bytes::Bytes;
 
 use super::name_table::{ANY_INCARNATION, NameTable};
 use super::read_file;
-use crate::check::history::{Event, EventKind, Installed, MessageId, Record, Source as RecordSource};
+use crate::check::history::{
+    Authored, Event, EventKind, Installed, MessageId, Record, Source as RecordSource,
+};
 use crate::exit::{Exit, Failure};
 use crate::place::{Flaw, Source, unreadable};
 use crate::results;
@@ -180,11 +182,13 @@ impl Reader<'_> {
             HistoryEvent::Wait { id, reason, time_us } => {
                 self.trace(id, EventKind::Wait(reason.into_owned()), line, time_us);
             }
-            HistoryEvent::Multicast { id, text, time_us } => {
+            HistoryEvent::Multicast { id, text, time_us, author } => {
+                self.author(author, false);
                 let event = Event::Multicast { id: self.id(id)?, text: self.bytes(&text) };
                 self.push(event, line, time_us);
             }
-            HistoryEvent::Deliver { id, text, time_us, number, epoch } => {
+            HistoryEvent::Deliver { id, text, time_us, number, epoch, author, doubled } => {
+                self.author(author, doubled);
                 let (id, text, epoch) = (self.id(id)?, self.bytes(&text), epoch.unwrap_or(1));
                 self.push(Event::Deliver { id, number, epoch, text }, line, time_us);
             }
@@ -211,6 +215,14 @@ impl Reader<'_> {
             | HistoryEvent::Recover { .. } => return Err(of_cluster(&self.history_file.file, line)),
         }
         Ok(())
+    }
+
+    /// Notes the author of the text of the next event.
+    fn author(&mut self, author: Option<results::Authored<'_>>, is_doubled: bool) {
+        if let Some(results::Authored { name, post }) = author {
+            let authored = Authored { name: name.to_owned(), post, is_doubled };
+            self.record.authored.insert(self.record.events.len(), authored);
+        }
     }
 
     fn push(&mut self, event: Event, line: u32, time_us: u64) {

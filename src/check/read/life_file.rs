@@ -98,7 +98,7 @@ impl Reader<'_> {
                 self.read.life.end = Some(reason.to_owned());
                 return Ok(());
             }
-            HistoryEvent::Multicast { id, text, time_us } => {
+            HistoryEvent::Multicast { id, text, time_us, .. } => {
                 let number = self.own(id, line);
                 (Happening::Multicast { number, text: part_of(&self.source.text, &text) }, time_us)
             }

@@ -25,7 +25,7 @@ mod prefix;
 mod total;
 mod validity;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -107,6 +107,14 @@ impl<'r> Texts<'r> {
             members[place].read(&run.history, member, record, &mut table);
             if grows && record.source.is_none() {
                 members[place].delivered.iter_mut().for_each(|list| list.ended = false);
+            }
+        }
+        let authors = run.history.records.iter().flat_map(|record| record.authored.values());
+        let authors: BTreeSet<&[u8]> = authors.map(|authored| authored.name.as_bytes()).collect();
+        if !authors.is_empty() {
+            let is_of_member = |text_id: u32| !authors.contains(sender(&table.lines[text_id as usize]));
+            for list in members.iter_mut().filter_map(|member_texts| member_texts.delivered.as_mut()) {
+                *list = list.filtered(is_of_member);
             }
         }
         let lines = table.lines;
@@ -325,8 +333,15 @@ impl TextTable {
         let (file, lines) =
             record.source.as_ref().map_or(("", &[][..]), |source| (&*source.file, &source.lines));
         let mut list = TextList::new(&record.name, file, record.ended);
-        for (event, line) in record.events.iter().zip(lines).filter(|(event, _)| is_one(event)) {
-            list.push(self.text_id(result_line(history.who(event.id().member), event.text()).into()), *line);
+        let events = record.events.iter().enumerate().zip(lines);
+        for ((place, event), line) in events.filter(|((_, event), _)| is_one(event)) {
+            // Histories alone judge the texts of authors: command files do not tell them.
+            if record.author(place).is_none() {
+                list.push(
+                    self.text_id(result_line(history.who(event.id().member), event.text()).into()),
+                    *line,
+                );
+            }
         }
         list
     }

@@ -219,7 +219,7 @@ impl ClusterResults {
     /// # Errors
     /// Exit 74.
     pub fn multicast(&mut self, id: MessageId<'_>, text: &[u8], time_us: u64) -> Result<(), Failure> {
-        self.record(|| HistoryEvent::Multicast { id, text: text.into(), time_us })
+        self.record(|| HistoryEvent::Multicast { id, text: text.into(), time_us, author: None })
     }
 
     /// Records a multicast of this member that its journal gives back, unless an earlier life did.

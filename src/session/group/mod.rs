@@ -2,16 +2,18 @@
 //! the diagram of its phases.
 //!
 //! `join` seats members or refuses them, `requests` handles what members ask later, `missing` words the processes it
-//! waits for, `status` is the report for `groupcast members`.
+//! waits for, `posts` hands texts of authors to members, `status` is the report for `groupcast members`.
 
 mod join;
 mod missing;
+mod posts;
 mod requests;
 pub(super) mod status;
 
 use std::collections::BTreeMap;
 
 pub(super) use missing::without;
+use posts::Posts;
 
 use super::actions::{Actions, Rules, ended};
 use super::member::Member;
@@ -39,6 +41,7 @@ pub(super) struct Group {
     /// The seats of all newcomers, in the order in which this forwarder gave or learnt them: members receive them,
     /// since they admit no process without a seat.
     newcomers: Vec<Seat>,
+    posts: Posts,
     pub(super) phase: Phase,
 }
 
@@ -90,6 +93,7 @@ impl Group {
             incarnations: BTreeMap::new(),
             next_slot: 0,
             newcomers: Vec::new(),
+            posts: Posts::default(),
             phase: Phase::Gathering(gathering),
         }
     }
@@ -135,6 +139,7 @@ impl Group {
             Phase::Running(_) => self.supervise(now, actions),
             Phase::Over(_) => {}
         }
+        self.tick_posts(now, actions);
         self.answer(now, actions);
     }
 

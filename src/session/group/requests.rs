@@ -23,9 +23,15 @@ impl Group {
             return actions.answer(incoming, if is_going { Say::Bye } else { Say::Unknown });
         };
         member.peer.hears(now, &incoming);
-        let Request { who, ask, status, awaits_router, .. } = incoming.request;
+        let Request { who, ask, status, awaits_router, posts, receipts, .. } = incoming.request;
         member.tells(status);
         member.awaits_router = awaits_router;
+        member.posts = posts;
+        if !receipts.is_empty() {
+            let slot = member.seat.slot;
+            self.note_receipts(slot, receipts, actions);
+        }
+        let Some(member) = self.members.get_mut(&who.id) else { return };
         match ask {
             Ask::Ready => member.ready = true,
             Ask::Done { view, clients } => member.is_done(view, clients),
@@ -50,6 +56,7 @@ impl Group {
             | Ask::Join
             | Ask::Attend
             | Ask::Withdraw
+            | Ask::Post { .. }
             | Ask::Members { .. }
             | Ask::Resume { .. } => {}
         }

@@ -16,6 +16,7 @@ mod limits;
 mod load;
 mod memberships;
 mod names;
+mod open_groups;
 mod output;
 mod pipes;
 mod programs;

@@ -1,6 +1,7 @@
 //! The tools of `groupcast`, and the command lines, help texts and examples of all programs.
 
 mod bench;
+mod boards;
 mod cluster_pictures;
 mod clusters;
 mod doctor;

@@ -93,6 +93,8 @@ fn numbers() -> Vec<(&'static str, u64)> {
         ("OUTLINE_FROM", packet::OUTLINE_FROM as u64),
         ("OUTLINE_TO", packet::OUTLINE_TO as u64),
         ("MAX_COUNT", u64::from(batch::MAX_COUNT)),
+        ("MAX_POSTED", batch::MAX_POSTED as u64),
+        ("MAX_UNDER_WAY", session::MAX_UNDER_WAY as u64),
         ("MAX_HEADER", header::MAX_HEADER as u64),
         ("MAX_FRAME", u64::try_from(options::MAX_FRAME).expect("positive")),
         ("MAX_SUBSCRIPTION", u64::try_from(options::MAX_SUBSCRIPTION).expect("positive")),
@@ -167,6 +169,7 @@ fn times() -> Vec<(&'static str, Duration)> {
         ("RESUMABLE", session::RESUMABLE),
         ("FAREWELL", forwarder::FAREWELL),
         ("TAKE_OVER", newcomer::TAKE_OVER),
+        ("HAND_AGAIN", session::HAND_AGAIN),
         ("SAY_EVERY", session::SAY_EVERY),
     ]
 }

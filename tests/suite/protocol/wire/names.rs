@@ -13,6 +13,7 @@ use groupcast::order::{causal, lamport};
 use groupcast::reliable::basic::Multicast;
 use groupcast::reliable::flood::Flooded;
 use groupcast::reliable::{Body, Received, Segment};
+use groupcast::wire::batch::MAX_TEXT;
 use groupcast::wire::{Batch, Kind};
 
 use super::files::hex;
@@ -307,6 +308,22 @@ impl Fields {
         }
     }
 
+    /// The fields of an author; returns the text behind them.
+    fn author<'t>(&mut self, entry: &'t [u8]) -> &'t [u8] {
+        let name = usize::from(entry[0]);
+        let (author, text) = entry.split_at(1 + name + 16);
+        let (key, number) = author[1 + name..].split_at(8);
+        let number_of = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
+        let fields = [
+            (&author[..1], format!("  author: length {name}")),
+            (&author[1..=name], format!("  author {:?}", String::from_utf8_lossy(&author[1..=name]))),
+            (key, format!("  key {:016x}", number_of(key))),
+            (number, format!("  text {} of this key", number_of(number))),
+        ];
+        self.body.extend(fields.map(|(bytes, what)| Field { bytes: bytes.to_vec(), what }));
+        text
+    }
+
     fn batch(&mut self, batch: &Batch) {
         self.u64(batch.first(), "first message");
         self.u32(batch.count(), "count");
@@ -315,9 +332,15 @@ impl Fields {
             let end = rest.iter().position(|byte| byte & 0x80 == 0).expect("a length ends") + 1;
             let length =
                 rest[..end].iter().rev().fold(0, |length, byte| length << 7 | usize::from(byte & 0x7f));
-            let (prefix, text) = (&rest[..end], &rest[end..end + length]);
-            self.body.push(Field { bytes: prefix.to_vec(), what: format!("length {length}") });
+            let (prefix, of_author) = (&rest[..end], length > MAX_TEXT);
+            let length = if of_author { length - MAX_TEXT } else { length };
+            let mut text = &rest[end..end + length];
             rest = &rest[end + length..];
+            let what = if of_author { "MAX_TEXT + length" } else { "length" };
+            self.body.push(Field { bytes: prefix.to_vec(), what: format!("{what} {length}") });
+            if of_author {
+                text = self.author(text);
+            }
             for (place, line) in text.chunks(8).enumerate() {
                 let what = format!(
                     "{} {:?}",

@@ -114,7 +114,7 @@ pub(super) fn invite(stage: &Stage, proxy: &Ports, example: &Example) -> Vec<Pro
         let client = stage.client_at(proxy, "c1", "Multicast,c1,x\n").start();
         return stage.middle(1).into_iter().chain([client]).collect();
     }
-    if starts("members") {
+    if starts("members") || starts("post") && !own_forwarder {
         let client = stage.client("c1", "Multicast,c1,x\nsleep,3\n").start();
         return stage.middle(1).into_iter().chain([client]).collect();
     }
