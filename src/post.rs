@@ -103,7 +103,7 @@ struct Posting<'a> {
     is_known: bool,
     /// Whether a client may have the text.
     may_be_handed: bool,
-    /// What the forwarder last said to wait for.
+    /// The last wait that the forwarder named.
     waits_for: Option<String>,
     said: Time,
 }

@@ -195,7 +195,7 @@ fn board(run: &Run, member: &Member, record: &Record, unread: &[BTreeSet<&[u8]>]
         from: record.author(place).unwrap_or(run.history.who(sender)).to_owned(),
         subject: on_one_line(text),
         is_tentative: false,
-        // What an author has read is not known.
+        // Nobody knows what an author has read.
         is_unread: record.author(place).is_some()
             || unread.get(usize::from(sender)).is_none_or(|texts| texts.contains(&text[..])),
     });

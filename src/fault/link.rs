@@ -28,7 +28,7 @@ pub(crate) struct Fault {
     pub(crate) connection: Option<u64>,
     /// The duration; `None` for no end, and for a kind without a duration.
     pub(crate) lasts: Option<Duration>,
-    /// What the packets to hold contain, and what the packet contains that they follow; empty for every other kind.
+    /// A text in the packets to hold, and one in the packet that they follow; empty for every other kind.
     pub(crate) texts: (String, String),
     /// In a run: the only client that it concerns. A script does not tell it.
     pub(crate) of: Option<String>,

@@ -28,7 +28,7 @@ pub struct Authors {
     doubled: Vec<u64>,
 }
 
-/// What is to be done with a text.
+/// The next step with a text.
 #[derive(Debug, Eq, PartialEq)]
 pub enum Duty {
     /// Multicast it.

@@ -237,7 +237,7 @@ impl Plan {
         let ports = port_base.map_or_else(Ports::free, |base| Ok(Ports::at(base)))?;
         let (proxy, proxied) = (settings.proxy()?, settings.proxied());
         let own_proxies = proxied.iter().map(|_| Ports::free()).collect::<Result<Vec<_>, _>>()?;
-        let members = if settings.way.is_cluster() { settings.clients.len() } else { 0 };
+        let members = settings.clients.iter().filter(|_| settings.way.is_cluster()).count();
         let datagrams = Ports::free_for_datagrams(members)?;
         let (middle, seen) = (ports.base, proxy.as_ref().map_or(ports.base, |proxy| proxy.base));
         let programs = folder_of_programs()?;
@@ -266,8 +266,8 @@ impl Plan {
                 _ => process(name, name, server_arguments(name, settings, middle), None),
             })
             .collect();
-        let own = proxied.iter().zip(&own_proxies);
-        processes.extend(own.map(|(client, own)| new_proxy(&proxy_of(client), Some(client), own.base, seen)));
+        let own = |(of, own): (&&str, &Ports)| new_proxy(&proxy_of(of), Some(of), own.base, seen);
+        processes.extend(proxied.iter().zip(&own_proxies).map(own));
         let servers = processes.len();
         for client in &settings.clients {
             let arguments = match settings.way {
@@ -280,14 +280,13 @@ impl Plan {
             let mut process = process(&client.id, "client", arguments, Some(client.operations));
             process.arguments.extend(settings.trace.then(|| "--trace".to_owned()));
             // These are words of their own, because a path may contain a space.
-            let commands = commands_file(&folder, client).display().to_string();
-            let out = folder.display().to_string();
+            let (commands, out) = (commands_file(&folder, client), folder.display().to_string());
+            let commands = commands.display().to_string();
             process.arguments.extend(["--commands".to_owned(), commands, "--out".to_owned(), out]);
             if settings.way.is_cluster() {
                 let data = folder.join("data").join(&client.id);
-                process
-                    .arguments
-                    .extend(["--cluster".to_owned(), cluster_file(&folder).display().to_string()]);
+                let cluster = cluster_file(&folder).display().to_string();
+                process.arguments.extend(["--cluster".to_owned(), cluster]);
                 process.arguments.extend(["--data".to_owned(), data.display().to_string()]);
             }
             processes.push(process);

@@ -88,7 +88,7 @@ pub struct Attendance {
     told: u32,
     /// Whether this client multicasts texts of authors; `None` for every other process.
     posts: Option<bool>,
-    /// What the next request tells of texts of authors.
+    /// The news of texts of authors for the next request.
     receipts: Vec<Receipt>,
     seq: u64,
     /// The time of the next request.

@@ -5,6 +5,7 @@ mod finish;
 mod join;
 mod late;
 mod missing;
+mod posts;
 mod resumed;
 mod seated;
 mod standby;

@@ -132,7 +132,7 @@ pub struct Request {
     /// Of a client that delivers texts of authors: whether it multicasts them now, because it sends messages of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub posts: Option<bool>,
-    /// What has become of the texts that this forwarder has handed to it, since the last request.
+    /// The news since the last request of texts that this forwarder has handed to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub receipts: Vec<Receipt>,
 }
@@ -156,7 +156,7 @@ pub struct Post {
     pub again: bool,
 }
 
-/// What has become of a text at a member.
+/// The outcome of a text at a member.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Receipt {
     /// The nonce of the process that posts.

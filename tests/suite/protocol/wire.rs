@@ -7,6 +7,7 @@ mod bad;
 mod document;
 mod files;
 mod names;
+mod open_groups;
 mod vectors;
 mod words;
 

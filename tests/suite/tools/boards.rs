@@ -25,7 +25,7 @@ fn subjects<'b>(board: &'b Value, member: &str) -> Vec<&'b str> {
     items.iter().map(|item| item["subject"].as_str().unwrap()).collect()
 }
 
-/// What everybody reads who has no faults on the way.
+/// The items of every reader without faults on the way.
 const USUAL: [&str; 5] = ["Mach", "Microkernels", "Re: Microkernels", "RPC performance", "Re: Mach"];
 
 #[test]
@@ -103,12 +103,12 @@ fn board_for_people_marks_what_is_not_expected() {
     let dir = results(&stage, "fifo", "c1###Mach\nc2###Re: Mach\n", "c2###Re: Mach\nc1###Mach\n");
     let (shown, _) = stage.bare("groupcast").arg("board").arg(dir).ends(0);
     let expected = "\
-results at c1, order fifo
+results at c1, fifo
   Item  From    Subject
 !    1  c1      Mach
 !    2  c2      Re: Mach
 
-results at c2, order fifo
+results at c2, fifo
   Item  From    Subject
 !    1  c2    ! Re: Mach
 !    2  c1      Mach

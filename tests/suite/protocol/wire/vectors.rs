@@ -18,13 +18,13 @@ use groupcast::reliable::basic::Multicast;
 use groupcast::reliable::flood::Flooded;
 use groupcast::reliable::{Body, Received, Segment};
 use groupcast::wire::control::{
-    Ask, GroupEntry, GroupState, Identity, MemberState, Post, Receipt, Reply, Request, Role, Say, Seat,
-    Stage, Status,
+    Ask, GroupEntry, GroupState, Identity, MemberState, Reply, Request, Role, Say, Seat, Stage, Status,
 };
-use groupcast::wire::{Author, Batch, BatchBuilder, Header, Kind};
+use groupcast::wire::{Batch, BatchBuilder, Header, Kind};
 
 use super::files::frame;
 use super::names::Fields;
+use super::open_groups;
 use super::{Dialect, RUN, Value};
 
 const C1: MemberId = MemberId(0);
@@ -129,11 +129,6 @@ fn fifo_data() -> Vec<Row> {
     use Dialect::Fifo;
     use Message::Ordered;
     let long = "a text of 130 bytes, whose length takes two bytes ".repeat(3);
-    let mut authored = BatchBuilder::new(1);
-    let author = Author { name: "Walker", key: 0x0123_4567_89ab_cdef, number: 1 };
-    authored.push_authored(author, b"Re: Mach");
-    authored.push(b"own");
-    let authored = authored.finish().expect("not empty");
     let padded =
         Batch::parse(1, 1, vec![0x82, 0x00, b'h', b'i'].into()).expect("longer than needed, but allowed");
     vec![
@@ -159,7 +154,7 @@ fn fifo_data() -> Vec<Row> {
             "data_fifo_author.hex",
             "Data whose first text c2 multicasts for an author, who is no member; its second text is its own",
             Fifo,
-            fifo(C2, To::Group, 1, Ordered(authored)),
+            fifo(C2, To::Group, 1, Ordered(open_groups::authored())),
         ),
     ]
 }
@@ -487,10 +482,6 @@ fn client(incarnation: u32) -> Identity {
     Identity { incarnation, order: text("total"), method: text("bb"), ..identity }
 }
 
-fn author() -> Identity {
-    Identity::new("main", "Walker", Role::Client, 4_711_000_004)
-}
-
 fn seat(slot: u16, id: &str, role: Role) -> Seat {
     Seat { slot, id: text(id), incarnation: 1, role, can_sequence: false, late: false }
 }
@@ -525,16 +516,23 @@ fn requests() -> Vec<(&'static str, Request)> {
         ("request_withdraw.json", 5, client(1), Ask::Withdraw),
         ("request_over.json", 10, client(1), Ask::Over { run: format!("{RUN:016x}") }),
         ("request_members.json", 1, watcher, Ask::Members { skip: 0 }),
-        ("request_post.json", 1, author(), Ask::Post { number: 1, text: text("Re: Mach"), again: false }),
+        (
+            "request_post.json",
+            1,
+            open_groups::author(),
+            Ask::Post { number: 1, text: text("Re: Mach"), again: false },
+        ),
         ("request_attend_router.json", 1, serves_all(Role::Router, "router"), Ask::Attend),
         ("request_attend_sequencer.json", 1, serves_all(Role::Sequencer, "sequencer"), Ask::Attend),
         ("request_attend_standby.json", 1, serves_all(Role::Standby, "second"), Ask::Attend),
     ];
     let telling = Request { status: Some(STATUS), ..Request::new(2, client(1), Ask::Alive) };
     let asking = Request { told: Some(0), ..Request::new(5, client(1), Ask::Alive) };
-    let receipt = Receipt { key: 4_711_000_004, number: 1, id: Some(text("c1/1/7")) };
-    let posting =
-        Request { posts: Some(true), receipts: vec![receipt], ..Request::new(6, client(1), Ask::Alive) };
+    let posting = Request {
+        posts: Some(true),
+        receipts: vec![open_groups::receipt()],
+        ..Request::new(6, client(1), Ask::Alive)
+    };
     let others = [
         ("request_alive_with_status.json", telling),
         ("request_alive_with_told.json", asking),
@@ -571,14 +569,6 @@ fn replies() -> Vec<(&'static str, u64, Say)> {
         order: text(order),
         method: text(method),
     };
-    let post = Post {
-        author: text("Walker"),
-        key: 4_711_000_004,
-        number: 1,
-        text: text("Re: Mach"),
-        lost: vec![1],
-        again: true,
-    };
     let late = Seat { late: true, ..seat(4, "c4", Role::Client) };
     let taken = "the id c1 is taken: a process with this id is in the group";
     let lost = "c2 is lost: its connection closed and it has not come back within 10 s";
@@ -597,7 +587,7 @@ fn replies() -> Vec<(&'static str, u64, Say)> {
         ("reply_end.json", 9, Say::End),
         ("reply_abort.json", 6, Say::Abort { code: 69, reason: text(lost) }),
         ("reply_members.json", 1, Say::Members { groups: vec![shown()], more: false }),
-        ("reply_posts.json", 6, Say::Posts { posts: vec![post] }),
+        ("reply_posts.json", 6, Say::Posts { posts: vec![open_groups::post()] }),
         ("reply_posted.json", 1, Say::Posted { id: text("c1/1/7") }),
         ("reply_bye.json", 9, Say::Bye),
     ]
