@@ -212,7 +212,7 @@ impl<E: Endpoint> Participant<E> {
                 Some(Duty::Multicast(post)) => self.multicast_for(application, &post)?,
                 Some(Duty::Decline(post)) => self.endpoint.report(&receipt((post.key, post.number), None)),
                 Some(Duty::Delivered(post, message)) => {
-                    self.report_delivered((post.key, post.number), message)
+                    self.report_delivered((post.key, post.number), message);
                 }
             }
         }
