@@ -4,8 +4,8 @@ use clap::{Command, CommandFactory, Parser, Subcommand};
 
 use crate::exit::Exit;
 use crate::{
-    bench, board, chaos, check, cli, client, diagram, doctor, exit, explain, forwarder, journal, members, operator,
-    post, proxy, router, run, sequencer, shell, sim,
+    bench, board, chaos, check, cli, client, diagram, doctor, exit, explain, forwarder, journal, members,
+    operator, post, proxy, router, run, sequencer, shell, sim,
 };
 
 /// Passes what one member multicasts on to all, and lets a group start and finish together
