@@ -145,7 +145,7 @@ fn check_total(events: u64) {
             record.events.push(Event::Deliver { id, number: Some(number), epoch: 1, text });
         }
     }
-    let history = History { records: records.into(), strangers: Vec::new() };
+    let history = History { records: records.into(), strangers: Vec::new(), across: None };
     let order = Order::find("total", "bb").unwrap();
     for (property, verdict) in check::judge(&history, Property::promised_by(order)) {
         assert!(!matches!(verdict, check::Verdict::Violated(_)), "{property}");

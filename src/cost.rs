@@ -131,6 +131,7 @@ pub fn body_bytes(app: &App) -> u64 {
         App::Finished(_)
         | App::View(..)
         | App::Replay(_)
+        | App::Advance(_)
         | App::Fenced(_)
         | App::Notice(_)
         | App::Undeliverable(..) => 0,

@@ -55,11 +55,13 @@ pub enum Defect {
     NoFloor,
     /// A replica takes entries of a member after its vote on the removal of it.
     NoCut,
+    /// A member of several groups does not wait for the others before it delivers.
+    GroupsUnmerged,
 }
 
 impl Defect {
     /// Every defect, by its name for `groupcast sim --known-bad`.
-    pub const ALL: [(&'static str, Self); 25] = [
+    pub const ALL: [(&'static str, Self); 26] = [
         ("no-hold-back", Self::NoHoldBack),
         ("no-nack", Self::NoNack),
         ("no-duplicate-filter", Self::NoDuplicateFilter),
@@ -85,6 +87,7 @@ impl Defect {
         ("epoch-alone", Self::EpochAlone),
         ("no-floor", Self::NoFloor),
         ("no-cut", Self::NoCut),
+        ("groups-unmerged", Self::GroupsUnmerged),
     ];
 }
 

@@ -205,6 +205,14 @@ pub trait OrderEngine: Engine<App = Batch, Wire: Wire> {
     fn clock(&self) -> Option<Clock> {
         None
     }
+
+    /// Asks the sequencer to give no number up to this one any more, in an order that has a sequencer.
+    fn advance(&mut self, _now: Time, _number: u64, _out: &mut Effects<Batch, Self::Wire>) {}
+
+    /// Returns the lowest global number that a later delivery can have, in an order that has a sequencer.
+    fn next_number(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Returns the earlier of two deadlines.

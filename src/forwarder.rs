@@ -28,6 +28,9 @@ pub struct Options {
     /// Number of clients of each group, without the sequencer
     #[arg(short = 'n', long, value_name = "N", env = "GROUPCAST_CLIENTS", hide_env = true, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub clients: u16,
+    /// Number of clients of single groups, if they differ: a=3,b=2
+    #[arg(long, value_name = "GROUP=N", env = "GROUPCAST_GROUP_CLIENTS", hide_env = true, value_delimiter = ',', value_parser = group_clients)]
+    pub group_clients: Vec<(String, usize)>,
     /// Address to listen on: a host, or HOST:PORT with the first of the ports; several with commas between. Anything but
     /// 127.0.0.1 lets other machines in
     #[arg(long, value_name = "ADDRESS", env = "GROUPCAST_BIND", hide_env = true, default_value = "127.0.0.1", value_parser = addresses_to_listen_on)]
@@ -56,6 +59,13 @@ const PACKETS_PER_TURN: usize = 256;
 const TICK: Duration = Duration::from_millis(100);
 /// Time for which a forwarder that has to end still answers its members.
 pub const FAREWELL: Duration = Duration::from_millis(300);
+
+/// Parses the number of clients of one group.
+fn group_clients(text: &str) -> Result<(String, usize), String> {
+    let (group, count) = text.split_once('=').ok_or("write GROUP=N, like a=3")?;
+    let count = count.parse().ok().filter(|count| (1..=10_000).contains(count));
+    Ok((cli::id(group)?, count.ok_or("expected a number from 1 to 10000 behind =")?))
+}
 
 /// Runs the forwarder until the run is over.
 ///
@@ -127,7 +137,7 @@ impl<'a> Forwarder<'a> {
             output: context.listen_out(at)?,
             sync: context.listen_sync(at)?,
             _context: context,
-            registry: Registry::new(rules, clock::nonce()),
+            registry: Registry::new(rules, clock::nonce()).with_clients(&options.group_clients),
             sequencer: EmbeddedSequencer::new(options.sequencer),
             actions: Actions::default(),
             clock: Clock::start(),

@@ -31,6 +31,7 @@ fn written(script: &Script) -> Vec<u8> {
     for line in script.lines() {
         let (head, text) = match &line.op {
             Op::Multicast(text) => (format!("Multicast,{ME},"), text),
+            Op::MulticastTo { group, text } => (format!("Multicast@{},{ME},", script.group(*group)), text),
             Op::Send { to, text } => (format!("{ME},{},", script.receiver(*to)), text),
             Op::Sleep(duration) => {
                 file.extend(format!("sleep,{}.{:09}\n", duration.as_secs(), duration.subsec_nanos()).bytes());
@@ -55,6 +56,7 @@ fn written(script: &Script) -> Vec<u8> {
 fn meanings(script: &Script) -> Vec<String> {
     let meaning = |Line { op, .. }: &Line| match op {
         Op::Multicast(text) => format!("multicast {text:?}"),
+        Op::MulticastTo { group, text } => format!("multicast to {} {text:?}", script.group(*group)),
         Op::Send { to, text } => format!("{} {text:?}", script.receiver(*to)),
         Op::Sleep(duration) => format!("{duration:?}"),
         Op::Leave => "leave".to_owned(),

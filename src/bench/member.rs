@@ -116,6 +116,7 @@ impl Member {
             member: &joining.id,
             incarnation: node.seat(node.me()).incarnation,
             group: &joining.group,
+            groups: (&[]).into(),
             order: joining.order.name,
             method: joining.order.method,
             members: (&members).into(),

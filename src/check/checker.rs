@@ -24,7 +24,7 @@ const OF_FILES: [OfFiles; 2] = [
 const OF_CLUSTER_FILES: [&str; 1] = ["consistency"];
 
 /// Properties that apply to few runs: judged by default only if the run has such events.
-const OPTIONAL: [&str; 2] = ["point-to-point", "view-synchrony"];
+const OPTIONAL: [&str; 3] = ["point-to-point", "view-synchrony", "across-groups"];
 
 /// Returns the name and the definition of each property, in the order of reports.
 pub(super) fn properties() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -131,7 +131,11 @@ impl<'r> Checker<'r> {
 
     /// Returns true if the run has events that this optional property concerns.
     fn has_some(&self, name: &str) -> bool {
-        if name == "view-synchrony" { self.has_changes() } else { self.has_directs() }
+        match name {
+            "view-synchrony" => self.has_changes(),
+            "across-groups" => self.run.history.across.is_some(),
+            _ => self.has_directs(),
+        }
     }
 
     fn has_directs(&self) -> bool {
@@ -162,7 +166,7 @@ impl<'r> Checker<'r> {
             }
             Some(property) => self.stories.as_ref().map(|stories| property.judge(stories)),
             None => Property::find(name)
-                .filter(|_| self.run.has_histories())
+                .filter(|property| self.run.has_histories() || property.name == "across-groups")
                 .map(|property| property.judge(&self.index)),
         };
         let by_texts = self.texts.as_ref().map(|texts| texts.judge(name));

@@ -112,7 +112,7 @@ fn difference(
     let at = |line: usize| Place {
         member: record.name.clone(),
         file: Some(file.name.clone()),
-        lines: vec![line as u32 + 1],
+        lines: vec![file.number(line)],
         also: vec![],
     };
     let mut told = Vec::new();

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::verdict::Place;
+use super::verdict::{Place, Verdict};
 use crate::results::Reason;
 
 /// The identity of a message. It tells nothing about causality; only the records do.
@@ -196,6 +196,8 @@ pub struct History {
     pub records: Vec<Record>,
     /// Names of senders and receivers that are no members.
     pub strangers: Vec<String>,
+    /// The verdict on the order across this group and others, if one of its members is in several.
+    pub across: Option<Verdict>,
 }
 
 impl Event {

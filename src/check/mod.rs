@@ -3,6 +3,7 @@
 //! The table below names the properties. The same oracles judge simulated runs and real ones. Definitions follow
 //! Hadzilacos and Toueg (*A Modular Approach to Fault-Tolerant Broadcasts and Related Problems*, 1994).
 
+pub(crate) mod across;
 mod agreement;
 mod barrier;
 mod boards;
@@ -60,7 +61,7 @@ pub struct Property {
 }
 
 /// All properties, in the order of reports. Later ones mean little where an earlier one is violated.
-pub const PROPERTIES: [Property; 10] = [
+pub const PROPERTIES: [Property; 11] = [
     Property {
         name: "no-creation",
         says: "what is delivered was multicast",
@@ -108,6 +109,12 @@ pub const PROPERTIES: [Property; 10] = [
         says: "every member delivers numbers 1, 2, 3, …, each the same message everywhere",
         promised: |order| order.sequencer,
         judge: numbers::judge,
+    },
+    Property {
+        name: "across-groups",
+        says: "of overlapping groups, all members deliver what they get of all groups in one order",
+        promised: |order| order.sequencer,
+        judge: across::judge,
     },
     Property {
         name: "view-synchrony",

@@ -1,7 +1,8 @@
 //! Numbers: every member delivers global numbers 1, 2, 3, …, and a number names the same message everywhere.
 //!
 //! A number belongs to an epoch. In a later epoch the numbers continue or begin again at 1; a member never returns
-//! to an earlier epoch. So the n-th delivery has the same number at all members.
+//! to an earlier epoch. So the n-th delivery has the same number at all members. If a member is in several groups, some
+//! numbers name no message, the same at all members.
 
 use super::history::Event;
 use super::message_index::MessageIndex;
@@ -31,7 +32,7 @@ fn wrong(index: &MessageIndex<'_>, member: usize, named: &mut Vec<(Number, Deliv
     let (skipped, mut before) = skipped(index, member, named);
     for (position, (event, message)) in index.common_deliveries(member).enumerate() {
         let (position, this) = (skipped + position, (member, event, message));
-        let number = match next(before, number(index, this)) {
+        let number = match next(before, number(index, this), index.history.across.is_some()) {
             Ok(number) => number,
             Err(story) => {
                 let (told, place) = tell(index, this);
@@ -75,13 +76,15 @@ fn number(index: &MessageIndex<'_>, (member, event, _): Delivery) -> Option<Numb
     }
 }
 
-/// Returns the delivery's number if it may follow `before`; otherwise a description of both.
-fn next(before: Option<Number>, given: Option<Number>) -> Result<Number, String> {
+/// Returns the delivery's number if it may follow `before`, some numbers later if they may be `skipped`; otherwise a
+/// description of both.
+fn next(before: Option<Number>, given: Option<Number>, skipped: bool) -> Result<Number, String> {
     let (epoch, last) = before.unwrap_or_default();
     let next = last.saturating_add(1);
+    let follows = |number: u64| number == next || skipped && number > next;
     match given {
-        Some((same, number)) if same == epoch && number == next => Ok((same, number)),
-        Some((later, number)) if later > epoch && (number == next || number == 1) => Ok((later, number)),
+        Some((same, number)) if same == epoch && follows(number) => Ok((same, number)),
+        Some((later, number)) if later > epoch && (number == 1 || follows(number)) => Ok((later, number)),
         _ => {
             let given = given.map_or_else(|| "no number".to_owned(), words);
             Err(format!("{given} where {} was next", words((epoch, next))))

@@ -1,11 +1,12 @@
 //! Station 2: one member: its user's messages go in, engines are in the middle, deliveries come out.
 //!
 //! `user` is a command file (`replay`), two pipes (`pipe`) or a person (`chat`, with `keys`, an `editor` and a
-//! `screen`), as `source` chooses. `member` takes part in the run for any of them.
+//! `screen`), as `source` chooses. `member` takes part in the run for any of them, `groups` in the runs of several groups.
 
 mod chat;
 mod cluster;
 mod editor;
+mod groups;
 mod keys;
 mod member;
 mod past;
@@ -28,6 +29,7 @@ use crate::driver::Node;
 use crate::driver::endpoint::Endpoint;
 use crate::driver::meter::{SENT_AGAIN, UNDELIVERABLE};
 use crate::driver::node::Joining;
+use crate::driver::several;
 use crate::exit::{Exit, Failure};
 use crate::member::MembershipConfig;
 use crate::member::replay::Missed;
@@ -48,6 +50,9 @@ use crate::wire::control::Role;
 use member::{Client, names};
 pub use progress::{PROGRESS, Progress};
 use source::Source;
+
+/// Most groups of one client.
+const MOST_GROUPS: usize = 16;
 
 /// The options of `client`.
 #[derive(Args, Clone, Debug)]
@@ -79,9 +84,10 @@ pub struct Options {
     /// clients the same
     #[arg(long, value_name = "HOW", env = "GROUPCAST_RELIABILITY", hide_env = true, default_value = "nack", value_parser = cli::reliability())]
     pub reliability: Reliability,
-    /// Name of the group
-    #[arg(long, value_name = "NAME", env = "GROUPCAST_GROUP", hide_env = true, default_value = "main", value_parser = cli::id)]
-    pub group: String,
+    /// Name of the group, or names of several groups, with commas: `Multicast@b,c1,x` goes to group b, all else to the first.
+    /// With several, result lines begin with `<sender>@<group>`
+    #[arg(long, value_name = "NAME", env = "GROUPCAST_GROUP", hide_env = true, default_value = "main", value_delimiter = ',', value_parser = cli::id)]
+    pub group: Vec<String>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub address: Address,
@@ -181,48 +187,64 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     let signals = Signals::catch()?;
     let mut results = options.results(order)?;
     let context = Context::default();
-    let node = Node::join(&context, &joining(options, sites, order, &source), Some(signals), talk)?;
+    let joinings = joinings(options, &sites, order, &source);
+    let nodes = match &joinings[..] {
+        [joining] => vec![Node::join(&context, joining, Some(signals), talk)?],
+        joinings => several::join(&context, joinings, signals, talk)?,
+    };
     let settings = Settings {
         batch: options.window.messages,
         slow_member: options.slow_member,
         missed: (options.join == Some(JoinFrom::FromStart)).then_some(Missed::Deliveries),
     };
-    let mut participant = Participant::new(node, settings);
-    let (outcome, counts) = take_part(options, order, &source, &mut participant, &mut results, talk);
-    let node = &mut participant.endpoint;
-    let now = node.elapsed_micros();
-    talk.detail(format!("cost: {}", node.meter()));
+    let mut participants: Vec<_> = nodes.into_iter().map(|node| Participant::new(node, settings)).collect();
+    let (outcome, counts) = take_part(options, order, &source, &mut participants, &mut results, talk);
+    let mut nodes: Vec<Node> = participants.into_iter().map(|participant| participant.endpoint).collect();
+    nodes.iter().for_each(|node| talk.detail(format!("cost: {}", node.meter())));
     if options.progress {
-        talk.machine(&format!("{SENT_AGAIN}{}", node.meter().sent_again()));
+        let sent_again: u64 = nodes.iter().map(|node| node.meter().sent_again()).sum();
+        talk.machine(&format!("{SENT_AGAIN}{sent_again}"));
     }
     match outcome {
         Ok(()) => {
-            let reason = if node.departs() { "left" } else { "done" };
-            results.end(reason, &counts, now)?;
-            if node.departs() {
-                node.leave(&Failure::new(Exit::Ok, "it has left the group"));
+            let departs = nodes.iter().any(Endpoint::departs);
+            let reason = if departs { "left" } else { "done" };
+            end(&mut results, reason, &counts, &nodes)?;
+            if departs {
+                let why = Failure::new(Exit::Ok, "it has left the group");
+                nodes.iter_mut().for_each(|node| node.leave(&why));
             }
+            let counts = counts.into_iter().sum();
             conclude(options, &counts, &results.finish()?, talk)?;
             Ok(all_delivered(options, &counts, talk)?)
         }
         Err(failure) => {
             // A terminal that is closed shows as an error first, and as SIGHUP a moment later.
             let is_closed = failure.exit == Exit::Io && options.interactive;
-            let failure = if is_closed { node.linger().err().unwrap_or(failure) } else { failure };
-            let kept = results.end(reason(failure.exit), &counts, now).and_then(|()| results.flush());
-            if let Err(error) = kept
+            let failure = if is_closed { nodes[0].linger().err().unwrap_or(failure) } else { failure };
+            let kept = end(&mut results, reason(failure.exit), &counts, &nodes);
+            if let Err(error) = kept.and_then(|()| results.flush())
                 && error != failure
             {
                 talk.warn(error.message);
             }
             if let Some(out) = &options.out {
-                let described = describe(&counts);
+                let described = describe(&counts.into_iter().sum());
                 talk.warn(format!("partial: {described}; see {}/*_{}*.part", out.display(), options.id));
             }
-            node.leave(&failure);
+            nodes.iter_mut().for_each(|node| node.leave(&failure));
             if failure.exit == Exit::Ok { Ok(Exit::Ok) } else { Err(failure.into()) }
         }
     }
+}
+
+/// Records the end in each group.
+fn end(results: &mut Results, reason: &str, counts: &[Counts], nodes: &[Node]) -> Result<(), Failure> {
+    let now = nodes[0].elapsed_micros();
+    (0..).zip(counts).try_for_each(|(group, counts)| {
+        results.turn_to(group);
+        results.end(reason, counts, now)
+    })
 }
 
 impl Options {
@@ -243,6 +265,24 @@ impl Options {
         }
     }
 
+    /// Checks the names of several groups.
+    fn check_groups(&self) -> Result<(), Failure> {
+        let groups = &self.group;
+        let twice = groups.iter().enumerate().find(|(place, group)| groups[..*place].contains(group));
+        let wrong = match twice {
+            Some((_, group)) => format!("--group names {group} twice"),
+            None if groups.len() > MOST_GROUPS => {
+                format!("--group names {} groups, and at most {MOST_GROUPS} are possible", groups.len())
+            }
+            None if groups.len() > 1 && self.join.is_some() => {
+                "--join is for a client in one group: what it missed in one has a place among what it missed in others"
+                    .to_owned()
+            }
+            None => return Ok(()),
+        };
+        Err(Failure::new(Exit::Usage, wrong))
+    }
+
     fn order(&self) -> Result<&'static Order, Failure> {
         cli::order_over(&self.order, self.method.as_deref(), self.reliability, self.safe)
     }
@@ -250,6 +290,7 @@ impl Options {
     /// Checks that the flags agree. Clap would take a switch that is off in the environment for one that is set.
     fn check(&self) -> Result<(), Failure> {
         self.check_unclustered()?;
+        self.check_groups()?;
         let is_script = self.commands.is_some();
         let sources = [is_script, self.lines, self.interactive].into_iter().filter(|&is_given| is_given);
         let wrong = match sources.count() {
@@ -268,7 +309,10 @@ impl Options {
 
     fn source(&self) -> Result<Source, Failure> {
         match &self.commands {
-            Some(commands) => Ok(Source::Script(Script::read(commands, &self.id)?)),
+            Some(commands) => {
+                let script = Script::read(commands, &self.id)?;
+                script.unknown_group(&self.group).map_or(Ok(Source::Script(script)), Err)
+            }
             None if self.interactive => terminal::check().map(|()| Source::Terminal),
             None => Ok(Source::Lines),
         }
@@ -283,7 +327,8 @@ impl Options {
                     (false, Some(_)) => Earlier::Keep,
                     (false, None) => Earlier::Refuse,
                 };
-                Results::create(out, &self.id, order.suffix, !self.no_history, earlier)
+                let results = Results::create(out, &self.id, order.suffix, !self.no_history, earlier)?;
+                Ok(results.in_groups(&self.group))
             }
             None => Ok(Results::none()),
         }
@@ -295,20 +340,20 @@ fn take_part(
     options: &Options,
     order: &Order,
     source: &Source,
-    participant: &mut Participant<Node>,
+    participants: &mut [Participant<Node>],
     results: &mut Results,
     talk: &Talk,
-) -> (Result<(), Failure>, Counts) {
-    let user = match source.open(&mut participant.endpoint, options.speed, talk) {
+) -> (Result<(), Failure>, Vec<Counts>) {
+    let user = match source.open(&mut participants[0].endpoint, options, talk) {
         Ok(user) => user,
-        Err(failure) => return (Err(failure), Counts::default()),
+        Err(failure) => return (Err(failure), vec![Counts::default(); participants.len()]),
     };
-    let mut client = Client::new(options, talk, user, results);
+    let mut client = Client::new(options, order, talk, user, results);
     let outcome = client
-        .begin(participant, order)
-        .and_then(|()| source.check(&names(&participant.endpoint)))
-        .and_then(|()| client.run(participant));
-    (outcome, client.counts())
+        .begin(participants, order)
+        .and_then(|()| source.check(&names(&participants[0].endpoint)))
+        .and_then(|()| client.run(participants));
+    (outcome, client.counts().to_vec())
 }
 
 /// Reports the counts and the files: on standard output, unless that has the deliveries.
@@ -340,15 +385,26 @@ fn all_delivered(options: &Options, counts: &Counts, talk: &Talk) -> Result<Exit
         .help("the warnings above name each, and the history has an \"undeliverable\" event for it"))
 }
 
-fn joining(options: &Options, sites: Vec<Site>, order: &'static Order, source: &Source) -> Joining {
+/// Returns how this client joins each of its groups. Direct messages go through the first.
+fn joinings(options: &Options, sites: &[Site], order: &'static Order, source: &Source) -> Vec<Joining> {
+    let groups = options.group.iter().enumerate();
+    groups
+        .map(|(place, group)| {
+            let needs_router = order.addressed || (place == 0 && source.is_addressed());
+            Joining { needs_router, ..joining(options, group, sites.to_vec(), order) }
+        })
+        .collect()
+}
+
+fn joining(options: &Options, group: &str, sites: Vec<Site>, order: &'static Order) -> Joining {
     Joining {
         sites,
         only_at: None,
-        group: options.group.clone(),
+        group: group.to_owned(),
         id: options.id.clone(),
         role: Role::Client,
         order,
-        needs_router: order.addressed || source.is_addressed(),
+        needs_router: order.addressed,
         timeout: Some(options.timeout),
         forwarder_timeout: options.forwarder.forwarder_timeout,
         window: options.window,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::Options;
 use super::user::User;
 use crate::driver::Node;
 use crate::engine::{MemberId, Time};
@@ -21,14 +22,19 @@ pub(super) struct Replay<'a> {
     wakes: Time,
     /// The member for each receiver of the script.
     receivers: Vec<MemberId>,
+    /// The index of each group of the script among those of the client.
+    groups: Vec<usize>,
 }
 
 impl<'a> Replay<'a> {
-    /// Returns a replay with all sleeps divided by `speed`.
-    pub(super) fn new(script: &'a Script, node: &Node, speed: f64) -> Self {
+    /// Returns a replay for a client with these options; `node` is its member of the first group.
+    pub(super) fn new(script: &'a Script, node: &Node, options: &Options) -> Self {
         // A run with an unknown receiver ends before the first operation, so that none is missing later.
         let receivers = script.receivers().filter_map(|id| node.find(id)).collect();
-        Self { script, speed, at: 0, wakes: Time::ZERO, receivers }
+        // All are known: a script with another group was refused.
+        let groups = script.groups().filter_map(|name| options.group.iter().position(|group| group == name));
+        let groups = groups.collect();
+        Self { script, speed: options.speed, at: 0, wakes: Time::ZERO, receivers, groups }
     }
 }
 
@@ -38,7 +44,7 @@ impl User for Replay<'_> {
             match self.script.lines().get(self.at).map(|line| &line.op) {
                 None => return Ok(Next::Finish),
                 Some(Op::Leave) => return Ok(Next::Leave),
-                Some(Op::Multicast(_)) => return Ok(Next::Multicast),
+                Some(Op::Multicast(_) | Op::MulticastTo { .. }) => return Ok(Next::Multicast),
                 Some(Op::Send { to, .. }) => return Ok(Next::Send(self.receivers[to.0 as usize])),
                 Some(Op::Sleep(length)) => self.wakes = now.after(at_speed(*length, self.speed)),
             }
@@ -47,8 +53,17 @@ impl User for Replay<'_> {
         Ok(Next::Rest(Some(self.wakes)))
     }
 
+    fn group(&self) -> usize {
+        match self.script.lines().get(self.at).map(|line| &line.op) {
+            Some(Op::MulticastTo { group, .. }) => self.groups[group.0 as usize],
+            _ => 0,
+        }
+    }
+
     fn take(&mut self) -> Option<Bytes> {
-        let (Op::Multicast(text) | Op::Send { text, .. }) = &self.script.lines().get(self.at)?.op else {
+        let (Op::Multicast(text) | Op::MulticastTo { text, .. } | Op::Send { text, .. }) =
+            &self.script.lines().get(self.at)?.op
+        else {
             return None;
         };
         self.at += 1;

@@ -1,5 +1,6 @@
 //! Station 2: the choice of a client's user.
 
+use super::Options;
 use super::chat::Chat;
 use super::pipe::Pipe;
 use super::replay::Replay;
@@ -36,15 +37,15 @@ impl Source {
         }
     }
 
-    /// Returns the user, which wakes `node` from now on. `speed` divides the sleeps of a script.
+    /// Returns the user, which wakes `node` from now on; it is the member of the first group.
     pub(super) fn open<'a>(
         &'a self,
         node: &mut Node,
-        speed: f64,
+        options: &Options,
         talk: &Talk,
     ) -> Result<Box<dyn User + 'a>, Failure> {
         if let Self::Script(script) = self {
-            return Ok(Box::new(Replay::new(script, node, speed)));
+            return Ok(Box::new(Replay::new(script, node, options)));
         }
         let (wakeup, waker) = wakeup()?;
         node.wake_by(wakeup);

@@ -21,6 +21,11 @@ pub(super) trait User {
     /// The cause, if it cannot be sent, or can no longer be read; the same until then.
     fn next(&mut self, now: Time) -> Result<Next, Failure>;
 
+    /// Returns the group of the next multicast, as an index of `--group`.
+    fn group(&self) -> usize {
+        0
+    }
+
     /// Takes the text of the next operation, which is done then.
     fn take(&mut self) -> Option<Bytes>;
 

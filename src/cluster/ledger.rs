@@ -62,6 +62,7 @@ impl Ledger {
             member: node.name(node.me()),
             incarnation: recovered.life,
             group: cluster,
+            groups: (&[]).into(),
             order: order::TENTATIVE,
             method: None,
             members: (&members).into(),

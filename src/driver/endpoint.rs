@@ -68,6 +68,12 @@ pub trait Endpoint {
     /// Returns whether all others have delivered everything submitted here.
     fn is_settled(&self) -> bool;
 
+    /// Returns the lowest global number that a delivery after the next [`events`](Self::events) can have, in an order
+    /// that has a sequencer.
+    fn next_number(&self) -> Option<u64> {
+        None
+    }
+
     /// Returns the receiver that holds the send window back, and its cumulative acknowledgement.
     fn slowest_receiver(&self) -> Option<(MemberId, u64)>;
 

@@ -16,6 +16,7 @@ pub mod forwarder_links;
 pub mod meter;
 pub mod node;
 pub mod service;
+pub mod several;
 mod sockets;
 pub mod words;
 

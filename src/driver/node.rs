@@ -35,7 +35,7 @@ pub const PARTING: Duration = Duration::from_secs(5);
 
 /// One member of one group, from the start to the end of a run.
 pub struct Node {
-    sockets: Sockets,
+    pub(super) sockets: Sockets,
     membership: Membership,
     effects: Effects<App, Packet>,
     events: Vec<Event>,
@@ -255,11 +255,22 @@ impl Node {
     /// # Errors
     /// The cause, if the run ends early. Earlier deliveries are still returned by [`Endpoint::events`].
     pub fn turn(&mut self, until: Option<Time>) -> Result<(), Failure> {
+        let deadline = self.begin_turn(until)?;
+        self.sockets.wait(deadline)?;
+        self.process()
+    }
+
+    /// Begins a round; returns the time until which to wait for input.
+    pub(super) fn begin_turn(&self, until: Option<Time>) -> Result<Option<Time>, Failure> {
         if let Some(why) = self.fenced {
             return Err(words::fence(why, self.seat(self.me).role, &|member| self.name(member)));
         }
         let at_once = (self.sockets.listens && !self.aside.is_empty()).then_some(Time::ZERO);
-        self.sockets.wait(self.membership.next_deadline().into_iter().chain(until).chain(at_once).min())?;
+        Ok(self.membership.next_deadline().into_iter().chain(until).chain(at_once).min())
+    }
+
+    /// Processes the input that has come.
+    pub(super) fn process(&mut self) -> Result<(), Failure> {
         let now = self.sockets.clock.now();
         if self.sockets.listens {
             self.receive_packets(now);
@@ -505,6 +516,10 @@ impl Endpoint for Node {
 
     fn is_settled(&self) -> bool {
         self.membership.is_settled()
+    }
+
+    fn next_number(&self) -> Option<u64> {
+        self.membership.next_number()
     }
 
     fn slowest_receiver(&self) -> Option<(MemberId, u64)> {

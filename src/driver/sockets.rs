@@ -1,5 +1,6 @@
 //! The sockets of a member, its links to the forwarders, its signals and its clock.
 
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -166,22 +167,43 @@ impl Sockets {
 
     /// Waits for input until `deadline` or the next request to a forwarder, at most [`clock::LONGEST_WAIT`].
     pub(super) fn wait(&mut self, deadline: Option<Time>) -> Result<(), Failure> {
+        let limit = self.begin_wait(deadline);
+        self.wait_on(&self.inputs(), limit)
+    }
+
+    /// Begins to wait for input until `deadline`; returns for how long.
+    pub(super) fn begin_wait(&mut self, deadline: Option<Time>) -> Duration {
         for socket in [&self.publisher, &self.subscriber].into_iter().chain(&self.dealers) {
             socket.follow();
         }
         let now = self.clock.now();
         let until = self.forwarders.next_deadline().min(deadline.unwrap_or(Time::from_micros(u64::MAX)));
+        until.since(now).min(clock::LONGEST_WAIT)
+    }
+
+    /// Returns the sockets at which it waits for input.
+    pub(super) fn inputs(&self) -> Vec<&Socket> {
         let mut sockets: Vec<&Socket> = self.forwarders.sockets().collect();
         if self.listens || self.overhears {
             sockets.push(&self.subscriber);
             sockets.extend(&self.dealers);
         }
-        self.wait_on(&sockets, until.since(now).min(clock::LONGEST_WAIT))
+        sockets
+    }
+
+    /// Returns the descriptors of what may interrupt its waits.
+    pub(super) fn interrupts(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let signals = self.signals.iter().flat_map(Signals::fds);
+        signals.chain(self.wakeup.iter().map(Wakeup::fd))
     }
 
     pub(super) fn wait_on(&self, sockets: &[&Socket], limit: Duration) -> Result<(), Failure> {
-        let signals = self.signals.iter().flat_map(Signals::fds);
-        let has_come = zmq::wait(sockets, signals.chain(self.wakeup.iter().map(Wakeup::fd)), limit);
+        let has_come = zmq::wait(sockets, self.interrupts(), limit);
+        self.end_wait(has_come)
+    }
+
+    /// Ends a wait; `has_come` if something has interrupted it.
+    pub(super) fn end_wait(&self, has_come: bool) -> Result<(), Failure> {
         if self.leaves.load(Ordering::Relaxed) {
             return Err(interruption(Exit::Interrupted));
         }

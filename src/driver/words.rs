@@ -24,7 +24,12 @@ fn reason(why: Departure, name: &dyn Fn(MemberId) -> String) -> String {
 
 /// Reports a notice about the member `who`: a member lost against its will is a warning, a suspicion a detail.
 pub fn report(talk: &Talk, endpoint: &impl Endpoint, who: MemberId, of: Notice) {
-    let words = notice(of, who, &|member| endpoint.name(member));
+    report_of("", talk, endpoint, who, of);
+}
+
+/// Reports the same behind `group`, the name of its group with a colon, of a process in several groups.
+pub fn report_of(group: &str, talk: &Talk, endpoint: &impl Endpoint, who: MemberId, of: Notice) {
+    let words = group.to_owned() + &notice(of, who, &|member| endpoint.name(member));
     match of {
         Notice::Suspected(_) => talk.detail(words),
         Notice::Gone(Departure::Left) => talk.say(words),

@@ -247,7 +247,7 @@ impl<E: Endpoint> Application<E> for Worker {
             }
             App::Notice(notice) => words::report(&self.talk, endpoint, from, notice),
             // The participant handles these.
-            App::Finished(_) | App::Fenced(_) | App::Replay(_) => {}
+            App::Finished(_) | App::Fenced(_) | App::Replay(_) | App::Advance(_) => {}
         }
         Ok(())
     }

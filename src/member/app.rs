@@ -16,6 +16,9 @@ pub enum App {
     Direct(Batch),
     /// The submitting client will send nothing more.
     Finished(Tally),
+    /// Submitted only: this member, which is in several groups, waits until no later delivery has a number up to this
+    /// one.
+    Advance(u64),
     /// To or from a newcomer: the time before it joined.
     Replay(Replay),
     /// Delivered only: a new view, with the seats of its newcomers.

@@ -12,7 +12,7 @@ pub(super) struct Offsets {
     /// For each client: the number of its messages delivered before this view, and in it.
     before: BTreeMap<MemberId, u64>,
     within: BTreeMap<MemberId, u64>,
-    /// The count of global numbers used before this view, and in it.
+    /// The highest global number that was given before this view, and in it.
     numbers_before: u64,
     numbers_within: u64,
 }
@@ -28,7 +28,7 @@ impl Offsets {
         self.before.iter().map(|(&member, &count)| (member, count))
     }
 
-    /// Returns the count of global numbers used before this view.
+    /// Returns the highest global number that was given before this view.
     pub(super) const fn numbers_before(&self) -> u64 {
         self.numbers_before
     }
@@ -42,10 +42,15 @@ impl Offsets {
     ) -> (Option<u64>, Batch) {
         let count = u64::from(batch.count());
         *self.within.entry(from).or_default() += count;
-        if number.is_some() {
-            self.numbers_within += count;
+        if let Some(number) = number {
+            self.numbers_within = self.numbers_within.max(number - 1 + count);
         }
         (self.number(number), self.absolute(from, batch))
+    }
+
+    /// Takes note that all numbers of this view below `next` are given, also those that name no message.
+    pub(super) fn reached(&mut self, next: u64) {
+        self.numbers_within = self.numbers_within.max(next.saturating_sub(1));
     }
 
     /// Begins the next view.
@@ -86,7 +91,8 @@ impl Offsets {
         Waiting { messages: here(waiting.messages), number: self.number(waiting.number), waits_for }
     }
 
-    fn number(&self, number: Option<u64>) -> Option<u64> {
+    /// Returns a global number of the view as a number of the run.
+    pub(super) fn number(&self, number: Option<u64>) -> Option<u64> {
         number.map(|number| number + self.numbers_before)
     }
 

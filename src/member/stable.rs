@@ -95,6 +95,12 @@ impl Unstable {
         is_due
     }
 
+    /// Returns the global number of the first held delivery, if it has one.
+    pub(super) fn first_number(&self) -> Option<u64> {
+        let mut held = self.held.iter().flat_map(|(_, items)| items).chain(&self.fresh);
+        held.find_map(|(_, number, _)| *number)
+    }
+
     /// Returns the number of held deliveries.
     pub(super) fn len(&self) -> usize {
         self.held.iter().map(|(_, items)| items.len()).sum::<usize>() + self.fresh.len()

@@ -77,6 +77,9 @@ pub trait Stack: Engine<App = App, Wire = Packet> + Send {
 
     /// Returns the logical clock, in an order that has one.
     fn clock(&self) -> Option<Clock>;
+
+    /// Returns the lowest global number that a later delivery can have, in an order that has a sequencer.
+    fn next_number(&self) -> Option<u64>;
 }
 
 /// A protocol stack, whatever its order.
@@ -234,6 +237,7 @@ where
             App::Multicast(batch) => {
                 return self.order.handle(now, Input::Submit { to, app: batch }, &mut self.from_order);
             }
+            App::Advance(number) => return self.order.advance(now, number, &mut self.from_order),
             App::Direct(batch) => Message::Direct(batch),
             App::Finished(tally) => Message::Finished(tally),
             App::Replay(replay) => Message::Replay(replay),
@@ -449,6 +453,10 @@ where
 
     fn clock(&self) -> Option<Clock> {
         self.order.clock()
+    }
+
+    fn next_number(&self) -> Option<u64> {
+        self.order.next_number()
     }
 }
 

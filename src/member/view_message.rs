@@ -43,7 +43,7 @@ pub struct Admission {
     pub view: View,
     /// For each client: the number of its messages delivered before this view.
     pub before: Vec<(MemberId, u64)>,
-    /// The count of global numbers used before this view.
+    /// The highest global number that was given before this view.
     pub numbers: u64,
     /// All members that ever were in the run.
     pub seats: Vec<Seat>,

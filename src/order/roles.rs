@@ -78,6 +78,31 @@ where
                 self.pass_on(by_sequencer, false, &mut to_client, out);
             }
         }
+        self.settle(now, to_client, to_sequencer, out);
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        sooner(self.client.next_deadline(), self.sequencer.next_deadline())
+    }
+
+    fn window(&self, to: To) -> usize {
+        self.client.window(to)
+    }
+}
+
+impl<W: Clone + Wire, C, S> ClientAndSequencer<C, S>
+where
+    C: OrderEngine<Wire = W>,
+    S: OrderEngine<Wire = W>,
+{
+    /// Passes messages between the engines until both are idle.
+    fn settle(
+        &mut self,
+        now: Time,
+        mut to_client: Vec<Input<Batch, W>>,
+        mut to_sequencer: Vec<Input<Batch, W>>,
+        out: &mut Out<W>,
+    ) {
         while !(to_client.is_empty() && to_sequencer.is_empty()) {
             for input in std::mem::take(&mut to_client) {
                 let mut effects = Effects::default();
@@ -90,14 +115,6 @@ where
                 self.pass_on(effects, true, &mut to_client, out);
             }
         }
-    }
-
-    fn next_deadline(&self) -> Option<Time> {
-        sooner(self.client.next_deadline(), self.sequencer.next_deadline())
-    }
-
-    fn window(&self, to: To) -> usize {
-        self.client.window(to)
     }
 }
 
@@ -124,6 +141,17 @@ where
 
     fn clock(&self) -> Option<Clock> {
         self.client.clock()
+    }
+
+    fn advance(&mut self, now: Time, number: u64, out: &mut Out<W>) {
+        let (mut effects, mut to_sequencer) = (Effects::default(), Vec::new());
+        self.client.advance(now, number, &mut effects);
+        self.pass_on(effects, true, &mut to_sequencer, out);
+        self.settle(now, Vec::new(), to_sequencer, out);
+    }
+
+    fn next_number(&self) -> Option<u64> {
+        self.client.next_number()
     }
 }
 

@@ -69,6 +69,28 @@ impl Deliveries {
     }
 }
 
+/// `count` numbers that name no message: a member of several groups has asked for later ones.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Skipped {
+    /// The first of the numbers.
+    pub number: u64,
+    /// How many they are, at least 1.
+    pub count: u64,
+}
+
+/// What a sequencer has given numbers to, in the methods whose batches carry their numbers.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(super) enum Numbered {
+    Batch(Sequenced),
+    Nothing(Skipped),
+}
+
+/// Returns how many numbers from `next` on name no message, so that `number` is not given any more. A peer chooses
+/// `number`, so that only a part of the way is gone at once.
+pub(super) fn to_skip(next: u64, number: u64) -> u64 {
+    number.saturating_add(1).saturating_sub(next).min(FAR_AHEAD)
+}
+
 /// A batch with its global numbers.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Sequenced {
@@ -81,17 +103,25 @@ pub struct Sequenced {
 }
 
 /// Batches that wait for earlier global numbers.
-impl HoldBack<Sequenced> {
+impl HoldBack<Numbered> {
+    /// Returns the batches, lowest number first.
+    pub(super) fn batches(&self) -> impl Iterator<Item = &Sequenced> {
+        self.iter().filter_map(|item| match item {
+            Numbered::Batch(sequenced) => Some(sequenced),
+            Numbered::Nothing(_) => None,
+        })
+    }
+
     /// Describes the batches.
     pub(super) fn describe(&self) -> String {
-        let messages = self.iter().map(|sequenced| describe::messages(sequenced.sender, &sequenced.batch));
+        let messages = self.batches().map(|sequenced| describe::messages(sequenced.sender, &sequenced.batch));
         let until = (!self.is_empty()).then(|| format!("number {}", self.next()));
         describe::holds(&messages.collect::<Vec<_>>(), until.as_slice())
     }
 
     /// Returns the batches with the reason.
     pub(super) fn waiting(&self) -> impl Iterator<Item = Waiting> {
-        self.iter().map(|Sequenced { number, sender, batch }| Waiting {
+        self.batches().map(|Sequenced { number, sender, batch }| Waiting {
             messages: describe::span(*sender, batch),
             number: Some(*number),
             waits_for: WaitsFor::Place(self.next(), None),
@@ -106,6 +136,35 @@ impl Span for Sequenced {
 
     fn next(&self) -> u64 {
         self.number + u64::from(self.batch.count())
+    }
+}
+
+impl Span for Numbered {
+    fn first(&self) -> u64 {
+        match self {
+            Self::Batch(sequenced) => sequenced.first(),
+            Self::Nothing(skipped) => skipped.number,
+        }
+    }
+
+    fn next(&self) -> u64 {
+        match self {
+            Self::Batch(sequenced) => sequenced.next(),
+            Self::Nothing(skipped) => skipped.number + skipped.count,
+        }
+    }
+}
+
+impl Wire for Skipped {
+    fn write(&self, out: &mut Writer) {
+        out.u64(self.number);
+        out.u64(self.count);
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        let (number, count) = (from.u64()?, from.u64()?);
+        let fits = number > 0 && count > 0 && number.checked_add(count).is_some();
+        if fits { Ok(Self { number, count }) } else { Err(Malformed) }
     }
 }
 

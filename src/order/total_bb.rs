@@ -11,7 +11,7 @@ use std::fmt;
 use super::describe;
 use super::hold_back::{HoldBack, HoldBacks};
 use super::span::Span;
-use super::total::Deliveries;
+use super::total::{Deliveries, to_skip};
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, Time, To, View};
 use crate::waiting::{Messages, Waiting, WaitsFor};
@@ -27,15 +27,21 @@ pub enum BbWire {
     Body(Batch),
     /// A sequencer's announcement, to all.
     Numbers(Numbered),
+    /// A member of several groups asks the sequencer to give no number up to this one any more. It goes to all, since
+    /// this method needs no router.
+    Advance(u64),
 }
 
-/// An announcement: the messages of `ranges`, one after the other, have the global numbers from `first` on.
+/// An announcement: the messages of `ranges`, one after the other, have the global numbers from `first` on. The next
+/// `skipped` numbers name no message.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Numbered {
     /// The global number of the first message of the first range; the first message of a view has number 1.
     pub first: u64,
-    /// 1 to [`MAX_RANGES`] ranges.
+    /// At most [`MAX_RANGES`] ranges; none only if numbers are skipped.
     pub ranges: Vec<Range>,
+    /// The count of the numbers behind the ranges that name no message.
+    pub skipped: u64,
 }
 
 /// `count` consecutive messages of `sender`, beginning with its `first`.
@@ -49,6 +55,15 @@ pub struct Range {
     pub count: u32,
 }
 
+/// Consecutive numbers of a member's next deliveries.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+enum Due {
+    /// They name these messages.
+    Messages(Range),
+    /// So many name no message.
+    Nothing(u64),
+}
+
 /// A member's engine for total order, method BB.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct TotalBb {
@@ -57,7 +72,7 @@ pub struct TotalBb {
     bodies: HoldBacks<Batch>,
     numbers: HoldBack<Numbered>,
     /// Ranges with consecutive numbers from that of the next delivery; the first one waits for its batches.
-    due: VecDeque<Range>,
+    due: VecDeque<Due>,
     deliveries: Deliveries,
     defects: Defects,
 }
@@ -71,6 +86,8 @@ pub struct SequencerBb {
     pending: Vec<Range>,
     /// The time at which the oldest pending range was numbered.
     pending_since: Option<Time>,
+    /// The highest number that no message is to have any more, as members have asked.
+    advance_to: u64,
     defects: Defects,
 }
 
@@ -107,7 +124,7 @@ impl TotalBb {
             return out.drop(from, DropReason::BreaksContract);
         }
         while let Some(numbered) = self.numbers.pop() {
-            self.due.extend(numbered.ranges);
+            self.due.extend(numbered.due());
         }
         self.deliver_due(out);
     }
@@ -116,19 +133,31 @@ impl TotalBb {
     /// it waits.
     fn place_of(&self, sender: MemberId, number: u64) -> Option<(u64, WaitsFor)> {
         let next = self.deliveries.next();
-        if let Some(place) = place_among(&self.due, next, sender, number) {
-            let front = self.due.front().map(|&Range { sender, first, .. }| (sender, first));
-            let front = front.map(|(sender, first)| Messages { sender, first, next: first + 1 });
+        if let Some(place) = place_among(self.due.iter().copied(), next, sender, number) {
+            let front = self.due.front().and_then(|due| match *due {
+                Due::Messages(Range { sender, first, .. }) => {
+                    Some(Messages { sender, first, next: first + 1 })
+                }
+                Due::Nothing(_) => None,
+            });
             return Some((place, WaitsFor::Place(next, front)));
         }
         let mut early = self.numbers.iter();
-        let place = early.find_map(|early| place_among(&early.ranges, early.first, sender, number))?;
+        let place = early.find_map(|early| place_among(early.due(), early.first, sender, number))?;
         Some((place, WaitsFor::Place(self.numbers.next(), None)))
     }
 
     /// Delivers messages while the batch of the next number has been received.
     fn deliver_due(&mut self, out: &mut Out) {
-        while let Some(range) = self.due.front_mut() {
+        while let Some(due) = self.due.front_mut() {
+            let range = match due {
+                Due::Messages(range) => range,
+                Due::Nothing(count) => {
+                    self.deliveries.skip(*count);
+                    self.due.pop_front();
+                    continue;
+                }
+            };
             let queue = self.bodies.get_mut(range.sender).expect("checked on receipt");
             let cuts = |batch: &Batch| batch.count() > range.count;
             if range.first != queue.next() || queue.peek().is_some_and(cuts) {
@@ -153,15 +182,16 @@ impl TotalBb {
 
 /// Returns the global number of message `number` of `sender`, if one of these ranges covers it; the first message of
 /// the first range has the number `places`.
-fn place_among<'a>(
-    ranges: impl IntoIterator<Item = &'a Range>,
+fn place_among(
+    mut due: impl Iterator<Item = Due>,
     mut places: u64,
     sender: MemberId,
     number: u64,
 ) -> Option<u64> {
-    ranges.into_iter().find_map(|range| {
+    due.find_map(|due| {
         let first = places;
-        places += u64::from(range.count);
+        places += due.count();
+        let Due::Messages(range) = due else { return None };
         let is_here = range.sender == sender && (range.first()..range.next()).contains(&number);
         is_here.then(|| first + (number - range.first))
     })
@@ -172,7 +202,10 @@ impl fmt::Display for TotalBb {
         let mut held = self.bodies.list();
         let numbers = self.numbers.iter().map(|numbered| describe::numbers(numbered.first, numbered.next()));
         held.extend(numbers.map(|numbers| format!("numbers {numbers}")));
-        let next = self.due.front().map(|range| format!(" of {}/{}", range.sender, range.first));
+        let next = self.due.front().and_then(|due| match due {
+            Due::Messages(range) => Some(format!(" of {}/{}", range.sender, range.first)),
+            Due::Nothing(_) => None,
+        });
         let until = format!("number {}{}", self.deliveries.next(), next.unwrap_or_default());
         let waits = !held.is_empty() || !self.due.is_empty();
         f.write_str(&describe::holds(&held, if waits { std::slice::from_ref(&until) } else { &[] }))
@@ -196,6 +229,12 @@ impl Engine for TotalBb {
             Input::Receive { from, message: BbWire::Body(batch) } => self.receive_body(from, batch, out),
             Input::Receive { from, message: BbWire::Numbers(numbers) } => {
                 self.receive_numbers(from, numbers, out);
+            }
+            // It concerns the sequencer.
+            Input::Receive { from, message: BbWire::Advance(_) } => {
+                if from == self.me || !self.bodies.contains(from) {
+                    out.drop(from, DropReason::Stranger);
+                }
             }
             Input::Wake => {}
         }
@@ -227,6 +266,14 @@ impl OrderEngine for TotalBb {
             (number, waits_for.unwrap_or(WaitsFor::Number))
         })
     }
+
+    fn advance(&mut self, _now: Time, number: u64, out: &mut Out) {
+        out.send(To::Group, BbWire::Advance(number));
+    }
+
+    fn next_number(&self) -> Option<u64> {
+        Some(self.deliveries.next())
+    }
 }
 
 impl SequencerBb {
@@ -234,7 +281,7 @@ impl SequencerBb {
     #[must_use]
     pub fn new(view: &View, defects: Defects) -> Self {
         let senders = HoldBacks::new(view.clients.iter().copied());
-        Self { next: 1, senders, pending: Vec::new(), pending_since: None, defects }
+        Self { next: 1, senders, pending: Vec::new(), pending_since: None, advance_to: 0, defects }
     }
 
     fn number(&mut self, now: Time, from: MemberId, batch: Batch, out: &mut Out) {
@@ -261,11 +308,29 @@ impl SequencerBb {
     fn announce(&mut self, out: &mut Out) {
         self.pending_since = None;
         let pending = std::mem::take(&mut self.pending);
-        for ranges in pending.chunks(MAX_RANGES) {
-            let numbered = Numbered { first: self.next, ranges: ranges.to_vec() };
+        let count: u64 = pending.iter().map(|range| u64::from(range.count)).sum();
+        // The numbers behind all of them.
+        let skipped = to_skip(self.next.saturating_add(count), std::mem::take(&mut self.advance_to));
+        let mut chunks: Vec<&[Range]> = pending.chunks(MAX_RANGES).collect();
+        if chunks.is_empty() && skipped > 0 {
+            chunks.push(&[]);
+        }
+        let last = chunks.len().saturating_sub(1);
+        for (place, ranges) in chunks.into_iter().enumerate() {
+            let skipped = if place == last { skipped } else { 0 };
+            let numbered = Numbered { first: self.next, ranges: ranges.to_vec(), skipped };
             self.next = numbered.next();
             out.send(To::Group, BbWire::Numbers(numbered));
         }
+    }
+
+    /// Takes note that no message is to have a number up to this one any more.
+    fn advance(&mut self, now: Time, from: MemberId, number: u64, out: &mut Out) {
+        if !self.senders.contains(from) {
+            return out.drop(from, DropReason::Stranger);
+        }
+        self.advance_to = self.advance_to.max(number);
+        self.pending_since.get_or_insert(now);
     }
 }
 
@@ -289,6 +354,9 @@ impl Engine for SequencerBb {
     fn handle(&mut self, now: Time, input: Input<Batch, BbWire>, out: &mut Out) {
         match input {
             Input::Receive { from, message: BbWire::Body(batch) } => self.number(now, from, batch, out),
+            Input::Receive { from, message: BbWire::Advance(number) } => {
+                self.advance(now, from, number, out);
+            }
             Input::Receive { from, message: BbWire::Numbers(_) } => {
                 out.drop(from, DropReason::BreaksContract);
             }
@@ -323,11 +391,50 @@ impl Span for Range {
     }
 }
 
+impl Due {
+    /// Returns the count of the numbers.
+    fn count(self) -> u64 {
+        match self {
+            Self::Messages(range) => u64::from(range.count),
+            Self::Nothing(count) => count,
+        }
+    }
+}
+
 impl Numbered {
-    /// Returns the number of messages in all ranges.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.ranges.iter().map(|range| u64::from(range.count)).sum()
+    /// Returns the count of all numbers. Those that a peer chooses may be more than there are.
+    fn count(&self) -> u64 {
+        self.due().fold(0, |sum, due| sum.saturating_add(due.count()))
+    }
+
+    fn due(&self) -> impl Iterator<Item = Due> + '_ {
+        let skipped = Some(Due::Nothing(self.skipped)).filter(|_| self.skipped > 0);
+        self.ranges.iter().copied().map(Due::Messages).chain(skipped)
+    }
+
+    fn read(from: &mut Reader, skipped: u64) -> Result<Self, Malformed> {
+        let first = from.u64()?;
+        let ranges = (0..from.length(14)?)
+            .map(|_| Ok(Range { sender: from.member()?, first: from.u64()?, count: from.u32()? }))
+            .collect::<Result<Vec<_>, _>>()?;
+        let fits = |range: &Range| range.count > 0 && range.first.checked_add(range.count.into()).is_some();
+        let sane = ranges.len() <= MAX_RANGES && ranges.iter().all(fits);
+        let numbered = Self { first, ranges, skipped };
+        let count = numbered.count();
+        if first == 0 || count == 0 || !sane || first.checked_add(count).is_none() {
+            return Err(Malformed);
+        }
+        Ok(numbered)
+    }
+
+    fn write(&self, out: &mut Writer) {
+        out.u64(self.first);
+        out.length(self.ranges.len());
+        for range in &self.ranges {
+            out.member(range.sender);
+            out.u64(range.first);
+            out.u32(range.count);
+        }
     }
 }
 
@@ -341,33 +448,6 @@ impl Span for Numbered {
     }
 }
 
-impl Wire for Numbered {
-    fn write(&self, out: &mut Writer) {
-        out.u64(self.first);
-        out.length(self.ranges.len());
-        for range in &self.ranges {
-            out.member(range.sender);
-            out.u64(range.first);
-            out.u32(range.count);
-        }
-    }
-
-    fn read(from: &mut Reader) -> Result<Self, Malformed> {
-        let first = from.u64()?;
-        let ranges = (0..from.length(14)?)
-            .map(|_| Ok(Range { sender: from.member()?, first: from.u64()?, count: from.u32()? }))
-            .collect::<Result<Vec<_>, _>>()?;
-        let fits = |range: &Range| range.count > 0 && range.first.checked_add(range.count.into()).is_some();
-        let sane = ranges.len() <= MAX_RANGES && ranges.iter().all(fits);
-        let numbered = Self { first, ranges };
-        if first == 0 || numbered.ranges.is_empty() || !sane || first.checked_add(numbered.count()).is_none()
-        {
-            return Err(Malformed);
-        }
-        Ok(numbered)
-    }
-}
-
 impl Wire for BbWire {
     fn write(&self, out: &mut Writer) {
         match self {
@@ -375,9 +455,19 @@ impl Wire for BbWire {
                 out.u8(1);
                 batch.write(out);
             }
-            Self::Numbers(numbers) => {
+            // The tag of a group of which no member is in another group, which never skips numbers.
+            Self::Numbers(numbers) if numbers.skipped == 0 => {
                 out.u8(2);
                 numbers.write(out);
+            }
+            Self::Numbers(numbers) => {
+                out.u8(3);
+                out.u64(numbers.skipped);
+                numbers.write(out);
+            }
+            Self::Advance(number) => {
+                out.u8(4);
+                out.u64(*number);
             }
         }
     }
@@ -385,7 +475,12 @@ impl Wire for BbWire {
     fn read(from: &mut Reader) -> Result<Self, Malformed> {
         match from.u8()? {
             1 => Ok(Self::Body(Batch::read(from)?)),
-            2 => Ok(Self::Numbers(Numbered::read(from)?)),
+            2 => Ok(Self::Numbers(Numbered::read(from, 0)?)),
+            3 => match from.u64()? {
+                0 => Err(Malformed),
+                skipped => Ok(Self::Numbers(Numbered::read(from, skipped)?)),
+            },
+            4 => Ok(Self::Advance(from.u64()?)),
             _ => Err(Malformed),
         }
     }
@@ -393,7 +488,7 @@ impl Wire for BbWire {
     fn weight(&self) -> Weight {
         match self {
             Self::Body(batch) => batch.weight(),
-            Self::Numbers(_) => Weight::default(),
+            Self::Numbers(_) | Self::Advance(_) => Weight::default(),
         }
     }
 }
@@ -401,10 +496,13 @@ impl Wire for BbWire {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::order::hostile::{P0, P1, SEQUENCER, batch, is_readable, receive, view};
+    use crate::engine::Effect;
+    use crate::order::hostile::{P0, P1, SEQUENCER, STRANGER, batch, is_readable, receive, view};
+    use crate::order::total::FAR_AHEAD;
 
     fn numbers(first: u64, sender: MemberId, own_first: u64, count: u32) -> BbWire {
-        BbWire::Numbers(Numbered { first, ranges: vec![Range { sender, first: own_first, count }] })
+        let ranges = vec![Range { sender, first: own_first, count }];
+        BbWire::Numbers(Numbered { first, ranges, skipped: 0 })
     }
 
     #[test]
@@ -425,6 +523,60 @@ mod tests {
     }
 
     #[test]
+    fn total_bb_skipped_numbers_name_no_message_and_keep_their_place() {
+        let mut engine = TotalBb::new(P1, &view(), SEQUENCER, Defects::NONE);
+        let skipping = |first, sender, own_first, skipped| {
+            let ranges = vec![Range { sender, first: own_first, count: 1 }];
+            BbWire::Numbers(Numbered { first, ranges, skipped })
+        };
+        let nothing = |first, skipped| BbWire::Numbers(Numbered { first, ranges: vec![], skipped });
+        assert_eq!(receive(&mut engine, SEQUENCER, nothing(12, 8)), Ok(0), "early");
+        assert_eq!(engine.next_number(), Some(1));
+        assert_eq!(receive(&mut engine, SEQUENCER, skipping(1, P0, 1, 10)), Ok(0));
+        assert_eq!(engine.next_number(), Some(1), "number 1 waits for its message");
+        assert_eq!(receive(&mut engine, P0, BbWire::Body(batch(1))), Ok(1));
+        assert_eq!(engine.next_number(), Some(20), "1 is a message, 2 to 19 are none");
+        assert_eq!(receive(&mut engine, SEQUENCER, nothing(19, 8)), Err(DropReason::BreaksContract));
+        assert_eq!(receive(&mut engine, P0, nothing(20, 8)), Err(DropReason::BreaksContract));
+        assert_eq!(receive(&mut engine, P0, BbWire::Advance(9)), Ok(0), "it is for the sequencer");
+        assert_eq!(receive(&mut engine, STRANGER, BbWire::Advance(9)), Err(DropReason::Stranger));
+        let mut out = Effects::default();
+        engine.advance(Time::ZERO, 7, &mut out);
+        let expected = Effect::Send { to: To::Group, message: BbWire::Advance(7) };
+        assert_eq!(out.as_slice(), [expected]);
+    }
+
+    #[test]
+    fn total_bb_sequencer_skips_behind_what_it_has_numbered() {
+        let mut sequencer = SequencerBb::new(&view(), Defects::NONE);
+        let mut wake = |inputs: Vec<(MemberId, BbWire)>| {
+            let mut out = Effects::default();
+            for (from, message) in inputs {
+                sequencer.handle(Time::ZERO, Input::Receive { from, message }, &mut out);
+            }
+            assert_eq!(sequencer.next_deadline(), Some(Time::ZERO));
+            sequencer.handle(Time::ZERO, Input::Wake, &mut out);
+            assert_eq!(sequencer.next_deadline(), None);
+            let told: Vec<Numbered> = out
+                .drain()
+                .filter_map(|effect| match effect {
+                    Effect::Send { to: To::Group, message: BbWire::Numbers(numbered) } => Some(numbered),
+                    _ => None,
+                })
+                .collect();
+            told
+        };
+        let range = Range { sender: P0, first: 1, count: 1 };
+        let asked = vec![(P1, BbWire::Advance(5)), (P0, BbWire::Body(batch(1))), (P1, BbWire::Advance(9))];
+        assert_eq!(wake(asked), [Numbered { first: 1, ranges: vec![range], skipped: 8 }]);
+        assert_eq!(wake(vec![(P1, BbWire::Advance(9))]), [], "it has passed that");
+        let far = Numbered { first: 10, ranges: vec![], skipped: FAR_AHEAD };
+        assert_eq!(wake(vec![(P1, BbWire::Advance(u64::MAX))]), [far], "as far as it goes at once");
+        let stranger = receive(&mut sequencer, STRANGER, BbWire::Advance(u64::MAX));
+        assert_eq!(stranger, Err(DropReason::Stranger));
+    }
+
+    #[test]
     fn total_bb_number_near_the_limit_is_malformed() {
         assert!(
             is_readable(&numbers(1, P0, u64::MAX - 2, 2)) && !is_readable(&numbers(1, P0, u64::MAX - 1, 2))
@@ -433,5 +585,8 @@ mod tests {
             is_readable(&numbers(u64::MAX - 2, P0, 1, 2)) && !is_readable(&numbers(u64::MAX - 1, P0, 1, 2))
         );
         assert!(!is_readable(&numbers(0, P0, 1, 1)) && !is_readable(&numbers(1, P0, 1, 0)));
+        let skipping = |first, skipped| BbWire::Numbers(Numbered { first, ranges: vec![], skipped });
+        assert!(is_readable(&skipping(1, u64::MAX - 1)) && !is_readable(&skipping(2, u64::MAX - 1)));
+        assert!(!is_readable(&skipping(0, 1)) && !is_readable(&skipping(1, 0)));
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 
 use super::hold_back::{HoldBack, HoldBacks};
 use super::span::Span;
-use super::total::{OWN_WINDOW, Sequenced};
+use super::total::{Numbered, OWN_WINDOW, Sequenced, Skipped, to_skip};
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, Time, To, View};
 use crate::waiting::Waiting;
@@ -19,6 +19,10 @@ pub enum UbWire {
     Raw(Batch),
     /// A numbered batch, to all.
     Sequenced(Sequenced),
+    /// Numbers of no message, to all.
+    Skipped(Skipped),
+    /// A member asks the sequencer to give no number up to this one any more.
+    Advance(u64),
 }
 
 /// A member's engine for total order, method UB.
@@ -27,7 +31,7 @@ pub struct TotalUb {
     me: MemberId,
     sequencer: MemberId,
     clients: Vec<MemberId>,
-    held: HoldBack<Sequenced>,
+    held: HoldBack<Numbered>,
     /// Own batches that have not been delivered here.
     own: VecDeque<Batch>,
 }
@@ -49,12 +53,16 @@ impl TotalUb {
         Self { me, sequencer, clients: view.clients.clone(), held: HoldBack::default(), own: VecDeque::new() }
     }
 
-    fn receive(&mut self, from: MemberId, sequenced: Sequenced, out: &mut Out) {
-        let sane = from == self.sequencer && self.clients.contains(&sequenced.sender);
-        if !sane || !self.held.insert(sequenced) {
+    fn receive(&mut self, from: MemberId, numbered: Numbered, out: &mut Out) {
+        let is_of_client = match &numbered {
+            Numbered::Batch(sequenced) => self.clients.contains(&sequenced.sender),
+            Numbered::Nothing(_) => true,
+        };
+        if from != self.sequencer || !is_of_client || !self.held.insert(numbered) {
             return out.drop(from, DropReason::BreaksContract);
         }
-        while let Some(Sequenced { number, sender, batch }) = self.held.pop() {
+        while let Some(numbered) = self.held.pop() {
+            let Numbered::Batch(Sequenced { number, sender, batch }) = numbered else { continue };
             if sender == self.me {
                 self.own.pop_front();
             }
@@ -80,9 +88,14 @@ impl Engine for TotalUb {
                 out.send(To::Member(self.sequencer), UbWire::Raw(app));
             }
             Input::Receive { from, message: UbWire::Sequenced(sequenced) } => {
-                self.receive(from, sequenced, out);
+                self.receive(from, Numbered::Batch(sequenced), out);
             }
-            Input::Receive { from, message: UbWire::Raw(_) } => out.drop(from, DropReason::BreaksContract),
+            Input::Receive { from, message: UbWire::Skipped(skipped) } => {
+                self.receive(from, Numbered::Nothing(skipped), out);
+            }
+            Input::Receive { from, message: UbWire::Raw(_) | UbWire::Advance(_) } => {
+                out.drop(from, DropReason::BreaksContract);
+            }
             Input::Wake => {}
         }
     }
@@ -105,6 +118,14 @@ impl OrderEngine for TotalUb {
     fn waiting(&self) -> Vec<Waiting> {
         self.held.waiting().collect()
     }
+
+    fn advance(&mut self, _now: Time, number: u64, out: &mut Out) {
+        out.send(To::Member(self.sequencer), UbWire::Advance(number));
+    }
+
+    fn next_number(&self) -> Option<u64> {
+        Some(self.held.next())
+    }
 }
 
 impl SequencerUb {
@@ -126,6 +147,17 @@ impl SequencerUb {
             out.send(To::Group, UbWire::Sequenced(sequenced));
         }
     }
+
+    fn advance(&mut self, from: MemberId, number: u64, out: &mut Out) {
+        if !self.senders.contains(from) {
+            return out.drop(from, DropReason::Stranger);
+        }
+        let skipped = Skipped { number: self.next, count: to_skip(self.next, number) };
+        if skipped.count > 0 {
+            self.next = self.next.saturating_add(skipped.count);
+            out.send(To::Group, UbWire::Skipped(skipped));
+        }
+    }
 }
 
 impl fmt::Display for SequencerUb {
@@ -141,6 +173,7 @@ impl Engine for SequencerUb {
     fn handle(&mut self, _now: Time, input: Input<Batch, UbWire>, out: &mut Out) {
         match input {
             Input::Receive { from, message: UbWire::Raw(batch) } => self.number(from, batch, out),
+            Input::Receive { from, message: UbWire::Advance(number) } => self.advance(from, number, out),
             Input::Receive { from, .. } => out.drop(from, DropReason::BreaksContract),
             Input::Wake => {}
             Input::Submit { .. } => unreachable!("a sequencer multicasts nothing of its own"),
@@ -169,6 +202,14 @@ impl Wire for UbWire {
                 out.u8(2);
                 sequenced.write(out);
             }
+            Self::Skipped(skipped) => {
+                out.u8(3);
+                skipped.write(out);
+            }
+            Self::Advance(number) => {
+                out.u8(4);
+                out.u64(*number);
+            }
         }
     }
 
@@ -176,6 +217,8 @@ impl Wire for UbWire {
         match from.u8()? {
             1 => Ok(Self::Raw(Batch::read(from)?)),
             2 => Ok(Self::Sequenced(Sequenced::read(from)?)),
+            3 => Ok(Self::Skipped(Skipped::read(from)?)),
+            4 => Ok(Self::Advance(from.u64()?)),
             _ => Err(Malformed),
         }
     }
@@ -184,6 +227,7 @@ impl Wire for UbWire {
         match self {
             Self::Raw(batch) => batch.weight(),
             Self::Sequenced(sequenced) => sequenced.weight(),
+            Self::Skipped(_) | Self::Advance(_) => Weight::default(),
         }
     }
 }
@@ -222,6 +266,24 @@ mod tests {
         assert_eq!(receive(&mut sequencer, STRANGER, UbWire::Raw(batch(1))), Err(DropReason::Stranger));
         assert_eq!(receive(&mut sequencer, P0, UbWire::Raw(batch(1))), Ok(0));
         assert_eq!(receive(&mut sequencer, P0, UbWire::Raw(batch(1))), REFUSED);
+    }
+
+    #[test]
+    fn total_ub_skipped_numbers_name_no_message_and_keep_their_place() {
+        let mut member = TotalUb::new(P1, &view(), SEQUENCER);
+        let skipped = |number, count| UbWire::Skipped(Skipped { number, count });
+        assert_eq!(receive(&mut member, SEQUENCER, skipped(2, 8)), Ok(0));
+        assert_eq!(member.next_number(), Some(1));
+        assert_eq!(receive(&mut member, SEQUENCER, sequenced(1, P0)), Ok(1));
+        assert_eq!(member.next_number(), Some(10));
+        assert_eq!(receive(&mut member, P0, skipped(10, 1)), REFUSED);
+        assert_eq!(receive(&mut member, P0, UbWire::Advance(10)), REFUSED, "for the sequencer alone");
+        let mut sequencer = SequencerUb::new(&view(), Defects::NONE);
+        assert_eq!(receive(&mut sequencer, P0, UbWire::Advance(9)), Ok(0));
+        assert_eq!(sequencer.next, 10);
+        assert_eq!(receive(&mut sequencer, P0, UbWire::Advance(u64::MAX)), Ok(0));
+        assert_eq!(sequencer.next, 10 + crate::order::total::FAR_AHEAD, "as far as it goes at once");
+        assert_eq!(receive(&mut sequencer, STRANGER, UbWire::Advance(9)), Err(DropReason::Stranger));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::fmt;
 use super::describe;
 use super::hold_back::{HoldBack, HoldBacks};
 use super::span::Span;
-use super::total::{Deliveries, Sequenced};
+use super::total::{Deliveries, Numbered, Sequenced, Skipped, to_skip};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, Time, To, View};
 use crate::waiting::{Waiting, WaitsFor};
 use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};
@@ -30,6 +30,10 @@ pub enum UubWire {
     },
     /// A batch with its numbers, to all.
     Numbered(Sequenced),
+    /// Numbers of no message, to all.
+    Skipped(Skipped),
+    /// A member asks the sequencer to grant no number up to this one any more.
+    Advance(u64),
 }
 
 /// A request for numbers for `count` messages.
@@ -53,7 +57,7 @@ pub struct TotalUub {
     /// sent by number: otherwise later ones could fill the window and wait for an earlier one that waits for
     /// the window.
     granted: BTreeMap<u64, Sequenced>,
-    held: HoldBack<Sequenced>,
+    held: HoldBack<Numbered>,
     deliveries: Deliveries,
 }
 
@@ -89,7 +93,7 @@ impl TotalUub {
         };
         let numbered = Sequenced { number, sender: self.me, batch: self.asked[at].clone() };
         // A number in use is the sequencer's mistake; this member must not multicast it.
-        if !self.held.insert(numbered.clone()) {
+        if !self.held.insert(Numbered::Batch(numbered.clone())) {
             return out.drop(from, DropReason::BreaksContract);
         }
         self.asked.remove(at);
@@ -109,7 +113,14 @@ impl TotalUub {
 
     fn receive(&mut self, from: MemberId, numbered: Sequenced, out: &mut Out) {
         let sane = from == numbered.sender && self.clients.contains(&from);
-        if !sane || !self.held.insert(numbered) {
+        if !sane || !self.held.insert(Numbered::Batch(numbered)) {
+            return out.drop(from, DropReason::BreaksContract);
+        }
+        self.deliver_next(out);
+    }
+
+    fn skip(&mut self, from: MemberId, skipped: Skipped, out: &mut Out) {
+        if from != self.sequencer || !self.held.insert(Numbered::Nothing(skipped)) {
             return out.drop(from, DropReason::BreaksContract);
         }
         self.deliver_next(out);
@@ -117,7 +128,8 @@ impl TotalUub {
 
     /// Delivers batches while the next number has been received.
     fn deliver_next(&mut self, out: &mut Out) {
-        while let Some(Sequenced { number, sender, batch }) = self.held.pop() {
+        while let Some(numbered) = self.held.pop() {
+            let Numbered::Batch(Sequenced { number, sender, batch }) = numbered else { continue };
             self.deliveries.deliver_as(Some(number), sender, batch, out);
         }
     }
@@ -144,7 +156,8 @@ impl Engine for TotalUub {
             Input::Receive { from, message: UubWire::Numbered(numbered) } => {
                 self.receive(from, numbered, out);
             }
-            Input::Receive { from, message: UubWire::Request(_) } => {
+            Input::Receive { from, message: UubWire::Skipped(skipped) } => self.skip(from, skipped, out),
+            Input::Receive { from, message: UubWire::Request(_) | UubWire::Advance(_) } => {
                 out.drop(from, DropReason::BreaksContract);
             }
             Input::Wake => {}
@@ -160,8 +173,11 @@ impl OrderEngine for TotalUub {
     /// Returns own batches. Numbers behind a gap are void: no member has delivered their batches, and each
     /// sender requests new ones.
     fn close(&mut self, _out: &mut Out) -> Vec<Batch> {
-        let numbered = self.held.take_all().filter(|numbered| numbered.sender == self.me);
-        let mut open: Vec<Batch> = numbered.map(|numbered| numbered.batch).collect();
+        let own = self.held.take_all().filter_map(|numbered| match numbered {
+            Numbered::Batch(numbered) if numbered.sender == self.me => Some(numbered.batch),
+            _ => None,
+        });
+        let mut open: Vec<Batch> = own.collect();
         open.extend(std::mem::take(&mut self.asked));
         open.sort_unstable_by_key(Batch::first);
         open
@@ -172,7 +188,7 @@ impl OrderEngine for TotalUub {
     }
 
     fn backlog(&self, sender: MemberId) -> u64 {
-        self.held.iter().filter(|numbered| numbered.sender == sender).count() as u64
+        self.held.batches().filter(|numbered| numbered.sender == sender).count() as u64
     }
 
     fn waiting(&self) -> Vec<Waiting> {
@@ -182,6 +198,14 @@ impl OrderEngine for TotalUub {
             waits_for: WaitsFor::Number,
         };
         self.asked.iter().map(unnumbered).chain(self.held.waiting()).collect()
+    }
+
+    fn advance(&mut self, _now: Time, number: u64, out: &mut Out) {
+        out.send(To::Member(self.sequencer), UubWire::Advance(number));
+    }
+
+    fn next_number(&self) -> Option<u64> {
+        Some(self.held.next())
     }
 }
 
@@ -203,6 +227,17 @@ impl SequencerUub {
             self.next = self.next.saturating_add(u64::from(count));
         }
     }
+
+    fn advance(&mut self, from: MemberId, number: u64, out: &mut Out) {
+        if !self.askers.contains(from) {
+            return out.drop(from, DropReason::Stranger);
+        }
+        let skipped = Skipped { number: self.next, count: to_skip(self.next, number) };
+        if skipped.count > 0 {
+            self.next = self.next.saturating_add(skipped.count);
+            out.send(To::Group, UubWire::Skipped(skipped));
+        }
+    }
 }
 
 impl fmt::Display for SequencerUub {
@@ -218,6 +253,7 @@ impl Engine for SequencerUub {
     fn handle(&mut self, _now: Time, input: Input<Batch, UubWire>, out: &mut Out) {
         match input {
             Input::Receive { from, message: UubWire::Request(request) } => self.grant(from, request, out),
+            Input::Receive { from, message: UubWire::Advance(number) } => self.advance(from, number, out),
             // The sequencer receives all multicasts, and assigned the numbers in them itself.
             Input::Receive { message: UubWire::Numbered(_), .. } | Input::Wake => {}
             Input::Receive { from, .. } => out.drop(from, DropReason::BreaksContract),
@@ -263,6 +299,14 @@ impl Wire for UubWire {
                 out.u8(3);
                 numbered.write(out);
             }
+            Self::Skipped(skipped) => {
+                out.u8(4);
+                skipped.write(out);
+            }
+            Self::Advance(number) => {
+                out.u8(5);
+                out.u64(*number);
+            }
         }
     }
 
@@ -280,6 +324,8 @@ impl Wire for UubWire {
                 if fits { Ok(Self::Grant { first, number }) } else { Err(Malformed) }
             }
             3 => Ok(Self::Numbered(Sequenced::read(from)?)),
+            4 => Ok(Self::Skipped(Skipped::read(from)?)),
+            5 => Ok(Self::Advance(from.u64()?)),
             _ => Err(Malformed),
         }
     }
@@ -287,7 +333,7 @@ impl Wire for UubWire {
     fn weight(&self) -> Weight {
         match self {
             Self::Numbered(numbered) => numbered.weight(),
-            Self::Request(_) | Self::Grant { .. } => Weight::default(),
+            Self::Request(_) | Self::Grant { .. } | Self::Skipped(_) | Self::Advance(_) => Weight::default(),
         }
     }
 }
@@ -340,6 +386,21 @@ mod tests {
         assert_eq!(receive(&mut sequencer, P0, grant(1, 1)), REFUSED);
         assert_eq!(receive(&mut sequencer, P0, request(1, u32::MAX)), Ok(0));
         assert_eq!(receive(&mut sequencer, P0, request(1, 1)), REFUSED);
+    }
+
+    #[test]
+    fn total_uub_skipped_numbers_name_no_message_and_keep_their_place() {
+        let mut member = TotalUub::new(P1, &view(), SEQUENCER);
+        let skipped = |number, count| UubWire::Skipped(Skipped { number, count });
+        assert_eq!(receive(&mut member, SEQUENCER, skipped(2, 8)), Ok(0));
+        assert_eq!(receive(&mut member, P0, numbered(1, P0)), Ok(1));
+        assert_eq!(member.next_number(), Some(10));
+        assert_eq!(receive(&mut member, P0, skipped(10, 1)), REFUSED);
+        assert_eq!(receive(&mut member, P0, UubWire::Advance(10)), REFUSED, "for the sequencer alone");
+        let mut sequencer = SequencerUub::new(&view());
+        assert_eq!(receive(&mut sequencer, P0, UubWire::Advance(9)), Ok(0));
+        assert_eq!(sequencer.next, 10);
+        assert_eq!(receive(&mut sequencer, STRANGER, UubWire::Advance(9)), Err(DropReason::Stranger));
     }
 
     #[test]

@@ -89,6 +89,12 @@ impl Authors {
         done
     }
 
+    /// Returns the numbers of the messages of the batch that is being delivered that are later copies of their texts.
+    #[must_use]
+    pub fn doubled(&self) -> &[u64] {
+        &self.doubled
+    }
+
     /// Returns true if this message of the batch that is being delivered is a later copy of its text.
     #[must_use]
     pub fn is_doubled(&self, own_number: u64) -> bool {

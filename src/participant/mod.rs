@@ -2,14 +2,15 @@
 //!
 //! A [`Participant`] sends what the application has as fast as the send windows allow, passes deliveries on, announces
 //! that nothing more is sent, and reports when it has everything ([`finish`]). It multicasts texts of [`authors`], who
-//! are no members. It excludes slow members
-//! ([`slow_member`]), catches up as a newcomer ([`catch_up`]), and lets newcomers catch up (`give`).
+//! are no members. It excludes slow members ([`slow_member`]), catches up as a newcomer ([`catch_up`]), and lets newcomers
+//! catch up (`give`). A process with a participant in each of several groups merges their deliveries ([`merge`]).
 
 mod application;
 pub mod authors;
 pub mod catch_up;
 pub mod finish;
 mod give;
+pub mod merge;
 pub mod slow_member;
 
 use std::collections::VecDeque;

@@ -64,6 +64,9 @@ pub struct Start<'a> {
     pub incarnation: u32,
     /// The group.
     pub group: &'a str,
+    /// All groups of a client that has several, the first one first; then its other events name their group.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub groups: Cow<'a, [&'a str]>,
     /// The value of `--order`.
     pub order: &'a str,
     /// The value of `--method`, where the order has several.
@@ -234,15 +237,20 @@ pub(crate) struct Reason {
 }
 
 impl HistoryEvent<'_> {
-    /// Appends the event as a line, without its end.
-    pub(super) fn write(&self, line: &mut Vec<u8>) {
+    /// Appends the event as a line, without its end, with the group of a client that has several.
+    pub(super) fn write(&self, line: &mut Vec<u8>, group: Option<&str>) {
+        // A start names its group in any case.
+        let group = group.filter(|_| !matches!(self, Self::Start(_)));
         #[derive(Serialize)]
         struct Line<'e, 'a> {
             v: u64,
             #[serde(flatten)]
             event: &'e HistoryEvent<'a>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            group: Option<&'e str>,
         }
-        serde_json::to_writer(line, &Line { v: VERSION, event: self }).expect("memory takes every event");
+        serde_json::to_writer(line, &Line { v: VERSION, event: self, group })
+            .expect("memory takes every event");
     }
 }
 
@@ -342,6 +350,8 @@ pub(crate) struct Row<'a> {
     #[serde(borrow)]
     group: Option<Text<'a>>,
     #[serde(borrow)]
+    groups: Option<Vec<Text<'a>>>,
+    #[serde(borrow)]
     order: Option<Text<'a>>,
     #[serde(borrow)]
     method: Option<Text<'a>>,
@@ -395,6 +405,11 @@ impl<'a> Row<'a> {
         Ok(Self { line, ..row })
     }
 
+    /// Returns the group that the line names.
+    pub(crate) fn group(&self) -> Option<&str> {
+        self.group.as_deref()
+    }
+
     /// Returns the event of the line.
     pub(crate) fn event(&self) -> Result<HistoryEvent<'_>, Flaw> {
         check_version(self.v)?;
@@ -404,6 +419,7 @@ impl<'a> Row<'a> {
                 member: self.need(&self.member, "member")?,
                 incarnation: *self.need(&self.incarnation, "incarnation")?,
                 group: self.need(&self.group, "group")?,
+                groups: self.groups.iter().flatten().map(|group| &**group).collect(),
                 order: self.need(&self.order, "order")?,
                 method: self.method.as_deref(),
                 members: self.members()?,

@@ -41,6 +41,18 @@ pub struct Counts {
     pub undeliverable: u64,
 }
 
+impl std::iter::Sum for Counts {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            multicasts: sum.multicasts + one.multicasts,
+            delivered: sum.delivered + one.delivered,
+            sent: sum.sent + one.sent,
+            received: sum.received + one.received,
+            undeliverable: sum.undeliverable + one.undeliverable,
+        })
+    }
+}
+
 /// The result files and the history of one client.
 ///
 /// Without [`Results::finish`], a drop leaves all written lines under the `.part` names; a run that never started
@@ -55,6 +67,9 @@ pub struct Results {
     forgotten: Option<PathBuf>,
     /// Files of an earlier run that are kept under other names when this one starts.
     kept: Vec<PathBuf>,
+    /// The groups of a client that has several, and the index of the one that the next events are of.
+    groups: Vec<String>,
+    group: usize,
 }
 
 impl Results {
@@ -89,8 +104,23 @@ impl Results {
             history: history.then(|| Output::create(events.clone(), force)).transpose()?,
             forgotten: (force && !history).then(|| events.clone()),
             kept: if earlier == Earlier::Keep { vec![multicasts, messages, events] } else { Vec::new() },
+            groups: Vec::new(),
+            group: 0,
         };
         Ok(results)
+    }
+
+    /// Names the groups of a client in several: then lines of result files begin with `<sender>@<group>`, and events name
+    /// their group. A client in one group names none.
+    #[must_use]
+    pub fn in_groups(mut self, groups: &[String]) -> Self {
+        self.groups = if groups.len() > 1 { groups.to_vec() } else { Vec::new() };
+        self
+    }
+
+    /// Turns to the group of this index: the next events are of that group.
+    pub fn turn_to(&mut self, group: usize) {
+        self.group = group;
     }
 
     /// Returns results that write nothing.
@@ -103,10 +133,12 @@ impl Results {
             history: None,
             forgotten: None,
             kept: Vec::new(),
+            groups: Vec::new(),
+            group: 0,
         }
     }
 
-    /// Records the start: from now on the files are kept. Returns the suffix of the kept files of an earlier run.
+    /// Records the start, once for each group: from now on the files are kept. Returns the suffix of the kept files of an earlier run.
     ///
     /// # Errors
     /// Exit 73 if a file of an earlier run cannot be replaced; exit 74 if a file cannot be written, as for every method
@@ -172,6 +204,15 @@ impl Results {
         self.write_delivery(from, id, text, number, time_us)
     }
 
+    /// Writes a delivery into the result file; of a client in several groups, with the group.
+    fn write_line(&mut self, from: &str, text: &[u8]) -> Result<(), Failure> {
+        let Some(delivered) = &mut self.delivered else { return Ok(()) };
+        delivered.line(|line| match self.groups.get(self.group) {
+            Some(group) => write_result(line, &format!("{from}@{group}"), text),
+            None => write_result(line, from, text),
+        })
+    }
+
     fn write_delivery(
         &mut self,
         from: &str,
@@ -180,9 +221,7 @@ impl Results {
         number: Option<u64>,
         time_us: u64,
     ) -> Result<(), Failure> {
-        if let Some(delivered) = &mut self.delivered {
-            delivered.line(|line| write_result(line, from, text))?;
-        }
+        self.write_line(from, text)?;
         let (author, doubled) = (None, false);
         self.record(|| HistoryEvent::Deliver {
             id,
@@ -208,8 +247,8 @@ impl Results {
         (number, doubled): (Option<u64>, bool),
         time_us: u64,
     ) -> Result<(), Failure> {
-        if let Some(delivered) = self.delivered.as_mut().filter(|_| !doubled) {
-            delivered.line(|line| write_result(line, author.name, text))?;
+        if !doubled {
+            self.write_line(author.name, text)?;
         }
         let author = Some(author);
         self.record(|| HistoryEvent::Deliver {
@@ -300,7 +339,7 @@ impl Results {
         self.history.as_ref().map(|history| history.lines.length + history.lines.buffer.len() as u64)
     }
 
-    /// Returns the deliveries in the first `length` bytes of the history, if there is one.
+    /// Returns the deliveries of the present group in the first `length` bytes of the history, if there is one.
     ///
     /// # Errors
     /// Exit 74.
@@ -308,7 +347,7 @@ impl Results {
         let Some(history) = &mut self.history else { return Ok(None) };
         history.flush()?;
         let path = part(&history.path);
-        let past = Past::open(&path, length)
+        let past = Past::open(&path, length, self.groups.get(self.group).cloned())
             .map_err(|reason| Failure::new(Exit::Io, format!("cannot read {}: {reason}", path.display())))?;
         Ok(Some(past))
     }
@@ -316,7 +355,8 @@ impl Results {
     #[inline]
     fn record<'a>(&mut self, event: impl FnOnce() -> HistoryEvent<'a>) -> Result<(), Failure> {
         let Some(history) = &mut self.history else { return Ok(()) };
-        history.line(|line| event().write(line))
+        let group = self.groups.get(self.group).map(String::as_str);
+        history.line(|line| event().write(line, group))
     }
 
     fn outputs(&mut self) -> impl Iterator<Item = &mut Output> {

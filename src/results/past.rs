@@ -25,6 +25,8 @@ pub struct Delivered {
 #[derive(Debug)]
 pub struct Past {
     history: Take<BufReader<File>>,
+    /// The group whose deliveries are wanted, of a client in several groups.
+    group: Option<String>,
     line: Vec<u8>,
 }
 
@@ -33,8 +35,8 @@ impl Past {
     ///
     /// # Errors
     /// It cannot be opened.
-    pub(super) fn open(path: &Path, length: u64) -> io::Result<Self> {
-        Ok(Self { history: BufReader::new(File::open(path)?).take(length), line: Vec::new() })
+    pub(super) fn open(path: &Path, length: u64, group: Option<String>) -> io::Result<Self> {
+        Ok(Self { group, history: BufReader::new(File::open(path)?).take(length), line: Vec::new() })
     }
 
     /// Returns the next delivery; nothing at the end.
@@ -49,6 +51,9 @@ impl Past {
             }
             let broken = |_| io::Error::from(io::ErrorKind::InvalidData);
             let row = Row::parse(self.line.trim_ascii_end()).map_err(broken)?;
+            if self.group.as_deref() != row.group().filter(|_| self.group.is_some()) {
+                continue;
+            }
             if let HistoryEvent::Deliver { id, text, number, author, doubled: false, .. } =
                 row.event().map_err(broken)?
             {

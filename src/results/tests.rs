@@ -13,6 +13,7 @@ const START: Start<'_> = Start {
     member: "c1",
     incarnation: 1,
     group: "main",
+    groups: Cow::Borrowed(&[]),
     order: "total",
     method: Some("bb"),
     members: Cow::Borrowed(&["c1", "c2"]),

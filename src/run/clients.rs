@@ -1,5 +1,6 @@
 //! The clients of a run and their command files, all checked before any process starts.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,8 @@ use crate::talk::{list, natural};
 
 /// The default number of clients of a workload without command files.
 const MEMBERS: usize = 4;
+/// The group of a client without `--group`.
+pub(super) const MAIN: &str = "main";
 /// The names of the other processes of a run.
 pub(super) const SERVERS: [&str; 5] = ["forwarder", "router", PROXY, "sequencer", STANDBY];
 /// The proxy between members and servers, for faults of links.
@@ -38,6 +41,8 @@ pub(super) const STANDBY: &str = "standby";
 pub(super) struct Client {
     pub(super) id: String,
     pub(super) source: Source,
+    /// The groups that it is in, if the scenario names them.
+    pub(super) groups: Vec<String>,
     /// The number of its operations, and of the multicasts among them.
     pub(super) operations: u64,
     pub(super) multicasts: u64,
@@ -85,10 +90,12 @@ pub(super) fn clients(scenario: &Scenario, passed_over: &mut Option<String>) -> 
             let made = |number| Client {
                 id: format!("c{number}"),
                 source: Source::Made(count),
+                groups: scenario.groups.get(&format!("c{number}")).cloned().unwrap_or_default(),
                 operations: count,
                 multicasts: count,
             };
-            return Ok((1..=scenario.members.unwrap_or(MEMBERS)).map(made).collect());
+            let made: Vec<Client> = (1..=scenario.members.unwrap_or(MEMBERS)).map(made).collect();
+            return check_groups(scenario, &made).map(|()| made);
         }
         (Some(Commands::Folder(folder)), None) => command_files(folder, passed_over)?,
         (Some(Commands::Files(files)), None) => files.clone(),
@@ -98,7 +105,21 @@ pub(super) fn clients(scenario: &Scenario, passed_over: &mut Option<String>) -> 
         let message = format!("{wanted} members are asked for, and there are {} command files", found.len());
         return Err(Failure::new(Exit::Usage, message));
     }
-    read(&found[..wanted])
+    let clients = read(&found[..wanted], &scenario.groups)?;
+    check_groups(scenario, &clients).map(|()| clients)
+}
+
+/// Checks that the groups of the scenario are of its clients.
+fn check_groups(scenario: &Scenario, clients: &[Client]) -> Result<(), Failure> {
+    let is_client = |name: &&String| clients.iter().any(|client| client.id == **name);
+    match scenario.groups.keys().find(|name| !is_client(name)) {
+        Some(name) => {
+            let names: Vec<&str> = clients.iter().map(|client| client.id.as_str()).collect();
+            let why = format!("the groups name {name}, and the clients are {}", list(&names));
+            Err(Failure::new(Exit::BadData, why))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Returns the `*.txt` files of a folder, `c2` before `c10`.
@@ -133,7 +154,7 @@ fn cannot_read(dir: &Path, reason: &io::Error) -> Failure {
     ))
 }
 
-fn read(files: &[PathBuf]) -> Result<Vec<Client>, Failure> {
+fn read(files: &[PathBuf], groups: &BTreeMap<String, Vec<String>>) -> Result<Vec<Client>, Failure> {
     let ids = files.iter().map(|file| id(file)).collect::<Result<Vec<_>, _>>()?;
     for (place, id) in ids.iter().enumerate() {
         if ids[..place].contains(id) {
@@ -141,17 +162,26 @@ fn read(files: &[PathBuf]) -> Result<Vec<Client>, Failure> {
         }
     }
     let names: Vec<&str> = ids.iter().map(String::as_str).collect();
-    files.iter().zip(&ids).map(|(file, id)| client(file, id, &names)).collect()
+    let groups = |id: &String| groups.get(id).cloned().unwrap_or_default();
+    files.iter().zip(&ids).map(|(file, id)| client(file, id, groups(id), &names)).collect()
 }
 
-fn client(file: &Path, id: &str, members: &[&str]) -> Result<Client, Failure> {
+fn client(file: &Path, id: &str, groups: Vec<String>, members: &[&str]) -> Result<Client, Failure> {
     let script = Script::read(file, id)?;
+    let all = if groups.is_empty() { vec![MAIN.to_owned()] } else { groups.clone() };
+    if let Some(failure) = script.unknown_group(&all) {
+        return Err(failure);
+    }
     if let Some(failure) = script.unknown_receiver(members) {
         return Err(failure);
     }
-    let multicasts = script.lines().iter().filter(|line| matches!(line.op, Op::Multicast(_))).count() as u64;
+    let multicasts = script
+        .lines()
+        .iter()
+        .filter(|line| matches!(line.op, Op::Multicast(_) | Op::MulticastTo { .. }))
+        .count() as u64;
     let operations = script.lines().len() as u64;
-    Ok(Client { id: id.to_owned(), source: Source::File(file.to_owned()), operations, multicasts })
+    Ok(Client { id: id.to_owned(), source: Source::File(file.to_owned()), groups, operations, multicasts })
 }
 
 /// Returns the client id that is the name of a command file.

@@ -1,6 +1,6 @@
 //! The plan of a run: every process with its whole command line, its ports and its files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use super::clients::{Client, PROXY, SERVERS, STANDBY, clients, proxy_of};
+use super::clients::{Client, MAIN, PROXY, SERVERS, STANDBY, clients, proxy_of};
 use super::process::Process;
 use super::scenario::{Expect, Scenario};
 use crate::cli;
@@ -179,6 +179,7 @@ fn check(settings: &Settings) -> Result<(), Failure> {
         ("suspect_after", settings.suspect_after.is_some()),
         ("link", !settings.links.is_empty()),
         ("trace", settings.trace),
+        ("groups", settings.clients.iter().any(|client| !client.groups.is_empty())),
     ];
     if let Some((key, _)) = refused.iter().find(|(_, is_given)| *is_given) {
         return Err(Failure::new(Exit::Usage, format!("`{key}` is not for order tentative"))
@@ -436,11 +437,30 @@ impl Plan {
     }
 }
 
+/// Returns the argument for the number of clients of each group, if the scenario names groups.
+fn group_sizes(settings: &Settings) -> String {
+    if settings.clients.iter().all(|client| client.groups.is_empty()) {
+        return String::new();
+    }
+    let mut sizes: BTreeMap<&str, usize> = BTreeMap::new();
+    for client in &settings.clients {
+        let main = client.groups.is_empty().then_some(MAIN);
+        for group in client.groups.iter().map(String::as_str).chain(main) {
+            *sizes.entry(group).or_default() += 1;
+        }
+    }
+    let sizes: Vec<String> = sizes.iter().map(|(group, count)| format!("{group}={count}")).collect();
+    format!(" --group-clients {}", sizes.join(","))
+}
+
 fn server_arguments(name: &str, settings: &Settings, port_base: u16) -> String {
     let clients = settings.clients.len();
     let timeout = duration_argument(settings.timeout.min(START_TIMEOUT));
     match name {
-        "forwarder" => format!("--clients {clients} --start-timeout {timeout} --port-base {port_base}"),
+        "forwarder" => {
+            let sizes = group_sizes(settings);
+            format!("--clients {clients}{sizes} --start-timeout {timeout} --port-base {port_base}")
+        }
         _ => format!("--port-base {port_base}"),
     }
 }
@@ -462,9 +482,13 @@ fn client_arguments(client: &Client, settings: &Settings, order: &Order, port_ba
         reliability if reliability.is_default() => String::new(),
         reliability => format!(" --reliability {}", reliability.name()),
     };
+    let groups = match &client.groups[..] {
+        [] => String::new(),
+        groups => format!(" --group {}", groups.join(",")),
+    };
     let (id, order) = (&client.id, order.name);
     format!(
-        "--id {id} --order {order}{method}{reliability} --speed {speed} --timeout {timeout} --port-base {port_base} --progress{patience}{can_sequence}{safe}"
+        "--id {id}{groups} --order {order}{method}{reliability} --speed {speed} --timeout {timeout} --port-base {port_base} --progress{patience}{can_sequence}{safe}"
     )
 }
 

@@ -1,5 +1,6 @@
 //! The scenario of a run, from the command line or a `scenario.toml`; each mistake is reported with its place.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -39,6 +40,9 @@ pub(super) struct Scenario {
     pub(super) method: Option<String>,
     #[serde(deserialize_with = "reliability")]
     pub(super) reliability: Option<Reliability>,
+    /// The groups of clients, the first one first; all others are in `main`.
+    #[serde(deserialize_with = "groups")]
+    pub(super) groups: BTreeMap<String, Vec<String>>,
     /// Whether clients deliver only stable messages.
     pub(super) safe: bool,
     /// Whether clients can become the sequencer after it has failed.
@@ -156,6 +160,18 @@ fn reliability<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Reliability>
     checked(from, |name: String| one_of(&name, &names).map(Reliability::find))
 }
 
+fn groups<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Vec<String>>, D::Error> {
+    checked(from, |groups: BTreeMap<String, Vec<String>>| {
+        for (client, groups) in &groups {
+            if groups.is_empty() {
+                return Err(format!("{client} has no group: write {client} = [\"a\", \"b\"]"));
+            }
+            groups.iter().try_for_each(|group| cli::id(group).map(drop))?;
+        }
+        Ok(groups)
+    })
+}
+
 fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
     checked(from, |time: String| parse_duration(&time).map(Some))
 }
@@ -228,6 +244,7 @@ mod tests {
             speed = 50
             timeout = "20s"
             expect = "died:a"
+            groups = { a = ["red", "blue"] }
             [[faults]]
             kill = "a"
             after = "250ms"
@@ -239,6 +256,7 @@ mod tests {
         assert_eq!((scenario.members, scenario.speed), (Some(2), Some(50.0)));
         assert_eq!((scenario.order.as_deref(), scenario.method.as_deref()), (Some("total"), Some("ub")));
         assert_eq!(scenario.reliability, Some(Reliability::Nack));
+        assert_eq!(scenario.groups["a"], ["red", "blue"]);
         assert_eq!(scenario.expect, Expect::Died(Some("a".into())));
         let shown: Vec<String> = scenario.faults.iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["250ms STOP to a"]);
@@ -283,7 +301,7 @@ mod tests {
 
     #[test]
     fn unknown_key_is_reported_with_all_known_ones() {
-        let keys = "commands, members, messages, order, method, reliability, safe, can_sequence, standby, suspect_after, speed, \
+        let keys = "commands, members, messages, order, method, reliability, groups, safe, can_sequence, standby, suspect_after, speed, \
                     timeout, seed, expect, faults";
         let of_faults = "kill, starve, link, after, signal, restart, for, dies";
         for (text, keys) in [("x = 1", keys), ("[[faults]]\nx = 1", of_faults)] {
@@ -313,6 +331,8 @@ mod tests {
             ("commands = 7", "s.toml:1:12: this is no folder"),
             ("members = \"4\"", "s.toml:1:11: invalid type: string"),
             ("members = ", "s.toml:1:11: "),
+            ("groups = { c1 = [] }", "s.toml:1:10: c1 has no group"),
+            ("groups = { c1 = [\"a/b\"] }", "s.toml:1:10: an id consists of"),
             (
                 "[[faults]]\nkill = \"c1\"\nafter = \"1s\"\nsignal = \"KIL\"",
                 "s.toml:4:10: unknown word `KIL`",

@@ -39,7 +39,8 @@ const LISTED: usize = 20;
 pub struct Script {
     source: Source,
     lines: Vec<Line>,
-    receivers: Vec<Receiver>,
+    receivers: Vec<Named>,
+    groups: Vec<Named>,
 }
 
 /// One operation and its line.
@@ -54,8 +55,15 @@ pub struct Line {
 /// One operation.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Op {
-    /// Multicast a text of at most [`crate::wire::batch::MAX_TEXT`] bytes to the group.
+    /// Multicast a text of at most [`crate::wire::batch::MAX_TEXT`] bytes to the group, the first of several.
     Multicast(Bytes),
+    /// Multicast a text to one of several groups.
+    MulticastTo {
+        /// The group; [`Script::group`] returns its name.
+        group: GroupId,
+        /// At most [`crate::wire::batch::MAX_TEXT`] bytes.
+        text: Bytes,
+    },
     /// Do nothing for this long, at most [`MAX_SLEEP`].
     Sleep(Duration),
     /// Leave the group; the last operation.
@@ -73,9 +81,13 @@ pub enum Op {
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct ReceiverId(pub u32);
 
-/// A receiver of the script, and the span in which it is first named.
+/// A group that one script names, shared by all operations that name it. It counts from 0 in order of appearance.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct GroupId(pub u32);
+
+/// A receiver or a group of the script, and the span in which it is first named.
 #[derive(Debug)]
-struct Receiver {
+struct Named {
     id: String,
     span: Range<usize>,
 }
@@ -111,7 +123,7 @@ impl Script {
     fn of(name: &str, file: Bytes, me: &str, ids: Ids) -> Result<Self, Failure> {
         let source = Source { name: name.into(), text: without_mark(file) };
         match parse(&source.text, me, ids) {
-            Ok((lines, receivers)) => Ok(Self { source, lines, receivers }),
+            Ok((lines, (receivers, groups))) => Ok(Self { source, lines, receivers, groups }),
             Err(flaw) => Err(source.failure(flaw)),
         }
     }
@@ -136,6 +148,32 @@ impl Script {
         self.receivers.iter().map(|receiver| &*receiver.id)
     }
 
+    /// Returns the name of a group of this script.
+    ///
+    /// # Panics
+    /// If `group` is of another script, it may be unknown here.
+    #[must_use]
+    pub fn group(&self, group: GroupId) -> &str {
+        &self.groups[group.0 as usize].id
+    }
+
+    /// Returns the names of the groups in `Multicast@<group>`, that of `GroupId(0)` first.
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        self.groups.iter().map(|group| &*group.id)
+    }
+
+    /// Returns the failure of a script that multicasts to a group which is not among those of its client: exit 65 with
+    /// the first place that does.
+    #[must_use]
+    pub fn unknown_group(&self, groups: &[String]) -> Option<Failure> {
+        let unknown = self.groups.iter().find(|named| !groups.contains(&named.id))?;
+        let message = format!("{} is not a group of this client", quoted(unknown.id.as_bytes()));
+        let names: Vec<&str> = groups.iter().map(String::as_str).collect();
+        let rest = format!("it is in {}; name all its groups with --group, like --group a,b", list(&names));
+        let help = hint(&unknown.id, names.iter().copied(), &rest);
+        Some(self.source.failure(Flaw::new(unknown.span.clone(), message).help(help)))
+    }
+
     /// Returns the failure of a script that sends to a receiver which is not among `members`: exit 65 with the first
     /// place that does.
     #[must_use]
@@ -155,6 +193,9 @@ impl fmt::Display for Script {
         for Line { line, op } in &self.lines {
             match op {
                 Op::Multicast(text) => writeln!(f, "{line:>6}  multicast  {}", shown(text))?,
+                Op::MulticastTo { group, text } => {
+                    writeln!(f, "{line:>6}  multicast to group {}  {}", self.group(*group), shown(text))?;
+                }
                 Op::Sleep(duration) => writeln!(f, "{line:>6}  sleep      {duration:?}")?,
                 Op::Leave => writeln!(f, "{line:>6}  leave")?,
                 Op::Send { to, text } => {
@@ -188,7 +229,10 @@ fn read_all(input: impl Read) -> io::Result<Vec<u8>> {
     Ok(file)
 }
 
-fn parse(file: &Bytes, me: &str, ids: Ids) -> Result<(Vec<Line>, Vec<Receiver>), Flaw> {
+/// The operations of a file, and the receivers and groups that they name.
+type Parsed = (Vec<Line>, (Vec<Named>, Vec<Named>));
+
+fn parse(file: &Bytes, me: &str, ids: Ids) -> Result<Parsed, Flaw> {
     if let Some(flaw) = unreadable(file) {
         return Err(flaw);
     }
@@ -198,7 +242,7 @@ fn parse(file: &Bytes, me: &str, ids: Ids) -> Result<(Vec<Line>, Vec<Receiver>),
         let record = record?;
         lines.push(Line { line: record.line, op: rules.op(record)? });
     }
-    Ok((lines, rules.receivers()))
+    Ok((lines, rules.names()))
 }
 
 fn list(members: &[&str]) -> String {

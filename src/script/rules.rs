@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::csv::{Field, Record};
 use super::id::check_id;
-use super::{MAX_SLEEP, Op, Receiver, ReceiverId};
+use super::{GroupId, MAX_SLEEP, Named, Op, ReceiverId};
 use crate::nearest::nearest;
 use crate::place::{Flaw, quoted};
 use crate::wire::batch::MAX_TEXT;
@@ -47,25 +47,26 @@ pub(super) enum Ids {
     Any,
 }
 
-/// The rules of one client's command file, and the receivers seen so far.
+/// The rules of one client's command file, and the receivers and groups seen so far.
 #[derive(Debug)]
 pub(super) struct Rules<'a> {
     me: &'a str,
     ids: Ids,
-    receivers: Vec<Receiver>,
+    receivers: Vec<Named>,
     known: BTreeMap<Bytes, ReceiverId>,
+    groups: Vec<Named>,
     has_left: bool,
 }
 
 impl<'a> Rules<'a> {
     /// Returns the rules of the command file of `me`.
     pub(super) const fn new(me: &'a str, ids: Ids) -> Self {
-        Self { me, ids, receivers: Vec::new(), known: BTreeMap::new(), has_left: false }
+        Self { me, ids, receivers: Vec::new(), known: BTreeMap::new(), groups: Vec::new(), has_left: false }
     }
 
-    /// Returns the receivers of all operations, in order of appearance.
-    pub(super) fn receivers(self) -> Vec<Receiver> {
-        self.receivers
+    /// Returns the receivers and the groups of all operations, in order of appearance.
+    pub(super) fn names(self) -> (Vec<Named>, Vec<Named>) {
+        (self.receivers, self.groups)
     }
 
     /// Returns the operation of `record`.
@@ -79,21 +80,41 @@ impl<'a> Rules<'a> {
             first if first == LEAVE.as_bytes() && (self.me != LEAVE || record.count == 1) => {
                 self.leave(record)
             }
-            first if first == MULTICAST.as_bytes() => self.multicast(record),
+            first if first == MULTICAST.as_bytes() => self.multicast(record).map(Op::Multicast),
+            first if group_in(first).is_some() => {
+                let group = self.group(&record.fields[0])?;
+                Ok(Op::MulticastTo { group, text: self.multicast(record)? })
+            }
             first if first == SLEEP.as_bytes() => sleep(record),
             first if first == self.me.as_bytes() => self.send(record),
             _ => Err(self.no_operation(&record.fields[0])),
         }
     }
 
-    fn multicast(&self, record: Record) -> Result<Op, Flaw> {
+    fn multicast(&self, record: Record) -> Result<Bytes, Flaw> {
         let usage = || with_text(&format!("{MULTICAST},{}", self.me));
         let [_, sender, text] = exactly(record, usage)?;
         if sender.text == self.me {
-            return Ok(Op::Multicast(checked(text)?));
+            return checked(text);
         }
         self.check_field_id(&sender)?;
         Err(self.line_of_another(&sender))
+    }
+
+    /// Returns the group of `Multicast@<group>`.
+    fn group(&mut self, field: &Field) -> Result<GroupId, Flaw> {
+        let name = group_in(&field.text).unwrap_or_default();
+        if let Some(known) = self.groups.iter().position(|group| group.id.as_bytes() == name) {
+            return Ok(GroupId(known as u32));
+        }
+        let span = field.span.clone();
+        let id = String::from_utf8_lossy(name).into_owned();
+        if let Err(reason) = check_id(&id) {
+            let flaw = Flaw::new(span, format!("{} is no name of a group: {reason}", quoted(name)));
+            return Err(flaw.help(with_text(&format!("{MULTICAST}@<group>,{}", self.me))));
+        }
+        self.groups.push(Named { id, span });
+        Ok(GroupId((self.groups.len() - 1) as u32))
     }
 
     fn leave(&mut self, record: Record) -> Result<Op, Flaw> {
@@ -118,7 +139,7 @@ impl<'a> Rules<'a> {
         }
         let id = self.check_field_id(field)?.to_owned();
         let next = ReceiverId(self.receivers.len() as u32);
-        self.receivers.push(Receiver { id, span: field.span.clone() });
+        self.receivers.push(Named { id, span: field.span.clone() });
         self.known.insert(field.text.clone(), next);
         Ok(next)
     }
@@ -247,6 +268,11 @@ fn instead(fields: &[Field]) -> Option<&'static str> {
 /// Returns the form of an operation that ends with a text.
 fn with_text(start: &str) -> String {
     format!("write `{start},<text>`; a text with a comma must be quoted: `{start},\"one, two\"`")
+}
+
+/// Returns the name of the group in `Multicast@<group>`.
+fn group_in(word: &[u8]) -> Option<&[u8]> {
+    word.strip_prefix(MULTICAST.as_bytes())?.strip_prefix(b"@")
 }
 
 fn sleep(record: Record) -> Result<Op, Flaw> {

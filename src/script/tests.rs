@@ -273,7 +273,7 @@ fn the_four_banks_are_those_of_the_assignment() {
         assert_eq!(script.unknown_receiver(&ids), None);
         for Line { op, .. } in script.lines() {
             match op {
-                Op::Multicast(_) => multicasts += 1,
+                Op::Multicast(_) | Op::MulticastTo { .. } => multicasts += 1,
                 Op::Sleep(_) | Op::Leave => {}
                 Op::Send { to, .. } => {
                     receipts[ids.iter().position(|&id| id == script.receiver(*to)).unwrap()] += 1;
@@ -282,4 +282,35 @@ fn the_four_banks_are_those_of_the_assignment() {
         }
     }
     assert_eq!((multicasts, receipts), (26, [3, 2, 3, 6]));
+}
+
+#[test]
+fn multicast_to_a_group_names_it() {
+    let file =
+        Bytes::from_static(b"Multicast@b,c1,x\nMulticast,c1,y\nMulticast@a,c1,z\nMulticast@b,c1,\"v,w\"\n");
+    let script = Script::parse("c1.txt", file, "c1").unwrap();
+    let to = |group, text: &'static [u8]| Op::MulticastTo { group: GroupId(group), text: text.into() };
+    let ops: Vec<Op> = script.lines().iter().map(|line| line.op.clone()).collect();
+    assert_eq!(ops, [to(0, b"x"), Op::Multicast(b"y"[..].into()), to(1, b"z"), to(0, b"v,w")]);
+    assert_eq!(script.groups().collect::<Vec<_>>(), ["b", "a"]);
+    let groups = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+    assert_eq!(script.unknown_group(&groups(&["a", "b", "c"])), None);
+    let unknown = script.unknown_group(&groups(&["aa", "b"])).unwrap().to_string();
+    assert!(unknown.contains("c1.txt:3:1: `a` is not a group of this client"), "{unknown}");
+    assert!(unknown.contains("did you mean `aa`?"), "{unknown}");
+}
+
+#[test]
+fn multicast_to_no_group_is_refused() {
+    for (line, expected) in [
+        ("Multicast@,c1,x", "`` is no name of a group: an id must not be empty"),
+        ("Multicast@a/b,c1,x", "`a/b` is no name of a group"),
+        ("Multicast@a,c2,x", "c2"),
+        ("Multicast@a,c1", "this operation has 3 fields"),
+        ("multicast@a,c1,x", "unknown operation `multicast@a`"),
+    ] {
+        let file = Bytes::copy_from_slice(line.as_bytes());
+        let refused = Script::parse("c1.txt", file, "c1").unwrap_err().to_string();
+        assert!(refused.contains(expected), "{line}: {refused}");
+    }
 }

@@ -21,6 +21,8 @@ use crate::wire::header::{RUN_LIMIT, VERSION};
 #[derive(Debug)]
 pub struct Registry {
     rules: Rules,
+    /// The numbers of clients of single groups, if they differ from that of the rules.
+    clients: BTreeMap<String, usize>,
     groups: BTreeMap<String, Group>,
     attendants: Attendants,
     /// Requests that are kept waiting, because the holder of the wanted place may be gone.
@@ -46,6 +48,7 @@ impl Registry {
     pub fn new(rules: Rules, runs: u64) -> Self {
         Self {
             rules,
+            clients: BTreeMap::new(),
             groups: BTreeMap::new(),
             attendants: Attendants::default(),
             postponed: Vec::new(),
@@ -58,6 +61,12 @@ impl Registry {
             served: 0,
             reports: RateLimit::default(),
         }
+    }
+
+    /// Sets the numbers of clients of single groups.
+    #[must_use]
+    pub fn with_clients(self, clients: &[(String, usize)]) -> Self {
+        Self { clients: clients.iter().cloned().collect(), ..self }
     }
 
     /// Returns whether the forwarder passes packets of this group on.
@@ -219,14 +228,16 @@ impl Registry {
         if self.groups.len() >= MAX_GROUPS {
             return Err(refused(&Failure::new(Exit::Unavailable, "too many groups")));
         }
+        let clients = self.clients.get(group).copied().unwrap_or(self.rules.clients);
+        let rules = Rules { clients, ..self.rules };
         let opened = if let Some((run, members)) = resumed {
-            let mut opened = Group::new(now, run, who, order, self.rules);
+            let mut opened = Group::new(now, run, who, order, rules);
             opened.take_up(now, members).map_err(|why| refused(&why))?;
             actions.notice(format!("{group}: {id} goes on with a run that another forwarder began"));
             opened
         } else {
             self.runs = (self.runs + 1) % RUN_LIMIT;
-            Group::new(now, self.runs, who, order, self.rules)
+            Group::new(now, self.runs, who, order, rules)
         };
         self.groups.insert(group.clone(), opened);
         Ok(())

@@ -68,6 +68,7 @@ impl Writer<'_> {
             member: members[usize::from(self.slot)],
             incarnation: number,
             group: "main",
+            groups: (&[]).into(),
             order: order::TENTATIVE,
             method: None,
             members: (&members).into(),

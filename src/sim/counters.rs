@@ -154,6 +154,7 @@ impl Counters {
             App::Finished(_)
             | App::View(..)
             | App::Replay(_)
+            | App::Advance(_)
             | App::Fenced(_)
             | App::Notice(_)
             | App::Undeliverable(..) => {}

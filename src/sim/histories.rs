@@ -65,6 +65,7 @@ impl Histories {
             member,
             incarnation: 1,
             group: "main",
+            groups: (&[]).into(),
             order: order.name,
             method: order.method,
             members: (&members).into(),

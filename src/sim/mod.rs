@@ -15,6 +15,7 @@ mod histories;
 mod monitor;
 mod network;
 mod outages;
+mod overlap;
 pub mod process;
 mod run;
 pub mod swarm;
@@ -58,6 +59,8 @@ pub struct Setup {
     pub order: &'static Order,
     /// The number of clients, 2 to [`Setup::MAX_MEMBERS`]; `None`: drawn, 2 to 8. An order with a sequencer adds one.
     pub members: Option<u16>,
+    /// The number of groups. Each client is in two of them, or in more; with one, all are in that one.
+    pub groups: u16,
     /// The number of messages that each client multicasts. Each client also sends a few direct messages.
     pub messages: u64,
     /// Whether the clients only multicast, at a steady pace, as the comparison of costs needs.
@@ -110,6 +113,8 @@ impl Setup {
     pub const MAX_MEMBERS: u16 = 64;
     /// The fewest and the most clients that a seed draws.
     pub const DRAWN_MEMBERS: (u16, u16) = (2, 8);
+    /// The most groups of a simulation.
+    pub const MAX_GROUPS: u16 = 8;
 
     /// Creates a setup with this order and these numbers of members and messages; all else is drawn from the seed.
     #[must_use]
@@ -117,6 +122,7 @@ impl Setup {
         Self {
             order,
             members: Some(members),
+            groups: 1,
             messages,
             steady: false,
             safe: false,
@@ -137,6 +143,9 @@ impl Setup {
     /// Runs one seed and records every event in `trace`.
     #[must_use]
     pub fn run(&self, seed: u64, trace: &mut Trace) -> Outcome {
+        if self.groups > 1 {
+            return overlap::run(self, seed, trace);
+        }
         // Each concern has its own generator, so that a change to one does not change the draws of the others.
         let mut prng = Prng::new(seed);
         let [mut swarm, mut tasks, mut packets, mut outages, mut churn] =
@@ -177,6 +186,7 @@ impl Setup {
         let is_left_out = move |name| match name {
             "point-to-point" => self.steady,
             "view-synchrony" => !self.churn.is_asked_for() || may_differ,
+            "across-groups" => self.groups == 1,
             "causal" => may_differ,
             _ => false,
         };
@@ -204,7 +214,11 @@ impl Setup {
     fn view(&self, prng: &mut Prng) -> View {
         let (low, high) = Self::DRAWN_MEMBERS;
         let drawn = prng.between(u64::from(low), u64::from(high)) as u16;
-        let members = self.members.unwrap_or(drawn);
+        self.view_of(self.members.unwrap_or(drawn))
+    }
+
+    /// Returns the first view of so many clients.
+    fn view_of(&self, members: u16) -> View {
         let clients: Vec<MemberId> = (0..members).map(MemberId).collect();
         let sequencer = self.order.sequencer.then_some(MemberId(members));
         // If the sequencer may be lost, any client can take its place.

@@ -24,6 +24,9 @@ pub(super) struct Monitor<'t> {
     has_churn: bool,
     /// The packet that is being handled.
     receipt: Option<Receipt>,
+    /// The batches that members have delivered since they were last taken out: the member, the number of the first
+    /// message, the count. Only for members of several groups.
+    pub(super) batches: Option<Vec<(MemberId, u64, u64)>>,
 }
 
 /// A packet that a member received.
@@ -45,6 +48,7 @@ impl<'t> Monitor<'t> {
             clients,
             has_churn,
             receipt: None,
+            batches: None,
         }
     }
 }
@@ -96,6 +100,9 @@ impl Observer for Monitor<'_> {
 
     fn delivered(&mut self, now: Time, at: MemberId, from: MemberId, number: Option<u64>, app: &App) {
         self.trace.line(now, &at, "deliver", &from, format_args!("{}", AppWords(app, number)));
+        if let (Some(batches), App::Multicast(batch)) = (&mut self.batches, app) {
+            batches.push((at, number.unwrap_or_default(), u64::from(batch.count())));
+        }
         if let App::Undeliverable(batch, _) = app {
             self.counters.undeliverable += u64::from(batch.count());
         }

@@ -19,7 +19,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// A run.
 pub(super) struct Run<'t> {
-    world: World<Monitor<'t>>,
+    pub(super) world: World<Monitor<'t>>,
     heal_at: Time,
     /// The next time to look whether the members have settled, in a group that may lose members.
     settles: Option<Time>,
@@ -43,9 +43,7 @@ impl<'t> Run<'t> {
     /// Runs until no event is left, until an engine breaks its contract, or until `patience` after the network healed.
     pub(super) fn run(mut self, patience: Duration) -> Remains {
         let limit = self.heal_at.after(patience);
-        for at in 0..self.world.processes.len() {
-            self.world.submit(MemberId(at as u16));
-        }
+        self.begin();
         let mut at_rest = false;
         while !self.is_broken() && !at_rest && self.world.now < limit {
             at_rest = !self.world.step() || self.has_settled();
@@ -53,13 +51,20 @@ impl<'t> Run<'t> {
         self.remains(at_rest)
     }
 
-    fn is_broken(&self) -> bool {
+    /// Lets every member submit what is due at the beginning.
+    pub(super) fn begin(&mut self) {
+        for at in 0..self.world.processes.len() {
+            self.world.submit(MemberId(at as u16));
+        }
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
         self.world.breach.is_some() || self.world.observer.breach.is_some()
     }
 
     /// Returns true if all remaining members are in one view, without any other member, and have everything. Heartbeats
     /// never end, so such a group is never at rest.
-    fn has_settled(&mut self) -> bool {
+    pub(super) fn has_settled(&mut self) -> bool {
         let Some(look_at) = self.settles.filter(|&look_at| self.world.now >= look_at) else { return false };
         self.settles = Some(look_at.after(LOOK_EVERY));
         let processes = &self.world.processes;
@@ -76,7 +81,7 @@ impl<'t> Run<'t> {
         self.world.processes.iter().filter(|process| process.ended.is_none())
     }
 
-    fn remains(self, at_rest: bool) -> Remains {
+    pub(super) fn remains(self, at_rest: bool) -> Remains {
         let liveness = self.liveness(at_rest);
         let Self { mut world, .. } = self;
         world.observer.counters.simulated_us = world.now.as_micros();

@@ -25,6 +25,7 @@ Examples:
   groupcast sim --order fifo --reliability basic --crash 1 \\
     --expect-violation agreement
   groupcast sim --order total --join 2 --restart 1 --standby 1 --seeds 100
+  groupcast sim --order total --groups 3 --seeds 200
   groupcast sim --order tentative --crash 3 --split 2 --seeds 500
 
 Whatever is not given of the members and the faults is drawn from each seed, and half of the seeds \
@@ -50,6 +51,9 @@ pub struct Args {
     #[arg(long, value_name = "N",
           value_parser = clap::value_parser!(u16).range(2..=i64::from(Setup::MAX_MEMBERS)))]
     members: Option<u16>,
+    /// Number of groups that have members in common, each with a sequencer: a client is in two of them or more; for total
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(Setup::MAX_GROUPS)))]
+    groups: u16,
     /// Messages that each client multicasts
     #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
     messages: u64,
@@ -217,6 +221,7 @@ impl Args {
             ("--sleep", self.sleep > 0),
             ("--restart", self.restart > 0),
             ("--standby", self.standby > 0),
+            ("--groups", self.groups > 1),
             ("--cost", self.cost),
         ];
         if let Some((name, _)) = refused.iter().find(|(_, is_given)| *is_given) {
@@ -251,7 +256,9 @@ impl Args {
             let why = format!("--standby needs an order with a sequencer, and {} has none", order.name);
             return Err(Failure::new(Exit::Usage, why));
         }
+        self.check_groups(order)?;
         Ok(Setup {
+            groups: self.groups,
             loss: self.loss,
             duplicate: self.duplicate,
             delay: self.delay,
@@ -276,6 +283,31 @@ impl Args {
         })
     }
 
+    /// Checks that the flags agree with several groups.
+    fn check_groups(&self, order: &Order) -> Result<(), Failure> {
+        let left_out = [
+            ("--sleep", self.sleep > 0),
+            ("--split", self.split > 0),
+            ("--restart", self.restart > 0),
+            ("--join", self.join > 0),
+            ("--standby", self.standby > 0),
+            ("--histories", self.histories.is_some()),
+        ];
+        let why = match left_out.iter().find(|(_, is_given)| *is_given) {
+            _ if self.groups == 1 => return Ok(()),
+            _ if !order.sequencer => {
+                format!(
+                    "--groups is for --order total: in {}, groups have nothing to do with one another",
+                    order.name
+                )
+            }
+            Some((name, _)) => format!("{name} is for one group, and --groups asks for {}", self.groups),
+            None if self.crash > 1 => "of several groups, --crash 1 is the most that is possible".to_owned(),
+            None => return Ok(()),
+        };
+        Err(Failure::new(Exit::Usage, why))
+    }
+
     /// Returns the command that runs one seed again and shows every event.
     fn replay(&self, simulated: &Simulated, seed: u64) -> String {
         let mut command = format!("groupcast sim --order {}", self.order);
@@ -287,6 +319,7 @@ impl Args {
         option("method", simulated.method().map(str::to_owned));
         option("reliability", (!self.reliability.is_default()).then(|| self.reliability.name().to_owned()));
         option("members", self.members.map(|members| members.to_string()));
+        option("groups", (self.groups > 1).then(|| self.groups.to_string()));
         option("messages", Some(self.messages.to_string()));
         option("window", self.window.map(|window| window.to_string()));
         option("delay", self.delay.map(|delay| delay.to_string()));

@@ -58,6 +58,20 @@ impl Trace {
         self.cluster.as_ref().map_or(Ok(()), |files| files.write(dir))
     }
 
+    /// Returns an empty trace that keeps lines if this one does.
+    pub(super) fn alike(&self) -> Self {
+        if self.lines.is_some() { Self::kept() } else { Self::off() }
+    }
+
+    /// Adds the lines of another trace under a heading.
+    pub(super) fn append(&mut self, heading: &str, other: Self) {
+        if let (Some(lines), Some(others)) = (&mut self.lines, other.lines) {
+            lines.push_str(heading);
+            lines.push('\n');
+            lines.push_str(&others);
+        }
+    }
+
     /// Returns the lines; empty if the trace is off.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -144,6 +158,7 @@ impl fmt::Display for AppWords<'_> {
                 write!(f, "undeliverable {}", span((batch.first(), batch.next() - 1)))
             }
             App::Replay(_) => f.write_str("replay"),
+            App::Advance(number) => write!(f, "advance beyond number {number}"),
             App::View(view, _) => write!(f, "view {}", view.number),
             App::Fenced(why) => write!(f, "out of the group: {why:?}"),
             App::Notice(notice) => write!(f, "notice: {notice:?}"),

@@ -213,10 +213,7 @@ impl<O: Observer> World<O> {
 
     /// Performs the next event; returns false if there is none.
     pub fn step(&mut self) -> bool {
-        let dues = self.processes.iter().filter_map(|process| Some((process.deadline?, process.me)));
-        let due = dues.map(|(due, me)| (self.awake(me, due), me)).min();
-        let next = self.queue.first_key_value().map(|(&(time, _), _)| time);
-        match (next, due) {
+        match self.upcoming() {
             // A queued event at the time of a deadline comes before it.
             (Some(time), due) if due.is_none_or(|(due, _)| time <= due) => {
                 if let Some((_, happening)) = self.queue.pop_first() {
@@ -231,6 +228,33 @@ impl<O: Observer> World<O> {
             (_, None) => return false,
         }
         true
+    }
+
+    /// Returns the time of the next queued event, and the next wake with its member.
+    fn upcoming(&self) -> (Option<Time>, Option<(Time, MemberId)>) {
+        let dues = self.processes.iter().filter_map(|process| Some((process.deadline?, process.me)));
+        let due = dues.map(|(due, me)| (self.awake(me, due), me)).min();
+        (self.queue.first_key_value().map(|(&(time, _), _)| time), due)
+    }
+
+    /// Returns the time of the next event, if there is one.
+    pub(super) fn next_time(&self) -> Option<Time> {
+        let (next, due) = self.upcoming();
+        next.into_iter().chain(due.map(|(time, _)| time)).min()
+    }
+
+    /// Lets a member ask, at this time, for numbers beyond one, as a member of several groups does.
+    pub(super) fn advance(&mut self, now: Time, at: MemberId, number: u64) {
+        self.now = self.now.max(now);
+        self.handle(at, Input::Submit { to: To::Group, app: App::Advance(number) });
+    }
+
+    /// Ends a member at this time, because its process has ended in another group.
+    pub(super) fn crash(&mut self, now: Time, at: MemberId) {
+        self.now = self.now.max(now);
+        if self.at(at).ended.is_none() {
+            self.apply(Fault::Crash(at));
+        }
     }
 
     /// Returns the time at which a member can act on an event at `time`: the end of its pause, if it is paused.

@@ -75,6 +75,7 @@ impl Client {
             App::Finished(_)
             | App::View(..)
             | App::Replay(_)
+            | App::Advance(_)
             | App::Fenced(_)
             | App::Notice(_)
             | App::Undeliverable(..) => {}

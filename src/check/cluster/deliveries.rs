@@ -12,7 +12,7 @@ use super::stories::{self, Stories};
 /// Returns the history of a group whose members deliver what the members of this cluster confirm.
 pub(in crate::check) fn deliveries(stories: &Stories<'_>) -> History {
     let records = stories.members().zip(0..).map(|((story, list), slot)| record(stories, story, list, slot));
-    History { records: records.collect(), strangers: stories.history.strangers.clone() }
+    History { records: records.collect(), strangers: stories.history.strangers.clone(), across: None }
 }
 
 const fn message((member, number): Id) -> MessageId {

@@ -180,6 +180,7 @@ fn member(
         now: read(files.now.as_ref())?,
         lives,
         commands: None,
+        has_labels: false,
     })
 }
 

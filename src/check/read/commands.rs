@@ -35,7 +35,8 @@ pub(super) fn attach(dir: &Path, runs: &mut [Run]) -> Result<Vec<String>, Failur
         run.has_commands = true;
         for member in &mut run.members {
             if clients.contains(&member.id) {
-                member.commands = Some(Commands::read(dir, &member.id)?);
+                let groups = member.groups().to_vec();
+                member.commands = Some(Commands::read(dir, &member.id, run.group.as_deref(), &groups)?);
                 any = true;
             }
         }
@@ -72,7 +73,7 @@ fn add_absent(dir: &Path, clients: Vec<String>, run: &mut Run) -> Vec<String> {
         if run.members.iter().any(|member| member.id == id) {
             continue;
         }
-        match Commands::read(dir, &id) {
+        match Commands::read(dir, &id, None, &[]) {
             Ok(commands) => {
                 let open = Some(format!("{id} has no files here"));
                 run.history.records.push(super::Record { name: id.clone(), open, ..Default::default() });
@@ -86,13 +87,23 @@ fn add_absent(dir: &Path, clients: Vec<String>, run: &mut Run) -> Vec<String> {
 }
 
 impl Commands {
-    fn read(dir: &Path, id: &str) -> Result<Self, Failure> {
+    /// Reads the operations of a client in this group; of one in several `groups`, those that concern this one.
+    fn read(dir: &Path, id: &str, group: Option<&str>, groups: &[String]) -> Result<Self, Failure> {
+        let is_first = groups.first().is_none_or(|first| Some(&**first) == group);
         let path = dir.join(format!("{id}.txt"));
         let script = Script::read_foreign(&path, id)?;
         let mut commands = Self { file: file_name(&path), multicasts: Vec::new(), sends: Vec::new() };
         for Line { line, op } in script.lines() {
             match op {
-                Op::Multicast(text) => commands.multicasts.push((*line, text.clone())),
+                Op::MulticastTo { group: named, text } if !groups.is_empty() => {
+                    if Some(script.group(*named)) == group {
+                        commands.multicasts.push((*line, text.clone()));
+                    }
+                }
+                Op::Multicast(_) | Op::Send { .. } if !is_first => {}
+                Op::Multicast(text) | Op::MulticastTo { text, .. } => {
+                    commands.multicasts.push((*line, text.clone()));
+                }
                 Op::Send { to, text } => {
                     commands.sends.push((*line, script.receiver(*to).to_owned(), text.clone()));
                 }

@@ -45,6 +45,8 @@ pub(in crate::check) struct Start {
     pub(in crate::check) member: String,
     pub(in crate::check) incarnation: u32,
     pub(in crate::check) group: String,
+    /// All groups of a member that is in several.
+    pub(in crate::check) groups: Vec<String>,
     pub(in crate::check) order: String,
     pub(in crate::check) method: Option<String>,
     /// The names of the members, sorted, each once.
@@ -76,32 +78,47 @@ pub(in crate::check) struct Trace {
 /// The reason in the end event of a member that left as its commands told it.
 const LEFT: &str = "left";
 
-/// Reads the history of the member `id`. The record's message ids hold slots of the name table.
-pub(super) fn read(path: &Path, id: &str) -> Result<(HistoryFile, Record, NameTable), Failure> {
+/// The history of a member in one group.
+pub(super) type Read = (HistoryFile, Record, NameTable);
+
+/// Reads the history of the member `id`: of one in several groups, the part of each. The records' message ids hold slots
+/// of the name table.
+pub(super) fn read(path: &Path, id: &str) -> Result<Vec<Read>, Failure> {
     let (name, text) = read_file(path)?;
     let source = Source { name, text };
-    let history_file = HistoryFile { file: source.name.clone(), ..HistoryFile::default() };
-    let record = Record { name: id.to_owned(), ..Record::default() };
-    let mut reader = Reader {
-        content: &source.text,
-        history_file,
-        record,
-        lines: Vec::new(),
-        names: NameTable::default(),
-    };
+    // With the name of the group, if the events have it.
+    let mut readers: Vec<(Option<String>, Reader<'_>)> = Vec::new();
     let may_be_cut_off = source.name.ends_with(".part");
-    let cut_off = events(&source, may_be_cut_off, |event, line| reader.add(event, line))?;
+    let cut_off = events(&source, may_be_cut_off, |event, group, line| {
+        let group = match &event {
+            HistoryEvent::Start(start) if start.groups.is_empty() => None,
+            _ => group,
+        };
+        let known = readers.iter().position(|(known, _)| known.as_deref() == group);
+        let place = known.unwrap_or_else(|| {
+            readers.push((group.map(str::to_owned), Reader::new(&source, id)));
+            readers.len() - 1
+        });
+        readers[place].1.add(event, line)
+    })?;
+    if readers.is_empty() {
+        readers.push((None, Reader::new(&source, id)));
+    }
+    Ok(readers.into_iter().map(|(_, reader)| finish(reader, &source.name, id, cut_off)).collect())
+}
+
+fn finish(reader: Reader<'_>, file: &str, id: &str, cut_off: Option<u32>) -> Read {
     let Reader { mut history_file, mut record, lines, names, .. } = reader;
     history_file.cut_off = cut_off;
     record.open = history_file.open(id);
     record.ended = record.open.is_none();
     record.left = record.ended && history_file.ends.last().is_some_and(|end| end.reason == LEFT);
     record.stopped = history_file.cut_off.is_none() && !history_file.ends.is_empty() && !record.ended;
-    record.source = Some(RecordSource { file: source.name, lines, ..RecordSource::default() });
-    Ok((history_file, record, names))
+    record.source = Some(RecordSource { file: file.to_owned(), lines, ..RecordSource::default() });
+    (history_file, record, names)
 }
 
-/// Passes each event of a history to `add`, with its line. Returns the line at which the file is cut off, because its
+/// Passes each event of a history to `add`, with the group that it names and its line. Returns the line at which the file is cut off, because its
 /// writer failed or lives.
 ///
 /// # Errors
@@ -109,7 +126,7 @@ pub(super) fn read(path: &Path, id: &str) -> Result<(HistoryFile, Record, NameTa
 pub(super) fn events(
     source: &Source,
     may_be_cut_off: bool,
-    mut add: impl FnMut(HistoryEvent<'_>, u32) -> Result<(), Failure>,
+    mut add: impl FnMut(HistoryEvent<'_>, Option<&str>, u32) -> Result<(), Failure>,
 ) -> Result<Option<u32>, Failure> {
     if let Some(flaw) = unreadable(&source.text) {
         return Err(source.failure(flaw));
@@ -124,7 +141,7 @@ pub(super) fn events(
         }
         let in_file = |flaw: Flaw| source.failure(flaw.moved(start));
         match Row::parse(line) {
-            Ok(row) => add(row.event().map_err(in_file)?, number)?,
+            Ok(row) => add(row.event().map_err(in_file)?, row.group(), number)?,
             Err(_) if !text.ends_with(b"\n") && may_be_cut_off => cut_off = Some(number),
             Err(flaw) => return Err(in_file(flaw)),
         }
@@ -163,7 +180,17 @@ struct Reader<'r> {
     names: NameTable,
 }
 
-impl Reader<'_> {
+impl<'r> Reader<'r> {
+    fn new(source: &'r Source, id: &str) -> Self {
+        Self {
+            content: &source.text,
+            history_file: HistoryFile { file: source.name.clone(), ..HistoryFile::default() },
+            record: Record { name: id.to_owned(), ..Record::default() },
+            lines: Vec::new(),
+            names: NameTable::default(),
+        }
+    }
+
     fn add(&mut self, event: HistoryEvent<'_>, line: u32) -> Result<(), Failure> {
         self.history_file.lines.get_or_insert((line, 0)).1 = line;
         match event {
@@ -260,6 +287,7 @@ impl Start {
             member: start.member.to_owned(),
             incarnation: start.incarnation,
             group: start.group.to_owned(),
+            groups: start.groups.iter().map(|&group| group.to_owned()).collect(),
             order: start.order.to_owned(),
             method: start.method.map(str::to_owned),
             members: names(&start.members),

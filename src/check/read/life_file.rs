@@ -68,7 +68,7 @@ impl LifeFile {
         let (life, names) = (Life::default(), NameTable::default());
         let read = Self { life, file, names };
         let mut reader = Reader { source: &source, own: id, lines: Vec::new(), read };
-        history_file::events(&source, false, |event, line| reader.add(event, line))?;
+        history_file::events(&source, false, |event, _, line| reader.add(event, line))?;
         let Reader { lines: told, mut read, .. } = reader;
         let lines = source.text.iter().filter(|&&byte| byte == b'\n').count() as u32;
         read.file.cut_off = is_cut_off.then_some(lines + 1);

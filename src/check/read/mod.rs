@@ -6,6 +6,7 @@ mod history_file;
 mod life_file;
 mod listing;
 mod name_table;
+mod overlap;
 mod result_file;
 mod runs;
 
@@ -62,6 +63,8 @@ pub(super) struct Member {
     pub(super) now: Option<ResultFile>,
     /// The operations that it was given.
     pub(super) commands: Option<Commands>,
+    /// Whether its result file named the group in each line, and no history tells of its groups.
+    pub(super) has_labels: bool,
 }
 
 impl Run {
@@ -90,6 +93,12 @@ impl Run {
 }
 
 impl Member {
+    /// Returns the groups of a member that is in several, the first one first; nothing for a member of one.
+    pub(super) fn groups(&self) -> &[String] {
+        let start = self.history_file.as_ref().and_then(|history_file| history_file.starts.first());
+        start.map_or(&[], |start| &start.groups)
+    }
+
     /// Returns these lines of the member's history.
     pub(super) fn place(&self, lines: impl Into<Vec<u32>>) -> Place {
         let file = self.history_file.as_ref().map(|history_file| history_file.file.clone());
@@ -119,6 +128,7 @@ pub(super) fn read(dir: &Path, commands: Option<&Path>) -> Result<(Vec<Run>, Vec
     let mut listing = Listing::of(dir)?;
     let mut runs = clusters::assemble(&mut listing)?;
     runs.extend(runs::assemble(&listing)?);
+    overlap::judge(&mut runs);
     let passed_over = listed(&listing.passed_over);
     let mut warnings: Vec<String> =
         passed_over.map(|names| format!("not judged: {names}; {}", listing::rule())).into_iter().collect();

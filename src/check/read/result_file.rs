@@ -1,5 +1,6 @@
 //! The parser of result files: one delivery a line, `<sender>###<text>`, and nothing else.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use super::read_file;
 use crate::exit::Failure;
 use crate::place::{Flaw, Source, unreadable};
+use crate::script::check_id;
 
 /// The separator between the sender and the text.
 pub(in crate::check) const SEPARATOR: &[u8] = b"###";
@@ -21,6 +23,8 @@ pub(in crate::check) struct ResultFile {
     pub(in crate::check) ended: bool,
     content: Bytes,
     lines: Vec<Range<usize>>,
+    /// The number of each line in the file, if some of its lines are left out.
+    numbers: Option<Vec<u32>>,
 }
 
 impl ResultFile {
@@ -46,9 +50,48 @@ impl ResultFile {
             content.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1)
         };
         match take_apart(&content[..whole]) {
-            Ok(lines) => Ok(Self { name, ended, content, lines }),
+            Ok(lines) => Ok(Self { name, ended, content, lines, numbers: None }),
             Err(flaw) => Err(Source { name, text: content }.failure(flaw)),
         }
+    }
+
+    /// Returns the lines of one group, without its name, of a file whose lines begin with `<sender>@<group>`.
+    pub(super) fn of_group(&self, group: &str) -> Self {
+        let (mut content, mut lines, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
+        for (line, number) in self.lines().zip(1..) {
+            let Some((sender, of)) = labelled(&line).filter(|(_, of)| *of == group.as_bytes()) else {
+                continue;
+            };
+            let start = content.len();
+            content.extend_from_slice(sender);
+            content.extend_from_slice(&line[sender.len() + 1 + of.len()..]);
+            lines.push(start..content.len());
+            numbers.push(number);
+        }
+        let (name, content, numbers) = (self.name.clone(), content.into(), Some(numbers));
+        Self { name, ended: self.ended, content, lines, numbers }
+    }
+
+    /// Returns all lines.
+    pub(super) fn whole(&self) -> Self {
+        let (name, content, lines) = (self.name.clone(), self.content.clone(), self.lines.clone());
+        Self { name, ended: self.ended, content, lines, numbers: None }
+    }
+
+    /// Returns the groups that the lines name, if all of them do.
+    pub(super) fn labels(&self) -> BTreeSet<String> {
+        let group = |line: Bytes| {
+            let (sender, group) = labelled(&line)?;
+            let is_id = |id: &[u8]| std::str::from_utf8(id).is_ok_and(|id| check_id(id).is_ok());
+            (is_id(sender) && is_id(group)).then(|| String::from_utf8_lossy(group).into_owned())
+        };
+        self.lines().map(group).collect::<Option<_>>().unwrap_or_default()
+    }
+
+    /// Returns the number of a line, by its index among the lines that there are.
+    pub(in crate::check) fn number(&self, line: usize) -> u32 {
+        let known = self.numbers.as_ref().and_then(|numbers| numbers.get(line).or(numbers.last()));
+        known.copied().unwrap_or(line as u32 + 1)
     }
 
     /// Returns the lines without their line ends; the first is line 1.
@@ -61,6 +104,13 @@ impl ResultFile {
 pub(in crate::check) fn sender(line: &[u8]) -> &[u8] {
     let end = line.windows(SEPARATOR.len()).position(|window| window == SEPARATOR);
     &line[..end.unwrap_or_default()]
+}
+
+/// Returns the sender and the group of a line that begins with `<sender>@<group>`.
+fn labelled(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let sender = sender(line);
+    let at = sender.iter().rposition(|&byte| byte == b'@')?;
+    Some((&sender[..at], &sender[at + 1..]))
 }
 
 fn take_apart(content: &[u8]) -> Result<Vec<Range<usize>>, Flaw> {

@@ -23,6 +23,8 @@ struct Loaded {
     results: BTreeMap<String, ResultFile>,
     /// The whole list of a member of a cluster.
     now: Option<ResultFile>,
+    /// The group that the lines of the result files name, if there is no history.
+    label: Option<String>,
 }
 
 /// All members that the histories of one run list.
@@ -31,8 +33,8 @@ struct Roster {
     members: BTreeSet<String>,
 }
 
-/// The identity of a run: its roster, or the suffix of result files without a history.
-type Key = (Option<usize>, Option<String>);
+/// The identity of a run: its roster, or the suffix of result files without a history and the group that they name.
+type Key = (Option<usize>, Option<String>, Option<String>);
 
 /// Members with their records, before they are sorted.
 type Parts = BTreeMap<Key, Vec<(Member, Option<(Record, NameTable)>)>>;
@@ -41,21 +43,22 @@ type Parts = BTreeMap<Key, Vec<(Member, Option<(Record, NameTable)>)>>;
 pub(super) fn assemble(listing: &Listing) -> Result<Vec<Run>, Failure> {
     let members: Vec<(&String, &Files)> = listing.members.iter().collect();
     let loaded = parallel::each(&members, |(id, files)| Loaded::read(id, files));
-    let loaded = loaded.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let loaded = loaded.into_iter().collect::<Result<Vec<Vec<_>>, _>>()?;
+    let loaded: Vec<Loaded> = loaded.into_iter().flatten().collect();
     let rosters = rosters(&loaded);
     let mut parts = Parts::new();
     for loaded in loaded {
         loaded.divide(&rosters, &mut parts);
     }
     let mut runs = Vec::new();
-    for ((roster, suffix), mut members) in parts {
+    for ((roster, suffix, label), mut members) in parts {
         let roster = roster.map(|roster| &rosters[roster]);
         for absent in roster.iter().flat_map(|roster| &roster.members) {
             if members.iter().all(|(member, _)| member.id != *absent) {
                 members.push((Member { id: absent.clone(), ..Member::default() }, None));
             }
         }
-        runs.push(run(roster.map(|roster| roster.group.clone()), suffix, members)?);
+        runs.push(run(roster.map(|roster| roster.group.clone()).or(label), suffix, members)?);
     }
     Ok(runs)
 }
@@ -82,13 +85,48 @@ fn rosters(loaded: &[Loaded]) -> Vec<Roster> {
 }
 
 impl Loaded {
-    /// Reads the files of one member.
-    fn read(id: &str, files: &Files) -> Result<Self, Failure> {
-        let history = files.history.as_ref().map(|path| history_file::read(path, id)).transpose()?;
+    /// Reads the files of one member; of one in several groups, the part of each.
+    fn read(id: &str, files: &Files) -> Result<Vec<Self>, Failure> {
+        let histories = files.history.as_ref().map(|path| history_file::read(path, id)).transpose()?;
         let results =
             files.results.iter().map(|(suffix, path)| Ok((suffix.clone(), ResultFile::read(path)?)));
-        let now = files.now.as_deref().map(ResultFile::read).transpose()?;
-        Ok(Self { id: id.to_owned(), history, results: results.collect::<Result<_, Failure>>()?, now })
+        let results: BTreeMap<String, ResultFile> = results.collect::<Result<_, Failure>>()?;
+        let mut now = files.now.as_deref().map(ResultFile::read).transpose()?;
+        let whole = |history, results| Self { id: id.to_owned(), history, results, now: None, label: None };
+        let groups_of = |history: &history_file::Read| {
+            history.0.starts.first().map(|start| start.groups.clone()).unwrap_or_default()
+        };
+        let mut read: Vec<Self> = match histories {
+            Some(histories) if histories.iter().any(|history| !groups_of(history).is_empty()) => {
+                let of_group = |history: history_file::Read| {
+                    let group = history.0.starts.first().map(|start| start.group.clone()).unwrap_or_default();
+                    let is_first = groups_of(&history).first() == Some(&group);
+                    whole(Some(history), part_of(&results, &group, is_first))
+                };
+                histories.into_iter().map(of_group).collect()
+            }
+            Some(mut histories) => vec![whole(histories.pop(), results)],
+            None => {
+                let labels: BTreeSet<String> = results
+                    .iter()
+                    .filter(|(suffix, _)| *suffix != UNO)
+                    .flat_map(|(_, file)| file.labels())
+                    .collect();
+                if labels.is_empty() {
+                    vec![whole(None, results)]
+                } else {
+                    let of_label = |(place, label): (usize, String)| Self {
+                        label: Some(label.clone()),
+                        ..whole(None, part_of(&results, &label, place == 0))
+                    };
+                    labels.into_iter().enumerate().map(of_label).collect()
+                }
+            }
+        };
+        if let Some(first) = read.first_mut() {
+            first.now = now.take();
+        }
+        Ok(read)
     }
 
     /// Adds each file of the member to its run.
@@ -97,14 +135,14 @@ impl Loaded {
         let roster = self.roster(rosters);
         if roster.is_some() || self.history.is_some() {
             let delivered = self.own_suffix().and_then(|suffix| self.results.remove(&suffix));
-            self.add((roster, None), delivered, received, parts);
+            self.add((roster, None, None), delivered, received, parts);
         } else if let Some((suffix, delivered)) = self.results.pop_first() {
-            self.add((None, Some(suffix)), Some(delivered), received, parts);
+            self.add((None, Some(suffix), self.label.clone()), Some(delivered), received, parts);
         } else {
-            self.add((None, Some(UNO.to_owned())), None, received, parts);
+            self.add((None, Some(UNO.to_owned()), None), None, received, parts);
         }
         while let Some((suffix, delivered)) = self.results.pop_first() {
-            self.add((None, Some(suffix)), Some(delivered), None, parts);
+            self.add((None, Some(suffix), self.label.clone()), Some(delivered), None, parts);
         }
     }
 
@@ -140,9 +178,27 @@ impl Loaded {
         let (history_file, record) =
             self.history.take().map(|(history_file, record, names)| (history_file, (record, names))).unzip();
         let (id, now) = (self.id.clone(), self.now.take());
-        let member = Member { id, history_file, delivered, received, now, ..Member::default() };
+        let has_labels = self.label.is_some();
+        let member = Member { id, history_file, delivered, received, now, has_labels, ..Member::default() };
         parts.entry(key).or_default().push((member, record));
     }
+}
+
+/// Returns the part of the result files that is of one group; the direct messages are of the first.
+fn part_of(
+    results: &BTreeMap<String, ResultFile>,
+    group: &str,
+    is_first: bool,
+) -> BTreeMap<String, ResultFile> {
+    let mut parts = BTreeMap::new();
+    for (suffix, file) in results {
+        if suffix != UNO {
+            parts.insert(suffix.clone(), file.of_group(group));
+        } else if is_first {
+            parts.insert(suffix.clone(), file.whole());
+        }
+    }
+    parts
 }
 
 fn run(
@@ -190,7 +246,7 @@ fn history(members: &[Member], records: Vec<(Record, NameTable)>) -> Result<Hist
         Record { name: name.to_owned(), open, replaced, ..Record::default() }
     }));
     let strangers = names.strangers.names().map(|(name, _)| name.to_owned()).collect();
-    Ok(History { records, strangers })
+    Ok(History { records, strangers, across: None })
 }
 
 /// The names in the records of one run.

@@ -199,7 +199,7 @@ impl<'a> Member<'a> {
                     self.wakes = now.after(at_speed(*length, self.options.speed));
                     self.at += 1;
                 }
-                Some(Op::Multicast(_)) => self.multicast()?,
+                Some(Op::Multicast(_) | Op::MulticastTo { .. }) => self.multicast()?,
                 Some(Op::Send { to, .. }) => self.send(self.receivers[to.0 as usize])?,
             }
         }
@@ -210,7 +210,9 @@ impl<'a> Member<'a> {
     fn multicast(&mut self) -> Result<(), Failure> {
         let mut batch = self.node.batch(self.next_multicast);
         let script = self.script;
-        while let Some(Op::Multicast(text)) = script.lines().get(self.at).map(|line| &line.op) {
+        while let Some(Op::Multicast(text) | Op::MulticastTo { text, .. }) =
+            script.lines().get(self.at).map(|line| &line.op)
+        {
             if !batch.fits(text.len()) {
                 break;
             }

@@ -28,6 +28,13 @@ use member::Member;
 pub(super) fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     let paths = Paths::of(options)?;
     let script = Script::read(&paths.commands, &options.id)?;
+    if options.group.len() > 1 {
+        let why = format!("a cluster is one group, and --group names {}", options.group.len());
+        return Err(Failure::new(Exit::Usage, why).into());
+    }
+    if let Some(failure) = script.unknown_group(&options.group) {
+        return Err(failure.into());
+    }
     let signals = Signals::catch()?;
     let cluster = Cluster::read(&paths.cluster, Some(&signals))?;
     let Some(me) = cluster.slot(&options.id) else {

@@ -37,7 +37,7 @@ pub(super) fn find(
     let mut at = 0;
     for (line, next) in script.lines().iter().zip(1..) {
         let (stream, text) = match &line.op {
-            Op::Multicast(text) => (None, text),
+            Op::Multicast(text) | Op::MulticastTo { text, .. } => (None, text),
             Op::Send { to, text } => (Some(receivers[to.0 as usize]), text),
             Op::Sleep(_) | Op::Leave => continue,
         };

@@ -82,6 +82,8 @@ impl Membership {
             }
         }
         let open = self.stack.close(&proposal.view.members(), &mut effects);
+        // Also the numbers that name no message are given, the same at all members.
+        self.offsets.reached(self.stack.next_number().unwrap_or_default());
         for effect in effects.drain() {
             // A closed stack sends nothing, and packets that it gets again are no faults.
             if let Effect::Deliver { from, number, app } = effect {

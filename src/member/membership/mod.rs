@@ -244,6 +244,12 @@ impl Membership {
         is_sent && self.directs.is_settled() && self.stack.is_settled()
     }
 
+    /// Returns the lowest global number that a later delivery can have, in an order that has a sequencer.
+    #[must_use]
+    pub fn next_number(&self) -> Option<u64> {
+        self.unstable.first_number().or_else(|| self.offsets.number(self.stack.next_number()))
+    }
+
     /// Returns the messages that are held back, each with the reason, numbered as in the whole run.
     #[must_use]
     pub fn waiting(&self) -> Vec<Waiting> {

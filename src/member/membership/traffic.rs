@@ -42,6 +42,11 @@ impl Membership {
                 }
                 App::Replay(replay)
             }
+            // Numbers of earlier views are given.
+            App::Advance(number) => match number.saturating_sub(self.offsets.numbers_before()) {
+                0 => return,
+                number => App::Advance(number),
+            },
             App::View(..) | App::Fenced(_) | App::Notice(_) | App::Undeliverable(..) => return,
         };
         self.step(now, Input::Submit { to, app }, out);

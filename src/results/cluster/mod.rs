@@ -397,7 +397,7 @@ impl ClusterResults {
 
     fn record<'a>(&mut self, event: impl FnOnce() -> HistoryEvent<'a>) -> Result<(), Failure> {
         let Some(history) = &mut self.history else { return Ok(()) };
-        history.append(|line| event().write(line))
+        history.append(|line| event().write(line, None))
     }
 
     fn outputs(&mut self) -> impl Iterator<Item = &mut Grown> {

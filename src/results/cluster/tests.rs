@@ -90,7 +90,9 @@ fn cluster_history_holds_every_event_with_its_fields() {
     let mut results = open(dir.path(), FIRST);
     let members = Cow::Borrowed(&["s1", "s2"][..]);
     let (order, group) = ("tentative", "chat");
-    let start = Start { member: "s1", incarnation: 1, group, order, method: None, members, time_us: 1 };
+    let groups = Cow::Borrowed(&[][..]);
+    let start =
+        Start { member: "s1", incarnation: 1, group, groups, order, method: None, members, time_us: 1 };
     results.start(&start).unwrap();
     results.recover(9, 4, (2, 1_700_000_000_000_000)).unwrap();
     results.multicast(id("s1", 5), b"x", 3).unwrap();

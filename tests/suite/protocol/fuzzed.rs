@@ -85,7 +85,8 @@ fn bad_network(dice: &mut groupcast::prng::Prng) -> Vec<u8> {
 #[test]
 fn fuzzed_broken_engines_are_detected() {
     use groupcast::defect::{Defect, Defects};
-    // Those of a membership take members that are lost: see `views` and `model`; those of replicas a cluster: `clusters`.
+    // Those of a membership take members that are lost: see `views` and `model`; those of replicas a cluster: `clusters`;
+    // those of several groups: `simulation`.
     let is_of_others = |defect| {
         let all = [
             Defect::NoFencing,
@@ -105,6 +106,7 @@ fn fuzzed_broken_engines_are_detected() {
             Defect::NoFloor,
             Defect::NoCut,
             Defect::NoSendingOn,
+            Defect::GroupsUnmerged,
         ];
         all.contains(&defect)
     };

@@ -241,6 +241,34 @@ fn join_newcomers_of_every_kind_deliver_from_their_view_on() {
     }
 }
 
+/// Three groups in a ring of shared members, each with a sequencer; some clients are in all of them.
+fn groups(method: &str) -> Setup {
+    let order = Order::find("total", method).expect("an order of the table");
+    Setup { groups: 3, members: None, ..Setup::new(order, 3, 6) }
+}
+
+#[test]
+fn groups_with_shared_members_have_one_order() {
+    holds(&groups("bb"), SEEDS);
+    for method in ["ub", "uub"] {
+        holds(&groups(method), 200);
+    }
+    for several in [2, 5] {
+        holds(&Setup { groups: several, ..groups("bb") }, 100);
+    }
+    holds(&Setup { safe: true, ..groups("bb") }, 100);
+}
+
+#[test]
+fn groups_with_shared_members_survive_a_crash() {
+    for method in ["bb", "ub", "uub"] {
+        let churn = Churn { crash: 1, ..Churn::NONE };
+        let report = swarm::run(&Setup { churn, ..groups(method) }, 1, 100);
+        assert_eq!(report.exit(), Exit::Ok, "{method}: {report:#?}");
+        assert!(report.counters.crashed > 100 && report.counters.views > 0, "{:?}", report.counters);
+    }
+}
+
 #[test]
 fn empty_run_is_undecided() {
     assert_eq!(swarm::run(&setup("total", 4, 0), 1, 10).exit(), Exit::Undecided);
@@ -271,6 +299,21 @@ fn broken_engines_are_detected() {
         let mean = needed.iter().sum::<u64>() as f64 / needed.len() as f64;
         println!("{defect:?} in {order} breaks {property}: {mean:.2} seeds on average, at most {worst}");
         assert!(*worst <= 20, "{defect:?} in {order}: {needed:?}");
+    }
+}
+
+#[cfg(feature = "known-bad")]
+#[test]
+fn groups_unmerged_are_detected() {
+    use groupcast::defect::{Defect, Defects};
+
+    for method in ["bb", "ub", "uub"] {
+        let bad = Setup { defects: Defects::only(Defect::GroupsUnmerged), ..groups(method) };
+        let needed: Vec<u64> =
+            (0..100).map(|start| seeds_to_catch(&bad, start * 1000, "across-groups")).collect();
+        let worst = needed.iter().max().expect("a hundred");
+        println!("GroupsUnmerged with {method}: at most {worst} seeds");
+        assert!(*worst <= 20, "{method}: {needed:?}");
     }
 }
 

@@ -8,6 +8,7 @@ mod document;
 mod files;
 mod names;
 mod open_groups;
+mod skipping;
 mod vectors;
 mod words;
 

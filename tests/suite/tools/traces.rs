@@ -106,7 +106,7 @@ fn trace_causal_waits_for_missing_causes() {
 fn trace_total_waits_for_a_number_then_for_its_turn() {
     let mut total = TotalBb::new(A, &view(), SEQUENCER, Defects::NONE);
     let numbers = |first, sender, own| {
-        BbWire::Numbers(Numbered { first, ranges: vec![Range { sender, first: own, count: 1 }] })
+        BbWire::Numbers(Numbered { first, ranges: vec![Range { sender, first: own, count: 1 }], skipped: 0 })
     };
     receive(&mut total, B, BbWire::Body(batch(1)));
     assert_eq!(reason(&total, B, 1), Some(WaitsFor::Number));

@@ -43,8 +43,16 @@ fn write(dir: &Path, history: &ClusterHistory) {
             results.recovered();
             let members = Cow::Borrowed(&members[..]);
             let (member, group, order) = (&*story.name, "chat", TENTATIVE);
-            let start =
-                Start { member, incarnation: number, group, order, method: None, members, time_us: 1 };
+            let start = Start {
+                member,
+                incarnation: number,
+                group,
+                groups: (&[]).into(),
+                order,
+                method: None,
+                members,
+                time_us: 1,
+            };
             results.start(&start).unwrap();
             for (event, happening) in told.events.iter().enumerate() {
                 record(&mut results, slot, happening);

@@ -4,7 +4,8 @@
 use groupcast::clock::VectorClock;
 use groupcast::engine::{MemberId, To};
 use groupcast::order::agreed::{AgreedWire, Rank};
-use groupcast::order::total::Sequenced;
+use groupcast::order::span::Span;
+use groupcast::order::total::{Sequenced, Skipped};
 use groupcast::order::total_bb::{BbWire, Numbered, Range};
 use groupcast::order::total_ub::UbWire;
 use groupcast::order::total_uub::{Request, UubWire};
@@ -147,8 +148,14 @@ impl Message for BbWire {
             Self::Body(batch) => batch.text(from, to),
             Self::Numbers(numbered) => {
                 let ranges: Vec<String> = numbered.ranges.iter().copied().map(range).collect();
-                format!("numbers {}: {}", numbers(numbered.first, numbered.count()), ranges.join(", "))
+                let skipped = match numbered.skipped {
+                    0 => String::new(),
+                    count => format!(" skip {count}"),
+                };
+                let count = numbered.next() - numbered.first;
+                format!("numbers {}: {}{skipped}", numbers(numbered.first, count), ranges.join(", "))
             }
+            Self::Advance(number) => format!("advance {number}"),
         }
     }
 
@@ -156,10 +163,23 @@ impl Message for BbWire {
         if words.rest.starts_with("body") {
             return <Batch as Message>::parse(words).map(Self::Body);
         }
+        if words.rest.starts_with("advance") {
+            words.expect("advance")?;
+            return Some(Self::Advance(words.number()?));
+        }
         words.expect("numbers")?;
         let first = words.numbers()?;
-        let ranges = std::iter::from_fn(|| words.range()).collect();
-        Some(Self::Numbers(Numbered { first, ranges }))
+        let mut ranges = Vec::new();
+        while !words.rest.is_empty() && !words.rest.starts_with("skip") {
+            ranges.push(words.range()?);
+        }
+        let skipped = if words.rest.starts_with("skip") {
+            words.expect("skip")?;
+            words.number()?
+        } else {
+            0
+        };
+        Some(Self::Numbers(Numbered { first, ranges, skipped }))
     }
 }
 
@@ -180,6 +200,8 @@ impl Message for UbWire {
         match self {
             Self::Raw(batch) => batch.text(from, to),
             Self::Sequenced(of) => sequenced(of),
+            Self::Skipped(Skipped { number, count }) => format!("skip {}", numbers(*number, *count)),
+            Self::Advance(number) => format!("advance {number}"),
         }
     }
 
@@ -199,6 +221,8 @@ impl Message for UubWire {
             }
             Self::Grant { first, number } => format!("grant {}/{first} as {number}", addressee(to)),
             Self::Numbered(of) => sequenced(of),
+            Self::Skipped(Skipped { number, count }) => format!("skip {}", numbers(*number, *count)),
+            Self::Advance(number) => format!("advance {number}"),
         }
     }
 

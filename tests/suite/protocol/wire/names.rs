@@ -5,7 +5,7 @@ use groupcast::engine::{MemberId, To};
 use groupcast::member::replay::{Missed, Origin, Replay};
 use groupcast::member::{Message, Tally};
 use groupcast::order::agreed::AgreedWire;
-use groupcast::order::total::Sequenced;
+use groupcast::order::total::{Sequenced, Skipped};
 use groupcast::order::total_bb::BbWire;
 use groupcast::order::total_ub::UbWire;
 use groupcast::order::total_uub::UubWire;
@@ -187,8 +187,17 @@ impl Fields {
                 self.add([1], "total 1: Body");
                 self.batch(batch);
             }
+            BbWire::Advance(number) => {
+                self.add([4], "total 4: Advance");
+                self.u64(*number, "global number");
+            }
             BbWire::Numbers(numbers) => {
-                self.add([2], "total 2: Numbers");
+                if numbers.skipped == 0 {
+                    self.add([2], "total 2: Numbers");
+                } else {
+                    self.add([3], "total 3: Numbers, the last of which name no message");
+                    self.u64(numbers.skipped, "count of these");
+                }
                 self.u64(numbers.first, "first global number");
                 self.u16(numbers.ranges.len() as u16, "ranges:");
                 for range in &numbers.ranges {
@@ -239,6 +248,14 @@ impl Fields {
                 self.add([2], "ub 2: Sequenced");
                 self.sequenced(sequenced);
             }
+            UbWire::Skipped(skipped) => {
+                self.add([3], "ub 3: Skipped");
+                self.skipped(*skipped);
+            }
+            UbWire::Advance(number) => {
+                self.add([4], "ub 4: Advance");
+                self.u64(*number, "global number");
+            }
         }
     }
 
@@ -258,7 +275,20 @@ impl Fields {
                 self.add([3], "uub 3: Numbered");
                 self.sequenced(sequenced);
             }
+            UubWire::Skipped(skipped) => {
+                self.add([4], "uub 4: Skipped");
+                self.skipped(*skipped);
+            }
+            UubWire::Advance(number) => {
+                self.add([5], "uub 5: Advance");
+                self.u64(*number, "global number");
+            }
         }
+    }
+
+    fn skipped(&mut self, skipped: Skipped) {
+        self.u64(skipped.number, "first global number");
+        self.u64(skipped.count, "count of numbers that name no message");
     }
 
     fn sequenced(&mut self, sequenced: &Sequenced) {

@@ -27,10 +27,10 @@ use super::names::Fields;
 use super::open_groups;
 use super::{Dialect, RUN, Value};
 
-const C1: MemberId = MemberId(0);
+pub(super) const C1: MemberId = MemberId(0);
 const C2: MemberId = MemberId(1);
 const C3: MemberId = MemberId(2);
-const SEQUENCER: MemberId = MemberId(3);
+pub(super) const SEQUENCER: MemberId = MemberId(3);
 
 /// A good packet.
 #[derive(Clone)]
@@ -117,10 +117,10 @@ pub(super) fn packets() -> Vec<Vector> {
         agreed_data(),
     ];
     let vector = |(file, title, dialect, value)| Vector { file, title, dialect, value };
-    parts.into_iter().flatten().map(vector).collect()
+    parts.into_iter().flatten().map(vector).chain(super::skipping::packets()).collect()
 }
 
-fn data<M>(to: To, number: u64, message: M) -> Segment<Message<M>> {
+pub(super) fn data<M>(to: To, number: u64, message: M) -> Segment<Message<M>> {
     Segment { to, body: Body::Data { number, message: Message::Ordered(message) } }
 }
 
@@ -207,7 +207,11 @@ fn total_data() -> Vec<Row> {
             total(
                 SEQUENCER,
                 12,
-                BbWire::Numbers(Numbered { first: 41, ranges: vec![range(C1, 5, 2), range(C3, 1, 1)] }),
+                BbWire::Numbers(Numbered {
+                    first: 41,
+                    ranges: vec![range(C1, 5, 2), range(C3, 1, 1)],
+                    skipped: 0,
+                }),
             ),
         ),
         (

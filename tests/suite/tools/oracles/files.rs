@@ -142,6 +142,7 @@ fn write_member(dir: &Path, history: &History, record: &Record, group: &str, mem
         member: &record.name,
         incarnation: 1,
         group,
+        groups: (&[]).into(),
         order: "total",
         method: Some("bb"),
         members: members.into(),
