@@ -86,6 +86,12 @@ impl Judgement {
         }
     }
 
+    /// Returns the group of the run, if the files name it.
+    #[must_use]
+    pub fn group(&self) -> Option<&str> {
+        self.group.as_deref()
+    }
+
     /// Returns the judged properties with their verdicts.
     pub fn properties(&self) -> impl Iterator<Item = (&'static str, &Verdict)> {
         self.verdicts.iter().map(|(property, verdict)| (*property, verdict))

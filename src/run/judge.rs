@@ -24,6 +24,9 @@ pub(super) fn judge(plan: &Plan, json: bool) -> Result<Judgement> {
     let judgements = check::judge_folder(&plan.folder, &plan.commands_folder())?;
     let mut violated = Vec::new();
     for judgement in &judgements {
+        if let Some(group) = judgement.group().filter(|_| judgements.len() > 1 && !json) {
+            cli::print(&format!("group {group}"))?;
+        }
         if !json {
             cli::print(judgement.lines().trim_end())?;
         }

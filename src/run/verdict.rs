@@ -84,6 +84,9 @@ fn found(settings: &Settings, outcome: &Outcome, judgement: Option<&Judgement>) 
         count => format!("; {count} messages to one member are undeliverable"),
     };
     let all = match settings.clients.len() {
+        _ if settings.clients.iter().any(|client| !client.groups.is_empty()) => {
+            "all clients of its group".to_owned()
+        }
         1 => "the one client".to_owned(),
         2 => "both clients".to_owned(),
         count => format!("all {count} clients"),
