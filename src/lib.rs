@@ -125,6 +125,9 @@ pub mod session;
 pub mod sim;
 #[doc(hidden)]
 pub mod talk;
+#[cfg(feature = "web")]
+#[doc(hidden)]
+pub mod talker;
 #[doc(hidden)]
 pub mod transport;
 #[doc(hidden)]
@@ -153,6 +156,7 @@ mod processes;
 mod proxy;
 mod run;
 mod shell;
+mod terminal;
 mod units;
 
 pub use bytes::Bytes;

@@ -87,6 +87,30 @@ pub struct ChatServer {
     pub options: crate::web::Options,
 }
 
+#[cfg(feature = "web")]
+const CHAT: &str = "\
+Example:
+  producer | chat --connect http://127.0.0.1:8081 --user ann --group news --lines | consumer
+  chat --connect http://127.0.0.1:8081,http://127.0.0.1:8082 --user ann --group news
+
+At a terminal, a line is a post, and /help lists the commands. A post has a number once it is confirmed, #12, and an id \
+before, ~s1-7; times are in UTC. If the server is lost, the client goes on at another one; nothing is lost or posted twice.
+
+With --lines, each line of standard input is a post, except blank ones. Standard output has the confirmed posts of the \
+group in their order, from the first or from --after on, one a line: NUMBER<TAB>USER<TAB>TEXT, where \\\\, \\n and \\r \
+stand for backslash, line feed and carriage return. All clients of a group print the same lines, at whatever servers. At \
+the end of standard input, the client waits until its own posts are confirmed.";
+
+/// Talks in the replicated chat, at a terminal or in a pipe
+#[cfg(feature = "web")]
+#[derive(Parser)]
+#[command(name = "chat", version, term_width = cli::HELP_WIDTH, after_help = after(CHAT))]
+pub struct Chat {
+    /// The options.
+    #[command(flatten)]
+    pub options: crate::talker::Options,
+}
+
 /// Tools for ordered, reliable group communication.
 #[derive(Parser)]
 #[command(name = "groupcast", version, term_width = cli::HELP_WIDTH, after_help = format!("Examples:\n  groupcast run testdata/banks --speed 50\n  groupcast check results\n  groupcast sim --order total --seeds 100\n  groupcast examples\n\n{}", exit::HELP))]

@@ -6,7 +6,6 @@ use std::io::IsTerminal;
 
 use bytes::Bytes;
 
-use super::screen::Screen;
 use super::user::{GRACE, User};
 use crate::driver::Node;
 use crate::driver::endpoint::Endpoint;
@@ -14,6 +13,7 @@ use crate::engine::{MemberId, Time};
 use crate::exit::Failure;
 use crate::participant::Next;
 use crate::talk::{self, Talk};
+use crate::terminal::screen::Screen;
 use crate::transport::stdio::{Input, Output};
 use crate::transport::terminal::Unechoed;
 use crate::transport::wakeup::Waker;

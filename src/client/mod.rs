@@ -1,19 +1,16 @@
 //! Station 2: one member: its user's messages go in, engines are in the middle, deliveries come out.
 //!
-//! `user` is a command file (`replay`), two pipes (`pipe`) or a person (`chat`, with `keys`, an `editor` and a
-//! `screen`), as `source` chooses. `member` takes part in the run for any of them, `groups` in the runs of several groups.
+//! `user` is a command file (`replay`), two pipes (`pipe`) or a person (`chat`, at a `terminal`), as `source`
+//! chooses. `member` takes part in the run for any of them, `groups` in the runs of several groups.
 
 mod chat;
 mod cluster;
-mod editor;
 mod groups;
-mod keys;
 mod member;
 mod past;
 mod pipe;
 mod progress;
 mod replay;
-mod screen;
 mod source;
 mod user;
 
@@ -313,7 +310,11 @@ impl Options {
                 let script = Script::read(commands, &self.id)?;
                 script.unknown_group(&self.group).map_or(Ok(Source::Script(script)), Err)
             }
-            None if self.interactive => terminal::check().map(|()| Source::Terminal),
+            None if self.interactive => {
+                let check =
+                    terminal::check("--interactive", "--lines multicasts each line of standard input");
+                check.map(|()| Source::Terminal)
+            }
             None => Ok(Source::Lines),
         }
     }

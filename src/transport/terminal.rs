@@ -14,11 +14,12 @@ use crate::talk;
 const USUAL_COLUMNS: usize = 80;
 const USUAL_ROWS: usize = 24;
 
-/// Checks that standard input and output are a terminal that can redraw a line.
+/// Checks that standard input and output are a terminal that can redraw a line. `what` needs one, `otherwise` is the way
+/// that works everywhere.
 ///
 /// # Errors
 /// [`Exit::Usage`] if standard input or output is no terminal, or one that cannot redraw a line.
-pub fn check() -> Result<(), Failure> {
+pub fn check(what: &str, otherwise: &str) -> Result<(), Failure> {
     let missing = if !io::stdin().is_terminal() {
         "standard input is none"
     } else if !io::stdout().is_terminal() {
@@ -28,9 +29,8 @@ pub fn check() -> Result<(), Failure> {
     } else {
         return Ok(());
     };
-    let message = format!("--interactive needs a terminal, and {missing}");
-    Err(Failure::new(Exit::Usage, message)
-        .help("--lines multicasts each line of standard input and works everywhere"))
+    let message = format!("{what} needs a terminal, and {missing}");
+    Err(Failure::new(Exit::Usage, message).help(format!("{otherwise} and works everywhere")))
 }
 
 /// Returns the columns and rows of a screen; the usual number for one that is not reported.

@@ -268,6 +268,10 @@ fn executable(program: &str) -> &'static str {
         "sequencer" => env!("CARGO_BIN_EXE_sequencer"),
         "client" => env!("CARGO_BIN_EXE_client"),
         "groupcast" => env!("CARGO_BIN_EXE_groupcast"),
+        #[cfg(feature = "web")]
+        "chat-server" => env!("CARGO_BIN_EXE_chat-server"),
+        #[cfg(feature = "web")]
+        "chat" => env!("CARGO_BIN_EXE_chat"),
         other => panic!("no program {other}"),
     }
 }

@@ -3,6 +3,8 @@
 mod barrier;
 #[cfg(feature = "web")]
 mod chat;
+#[cfg(feature = "web")]
+mod chat_terminal;
 mod clusters;
 mod commands;
 mod failover;

@@ -211,16 +211,22 @@ fn pipes_client_with_two_sources_is_refused() {
 }
 
 /// A client at a terminal of its own.
-struct Person {
+pub(super) struct Person {
     terminal: File,
     client: Option<Child>,
     shown: Receiver<Vec<u8>>,
     /// Everything that the client has sent to the terminal until now.
-    screen: String,
+    pub(super) screen: String,
 }
 
 impl Person {
     fn sit_down(middle: &Middle, id: &str) -> Self {
+        let flags = ["--id", id, "--port-base", &middle.port_base(), "--interactive"];
+        Self::at(env!("CARGO_BIN_EXE_client"), &flags)
+    }
+
+    /// A program at a terminal.
+    pub(super) fn at(program: &str, flags: &[&str]) -> Self {
         let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&terminal).unwrap();
         unlockpt(&terminal).unwrap();
@@ -231,10 +237,10 @@ impl Person {
         let mut command = Command::new("setsid");
         command
             .args(["--ctty", "--wait"])
-            .arg(env!("CARGO_BIN_EXE_client"))
+            .arg(program)
             .env("TERM", "xterm")
             .env("NO_COLOR", "1");
-        command.args(["--id", id, "--port-base", &middle.port_base(), "--interactive"]);
+        command.args(flags);
         let client = command.stdin(stream()).stdout(stream()).stderr(stream()).spawn().unwrap();
         let (sender, shown) = channel();
         let mut reader = File::from(terminal.try_clone().unwrap());
@@ -249,12 +255,12 @@ impl Person {
         Self { terminal: File::from(terminal), client: Some(client), shown, screen: String::new() }
     }
 
-    fn types(&mut self, keys: &str) {
+    pub(super) fn types(&mut self, keys: &str) {
         self.terminal.write_all(keys.as_bytes()).unwrap();
     }
 
     /// Waits until the terminal is sent this.
-    fn sees(&mut self, text: &str) {
+    pub(super) fn sees(&mut self, text: &str) {
         while !self.screen.contains(text) {
             let more = self.shown.recv_timeout(LIMIT);
             let more = more.unwrap_or_else(|_| panic!("{text:?} is never seen in {:?}", self.screen));
@@ -269,7 +275,7 @@ impl Person {
     }
 
     /// Waits for the end of the client.
-    fn gets_up(mut self) -> ExitStatus {
+    pub(super) fn gets_up(mut self) -> ExitStatus {
         let client = self.client.take().unwrap();
         let output = end_of(client).recv_timeout(LIMIT).expect("a client that ends in time");
         assert!(self.is_restored());

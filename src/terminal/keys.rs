@@ -1,10 +1,10 @@
-//! Station 2, at a terminal, first step: bytes become keys. Pure.
+//! At a terminal, first step: bytes become keys. Pure.
 //!
 //! Unknown sequences are dropped, so that nothing typed or pasted can control a terminal, this one or another member's.
 
 /// A key, or the common meaning of several keys.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Key {
+pub(crate) enum Key {
     /// A visible character.
     Char(char),
     Enter,
@@ -29,7 +29,7 @@ pub(super) enum Key {
 
 /// The typed bytes that do not make a key yet.
 #[derive(Debug, Default)]
-pub(super) struct Keys {
+pub(crate) struct Keys {
     started: Vec<u8>,
 }
 
@@ -38,7 +38,7 @@ const LONGEST: usize = 16;
 
 impl Keys {
     /// Returns the key that `byte` completes, if it completes a known one.
-    pub(super) fn push(&mut self, byte: u8) -> Option<Key> {
+    pub(crate) fn push(&mut self, byte: u8) -> Option<Key> {
         // A control character discards an unfinished sequence; only Alt-Backspace ends with one.
         if byte < 0x20 || (byte == 0x7f && *self.started != [0x1b]) {
             self.started.clear();

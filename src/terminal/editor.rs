@@ -1,4 +1,4 @@
-//! Station 2, at a terminal, second step: keys become a line, drawn on one row however long it is. Pure.
+//! At a terminal, second step: keys become a line, drawn on one row however long it is. Pure.
 //!
 //! With a single row, deliveries can go above it: erase the row, print, draw the row again.
 
@@ -12,7 +12,7 @@ const REMEMBERED: usize = 200;
 
 /// The result of a key.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) enum Typed {
+pub(crate) enum Typed {
     /// A finished line.
     Line(String),
     /// A request to end.
@@ -23,7 +23,7 @@ pub(super) enum Typed {
 
 /// The line that a person is typing.
 #[derive(Debug)]
-pub(super) struct Editor {
+pub(crate) struct Editor {
     prompt: String,
     line: String,
     /// The byte at which the next character is inserted.
@@ -34,11 +34,17 @@ pub(super) struct Editor {
 }
 
 impl Editor {
-    pub(super) fn new(prompt: String) -> Self {
+    pub(crate) fn new(prompt: String) -> Self {
         Self { prompt, line: String::new(), at: 0, earlier: Vec::new(), recalled: 0 }
     }
 
-    pub(super) fn press(&mut self, key: Key) -> Typed {
+    /// Writes another prompt before the line.
+    #[cfg(feature = "web")]
+    pub(crate) fn set_prompt(&mut self, prompt: String) {
+        self.prompt = prompt;
+    }
+
+    pub(crate) fn press(&mut self, key: Key) -> Typed {
         match key {
             Key::Char(character) => self.insert(character),
             Key::Enter => return self.enter(),
@@ -118,7 +124,7 @@ impl Editor {
 
     /// Returns the text that draws the prompt and the line around the cursor on an empty row of `columns`, and places
     /// the cursor.
-    pub(super) fn draw(&self, columns: usize) -> String {
+    pub(crate) fn draw(&self, columns: usize) -> String {
         let prompt = first_of(&self.prompt, columns / 2);
         // The last column stays empty: with a character there, some terminals go on to the next row.
         let room = columns.saturating_sub(columns_of(prompt) + 1);
@@ -163,8 +169,8 @@ fn last_of(text: &str, room: usize) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::keys::Keys;
     use super::*;
-    use crate::client::keys::Keys;
 
     /// Returns the finished lines, and the final picture.
     fn typed(bytes: &[u8], columns: usize) -> (Vec<String>, String) {

@@ -1,4 +1,4 @@
-//! Station 2, at a terminal: lines above, the line being typed below.
+//! At a terminal: lines above, the line being typed below.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -16,7 +16,7 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 
 /// The screen, shared by its clones.
 #[derive(Clone)]
-pub(super) struct Screen {
+pub(crate) struct Screen {
     shared: Arc<Mutex<State>>,
     output: Arc<Output>,
 }
@@ -32,7 +32,7 @@ struct State {
 
 impl Screen {
     /// Returns an open prompt.
-    pub(super) fn new(output: Output, prompt: String) -> Self {
+    pub(crate) fn new(output: Output, prompt: String) -> Self {
         let (keys, editor) = (Keys::default(), Editor::new(prompt));
         let state = State { keys, editor, is_open: true, printed: String::new(), is_stale: true };
         Self { shared: Arc::new(Mutex::new(state)), output: Arc::new(output) }
@@ -43,28 +43,36 @@ impl Screen {
     }
 
     /// Prints whole lines above the line being typed.
-    pub(super) fn print(&self, lines: &str) {
+    pub(crate) fn print(&self, lines: &str) {
         let mut state = self.state();
         state.printed += lines;
         state.is_stale = true;
     }
 
     /// Processes typed bytes. Returns the lines that they finish, `None` for a request to end.
-    pub(super) fn typed(&self, bytes: &[u8]) -> Vec<Option<String>> {
+    pub(crate) fn typed(&self, bytes: &[u8]) -> Vec<Option<String>> {
         let mut state = self.state();
         state.is_stale = true;
         bytes.iter().filter_map(|&byte| state.push(byte)).collect()
     }
 
+    /// Writes another prompt before the line.
+    #[cfg(feature = "web")]
+    pub(crate) fn set_prompt(&self, prompt: String) {
+        let mut state = self.state();
+        state.editor.set_prompt(prompt);
+        state.is_stale = true;
+    }
+
     /// Ends the input line.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         let mut state = self.state();
         state.is_open = false;
         state.is_stale = true;
     }
 
     /// Brings the terminal up to date.
-    pub(super) fn show(&self) {
+    pub(crate) fn show(&self) {
         let mut state = self.state();
         if std::mem::take(&mut state.is_stale) {
             let (columns, _) = terminal::size(io::stdout());
@@ -74,7 +82,7 @@ impl Screen {
         }
     }
 
-    pub(super) fn output(&self) -> &Output {
+    pub(crate) fn output(&self) -> &Output {
         &self.output
     }
 }
