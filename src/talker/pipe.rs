@@ -329,7 +329,11 @@ impl<'a> Pipe<'a> {
         }
         if now.since(self.progress) >= limit {
             let help = "posts that are stored will be confirmed when all servers hear one another again";
-            return Err(Failure::new(Exit::TimedOut, format!("{} for {limit:?}", self.wait())).help(help));
+            return Err(Failure::new(
+                Exit::TimedOut,
+                format!("nothing has happened for {limit:?}: {}", self.wait()),
+            )
+            .help(help));
         }
         if now.since(self.said.max(self.progress)) >= SAY_EVERY {
             self.said = now;
@@ -344,7 +348,7 @@ impl<'a> Pipe<'a> {
         let posts = |count| if count == 1 { "1 post".to_owned() } else { format!("{count} posts") };
         if outbox.waiting() > 0 {
             let why = self.posting.refusal().map(|why| format!(" ({why})")).unwrap_or_default();
-            return format!("{} cannot store {}{why}", self.view.server, posts(outbox.waiting()));
+            return format!("waiting for {} to store {}{why}", self.view.server, posts(outbox.waiting()));
         }
         let lacking = match &*self.view.waits_for {
             [] => String::new(),

@@ -88,6 +88,10 @@ fn lost(error: &ureq::Error) -> Trouble {
 
 /// Returns the cause of a failure of the system, without its number.
 pub(super) fn cause(error: &std::io::Error) -> String {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    if matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof) {
+        return "the connection has ended".to_owned();
+    }
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
