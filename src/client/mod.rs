@@ -215,24 +215,34 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
             conclude(options, &counts, &results.finish()?, talk)?;
             Ok(all_delivered(options, &counts, talk)?)
         }
-        Err(failure) => {
-            // A terminal that is closed shows as an error first, and as SIGHUP a moment later.
-            let is_closed = failure.exit == Exit::Io && options.interactive;
-            let failure = if is_closed { nodes[0].linger().err().unwrap_or(failure) } else { failure };
-            let kept = end(&mut results, reason(failure.exit), &counts, &nodes);
-            if let Err(error) = kept.and_then(|()| results.flush())
-                && error != failure
-            {
-                talk.warn(error.message);
-            }
-            if let Some(out) = &options.out {
-                let described = describe(&counts.into_iter().sum());
-                talk.warn(format!("partial: {described}; see {}/*_{}*.part", out.display(), options.id));
-            }
-            nodes.iter_mut().for_each(|node| node.leave(&failure));
-            if failure.exit == Exit::Ok { Ok(Exit::Ok) } else { Err(failure.into()) }
-        }
+        Err(failure) => give_up(options, failure, &counts, &mut nodes, &mut results, talk),
     }
+}
+
+/// Ends with what there is after a failure.
+fn give_up(
+    options: &Options,
+    failure: Failure,
+    counts: &[Counts],
+    nodes: &mut [Node],
+    results: &mut Results,
+    talk: &Talk,
+) -> anyhow::Result<Exit> {
+    // A terminal that is closed shows as an error first, and as SIGHUP a moment later.
+    let is_closed = failure.exit == Exit::Io && options.interactive;
+    let failure = if is_closed { nodes[0].linger().err().unwrap_or(failure) } else { failure };
+    let kept = end(results, reason(failure.exit), counts, nodes);
+    if let Err(error) = kept.and_then(|()| results.flush())
+        && error != failure
+    {
+        talk.warn(error.message);
+    }
+    if let Some(out) = &options.out {
+        let described = describe(&counts.iter().copied().sum());
+        talk.warn(format!("partial: {described}; see {}/*_{}*.part", out.display(), options.id));
+    }
+    nodes.iter_mut().for_each(|node| node.leave(&failure));
+    if failure.exit == Exit::Ok { Ok(Exit::Ok) } else { Err(failure.into()) }
 }
 
 /// Records the end in each group.

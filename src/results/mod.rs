@@ -12,6 +12,7 @@ mod lines;
 mod notes;
 mod output;
 pub mod past;
+pub(crate) mod row;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

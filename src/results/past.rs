@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Take};
 use std::path::Path;
 
-use super::history::{HistoryEvent, Row};
+use super::history::HistoryEvent;
+use super::row::Row;
 
 /// An earlier delivery.
 #[derive(Debug, Eq, PartialEq)]

@@ -12,7 +12,8 @@ use crate::check::history::{
 use crate::exit::{Exit, Failure};
 use crate::place::{Flaw, Source, unreadable};
 use crate::results;
-use crate::results::history::{Clock, HistoryEvent, Row};
+use crate::results::history::{Clock, HistoryEvent};
+use crate::results::row::Row;
 
 /// The contents of a history other than its messages.
 #[derive(Debug, Default)]

@@ -13,7 +13,8 @@ use crate::exit::{Exit, Failure};
 use crate::order::TENTATIVE;
 use crate::place::Source;
 use crate::results;
-use crate::results::history::{HistoryEvent, Row};
+use crate::results::history::HistoryEvent;
+use crate::results::row::Row;
 
 /// The longest first line of a history that is looked at.
 const LONGEST_START: u64 = 64 << 10;

@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
-use super::super::history::{HistoryEvent, Row};
+use super::super::history::HistoryEvent;
+use super::super::row::Row;
 use crate::exit::{Exit, Failure};
 
 /// Everything that has been told. A sender's messages are told in the order of their numbers, so its last number

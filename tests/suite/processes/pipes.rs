@@ -235,11 +235,7 @@ impl Person {
         let stream = || File::options().read(true).write(true).open(&path).unwrap();
         // In a session of its own, so that the terminal's Ctrl-C reaches the client.
         let mut command = Command::new("setsid");
-        command
-            .args(["--ctty", "--wait"])
-            .arg(program)
-            .env("TERM", "xterm")
-            .env("NO_COLOR", "1");
+        command.args(["--ctty", "--wait"]).arg(program).env("TERM", "xterm").env("NO_COLOR", "1");
         command.args(flags);
         let client = command.stdin(stream()).stdout(stream()).stderr(stream()).spawn().unwrap();
         let (sender, shown) = channel();

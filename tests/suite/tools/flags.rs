@@ -89,6 +89,7 @@ fn flags_wrong_command_line_is_a_usage_error() {
 /// Each flag with a value for its variable, and how that shows: an exit code and a word on standard error.
 const VARIABLES: &[(&str, &str, &str, i32, &str)] = &[
     ("forwarder", "clients", "none", 64, "--clients"),
+    ("forwarder", "group-clients", "a", 64, "--group-clients"),
     ("forwarder", "bind", "nowhere.invalid", 69, "nowhere.invalid"),
     ("forwarder", "port-base", "x", 64, "--port-base"),
     ("forwarder", "start-timeout", "soon", 64, "--start-timeout"),
