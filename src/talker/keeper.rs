@@ -107,11 +107,11 @@ impl Keeper {
             State::Trying(outcome) => match outcome.try_recv() {
                 Ok(Ok(opened)) => Some(self.begin(opened, say)),
                 Ok(Err(why)) => {
-                    self.failed(why, now, say);
+                    self.failed(&why, now, say);
                     None
                 }
                 Err(TryRecvError::Disconnected) => {
-                    self.failed("cannot begin a session".to_owned(), now, say);
+                    self.failed("cannot begin a session", now, say);
                     None
                 }
                 Err(TryRecvError::Empty) => None,
@@ -146,11 +146,11 @@ impl Keeper {
         view
     }
 
-    fn failed(&mut self, why: String, now: Time, say: &mut dyn FnMut(String)) {
+    fn failed(&mut self, why: &str, now: Time, say: &mut dyn FnMut(String)) {
         let is_told = !self.roster.is_again();
         let is_round = self.roster.go_on();
         let next = self.roster.current().name().to_owned();
-        self.last_failure.clone_from(&why);
+        why.clone_into(&mut self.last_failure);
         if !is_round {
             if is_told {
                 say(format!("{why}; trying {next}"));

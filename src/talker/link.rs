@@ -82,7 +82,7 @@ impl Ask {
     }
 
     /// Returns a question.
-    pub(super) fn question(purpose: Purpose, path: String) -> Self {
+    pub(super) fn question(purpose: Purpose, path: &str) -> Self {
         Self { purpose, path: format!("/api/{path}"), body: None }
     }
 }

@@ -202,7 +202,7 @@ impl Person<'_> {
             Line::Members => self.ask_groups(Purpose::Members),
             Line::History(count) => self.ask_history(Purpose::History, count),
             Line::Like(name, on) => self.like(name, on),
-            Line::View => self.ask(Ask::question(Purpose::View, "view".to_owned())),
+            Line::View => self.ask(Ask::question(Purpose::View, "view")),
             Line::Server(name) => self.change_server(name, now),
             Line::Help => self.print(HELP),
             Line::Quit => self.quit(now),
@@ -271,7 +271,7 @@ impl Person<'_> {
                 let group = encoded(self.group.as_deref().unwrap_or_default());
                 let after = number.saturating_sub(1);
                 let path = format!("history?group={group}&after={after}&limit=1");
-                self.ask(Ask::question(Purpose::Find { number, on }, path));
+                self.ask(Ask::question(Purpose::Find { number, on }, &path));
             }
             _ if name.contains('-') => self.like_post(name, name.to_owned(), on),
             _ => self.print("name a post by its number or id: /like #12"),
@@ -285,14 +285,14 @@ impl Person<'_> {
 
     fn ask_groups(&mut self, purpose: Purpose) {
         let session = self.keeper.link().map(|link| link.session()).unwrap_or_default();
-        self.ask(Ask::question(purpose, format!("groups?session={session}")));
+        self.ask(Ask::question(purpose, &format!("groups?session={session}")));
     }
 
     fn ask_history(&mut self, purpose: Purpose, count: usize) {
         match &self.group {
             Some(group) => {
                 let path = format!("history?group={}&limit={count}", encoded(group));
-                self.ask(Ask::question(purpose, path));
+                self.ask(Ask::question(purpose, &path));
             }
             None => self.print("join a group first: /join GROUP"),
         }
@@ -305,7 +305,7 @@ impl Person<'_> {
         match is_sent {
             Some(true) => {}
             Some(false) => {
-                self.print(&format!("cannot {verb}: the server has not answered what was asked before"))
+                self.print(&format!("cannot {verb}: the server has not answered what was asked before"));
             }
             None => self.print(&format!("cannot {verb} now: there is no server")),
         }

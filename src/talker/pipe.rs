@@ -303,7 +303,7 @@ impl<'a> Pipe<'a> {
         self.posting.send(link, now);
         if matches!(self.pull, Pull::Due(at) if at <= now) && !is_full {
             let path = format!("history?group={}&after={}&limit={PAGE}", encoded(self.group), self.cursor);
-            if link.ask(Ask::question(Purpose::Pull, path)) {
+            if link.ask(Ask::question(Purpose::Pull, &path)) {
                 self.pull = Pull::Asked(false);
             }
         }
