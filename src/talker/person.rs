@@ -171,7 +171,7 @@ impl<'a> Person<'a> {
     }
 }
 
-/// What the person types.
+/// Lines that the person types.
 impl Person<'_> {
     fn read_keys(&mut self, now: Time) -> Result<(), Failure> {
         while let Some(typed) = self.input.take()? {
@@ -324,7 +324,7 @@ impl Person<'_> {
     }
 }
 
-/// What the server tells.
+/// Answers and events of the server.
 impl Person<'_> {
     fn link_up(&mut self, now: Time) {
         let screen = self.screen.clone();
@@ -566,7 +566,7 @@ impl Person<'_> {
         if number > self.read.0 {
             self.read.0 = number;
             let body = json!({"group": story.group, "number": number});
-            // What is not told now is told with the next post.
+            // If there is no room now, it is told with the next post.
             link.ask(Ask::command(Purpose::Nothing, "read", body));
         }
     }

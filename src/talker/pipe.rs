@@ -102,7 +102,7 @@ impl<'a> Pipe<'a> {
     /// Goes on until everything of standard input is confirmed.
     pub(super) fn run(mut self, signals: &Signals, clock: &mut Clock) -> Result<(), Failure> {
         let outcome = self.work(signals, clock);
-        // What was printed is to be read, however this ends.
+        // However this ends, the last lines are to be read.
         self.output.settle(GRACE);
         outcome?;
         self.flaw.map_or(Ok(()), Err)
@@ -172,7 +172,7 @@ impl<'a> Pipe<'a> {
         self.follow();
     }
 
-    /// Listens for news. What is confirmed is asked for; the socket tells when.
+    /// Listens for news. Confirmed posts are asked for; the socket tells when.
     fn follow(&mut self) {
         if let Some(link) = self.keeper.link() {
             link.follow(Some(self.group), MOST_N, "");

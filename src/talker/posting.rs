@@ -23,7 +23,7 @@ pub(super) struct Posting {
     refusal: Option<String>,
 }
 
-/// What came of a post.
+/// The outcome of a post.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Posted {
     /// It is stored.

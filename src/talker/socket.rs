@@ -21,7 +21,7 @@ const SILENCE: Duration = Duration::from_secs(45);
 /// The code of a close: this client did not read, and comes again.
 const BEHIND: u16 = 4000;
 
-/// What a socket brings.
+/// News of a socket.
 #[derive(Debug)]
 pub(super) enum Heard {
     Event(Event),

@@ -1,4 +1,4 @@
-//! What servers tell, as JSON: posts, groups, views and events.
+//! Posts, groups, views and events, as servers tell them in JSON.
 
 use serde::Deserialize;
 
