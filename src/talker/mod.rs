@@ -1,6 +1,6 @@
 //! `chat`: the terminal client of the replicated chat.
 //!
-//! A [`keeper`] keeps a session at some server of the `roster`: a `link` with requests (`server`) and a `socket` with
+//! A `keeper` keeps a session at some server of the `roster`: a `link` with requests (`server`) and a `socket` with
 //! events. The posts of this client stay in the `outbox` until they are confirmed, and `posting` sends them. A `person`
 //! sees the `story` of a group at a terminal; a `pipe` gets the confirmed posts alone.
 

@@ -2,7 +2,7 @@
 //!
 //! Two threads: the member's, with the node of the cluster and the state of the chat (`service`, with its `queue` of
 //! operations and the `feed` of events), and that of the web (`serve`, with the requests of the `api`, the `socket`s and the
-//! `page`). [`desk`] is the queue between them.
+//! `page`). `desk` is the queue between them.
 
 mod api;
 mod desk;
