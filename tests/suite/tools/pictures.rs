@@ -2,15 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::browser::{FLAGS, Leash, installed};
 use crate::harness::{Program, Stage, all_end, until};
-
-/// Names that a Chromium has on one system or another.
-const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
 
 /// Asks a page for errors, before anything of it runs.
 const LISTEN: &str = "<script>
@@ -72,16 +70,6 @@ seen.resources = performance.getEntriesByType("resource").map((entry) => entry.n
 seen.errors = errors;
 document.getElementById("probe").textContent = JSON.stringify(seen);
 </script>"#;
-
-/// A program that does not outlive its test.
-struct Leash(Child);
-
-impl Drop for Leash {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 pub(super) fn groupcast(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_groupcast")).args(arguments).env("COLUMNS", "80").output().unwrap()
@@ -154,31 +142,17 @@ pub(super) fn probe(page: &Path, wanted: &str) -> Value {
 
 /// The page as it is after its scripts have run, and what the browser said.
 fn browse(page: &Path) -> (String, String) {
-    let is_there = |name: &&str| {
-        Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
-    };
-    let Some(browser) = BROWSERS.into_iter().find(is_there) else {
-        panic!("there is no Chromium to open the page in: `scripts/setup` installs it");
-    };
     let path = |extension: &str| page.with_extension(extension);
     let (dom, log) = (path("dom"), path("log"));
     let flags = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-sync",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-dev-shm-usage",
         "--host-resolver-rules=MAP * ~NOTFOUND",
         "--enable-logging=stderr",
         "--window-size=1280,900",
         "--virtual-time-budget=5000",
         "--dump-dom",
     ];
-    let child = Command::new(browser)
+    let child = Command::new(installed())
+        .args(FLAGS)
         .args(flags)
         .arg(format!("--user-data-dir={}", path("profile").display()))
         .arg(format!("file://{}", page.display()))
