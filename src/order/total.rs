@@ -78,7 +78,7 @@ pub struct Skipped {
     pub count: u64,
 }
 
-/// The outcome of a sequencer's step: a batch with numbers, or numbers without one; in the methods whose batches carry their numbers.
+/// An item to which a sequencer gives numbers, in the methods whose batches carry their numbers.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) enum Numbered {
     Batch(Sequenced),

@@ -403,7 +403,8 @@ impl Due {
 
 impl Numbered {
     /// Returns the count of all numbers. Those that a peer chooses may be more than there are.
-    fn count(&self) -> u64 {
+    #[must_use]
+    pub fn count(&self) -> u64 {
         self.due().fold(0, |sum, due| sum.saturating_add(due.count()))
     }
 

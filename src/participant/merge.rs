@@ -27,8 +27,8 @@ pub struct Merge<T> {
 /// One group of the member.
 #[derive(Debug)]
 struct Lane<T> {
-    /// The deliveries that wait, each with its number, in the order of the group. Other
-    /// deliveries have no number and keep their place.
+    /// The deliveries that wait, each with its number, in the order of the group. A delivery that is no multicast has no
+    /// number and keeps its place.
     waiting: VecDeque<Waiting<T>>,
     /// The bytes of their texts.
     bytes: usize,
@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(merge.ask(2, 1), Some(20 + FAR_AHEAD), "as far as a sequencer goes at once");
     }
 
-    /// Members of any groups deliver in the order of numbers and names, however they learn of the numbers.
+    /// All members deliver in the order of numbers and names, in whatever order their groups get on.
     #[test]
     fn members_of_any_groups_agree_on_one_order() {
         for seed in 0..300 {

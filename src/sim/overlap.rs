@@ -28,7 +28,7 @@ struct Client {
     slots: BTreeMap<usize, MemberId>,
     /// A merge of all groups, of which those that the client is not in are over.
     merge: Merge<u64>,
-    /// Its deliveries: for each the group and the count of messages.
+    /// Its deliveries: the group and the count of messages.
     delivered: Vec<(usize, u64)>,
 }
 

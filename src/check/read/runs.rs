@@ -152,7 +152,7 @@ impl Loaded {
 
     /// Returns the roster of the member: the one that lists it under its group, or the only one.
     fn roster(&self, rosters: &[Roster]) -> Option<usize> {
-        let group = self.start().map(|start| &start.group);
+        let group = self.start().map(|start| &start.group).or(self.label.as_ref());
         let lists_it = |roster: &Roster| {
             roster.members.contains(&self.id) && group.is_none_or(|group| *group == roster.group)
         };

@@ -223,6 +223,8 @@ fn groups_client_that_waits_for_the_others_can_be_interrupted() {
     c2.says("b: view 2: c2");
     c2.signal(Signal::TERM);
     c2.ends(143);
+    let stage = Stage::new();
+    let [_forwarder, _router, _sequencer] = stage.middle(2);
     let mut waiting = stage.client("c3", "").args(["--group", "c,d"]).start();
     waiting.says("waiting for 1 more client");
     waiting.signal(Signal::INT);

@@ -4,7 +4,6 @@
 use groupcast::clock::VectorClock;
 use groupcast::engine::{MemberId, To};
 use groupcast::order::agreed::{AgreedWire, Rank};
-use groupcast::order::span::Span;
 use groupcast::order::total::{Sequenced, Skipped};
 use groupcast::order::total_bb::{BbWire, Numbered, Range};
 use groupcast::order::total_ub::UbWire;
@@ -152,8 +151,8 @@ impl Message for BbWire {
                     0 => String::new(),
                     count => format!(" skip {count}"),
                 };
-                let count = numbered.next() - numbered.first;
-                format!("numbers {}: {}{skipped}", numbers(numbered.first, count), ranges.join(", "))
+                let places = numbers(numbered.first, numbered.count());
+                format!("numbers {places}: {}{skipped}", ranges.join(", "))
             }
             Self::Advance(number) => format!("advance {number}"),
         }
