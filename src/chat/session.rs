@@ -108,6 +108,13 @@ impl Users {
         self.servers_of(user, sessions).next().is_some()
     }
 
+    /// Returns whether a user is there by this session.
+    pub(super) fn has_by(&self, user: &str, session: &str, sessions: &Sessions) -> bool {
+        let at = self.joined.get(user).and_then(|joined| joined.get(session));
+        let is_left = |at| self.left.get(user).is_some_and(|left| *left > at);
+        at.is_some_and(|&at| !is_left(at)) && sessions.living(session).is_some()
+    }
+
     /// Returns the servers of the sessions by which a user is there.
     fn servers_of<'s>(&'s self, user: &str, sessions: &'s Sessions) -> impl Iterator<Item = MemberId> + 's {
         let left = self.left.get(user).copied();

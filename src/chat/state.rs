@@ -176,9 +176,12 @@ impl State {
         numbered
     }
 
-    /// Adds a server in the next slot.
-    pub fn add_server(&mut self, name: String) {
-        self.names.push(name);
+    /// Adds the server of a slot. After a restart it may be known already.
+    pub fn add_server(&mut self, slot: usize, name: String) {
+        match self.names.get_mut(slot) {
+            Some(known) => *known = name,
+            None => self.names.push(name),
+        }
     }
 
     /// Ends all sessions of a server that was removed from the cluster.
@@ -243,6 +246,18 @@ impl State {
     #[must_use]
     pub fn is_in(&self, user: &str, group: &str) -> bool {
         self.groups.get(group).is_some_and(|group| group.users.has(user, &self.sessions))
+    }
+
+    /// Returns whether a user is in a group by this session.
+    #[must_use]
+    pub fn is_in_by(&self, session: &str, user: &str, group: &str) -> bool {
+        self.groups.get(group).is_some_and(|group| group.users.has_by(user, session, &self.sessions))
+    }
+
+    /// Returns whether a user has read a group up to this number.
+    #[must_use]
+    pub fn has_read(&self, user: &str, group: &str, number: u64) -> bool {
+        number <= self.read(user, group)
     }
 
     /// Returns the id by which a post is shown, if it is there.

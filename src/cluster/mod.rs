@@ -3,13 +3,14 @@
 //! [`file`](mod@file) has the members of a cluster and their addresses, as a cluster file lists them. [`node`] is the
 //! loop of a member, `join` the start of one that is added, [`list`] what a member shows and has not confirmed,
 //! [`ledger`] how it is written (with the counts of `shown`), [`status`] what it tells of itself, [`request`] what an
-//! operator asks it for, `faults` what it drops on purpose.
+//! operator asks it for, [`petition`] what it does then, `faults` what it drops on purpose.
 
 pub(crate) mod faults;
 pub mod file;
 pub mod ledger;
 pub mod list;
 pub mod node;
+pub mod petition;
 pub mod request;
 pub mod status;
 

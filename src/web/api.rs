@@ -6,8 +6,9 @@ use std::time::Duration;
 use axum::Json;
 use axum::Router;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
@@ -20,6 +21,8 @@ use crate::chat::view::Part;
 
 /// Most bytes of a request's body.
 const MOST_BODY: usize = 64 << 10;
+/// Longest time of a request; a WebSocket is one until it is open.
+const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 /// Posts in an answer if the client names no limit.
 const USUAL_ITEMS: usize = 1000;
 /// The most that it gets.
@@ -51,11 +54,20 @@ pub(super) fn routes(shared: Shared) -> Router {
         .route("/api/history", get(history))
         .route("/api/groups", get(groups))
         .route("/api/view", get(view))
-        .fallback(|| async { refused(&Refusal::new(404, "there is no such page")) })
-        .method_not_allowed_fallback(|| async { refused(&Refusal::new(405, "this page has another method")) })
+        .fallback(|| async { refused(&Refusal::new(404, "there is nothing here: see docs/CHAT.md")) })
+        .method_not_allowed_fallback(|| async {
+            refused(&Refusal::new(405, "cannot use this method here: see docs/CHAT.md"))
+        })
         .layer(DefaultBodyLimit::max(MOST_BODY))
+        .layer(middleware::from_fn(within_limit))
         .layer(cors)
         .with_state(shared)
+}
+
+/// Ends a request whose body does not come, or whose answer does not.
+async fn within_limit(request: Request, next: Next) -> Response {
+    let answered = tokio::time::timeout(REQUEST_LIMIT, next.run(request)).await;
+    answered.unwrap_or_else(|_| refused(&Refusal::new(408, "the request took too long")))
 }
 
 type Asked = State<Arc<Shared>>;

@@ -13,7 +13,7 @@ use super::desk::Subscription;
 use super::view::View;
 use crate::chat::place::OperationId;
 use crate::chat::state::{Change, State};
-use crate::chat::view::{GroupView, Part};
+use crate::chat::view::{GroupView, Item, Part};
 
 /// Posts in one event of a beginning.
 const CHUNK: usize = 200;
@@ -30,9 +30,25 @@ struct Client {
 }
 
 impl Client {
+    /// Sends an event. After one that was lost, nothing more is sent: the client's cursor must not pass it.
     fn send(&mut self, event: Utf8Bytes) {
-        self.is_behind |= self.events.try_send(event).is_err();
+        self.is_behind = self.is_behind || self.events.try_send(event).is_err();
     }
+
+    /// Sends posts in chunks, at least one.
+    fn send_items(&mut self, items: &[Item]) {
+        let chunks = items.len().div_ceil(CHUNK).max(1);
+        for chunk in 0..chunks {
+            let part = &items[chunk * CHUNK..items.len().min((chunk + 1) * CHUNK)];
+            self.send(event("items", &json!({"items": part, "last": chunk + 1 == chunks})));
+        }
+    }
+}
+
+/// Returns the posts of a group above a number; of too many, the last ones.
+fn beginning(state: &State, group: &str, after: u64) -> Vec<Item> {
+    let (items, more) = state.history(group, Part::After(after), MOST_ITEMS);
+    if more { state.history(group, Part::Last, MOST_ITEMS).0 } else { items }
 }
 
 /// The clients of a server.
@@ -58,9 +74,8 @@ impl Feed {
         let mut hello = json!(view);
         hello["lacks"] = json!(lacks);
         client.send(event("hello", &hello));
-        if let Some(group) = &client.group {
-            let items = state.history(group, Part::After(after), MOST_ITEMS).0;
-            send_items(&mut client.events.clone(), &items, &mut client.is_behind);
+        if let Some(group) = client.group.clone() {
+            client.send_items(&beginning(state, &group, after));
         }
         client.send(event("groups", &json!({ "groups": groups })));
         client.send(event("view", view));
@@ -132,10 +147,10 @@ impl Feed {
         let groups: BTreeSet<String> =
             self.clients.iter().filter_map(|client| client.group.clone()).collect();
         for group in groups {
-            let items = state.history(&group, Part::After(after), MOST_ITEMS).0;
+            let items = beginning(state, &group, after);
             for client in self.clients.iter_mut().filter(|client| client.group.as_ref() == Some(&group)) {
                 client.send(reset.clone());
-                send_items(&mut client.events.clone(), &items, &mut client.is_behind);
+                client.send_items(&items);
             }
         }
     }
@@ -178,16 +193,6 @@ impl Feed {
         for client in self.clients.iter_mut().filter(|client| client.group.as_deref() == Some(group)) {
             client.send(event.clone());
         }
-    }
-}
-
-/// Sends posts in chunks, at least one.
-fn send_items(events: &mut Sender<Utf8Bytes>, items: &[crate::chat::view::Item], is_behind: &mut bool) {
-    let chunks = items.len().div_ceil(CHUNK).max(1);
-    for chunk in 0..chunks {
-        let part = &items[chunk * CHUNK..items.len().min((chunk + 1) * CHUNK)];
-        let part = event("items", &json!({"items": part, "last": chunk + 1 == chunks}));
-        *is_behind |= events.try_send(part).is_err();
     }
 }
 

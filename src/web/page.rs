@@ -66,6 +66,9 @@ pub(super) fn origins(addresses: &[String], local: SocketAddr) -> Vec<String> {
     for address in addresses.iter().cloned().chain([local.to_string()]) {
         let Some((host, port)) = address.rsplit_once(':') else { continue };
         origins.push(format!("http://{address}"));
+        if port == "80" {
+            origins.push(format!("http://{host}"));
+        }
         if OF_LOOPBACK.contains(&host) || matches!(host, "0.0.0.0" | "[::]") {
             origins.extend(OF_LOOPBACK.map(|host| format!("http://{host}:{port}")));
         }

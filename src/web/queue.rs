@@ -100,12 +100,14 @@ impl Queue {
 
     /// Answers those that have waited for too long.
     pub(super) fn expire(&mut self, now: Time, why: impl Fn() -> String) {
-        while let Some(first) = self.waiting.front().filter(|first| now.since(first.since) >= LONGEST_WAIT) {
-            if first.replies.is_empty() {
-                // The server's own: it waits.
-                return;
+        // The server's own operations, for which nobody waits, stay.
+        let is_over =
+            |pending: &mut Pending| !pending.replies.is_empty() && now.since(pending.since) >= LONGEST_WAIT;
+        if self.waiting.front_mut().is_some_and(|first| now.since(first.since) >= LONGEST_WAIT) {
+            let all = std::mem::take(&mut self.waiting);
+            for mut pending in all {
+                if is_over(&mut pending) { refuse(pending, &why()) } else { self.waiting.push_back(pending) }
             }
-            self.waiting.pop_front().into_iter().for_each(|pending| refuse(pending, &why()));
         }
     }
 }

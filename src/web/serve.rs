@@ -110,7 +110,11 @@ async fn accept(listener: tokio::net::TcpListener, shared: Shared, mut ends: wat
     let service = TowerToHyperService::new(api::routes(shared));
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let place = tokio::select! {
+            place = Arc::clone(&places).acquire_owned() => place,
+            _ = ends.changed() => break,
+        };
+        let Ok(place) = place else { return };
         let stream = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,

@@ -19,13 +19,14 @@ use crate::cli;
 use crate::cluster::file::Cluster;
 use crate::cluster::ledger::Ledger;
 use crate::cluster::node::{Event, Node};
+use crate::cluster::petition;
 use crate::cluster::status::Status;
 use crate::driver::clock::calendar;
 use crate::exit::{Exit, Failure};
 use crate::ids::{MemberId, Time};
 use crate::replica::Recovered;
 use crate::replica::entry::{Content, Entry, Stamp};
-use crate::replica::epoch::Request as EpochRequest;
+use crate::replica::epoch::{Change, Request as EpochRequest};
 use crate::session::SAY_EVERY;
 use crate::talk::{self, Talk};
 
@@ -37,6 +38,9 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 const SESSION_LIMIT: Duration = Duration::from_secs(3600);
 /// Posts in one turn above which clients load a group again, instead of being told of each.
 const MANY: usize = 200;
+
+/// Most requests that are answered before the member looks after the cluster again.
+const MOST_IN_A_TURN: usize = 64;
 
 /// A chat server between its start and its end.
 pub(super) struct Service<'a> {
@@ -60,6 +64,7 @@ pub(super) struct Service<'a> {
     said: Time,
     /// The number of confirmed operations, and the time since which others wait.
     progress: (u64, Time),
+    /// The view that clients were told of last.
     view: View,
 }
 
@@ -110,6 +115,7 @@ impl<'a> Service<'a> {
         for event in &events {
             self.apply(event)?;
         }
+        self.rebuild_after(&events)?;
         if self.is_starting {
             let now = self.node.now();
             self.queue.push(Operation::Life, None, now);
@@ -145,9 +151,7 @@ impl<'a> Service<'a> {
             self.ledger.record(&self.node, event, now)?;
             self.apply(event)?;
         }
-        if events.iter().any(|event| matches!(event, Event::Withdraw(_))) {
-            self.rebuild()?;
-        }
+        self.rebuild_after(&events)?;
         self.ledger.keep(&mut self.node)
     }
 
@@ -160,7 +164,7 @@ impl<'a> Service<'a> {
                 self.feed.tell_numbers(&numbered, &self.state);
             }
             Event::Withdraw(_) => {}
-            Event::Epoch(number, change) => self.begin_epoch(*number, &change.request)?,
+            Event::Epoch(number, change) => self.begin_epoch(*number, change)?,
         }
         Ok(())
     }
@@ -196,8 +200,11 @@ impl<'a> Service<'a> {
         }
     }
 
-    /// Builds the state anew, without what was withdrawn.
-    fn rebuild(&mut self) -> Result<(), Failure> {
+    /// Builds the state anew, without what was withdrawn, if anything was.
+    fn rebuild_after(&mut self, events: &[Event]) -> Result<(), Failure> {
+        if !events.iter().any(|event| matches!(event, Event::Withdraw(_))) {
+            return Ok(());
+        }
         let mut state = State::new(self.state.server_names().to_vec(), 0);
         self.state.removed_servers().for_each(|server| drop(state.remove_server(server)));
         let mut past = Past::default();
@@ -211,10 +218,10 @@ impl<'a> Service<'a> {
         Ok(())
     }
 
-    fn begin_epoch(&mut self, number: u16, request: &EpochRequest) -> Result<(), Failure> {
-        match request {
+    fn begin_epoch(&mut self, number: u16, change: &Change) -> Result<(), Failure> {
+        match &change.request {
             EpochRequest::Add { name, udp } => {
-                self.state.add_server(name.clone());
+                self.state.add_server(change.stored.len(), name.clone());
                 self.talk.say(format!("epoch {number}: {name} at {udp} was added"));
             }
             EpochRequest::Remove(member) => {
@@ -232,7 +239,8 @@ impl<'a> Service<'a> {
     }
 
     fn take_requests(&mut self) {
-        while let Ok(request) = self.requests.try_recv() {
+        for _ in 0..MOST_IN_A_TURN {
+            let Ok(request) = self.requests.try_recv() else { return };
             match request {
                 Request::Command(command, reply) => self.command(command, reply),
                 Request::Question(question, reply) => {
@@ -240,12 +248,14 @@ impl<'a> Service<'a> {
                     let _ = reply.send(self.question(question));
                 }
                 Request::Subscribe(asked) => {
-                    self.refresh_view();
+                    let view = self.view_now();
                     let groups = self.groups(asked.session.as_deref());
-                    self.feed.begin(asked, &self.state, &self.view, &groups);
+                    self.feed.begin(asked, &self.state, &view, &groups);
                 }
             }
         }
+        // More may wait.
+        self.node.waker().wake();
     }
 
     fn command(&mut self, command: Command, reply: Reply) {
@@ -269,7 +279,8 @@ impl<'a> Service<'a> {
     /// Returns the operation of a command, or its answer if it needs none.
     fn plan(&mut self, command: Command) -> Result<Plan, Refusal> {
         if self.is_starting {
-            return Err(Refusal::new(503, "the server starts: try again in a second"));
+            let why = refusal(&self.node);
+            return Err(Refusal::new(503, format!("the server starts: {why}")));
         }
         let operation = match command {
             Command::Session { user, client } => {
@@ -282,7 +293,7 @@ impl<'a> Service<'a> {
             }
             Command::Join(asked) => {
                 let user = self.user(&asked.session)?;
-                if self.state.is_in(&user, &asked.group) {
+                if self.state.is_in_by(&asked.session, &user, &asked.group) {
                     return Ok(Plan::Done("{}".to_owned()));
                 }
                 let new = !self.state.has_group(&asked.group);
@@ -309,6 +320,9 @@ impl<'a> Service<'a> {
                 let user = self.user(&session)?;
                 self.check_group(&group)?;
                 let number = number.min(self.state.confirmed());
+                if self.state.has_read(&user, &group, number) {
+                    return Ok(Plan::Done("{}".to_owned()));
+                }
                 Operation::Read { user, group, number }
             }
         };
@@ -365,8 +379,8 @@ impl<'a> Service<'a> {
                 Ok(json!({ "groups": groups }).to_string())
             }
             Question::View => {
-                self.refresh_view();
-                Ok(json!(self.view).to_string())
+                let view = self.view_now();
+                Ok(json!(view).to_string())
             }
             Question::Health if self.is_starting => Err(Refusal::new(503, "the server starts")),
             Question::Health => Ok(json!({"server": self.options.id, "state": "ok"}).to_string()),
@@ -378,7 +392,8 @@ impl<'a> Service<'a> {
     /// Returns how many multicasts this server lacks of those up to the ids in a list, like `s1-17,s2-9`.
     fn lacks(&self, seen: &str) -> u64 {
         let ids = seen.split(',').filter_map(|id| self.state.parse_id(id.trim()));
-        ids.map(|id| id.number.saturating_sub(self.state.multicasts_of(id.origin))).sum()
+        ids.map(|id| id.number.saturating_sub(self.state.multicasts_of(id.origin)))
+            .fold(0, u64::saturating_add)
     }
 
     fn groups(&mut self, session: Option<&str>) -> Vec<GroupView> {
@@ -389,9 +404,9 @@ impl<'a> Service<'a> {
         names.filter_map(|name| self.state.group_view(name, user, is_away)).collect()
     }
 
-    fn refresh_view(&mut self) {
+    fn view_now(&mut self) -> View {
         let now = self.node.now();
-        self.view = View::of(&self.node, &self.state, self.cluster, &self.webs, now);
+        View::of(&self.node, &self.state, self.cluster, &self.webs, now)
     }
 
     /// Tells clients what has changed, writes the status, and says what is waited for.
@@ -415,6 +430,7 @@ impl<'a> Service<'a> {
             self.tell_view();
             self.tell_status(now, None);
             self.end_idle_sessions(now);
+            petition::attend(&mut self.node, &self.options.data, self.talk)?;
         }
         self.say_waits(now);
         Ok(())
@@ -436,8 +452,8 @@ impl<'a> Service<'a> {
     }
 
     fn tell_view(&mut self) {
-        let earlier = self.view.clone();
-        self.refresh_view();
+        let view = self.view_now();
+        let earlier = std::mem::replace(&mut self.view, view);
         if self.view.has_other_servers(&earlier) {
             // Users of a server that is away show as unreachable.
             self.feed.note_all(&self.state);
@@ -564,7 +580,7 @@ fn refusal(node: &Node) -> String {
             talk::list(&lacking)
         );
     }
-    "the server cannot take it in now: try again in a moment".to_owned()
+    "it takes nothing in yet: try again in a moment".to_owned()
 }
 
 /// Returns a key that nobody guesses.

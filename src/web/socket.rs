@@ -49,10 +49,7 @@ pub(super) async fn open(
     let Ok(upgrade) = upgrade else {
         return refused(&Refusal::new(400, "this is the address of a WebSocket"));
     };
-    // Programs send no origin. A browser does, and then a page of another site is none of ours.
-    if let Some(origin) = headers.get(header::ORIGIN)
-        && !origin.to_str().is_ok_and(|origin| shared.origins.iter().any(|known| known == origin))
-    {
+    if !is_ours(&headers, &shared) {
         return refused(&Refusal::new(403, "this origin is none of the cluster's"));
     }
     upgrade.max_message_size(MOST_MESSAGE).max_frame_size(MOST_MESSAGE).on_upgrade(move |socket| async move {
@@ -63,6 +60,16 @@ pub(super) async fn open(
             Err(refusal) => close(socket, 1013, &refusal.why).await,
         }
     })
+}
+
+/// Returns whether a request comes from a program, which names no origin, from this server's own page, or from that of
+/// another server of the cluster.
+fn is_ours(headers: &HeaderMap, shared: &Shared) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let Ok(origin) = origin.to_str() else { return false };
+    let own =
+        headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(|host| format!("http://{host}"));
+    own.as_deref() == Some(origin) || shared.origins.iter().any(|known| known == origin)
 }
 
 /// Sends events until the client goes, is behind, or the server ends.

@@ -3,6 +3,8 @@
 //! A server that runs until a signal comes never knows that nothing more will be said. But if all were asked to end, and by
 //! then each had confirmed all that it had shown, and all had as much, then the end was as good as settled: it is judged so.
 
+use std::collections::BTreeSet;
+
 use super::history::{ClusterHistory, Happening, MemberStory, SETTLED};
 use super::list::List;
 use super::stories::{Stories, unknown};
@@ -35,10 +37,15 @@ impl ClusterHistory {
 fn at_rest(story: &MemberStory, list: &List<'_>) -> Option<usize> {
     let end = story.lives.last()?.end.as_deref()?;
     let is_complete = unknown(story).is_none() && matches!(end, INTERRUPTED | SETTLED);
-    let unstored = story.lives.last()?.events.iter().fold(0_i64, |open, happening| match happening {
-        Happening::Multicast { .. } => open + 1,
-        Happening::Stored { .. } => open - 1,
-        _ => open,
+    let stored = story.happenings().filter_map(|(_, happening)| match happening {
+        Happening::Stored { number } => Some(*number),
+        _ => None,
     });
-    (is_complete && list.tentative.is_empty() && unstored <= 0).then_some(list.confirmed.len())
+    let stored: BTreeSet<u64> = stored.collect();
+    let is_stored = |happening: &Happening| match happening {
+        Happening::Multicast { number, .. } => stored.contains(number),
+        _ => true,
+    };
+    let is_complete = is_complete && story.lives.last()?.events.iter().all(is_stored);
+    (is_complete && list.tentative.is_empty()).then_some(list.confirmed.len())
 }

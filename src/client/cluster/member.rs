@@ -13,6 +13,7 @@ use super::place::{self, Sent};
 use crate::cli;
 use crate::cluster::ledger::Ledger;
 use crate::cluster::node::{Event, Node};
+use crate::cluster::petition;
 use crate::cluster::status::Status;
 use crate::exit::{Exit, Failure};
 use crate::ids::{MemberId, Time};
@@ -292,7 +293,9 @@ impl<'a> Member<'a> {
         if now.since(self.told) >= TELL_EVERY {
             self.told = now;
             self.tell(now, None);
-            self.look_for_requests()?;
+            if let Some(data) = &self.options.data {
+                petition::attend(&mut self.node, data, self.talk)?;
+            }
         }
         if self.asked.swap(false, Ordering::Relaxed) {
             self.ledger.write_now(&self.node)?;

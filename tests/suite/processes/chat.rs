@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tungstenite::stream::MaybeTlsStream;
 use tungstenite::{Message, WebSocket};
 
-use crate::harness::{Launch, Program, Stage, pause, until};
+use crate::harness::{Launch, Program, Stage, pause, side_by_side, until};
 
 /// Chat servers on this machine.
 pub(super) struct Chat {
@@ -219,6 +219,62 @@ fn chat_server_killed_and_started_again_lacks_nothing() {
 }
 
 #[test]
+fn chat_user_who_joined_at_another_server_stays_when_the_first_starts_again() {
+    let chat = Chat::up(2);
+    chat.user(0, "ann", "tea");
+    chat.agreed("tea", 0);
+    chat.cluster(&["kill", "s1"]);
+    let ann = chat.user(1, "ann", "tea");
+    chat.cluster(&["start", "s1"]);
+    chat.is_well(0);
+    let confirmed = |at| chat.get(at, "/api/view").1["confirmed"].as_u64();
+    until("the end of the first session is known", || (confirmed(1) == Some(5)).then_some(()));
+    chat.say(1, &ann, 1, "still here");
+    assert_eq!(chat.get(1, "/api/groups").1["groups"][0]["users"], json!(["ann"]));
+    chat.agreed("tea", 1);
+    chat.ends_well();
+}
+
+#[test]
+fn chat_post_that_no_majority_has_goes_with_its_removed_server() {
+    let chat = Chat::up(5);
+    let (ann, bob) = (chat.user(0, "ann", "tea"), chat.user(1, "bob", "tea"));
+    let eve = chat.user(2, "eve", "tea");
+    chat.say(0, &ann, 1, "before");
+    chat.agreed("tea", 1);
+    chat.cluster(&["part", "s1,s3/s2,s4,s5"]);
+    pause(Duration::from_millis(700));
+    chat.say(2, &eve, 1, "for s1 alone");
+    until("s1 has it", || (chat.history(0, "tea").len() == 2).then_some(()));
+    chat.cluster(&["kill", "s3"]);
+    let data = chat.stage.dir().join("c/data/s2");
+    chat.stage.bare("groupcast").args(["cluster", "remove"]).arg(data).arg("s3").ends(0);
+    chat.say(1, &bob, 1, "after");
+    chat.cluster(&["heal"]);
+    let alike = |count: usize| {
+        until("the four have one history", || {
+            let first = chat.history(0, "tea");
+            let is_final = first.len() == count && first.iter().all(|item| item["number"].is_u64());
+            let agree = [1, 3, 4].into_iter().all(|at| chat.history(at, "tea") == first);
+            (is_final && agree).then_some(first)
+        })
+    };
+    assert_eq!(texts(&alike(2)), ["before", "after"]);
+    assert_eq!(
+        chat.get(0, "/api/groups").1["groups"][0]["users"],
+        json!(["ann", "bob"]),
+        "eve's server is gone"
+    );
+    // The journal of s1 replays the withdrawn post, too.
+    chat.cluster(&["kill", "s1"]);
+    chat.cluster(&["start", "s1"]);
+    chat.is_well(0);
+    let ann = chat.user(0, "ann", "tea");
+    chat.say(0, &ann, 2, "again");
+    assert_eq!(texts(&alike(3)), ["before", "after", "again"]);
+}
+
+#[test]
 fn chat_same_number_at_two_servers_is_one_post() {
     let chat = Chat::up(3);
     let (one, other) = (chat.user(0, "ann", "tea"), chat.user(2, "ann", "tea"));
@@ -288,6 +344,9 @@ fn chat_errors_have_a_status_and_a_sentence() {
         assert_eq!(status, wanted, "{path}: {answer}");
         assert!(answer["error"].is_string(), "{path}: {answer}");
     }
+    let most = "s1-18446744073709551615";
+    let (status, answer) = chat.get(0, &format!("/api/history?group=tea&seen={most},{most}"));
+    assert_eq!((status, answer["lacks"].as_u64()), (200, Some(u64::MAX)), "{answer}");
     let plain = chat.agent.post(format!("{}/api/session", chat.urls[0])).send("{\"user\":\"ann\"}").unwrap();
     assert_eq!(plain.status(), 415);
     assert!(chat.history(0, "tea").is_empty());
@@ -361,9 +420,11 @@ fn chat_reader_that_does_not_read_is_told_to_come_again() {
     idle.next("items");
     // More than sockets and the queue hold.
     let text = "x".repeat(3900);
-    for n in 0..3000 {
-        chat.say(0, &session, n, &text);
-    }
+    side_by_side(16, 16, |part| {
+        for n in 0..200 {
+            chat.say(0, &session, part as u64 * 200 + n, &text);
+        }
+    });
     let mut read = 0;
     let close = loop {
         match idle.0.read() {
@@ -374,7 +435,7 @@ fn chat_reader_that_does_not_read_is_told_to_come_again() {
     };
     let close = close.expect("a close with a code");
     assert_eq!((u16::from(close.code), close.reason.as_str()), (4000, "behind"));
-    assert!(read < 3000, "{read}");
+    assert!(read < 3200, "{read}");
     let (_, metrics) = chat.get(0, "/api/view");
     assert_eq!(metrics["tentative"], 0, "the server goes on: {metrics}");
 }
