@@ -303,7 +303,7 @@ mod tests {
     fn unknown_key_is_reported_with_all_known_ones() {
         let keys = "commands, members, messages, order, method, reliability, groups, safe, can_sequence, standby, suspect_after, speed, \
                     timeout, seed, expect, faults";
-        let of_faults = "kill, starve, link, after, signal, restart, for, dies";
+        let of_faults = "kill, starve, link, of, after, signal, restart, for, dies";
         for (text, keys) in [("x = 1", keys), ("[[faults]]\nx = 1", of_faults)] {
             assert!(failure(text).ends_with(&format!("help: the keys are {keys}")), "{}", failure(text));
         }

@@ -121,7 +121,7 @@ mod tests {
         for run in runs.iter().filter(|run| run.has_histories()) {
             let index = crate::check::MessageIndex::new(&run.history);
             let consistent = crate::check::consistency::judge(run, &index);
-            assert!(consistent.is_valid(), "{consistent:?}");
+            assert!(!matches!(consistent, Verdict::Violated(_)), "{consistent:?}");
         }
         runs.into_iter().map(|run| run.history.across).collect()
     }
