@@ -42,7 +42,9 @@ impl Stage {
 fn build_example(name: &str) {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--example", name]);
-    cargo.args(cfg!(feature = "known-bad").then_some("--features=known-bad"));
+    // Those of this build: with others, all would be built once more.
+    let features = [("known-bad", cfg!(feature = "known-bad")), ("web", cfg!(feature = "web"))];
+    cargo.args(features.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| format!("--features={name}")));
     cargo.args((!cfg!(debug_assertions)).then_some("--release"));
     assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
 }
