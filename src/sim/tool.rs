@@ -25,7 +25,7 @@ Examples:
   groupcast sim --order fifo --reliability basic --crash 1 \\
     --expect-violation agreement
   groupcast sim --order total --join 2 --restart 1 --standby 1 --seeds 100
-  groupcast sim --order total --groups 3 --seeds 200
+  groupcast sim --order total --groups 3 --seeds 20
   groupcast sim --order tentative --crash 3 --split 2 --seeds 500
 
 Whatever is not given of the members and the faults is drawn from each seed, and half of the seeds \

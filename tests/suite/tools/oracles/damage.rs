@@ -355,7 +355,11 @@ fn drop_sending(history: &mut History, prng: &mut Prng) -> Option<Damage> {
 /// The verdicts of all oracles on `history`.
 fn verdicts(history: &History) -> Vec<(&'static str, Verdict)> {
     let index = MessageIndex::new(history);
-    PROPERTIES.iter().map(|property: &Property| (property.name, property.judge(&index))).collect()
+    PROPERTIES
+        .iter()
+        .filter(|one| one.name != "across-groups")
+        .map(|property: &Property| (property.name, property.judge(&index)))
+        .collect()
 }
 
 #[test]
