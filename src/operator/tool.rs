@@ -25,8 +25,8 @@ A member writes its status once a second into the folder of its journal. `cluste
 `groupcast cluster up chat` runs five chat servers on this machine until Ctrl-C, with everything they need in the folder
 chat. Meanwhile, in another terminal:
 
-  groupcast cluster part chat s1,s2/s3,s4,s5   two sides that do not hear each other
-  groupcast cluster loss chat 10%              every server loses a tenth of what comes
+  groupcast cluster part chat s1,s2/s3,s4,s5   two sides, deaf to each other
+  groupcast cluster loss chat 10%              each server loses a tenth
   groupcast cluster heal chat                  ends both
   groupcast cluster kill chat s3               as kill -9
   groupcast cluster start chat s3              it goes on where it was
