@@ -4,12 +4,16 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::node::Node;
 use crate::ids::{MemberId, Time};
+use crate::talk::Talk;
 
+/// The silence after which a member counts as not reachable.
+pub const UNREACHABLE_AFTER: Duration = Duration::from_secs(10);
 /// The name of the file.
 const FILE: &str = "status.json";
 
@@ -87,6 +91,19 @@ impl Status {
             waits_for: replica.waits_for().into_iter().map(|member| node.name(member).to_owned()).collect(),
             others: others.map(other).collect(),
             end: None,
+        }
+    }
+
+    /// Returns the status with the reason of the end.
+    #[must_use]
+    pub fn ended(self, reason: Option<&str>) -> Self {
+        Self { end: reason.map(str::to_owned), ..self }
+    }
+
+    /// Writes the status as [`Self::write`] does. A folder that is full is the journal's matter, and only a detail here.
+    pub fn tell(&self, data: &Path, talk: &Talk) {
+        if let Err(error) = self.write(data) {
+            talk.detail(format!("cannot write the status: {error}"));
         }
     }
 

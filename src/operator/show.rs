@@ -14,7 +14,7 @@ use super::{faults, folder};
 use crate::cli;
 use crate::cluster::faults::Faults;
 use crate::cluster::request::{self, Asked};
-use crate::cluster::status::{Other, Status, files};
+use crate::cluster::status::{Other, Status, UNREACHABLE_AFTER, files};
 use crate::driver::clock;
 use crate::exit::{Exit, Failure};
 use crate::journal;
@@ -22,8 +22,6 @@ use crate::units;
 
 /// The age after which a status is old: the member has ended, or is stopped.
 const OLD: Duration = Duration::from_secs(5);
-/// The silence after which a member counts as not reachable.
-const UNREACHABLE: u64 = 10_000;
 
 /// A status that was found.
 pub(super) struct Found {
@@ -172,7 +170,7 @@ fn counted(count: u64, one: &str, many: &str) -> String {
 fn other(Other { id, heard_ms, lacks }: &Other) -> String {
     let heard = match heard_ms {
         None => "never heard".to_owned(),
-        Some(ms) if *ms >= UNREACHABLE => format!("silent for {} s", ms / 1000),
+        Some(ms) if Duration::from_millis(*ms) >= UNREACHABLE_AFTER => format!("silent for {} s", ms / 1000),
         Some(_) => "heard".to_owned(),
     };
     let lacks =

@@ -85,6 +85,15 @@ pub(super) enum Numbered {
     Nothing(Skipped),
 }
 
+impl Skipped {
+    /// Moves `next` past `number` as far as [`to_skip`] says; returns what is skipped, if anything is.
+    pub(super) fn advance(next: &mut u64, number: u64) -> Option<Self> {
+        let skipped = Self { number: *next, count: to_skip(*next, number) };
+        *next = next.saturating_add(skipped.count);
+        (skipped.count > 0).then_some(skipped)
+    }
+}
+
 /// Returns how many numbers from `next` on name no message, so that `number` is not given any more. A peer chooses
 /// `number`, so that only a part of the way is gone at once.
 pub(super) fn to_skip(next: u64, number: u64) -> u64 {

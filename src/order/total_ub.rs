@@ -6,7 +6,7 @@ use std::fmt;
 
 use super::hold_back::{HoldBack, HoldBacks};
 use super::span::Span;
-use super::total::{Numbered, OWN_WINDOW, Sequenced, Skipped, to_skip};
+use super::total::{Numbered, OWN_WINDOW, Sequenced, Skipped};
 use crate::defect::{Defect, Defects};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, Time, To, View};
 use crate::waiting::Waiting;
@@ -152,9 +152,7 @@ impl SequencerUb {
         if !self.senders.contains(from) {
             return out.drop(from, DropReason::Stranger);
         }
-        let skipped = Skipped { number: self.next, count: to_skip(self.next, number) };
-        if skipped.count > 0 {
-            self.next = self.next.saturating_add(skipped.count);
+        if let Some(skipped) = Skipped::advance(&mut self.next, number) {
             out.send(To::Group, UbWire::Skipped(skipped));
         }
     }

@@ -10,7 +10,7 @@ use std::fmt;
 use super::describe;
 use super::hold_back::{HoldBack, HoldBacks};
 use super::span::Span;
-use super::total::{Deliveries, Numbered, Sequenced, Skipped, to_skip};
+use super::total::{Deliveries, Numbered, Sequenced, Skipped};
 use crate::engine::{DropReason, Effects, Engine, Input, MemberId, OrderEngine, Time, To, View};
 use crate::waiting::{Waiting, WaitsFor};
 use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer};
@@ -232,9 +232,7 @@ impl SequencerUub {
         if !self.askers.contains(from) {
             return out.drop(from, DropReason::Stranger);
         }
-        let skipped = Skipped { number: self.next, count: to_skip(self.next, number) };
-        if skipped.count > 0 {
-            self.next = self.next.saturating_add(skipped.count);
+        if let Some(skipped) = Skipped::advance(&mut self.next, number) {
             out.send(To::Group, UubWire::Skipped(skipped));
         }
     }

@@ -202,7 +202,7 @@ impl Results {
         if self.delivered.is_none() && self.history.is_none() {
             return Ok(());
         }
-        self.write_delivery(from, id, text, number, time_us)
+        self.write_delivery((from, None), id, text, (number, false), time_us)
     }
 
     /// Writes a delivery into the result file; of a client in several groups, with the group.
@@ -214,16 +214,18 @@ impl Results {
         })
     }
 
+    /// Writes a delivery into both files, the result file with the name `from`; not there if it is `doubled`.
     fn write_delivery(
         &mut self,
-        from: &str,
+        (from, author): (&str, Option<Authored<'_>>),
         id: MessageId<'_>,
         text: &[u8],
-        number: Option<u64>,
+        (number, doubled): (Option<u64>, bool),
         time_us: u64,
     ) -> Result<(), Failure> {
-        self.write_line(from, text)?;
-        let (author, doubled) = (None, false);
+        if !doubled {
+            self.write_line(from, text)?;
+        }
         self.record(|| HistoryEvent::Deliver {
             id,
             text: text.into(),
@@ -235,8 +237,8 @@ impl Results {
         })
     }
 
-    /// Records the delivery of a text of an author. The result files have no line of one that is `doubled`: its text
-    /// was delivered before.
+    /// Records the delivery of a text of an author, with its global number, and true if it is doubled: its text was
+    /// delivered before, and the result files have no line of it.
     ///
     /// # Errors
     /// Exit 74.
@@ -245,22 +247,10 @@ impl Results {
         author: Authored<'_>,
         id: MessageId<'_>,
         text: &[u8],
-        (number, doubled): (Option<u64>, bool),
+        number_and_doubled: (Option<u64>, bool),
         time_us: u64,
     ) -> Result<(), Failure> {
-        if !doubled {
-            self.write_line(author.name, text)?;
-        }
-        let author = Some(author);
-        self.record(|| HistoryEvent::Deliver {
-            id,
-            text: text.into(),
-            time_us,
-            number,
-            epoch: None,
-            author,
-            doubled,
-        })
+        self.write_delivery((author.name, Some(author)), id, text, number_and_doubled, time_us)
     }
 
     /// Records a direct message of this client.

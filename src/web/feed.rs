@@ -82,9 +82,13 @@ impl Feed {
         self.clients.push(client);
     }
 
+    fn has_client_of(&self, group: &str) -> bool {
+        self.clients.iter().any(|client| client.group.as_deref() == Some(group))
+    }
+
     /// Returns whether a client is to be told of the posts of a group.
     fn is_followed(&self, group: &str) -> bool {
-        self.stale_above.is_none() && self.clients.iter().any(|client| client.group.as_deref() == Some(group))
+        self.stale_above.is_none() && self.has_client_of(group)
     }
 
     /// Tells of a change that has just happened.
@@ -100,7 +104,7 @@ impl Feed {
                 let now = state.shown_as(*id).map(|id| state.written(id));
                 self.send(group, &event("gone", &json!({"id": state.written(*id), "now": now})));
             }
-            Change::Liked(group, id) => {
+            Change::Liked(group, id) if self.has_client_of(group) => {
                 let likes = state.item(*id).map(|item| item.likes);
                 self.send(group, &event("likes", &json!({"id": state.written(*id), "likes": likes})));
             }

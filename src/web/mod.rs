@@ -7,6 +7,7 @@
 mod api;
 mod desk;
 mod feed;
+mod key;
 mod page;
 mod queue;
 mod serve;
@@ -16,6 +17,7 @@ mod socket;
 mod view;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use clap::builder::FalseyValueParser;
@@ -69,9 +71,6 @@ pub struct Options {
     pub known_bad: KnownBad,
 }
 
-/// The time for which a server that was added waits for the others.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(300);
-
 /// Serves until a signal comes.
 ///
 /// # Errors
@@ -105,7 +104,8 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
             data: &options.data,
             is_unicast: options.unicast,
             limit: usize::try_from(options.journal_limit).unwrap_or(usize::MAX),
-            patience: PATIENCE,
+            // Of servers that were added, which are refused above.
+            patience: Duration::ZERO,
             defects: options.known_bad.defects(),
             faults: options.faults.as_deref(),
         },
@@ -127,7 +127,7 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     cli::print(&format!("http://{local}"))?;
     let ledger = Ledger::new(results, &recovered);
     let mut service = Service::new(options, talk, &cluster, node, ledger, requests, &recovered);
-    let outcome = service.begin(&recovered).and_then(|()| service.run());
+    let Err(failure) = service.begin(&recovered).and_then(|()| service.run());
     web.stop();
-    service.conclude(outcome)
+    service.conclude(failure)
 }

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
+use super::key;
+
 const HTML: &str = include_str!("page/index.html");
 const STYLE: &str = include_str!("page/style.css");
 const SCRIPTS: [&str; 10] = [
@@ -39,10 +41,7 @@ impl Page {
 
     /// Returns the response, with a policy for this one response.
     pub(super) fn response(&self) -> Response {
-        let mut bytes = [0; 16];
-        // Without randomness the policy is weaker; the page shows texts as texts all the same.
-        let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
-        let nonce: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let nonce = key::random();
         let policy = format!(
             "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; \
              connect-src 'self' {}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",

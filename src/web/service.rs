@@ -2,6 +2,7 @@
 //! it, and commands become operations.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::time::Duration;
 
 use serde_json::json;
@@ -129,7 +130,7 @@ impl<'a> Service<'a> {
     }
 
     /// Serves until something fails or a signal comes.
-    pub(super) fn run(&mut self) -> Result<(), Failure> {
+    pub(super) fn run(&mut self) -> Result<Infallible, Failure> {
         loop {
             self.take_requests();
             self.queue.submit(&mut self.node, &mut self.ledger)?;
@@ -284,7 +285,7 @@ impl<'a> Service<'a> {
         }
         let operation = match command {
             Command::Session { user, client } => {
-                let session = random_key();
+                let session = super::key::random();
                 Operation::Session { session, user, client }
             }
             Command::Logout(asked) => {
@@ -482,40 +483,27 @@ impl<'a> Service<'a> {
         self.uses.retain(|session, _| state.user(session).is_some());
     }
 
-    /// Writes the status. A folder that is full is the journal's matter.
     fn tell_status(&self, now: Time, end: Option<&str>) {
         let status = Status::of(&self.node, self.cluster, self.life, now);
-        let status = Status { end: end.map(str::to_owned), ..status };
-        if let Err(error) = status.write(&self.options.data) {
-            self.talk.detail(format!("cannot write the status: {error}"));
-        }
+        status.ended(end).tell(&self.options.data, self.talk);
     }
 
     /// Ends the files. A signal is the way in which a server is to end.
-    pub(super) fn conclude(mut self, outcome: Result<(), Failure>) -> anyhow::Result<Exit> {
+    pub(super) fn conclude(mut self, failure: Failure) -> anyhow::Result<Exit> {
         let now = self.node.now();
-        let reason = match &outcome {
-            Err(failure) if failure.exit.is_asked_for() => "interrupted",
-            Err(_) => "failed",
-            Ok(()) => "settled",
-        };
+        let is_asked_for = failure.exit.is_asked_for();
+        let reason = if is_asked_for { "interrupted" } else { "failed" };
         self.tell_status(now, Some(reason));
         let written = self.ledger.end(&self.node, reason);
         let closed = self.node.finish();
-        match outcome {
-            Err(failure) if failure.exit.is_asked_for() => {
-                closed?;
-                written?;
-                cli::print(&format!(
-                    "{}: {} operations are confirmed",
-                    self.options.id,
-                    self.state.confirmed()
-                ))?;
-                Ok(failure.exit)
-            }
-            Err(failure) => Err(failure.into()),
-            Ok(()) => Ok(Exit::Ok),
+        if !is_asked_for {
+            return Err(failure.into());
         }
+        closed?;
+        written?;
+        let (id, confirmed) = (&self.options.id, self.state.confirmed());
+        cli::print(&format!("{id}: {confirmed} operations are confirmed"))?;
+        Ok(failure.exit)
     }
 }
 
@@ -581,12 +569,4 @@ fn refusal(node: &Node) -> String {
         );
     }
     "it takes nothing in yet: try again in a moment".to_owned()
-}
-
-/// Returns a key that nobody guesses.
-fn random_key() -> String {
-    let mut bytes = [0; 16];
-    // A kernel without randomness has no loopback either.
-    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -7,10 +7,9 @@ use serde::Serialize;
 
 use crate::chat::state::State;
 use crate::cluster::node::Node;
+use crate::cluster::status::UNREACHABLE_AFTER;
 use crate::ids::{MemberId, Time};
 
-/// The silence after which a server counts as not reachable: seed 003's.
-const UNREACHABLE_AFTER: Duration = Duration::from_secs(10);
 /// The silence after which a page says that a server is silent.
 const SILENT_AFTER: Duration = Duration::from_secs(2);
 

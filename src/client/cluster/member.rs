@@ -14,7 +14,7 @@ use crate::cli;
 use crate::cluster::ledger::Ledger;
 use crate::cluster::node::{Event, Node};
 use crate::cluster::petition;
-use crate::cluster::status::Status;
+use crate::cluster::status::{Status, UNREACHABLE_AFTER};
 use crate::exit::{Exit, Failure};
 use crate::ids::{MemberId, Time};
 use crate::replica::Recovered;
@@ -30,8 +30,6 @@ use crate::wire::BatchBuilder;
 
 /// The time between two writings of the status.
 const TELL_EVERY: Duration = Duration::from_secs(1);
-/// The silence after which a member counts as not reachable: seed 003's.
-const UNREACHABLE_AFTER: Duration = Duration::from_secs(10);
 /// The time for which a member that knows that all is confirmed everywhere tells the others so, at least.
 const LINGER: Duration = Duration::from_millis(200);
 
@@ -316,13 +314,9 @@ impl<'a> Member<'a> {
         Ok(())
     }
 
-    /// Writes the status. A folder that is full is the journal's matter.
     fn tell(&self, now: Time, end: Option<&str>) {
-        let status = Status::of(&self.node, self.cluster, self.life, now);
-        let status = Status { end: end.map(str::to_owned), ..status };
-        if let Some(Err(error)) = self.options.data.as_deref().map(|data| status.write(data)) {
-            self.talk.detail(format!("cannot write the status: {error}"));
-        }
+        let Some(data) = &self.options.data else { return };
+        Status::of(&self.node, self.cluster, self.life, now).ended(end).tell(data, self.talk);
     }
 
     fn report_progress(&mut self, now: Time) {
