@@ -64,7 +64,9 @@ fn answer(address: SocketAddr) -> std::io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;
     stream.set_read_timeout(Some(LIMIT))?;
     stream.set_write_timeout(Some(LIMIT))?;
-    write!(stream, "GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    // One packet: a server that answers at the first one would cut off the rest.
+    let question = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(question.as_bytes())?;
     let (mut answer, mut part) = (Vec::new(), [0; MOST_BYTES]);
     for _ in 0..MOST_READS {
         let count = stream.read(&mut part)?;
@@ -88,9 +90,14 @@ mod tests {
         let address = listener.local_addr().unwrap();
         std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            let mut question = [0; 256];
-            let count = stream.read(&mut question).unwrap();
-            assert!(question[..count].starts_with(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:"));
+            let mut question = Vec::new();
+            while !question.ends_with(b"\r\n\r\n") {
+                let mut part = [0; 256];
+                let count = stream.read(&mut part).unwrap();
+                assert!(count > 0, "the question is cut off");
+                question.extend_from_slice(&part[..count]);
+            }
+            assert!(question.starts_with(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:"));
             stream.write_all(text.as_bytes()).unwrap();
         });
         address
