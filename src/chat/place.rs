@@ -32,10 +32,17 @@ impl OperationId {
     /// Returns the id that is written so, if it names a server.
     #[must_use]
     pub fn parse(text: &str, names: &[String]) -> Option<Self> {
-        let (name, number) = text.rsplit_once('-')?;
+        let (name, number) = Self::split(text)?;
         let slot = names.iter().position(|known| known == name)?;
-        let is_plain = number.bytes().all(|byte| byte.is_ascii_digit()) && !number.starts_with('0');
-        let number = number.parse().ok().filter(|_| is_plain)?;
         Some(Self { origin: MemberId(u16::try_from(slot).ok()?), number })
+    }
+
+    /// Returns the name of the server and the number in an id, if it is written as one.
+    #[must_use]
+    pub fn split(text: &str) -> Option<(&str, u64)> {
+        let (name, number) = text.rsplit_once('-')?;
+        let is_plain = number.bytes().all(|byte| byte.is_ascii_digit()) && !number.starts_with('0');
+        let number = number.parse().ok().filter(|_| is_plain && !name.is_empty())?;
+        Some((name, number))
     }
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::place::Place;
 use crate::ids::MemberId;
+use crate::replica::entry::Stamp;
 
 /// A session.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -74,6 +75,23 @@ impl Sessions {
         (!is_over).then_some(found)
     }
 
+    /// Forgets the sessions that have ended and began at a place up to this one. Returns their keys.
+    pub(super) fn forget_ended(&mut self, upto: Stamp) -> BTreeSet<String> {
+        let is_over =
+            |(key, session): &(&String, &Session)| session.began.stamp <= upto && self.living(key).is_none();
+        let keys: BTreeSet<String> =
+            self.sessions.iter().filter(is_over).map(|(key, _)| key.clone()).collect();
+        self.sessions.retain(|key, _| !keys.contains(key));
+        self.ended.retain(|key| !keys.contains(key));
+        keys
+    }
+
+    /// Returns the number of sessions that are remembered.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
     /// Returns the sessions that live at a server, with their users.
     pub(super) fn at(&self, server: MemberId) -> impl Iterator<Item = (&str, &str)> {
         let living = self.sessions.keys().filter_map(move |key| Some((key, self.living(key)?)));
@@ -101,6 +119,14 @@ impl Users {
     pub(super) fn leave(&mut self, user: String, at: Place) {
         let last = self.left.entry(user).or_insert(at);
         *last = at.max(*last);
+    }
+
+    /// Forgets the joins of sessions that have ended.
+    pub(super) fn forget(&mut self, sessions: &BTreeSet<String>) {
+        for joined in self.joined.values_mut() {
+            joined.retain(|session, _| !sessions.contains(session));
+        }
+        self.joined.retain(|_, joined| !joined.is_empty());
     }
 
     /// Returns whether a user is there.

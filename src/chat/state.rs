@@ -66,6 +66,8 @@ pub struct State {
     /// The operations without a number.
     open: BTreeMap<Place, Option<OperationId>>,
     confirmed: u64,
+    /// The place up to which all is confirmed.
+    confirmed_upto: Stamp,
     /// The number of the last multicast of each server.
     last: BTreeMap<MemberId, u64>,
 }
@@ -159,6 +161,7 @@ impl State {
     /// Confirms all operations up to a place. Returns the groups with the posts that have a number now.
     pub fn confirm(&mut self, upto: Stamp) -> Vec<(String, OperationId, u64)> {
         let mut numbered = Vec::new();
+        self.confirmed_upto = upto.max(self.confirmed_upto);
         while let Some(first) = self.open.first_entry().filter(|first| first.key().stamp <= upto) {
             let (place, post) = first.remove_entry();
             self.confirmed += 1;
@@ -174,6 +177,14 @@ impl State {
             }
         }
         numbered
+    }
+
+    /// Forgets the sessions that have ended. Their beginnings are confirmed, so that nothing brings them back.
+    pub fn forget_ended_sessions(&mut self) {
+        let forgotten = self.sessions.forget_ended(self.confirmed_upto);
+        if !forgotten.is_empty() {
+            self.groups.values_mut().for_each(|group| group.users.forget(&forgotten));
+        }
     }
 
     /// Adds the server of a slot. After a restart it may be known already.
@@ -211,6 +222,13 @@ impl State {
     /// Returns the servers that were removed.
     pub fn removed_servers(&self) -> impl Iterator<Item = MemberId> {
         self.sessions.removed()
+    }
+
+    /// Returns the server of this name.
+    #[must_use]
+    pub fn server(&self, name: &str) -> Option<MemberId> {
+        let slot = self.names.iter().position(|known| known == name)?;
+        u16::try_from(slot).ok().map(MemberId)
     }
 
     /// Returns the number of multicasts of a server that were applied.

@@ -293,3 +293,31 @@ fn operations_are_texts_within_limits() {
         assert_eq!(OperationId::parse(id, &names()), None, "{id}");
     }
 }
+
+#[test]
+fn sessions_that_have_ended_are_forgotten_and_nobody_sees_it() {
+    let mut forgotten = 0;
+    for seed in 0..100 {
+        let mut prng = Prng::new(seed);
+        let operations = random(&mut prng, 120);
+        let (mut state, mut lean) = (State::new(names(), 0), State::new(names(), 0));
+        // No key begins twice: in a cluster, keys are random.
+        let mut known = BTreeSet::new();
+        for (at, id, operation) in &operations {
+            if matches!(operation, Operation::Session { session, .. } if !known.insert(session.clone())) {
+                continue;
+            }
+            state.apply(*id, *at, Some(operation.clone()));
+            lean.apply(*id, *at, Some(operation.clone()));
+            state.confirm(at.stamp);
+            lean.confirm(at.stamp);
+            lean.forget_ended_sessions();
+            let views = |state: &State| GROUPS.map(|group| state.group_view(group, Some("ann"), |_| false));
+            assert_eq!(views(&state), views(&lean), "seed {seed}");
+        }
+        forgotten += usize::from(state != lean);
+        let left = (0..SERVERS).map(|server| lean.sessions_at(MemberId(server)).count()).sum::<usize>();
+        assert_eq!(lean.sessions.len(), left, "seed {seed}");
+    }
+    assert!(forgotten > 50, "{forgotten}");
+}

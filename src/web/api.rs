@@ -1,5 +1,7 @@
 //! The API: requests in JSON, answered by the member's thread.
 
+use std::error::Error as _;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +14,13 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::desk::{Answer, Command, OfGroup, OfSession, Question, Refusal};
-use super::shared::{Shared, refused};
+use super::desk::{Answer, Command, ENDS, Question, Refusal};
+use super::page::host_of;
+use super::shared::{Shared, refused, unreadable_query};
 use super::socket;
 use crate::chat::view::Part;
 
@@ -59,9 +64,33 @@ pub(super) fn routes(shared: Shared) -> Router {
             refused(&Refusal::new(405, "cannot use this method here: see docs/CHAT.md"))
         })
         .layer(DefaultBodyLimit::max(MOST_BODY))
+        .layer(middleware::from_fn_with_state(Arc::clone(&shared), to_known_host))
         .layer(middleware::from_fn(within_limit))
         .layer(cors)
         .with_state(shared)
+}
+
+/// Refuses a request to a name that is none of the servers'. Otherwise a page from elsewhere could give its own name the
+/// address of this server, and a browser would let it read everything (DNS rebinding).
+async fn to_known_host(State(shared): Asked, request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or_default());
+    // Only programs send none.
+    let is_known = host.is_none_or(|host| is_known_host(host, &shared.hosts));
+    if is_known {
+        return next.run(request).await;
+    }
+    let why =
+        "this server is not known by that name: use its address, or write the name into the cluster file";
+    refused(&Refusal::new(403, why))
+}
+
+/// Returns whether a host is an address, this machine, or named in the cluster file.
+fn is_known_host(host: &str, names: &[String]) -> bool {
+    let Some(name) = host_of(host) else { return false };
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    address.parse::<IpAddr>().is_ok()
+        || name.eq_ignore_ascii_case("localhost")
+        || names.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// Ends a request whose body does not come, or whose answer does not.
@@ -71,7 +100,7 @@ async fn within_limit(request: Request, next: Next) -> Response {
 }
 
 type Asked = State<Arc<Shared>>;
-type Body<T> = Result<Json<T>, JsonRejection>;
+type Body = Result<Json<Value>, JsonRejection>;
 type Asking<T> = Result<Query<T>, QueryRejection>;
 
 #[derive(Deserialize)]
@@ -81,19 +110,19 @@ struct NewSession {
     client: String,
 }
 
-async fn session(State(shared): Asked, body: Body<NewSession>) -> Response {
+async fn session(State(shared): Asked, body: Body) -> Response {
     command(&shared, body, |NewSession { user, client }| Command::Session { user, client }).await
 }
 
-async fn logout(State(shared): Asked, body: Body<OfSession>) -> Response {
+async fn logout(State(shared): Asked, body: Body) -> Response {
     command(&shared, body, Command::Logout).await
 }
 
-async fn join(State(shared): Asked, body: Body<OfGroup>) -> Response {
+async fn join(State(shared): Asked, body: Body) -> Response {
     command(&shared, body, Command::Join).await
 }
 
-async fn leave(State(shared): Asked, body: Body<OfGroup>) -> Response {
+async fn leave(State(shared): Asked, body: Body) -> Response {
     command(&shared, body, Command::Leave).await
 }
 
@@ -105,7 +134,7 @@ struct NewPost {
     text: String,
 }
 
-async fn post_text(State(shared): Asked, body: Body<NewPost>) -> Response {
+async fn post_text(State(shared): Asked, body: Body) -> Response {
     let command_of = |NewPost { session, group, n, text }| Command::Post { session, group, n, text };
     command(&shared, body, command_of).await
 }
@@ -117,7 +146,7 @@ struct Liking {
     on: bool,
 }
 
-async fn like(State(shared): Asked, body: Body<Liking>) -> Response {
+async fn like(State(shared): Asked, body: Body) -> Response {
     command(&shared, body, |Liking { session, id, on }| Command::Like { session, id, on }).await
 }
 
@@ -128,7 +157,7 @@ struct Reading {
     number: u64,
 }
 
-async fn read(State(shared): Asked, body: Body<Reading>) -> Response {
+async fn read(State(shared): Asked, body: Body) -> Response {
     let command_of = |Reading { session, group, number }| Command::Read { session, group, number };
     command(&shared, body, command_of).await
 }
@@ -147,7 +176,7 @@ struct Range {
 async fn history(State(shared): Asked, range: Asking<Range>) -> Response {
     let Range { group, after, before, limit, seen } = match range {
         Ok(Query(range)) => range,
-        Err(rejection) => return refused(&Refusal::new(400, rejection.body_text())),
+        Err(rejection) => return refused(&unreadable_query(&rejection)),
     };
     let part = match (after, before) {
         (Some(_), Some(_)) => return refused(&Refusal::new(400, "name after or before, not both")),
@@ -156,7 +185,10 @@ async fn history(State(shared): Asked, range: Asking<Range>) -> Response {
         (None, None) => Part::Last,
     };
     let limit = limit.unwrap_or(USUAL_ITEMS).min(MOST_ITEMS);
-    let lacks = shared.desk.catch_up(&seen).await;
+    let lacks = match shared.desk.catch_up(&seen).await {
+        Ok(lacks) => lacks,
+        Err(refusal) => return refused(&refusal),
+    };
     answered(shared.desk.ask(Question::History { group, part, limit, lacks }).await)
 }
 
@@ -190,17 +222,43 @@ async fn page(State(shared): Asked) -> Response {
 }
 
 /// Answers a request with the command of its body.
-async fn command<T>(shared: &Shared, body: Body<T>, command_of: impl FnOnce(T) -> Command) -> Response {
-    match body {
-        Ok(Json(body)) => answered(shared.desk.command(command_of(body)).await),
-        Err(rejection) => {
-            let status = match rejection.status() {
-                StatusCode::UNPROCESSABLE_ENTITY => 400,
-                other => other.as_u16(),
-            };
-            refused(&Refusal::new(status, rejection.body_text()))
-        }
+async fn command<T: DeserializeOwned>(
+    shared: &Shared,
+    body: Body,
+    command_of: impl FnOnce(T) -> Command,
+) -> Response {
+    match read_body(body) {
+        Ok(_) if *shared.ends.borrow() => refused(&Refusal::new(503, ENDS)),
+        Ok(body) => answered(shared.desk.command(command_of(body)).await),
+        Err(refusal) => refused(&refusal),
     }
+}
+
+/// Reads the fields of a body.
+fn read_body<T: DeserializeOwned>(body: Body) -> Result<T, Refusal> {
+    let fields = match body {
+        Ok(Json(fields @ Value::Object(_))) => fields,
+        Ok(_) => return Err(Refusal::new(400, "cannot read the body: it is no JSON object")),
+        Err(JsonRejection::MissingJsonContentType(_)) => {
+            let why = "cannot read the body: the header Content-Type is not application/json";
+            return Err(Refusal::new(415, why));
+        }
+        Err(JsonRejection::JsonSyntaxError(error)) => {
+            let cause = error.source().map(ToString::to_string).unwrap_or_default();
+            return Err(Refusal::new(400, format!("cannot read the body: it is no JSON: {cause}")));
+        }
+        Err(rejection) => {
+            let why = match rejection.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => {
+                    format!("cannot read the body: it is longer than {MOST_BODY} bytes")
+                }
+                _ => format!("cannot read the body: {}", rejection.body_text()),
+            };
+            return Err(Refusal::new(rejection.status().as_u16(), why));
+        }
+    };
+    serde_json::from_value(fields)
+        .map_err(|error| Refusal::new(400, format!("cannot read the body: {error}")))
 }
 
 fn answered(answer: Answer) -> Response {

@@ -6,6 +6,7 @@ use axum::extract::ws::Utf8Bytes;
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::chat::place::OperationId;
 use crate::chat::view::Part;
 use crate::transport::wakeup::Waker;
 
@@ -18,6 +19,9 @@ const MOST_EVENTS: usize = 1000;
 const CATCH_UP: Duration = Duration::from_secs(2);
 /// The time between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// The reason of a refusal: the server ends.
+pub(super) const ENDS: &str = "the server ends: go on at another one";
+
 /// A command of a client: it becomes an operation.
 #[derive(Debug)]
 pub(super) enum Command {
@@ -46,20 +50,11 @@ pub(super) struct OfGroup {
 /// A question of a client.
 #[derive(Debug)]
 pub(super) enum Question {
-    History {
-        group: String,
-        part: Part,
-        limit: usize,
-        lacks: u64,
-    },
-    Groups {
-        session: Option<String>,
-    },
+    History { group: String, part: Part, limit: usize, lacks: u64 },
+    Groups { session: Option<String> },
     View,
     Health,
     Metrics,
-    /// How many of the multicasts with these ids, and of those before them, the server lacks.
-    Lacks(String),
 }
 
 /// A request for events.
@@ -95,6 +90,8 @@ pub(super) type Reply = oneshot::Sender<Answer>;
 pub(super) enum Request {
     Command(Command, Reply),
     Question(Question, Reply),
+    /// How many multicasts the server lacks of those up to these, each the name of a server and a number.
+    Lacks(Vec<(String, u64)>, oneshot::Sender<u64>),
     Subscribe(Subscription),
 }
 
@@ -141,27 +138,34 @@ impl Desk {
     async fn answered(&self, request: impl FnOnce(Reply) -> Request) -> Answer {
         let (reply, answer) = oneshot::channel();
         self.send(request(reply))?;
-        answer.await.unwrap_or_else(|_| Err(Refusal::new(503, "the server ends")))
+        answer.await.unwrap_or_else(|_| Err(Refusal::new(503, ENDS)))
     }
 
-    /// Waits a while for what a client has seen, as a list of ids. Returns how many multicasts are lacking then.
-    pub(super) async fn catch_up(&self, seen: &str) -> u64 {
-        let mut lacks = self.lacks(seen).await;
+    /// Waits a while for what a client has seen, a list of ids like `s1-17,s2-9`. Returns how many multicasts are lacking
+    /// then.
+    pub(super) async fn catch_up(&self, seen: &str) -> Result<u64, Refusal> {
+        let ids = seen.split(',').filter(|id| !id.is_empty()).map(|id| {
+            let (server, number) = OperationId::split(id).ok_or_else(|| {
+                Refusal::new(400, format!("cannot read seen: {id:?} is no id of a post like s1-17"))
+            })?;
+            Ok((server.to_owned(), number))
+        });
+        let seen = ids.collect::<Result<Vec<_>, Refusal>>()?;
         let mut waited = Duration::ZERO;
-        while lacks > 0 && waited < CATCH_UP {
+        loop {
+            let lacks = if seen.is_empty() { 0 } else { self.lacks(seen.clone()).await? };
+            if lacks == 0 || waited >= CATCH_UP {
+                return Ok(lacks);
+            }
             tokio::time::sleep(LOOK_EVERY).await;
             waited += LOOK_EVERY;
-            lacks = self.lacks(seen).await;
         }
-        lacks
     }
 
-    async fn lacks(&self, seen: &str) -> u64 {
-        if seen.is_empty() {
-            return 0;
-        }
-        let answer = self.ask(Question::Lacks(seen.to_owned())).await;
-        answer.ok().and_then(|count| count.parse().ok()).unwrap_or_default()
+    async fn lacks(&self, seen: Vec<(String, u64)>) -> Result<u64, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Request::Lacks(seen, reply))?;
+        answer.await.map_err(|_| Refusal::new(503, ENDS))
     }
 
     fn send(&self, request: Request) -> Result<(), Refusal> {

@@ -6,12 +6,14 @@
 
 mod api;
 mod desk;
+mod entries;
 mod feed;
 mod key;
 mod page;
 mod queue;
 mod serve;
 mod service;
+mod sessions;
 mod shared;
 mod socket;
 mod view;
@@ -127,7 +129,12 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     cli::print(&format!("http://{local}"))?;
     let ledger = Ledger::new(results, &recovered);
     let mut service = Service::new(options, talk, &cluster, node, ledger, requests, &recovered);
-    let Err(failure) = service.begin(&recovered).and_then(|()| service.run());
-    web.stop();
+    let Err(mut failure) = service.begin(&recovered).and_then(|()| service.run());
+    web.end();
+    if failure.exit.is_asked_for() {
+        // What fails now is worse than having been asked to end.
+        failure = service.come_to_rest(|| web.is_over()).err().unwrap_or(failure);
+    }
+    web.join();
     service.conclude(failure)
 }

@@ -76,3 +76,13 @@ pub(super) fn origins(addresses: &[String], local: SocketAddr) -> Vec<String> {
     origins.dedup();
     origins
 }
+
+/// Returns the host of an address like `HOST:PORT`, or of one without a port.
+pub(super) fn host_of(address: &str) -> Option<&str> {
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let host = match address.rsplit_once(':') {
+        Some((host, port)) if is_port(port) && (!host.contains(':') || host.ends_with(']')) => host,
+        _ => address,
+    };
+    (!host.is_empty()).then_some(host)
+}

@@ -68,6 +68,21 @@ impl Queue {
         }
     }
 
+    /// Returns whether nothing is on its way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.under_way.is_empty()
+    }
+
+    /// Returns whether the last operation on its way that moves a user into a group or out of it moves the user in.
+    pub(super) fn last_move(&self, user: &str, group: &str) -> Option<bool> {
+        let all = self.under_way.values().chain(&self.waiting);
+        all.rev().find_map(|pending| match &pending.operation {
+            Operation::Join { user: of, group: to, .. } if of == user && to == group => Some(true),
+            Operation::Leave { user: of, group: to } if of == user && to == group => Some(false),
+            _ => None,
+        })
+    }
+
     /// Submits as many operations as there is room for.
     ///
     /// # Errors

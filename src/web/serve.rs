@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::api;
 use super::desk::Desk;
-use super::page::{Page, origins};
+use super::page::{Page, host_of, origins};
 use super::shared::Shared;
 use crate::cluster::file::Cluster;
 use crate::exit::{Exit, Failure};
@@ -74,6 +74,7 @@ impl Web {
             desk,
             page: Page::new(&addresses),
             origins: origins(&addresses, local),
+            hosts: addresses.iter().filter_map(|address| host_of(address)).map(str::to_owned).collect(),
             ends: seen.clone(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -97,9 +98,18 @@ impl Web {
         Ok(Self { thread, ends })
     }
 
-    /// Closes all connections.
-    pub(super) fn stop(self) {
+    /// Takes no more connections and requests; those that are under way may end.
+    pub(super) fn end(&self) {
         let _ = self.ends.send(true);
+    }
+
+    /// Returns whether all connections are closed.
+    pub(super) fn is_over(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Waits until all connections are closed.
+    pub(super) fn join(self) {
         // A panic of the thread has been reported.
         let _ = self.thread.join();
     }
@@ -132,6 +142,8 @@ async fn accept(listener: tokio::net::TcpListener, shared: Shared, mut ends: wat
         tokio::spawn(async move {
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT);
+            // The request of a client that has closed its side counts: otherwise it would be dropped on its way.
+            http.half_close(true);
             // A client that breaks off is no concern of the server's.
             let _ = http.serve_connection(TokioIo::new(stream), service).with_upgrades().await;
             drop(place);

@@ -1,7 +1,6 @@
 //! The member's side of a chat server: the state of the chat follows the events of the node, requests are answered from
 //! it, and commands become operations.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -9,11 +8,13 @@ use serde_json::json;
 
 use super::Options;
 use super::desk::{Answer, Command, Question, Refusal, Reply, Request, Requests};
+use super::entries::{Past, count, operations};
 use super::feed::Feed;
 use super::queue::Queue;
+use super::sessions::Uses;
 use super::view::{self, View};
 use crate::chat::operation::{self, Operation, Post, PostKey};
-use crate::chat::place::{OperationId, Place};
+use crate::chat::place::OperationId;
 use crate::chat::state::State;
 use crate::chat::view::GroupView;
 use crate::cli;
@@ -24,9 +25,9 @@ use crate::cluster::petition;
 use crate::cluster::status::Status;
 use crate::driver::clock::calendar;
 use crate::exit::{Exit, Failure};
-use crate::ids::{MemberId, Time};
+use crate::ids::Time;
 use crate::replica::Recovered;
-use crate::replica::entry::{Content, Entry, Stamp};
+use crate::replica::entry::Entry;
 use crate::replica::epoch::{Change, Request as EpochRequest};
 use crate::session::SAY_EVERY;
 use crate::talk::{self, Talk};
@@ -35,10 +36,13 @@ use crate::talk::{self, Talk};
 const TELL_GROUPS_EVERY: Duration = Duration::from_millis(500);
 /// The time between two looks at the others, and between two writings of the status.
 const TELL_EVERY: Duration = Duration::from_secs(1);
-/// The time after which a session ends that nobody uses.
-const SESSION_LIMIT: Duration = Duration::from_secs(3600);
 /// Posts in one turn above which clients load a group again, instead of being told of each.
 const MANY: usize = 200;
+
+/// Longest wait of a server that is to end for what is not confirmed.
+const LONGEST_END: Duration = Duration::from_secs(2);
+/// The time for which a server at rest still tells the others what they need to confirm as much.
+const LINGER: Duration = Duration::from_millis(200);
 
 /// Most requests that are answered before the member looks after the cluster again.
 const MOST_IN_A_TURN: usize = 64;
@@ -58,8 +62,7 @@ pub(super) struct Service<'a> {
     life: u32,
     /// True until the operation that ends the sessions of earlier lives is stored.
     is_starting: bool,
-    /// The last use of each session of this server.
-    uses: BTreeMap<String, Time>,
+    uses: Uses,
     told: Time,
     told_groups: Time,
     said: Time,
@@ -96,7 +99,7 @@ impl<'a> Service<'a> {
             requests,
             life: recovered.life,
             is_starting: recovered.life > 1,
-            uses: BTreeMap::new(),
+            uses: Uses::default(),
             told: Time::ZERO,
             told_groups: Time::ZERO,
             said: now,
@@ -132,20 +135,46 @@ impl<'a> Service<'a> {
     /// Serves until something fails or a signal comes.
     pub(super) fn run(&mut self) -> Result<Infallible, Failure> {
         loop {
-            self.take_requests();
-            self.queue.submit(&mut self.node, &mut self.ledger)?;
-            self.take_events()?;
-            self.look_around()?;
-            let due = self.told_groups.after(TELL_GROUPS_EVERY);
-            self.node.turn(Some(due))?;
-            self.take_events()?;
+            self.turn(self.told_groups.after(TELL_GROUPS_EVERY))?;
         }
+    }
+
+    /// Runs one round, which waits for input until `until` at most.
+    fn turn(&mut self, until: Time) -> Result<(), Failure> {
+        self.take_requests();
+        self.queue.submit(&mut self.node, &mut self.ledger)?;
+        self.take_events()?;
+        self.look_around()?;
+        self.node.turn(Some(until))?;
+        self.take_events()
+    }
+
+    /// Goes on until the web has closed its connections and everything is confirmed here and at the servers that are heard,
+    /// but not for long: servers that end together leave nothing open that a moment settles.
+    pub(super) fn come_to_rest(&mut self, web_is_over: impl Fn() -> bool) -> Result<(), Failure> {
+        let begun = self.node.now();
+        let mut at_rest = None;
+        loop {
+            let now = self.node.now();
+            at_rest = at_rest.or(Some(now)).filter(|_| self.is_at_rest(now));
+            let is_settled = at_rest.is_some_and(|since| now.since(since) >= LINGER);
+            if (is_settled && web_is_over()) || now.since(begun) >= LONGEST_END {
+                return Ok(());
+            }
+            self.turn(now.after(LINGER / 10))?;
+        }
+    }
+
+    fn is_at_rest(&self, now: Time) -> bool {
+        let mut behind = self.node.replica().behind();
+        let is_idle = self.queue.is_empty() && self.state.tentative() == 0;
+        is_idle && behind.all(|member| view::is_away(&self.node, member, now))
     }
 
     fn take_events(&mut self) -> Result<(), Failure> {
         let now = self.node.elapsed_micros();
         let events = self.node.events();
-        if events.iter().map(messages).sum::<usize>() > MANY {
+        if events.iter().map(count).sum::<usize>() > MANY {
             self.feed.let_go_above(self.state.confirmed());
         }
         for event in &events {
@@ -188,7 +217,11 @@ impl<'a> Service<'a> {
                 self.is_starting = false;
                 String::new()
             }
-            Operation::Session { session, .. } => json!({ "session": session }).to_string(),
+            Operation::Session { session, .. } => {
+                let now = self.node.now();
+                self.uses.note(session, now);
+                json!({ "session": session }).to_string()
+            }
             Operation::Post(post) => {
                 let id = self.state.posted(&post.key).unwrap_or(id);
                 json!({ "id": self.state.written(id) }).to_string()
@@ -248,6 +281,7 @@ impl<'a> Service<'a> {
                     // A client that is gone needs no answer.
                     let _ = reply.send(self.question(question));
                 }
+                Request::Lacks(seen, reply) => drop(reply.send(self.lacks(&seen))),
                 Request::Subscribe(asked) => {
                     let view = self.view_now();
                     let groups = self.groups(asked.session.as_deref());
@@ -285,6 +319,9 @@ impl<'a> Service<'a> {
         }
         let operation = match command {
             Command::Session { user, client } => {
+                if self.uses.is_full() {
+                    return Err(Refusal::new(503, "this server has too many sessions: try another server"));
+                }
                 let session = super::key::random();
                 Operation::Session { session, user, client }
             }
@@ -294,7 +331,8 @@ impl<'a> Service<'a> {
             }
             Command::Join(asked) => {
                 let user = self.user(&asked.session)?;
-                if self.state.is_in_by(&asked.session, &user, &asked.group) {
+                let joins = self.queue.last_move(&user, &asked.group);
+                if joins.unwrap_or_else(|| self.state.is_in_by(&asked.session, &user, &asked.group)) {
                     return Ok(Plan::Done("{}".to_owned()));
                 }
                 let new = !self.state.has_group(&asked.group);
@@ -302,8 +340,11 @@ impl<'a> Service<'a> {
             }
             Command::Leave(asked) => {
                 let user = self.user(&asked.session)?;
-                self.check_group(&asked.group)?;
-                if !self.state.is_in(&user, &asked.group) {
+                let joins = self.queue.last_move(&user, &asked.group);
+                if joins.is_none() {
+                    self.check_group(&asked.group)?;
+                }
+                if !joins.unwrap_or_else(|| self.state.is_in(&user, &asked.group)) {
                     return Ok(Plan::Done("{}".to_owned()));
                 }
                 Operation::Leave { user, group: asked.group }
@@ -341,7 +382,8 @@ impl<'a> Service<'a> {
         if let Some(id) = self.state.posted(&key) {
             return Ok(Plan::Done(json!({ "id": self.state.written(id) }).to_string()));
         }
-        if !self.state.is_in(&key.user, &key.group) {
+        let joins = self.queue.last_move(&key.user, &key.group);
+        if !joins.unwrap_or_else(|| self.state.is_in(&key.user, &key.group)) {
             return Err(Refusal::new(
                 409,
                 format!("{} is not in the group {}: join it first", key.user, key.group),
@@ -359,7 +401,7 @@ impl<'a> Service<'a> {
             return Err(Refusal::new(401, "there is no such session: begin a new one"));
         };
         let now = self.node.now();
-        self.uses.insert(session.to_owned(), now);
+        self.uses.note(session, now);
         Ok(user)
     }
 
@@ -386,15 +428,15 @@ impl<'a> Service<'a> {
             Question::Health if self.is_starting => Err(Refusal::new(503, "the server starts")),
             Question::Health => Ok(json!({"server": self.options.id, "state": "ok"}).to_string()),
             Question::Metrics => Ok(view::metrics(&self.node, &self.state, self.feed.len())),
-            Question::Lacks(seen) => Ok(self.lacks(&seen).to_string()),
         }
     }
 
-    /// Returns how many multicasts this server lacks of those up to the ids in a list, like `s1-17,s2-9`.
-    fn lacks(&self, seen: &str) -> u64 {
-        let ids = seen.split(',').filter_map(|id| self.state.parse_id(id.trim()));
-        ids.map(|id| id.number.saturating_sub(self.state.multicasts_of(id.origin)))
-            .fold(0, u64::saturating_add)
+    /// Returns how many multicasts this server lacks of those up to these. Of a server that it does not know, it lacks all.
+    fn lacks(&self, seen: &[(String, u64)]) -> u64 {
+        let lacks = |(server, number): &(String, u64)| {
+            number.saturating_sub(self.state.server(server).map_or(0, |it| self.state.multicasts_of(it)))
+        };
+        seen.iter().map(lacks).fold(0, u64::saturating_add)
     }
 
     fn groups(&mut self, session: Option<&str>) -> Vec<GroupView> {
@@ -465,22 +507,11 @@ impl<'a> Service<'a> {
     }
 
     fn end_idle_sessions(&mut self, now: Time) {
-        for session in self.feed.sessions() {
-            self.uses.insert(session.to_owned(), now);
-        }
-        let mut idle = Vec::new();
-        for (session, _) in self.state.sessions_at(self.node.me()) {
-            let last = *self.uses.entry(session.to_owned()).or_insert(now);
-            if now.since(last) >= SESSION_LIMIT {
-                idle.push(session.to_owned());
-            }
-        }
-        for session in idle {
-            self.uses.insert(session.clone(), now);
+        self.feed.sessions().for_each(|session| self.uses.note(session, now));
+        for session in self.uses.idle(&self.state, self.node.me(), now) {
             self.queue.push(Operation::End { session }, None, now);
         }
-        let state = &self.state;
-        self.uses.retain(|session, _| state.user(session).is_some());
+        self.state.forget_ended_sessions();
     }
 
     fn tell_status(&self, now: Time, end: Option<&str>) {
@@ -511,51 +542,6 @@ impl<'a> Service<'a> {
 enum Plan {
     Done(String),
     Submit(Operation),
-}
-
-/// The confirmed operations that the journal has forgotten, from the result file.
-#[derive(Default)]
-struct Past {
-    count: u64,
-    /// For each server, by slot, the number of its multicasts so far.
-    numbers: Vec<u64>,
-}
-
-impl Past {
-    fn apply(&mut self, from: &str, text: &[u8], state: &mut State) {
-        let Some(slot) = state.server_names().iter().position(|name| name == from) else { return };
-        self.numbers.resize(self.numbers.len().max(slot + 1), 0);
-        self.numbers[slot] += 1;
-        self.count += 1;
-        let id = OperationId { origin: MemberId(slot as u16), number: self.numbers[slot] };
-        // Below the times of all entries, which begin with 1.
-        let at = Place { stamp: Stamp::default(), index: self.count };
-        state.apply(id, at, Operation::parse(text));
-        state.confirm(Stamp::default());
-    }
-}
-
-/// Returns the multicasts of an entry: ids, places and texts.
-fn operations(entry: &Entry) -> impl Iterator<Item = (OperationId, Place, &[u8])> {
-    let batch = match &entry.content {
-        Content::Multicast(batch) => Some(batch),
-        _ => None,
-    };
-    let (origin, stamp) = (entry.id.origin, entry.stamp());
-    batch.into_iter().flat_map(move |batch| {
-        let first = batch.first();
-        batch.messages().map(move |(number, text)| {
-            (OperationId { origin, number }, Place { stamp, index: number - first }, text)
-        })
-    })
-}
-
-/// Returns the number of multicasts that an event shows.
-fn messages(event: &Event) -> usize {
-    match event {
-        Event::Insert(entry) => operations(entry).count(),
-        _ => 0,
-    }
 }
 
 /// Returns the reason why no operation is taken in now.

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tokio::sync::mpsc::Receiver;
 
 use super::desk::Refusal;
-use super::shared::{Shared, refused};
+use super::shared::{Shared, refused, unreadable_query};
 
 /// Most bytes of a message that a client sends.
 const MOST_MESSAGE: usize = 4 << 10;
@@ -44,7 +44,7 @@ pub(super) async fn open(
 ) -> Response {
     let wanted = match wanted {
         Ok(Query(wanted)) => wanted,
-        Err(rejection) => return refused(&Refusal::new(400, rejection.body_text())),
+        Err(rejection) => return refused(&unreadable_query(&rejection)),
     };
     let Ok(upgrade) = upgrade else {
         return refused(&Refusal::new(400, "this is the address of a WebSocket"));
@@ -52,8 +52,11 @@ pub(super) async fn open(
     if !is_ours(&headers, &shared) {
         return refused(&Refusal::new(403, "this origin is none of the cluster's"));
     }
+    let lacks = match shared.desk.catch_up(&wanted.seen).await {
+        Ok(lacks) => lacks,
+        Err(refusal) => return refused(&refusal),
+    };
     upgrade.max_message_size(MOST_MESSAGE).max_frame_size(MOST_MESSAGE).on_upgrade(move |socket| async move {
-        let lacks = shared.desk.catch_up(&wanted.seen).await;
         let events = shared.desk.subscribe(wanted.group, wanted.after, wanted.session, lacks);
         match events {
             Ok(events) => serve(socket, events, &shared).await,

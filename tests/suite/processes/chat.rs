@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use groupcast::prng::Prng;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tungstenite::stream::MaybeTlsStream;
 use tungstenite::{Message, WebSocket};
@@ -112,7 +113,7 @@ impl Chat {
                 |view: &Value| view["tentative"] == 0 && view["confirmed"] == views[0]["confirmed"];
             views.iter().all(is_final).then_some(())
         });
-        self.up.signal(rustix::process::Signal::INT);
+        self.up.signal(Signal::INT);
         self.up.ends(0);
         let (verdict, _) = self.stage.bare("groupcast").args(["check", "c/results"]).ends(0);
         assert!(verdict.contains("PASS"), "{verdict}");
@@ -338,11 +339,19 @@ fn chat_errors_have_a_status_and_a_sentence() {
         ("/api/history?group=", 400),
         ("/api/history?group=tea&after=x", 400),
         ("/api/history?group=tea&after=1&before=2", 400),
+        ("/api/history?group=tea&seen=junk", 400),
         ("/ws", 400),
     ] {
         let (status, answer) = chat.get(0, path);
         assert_eq!(status, wanted, "{path}: {answer}");
         assert!(answer["error"].is_string(), "{path}: {answer}");
+    }
+    for body in ["[\"ann\"]", "{\"user\":", "7"] {
+        let asked = chat
+            .agent
+            .post(format!("{}/api/session", chat.urls[0]))
+            .header("Content-Type", "application/json");
+        assert_eq!(asked.send(body).unwrap().status(), 400, "{body}");
     }
     let most = "s1-18446744073709551615";
     let (status, answer) = chat.get(0, &format!("/api/history?group=tea&seen={most},{most}"));
@@ -356,16 +365,54 @@ fn chat_errors_have_a_status_and_a_sentence() {
 fn chat_post_of_a_client_that_goes_is_kept() {
     let chat = Chat::up(1);
     let session = chat.user(0, "ann", "tea");
-    let body = json!({"session": session, "group": "tea", "n": 1, "text": "kept"}).to_string();
     let address = chat.urls[0].trim_start_matches("http://");
-    let mut stream = TcpStream::connect(address).unwrap();
-    let head = format!(
-        "POST /api/post HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).unwrap();
-    drop(stream);
-    until("the post is there", || (chat.history(0, "tea").len() == 1).then_some(()));
+    for n in 0..20 {
+        let body = json!({"session": session, "group": "tea", "n": n, "text": "kept"}).to_string();
+        let head = format!(
+            "POST /api/post HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        // The server has seen the head, and sees the body and the end of the client at once.
+        pause(Duration::from_millis(2));
+        stream.write_all(body.as_bytes()).unwrap();
+    }
+    until("the posts are there", || (chat.history(0, "tea").len() == 20).then_some(()));
+}
+
+#[test]
+fn chat_servers_that_are_to_end_confirm_what_they_have() {
+    let mut chat = Chat::up(3);
+    let ann = chat.user(0, "ann", "tea");
+    for n in 0..20 {
+        chat.say(0, &ann, n, "last");
+    }
+    chat.up.signal(Signal::INT);
+    chat.up.ends(0);
+    let (verdict, _) = chat.stage.bare("groupcast").args(["check", "c/results"]).ends(0);
+    assert!(verdict.contains("PASS"), "{verdict}");
+}
+
+#[test]
+fn chat_request_to_an_unknown_name_is_refused() {
+    let chat = Chat::up(1);
+    let port = chat.urls[0].rsplit_once(':').unwrap().1;
+    let status = |host: &str| {
+        let asked = chat.agent.get(format!("{}/api/groups", chat.urls[0])).header("Host", host);
+        asked.call().unwrap().status().as_u16()
+    };
+    for host in [
+        format!("127.0.0.1:{port}"),
+        format!("localhost:{port}"),
+        format!("[::1]:{port}"),
+        "LOCALHOST".into(),
+    ] {
+        assert_eq!(status(&host), 200, "{host}");
+    }
+    for host in [format!("elsewhere.example:{port}"), format!("127.0.0.1.example:{port}"), "local".into()] {
+        assert_eq!(status(&host), 403, "{host}");
+    }
 }
 
 #[test]

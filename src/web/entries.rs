@@ -1,0 +1,54 @@
+//! The operations in entries of the log, and those that only the result file still has.
+
+use crate::chat::operation::Operation;
+use crate::chat::place::{OperationId, Place};
+use crate::chat::state::State;
+use crate::cluster::node::Event;
+use crate::ids::MemberId;
+use crate::replica::entry::{Content, Entry, Stamp};
+
+/// The confirmed operations that the journal has forgotten, from the result file.
+#[derive(Default)]
+pub(super) struct Past {
+    count: u64,
+    /// For each server, by slot, the number of its multicasts so far.
+    numbers: Vec<u64>,
+}
+
+impl Past {
+    /// Applies the next one: the text of a multicast, and the name of its server.
+    pub(super) fn apply(&mut self, from: &str, text: &[u8], state: &mut State) {
+        let Some(slot) = state.server_names().iter().position(|name| name == from) else { return };
+        self.numbers.resize(self.numbers.len().max(slot + 1), 0);
+        self.numbers[slot] += 1;
+        self.count += 1;
+        let id = OperationId { origin: MemberId(slot as u16), number: self.numbers[slot] };
+        // Below the times of all entries, which begin with 1.
+        let at = Place { stamp: Stamp::default(), index: self.count };
+        state.apply(id, at, Operation::parse(text));
+        state.confirm(Stamp::default());
+    }
+}
+
+/// Returns the operations of an entry: ids, places and texts.
+pub(super) fn operations(entry: &Entry) -> impl Iterator<Item = (OperationId, Place, &[u8])> {
+    let batch = match &entry.content {
+        Content::Multicast(batch) => Some(batch),
+        _ => None,
+    };
+    let (origin, stamp) = (entry.id.origin, entry.stamp());
+    batch.into_iter().flat_map(move |batch| {
+        let first = batch.first();
+        batch.messages().map(move |(number, text)| {
+            (OperationId { origin, number }, Place { stamp, index: number - first }, text)
+        })
+    })
+}
+
+/// Returns the number of operations that an event shows.
+pub(super) fn count(event: &Event) -> usize {
+    match event {
+        Event::Insert(entry) => operations(entry).count(),
+        _ => 0,
+    }
+}
