@@ -50,7 +50,8 @@ impl Replica {
             _ if defects.has(Defect::ReachableOnly) && !self.is_reachable(member) => true,
             _ => self.heard_upto(member) >= stamp.time,
         };
-        let is_safe = defects.has(Defect::NoMajority) || self.matrix.is_at_majority(origin, number);
+        let is_safe =
+            defects.has(Defect::NoMajority) || self.matrix.is_at_majority(origin, number, &self.membership);
         is_safe && (0..self.slots()).all(is_past)
     }
 
@@ -92,8 +93,9 @@ impl Replica {
 
     /// Forgets the announced entries that every member has stored.
     fn forget(&mut self, out: &mut Effects) {
-        let Self { log, matrix, .. } = self;
-        let is_stored_by_all = |origin: usize, number: u64| matrix.stored_by_all(origin) >= number;
+        let Self { log, matrix, membership, .. } = self;
+        let is_stored_by_all =
+            |origin: usize, number: u64| matrix.stored_by_all(origin, membership) >= number;
         let before = log.bytes();
         let announced = self.words.announced().entries;
         while log.forgotten_entries() < announced

@@ -90,13 +90,12 @@ impl Replica {
         }
         self.superseded.extend(self.votes.begin_epoch());
         let (slot, cut) = self.membership.install(change.clone());
+        self.words.begin_epoch();
         match (&change.request, cut) {
             (Request::Remove(_), cut) => self.remove(slot, cut.unwrap_or(0), out),
             (Request::Add { .. }, _) => {
                 self.widen(self.slots().max(slot + 1));
                 self.matrix.add(slot, change.clock);
-                self.flow.set(slot, true);
-                self.words.set(slot, true);
             }
         }
         // The request of the operator is met, or cannot be met any more.
@@ -107,8 +106,6 @@ impl Replica {
     fn remove(&mut self, slot: usize, cut: u64, out: &mut Effects) {
         self.early[slot] = Early::default();
         self.matrix.remove(slot, cut);
-        self.flow.set(slot, false);
-        self.words.set(slot, false);
         let withdrawn: Vec<(Entry, u64)> = self.log.withdraw(slot, cut);
         self.matrix.store(slot, self.log.stored(slot));
         if !withdrawn.is_empty() {

@@ -3,6 +3,7 @@
 //! Every member passes on what it knows of others, because two members may hear of each other through a third one alone.
 //! These are the matrix clock of Wuu and Bernstein (1984) for forgetting, and Lamport clocks for confirming.
 
+use super::epoch::Membership;
 use super::message::Line;
 use crate::ids::MemberId;
 
@@ -15,8 +16,6 @@ pub(super) struct Matrix {
     promises: Vec<Promise>,
     /// For each member: the numbers up to which it has stored the entries of each member.
     stored: Vec<Vec<u64>>,
-    /// For each slot, whether it has a member.
-    is_member: Vec<bool>,
     /// For each slot, whether a promise of its member is known.
     has_spoken: Vec<bool>,
 }
@@ -35,7 +34,6 @@ impl Matrix {
             me: usize::from(me.0),
             promises: vec![Promise::default(); members],
             stored: vec![vec![0; members]; members],
-            is_member: vec![true; members],
             has_spoken: vec![false; members],
         }
     }
@@ -50,19 +48,16 @@ impl Matrix {
         self.promises.resize(slots, Promise::default());
         self.stored.iter_mut().for_each(|row| row.resize(slots, 0));
         self.stored.resize(slots, vec![0; slots]);
-        self.is_member.resize(slots, false);
         self.has_spoken.resize(slots, false);
     }
 
     /// Adds a member whose entries will be above `clock`.
     pub(super) fn add(&mut self, member: usize, clock: u64) {
         self.promises[member] = Promise { clock, sent: 0 };
-        self.is_member[member] = true;
     }
 
     /// Removes a member, whose entries after `cut` are void.
     pub(super) fn remove(&mut self, member: usize, cut: u64) {
-        self.is_member[member] = false;
         self.promises[member].sent = cut;
         self.stored.iter_mut().for_each(|row| row[member] = row[member].min(cut));
     }
@@ -70,11 +65,6 @@ impl Matrix {
     /// Returns whether a promise of the member is known.
     pub(super) fn has_spoken(&self, member: usize) -> bool {
         self.has_spoken[member]
-    }
-
-    /// Returns whether the slot has a member.
-    pub(super) fn is_member(&self, slot: usize) -> bool {
-        self.is_member[slot]
     }
 
     /// Adds a line, which is one of a member, and whose list begins with the member `first`. Returns true if it says
@@ -119,18 +109,18 @@ impl Matrix {
     }
 
     /// Returns the number up to which every member has stored the entries of `origin`.
-    pub(super) fn stored_by_all(&self, origin: usize) -> u64 {
-        self.rows().map(|stored| stored[origin]).min().unwrap_or(0)
+    pub(super) fn stored_by_all(&self, origin: usize, members: &Membership) -> u64 {
+        self.rows(members).map(|stored| stored[origin]).min().unwrap_or(0)
     }
 
     /// Returns whether a majority has stored entry `number` of `origin`.
-    pub(super) fn is_at_majority(&self, origin: usize, number: u64) -> bool {
-        self.rows().filter(|stored| stored[origin] >= number).count() > self.rows().count() / 2
+    pub(super) fn is_at_majority(&self, origin: usize, number: u64, members: &Membership) -> bool {
+        self.rows(members).filter(|stored| stored[origin] >= number).count() >= members.majority()
     }
 
     /// Returns the rows of the members.
-    fn rows(&self) -> impl Iterator<Item = &Vec<u64>> {
-        self.stored.iter().zip(&self.is_member).filter(|(_, is_member)| **is_member).map(|(row, _)| row)
+    fn rows(&self, members: &Membership) -> impl Iterator<Item = &Vec<u64>> {
+        self.stored.iter().enumerate().filter(|(slot, _)| members.is_member(*slot)).map(|(_, row)| row)
     }
 
     /// Returns the highest number that an entry of `origin` is known to have.

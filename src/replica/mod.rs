@@ -238,7 +238,7 @@ impl Replica {
             _ => None,
         };
         let unsent = self.flow.sent() < self.log.stored(self.me);
-        let left_out = if unsent { self.flow.next_left_out(self.now) } else { None };
+        let left_out = if unsent { self.flow.next_left_out(self.now, &self.membership) } else { None };
         let due = [Some(self.words.due()), self.repair.due(), listening, left_out, self.votes_due()];
         if self.is_removed() { None } else { due.into_iter().flatten().min() }
     }
@@ -381,7 +381,7 @@ impl Replica {
                 continue;
             };
             let messages = receive::messages(entry, self.config.longest);
-            if self.flow.window(self.now) == 0 {
+            if self.flow.window(self.now, &self.membership) == 0 {
                 return;
             }
             self.flow.send(self.now, number, messages.len() as u64);
@@ -393,7 +393,9 @@ impl Replica {
     /// Begins to send when all others have said what they have of this member, or the time for listening is over, and no own entry is missing.
     fn begin_to_send(&mut self) {
         let is_over = match self.phase {
-            Phase::Listening(until) => self.now >= until || self.words.all_are_heard(self.me),
+            Phase::Listening(until) => {
+                self.now >= until || self.words.all_are_heard(self.me, &self.membership)
+            }
             Phase::FetchingOwn(most) => most <= self.log.stored(self.me),
             Phase::Sending => false,
         };

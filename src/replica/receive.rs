@@ -198,7 +198,7 @@ impl Replica {
         }
         let sender = usize::from(from.0);
         let received = word.number(&word.received, self.me).unwrap_or(0);
-        self.flow.acknowledged(self.now, sender, received, word.room);
+        self.flow.acknowledged(self.now, sender, (received, word.room), &self.membership);
         for line in &word.lines {
             let stored = word.number(&line.stored, self.me).unwrap_or(0);
             if line.member == self.config.me {
@@ -242,7 +242,7 @@ impl Replica {
     /// have said what they have, and it has fetched that back: nobody can have any more, unless this member sends it.
     /// Before, they may be true, as its journal may be an old copy. Returns true if there were any.
     fn drop_false_claims(&self, word: &mut Word) -> bool {
-        if self.phase != Phase::Sending || !self.words.all_are_heard(self.me) {
+        if self.phase != Phase::Sending || !self.words.all_are_heard(self.me, &self.membership) {
             return false;
         }
         let (most, me) = (self.log.received(self.me), self.config.me);
@@ -328,7 +328,9 @@ impl Replica {
             return out.push(Effect::Drop(from, DropReason::OutsideWindow));
         }
         // Of its own entries nobody can have forgotten one that it lacks, once it has fetched all of them.
-        let is_false = origin == self.me && self.phase == Phase::Sending && self.words.all_are_heard(self.me);
+        let is_false = origin == self.me
+            && self.phase == Phase::Sending
+            && self.words.all_are_heard(self.me, &self.membership);
         if is_false || !self.repair.has_asked(origin, 1) {
             return out.push(Effect::Drop(from, DropReason::BreaksContract));
         }
@@ -337,7 +339,7 @@ impl Replica {
             return out.push(Effect::Drop(from, DropReason::Duplicate));
         }
         self.repair.lose(usize::from(from.0), origin, id.number);
-        if self.repair.is_lost(origin, next, &self.matrix) {
+        if self.repair.is_lost(origin, next, &self.membership) {
             out.push(Effect::Outdated(EntryId { number: next, ..id }));
         }
     }
@@ -348,7 +350,7 @@ impl Replica {
     pub fn lacks_forgotten(&self) -> Option<(EntryId, Vec<MemberId>)> {
         (0..self.slots()).find_map(|origin| {
             let number = self.log.received(origin) + 1;
-            let holders = self.repair.holders_left(origin, number, &self.matrix)?;
+            let holders = self.repair.holders_left(origin, number, &self.membership)?;
             Some((EntryId { origin: MemberId(origin as u16), number }, holders))
         })
     }
@@ -366,7 +368,7 @@ impl Replica {
         }
         let limits: Vec<u64> = (0..self.slots()).map(|origin| self.limit_of(origin)).collect();
         let (log, early, matrix) = (&self.log, &self.early[..], &self.matrix);
-        let known = super::repair::Known { log, early, matrix, limits: &limits };
+        let known = super::repair::Known { log, early, matrix, members: &self.membership, limits: &limits };
         for (holder, want) in self.repair.requests(self.now, &known) {
             out.push(Effect::Send(To::Member(holder), Message::Want(want)));
         }

@@ -135,7 +135,6 @@ impl Replica {
         }
         (0..self.slots()).for_each(|origin| self.matrix.store(origin, self.log.stored(origin)));
         self.flow = Flow::new(self.me, self.slots(), self.log.stored(self.me));
-        (0..self.slots()).for_each(|slot| self.flow.set(slot, self.membership.is_member(slot)));
         self.hold_again();
         self.confirm_again(confirmed, out);
         if self.log.confirmed() != confirmed {

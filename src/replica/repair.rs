@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::early::Early;
 use super::entry::EntryId;
+use super::epoch::Membership;
 use super::log::Log;
 use super::matrix::Matrix;
 use super::message::{EntryRange, MOST_RANGES, Message, PieceRange, Want};
@@ -67,6 +68,7 @@ pub(super) struct Known<'a> {
     pub(super) log: &'a Log,
     pub(super) early: &'a [Early],
     pub(super) matrix: &'a Matrix,
+    pub(super) members: &'a Membership,
     /// For each sender, the last entry that may be taken.
     pub(super) limits: &'a [u64],
 }
@@ -125,14 +127,19 @@ impl Repair {
     }
 
     /// Returns whether all other members have forgotten an entry.
-    pub(super) fn is_lost(&self, origin: usize, number: u64, matrix: &Matrix) -> bool {
-        self.holders_left(origin, number, matrix).is_some_and(|holders| holders.is_empty())
+    pub(super) fn is_lost(&self, origin: usize, number: u64, members: &Membership) -> bool {
+        self.holders_left(origin, number, members).is_some_and(|holders| holders.is_empty())
     }
 
     /// Returns the other members that have not said that they have forgotten an entry; none if nobody has.
-    pub(super) fn holders_left(&self, origin: usize, number: u64, matrix: &Matrix) -> Option<Vec<MemberId>> {
+    pub(super) fn holders_left(
+        &self,
+        origin: usize,
+        number: u64,
+        members: &Membership,
+    ) -> Option<Vec<MemberId>> {
         let lost = &self.lost[origin];
-        let others = || (0..lost.len()).filter(|&slot| slot != self.me && matrix.is_member(slot));
+        let others = || members.others(self.me);
         let left: Vec<MemberId> =
             others().filter(|&slot| lost[slot] < number).map(|slot| MemberId(slot as u16)).collect();
         if left.len() < others().count() { Some(left) } else { None }
@@ -199,7 +206,7 @@ impl Repair {
             let by_piece = self.attempts % (BY_PIECE + 1) < BY_PIECE;
             // Whole entries have turns of their own, or some numbers of holders would give them to one holder always.
             let turn = if by_piece { self.attempts } else { self.attempts / (BY_PIECE + 1) };
-            let Some(holder) = self.holder(now, (origin, received + 1), turn, known.matrix) else { continue };
+            let Some(holder) = self.holder(now, (origin, received + 1), turn, known) else { continue };
             let want = wants.entry(holder).or_default();
             self.asked[origin] = add_gaps(want, origin, (received, upto), &known.early[origin], by_piece);
             self.asked_most[origin] = self.asked_most[origin].max(self.asked[origin]);
@@ -244,11 +251,15 @@ impl Repair {
         now: Time,
         (origin, number): (usize, u64),
         turn: usize,
-        matrix: &Matrix,
+        known: &Known<'_>,
     ) -> Option<MemberId> {
+        let matrix = known.matrix;
         let holds = |member: usize| {
             let may_hold = member == origin || matrix.stored(member, origin) >= number;
-            member != self.me && matrix.is_member(member) && may_hold && self.lost[origin][member] < number
+            member != self.me
+                && known.members.is_member(member)
+                && may_hold
+                && self.lost[origin][member] < number
         };
         let members = (0..matrix.slots()).map(|step| (origin + step) % matrix.slots());
         let holders: Vec<usize> = members.filter(|&member| holds(member)).collect();

@@ -5,6 +5,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use super::epoch::Membership;
 use super::message::{Line, Message, Word};
 use super::record::Confirmed;
 use super::{Effect, Effects, Replica};
@@ -30,19 +31,17 @@ struct Peer {
     confirmed: u64,
     /// It knows that all members have confirmed everything.
     is_settled: bool,
-    /// It is no member, or not any more.
-    is_away: bool,
 }
 
 /// The part of a member's knowledge that its next word tells. If there is no room for the numbers for all members, words
-/// tell them in turn: a *round* of words has them all.
+/// tell them in turn: a *cycle* of words has them all.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 struct Turn {
     /// The first member of the lists.
     first: usize,
     /// The member whose line is the first one that is passed on.
     line: usize,
-    /// The fewest lines that the words of this round have passed on.
+    /// The fewest lines that the words of this cycle have passed on.
     fewest: usize,
 }
 
@@ -54,7 +53,7 @@ impl Turn {
         if end < members {
             return Self { first: end, fewest, ..self };
         }
-        // The line after the last one that was told in the whole round is the first of the next.
+        // The line after the last one that was told in the whole cycle is the first of the next.
         let line = others(self.line, me, members).nth(fewest).unwrap_or(self.line);
         Self { first: 0, line, fewest: usize::MAX }
     }
@@ -89,15 +88,14 @@ impl Words {
         }
     }
 
-    /// Makes room for so many slots. Those that are new have no members.
+    /// Makes room for so many slots.
     pub(super) fn widen(&mut self, slots: usize) {
-        self.peers.resize(slots, Peer { is_away: true, ..Peer::default() });
+        self.peers.resize(slots, Peer::default());
         self.acknowledged.resize(slots, 0);
     }
 
-    /// Adds a member, or removes one. Its own word tells nothing about others that have settled with another list.
-    pub(super) fn set(&mut self, member: usize, is_member: bool) {
-        self.peers[member].is_away = !is_member;
+    /// Begins an epoch: members that have settled with another list say nothing about this one.
+    pub(super) fn begin_epoch(&mut self) {
         self.peers.iter_mut().for_each(|peer| peer.is_settled = false);
     }
 
@@ -147,24 +145,29 @@ impl Words {
     }
 
     /// Returns the members that have not confirmed so many entries.
-    pub(super) fn behind(&self, me: usize, entries: u64) -> impl Iterator<Item = usize> + '_ {
-        let others = self.others(me);
+    pub(super) fn behind(
+        &self,
+        me: usize,
+        entries: u64,
+        members: &Membership,
+    ) -> impl Iterator<Item = usize> {
+        let others = self.others(me, members);
         others.filter(move |(_, peer)| peer.confirmed < entries).map(|(member, _)| member)
     }
 
     /// Returns the other members that have not said that they have settled.
-    pub(super) fn unsettled(&self, me: usize) -> impl Iterator<Item = usize> + '_ {
-        self.others(me).filter(|(_, peer)| !peer.is_settled).map(|(member, _)| member)
+    pub(super) fn unsettled(&self, me: usize, members: &Membership) -> impl Iterator<Item = usize> {
+        self.others(me, members).filter(|(_, peer)| !peer.is_settled).map(|(member, _)| member)
     }
 
     /// Returns whether all others have said what they have of this member, and know of its promises, since it started.
-    pub(super) fn all_are_heard(&self, me: usize) -> bool {
-        self.others(me).all(|(_, peer)| peer.is_heard)
+    pub(super) fn all_are_heard(&self, me: usize, members: &Membership) -> bool {
+        self.others(me, members).all(|(_, peer)| peer.is_heard)
     }
 
     /// Returns the other members.
-    fn others(&self, me: usize) -> impl Iterator<Item = (usize, &Peer)> {
-        self.peers.iter().enumerate().filter(move |(member, peer)| *member != me && !peer.is_away)
+    fn others(&self, me: usize, members: &Membership) -> impl Iterator<Item = (usize, &Peer)> {
+        members.others(me).filter_map(|member| Some((member, self.peers.get(member)?)))
     }
 }
 
@@ -183,7 +186,9 @@ impl Replica {
             self.words.acknowledged[origin] = received;
         }
         out.push(Effect::Send(To::Group, Message::Word(word)));
-        let is_waiting = self.flow.is_outstanding(self.now) || self.tentative() > 0 || self.is_complete();
+        let is_waiting = self.flow.is_outstanding(self.now, &self.membership)
+            || self.tentative() > 0
+            || self.is_complete();
         self.words.due = self.now.after(if is_waiting { SHORT_HEARTBEAT } else { HEARTBEAT });
     }
 
@@ -281,7 +286,7 @@ impl Replica {
 
     /// Returns the members that have not said that they know that all members have confirmed everything.
     pub fn unsettled(&self) -> impl Iterator<Item = MemberId> + '_ {
-        self.words.unsettled(self.me).map(|member| MemberId(member as u16))
+        self.words.unsettled(self.me, &self.membership).map(|member| MemberId(member as u16))
     }
 
     /// Returns the members that may still send.
@@ -302,7 +307,7 @@ impl Replica {
     /// Returns the members that have not confirmed as much as this one.
     pub fn behind(&self) -> impl Iterator<Item = MemberId> + '_ {
         let entries = self.words.announced().entries;
-        self.words.behind(self.me, entries).map(|member| MemberId(member as u16))
+        self.words.behind(self.me, entries, &self.membership).map(|member| MemberId(member as u16))
     }
 }
 
