@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use super::faults::Watch;
 use super::file::Cluster;
+use super::records::check_own;
 use crate::driver::clock::{Clock, LONGEST_WAIT};
 use crate::exit::{Exit, Failure};
 use crate::ids::{MemberId, To};
 use crate::journal::{Commit, Journal, Recovered};
 use crate::replica::message::Message;
 use crate::replica::newcomer::Newcomer;
+use crate::session::SAY_EVERY;
 use crate::talk::Talk;
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::udp::Udp;
@@ -45,7 +47,8 @@ impl Join<'_> {
         let (members, others) = (self.cluster.servers.len(), udp.servers().len());
         let names = self.cluster.ids();
         let mut newcomer = Newcomer::new(start, self.me, members, others);
-        self.talk.say("new: asking the others for the state of the cluster");
+        self.talk.say(format!("new: asking the others for the state of the cluster, as {}", self.own()));
+        let mut said = start;
         loop {
             let now = clock.now();
             if let Some((to, message)) = newcomer.wake(now) {
@@ -68,20 +71,43 @@ impl Join<'_> {
                     newcomer.receive(now, from, message);
                 }
             });
+            for change in newcomer.changes() {
+                check_own(change, self.cluster, self.me)?;
+                // The cluster file may be wrong about members that were added before.
+                if let Some((slot, _, address)) = change.added() {
+                    udp.set(slot, address);
+                }
+            }
             if let Some(records) = newcomer.records() {
                 let append: Vec<_> = records.iter().map(crate::replica::record::Record::bytes).collect();
                 journal.commit(Commit { append: append.clone(), remove: Vec::new() })?;
                 let next = append.len() as u64 + 1;
                 return Ok(Recovered { records: (1..).zip(append).collect(), next });
             }
+            if now.since(said) >= SAY_EVERY {
+                said = now;
+                self.talk.say(format!("waiting for the members to let {} in", self.own()));
+            }
             if now.since(start) >= self.limit {
-                let name = &names[usize::from(self.me.0)];
-                let why = format!("cannot join the cluster: no member has let {name} in");
-                return Err(Failure::new(Exit::Unavailable, why).help(format!(
-                    "first `groupcast cluster add DIR {name} HOST:PORT`, with the folder of a running member; \
-                     a member whose journal was lost cannot come back under its id"
-                )));
+                return Err(self.not_let_in());
             }
         }
+    }
+
+    /// Words this member, as the cluster file has it.
+    fn own(&self) -> String {
+        let own = self.cluster.all().nth(usize::from(self.me.0));
+        own.map_or_else(String::new, |own| format!("{} at {}", own.id, own.udp))
+    }
+
+    fn not_let_in(&self) -> Failure {
+        let why = format!("cannot join the cluster: no member has let {} in", self.own());
+        let own = self.cluster.all().nth(usize::from(self.me.0)).map_or("ID", |own| &own.id);
+        Failure::new(Exit::Unavailable, why).help(format!(
+            "first `groupcast cluster add DIR {own} HOST:PORT`, with the folder of a running member, and the same id and \
+             address as in the cluster file, whose servers are in the order in which they were added: the others hear a \
+             new member only from that address. If `add` was given a wrong one, remove {own} and add another id. A member \
+             whose journal was lost cannot come back under its id"
+        ))
     }
 }

@@ -6,20 +6,19 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::faults::Watch;
 use super::file::Cluster;
 use super::join::Join;
+use super::records;
 use crate::defect::Defects;
 use crate::driver::clock::{Clock, LONGEST_WAIT};
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 use crate::ids::{MemberId, Time, To};
 use crate::journal::{self, Commit, Committer, Identity};
 use crate::replica::entry::{Content, Entry, EntryId};
 use crate::replica::epoch::{Change, Request};
 use crate::replica::message::Message;
-use crate::replica::record::{Confirmed, Record};
+use crate::replica::record::{Confirmed, Old, Record};
 use crate::replica::{Config, Effect, Effects, Input, Recovered, Replica};
 use crate::talk::Talk;
 use crate::transport::signals::{Signals, interruption};
@@ -124,7 +123,7 @@ impl Node {
             let join = Join { cluster, me, head, size, signals: &signals, talk, limit: settings.patience };
             found = join.run(&mut udp, faults.as_mut(), &mut clock, &mut journal)?;
         }
-        let records = parse(&found.records, data)?;
+        let records = records::of_life(&found.records, data, cluster, me)?;
         let config = Config {
             me,
             members: cluster.servers.len(),
@@ -137,7 +136,7 @@ impl Node {
         let mut effects = Effects::new();
         let now = clock.now();
         let (replica, recovered) = Replica::recover(now, config, &records, found.next, &mut effects)
-            .map_err(|it| damaged(data, it.index, it.reason))?;
+            .map_err(|it| records::damaged(data, it.index, it.reason))?;
         faults.iter_mut().for_each(|faults| faults.begin_life(recovered.life));
         let (wakeup, waker) = wakeup()?;
         let node = Self {
@@ -355,8 +354,12 @@ impl Node {
                 Effect::Confirm { first, confirmed } => self.events.push(Event::Confirm(first, confirmed)),
                 Effect::Withdraw(entry) => self.events.push(Event::Withdraw(entry)),
                 Effect::Epoch(number, change) => self.begin_epoch(number, change),
-                Effect::Forked(id) => self.forked(id)?,
-                Effect::Outdated(id) => return Err(self.outdated(id)),
+                Effect::Forked(id) if id.origin == self.me => return Err(self.give_up(Old::Forked(id))),
+                Effect::Forked(EntryId { origin, number }) => {
+                    let name = self.name(origin);
+                    self.talk.warn(format!("{name} has sent two different entries with the number {number}"));
+                }
+                Effect::Outdated(id) => return Err(self.give_up(Old::Lacks(id))),
                 Effect::Diverged(member) => self.report_diverged(member),
                 Effect::Drop(from, reason) => {
                     self.talk.detail(format!("dropped a message of {}: {reason:?}", self.name(from)));
@@ -389,15 +392,16 @@ impl Node {
         self.flush();
         self.packers.clear();
         self.head.epoch = number;
-        match &change.request {
-            Request::Add { name, udp } => match self.names.get_mut(change.stored.len()) {
-                Some(known) => known.clone_from(name),
-                None => {
-                    self.names.push(name.clone());
-                    self.udp.add(*udp);
-                }
-            },
-            Request::Remove(member) => self.udp.remove(*member),
+        if let Some((slot, name, udp)) = change.added() {
+            // The cluster file of a member that was added may be wrong about those that were added before.
+            match self.names.get_mut(usize::from(slot.0)) {
+                Some(known) => name.clone_into(known),
+                None => self.names.push(name.to_owned()),
+            }
+            self.udp.set(slot, udp);
+        }
+        if let Request::Remove(member) = change.request {
+            self.udp.remove(member);
         }
         self.events.push(Event::Epoch(number, change));
     }
@@ -417,32 +421,11 @@ impl Node {
         }
     }
 
-    /// Ends this member if its own journal is a copy of another.
-    fn forked(&self, EntryId { origin, number }: EntryId) -> Result<(), Failure> {
-        let name = self.name(origin);
-        if origin != self.me {
-            self.talk.warn(format!("{name} has sent two different entries with the number {number}"));
-            return Ok(());
-        }
-        let why =
-            format!("the journal is not the one that {name} had: others have another entry {number} of it");
-        Err(Failure::new(Exit::BadData, why)
-            .help("was it restored from a backup, or used by two processes? Bring back the last one"))
-    }
-
-    /// Returns the failure of a member whose journal lacks an entry that all others have forgotten.
-    fn outdated(&self, EntryId { origin, number }: EntryId) -> Failure {
-        let (me, origin) = (self.name(self.me), self.name(origin));
-        let why = format!(
-            "the journal is not the one that {me} had: it lacks entry {number} of {origin}, which all others have \
-             forgotten, because {me} had stored it"
-        );
-        let help = format!(
-            "was its folder lost, or restored from a backup? Bring back the last one. If there is none, give its place \
-             to a new member: `groupcast cluster remove DIR {me}` and `groupcast cluster add DIR ID HOST:PORT`, where \
-             DIR is the folder of a member that runs"
-        );
-        Failure::new(Exit::BadData, why).help(help)
+    /// Records that the journal is an old copy, so that no later life goes on with it. Returns the failure that ends this
+    /// life.
+    fn give_up(&mut self, old: Old) -> Failure {
+        self.commit.append.push(Record::Old(old).bytes());
+        records::is_old(old, &self.names, self.me)
     }
 
     fn report_diverged(&mut self, member: MemberId) {
@@ -459,19 +442,8 @@ impl Node {
     /// The failure of the journal.
     pub fn finish(mut self) -> Result<(), Failure> {
         self.flush();
+        // The records that were to go stay: the application need not have made durable what follows from them.
+        self.journal.change(Commit { append: self.commit.append, remove: Vec::new() });
         self.journal.finish().map(drop)
     }
-}
-
-fn parse(records: &[(u64, Bytes)], data: &Path) -> Result<Vec<(u64, Record)>, Failure> {
-    let record = |(index, bytes): &(u64, Bytes)| match Record::parse(bytes.clone()) {
-        Ok(record) => Ok((*index, record)),
-        Err(_) => Err(damaged(data, *index, "no record of this program")),
-    };
-    records.iter().map(record).collect()
-}
-
-fn damaged(data: &Path, index: u64, reason: &str) -> Failure {
-    let message = format!("the journal in {} is damaged: record {index} is {reason}", data.display());
-    Failure::new(Exit::BadData, message).help("`groupcast journal check` says more")
 }

@@ -136,7 +136,9 @@ impl Audit {
             // Of the forgotten part, only some records are left.
             Record::Confirmed(confirmed) if confirmed.entries <= self.forgotten.entries => Ok(()),
             Record::Confirmed(confirmed) => self.confirmed(*confirmed),
-            Record::Snapshot(_) | Record::Vote(_) | Record::Began(_) | Record::Clock(_) => Ok(()),
+            Record::Snapshot(_) | Record::Vote(_) | Record::Began(_) | Record::Clock(_) | Record::Old(_) => {
+                Ok(())
+            }
             Record::Change(number, change) => self.change(*number, change),
         }
     }

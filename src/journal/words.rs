@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::audit::{name, place, prefix};
 use crate::replica::entry::{Content, Entry};
 use crate::replica::epoch::{Change, Request};
-use crate::replica::record::{Confirmed, Record, Snapshot, Vote};
+use crate::replica::record::{Confirmed, Old, Record, Snapshot, Vote};
 use crate::talk::on_one_line;
 use crate::wire::Batch;
 
@@ -23,6 +23,14 @@ pub(super) fn line(bytes: &Bytes) -> String {
         Ok(Record::Began(confirmed)) => format!("added after {}", prefix(confirmed)),
         Ok(Record::Change(number, change)) => format!("epoch {number}: {}", change_line(&change)),
         Ok(Record::Clock(clock)) => format!("clock {clock}"),
+        Ok(Record::Old(old)) => match old {
+            Old::Forked(id) => {
+                format!("an old copy: others have another {}", name(id.origin, id.number))
+            }
+            Old::Lacks(id) => {
+                format!("an old copy: others have forgotten {}", name(id.origin, id.number))
+            }
+        },
         Err(_) => format!("no record: {} bytes", bytes.len()),
     }
 }
@@ -60,6 +68,13 @@ pub(super) fn json(index: u64, bytes: &Bytes) -> Value {
         Ok(Record::Began(confirmed)) => confirmed_json("began", confirmed),
         Ok(Record::Change(number, change)) => change_json(number, &change),
         Ok(Record::Clock(clock)) => json!({ "kind": "clock", "clock": clock }),
+        Ok(Record::Old(old)) => {
+            let (why, id) = match old {
+                Old::Forked(id) => ("forked", id),
+                Old::Lacks(id) => ("lacks", id),
+            };
+            json!({ "kind": "old", "why": why, "origin": id.origin.0, "number": id.number })
+        }
         Err(_) => json!({ "kind": "unknown", "bytes": bytes.len() }),
     };
     let mut all = Map::from_iter([("v".to_owned(), json!(1)), ("index".to_owned(), json!(index))]);

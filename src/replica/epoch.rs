@@ -40,6 +40,17 @@ pub struct Change {
     pub stored: Vec<u64>,
 }
 
+impl Change {
+    /// Returns the member that is added: its slot, its id and its address.
+    #[must_use]
+    pub fn added(&self) -> Option<(MemberId, &str, SocketAddr)> {
+        match &self.request {
+            Request::Add { name, udp } => Some((MemberId(self.stored.len() as u16), name, *udp)),
+            Request::Remove(_) => None,
+        }
+    }
+}
+
 /// A round in which one member proposes a change. Higher ones win.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Ballot {

@@ -56,6 +56,11 @@ impl Newcomer {
         self.membership.epoch()
     }
 
+    /// Returns the changes that are known, in their order.
+    pub fn changes(&self) -> impl Iterator<Item = &Change> {
+        (2..=self.epoch()).filter_map(|number| self.membership.change(number))
+    }
+
     /// Returns the time of the next call of [`Newcomer::wake`].
     #[must_use]
     pub const fn next_deadline(&self) -> Time {
@@ -146,7 +151,7 @@ impl Newcomer {
         if !self.is_complete() {
             return None;
         }
-        let changes = (2..=self.epoch()).filter_map(|number| Some((number, self.membership.change(number)?)));
+        let changes = (2..).zip(self.changes());
         let mut records: Vec<Record> =
             changes.map(|(number, change)| Record::Change(number, change.clone())).collect();
         let last = self.whole().max_by_key(|start| start.confirmed.entries).filter(|_| !self.is_removed());

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use super::entry::{Entry, MOST_MEMBERS, Stamp};
+use super::entry::{Entry, EntryId, MOST_MEMBERS, Stamp};
 use super::epoch::{Ballot, Change, Request};
 use crate::ids::MemberId;
 use crate::wire::{Malformed, Reader, Wire, Writer, wire_struct};
@@ -32,6 +32,17 @@ pub enum Record {
     Change(u16, Change),
     /// The clock when entries were withdrawn: a promise may rest on their times.
     Clock(u64),
+    /// The journal was found to be an old copy, for this reason: no life begins with it any more.
+    Old(Old),
+}
+
+/// The reason why a journal is not the last one that its member had.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Old {
+    /// Others have another entry of this member under this number.
+    Forked(EntryId),
+    /// All others have forgotten this entry, as the member had stored it, and the journal lacks it.
+    Lacks(EntryId),
 }
 
 /// A vote on the change to the next epoch.
@@ -100,6 +111,10 @@ const VOTE: u8 = 5;
 const CHANGE: u8 = 6;
 const BEGAN: u8 = 7;
 const CLOCK: u8 = 8;
+const OLD: u8 = 9;
+
+const FORKED: u8 = 1;
+const LACKS: u8 = 2;
 
 impl Record {
     /// Returns the record as bytes.
@@ -159,6 +174,15 @@ impl Wire for Record {
                 out.u8(CLOCK);
                 out.varint(*clock);
             }
+            Self::Old(old) => {
+                out.u8(OLD);
+                let (kind, id) = match old {
+                    Old::Forked(id) => (FORKED, id),
+                    Old::Lacks(id) => (LACKS, id),
+                };
+                out.u8(kind);
+                id.write(out);
+            }
         }
     }
 
@@ -172,6 +196,11 @@ impl Wire for Record {
             BEGAN => Self::Began(Wire::read(from)?),
             CHANGE => Self::Change(from.u16()?, Wire::read(from)?),
             CLOCK => Self::Clock(from.varint()?),
+            OLD => Self::Old(match from.u8()? {
+                FORKED => Old::Forked(EntryId::read(from)?),
+                LACKS => Old::Lacks(EntryId::read(from)?),
+                _ => return Err(Malformed),
+            }),
             _ => return Err(Malformed),
         })
     }

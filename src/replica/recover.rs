@@ -113,7 +113,8 @@ impl Replica {
         self.life = replica_life(records);
         for &(index, ref record) in records {
             match record {
-                Record::Life { .. } | Record::Began(_) => {}
+                // A driver begins no life with a journal that is an old copy.
+                Record::Life { .. } | Record::Began(_) | Record::Old(_) => {}
                 Record::Clock(clock) => {
                     self.clock = self.clock.max(*clock);
                     self.superseded.extend(self.clock_index.replace(index));

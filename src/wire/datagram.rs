@@ -37,6 +37,20 @@ pub struct Head {
     pub sender: MemberId,
 }
 
+impl Head {
+    /// Returns the head that these bytes begin with, whether their checksum is right or not.
+    #[must_use]
+    pub fn peek(bytes: &[u8]) -> Option<Self> {
+        let head = bytes.first_chunk::<HEAD_LEN>()?;
+        let [b'G', b'C', VERSION, c0, c1, c2, c3, c4, c5, e0, e1, s0, s1, ..] = *head else { return None };
+        Some(Self {
+            cluster: u64::from_le_bytes([c0, c1, c2, c3, c4, c5, 0, 0]),
+            epoch: u16::from_le_bytes([e0, e1]),
+            sender: MemberId(u16::from_le_bytes([s0, s1])),
+        })
+    }
+}
+
 /// Returns the length of the longest message in a datagram of this size, in bytes.
 #[must_use]
 pub const fn room_of(size: usize) -> usize {
@@ -201,18 +215,12 @@ pub fn unpack(mut bytes: Bytes) -> Result<(Head, Messages), Malformed> {
 }
 
 fn read_head(bytes: &[u8]) -> Result<Head, Malformed> {
-    let head = bytes.first_chunk::<HEAD_LEN>().ok_or(Malformed)?;
-    let [b'G', b'C', VERSION, c0, c1, c2, c3, c4, c5, e0, e1, s0, s1, sum @ ..] = *head else {
-        return Err(Malformed);
-    };
-    if u32::from_le_bytes(sum) != checksum(bytes) {
+    let head = Head::peek(bytes).ok_or(Malformed)?;
+    let sum = bytes[CHECKSUM..].first_chunk().ok_or(Malformed)?;
+    if u32::from_le_bytes(*sum) != checksum(bytes) {
         return Err(Malformed);
     }
-    Ok(Head {
-        cluster: u64::from_le_bytes([c0, c1, c2, c3, c4, c5, 0, 0]),
-        epoch: u16::from_le_bytes([e0, e1]),
-        sender: MemberId(u16::from_le_bytes([s0, s1])),
-    })
+    Ok(head)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::ids::MemberId;
 use crate::journal::audit::{Summary, audit};
 use crate::journal::words;
 use crate::replica::entry::{Content, Entry, EntryId, Fields, Stamp};
-use crate::replica::record::{Confirmed, Forgotten, Record, Snapshot};
+use crate::replica::record::{Confirmed, Forgotten, Old, Record, Snapshot};
 use crate::wire::{Batch, BatchBuilder};
 
 fn batch(first: u64, texts: &[&[u8]]) -> Batch {
@@ -165,6 +165,8 @@ fn show_has_words_for_every_record() {
     let origins = vec![Forgotten { number: 7, time: 3, digest: 5, multicasts: 6, finished: true }];
     let confirmed = Confirmed { digest: 2, ..three() };
     records.push(Record::Snapshot(Snapshot { confirmed, origins, received: 1, sent: vec![2] }));
+    let id = EntryId { origin: MemberId(1), number: 9 };
+    records.extend([Old::Forked(id), Old::Lacks(id)].map(Record::Old));
     let lines: Vec<String> = records.iter().map(|record| words::line(&record.bytes())).collect();
     let digest = format!("{:016x}", two().digest);
     assert_eq!(
@@ -180,6 +182,8 @@ fn show_has_words_for_every_record() {
             &format!("confirmed: 3 entries up to 3/0, 2 messages, digest {digest}"),
             "snapshot: entries up to [7] are forgotten: \
              3 entries up to 3/0, 2 messages, digest 0000000000000002",
+            "an old copy: others have another entry 1/9",
+            "an old copy: others have forgotten entry 1/9",
         ]
     );
     assert_eq!(words::line(&Bytes::from_static(b"??")), "no record: 2 bytes");
@@ -202,6 +206,9 @@ fn show_has_an_object_for_every_record() {
     let snapshot = Snapshot { received: 4, sent: vec![2, 3], ..Snapshot::default() };
     let snapshot = words::json(5, &Record::Snapshot(snapshot).bytes());
     assert_eq!((&snapshot["received"], &snapshot["sent"]), (&json!(4), &json!([2, 3])));
+    let lacks = Old::Lacks(EntryId { origin: MemberId(1), number: 9 });
+    let old = words::json(6, &Record::Old(lacks).bytes());
+    assert_eq!(old, json!({ "v": 1, "index": 6, "kind": "old", "why": "lacks", "origin": 1, "number": 9 }));
     let unknown = words::json(9, &Bytes::from_static(b"??"));
     assert_eq!(unknown, json!({ "v": 1, "index": 9, "kind": "unknown", "bytes": 2 }));
 }

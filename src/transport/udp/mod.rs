@@ -113,7 +113,8 @@ pub struct Udp {
     /// Faults on purpose.
     sieve: Option<Sieve>,
     counts: Counts,
-    /// Reasons for which datagrams were lost, until [`Udp::troubles`] takes them.
+    /// Reasons for which datagrams were lost or ignored, until [`Udp::troubles`] takes them. Those of a member that another
+    /// address speaks for have numbers below zero, the others those of the system.
     troubles: BTreeMap<i32, String>,
     /// Reasons that were taken.
     told: Vec<i32>,
@@ -152,11 +153,16 @@ impl Udp {
         })
     }
 
-    /// Adds the member of the next slot. One whose address is of another family or taken cannot be reached.
-    pub fn add(&mut self, address: SocketAddr) {
-        let slot = MemberId(self.settings.servers.len() as u16);
-        self.settings.servers.push(address);
-        self.slots.entry((address.ip(), address.port())).or_insert(slot);
+    /// Sets the address of a member, perhaps that of the next slot. One whose address is of another family or taken cannot
+    /// be reached.
+    pub fn set(&mut self, member: MemberId, address: SocketAddr) {
+        match self.settings.servers.get_mut(usize::from(member.0)) {
+            Some(known) if *known == address => return,
+            Some(known) => *known = address,
+            None => self.settings.servers.push(address),
+        }
+        self.slots.retain(|_, slot| *slot != member);
+        self.slots.entry((address.ip(), address.port())).or_insert(member);
     }
 
     /// Removes a member: it is sent only what is for it alone.
@@ -371,6 +377,7 @@ impl Udp {
         let own = self.settings.head;
         let Some(&sender) = self.slots.get(&(source.ip(), source.port())) else {
             self.counts.strangers += 1;
+            self.look_for_name(datagram, source);
             return;
         };
         if sender == own.sender {
@@ -392,6 +399,28 @@ impl Udp {
         }
         self.counts.received += 1;
         messages.for_each(|message| sink(sender, head.epoch, message));
+    }
+
+    /// Notes that a datagram of no member's address names a member of this cluster, once for each member: mostly the member
+    /// has another address in its own cluster file.
+    fn look_for_name(&mut self, datagram: &[u8], source: SocketAddr) {
+        let Some(head) = Head::peek(datagram).filter(|head| head.cluster == self.settings.head.cluster)
+        else {
+            return;
+        };
+        let slot = usize::from(head.sender.0);
+        let Some(address) = self.settings.servers.get(slot).filter(|_| !self.removed.contains(&head.sender))
+        else {
+            return;
+        };
+        let key = -1 - i32::from(head.sender.0);
+        let words = format!(
+            "ignored: a datagram from {source} says that it is of the member at {address}; does its own cluster file \
+             have that address?"
+        );
+        if !self.told.contains(&key) && unpack(Bytes::copy_from_slice(datagram)).is_ok() {
+            self.note(key, words);
+        }
     }
 }
 

@@ -150,6 +150,21 @@ fn udp_datagrams_of_strangers_are_dropped_and_counted() {
     send(&peer, &good);
     assert_eq!(gather(&mut udp, 1), [(MemberId(1), Bytes::from_static(b"x"))]);
     assert_eq!(udp.counts(), Counts { received: 1, strangers: 3, malformed: 4, ..Counts::default() });
+    // One that names a member from another address is told of, once.
+    let from = stranger.local_addr().unwrap();
+    let words = format!(
+        "ignored: a datagram from {from} says that it is of the member at {}; does its own cluster file have that address?",
+        servers[1]
+    );
+    assert_eq!(udp.troubles(), [words]);
+    for datagram in
+        [&good[..], &changed(good.len() - 1), &of(head(7)), &of(Head { cluster: 1, ..head(1) }), b"GC"]
+    {
+        send(&stranger, datagram);
+    }
+    send(&peer, &good);
+    gather(&mut udp, 1);
+    assert_eq!((udp.troubles(), udp.counts().strangers), (vec![], 8));
 }
 
 #[test]
