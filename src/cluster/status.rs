@@ -44,6 +44,9 @@ pub struct Status {
     pub waits_for: Vec<String>,
     /// The other members.
     pub others: Vec<Other>,
+    /// Whether the member knows that everything is confirmed everywhere, and that nothing more comes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub settled: bool,
     /// The reason of the end, once the member has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end: Option<String>,
@@ -90,6 +93,7 @@ impl Status {
             journal_bytes: node.journal_size(),
             waits_for: replica.waits_for().into_iter().map(|member| node.name(member).to_owned()).collect(),
             others: others.map(other).collect(),
+            settled: replica.is_settled(),
             end: None,
         }
     }
@@ -116,6 +120,15 @@ impl Status {
         fs::write(&part, serde_json::to_vec(self)?)?;
         fs::rename(part, data.join(FILE))
     }
+}
+
+/// Returns whether the life before life `life` of the member of a folder knew that everything was confirmed everywhere. A
+/// status that is missing or malformed says nothing.
+#[must_use]
+pub fn had_settled(data: &Path, life: u32) -> bool {
+    let status =
+        fs::read(data.join(FILE)).ok().and_then(|bytes| serde_json::from_slice::<Status>(&bytes).ok());
+    status.is_some_and(|status| status.settled && status.life + 1 == life)
 }
 
 /// Returns the files with the status of members in a folder, in its folders, and in those of its folder `data`, sorted.

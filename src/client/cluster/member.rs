@@ -14,7 +14,7 @@ use crate::cli;
 use crate::cluster::ledger::Ledger;
 use crate::cluster::node::{Event, Node};
 use crate::cluster::petition;
-use crate::cluster::status::{Status, UNREACHABLE_AFTER};
+use crate::cluster::status::{self, Status, UNREACHABLE_AFTER};
 use crate::exit::{Exit, Failure};
 use crate::ids::{MemberId, Time};
 use crate::replica::Recovered;
@@ -32,6 +32,9 @@ use crate::wire::BatchBuilder;
 const TELL_EVERY: Duration = Duration::from_secs(1);
 /// The time for which a member that knows that all is confirmed everywhere tells the others so, at least.
 const LINGER: Duration = Duration::from_millis(200);
+/// The silence of a member after which it has ended, if the life before this one knew that everything was confirmed
+/// everywhere: one that still runs tells what it has some twenty times in it.
+const ENDED_AFTER: Duration = Duration::from_secs(1);
 
 /// A member between its start and its end.
 pub(super) struct Member<'a> {
@@ -58,8 +61,9 @@ pub(super) struct Member<'a> {
     report: Option<Report>,
     /// The time since when everything is confirmed everywhere.
     settled: Option<Time>,
-    /// True if this life began with everything confirmed.
+    /// True if this life began with everything confirmed, and if the life before knew that it was so everywhere.
     began_complete: bool,
+    had_settled: bool,
     /// Set by SIGUSR1, which asks for the list as it is now.
     asked: Arc<AtomicBool>,
 }
@@ -105,6 +109,7 @@ impl<'a> Member<'a> {
             report: options.progress.then(Report::default),
             settled: None,
             began_complete: false,
+            had_settled: false,
             asked: on_request()?,
             ledger: Ledger::new(results, recovered),
             node,
@@ -127,6 +132,8 @@ impl<'a> Member<'a> {
             }
         }
         self.began_complete = self.node.replica().is_complete();
+        // To be read before this life writes its own status.
+        self.had_settled = status::had_settled(data, recovered.life);
         let life = match recovered.life {
             1 => String::new(),
             life => format!(", life {life}: {} entries in the journal", recovered.entries),
@@ -271,13 +278,22 @@ impl<'a> Member<'a> {
     fn is_over(&mut self) -> bool {
         let now = self.node.now();
         let replica = self.node.replica();
-        let is_gone = |member| now.since(replica.heard(member).unwrap_or_default()) >= UNREACHABLE_AFTER;
+        let is_gone = |member| match replica.heard(member) {
+            None if self.had_settled && self.began_complete => now >= Time::ZERO.after(ENDED_AFTER),
+            heard => now.since(heard.unwrap_or_default()) >= UNREACHABLE_AFTER,
+        };
         if !replica.is_settled() {
             // All was confirmed before this life began, and those that are not heard have ended since.
             return self.began_complete && replica.is_complete() && replica.behind().all(is_gone);
         }
-        let since = *self.settled.get_or_insert(now);
-        now.since(since) >= LINGER && replica.unsettled().all(is_gone)
+        let is_known = replica.unsettled().all(is_gone);
+        if self.settled.is_none() {
+            self.settled = Some(now);
+            // Before any other member learns it, so that one that is killed after that need not wait for them again.
+            self.tell(now, None);
+        }
+        let since = self.settled.unwrap_or(now);
+        now.since(since) >= LINGER && is_known
     }
 
     /// Says what is waited for, hands lines to the system, and gives up after the limit.
@@ -316,7 +332,10 @@ impl<'a> Member<'a> {
 
     fn tell(&self, now: Time, end: Option<&str>) {
         let Some(data) = &self.options.data else { return };
-        Status::of(&self.node, self.cluster, self.life, now).ended(end).tell(data, self.talk);
+        let mut status = Status::of(&self.node, self.cluster, self.life, now).ended(end);
+        // A life that hears nobody knows what the one before knew.
+        status.settled |= self.had_settled && self.node.replica().is_complete();
+        status.tell(data, self.talk);
     }
 
     fn report_progress(&mut self, now: Time) {

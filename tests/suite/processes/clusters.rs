@@ -301,6 +301,31 @@ fn cluster_member_that_lost_its_journal_is_told_what_to_do() {
     let mut again = cluster.member("s3", &commands[2]).start();
     again.ends_saying(65, &["which all others have forgotten", "Bring back the last one"]);
     assert!(members[..2].iter_mut().all(Program::is_running), "it is nobody else's matter");
+    // Its journal remembers it, also when nobody is there who could tell.
+    drop(members);
+    for _ in 0..2 {
+        let mut again = cluster.member("s3", &commands[2]).start();
+        again.ends_saying(65, &["which all others have forgotten", "Bring back the last one"]);
+    }
+    let show = cluster.stage.bare("groupcast").args(["journal", "show"]);
+    let (said, _) = show.arg(cluster.stage.dir().join("data/s3")).ends(0);
+    assert!(said.contains("an old copy: others have forgotten entry "), "{said}");
+}
+
+#[test]
+fn cluster_member_that_is_started_again_after_the_end_ends_without_the_others() {
+    let cluster = Cluster::new(2);
+    let commands = ["Multicast,s1,x\n".to_owned(), "Multicast,s2,x\n".to_owned()];
+    let mut members = cluster.start(&commands);
+    members.iter_mut().for_each(|member| member.ends(0));
+    // Nobody tells it anything: a limit that is shorter than the silence of a lost member would end it with 75.
+    for _ in 0..2 {
+        cluster.member("s1", &commands[0]).args(["--timeout", "6"]).ends(0);
+    }
+    cluster.is_confirmed(2);
+    // Without what the life before knew, it waits for the other.
+    fs::remove_file(cluster.stage.dir().join("data/s1/status.json")).unwrap();
+    cluster.member("s1", &commands[0]).args(["--timeout", "6"]).ends(Exit::TimedOut as i32);
 }
 
 #[test]
