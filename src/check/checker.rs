@@ -24,7 +24,7 @@ const OF_FILES: [OfFiles; 2] = [
 const OF_CLUSTER_FILES: [&str; 1] = ["consistency"];
 
 /// Properties that apply to few runs: judged by default only if the run has such events.
-const OPTIONAL: [&str; 3] = ["point-to-point", "view-synchrony", "across-groups"];
+const OPTIONAL: [&str; 4] = ["point-to-point", "view-synchrony", "across-groups", "membership"];
 
 /// Returns the name and the definition of each property, in the order of reports.
 pub(super) fn properties() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -53,23 +53,21 @@ impl<'r> Checker<'r> {
     pub(super) fn new(run: &'r Run, order: Option<&str>) -> Self {
         let only_results =
             run.members.iter().any(|member| member.history_file.is_none() && member.has_files());
+        let stories = run.cluster.as_ref().map(Stories::new);
         // Result files do not record views, so they cannot judge a group or a cluster whose members changed.
         let records = &run.history.records;
         let has_changed = records.iter().any(|record| record.is_in_part() || record.views.len() > 1)
-            || run.cluster.is_some() && records.iter().any(|record| record.replaced)
-            || run.members.iter().any(|member| member.began > 0);
+            || stories.as_ref().is_some_and(Stories::has_epochs);
         let is_of_cluster = order.map_or_else(|| run.is_of_cluster(), |order| order == TENTATIVE);
         let texts =
             (!has_changed && (only_results || run.has_commands)).then(|| Texts::new(run, is_of_cluster));
-        let stories = run.cluster.as_ref().map(Stories::new);
         Self { run, index: MessageIndex::new(&run.history), stories, texts, is_of_cluster }
     }
 
     /// Returns the properties to judge by default: those that every possible order of the run promises.
     pub(super) fn promised(&self, order: Option<&str>) -> Vec<&'static str> {
         if self.is_of_cluster {
-            let has_directs = self.has_directs();
-            return self.all().filter(|name| *name != "point-to-point" || has_directs).collect();
+            return self.all().filter(|name| !OPTIONAL.contains(name) || self.has_some(name)).collect();
         }
         let orders = self.orders(order);
         let by_all = |property: &Property| orders.iter().all(|order| (property.promised)(order));
@@ -134,6 +132,7 @@ impl<'r> Checker<'r> {
         match name {
             "view-synchrony" => self.has_changes(),
             "across-groups" => self.run.history.across.is_some(),
+            "membership" => self.stories.as_ref().is_some_and(Stories::has_epochs),
             _ => self.has_directs(),
         }
     }

@@ -131,9 +131,9 @@ impl Writer<'_> {
                 self.list.retain(|((_, origin), number), _| (*origin, *number) != *id);
                 results.withdraw(files.id(*id), time_us)
             }
-            Happening::Removed { member } => {
-                let members: Vec<&str> = files.history.members.iter().map(|story| &*story.name).collect();
-                results.epoch(2, &members, Some(files.history.who(*member)), time_us)
+            Happening::Epoch { number, members, removed } => {
+                let members: Vec<&str> = members.iter().map(|slot| files.history.who(*slot)).collect();
+                results.epoch(*number, &members, removed.map(|slot| files.history.who(slot)), time_us)
             }
             // Clusters give no direct message up, and the start of a life is written before.
             Happening::Undeliverable { .. } | Happening::Recover { .. } => Ok(()),

@@ -33,8 +33,10 @@ pub struct ClusterHistory {
 pub struct MemberStory {
     /// The member's name.
     pub name: String,
-    /// The lives, first to last: one for each start of the member.
+    /// The lives, first to last: one for each start of the member, up to the first one without a history.
     pub lives: Vec<Life>,
+    /// The number of events in front of the first life that other members have told: see [`ClusterHistory::with_whole_lists`].
+    pub before: usize,
     /// The reason why a part of the story is unknown, if it is more specific than a missing end.
     pub open: Option<String>,
 }
@@ -92,10 +94,14 @@ pub enum Happening {
         /// The message: the sender's slot, and the number.
         id: (u16, u64),
     },
-    /// The member learned that a member was removed from the cluster. It may be the member itself.
-    Removed {
-        /// The slot of the removed member.
-        member: u16,
+    /// An epoch began at the member: the cluster has other members. A later life tells it again.
+    Epoch {
+        /// The number of the epoch, from 2.
+        number: u64,
+        /// All members of this epoch and of earlier ones, by slot. The last one was added, unless one was removed.
+        members: Vec<u16>,
+        /// The slot of the member that was removed, perhaps this member itself.
+        removed: Option<u16>,
     },
     /// The journal gave back what was stored in earlier lives.
     Recover {

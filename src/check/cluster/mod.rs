@@ -1,7 +1,8 @@
 //! The oracles of clusters: what members show, in which order, and what they confirm.
 //!
 //! A member of a cluster shows a message at once and *inserts* it at its place in the order; later it *confirms* that
-//! nothing will come before it any more. Six oracles judge insertions and confirmations, one file each. The oracles of
+//! nothing will come before it any more. Six oracles judge insertions and confirmations, and a seventh the
+//! changes of the members, one file each. The oracles of
 //! groups judge the confirmed messages as deliveries. All of them take a [`ClusterHistory`], in time n log n.
 
 mod closure;
@@ -11,6 +12,7 @@ mod deliveries;
 mod durable;
 mod history;
 mod list;
+mod membership;
 mod newcomers;
 mod once;
 mod placement;
@@ -39,7 +41,7 @@ pub struct Property {
 }
 
 /// The properties of clusters alone, in the order of reports.
-pub const PROPERTIES: [Property; 6] = [
+pub const PROPERTIES: [Property; 7] = [
     Property {
         name: "once",
         says: "an id has one text everywhere and always, and no member inserts it twice",
@@ -70,6 +72,11 @@ pub const PROPERTIES: [Property; 6] = [
         says: "what its sender stored, or anybody confirmed, is in every settled list",
         judge: durable::judge,
     },
+    Property {
+        name: "membership",
+        says: "the members change everywhere in the same steps, and show nothing of a later one",
+        judge: membership::judge,
+    },
 ];
 
 /// The properties of groups that the confirmed messages of a cluster have, too, if they are taken as deliveries.
@@ -94,11 +101,13 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     PROPERTIES.iter().map(|property| property.name).chain(OF_DELIVERIES)
 }
 
-/// Judges all properties of a cluster; `point-to-point` only if there are direct messages.
+/// Judges all properties of a cluster; `point-to-point` only if there are direct messages, and `membership` only if the
+/// members changed.
 #[must_use]
 pub fn judge(history: &ClusterHistory) -> Vec<(&'static str, Verdict)> {
     let stories = Stories::new(history);
-    let of_clusters = PROPERTIES.iter().map(|property| (property.name, property.judge(&stories)));
+    let asked = PROPERTIES.iter().filter(|property| property.name != "membership" || stories.has_epochs());
+    let of_clusters = asked.map(|property| (property.name, property.judge(&stories)));
     let mut verdicts: Vec<_> = of_clusters.collect();
     let delivered = deliveries(&stories);
     let index = MessageIndex::new(&delivered);

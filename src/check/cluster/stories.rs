@@ -56,6 +56,12 @@ impl<'h> Stories<'h> {
         }
     }
 
+    /// Returns whether any member tells that the members of the cluster changed.
+    pub(in crate::check) fn has_epochs(&self) -> bool {
+        let mut all = self.history.members.iter().flat_map(MemberStory::happenings);
+        all.any(|(_, happening)| matches!(happening, Happening::Epoch { .. }))
+    }
+
     /// Returns the number of all insertions at all members.
     pub(in crate::check) fn inserted(&self) -> u64 {
         self.lists.iter().map(|list| list.inserted.len() as u64).sum()
@@ -123,7 +129,7 @@ impl<'h> Stories<'h> {
 /// Returns the slots of the members that any member knows to be removed.
 fn removed(history: &ClusterHistory) -> BTreeSet<u16> {
     let of = |(_, happening): (Moment, &Happening)| match happening {
-        Happening::Removed { member } => Some(*member),
+        Happening::Epoch { removed, .. } => *removed,
         _ => None,
     };
     history.members.iter().flat_map(|story| story.happenings().filter_map(of)).collect()
@@ -131,7 +137,7 @@ fn removed(history: &ClusterHistory) -> BTreeSet<u16> {
 
 /// Returns the reason why the rest of a member's story is unknown, if it is.
 pub(super) fn unknown(story: &MemberStory) -> Option<String> {
-    let MemberStory { name, lives, open } = story;
+    let MemberStory { name, lives, open, .. } = story;
     let missing = || match lives.last() {
         None => Some(format!("there is no history of {name} here")),
         Some(life) if life.end.is_none() => {

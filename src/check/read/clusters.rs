@@ -86,9 +86,12 @@ fn member_and_life(id: &str) -> (String, u32) {
 fn run(name: String, mut lives: Lives, listing: &mut Listing) -> Result<Run, Failure> {
     let starts: Vec<_> =
         lives.values().flat_map(|lives| lives.values()).flat_map(|life| &life.file.starts).collect();
-    // Members that were added stand behind the others.
+    // Members that were added stand behind the others. One that never ran is known from the epochs of the others.
     let rosters = starts.iter().map(|start| &start.roster);
-    let mut names: Vec<String> = rosters.rev().max_by_key(|roster| roster.len()).cloned().unwrap_or_default();
+    let of_epochs = lives.values().flat_map(|lives| lives.values()).flat_map(LifeFile::rosters);
+    let all = rosters.cloned().chain(of_epochs);
+    let mut names: Vec<String> =
+        all.fold(Vec::new(), |most, next| if next.len() > most.len() { next } else { most });
     names.extend(lives.keys().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>());
     let mut history = ClusterHistory::default();
     let mut files = Vec::new();
@@ -118,21 +121,25 @@ fn story(
     names: &[String],
     strangers: &mut Vec<String>,
 ) -> Result<(MemberStory, Vec<(u32, HistoryFile)>), Failure> {
-    let missing = (1..).zip(lives.keys()).find(|(expected, life)| expected != *life);
-    let open = missing.map(|(life, _)| format!("there is no history of life {life} of {id} here"));
-    let mut story = MemberStory { name: id.to_owned(), lives: Vec::new(), open };
+    let missing = (1..).zip(lives.keys()).find(|(expected, life)| expected != *life).map(|(life, _)| life);
+    let open = missing.map(|life| format!("there is no history of life {life} of {id} here"));
+    let mut story = MemberStory { name: id.to_owned(), open, ..MemberStory::default() };
     let mut files = Vec::new();
     for (number, mut file) in lives {
         let slots = file.names.names().map(|(name, _)| slot(name, names, strangers));
         let slots = slots.collect::<Result<Vec<u16>, Failure>>()?;
-        file.life.events.iter_mut().filter_map(slot_of).for_each(|slot| *slot = slots[usize::from(*slot)]);
+        let mut map = |slot: &mut u16| *slot = slots[usize::from(*slot)];
+        file.life.events.iter_mut().for_each(|happening| for_each_slot(happening, &mut map));
         if let Some(line) = file.file.cut_off
             && file.life.end.is_some()
         {
             let name = &file.file.file;
             story.open.get_or_insert_with(|| format!("the history of {id} is cut off ({name}:{line})"));
         }
-        story.lives.push(file.life);
+        // Nothing is judged from a life that follows on one that is not known.
+        if missing.is_none_or(|missing| number < missing) {
+            story.lives.push(file.life);
+        }
         files.push((number, file.file));
     }
     Ok((story, files))
@@ -148,17 +155,17 @@ fn slot(name: &str, names: &[String], strangers: &mut Vec<String>) -> Result<u16
     u16::try_from(place).map_err(|_| Failure::new(Exit::BadData, "these files name more than 65,536 members"))
 }
 
-/// Returns the slot of the member that an event names.
-const fn slot_of(happening: &mut Happening) -> Option<&mut u16> {
+/// Hands the slots of the members that an event names to `change`.
+fn for_each_slot(happening: &mut Happening, mut change: impl FnMut(&mut u16)) {
     match happening {
-        Happening::Insert { id, .. } | Happening::Withdraw { id } => Some(&mut id.0),
-        Happening::Send { to, .. } | Happening::Undeliverable { to, .. } => Some(to),
-        Happening::Receive { from, .. } => Some(from),
-        Happening::Removed { member } => Some(member),
+        Happening::Insert { id, .. } | Happening::Withdraw { id } => change(&mut id.0),
+        Happening::Send { to, .. } | Happening::Undeliverable { to, .. } => change(to),
+        Happening::Receive { from, .. } => change(from),
+        Happening::Epoch { members, removed, .. } => members.iter_mut().chain(removed).for_each(change),
         Happening::Multicast { .. }
         | Happening::Stored { .. }
         | Happening::Confirm { .. }
-        | Happening::Recover { .. } => None,
+        | Happening::Recover { .. } => {}
     }
 }
 

@@ -76,6 +76,17 @@ impl LifeFile {
         read.life.source = Some(RecordSource { file: source.name, lines: told, ..RecordSource::default() });
         Ok(read)
     }
+
+    /// Returns the lists of members with which epochs began in this life.
+    pub(super) fn rosters(&self) -> impl Iterator<Item = Vec<String>> {
+        let names: Vec<&str> = self.names.names().map(|(name, _)| name).collect();
+        self.life.events.iter().filter_map(move |happening| match happening {
+            Happening::Epoch { members, .. } => {
+                Some(members.iter().map(|slot| names[usize::from(*slot)].to_owned()).collect())
+            }
+            _ => None,
+        })
+    }
 }
 
 /// A history while it is read.
@@ -116,13 +127,12 @@ impl Reader<'_> {
             HistoryEvent::Withdraw { id, time_us } => {
                 (Happening::Withdraw { id: self.id(id, line)? }, time_us)
             }
-            HistoryEvent::Epoch { removed, time_us, .. } => match removed {
-                Some(name) => {
-                    let member = self.read.names.slot(name, ANY_INCARNATION)?;
-                    (Happening::Removed { member }, time_us)
-                }
-                None => return Ok(()),
-            },
+            HistoryEvent::Epoch { number, members, removed, time_us } => {
+                let mut slot = |name: &str| self.read.names.slot(name, ANY_INCARNATION);
+                let members = members.iter().map(|name| slot(name)).collect::<Result<_, _>>()?;
+                let removed = removed.map(slot).transpose()?;
+                (Happening::Epoch { number, members, removed }, time_us)
+            }
             HistoryEvent::Recover { entries, confirmed, time_us, calendar_us } => {
                 self.read.file.recovered = Some((time_us, calendar_us));
                 (Happening::Recover { entries, confirmed }, time_us)

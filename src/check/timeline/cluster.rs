@@ -84,7 +84,7 @@ impl Named<'_> {
         for ((life, (number, file)), told_life) in member.lives.iter().enumerate().zip(&story.lives) {
             let lines = told_life.source.iter().flat_map(|source| &source.lines);
             // The list of an added member begins with what others confirmed before: it has shown none of that.
-            let before = told_life.events.len().saturating_sub(file.times.len());
+            let before = if life == 0 { story.before } else { 0 };
             let times = std::iter::repeat_n(&0, before).chain(&file.times);
             let events = told_life.events.iter().enumerate().zip(lines.zip(times));
             let events = events.filter_map(|((event, happening), (&line, &time_us))| {
@@ -139,7 +139,7 @@ impl Named<'_> {
                 (only, EventKind::Confirm { number: *number, messages })
             }
             Happening::Withdraw { id } => (Some(self.multicast(*id)?), EventKind::Withdraw),
-            Happening::Stored { .. } | Happening::Recover { .. } | Happening::Removed { .. } => return None,
+            Happening::Stored { .. } | Happening::Recover { .. } | Happening::Epoch { .. } => return None,
             Happening::Send { .. } => (Some(self.find(&direct(history, slot, happening)?)?), EventKind::Send),
             Happening::Receive { .. } => {
                 (Some(self.find(&direct(history, slot, happening)?)?), EventKind::Receive)

@@ -68,9 +68,8 @@ impl World<'_> {
         self.counters.changed += 1;
         self.check_change(at, number, change);
         let member = self.member(at);
-        member.epoch = number;
+        member.begin_epoch(number, change);
         if let Request::Remove(slot) = change.request {
-            member.remove(slot, change.stored.get(usize::from(slot.0)).copied().unwrap_or(0));
             self.removed.insert(slot);
             return;
         }

@@ -11,6 +11,7 @@ use crate::check::cluster::{Happening, Life, MemberStory};
 use crate::engine::{MemberId, Time, To};
 use crate::journal;
 use crate::replica::entry::{Content, Entry, EntryId, Stamp};
+use crate::replica::epoch::{Change, Request};
 use crate::replica::newcomer::Newcomer;
 use crate::replica::record::{Confirmed, Snapshot};
 use crate::replica::{Config, Effects, Replica};
@@ -92,11 +93,23 @@ impl Member {
         is_new
     }
 
-    /// Takes note of a removal, with the number of the last entry: if it is its own, it ends.
-    pub(super) fn remove(&mut self, member: MemberId, cut: u64) {
-        self.cuts.insert(usize::from(member.0), cut);
-        self.happens(Happening::Removed { member: member.0 });
-        if member == self.config.me {
+    /// Takes note of the epoch that begins. If this member is removed, it ends.
+    pub(super) fn begin_epoch(&mut self, number: u16, change: &Change) {
+        self.epoch = number;
+        let (removed, slots) = match change.request {
+            Request::Remove(member) => (Some(member.0), change.stored.len()),
+            Request::Add { .. } => (None, change.stored.len() + 1),
+        };
+        self.happens(Happening::Epoch {
+            number: u64::from(number),
+            members: (0..slots as u16).collect(),
+            removed,
+        });
+        if let Some(slot) = removed {
+            let cut = change.stored.get(usize::from(slot)).copied().unwrap_or(0);
+            self.cuts.insert(usize::from(slot), cut);
+        }
+        if removed == Some(self.config.me.0) {
             self.is_removed = true;
             self.end("removed");
         }

@@ -73,12 +73,44 @@ impl Cluster {
         until(&format!("s{number} runs"), || self.data(number).join("status.json").is_file().then_some(()));
     }
 
+    /// Nothing is violated, and the changes of the members are valid.
     fn is_valid(&self) {
         for judgement in check::judge_folder(&self.stage.out(), self.stage.dir()).unwrap() {
             let violated = judgement.properties().any(|(_, verdict)| verdict.is_violated());
-            assert!(!violated, "{}", judgement.lines());
+            let is_judged =
+                judgement.properties().any(|(name, verdict)| name == "membership" && verdict.is_valid());
+            assert!(!violated && is_judged, "{}", judgement.lines());
         }
     }
+
+    /// With this change of one history, the changes of the members are violated, with these words.
+    fn is_violated(&self, history: &str, change: impl Fn(&str) -> String, words: &str) {
+        let path = self.stage.out().join(history);
+        let text = fs::read_to_string(&path).unwrap();
+        let changed = change(&text);
+        assert_ne!(text, changed);
+        fs::write(&path, changed).unwrap();
+        let [judgement] = &check::judge_folder(&self.stage.out(), self.stage.dir()).unwrap()[..] else {
+            panic!("one cluster");
+        };
+        let (_, verdict) = judgement.properties().find(|(name, _)| *name == "membership").unwrap();
+        assert!(verdict.is_violated() && verdict.to_string().contains(words), "{verdict}");
+        fs::write(&path, text).unwrap();
+    }
+}
+
+/// Returns the lines of a text without those of epochs.
+fn without_epochs(text: &str) -> String {
+    text.lines()
+        .filter(|line| !line.contains("\"event\":\"epoch\""))
+        .map(|line| format!("{line}\n"))
+        .collect()
+}
+
+/// Returns the number of the line of the first epoch in a history, from 1.
+fn line_of_epoch(cluster: &Cluster, history: &str) -> usize {
+    let text = fs::read_to_string(cluster.stage.out().join(history)).unwrap();
+    text.lines().position(|line| line.contains("\"event\":\"epoch\"")).unwrap() + 1
 }
 
 /// Multicasts with a sleep between them.
@@ -141,6 +173,58 @@ fn memberships_new_member_gets_the_log_and_takes_part() {
     assert_eq!(lists[0].len(), 3 * 40 + 20);
     assert!(lists[0].ends_with(&lists[3]) && lists[3].len() >= 20, "{:?}", lists[3]);
     cluster.is_valid();
+    // A history that tells of another change, or of none, although the member took what came after it.
+    let line = line_of_epoch(&cluster, "history_s3.1.jsonl");
+    let other = |text: &str| text.replace("\"s1\",\"s2\",\"s3\",\"s4\"]", "\"s1\",\"s2\",\"s3\",\"s5\"]");
+    cluster.is_violated(
+        "history_s3.1.jsonl",
+        other,
+        &format!("at s3 (history_s3.1.jsonl:{line}) with s1, s2, s3 and s5"),
+    );
+    let skipped = "before it began epoch 2; s";
+    cluster.is_violated("history_s3.1.jsonl", without_epochs, skipped);
+    let later = |text: &str| text.replace("\"epoch\",\"number\":2", "\"epoch\",\"number\":3");
+    let words =
+        format!("epoch 3 began at s3 (history_s3.1.jsonl:{line}) without epoch 2, which began at s1 (");
+    cluster.is_violated("history_s3.1.jsonl", later, &words);
+}
+
+#[test]
+fn memberships_mistakes_in_the_lines_of_added_members_are_told() {
+    let cluster = Cluster::new(2);
+    let start = |number| cluster.member(number, "cluster.toml", "sleep,60\n").start();
+    let mut members: Vec<Program> = (1..=2).map(start).collect();
+    cluster.runs(1);
+    let [third, fourth] = [3, 4].map(|number| cluster.address(number));
+    cluster.change("add", 1, &["s3", &third]).ends(0);
+    // Another address than the one that was given to `add`.
+    let list = cluster.list(3);
+    cluster.stage.file("address.toml", list.replace(&third, &fourth));
+    let mut late = cluster.member(3, "address.toml", "Multicast,s3,x\n").start();
+    late.says(&format!("waiting for the members to let s3 at {fourth} in"));
+    members[0].says(&format!("a datagram from {fourth} says that it is of the member at {third}"));
+    late.signal(Signal::KILL);
+    late.wait();
+    // The right address, and another id.
+    cluster.stage.file("id.toml", list.replace("\"s3\"", "\"s4\""));
+    let mut late = cluster.member(4, "id.toml", "Multicast,s4,x\n").start();
+    late.ends_saying(78, &[&format!("the cluster has added s3 at {third} in this place")]);
+    fs::remove_dir_all(cluster.data(4)).unwrap();
+    // The right line; later it is changed.
+    cluster.stage.file("right.toml", &*list);
+    let mut third_member = cluster.member(3, "right.toml", "Multicast,s3,x\nsleep,60\n").start();
+    cluster.has_confirmed(1, 1);
+    third_member.signal(Signal::KILL);
+    third_member.wait();
+    let mut late = cluster.member(3, "address.toml", "Multicast,s3,x\nsleep,60\n").start();
+    late.ends_saying(78, &["in this place, and the cluster file has s3 at"]);
+    let _third = cluster.member(3, "right.toml", "Multicast,s3,x\nsleep,60\n").start();
+    // The next one has a wrong address of the one before, and hears it all the same.
+    cluster.change("add", 1, &["s4", &fourth]).ends(0);
+    let nowhere = cluster.list(4).replace(&third, "127.0.0.1:9");
+    cluster.stage.file("nowhere.toml", nowhere);
+    let _fourth = cluster.member(4, "nowhere.toml", "Multicast,s4,y\nsleep,60\n").start();
+    cluster.has_confirmed(4, 1);
 }
 
 #[test]

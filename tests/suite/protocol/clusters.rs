@@ -151,6 +151,7 @@ mod known_bad {
         (Defect::MixedPairs,       "contract",  100),
         (Defect::MixedPairs,       "confirmed", 100),
         (Defect::EpochAlone,       "contract",  100),
+        (Defect::EpochAlone,       "membership", 300),
         (Defect::NoFloor,          "confirmed", 300),
         (Defect::NoCut,            "confirmed", 300),
     ];

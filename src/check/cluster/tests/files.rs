@@ -86,7 +86,11 @@ fn record(results: &mut ClusterResults, own: u16, happening: &Happening) {
             results.confirmed(stamp(*upto), *number, *count, *digest, 2)
         }
         Happening::Withdraw { id: message } => results.withdraw(id(*message), 2),
-        Happening::Removed { member } => results.epoch(2, &NAMES[..], Some(NAMES[usize::from(*member)]), 2),
+        Happening::Epoch { number, members, removed } => {
+            let name = |slot: &u16| NAMES[usize::from(*slot)];
+            let members: Vec<&str> = members.iter().map(name).collect();
+            results.epoch(*number, &members, removed.as_ref().map(name), 2)
+        }
         Happening::Recover { entries, confirmed } => results.recover(*entries, *confirmed, (1, 7)),
         Happening::Send { to, number, text } => {
             results.sent(id((own, *number)), NAMES[usize::from(*to)], text, 2)
@@ -132,7 +136,7 @@ fn cluster_folder_is_judged_in_every_format() {
     let dir = folder(&history(&VALID));
     let [text, json, junit] = &tool::reports(dir.path()).unwrap()[..] else { panic!("three formats") };
     let all = "once            valid\nplacement       valid\nclosure         valid\nconfirmed       valid\n\
-               convergence     valid\ndurable         valid\nno-creation     valid\nno-duplicate    valid\n\
+               convergence     valid\ndurable         valid\nmembership      undecided the members did not change\nno-creation     valid\nno-duplicate    valid\n\
                validity        valid\nagreement       valid\nfifo            valid\ncausal          valid\ntotal           valid\n\
                point-to-point  undecided nothing was sent to one member alone\nconsistency     valid\n";
     let title = "UNDECIDED: cluster chat, tentative, 2 members: 3 multicast, 6 inserted, 6 confirmed, 0 sent, 0 received\n";
@@ -143,7 +147,7 @@ fn cluster_folder_is_judged_in_every_format() {
     assert!(junit.contains("<testcase classname=\"groupcast.check.chat\" name=\"convergence\"/>"), "{junit}");
     let judged = judge_folder(dir.path(), dir.path());
     assert!(judged.is_err(), "there are no commands");
-    assert_eq!(verdicts(dir.path(), None, None).len(), 14);
+    assert_eq!(verdicts(dir.path(), None, None).len(), 14, "no member was added or removed");
 }
 
 #[test]
@@ -204,6 +208,17 @@ fn cluster_life_without_a_history_leaves_everything_undecided() {
     fs::remove_file(dir.path().join("history_a.1.jsonl")).unwrap();
     let found = verdicts(dir.path(), None, None);
     assert_eq!(says(&found, "once", "undecided"), "there is no history of life 1 of a here");
+    // The second life goes on from the first one: alone, it looks like a violation, and is none.
+    assert!(found.iter().all(|(_, verdict)| verdict.word() == "undecided"), "{found:?}");
+    // The others are judged all the same.
+    let dir = folder(&history(&[VALID[0], VALID[1], "+1=x s1 c1@9=x"]));
+    edit(dir.path(), "history_b.1.jsonl", |text| {
+        let told = text.lines().last().unwrap();
+        let insert = "{\"v\":1,\"event\":\"insert\",\"id\":\"c/1/1\",\"text\":\"y\",\"at\":[9,2],\"deps\":[],\"time_us\":2}";
+        text.replace(told, &format!("{insert}\n{told}"))
+    });
+    fs::remove_file(dir.path().join("history_a.1.jsonl")).unwrap();
+    says(&verdicts(dir.path(), None, None), "once", "violated");
     let dir = folder(&history(&VALID));
     fs::remove_file(dir.path().join("history_b.1.jsonl")).unwrap();
     let found = verdicts(dir.path(), None, None);
@@ -213,6 +228,26 @@ fn cluster_life_without_a_history_leaves_everything_undecided() {
     fs::write(dir.path().join("history_a.3.jsonl"), "").unwrap();
     let found = verdicts(dir.path(), None, None);
     assert_eq!(says(&found, "once", "undecided"), "the history of a has no end (history_a.3.jsonl)");
+}
+
+#[test]
+fn cluster_epochs_are_read_from_the_files() {
+    let told = ["+1 s1 a1@1 c1^1a e2=abc", "a1@1 c1^1a e2=abc", "e2=abc | e2=abc"];
+    let dir = folder(&history(&told[..2]));
+    let found = verdicts(dir.path(), None, None);
+    assert_eq!(says(&found, "membership", "undecided"), "there is no history of c here");
+    let dir = folder(&history(&told));
+    edit(dir.path(), "history_b.1.jsonl", |text| {
+        text.replace(
+            "\"members\":[\"a\",\"b\",\"c\"],\"time_us\":2",
+            "\"members\":[\"a\",\"b\",\"x\"],\"time_us\":2",
+        )
+    });
+    let why = says(&verdicts(dir.path(), None, None), "membership", "violated");
+    assert_eq!(
+        why,
+        "epoch 2 began at a (history_a.1.jsonl:6) with a, b and c, and at b (history_b.1.jsonl:4) with a, b and x"
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@
 //! | `a1@3`, `a1@3=x`, `a1@3:b2` | inserts a's message 1 at the time 3; text `x`; its sender had shown two of b |
 //! | `c1-2^5b`, `c1-2^5b#7` | confirms the numbers 1 and 2 up to [5, b]; with the digest 7 |
 //! | `wa1` | withdraws a's message 1 |
+//! | `e2=abc`, `e3=abc-b` | begins epoch 2, in which c is added; epoch 3, in which b is removed |
 //! | `>b1`, `<b1` | sends b a direct message, receives one of b |
 //! | `|` | crashes and starts again; `|.` starts again after a settled end |
 //!
@@ -52,7 +53,7 @@ fn story(line: &str, name: &str) -> MemberStory {
         }
     }
     lives.last_mut().unwrap().end = end;
-    MemberStory { name: name.to_owned(), lives, open: None }
+    MemberStory { name: name.to_owned(), lives, ..MemberStory::default() }
 }
 
 fn happening(word: &str) -> Happening {
@@ -64,6 +65,7 @@ fn happening(word: &str) -> Happening {
         }
         "s" => Happening::Stored { number: rest.parse().unwrap() },
         "w" => Happening::Withdraw { id: id(rest) },
+        "e" => epoch(rest),
         ">" => Happening::Send { to: id(rest).0, number: id(rest).1, text: Bytes::new() },
         "<" => Happening::Receive { from: id(rest).0, number: id(rest).1, text: Bytes::new() },
         "c" if rest.contains('^') => confirm(rest),
@@ -81,6 +83,14 @@ fn confirm(word: &str) -> Happening {
     let count = last.parse::<u64>().unwrap() + 1 - number;
     let digest = digest.parse().unwrap_or(upto.0 * 10 + u64::from(upto.1));
     Happening::Confirm { upto, number, count, digest }
+}
+
+fn epoch(word: &str) -> Happening {
+    let (number, members) = word.split_once('=').unwrap();
+    let (members, removed) = members.split_once('-').unwrap_or((members, ""));
+    let slots = |names: &str| names.split("").filter(|name| !name.is_empty()).map(slot).collect::<Vec<u16>>();
+    let removed = slots(removed).first().copied();
+    Happening::Epoch { number: number.parse().unwrap(), members: slots(members), removed }
 }
 
 fn insert(word: &str) -> Happening {
@@ -135,7 +145,7 @@ fn cluster_run_as_it_should_be_is_valid() {
         assert!(verdict.is_valid(), "{name} {verdict}");
     }
     assert_eq!(judge(&history(&VALID)).len(), 13);
-    assert_eq!(names().count(), 14);
+    assert_eq!(names().count(), 15);
 }
 
 #[test]
@@ -312,6 +322,72 @@ fn once_is_violated_by_a_second_text_or_a_second_insertion() {
     // A crash takes back a multicast that was not stored.
     says("once", "valid", &["+1=x | +1=y s1 a1@1=y", "a1@1=y"]);
     says("once", "violated", &["+1=x | +1=y s1 a1@1=y", "a1@1=x"]);
+}
+
+#[test]
+fn membership_that_parts_or_skips_a_step_is_violated() {
+    let tells = |story: &str, lines: &[&str]| violates("membership", story, lines);
+    tells(
+        "epoch 3 began at b (event 1) without epoch 2, which began at a (event 1)",
+        &["e2=abc e3=abc-c", "e3=abc-c", ""],
+    );
+    tells("epoch 4 began at a (event 2) without epoch 3", &["e2=abc e4=abc-c", ""]);
+    tells("epoch 1 began at a (event 1) and epochs are counted from 2", &["e1=ab", ""]);
+    tells(
+        "epoch 2 began at a (event 1) with a, b and c, without c, and at b (event 1) with a, b and c, without b",
+        &["e2=abc-c", "e2=abc-b", ""],
+    );
+    tells(
+        "epoch 2 began at a (event 1) with a, b and c, and at a (event 2) with a, b and c, without a",
+        &["e2=abc | e2=abc-a", "e2=abc", ""],
+    );
+    tells("epoch 3 began at a (event 2) with c and b, which is no single change", &["e2=ab e3=cb", "", ""]);
+    tells(
+        "epoch 2 began at a (event 1) with a and b, without c, which is no single change",
+        &["e2=ab-c", "", ""],
+    );
+    tells(
+        "epoch 3 began at a (event 2) with a and b, without b, which is no single change",
+        &["e2=ab-b e3=ab-b", ""],
+    );
+    tells(
+        "b inserted a/1/1 (event 1) before it began epoch 2; a multicast it in that epoch (events 1, 2)",
+        &["e2=abc +1 s1 a1@1", "a1@1", ""],
+    );
+    says(
+        "membership",
+        "valid",
+        &["e2=abc e3=abc-c +1 s1 a1@1 | e2=abc e3=abc-c", "e2=abc e3=abc-c a1@1", "e2=abc"],
+    );
+    // One that has ended need not learn of a change that was made later.
+    says("membership", "valid", &["+1 s1 a1@1 e2=abc", "a1@1", ""]);
+    says("membership", "undecided", &["e2=abc", "…", ""]);
+    says("membership", "undecided", &["+1 s1 a1@1", "a1@1"]);
+    let places = verdict("membership", &history(&["e2=abc-c", "e2=abc-b", ""])).places().to_vec();
+    assert_eq!(places.iter().map(|place| &*place.member).collect::<Vec<_>>(), ["a", "b"]);
+}
+
+#[test]
+fn added_member_without_the_confirmed_messages_before_it_is_undecided() {
+    let recover = Happening::Recover { entries: 0, confirmed: 1 };
+    let mut told = history(&["+1 s1 a1@1 c1^1a e2=abc", "a1@1 c1^1a e2=abc", "e2=abc b1@2"]);
+    told.members[2].lives[0].events.insert(0, recover);
+    assert_eq!(told.clone().with_whole_lists().members[2].before, 2);
+    let [a, b] = [0, 1].map(|slot: usize| told.members[slot].lives[0].events.clone());
+    for slot in 0..2 {
+        told.members[slot].lives[0].events.retain(|event| matches!(event, Happening::Epoch { .. }));
+    }
+    let why = "no history here has the first 1 confirmed messages, after which c was added";
+    let found = verdict("membership", &told.clone().with_whole_lists());
+    assert_eq!((found.word(), found.why()), ("undecided", Some(why)));
+    // Without the epoch that added it, it was there from the beginning, and has to tell what it confirmed.
+    (told.members[0].lives[0].events, told.members[1].lives[0].events) = (a, b);
+    for story in &mut told.members {
+        story.lives[0].events.retain(|event| !matches!(event, Happening::Epoch { .. }));
+    }
+    told.members[2].lives[0].events.push(confirm("2^2b"));
+    let found = verdict("confirmed", &told.with_whole_lists());
+    assert_eq!(found.why(), Some("c confirmed number 2 (event 3) where number 1 was next"));
 }
 
 #[test]

@@ -58,6 +58,7 @@ impl<'h> World<'h> {
                 self.all_settled().any(|member| !self.list_at_end(member).is_empty()) || self.lists_differ()
             }
             "durable" => self.lost() || self.voided(),
+            "membership" => self.skips() || self.parts() || self.leaps() || self.is_ahead(),
             _ => panic!("no such property: {property}"),
         };
         if violated {
@@ -70,6 +71,7 @@ impl<'h> World<'h> {
             "once" => is_shown || any(|happening| matches!(happening, Happening::Multicast { .. })),
             "confirmed" => self.all().any(|member| !self.sequence(member).is_empty()),
             "durable" => is_shown && self.ids().iter().any(|id| self.is_owed(*id)),
+            "membership" => self.has_epochs(),
             _ => is_shown,
         };
         let is_known =
@@ -367,6 +369,62 @@ impl<'h> World<'h> {
         self.all_settled().any(|member| {
             let shown = self.shown(member);
             self.ids().into_iter().any(|id| self.is_owed(id) && shown.iter().all(|shown| shown.id != id))
+        })
+    }
+
+    pub(super) fn has_epochs(&self) -> bool {
+        self.all().any(|member| !self.epochs(member, usize::MAX).is_empty())
+    }
+
+    /// The epochs that a member tells before an event: event, number, members. None of them removes a member.
+    fn epochs(&self, member: usize, before: usize) -> Vec<(usize, u64, &'h [u16])> {
+        let epoch = |at: &At<'h>| match at.happening {
+            Happening::Epoch { number, members, removed: None } => Some((at.event, *number, &members[..])),
+            _ => None,
+        };
+        self.events[member].iter().filter(|at| at.event < before).filter_map(epoch).collect()
+    }
+
+    fn all_epochs(&self) -> Vec<(u64, &'h [u16])> {
+        let all = self.all().flat_map(|member| self.epochs(member, usize::MAX));
+        all.map(|(_, number, members)| (number, members)).collect()
+    }
+
+    fn skips(&self) -> bool {
+        self.all().any(|member| {
+            self.epochs(member, usize::MAX).iter().any(|&(event, number, _)| {
+                let mut earlier = self.epochs(member, event).into_iter();
+                number < 2 || number > 2 && !earlier.any(|(_, other, _)| other == number - 1)
+            })
+        })
+    }
+
+    fn parts(&self) -> bool {
+        let all = self.all_epochs();
+        all.iter().any(|one| all.iter().any(|other| one.0 == other.0 && one.1 != other.1))
+    }
+
+    fn leaps(&self) -> bool {
+        let all = self.all_epochs();
+        all.iter().any(|(number, members)| {
+            let is_step = |before: &[u16]| {
+                members.len() == before.len() + 1
+                    && members.starts_with(before)
+                    && !before.contains(&members[before.len()])
+            };
+            all.iter().any(|(earlier, before)| earlier + 1 == *number && !is_step(before))
+        })
+    }
+
+    /// Whether a member shows a message without the last epoch that its sender had told before.
+    fn is_ahead(&self) -> bool {
+        let last = |member, before| self.epochs(member, before).iter().map(|(_, number, _)| *number).max();
+        self.all().any(|member| {
+            self.inserts(member).any(|(id, .., event)| {
+                let sender = usize::from(id.0);
+                let multicast = self.multicast(sender, id.1);
+                multicast.is_some_and(|at| last(sender, at.event) > last(member, event))
+            })
         })
     }
 

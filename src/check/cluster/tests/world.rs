@@ -46,7 +46,7 @@ pub(super) fn valid(prng: &mut Prng) -> ClusterHistory {
     let story = |(member, name): (Member, &str)| MemberStory {
         name: name.to_owned(),
         lives: member.lives,
-        open: None,
+        ..MemberStory::default()
     };
     let members = cluster.members.into_iter().zip(NAMES).map(story);
     ClusterHistory { members: members.collect(), strangers: vec![] }
