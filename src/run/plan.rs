@@ -183,7 +183,7 @@ fn check(settings: &Settings) -> Result<(), Failure> {
     ];
     if let Some((key, _)) = refused.iter().find(|(_, is_given)| *is_given) {
         return Err(Failure::new(Exit::Usage, format!("`{key}` is not for order tentative"))
-            .help("a cluster has no servers; its members can be killed, restarted and paused"));
+            .help("a cluster has no servers and no links to them; its members can be killed, restarted and paused"));
     }
     if settings.clients.len() > MOST_MEMBERS {
         let why = format!("a cluster has at most {MOST_MEMBERS} members");

@@ -17,8 +17,7 @@ use super::supervisor::{Outcome, watch};
 use super::verdict::Verdict;
 use super::{folder, show};
 use crate::cli::{self, KnownBad, Voice};
-use crate::exit::Exit;
-use crate::fault::Fault;
+use crate::exit::{Exit, Failure};
 use crate::fault::report::Report;
 use crate::order::{self, Reliability};
 use crate::processes::Interrupts;
@@ -155,7 +154,7 @@ impl Args {
             Some(path) if path.extension().is_some_and(|extension| extension == "toml") => {
                 Scenario::read(path)?
             }
-            Some(folder) if folder.join(SCENARIO).is_file() => self.scenario_of(folder)?,
+            Some(folder) if folder.join(SCENARIO).is_file() => scenario_of(folder)?,
             path => Scenario { commands: path.clone().map(Commands::Folder), ..Scenario::default() },
         };
         Ok(Scenario {
@@ -171,17 +170,6 @@ impl Args {
             standby: self.standby || asked.standby,
             ..asked
         })
-    }
-
-    /// Returns the scenario of a folder that has one. A cluster has no servers, so that the faults of their links have no
-    /// place in it; the rest of the scenario has.
-    fn scenario_of(&self, folder: &Path) -> Result<Scenario> {
-        let mut scenario = Scenario::read(&folder.join(SCENARIO))?;
-        scenario.commands.get_or_insert_with(|| Commands::Folder(folder.to_owned()));
-        if self.order.as_deref() == Some(order::TENTATIVE) {
-            scenario.faults.retain(|fault| !matches!(fault, Fault::Link(_)));
-        }
-        Ok(scenario)
     }
 
     /// Returns the command that runs the same again.
@@ -207,6 +195,13 @@ impl Args {
         }
         words.join(" ")
     }
+}
+
+/// Returns the scenario of a folder that has one.
+fn scenario_of(folder: &Path) -> Result<Scenario, Failure> {
+    let mut scenario = Scenario::read(&folder.join(SCENARIO))?;
+    scenario.commands.get_or_insert_with(|| Commands::Folder(folder.to_owned()));
+    Ok(scenario)
 }
 
 /// A run, or several with the same settings.

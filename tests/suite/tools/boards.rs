@@ -64,6 +64,16 @@ fn board_of_the_figure_has_the_numbers_and_replies_that_each_order_promises() {
     });
 }
 
+#[test]
+fn board_of_the_figure_is_refused_in_a_cluster_which_has_no_link_to_hold_packets() {
+    let stage = Stage::new();
+    let commands = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/board");
+    let ran = output(stage.dir(), &[commands.to_str().unwrap(), "--order", "tentative"]);
+    assert_eq!(ran.status.code(), Some(64), "{}", text(&ran.stdout));
+    assert!(text(&ran.stderr).contains("`link` is not for order tentative"), "{}", text(&ran.stderr));
+    assert!(!stage.dir().join("runs").exists());
+}
+
 /// Result files of two members.
 fn results(stage: &Stage, suffix: &str, one: &str, other: &str) -> std::path::PathBuf {
     let dir = stage.dir().join(suffix);
