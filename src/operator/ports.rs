@@ -55,18 +55,11 @@ pub(super) fn check(web: SocketAddr, udp: SocketAddr) -> Result<(), Failure> {
         let Err((protocol, address, error)) = both else { return Ok(()) };
         let is_late = clock::calendar().saturating_sub(start) >= FREE_WITHIN;
         if error.kind() != io::ErrorKind::AddrInUse || is_late {
-            return Err(cannot_listen(protocol, address, &error));
+            let failure = holder::cannot_listen(&format!("{protocol}://{address}"), &error);
+            return Err(failure.help(
+                "end that program, or name a new folder: --port-base chooses its ports, and without it free ones are found",
+            ));
         }
         wait([], LOOK_EVERY);
     }
-}
-
-fn cannot_listen(protocol: &str, address: SocketAddr, error: &io::Error) -> Failure {
-    let mut message = format!("cannot listen on {protocol}://{address}: {error}");
-    if let Some(holder) = holder::of(&format!("{protocol}://{address}")) {
-        message += &format!(" by {holder}");
-    }
-    Failure::new(Exit::Unavailable, message).help(
-        "end that program, or name a new folder: --port-base chooses its ports, and without it free ones are found",
-    )
 }

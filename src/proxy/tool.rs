@@ -21,6 +21,7 @@ use crate::fault::script;
 use crate::place::{Source, shown, without_mark};
 use crate::talk;
 use crate::transport::address::{MAX_PORT_BASE, Port, Site, address};
+use crate::transport::holder;
 use crate::transport::resolve;
 use crate::transport::signals::{self, interruption};
 use crate::units;
@@ -148,9 +149,10 @@ fn named(addresses: &[SocketAddr]) -> String {
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).with_context(|| {
-        Failure::new(Exit::Unavailable, format!("cannot listen on {address}"))
+    TcpListener::bind(address).map_err(|error| {
+        holder::cannot_listen(&format!("tcp://{address}"), &error)
             .help("is the port free, and the host an address of this machine? choose others with --listen")
+            .into()
     })
 }
 

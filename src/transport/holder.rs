@@ -5,7 +5,10 @@
 
 use std::fmt;
 use std::fs;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::exit::{Exit, Failure};
 
 /// The state of a socket that listens, as `/proc/net` writes it.
 const LISTENS: &str = "0A";
@@ -43,6 +46,17 @@ pub fn of(endpoint: &str) -> Option<Holder> {
     let mut lines = listed.iter().flat_map(|list| list.lines());
     let inode = lines.find_map(|line| inode_in_the_way(line, state, wanted))?;
     process_with(&format!("socket:[{inode}]"))
+}
+
+/// Returns the failure of a program that cannot listen on `endpoint`; if it is taken, with the process that has it.
+pub(crate) fn cannot_listen(endpoint: &str, error: &io::Error) -> Failure {
+    let mut message = format!("cannot listen on {endpoint}: {error}");
+    if error.kind() == io::ErrorKind::AddrInUse
+        && let Some(holder) = of(endpoint)
+    {
+        message += &format!(" by {holder}");
+    }
+    Failure::new(Exit::Unavailable, message)
 }
 
 /// Returns the inode of the socket on this line of `/proc/net/tcp`, if it is in this state and keeps others from

@@ -542,13 +542,7 @@ pub(super) fn failed(what: &str, error: zmq::Error) -> Failure {
 }
 
 pub(super) fn cannot_listen(endpoint: &str, error: zmq::Error) -> Failure {
-    let mut message = format!("cannot listen on {endpoint}: {error}");
-    if error == zmq::Error::EADDRINUSE
-        && let Some(holder) = holder::of(endpoint)
-    {
-        message += &format!(" by {holder}");
-    }
-    let failure = Failure::new(Exit::Unavailable, message);
+    let failure = holder::cannot_listen(endpoint, &error.into());
     match error {
         zmq::Error::EADDRINUSE => {
             failure.help("another program has this port: end it, or choose other ports with --port-base")

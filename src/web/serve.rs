@@ -37,14 +37,8 @@ pub(super) fn bind(address: &str) -> Result<TcpListener, Failure> {
         return Err(Failure::new(Exit::Usage, why));
     };
     TcpListener::bind(found).map_err(|error| {
-        let holder = holder::of(&format!("tcp://{found}"));
-        let by = holder.map(|holder| format!(" by {holder}")).unwrap_or_default();
-        let why = match error.kind() {
-            io::ErrorKind::AddrInUse => format!("cannot serve the page: {found} is taken{by}"),
-            _ => format!("cannot serve the page on {found}: {error}"),
-        };
-        Failure::new(Exit::Unavailable, why)
-            .help("name another address with --web HOST:PORT, or in the cluster file")
+        let failure = holder::cannot_listen(&format!("tcp://{found}"), &error);
+        failure.help("name another address for the page with --web HOST:PORT, or in the cluster file")
     })
 }
 

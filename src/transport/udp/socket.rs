@@ -202,13 +202,7 @@ fn index_with(ip: Ipv6Addr) -> io::Result<u32> {
 }
 
 fn cannot_listen(address: SocketAddr, error: &io::Error) -> Failure {
-    let mut message = format!("cannot listen on {address}: {error}");
-    if error.kind() == io::ErrorKind::AddrInUse
-        && let Some(holder) = holder::of(&format!("udp://{address}"))
-    {
-        message += &format!(" by {holder}");
-    }
-    let failure = Failure::new(Exit::Unavailable, message);
+    let failure = holder::cannot_listen(&format!("udp://{address}"), error);
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             failure.help("another program has this address: is this server running already?")

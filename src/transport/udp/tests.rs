@@ -231,7 +231,7 @@ fn udp_taken_address_is_refused_with_the_process_that_has_it() {
     let refused = Udp::open(settings(&addresses(&taken), 0, None)).unwrap_err();
     assert_eq!(refused.exit, crate::exit::Exit::Unavailable);
     let pid = format!("(pid {})", std::process::id());
-    assert!(refused.message.contains("cannot listen on 127.0.0.1:"), "{refused}");
+    assert!(refused.message.contains("cannot listen on udp://127.0.0.1:"), "{refused}");
     assert!(!cfg!(target_os = "linux") || refused.message.ends_with(&pid), "{refused}");
     // A documentation address, which no machine has.
     let elsewhere = Udp::open(settings(&["192.0.2.77:5600".parse().unwrap()], 0, None)).unwrap_err();
