@@ -74,8 +74,8 @@ const CHAT_SERVER: &str = "\
 Example:
   chat-server --id s1 --cluster cluster.toml --data data/s1
 
-The address of the page and the API is that of `web` in the cluster file. `groupcast cluster up DIR` starts a whole cluster
-on this machine.";
+The address of the page and the API is that of `web` in the cluster file. `groupcast cluster up DIR` starts a whole \
+cluster on this machine.";
 
 /// One server of the replicated chat: a member of a cluster, with an API and a page
 #[cfg(feature = "web")]
@@ -89,12 +89,17 @@ pub struct ChatServer {
 
 #[cfg(feature = "web")]
 const CHAT: &str = "\
-Example:
-  producer | chat --connect http://127.0.0.1:8081 --user ann --group news --lines | consumer
-  chat --connect http://127.0.0.1:8081,http://127.0.0.1:8082 --user ann --group news
+Examples:
+  producer | chat --connect http://127.0.0.1:8081 --user ann --group news \\
+    --lines | consumer
+  chat --connect http://127.0.0.1:8081,http://127.0.0.1:8082 --user ann \\
+    --group news
 
 At a terminal, a line is a post, and /help lists the commands. A post has a number once it is confirmed, #12, and an id \
 before, ~s1-7; times are in UTC. If the server is lost, the client goes on at another one; nothing is lost or posted twice.
+
+The name of a user has up to 32 characters, that of a group up to 64, and a post up to 4000. A group that is not there is \
+made, and the client says that it is new.
 
 With --lines, each line of standard input is a post, except blank ones. Standard output has the confirmed posts of the \
 group in their order, from the first or from --after on, one a line: NUMBER<TAB>USER<TAB>TEXT, where \\\\, \\n and \\r \
@@ -190,8 +195,11 @@ fn after(notes: &str) -> String {
     format!("{notes}\n\n{}\n\n{}", cli::ENVIRONMENT, exit::HELP)
 }
 
-/// Returns the five command lines, `groupcast` last.
-pub(crate) fn commands() -> [Command; 5] {
-    let groupcast = Groupcast::command();
-    [Forwarder::command(), Router::command(), Sequencer::command(), Client::command(), groupcast]
+/// Returns the command lines of all programs that this build has, `groupcast` last.
+pub(crate) fn commands() -> Vec<Command> {
+    let mut commands = vec![Forwarder::command(), Router::command(), Sequencer::command(), Client::command()];
+    #[cfg(feature = "web")]
+    commands.extend([ChatServer::command(), Chat::command()]);
+    commands.push(Groupcast::command());
+    commands
 }

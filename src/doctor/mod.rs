@@ -97,7 +97,7 @@ impl Finding {
 ///
 /// # Errors
 /// [`Exit::Io`] if standard output cannot be written.
-pub(crate) fn run(args: &Args, programs: &[Command; 5]) -> anyhow::Result<Exit> {
+pub(crate) fn run(args: &Args, programs: &[Command]) -> anyhow::Result<Exit> {
     let mut worst = Exit::Ok;
     let sites = args.bind.sites("--bind", args.port_base)?;
     let (clock, calendar) = (Clock::start(), machine::calendar());

@@ -182,8 +182,9 @@ fn check(settings: &Settings) -> Result<(), Failure> {
         ("groups", settings.clients.iter().any(|client| !client.groups.is_empty())),
     ];
     if let Some((key, _)) = refused.iter().find(|(_, is_given)| *is_given) {
-        return Err(Failure::new(Exit::Usage, format!("`{key}` is not for order tentative"))
-            .help("a cluster has no servers and no links to them; its members can be killed, restarted and paused"));
+        return Err(Failure::new(Exit::Usage, format!("`{key}` is not for order tentative")).help(
+            "a cluster has no servers and no links to them; its members can be killed, restarted and paused",
+        ));
     }
     if settings.clients.len() > MOST_MEMBERS {
         let why = format!("a cluster has at most {MOST_MEMBERS} members");

@@ -32,13 +32,13 @@ pub(crate) struct Args {
 ///
 /// # Errors
 /// [`Exit::Io`] if standard output cannot be written.
-pub(crate) fn run(args: &Args, programs: [Command; 5]) -> Result<Exit> {
+pub(crate) fn run(args: &Args, programs: Vec<Command>) -> Result<Exit> {
     cli::print(script(args.shell, programs).trim_end())?;
     Ok(Exit::Ok)
 }
 
 /// Returns the scripts of all programs, one after the other.
-fn script(shell: Shell, programs: [Command; 5]) -> String {
+fn script(shell: Shell, programs: Vec<Command>) -> String {
     let mut script = String::new();
     for mut command in programs {
         let mut bytes = Vec::new();
@@ -66,7 +66,8 @@ mod tests {
     fn every_shell_is_told_of_every_program() {
         for &shell in Shell::value_variants() {
             let script = script(shell, commands());
-            for program in ["forwarder", "router", "sequencer", "client", "groupcast"] {
+            let chat = if cfg!(feature = "web") { &["chat-server", "chat"][..] } else { &[] };
+            for program in ["forwarder", "router", "sequencer", "client", "groupcast"].iter().chain(chat) {
                 assert!(script.contains(program), "{shell}: {program}");
             }
             assert!(script.contains("port-base"), "{shell}");

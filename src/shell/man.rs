@@ -40,7 +40,7 @@ struct Page {
 ///
 /// # Errors
 /// [`Exit::CannotCreate`] if the folder or a page cannot be written.
-pub(crate) fn run(args: &Args, programs: [Command; 5]) -> Result<Exit> {
+pub(crate) fn run(args: &Args, programs: Vec<Command>) -> Result<Exit> {
     let dir = args.dir.display();
     let write = || {
         let pages = pages(programs)?;
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Args, programs: [Command; 5]) -> Result<Exit> {
 }
 
 /// Returns all pages: of the programs, and of the tools of `groupcast`.
-fn pages(programs: [Command; 5]) -> io::Result<Vec<Page>> {
+fn pages(programs: Vec<Command>) -> io::Result<Vec<Page>> {
     let mut commands = Vec::new();
     for mut command in programs {
         command = command.disable_help_subcommand(true);

@@ -18,7 +18,7 @@ use crate::harness::{Launch, Ports, Stage, side_by_side, until};
 use company::Line;
 use compare::is_as_shown;
 use sources::{Example, in_readme, in_topics};
-pub(crate) use sources::{commands, in_help};
+pub(crate) use sources::{commands, in_help, programs};
 
 /// Scripts that are shown because they do not end with 0.
 const CODES: [(&str, i32); 1] = [("groupcast check testdata/check/swapped", 1)];
@@ -68,14 +68,13 @@ fn run(example: &Example) {
     let (stage, proxy) = (Stage::new(), Ports::take());
     company::furnish(&stage, example);
     let mut others = company::invite(&stage, &proxy, example);
-    let is_interactive = example.script().contains("--interactive");
-    let printed = if is_interactive {
-        at_a_terminal(&stage, &proxy, example)
-    } else {
-        in_a_shell(&stage, &proxy, example)
+    let prompt = company::prompt(example);
+    let printed = match prompt {
+        Some(prompt) => at_a_terminal(&stage, &proxy, example, prompt),
+        None => in_a_shell(&stage, &proxy, example),
     };
-    others.iter_mut().for_each(|program| program.ends(0));
-    if is_interactive {
+    company::see_off(&mut others);
+    if prompt.is_some() {
         return;
     }
     let mut rest = &*printed;
@@ -119,11 +118,13 @@ fn shell<'a>(stage: &'a Stage, proxy: &Ports, example: &Example) -> Launch<'a> {
 }
 
 /// The script with our ports where it names some: 5559 and what follows `--port-base` are those of the middle, but 6000
-/// those of a proxy in front of it, 5659 those of a second forwarder, and 5601 to 5603 those of a cluster.
+/// those of a proxy in front of it, 5659 those of a second forwarder, 5601 to 5603 those of a cluster, and 8081 that of a chat
+/// server.
 fn on_ports_of(stage: &Stage, proxy: &Ports, script: &str) -> String {
     let address = |port: u16| format!("127.0.0.1:{port}");
     let script = script.replace(&address(5559), &address(stage.port(0)));
     let script = script.replace(&address(5659), &address(proxy.first()));
+    let script = script.replace(&address(8081), &address(stage.port(0)));
     let own = |script: String, at| script.replace(&address(5601 + at), &address(stage.port(at)));
     let script = (0..3).fold(script, own);
     let mut words: Vec<String> = script.split(' ').map(str::to_owned).collect();
@@ -148,7 +149,7 @@ fn in_a_shell(stage: &Stage, proxy: &Ports, example: &Example) -> String {
 }
 
 /// Runs an example at a terminal, types what it shows as typed, and expects to see all that it shows; what was seen.
-fn at_a_terminal(stage: &Stage, proxy: &Ports, example: &Example) -> String {
+fn at_a_terminal(stage: &Stage, proxy: &Ports, example: &Example, prompt: &str) -> String {
     let (mut keys, screen, terminal) = open_terminal();
     let shell = shell(stage, proxy, example).env("TERM", "xterm").stdin(terminal.try_clone().unwrap());
     let mut shell = shell.stdout(terminal).start();
@@ -156,7 +157,7 @@ fn at_a_terminal(stage: &Stage, proxy: &Ports, example: &Example) -> String {
     let sees = |words: &str| {
         until(&format!("{}: {words:?} is seen", example.source), || seen().contains(words).then_some(()));
     };
-    sees("c1> ");
+    sees(prompt);
     for Line { shown, who, text, .. } in company::spoken(example) {
         if example.script().contains(&format!("--id {who} ")) {
             keys.write_all(format!("{text}\r").as_bytes()).unwrap();

@@ -6,8 +6,6 @@ use std::process::Command;
 use crate::harness::Stage;
 use crate::tools::examples;
 
-const PROGRAMS: [&str; 5] = ["forwarder", "router", "sequencer", "client", "groupcast"];
-
 #[test]
 fn shell_bash_completes_all_programs() {
     let stage = Stage::new();
@@ -15,10 +13,10 @@ fn shell_bash_completes_all_programs() {
     let path = stage.file("completions.bash", script);
     let words = |line: &str, word: &str| {
         let program = line.split(' ').next().unwrap();
-        let count = line.split(' ').count();
+        let (count, function) = (line.split(' ').count(), program.replace('-', "__"));
         let ask = format!(
             "source {}; complete -p {program} >/dev/null || exit 1; COMP_WORDS=({line} '{word}'); COMP_CWORD={count}; \
-             _{program} {program} '{word}' {}; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+             _{function} {program} '{word}' {}; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
             path.display(),
             line.split(' ').next_back().unwrap()
         );
@@ -26,12 +24,14 @@ fn shell_bash_completes_all_programs() {
         assert!(output.status.success(), "{line} {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
-    for program in PROGRAMS {
+    for program in examples::programs() {
         assert!(words(program, "--h").contains("--help"), "{program}");
     }
     assert_eq!(words("client", "--ord"), "--order\n");
     assert_eq!(words("client --order", "ca"), "causal\n");
     assert_eq!(words("groupcast", "che"), "check\n");
+    #[cfg(feature = "web")]
+    assert_eq!(words("chat", "--li"), "--lines\n");
     assert_eq!(words("groupcast examples", "or"), "orders\n");
 }
 
@@ -107,7 +107,8 @@ fn shell_help_keeps_examples_and_tables_unwrapped() {
 #[test]
 fn shell_help_names_the_variables_of_flags() {
     let stage = Stage::new();
-    for command in ["forwarder", "router", "sequencer", "client", "groupcast run"] {
+    let programs = examples::programs().into_iter().filter(|program| *program != "groupcast");
+    for command in programs.chain(["groupcast run"]) {
         let mut words = command.split(' ');
         let (help, _) = stage.bare(words.next().unwrap()).args(words).arg("--help").ends(0);
         assert!(help.contains("\n  GROUPCAST_<FLAG>  "), "{command}: {help}");

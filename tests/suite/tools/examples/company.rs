@@ -9,16 +9,26 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
+use rustix::process::Signal;
+
 use super::sources::Example;
+#[cfg(feature = "web")]
+use crate::harness::until;
 use crate::harness::{Ports, Program, Stage, all_end};
 use crate::tools::journal;
 
 /// Commands that examples use in the place of the reader's own, and what they do here.
-const STUBS: [(&str, &str); 5] = [
+const STUBS: [(&str, &str); 6] = [
     ("producer", "printf 'one\\ntwo\\n'"),
     ("consumer", "cat"),
     // A log that is being written ends at some time, too.
     ("tail", "[ \"$1\" = -f ] || exec env PATH=\"${PATH#*:}\" tail \"$@\"; cat \"$2\""),
+    // A server that has said where it serves is ended.
+    (
+        "chat-server",
+        "PATH=\"${PATH#*:}\"; chat-server \"$@\" > served & \
+         until grep -q http:// served; do sleep 0.1; done; kill $!; wait $! || [ $? = 143 ]",
+    ),
     // Everything is built already, by a compiler that was new enough.
     ("cargo", "exit 0"),
     ("rustc", "echo rustc 9.0.0"),
@@ -44,6 +54,11 @@ pub(super) fn furnish(stage: &Stage, example: &Example) {
     for (name, text) in FILES {
         stage.file(name, text);
     }
+    let address = format!("127.0.0.1:{}", stage.port(0));
+    stage.file(
+        "cluster.toml",
+        format!("name = \"chat\"\n[[server]]\nid = \"s1\"\nudp = \"{address}\"\nweb = \"{address}\"\n"),
+    );
     fs::create_dir(stage.dir().join("stubs")).unwrap();
     for (name, script) in STUBS {
         let path = stage.file(&format!("stubs/{name}"), format!("#!/bin/sh\n{script}\n"));
@@ -99,6 +114,16 @@ pub(super) fn spoken(example: &Example) -> Vec<Line> {
     steps.flat_map(|step| &step.output).filter_map(line).collect()
 }
 
+/// What a person at a terminal sees before the first line of an example; none if it needs no terminal.
+pub(super) fn prompt(example: &Example) -> Option<&'static str> {
+    let script = example.script();
+    match split(&script).contains(&"chat") {
+        true if !script.contains("--lines") => Some("ann@news> "),
+        false if script.contains("--interactive") => Some("c1> "),
+        _ => None,
+    }
+}
+
 /// Starts the programs that an example needs and does not start itself.
 pub(super) fn invite(stage: &Stage, proxy: &Ports, example: &Example) -> Vec<Program> {
     let script = example.script();
@@ -107,6 +132,10 @@ pub(super) fn invite(stage: &Stage, proxy: &Ports, example: &Example) -> Vec<Pro
         return Vec::new();
     }
     let words = split(&script);
+    #[cfg(feature = "web")]
+    if words.contains(&"chat") {
+        return vec![serve(stage)];
+    }
     let starts = |program: &str| words.contains(&program);
     let takes_part = |line: &str| split(line).contains(&"client") && !line.contains("--dry-run");
     let (own_forwarder, own_client) = (starts("forwarder"), script.lines().any(takes_part));
@@ -150,6 +179,28 @@ pub(super) fn invite(stage: &Stage, proxy: &Ports, example: &Example) -> Vec<Pro
         company.push(client.start());
     }
     company
+}
+
+/// Waits for the end of those that were invited, each by itself but a server of the chat.
+pub(super) fn see_off(others: &mut [Program]) {
+    for program in others {
+        if program.name == "chat-server" {
+            program.signal(Signal::TERM);
+            program.ends(143);
+        } else {
+            program.ends(0);
+        }
+    }
+}
+
+/// A chat server that is all of its cluster.
+#[cfg(feature = "web")]
+fn serve(stage: &Stage) -> Program {
+    let server =
+        stage.bare("chat-server").args(["--id", "s1", "--cluster", "cluster.toml", "--data", "data/s1"]);
+    let server = server.start();
+    until("the chat is served", || server.stdout().contains("http://").then_some(()));
+    server
 }
 
 /// The words of a script.

@@ -40,10 +40,18 @@ pub(super) fn printed(command: &str) -> String {
     stage.bare(words.next().unwrap()).args(words).ends(0).0
 }
 
+/// Every program of this build.
+pub(crate) fn programs() -> Vec<&'static str> {
+    let chat = if cfg!(feature = "web") { &["chat-server", "chat"][..] } else { &[] };
+    ["forwarder", "router", "sequencer", "client", "groupcast"]
+        .into_iter()
+        .chain(chat.iter().copied())
+        .collect()
+}
+
 /// Every program, and every tool of `groupcast`, as they are called.
 pub(crate) fn commands() -> Vec<String> {
-    let mut commands =
-        ["forwarder", "router", "sequencer", "client", "groupcast"].map(str::to_owned).to_vec();
+    let mut commands: Vec<String> = programs().into_iter().map(str::to_owned).collect();
     let help = printed("groupcast --help");
     let (_, tools) = help.split_once("Commands:\n").unwrap();
     let tools = tools.lines().take_while(|line| !line.is_empty());
