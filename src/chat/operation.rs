@@ -8,7 +8,7 @@ pub const LONGEST_USER: usize = 32;
 pub const LONGEST_GROUP: usize = 64;
 /// Longest post, in characters.
 pub const LONGEST_TEXT: usize = 4000;
-/// Longest name of a session or a client, in bytes.
+/// Longest key of a session or a client, in characters, which are ASCII.
 pub const LONGEST_KEY: usize = 64;
 /// Highest number that a client gives a post, and that every JSON reader keeps exact.
 pub const MOST_N: u64 = (1 << 53) - 1;
@@ -168,10 +168,11 @@ pub fn check_group(group: &str) -> Result<(), String> {
 pub fn check_key(key: &str) -> Result<(), String> {
     match key {
         "" => Err("a key is empty".to_owned()),
-        key if key.len() > LONGEST_KEY => Err(format!("a key has more than {LONGEST_KEY} bytes")),
         key if !key.bytes().all(|byte| byte.is_ascii_graphic()) => {
             Err("a key has other characters than visible ones of ASCII".to_owned())
         }
+        // Each is a byte.
+        key if key.len() > LONGEST_KEY => Err(format!("a key has more than {LONGEST_KEY} characters")),
         _ => Ok(()),
     }
 }
