@@ -4,18 +4,21 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use super::link::{Ask, Link, Opened, open};
+use super::link::{Ask, Link, Opened, Purpose, open};
 use super::roster::Roster;
 use super::server::Server;
 use super::told::View;
+use crate::driver::clock::{Clock, LONGEST_WAIT};
 use crate::ids::Time;
-use crate::talk;
-use crate::transport::wakeup::Waker;
+use crate::talk::{self, on_one_line};
+use crate::transport::wakeup::{Waker, Wakeup, wait};
 
 /// The wait after the first round in which no server answered; it doubles from round to round.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// Longest wait between two rounds.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Longest wait for the end of the session.
+const GRACE: Duration = Duration::from_millis(500);
 /// The first rounds of no answer are not told one by one.
 const TOLD_PAUSE: Duration = Duration::from_secs(1);
 
@@ -136,6 +139,7 @@ impl Keeper {
         let view = opened.view.clone();
         self.roster.learn(&view);
         say(format!("now at {} of {}", view.server, view.cluster));
+        opened.new_groups.iter().for_each(|group| say(is_new(group)));
         let mut link = Link::new(opened, self.waker.clone());
         for ask in self.left_over.drain(..) {
             // Far fewer are left over than a queue has room for.
@@ -196,8 +200,30 @@ impl Keeper {
         true
     }
 
+    /// Ends the session when everything before has been answered, so that nobody takes this user for present. Waits for
+    /// the answer, but only for a moment.
+    pub(super) fn log_out(&mut self, wakeup: &Wakeup, clock: &mut Clock) {
+        let State::Linked(link) = &mut self.state else { return };
+        if !link.log_out() {
+            return;
+        }
+        let began = clock.now();
+        while clock.now().since(began) < GRACE {
+            wakeup.clear();
+            if std::iter::from_fn(|| link.answer()).any(|answer| answer.purpose == Purpose::LogOut) {
+                return;
+            }
+            wait([wakeup.fd()], LONGEST_WAIT);
+        }
+    }
+
     /// Returns the names of all servers that are known.
     pub(super) fn names(&self) -> Vec<&str> {
         self.roster.names()
     }
+}
+
+/// Returns the line about a group that was made by joining it, perhaps by a slip.
+pub(super) fn is_new(group: &str) -> String {
+    format!("{} is a new group", on_one_line(group.as_bytes()))
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::server::{Server, Trouble, encoded};
 use super::socket::{Heard, Socket};
-use super::told::View;
+use super::told::{Groups, View};
 use crate::transport::wakeup::Waker;
 
 /// Most requests that wait in each of the two queues.
@@ -39,6 +39,7 @@ pub(super) enum Purpose {
     Groups,
     Members,
     View,
+    LogOut,
     /// Needs no answer.
     Nothing,
 }
@@ -56,6 +57,7 @@ impl Purpose {
             Self::History | Self::Pull => "read the history".to_owned(),
             Self::Groups | Self::Members => "list the groups".to_owned(),
             Self::View => "see the servers".to_owned(),
+            Self::LogOut => "end the session".to_owned(),
             Self::Nothing => "tell what was read".to_owned(),
         }
     }
@@ -81,6 +83,16 @@ impl Ask {
         Self { purpose, path: format!("/api/{path}"), body: Some(body) }
     }
 
+    /// Returns the command to join a group. Its answer says in `new` whether the group was not there.
+    pub(super) fn join(group: &str) -> Self {
+        Self::command(Purpose::Join(group.to_owned()), "join", json!({ "group": group }))
+    }
+
+    /// Returns the command to leave a group. It is refused if the user is not in it.
+    pub(super) fn leave(group: &str) -> Self {
+        Self::command(Purpose::Leave(group.to_owned()), "leave", json!({ "group": group }))
+    }
+
     /// Returns a question.
     pub(super) fn question(purpose: Purpose, path: &str) -> Self {
         Self { purpose, path: format!("/api/{path}"), body: None }
@@ -100,6 +112,8 @@ pub(super) struct Opened {
     server: Server,
     session: String,
     pub(super) view: View,
+    /// The joined groups that were not there.
+    pub(super) new_groups: Vec<String>,
 }
 
 /// Begins a session and joins the groups again. Waits for the server.
@@ -116,13 +130,31 @@ pub(super) fn open(server: Server, user: &str, client: &str, groups: &[String]) 
         .ask("/api/session", Some(&body))
         .map_err(|trouble| format!("cannot begin a session at {name}: {}", trouble.why()))?;
     let session = begun["session"].as_str().unwrap_or_default().to_owned();
+    let mut new_groups = Vec::new();
     for group in groups {
-        let body = json!({"session": session, "group": group});
-        let _: Value = server
-            .ask("/api/join", Some(&body))
+        let answer = perform(&server, &session, &Ask::join(group))
             .map_err(|trouble| format!("cannot join {group} at {name}: {}", trouble.why()))?;
+        new_groups.extend((answer["new"] == true).then(|| group.clone()));
     }
-    Ok(Opened { server, session, view })
+    Ok(Opened { server, session, view, new_groups })
+}
+
+/// Does a request. The server tells nothing of the group that a command joins or leaves: it is looked at before.
+fn perform(server: &Server, session: &str, ask: &Ask) -> Result<Value, Trouble> {
+    let Some(mut body) = ask.body.clone() else { return server.ask(&ask.path, None) };
+    let found = match &ask.purpose {
+        Purpose::Join(group) | Purpose::Leave(group) => {
+            let Groups { groups } = server.ask(&format!("/api/groups?session={}", encoded(session)), None)?;
+            groups.into_iter().find(|known| known.group == *group)
+        }
+        _ => None,
+    };
+    if matches!((&ask.purpose, &found), (Purpose::Leave(_), Some(group)) if group.joined == Some(false)) {
+        return Err(Trouble::Refused(409, "you are not in it".to_owned()));
+    }
+    body["session"] = json!(session);
+    let answer = server.ask(&ask.path, Some(&body))?;
+    Ok(if matches!(ask.purpose, Purpose::Join(_)) { json!({ "new": found.is_none() }) } else { answer })
 }
 
 /// A session at a server. Its threads end with it.
@@ -144,16 +176,17 @@ pub(super) struct Link {
 impl Link {
     /// Takes a session over.
     pub(super) fn new(opened: Opened, waker: Waker) -> Self {
-        let Opened { server, session, view } = opened;
+        let Opened { server, session, view, .. } = opened;
         let (sender, answers) = sync_channel(2 * MOST_ASKED);
         let lane = || {
             let (asked, asks) = sync_channel::<Ask>(MOST_ASKED);
-            let (server, sender, waker) = (server.clone(), sender.clone(), waker.clone());
+            let (server, session) = (server.clone(), session.clone());
+            let (sender, waker) = (sender.clone(), waker.clone());
             thread::spawn(move || {
-                for Ask { purpose, path, body } in asks {
-                    let outcome = server.ask(&path, body.as_ref());
+                for ask in asks {
+                    let outcome = perform(&server, &session, &ask);
                     // Nobody takes the last answer of a session.
-                    let _ = sender.send(Answer { purpose, outcome });
+                    let _ = sender.send(Answer { purpose: ask.purpose, outcome });
                     waker.wake();
                 }
             });
@@ -176,12 +209,8 @@ impl Link {
 
     /// Sends a request. Returns false if too many wait.
     pub(super) fn ask(&mut self, ask: Ask) -> bool {
-        let Some(body) = &ask.body else { return self.questions.try_send(ask).is_ok() };
-        let mut with_session = ask.clone();
-        let mut body = body.clone();
-        body["session"] = json!(self.session);
-        with_session.body = Some(body);
-        let is_sent = self.commands.try_send(with_session).is_ok();
+        let lane = if ask.body.is_some() { &self.commands } else { &self.questions };
+        let is_sent = lane.try_send(ask.clone()).is_ok();
         if is_sent && ask.purpose.is_to_be_repeated() {
             self.unanswered.push_back(ask);
         }
@@ -229,6 +258,6 @@ impl Link {
     /// Ends the session when everything before has been answered. Returns false if too much waits.
     pub(super) fn log_out(&mut self) -> bool {
         self.socket = None;
-        self.ask(Ask::command(Purpose::Nothing, "logout", json!({})))
+        self.ask(Ask::command(Purpose::LogOut, "logout", json!({})))
     }
 }

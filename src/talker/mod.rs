@@ -33,6 +33,7 @@ use crate::transport::signals::Signals;
 use crate::transport::terminal;
 use crate::units;
 use keeper::Keeper;
+use outbox::Outbox;
 use person::Person;
 use pipe::Pipe;
 
@@ -83,10 +84,10 @@ fn group(text: &str) -> Result<String, String> {
 pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     let mut clock = Clock::start();
     let now = clock.now();
-    let outcome = match (options.lines, &options.group) {
+    match (options.lines, &options.group) {
         (true, Some(group)) => {
             let signals = Signals::catch()?;
-            Pipe::begin(options, group, talk, now)?.run(&signals, &mut clock)
+            Pipe::begin(options, group, talk, now)?.run(&signals, &mut clock)?;
         }
         (true, None) => {
             let failure = Failure::new(Exit::Usage, "--lines needs --group, the group of the posts");
@@ -98,15 +99,20 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
         (false, _) => {
             terminal::check("chat without --lines", "--lines posts each line of standard input")?;
             let signals = Signals::catch()?;
-            Person::begin(options, talk, now)?.run(&signals, &mut clock)
+            Person::begin(options, talk, now)?.run(&signals, &mut clock)?;
         }
-    };
-    match outcome {
-        // A closed pipe is no failure: its reader wants no more.
-        Err(failure) if failure.exit == Exit::Ok => Ok(Exit::Ok),
-        Err(failure) => Err(failure.into()),
-        Ok(()) => Ok(Exit::Ok),
     }
+    Ok(Exit::Ok)
+}
+
+/// Adds to the failure with which the client ends how many posts are lost by that.
+fn with_unsent(mut failure: Failure, outbox: &Outbox) -> Failure {
+    match outbox.waiting() {
+        0 => {}
+        1 => failure.message += "; 1 post was not stored",
+        count => failure.message += &format!("; {count} posts were not stored"),
+    }
+    failure
 }
 
 /// Returns a key for the posts of this client that no other draws.

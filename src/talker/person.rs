@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::command::{HELP, Line, USUAL_POSTS};
-use super::keeper::Keeper;
+use super::keeper::{Keeper, is_new};
 use super::link::{Answer, Ask, Link, Purpose};
 use super::outbox::MOST_WAITING;
 use super::posting::{Posted, Posting};
@@ -15,7 +15,7 @@ use super::server::{Trouble, encoded};
 use super::socket::Heard;
 use super::story::{Story, line, mark};
 use super::told::{Event, Group, Groups, History, View};
-use super::{Options, START_LIMIT, new_client, nobody_answers, words};
+use super::{Options, START_LIMIT, new_client, nobody_answers, with_unsent, words};
 use crate::chat::operation::check_text;
 use crate::driver::clock::{Clock, LONGEST_WAIT};
 use crate::exit::{Exit, Failure};
@@ -30,7 +30,7 @@ use crate::transport::wakeup::{Wakeup, wait, wakeup};
 const WELCOME: &str = "/join GROUP goes to a group, /help lists all commands, /quit or Ctrl-D ends";
 /// The time between two tellings of what was read.
 const READ_EVERY: Duration = Duration::from_secs(5);
-/// Longest wait for the terminal, and for the end of the session.
+/// Longest wait for the terminal.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// A person, a keyboard and a screen.
@@ -91,6 +91,12 @@ impl<'a> Person<'a> {
 
     /// Goes on until the person quits.
     pub(super) fn run(mut self, signals: &Signals, clock: &mut Clock) -> Result<(), Failure> {
+        let outcome = self.work(signals, clock);
+        self.keeper.log_out(&self.wakeup, clock);
+        outcome.map_err(|failure| with_unsent(failure, &self.posting.outbox))
+    }
+
+    fn work(&mut self, signals: &Signals, clock: &mut Clock) -> Result<(), Failure> {
         loop {
             if let Some(exit) = signals.received() {
                 return Err(interruption(exit));
@@ -102,16 +108,17 @@ impl<'a> Person<'a> {
             self.take_answers(now);
             self.take_events(now);
             self.send(now);
-            // A terminal that has gone is the end.
-            self.screen.output().is_full()?;
+            match self.screen.output().is_full() {
+                // The terminal has gone.
+                Err(failure) if failure.exit == Exit::Ok => self.quit(now),
+                full => drop(full?),
+            }
             self.screen.show();
             if self.is_over(now)? {
-                break;
+                return Ok(());
             }
             wait(signals.fds().chain([self.wakeup.fd()]), LONGEST_WAIT);
         }
-        self.log_out(clock);
-        Ok(())
     }
 
     /// Prints a line of our own, or of several.
@@ -137,7 +144,7 @@ impl<'a> Person<'a> {
         let Some(since) = self.has_quit else { return Ok(false) };
         let waiting = self.posting.outbox.waiting();
         if waiting > 0 && now.since(since) >= self.options.timeout {
-            let why = format!("{waiting} posts were not stored within {:?}", self.options.timeout);
+            let why = format!("the server has taken nothing for {:?}", self.options.timeout);
             return Err(Failure::new(Exit::TimedOut, why));
         }
         Ok(waiting == 0)
@@ -151,22 +158,6 @@ impl<'a> Person<'a> {
             if waiting > 0 {
                 self.print(&format!("waiting until {waiting} posts are stored (Ctrl-C ends now)"));
             }
-        }
-    }
-
-    /// Ends the session, so that the others see that this person has gone.
-    fn log_out(&mut self, clock: &mut Clock) {
-        let began = clock.now();
-        let Some(link) = self.keeper.link() else { return };
-        if !link.log_out() {
-            return;
-        }
-        while clock.now().since(began) < GRACE {
-            self.wakeup.clear();
-            if link.answer().is_some() {
-                return;
-            }
-            wait([self.wakeup.fd()], LONGEST_WAIT);
         }
     }
 }
@@ -246,19 +237,15 @@ impl Person<'_> {
             self.posting.is_ready = true;
             return self.follow();
         };
-        let body = json!({ "group": group });
         if let Some(link) = self.keeper.link() {
-            link.ask(Ask::command(Purpose::Join(group), "join", body));
+            link.ask(Ask::join(&group));
         }
     }
 
     fn leave(&mut self, group: &str) {
         let group = if group.is_empty() { self.group.clone() } else { Some(group.to_owned()) };
         match group {
-            Some(group) => {
-                let body = json!({ "group": group });
-                self.ask(Ask::command(Purpose::Leave(group), "leave", body));
-            }
+            Some(group) => self.ask(Ask::leave(&group)),
             None => self.print("you are in no group"),
         }
     }
@@ -388,6 +375,9 @@ impl Person<'_> {
     fn answered(&mut self, purpose: Purpose, value: Value) {
         match purpose {
             Purpose::Join(group) => {
+                if value["new"] == true {
+                    self.print(&is_new(&group));
+                }
                 if !self.keeper.groups.contains(&group) {
                     self.keeper.groups.push(group.clone());
                 }
@@ -431,7 +421,7 @@ impl Person<'_> {
                     words::view(&view).iter().for_each(|line| self.print(line));
                 }
             }
-            Purpose::Like { .. } | Purpose::Post(_) | Purpose::Pull | Purpose::Nothing => {}
+            Purpose::Like { .. } | Purpose::Post(_) | Purpose::Pull | Purpose::LogOut | Purpose::Nothing => {}
         }
     }
 

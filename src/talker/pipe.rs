@@ -4,7 +4,7 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use serde_json::json;
+use bytes::Bytes;
 
 use super::keeper::Keeper;
 use super::link::{Answer, Ask, Purpose};
@@ -14,7 +14,7 @@ use super::reader::Reader;
 use super::server::{Trouble, encoded};
 use super::socket::Heard;
 use super::told::{Event, History, Item, View};
-use super::{Options, START_LIMIT, new_client};
+use super::{Options, START_LIMIT, new_client, with_unsent};
 use crate::chat::operation::MOST_N;
 use crate::driver::clock::{Clock, LONGEST_WAIT};
 use crate::exit::{Exit, Failure};
@@ -31,7 +31,9 @@ const PAGE: usize = 500;
 const SAY_EVERY: Duration = Duration::from_secs(10);
 /// The time after which a question is asked again that a server could not answer.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Longest wait for the last bytes to be read, and for the end of the session.
+/// Most chunks of the input that the system was asked for and that were not taken.
+const MOST_READ_AHEAD: usize = 2;
+/// Longest wait for the last bytes to be read.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Standard input and standard output.
@@ -47,6 +49,9 @@ pub(super) struct Pipe<'a> {
     flaw: Option<Failure>,
     output: Output,
     is_seen: bool,
+    /// Once nobody reads the output any more: the chunks of the input that are still taken, because they may have been
+    /// read already.
+    last_chunks: Option<usize>,
     posting: Posting,
     /// The number of the last post that was printed.
     cursor: u64,
@@ -90,6 +95,7 @@ impl<'a> Pipe<'a> {
             flaw: None,
             output: Output::stdout(waker)?,
             is_seen: std::io::stdout().is_terminal(),
+            last_chunks: None,
             posting: Posting::default(),
             cursor: options.after,
             pull: Pull::Due(now),
@@ -102,9 +108,10 @@ impl<'a> Pipe<'a> {
     /// Goes on until everything of standard input is confirmed.
     pub(super) fn run(mut self, signals: &Signals, clock: &mut Clock) -> Result<(), Failure> {
         let outcome = self.work(signals, clock);
+        self.keeper.log_out(&self.wakeup, clock);
         // However this ends, the last lines are to be read.
         self.output.settle(GRACE);
-        outcome?;
+        outcome.map_err(|failure| with_unsent(failure, &self.posting.outbox))?;
         self.flaw.map_or(Ok(()), Err)
     }
 
@@ -125,7 +132,6 @@ impl<'a> Pipe<'a> {
                 wait(signals.fds().chain([self.wakeup.fd()]), LONGEST_WAIT);
             }
         }
-        self.log_out(signals, clock);
         Ok(())
     }
 
@@ -134,7 +140,12 @@ impl<'a> Pipe<'a> {
     }
 
     fn is_done(&self) -> bool {
-        self.has_ended() && self.posting.outbox.len() == 0 && self.pull == Pull::Done
+        let outbox = &self.posting.outbox;
+        let is_over = match self.last_chunks {
+            Some(_) => outbox.waiting() == 0,
+            None => outbox.len() == 0 && self.pull == Pull::Done,
+        };
+        self.has_ended() && is_over
     }
 
     /// Takes lines in, as many as there is room for.
@@ -151,15 +162,34 @@ impl<'a> Pipe<'a> {
                     }
                     outbox.push(self.group, text);
                 }
-                Ok(None) => {
-                    let Some(chunk) = self.input.take()? else { return Ok(()) };
-                    self.reader.push(&chunk);
-                    self.progress = now;
-                }
+                Ok(None) => match self.next_chunk()? {
+                    Some(chunk) => {
+                        self.reader.push(&chunk);
+                        self.progress = now;
+                    }
+                    None if self.last_chunks.is_some() => {
+                        self.talk
+                            .say("nobody reads the output any more: the rest of the input is not posted");
+                        self.reader.cut_off();
+                    }
+                    None => return Ok(()),
+                },
                 Err(flaw) => self.flaw = Some(flaw),
             }
         }
         Ok(())
+    }
+
+    /// Returns bytes of the input, if there are some that may be taken.
+    fn next_chunk(&mut self) -> Result<Option<Bytes>, Failure> {
+        match &mut self.last_chunks {
+            Some(0) => Ok(None),
+            Some(left) => {
+                *left -= 1;
+                self.input.take()
+            }
+            None => self.input.take(),
+        }
     }
 
     fn link_up(&mut self, now: Time) {
@@ -215,8 +245,7 @@ impl<'a> Pipe<'a> {
             // The user has left the group elsewhere.
             Posted::Outside(_) => {
                 if let Some(link) = self.keeper.link() {
-                    let body = json!({ "group": self.group });
-                    link.ask(Ask::command(Purpose::Join(self.group.to_owned()), "join", body));
+                    link.ask(Ask::join(self.group));
                 }
             }
             Posted::Refused(why) => {
@@ -243,7 +272,7 @@ impl<'a> Pipe<'a> {
                 self.progress = now;
             }
         }
-        if !lines.is_empty() {
+        if !lines.is_empty() && self.last_chunks.is_none() {
             self.output.write(&lines);
         }
         self.pulled(history.more && is_all_confirmed, now);
@@ -298,7 +327,14 @@ impl<'a> Pipe<'a> {
     }
 
     fn ask(&mut self, now: Time) -> Result<(), Failure> {
-        let is_full = self.output.is_full()?;
+        let is_full = match self.output.is_full() {
+            // Its reader wants no more.
+            Err(failure) if failure.exit == Exit::Ok => {
+                self.last_chunks.get_or_insert(MOST_READ_AHEAD);
+                false
+            }
+            full => full?,
+        };
         let Some(link) = self.keeper.link() else { return Ok(()) };
         self.posting.send(link, now);
         if matches!(self.pull, Pull::Due(at) if at <= now) && !is_full {
@@ -329,11 +365,8 @@ impl<'a> Pipe<'a> {
         }
         if now.since(self.progress) >= limit {
             let help = "posts that are stored will be confirmed when all servers hear one another again";
-            return Err(Failure::new(
-                Exit::TimedOut,
-                format!("nothing has happened for {limit:?}: {}", self.wait()),
-            )
-            .help(help));
+            let why = format!("nothing has happened for {limit:?}: {}", self.wait());
+            return Err(Failure::new(Exit::TimedOut, why).help(help));
         }
         if now.since(self.said.max(self.progress)) >= SAY_EVERY {
             self.said = now;
@@ -355,21 +388,5 @@ impl<'a> Pipe<'a> {
             servers => format!(", which waits for {}", talk::list(servers)),
         };
         format!("waiting for {} to be confirmed at {}{lacking}", posts(outbox.len()), self.view.server)
-    }
-
-    /// Ends the session, so that nobody takes this user for present.
-    fn log_out(&mut self, signals: &Signals, clock: &mut Clock) {
-        let began = clock.now();
-        let Some(link) = self.keeper.link() else { return };
-        if !link.log_out() {
-            return;
-        }
-        while clock.now().since(began) < GRACE && signals.received().is_none() {
-            self.wakeup.clear();
-            if link.answer().is_some_and(|answer| answer.purpose == Purpose::Nothing) {
-                return;
-            }
-            wait(signals.fds().chain([self.wakeup.fd()]), LONGEST_WAIT);
-        }
     }
 }

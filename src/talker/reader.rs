@@ -22,6 +22,12 @@ impl Reader {
         self.has_ended = chunk.is_empty();
     }
 
+    /// Ends before a line that is not complete.
+    pub(super) fn cut_off(&mut self) {
+        self.rest.clear();
+        self.has_ended = true;
+    }
+
     /// Returns whether everything was taken.
     pub(super) fn is_at_end(&self) -> bool {
         self.has_ended && self.rest.is_empty()

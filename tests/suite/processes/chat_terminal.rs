@@ -4,9 +4,12 @@
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
+
+use rustix::process::Signal;
 
 use super::pipes::Person;
-use crate::harness::{Launch, Program, Stage, until};
+use crate::harness::{Launch, Program, Stage, pause, until};
 
 /// Servers of a cluster; ended when the test lets go of them.
 struct Servers {
@@ -72,8 +75,13 @@ impl Servers {
 
     /// The posts of the group at a server, in the answer of its API.
     fn history(&self, server: u16) -> String {
+        self.answer(server, "history?group=news")
+    }
+
+    /// The answer of a server to a question.
+    fn answer(&self, server: u16, question: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.stage.port(server - 1))).unwrap();
-        let request = "GET /api/history?group=news HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        let request = format!("GET /api/{question} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
@@ -154,6 +162,48 @@ fn chat_lines_go_on_at_another_server_and_nothing_is_lost_or_doubled() {
 }
 
 #[test]
+fn chat_lines_post_what_they_have_read_when_their_reader_has_gone() {
+    let servers = Servers::start(1, 1);
+    let (input, mut stdin) = std::io::pipe().unwrap();
+    let (mut stdout, output) = std::io::pipe().unwrap();
+    // In one chunk, and more than may wait at once.
+    stdin.write_all(numbered("ann", 1..=150).as_bytes()).unwrap();
+    let mut client = servers.lines(1, "ann").stdin(input).stdout(output).start();
+    stdout.read_exact(&mut [0; 1]).unwrap();
+    drop(stdout);
+    // A line that nobody reads.
+    let one = servers.stage.file("bob.txt", "one\n");
+    servers.lines(1, "bob").stdin(std::fs::File::open(one).unwrap()).ends(0);
+    client.ends_saying(0, &["news is a new group", "nobody reads the output any more"]);
+    let history = servers.history(1);
+    assert!((1..=150).all(|number| history.contains(&format!("ann says {number}\""))), "{history}");
+    let groups = servers.answer(1, "groups");
+    assert!(groups.contains("\"news\"") && !groups.contains("\"ann\""), "the session has ended: {groups}");
+}
+
+#[test]
+fn chat_lines_that_are_interrupted_say_what_was_not_stored_and_log_out() {
+    let mut servers = Servers::start(1, 1);
+    let (input, _stdin) = std::io::pipe().unwrap();
+    let mut client = servers.lines(1, "ann").stdin(input).start();
+    until("ann is there", || servers.answer(1, "groups").contains("\"ann\"").then_some(()));
+    client.signal(Signal::TERM);
+    client.ends(143);
+    until("ann has gone", || (!servers.answer(1, "groups").contains("\"ann\"")).then_some(()));
+
+    let (input, mut stdin) = std::io::pipe().unwrap();
+    let mut client = servers.lines(1, "bob").stdin(input).start();
+    until("bob is there", || servers.answer(1, "groups").contains("\"bob\"").then_some(()));
+    servers.kill(1);
+    client.says("lost s1");
+    stdin.write_all(b"one\ntwo\n").unwrap();
+    // It is read at once, and nothing tells when.
+    pause(Duration::from_secs(1));
+    client.signal(Signal::INT);
+    client.ends_saying(130, &["; 2 posts were not stored"]);
+}
+
+#[test]
 fn chat_lines_say_what_they_wait_for() {
     let servers = Servers::start(2, 1);
     let text = servers.stage.file("one.txt", "back\\slash\n\n");
@@ -186,6 +236,7 @@ fn chat_refuses_what_cannot_be() {
 fn chat_people_talk_like_and_see_the_servers() {
     let servers = Servers::start(2, 2);
     let mut ann = servers.person(1, "ann");
+    ann.sees("news is a new group\r\n");
     let mut bob = servers.person(2, "bob");
     ann.sees("bob is here");
     ann.types("hello\r");
@@ -210,9 +261,17 @@ fn chat_people_talk_like_and_see_the_servers() {
     ann.sees("there is no post #99999");
     let shown = ann.screen.lines().filter(|line| line.ends_with(" ann: hello") && !line.contains(" like"));
     assert_eq!(shown.count(), 1, "{}", ann.screen);
-    ann.types("\u{4}");
-    bob.sees("ann has left");
+    assert!(!bob.screen.contains("is a new group"), "{}", bob.screen);
     bob.types("\u{3}");
+    ann.sees("bob has left");
+    ann.types("/leave nowhere\r/join sports\r/leave sports\r/leave sports\r");
+    ann.sees("cannot leave nowhere: there is no group nowhere\r\n");
+    ann.sees("sports is a new group\r\n");
+    ann.sees("you have left sports\r\n");
+    ann.sees("cannot leave sports: you are not in it\r\n");
+    ann.types("/leave\r");
+    ann.sees("you are in no group\r\n");
+    ann.types("\u{4}");
     assert_eq!((ann.gets_up().code(), bob.gets_up().code()), (Some(0), Some(130)));
 }
 
