@@ -2,14 +2,13 @@
 //! the folder, so that it takes the rights of the folder to ask.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use super::folder::{Folder, is_up, write_whole};
+use super::folder::{Folder, START_TIMEOUT, errands, is_up, servers, write_whole};
 use crate::cli;
 use crate::driver::clock;
 use crate::exit::{Exit, Failure};
@@ -17,14 +16,12 @@ use crate::transport::signals::{Signals, interruption};
 use crate::transport::wakeup::wait;
 use crate::units;
 
-/// The folder of errands, and the endings of an errand and of its reply.
-const FOLDER: &str = "errands";
+/// The endings of an errand and of its reply.
 const ERRAND: &str = "json";
 const REPLY: &str = "reply";
 /// The time between two looks for the reply.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// The time that `up` gives a server to answer, and what it may take longer itself.
-pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// What `up` may take longer to reply than a server has to answer.
 const SLACK: Duration = Duration::from_secs(10);
 
 /// A request to `up`.
@@ -85,20 +82,9 @@ impl Asked {
     }
 }
 
-/// Makes the folder of errands, without those of earlier times.
-///
-/// # Errors
-/// That of the system.
-pub(super) fn prepare(dir: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(dir.join(FOLDER)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => fs::create_dir(dir.join(FOLDER)),
-    }
-}
-
 /// Takes the errands that have come, the earliest first.
 pub(super) fn take(dir: &Path) -> Vec<Asked> {
-    let entries = fs::read_dir(dir.join(FOLDER)).into_iter().flatten().flatten();
+    let entries = fs::read_dir(errands(dir)).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
     paths.retain(|path| path.extension().is_some_and(|ending| ending == ERRAND));
     paths.sort();
@@ -119,14 +105,15 @@ pub(super) fn run(dir: &Path, errand: &Errand) -> Result<Exit> {
         let why = format!("no `groupcast cluster up` runs in {}", dir.display());
         errand.failure(Exit::Unavailable, &why).help(format!("run `groupcast cluster up {}`", dir.display()))
     };
-    if is_up(dir).is_none() {
-        return Err(gone().into());
-    }
+    let Some(up) = is_up(dir) else { return Err(gone().into()) };
     let name = format!("{:020}-{}.{ERRAND}", clock::calendar().as_nanos(), std::process::id());
-    let path = dir.join(FOLDER).join(name);
+    let path = errands(dir).join(name);
     let cannot = || Failure::new(Exit::Io, format!("cannot ask for it in {}", dir.display()));
     write_whole(&path, &serde_json::to_vec(errand)?).with_context(cannot)?;
-    let outcome = wait_for_reply(&path, &signals, errand, || is_up(dir).is_some());
+    let within = servers(dir).map_or(START_TIMEOUT, |up| Duration::from_millis(up.start_timeout_ms));
+    let limit = within.saturating_add(SLACK);
+    // Another `up` that has begun meanwhile knows nothing of it.
+    let outcome = wait_for_reply(&path, &signals, errand, limit, || is_up(dir) == Some(up));
     let _ = fs::remove_file(&path);
     let _ = fs::remove_file(path.with_extension(REPLY));
     let Some(reply) = outcome? else { return Err(gone().into()) };
@@ -141,9 +128,9 @@ fn wait_for_reply(
     path: &Path,
     signals: &Signals,
     errand: &Errand,
+    limit: Duration,
     is_up: impl Fn() -> bool,
 ) -> Result<Option<Reply>, Failure> {
-    let limit = ANSWER_WITHIN + SLACK;
     let start = clock::calendar();
     loop {
         // Asked before the look, so that the last reply of an `up` that ends is seen.

@@ -26,16 +26,19 @@ use crate::exit::{Exit, Failure};
 use crate::place::obstacle;
 use crate::transport::wakeup::wait;
 
+/// The time that a server has to answer, if nothing else is said.
+pub(super) const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// The name of each cluster that `up` makes. Its number depends on its ports, too.
 const NAME: &str = "chat";
 /// The number of servers of a new cluster.
 const SERVERS: u16 = 5;
 /// Names that a folder may have before `up` has written its cluster file.
-const OWN: [&str; 6] = ["data", "results", "log", "errands", LOCK, STATE];
+const OWN: [&str; 6] = ["data", "results", "log", ERRANDS, LOCK, STATE];
 const FILE: &str = "cluster.toml";
 const FAULTS: &str = "faults.json";
 const LOCK: &str = "up.lock";
 const STATE: &str = "up.json";
+const ERRANDS: &str = "errands";
 
 /// The folder of a cluster.
 #[derive(Debug)]
@@ -212,7 +215,7 @@ pub(super) struct UpLock {
 }
 
 impl UpLock {
-    /// Locks a folder.
+    /// Locks a folder, in which no errands of earlier times are left.
     ///
     /// # Errors
     /// [`Exit::Unavailable`] if another process has it, [`Exit::CannotCreate`] if the lock cannot be made.
@@ -238,8 +241,9 @@ impl UpLock {
             return Err(Failure::new(Exit::Unavailable, why)
                 .help("end that with Ctrl-C, or name another folder for another cluster"));
         }
-        let named = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
-        named.map_err(|error| cannot(&error))?;
+        // Nobody asks for an errand before this process is named.
+        let named = file.set_len(0).and_then(|()| remake(&errands(dir)));
+        named.and_then(|()| write!(file, "{}", std::process::id())).map_err(|error| cannot(&error))?;
         Ok(Self { dir: dir.to_owned(), file })
     }
 }
@@ -250,6 +254,19 @@ impl Drop for UpLock {
         // Closing the file is not enough: a child that has just been forked holds it until it executes its program.
         let _ = self.file.unlock();
     }
+}
+
+/// Makes a folder, or empties it.
+fn remake(dir: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => fs::create_dir(dir),
+    }
+}
+
+/// Returns the folder of errands.
+pub(super) fn errands(dir: &Path) -> PathBuf {
+    dir.join(ERRANDS)
 }
 
 /// Returns the process that a lock names.
@@ -284,6 +301,8 @@ pub(super) struct Servers {
     v: u64,
     /// The process of `up`.
     pub(super) pid: u32,
+    /// The time that `up` gives a server to answer, in milliseconds.
+    pub(super) start_timeout_ms: u64,
     pub(super) servers: Vec<Process>,
 }
 
@@ -298,8 +317,9 @@ pub(super) struct Process {
 }
 
 impl Servers {
-    pub(super) fn new(servers: Vec<Process>) -> Self {
-        Self { v: 1, pid: std::process::id(), servers }
+    pub(super) fn new(start_timeout: Duration, servers: Vec<Process>) -> Self {
+        let start_timeout_ms = u64::try_from(start_timeout.as_millis()).unwrap_or(u64::MAX);
+        Self { v: 1, pid: std::process::id(), start_timeout_ms, servers }
     }
 
     /// Writes them into a folder.

@@ -90,6 +90,9 @@ enum Command {
         /// First port of the web pages; those of the datagrams begin 100 above. Without it, free ones are found
         #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=65_000))]
         port_base: Option<u16>,
+        /// Give up when a server has not answered for this long after its start
+        #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::parse_duration)]
+        start_timeout: Duration,
     },
     /// Part the servers: those on different sides hear nothing of one another
     Part {
@@ -150,7 +153,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             change::run(dir, &Asked::Add { id: id.clone(), udp: *udp }, *timeout)
         }
         Command::Remove { dir, id, timeout } => change::run(dir, &Asked::Remove { id: id.clone() }, *timeout),
-        Command::Up { dir, servers, port_base } => up::run(dir, *servers, *port_base),
+        Command::Up { dir, servers, port_base, start_timeout } => {
+            up::run(dir, *servers, *port_base, *start_timeout)
+        }
         Command::Part { dir, sides, one_way } => faults::part(dir, sides, *one_way),
         Command::Heal { dir } => faults::heal(dir),
         Command::Loss { dir, share } => faults::lose(dir, *share),

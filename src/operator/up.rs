@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use rustix::process::Signal;
 
-use super::errand::{self, ANSWER_WITHIN, Asked, Errand};
+use super::errand::{self, Asked, Errand};
 use super::faults::words;
 use super::folder::{Folder, Process, Servers, web};
 use super::health::Health;
@@ -32,7 +32,12 @@ const GRACE: Duration = Duration::from_secs(5);
 const LAST_LINES: usize = 5;
 
 /// Runs the servers of a folder.
-pub(super) fn run(dir: &Path, servers: Option<u16>, port_base: Option<u16>) -> Result<Exit> {
+pub(super) fn run(
+    dir: &Path,
+    servers: Option<u16>,
+    port_base: Option<u16>,
+    start_timeout: Duration,
+) -> Result<Exit> {
     let talk = Talk::new("cluster", Level::Normal, Color::Auto);
     let program = program()?;
     let interrupts = Interrupts::default();
@@ -45,8 +50,6 @@ pub(super) fn run(dir: &Path, servers: Option<u16>, port_base: Option<u16>) -> R
         is_running
     })?;
     let (folder, _lock, _claims) = Folder::make(dir, servers, port_base)?;
-    let cannot = || Failure::new(Exit::CannotCreate, format!("cannot fill {}", dir.display()));
-    errand::prepare(dir).with_context(cannot)?;
     if let Some(faults) = Faults::read(&folder.faults()).ok().filter(|faults| *faults != Faults::default()) {
         let words = words(&faults, &folder.cluster.ids());
         talk.warn(format!(
@@ -59,6 +62,7 @@ pub(super) fn run(dir: &Path, servers: Option<u16>, port_base: Option<u16>) -> R
         program,
         processes: Processes::new(&interrupts),
         folder: &folder,
+        start_timeout,
         is_announced: false,
         asked: Vec::new(),
         end: None,
@@ -90,6 +94,8 @@ struct State {
     /// The time of its start; none once it has answered.
     since: Option<Time>,
     log: File,
+    /// True once the log could not be written, and the user knows.
+    is_log_lost: bool,
     last: VecDeque<String>,
 }
 
@@ -109,6 +115,8 @@ struct Up<'a> {
     /// The servers by slot.
     processes: Processes<State>,
     folder: &'a Folder,
+    /// The time that a server has to answer.
+    start_timeout: Duration,
     /// True once all servers have answered and the user knows their addresses.
     is_announced: bool,
     /// The errands that wait for their outcome.
@@ -119,17 +127,21 @@ struct Up<'a> {
 impl Up<'_> {
     fn conduct(&mut self) -> Result<Exit> {
         let count = self.folder.cluster.all().count();
-        self.talk.say(format!("starting {count} servers in {}", self.folder.dir.display()));
-        (0..count).try_for_each(|slot| self.start(slot))?;
-        self.note()?;
+        let s = if count == 1 { "" } else { "s" };
+        self.talk.say(format!("starting {count} server{s} in {}", self.folder.dir.display()));
+        if let Err(error) = (0..count).try_for_each(|slot| self.start(slot)) {
+            let now = self.processes.now();
+            self.fail(error.into(), now);
+        }
+        self.note();
         while self.end.is_none() || !self.processes.are_over() {
             let (events, now) = self.processes.events();
             for event in events {
                 self.handle(event, now)?;
             }
             if self.end.is_none() {
-                self.look_at_health(now)?;
-                self.do_errands()?;
+                self.look_at_health(now);
+                self.do_errands();
             }
             self.processes.stop_as_planned(now);
         }
@@ -161,7 +173,14 @@ impl Up<'_> {
         command.arg("--out").arg(folder.results()).arg("--faults").arg(folder.faults()).stdin(Stdio::null());
         let address = web(server, &folder.file())?;
         let since = Some(self.processes.now());
-        let state = State { address, health: Health::of(address), since, log, last: VecDeque::new() };
+        let state = State {
+            address,
+            health: Health::of(address),
+            since,
+            log,
+            is_log_lost: false,
+            last: VecDeque::new(),
+        };
         self.processes.start(slot, id, command, state)?;
         Ok(())
     }
@@ -169,26 +188,27 @@ impl Up<'_> {
     fn handle(&mut self, event: Event, now: Time) -> Result<()> {
         match event {
             Event::Line(slot, line) => self.take_line(slot, &line),
-            Event::Closed(slot) => self.closed(slot, now),
-            Event::Interrupted(exit) => {
-                self.interrupt(exit, now);
-                Ok(())
-            }
+            Event::Closed(slot) => return self.closed(slot, now),
+            Event::Interrupted(exit) => self.interrupt(exit, now),
         }
+        Ok(())
     }
 
-    fn take_line(&mut self, slot: usize, line: &[u8]) -> Result<()> {
+    /// Keeps a line of a server. A log that cannot be written is no reason to end the servers.
+    fn take_line(&mut self, slot: usize, line: &[u8]) {
         let running = &mut self.processes.all[slot];
-        let written = running.state.log.write_all(line).and_then(|()| running.state.log.write_all(b"\n"));
-        written.with_context(|| {
-            Failure::new(Exit::Io, format!("cannot write {}", self.folder.log(&running.name).display()))
-        })?;
+        let written = running.state.log.write_all(&[line, b"\n"].concat());
+        if let Err(error) = written
+            && !std::mem::replace(&mut running.state.is_log_lost, true)
+        {
+            let (id, log) = (&running.name, self.folder.log(&running.name));
+            self.talk.warn(format!("cannot write {}: {error}; {id} goes on without it", log.display()));
+        }
         let last = &mut running.state.last;
         if last.len() == LAST_LINES {
             last.pop_front();
         }
         last.push_back(String::from_utf8_lossy(line).into_owned());
-        Ok(())
     }
 
     /// Handles the end of a server, which has closed its output.
@@ -198,9 +218,10 @@ impl Up<'_> {
         running.state.since = None;
         let (id, pid, was_told) = (running.name.clone(), running.id(), running.was_told);
         let last: String = running.state.last.iter().map(|line| format!("\n  {line}")).collect();
-        self.note()?;
+        self.note();
         if was_told {
-            return self.killed(slot, &id, pid);
+            self.killed(slot, &id, pid);
+            return Ok(());
         }
         let how = format!("it has ended by itself: {end}");
         let log = self.folder.log(&id).display().to_string();
@@ -222,21 +243,28 @@ impl Up<'_> {
     }
 
     /// Handles the end of a server that was told to end.
-    fn killed(&mut self, slot: usize, id: &str, pid: u32) -> Result<()> {
+    fn killed(&mut self, slot: usize, id: &str, pid: u32) {
         self.reply(id, |asked| match asked {
             Errand::Kill { .. } => Some(Ok(format!("{id} was killed (pid {pid})"))),
             Errand::Start { .. } => None,
         });
         if self.end.is_some() {
-            return Ok(());
+            return;
         }
         self.talk.say(format!("{id} was killed (pid {pid})"));
         // Those who asked before the kill have their reply.
         if self.asked.iter().any(|asked| asked.errand.id() == id) {
-            self.start(slot)?;
-            self.note()?;
+            self.start_again(slot);
         }
-        Ok(())
+    }
+
+    /// Starts a server for those who asked for it.
+    fn start_again(&mut self, slot: usize) {
+        if let Err(error) = self.start(slot) {
+            let (id, failure) = (self.processes.all[slot].name.clone(), Failure::from(error));
+            self.reply(&id, |_| Some(Err(failure.clone())));
+        }
+        self.note();
     }
 
     /// Ends all servers: gently the first time, with SIGKILL the second time.
@@ -251,6 +279,7 @@ impl Up<'_> {
         self.stop(now);
     }
 
+    /// Ends all servers gently, and then with this failure.
     fn fail(&mut self, failure: Failure, now: Time) {
         self.end = Some(End::Failed(failure));
         self.stop(now);
@@ -262,7 +291,7 @@ impl Up<'_> {
     }
 
     /// Looks which servers answer.
-    fn look_at_health(&mut self, now: Time) -> Result<()> {
+    fn look_at_health(&mut self, now: Time) {
         for slot in 0..self.processes.all.len() {
             let running = &mut self.processes.all[slot];
             let Some(since) = running.state.since.filter(|_| running.end.is_none()) else { continue };
@@ -276,23 +305,25 @@ impl Up<'_> {
                     Errand::Start { .. } => Some(Ok(format!("{id} runs (pid {pid}) at http://{address}"))),
                     Errand::Kill { .. } => None,
                 });
-            } else if now.since(since) >= ANSWER_WITHIN {
+            } else if now.since(since) >= self.start_timeout {
                 running.state.since = None;
                 self.late(slot, now);
             }
         }
         let is_ready = self.processes.all.iter().all(|running| running.state.since.is_none());
         if is_ready && !self.is_announced && self.end.is_none() {
-            self.announce()?;
+            self.is_announced = true;
+            if let Err(error) = self.announce() {
+                self.fail(error.into(), now);
+            }
         }
-        Ok(())
     }
 
     /// Handles a server that runs and does not answer.
     fn late(&mut self, slot: usize, now: Time) {
         let running = &self.processes.all[slot];
         let (id, state) = (running.name.clone(), &running.state);
-        let limit = units::duration(ANSWER_WITHIN);
+        let limit = units::duration(self.start_timeout);
         let why =
             format!("it has not answered at http://{} within {limit}: {}", state.address, state.health.why);
         let help = format!("its log is {}", self.folder.log(&id).display());
@@ -301,13 +332,13 @@ impl Up<'_> {
             Errand::Kill { .. } => None,
         });
         if !self.is_announced {
+            let help = format!("{help}; --start-timeout gives it longer");
             self.fail(Failure::new(Exit::TimedOut, format!("cannot start {id}: {why}")).help(help), now);
         }
     }
 
     /// Prints the addresses.
-    fn announce(&mut self) -> Result<()> {
-        self.is_announced = true;
+    fn announce(&self) -> Result<()> {
         for running in &self.processes.all {
             cli::print(&format!("http://{}  {}", running.state.address, running.name))?;
         }
@@ -324,8 +355,13 @@ impl Up<'_> {
     }
 
     /// Does what other commands ask for.
-    fn do_errands(&mut self) -> Result<()> {
+    fn do_errands(&mut self) {
         for asked in errand::take(&self.folder.dir) {
+            if !self.is_announced {
+                let failure = asked.errand.failure(Exit::Unavailable, "the servers are still starting");
+                asked.reply(Err(failure.help("run this again when `up` has printed their addresses")));
+                continue;
+            }
             let found = self.processes.all.iter().position(|running| running.name == asked.errand.id());
             let Some(slot) = found else {
                 let failure = asked.errand.failure(Exit::Usage, "there is no such server");
@@ -352,13 +388,11 @@ impl Up<'_> {
                 }
                 (Errand::Start { .. }, true) => self.asked.push(asked),
                 (Errand::Start { .. }, false) => {
-                    self.start(slot)?;
-                    self.note()?;
                     self.asked.push(asked);
+                    self.start_again(slot);
                 }
             }
         }
-        Ok(())
     }
 
     /// Replies to the errands about a server for which `outcome` has something.
@@ -372,12 +406,16 @@ impl Up<'_> {
     }
 
     /// Notes which processes run, for `groupcast cluster status`.
-    fn note(&self) -> Result<(), Failure> {
+    fn note(&self) {
         let process = |running: &crate::processes::Running<State>| Process {
             id: running.name.clone(),
             url: format!("http://{}", running.state.address),
             pid: running.end.is_none().then(|| running.id()),
         };
-        Servers::new(self.processes.all.iter().map(process).collect()).write(&self.folder.dir)
+        let servers = Servers::new(self.start_timeout, self.processes.all.iter().map(process).collect());
+        if let Err(failure) = servers.write(&self.folder.dir) {
+            self.talk
+                .warn(format!("{}; `groupcast cluster status` cannot show the servers", failure.message));
+        }
     }
 }

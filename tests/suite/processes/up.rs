@@ -65,9 +65,14 @@ impl Place {
     }
 
     fn new() -> Self {
+        Self::after(":")
+    }
+
+    /// The servers are those of tests, and each begins with this part of a shell script.
+    fn after(script: &str) -> Self {
         let me = env::current_exe().unwrap();
         Self::with(&format!(
-            "export {ARGUMENTS}=\"$*\"; exec {} --exact processes::up::up_server_of_a_test --nocapture",
+            "{script}; export {ARGUMENTS}=\"$*\"; exec {} --exact processes::up::up_server_of_a_test --nocapture",
             me.display()
         ))
     }
@@ -240,4 +245,57 @@ fn up_fails_with_a_server_that_does_not_begin() {
     // Another attempt goes on with the same folder.
     let (_, said) = place.cluster(&["up", "c"]).ends(78);
     assert!(said.contains("c/log/s2.txt"), "{said}");
+}
+
+#[test]
+fn up_that_still_starts_refuses_errands_and_goes_on() {
+    let place = Place::after("[ $2 = s1 ] || until [ -e go ]; do sleep 0.05; done");
+    let mut up = place.cluster(&["up", "c", "--servers", "2"]).start();
+    until("s1 runs", || place.stage.dir().join("c/up.json").is_file().then_some(()));
+    for words in [["kill", "c", "s1"], ["start", "c", "s2"]] {
+        let (_, said) = place.cluster(&words).ends(69);
+        assert!(said.contains("the servers are still starting"), "{said}");
+    }
+    place.stage.file("go", "");
+    up.says("Ctrl-C ends all 2");
+    assert_eq!(place.processes().iter().flatten().count(), 2);
+    place.cluster(&["kill", "c", "s1"]).ends(0);
+    up.signal(Signal::INT);
+    up.ends(0);
+}
+
+#[test]
+fn up_gives_servers_as_long_as_it_is_told() {
+    let place = Place::with("exec sleep 60");
+    let (_, said) = place.cluster(&["up", "c", "--servers", "1", "--start-timeout", "300ms"]).ends(75);
+    assert!(said.contains("cannot start s1: it has not answered"), "{said}");
+    assert!(said.contains("within 300 ms") && said.contains("--start-timeout gives it longer"), "{said}");
+}
+
+/// A full disk takes the log of a server, and the list of the processes: the servers go on.
+#[test]
+#[cfg(target_os = "linux")]
+fn up_goes_on_without_the_files_that_it_cannot_write() {
+    let place = Place::new();
+    let folder = place.stage.dir().join("c");
+    fs::create_dir_all(folder.join("log")).unwrap();
+    std::os::unix::fs::symlink("/dev/full", folder.join("log/s1.txt")).unwrap();
+    let mut up = place.up(&["--servers", "2"]);
+    up.says("cannot write c/log/s1.txt: No space left");
+    let before = place.processes();
+    fs::remove_file(folder.join("up.json")).unwrap();
+    fs::create_dir(folder.join("up.json")).unwrap();
+    place.cluster(&["kill", "c", "s1"]).ends(0);
+    up.says("cannot write c/up.json: ");
+    place.cluster(&["start", "c", "s1"]).ends(0);
+    // A server whose log cannot even be opened stays down.
+    fs::remove_file(folder.join("log/s2.txt")).unwrap();
+    fs::create_dir(folder.join("log/s2.txt")).unwrap();
+    place.cluster(&["kill", "c", "s2"]).ends(0);
+    let (_, said) = place.cluster(&["start", "c", "s2"]).ends(73);
+    assert!(said.contains("cannot create c/log/s2.txt"), "{said}");
+    assert!(up.is_running());
+    up.signal(Signal::INT);
+    up.ends(0);
+    are_gone(&before);
 }
