@@ -21,7 +21,7 @@ const ERRAND: &str = "json";
 const REPLY: &str = "reply";
 /// The time between two looks for the reply.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// What `up` may take longer to reply than a server has to answer.
+/// The time that `up` may take to reply beyond what a server has to answer.
 const SLACK: Duration = Duration::from_secs(10);
 
 /// A request to `up`.

@@ -114,7 +114,7 @@ pub(super) fn spoken(example: &Example) -> Vec<Line> {
     steps.flat_map(|step| &step.output).filter_map(line).collect()
 }
 
-/// What a person at a terminal sees before the first line of an example; none if it needs no terminal.
+/// The prompt that an example shows at a terminal; none if it needs no terminal.
 pub(super) fn prompt(example: &Example) -> Option<&'static str> {
     let script = example.script();
     match split(&script).contains(&"chat") {
