@@ -81,7 +81,7 @@ impl Servers {
     /// The answer of a server to a question.
     fn answer(&self, server: u16, question: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.stage.port(server - 1))).unwrap();
-        let request = format!("GET /api/{question} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let request = format!("GET /api/{question} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
