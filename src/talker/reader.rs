@@ -90,6 +90,16 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_is_not_complete_is_cut_off() {
+        let mut reader = Reader::default();
+        reader.push(b"one\ntw");
+        assert_eq!(reader.next().unwrap().as_deref(), Some("one"));
+        assert!(reader.next().unwrap().is_none() && !reader.is_at_end());
+        reader.cut_off();
+        assert!(reader.next().unwrap().is_none() && reader.is_at_end());
+    }
+
+    #[test]
     fn a_line_that_is_no_post_is_named() {
         let long = "x".repeat(LONGEST_TEXT + 1);
         let endless = "x".repeat(LONGEST_LINE + 1);
