@@ -319,7 +319,7 @@ pub fn client_id(text: &str) -> Result<String, String> {
 pub fn main<P: Parser>(voice: fn(&P) -> Talk, work: fn(&P, &Talk) -> anyhow::Result<Exit>) -> ExitCode {
     limits::prepare();
     signals::end_with_parent();
-    memory::keep();
+    memory::prepare();
     let arguments = match P::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
