@@ -48,6 +48,9 @@ pub struct Options {
     /// Number the multicasts of `--order total` (bb) here, without a process `sequencer`; only where this is the one forwarder
     #[arg(long, env = "GROUPCAST_SEQUENCER", hide_env = true, value_parser = clap::builder::FalseyValueParser::new())]
     pub sequencer: bool,
+    /// End with the clients of an order that needs no sequencer, without waiting for one that was started too
+    #[arg(long, hide = true)]
+    pub no_sequencer: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub voice: Voice,
@@ -131,6 +134,7 @@ impl<'a> Forwarder<'a> {
             clients: usize::from(options.clients),
             start_timeout: options.start_timeout,
             stay: options.stay,
+            sequencer_may_come: !options.sequencer && !options.no_sequencer,
         };
         Ok(Self {
             input: context.listen_in(at)?,

@@ -460,7 +460,10 @@ fn server_arguments(name: &str, settings: &Settings, port_base: u16) -> String {
     match name {
         "forwarder" => {
             let sizes = group_sizes(settings);
-            format!("--clients {clients}{sizes} --start-timeout {timeout} --port-base {port_base}")
+            let no_sequencer = if settings.has_sequencer() { "" } else { " --no-sequencer" };
+            format!(
+                "--clients {clients}{sizes}{no_sequencer} --start-timeout {timeout} --port-base {port_base}"
+            )
         }
         _ => format!("--port-base {port_base}"),
     }

@@ -81,4 +81,6 @@ pub struct Rules {
     pub start_timeout: Duration,
     /// True to serve one run after the other instead of ending after the first.
     pub stay: bool,
+    /// True if a sequencer may still come that the runs do not need: it has to hear of their end.
+    pub sequencer_may_come: bool,
 }

@@ -328,8 +328,9 @@ impl Registry {
         // With another forwarder, there may be another router.
         let is_alone = self.announced.is_empty();
         let is_here = |role: Role| self.attendants.is_here(role);
-        let all_came = (is_alone && is_here(Role::Router) && is_here(Role::Sequencer))
-            || now >= Time::ZERO.after(LATECOMERS);
+        let sequencer_came = is_here(Role::Sequencer) || !self.rules.sequencer_may_come;
+        let all_came =
+            (is_alone && is_here(Role::Router) && sequencer_came) || now >= Time::ZERO.after(LATECOMERS);
         let all_answered = known && self.postponed.is_empty();
         (self.is_over() && all_answered && all_came).then(|| self.result())
     }

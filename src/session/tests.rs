@@ -32,7 +32,7 @@ struct Forwarder {
 
 impl Forwarder {
     fn of(clients: usize) -> Self {
-        Self::with(Rules { clients, start_timeout: 60 * SECOND, stay: false })
+        Self::with(Rules { clients, start_timeout: 60 * SECOND, stay: false, sequencer_may_come: true })
     }
 
     fn with(rules: Rules) -> Self {

@@ -183,7 +183,8 @@ impl Context {
     /// # Errors
     /// As [`Context::publisher`].
     pub fn subscriber(&self, sites: &[Site]) -> Result<Socket, Failure> {
-        self.connect(zmq::SUB, MAX_FRAME, Port::Out, sites, |_| Ok(()))
+        // Subscriptions need not reach a forwarder when the socket is closed: it may have ended by then.
+        self.connect(zmq::SUB, MAX_FRAME, Port::Out, sites, |socket| socket.set_linger(0))
     }
 
     /// Returns the socket by which a member sends through one router, under the name by which others reach it.

@@ -22,8 +22,32 @@ fn finish_comes_when_all_clients_are_done_and_know_it() {
 }
 
 #[test]
+fn finish_waits_for_a_sequencer_only_if_one_may_come() {
+    for sequencer_may_come in [true, false] {
+        let rules = Rules { clients: 1, start_timeout: 60 * SECOND, stay: false, sequencer_may_come };
+        let mut forwarder = Forwarder::with(rules);
+        let router = Identity { group: String::new(), role: Role::Router, ..who("router", 4) };
+        let c1 = Identity { order: "fifo".to_owned(), ..who("c1", 1) };
+        forwarder.ask(&router, Ask::Attend);
+        forwarder.start(&[&c1]);
+        assert_eq!(forwarder.ask(&c1, done(1, &[0])), Some(Say::End));
+        assert_eq!(forwarder.ask(&c1, over(8)), Some(Say::Bye));
+        assert_eq!(forwarder.ask(&router, over(0)), Some(Say::Bye));
+        let is_over = forwarder.registry.outcome(forwarder.now) == Some(Ok(()));
+        assert_eq!(is_over, !sequencer_may_come);
+        forwarder.pass(LATECOMERS);
+        assert_eq!(forwarder.registry.outcome(forwarder.now), Some(Ok(())));
+    }
+}
+
+#[test]
 fn finish_of_the_last_run_is_told_although_the_next_one_has_begun() {
-    let mut forwarder = Forwarder::with(Rules { clients: 1, start_timeout: 60 * SECOND, stay: true });
+    let mut forwarder = Forwarder::with(Rules {
+        clients: 1,
+        start_timeout: 60 * SECOND,
+        stay: true,
+        sequencer_may_come: true,
+    });
     let (late, next, sequencer) = (who("c1", 1), who("c1", 2), who("sequencer", 3));
     forwarder.start(&[&late, &sequencer]);
     forwarder.ask(&sequencer, Ask::Alive);
