@@ -31,6 +31,7 @@ use super::draft::{self, Draft, Host, Listed};
 use crate::exit::{Exit, Failure};
 use crate::ids::MemberId;
 use crate::place::{Flaw, Source, shown, without_mark};
+use crate::talk;
 use crate::transport::resolve::look_up_within;
 use crate::transport::signals::Signals;
 use crate::transport::udp::{Group, Settings};
@@ -118,6 +119,17 @@ impl Cluster {
     pub fn slot(&self, id: &str) -> Option<MemberId> {
         let at = self.all().position(|server| server.id == id)?;
         u16::try_from(at).ok().map(MemberId)
+    }
+
+    /// Returns the slot of the member with this id.
+    ///
+    /// # Errors
+    /// Exit 78 if there is none.
+    pub fn member(&self, id: &str, path: &Path) -> Result<MemberId, Failure> {
+        self.slot(id).ok_or_else(|| {
+            let why = format!("{id} is not a member of the cluster in {}", path.display());
+            Failure::new(Exit::Config, why).help(format!("its members are {}", talk::list(&self.ids())))
+        })
     }
 
     /// Returns all servers by slot.

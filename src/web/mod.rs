@@ -29,8 +29,9 @@ use crate::cluster::file::Cluster;
 use crate::cluster::ledger::Ledger;
 use crate::cluster::node::{Node, Settings};
 use crate::exit::{Exit, Failure};
+use crate::ids::MemberId;
 use crate::results::cluster::{ClusterResults, Opening};
-use crate::talk::{self, Talk};
+use crate::talk::Talk;
 use crate::transport::signals::Signals;
 use serve::Web;
 use service::Service;
@@ -80,24 +81,8 @@ pub struct Options {
 pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     let signals = Signals::catch()?;
     let cluster = Cluster::read(&options.cluster, Some(&signals))?;
-    let Some(me) = cluster.slot(&options.id) else {
-        let why = format!("{} is not a server of the cluster in {}", options.id, options.cluster.display());
-        let servers = talk::list(&cluster.ids());
-        return Err(Failure::new(Exit::Config, why).help(format!("its servers are {servers}")).into());
-    };
-    if usize::from(me.0) >= cluster.servers.len() {
-        let why = format!("cannot serve the chat: {} was added to the running cluster", options.id);
-        return Err(Failure::new(Exit::Config, why)
-            .help("a server that was added has none of the posts from before; list it without `added` in a new cluster")
-            .into());
-    }
-    let listed = cluster.all().nth(usize::from(me.0)).and_then(|server| server.web.clone());
-    let Some(address) = options.web.clone().or(listed) else {
-        let why = format!("cannot serve the page: {} has no `web` address", options.id);
-        return Err(Failure::new(Exit::Config, why)
-            .help("write one into the cluster file, or give it with --web HOST:PORT")
-            .into());
-    };
+    let me = cluster.member(&options.id, &options.cluster)?;
+    let address = address(options, &cluster, me)?;
     let listener = serve::bind(&address)?;
     let (mut node, recovered) = Node::start(
         &Settings {
@@ -132,9 +117,25 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     let Err(mut failure) = service.begin(&recovered).and_then(|()| service.run());
     web.end();
     if failure.exit.is_asked_for() {
-        // What fails now is worse than having been asked to end.
+        // A failure now counts more than the signal.
         failure = service.come_to_rest(|| web.is_over()).err().unwrap_or(failure);
     }
     web.join();
     service.conclude(failure)
+}
+
+/// Returns the address of the page, as it is written.
+fn address(options: &Options, cluster: &Cluster, me: MemberId) -> Result<String, Failure> {
+    let slot = usize::from(me.0);
+    if slot >= cluster.servers.len() {
+        let why = format!("cannot serve the chat: {} was added to the running cluster", options.id);
+        return Err(Failure::new(Exit::Config, why).help(
+            "a server that was added has none of the posts from before; list it without `added` in a new cluster",
+        ));
+    }
+    let listed = || cluster.all().nth(slot).and_then(|server| server.web.clone());
+    options.web.clone().or_else(listed).ok_or_else(|| {
+        Failure::new(Exit::Config, format!("cannot serve the page: {} has no `web` address", options.id))
+            .help("write one into the cluster file, or give it with --web HOST:PORT")
+    })
 }

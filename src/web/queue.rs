@@ -73,12 +73,15 @@ impl Queue {
         self.waiting.is_empty() && self.under_way.is_empty()
     }
 
-    /// Returns whether the last operation on its way that moves a user into a group or out of it moves the user in.
-    pub(super) fn last_move(&self, user: &str, group: &str) -> Option<bool> {
+    /// Returns whether a user will be in a group, if an operation on its way decides that. With a session, only joins of this
+    /// session count.
+    pub(super) fn will_be_in(&self, user: &str, group: &str, session: Option<&str>) -> Option<bool> {
         let all = self.under_way.values().chain(&self.waiting);
         all.rev().find_map(|pending| match &pending.operation {
-            Operation::Join { user: of, group: to, .. } if of == user && to == group => Some(true),
-            Operation::Leave { user: of, group: to } if of == user && to == group => Some(false),
+            Operation::Join { session: by, user: of, group: to, .. } => {
+                (of == user && to == group && session.is_none_or(|session| session == by)).then_some(true)
+            }
+            Operation::Leave { user: of, group: to } => (of == user && to == group).then_some(false),
             _ => None,
         })
     }

@@ -331,8 +331,8 @@ impl<'a> Service<'a> {
             }
             Command::Join(asked) => {
                 let user = self.user(&asked.session)?;
-                let joins = self.queue.last_move(&user, &asked.group);
-                if joins.unwrap_or_else(|| self.state.is_in_by(&asked.session, &user, &asked.group)) {
+                let will_be_in = self.queue.will_be_in(&user, &asked.group, Some(&asked.session));
+                if will_be_in.unwrap_or_else(|| self.state.is_in_by(&asked.session, &user, &asked.group)) {
                     return Ok(Plan::Done("{}".to_owned()));
                 }
                 let new = !self.state.has_group(&asked.group);
@@ -340,11 +340,8 @@ impl<'a> Service<'a> {
             }
             Command::Leave(asked) => {
                 let user = self.user(&asked.session)?;
-                let joins = self.queue.last_move(&user, &asked.group);
-                if joins.is_none() {
+                if !self.is_in(&user, &asked.group) {
                     self.check_group(&asked.group)?;
-                }
-                if !joins.unwrap_or_else(|| self.state.is_in(&user, &asked.group)) {
                     return Ok(Plan::Done("{}".to_owned()));
                 }
                 Operation::Leave { user, group: asked.group }
@@ -382,8 +379,7 @@ impl<'a> Service<'a> {
         if let Some(id) = self.state.posted(&key) {
             return Ok(Plan::Done(json!({ "id": self.state.written(id) }).to_string()));
         }
-        let joins = self.queue.last_move(&key.user, &key.group);
-        if !joins.unwrap_or_else(|| self.state.is_in(&key.user, &key.group)) {
+        if !self.is_in(&key.user, &key.group) {
             return Err(Refusal::new(
                 409,
                 format!("{} is not in the group {}: join it first", key.user, key.group),
@@ -403,6 +399,12 @@ impl<'a> Service<'a> {
         let now = self.node.now();
         self.uses.note(session, now);
         Ok(user)
+    }
+
+    /// Returns whether a user is in a group when all that is on its way has come.
+    fn is_in(&self, user: &str, group: &str) -> bool {
+        let will_be_in = self.queue.will_be_in(user, group, None);
+        will_be_in.unwrap_or_else(|| self.state.is_in(user, group))
     }
 
     fn check_group(&self, group: &str) -> Result<(), Refusal> {

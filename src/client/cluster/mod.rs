@@ -17,7 +17,7 @@ use crate::cluster::node::{Node, Settings};
 use crate::exit::{Exit, Failure};
 use crate::results::cluster::{ClusterResults, Opening};
 use crate::script::Script;
-use crate::talk::{self, Talk};
+use crate::talk::Talk;
 use crate::transport::signals::Signals;
 use member::Member;
 
@@ -37,11 +37,7 @@ pub(super) fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     }
     let signals = Signals::catch()?;
     let cluster = Cluster::read(&paths.cluster, Some(&signals))?;
-    let Some(me) = cluster.slot(&options.id) else {
-        let why = format!("{} is not a member of the cluster in {}", options.id, paths.cluster.display());
-        let members = talk::list(&cluster.ids());
-        return Err(Failure::new(Exit::Config, why).help(format!("its members are {members}")).into());
-    };
+    let me = cluster.member(&options.id, &paths.cluster)?;
     let ids = cluster.ids();
     let names: Vec<&str> = ids.iter().map(String::as_str).collect();
     if let Some(failure) = script.unknown_receiver(&names) {

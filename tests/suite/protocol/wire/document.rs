@@ -301,7 +301,10 @@ fn document_start_message_of_the_largest_group_fits() {
 }
 
 fn registry(clients: usize) -> Registry {
-    Registry::new(Rules { clients, start_timeout: Duration::from_secs(60), stay: false }, 0)
+    Registry::new(
+        Rules { clients, start_timeout: Duration::from_secs(60), stay: false, sequencer_may_come: true },
+        0,
+    )
 }
 
 fn ask(registry: &mut Registry, group: &str, id: &str, order: &str, what: Ask) -> Vec<Say> {
