@@ -75,15 +75,16 @@ impl Sessions {
         (!is_over).then_some(found)
     }
 
-    /// Forgets the sessions that have ended and began at a place up to this one. Returns their keys.
-    pub(super) fn forget_ended(&mut self, upto: Stamp) -> BTreeSet<String> {
+    /// Forgets the sessions that have ended and began at a place up to this one, and the ends of those that it knows not, or
+    /// not any more. Returns whether there were any.
+    pub(super) fn forget_ended(&mut self, upto: Stamp) -> bool {
         let is_over =
             |(key, session): &(&String, &Session)| session.began.stamp <= upto && self.living(key).is_none();
         let keys: BTreeSet<String> =
             self.sessions.iter().filter(is_over).map(|(key, _)| key.clone()).collect();
         self.sessions.retain(|key, _| !keys.contains(key));
-        self.ended.retain(|key| !keys.contains(key));
-        keys
+        self.ended.retain(|key| self.sessions.contains_key(key));
+        !keys.is_empty()
     }
 
     /// Returns the number of sessions that are remembered.
@@ -121,10 +122,10 @@ impl Users {
         *last = at.max(*last);
     }
 
-    /// Forgets the joins of sessions that have ended.
-    pub(super) fn forget(&mut self, sessions: &BTreeSet<String>) {
+    /// Forgets the joins of sessions that are forgotten.
+    pub(super) fn keep_those_of(&mut self, sessions: &Sessions) {
         for joined in self.joined.values_mut() {
-            joined.retain(|session, _| !sessions.contains(session));
+            joined.retain(|session, _| sessions.sessions.contains_key(session));
         }
         self.joined.retain(|_, joined| !joined.is_empty());
     }

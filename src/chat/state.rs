@@ -179,11 +179,11 @@ impl State {
         numbered
     }
 
-    /// Forgets the sessions that have ended. Their beginnings are confirmed, so that nothing brings them back.
+    /// Forgets the sessions that have ended. Their beginnings are confirmed, so that nothing brings them back; and a session
+    /// comes before its joins and its end, which are of the same server.
     pub fn forget_ended_sessions(&mut self) {
-        let forgotten = self.sessions.forget_ended(self.confirmed_upto);
-        if !forgotten.is_empty() {
-            self.groups.values_mut().for_each(|group| group.users.forget(&forgotten));
+        if self.sessions.forget_ended(self.confirmed_upto) {
+            self.groups.values_mut().for_each(|group| group.users.keep_those_of(&self.sessions));
         }
     }
 

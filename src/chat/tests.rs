@@ -301,10 +301,15 @@ fn sessions_that_have_ended_are_forgotten_and_nobody_sees_it() {
         let mut prng = Prng::new(seed);
         let operations = random(&mut prng, 120);
         let (mut state, mut lean) = (State::new(names(), 0), State::new(names(), 0));
-        // No key begins twice: in a cluster, keys are random.
+        // In a cluster keys are random, so that none begins twice, and none is used before.
         let mut known = BTreeSet::new();
         for (at, id, operation) in &operations {
-            if matches!(operation, Operation::Session { session, .. } if !known.insert(session.clone())) {
+            let is_foreign = match operation {
+                Operation::Session { session, .. } => !known.insert(session.clone()),
+                Operation::Join { session, .. } | Operation::End { session } => !known.contains(session),
+                _ => false,
+            };
+            if is_foreign {
                 continue;
             }
             state.apply(*id, *at, Some(operation.clone()));

@@ -104,10 +104,9 @@ impl Join<'_> {
         let why = format!("cannot join the cluster: no member has let {} in", self.own());
         let own = self.cluster.all().nth(usize::from(self.me.0)).map_or("ID", |own| &own.id);
         Failure::new(Exit::Unavailable, why).help(format!(
-            "first `groupcast cluster add DIR {own} HOST:PORT`, with the folder of a running member, and the same id and \
-             address as in the cluster file, whose servers are in the order in which they were added: the others hear a \
-             new member only from that address. If `add` was given a wrong one, remove {own} and add another id. A member \
-             whose journal was lost cannot come back under its id"
+            "run `groupcast cluster add DIR {own} HOST:PORT` first, with the folder of a running member. The cluster file \
+             needs the same id and address, and the servers in the order in which they were added. If `add` was given a \
+             wrong address, remove {own} and add another id; so, too, if the journal of {own} was lost"
         ))
     }
 }

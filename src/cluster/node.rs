@@ -424,7 +424,8 @@ impl Node {
     /// Records that the journal is an old copy, so that no later life goes on with it. Returns the failure that ends this
     /// life.
     fn give_up(&mut self, old: Old) -> Failure {
-        self.commit.append.push(Record::Old(old).bytes());
+        // Alone: what the journal is to forget waits for the results.
+        self.journal.change(Commit { append: vec![Record::Old(old).bytes()], remove: Vec::new() });
         records::is_old(old, &self.names, self.me)
     }
 
@@ -442,8 +443,6 @@ impl Node {
     /// The failure of the journal.
     pub fn finish(mut self) -> Result<(), Failure> {
         self.flush();
-        // The records that were to go stay: the application need not have made durable what follows from them.
-        self.journal.change(Commit { append: self.commit.append, remove: Vec::new() });
         self.journal.finish().map(drop)
     }
 }

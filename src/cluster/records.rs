@@ -51,7 +51,7 @@ pub(super) fn check_own(change: &Change, cluster: &Cluster, me: MemberId) -> Res
     match change.added() {
         Some((slot, name, udp)) if slot == me && (name != own.id || udp != own.udp) => {
             let why = format!(
-                "the cluster has added {name} at {udp} in this place, and the cluster file has {} at {}",
+                "cannot start {} at {}: the cluster has added {name} at {udp} in its place",
                 own.id, own.udp
             );
             Err(Failure::new(Exit::Config, why).help(

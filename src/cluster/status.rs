@@ -122,13 +122,13 @@ impl Status {
     }
 }
 
-/// Returns whether the life before life `life` of the member of a folder knew that everything was confirmed everywhere. A
-/// status that is missing or malformed says nothing.
+/// Returns whether the status in a folder is of the life before `life`, and says that the member had settled: it knew that
+/// everything was confirmed everywhere. A status that is missing or malformed says nothing.
 #[must_use]
 pub fn had_settled(data: &Path, life: u32) -> bool {
     let status =
         fs::read(data.join(FILE)).ok().and_then(|bytes| serde_json::from_slice::<Status>(&bytes).ok());
-    status.is_some_and(|status| status.settled && status.life + 1 == life)
+    status.is_some_and(|status| status.settled && status.life.checked_add(1) == Some(life))
 }
 
 /// Returns the files with the status of members in a folder, in its folders, and in those of its folder `data`, sorted.

@@ -221,11 +221,11 @@ impl UpLock {
     /// [`Exit::Unavailable`] if another process has it, [`Exit::CannotCreate`] if the lock cannot be made.
     fn take(dir: &Path) -> Result<Self, Failure> {
         let path = dir.join(LOCK);
-        let cannot = |error: &io::Error| {
+        let cannot = |path: &Path, error: &io::Error| {
             Failure::new(Exit::CannotCreate, format!("cannot create {}: {error}", path.display()))
         };
         let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
-        let mut file = file.map_err(|error| cannot(&error))?;
+        let mut file = file.map_err(|error| cannot(&path, &error))?;
         // Somebody who looks whether it is locked locks it for a moment.
         let mut is_taken = true;
         for _ in 0..5 {
@@ -242,8 +242,10 @@ impl UpLock {
                 .help("end that with Ctrl-C, or name another folder for another cluster"));
         }
         // Nobody asks for an errand before this process is named.
-        let named = file.set_len(0).and_then(|()| remake(&errands(dir)));
-        named.and_then(|()| write!(file, "{}", std::process::id())).map_err(|error| cannot(&error))?;
+        let errands = errands(dir);
+        remake(&errands).map_err(|error| cannot(&errands, &error))?;
+        let named = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
+        named.map_err(|error| cannot(&path, &error))?;
         Ok(Self { dir: dir.to_owned(), file })
     }
 }
@@ -302,6 +304,7 @@ pub(super) struct Servers {
     /// The process of `up`.
     pub(super) pid: u32,
     /// The time that `up` gives a server to answer, in milliseconds.
+    #[serde(default)]
     pub(super) start_timeout_ms: u64,
     pub(super) servers: Vec<Process>,
 }

@@ -4,7 +4,8 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use super::link::{Ask, Link, Opened, Purpose, open};
+use super::link::{Answer, Ask, Link, Opened, Purpose, open};
+use super::outbox::Outbox;
 use super::roster::Roster;
 use super::server::Server;
 use super::told::View;
@@ -201,8 +202,14 @@ impl Keeper {
     }
 
     /// Ends the session when everything before has been answered, so that nobody takes this user for present. Waits for
-    /// the answer, but only for a moment.
-    pub(super) fn log_out(&mut self, wakeup: &Wakeup, clock: &mut Clock) {
+    /// the answer, but only for a moment; notes the posts that are stored by then.
+    pub(super) fn log_out(&mut self, outbox: &mut Outbox, wakeup: &Wakeup, clock: &mut Clock) {
+        // A session may be about to begin.
+        if let State::Trying(outcome) = &self.state
+            && let Ok(Ok(opened)) = outcome.recv_timeout(GRACE)
+        {
+            self.state = State::Linked(Box::new(Link::new(opened, self.waker.clone())));
+        }
         let State::Linked(link) = &mut self.state else { return };
         if !link.log_out() {
             return;
@@ -210,8 +217,12 @@ impl Keeper {
         let began = clock.now();
         while clock.now().since(began) < GRACE {
             wakeup.clear();
-            if std::iter::from_fn(|| link.answer()).any(|answer| answer.purpose == Purpose::LogOut) {
-                return;
+            while let Some(Answer { purpose, outcome }) = link.answer() {
+                match (purpose, outcome) {
+                    (Purpose::LogOut, _) => return,
+                    (Purpose::Post(n), Ok(_)) => outbox.stored(n),
+                    _ => {}
+                }
             }
             wait([wakeup.fd()], LONGEST_WAIT);
         }

@@ -132,14 +132,17 @@ pub(super) fn open(server: Server, user: &str, client: &str, groups: &[String]) 
     let session = begun["session"].as_str().unwrap_or_default().to_owned();
     let mut new_groups = Vec::new();
     for group in groups {
-        let answer = perform(&server, &session, &Ask::join(group))
-            .map_err(|trouble| format!("cannot join {group} at {name}: {}", trouble.why()))?;
+        let answer = perform(&server, &session, &Ask::join(group)).map_err(|trouble| {
+            // Nobody is to take the user for present. A server that is lost ends the session by itself.
+            let _ = server.ask::<Value>("/api/logout", Some(&json!({ "session": session })));
+            format!("cannot join {group} at {name}: {}", trouble.why())
+        })?;
         new_groups.extend((answer["new"] == true).then(|| group.clone()));
     }
     Ok(Opened { server, session, view, new_groups })
 }
 
-/// Does a request. The server tells nothing of the group that a command joins or leaves: it is looked at before.
+/// Does a request. The answer to a join or a leave tells nothing of the group, so the client asks for the groups first.
 fn perform(server: &Server, session: &str, ask: &Ask) -> Result<Value, Trouble> {
     let Some(mut body) = ask.body.clone() else { return server.ask(&ask.path, None) };
     let found = match &ask.purpose {

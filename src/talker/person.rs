@@ -92,7 +92,7 @@ impl<'a> Person<'a> {
     /// Goes on until the person quits.
     pub(super) fn run(mut self, signals: &Signals, clock: &mut Clock) -> Result<(), Failure> {
         let outcome = self.work(signals, clock);
-        self.keeper.log_out(&self.wakeup, clock);
+        self.keeper.log_out(&mut self.posting.outbox, &self.wakeup, clock);
         outcome.map_err(|failure| with_unsent(failure, &self.posting.outbox))
     }
 
@@ -386,13 +386,8 @@ impl Person<'_> {
                 }
             }
             Purpose::Leave(group) => {
-                self.keeper.groups.retain(|joined| *joined != group);
                 self.print(&format!("you have left {}", on_one_line(group.as_bytes())));
-                if self.group.as_ref() == Some(&group) {
-                    (self.group, self.story) = (None, None);
-                    self.set_prompt();
-                    self.follow();
-                }
+                self.go_out_of(&group);
             }
             Purpose::Begin(group) => {
                 let items = serde_json::from_value::<History>(value).map(|it| it.items);
@@ -427,13 +422,23 @@ impl Person<'_> {
 
     /// Takes back what a refusal makes impossible.
     fn refused(&mut self, purpose: &Purpose) {
-        if let Purpose::Join(group) | Purpose::Begin(group) = purpose
-            && self.group.as_ref() == Some(group)
-        {
-            self.keeper.groups.retain(|joined| joined != group);
+        match purpose {
+            Purpose::Join(group) | Purpose::Begin(group) if self.group.as_ref() == Some(group) => {
+                self.posting.is_ready = true;
+                self.go_out_of(group);
+            }
+            // Another client of the user may have left it.
+            Purpose::Leave(group) => self.go_out_of(group),
+            _ => {}
+        }
+    }
+
+    /// Forgets a group that the user is not in.
+    fn go_out_of(&mut self, group: &str) {
+        self.keeper.groups.retain(|joined| joined != group);
+        if self.group.as_deref() == Some(group) {
             (self.group, self.story) = (None, None);
             self.set_prompt();
-            self.posting.is_ready = true;
             self.follow();
         }
     }

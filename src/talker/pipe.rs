@@ -108,7 +108,7 @@ impl<'a> Pipe<'a> {
     /// Goes on until everything of standard input is confirmed.
     pub(super) fn run(mut self, signals: &Signals, clock: &mut Clock) -> Result<(), Failure> {
         let outcome = self.work(signals, clock);
-        self.keeper.log_out(&self.wakeup, clock);
+        self.keeper.log_out(&mut self.posting.outbox, &self.wakeup, clock);
         // However this ends, the last lines are to be read.
         self.output.settle(GRACE);
         outcome.map_err(|failure| with_unsent(failure, &self.posting.outbox))?;
@@ -152,7 +152,8 @@ impl<'a> Pipe<'a> {
     fn read(&mut self, now: Time) -> Result<(), Failure> {
         while !self.has_ended() {
             let outbox = &mut self.posting.outbox;
-            if outbox.waiting() >= MOST_WAITING || outbox.len() >= MOST_STORED {
+            let is_full = outbox.len() >= MOST_STORED && self.last_chunks.is_none();
+            if outbox.waiting() >= MOST_WAITING || is_full {
                 return Ok(());
             }
             match self.reader.next() {
@@ -358,7 +359,8 @@ impl<'a> Pipe<'a> {
             return Ok(());
         }
         let outbox = &self.posting.outbox;
-        let is_waiting = outbox.waiting() > 0 || (self.has_ended() && outbox.len() > 0);
+        let is_unconfirmed = self.has_ended() && outbox.len() > 0;
+        let is_waiting = outbox.waiting() > 0 || is_unconfirmed || outbox.len() >= MOST_STORED;
         if !is_waiting {
             self.said = now;
             return Ok(());

@@ -23,6 +23,7 @@ use super::page::host_of;
 use super::shared::{Shared, refused, unreadable_query};
 use super::socket;
 use crate::chat::view::Part;
+use crate::talk::on_one_line;
 
 /// Most bytes of a request's body.
 const MOST_BODY: usize = 64 << 10;
@@ -79,18 +80,19 @@ async fn to_known_host(State(shared): Asked, request: Request, next: Next) -> Re
     if is_known {
         return next.run(request).await;
     }
+    let host = on_one_line(host.unwrap_or_default().as_bytes());
     let why =
-        "this server is not known by that name: use its address, or write the name into the cluster file";
+        format!("cannot answer for {host}: it is no address and no name in the cluster file or in --web");
     refused(&Refusal::new(403, why))
 }
 
 /// Returns whether a host is an address, this machine, or named in the cluster file.
 fn is_known_host(host: &str, names: &[String]) -> bool {
-    let Some(name) = host_of(host) else { return false };
+    let name = host_of(host);
     let address = name.trim_start_matches('[').trim_end_matches(']');
     address.parse::<IpAddr>().is_ok()
         || name.eq_ignore_ascii_case("localhost")
-        || names.iter().any(|known| known.eq_ignore_ascii_case(name))
+        || names.iter().any(|known| !name.is_empty() && known.eq_ignore_ascii_case(name))
 }
 
 /// Ends a request whose body does not come, or whose answer does not.

@@ -90,7 +90,7 @@ pub(super) type Reply = oneshot::Sender<Answer>;
 pub(super) enum Request {
     Command(Command, Reply),
     Question(Question, Reply),
-    /// How many multicasts the server lacks of those up to these, each the name of a server and a number.
+    /// A question for the number of multicasts that the server lacks, up to a number of each of these servers.
     Lacks(Vec<(String, u64)>, oneshot::Sender<u64>),
     Subscribe(Subscription),
 }

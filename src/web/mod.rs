@@ -110,7 +110,7 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     node.begin()?;
     let (desk, requests) = desk::desk(node.waker());
     let local = listener.local_addr().map_err(|error| serve::cannot_serve(&address, &error))?;
-    let web = Web::start(listener, desk, &cluster, local)?;
+    let web = Web::start(listener, desk, &cluster, &address, local)?;
     cli::print(&format!("http://{local}"))?;
     let ledger = Ledger::new(results, &recovered);
     let mut service = Service::new(options, talk, &cluster, node, ledger, requests, &recovered);

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use rustix::system::uname;
 
 use super::key;
 
@@ -77,12 +78,42 @@ pub(super) fn origins(addresses: &[String], local: SocketAddr) -> Vec<String> {
     origins
 }
 
+/// Returns the names by which the servers may be called: those in the addresses of all pages and in `own`, and that of
+/// this machine.
+pub(super) fn hosts(addresses: &[String], own: &str) -> Vec<String> {
+    let named = addresses.iter().map(String::as_str).chain([own]).map(|address| host_of(address).to_owned());
+    let machine = uname().nodename().to_string_lossy().into_owned();
+    named.chain([machine]).collect()
+}
+
 /// Returns the host of an address like `HOST:PORT`, or of one without a port.
-pub(super) fn host_of(address: &str) -> Option<&str> {
+pub(super) fn host_of(address: &str) -> &str {
     let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-    let host = match address.rsplit_once(':') {
+    match address.rsplit_once(':') {
         Some((host, port)) if is_port(port) && (!host.contains(':') || host.ends_with(']')) => host,
         _ => address,
-    };
-    (!host.is_empty()).then_some(host)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_is_the_part_before_the_port() {
+        for (address, host) in [
+            ("127.0.0.1:80", "127.0.0.1"),
+            ("localhost", "localhost"),
+            ("[::1]:8080", "[::1]"),
+            ("[::1]", "[::1]"),
+            ("::1", "::1"),
+            ("chat.example:x", "chat.example:x"),
+            (":80", ""),
+            ("", ""),
+        ] {
+            assert_eq!(host_of(address), host, "{address}");
+        }
+        let hosts = hosts(&["0.0.0.0:1".to_owned(), "s1.example:2".to_owned()], "chat.example:3");
+        assert!(hosts.contains(&"s1.example".to_owned()) && hosts.contains(&"chat.example".to_owned()));
+    }
 }

@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::api;
 use super::desk::Desk;
-use super::page::{Page, host_of, origins};
+use super::page::{Page, hosts, origins};
 use super::shared::Shared;
 use crate::cluster::file::Cluster;
 use crate::exit::{Exit, Failure};
@@ -55,11 +55,12 @@ pub(super) struct Web {
 }
 
 impl Web {
-    /// Starts to serve.
+    /// Starts to serve at an address, which is `address` as it was written.
     pub(super) fn start(
         listener: TcpListener,
         desk: Desk,
         cluster: &Cluster,
+        address: &str,
         local: SocketAddr,
     ) -> Result<Self, Failure> {
         let (ends, seen) = watch::channel(false);
@@ -68,7 +69,7 @@ impl Web {
             desk,
             page: Page::new(&addresses),
             origins: origins(&addresses, local),
-            hosts: addresses.iter().filter_map(|address| host_of(address)).map(str::to_owned).collect(),
+            hosts: hosts(&addresses, address),
             ends: seen.clone(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread()

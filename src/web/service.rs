@@ -298,15 +298,11 @@ impl<'a> Service<'a> {
         match outcome {
             Ok(Plan::Done(answer)) => drop(reply.send(Ok(answer))),
             Err(refusal) => drop(reply.send(Err(refusal))),
-            Ok(Plan::Submit(Operation::Post(post))) => {
-                let now = self.node.now();
-                if let Some(reply) = self.queue.wait_for(&post.key, reply) {
-                    self.queue.push(Operation::Post(post), Some(reply), now);
-                }
-            }
             Ok(Plan::Submit(operation)) => {
                 let now = self.node.now();
-                self.queue.push(operation, Some(reply), now);
+                if let Some(reply) = self.queue.wait_for(&operation, reply) {
+                    self.queue.push(operation, Some(reply), now);
+                }
             }
         }
     }
@@ -332,7 +328,7 @@ impl<'a> Service<'a> {
             Command::Join(asked) => {
                 let user = self.user(&asked.session)?;
                 let will_be_in = self.queue.will_be_in(&user, &asked.group, Some(&asked.session));
-                if will_be_in.unwrap_or_else(|| self.state.is_in_by(&asked.session, &user, &asked.group)) {
+                if will_be_in.is_none() && self.state.is_in_by(&asked.session, &user, &asked.group) {
                     return Ok(Plan::Done("{}".to_owned()));
                 }
                 let new = !self.state.has_group(&asked.group);
@@ -340,9 +336,11 @@ impl<'a> Service<'a> {
             }
             Command::Leave(asked) => {
                 let user = self.user(&asked.session)?;
-                if !self.is_in(&user, &asked.group) {
+                if self.queue.will_be_in(&user, &asked.group, None).is_none() {
                     self.check_group(&asked.group)?;
-                    return Ok(Plan::Done("{}".to_owned()));
+                    if !self.state.is_in(&user, &asked.group) {
+                        return Ok(Plan::Done("{}".to_owned()));
+                    }
                 }
                 Operation::Leave { user, group: asked.group }
             }

@@ -64,6 +64,8 @@ pub(super) struct Member<'a> {
     /// True if this life began with everything confirmed, and if the life before knew that it was so everywhere.
     began_complete: bool,
     had_settled: bool,
+    /// The time at which it began to listen.
+    began: Time,
     /// Set by SIGUSR1, which asks for the list as it is now.
     asked: Arc<AtomicBool>,
 }
@@ -110,6 +112,7 @@ impl<'a> Member<'a> {
             settled: None,
             began_complete: false,
             had_settled: false,
+            began: Time::ZERO,
             asked: on_request()?,
             ledger: Ledger::new(results, recovered),
             node,
@@ -144,7 +147,7 @@ impl<'a> Member<'a> {
             talk::list(&members)
         ));
         let now = self.node.now();
-        self.progress.1 = now;
+        (self.began, self.progress.1) = (now, now);
         // From now on an operator can ask for something.
         self.told = now;
         self.tell(now, None);
@@ -279,7 +282,7 @@ impl<'a> Member<'a> {
         let now = self.node.now();
         let replica = self.node.replica();
         let is_gone = |member| match replica.heard(member) {
-            None if self.had_settled && self.began_complete => now >= Time::ZERO.after(ENDED_AFTER),
+            None if self.had_settled && self.began_complete => now.since(self.began) >= ENDED_AFTER,
             heard => now.since(heard.unwrap_or_default()) >= UNREACHABLE_AFTER,
         };
         if !replica.is_settled() {

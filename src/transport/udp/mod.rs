@@ -12,6 +12,15 @@ mod drops;
 mod sieve;
 mod socket;
 
+/// Returns the slot of each address; of two members with one address, that of the first.
+fn slots(servers: &[SocketAddr]) -> BTreeMap<(IpAddr, u16), MemberId> {
+    let mut slots = BTreeMap::new();
+    for (address, slot) in servers.iter().zip(0..) {
+        slots.entry((address.ip(), address.port())).or_insert(MemberId(slot));
+    }
+    slots
+}
+
 #[cfg(test)]
 mod tests;
 
@@ -136,10 +145,8 @@ impl Udp {
         let address = settings.servers[usize::from(settings.head.sender.0)];
         let own = Socket::own(address)?;
         let joined = settings.group.as_ref().map(|group| Joined::join(group, address, &own)).transpose()?;
-        let slots = settings.servers.iter().enumerate();
-        let slots = slots.map(|(slot, address)| ((address.ip(), address.port()), MemberId(slot as u16)));
         Ok(Self {
-            slots: slots.collect(),
+            slots: slots(&settings.servers),
             removed: BTreeSet::new(),
             settings,
             own,
@@ -161,8 +168,7 @@ impl Udp {
             Some(known) => *known = address,
             None => self.settings.servers.push(address),
         }
-        self.slots.retain(|_, slot| *slot != member);
-        self.slots.entry((address.ip(), address.port())).or_insert(member);
+        self.slots = slots(&self.settings.servers);
     }
 
     /// Removes a member: it is sent only what is for it alone.

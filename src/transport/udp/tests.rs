@@ -269,3 +269,18 @@ fn udp_datagrams_of_one_length_go_together() {
         assert_eq!(together(&of(lengths), most), expected, "{lengths:?}");
     }
 }
+
+#[test]
+fn udp_members_may_swap_their_addresses() {
+    let reserved = reserved("127.0.0.1".parse().unwrap(), 3);
+    let servers = addresses(&reserved);
+    drop(reserved);
+    let mut udp = Udp::open(settings(&servers, 0, None)).unwrap();
+    udp.set(MemberId(1), servers[2]);
+    udp.set(MemberId(2), servers[1]);
+    let slot = |address: SocketAddr| udp.slots.get(&(address.ip(), address.port())).copied();
+    assert_eq!((slot(servers[2]), slot(servers[1])), (Some(MemberId(1)), Some(MemberId(2))));
+    // Nobody takes the address of another one.
+    udp.set(MemberId(3), servers[0]);
+    assert_eq!(udp.slots.get(&(servers[0].ip(), servers[0].port())), Some(&MemberId(0)));
+}
