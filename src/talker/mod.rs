@@ -115,14 +115,6 @@ fn with_unsent(mut failure: Failure, outbox: &Outbox) -> Failure {
     failure
 }
 
-/// Returns a key for the posts of this client that no other draws.
-fn new_client() -> String {
-    let mut bytes = [0; 16];
-    // A kernel without randomness has no loopback either.
-    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Returns the failure of a client that no server answers.
 fn nobody_answers(keeper: &Keeper) -> Failure {
     Failure::new(Exit::Unavailable, keeper.failure())

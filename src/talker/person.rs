@@ -15,13 +15,14 @@ use super::server::{Trouble, encoded};
 use super::socket::Heard;
 use super::story::{Story, line, mark};
 use super::told::{Event, Group, Groups, History, View};
-use super::{Options, START_LIMIT, new_client, nobody_answers, with_unsent, words};
+use super::{Options, START_LIMIT, nobody_answers, with_unsent, words};
 use crate::chat::operation::check_text;
 use crate::driver::clock::{Clock, LONGEST_WAIT};
 use crate::exit::{Exit, Failure};
 use crate::ids::Time;
 use crate::talk::{self, Talk, on_one_line};
 use crate::terminal::screen::Screen;
+use crate::transport::key;
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::stdio::{Input, Output};
 use crate::transport::terminal::Unechoed;
@@ -65,7 +66,7 @@ impl<'a> Person<'a> {
             let screen = screen.clone();
             talk.divert(Some(Box::new(move |line| screen.print(line))));
         }
-        let mut keeper = Keeper::new(&options.connect, &options.user, new_client(), waker.clone(), now);
+        let mut keeper = Keeper::new(&options.connect, &options.user, key::random(), waker.clone(), now);
         keeper.groups.extend(options.group.clone());
         let person = Self {
             options,

@@ -14,13 +14,14 @@ use super::reader::Reader;
 use super::server::{Trouble, encoded};
 use super::socket::Heard;
 use super::told::{Event, History, Item, View};
-use super::{Options, START_LIMIT, new_client, with_unsent};
+use super::{Options, START_LIMIT, with_unsent};
 use crate::chat::operation::MOST_N;
 use crate::driver::clock::{Clock, LONGEST_WAIT};
 use crate::exit::{Exit, Failure};
 use crate::ids::Time;
 use crate::results::write_text;
 use crate::talk::{self, Talk};
+use crate::transport::key;
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::stdio::{Input, Output};
 use crate::transport::wakeup::{Wakeup, wait, wakeup};
@@ -82,7 +83,7 @@ impl<'a> Pipe<'a> {
         now: Time,
     ) -> Result<Self, Failure> {
         let (wakeup, waker) = wakeup()?;
-        let mut keeper = Keeper::new(&options.connect, &options.user, new_client(), waker.clone(), now);
+        let mut keeper = Keeper::new(&options.connect, &options.user, key::random(), waker.clone(), now);
         keeper.groups.push(group.to_owned());
         Ok(Self {
             options,

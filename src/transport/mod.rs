@@ -7,10 +7,12 @@
 //!
 //! [`stdio`] and [`terminal`] are the standard streams of a process that must not block on them; the loop can wait for
 //! [`signals`] and [`wakeup`] beside sockets. [`holder`] finds the process that holds a port, [`limits`] has those of
-//! the system.
+//! the system; `key` draws random keys.
 
 pub mod address;
 pub mod holder;
+#[cfg(feature = "web")]
+pub(crate) mod key;
 pub mod limits;
 pub mod options;
 pub mod plain;

@@ -4,7 +4,6 @@ use crate::chat::operation::Operation;
 use crate::chat::place::{OperationId, Place};
 use crate::chat::state::State;
 use crate::cluster::node::Event;
-use crate::ids::MemberId;
 use crate::replica::entry::{Content, Entry, Stamp};
 
 /// The confirmed operations that the journal has forgotten, from the result file.
@@ -18,11 +17,12 @@ pub(super) struct Past {
 impl Past {
     /// Applies the next one: the text of a multicast, and the name of its server.
     pub(super) fn apply(&mut self, from: &str, text: &[u8], state: &mut State) {
-        let Some(slot) = state.server_names().iter().position(|name| name == from) else { return };
+        let Some(origin) = state.server(from) else { return };
+        let slot = usize::from(origin.0);
         self.numbers.resize(self.numbers.len().max(slot + 1), 0);
         self.numbers[slot] += 1;
         self.count += 1;
-        let id = OperationId { origin: MemberId(slot as u16), number: self.numbers[slot] };
+        let id = OperationId { origin, number: self.numbers[slot] };
         // Below the times of all entries, which begin with 1.
         let at = Place { stamp: Stamp::default(), index: self.count };
         state.apply(id, at, Operation::parse(text));

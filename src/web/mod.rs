@@ -8,7 +8,6 @@ mod api;
 mod desk;
 mod entries;
 mod feed;
-mod key;
 mod page;
 mod queue;
 mod serve;

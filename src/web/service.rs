@@ -31,6 +31,7 @@ use crate::replica::entry::Entry;
 use crate::replica::epoch::{Change, Request as EpochRequest};
 use crate::session::SAY_EVERY;
 use crate::talk::{self, Talk};
+use crate::transport::key;
 
 /// The time between two tellings of groups.
 const TELL_GROUPS_EVERY: Duration = Duration::from_millis(500);
@@ -318,7 +319,7 @@ impl<'a> Service<'a> {
                 if self.uses.is_full() {
                     return Err(Refusal::new(503, "this server has too many sessions: try another server"));
                 }
-                let session = super::key::random();
+                let session = key::random();
                 Operation::Session { session, user, client }
             }
             Command::Logout(asked) => {

@@ -1,9 +1,9 @@
-//! Keys that nobody guesses: of sessions, and of the policy of one response.
+//! Keys that nobody guesses and no other draws: of sessions, of clients, and of the policy of one response.
 
 use rustix::rand::{GetRandomFlags, getrandom};
 
 /// Returns a random key of 32 hexadecimal digits.
-pub(super) fn random() -> String {
+pub(crate) fn random() -> String {
     let mut bytes = [0; 16];
     // A kernel without randomness has no loopback either.
     let _ = getrandom(&mut bytes, GetRandomFlags::empty());
