@@ -73,10 +73,10 @@ pub struct State {
 }
 
 impl State {
-    /// Returns the state before the operation with the number `confirmed` + 1, of servers with these names.
+    /// Returns the state before the first operation, of servers with these names.
     #[must_use]
-    pub fn new(names: Vec<String>, confirmed: u64) -> Self {
-        Self { names, confirmed, ..Self::default() }
+    pub fn new(names: Vec<String>) -> Self {
+        Self { names, ..Self::default() }
     }
 
     /// Applies an operation at its place, or notes that a text at this place is none. Returns what has changed.

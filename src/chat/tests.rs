@@ -75,7 +75,7 @@ fn operation(prng: &mut Prng, server: u16, time: u64) -> Operation {
 }
 
 fn state_of<'o>(operations: impl IntoIterator<Item = &'o Placed>) -> State {
-    let mut state = State::new(names(), 0);
+    let mut state = State::new(names());
     for (at, id, operation) in operations {
         state.apply(*id, *at, Some(operation.clone()));
     }
@@ -192,7 +192,7 @@ fn state_does_not_depend_on_the_order_of_arrival() {
 
 #[test]
 fn copies_of_a_post_are_one_post_at_the_first_place() {
-    let mut state = State::new(names(), 0);
+    let mut state = State::new(names());
     let (first, second) =
         (OperationId { origin: MemberId(0), number: 1 }, OperationId { origin: MemberId(1), number: 4 });
     let posted = state.apply(second, place(5, 1), Some(post("ann", "tea", 1, "hello")));
@@ -210,7 +210,7 @@ fn copies_of_a_post_are_one_post_at_the_first_place() {
 
 #[test]
 fn unlike_below_a_like_does_not_undo_it() {
-    let mut state = State::new(names(), 0);
+    let mut state = State::new(names());
     let by = |origin, number| OperationId { origin: MemberId(origin), number };
     state.apply(by(0, 1), place(1, 0), Some(post("ann", "tea", 1, "hello")));
     state.apply(by(1, 1), place(9, 1), Some(like("bob", "s1-1", true)));
@@ -222,7 +222,7 @@ fn unlike_below_a_like_does_not_undo_it() {
 
 #[test]
 fn start_of_a_server_ends_its_sessions() {
-    let mut state = State::new(names(), 0);
+    let mut state = State::new(names());
     let by = |origin, number| OperationId { origin: MemberId(origin), number };
     state.apply(by(0, 1), place(1, 0), Some(session("k1", "ann")));
     state.apply(by(0, 2), place(2, 0), Some(join("k1", "ann", "tea")));
@@ -246,7 +246,7 @@ fn start_of_a_server_ends_its_sessions() {
 
 #[test]
 fn history_is_cut_by_numbers() {
-    let mut state = State::new(names(), 0);
+    let mut state = State::new(names());
     for number in 1..=10 {
         let group = if number % 2 == 0 { "tea" } else { "news" };
         let id = OperationId { origin: MemberId(0), number };
@@ -300,7 +300,7 @@ fn sessions_that_have_ended_are_forgotten_and_nobody_sees_it() {
     for seed in 0..100 {
         let mut prng = Prng::new(seed);
         let operations = random(&mut prng, 120);
-        let (mut state, mut lean) = (State::new(names(), 0), State::new(names(), 0));
+        let (mut state, mut lean) = (State::new(names()), State::new(names()));
         // In a cluster keys are random, so that none begins twice, and none is used before.
         let mut known = BTreeSet::new();
         for (at, id, operation) in &operations {

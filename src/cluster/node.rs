@@ -328,6 +328,15 @@ impl Node {
         self.signals.received().map_or(Ok(()), |exit| Err(interruption(exit)))
     }
 
+    /// Does nothing for a while: the application is busy with something else before it takes part.
+    ///
+    /// # Errors
+    /// The interruption, if one came.
+    pub fn pause(&self, limit: Duration) -> Result<(), Failure> {
+        wait(self.signals.fds(), limit);
+        self.signals.received().map_or(Ok(()), |exit| Err(interruption(exit)))
+    }
+
     /// Processes the datagrams that have come.
     fn receive(&mut self, now: Time) -> Result<(), Failure> {
         let Self { udp, replica, effects, talk, names, heard, .. } = self;

@@ -60,6 +60,7 @@ pub(super) fn routes(shared: Shared) -> Router {
         .route("/api/history", get(history))
         .route("/api/groups", get(groups))
         .route("/api/view", get(view))
+        .route("/api/operations", get(operations))
         .fallback(|| async { refused(&Refusal::new(404, "there is nothing here: see docs/CHAT.md")) })
         .method_not_allowed_fallback(|| async {
             refused(&Refusal::new(405, "cannot use this method here: see docs/CHAT.md"))
@@ -206,6 +207,25 @@ async fn groups(State(shared): Asked, asked: Asking<OfUser>) -> Response {
 
 async fn view(State(shared): Asked) -> Response {
     answered(shared.desk.ask(Question::View).await)
+}
+
+/// The byte of all confirmed operations from which a server that was added asks for them.
+#[derive(Deserialize)]
+struct Beginning {
+    from: u64,
+}
+
+async fn operations(State(shared): Asked, beginning: Asking<Beginning>) -> Response {
+    let Beginning { from } = match beginning {
+        Ok(Query(beginning)) => beginning,
+        Err(rejection) => return refused(&unreadable_query(&rejection)),
+    };
+    // Not on the thread that serves all others.
+    let page = tokio::task::spawn_blocking(move || shared.files.page(from)).await;
+    match page.map_err(std::io::Error::other).flatten() {
+        Ok(page) => ([(header::CONTENT_TYPE, "application/octet-stream")], page).into_response(),
+        Err(error) => refused(&Refusal::new(503, format!("cannot read the operations: {error}"))),
+    }
 }
 
 async fn health(State(shared): Asked) -> Response {

@@ -1,10 +1,14 @@
 //! The operations in entries of the log, and those that only the result file still has.
 
+use std::path::Path;
+
 use crate::chat::operation::Operation;
 use crate::chat::place::{OperationId, Place};
 use crate::chat::state::State;
 use crate::cluster::node::Event;
+use crate::exit::{Exit, Failure};
 use crate::replica::entry::{Content, Entry, Stamp};
+use crate::replica::record::Forgotten;
 
 /// The confirmed operations that the journal has forgotten, from the result file.
 #[derive(Default)]
@@ -27,6 +31,20 @@ impl Past {
         let at = Place { stamp: Stamp::default(), index: self.count };
         state.apply(id, at, Operation::parse(text));
         state.confirm(Stamp::default());
+    }
+
+    /// Checks that these are the operations which the journal has forgotten: as many of each server.
+    ///
+    /// # Errors
+    /// Exit 65 if they are others; `path` names the file with those from before this server was added.
+    pub(super) fn check(&self, forgotten: &[Forgotten], path: &Path) -> Result<(), Failure> {
+        let count = |slot: usize| self.numbers.get(slot).copied().unwrap_or_default();
+        if forgotten.iter().enumerate().all(|(slot, origin)| origin.multicasts == count(slot)) {
+            return Ok(());
+        }
+        let why = format!("{} has other operations than the journal has forgotten", path.display());
+        Err(Failure::new(Exit::BadData, why)
+            .help("take the file away: the server takes the operations from the others again"))
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod api;
 mod desk;
+mod earlier;
 mod entries;
 mod feed;
 mod page;
@@ -17,7 +18,7 @@ mod shared;
 mod socket;
 mod view;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -32,8 +33,12 @@ use crate::ids::MemberId;
 use crate::results::cluster::{ClusterResults, Opening};
 use crate::talk::Talk;
 use crate::transport::signals::Signals;
+use earlier::{Files, Sources};
 use serve::Web;
 use service::Service;
+
+/// The time for which a server that was added to the cluster waits until the others let it in.
+const LET_IN_LIMIT: Duration = Duration::from_secs(60);
 
 /// The options of `chat-server`.
 #[derive(Args, Clone, Debug)]
@@ -82,6 +87,8 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     let cluster = Cluster::read(&options.cluster, Some(&signals))?;
     let me = cluster.member(&options.id, &options.cluster)?;
     let address = address(options, &cluster, me)?;
+    let is_added = usize::from(me.0) >= cluster.servers.len();
+    let sources = is_added.then(|| Sources::of(&cluster, me, &options.cluster)).transpose()?;
     let listener = serve::bind(&address)?;
     let (mut node, recovered) = Node::start(
         &Settings {
@@ -90,30 +97,28 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
             data: &options.data,
             is_unicast: options.unicast,
             limit: usize::try_from(options.journal_limit).unwrap_or(usize::MAX),
-            // Of servers that were added, which are refused above.
-            patience: Duration::ZERO,
+            patience: LET_IN_LIMIT,
             defects: options.known_bad.defects(),
             faults: options.faults.as_deref(),
         },
         signals,
         talk,
     )?;
-    let opening = Opening {
-        life: recovered.life,
-        history: !options.no_history,
-        fresh: recovered.life == 1,
-        force: false,
-    };
-    let out = options.out.clone().unwrap_or_else(|| options.data.join("results"));
-    let results = ClusterResults::open(&out, &options.id, opening)?;
+    let results = open_results(options, recovered.life)?;
     node.begin()?;
+    let earlier = match &sources {
+        Some(sources) => sources.take(recovered.began, &options.data, &mut node, talk)?,
+        None => None,
+    };
+    let confirmed = results.confirmed_path().map(Path::to_owned);
+    let files = Files(earlier.iter().cloned().chain(confirmed).collect());
     let (desk, requests) = desk::desk(node.waker());
     let local = listener.local_addr().map_err(|error| serve::cannot_serve(&address, &error))?;
-    let web = Web::start(listener, desk, &cluster, &address, local)?;
+    let web = Web::start(listener, desk, files, &cluster, &address, local)?;
     cli::print(&format!("http://{local}"))?;
     let ledger = Ledger::new(results, &recovered);
     let mut service = Service::new(options, talk, &cluster, node, ledger, requests, &recovered);
-    let Err(mut failure) = service.begin(&recovered).and_then(|()| service.run());
+    let Err(mut failure) = service.begin(&recovered, earlier).and_then(|()| service.run());
     web.end();
     if failure.exit.is_asked_for() {
         // A failure now counts more than the signal.
@@ -123,16 +128,16 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     service.conclude(failure)
 }
 
+/// Opens the files of the confirmed operations and the history.
+fn open_results(options: &Options, life: u32) -> Result<ClusterResults, Failure> {
+    let out = options.out.clone().unwrap_or_else(|| options.data.join("results"));
+    let opening = Opening { life, history: !options.no_history, fresh: life == 1, force: false };
+    ClusterResults::open(&out, &options.id, opening)
+}
+
 /// Returns the address of the page, as it is written.
 fn address(options: &Options, cluster: &Cluster, me: MemberId) -> Result<String, Failure> {
-    let slot = usize::from(me.0);
-    if slot >= cluster.servers.len() {
-        let why = format!("cannot serve the chat: {} was added to the running cluster", options.id);
-        return Err(Failure::new(Exit::Config, why).help(
-            "a server that was added has none of the posts from before; list it without `added` in a new cluster",
-        ));
-    }
-    let listed = || cluster.all().nth(slot).and_then(|server| server.web.clone());
+    let listed = || cluster.all().nth(usize::from(me.0)).and_then(|server| server.web.clone());
     options.web.clone().or_else(listed).ok_or_else(|| {
         Failure::new(Exit::Config, format!("cannot serve the page: {} has no `web` address", options.id))
             .help("write one into the cluster file, or give it with --web HOST:PORT")

@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::api;
 use super::desk::Desk;
+use super::earlier::Files;
 use super::page::{Page, hosts, origins};
 use super::shared::Shared;
 use crate::cluster::file::Cluster;
@@ -59,6 +60,7 @@ impl Web {
     pub(super) fn start(
         listener: TcpListener,
         desk: Desk,
+        files: Files,
         cluster: &Cluster,
         address: &str,
         local: SocketAddr,
@@ -67,6 +69,7 @@ impl Web {
         let addresses: Vec<String> = cluster.all().filter_map(|server| server.web.clone()).collect();
         let shared = Shared {
             desk,
+            files,
             page: Page::new(&addresses),
             origins: origins(&addresses, local),
             hosts: hosts(&addresses, address),

@@ -2,12 +2,14 @@
 //! it, and commands become operations.
 
 use std::convert::Infallible;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::Options;
 use super::desk::{Answer, Command, Question, Refusal, Reply, Request, Requests};
+use super::earlier;
 use super::entries::{Past, count, operations};
 use super::feed::Feed;
 use super::queue::Queue;
@@ -60,6 +62,8 @@ pub(super) struct Service<'a> {
     queue: Queue,
     feed: Feed,
     requests: Requests,
+    /// The operations from before this server was added; none if there are none.
+    earlier: Option<PathBuf>,
     life: u32,
     /// True until the operation that ends the sessions of earlier lives is stored.
     is_starting: bool,
@@ -84,7 +88,7 @@ impl<'a> Service<'a> {
         recovered: &Recovered,
     ) -> Self {
         let me = usize::from(node.me().0);
-        let state = State::new(node.names().to_vec(), recovered.began);
+        let state = State::new(node.names().to_vec());
         let webs: Vec<Option<String>> = cluster.all().map(|server| server.web.clone()).collect();
         let now = node.now();
         let view = View::of(&node, &state, &cluster.name, &webs, now);
@@ -98,6 +102,7 @@ impl<'a> Service<'a> {
             queue: Queue::new(recovered.forgotten.origins[me].multicasts + 1),
             feed: Feed::default(),
             requests,
+            earlier: None,
             life: recovered.life,
             is_starting: recovered.life > 1,
             uses: Uses::default(),
@@ -110,11 +115,19 @@ impl<'a> Service<'a> {
         }
     }
 
-    /// Shows what the files and the journal have.
-    pub(super) fn begin(&mut self, recovered: &Recovered) -> Result<(), Failure> {
+    /// Shows what the files and the journal have. `earlier` is the file with the operations from before this server was
+    /// added, if there were any.
+    pub(super) fn begin(&mut self, recovered: &Recovered, earlier: Option<PathBuf>) -> Result<(), Failure> {
+        self.earlier = earlier;
         let mut past = Past::default();
         let state = &mut self.state;
+        if let Some(path) = &self.earlier {
+            earlier::read(path, |from, text| past.apply(from, text, state))?;
+        }
         self.ledger.start(&self.node, self.cluster, recovered, |from, text| past.apply(from, text, state))?;
+        if let Some(path) = &self.earlier {
+            past.check(&recovered.forgotten.origins, path)?;
+        }
         let events = self.node.events();
         self.ledger.replay(&self.node, &events)?;
         for event in &events {
@@ -240,9 +253,12 @@ impl<'a> Service<'a> {
         if !events.iter().any(|event| matches!(event, Event::Withdraw(_))) {
             return Ok(());
         }
-        let mut state = State::new(self.state.server_names().to_vec(), 0);
+        let mut state = State::new(self.state.server_names().to_vec());
         self.state.removed_servers().for_each(|server| drop(state.remove_server(server)));
         let mut past = Past::default();
+        if let Some(path) = &self.earlier {
+            earlier::read(path, |from, text| past.apply(from, text, &mut state))?;
+        }
         self.ledger.confirmed_texts(|from, text| past.apply(from, text, &mut state))?;
         for (id, at, text) in self.ledger.tentative_entries().flat_map(operations) {
             state.apply(id, at, Operation::parse(text));

@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn session_that_nobody_uses_ends_once() {
         let me = MemberId(0);
-        let mut state = State::new(vec!["s1".to_owned()], 0);
+        let mut state = State::new(vec!["s1".to_owned()]);
         for (number, session) in (1..).zip(["used", "idle"]) {
             let begin = Operation::Session {
                 session: session.to_owned(),

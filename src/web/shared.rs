@@ -9,12 +9,15 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::desk::{Desk, Refusal};
+use super::earlier::Files;
 use super::page::Page;
 
 /// The part of a server that all requests share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) desk: Desk,
+    /// The files with all confirmed operations.
+    pub(super) files: Files,
     pub(super) page: Page,
     /// The origins of the pages of all servers.
     pub(super) origins: Vec<String>,

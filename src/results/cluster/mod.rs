@@ -108,6 +108,12 @@ impl ClusterResults {
         self.files.as_ref().map_or(0, |files| files.confirmed.there())
     }
 
+    /// Returns the path of the file with the confirmed texts; none if nothing is written.
+    #[must_use]
+    pub fn confirmed_path(&self) -> Option<&Path> {
+        self.files.as_ref().map(|files| files.confirmed.path())
+    }
+
     /// Returns the number of direct messages that were in the file when it was opened.
     #[must_use]
     pub fn received_lines(&self) -> u64 {

@@ -71,12 +71,12 @@ impl Chat {
         session.as_str().unwrap().to_owned()
     }
 
-    fn say(&self, server: usize, session: &str, n: u64, text: &str) -> String {
+    pub(super) fn say(&self, server: usize, session: &str, n: u64, text: &str) -> String {
         let body = json!({"session": session, "group": "tea", "n": n, "text": text});
         self.done(server, "/api/post", &body)["id"].as_str().unwrap().to_owned()
     }
 
-    fn like(&self, server: usize, session: &str, id: &str, on: bool) {
+    pub(super) fn like(&self, server: usize, session: &str, id: &str, on: bool) {
         self.done(server, "/api/like", &json!({"session": session, "id": id, "on": on}));
     }
 
@@ -85,6 +85,16 @@ impl Chat {
         assert_eq!(status, 200, "{answer}");
         let Value::Array(items) = answer["items"].take() else { panic!("no items") };
         items
+    }
+
+    /// The bytes of a server's journal.
+    pub(super) fn journal_bytes(&self, server: usize) -> u64 {
+        let mut response = self.agent.get(format!("{}/metrics", self.urls[server])).call().expect("metrics");
+        let text = response.body_mut().read_to_string().unwrap();
+        let mut lines = text.lines();
+        lines
+            .find_map(|line| line.strip_prefix("groupcast_chat_journal_bytes ")?.parse().ok())
+            .expect("bytes")
     }
 
     /// Waits until all servers have the same history, with a number for each post.
@@ -98,7 +108,7 @@ impl Chat {
     }
 
     /// Waits until a server answers that it is well.
-    fn is_well(&self, server: usize) {
+    pub(super) fn is_well(&self, server: usize) {
         until("the server is well", || {
             let answer = self.agent.get(format!("{}/healthz", self.urls[server])).call();
             answer.is_ok_and(|answer| answer.status() == 200).then_some(())
@@ -106,7 +116,7 @@ impl Chat {
     }
 
     /// Ends the servers when there is nothing to do, and lets the checker judge what they wrote.
-    fn ends_well(mut self) {
+    pub(super) fn ends_well(mut self) {
         until("everything is final everywhere", || {
             let views: Vec<Value> = (0..self.urls.len()).map(|at| self.get(at, "/api/view").1).collect();
             let is_final =

@@ -4,6 +4,8 @@ mod barrier;
 #[cfg(feature = "web")]
 mod chat;
 #[cfg(feature = "web")]
+mod chat_added;
+#[cfg(feature = "web")]
 mod chat_page;
 #[cfg(feature = "web")]
 mod chat_terminal;
