@@ -4,8 +4,6 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::keeper::Keeper;
 use super::link::{Answer, Ask, Purpose};
 use super::outbox::{MOST_STORED, MOST_WAITING};
@@ -32,8 +30,6 @@ const PAGE: usize = 500;
 const SAY_EVERY: Duration = Duration::from_secs(10);
 /// The time after which a question is asked again that a server could not answer.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Most chunks of the input that the system was asked for and that were not taken.
-const MOST_READ_AHEAD: usize = 2;
 /// Longest wait for the last bytes to be read.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -50,9 +46,8 @@ pub(super) struct Pipe<'a> {
     flaw: Option<Failure>,
     output: Output,
     is_seen: bool,
-    /// Once nobody reads the output any more: the chunks of the input that are still taken, because they may have been
-    /// read already.
-    last_chunks: Option<usize>,
+    /// True once nobody reads the output any more: then only what has been read of the input is still posted.
+    is_unread: bool,
     posting: Posting,
     /// The number of the last post that was printed.
     cursor: u64,
@@ -96,7 +91,7 @@ impl<'a> Pipe<'a> {
             flaw: None,
             output: Output::stdout(waker)?,
             is_seen: std::io::stdout().is_terminal(),
-            last_chunks: None,
+            is_unread: false,
             posting: Posting::default(),
             cursor: options.after,
             pull: Pull::Due(now),
@@ -142,10 +137,8 @@ impl<'a> Pipe<'a> {
 
     fn is_done(&self) -> bool {
         let outbox = &self.posting.outbox;
-        let is_over = match self.last_chunks {
-            Some(_) => outbox.waiting() == 0,
-            None => outbox.len() == 0 && self.pull == Pull::Done,
-        };
+        let is_over =
+            if self.is_unread { outbox.waiting() == 0 } else { outbox.len() == 0 && self.pull == Pull::Done };
         self.has_ended() && is_over
     }
 
@@ -153,7 +146,7 @@ impl<'a> Pipe<'a> {
     fn read(&mut self, now: Time) -> Result<(), Failure> {
         while !self.has_ended() {
             let outbox = &mut self.posting.outbox;
-            let is_full = outbox.len() >= MOST_STORED && self.last_chunks.is_none();
+            let is_full = outbox.len() >= MOST_STORED && !self.is_unread;
             if outbox.waiting() >= MOST_WAITING || is_full {
                 return Ok(());
             }
@@ -164,12 +157,12 @@ impl<'a> Pipe<'a> {
                     }
                     outbox.push(self.group, text);
                 }
-                Ok(None) => match self.next_chunk()? {
+                Ok(None) => match self.input.take()? {
                     Some(chunk) => {
                         self.reader.push(&chunk);
                         self.progress = now;
                     }
-                    None if self.last_chunks.is_some() => {
+                    None if self.input.is_over() => {
                         self.talk
                             .say("nobody reads the output any more: the rest of the input is not posted");
                         self.reader.cut_off();
@@ -180,18 +173,6 @@ impl<'a> Pipe<'a> {
             }
         }
         Ok(())
-    }
-
-    /// Returns bytes of the input, if there are some that may be taken.
-    fn next_chunk(&mut self) -> Result<Option<Bytes>, Failure> {
-        match &mut self.last_chunks {
-            Some(0) => Ok(None),
-            Some(left) => {
-                *left -= 1;
-                self.input.take()
-            }
-            None => self.input.take(),
-        }
     }
 
     fn link_up(&mut self, now: Time) {
@@ -274,7 +255,7 @@ impl<'a> Pipe<'a> {
                 self.progress = now;
             }
         }
-        if !lines.is_empty() && self.last_chunks.is_none() {
+        if !lines.is_empty() && !self.is_unread {
             self.output.write(&lines);
         }
         self.pulled(history.more && is_all_confirmed, now);
@@ -332,7 +313,9 @@ impl<'a> Pipe<'a> {
         let is_full = match self.output.is_full() {
             // Its reader wants no more.
             Err(failure) if failure.exit == Exit::Ok => {
-                self.last_chunks.get_or_insert(MOST_READ_AHEAD);
+                if !std::mem::replace(&mut self.is_unread, true) {
+                    self.input.stop();
+                }
                 false
             }
             full => full?,

@@ -7,14 +7,14 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::wakeup::Waker;
+use super::wakeup::{Waker, Wakeup, wait_for_either, wakeup};
 use crate::exit::{Exit, Failure};
 use crate::lock::{lock, unpoisoned};
 
@@ -23,10 +23,12 @@ const CHUNK: usize = 64 << 10;
 /// Waiting bytes at which an output is full.
 const FULL: usize = 1 << 20;
 
-/// Standard input, read ahead by one chunk.
+/// Standard input, read ahead by two chunks.
 #[derive(Debug)]
 pub struct Input {
     chunks: Receiver<io::Result<Bytes>>,
+    stop: Waker,
+    is_over: bool,
 }
 
 impl Input {
@@ -37,34 +39,63 @@ impl Input {
     pub fn stdin(waker: Waker) -> Result<Self, Failure> {
         // Not through the buffer of `io::stdin`, in which some of the bytes could stay behind.
         let from = io::stdin().as_fd().try_clone_to_owned().map_err(|reason| cannot_read(&reason))?;
-        Ok(Self::read(File::from(from), waker))
+        Self::read(File::from(from), waker)
     }
 
-    fn read(from: impl Read + Send + 'static, waker: Waker) -> Self {
+    fn read(from: impl Read + AsFd + Send + 'static, waker: Waker) -> Result<Self, Failure> {
         let (sender, chunks) = sync_channel(1);
-        thread::spawn(move || read_all(from, &sender, &waker));
-        Self { chunks }
+        let (stopped, stop) = wakeup()?;
+        thread::spawn(move || {
+            read_all(from, &stopped, &sender, &waker);
+            drop(sender);
+            waker.wake();
+        });
+        Ok(Self { chunks, stop, is_over: false })
     }
 
     /// Returns the next chunk, if one has come; an empty one is the end.
     ///
     /// # Errors
     /// [`Exit::Io`] if it cannot be read.
-    pub fn take(&self) -> Result<Option<Bytes>, Failure> {
-        self.chunks.try_recv().ok().transpose().map_err(|reason| cannot_read(&reason))
+    pub fn take(&mut self) -> Result<Option<Bytes>, Failure> {
+        let taken = self.chunks.try_recv();
+        self.is_over = matches!(taken, Err(TryRecvError::Disconnected));
+        taken.ok().transpose().map_err(|reason| cannot_read(&reason))
+    }
+
+    /// Reads no more. The chunks that have been read are still to be taken, until [`Self::is_over`]; the loop is woken then.
+    pub fn stop(&self) {
+        self.stop.wake();
+    }
+
+    /// Returns whether [`Self::take`] has returned everything that was or will be read.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        self.is_over
     }
 }
 
-fn read_all(mut from: impl Read, sender: &SyncSender<io::Result<Bytes>>, waker: &Waker) {
+/// Reads until the end, a failure, or a stop. A read takes bytes away from other readers, so none begins before there are
+/// some: it could not be called off.
+fn read_all(
+    mut from: impl Read + AsFd,
+    stopped: &Wakeup,
+    sender: &SyncSender<io::Result<Bytes>>,
+    waker: &Waker,
+) {
     let mut chunk = vec![0; CHUNK];
     loop {
+        let [_, is_stopped] = wait_for_either(from.as_fd(), stopped.fd());
+        if is_stopped {
+            return;
+        }
         let read = match from.read(&mut chunk) {
             Err(reason) if reason.kind() == io::ErrorKind::Interrupted => continue,
             read => read.map(|length| Bytes::copy_from_slice(&chunk[..length])),
         };
         let is_last = !read.as_ref().is_ok_and(|chunk| !chunk.is_empty());
         if sender.send(read).is_err() || is_last {
-            return waker.wake();
+            return;
         }
         waker.wake();
     }
@@ -212,47 +243,89 @@ fn cannot_write(reason: &io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::BorrowedFd;
+    use std::os::unix::net::UnixStream;
+
     use super::*;
-    use crate::transport::wakeup::{Wakeup, wakeup};
-    use crate::transport::zmq;
+    use crate::transport::wakeup::wait;
 
     const LONG: Duration = Duration::from_secs(60);
 
-    fn wait(wakeup: &Wakeup) {
-        zmq::wait(&[], [wakeup.fd()], LONG);
+    fn rest(wakeup: &Wakeup) {
+        wait([wakeup.fd()], LONG);
         wakeup.clear();
+    }
+
+    /// Takes chunks until `is_last`, or until everything was taken.
+    fn taken(input: &mut Input, wakeup: &Wakeup, is_last: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+        let mut all = Vec::new();
+        while !input.is_over() && !is_last(&all) {
+            match input.take().unwrap() {
+                Some(chunk) => all.extend_from_slice(&chunk),
+                None if input.is_over() => {}
+                None => rest(wakeup),
+            }
+        }
+        all
     }
 
     #[test]
     fn input_comes_in_chunks_and_wakes() {
         let (wakeup, waker) = wakeup().unwrap();
-        let input = Input::read(&b"one two"[..], waker);
-        let mut taken = Vec::new();
-        while taken.last().is_none_or(|chunk: &Bytes| !chunk.is_empty()) {
-            wait(&wakeup);
-            taken.extend(std::iter::from_fn(|| input.take().unwrap()));
+        let (from, mut to) = UnixStream::pair().unwrap();
+        let mut input = Input::read(from, waker).unwrap();
+        to.write_all(b"one two").unwrap();
+        drop(to);
+        assert_eq!(taken(&mut input, &wakeup, |_| false), b"one two");
+    }
+
+    #[test]
+    fn a_stopped_input_gives_all_that_it_has_read_and_leaves_the_rest() {
+        for round in 0..200 {
+            let (wakeup, waker) = wakeup().unwrap();
+            let (from, mut to) = UnixStream::pair().unwrap();
+            let mut rest = from.try_clone().unwrap();
+            let mut input = Input::read(from, waker).unwrap();
+            to.write_all(b"one ").unwrap();
+            let mut all = taken(&mut input, &wakeup, |all| !all.is_empty());
+            // Perhaps it has read these, perhaps not.
+            for number in 0..round % 8 {
+                to.write_all(&[b'a' + number]).unwrap();
+            }
+            input.stop();
+            all.append(&mut taken(&mut input, &wakeup, |_| false));
+            to.write_all(b" two").unwrap();
+            drop(to);
+            rest.read_to_end(&mut all).unwrap();
+            let expected = [&b"one "[..], &b"abcdefg"[..usize::from(round % 8)], b" two"].concat();
+            assert_eq!(all, expected, "round {round}");
         }
-        assert_eq!(taken.concat(), b"one two");
     }
 
     #[test]
     fn a_failure_to_read_is_told() {
-        struct Broken;
+        struct Broken(File);
         impl Read for Broken {
             fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
                 Err(io::ErrorKind::IsADirectory.into())
             }
         }
+        impl AsFd for Broken {
+            fn as_fd(&self) -> BorrowedFd<'_> {
+                self.0.as_fd()
+            }
+        }
         let (wakeup, waker) = wakeup().unwrap();
-        let input = Input::read(Broken, waker);
-        wait(&wakeup);
+        let null = Broken(File::open("/dev/null").unwrap());
+        let mut input = Input::read(null, waker).unwrap();
+        rest(&wakeup);
         assert_eq!(input.take().unwrap_err().exit, Exit::Io);
     }
 
     #[test]
     fn output_is_full_while_nobody_reads_and_wakes_when_it_is_read() {
         let (wakeup, waker) = wakeup().unwrap();
-        let (mut reader, writer) = std::os::unix::net::UnixStream::pair().unwrap();
+        let (mut reader, writer) = UnixStream::pair().unwrap();
         let output = Output::write_to(writer, waker);
         output.write(&vec![b'x'; 8 * FULL]);
         assert!(output.is_full().unwrap(), "nobody reads");
@@ -261,7 +334,7 @@ mod tests {
             reader.read_exact(&mut read).unwrap();
         });
         while output.is_busy().unwrap() {
-            wait(&wakeup);
+            rest(&wakeup);
         }
         assert!(!output.is_full().unwrap());
         reading.join().unwrap();
@@ -274,7 +347,7 @@ mod tests {
         drop(reader);
         let output = Output::write_to(writer, waker);
         output.write(b"x");
-        wait(&wakeup);
+        rest(&wakeup);
         assert_eq!(output.is_full().unwrap_err().exit, Exit::Ok);
         output.settle(LONG);
     }
@@ -284,7 +357,7 @@ mod tests {
         let (wakeup, waker) = wakeup().unwrap();
         let output = Output::write_to(File::options().write(true).open("/dev/full").unwrap(), waker);
         output.write(b"x");
-        wait(&wakeup);
+        rest(&wakeup);
         assert_eq!(output.is_busy().unwrap_err().exit, Exit::Io);
     }
 }

@@ -40,6 +40,14 @@ pub fn wait<'a>(fds: impl IntoIterator<Item = BorrowedFd<'a>>, limit: Duration) 
     poll(&mut polled, Some(&timespec(limit))).is_err() || polled.iter().any(|fd| !fd.revents().is_empty())
 }
 
+/// Waits until there is input at one of two descriptors. Returns for each whether there is.
+pub(super) fn wait_for_either(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> [bool; 2] {
+    let mut polled = [one, other].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+    // An error is a signal, which is no concern of this thread.
+    while poll(&mut polled, None).is_err() {}
+    polled.map(|fd| !fd.revents().is_empty())
+}
+
 /// Returns a time limit as the system takes it.
 pub(super) fn timespec(limit: Duration) -> Timespec {
     Timespec { tv_sec: limit.as_secs() as _, tv_nsec: limit.subsec_nanos().into() }
