@@ -10,6 +10,8 @@ pub const LONGEST_GROUP: usize = 64;
 pub const LONGEST_TEXT: usize = 4000;
 /// Longest key of a session or a client, in characters, which are ASCII.
 pub const LONGEST_KEY: usize = 64;
+/// Most posts in one request.
+pub const MOST_POSTS: usize = 256;
 /// Highest number that a client gives a post, and that every JSON reader keeps exact.
 pub const MOST_N: u64 = (1 << 53) - 1;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::link::{Answer, Ask, Link, Opened, Purpose, open};
 use super::outbox::Outbox;
+use super::posting::stored;
 use super::roster::Roster;
 use super::server::Server;
 use super::told::View;
@@ -220,7 +221,9 @@ impl Keeper {
             while let Some(Answer { purpose, outcome }) = link.answer() {
                 match (purpose, outcome) {
                     (Purpose::LogOut, _) => return,
-                    (Purpose::Post(n), Ok(_)) => outbox.stored(n),
+                    (Purpose::Post(numbers), Ok(answer)) => {
+                        stored(&numbers, &answer).iter().for_each(|n| outbox.shown(*n));
+                    }
                     _ => {}
                 }
             }

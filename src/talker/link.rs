@@ -17,8 +17,8 @@ const MOST_ASKED: usize = 32;
 /// The purpose of a request, for its answer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Purpose {
-    /// Stores the post with this number of ours.
-    Post(u64),
+    /// Stores the posts with these numbers of ours.
+    Post(Vec<u64>),
     Like {
         name: String,
         on: bool,

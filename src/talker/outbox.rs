@@ -1,14 +1,18 @@
 //! The posts of this client until they are confirmed, so that none is lost with a server, and none is doubled. Pure.
 //!
-//! A post keeps its number, by which all servers know copies of it. One is under way at a time: the posts of a client are
-//! stored in its order.
+//! A post keeps its number, by which all servers know copies of it. One request is under way at a time, with the next
+//! posts: the posts of a client are stored in its order.
 
 use std::collections::VecDeque;
+
+use crate::chat::operation::MOST_POSTS;
 
 /// Most posts that are stored and not confirmed; the oldest is forgotten, or no more are taken.
 pub(super) const MOST_STORED: usize = 10_000;
 /// Most posts that wait to be stored; no more are taken.
-pub(super) const MOST_WAITING: usize = 64;
+pub(super) const MOST_WAITING: usize = 2 * MOST_POSTS;
+/// Most bytes of the texts in one request, whose body has at most 64 KiB: JSON doubles a text at most.
+const MOST_BYTES: usize = 24 << 10;
 
 /// A post of this client.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -24,8 +28,8 @@ pub(super) struct Own {
 pub(super) struct Outbox {
     posts: VecDeque<Own>,
     last: u64,
-    /// The number of the one that was sent, and is not answered.
-    under_way: Option<u64>,
+    /// Whether some were sent, and are not answered.
+    are_under_way: bool,
 }
 
 impl Outbox {
@@ -40,45 +44,43 @@ impl Outbox {
         }
     }
 
-    /// Returns the post to send now, which is under way then.
-    pub(super) fn next(&mut self) -> Option<Own> {
-        if self.under_way.is_some() {
-            return None;
+    /// Returns the posts of one group to send now, in their order, if there are any. They are under way then.
+    pub(super) fn next(&mut self) -> Vec<Own> {
+        if self.are_under_way {
+            return Vec::new();
         }
-        let next = self.posts.iter().find(|post| !post.is_stored)?;
-        self.under_way = Some(next.n);
-        Some(next.clone())
+        let mut bytes = 0;
+        let mut unstored = self.posts.iter().filter(|post| !post.is_stored).peekable();
+        let group = unstored.peek().map(|first| &first.group);
+        let fits = |post: &&Own| {
+            bytes += post.text.len();
+            Some(&post.group) == group && bytes <= MOST_BYTES
+        };
+        let next: Vec<Own> = unstored.take_while(fits).take(MOST_POSTS).cloned().collect();
+        self.are_under_way = !next.is_empty();
+        next
     }
 
-    /// Notes that a server has stored the post that was under way.
-    pub(super) fn stored(&mut self, n: u64) {
-        self.returned();
-        self.shown(n);
-    }
-
-    /// Notes that a server shows a post: it needs no further copy.
+    /// Notes that a server has a post: it needs no further copy.
     pub(super) fn shown(&mut self, n: u64) {
         if let Some(post) = self.posts.iter_mut().find(|post| post.n == n) {
             post.is_stored = true;
         }
     }
 
-    /// Notes that the post that was under way has come back; it is sent again.
-    pub(super) const fn returned(&mut self) {
-        self.under_way = None;
+    /// Notes that those that were under way are answered. They are sent again, unless the server has them.
+    pub(super) const fn answered(&mut self) {
+        self.are_under_way = false;
     }
 
     /// Forgets a post: it is confirmed, or refused.
     pub(super) fn forget(&mut self, n: u64) {
-        if self.under_way == Some(n) {
-            self.under_way = None;
-        }
         self.posts.retain(|post| post.n != n);
     }
 
     /// Begins at another server, which may have none of the posts.
     pub(super) fn begin_again(&mut self) {
-        self.under_way = None;
+        self.are_under_way = false;
         self.posts.iter_mut().for_each(|post| post.is_stored = false);
     }
 
@@ -97,37 +99,65 @@ impl Outbox {
 mod tests {
     use super::*;
 
-    fn sent(outbox: &mut Outbox) -> Option<u64> {
-        outbox.next().map(|post| post.n)
+    /// Sends the next posts. Returns their numbers.
+    fn sent(outbox: &mut Outbox) -> Vec<u64> {
+        outbox.next().iter().map(|post| post.n).collect()
+    }
+
+    /// Adds posts in a group.
+    fn push(outbox: &mut Outbox, group: &str, texts: &[&str]) {
+        texts.iter().for_each(|text| outbox.push(group, (*text).to_owned()));
+    }
+
+    /// Notes that the server has some of the posts that were under way.
+    fn stored(outbox: &mut Outbox, numbers: &[u64]) {
+        outbox.answered();
+        numbers.iter().for_each(|n| outbox.shown(*n));
     }
 
     #[test]
-    fn posts_are_sent_one_by_one_and_keep_their_numbers_at_another_server() {
+    fn posts_are_sent_in_their_order_and_keep_their_numbers_at_another_server() {
         let mut outbox = Outbox::default();
-        ["a", "b", "c", "d"].into_iter().for_each(|text| outbox.push("news", text.to_owned()));
-        assert_eq!(sent(&mut outbox), Some(1));
-        assert_eq!(sent(&mut outbox), None, "one is under way");
-        outbox.stored(1);
-        assert_eq!(sent(&mut outbox), Some(2));
-        outbox.stored(2);
+        push(&mut outbox, "news", &["a"]);
+        assert_eq!(sent(&mut outbox), [1]);
+        push(&mut outbox, "news", &["b", "c", "d"]);
+        assert!(sent(&mut outbox).is_empty(), "one is under way");
+        stored(&mut outbox, &[1]);
+        assert_eq!(sent(&mut outbox), [2, 3, 4]);
+        stored(&mut outbox, &[2]);
         outbox.forget(1);
-        assert_eq!(sent(&mut outbox), Some(3));
+        assert_eq!(sent(&mut outbox), [3, 4], "those that were not stored");
         outbox.begin_again();
         assert_eq!((outbox.len(), outbox.waiting()), (3, 3));
         outbox.shown(3);
-        assert_eq!(sent(&mut outbox), Some(2), "stored at the lost server, and not confirmed");
-        outbox.stored(2);
-        assert_eq!(sent(&mut outbox), Some(4), "the new server shows 3");
-        outbox.returned();
-        assert_eq!(outbox.next().unwrap().text, "d");
+        assert_eq!(sent(&mut outbox), [2, 4], "2 was stored at the lost server; the new one shows 3");
+        outbox.answered();
+        assert_eq!(outbox.next()[1].text, "d");
     }
 
     #[test]
     fn a_refused_post_does_not_hold_up_the_others() {
         let mut outbox = Outbox::default();
-        ["a", "b"].into_iter().for_each(|text| outbox.push("news", text.to_owned()));
-        assert_eq!(sent(&mut outbox), Some(1));
+        push(&mut outbox, "news", &["a", "b"]);
+        assert_eq!(sent(&mut outbox), [1, 2]);
+        outbox.answered();
         outbox.forget(1);
-        assert_eq!(sent(&mut outbox), Some(2));
+        assert_eq!(sent(&mut outbox), [2]);
+    }
+
+    #[test]
+    fn a_request_has_posts_of_one_group_and_a_limit() {
+        let mut outbox = Outbox::default();
+        push(&mut outbox, "news", &["a"]);
+        push(&mut outbox, "tea", &["b"; MOST_POSTS + 1]);
+        let long = "x".repeat(MOST_BYTES / 2);
+        push(&mut outbox, "tea", &[&long, &long]);
+        let mut lengths = Vec::new();
+        while outbox.waiting() > 0 {
+            let numbers = sent(&mut outbox);
+            lengths.push(numbers.len());
+            stored(&mut outbox, &numbers);
+        }
+        assert_eq!(lengths, [1, MOST_POSTS, 2, 1]);
     }
 }

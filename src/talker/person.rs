@@ -344,7 +344,7 @@ impl Person<'_> {
     fn take_answers(&mut self, now: Time) {
         while let Some(Answer { purpose, outcome }) = self.keeper.link().and_then(Link::answer) {
             match (purpose, outcome) {
-                (Purpose::Post(n), outcome) => self.posted(n, outcome, now),
+                (Purpose::Post(numbers), outcome) => self.posted(&numbers, outcome, now),
                 (purpose, Ok(value)) => self.answered(purpose, value),
                 (Purpose::Begin(group), Err(Trouble::Refused(404, _))) => self.show(&group, Vec::new()),
                 (Purpose::Nothing, Err(Trouble::Refused(..))) => {}
@@ -361,12 +361,15 @@ impl Person<'_> {
         }
     }
 
-    fn posted(&mut self, n: u64, outcome: Result<Value, Trouble>, now: Time) {
-        match self.posting.answered(n, outcome, now) {
+    fn posted(&mut self, numbers: &[u64], outcome: Result<Value, Trouble>, now: Time) {
+        match self.posting.answered(numbers, outcome, now) {
             Posted::Stored | Posted::Waits(None) => {}
             Posted::Waits(Some(why)) => self.print(&format!("cannot post yet: {why}; trying again")),
             Posted::Outside(why) | Posted::Refused(why) => {
-                self.posting.outbox.forget(n);
+                // The others are sent again.
+                if let Some(first) = numbers.first() {
+                    self.posting.outbox.forget(*first);
+                }
                 self.print(&format!("cannot post: {}", on_one_line(why.as_bytes())));
             }
             Posted::Lost(why) => self.lose(&why, now),

@@ -200,7 +200,7 @@ impl<'a> Pipe<'a> {
     fn take_answers(&mut self, now: Time) -> Result<(), Failure> {
         while let Some(Answer { purpose, outcome }) = self.keeper.link().and_then(super::link::Link::answer) {
             match (purpose, outcome) {
-                (Purpose::Post(n), outcome) => self.posted(n, outcome, now)?,
+                (Purpose::Post(numbers), outcome) => self.posted(&numbers, outcome, now)?,
                 (Purpose::Pull, Ok(history)) => match serde_json::from_value(history) {
                     Ok(history) => self.print(history, now),
                     Err(error) => self.lose(&format!("no answer of a chat server: {error}"), now),
@@ -217,11 +217,11 @@ impl<'a> Pipe<'a> {
 
     fn posted(
         &mut self,
-        n: u64,
+        numbers: &[u64],
         outcome: Result<serde_json::Value, Trouble>,
         now: Time,
     ) -> Result<(), Failure> {
-        match self.posting.answered(n, outcome, now) {
+        match self.posting.answered(numbers, outcome, now) {
             Posted::Stored => self.progress = now,
             Posted::Waits(Some(why)) => self.talk.say(format!("{}: {why}; trying again", self.view.server)),
             Posted::Waits(None) => {}

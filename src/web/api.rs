@@ -22,6 +22,7 @@ use super::desk::{Answer, Command, ENDS, Question, Refusal};
 use super::page::host_of;
 use super::shared::{Shared, refused, unreadable_query};
 use super::socket;
+use crate::chat::operation::MOST_POSTS;
 use crate::chat::view::Part;
 use crate::talk::on_one_line;
 
@@ -55,6 +56,7 @@ pub(super) fn routes(shared: Shared) -> Router {
         .route("/api/join", post(join))
         .route("/api/leave", post(leave))
         .route("/api/post", post(post_text))
+        .route("/api/posts", post(post_texts))
         .route("/api/like", post(like))
         .route("/api/read", post(read))
         .route("/api/history", get(history))
@@ -140,6 +142,37 @@ struct NewPost {
 async fn post_text(State(shared): Asked, body: Body) -> Response {
     let command_of = |NewPost { session, group, n, text }| Command::Post { session, group, n, text };
     command(&shared, body, command_of).await
+}
+
+/// Posts of one client, in its order.
+#[derive(Deserialize)]
+struct NewPosts {
+    session: String,
+    group: String,
+    posts: Vec<Numbered>,
+}
+
+#[derive(Deserialize)]
+struct Numbered {
+    n: u64,
+    text: String,
+}
+
+async fn post_texts(State(shared): Asked, body: Body) -> Response {
+    let NewPosts { session, group, posts } = match body_of_command(&shared, body) {
+        Ok(body) => body,
+        Err(refusal) => return refused(&refusal),
+    };
+    if posts.is_empty() || posts.len() > MOST_POSTS {
+        let why = format!("cannot take {} posts at once: a request has 1 to {MOST_POSTS}", posts.len());
+        return refused(&Refusal::new(400, why));
+    }
+    let command = |Numbered { n, text }| {
+        let (session, group) = (session.clone(), group.clone());
+        Command::Post { session, group, n, text }
+    };
+    let answers = shared.desk.commands(posts.into_iter().map(command).collect()).await;
+    answered(answers.map(|answers| format!("{{\"posts\":[{}]}}", answers.join(","))))
 }
 
 #[derive(Deserialize)]
@@ -249,11 +282,16 @@ async fn command<T: DeserializeOwned>(
     body: Body,
     command_of: impl FnOnce(T) -> Command,
 ) -> Response {
-    match read_body(body) {
-        Ok(_) if *shared.ends.borrow() => refused(&Refusal::new(503, ENDS)),
+    match body_of_command(shared, body) {
         Ok(body) => answered(shared.desk.command(command_of(body)).await),
         Err(refusal) => refused(&refusal),
     }
+}
+
+/// Reads the body of a command, unless the server takes none any more.
+fn body_of_command<T: DeserializeOwned>(shared: &Shared, body: Body) -> Result<T, Refusal> {
+    let body = read_body(body)?;
+    if *shared.ends.borrow() { Err(Refusal::new(503, ENDS)) } else { Ok(body) }
 }
 
 /// Reads the fields of a body.

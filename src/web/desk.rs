@@ -88,7 +88,8 @@ pub(super) type Reply = oneshot::Sender<Answer>;
 /// A request.
 #[derive(Debug)]
 pub(super) enum Request {
-    Command(Command, Reply),
+    /// Commands of one client. After one that is refused, the others are refused, too.
+    Commands(Vec<(Command, Reply)>),
     Question(Question, Reply),
     /// A question for the number of multicasts that the server lacks, up to a number of each of these servers.
     Lacks(Vec<(String, u64)>, oneshot::Sender<u64>),
@@ -119,7 +120,27 @@ impl Desk {
 
     /// Gives the member a command. The answer comes when its operation is stored.
     pub(super) async fn command(&self, command: Command) -> Answer {
-        self.answered(|reply| Request::Command(command, reply)).await
+        self.answered(|reply| Request::Commands(vec![(command, reply)])).await
+    }
+
+    /// Gives the member commands of one client, which are done in their order up to the first that is refused. Returns the
+    /// answers up to there, or the refusal of the first.
+    pub(super) async fn commands(&self, commands: Vec<Command>) -> Result<Vec<String>, Refusal> {
+        let with_reply = |command| {
+            let (reply, answer) = oneshot::channel();
+            ((command, reply), answer)
+        };
+        let (commands, answers): (Vec<_>, Vec<_>) = commands.into_iter().map(with_reply).unzip();
+        self.send(Request::Commands(commands))?;
+        let mut done = Vec::new();
+        for answer in answers {
+            match awaited(answer).await {
+                Ok(answer) => done.push(answer),
+                Err(refusal) if done.is_empty() => return Err(refusal),
+                Err(_) => break,
+            }
+        }
+        Ok(done)
     }
 
     /// Asks for events. Returns them, the first ones at once; it ends if the client does not read them.
@@ -138,7 +159,7 @@ impl Desk {
     async fn answered(&self, request: impl FnOnce(Reply) -> Request) -> Answer {
         let (reply, answer) = oneshot::channel();
         self.send(request(reply))?;
-        answer.await.unwrap_or_else(|_| Err(Refusal::new(503, ENDS)))
+        awaited(answer).await
     }
 
     /// Waits a while for what a client has seen, a list of ids like `s1-17,s2-9`. Returns how many multicasts are lacking
@@ -174,4 +195,9 @@ impl Desk {
         self.waker.wake();
         Ok(())
     }
+}
+
+/// Waits for an answer. A member that ends gives none.
+async fn awaited(answer: oneshot::Receiver<Answer>) -> Answer {
+    answer.await.unwrap_or_else(|_| Err(Refusal::new(503, ENDS)))
 }

@@ -13,6 +13,8 @@ use crate::replica::entry::Content;
 
 /// Most operations that wait for room.
 const MOST_WAITING: usize = 1024;
+/// The reason of a refusal: too many wait.
+pub(super) const BUSY: &str = "the server is busy: try again in a moment";
 /// Longest wait for room.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
@@ -39,15 +41,17 @@ impl Queue {
         Self { waiting: VecDeque::new(), under_way: BTreeMap::new(), next }
     }
 
-    /// Adds an operation, or answers that there are too many.
-    pub(super) fn push(&mut self, operation: Operation, reply: Option<Reply>, now: Time) {
+    /// Adds an operation, or answers that there are too many. Returns whether it was added.
+    pub(super) fn push(&mut self, operation: Operation, reply: Option<Reply>, now: Time) -> bool {
         let replies = reply.into_iter().collect();
         let pending = Pending { operation, replies, since: now };
-        if self.waiting.len() < MOST_WAITING {
+        let has_room = self.waiting.len() < MOST_WAITING;
+        if has_room {
             self.waiting.push_back(pending);
         } else {
-            refuse(pending, "the server is busy: try again in a moment");
+            refuse(pending, BUSY);
         }
+        has_room
     }
 
     /// Lets a client wait for an operation that is on its way already; otherwise gives the way of its answer back.

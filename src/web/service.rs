@@ -12,7 +12,7 @@ use super::desk::{Answer, Command, Question, Refusal, Reply, Request, Requests};
 use super::earlier;
 use super::entries::{Past, count, operations};
 use super::feed::Feed;
-use super::queue::Queue;
+use super::queue::{BUSY, Queue};
 use super::sessions::Uses;
 use super::view::{self, View};
 use crate::chat::operation::{self, Operation, Post, PostKey};
@@ -47,7 +47,7 @@ const LONGEST_END: Duration = Duration::from_secs(2);
 /// The time for which a server at rest still tells the others what they need to confirm as much.
 const LINGER: Duration = Duration::from_millis(200);
 
-/// Most requests that are answered before the member looks after the cluster again.
+/// Most commands and questions that are answered before the member looks after the cluster again.
 const MOST_IN_A_TURN: usize = 64;
 
 /// A chat server between its start and its end.
@@ -290,10 +290,15 @@ impl<'a> Service<'a> {
     }
 
     fn take_requests(&mut self) {
-        for _ in 0..MOST_IN_A_TURN {
+        let mut left = MOST_IN_A_TURN;
+        while left > 0 {
             let Ok(request) = self.requests.try_recv() else { return };
+            left -= 1;
             match request {
-                Request::Command(command, reply) => self.command(command, reply),
+                Request::Commands(commands) => {
+                    left = left.saturating_sub(commands.len());
+                    self.commands(commands);
+                }
                 Request::Question(question, reply) => {
                     // A client that is gone needs no answer.
                     let _ = reply.send(self.question(question));
@@ -310,15 +315,24 @@ impl<'a> Service<'a> {
         self.node.waker().wake();
     }
 
-    fn command(&mut self, command: Command, reply: Reply) {
-        let outcome = self.plan(command);
-        match outcome {
-            Ok(Plan::Done(answer)) => drop(reply.send(Ok(answer))),
-            Err(refusal) => drop(reply.send(Err(refusal))),
-            Ok(Plan::Submit(operation)) => {
-                let now = self.node.now();
-                if let Some(reply) = self.queue.wait_for(&operation, reply) {
-                    self.queue.push(operation, Some(reply), now);
+    /// Takes in the commands of one client, in their order. After one that is refused, none is taken in: a post never
+    /// overtakes another one.
+    fn commands(&mut self, commands: Vec<(Command, Reply)>) {
+        let now = self.node.now();
+        let mut refused: Option<Refusal> = None;
+        for (command, reply) in commands {
+            match refused.clone().map_or_else(|| self.plan(command), Err) {
+                Ok(Plan::Done(answer)) => drop(reply.send(Ok(answer))),
+                Ok(Plan::Submit(operation)) => {
+                    if let Some(reply) = self.queue.wait_for(&operation, reply)
+                        && !self.queue.push(operation, Some(reply), now)
+                    {
+                        refused = Some(Refusal::new(503, BUSY));
+                    }
+                }
+                Err(refusal) => {
+                    refused = Some(refusal.clone());
+                    drop(reply.send(Err(refusal)));
                 }
             }
         }

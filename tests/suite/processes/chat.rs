@@ -372,6 +372,36 @@ fn chat_errors_have_a_status_and_a_sentence() {
 }
 
 #[test]
+fn chat_posts_in_one_request_are_stored_in_their_order() {
+    let chat = Chat::up(2);
+    let ann = chat.user(0, "ann", "tea");
+    let body = |posts: &[(u64, &str)]| {
+        let posts: Vec<Value> = posts.iter().map(|(n, text)| json!({"n": n, "text": text})).collect();
+        json!({"session": ann, "group": "tea", "posts": posts})
+    };
+    let many: Vec<(u64, String)> = (1..=256).map(|n| (n, format!("text {n}"))).collect();
+    let many: Vec<(u64, &str)> = many.iter().map(|(n, text)| (*n, text.as_str())).collect();
+    let ids = chat.done(0, "/api/posts", &body(&many));
+    assert_eq!(ids["posts"].as_array().unwrap().len(), 256);
+    let history = chat.agreed("tea", 256);
+    assert_eq!(texts(&history), many.iter().map(|(_, text)| *text).collect::<Vec<_>>());
+    assert_eq!(chat.done(0, "/api/posts", &body(&many)), ids, "the same numbers are the same posts");
+    // Nothing is stored from a refused one on.
+    let some = chat.done(0, "/api/posts", &body(&[(1, "again"), (300, "new"), (301, " "), (302, "lost")]));
+    assert_eq!(some["posts"].as_array().unwrap()[0], ids["posts"][0]);
+    assert_eq!(some["posts"].as_array().unwrap().len(), 2, "{some}");
+    let (status, answer) = chat.post(0, "/api/posts", &body(&[(301, " "), (302, "lost")]));
+    assert_eq!((status, &answer["error"]), (400, &json!("the text is empty")));
+    for count in [0, 257] {
+        let (status, answer) = chat.post(0, "/api/posts", &body(&vec![(999, "x"); count]));
+        assert!(status == 400 && answer["error"].as_str().unwrap().contains("1 to 256"), "{answer}");
+    }
+    let history = chat.agreed("tea", 257);
+    assert_eq!(history[256]["text"], "new");
+    chat.ends_well();
+}
+
+#[test]
 fn chat_post_of_a_client_that_goes_is_kept() {
     let chat = Chat::up(1);
     let session = chat.user(0, "ann", "tea");

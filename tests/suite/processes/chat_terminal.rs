@@ -167,7 +167,7 @@ fn chat_lines_post_what_they_have_read_when_their_reader_has_gone() {
     let (input, mut stdin) = std::io::pipe().unwrap();
     let (mut stdout, output) = std::io::pipe().unwrap();
     // In one chunk, and more than may wait at once.
-    stdin.write_all(numbered("ann", 1..=150).as_bytes()).unwrap();
+    stdin.write_all(numbered("ann", 1..=700).as_bytes()).unwrap();
     let mut client = servers.lines(1, "ann").stdin(input).stdout(output).start();
     stdout.read_exact(&mut [0; 1]).unwrap();
     drop(stdout);
@@ -176,7 +176,7 @@ fn chat_lines_post_what_they_have_read_when_their_reader_has_gone() {
     servers.lines(1, "bob").stdin(std::fs::File::open(one).unwrap()).ends(0);
     client.ends_saying(0, &["news is a new group", "nobody reads the output any more"]);
     let history = servers.history(1);
-    assert!((1..=150).all(|number| history.contains(&format!("ann says {number}\""))), "{history}");
+    assert!((1..=700).all(|number| history.contains(&format!("ann says {number}\""))), "{history}");
     let groups = servers.answer(1, "groups");
     assert!(groups.contains("\"news\"") && !groups.contains("\"ann\""), "the session has ended: {groups}");
 }
