@@ -4,31 +4,45 @@
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
-use crate::harness::{Program, Stage, all_end, forget_variables, lines, until};
+use crate::harness::{Ports, Program, Stage, all_end, forget_variables, lines, pause, until};
 
 /// A folder on a disk of its own, which a mount namespace keeps to one command.
 const SMALL_DISK: &str = "mkdir -p small && mount -t tmpfs -o size=64k tmpfs small";
 
-/// Whether this process may mount in a namespace of its own; if not, what needs it is left out, and says so.
-fn may_mount() -> bool {
-    let mut probe = Command::new("unshare");
-    probe.args(["--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).stderr(Stdio::null());
-    let may = probe.status().is_ok_and(|status| status.success());
-    if !may {
-        eprintln!("left out: a disk of its own takes root, and unshare");
+/// The command that runs another one in a mount namespace of its own, of root or of a user; if neither may, what needs it
+/// is left out, and says so.
+fn namespace() -> Option<&'static str> {
+    let may_mount = |namespace: &&str| {
+        let probe = format!("exec {namespace} mount -t tmpfs tmpfs /mnt");
+        let mut probe = Command::new("sh").args(["-c", &probe]).stderr(Stdio::null()).spawn().unwrap();
+        probe.wait().unwrap().success()
+    };
+    let found = ["unshare --mount", "unshare --map-root-user --mount"].into_iter().find(may_mount);
+    if found.is_none() {
+        eprintln!("left out: a disk of its own takes unshare, and root or namespaces of users");
     }
-    may
+    found
+}
+
+/// The script that runs a program with a small disk of its own, which is saved at the end: the disk goes with the namespace.
+fn on_small_disk(namespace: &str) -> String {
+    let script = format!("{SMALL_DISK} && \"$@\"; code=$?; cp -r small kept; exit $code");
+    format!("exec {namespace} sh -c '{script}' sh \"$@\"")
 }
 
 /// `groupcast` in `folder`, through a shell that runs `before` first.
 fn groupcast(folder: &Path, before: &str, arguments: &str) -> Output {
+    groupcast_in("", folder, before, arguments)
+}
+
+/// The same, in a mount namespace.
+fn groupcast_in(namespace: &str, folder: &Path, before: &str, arguments: &str) -> Output {
     let script = format!("{before}\nexec \"$0\" {arguments}");
-    let mut command = Command::new(if before.contains("mount") { "unshare" } else { "env" });
-    if before.contains("mount") {
-        command.arg("--mount");
-    }
+    let mut command = Command::new("env");
     forget_variables(&mut command);
+    command.args(namespace.split_whitespace());
     command.args(["sh", "-c", &script, env!("CARGO_BIN_EXE_groupcast")]);
     command.current_dir(folder).stdin(Stdio::null()).output().unwrap()
 }
@@ -58,15 +72,11 @@ fn is_readable(results: &Path) {
 
 #[test]
 fn files_disk_full_ends_client_and_keeps_whole_lines() {
-    if !may_mount() {
-        return;
-    }
+    let Some(namespace) = namespace() else { return };
     let stage = Stage::new();
     let _middle = stage.middle(1);
-    // The namespace goes with the client, and the small disk with it: what is on it is saved before.
-    let script = format!("{SMALL_DISK} && \"$@\"; code=$?; cp -r small kept; exit $code");
-    let script = format!("exec unshare --mount sh -c '{script}' sh \"$@\"");
-    let mut c1 = stage.client("c1", much("c1")).out("small/out").through_shell(&script).start();
+    let on_small_disk = on_small_disk(namespace);
+    let mut c1 = stage.client("c1", much("c1")).out("small/out").through_shell(&on_small_disk).start();
     c1.ends_saying(
         74,
         &["error: cannot write small/out/", ".part: No space left", "the lines that were written"],
@@ -77,6 +87,62 @@ fn files_disk_full_ends_client_and_keeps_whole_lines() {
     // The file that took the last of the room is another one in each run.
     assert!(!delivered.is_empty() || !lines(&results.join("history_c1.jsonl.part")).is_empty());
     is_readable(&results);
+}
+
+/// A member of a cluster whose results have no room when its journal is to forget what they tell: it forgets nothing, and
+/// goes on once there is room. That all becomes final at one moment, and is stored by all then, takes a third member that
+/// the first one does not hear.
+#[test]
+fn files_disk_full_while_a_journal_is_to_forget_takes_nothing_from_it() {
+    const TEXTS: usize = 200;
+    let Some(namespace) = namespace() else { return };
+    let stage = Stage::new();
+    let ports = Ports::take();
+    let server = |at| {
+        let port = ports.first() + at;
+        format!("[[server]]\nid = \"s{}\"\nudp = \"127.0.0.1:{port}\"\n", at + 1)
+    };
+    stage.file("cluster.toml", "name = \"test\"\n".to_owned() + &(0..3).map(server).collect::<String>());
+    let member = |id: &str, commands: &str| {
+        let file = stage.file(&format!("{id}.txt"), commands);
+        let member = stage.bare("client").named(id).args(["--order", "tentative", "--id", id]);
+        let member = member.args(["--cluster", "cluster.toml", "--data", &format!("data-{id}")]);
+        member.args(["--faults", "faults.json", "--commands"]).arg(file)
+    };
+    // More than a mebibyte, after which a snapshot replaces what is forgotten.
+    let much = format!("Multicast,s1,{}\n", "x".repeat(16_000)).repeat(TEXTS) + "sleep,600\n";
+    let first = || member("s1", &much).arg("--no-history");
+    let mut s1 = first().out("small/out").through_shell(&on_small_disk(namespace)).start();
+    let second = member("s2", "sleep,600\n").out(stage.out()).start();
+    // The lines of a file with a word, if the file is there.
+    let has_all = |file: &Path, word: &str| {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        (text.lines().filter(|line| line.contains(word)).count() == TEXTS).then_some(())
+    };
+    let history = stage.out().join("history_s2.1.jsonl");
+    until("s2 has all", || has_all(&history, "\"insert\""));
+    // It tells s1 so.
+    pause(Duration::from_secs(1));
+    stage.bare("groupcast").args(["cluster", "part", ".", "s2,s3/s1", "--one-way"]).ends(0);
+    pause(Duration::from_secs(1));
+    let third = member("s3", "sleep,600\n").out(stage.out()).start();
+    for id in ["s2", "s3"] {
+        let path = stage.out().join(format!("test_result_{id}_tom.txt"));
+        until("all is final at the others", || has_all(&path, "###"));
+    }
+    pause(Duration::from_secs(1));
+    assert!(s1.is_running(), "{}", s1.stderr());
+    stage.bare("groupcast").args(["cluster", "heal", "."]).ends(0);
+    s1.ends_saying(74, &["error: cannot write small/out/test_result_s1_tom.txt: No space left"]);
+    let kept = stage.dir().join("kept/out/test_result_s1_tom.txt");
+    assert!(has_all(&kept, "###").is_none());
+    // With room for all.
+    let mut s1 = first().out("kept/out").start();
+    until("s1 has written all", || {
+        assert!(s1.is_running(), "{}", s1.stderr());
+        has_all(&kept, "###")
+    });
+    drop((second, third));
 }
 
 #[test]
@@ -103,9 +169,7 @@ fn files_results_removed_in_mid_run_fail_at_the_end() {
 
 #[test]
 fn files_read_only_folder_is_named() {
-    if !may_mount() {
-        return;
-    }
+    let Some(namespace) = namespace() else { return };
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("c1.txt"), "Multicast,c1,x\n").unwrap();
     let read_only = "mkdir -p small && mount -t tmpfs -o ro tmpfs small";
@@ -113,10 +177,10 @@ fn files_read_only_folder_is_named() {
         (format!("diagram {} -o small/x.svg", testdata("traced")), "small/x.svg"),
         ("man small/man".to_owned(), "small/man"),
     ] {
-        let said = said(&groupcast(dir.path(), read_only, &arguments), 73);
+        let said = said(&groupcast_in(namespace, dir.path(), read_only, &arguments), 73);
         assert!(said.contains("Read-only file system") && said.contains(name), "{said}");
     }
-    let output = groupcast(dir.path(), &format!("{read_only}; cd small"), "run ..");
+    let output = groupcast_in(namespace, dir.path(), &format!("{read_only}; cd small"), "run ..");
     assert!(said(&output, 73).contains("cannot create runs"), "{output:?}");
 }
 
@@ -181,7 +245,7 @@ fn files_open_file_limit_too_low_is_refused_at_start() {
 #[test]
 fn files_proxy_report_cannot_be_written_is_an_error() {
     let stage = Stage::new();
-    let ports = crate::harness::Ports::take();
+    let ports = Ports::take();
     let full = File::options().write(true).open("/dev/full").unwrap();
     let mut proxy = stage.proxy(&ports).args(["--start-timeout", "60s"]).stdout(full).start();
     proxy.says("listening");
