@@ -363,7 +363,7 @@ impl Client<'_> {
                     };
                     let is_doubled = doubled.contains(&own_number);
                     let authored = Authored { name: author.name, post: (author.key, author.number) };
-                    self.results.deliver_for(authored, id, text, (number, is_doubled), at_us)?;
+                    self.results.deliver_for(authored, id, text, number, is_doubled, at_us)?;
                     if !is_doubled {
                         self.user.delivered(&self.shown(at, author.name), text);
                     }
@@ -411,7 +411,7 @@ impl Client<'_> {
             let number = (number > 0).then_some(number);
             if let Some((name, key, of_key)) = &author {
                 let authored = Authored { name, post: (*key, *of_key) };
-                self.results.deliver_for(authored, id, &text, (number, false), at_us)?;
+                self.results.deliver_for(authored, id, &text, number, false, at_us)?;
                 self.user.delivered(name, &text);
             } else {
                 self.results.deliver(&seat.id, id, &text, number, at_us)?;

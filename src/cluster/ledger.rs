@@ -70,7 +70,7 @@ impl Ledger {
         })?;
         let calendar_us = u64::try_from(calendar().as_micros()).unwrap_or_default();
         let confirmed = node.replica().confirmed().count;
-        self.results.recover(recovered.entries, confirmed, (time_us, calendar_us))?;
+        self.results.recover(recovered.entries, confirmed, time_us, calendar_us)?;
         let forgotten = &recovered.forgotten;
         // The files of a member that was added begin with what was confirmed after that.
         let count = forgotten.confirmed.count.saturating_sub(recovered.began);

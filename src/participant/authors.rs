@@ -17,15 +17,41 @@ const MAX_POSTS: usize = 256;
 #[derive(Debug, Default)]
 pub struct Authors {
     /// The number of the last delivered text of each key, and its message.
-    delivered: BTreeMap<u64, (u64, (MemberId, u64))>,
+    delivered: BTreeMap<u64, (u64, OwnMessage)>,
     /// The keys, in the order of their first delivery.
     keys: VecDeque<u64>,
     /// Texts that this member is to multicast.
     waiting: VecDeque<Post>,
-    /// Key and number of the texts that it has multicast and not delivered.
-    under_way: Vec<(u64, u64)>,
+    /// The texts that it has multicast and not delivered.
+    under_way: Vec<TextId>,
     /// The numbers of the messages in the batch that is being delivered that are later copies.
     doubled: Vec<u64>,
+}
+
+/// A text among all of all authors: the key of the process that posted it, and the number there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TextId {
+    /// The key of the process.
+    pub key: u64,
+    /// The number.
+    pub number: u64,
+}
+
+impl TextId {
+    /// Returns that of a text which a forwarder has handed out.
+    #[must_use]
+    pub const fn of(post: &Post) -> Self {
+        Self { key: post.key, number: post.number }
+    }
+}
+
+/// A message that carries a text: the member that multicast it, and its number there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct OwnMessage {
+    /// The member.
+    pub sender: MemberId,
+    /// The number among its multicasts.
+    pub own_number: u64,
 }
 
 /// The next step with a text.
@@ -34,14 +60,14 @@ pub enum Duty {
     /// Multicast it.
     Multicast(Post),
     /// Report that it is delivered, as this message.
-    Delivered(Post, (MemberId, u64)),
+    Delivered(Post, OwnMessage),
     /// Report that this member does not multicast it.
     Decline(Post),
 }
 
 impl Authors {
     /// Notes a delivery; returns true if the text has been delivered before.
-    pub fn is_again(&mut self, author: Author<'_>, message: (MemberId, u64)) -> bool {
+    pub fn is_again(&mut self, author: Author<'_>, message: OwnMessage) -> bool {
         let Author { key, number, .. } = author;
         if let Some(last) = self.delivered.get_mut(&key) {
             let is_again = number <= last.0;
@@ -65,25 +91,26 @@ impl Authors {
         for Replayed { origin, author, .. } in deliveries {
             if let Some((name, key, number)) = author {
                 let author = Author { name, key: *key, number: *number };
-                self.is_again(author, (origin.sender, origin.own_number));
+                self.is_again(author, OwnMessage { sender: origin.sender, own_number: origin.own_number });
             }
         }
     }
 
     /// Notes the delivery of a batch of `from`, and returns the texts in it that this member was to multicast, each
     /// with its message.
-    pub fn deliver(&mut self, from: MemberId, batch: &Batch) -> Vec<((u64, u64), (MemberId, u64))> {
+    pub fn deliver(&mut self, from: MemberId, batch: &Batch) -> Vec<(TextId, OwnMessage)> {
         self.doubled.clear();
         let mut done = Vec::new();
         for (own_number, author, _) in batch.entries() {
             let Some(author) = author else { continue };
-            if self.is_again(author, (from, own_number)) {
+            let message = OwnMessage { sender: from, own_number };
+            if self.is_again(author, message) {
                 self.doubled.push(own_number);
             }
-            let key = (author.key, author.number);
-            if self.under_way.contains(&key) {
-                self.under_way.retain(|known| *known != key);
-                done.push((key, (from, own_number)));
+            let text = TextId { key: author.key, number: author.number };
+            if self.under_way.contains(&text) {
+                self.under_way.retain(|known| *known != text);
+                done.push((text, message));
             }
         }
         done
@@ -104,15 +131,15 @@ impl Authors {
     /// Takes a text from a forwarder. One that is here already is no other text, and one that no author can have is
     /// dropped.
     pub fn take(&mut self, post: Post) {
-        let key = (post.key, post.number);
+        let text = TextId::of(&post);
         let author = Author { name: &post.author, key: post.key, number: post.number };
         if !author.may_post(post.text.as_bytes()) {
             return;
         }
-        if self.under_way.contains(&key) || self.waiting.len() + self.under_way.len() >= MAX_POSTS {
+        if self.under_way.contains(&text) || self.waiting.len() + self.under_way.len() >= MAX_POSTS {
             return;
         }
-        self.waiting.retain(|known| (known.key, known.number) != key);
+        self.waiting.retain(|known| TextId::of(known) != text);
         self.waiting.push_back(post);
     }
 
@@ -129,13 +156,13 @@ impl Authors {
             Some(message) => Duty::Delivered(post, message),
             None if !sends || is_late && post.again => Duty::Decline(post),
             None => {
-                self.under_way.push((post.key, post.number));
+                self.under_way.push(TextId::of(&post));
                 Duty::Multicast(post)
             }
         })
     }
 
-    fn delivered_as(&self, post: &Post) -> Option<(MemberId, u64)> {
+    fn delivered_as(&self, post: &Post) -> Option<OwnMessage> {
         let (number, message) = self.delivered.get(&post.key)?;
         (post.number <= *number).then_some(*message)
     }
@@ -143,7 +170,7 @@ impl Authors {
 
 /// Returns the receipt for a text.
 #[must_use]
-pub fn receipt((key, number): (u64, u64), id: Option<String>) -> Receipt {
+pub const fn receipt(TextId { key, number }: TextId, id: Option<String>) -> Receipt {
     Receipt { key, number, id }
 }
 
@@ -154,6 +181,11 @@ mod tests {
 
     const A: MemberId = MemberId(0);
     const B: MemberId = MemberId(1);
+
+    /// The first message of a member.
+    const fn first_of(sender: MemberId) -> OwnMessage {
+        OwnMessage { sender, own_number: 1 }
+    }
 
     fn view(clients: &[MemberId]) -> View {
         View { number: 1, clients: clients.to_vec(), sequencer: None, candidates: Vec::new() }
@@ -192,9 +224,9 @@ mod tests {
         assert_eq!(authors.next(&view(&[A]), true, false), Some(Duty::Multicast(post(7, &[1], true))));
         authors.take(post(7, &[1], true));
         assert_eq!(authors.next(&view(&[A]), true, false), None, "it is under way");
-        assert_eq!(authors.deliver(A, &batch(&[7])), [((7, 1), (A, 1))]);
+        assert_eq!(authors.deliver(A, &batch(&[7])), [(TextId { key: 7, number: 1 }, first_of(A))]);
         authors.take(post(7, &[1], true));
-        let done = Duty::Delivered(post(7, &[1], true), (A, 1));
+        let done = Duty::Delivered(post(7, &[1], true), first_of(A));
         assert_eq!(authors.next(&view(&[A, B]), true, false), Some(done));
     }
 
@@ -209,9 +241,9 @@ mod tests {
     fn no_more_authors_are_remembered_than_there_is_room_for() {
         let mut authors = Authors::default();
         for key in 0..MAX_AUTHORS as u64 + 10 {
-            assert!(!authors.is_again(Author { name: "M", key, number: 1 }, (A, 1)));
+            assert!(!authors.is_again(Author { name: "M", key, number: 1 }, first_of(A)));
         }
         assert_eq!((authors.delivered.len(), authors.keys.len()), (MAX_AUTHORS, MAX_AUTHORS));
-        assert!(authors.is_again(Author { name: "M", key: 100, number: 1 }, (B, 1)));
+        assert!(authors.is_again(Author { name: "M", key: 100, number: 1 }, first_of(B)));
     }
 }

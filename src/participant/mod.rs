@@ -25,7 +25,7 @@ use crate::wire::control::Post;
 use crate::wire::{Author, BatchBuilder};
 
 pub use application::{Application, Next, Past, Piece, Readiness, Replayed, Request, Wait};
-use authors::{Authors, Duty, receipt};
+use authors::{Authors, Duty, OwnMessage, TextId, receipt};
 use catch_up::{CatchUp, CaughtUp};
 use finish::Finish;
 use slow_member::{SlowMember, SlowestReceiver};
@@ -211,9 +211,9 @@ impl<E: Endpoint> Participant<E> {
             match self.authors.next(view, sends, self.is_late) {
                 None => break,
                 Some(Duty::Multicast(post)) => self.multicast_for(application, &post)?,
-                Some(Duty::Decline(post)) => self.endpoint.report(&receipt((post.key, post.number), None)),
+                Some(Duty::Decline(post)) => self.endpoint.report(&receipt(TextId::of(&post), None)),
                 Some(Duty::Delivered(post, message)) => {
-                    self.report_delivered((post.key, post.number), message);
+                    self.report_delivered(TextId::of(&post), message);
                 }
             }
         }
@@ -233,10 +233,10 @@ impl<E: Endpoint> Participant<E> {
         self.take_events(application)
     }
 
-    fn report_delivered(&mut self, key: (u64, u64), (from, own_number): (MemberId, u64)) {
-        let incarnation = self.endpoint.find_seat(from).map_or(1, |seat| seat.incarnation);
-        let id = format!("{}/{incarnation}/{own_number}", self.endpoint.name(from));
-        self.endpoint.report(&receipt(key, Some(id)));
+    fn report_delivered(&mut self, text: TextId, OwnMessage { sender, own_number }: OwnMessage) {
+        let incarnation = self.endpoint.find_seat(sender).map_or(1, |seat| seat.incarnation);
+        let id = format!("{}/{incarnation}/{own_number}", self.endpoint.name(sender));
+        self.endpoint.report(&receipt(text, Some(id)));
     }
 
     fn announce_finish(&mut self) {
@@ -275,7 +275,7 @@ impl<E: Endpoint> Participant<E> {
     fn look_for_slow_member(&mut self, application: &mut dyn Application<E>, now: Time) {
         if let Some((member, length)) = self.slowest.find(&mut self.endpoint, now, self.is_full) {
             application.waits(self, Wait::SlowMember(member, length));
-            self.slowest.exclude(&mut self.endpoint, self.settings.slow_member, (member, length));
+            self.slowest.exclude(&mut self.endpoint, self.settings.slow_member, member, length);
         }
     }
 
@@ -306,8 +306,8 @@ impl<E: Endpoint> Participant<E> {
         match &delivery.app {
             App::Finished(_) | App::Fenced(_) => return Ok(()),
             App::Multicast(batch) => {
-                for (key, message) in self.authors.deliver(delivery.from, batch) {
-                    self.report_delivered(key, message);
+                for (text, message) in self.authors.deliver(delivery.from, batch) {
+                    self.report_delivered(text, message);
                 }
             }
             App::View(..) => {

@@ -56,7 +56,8 @@ impl SlowestReceiver {
         &mut self,
         endpoint: &mut impl Endpoint,
         policy: SlowMember,
-        (member, length): (MemberId, Duration),
+        member: MemberId,
+        length: Duration,
     ) {
         if matches!(policy, SlowMember::Exclude(limit) if length >= limit) {
             self.0 = None;

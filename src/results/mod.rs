@@ -202,7 +202,7 @@ impl Results {
         if self.delivered.is_none() && self.history.is_none() {
             return Ok(());
         }
-        self.write_delivery((from, None), id, text, (number, false), time_us)
+        self.write_delivery(from, id, text, number, time_us)
     }
 
     /// Writes a delivery into the result file; of a client in several groups, with the group.
@@ -214,31 +214,23 @@ impl Results {
         })
     }
 
-    /// Writes a delivery into both files, the result file with the name `from`; not there if it is `doubled`.
+    /// Writes a delivery into both files.
     fn write_delivery(
         &mut self,
-        (from, author): (&str, Option<Authored<'_>>),
+        from: &str,
         id: MessageId<'_>,
         text: &[u8],
-        (number, doubled): (Option<u64>, bool),
+        number: Option<u64>,
         time_us: u64,
     ) -> Result<(), Failure> {
-        if !doubled {
-            self.write_line(from, text)?;
-        }
-        self.record(|| HistoryEvent::Deliver {
-            id,
-            text: text.into(),
-            time_us,
-            number,
-            epoch: None,
-            author,
-            doubled,
-        })
+        self.write_line(from, text)?;
+        let text = text.into();
+        let (epoch, author, doubled) = (None, None, false);
+        self.record(|| HistoryEvent::Deliver { id, text, time_us, number, epoch, author, doubled })
     }
 
-    /// Records the delivery of a text of an author, with its global number, and true if it is doubled: its text was
-    /// delivered before, and the result files have no line of it.
+    /// Records the delivery of a text of an author, with its global number. If it is `doubled`, its text was delivered
+    /// before, and the result files have no line of it.
     ///
     /// # Errors
     /// Exit 74.
@@ -247,10 +239,16 @@ impl Results {
         author: Authored<'_>,
         id: MessageId<'_>,
         text: &[u8],
-        number_and_doubled: (Option<u64>, bool),
+        number: Option<u64>,
+        doubled: bool,
         time_us: u64,
     ) -> Result<(), Failure> {
-        self.write_delivery((author.name, Some(author)), id, text, number_and_doubled, time_us)
+        if !doubled {
+            self.write_line(author.name, text)?;
+        }
+        let text = text.into();
+        let (epoch, author) = (None, Some(author));
+        self.record(|| HistoryEvent::Deliver { id, text, time_us, number, epoch, author, doubled })
     }
 
     /// Records a direct message of this client.

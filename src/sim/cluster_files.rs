@@ -79,7 +79,7 @@ impl Writer<'_> {
             last = time.as_micros().saturating_sub(began);
             match happening {
                 Happening::Recover { entries, confirmed } => {
-                    self.results.recover(*entries, *confirmed, (0, began))?;
+                    self.results.recover(*entries, *confirmed, 0, began)?;
                 }
                 // An event with the time of the recovery would seem to be told again.
                 happening => self.event(happening, last.max(1))?,

@@ -215,8 +215,14 @@ impl ClusterResults {
     ///
     /// # Errors
     /// Exit 74.
-    pub fn recover(&mut self, entries: u64, confirmed: u64, began: (u64, u64)) -> Result<(), Failure> {
-        let (time_us, calendar_us) = (began.0, Some(began.1));
+    pub fn recover(
+        &mut self,
+        entries: u64,
+        confirmed: u64,
+        time_us: u64,
+        calendar_us: u64,
+    ) -> Result<(), Failure> {
+        let calendar_us = Some(calendar_us);
         self.record(|| HistoryEvent::Recover { entries, confirmed, time_us, calendar_us })
     }
 

@@ -94,7 +94,7 @@ fn cluster_history_holds_every_event_with_its_fields() {
     let start =
         Start { member: "s1", incarnation: 1, group, groups, order, method: None, members, time_us: 1 };
     results.start(&start).unwrap();
-    results.recover(9, 4, (2, 1_700_000_000_000_000)).unwrap();
+    results.recover(9, 4, 2, 1_700_000_000_000_000).unwrap();
     results.multicast(id("s1", 5), b"x", 3).unwrap();
     results.stored(id("s1", 5), 4).unwrap();
     results.insert(id("s1", 5), at(12, 0), &[4, 3], b"\xff", 5).unwrap();

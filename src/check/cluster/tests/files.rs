@@ -91,7 +91,7 @@ fn record(results: &mut ClusterResults, own: u16, happening: &Happening) {
             let members: Vec<&str> = members.iter().map(name).collect();
             results.epoch(*number, &members, removed.as_ref().map(name), 2)
         }
-        Happening::Recover { entries, confirmed } => results.recover(*entries, *confirmed, (1, 7)),
+        Happening::Recover { entries, confirmed } => results.recover(*entries, *confirmed, 1, 7),
         Happening::Send { to, number, text } => {
             results.sent(id((own, *number)), NAMES[usize::from(*to)], text, 2)
         }
