@@ -82,12 +82,12 @@ impl Log {
         self.streams.iter().map(|(&sender, stream)| (sender, stream.received.last())).collect()
     }
 
-    /// Returns the number up to which all members but `me` have acknowledged the packets of a sender.
-    pub(super) fn stable(&self, me: MemberId, sender: MemberId) -> u64 {
+    /// Returns the number up to which these members have acknowledged the packets of a sender.
+    pub(super) fn acknowledged_by(&self, members: &[MemberId], sender: MemberId) -> u64 {
         let stream = self.streams.get(&sender);
-        let others =
-            stream.iter().flat_map(|stream| &stream.acknowledged).filter(|(member, _)| **member != me);
-        others.map(|(_, &number)| number).min().unwrap_or(u64::MAX)
+        let theirs = stream.into_iter().flat_map(|stream| &stream.acknowledged);
+        let numbers = theirs.filter(|(member, _)| members.contains(member)).map(|(_, &number)| number);
+        numbers.min().unwrap_or(u64::MAX)
     }
 
     /// Returns the packets that others can fetch here, by sender.

@@ -1,6 +1,8 @@
-//! Uniform delivery: deliveries of the stack are held until they are stable, that is, until every member of the view
+//! Uniform delivery: deliveries of the stack are held until they are stable, that is, until every client of the view
 //! has all packets from which they follow. Then every survivor delivers them at the same place, even if this member
-//! fails at once.
+//! fails at once. A sequencer that is no client delivers nothing, so nobody waits for it.
+//!
+//! Each member acknowledges as soon as it holds a delivery and no input waits: the others wait for the same.
 //!
 //! A delivery follows from packets: the message, its number, clocks. Only the order knows which ones, so all packets
 //! are taken that were received when it was delivered, and all own ones that were submitted. An own packet may be owed
@@ -11,7 +13,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::app::App;
-use super::log::Log;
+use crate::engine::sooner;
 use crate::ids::{MemberId, Time};
 
 /// Time after which the others are asked for acknowledgements, since the packets with them may be lost …
@@ -32,34 +34,39 @@ pub(super) struct Unstable {
     fresh: Vec<Item>,
     /// Deliveries, with the packets that were received when they were made.
     held: VecDeque<(Came, Vec<Item>)>,
+    /// The time at which the packets of the fresh deliveries are acknowledged.
+    acknowledge_at: Option<Time>,
     ask_at: Option<Time>,
     ask_gap: Duration,
 }
 
 impl Unstable {
     /// Holds a delivery of the stack.
-    pub(super) fn hold(&mut self, item: Item) {
+    pub(super) fn hold(&mut self, now: Time, item: Item) {
         self.fresh.push(item);
+        self.acknowledge_at = sooner(self.acknowledge_at, Some(now));
     }
 
-    /// Returns the deliveries that are stable now, in order. `unsent`: own packets not yet sent; `owes`: an own packet
-    /// is due but not built yet.
-    pub(super) fn take_stable(
-        &mut self,
-        now: Time,
-        me: MemberId,
-        log: &Log,
-        unsent: u64,
-        owes: bool,
-    ) -> Vec<Item> {
-        if !self.fresh.is_empty() && !owes {
-            let mut came = log.highest_received();
-            came.iter_mut().filter(|(sender, _)| *sender == me).for_each(|(_, number)| *number += unsent);
-            self.held.push_back((came, std::mem::take(&mut self.fresh)));
-        }
+    /// Returns whether there are fresh deliveries.
+    pub(super) const fn has_fresh(&self) -> bool {
+        !self.fresh.is_empty()
+    }
+
+    /// Records that the fresh deliveries follow from these packets at most.
+    pub(super) fn follow_from(&mut self, came: Came) {
+        self.held.push_back((came, std::mem::take(&mut self.fresh)));
+    }
+
+    /// Returns whether to acknowledge now, since the others wait for it.
+    pub(super) const fn take_acknowledgement(&mut self) -> bool {
+        self.acknowledge_at.take().is_some()
+    }
+
+    /// Returns the deliveries that are stable now, in order. `known` returns the number up to which every client has
+    /// the packets of a sender.
+    pub(super) fn take_stable(&mut self, now: Time, known: impl Fn(MemberId) -> u64) -> Vec<Item> {
+        let is_stable = |came: &Came| came.iter().all(|&(sender, number)| known(sender) >= number);
         let mut stable = Vec::new();
-        let is_stable =
-            |came: &[(MemberId, u64)]| came.iter().all(|&(sender, number)| log.stable(me, sender) >= number);
         while self.held.front().is_some_and(|(came, _)| is_stable(came)) {
             stable.extend(self.held.pop_front().into_iter().flat_map(|(_, items)| items));
             self.ask_at = None;
@@ -75,14 +82,14 @@ impl Unstable {
 
     /// Returns all deliveries, in order: the view has ended, and all survivors have the packets.
     pub(super) fn end(&mut self) -> Vec<Item> {
-        self.ask_at = None;
+        (self.ask_at, self.acknowledge_at) = (None, None);
         let held = std::mem::take(&mut self.held).into_iter().flat_map(|(_, items)| items);
         held.chain(std::mem::take(&mut self.fresh)).collect()
     }
 
-    /// Returns the time of the next request for acknowledgements.
-    pub(super) const fn next_deadline(&self) -> Option<Time> {
-        self.ask_at
+    /// Returns the time of the next acknowledgement or request for one.
+    pub(super) fn next_deadline(&self) -> Option<Time> {
+        sooner(self.acknowledge_at, self.ask_at)
     }
 
     /// Returns whether a request for acknowledgements is due, and sets the time of the next one.
@@ -99,6 +106,11 @@ impl Unstable {
     pub(super) fn first_number(&self) -> Option<u64> {
         let mut held = self.held.iter().flat_map(|(_, items)| items).chain(&self.fresh);
         held.find_map(|(_, number, _)| *number)
+    }
+
+    /// Returns whether no delivery is held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty() && self.fresh.is_empty()
     }
 
     /// Returns the number of held deliveries.

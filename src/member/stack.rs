@@ -60,6 +60,9 @@ pub trait Stack: Engine<App = App, Wire = Packet> + Send {
     /// Asks every receiver for an acknowledgement.
     fn request_acknowledgements(&mut self, now: Time);
 
+    /// Acknowledges the packets to the group, if some have been received since the last acknowledgement.
+    fn acknowledge(&mut self, out: &mut Effects<App, Packet>);
+
     /// Returns the depth of the hold-back queue, in batches.
     fn held(&self) -> usize;
 
@@ -429,6 +432,11 @@ where
 
     fn request_acknowledgements(&mut self, now: Time) {
         self.reliable.request_acknowledgements(now);
+    }
+
+    fn acknowledge(&mut self, out: &mut Effects<App, Packet>) {
+        self.reliable.acknowledge(&mut self.from_reliable);
+        self.collect(out);
     }
 
     fn held(&self) -> usize {

@@ -202,6 +202,13 @@ impl<M: Wire> Reliable<M> {
         }
     }
 
+    /// Acknowledges the packets to the group, if an acknowledgement is due sooner or later.
+    pub(crate) fn acknowledge(&mut self, out: &mut Out<M>) {
+        if let Some(channel) = self.channels.get_mut(&To::Group).filter(|channel| channel.ack_due.is_some()) {
+            channel.tell_status(false, self.defects, out);
+        }
+    }
+
     /// Returns how many packets to the group wait for the window.
     pub(crate) fn unsent(&self) -> u64 {
         self.channels.get(&To::Group).map_or(0, |channel| channel.outgoing.unsent())

@@ -87,7 +87,7 @@ impl Membership {
         for effect in effects.drain() {
             // A closed stack sends nothing, and packets that it gets again are no faults.
             if let Effect::Deliver { from, number, app } = effect {
-                self.deliver(from, number, app, out);
+                self.deliver(now, from, number, app, out);
             }
         }
         self.effects = effects;

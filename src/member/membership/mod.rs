@@ -332,14 +332,28 @@ impl Membership {
         self.repeat_change_messages(now, out);
         // A new stack may have a deadline that is due already.
         self.wake_stack(now, out);
+        if self.is_normal() && self.unstable.take_acknowledgement() {
+            self.acknowledge(now, out);
+        }
     }
 
     /// Delivers what has become stable.
     fn deliver_stable(&mut self, now: Time, out: &mut Out) {
-        if self.config.safe && !self.is_out() {
-            let owes = self.stack.next_deadline().is_some_and(|due| due <= now);
-            let stable = self.unstable.take_stable(now, self.me, &self.log, self.stack.unsent(), owes);
-            stable.into_iter().for_each(|(from, number, app)| out.deliver(from, number, app));
+        if self.unstable.is_empty() || self.is_out() {
+            return;
+        }
+        // An own packet that is due and not built yet is one that the deliveries follow from.
+        let owes = self.stack.next_deadline().is_some_and(|due| due <= now);
+        if self.unstable.has_fresh() && !owes {
+            let mut came = self.log.highest_received();
+            let own = came.iter_mut().filter(|(sender, _)| *sender == self.me);
+            own.for_each(|(_, number)| *number += self.stack.unsent());
+            self.unstable.follow_from(came);
+        }
+        let clients: Vec<MemberId> = others(&self.view.clients, self.me).collect();
+        let known = |sender| self.log.acknowledged_by(&clients, sender);
+        for (from, number, app) in self.unstable.take_stable(now, known) {
+            out.deliver(from, number, app);
         }
     }
 }

@@ -67,6 +67,14 @@ impl Membership {
         }
     }
 
+    /// Acknowledges what has been received, for the members that wait until it is stable.
+    pub(super) fn acknowledge(&mut self, now: Time, out: &mut Out) {
+        let mut effects = std::mem::take(&mut self.effects);
+        self.stack.acknowledge(&mut effects);
+        self.perform(now, &mut effects, out);
+        self.effects = effects;
+    }
+
     pub(super) fn perform(&mut self, now: Time, effects: &mut Out, out: &mut Out) {
         for effect in effects.drain() {
             match effect {
@@ -74,19 +82,26 @@ impl Membership {
                     self.note_sent(now, to, &message);
                     out.send(to, message);
                 }
-                Effect::Deliver { from, number, app } => self.deliver(from, number, app, out),
+                Effect::Deliver { from, number, app } => self.deliver(now, from, number, app, out),
                 Effect::Drop { from, reason } => out.drop(from, reason),
             }
         }
     }
 
     /// Delivers with the numbers of the whole run.
-    pub(super) fn deliver(&mut self, from: MemberId, number: Option<u64>, app: App, out: &mut Out) {
+    pub(super) fn deliver(
+        &mut self,
+        now: Time,
+        from: MemberId,
+        number: Option<u64>,
+        app: App,
+        out: &mut Out,
+    ) {
         match app {
             App::Multicast(batch) => {
                 let (number, batch) = self.offsets.deliver(from, number, batch);
                 if self.config.safe {
-                    self.unstable.hold((from, number, App::Multicast(batch)));
+                    self.unstable.hold(now, (from, number, App::Multicast(batch)));
                 } else {
                     out.deliver(from, number, App::Multicast(batch));
                 }

@@ -1,17 +1,20 @@
 //! Deaths after every step of a small group: of any member, with its last packets delivered or not. Groups of which one
 //! part of the protocol is broken fail these tests.
 
+use std::time::Duration;
+
 use groupcast::engine::{MemberId, Time, To};
-use groupcast::order::Order;
+use groupcast::order::{ORDERS, Order};
+use groupcast::sim::process::Event;
 use groupcast::sim::world::CrashAt;
 
 use super::promises;
-use super::world::{Plan, named};
+use super::world::{Plan, is_client, named};
 
 /// By then a group in which nobody dies is at rest.
 const BUSY: Time = Time::from_micros(60_000);
-/// By then everything is well again.
-const END: Time = Time::from_micros(5_000_000);
+/// By then everything is well again, also if a request for a packet or its answer is lost a dozen times.
+const END: Time = Time::from_micros(10_000_000);
 
 /// Three clients with three messages each; the sequencer, where there is one, can be replaced by two of them.
 pub(super) fn three(order: &'static Order) -> Plan {
@@ -178,6 +181,23 @@ fn is_uniform(title: &str) {
     }
     if let Err(story) = one_dies(&safe) {
         panic!("{title}: {story}");
+    }
+}
+
+/// Members that wait until a message is stable wait for packets, at most seven hops, and for no timer.
+#[test]
+fn safe_delivery_waits_for_no_timer() {
+    let at = Time::from_micros(1_000);
+    for order in &ORDERS {
+        let tasks = (0..3).map(|client| (at, MemberId(client), To::Group)).collect();
+        let plan = Plan { safe: true, tasks, ..Plan::new(order, 3, 1) };
+        let hops = Duration::from_micros(7 * plan.slow);
+        let world = plan.run(&[], at.after(hops));
+        for process in world.processes.iter().filter(|process| is_client(process)) {
+            let is_delivery = |(_, event): &&(Time, Event)| matches!(event, Event::Deliver(..));
+            let delivered = process.history.iter().filter(is_delivery).count();
+            assert_eq!(delivered, plan.tasks.len(), "{}: {}", order.title(), process.me);
+        }
     }
 }
 
