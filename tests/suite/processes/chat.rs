@@ -402,6 +402,24 @@ fn chat_posts_in_one_request_are_stored_in_their_order() {
 }
 
 #[test]
+fn chat_join_and_leave_are_answered_by_an_empty_object() {
+    let chat = Chat::up(1);
+    let session = |user: &str| chat.done(0, "/api/session", &json!({"user": user}))["session"].clone();
+    let (ann, bob) = (session("ann"), session("bob"));
+    for (path, session) in [
+        ("/api/join", &ann),
+        ("/api/join", &ann),
+        ("/api/leave", &bob),
+        ("/api/join", &bob),
+        ("/api/leave", &bob),
+    ] {
+        let answer = chat.done(0, path, &json!({"session": session, "group": "tea"}));
+        assert_eq!(answer, json!({}), "{path} {session}");
+    }
+    chat.ends_well();
+}
+
+#[test]
 fn chat_post_of_a_client_that_goes_is_kept() {
     let chat = Chat::up(1);
     let session = chat.user(0, "ann", "tea");
