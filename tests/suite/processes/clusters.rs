@@ -239,9 +239,12 @@ fn cluster_that_plays_faults_to_itself_heals() {
         assert!(history.matches("\"insert\"").count() <= count, "{id} hears the other side");
         assert_eq!(cluster.stage.lines(id, "tom").len(), 0, "nothing is final without the other side");
     }
-    let status = cluster.stage.bare("groupcast").args(["cluster", "status"]).arg(cluster.stage.dir());
-    let (status, _) = status.ends(0);
-    assert!(status.contains("cannot confirm without s") && status.contains(told.trim_end()), "{status}");
+    // Each member tells its status once a second.
+    until("the status tells of both sides", || {
+        let status = cluster.stage.bare("groupcast").args(["cluster", "status"]).arg(cluster.stage.dir());
+        let (status, _) = status.ends(0);
+        (status.contains("cannot confirm without s") && status.contains(told.trim_end())).then_some(())
+    });
     assert_eq!(fault(&["heal"]), "faults: none\n");
     members.iter_mut().for_each(|member| member.ends(0));
     cluster.is_all_there();
