@@ -82,12 +82,10 @@ impl Log {
         self.streams.iter().map(|(&sender, stream)| (sender, stream.received.last())).collect()
     }
 
-    /// Returns the number up to which these members have acknowledged the packets of a sender.
-    pub(super) fn acknowledged_by(&self, members: &[MemberId], sender: MemberId) -> u64 {
-        let stream = self.streams.get(&sender);
-        let theirs = stream.into_iter().flat_map(|stream| &stream.acknowledged);
-        let numbers = theirs.filter(|(member, _)| members.contains(member)).map(|(_, &number)| number);
-        numbers.min().unwrap_or(u64::MAX)
+    /// Returns the number up to which these members, but the sender, have acknowledged the packets of a sender.
+    pub(super) fn acknowledged_by(&self, members: impl Iterator<Item = MemberId>, sender: MemberId) -> u64 {
+        let Some(stream) = self.streams.get(&sender) else { return u64::MAX };
+        members.filter_map(|member| stream.acknowledged.get(&member)).min().copied().unwrap_or(u64::MAX)
     }
 
     /// Returns the packets that others can fetch here, by sender.

@@ -18,10 +18,7 @@ impl Membership {
         if !self.is_normal() {
             return;
         }
-        let mut effects = std::mem::take(&mut self.effects);
-        self.stack.flush(now, &mut effects);
-        self.perform(now, &mut effects, out);
-        self.effects = effects;
+        self.drive(now, out, |stack, effects| stack.flush(now, effects));
         let (submissions, unresponsive) = (VecDeque::new(), BTreeSet::new());
         let change = ViewChange { flush: Flush::new(self.me, now), submissions, unresponsive };
         self.phase = Phase::Changing(Box::new(change));

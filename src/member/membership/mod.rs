@@ -333,7 +333,8 @@ impl Membership {
         // A new stack may have a deadline that is due already.
         self.wake_stack(now, out);
         if self.is_normal() && self.unstable.take_acknowledgement() {
-            self.acknowledge(now, out);
+            // The others wait until it is stable, as this member does.
+            self.drive(now, out, |stack, effects| stack.acknowledge(effects));
         }
     }
 
@@ -350,8 +351,7 @@ impl Membership {
             own.for_each(|(_, number)| *number += self.stack.unsent());
             self.unstable.follow_from(came);
         }
-        let clients: Vec<MemberId> = others(&self.view.clients, self.me).collect();
-        let known = |sender| self.log.acknowledged_by(&clients, sender);
+        let known = |sender| self.log.acknowledged_by(others(&self.view.clients, self.me), sender);
         for (from, number, app) in self.unstable.take_stable(now, known) {
             out.deliver(from, number, app);
         }

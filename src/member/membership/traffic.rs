@@ -5,7 +5,7 @@ use crate::defect::Defect;
 use crate::engine::{DropReason, Effect, Input};
 use crate::ids::{MemberId, Time, To};
 use crate::member::app::{App, Undelivered};
-use crate::member::stack::is_direct;
+use crate::member::stack::{ProtocolStack, is_direct};
 use crate::reliable::codec::acknowledgements;
 use crate::wire::{Kind, Packet};
 
@@ -54,8 +54,13 @@ impl Membership {
 
     /// Gives the stack an input and performs its effects.
     pub(super) fn step(&mut self, now: Time, input: Input<App, Packet>, out: &mut Out) {
+        self.drive(now, out, |stack, effects| stack.handle(now, input, effects));
+    }
+
+    /// Lets the stack do something and performs its effects.
+    pub(super) fn drive(&mut self, now: Time, out: &mut Out, act: impl FnOnce(&mut ProtocolStack, &mut Out)) {
         let mut effects = std::mem::take(&mut self.effects);
-        self.stack.handle(now, input, &mut effects);
+        act(&mut self.stack, &mut effects);
         self.perform(now, &mut effects, out);
         self.effects = effects;
     }
@@ -67,15 +72,7 @@ impl Membership {
         }
     }
 
-    /// Acknowledges what has been received, for the members that wait until it is stable.
-    pub(super) fn acknowledge(&mut self, now: Time, out: &mut Out) {
-        let mut effects = std::mem::take(&mut self.effects);
-        self.stack.acknowledge(&mut effects);
-        self.perform(now, &mut effects, out);
-        self.effects = effects;
-    }
-
-    pub(super) fn perform(&mut self, now: Time, effects: &mut Out, out: &mut Out) {
+    fn perform(&mut self, now: Time, effects: &mut Out, out: &mut Out) {
         for effect in effects.drain() {
             match effect {
                 Effect::Send { to, message } => {
