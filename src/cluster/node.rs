@@ -325,7 +325,7 @@ impl Node {
         let fds: Vec<BorrowedFd<'_>> = fds.collect();
         wait(fds, limit);
         self.wakeup.clear();
-        self.signals.received().map_or(Ok(()), |exit| Err(interruption(exit)))
+        self.interrupted()
     }
 
     /// Does nothing for a while: the application is busy with something else before it takes part.
@@ -334,6 +334,11 @@ impl Node {
     /// The interruption, if one came.
     pub fn pause(&self, limit: Duration) -> Result<(), Failure> {
         wait(self.signals.fds(), limit);
+        self.interrupted()
+    }
+
+    /// Returns the interruption as an error, if one came.
+    fn interrupted(&self) -> Result<(), Failure> {
         self.signals.received().map_or(Ok(()), |exit| Err(interruption(exit)))
     }
 
