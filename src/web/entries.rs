@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::earlier;
 use crate::chat::operation::Operation;
 use crate::chat::place::{OperationId, Place};
 use crate::chat::state::State;
@@ -19,6 +20,18 @@ pub(super) struct Past {
 }
 
 impl Past {
+    /// Applies the operations in the file with those from before this server was added, if there is one.
+    ///
+    /// # Errors
+    /// Exit 74 if it cannot be read.
+    pub(super) fn begin(earlier: Option<&Path>, state: &mut State) -> Result<Self, Failure> {
+        let mut past = Self::default();
+        if let Some(path) = earlier {
+            earlier::read(path, |from, text| past.apply(from, text, state))?;
+        }
+        Ok(past)
+    }
+
     /// Applies the next one: the text of a multicast, and the name of its server.
     pub(super) fn apply(&mut self, from: &str, text: &[u8], state: &mut State) {
         let Some(origin) = state.server(from) else { return };

@@ -9,7 +9,6 @@ use serde_json::json;
 
 use super::Options;
 use super::desk::{Answer, Command, Question, Refusal, Reply, Request, Requests};
-use super::earlier;
 use super::entries::{Past, count, operations};
 use super::feed::Feed;
 use super::queue::{BUSY, Queue};
@@ -119,11 +118,8 @@ impl<'a> Service<'a> {
     /// added, if there were any.
     pub(super) fn begin(&mut self, recovered: &Recovered, earlier: Option<PathBuf>) -> Result<(), Failure> {
         self.earlier = earlier;
-        let mut past = Past::default();
         let state = &mut self.state;
-        if let Some(path) = &self.earlier {
-            earlier::read(path, |from, text| past.apply(from, text, state))?;
-        }
+        let mut past = Past::begin(self.earlier.as_deref(), state)?;
         self.ledger.start(&self.node, self.cluster, recovered, |from, text| past.apply(from, text, state))?;
         if let Some(path) = &self.earlier {
             past.check(&recovered.forgotten.origins, path)?;
@@ -255,10 +251,7 @@ impl<'a> Service<'a> {
         }
         let mut state = State::new(self.state.server_names().to_vec());
         self.state.removed_servers().for_each(|server| drop(state.remove_server(server)));
-        let mut past = Past::default();
-        if let Some(path) = &self.earlier {
-            earlier::read(path, |from, text| past.apply(from, text, &mut state))?;
-        }
+        let mut past = Past::begin(self.earlier.as_deref(), &mut state)?;
         self.ledger.confirmed_texts(|from, text| past.apply(from, text, &mut state))?;
         for (id, at, text) in self.ledger.tentative_entries().flat_map(operations) {
             state.apply(id, at, Operation::parse(text));
