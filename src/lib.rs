@@ -145,6 +145,7 @@ mod doctor;
 mod embedded;
 mod fault;
 mod group;
+mod keys;
 mod lock;
 mod members;
 mod memory;

@@ -148,6 +148,20 @@ pub(crate) fn unreadable(file: &[u8]) -> Option<Flaw> {
     None
 }
 
+/// Returns the text of a file.
+///
+/// # Errors
+/// The flaw of a file in any encoding but UTF-8.
+pub(crate) fn text_of(file: &[u8]) -> Result<&str, Flaw> {
+    if let Some(flaw) = unreadable(file) {
+        return Err(flaw);
+    }
+    std::str::from_utf8(file).map_err(|error| {
+        let at = error.valid_up_to();
+        Flaw::new(at..at + 1, "this is not UTF-8")
+    })
+}
+
 /// Words why a folder cannot be created or read: the obstacle on the path to it, or else `reason`.
 pub(crate) fn obstacle(dir: &Path, reason: &io::Error) -> String {
     let mut above: Vec<&Path> = dir.ancestors().filter(|path| !path.as_os_str().is_empty()).collect();

@@ -4,8 +4,8 @@ use clap::{Command, CommandFactory, Parser, Subcommand};
 
 use crate::exit::Exit;
 use crate::{
-    bench, board, chaos, check, cli, client, diagram, doctor, exit, explain, forwarder, journal, members,
-    operator, post, proxy, router, run, sequencer, shell, sim,
+    bench, board, chaos, check, cli, client, diagram, doctor, exit, explain, forwarder, journal, keys,
+    members, operator, post, proxy, router, run, sequencer, shell, sim,
 };
 
 /// Passes what one member multicasts on to all, and lets a group start and finish together
@@ -152,6 +152,8 @@ enum Tool {
     Cluster(operator::tool::Args),
     /// Show or check the journal of a member of a cluster
     Journal(journal::tool::Args),
+    /// Make, list and remove the keys of a forwarder and its members
+    Keys(keys::tool::Args),
     /// Show how something is done, with commands to copy
     Examples(shell::examples::Args),
     /// Say whether everything is here that a run needs
@@ -182,6 +184,7 @@ impl Groupcast {
             Tool::Post(args) => post::run(args),
             Tool::Cluster(args) => operator::tool::run(args),
             Tool::Journal(args) => journal::tool::run(args),
+            Tool::Keys(args) => keys::tool::run(args),
             Tool::Examples(args) => shell::examples::run(args),
             Tool::Doctor(args) => doctor::run(args, &commands()),
             Tool::Completions(args) => shell::completions::run(args, commands()),

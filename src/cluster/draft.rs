@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::nearest::toml_flaw;
-use crate::place::{Flaw, quoted, unreadable};
+use crate::place::{Flaw, quoted, text_of};
 use crate::replica::entry::MOST_MEMBERS;
 use crate::script::check_id;
 
@@ -88,13 +88,7 @@ struct ServerKeys {
 /// # Errors
 /// The first mistake.
 pub(super) fn parse(file: &[u8]) -> Result<Draft, Flaw> {
-    if let Some(flaw) = unreadable(file) {
-        return Err(flaw);
-    }
-    let text = std::str::from_utf8(file).map_err(|error| {
-        let at = error.valid_up_to();
-        Flaw::new(at..at + 1, "this is not UTF-8")
-    })?;
+    let text = text_of(file)?;
     let draft = if is_toml(text) { from_toml(text) } else { from_list(text) }?;
     if let Some(at) = draft.servers.windows(2).position(|pair| pair[0].added && !pair[1].added) {
         let message = "this server stands behind one that was added to the running cluster";

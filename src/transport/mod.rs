@@ -7,9 +7,11 @@
 //!
 //! [`stdio`] and [`terminal`] are the standard streams of a process that must not block on them; the loop can wait for
 //! [`signals`] and [`wakeup`] beside sockets. [`holder`] finds the process that holds a port, [`limits`] has those of
-//! the system; `key` draws random keys.
+//! the system; `key` draws random keys. [`curve`] has the keys by which processes encrypt and know one another, [`z85`] their
+//! form as text.
 
 pub mod address;
+pub mod curve;
 pub mod holder;
 #[cfg(feature = "web")]
 pub(crate) mod key;
@@ -22,4 +24,5 @@ pub mod stdio;
 pub mod terminal;
 pub mod udp;
 pub mod wakeup;
+pub mod z85;
 pub mod zmq;

@@ -8,6 +8,7 @@ mod doctor;
 mod examples;
 mod flags;
 mod journal;
+mod keys;
 mod links;
 mod members;
 mod namespaces;
