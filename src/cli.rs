@@ -17,7 +17,7 @@ use crate::nearest::hint;
 use crate::order::way::Way;
 use crate::order::{self, DEFAULT_METHOD, Order, Reliability};
 use crate::talk::{Color, Level, Talk};
-use crate::transport::address::{Addresses, MAX_PORT_BASE, Site, addresses};
+use crate::transport::address::{Addresses, MAX_PORT_BASE, Site, Use, addresses, must_be_local};
 use crate::transport::{limits, signals};
 use crate::units::{parse_duration, split_bytes};
 use crate::wire::Window;
@@ -89,6 +89,24 @@ impl KnownBad {
     }
 }
 
+/// The consent to addresses that are not on this machine alone.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Access {
+    /// Let other machines in, or connect to one: nothing is encrypted, and nobody proves who it is
+    #[arg(long, env = "GROUPCAST_INSECURE", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub insecure: bool,
+}
+
+impl Access {
+    /// Refuses sites that are not on this machine alone, unless the user consents.
+    ///
+    /// # Errors
+    /// [`Exit::Config`].
+    pub fn check(self, sites: &[Site], used: Use) -> Result<(), Failure> {
+        if self.insecure { Ok(()) } else { must_be_local(sites, used) }
+    }
+}
+
 /// The addresses of the forwarders and routers.
 #[derive(Args, Clone, Debug)]
 pub struct Address {
@@ -106,6 +124,9 @@ pub struct Address {
     /// First of the four ports of an address without one: in, out, sync, router
     #[arg(long, value_name = "PORT", env = "GROUPCAST_PORT_BASE", hide_env = true, default_value_t = DEFAULT_PORT_BASE, value_parser = port_base())]
     pub port_base: u16,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub access: Access,
 }
 
 /// The failure detector and the quorum, which must be the same at all members.
@@ -145,9 +166,10 @@ impl Address {
     /// Returns every forwarder with its router, in the order in which they were named.
     ///
     /// # Errors
-    /// [`Exit::Usage`] if one is named twice.
+    /// [`Exit::Usage`] if one is named twice, [`Exit::Config`] if one may be on another machine without consent.
     pub fn sites(&self) -> Result<Vec<Site>, Failure> {
-        self.connect.sites("--connect", self.port_base)
+        let sites = self.connect.sites("--connect", self.port_base)?;
+        self.access.check(&sites, Use::Connect).map(|()| sites)
     }
 }
 

@@ -28,7 +28,9 @@ pub enum Exit {
     Io = 74,
     /// A wait reached its limit.
     TimedOut = 75,
-    /// The configurations of the members disagree.
+    /// The other side does not permit it.
+    Denied = 77,
+    /// The configurations of the members disagree, or a setting cannot be used.
     Config = 78,
     /// SIGHUP.
     HungUp = 129,
@@ -45,11 +47,12 @@ Exit codes:
   64 usage                65 bad data                66 no input
   69 unavailable (port taken, peer lost, id taken, undeliverable)
   70 bug                  73 cannot create           74 input or output failed
-  75 timed out            78 bad configuration       129, 130, 143 interrupted";
+  75 timed out            77 permission denied       78 bad configuration
+  129, 130, 143 interrupted";
 
 impl Exit {
     /// Every way to end.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Ok,
         Self::Violated,
         Self::Undecided,
@@ -61,6 +64,7 @@ impl Exit {
         Self::CannotCreate,
         Self::Io,
         Self::TimedOut,
+        Self::Denied,
         Self::Config,
         Self::HungUp,
         Self::Interrupted,

@@ -13,7 +13,7 @@ use crate::session::actions::{Actions, Asker, Rules};
 use crate::session::registry::Registry;
 use crate::session::{SAY_EVERY, clients};
 use crate::talk::Talk;
-use crate::transport::address::{Addresses, Port, Site, addresses_to_listen_on};
+use crate::transport::address::{Addresses, Port, Site, Use, addresses_to_listen_on};
 use crate::transport::limits;
 use crate::transport::resolve;
 use crate::transport::signals::{Signals, interruption};
@@ -31,8 +31,8 @@ pub struct Options {
     /// Number of clients of single groups, if they differ: a=3,b=2
     #[arg(long, value_name = "GROUP=N", env = "GROUPCAST_GROUP_CLIENTS", hide_env = true, value_delimiter = ',', value_parser = group_clients)]
     pub group_clients: Vec<(String, usize)>,
-    /// Address to listen on: a host, or HOST:PORT with the first of the ports; several with commas between. Anything but
-    /// 127.0.0.1 lets other machines in
+    /// Address to listen on: a host, or HOST:PORT with the first of the ports; several with commas between. Other machines
+    /// reach any but loopback: see --insecure
     #[arg(long, value_name = "ADDRESS", env = "GROUPCAST_BIND", hide_env = true, default_value = "127.0.0.1", value_parser = addresses_to_listen_on)]
     pub bind: Addresses,
     /// First of the ports: in, out (+1), sync (+2); the router has +3
@@ -51,6 +51,9 @@ pub struct Options {
     /// End with the clients of an order that needs no sequencer, without waiting for one that was started too
     #[arg(long, hide = true)]
     pub no_sequencer: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub access: cli::Access,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub voice: Voice,
@@ -74,11 +77,12 @@ fn group_clients(text: &str) -> Result<(String, usize), String> {
 ///
 /// # Errors
 /// [`Exit::Unavailable`] if a port is taken or a member was lost, [`Exit::TimedOut`] if the start was not complete
-/// in time, and interruption.
+/// in time, [`Exit::Config`] if it would let other machines in without consent, and interruption.
 pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     limits::suffice(options.clients.into())?;
     let signals = Signals::catch()?;
     let sites = options.bind.sites("--bind", options.port_base)?;
+    options.access.check(&sites, Use::Listen)?;
     let numbered = resolve::listening(&sites, Some(&signals), options.start_timeout)?;
     let mut forwarder = Forwarder::listen(options, &numbered, talk)?;
     talk.say(format!("{}; waiting for {}", ports(&sites), clients(usize::from(options.clients))));

@@ -10,7 +10,7 @@ use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::session::{CONNECT_LIMIT, SAY_EVERY};
 use crate::talk::{self, Talk};
-use crate::transport::address::{Addresses, Port, Site, addresses, addresses_to_listen_on};
+use crate::transport::address::{Addresses, Port, Site, Use, addresses, addresses_to_listen_on};
 use crate::transport::limits;
 use crate::transport::resolve;
 use crate::transport::signals::Signals;
@@ -22,8 +22,8 @@ use crate::wire::{Header, Kind, Malformed};
 /// The options of `router`.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// Address to listen on: a host, or HOST:PORT with the first of the ports; several with commas between. Anything but
-    /// 127.0.0.1 lets other machines in
+    /// Address to listen on: a host, or HOST:PORT with the first of the ports; several with commas between. Other machines
+    /// reach any but loopback: see --insecure
     #[arg(long, value_name = "ADDRESS", env = "GROUPCAST_BIND", hide_env = true, default_value = "127.0.0.1", value_parser = addresses_to_listen_on)]
     pub bind: Addresses,
     /// First of the four ports; the router listens on the fourth (+3)
@@ -41,6 +41,9 @@ pub struct Options {
     pub forwarder: cli::Forwarder,
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub access: cli::Access,
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub voice: Voice,
 }
 
@@ -51,19 +54,22 @@ const MAX_NAMES: usize = 64;
 /// Runs the router until the forwarder reports the end of the run.
 ///
 /// # Errors
-/// [`Exit::Unavailable`] if the port is taken or the forwarder is lost, and interruption.
+/// [`Exit::Unavailable`] if the port is taken or the forwarder is lost, [`Exit::Config`] if an address is not on this
+/// machine alone without consent, and interruption.
 pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     limits::suffice(0)?;
     let signals = Signals::catch()?;
     let context = Context::default();
     let own = options.bind.sites("--bind", options.port_base)?;
-    let socket = context.listen_router(&resolve::listening(&own, Some(&signals), CONNECT_LIMIT)?)?;
-    let listens = |site: &Site| format!("{}: {}", site.host, Port::Router.number(site.port_base));
-    talk.say(format!("listening on {}", talk::list(&own.iter().map(listens).collect::<Vec<_>>())));
+    options.access.check(&own, Use::Listen)?;
     let sites = match &options.connect {
         Some(connect) => connect.sites("--connect", options.port_base)?,
         None => vec![reachable(&own[0])],
     };
+    options.access.check(&sites, Use::Connect)?;
+    let socket = context.listen_router(&resolve::listening(&own, Some(&signals), CONNECT_LIMIT)?)?;
+    let listens = |site: &Site| format!("{}: {}", site.host, Port::Router.number(site.port_base));
+    talk.say(format!("listening on {}", talk::list(&own.iter().map(listens).collect::<Vec<_>>())));
     let mut server = Server::connect(&context, &sites, (Role::Router, "router"), options.stay, talk)?;
     server.wait_for_lost(options.forwarder.forwarder_timeout);
     let mut router = Router {

@@ -15,7 +15,7 @@ use crate::participant::Settings;
 use crate::participant::slow_member::SlowMember;
 use crate::session::LOST_AFTER;
 use crate::talk::{Color, Level, Talk};
-use crate::transport::address::addresses;
+use crate::transport::address::{Use, addresses};
 use crate::wire::Window;
 use crate::wire::control::Role;
 
@@ -96,6 +96,7 @@ impl Order {
 ///
 /// let group = Group::builder("c4")
 ///     .forwarders(["10.0.0.1:5559", "10.0.0.2:5559"])
+///     .insecure(true)
 ///     .order(Order::Causal)
 ///     .start(Start::WithState)
 ///     .gives_state(true)
@@ -107,6 +108,7 @@ pub struct Builder {
     pub(super) id: String,
     group: String,
     forwarders: Vec<String>,
+    insecure: bool,
     pub(super) order: Order,
     pub(super) window: Window,
     pub(super) membership_config: MembershipConfig,
@@ -126,6 +128,7 @@ impl Builder {
             id,
             group: "main".to_owned(),
             forwarders: vec!["127.0.0.1".to_owned()],
+            insecure: false,
             order: Order::default(),
             window: Window::default(),
             membership_config: MembershipConfig { detector, ..MembershipConfig::default() },
@@ -139,10 +142,19 @@ impl Builder {
         }
     }
 
-    /// Sets the addresses of the forwarders, each with its router: `HOST` or `HOST:PORT`. Default: this machine.
+    /// Sets the addresses of the forwarders, each with its router: `HOST` or `HOST:PORT`. Others than this machine need
+    /// [consent](Self::insecure). Default: this machine.
     #[must_use]
     pub fn forwarders<A: Into<String>>(mut self, addresses: impl IntoIterator<Item = A>) -> Self {
         self.forwarders = addresses.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Consents to forwarders on other machines: nothing is encrypted on the way there, and nobody proves who it is.
+    /// Default: no.
+    #[must_use]
+    pub fn insecure(mut self, consents: bool) -> Self {
+        self.insecure = consents;
         self
     }
 
@@ -259,8 +271,11 @@ impl Builder {
     pub(super) fn joining(&self) -> Result<Joining, Error> {
         let order = self.order.row();
         let sites = addresses(&self.forwarders.join(",")).map_err(Error::Invalid)?;
+        let sites = sites.sites("forwarders", cli::DEFAULT_PORT_BASE).map_err(Error::of_joining)?;
+        let access = cli::Access { insecure: self.insecure };
+        access.check(&sites, Use::Connect).map_err(|failure| Error::Invalid(failure.message))?;
         Ok(Joining {
-            sites: sites.sites("forwarders", cli::DEFAULT_PORT_BASE).map_err(Error::of_joining)?,
+            sites,
             only_at: None,
             group: cli::id(&self.group).map_err(Error::Invalid)?,
             id: self.checked_id()?,

@@ -14,13 +14,13 @@ use super::accept;
 use super::dice::Dice;
 use super::relay::{Relay, Totals};
 use super::timeline::{Entry, Tally, Timeline};
-use crate::cli::{self, Voice};
+use crate::cli::{self, Access, Voice};
 use crate::exit::{Exit, Failure};
 use crate::fault::link::{Fault, Kind, PORTS};
 use crate::fault::script;
 use crate::place::{Source, shown, without_mark};
 use crate::talk;
-use crate::transport::address::{MAX_PORT_BASE, Port, Site, address};
+use crate::transport::address::{MAX_PORT_BASE, Port, Site, Use, address};
 use crate::transport::holder;
 use crate::transport::resolve;
 use crate::transport::signals::{self, interruption};
@@ -48,6 +48,8 @@ pub(crate) struct Args {
     /// First of the four ports at which forwarder and router listen
     #[arg(long, value_name = "[HOST:]PORT", env = "GROUPCAST_TO", hide_env = true, value_parser = first_port)]
     to: Site,
+    #[command(flatten)]
+    access: Access,
     /// A file of faults, one a line
     #[arg(long, value_name = "FILE", env = "GROUPCAST_SCRIPT", hide_env = true)]
     script: Option<PathBuf>,
@@ -114,6 +116,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     signals::end_with_parent();
     let talk = args.voice.talk("proxy");
     let timeline = Timeline::new(args.faults()?, args.random.map(|count| Dice::new(args.seed, count)));
+    args.access.check(std::slice::from_ref(&args.listen), Use::Listen)?;
+    args.access.check(std::slice::from_ref(&args.to), Use::Connect)?;
     // Signals are not handled yet, so one ends the process even while the name server does not answer.
     let limit = args.start_timeout;
     let listen = addresses(&resolve::listening(std::slice::from_ref(&args.listen), None, limit)?);

@@ -1,6 +1,6 @@
 //! The addresses of forwarders and routers: the parser for command lines, the ports, and the sites.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::exit::{Exit, Failure};
 
@@ -69,11 +69,48 @@ impl Site {
         (!is_number && self.path().is_none()).then_some(&self.host)
     }
 
+    /// Returns whether it is on this machine, and no other machine reaches it: an address of loopback, `localhost`, or a
+    /// path. Another name may mean this machine today, and another one tomorrow.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        let number = self.host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        let is_loopback = number.is_ok_and(|number| number.to_canonical().is_loopback());
+        is_loopback || self.path().is_some() || self.host.eq_ignore_ascii_case("localhost")
+    }
+
     /// Returns the path, if it is a socket in the file system.
     #[must_use]
     pub fn path(&self) -> Option<&str> {
         self.host.strip_prefix(IPC)
     }
+}
+
+/// The use that a program makes of an address.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Use {
+    /// It listens there.
+    Listen,
+    /// It connects there.
+    Connect,
+}
+
+/// Refuses sites that are reached from other machines, or by way of a network.
+///
+/// # Errors
+/// [`Exit::Config`] for the first that is not [local](Site::is_local).
+pub fn must_be_local(sites: &[Site], used: Use) -> Result<(), Failure> {
+    let Some(Site { host, .. }) = sites.iter().find(|site| !site.is_local()) else { return Ok(()) };
+    let (message, help) = match used {
+        Use::Listen => (
+            format!("{host} lets other machines in, and nobody would need a key"),
+            "listen on 127.0.0.1, or add --insecure where everybody who reaches this machine may do everything",
+        ),
+        Use::Connect => (
+            format!("{host} may be another machine, and nothing on the way there would be encrypted"),
+            "connect to 127.0.0.1, or add --insecure where everybody on the way may read and change everything",
+        ),
+    };
+    Err(Failure::new(Exit::Config, message).help(help))
 }
 
 /// Addresses as a command line gives them.
@@ -215,6 +252,41 @@ mod tests {
             assert!(refused.iter().all(|refused| refused.contains(&format!("[{text}]"))), "{refused:?}");
         }
         assert!(addresses_to_listen_on("*").is_ok());
+    }
+
+    #[test]
+    fn addresses_beyond_this_machine_are_refused() {
+        let site = |host: &str| Site { host: host.to_owned(), port_base: 1 };
+        let local = [
+            "127.0.0.1",
+            "127.9.9.9",
+            "[::1]",
+            "[::ffff:127.0.0.1]",
+            "localhost",
+            "LocalHost",
+            "ipc:///tmp/x",
+        ];
+        let sites = local.map(site);
+        assert!(must_be_local(&sites, Use::Listen).is_ok() && must_be_local(&sites, Use::Connect).is_ok());
+        for host in [
+            "*",
+            "0.0.0.0",
+            "[::]",
+            "10.0.0.5",
+            "[fe80::1%eth0]",
+            "[2001:db8::1]",
+            "fwd",
+            "localhost.example",
+            "127.1",
+        ] {
+            for used in [Use::Listen, Use::Connect] {
+                let refused = must_be_local(&[site("127.0.0.1"), site(host)], used).unwrap_err();
+                assert!(
+                    refused.exit == Exit::Config && refused.message.starts_with(&format!("{host} ")),
+                    "{refused}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod browser;
 mod harness;
+mod keys;
 mod processes;
 mod protocol;
 mod repository;

@@ -380,6 +380,8 @@ fn group_join_refused_reports_the_cause() {
     assert!(matches!(&error, Error::Invalid(text) if text.contains("an id consists of")), "{error:?}");
     let error = stage.join("a").forwarders(["a:b:c"]).join().unwrap_err();
     assert!(matches!(&error, Error::Invalid(text) if text.contains("a:b:c")), "{error:?}");
+    let error = stage.join("a").forwarders(["10.0.0.1"]).join().unwrap_err();
+    assert!(matches!(&error, Error::Invalid(text) if text.contains("would be encrypted")), "{error:?}");
     let error = stage.join("a").timeout(Duration::from_millis(200)).join().unwrap_err();
     assert!(matches!(&error, Error::CannotJoin(text) if text.contains("does not answer (")), "{error:?}");
 }

@@ -90,7 +90,7 @@ fn names_silent_server_and_one_of_two_forwarders_killed_run_continues() {
         etc.hosts("127.0.0.1 fwd-b\n");
         let (stage, second, order) = (Stage::new(), Ports::take(), &ORDERS[0]);
         let connect = format!("127.0.0.1:{},fwd-b:{}", stage.port(0), second.first());
-        let connect = ["--connect", &connect];
+        let connect = ["--insecure", "--connect", &connect];
         let clients = ["--clients", &CLIENTS.len().to_string()];
         let mut lost = [
             stage.program_at(&second, "forwarder").args(clients).start(),
@@ -119,17 +119,19 @@ fn names_silent_server_and_one_of_two_forwarders_killed_run_continues() {
 }
 
 /// Programs that cannot do without the forwarder, and need a name to find it.
-fn lookers<'a>(stage: &'a Stage, connect: &'a str) -> Vec<crate::harness::Launch<'a>> {
-    let port = stage.port(0).to_string();
+fn lookers<'a>(stage: &'a Stage, name: &'a str) -> Vec<crate::harness::Launch<'a>> {
+    let (port, to) = (stage.port(0).to_string(), format!("{name}:7000"));
+    let connect = ["--insecure", "--connect", name];
+    let bind = ["--insecure", "--bind", name];
     vec![
-        stage.client("c1", "Multicast,c1,x\n").args(["--connect", connect]),
-        stage.router().args(["--connect", connect]),
-        stage.sequencer().args(["--connect", connect]),
-        stage.bare("groupcast").args(["members", "--timeout", "60s", "--connect", connect]),
-        stage.bare("groupcast").args(["doctor", "--bind", connect, "--port-base", &port]),
-        stage.forwarder(1).args(["--bind", connect]),
-        stage.router().args(["--bind", connect]),
-        stage.bare("groupcast").args(["proxy", "--listen", &port, "--to", &format!("{connect}:7000")]),
+        stage.client("c1", "Multicast,c1,x\n").args(connect),
+        stage.router().args(connect),
+        stage.sequencer().args(connect),
+        stage.bare("groupcast").args(["members", "--timeout", "60s"]).args(connect),
+        stage.bare("groupcast").args(["doctor", "--bind", name, "--port-base", &port]),
+        stage.forwarder(1).args(bind),
+        stage.router().args(bind),
+        stage.bare("groupcast").args(["proxy", "--insecure", "--listen", &port, "--to", &to]),
     ]
 }
 
@@ -155,12 +157,15 @@ fn timeout_during_name_lookup_is_kept_and_names_the_host() {
     inside("timeout_during_name_lookup_is_kept_and_names_the_host", |_| {
         let _server = silent_name_server();
         let stage = Stage::new();
-        let connect = ["--connect", "nowhere.example"];
+        let connect = ["--insecure", "--connect", "nowhere.example"];
         let began = now();
         let mut programs = [
             stage.client("c1", "Multicast,c1,x\n").args(connect).args(["--timeout", "3s"]).start(),
             stage.bare("groupcast").args(["members", "--timeout", "1s"]).args(connect).start(),
-            stage.forwarder(1).args(["--bind", "nowhere.example", "--start-timeout", "1s"]).start(),
+            stage
+                .forwarder(1)
+                .args(["--insecure", "--bind", "nowhere.example", "--start-timeout", "1s"])
+                .start(),
         ];
         for program in &mut programs {
             program.ends_saying(69, &["cannot look up nowhere.example: no answer"]);
@@ -175,12 +180,12 @@ fn names_ipv6_only_name_is_reached() {
         etc.hosts("::1 only6\n");
         let stage = Stage::new();
         let mut programs = vec![
-            stage.forwarder(2).args(["--bind", "only6"]).start(),
-            stage.router().args(["--bind", "only6"]).start(),
-            stage.sequencer().args(["--connect", "only6"]).start(),
+            stage.forwarder(2).args(["--insecure", "--bind", "only6"]).start(),
+            stage.router().args(["--insecure", "--bind", "only6"]).start(),
+            stage.sequencer().args(["--insecure", "--connect", "only6"]).start(),
         ];
         for (id, commands) in [("c1", "Multicast,c1,x\nc1,c2,y\n"), ("c2", "Multicast,c2,x\n")] {
-            programs.push(stage.client(id, commands).args(["--connect", "only6"]).start());
+            programs.push(stage.client(id, commands).args(["--insecure", "--connect", "only6"]).start());
         }
         all_end(&mut programs);
     });
@@ -192,7 +197,7 @@ fn names_several_addresses_the_answering_one_is_used() {
         etc.hosts("127.0.0.7 many\n127.0.0.8 many\n::1 many\n");
         let stage = Stage::new();
         for bind in ["127.0.0.8", "[::1]"] {
-            let connect = ["--connect", "many"];
+            let connect = ["--insecure", "--connect", "many"];
             let mut programs = vec![
                 stage.client("c1", "Multicast,c1,x\n").args(connect).arg("--force").start(),
                 stage.forwarder(1).args(["--bind", bind]).start(),
@@ -209,7 +214,7 @@ fn names_misspelt_name_is_reported_at_once_and_at_the_end() {
     inside("names_misspelt_name_is_reported_at_once_and_at_the_end", |_| {
         let stage = Stage::new();
         // Nobody listens at the name server's port: there is an answer at once.
-        let connect = ["--connect", "lcoalhost"];
+        let connect = ["--insecure", "--connect", "lcoalhost"];
         let mut client =
             stage.client("c1", "Multicast,c1,x\n").args(connect).args(["--timeout", "6s"]).start();
         client.says("warning: cannot look up lcoalhost: ");
@@ -226,7 +231,7 @@ fn names_forwarder_moves_to_new_address_run_continues() {
     inside("names_forwarder_moves_to_new_address_run_continues", |etc| {
         etc.hosts("127.0.0.7 moving\n");
         let (stage, order) = (Stage::new(), &ORDERS[0]);
-        let connect = ["--connect", "moving"];
+        let connect = ["--insecure", "--connect", "moving"];
         let start = |bind: &str| {
             let bind = ["--bind", bind];
             let forwarder = stage.forwarder(CLIENTS.len()).args(bind).start();

@@ -6,8 +6,8 @@ use crate::harness::{Stage, all_end};
 
 const PROGRAMS: [&str; 4] = ["forwarder", "router", "sequencer", "client"];
 
-const EXIT_CODES: [&str; 15] =
-    ["0", "1", "2", "64", "65", "66", "69", "70", "73", "74", "75", "78", "129", "130", "143"];
+const EXIT_CODES: [&str; 16] =
+    ["0", "1", "2", "64", "65", "66", "69", "70", "73", "74", "75", "77", "78", "129", "130", "143"];
 
 #[test]
 fn flags_help_shows_an_example_and_the_exit_codes() {
@@ -90,13 +90,13 @@ fn flags_wrong_command_line_is_a_usage_error() {
 const VARIABLES: &[(&str, &str, &str, i32, &str)] = &[
     ("forwarder", "clients", "none", 64, "--clients"),
     ("forwarder", "group-clients", "a", 64, "--group-clients"),
-    ("forwarder", "bind", "nowhere.invalid", 69, "nowhere.invalid"),
+    ("forwarder", "bind", "nowhere.invalid", 78, "nowhere.invalid lets other machines in"),
     ("forwarder", "port-base", "x", 64, "--port-base"),
     ("forwarder", "start-timeout", "soon", 64, "--start-timeout"),
     ("forwarder", "color", "blue", 64, "--color"),
     ("forwarder", "quiet", "yes", 75, "!listening"),
     ("forwarder", "verbose", "yes", 75, "listening"),
-    ("router", "bind", "nowhere.invalid", 69, "nowhere.invalid"),
+    ("router", "bind", "nowhere.invalid", 78, "nowhere.invalid lets other machines in"),
     ("router", "port-base", "x", 64, "--port-base"),
     ("router", "connect", "a:0", 64, "expected a number from 1 to 65532"),
     ("router", "forwarder-timeout", "1s", 64, "may take 3s to answer"),
@@ -169,9 +169,20 @@ fn flags_invalid_environment_variable_is_named() {
     }
 }
 
-/// Those whose variable shows in a run: below and, of `trace`, in `traces`, of `standby`, in `failover`.
-const IN_A_RUN: [&str; 9] =
-    ["no-history", "force", "stay", "quiet", "trace", "can-sequence", "safe", "sequencer", "standby"];
+/// Those whose variable shows in a run: below and, of `trace`, in `traces`, of `standby`, in `failover`, of `insecure`, in
+/// `keys`.
+const IN_A_RUN: [&str; 10] = [
+    "no-history",
+    "force",
+    "stay",
+    "quiet",
+    "trace",
+    "can-sequence",
+    "safe",
+    "sequencer",
+    "standby",
+    "insecure",
+];
 
 #[test]
 fn flags_each_flag_has_a_variable() {

@@ -1,0 +1,3 @@
+//! Access: addresses that other machines reach, and the keys of forwarders and members.
+
+mod refusal;
