@@ -1,6 +1,7 @@
 //! The common part of all programs' command lines, and the beginning and the end of each program.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -89,21 +90,25 @@ impl KnownBad {
     }
 }
 
-/// The consent to addresses that are not on this machine alone.
-#[derive(Args, Clone, Copy, Debug, Default)]
+/// The keys of a process, or the consent to addresses beyond this machine without any.
+#[derive(Args, Clone, Debug, Default)]
 pub struct Access {
-    /// Let other machines in, or connect to one: nothing is encrypted, and nobody proves who it is
+    /// Encrypt all connections, and prove who each one is, by these keys: the folder that `groupcast keys` makes or, of one
+    /// member, the file of `groupcast keys pack`
+    #[arg(long, value_name = "DIR|FILE", env = "GROUPCAST_KEYS", hide_env = true)]
+    pub keys: Option<PathBuf>,
+    /// Let other machines in, or connect to one, without keys: nothing is encrypted, and nobody proves who it is
     #[arg(long, env = "GROUPCAST_INSECURE", hide_env = true, value_parser = FalseyValueParser::new())]
     pub insecure: bool,
 }
 
 impl Access {
-    /// Refuses sites that are not on this machine alone, unless the user consents.
+    /// Refuses sites that are not on this machine alone, unless there are keys or the user consents.
     ///
     /// # Errors
     /// [`Exit::Config`].
-    pub fn check(self, sites: &[Site], used: Use) -> Result<(), Failure> {
-        if self.insecure { Ok(()) } else { must_be_local(sites, used) }
+    pub fn check(&self, sites: &[Site], used: Use) -> Result<(), Failure> {
+        if self.insecure || self.keys.is_some() { Ok(()) } else { must_be_local(sites, used) }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Station 9, in the middle: copies each packet from one member to all, and keeps the registry of all groups.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -9,12 +10,14 @@ use crate::driver::{Clock, clock};
 use crate::embedded::EmbeddedSequencer;
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
+use crate::keys::{Admission, context};
 use crate::session::actions::{Actions, Asker, Rules};
 use crate::session::registry::Registry;
 use crate::session::{SAY_EVERY, clients};
 use crate::talk::Talk;
 use crate::transport::address::{Addresses, Port, Site, Use, addresses_to_listen_on};
 use crate::transport::limits;
+use crate::transport::monitor::Handshake;
 use crate::transport::resolve;
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::zmq::{self, Context, Sent, Socket};
@@ -85,7 +88,8 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     options.access.check(&sites, Use::Listen)?;
     let numbered = resolve::listening(&sites, Some(&signals), options.start_timeout)?;
     let mut forwarder = Forwarder::listen(options, &numbered, talk)?;
-    talk.say(format!("{}; waiting for {}", ports(&sites), clients(usize::from(options.clients))));
+    let keys = if options.access.keys.is_some() { ", with keys" } else { "" };
+    talk.say(format!("{}{keys}; waiting for {}", ports(&sites), clients(usize::from(options.clients))));
     loop {
         let limit = forwarder.longest_wait();
         let is_asked = zmq::wait(&[&forwarder.input, &forwarder.sync], signals.fds(), limit);
@@ -120,6 +124,8 @@ struct Forwarder<'a> {
     output: Socket,
     sync: Socket,
     _context: Context,
+    /// The keys that are let in, if there are keys.
+    admission: Option<Arc<Admission>>,
     registry: Registry,
     sequencer: EmbeddedSequencer,
     actions: Actions,
@@ -128,12 +134,14 @@ struct Forwarder<'a> {
     said: Time,
     passed: u64,
     dropped: u64,
+    /// Whether a handshake has failed.
+    has_failed: bool,
     talk: &'a Talk,
 }
 
 impl<'a> Forwarder<'a> {
     fn listen(options: &Options, at: &[Site], talk: &'a Talk) -> Result<Self, Failure> {
-        let context = Context::default();
+        let (context, admission) = context::of_server(&options.access)?;
         let rules = Rules {
             clients: usize::from(options.clients),
             start_timeout: options.start_timeout,
@@ -145,6 +153,7 @@ impl<'a> Forwarder<'a> {
             output: context.listen_out(at)?,
             sync: context.listen_sync(at)?,
             _context: context,
+            admission,
             registry: Registry::new(rules, clock::nonce()).with_clients(&options.group_clients),
             sequencer: EmbeddedSequencer::new(options.sequencer),
             actions: Actions::default(),
@@ -153,6 +162,7 @@ impl<'a> Forwarder<'a> {
             said: Time::ZERO,
             passed: 0,
             dropped: 0,
+            has_failed: false,
             talk,
         })
     }
@@ -179,6 +189,7 @@ impl<'a> Forwarder<'a> {
         self.sequencer.wake(now, &self.output);
         self.serve_sync(now);
         self.say_waiting(now);
+        self.report_handshakes(now);
         if let Some(failure) = self.registry.overdue(now) {
             self.say_farewell(&failure);
             return Err(failure);
@@ -227,6 +238,26 @@ impl<'a> Forwarder<'a> {
         }
         for notice in self.actions.notices.drain(..) {
             self.talk.say(notice);
+        }
+    }
+
+    /// Tells of peers that were refused, and once of those without a key or with one for another forwarder.
+    fn report_handshakes(&mut self, now: Time) {
+        while let Some(handshake) = self.sync.handshake() {
+            // Without keys, a handshake that breaks off is that of a scanner.
+            let is_told = handshake == Handshake::Mismatched
+                || handshake == Handshake::Failed && self.admission.is_some();
+            if is_told && !std::mem::replace(&mut self.has_failed, true) {
+                let keys = if self.admission.is_some() {
+                    "without keys, or with those of another forwarder"
+                } else {
+                    "with keys"
+                };
+                self.talk.warn(format!("a process tries to connect {keys}, and cannot"));
+            }
+        }
+        if let Some(admission) = &self.admission {
+            admission.report(now, self.talk);
         }
     }
 

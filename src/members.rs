@@ -11,12 +11,13 @@ use crate::cli::{self, Address};
 use crate::driver::{Clock, ForwarderLinks, clock};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
+use crate::keys::context;
 use crate::order::Order;
 use crate::session::SAY_EVERY;
 use crate::session::attendance::News;
 use crate::talk::{self, Color, Level, Talk, natural, printable};
 use crate::transport::signals::Signals;
-use crate::transport::zmq::{self, Context};
+use crate::transport::zmq;
 use crate::units;
 use crate::wire::control::{Ask, GroupState, Identity, MemberState, Role};
 
@@ -64,7 +65,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let talk = Talk::new("groupcast", Level::Normal, Color::Auto);
     let signals = Signals::catch()?;
-    let (context, mut clock) = (Context::default(), Clock::start());
+    let (context, mut clock) = (context::of_observer(&args.address.access)?, Clock::start());
     let group = args.group.as_deref().unwrap_or_default();
     let who = Identity::new(group, "members", Role::Client, clock::nonce());
     let sites = args.address.sites()?;

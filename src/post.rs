@@ -7,12 +7,13 @@ use crate::cli::{self, Address};
 use crate::driver::{Clock, ForwarderLinks, clock};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
+use crate::keys::context;
 use crate::session::SAY_EVERY;
 use crate::session::attendance::News;
 use crate::talk::{self, Color, Level, Talk};
 use crate::transport::address::Site;
 use crate::transport::signals::Signals;
-use crate::transport::zmq::{self, Context};
+use crate::transport::zmq;
 use crate::units;
 use crate::wire::batch::MAX_POSTED;
 use crate::wire::control::{Ask, Identity, Role};
@@ -115,7 +116,7 @@ impl Posting<'_> {
 
     /// Hands the text to the forwarder at one site, and waits for the delivery.
     fn try_at(&mut self, site: &Site, clock: &mut Clock, signals: &Signals) -> Result<Done, Failure> {
-        let context = Context::default();
+        let context = context::of_member(self.args.address.access.keys.as_deref(), &self.args.author)?;
         let sites = std::slice::from_ref(site);
         let limit = Some(self.args.timeout);
         let mut forwarder = ForwarderLinks::new(&context, sites, clock.now(), &self.who, &self.ask(), limit)?;

@@ -1,6 +1,7 @@
 //! Station 9, in the middle: carries packets from one member to one other, and reports those that it cannot deliver.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -8,13 +9,15 @@ use crate::cli::{self, Voice};
 use crate::driver::service::{Server, Service};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
+use crate::keys::{Admission, context};
 use crate::session::{CONNECT_LIMIT, SAY_EVERY};
 use crate::talk::{self, Talk};
 use crate::transport::address::{Addresses, Port, Site, Use, addresses, addresses_to_listen_on};
 use crate::transport::limits;
 use crate::transport::resolve;
+use crate::transport::routed::Routed;
 use crate::transport::signals::Signals;
-use crate::transport::zmq::{Context, Routed, Socket};
+use crate::transport::zmq::Socket;
 use crate::wire::control::{GroupEntry, Role};
 use crate::wire::packet::{bare, probe};
 use crate::wire::{Header, Kind, Malformed};
@@ -59,7 +62,7 @@ const MAX_NAMES: usize = 64;
 pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     limits::suffice(0)?;
     let signals = Signals::catch()?;
-    let context = Context::default();
+    let (context, admission) = context::of_server(&options.access)?;
     let own = options.bind.sites("--bind", options.port_base)?;
     options.access.check(&own, Use::Listen)?;
     let sites = match &options.connect {
@@ -74,6 +77,7 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     server.wait_for_lost(options.forwarder.forwarder_timeout);
     let mut router = Router {
         socket,
+        admission,
         is_serving: false,
         undeliverable: BTreeMap::new(),
         passed: 0,
@@ -96,6 +100,8 @@ fn reachable(own: &Site) -> Site {
 
 struct Router<'a> {
     socket: Socket,
+    /// The keys that are let in, if there are keys.
+    admission: Option<Arc<Admission>>,
     /// Whether a run is under way, as far as the forwarder has reported.
     is_serving: bool,
     /// The undeliverable packets since the last report, counted by receiver.
@@ -118,6 +124,9 @@ impl Service for Router<'_> {
                 Some(Err(Malformed)) => {}
                 None => break,
             }
+        }
+        if let Some(admission) = &self.admission {
+            admission.report(now, self.talk);
         }
         if !self.undeliverable.is_empty() && now.since(self.said) >= SAY_EVERY {
             self.said = now;

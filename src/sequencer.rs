@@ -20,6 +20,7 @@ use crate::driver::service::{Server, Service};
 use crate::driver::{Node, words};
 use crate::engine::{MemberId, Time, View};
 use crate::exit::{Exit, Failure};
+use crate::keys::context;
 use crate::member::App;
 use crate::order::Order;
 use crate::session::clients;
@@ -77,7 +78,7 @@ impl Options {
 pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     limits::suffice(0)?;
     let signals = Signals::catch()?;
-    let context = Context::default();
+    let context = context::of_member(options.address.access.keys.as_deref(), &options.id)?;
     let sites = options.address.sites()?;
     let mut server = Server::connect(&context, &sites, (options.role(), &options.id), options.stay, talk)?;
     server.wait_for_lost(options.forwarder.forwarder_timeout);

@@ -28,6 +28,7 @@ use crate::driver::meter::{SENT_AGAIN, UNDELIVERABLE};
 use crate::driver::node::Joining;
 use crate::driver::several;
 use crate::exit::{Exit, Failure};
+use crate::keys::context;
 use crate::member::MembershipConfig;
 use crate::member::replay::Missed;
 use crate::order::{self, Order, Reliability};
@@ -40,7 +41,6 @@ use crate::transport::address::Site;
 use crate::transport::limits;
 use crate::transport::signals::Signals;
 use crate::transport::terminal;
-use crate::transport::zmq::Context;
 use crate::units;
 use crate::wire::Window;
 use crate::wire::control::Role;
@@ -182,8 +182,8 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     limits::suffice(0)?;
     // From here on a signal is an orderly end, which removes the files of a run that never began.
     let signals = Signals::catch()?;
+    let context = context::of_member(options.address.access.keys.as_deref(), &options.id)?;
     let mut results = options.results(order)?;
-    let context = Context::default();
     let joinings = joinings(options, &sites, order, &source);
     let nodes = match &joinings[..] {
         [joining] => vec![Node::join(&context, joining, Some(signals), talk)?],

@@ -7,12 +7,18 @@ use crate::exit::{Exit, Failure};
 use crate::session::QUIET_AFTER;
 use crate::session::attendance::{Attendance, News};
 use crate::transport::address::{Port, Site};
+use crate::transport::curve::PublicKey;
+use crate::transport::monitor::Handshake;
+use crate::transport::resolve::Trouble;
 use crate::transport::zmq::{self, Context, Socket};
 use crate::wire::control::{Ask, Identity, Request, Say, read_reply};
 use crate::wire::header::VERSION;
 
 /// Time for which a leaving process waits for the forwarder's confirmation.
 pub(super) const GOODBYE: Duration = Duration::from_millis(200);
+
+/// Broken handshakes in a row that are no accident: ZeroMQ does not tell why one breaks off.
+const UNEXPLAINED: u32 = 3;
 
 /// A process's link to the sync port of one forwarder.
 pub(super) struct ForwarderLink {
@@ -25,8 +31,12 @@ pub(super) struct ForwarderLink {
     pub(super) is_out: bool,
     /// The silence of the forwarder has been reported to the user.
     pub(super) is_silent: bool,
-    /// The problem with its host name that was reported last.
+    /// The problem with its host name or its keys that was reported last.
     pub(super) reported_trouble: Option<String>,
+    /// The key of this process, if it has one.
+    key: Option<PublicKey>,
+    /// The number of handshakes in a row that have broken off.
+    broken: u32,
 }
 
 impl ForwarderLink {
@@ -45,7 +55,16 @@ impl ForwarderLink {
         let endpoint = site.endpoint(Port::Sync);
         let socket = context.asker(site)?;
         let attendance = Attendance::new(now, who, ask, connect_limit);
-        Ok(Self { socket, endpoint, attendance, is_out: false, is_silent: false, reported_trouble: None })
+        Ok(Self {
+            socket,
+            endpoint,
+            attendance,
+            is_out: false,
+            is_silent: false,
+            reported_trouble: None,
+            key: context.key(),
+            broken: 0,
+        })
     }
 
     pub(super) fn silence(&self, now: Time) -> Duration {
@@ -59,6 +78,9 @@ impl ForwarderLink {
 
     /// Reads one reply, if one has come, and sends the request that is due.
     pub(super) fn turn(&mut self, now: Time) -> News {
+        if let Some(denied) = self.shake_hands() {
+            return News::Failed(denied);
+        }
         let mut news = News::Nothing;
         if self.socket.follow() {
             // The former address did not answer, so earlier requests are lost.
@@ -84,6 +106,52 @@ impl ForwarderLink {
             self.send(&request);
         }
         news
+    }
+
+    /// Reads how handshakes have ended; returns the failure of a process whose key is not accepted.
+    pub(super) fn shake_hands(&mut self) -> Option<Failure> {
+        while let Some(handshake) = self.socket.handshake() {
+            match handshake {
+                Handshake::Succeeded => self.broken = 0,
+                Handshake::Mismatched => self.broken = UNEXPLAINED,
+                // Of another key than expected, only the forwarder is told.
+                Handshake::Failed if self.key.is_some() => self.broken = self.broken.saturating_add(1),
+                Handshake::Failed => {}
+                Handshake::Denied => return Some(self.denied()),
+            }
+        }
+        None
+    }
+
+    fn denied(&self) -> Failure {
+        let (id, endpoint) = (&self.attendance.who().id, &self.endpoint);
+        let key =
+            self.key.map_or_else(|| "this process".to_owned(), |key| format!("the key {}", key.short()));
+        let message = format!("the forwarder at {endpoint} does not accept {key} of {id}");
+        Failure::new(Exit::Denied, message).help(format!(
+            "on the forwarder's machine: `groupcast keys add KEYS {id} --public FILE`, with the public key {}",
+            self.key.map_or_else(String::new, |key| key.to_string())
+        ))
+    }
+
+    /// Returns the problem with its host name or with keys, if there is one.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        let keys = (self.broken >= UNEXPLAINED).then(|| {
+            let endpoint = &self.endpoint;
+            let message = match self.key {
+                Some(_) => {
+                    format!("the forwarder at {endpoint} uses no keys, or has another one than expected here")
+                }
+                None => format!("the forwarder at {endpoint} seems to use keys, and this process has none"),
+            };
+            Trouble { message, is_definite: true }
+        });
+        keys.or_else(|| self.socket.trouble())
+    }
+
+    /// Returns whether a key is in the way.
+    pub(super) fn is_denied(&self) -> bool {
+        self.broken >= UNEXPLAINED
     }
 
     fn send(&self, request: &Request) {

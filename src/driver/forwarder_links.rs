@@ -133,21 +133,26 @@ impl ForwarderLinks {
     /// [`Exit::Unavailable`] if all forwarders have been silent for too long.
     pub fn turn(&mut self, now: Time, talk: &Talk) -> Result<Vec<(usize, News)>, Failure> {
         let mut all = Vec::new();
-        for (at, link) in self.links.iter_mut().enumerate().filter(|(_, link)| !link.is_out) {
+        for (at, link) in self.links.iter_mut().enumerate() {
+            if link.is_out {
+                // The news of its handshakes must not pile up.
+                let _ = link.shake_hands();
+                continue;
+            }
             match link.turn(now) {
                 News::Nothing => {}
                 news => all.push((at, news)),
             }
         }
-        self.report_name_problems(talk);
+        self.report_problems(talk);
         self.check_silence(now, talk)?;
         Ok(all)
     }
 
-    /// Reports a definite failure to look up a host name, once for each reason.
-    fn report_name_problems(&mut self, talk: &Talk) {
+    /// Reports a definite failure to look up a host name, and keys that do not fit, once for each reason.
+    fn report_problems(&mut self, talk: &Talk) {
         for link in self.links.iter_mut().filter(|link| !link.is_out) {
-            if let Some(trouble) = link.socket.trouble().filter(|trouble| trouble.is_definite)
+            if let Some(trouble) = link.trouble().filter(|trouble| trouble.is_definite)
                 && link.reported_trouble.as_ref() != Some(&trouble.message)
             {
                 talk.warn(format!("{}; trying again", trouble.message));
@@ -156,11 +161,11 @@ impl ForwarderLinks {
         }
     }
 
-    /// Returns the problems with the host names of these forwarders.
-    fn name_problems(&self, at: &[usize]) -> Option<String> {
-        let trouble = |&at: &usize| self.links[at].socket.trouble().map(|trouble| trouble.message);
-        let name_problems: Vec<String> = at.iter().filter_map(trouble).collect();
-        (!name_problems.is_empty()).then(|| name_problems.join("; "))
+    /// Returns the problems with the host names and the keys of these forwarders.
+    fn problems(&self, at: &[usize]) -> Option<String> {
+        let trouble = |&at: &usize| self.links[at].trouble().map(|trouble| trouble.message);
+        let found: Vec<String> = at.iter().filter_map(trouble).collect();
+        (!found.is_empty()).then(|| found.join("; "))
     }
 
     /// Handles a forwarder that has ended the run, or this process's part in it; ignored while another continues the run.
@@ -238,7 +243,7 @@ impl ForwarderLinks {
             self.reported = now;
             let left =
                 left.map_or_else(String::new, |left| format!(", gives up in {}", units::duration(left)));
-            let why = self.name_problems(&open).map_or_else(String::new, |why| format!(": {why}"));
+            let why = self.problems(&open).map_or_else(String::new, |why| format!(": {why}"));
             let names = talk::list(&self.full_names(&open));
             talk.say(format!("waiting for {names} ({}{left}){why}", units::duration(silence)));
         }
@@ -259,7 +264,10 @@ impl ForwarderLinks {
         };
         let names = talk::list(&self.full_names(open));
         let message = format!("{names} {what} ({})", units::duration(silence));
-        match self.name_problems(open) {
+        let is_denied = open.iter().any(|&at| self.links[at].is_denied());
+        match self.problems(open) {
+            Some(why) if is_denied => Failure::new(Exit::Denied, format!("{message}: {why}"))
+                .help("--keys with the file that `groupcast keys pack` makes on the forwarder's machine"),
             Some(why) => Failure::new(Exit::Unavailable, format!("{message}: {why}")).help(
                 "is the host in --connect spelt as this machine knows it? an address needs no name server",
             ),
@@ -277,7 +285,7 @@ impl ForwarderLinks {
                 continue;
             }
             let (name, others) = (self.full_name(at), talk::list(&self.in_touch(now)));
-            let why = self.name_problems(&[at]).map_or_else(String::new, |why| format!(" ({why})"));
+            let why = self.problems(&[at]).map_or_else(String::new, |why| format!(" ({why})"));
             match (is_silent, link.attendance.has_heard()) {
                 (true, true) => talk.warn(format!("{name} has gone silent{why}; going on with {others}")),
                 (true, false) => talk.warn(format!("{name} does not answer{why}; going on with {others}")),

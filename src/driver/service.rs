@@ -106,7 +106,7 @@ impl<'a> Server<'a> {
                 Ok(true) if !self.stays => return service.finish().map(|()| Exit::Ok),
                 // The forwarder, or the next one, may have another run.
                 Ok(true) => {}
-                Err(failure) if self.stays && failure.exit != Exit::Config => {
+                Err(failure) if self.stays && !matches!(failure.exit, Exit::Config | Exit::Denied) => {
                     self.talk.warn(&failure.message);
                 }
                 Err(failure) => return Err(failure),

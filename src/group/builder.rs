@@ -1,6 +1,7 @@
 //! The settings of a member.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use super::error::Error;
 use crate::cli;
 use crate::defect::Defects;
 use crate::driver::node::Joining;
+use crate::keys::context;
 use crate::member::replay::Missed;
 use crate::member::{DetectorConfig, MembershipConfig};
 use crate::order::{self, Algorithm, ORDERS};
@@ -16,6 +18,7 @@ use crate::participant::slow_member::SlowMember;
 use crate::session::LOST_AFTER;
 use crate::talk::{Color, Level, Talk};
 use crate::transport::address::{Use, addresses};
+use crate::transport::zmq::Context;
 use crate::wire::Window;
 use crate::wire::control::Role;
 
@@ -96,7 +99,7 @@ impl Order {
 ///
 /// let group = Group::builder("c4")
 ///     .forwarders(["10.0.0.1:5559", "10.0.0.2:5559"])
-///     .insecure(true)
+///     .keys("c4.keys")
 ///     .order(Order::Causal)
 ///     .start(Start::WithState)
 ///     .gives_state(true)
@@ -108,7 +111,7 @@ pub struct Builder {
     pub(super) id: String,
     group: String,
     forwarders: Vec<String>,
-    insecure: bool,
+    access: cli::Access,
     pub(super) order: Order,
     pub(super) window: Window,
     pub(super) membership_config: MembershipConfig,
@@ -128,7 +131,7 @@ impl Builder {
             id,
             group: "main".to_owned(),
             forwarders: vec!["127.0.0.1".to_owned()],
-            insecure: false,
+            access: cli::Access::default(),
             order: Order::default(),
             window: Window::default(),
             membership_config: MembershipConfig { detector, ..MembershipConfig::default() },
@@ -143,7 +146,7 @@ impl Builder {
     }
 
     /// Sets the addresses of the forwarders, each with its router: `HOST` or `HOST:PORT`. Others than this machine need
-    /// [consent](Self::insecure). Default: this machine.
+    /// [keys](Self::keys) or [consent](Self::insecure). Default: this machine.
     #[must_use]
     pub fn forwarders<A: Into<String>>(mut self, addresses: impl IntoIterator<Item = A>) -> Self {
         self.forwarders = addresses.into_iter().map(Into::into).collect();
@@ -154,7 +157,15 @@ impl Builder {
     /// Default: no.
     #[must_use]
     pub fn insecure(mut self, consents: bool) -> Self {
-        self.insecure = consents;
+        self.access.insecure = consents;
+        self
+    }
+
+    /// Sets the keys: the folder that `groupcast keys` makes, or the file of one member of `groupcast keys pack`. All
+    /// connections are then encrypted, and each side proves who it is. Default: none.
+    #[must_use]
+    pub fn keys(mut self, path: impl Into<PathBuf>) -> Self {
+        self.access.keys = Some(path.into());
         self
     }
 
@@ -267,13 +278,17 @@ impl Builder {
         Settings { batch: self.window.messages, slow_member: self.slow_member, missed }
     }
 
+    /// Returns the context of its sockets.
+    pub(super) fn context(&self) -> Result<Context, Error> {
+        context::of_member(self.access.keys.as_deref(), &self.id).map_err(Error::of_joining)
+    }
+
     /// Returns the configuration of the member.
     pub(super) fn joining(&self) -> Result<Joining, Error> {
         let order = self.order.row();
         let sites = addresses(&self.forwarders.join(",")).map_err(Error::Invalid)?;
         let sites = sites.sites("forwarders", cli::DEFAULT_PORT_BASE).map_err(Error::of_joining)?;
-        let access = cli::Access { insecure: self.insecure };
-        access.check(&sites, Use::Connect).map_err(|failure| Error::Invalid(failure.message))?;
+        self.access.check(&sites, Use::Connect).map_err(|failure| Error::Invalid(failure.message))?;
         Ok(Joining {
             sites,
             only_at: None,

@@ -68,7 +68,7 @@ impl Error {
     /// Returns the error of a member that has not joined yet.
     pub(super) fn of_joining(failure: Failure) -> Self {
         match failure.exit {
-            Exit::Unavailable | Exit::Config => Self::CannotJoin(failure.message),
+            Exit::Unavailable | Exit::Denied | Exit::Config => Self::CannotJoin(failure.message),
             Exit::TimedOut => Self::TimedOut(caused("join the group", &failure.message)),
             _ => Self::of_member(failure),
         }

@@ -22,7 +22,6 @@ use crate::member::{App, Fence};
 use crate::participant::{Application, Next, Participant, Past, Piece, Readiness, Replayed, Request};
 use crate::talk::Talk;
 use crate::transport::wakeup::Wakeup;
-use crate::transport::zmq::Context;
 use crate::wire::control::{Role, Seat};
 use crate::wire::{Batch, BatchBuilder};
 
@@ -39,7 +38,7 @@ fn take_part(
     shared: &Arc<Shared>,
     wakeup: Wakeup,
 ) -> Result<(), Error> {
-    let joined = Node::join(&Context::default(), joining, None, &builder.talk());
+    let joined = Node::join(&builder.context()?, joining, None, &builder.talk());
     let mut node = joined.map_err(Error::of_joining)?;
     node.wake_by(wakeup);
     let mut participant = Participant::new(node, builder.settings());

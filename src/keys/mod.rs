@@ -1,13 +1,21 @@
 //! Keys of the forwarder and of the members: files, folders, and `groupcast keys`.
 //!
 //! `certificate` is one file, in the form of `zpl`, with a `permit`; `files` reads and writes it on the disk. `folder` is
-//! all that an operator has, `own` all that a member needs. `tool` is `groupcast keys`. The keys themselves are in
+//! all that an operator has, `own` all that a member needs. `context` has the sockets of a program with keys; at a forwarder
+//! or a router, `admission` decides which keys are accepted, and counts the `refusals`. `tool` is `groupcast keys`. The keys themselves are in
 //! [`crate::transport::curve`].
 
+mod admission;
 mod certificate;
+pub(crate) mod context;
 mod files;
 mod folder;
 mod own;
 mod permit;
+mod refusals;
 pub(crate) mod tool;
 mod zpl;
+
+pub(crate) use admission::Admission;
+pub(crate) use permit::Role;
+pub(crate) use tool::make_all;

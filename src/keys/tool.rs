@@ -140,6 +140,23 @@ fn init(folder: &Folder) -> Result<()> {
     cli::print(&format!("next: `groupcast keys add {dir} ID` for each member"))
 }
 
+/// Makes a folder with the keys of a forwarder and of these members.
+///
+/// # Errors
+/// [`Exit::CannotCreate`]; [`Exit::Config`] if ZeroMQ has no CURVE.
+pub(crate) fn make_all<'a>(
+    dir: &Path,
+    members: impl Iterator<Item = (&'a str, Role)>,
+) -> Result<(), Failure> {
+    let folder = Folder(dir.to_owned());
+    make_folder(&folder.members())?;
+    make(&folder, FORWARDER, &folder.public(FORWARDER), Permit::new(&[], &[Role::Router]))?;
+    for (id, role) in members {
+        make(&folder, id, &folder.member(id), Permit::new(&[], &[role]))?;
+    }
+    Ok(())
+}
+
 /// Makes a pair: its secret file, and its public one at `open`.
 fn make(folder: &Folder, owner: &str, open: &Path, permit: Permit) -> Result<PublicKey, Failure> {
     let (pair, secret) = (KeyPair::new()?, folder.secret(owner));

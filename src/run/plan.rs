@@ -17,6 +17,7 @@ use crate::cluster::file::on_loopback;
 use crate::exit::{Exit, Failure};
 use crate::fault::process::{Act, Fault};
 use crate::fault::{self, link};
+use crate::keys::{self, Role};
 use crate::nearest::hint;
 use crate::order::way::Way;
 use crate::order::{self, Order, Reliability};
@@ -53,6 +54,8 @@ pub(super) struct Settings {
     pub(super) verbose: bool,
     /// Whether the histories record waits.
     pub(super) trace: bool,
+    /// Whether the processes use keys.
+    pub(super) keys: bool,
     /// The defects that the engines have on purpose.
     pub(super) known_bad: Option<String>,
 }
@@ -87,6 +90,7 @@ impl Settings {
             seed: scenario.seed.unwrap_or(1),
             verbose,
             trace: false,
+            keys: false,
             known_bad: None,
         };
         let names = settings.names();
@@ -245,10 +249,7 @@ impl Plan {
         let programs = folder_of_programs()?;
         let process = |name: &str, program: &str, arguments: String, operations| {
             let mut arguments: Vec<String> = arguments.split(' ').map(str::to_owned).collect();
-            arguments.extend(settings.verbose.then(|| "--verbose".to_owned()));
-            if let (Some(known_bad), "client" | "sequencer") = (&settings.known_bad, program) {
-                arguments.extend(["--known-bad".to_owned(), known_bad.clone()]);
-            }
+            arguments.extend(common_arguments(settings, &folder, program));
             Process { name: name.to_owned(), program: programs.join(program), arguments, operations }
         };
         let new_proxy = |name: &str, of: Option<&str>, listen: u16, to: u16| {
@@ -302,12 +303,15 @@ impl Plan {
     /// [`Exit::CannotCreate`].
     pub(super) fn prepare(&self, settings: &Settings, replay: &str) -> anyhow::Result<()> {
         let description = format!("{:#}\n", self.describe(settings, replay));
-        let write = || {
+        let write = || -> anyhow::Result<()> {
             fs::create_dir_all(self.commands_folder())?;
             for client in &settings.clients {
                 client.write_commands(&commands_file(&self.folder, client))?;
             }
             fs::write(self.folder.join("run.json"), description)?;
+            if settings.keys {
+                self.make_keys(settings)?;
+            }
             if settings.way.is_cluster() {
                 fs::write(cluster_file(&self.folder), self.cluster(settings))?;
             }
@@ -316,11 +320,21 @@ impl Plan {
                 let links = settings.links.iter().filter(|link| link.of.as_deref() == of);
                 let links: String = links.map(|link| format!("{link}\n")).collect();
                 fs::write(links_file(&self.folder, of), links)
-            })
+            })?;
+            Ok(())
         };
         write().with_context(|| {
             Failure::new(Exit::CannotCreate, format!("cannot fill {}", self.folder.display()))
         })
+    }
+
+    /// Makes the keys of all processes.
+    fn make_keys(&self, settings: &Settings) -> Result<(), Failure> {
+        let sequencers = [("sequencer", Role::Sequencer), (STANDBY, Role::Standby)];
+        let sequencers =
+            sequencers.into_iter().filter(|(name, _)| settings.servers().any(|server| server == *name));
+        let clients = settings.clients.iter().map(|client| (client.id.as_str(), Role::Client));
+        keys::make_all(&keys_folder(&self.folder), clients.chain(sequencers))
     }
 
     /// Returns the text of the cluster file.
@@ -438,6 +452,20 @@ impl Plan {
     }
 }
 
+/// Returns the arguments that do not depend on the process, but on its program.
+fn common_arguments(settings: &Settings, folder: &Path, program: &str) -> Vec<String> {
+    let mut arguments = Vec::new();
+    arguments.extend(settings.verbose.then(|| "--verbose".to_owned()));
+    // The proxy passes on what it cannot read.
+    if settings.keys && program != "groupcast" {
+        arguments.extend(["--keys".to_owned(), keys_folder(folder).display().to_string()]);
+    }
+    if let (Some(known_bad), "client" | "sequencer") = (&settings.known_bad, program) {
+        arguments.extend(["--known-bad".to_owned(), known_bad.clone()]);
+    }
+    arguments
+}
+
 /// Returns the argument for the number of clients of each group, if the scenario names groups.
 fn group_sizes(settings: &Settings) -> String {
     if settings.clients.iter().all(|client| client.groups.is_empty()) {
@@ -504,6 +532,11 @@ fn patience(settings: &Settings) -> String {
 
 fn commands_file(folder: &Path, client: &Client) -> PathBuf {
     folder.join("commands").join(format!("{}.txt", client.id))
+}
+
+/// Returns the folder of the keys.
+fn keys_folder(folder: &Path) -> PathBuf {
+    folder.join("keys")
 }
 
 fn cluster_file(folder: &Path) -> PathBuf {

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
 use serde_json::{Value, json};
 
@@ -122,6 +122,9 @@ pub(crate) struct Args {
     /// Let the histories tell what each message waited for, for `groupcast diagram` and `explain`
     #[arg(long, env = "GROUPCAST_TRACE", hide_env = true, value_parser = FalseyValueParser::new())]
     trace: bool,
+    /// Let the processes use keys, which are made for this run: all connections are encrypted
+    #[arg(long)]
+    keys: bool,
     /// Let clients deliver only what all have, as `client --safe` does
     #[arg(long, env = "GROUPCAST_SAFE", hide_env = true, value_parser = FalseyValueParser::new())]
     safe: bool,
@@ -141,7 +144,15 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let scenario = args.scenario()?;
     let known_bad = args.known_bad.name().map(str::to_owned);
-    let settings = Settings { known_bad, trace: args.trace, ..Settings::new(&scenario, args.voice.verbose)? };
+    let settings = Settings {
+        known_bad,
+        trace: args.trace,
+        keys: args.keys,
+        ..Settings::new(&scenario, args.voice.verbose)?
+    };
+    if settings.keys && settings.way.is_cluster() {
+        bail!(Failure::new(Exit::Usage, "--keys is not for order tentative: a cluster has no keys"));
+    }
     let run = Run { args, settings, talk: args.voice.talk("run"), interrupts: Interrupts::default() };
     run.settings.passed_over.iter().for_each(|warning| run.talk.warn(warning));
     if args.dry_run { run.tell_plan() } else { run.repeat() }
@@ -188,6 +199,7 @@ impl Args {
             ("--timeout", self.timeout.map(|time| quoted(&humantime::format_duration(time).to_string()))),
         ];
         words.extend(self.trace.then(|| "--trace".to_owned()));
+        words.extend(self.keys.then(|| "--keys".to_owned()));
         words.extend(self.safe.then(|| "--safe".to_owned()));
         words.extend(self.standby.then(|| "--standby".to_owned()));
         for (name, value) in options {

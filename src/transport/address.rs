@@ -103,11 +103,11 @@ pub fn must_be_local(sites: &[Site], used: Use) -> Result<(), Failure> {
     let (message, help) = match used {
         Use::Listen => (
             format!("{host} lets other machines in, and nobody would need a key"),
-            "listen on 127.0.0.1, or add --insecure where everybody who reaches this machine may do everything",
+            "`groupcast keys init keys` and --keys keys; or --insecure, where everybody who reaches it may do everything",
         ),
         Use::Connect => (
             format!("{host} may be another machine, and nothing on the way there would be encrypted"),
-            "connect to 127.0.0.1, or add --insecure where everybody on the way may read and change everything",
+            "--keys with the file that `groupcast keys pack` made there; or --insecure, where the whole way is trusted",
         ),
     };
     Err(Failure::new(Exit::Config, message).help(help))

@@ -8,7 +8,7 @@
 //! [`stdio`] and [`terminal`] are the standard streams of a process that must not block on them; the loop can wait for
 //! [`signals`] and [`wakeup`] beside sockets. [`holder`] finds the process that holds a port, [`limits`] has those of
 //! the system; `key` draws random keys. [`curve`] has the keys by which processes encrypt and know one another, [`z85`] their
-//! form as text.
+//! form as text; [`zap`] decides which keys are let in, and [`monitor`] tells whether this side was.
 
 pub mod address;
 pub mod curve;
@@ -16,13 +16,16 @@ pub mod holder;
 #[cfg(feature = "web")]
 pub(crate) mod key;
 pub mod limits;
+pub mod monitor;
 pub mod options;
 pub mod plain;
 pub mod resolve;
+pub mod routed;
 pub mod signals;
 pub mod stdio;
 pub mod terminal;
 pub mod udp;
 pub mod wakeup;
 pub mod z85;
+pub mod zap;
 pub mod zmq;

@@ -1,5 +1,6 @@
 //! Options of the sockets: limits on time, queues and frames.
 
+use super::curve::{KeyPair, PublicKey};
 use crate::wire::batch::MAX_BODY;
 use crate::wire::header::MAX_HEADER;
 
@@ -13,6 +14,10 @@ pub const PUBLISHED_PACKETS: i32 = 1000;
 pub const MAX_FRAME: i64 = if MAX_BODY > MAX_HEADER { MAX_BODY as i64 } else { MAX_HEADER as i64 };
 /// Largest frame on a port for subscriptions only: a group's name and a few digits.
 pub const MAX_SUBSCRIPTION: i64 = 256;
+/// Bytes that encryption adds to a frame: a name, a number, a flag and a seal.
+const ENCRYPTION: i64 = 64;
+/// Largest frame of the handshake of CURVE, with room for what ZeroMQ tells of a socket.
+const CURVE_HANDSHAKE: i64 = 1024;
 /// Longest handshake of ZeroMQ; after it, the connection is closed, and its member makes a new one.
 pub const HANDSHAKE_MILLIS: i32 = 3000;
 /// Most connections that wait to be accepted: many members that come at once must not cost any of them a second.
@@ -34,9 +39,17 @@ pub const RECONNECT_MILLIS: i32 = 50;
 /// … up to this maximum.
 pub const RECONNECT_MAX_MILLIS: i32 = 500;
 
+/// The domain of our sockets in questions about keys.
+pub(super) const DOMAIN: &str = "groupcast";
+
+/// Returns the largest frame of a connection with keys whose largest frame is `max_frame` before encryption.
+pub(super) const fn encrypted(max_frame: i64) -> i64 {
+    if max_frame + ENCRYPTION > CURVE_HANDSHAKE { max_frame + ENCRYPTION } else { CURVE_HANDSHAKE }
+}
+
 /// Sets the options that all sockets share, before the socket listens or connects.
 pub(super) fn set(socket: &mut zmq::Socket, max_frame: i64) -> Result<(), zmq::Error> {
-    set_tcp_timeout(socket)?;
+    set_number(socket, zmq_sys::ZMQ_TCP_MAXRT.cast_signed(), TCP_TIMEOUT_MILLIS)?;
     socket.set_linger(LINGER_MILLIS)?;
     socket.set_sndhwm(QUEUE_PACKETS)?;
     socket.set_rcvhwm(QUEUE_PACKETS)?;
@@ -49,13 +62,31 @@ pub(super) fn set(socket: &mut zmq::Socket, max_frame: i64) -> Result<(), zmq::E
     socket.set_reconnect_ivl_max(RECONNECT_MAX_MILLIS)
 }
 
-/// Sets `ZMQ_TCP_MAXRT`, for which the `zmq` crate has no method.
+/// Lets a socket that is about to listen accept only peers whose keys ZAP accepts, and prove the key `own`.
+pub(super) fn accept_keys(socket: &mut zmq::Socket, own: &KeyPair) -> Result<(), zmq::Error> {
+    socket.set_curve_server(true)?;
+    socket.set_curve_secretkey(&own.secret.0)?;
+    socket.set_zap_domain(DOMAIN)?;
+    // Without it, everybody is let in when nobody answers.
+    set_number(socket, ZAP_ENFORCE_DOMAIN, 1)
+}
+
+/// Lets a socket that is about to connect prove the key `own`, and accept only a peer that proves the key `other`.
+pub(super) fn prove_key(socket: &zmq::Socket, own: &KeyPair, other: PublicKey) -> Result<(), zmq::Error> {
+    socket.set_curve_serverkey(&other.0)?;
+    socket.set_curve_publickey(&own.public.0)?;
+    socket.set_curve_secretkey(&own.secret.0)
+}
+
+/// `ZMQ_ZAP_ENFORCE_DOMAIN`, which `zmq-sys` does not have.
+const ZAP_ENFORCE_DOMAIN: i32 = 93;
+
+/// Sets an option for which the `zmq` crate has no method.
 #[allow(
     unsafe_code,
     reason = "ZeroMQ copies a number of the size that it is told, from a socket that is open"
 )]
-fn set_tcp_timeout(socket: &mut zmq::Socket) -> Result<(), zmq::Error> {
-    let (option, value) = (zmq_sys::ZMQ_TCP_MAXRT.cast_signed(), TCP_TIMEOUT_MILLIS);
+fn set_number(socket: &mut zmq::Socket, option: i32, value: i32) -> Result<(), zmq::Error> {
     let outcome = unsafe {
         zmq_sys::zmq_setsockopt(socket.as_mut_ptr(), option, (&raw const value).cast(), size_of_val(&value))
     };

@@ -12,27 +12,44 @@ use bytes::Bytes;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::address::{Port, Site};
+use super::curve::{KeyPair, PublicKey};
 use super::holder;
+use super::monitor::{Handshake, Monitor};
 use super::options::{
     self, BACKLOG, MAX_FRAME, MAX_SUBSCRIPTION, PUBLISHED_PACKETS, SYNC_HEARTBEAT_TIMEOUT_MILLIS,
 };
 use super::resolve::{Name, Names, Trouble};
 use super::wakeup::{Waker, Wakeup, timespec, wakeup};
+use super::zap::{Admit, Zap};
 use crate::exit::{Exit, Failure};
 use crate::wire::control::{MAX_REPLY, MAX_REQUEST};
 use crate::wire::{Frames, Header, Malformed};
 
 /// The context of all sockets, one for each process. Dropping it waits for queued packets, for a limited time.
+///
+/// Without keys by default.
 #[derive(Clone)]
 pub struct Context {
+    // It has to end before the context, which waits for all sockets.
+    _zap: Option<Arc<Zap>>,
     pub(super) raw: zmq::Context,
     names: Arc<Names>,
+    keys: Option<Arc<Keyring>>,
 }
 
 impl Default for Context {
     fn default() -> Self {
-        Self { raw: zmq::Context::new(), names: Arc::default() }
+        Self { _zap: None, raw: zmq::Context::new(), names: Arc::default(), keys: None }
     }
+}
+
+/// The keys of a process.
+#[derive(Clone, Debug)]
+pub struct Keyring {
+    /// Its own pair, which it proves to everybody.
+    pub own: KeyPair,
+    /// The key that the forwarders and routers to which it connects have to prove.
+    pub forwarder: PublicKey,
 }
 
 /// A socket with its limits set. Owned by one thread.
@@ -46,6 +63,8 @@ pub struct Socket {
     links: RefCell<Vec<Link>>,
     /// Wakes the loop on news about a name.
     bell: Option<(Wakeup, Arc<Waker>)>,
+    /// Its handshakes, if they are watched.
+    monitor: Option<Monitor>,
 }
 
 /// A connection to a host with a name.
@@ -69,9 +88,34 @@ pub enum Sent {
 }
 
 impl Context {
+    /// Returns a context whose sockets connect with keys.
+    #[must_use]
+    pub fn with_keys(keys: Keyring) -> Self {
+        Self { keys: Some(Arc::new(keys)), ..Self::default() }
+    }
+
+    /// Returns a context whose sockets also listen, and let in those that `admit` names.
+    ///
+    /// # Errors
+    /// [`Exit::Bug`] or [`Exit::Io`] if the thread cannot be started that answers for them.
+    pub fn with_keys_of_others(keys: Keyring, admit: Arc<Admit>) -> Result<Self, Failure> {
+        let context = Self::with_keys(keys);
+        let zap = Zap::start(&context.raw, admit)?;
+        Ok(Self { _zap: Some(Arc::new(zap)), ..context })
+    }
+
+    /// Returns the public key of this process, if it has one.
+    #[must_use]
+    pub fn key(&self) -> Option<PublicKey> {
+        self.keys.as_ref().map(|keys| keys.own.public)
+    }
+
     fn socket(&self, kind: zmq::SocketType, max_frame: i64) -> Result<Socket, zmq::Error> {
         let mut socket = self.raw.socket(kind)?;
-        options::set(&mut socket, max_frame)?;
+        options::set(
+            &mut socket,
+            if self.keys.is_some() { options::encrypted(max_frame) } else { max_frame },
+        )?;
         Socket::new(socket)
     }
 
@@ -85,15 +129,22 @@ impl Context {
         at: &[Site],
         set_options: impl FnOnce(&zmq::Socket) -> Result<(), zmq::Error>,
     ) -> Result<Socket, Failure> {
-        let socket = self.socket(kind, max_frame).map_err(|error| failed("create a socket", error))?;
+        let mut socket = self.socket(kind, max_frame).map_err(|error| failed("create a socket", error))?;
         let set_up = socket.raw.set_backlog(BACKLOG).and_then(|()| set_options(&socket.raw));
-        set_up.map_err(|error| failed("set up a socket", error))?;
+        set_up
+            .and_then(|()| self.accept_keys(&mut socket))
+            .map_err(|error| failed("set up a socket", error))?;
         for site in at {
             let endpoint = site.endpoint(port);
             let bound = socket.raw.set_ipv6(is_ipv6(&endpoint)).and_then(|()| socket.raw.bind(&endpoint));
             bound.map_err(|error| cannot_listen(&endpoint, error))?;
         }
         Ok(socket)
+    }
+
+    /// Lets a socket that is about to listen accept only those that are admitted, if this process has keys.
+    fn accept_keys(&self, socket: &mut Socket) -> Result<(), zmq::Error> {
+        self.keys.as_ref().map_or(Ok(()), |keys| options::accept_keys(&mut socket.raw, &keys.own))
     }
 
     /// Returns the socket on which members publish. The hosts of `at` are numbers, as from
@@ -118,9 +169,12 @@ impl Context {
     /// # Errors
     /// [`Exit::Unavailable`] if the port is taken.
     pub fn listen_sync(&self, at: &[Site]) -> Result<Socket, Failure> {
-        self.listen(zmq::ROUTER, MAX_REQUEST as i64, Port::Sync, at, |socket| {
+        let mut monitor = None;
+        let socket = self.listen(zmq::ROUTER, MAX_REQUEST as i64, Port::Sync, at, |socket| {
+            monitor = Some(Monitor::of(&self.raw, socket)?);
             socket.set_router_mandatory(true)
-        })
+        })?;
+        Ok(Socket { monitor, ..socket })
     }
 
     /// Returns the router's socket. A member that connects again takes its name over from its old connection. The
@@ -148,7 +202,9 @@ impl Context {
         set_options: impl FnOnce(&zmq::Socket) -> Result<(), zmq::Error>,
     ) -> Result<Socket, Failure> {
         let socket = self.socket(kind, max_frame).map_err(|error| failed("create a socket", error))?;
-        set_options(&socket.raw).map_err(|error| failed("set up a socket", error))?;
+        let prove = |keys: &Arc<Keyring>| options::prove_key(&socket.raw, &keys.own, keys.forwarder);
+        let set_up = set_options(&socket.raw).and_then(|()| self.keys.as_ref().map_or(Ok(()), prove));
+        set_up.map_err(|error| failed("set up a socket", error))?;
         for site in sites {
             if let Some(name) = self.names.of(site) {
                 let port = port.number(site.port_base);
@@ -204,9 +260,12 @@ impl Context {
     /// As [`Context::publisher`].
     pub fn asker(&self, site: &Site) -> Result<Socket, Failure> {
         let sites = std::slice::from_ref(site);
+        let mut monitor = None;
         let mut socket = self.connect(zmq::DEALER, MAX_REPLY as i64, Port::Sync, sites, |socket| {
+            monitor = Some(Monitor::of(&self.raw, socket)?);
             socket.set_heartbeat_timeout(SYNC_HEARTBEAT_TIMEOUT_MILLIS)
         })?;
+        socket.monitor = monitor;
         if !socket.links.get_mut().is_empty() {
             let (wakeup, waker) = wakeup()?;
             let bell = Arc::new(waker);
@@ -222,7 +281,7 @@ impl Context {
 impl Socket {
     pub(super) fn new(raw: zmq::Socket) -> Result<Self, zmq::Error> {
         let (is_drained, links) = (Cell::new(false), RefCell::default());
-        Ok(Self { descriptor: raw.get_fd()?, raw, is_drained, links, bell: None })
+        Ok(Self { descriptor: raw.get_fd()?, raw, is_drained, links, bell: None, monitor: None })
     }
 
     fn connect(&self, endpoint: &str) -> Result<(), zmq::Error> {
@@ -256,6 +315,12 @@ impl Socket {
         self.links.borrow().iter().for_each(|link| link.name.seek());
     }
 
+    /// Returns the next outcome of a handshake at a sync port.
+    #[must_use]
+    pub fn handshake(&self) -> Option<Handshake> {
+        self.monitor.as_ref()?.next()
+    }
+
     /// Returns the problem with its host name, if there is one.
     #[must_use]
     pub fn trouble(&self) -> Option<Trouble> {
@@ -277,7 +342,7 @@ impl Socket {
     }
 
     /// Returns the frames of the next message, if one is waiting. It is malformed unless they are as many.
-    fn receive<const N: usize>(&self) -> Option<Result<[zmq::Message; N], Malformed>> {
+    pub(super) fn receive<const N: usize>(&self) -> Option<Result<[zmq::Message; N], Malformed>> {
         if self.is_drained.get() {
             return None;
         }
@@ -307,7 +372,7 @@ impl Socket {
     }
 
     /// Sends frames as one message; never blocks.
-    fn send<F: Into<zmq::Message>>(&self, frames: impl IntoIterator<Item = F>) -> Sent {
+    pub(super) fn send<F: Into<zmq::Message>>(&self, frames: impl IntoIterator<Item = F>) -> Sent {
         // Sending makes ZeroMQ take note of input, which the descriptor then does not signal any more.
         self.is_drained.set(false);
         let mut frames = frames.into_iter().peekable();
@@ -383,16 +448,6 @@ impl Socket {
         ))
     }
 
-    /// At the router: returns the next packet with its header, if one is waiting.
-    #[must_use]
-    pub fn take_routed(&self) -> Option<Result<(Routed, Header), Malformed>> {
-        let message = self.receive()?;
-        Some(message.and_then(|[from, to, topic, header, body]| {
-            let peeked = Header::peek(&header)?;
-            Ok((Routed { from, to, topic, header, body }, peeked))
-        }))
-    }
-
     /// Drops unsent packets when it is closed: the peer does not answer.
     pub fn give_up(&self) {
         // An error does no harm: the socket is about to be closed.
@@ -432,42 +487,6 @@ impl Socket {
 
 /// The address and the request of a process at the sync port.
 pub type Request = (Vec<u8>, Vec<u8>);
-
-/// A packet on its way through the router.
-pub struct Routed {
-    from: zmq::Message,
-    to: zmq::Message,
-    topic: zmq::Message,
-    header: zmq::Message,
-    body: zmq::Message,
-}
-
-impl Routed {
-    /// Returns the receiver's name; empty for the router itself.
-    #[must_use]
-    pub fn to(&self) -> String {
-        String::from_utf8_lossy(&self.to).into_owned()
-    }
-
-    /// Sends the packet to its receiver. Returns false, without effect, if that one is not connected or has a full
-    /// queue.
-    #[must_use]
-    pub fn pass_on(&mut self, router: &Socket) -> bool {
-        // ZeroMQ decides on the first frame; the others follow it.
-        router.is_drained.set(false);
-        if router.raw.send(&*self.to, zmq::DONTWAIT | zmq::SNDMORE).is_err() {
-            return false;
-        }
-        let take = |message: &mut zmq::Message| std::mem::replace(message, zmq::Message::new());
-        router.send([&mut self.from, &mut self.topic, &mut self.header, &mut self.body].map(take));
-        true
-    }
-
-    /// Sends `frames` to the sender as an answer of the router itself.
-    pub fn answer(&self, router: &Socket, frames: &Frames) {
-        router.send([&*self.from, &[], &*self.topic, &frames.header, &frames.body]);
-    }
-}
 
 /// Bytes that ZeroMQ reads from a connection at a time. A longer message has memory of its own.
 const READ_AT_ONCE: usize = 8192;

@@ -1,0 +1,54 @@
+//! The sockets' context of a program: with the keys that its command line names, or without.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::admission::Admission;
+use super::folder::{FORWARDER, Folder};
+use super::own::OwnKeys;
+use crate::cli::Access;
+use crate::exit::{Exit, Failure};
+use crate::transport::curve;
+use crate::transport::zmq::{Context, Keyring};
+
+/// Returns the context of a process that only connects, with the keys of the member `id`.
+///
+/// # Errors
+/// As [`OwnKeys::read`]; [`Exit::Config`] if ZeroMQ has no CURVE.
+pub(crate) fn of_member(keys: Option<&Path>, id: &str) -> Result<Context, Failure> {
+    let Some(path) = keys else { return Ok(Context::default()) };
+    curve::must_be_available()?;
+    let OwnKeys { pair, forwarders } = OwnKeys::read(path, id)?;
+    Ok(Context::with_keys(Keyring { own: pair, forwarder: forwarders[0] }))
+}
+
+/// Returns the context of a process that asks a forwarder without being a member: on the forwarder's machine with its key.
+///
+/// # Errors
+/// As [`of_member`].
+pub(crate) fn of_observer(access: &Access) -> Result<Context, Failure> {
+    of_member(access.keys.as_deref(), FORWARDER)
+}
+
+/// Returns the context of a forwarder or a router, and the keys that it accepts.
+///
+/// # Errors
+/// As [`Folder::pair`] and [`Folder::read`]; [`Exit::Config`] if ZeroMQ has no CURVE, or the keys are those of a member.
+pub(crate) fn of_server(access: &Access) -> Result<(Context, Option<Arc<Admission>>), Failure> {
+    let Some(path) = &access.keys else { return Ok((Context::default(), None)) };
+    curve::must_be_available()?;
+    if path.is_file() {
+        let why = format!("{} is the file of one member, and no folder of keys", super::files::name(path));
+        return Err(
+            Failure::new(Exit::Config, why).help("forwarders and routers need the folder of all keys")
+        );
+    }
+    let folder = Folder(path.clone());
+    let admission = Arc::new(Admission::read(&folder)?);
+    let own = folder.pair(FORWARDER)?;
+    let asked = Arc::clone(&admission);
+    let keys = Keyring { forwarder: own.public, own };
+    let context =
+        Context::with_keys_of_others(keys, Arc::new(move |key, address| asked.admit(key, address)))?;
+    Ok((context, Some(admission)))
+}

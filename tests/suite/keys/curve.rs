@@ -1,0 +1,153 @@
+//! Runs with keys, and strangers at them: without a key, with one for another forwarder, with one that nobody knows.
+
+use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
+
+use crate::harness::{Launch, Program, Stage, all_end};
+
+/// A stage with a folder of keys of its members, and the programs in the middle with keys.
+struct Guarded(Stage);
+
+impl Guarded {
+    fn new(ids: &[&str]) -> Self {
+        let stage = Stage::new();
+        keys(&stage, &["init", "keys"]);
+        keys(&stage, &[&["add", "keys"], ids].concat());
+        keys(&stage, &["add", "keys", "sequencer", "--role", "sequencer"]);
+        Self(stage)
+    }
+
+    fn middle(&self, clients: usize) -> [Program; 3] {
+        let stage = &self.0;
+        [stage.forwarder(clients), stage.router(), stage.sequencer()]
+            .map(|launch| launch.args(["--keys", "keys"]).start())
+    }
+
+    fn client(&self, id: &str, keys: &str) -> Launch<'_> {
+        let direct = if id == "c2" { "c2,c1,z\n" } else { "" };
+        let commands = format!("Multicast,{id},x\nMulticast,{id},y\n{direct}");
+        self.0.client(id, commands).args(["--keys", keys])
+    }
+}
+
+fn keys(stage: &Stage, words: &[&str]) -> String {
+    stage.bare("groupcast").arg("keys").args(words).ends(0).0
+}
+
+/// Makes the file of one member.
+fn pack(stage: &Stage, folder: &str, id: &str, to: &str) {
+    let pack = stage.bare("groupcast").args(["keys", "pack", folder, id]);
+    pack.through_shell(&format!("exec \"$@\" > {to}")).ends(0);
+}
+
+#[test]
+fn keys_run_is_complete_and_strangers_hear_nothing() {
+    let guarded = Guarded::new(&["c1", "c2"]);
+    let stage = &guarded.0;
+    pack(stage, "keys", "c2", "c2.keys");
+    let mut programs = Vec::from(guarded.middle(2));
+    // The port of packets, as a subscriber of everything without a key sees it, and one with a key that nobody knows.
+    let context = zmq::Context::new();
+    let subscriber = |has_key: bool| {
+        let socket = context.socket(zmq::SUB).unwrap();
+        let (own, known) = (zmq::CurveKeyPair::new().unwrap(), stage.dir().join("keys/forwarder.key"));
+        if has_key {
+            let text = fs::read_to_string(known).unwrap();
+            let key = text.split('"').nth_back(1).unwrap();
+            socket.set_curve_serverkey(&zmq::z85_decode(key).unwrap()).unwrap();
+            socket.set_curve_publickey(&own.public_key).unwrap();
+            socket.set_curve_secretkey(&own.secret_key).unwrap();
+        }
+        socket.set_linger(0).unwrap();
+        socket.set_subscribe(b"").unwrap();
+        socket.connect(&format!("tcp://127.0.0.1:{}", stage.port(1))).unwrap();
+        socket
+    };
+    programs[..2].iter_mut().for_each(|program| program.says("listening"));
+    let strangers = [subscriber(false), subscriber(true)];
+    for (at, noise) in
+        [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0; 64], b"\x16\x03\x01\x02\x00\x01"].iter().enumerate()
+    {
+        TcpStream::connect(("127.0.0.1", stage.port(at as u16))).unwrap().write_all(noise).unwrap();
+    }
+    programs.push(guarded.client("c1", "keys").start());
+    programs.push(guarded.client("c2", "c2.keys").start());
+    all_end(&mut programs);
+    assert_eq!(stage.lines("c1", "tom").len(), 4);
+    assert_eq!(stage.lines("c1", "tom"), stage.lines("c2", "tom"));
+    assert_eq!(stage.lines("c1", "uno"), ["c2###z"]);
+    for stranger in strangers {
+        assert_eq!(stranger.recv_bytes(zmq::DONTWAIT), Err(zmq::Error::EAGAIN));
+    }
+    let said = programs[0].stderr();
+    assert!(said.contains("127.0.0.1 was refused: its key "), "{said}");
+}
+
+#[test]
+fn keys_client_that_is_not_accepted_ends_with_77_and_says_why() {
+    let guarded = Guarded::new(&["c1"]);
+    let stage = &guarded.0;
+    keys(stage, &["init", "others"]);
+    keys(stage, &["add", "others", "c1"]);
+    // A key that the forwarder does not know, in a file with the right key of the forwarder.
+    keys(stage, &["add", "keys", "c9"]);
+    pack(stage, "keys", "c9", "c9.keys");
+    keys(stage, &["revoke", "keys", "c9"]);
+    pack(stage, "others", "c1", "others.keys");
+    let mut middle = Vec::from(guarded.middle(1));
+    middle[0].says("with keys");
+    let (_, said) = guarded.client("c9", "c9.keys").ends(77);
+    assert!(
+        said.contains("does not accept the key") && said.contains("groupcast keys add KEYS c9"),
+        "{said}"
+    );
+    middle[0].says("was refused: its key ");
+    let (_, said) = guarded.client("c1", "others.keys").args(["--force", "--timeout", "5s"]).ends(77);
+    assert!(said.contains("uses no keys, or has another one than expected here"), "{said}");
+    let (_, said) = stage.client("c1", "Multicast,c1,x\n").args(["--force", "--timeout", "5s"]).ends(77);
+    assert!(said.contains("seems to use keys, and this process has none"), "{said}");
+    middle[0].says("without keys, or with those of another forwarder");
+    let mut client = guarded.client("c1", "keys").arg("--force").start();
+    client.ends(0);
+    all_end(&mut middle);
+}
+
+#[test]
+fn keys_client_with_keys_does_not_talk_to_a_forwarder_without() {
+    let guarded = Guarded::new(&["c1"]);
+    let mut forwarder = guarded.0.forwarder(1).start();
+    let (_, said) = guarded.client("c1", "keys").args(["--timeout", "5s"]).ends(77);
+    assert!(said.contains("uses no keys, or has another one than expected here"), "{said}");
+    forwarder.says("a process tries to connect with keys, and cannot");
+}
+
+#[test]
+fn keys_that_cannot_be_used_are_refused_before_anything_connects() {
+    let guarded = Guarded::new(&["c1"]);
+    let stage = &guarded.0;
+    pack(stage, "keys", "c1", "c1.keys");
+    let (_, said) = stage.forwarder(1).args(["--keys", "c1.keys"]).ends(78);
+    assert!(said.contains("the file of one member, and no folder of keys"), "{said}");
+    let (_, said) = stage.forwarder(1).args(["--keys", "nowhere"]).ends(66);
+    assert!(said.contains("groupcast keys init nowhere"), "{said}");
+    let (_, said) = guarded.client("c2", "keys").ends(66);
+    assert!(said.contains("groupcast keys add keys c2"), "{said}");
+    stage.file("keys/members/c3.key", "nonsense");
+    let (_, said) = stage.router().args(["--keys", "keys"]).ends(65);
+    assert!(said.contains("keys/members/c3.key:1:"), "{said}");
+    assert!(stage.files().is_empty());
+}
+
+#[test]
+fn keys_are_made_for_a_run_of_every_method() {
+    let stage = Stage::new();
+    for way in [&["--order", "causal"][..], &["--method", "ub", "--standby"]] {
+        let run = stage.bare("groupcast").args(["run", "--keys", "--members", "2", "--messages", "20"]);
+        let (printed, _) = run.args(way).ends(0);
+        assert!(printed.contains("PASS"), "{printed}");
+    }
+    let run = stage.bare("groupcast").args(["run", "--keys", "--order", "tentative", "--messages", "1"]);
+    let (_, said) = run.ends(64);
+    assert!(said.contains("--keys is not for order tentative"), "{said}");
+}
