@@ -10,7 +10,7 @@ use crate::driver::{Clock, clock};
 use crate::embedded::EmbeddedSequencer;
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
-use crate::keys::{Admission, context};
+use crate::keys::{Admission, Reload, context};
 use crate::session::actions::{Actions, Asker, Rules};
 use crate::session::registry::Registry;
 use crate::session::{SAY_EVERY, clients};
@@ -83,12 +83,13 @@ fn group_clients(text: &str) -> Result<(String, usize), String> {
 /// in time, [`Exit::Config`] if it would let other machines in without consent, and interruption.
 pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     limits::suffice(options.clients.into())?;
-    let signals = Signals::catch()?;
+    let has_keys = options.access.keys.is_some();
+    let signals = if has_keys { Signals::catch_others()? } else { Signals::catch()? };
     let sites = options.bind.sites("--bind", options.port_base)?;
     options.access.check(&sites, Use::Listen)?;
     let numbered = resolve::listening(&sites, Some(&signals), options.start_timeout)?;
     let mut forwarder = Forwarder::listen(options, &numbered, talk)?;
-    let keys = if options.access.keys.is_some() { ", with keys" } else { "" };
+    let keys = if has_keys { ", with keys" } else { "" };
     talk.say(format!("{}{keys}; waiting for {}", ports(&sites), clients(usize::from(options.clients))));
     loop {
         let limit = forwarder.longest_wait();
@@ -123,9 +124,10 @@ struct Forwarder<'a> {
     input: Socket,
     output: Socket,
     sync: Socket,
-    _context: Context,
+    context: Context,
     /// The keys that are let in, if there are keys.
     admission: Option<Arc<Admission>>,
+    reload: Option<Reload>,
     registry: Registry,
     sequencer: EmbeddedSequencer,
     actions: Actions,
@@ -152,7 +154,8 @@ impl<'a> Forwarder<'a> {
             input: context.listen_in(at)?,
             output: context.listen_out(at)?,
             sync: context.listen_sync(at)?,
-            _context: context,
+            context,
+            reload: Reload::begin(&options.access, admission.as_ref())?,
             admission,
             registry: Registry::new(rules, clock::nonce()).with_clients(&options.group_clients),
             sequencer: EmbeddedSequencer::new(options.sequencer),
@@ -190,6 +193,7 @@ impl<'a> Forwarder<'a> {
         self.serve_sync(now);
         self.say_waiting(now);
         self.report_handshakes(now);
+        self.look_after_keys(now)?;
         if let Some(failure) = self.registry.overdue(now) {
             self.say_farewell(&failure);
             return Err(failure);
@@ -259,6 +263,14 @@ impl<'a> Forwarder<'a> {
         if let Some(admission) = &self.admission {
             admission.report(now, self.talk);
         }
+    }
+
+    /// Takes in keys that have changed. If one has gone, all members connect again.
+    fn look_after_keys(&mut self, now: Time) -> Result<(), Failure> {
+        let Some(own) = self.reload.as_mut().and_then(|reload| reload.look(now, self.talk)) else {
+            return Ok(());
+        };
+        self.context.listen_again(&own, &mut [&mut self.input, &mut self.output, &mut self.sync])
     }
 
     fn say_waiting(&mut self, now: Time) {

@@ -9,7 +9,7 @@ use crate::cli::{self, Voice};
 use crate::driver::service::{Server, Service};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
-use crate::keys::{Admission, context};
+use crate::keys::{Admission, Reload, context};
 use crate::session::{CONNECT_LIMIT, SAY_EVERY};
 use crate::talk::{self, Talk};
 use crate::transport::address::{Addresses, Port, Site, Use, addresses, addresses_to_listen_on};
@@ -17,7 +17,7 @@ use crate::transport::limits;
 use crate::transport::resolve;
 use crate::transport::routed::Routed;
 use crate::transport::signals::Signals;
-use crate::transport::zmq::Socket;
+use crate::transport::zmq::{Context, Socket};
 use crate::wire::control::{GroupEntry, Role};
 use crate::wire::packet::{bare, probe};
 use crate::wire::{Header, Kind, Malformed};
@@ -61,7 +61,8 @@ const MAX_NAMES: usize = 64;
 /// machine alone without consent, and interruption.
 pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     limits::suffice(0)?;
-    let signals = Signals::catch()?;
+    let has_keys = options.access.keys.is_some();
+    let signals = if has_keys { Signals::catch_others()? } else { Signals::catch()? };
     let (context, admission) = context::of_server(&options.access)?;
     let own = options.bind.sites("--bind", options.port_base)?;
     options.access.check(&own, Use::Listen)?;
@@ -77,6 +78,8 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     server.wait_for_lost(options.forwarder.forwarder_timeout);
     let mut router = Router {
         socket,
+        context: &context,
+        reload: Reload::begin(&options.access, admission.as_ref())?,
         admission,
         is_serving: false,
         undeliverable: BTreeMap::new(),
@@ -100,8 +103,10 @@ fn reachable(own: &Site) -> Site {
 
 struct Router<'a> {
     socket: Socket,
+    context: &'a Context,
     /// The keys that are let in, if there are keys.
     admission: Option<Arc<Admission>>,
+    reload: Option<Reload>,
     /// Whether a run is under way, as far as the forwarder has reported.
     is_serving: bool,
     /// The undeliverable packets since the last report, counted by receiver.
@@ -127,6 +132,9 @@ impl Service for Router<'_> {
         }
         if let Some(admission) = &self.admission {
             admission.report(now, self.talk);
+        }
+        if let Some(own) = self.reload.as_mut().and_then(|reload| reload.look(now, self.talk)) {
+            self.context.listen_again(&own, &mut [&mut self.socket])?;
         }
         if !self.undeliverable.is_empty() && now.since(self.said) >= SAY_EVERY {
             self.said = now;

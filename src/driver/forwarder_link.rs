@@ -18,7 +18,7 @@ use crate::wire::header::VERSION;
 pub(super) const GOODBYE: Duration = Duration::from_millis(200);
 
 /// Broken handshakes in a row that are no accident: ZeroMQ does not tell why one breaks off.
-const UNEXPLAINED: u32 = 3;
+const UNEXPLAINED: usize = 3;
 
 /// A process's link to the sync port of one forwarder.
 pub(super) struct ForwarderLink {
@@ -36,7 +36,7 @@ pub(super) struct ForwarderLink {
     /// The key of this process, if it has one.
     key: Option<PublicKey>,
     /// The number of handshakes in a row that have broken off.
-    broken: u32,
+    broken: usize,
 }
 
 impl ForwarderLink {
@@ -113,14 +113,24 @@ impl ForwarderLink {
         while let Some(handshake) = self.socket.handshake() {
             match handshake {
                 Handshake::Succeeded => self.broken = 0,
-                Handshake::Mismatched => self.broken = UNEXPLAINED,
+                Handshake::Mismatched => self.breaks_off(UNEXPLAINED),
                 // Of another key than expected, only the forwarder is told.
-                Handshake::Failed if self.key.is_some() => self.broken = self.broken.saturating_add(1),
-                Handshake::Failed => {}
+                Handshake::Failed if self.key.is_some() => self.breaks_off(1),
+                Handshake::Begun | Handshake::Failed => {}
                 Handshake::Denied => return Some(self.denied()),
             }
         }
         None
+    }
+
+    /// Notes a handshake that broke off, as good as `times`. Often enough, it is no accident: then the forwarder may have
+    /// replaced its key by the next one.
+    fn breaks_off(&mut self, times: usize) {
+        let tries = self.broken / UNEXPLAINED;
+        self.broken = self.broken.saturating_add(times);
+        if self.broken / UNEXPLAINED > tries {
+            self.socket.leave_keys();
+        }
     }
 
     fn denied(&self) -> Failure {
@@ -136,7 +146,7 @@ impl ForwarderLink {
 
     /// Returns the problem with its host name or with keys, if there is one.
     pub(super) fn trouble(&self) -> Option<Trouble> {
-        let keys = (self.broken >= UNEXPLAINED).then(|| {
+        let keys = self.is_denied().then(|| {
             let endpoint = &self.endpoint;
             let message = match self.key {
                 Some(_) => {
@@ -149,9 +159,9 @@ impl ForwarderLink {
         keys.or_else(|| self.socket.trouble())
     }
 
-    /// Returns whether a key is in the way.
+    /// Returns whether a key is in the way: none that the forwarder may have is its key.
     pub(super) fn is_denied(&self) -> bool {
-        self.broken >= UNEXPLAINED
+        self.broken >= UNEXPLAINED * self.socket.keys()
     }
 
     fn send(&self, request: &Request) {

@@ -1,6 +1,6 @@
 //! The members whose keys are accepted, at a forwarder or a router.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use super::folder::{FORWARDER, Folder, Keys};
 use super::refusals::Refusals;
@@ -13,7 +13,7 @@ use crate::transport::curve::PublicKey;
 /// The accepted keys, which the thread of ZeroMQ's questions reads, and the refused ones.
 #[derive(Debug)]
 pub(crate) struct Admission {
-    keys: Keys,
+    keys: Mutex<Arc<Keys>>,
     refusals: Mutex<Refusals>,
 }
 
@@ -23,15 +23,27 @@ impl Admission {
     /// # Errors
     /// As [`Folder::read`].
     pub(super) fn read(folder: &Folder) -> Result<Self, Failure> {
-        Ok(Self { keys: folder.read()?, refusals: Mutex::default() })
+        Ok(Self { keys: Mutex::new(Arc::new(folder.read()?)), refusals: Mutex::default() })
     }
 
-    /// Returns the name of the key of a peer at this address, if it is accepted. Routers have the forwarder's.
+    /// Returns the keys that are accepted now.
+    pub(super) fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&lock(&self.keys))
+    }
+
+    /// Accepts these keys from now on, in place of those from before.
+    pub(super) fn replace(&self, keys: Keys) {
+        *lock(&self.keys) = Arc::new(keys);
+    }
+
+    /// Returns the name of the key of a peer at this address, if it is accepted. Routers have the forwarder's, or the one
+    /// that is to take its place.
     pub(super) fn admit(&self, key: PublicKey, address: &str) -> Option<String> {
-        if key == self.keys.forwarder {
+        let keys = self.keys();
+        if key == keys.forwarder || Some(key) == keys.next {
             return Some(FORWARDER.to_owned());
         }
-        let member = self.keys.members.get(&key);
+        let member = keys.members.get(&key);
         if member.is_none() {
             lock(&self.refusals).add(address, key);
         }

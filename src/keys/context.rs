@@ -5,21 +5,28 @@ use std::sync::Arc;
 
 use super::admission::Admission;
 use super::folder::{FORWARDER, Folder};
-use super::own::OwnKeys;
+use super::own;
 use crate::cli::Access;
 use crate::exit::{Exit, Failure};
 use crate::transport::curve;
-use crate::transport::zmq::{Context, Keyring};
+use crate::transport::keyring::Keyring;
+use crate::transport::zmq::Context;
 
 /// Returns the context of a process that only connects, with the keys of the member `id`.
 ///
 /// # Errors
-/// As [`OwnKeys::read`]; [`Exit::Config`] if ZeroMQ has no CURVE.
+/// As [`own::credentials`]; [`Exit::Config`] if ZeroMQ has no CURVE.
 pub(crate) fn of_member(keys: Option<&Path>, id: &str) -> Result<Context, Failure> {
     let Some(path) = keys else { return Ok(Context::default()) };
     curve::must_be_available()?;
-    let OwnKeys { pair, forwarders } = OwnKeys::read(path, id)?;
-    Ok(Context::with_keys(Keyring { own: pair, forwarder: forwarders[0] }))
+    Ok(Context::with_keys(keyring(path, id)?))
+}
+
+/// Returns the keys of the member `id`, which are read again when they do not work any more.
+fn keyring(path: &Path, id: &str) -> Result<Keyring, Failure> {
+    let known = own::credentials(path, id)?;
+    let (path, id) = (path.to_owned(), id.to_owned());
+    Ok(Keyring::new(known, Box::new(move || own::credentials(&path, &id).ok())))
 }
 
 /// Returns the context of a process that asks a forwarder without being a member: on the forwarder's machine with its key.
@@ -45,9 +52,9 @@ pub(crate) fn of_server(access: &Access) -> Result<(Context, Option<Arc<Admissio
     }
     let folder = Folder(path.clone());
     let admission = Arc::new(Admission::read(&folder)?);
-    let own = folder.pair(FORWARDER)?;
+    folder.pair(FORWARDER)?;
     let asked = Arc::clone(&admission);
-    let keys = Keyring { forwarder: own.public, own };
+    let keys = keyring(path, FORWARDER)?;
     let context =
         Context::with_keys_of_others(keys, Arc::new(move |key, address| asked.admit(key, address)))?;
     Ok((context, Some(admission)))

@@ -14,6 +14,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::certificate::Certificate;
@@ -36,6 +38,10 @@ pub(super) const ANY: &str = "+";
 const ENDINGS: [&str; 2] = [".key", ".key_secret"];
 /// Most keys of members.
 const MOST_MEMBERS: usize = 10_000;
+
+/// The names of the files in a folder, and of each the length, the inode, the rights, and the times of its changes.
+pub(super) type Stamp = Result<Vec<(PathBuf, Result<Looks, ErrorKind>)>, String>;
+type Looks = (u64, u64, u32, (i64, i64), (i64, i64));
 
 /// The path of a folder of keys.
 #[derive(Clone, Debug)]
@@ -152,6 +158,23 @@ impl Folder {
         let mut names = self.listed()?.iter().map(|path| named(path)).collect::<Result<Vec<_>, _>>()?;
         names.sort_by_cached_key(|name| (id_of(name).to_owned(), name.clone()));
         Ok(names)
+    }
+
+    /// Returns what tells whether any file of the folder has changed, without reading them.
+    pub(super) fn stamp(&self) -> Stamp {
+        let of_forwarder = [FORWARDER, NEXT].into_iter();
+        let of_forwarder = of_forwarder.flat_map(|name| [self.public(name), self.secret(name)]);
+        let members = self.listed().map_err(|failure| failure.message);
+        let looks = |path: PathBuf| {
+            let file = fs::metadata(&path).map_err(|error| error.kind());
+            let file = file.map(|file| {
+                let [changed, written] =
+                    [(file.ctime(), file.ctime_nsec()), (file.mtime(), file.mtime_nsec())];
+                (file.len(), file.ino(), file.mode(), changed, written)
+            });
+            (path, file)
+        };
+        members.map(|members| of_forwarder.chain(members).map(looks).collect())
     }
 
     /// Returns the paths of the members' keys, sorted.

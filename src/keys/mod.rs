@@ -2,10 +2,13 @@
 //!
 //! `certificate` is one file, in the form of `zpl`, with a `permit`; `files` reads and writes it on the disk. `folder` is
 //! all that an operator has, `own` all that a member needs. `context` has the sockets of a program with keys; at a forwarder
-//! or a router, `admission` decides which keys are accepted, and counts the `refusals`. `tool` is `groupcast keys`. The keys themselves are in
+//! or a router, `admission` decides which keys are accepted, and counts the `refusals`, and
+//! `reload` reads the folder again. `tool` is `groupcast keys`; its
+//! `attempt` tries the ports of a forwarder. The keys themselves are in
 //! [`crate::transport::curve`].
 
 mod admission;
+mod attempt;
 mod certificate;
 pub(crate) mod context;
 mod files;
@@ -13,9 +16,11 @@ mod folder;
 mod own;
 mod permit;
 mod refusals;
+mod reload;
 pub(crate) mod tool;
 mod zpl;
 
 pub(crate) use admission::Admission;
 pub(crate) use permit::Role;
+pub(crate) use reload::Reload;
 pub(crate) use tool::make_all;

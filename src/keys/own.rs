@@ -5,9 +5,10 @@ use std::path::Path;
 
 use super::certificate::Certificate;
 use super::files::{name, read_secret};
-use super::folder::{ANY, Folder};
+use super::folder::{ANY, FORWARDER, Folder, NEXT};
 use crate::exit::{Exit, Failure};
 use crate::transport::curve::{KeyPair, PublicKey};
+use crate::transport::keyring::Credential;
 
 /// The keys of one member.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -37,6 +38,21 @@ impl OwnKeys {
             }
         }
     }
+}
+
+/// Returns the keys by which the member `id` may connect, the present ones first. The forwarder and its routers have the
+/// next pair of their own beside the present one.
+///
+/// # Errors
+/// As [`OwnKeys::read`].
+pub(super) fn credentials(path: &Path, id: &str) -> Result<Vec<Credential>, Failure> {
+    let OwnKeys { pair, forwarders } = OwnKeys::read(path, id)?;
+    let next = (id == FORWARDER).then(|| Folder(path.to_owned()).pair(NEXT).ok()).flatten();
+    let own = |forwarder: PublicKey| match &next {
+        Some(next) if next.public == forwarder => next.clone(),
+        _ => pair.clone(),
+    };
+    Ok(forwarders.into_iter().map(|forwarder| Credential { own: own(forwarder), forwarder }).collect())
 }
 
 /// Returns all that the member `id` needs from the folder of all keys, as its file would have it.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
 
+use super::attempt;
 use super::certificate::Certificate;
 use super::files::{self, PUBLIC, SECRET, make_folder, name, read_public, read_secret, write_new};
 use super::folder::{FORWARDER, Folder, Keys, NEXT, check_name, id_of};
@@ -16,6 +17,7 @@ use crate::cli;
 use crate::exit::{Exit, Failure};
 use crate::nearest::hint;
 use crate::talk;
+use crate::transport::address::{Addresses, addresses};
 use crate::transport::curve::{self, KeyPair, PublicKey};
 
 /// The example and the notes of `--help`.
@@ -30,7 +32,11 @@ files are those of CZMQ and pyzmq. A secret key, in a file that ends in .key_sec
 alone: a file that others can read is refused.
 
 To replace the forwarder's key, `rotate` makes the next one, which members take along with the present one; when all have \
-it, `rotate --finish` puts it in the place of the old one.";
+it, `rotate --finish` puts it in the place of the old one. A running forwarder and router take every change of the folder in, \
+within some seconds, or at once at SIGHUP.
+
+`check --connect` tries each port of a running forwarder and router, and says why one does not let a member in: 77 if it does \
+not, 69 if nobody is there.";
 
 /// Arguments of `groupcast keys`.
 #[derive(Clone, Debug, clap::Args)]
@@ -96,11 +102,20 @@ enum Command {
         #[arg(long)]
         finish: bool,
     },
-    /// Say whether all files are as they must be, and list the keys
+    /// Say whether all files are as they must be, and list the keys; or whether a forwarder lets them in
     Check {
         /// The folder of all keys, or the file of one member
         #[arg(value_name = "DIR|FILE")]
         keys: PathBuf,
+        /// Try the ports of the forwarder and the router at this address instead: HOST or HOST:PORT
+        #[arg(long, value_name = "ADDRESS", value_parser = addresses)]
+        connect: Option<Addresses>,
+        /// First of the four ports of an address without one
+        #[arg(long, value_name = "PORT", requires = "connect", default_value_t = cli::DEFAULT_PORT_BASE, value_parser = cli::port_base())]
+        port_base: u16,
+        /// Try with the keys of this member, from a folder [default: with those of the forwarder]
+        #[arg(long, value_name = "ID", requires = "connect", value_parser = member)]
+        id: Option<String>,
     },
 }
 
@@ -126,8 +141,11 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         Command::Revoke { dir, id } => revoke(&Folder(dir.clone()), id)?,
         Command::Rotate { dir, finish: false } => rotate(&Folder(dir.clone()))?,
         Command::Rotate { dir, finish: true } => finish(&Folder(dir.clone()))?,
-        Command::Check { keys } if keys.is_dir() => check(&Folder(keys.clone()))?,
-        Command::Check { keys } => check_own(keys)?,
+        Command::Check { keys, connect: Some(to), port_base, id } => {
+            return attempt::run(keys, id.as_deref(), to, *port_base);
+        }
+        Command::Check { keys, .. } if keys.is_dir() => check(&Folder(keys.clone()))?,
+        Command::Check { keys, .. } => check_own(keys)?,
     }
     Ok(Exit::Ok)
 }

@@ -8,14 +8,21 @@
 //! [`stdio`] and [`terminal`] are the standard streams of a process that must not block on them; the loop can wait for
 //! [`signals`] and [`wakeup`] beside sockets. [`holder`] finds the process that holds a port, [`limits`] has those of
 //! the system; `key` draws random keys. [`curve`] has the keys by which processes encrypt and know one another, [`z85`] their
-//! form as text; [`zap`] decides which keys are let in, and [`monitor`] tells whether this side was.
+//! form as text; [`keyring`] has those of this process, which `link` uses for each connection; [`zap`] decides which keys are
+//! let in, and [`monitor`] tells whether this side was. `listening` asks all peers again, `attempt`
+//! tries whether a port lets a key in.
 
 pub mod address;
+pub(crate) mod attempt;
 pub mod curve;
 pub mod holder;
 #[cfg(feature = "web")]
 pub(crate) mod key;
+pub mod keyring;
 pub mod limits;
+mod link;
+mod listener;
+mod listening;
 pub mod monitor;
 pub mod options;
 pub mod plain;

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The outcome of a handshake.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Handshake {
+    /// The other side has accepted the connection.
+    Begun,
     /// Each side accepts the other.
     Succeeded,
     /// The other side does not accept this key. ZeroMQ does not try again.
@@ -16,7 +18,8 @@ pub enum Handshake {
 }
 
 /// The events of interest, with their meaning.
-const EVENTS: [(u32, Handshake); 4] = [
+const EVENTS: [(u32, Handshake); 5] = [
+    (zmq_sys::ZMQ_EVENT_CONNECTED, Handshake::Begun),
     (zmq_sys::ZMQ_EVENT_HANDSHAKE_SUCCEEDED, Handshake::Succeeded),
     (zmq_sys::ZMQ_EVENT_HANDSHAKE_FAILED_AUTH, Handshake::Denied),
     (zmq_sys::ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL, Handshake::Mismatched),
@@ -45,6 +48,13 @@ impl Monitor {
         events.set_linger(0)?;
         events.connect(&endpoint)?;
         Ok(Self(events))
+    }
+
+    /// Waits for the next handshake, for no longer than `millis`.
+    pub(super) fn wait(&self, millis: i64) -> Option<Handshake> {
+        // An error is a signal, which may end the wait early.
+        let _ = self.0.poll(zmq::POLLIN, millis);
+        self.next()
     }
 
     /// Returns the next handshake that was reported.

@@ -1,6 +1,7 @@
 //! Options of the sockets: limits on time, queues and frames.
 
-use super::curve::{KeyPair, PublicKey};
+use super::curve::KeyPair;
+use super::keyring::Credential;
 use crate::wire::batch::MAX_BODY;
 use crate::wire::header::MAX_HEADER;
 
@@ -63,17 +64,26 @@ pub(super) fn set(socket: &mut zmq::Socket, max_frame: i64) -> Result<(), zmq::E
 }
 
 /// Lets a socket that is about to listen accept only peers whose keys ZAP accepts, and prove the key `own`.
+///
+/// It sends no heartbeats: when it [listens again](super::zmq::Context::listen_again), connections end that still have
+/// bytes under way. libzmq 4.3 aborts the process at the next heartbeat into one of those that is then reset. Members send
+/// heartbeats, and notice a silent peer.
 pub(super) fn accept_keys(socket: &mut zmq::Socket, own: &KeyPair) -> Result<(), zmq::Error> {
     socket.set_curve_server(true)?;
     socket.set_curve_secretkey(&own.secret.0)?;
     socket.set_zap_domain(DOMAIN)?;
+    socket.set_heartbeat_ivl(0)?;
+    socket.set_tcp_keepalive(1)?;
     // Without it, everybody is let in when nobody answers.
     set_number(socket, ZAP_ENFORCE_DOMAIN, 1)
 }
 
-/// Lets a socket that is about to connect prove the key `own`, and accept only a peer that proves the key `other`.
-pub(super) fn prove_key(socket: &zmq::Socket, own: &KeyPair, other: PublicKey) -> Result<(), zmq::Error> {
-    socket.set_curve_serverkey(&other.0)?;
+/// Lets a socket that is about to connect prove its key, and accept only a peer that proves the other one.
+pub(super) fn prove_key(
+    socket: &zmq::Socket,
+    Credential { own, forwarder }: &Credential,
+) -> Result<(), zmq::Error> {
+    socket.set_curve_serverkey(&forwarder.0)?;
     socket.set_curve_publickey(&own.public.0)?;
     socket.set_curve_secretkey(&own.secret.0)
 }

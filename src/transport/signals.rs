@@ -3,7 +3,7 @@
 //! A program that started others is told of every signal, and the others end with it. SIGHUP stays ignored if the
 //! program was started with it ignored, as by `nohup`, and never counts as the second signal: a closed terminal may
 //! send it twice, and a service manager right after SIGTERM. SIGQUIT keeps the system's action: it ends a hanging
-//! program at once. SIGPIPE is ignored by Rust's runtime: a write to a closed pipe is an error that is handled.
+//! program at once. A forwarder or a router with keys reads them again at SIGHUP, and goes on. SIGPIPE is ignored by Rust's runtime: a write to a closed pipe is an error that is handled.
 
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -29,10 +29,19 @@ impl Signals {
     /// # Errors
     /// [`Exit::Bug`] if the system refuses, which it has no reason to.
     pub fn catch() -> Result<Self, Failure> {
-        Self::try_catch().map_err(|error| cannot_catch(&error))
+        Self::try_catch(asks()).map_err(|error| cannot_catch(&error))
     }
 
-    fn try_catch() -> std::io::Result<Self> {
+    /// Catches the signals except SIGHUP, for a program to which that means something else. To be called once in a
+    /// process.
+    ///
+    /// # Errors
+    /// As [`Signals::catch`].
+    pub fn catch_others() -> Result<Self, Failure> {
+        Self::try_catch(asks().filter(|&(signal, _)| signal != SIGHUP)).map_err(|error| cannot_catch(&error))
+    }
+
+    fn try_catch(asks: impl Iterator<Item = (i32, Exit)>) -> std::io::Result<Self> {
         let once = Arc::new(AtomicBool::new(false));
         let pipe = |(signal, exit): (i32, Exit)| {
             if signal != SIGHUP {
@@ -46,7 +55,7 @@ impl Signals {
             signal_hook::low_level::pipe::register(signal, writer)?;
             std::io::Result::Ok((reader, exit))
         };
-        asks().map(pipe).collect::<std::io::Result<_>>().map(Self)
+        asks.map(pipe).collect::<std::io::Result<_>>().map(Self)
     }
 
     /// Returns the descriptors to poll for reading.
@@ -105,8 +114,21 @@ pub fn listen(hear: impl Fn(Exit) -> bool + Send + 'static) -> Result<(), Failur
 /// # Errors
 /// [`Exit::Bug`] if the system refuses, which it has no reason to.
 pub fn on_request() -> Result<Arc<AtomicBool>, Failure> {
+    flag(SIGUSR1)
+}
+
+/// Returns a flag that each SIGHUP sets from now on, also if it was ignored: a request to read files again. Beside
+/// [`Signals::catch_others`].
+///
+/// # Errors
+/// [`Exit::Bug`] if the system refuses, which it has no reason to.
+pub fn on_hangup() -> Result<Arc<AtomicBool>, Failure> {
+    flag(SIGHUP)
+}
+
+fn flag(signal: i32) -> Result<Arc<AtomicBool>, Failure> {
     let flag = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(SIGUSR1, flag.clone()).map_err(|error| cannot_catch(&error))?;
+    signal_hook::flag::register(signal, flag.clone()).map_err(|error| cannot_catch(&error))?;
     Ok(flag)
 }
 

@@ -3,7 +3,6 @@
 //! default.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +11,16 @@ use bytes::Bytes;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::address::{Port, Site};
-use super::curve::{KeyPair, PublicKey};
+use super::curve::PublicKey;
 use super::holder;
+use super::keyring::Keyring;
+use super::link::Link;
+use super::listener::Listener;
 use super::monitor::{Handshake, Monitor};
 use super::options::{
     self, BACKLOG, MAX_FRAME, MAX_SUBSCRIPTION, PUBLISHED_PACKETS, SYNC_HEARTBEAT_TIMEOUT_MILLIS,
 };
-use super::resolve::{Name, Names, Trouble};
+use super::resolve::{Names, Trouble};
 use super::wakeup::{Waker, Wakeup, timespec, wakeup};
 use super::zap::{Admit, Zap};
 use crate::exit::{Exit, Failure};
@@ -34,22 +36,13 @@ pub struct Context {
     _zap: Option<Arc<Zap>>,
     pub(super) raw: zmq::Context,
     names: Arc<Names>,
-    keys: Option<Arc<Keyring>>,
+    pub(super) keys: Option<Arc<Keyring>>,
 }
 
 impl Default for Context {
     fn default() -> Self {
         Self { _zap: None, raw: zmq::Context::new(), names: Arc::default(), keys: None }
     }
-}
-
-/// The keys of a process.
-#[derive(Clone, Debug)]
-pub struct Keyring {
-    /// Its own pair, which it proves to everybody.
-    pub own: KeyPair,
-    /// The key that the forwarders and routers to which it connects have to prove.
-    pub forwarder: PublicKey,
 }
 
 /// A socket with its limits set. Owned by one thread.
@@ -59,21 +52,14 @@ pub struct Socket {
     descriptor: RawFd,
     /// Whether nothing was left at the last read, and nothing was sent since: then the descriptor signals new input.
     pub(super) is_drained: Cell<bool>,
-    /// The connections to hosts with names.
+    /// The addresses on which it listens.
+    pub(super) listeners: Vec<Listener>,
+    /// The sites to which it connects.
     links: RefCell<Vec<Link>>,
     /// Wakes the loop on news about a name.
     bell: Option<(Wakeup, Arc<Waker>)>,
     /// Its handshakes, if they are watched.
     monitor: Option<Monitor>,
-}
-
-/// A connection to a host with a name.
-struct Link {
-    name: Arc<Name>,
-    port: u16,
-    /// The version of the name whose address is in use.
-    version: u64,
-    endpoint: Option<String>,
 }
 
 /// The result of sending to one peer.
@@ -107,7 +93,7 @@ impl Context {
     /// Returns the public key of this process, if it has one.
     #[must_use]
     pub fn key(&self) -> Option<PublicKey> {
-        self.keys.as_ref().map(|keys| keys.own.public)
+        self.keys.as_ref().map(|keys| keys.own().public)
     }
 
     fn socket(&self, kind: zmq::SocketType, max_frame: i64) -> Result<Socket, zmq::Error> {
@@ -136,15 +122,15 @@ impl Context {
             .map_err(|error| failed("set up a socket", error))?;
         for site in at {
             let endpoint = site.endpoint(port);
-            let bound = socket.raw.set_ipv6(is_ipv6(&endpoint)).and_then(|()| socket.raw.bind(&endpoint));
-            bound.map_err(|error| cannot_listen(&endpoint, error))?;
+            let listener = Listener::open(&socket.raw, &endpoint);
+            socket.listeners.push(listener.map_err(|error| cannot_listen(&endpoint, error))?);
         }
         Ok(socket)
     }
 
     /// Lets a socket that is about to listen accept only those that are admitted, if this process has keys.
     fn accept_keys(&self, socket: &mut Socket) -> Result<(), zmq::Error> {
-        self.keys.as_ref().map_or(Ok(()), |keys| options::accept_keys(&mut socket.raw, &keys.own))
+        self.keys.as_ref().map_or(Ok(()), |keys| options::accept_keys(&mut socket.raw, &keys.own()))
     }
 
     /// Returns the socket on which members publish. The hosts of `at` are numbers, as from
@@ -202,22 +188,15 @@ impl Context {
         set_options: impl FnOnce(&zmq::Socket) -> Result<(), zmq::Error>,
     ) -> Result<Socket, Failure> {
         let socket = self.socket(kind, max_frame).map_err(|error| failed("create a socket", error))?;
-        let prove = |keys: &Arc<Keyring>| options::prove_key(&socket.raw, &keys.own, keys.forwarder);
-        let set_up = set_options(&socket.raw).and_then(|()| self.keys.as_ref().map_or(Ok(()), prove));
-        set_up.map_err(|error| failed("set up a socket", error))?;
+        set_options(&socket.raw).map_err(|error| failed("set up a socket", error))?;
         for site in sites {
-            if let Some(name) = self.names.of(site) {
-                let port = port.number(site.port_base);
-                socket.links.borrow_mut().push(Link { name, port, version: 0, endpoint: None });
-                continue;
-            }
-            let endpoint = site.endpoint(port);
-            socket.connect(&endpoint).map_err(|error| {
-                Failure::new(Exit::Unavailable, format!("cannot connect to {endpoint}: {error}"))
+            let mut link = Link::new(site, port, &self.names, self.keys.as_ref());
+            link.follow(&socket.raw).map_err(|error| {
+                Failure::new(Exit::Unavailable, format!("cannot connect to {}: {error}", link.endpoint()))
                     .help("is the host in --connect a name or an address?")
             })?;
+            socket.links.borrow_mut().push(link);
         }
-        socket.follow();
         Ok(socket)
     }
 
@@ -266,10 +245,10 @@ impl Context {
             socket.set_heartbeat_timeout(SYNC_HEARTBEAT_TIMEOUT_MILLIS)
         })?;
         socket.monitor = monitor;
-        if !socket.links.get_mut().is_empty() {
+        if socket.links.get_mut().iter().any(|link| link.name().is_some()) {
             let (wakeup, waker) = wakeup()?;
             let bell = Arc::new(waker);
-            socket.links.get_mut().iter().for_each(|link| link.name.ring(&bell));
+            socket.links.get_mut().iter().filter_map(Link::name).for_each(|name| name.ring(&bell));
             socket.bell = Some((wakeup, bell));
             // Catch up on news from before the bell was there.
             socket.follow();
@@ -280,39 +259,38 @@ impl Context {
 
 impl Socket {
     pub(super) fn new(raw: zmq::Socket) -> Result<Self, zmq::Error> {
-        let (is_drained, links) = (Cell::new(false), RefCell::default());
-        Ok(Self { descriptor: raw.get_fd()?, raw, is_drained, links, bell: None, monitor: None })
+        let (is_drained, links, listeners) = (Cell::new(false), RefCell::default(), Vec::new());
+        Ok(Self { descriptor: raw.get_fd()?, raw, is_drained, listeners, links, bell: None, monitor: None })
     }
 
-    fn connect(&self, endpoint: &str) -> Result<(), zmq::Error> {
-        self.raw.set_ipv6(is_ipv6(endpoint))?;
-        self.raw.connect(endpoint)
-    }
-
-    /// Connects to the present addresses of its host names, instead of earlier ones. Returns whether any is new.
+    /// Connects to the present addresses of its host names, with the keys that are in use there, instead of earlier ones.
+    /// Returns whether any connection is new.
     pub fn follow(&self) -> bool {
         let mut has_moved = false;
         for link in self.links.borrow_mut().iter_mut() {
-            let version = link.name.version();
-            if version == std::mem::replace(&mut link.version, version) {
-                continue;
-            }
-            let Some(address) = link.name.address() else { continue };
-            let endpoint = format!("tcp://{}", SocketAddr::new(address, link.port));
             // ZeroMQ accepts every numeric address.
-            let _ = self.connect(&endpoint);
-            if let Some(left) = link.endpoint.replace(endpoint) {
-                let _ = self.raw.disconnect(&left);
-            }
+            has_moved |= link.follow(&self.raw).unwrap_or(false);
+        }
+        if has_moved {
             self.is_drained.set(false);
-            has_moved = true;
         }
         has_moved
     }
 
     /// Has its host names looked up again, because no answer comes from there.
     pub fn seek(&self) {
-        self.links.borrow().iter().for_each(|link| link.name.seek());
+        self.links.borrow().iter().filter_map(Link::name).for_each(|name| name.seek());
+    }
+
+    /// Has this socket and all others use other keys for its sites, if there are others, because handshakes break off.
+    pub fn leave_keys(&self) {
+        self.links.borrow().iter().for_each(Link::leave_keys);
+    }
+
+    /// Returns the number of keys of which its sites may have any.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.links.borrow().iter().map(Link::keys).max().unwrap_or(1)
     }
 
     /// Returns the next outcome of a handshake at a sync port.
@@ -324,7 +302,7 @@ impl Socket {
     /// Returns the problem with its host name, if there is one.
     #[must_use]
     pub fn trouble(&self) -> Option<Trouble> {
-        self.links.borrow().iter().find_map(|link| link.name.trouble())
+        self.links.borrow().iter().filter_map(Link::name).find_map(|name| name.trouble())
     }
 
     /// Returns whether input is waiting. If not, ZeroMQ has been asked, so that the descriptor signals the next input.
@@ -550,11 +528,6 @@ pub fn wait<'a>(
 pub fn library_version() -> String {
     let (major, minor, patch) = zmq::version();
     format!("{major}.{minor}.{patch}")
-}
-
-/// Returns whether the address is one of IPv6.
-fn is_ipv6(endpoint: &str) -> bool {
-    endpoint.contains('[')
 }
 
 pub(super) fn failed(what: &str, error: zmq::Error) -> Failure {

@@ -4,42 +4,8 @@ use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
 
-use crate::harness::{Launch, Program, Stage, all_end};
-
-/// A stage with a folder of keys of its members, and the programs in the middle with keys.
-struct Guarded(Stage);
-
-impl Guarded {
-    fn new(ids: &[&str]) -> Self {
-        let stage = Stage::new();
-        keys(&stage, &["init", "keys"]);
-        keys(&stage, &[&["add", "keys"], ids].concat());
-        keys(&stage, &["add", "keys", "sequencer", "--role", "sequencer"]);
-        Self(stage)
-    }
-
-    fn middle(&self, clients: usize) -> [Program; 3] {
-        let stage = &self.0;
-        [stage.forwarder(clients), stage.router(), stage.sequencer()]
-            .map(|launch| launch.args(["--keys", "keys"]).start())
-    }
-
-    fn client(&self, id: &str, keys: &str) -> Launch<'_> {
-        let direct = if id == "c2" { "c2,c1,z\n" } else { "" };
-        let commands = format!("Multicast,{id},x\nMulticast,{id},y\n{direct}");
-        self.0.client(id, commands).args(["--keys", keys])
-    }
-}
-
-fn keys(stage: &Stage, words: &[&str]) -> String {
-    stage.bare("groupcast").arg("keys").args(words).ends(0).0
-}
-
-/// Makes the file of one member.
-fn pack(stage: &Stage, folder: &str, id: &str, to: &str) {
-    let pack = stage.bare("groupcast").args(["keys", "pack", folder, id]);
-    pack.through_shell(&format!("exec \"$@\" > {to}")).ends(0);
-}
+use super::guarded::{Guarded, keys, pack};
+use crate::harness::{Stage, all_end};
 
 #[test]
 fn keys_run_is_complete_and_strangers_hear_nothing() {

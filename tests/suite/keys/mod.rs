@@ -1,4 +1,7 @@
 //! Access: addresses that other machines reach, and the keys of forwarders and members.
 
+mod attempt;
 mod curve;
+mod guarded;
 mod refusal;
+mod reload;
