@@ -5,3 +5,4 @@ mod curve;
 mod guarded;
 mod refusal;
 mod reload;
+mod strangers;
