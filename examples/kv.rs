@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use groupcast::{Error, Event, Group, Start};
+use groupcast::{Builder, Error, Event, Group, Start};
 
 /// The command line of a store.
 #[derive(Parser)]
@@ -19,6 +20,12 @@ struct Options {
     /// Address of the forwarder
     #[arg(long, default_value = "127.0.0.1")]
     connect: String,
+    /// Folder of keys, or the file of `groupcast keys pack`
+    #[arg(long, env = "GROUPCAST_KEYS")]
+    keys: Option<PathBuf>,
+    /// Connect to another machine without keys
+    #[arg(long, env = "GROUPCAST_INSECURE")]
+    insecure: bool,
     /// Join stores that are at work already
     #[arg(long)]
     late: bool,
@@ -55,9 +62,10 @@ impl Store {
 }
 
 fn main() -> Result<(), Error> {
-    let Options { id, connect, late, puts, suspect_after } = Options::parse();
+    let Options { id, connect, keys, insecure, late, puts, suspect_after } = Options::parse();
     let start = if late { Start::WithState } else { Start::Together };
-    let builder = Group::builder(&id).forwarders([connect]).start(start).gives_state(true);
+    let builder = Group::builder(&id).forwarders([connect]).insecure(insecure);
+    let builder = keys.into_iter().fold(builder, Builder::keys).start(start).gives_state(true);
     let mut group = builder.suspect_after(Duration::from_millis(suspect_after)).join()?;
     let (mut store, mut put) = (Store::default(), 0);
     loop {

@@ -4,10 +4,11 @@
 //! same ticks in the same order.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use groupcast::{Error, Event, Group, Receiver, Sender};
+use groupcast::{Builder, Error, Event, Group, Receiver, Sender};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime;
@@ -21,6 +22,12 @@ struct Options {
     /// Address of the forwarder
     #[arg(long, default_value = "127.0.0.1")]
     connect: String,
+    /// Folder of keys, or the file of `groupcast keys pack`
+    #[arg(long, env = "GROUPCAST_KEYS")]
+    keys: Option<PathBuf>,
+    /// Connect to another machine without keys
+    #[arg(long, env = "GROUPCAST_INSECURE")]
+    insecure: bool,
     /// How many ticks to multicast
     #[arg(long, default_value_t = 10)]
     ticks: u64,
@@ -68,8 +75,9 @@ async fn tick(sender: Sender, ticks: u64, every: Duration) -> Result<(), Error> 
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let Options { id, connect, ticks, every } = Options::parse();
-    let (sender, receiver) = Group::builder(id).forwarders([connect]).join()?.split();
+    let Options { id, connect, keys, insecure, ticks, every } = Options::parse();
+    let builder = Group::builder(id).forwarders([connect]).insecure(insecure);
+    let (sender, receiver) = keys.into_iter().fold(builder, Builder::keys).join()?.split();
     runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let ticker = tokio::spawn(tick(sender, ticks, Duration::from_millis(every)));
         let mut events = Events::new(receiver)?;
