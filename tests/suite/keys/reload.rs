@@ -11,7 +11,7 @@ use super::guarded::{Guarded, keys, pack};
 use crate::harness::{Program, Stage, all_end, until};
 
 /// The length of a run: enough to be in the middle of it for some seconds …
-const BLOCKS: usize = 250;
+const BLOCKS: usize = 400;
 /// … or for more.
 const MANY_BLOCKS: usize = 1_000;
 

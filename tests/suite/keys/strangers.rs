@@ -151,7 +151,7 @@ fn keys_strangers_at_every_port_of_a_run_are_not_heard_and_hear_nothing() {
     assert!(said.contains("without keys, or with those of another forwarder"), "{said}");
 }
 
-/// What a program with pyzmq found at the port of packets with the keys of each case.
+/// The findings of a program with pyzmq at the port of packets, with the keys of each case.
 fn pyzmq(stage: &Stage) -> Option<Vec<Value>> {
     let is_there = Command::new("python3").args(["-c", "import zmq; assert zmq.has('curve')"]).output();
     if !is_there.is_ok_and(|output| output.status.success()) {
