@@ -74,7 +74,7 @@ mod tests {
         let told = refusals.due(at(2));
         assert_eq!(told.len(), 1);
         assert!(
-            told[0].starts_with("10.0.0.9 was refused: its key 0rJua") && told[0].ends_with("members"),
+            told[0].starts_with("10.0.0.9 was refused: its key 0rAi4") && told[0].ends_with("members"),
             "{told:?}"
         );
         (0..12).for_each(|_| refusals.add("10.0.0.9", one));
