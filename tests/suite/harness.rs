@@ -10,6 +10,7 @@ use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::time::{Duration, Instant};
@@ -101,6 +102,28 @@ impl Ports {
     }
 }
 
+/// The keys of all programs of all tests, if the variable GROUPCAST_TEST_KEYS asks for them; see docs/TESTING.md.
+static KEYS: LazyLock<Option<TempDir>> = LazyLock::new(|| std::env::var_os(TEST_KEYS).map(|_| make_keys()));
+const TEST_KEYS: &str = "GROUPCAST_TEST_KEYS";
+
+/// Makes a folder with keys of the commonest members, and one for any other id and role.
+fn make_keys() -> TempDir {
+    let dir = tempfile::Builder::new().prefix("groupcast-keys-").tempdir().unwrap();
+    let keys = |command: &str, words: &str| {
+        let made = Command::new(executable("groupcast"))
+            .args(["keys", command])
+            .arg(dir.path())
+            .args(words.split_whitespace())
+            .output();
+        assert!(made.unwrap().status.success(), "groupcast keys {command} {words}");
+    };
+    keys("init", "");
+    keys("add", "c1 c2 c3 c4");
+    keys("add", "sequencer --role sequencer,standby");
+    keys("add", "+ --role client,sequencer,standby");
+    dir
+}
+
 /// Another number in each process and each call.
 fn random() -> u64 {
     use std::hash::{BuildHasher, RandomState};
@@ -155,7 +178,7 @@ impl Stage {
     fn launch(&self, name: &str, executable: &Path) -> Launch<'_> {
         let mut command = Command::new(executable);
         command.stdin(Stdio::null()).current_dir(self.dir());
-        forget_variables(&mut command);
+        set_variables(&mut command);
         Launch { stage: self, name: name.to_owned(), command, out: None, stdout: None }
     }
 
@@ -252,12 +275,15 @@ impl Drop for Stage {
     }
 }
 
-/// Keeps our own GROUPCAST_ variables from a program.
-pub(crate) fn forget_variables(command: &mut Command) {
+/// Keeps our own GROUPCAST_ variables from a program, and gives it the keys of all if there are any.
+pub(crate) fn set_variables(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.as_encoded_bytes().starts_with(b"GROUPCAST_") {
             command.env_remove(name);
         }
+    }
+    if let Some(folder) = KEYS.as_ref() {
+        command.env("GROUPCAST_KEYS", folder.path());
     }
 }
 

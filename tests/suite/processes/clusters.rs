@@ -13,7 +13,7 @@ use groupcast::exit::Exit;
 use groupcast::prng::Prng;
 use rustix::process::Signal;
 
-use crate::harness::{Launch, Ports, Program, Stage, forget_variables, pause, side_by_side, until};
+use crate::harness::{Launch, Ports, Program, Stage, pause, set_variables, side_by_side, until};
 
 /// Multicasts of each member.
 const EACH: usize = 40;
@@ -472,7 +472,7 @@ fn namespaces_cluster_heals_from_partitions_of_every_shape() {
 /// Runs the cluster in a network of its own; nothing if there is none.
 fn run_parted(cluster: &Cluster, shape: &Shape) -> Option<(i32, String)> {
     let mut command = Command::new("unshare");
-    forget_variables(&mut command);
+    set_variables(&mut command);
     command.args(["--map-root-user", "--net", "sh", "-c", SCRIPT, "sh", env!("CARGO_BIN_EXE_client")]);
     command.current_dir(cluster.stage.dir()).stdin(Stdio::null());
     command.env("IDS", cluster.ids.join(" ")).env("RULES", shape.rules(cluster));

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use crate::harness::{Ports, Program, Stage, all_end, forget_variables, lines, pause, until};
+use crate::harness::{Ports, Program, Stage, all_end, lines, pause, set_variables, until};
 
 /// A folder on a disk of its own, which a mount namespace keeps to one command.
 const SMALL_DISK: &str = "mkdir -p small && mount -t tmpfs -o size=64k tmpfs small";
@@ -41,7 +41,7 @@ fn groupcast(folder: &Path, before: &str, arguments: &str) -> Output {
 fn groupcast_in(namespace: &str, folder: &Path, before: &str, arguments: &str) -> Output {
     let script = format!("{before}\nexec \"$0\" {arguments}");
     let mut command = Command::new("env");
-    forget_variables(&mut command);
+    set_variables(&mut command);
     command.args(namespace.split_whitespace());
     command.args(["sh", "-c", &script, env!("CARGO_BIN_EXE_groupcast")]);
     command.current_dir(folder).stdin(Stdio::null()).output().unwrap()

@@ -16,7 +16,7 @@ use groupcast::ids::{MemberId, To};
 use groupcast::transport::udp::Udp;
 use groupcast::wire::datagram::Packer;
 
-use crate::harness::{forget_variables, now};
+use crate::harness::{now, set_variables};
 use crate::tools::run::text;
 
 /// Ends with this where there are no such networks.
@@ -97,7 +97,7 @@ fn run(file: &str) -> Option<String> {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("cluster.toml"), file).unwrap();
     let mut command = Command::new("unshare");
-    forget_variables(&mut command);
+    set_variables(&mut command);
     command.args(["--map-root-user", "--net", "--mount", "sh", "-c", SCRIPT, "sh"]);
     command.arg(folder.path()).arg(env::current_exe().unwrap());
     command.args(["--exact", "tools::clusters::clusters_member_of_a_test", "--nocapture"]);

@@ -11,7 +11,7 @@ use std::process::{Command, Output, Stdio};
 use groupcast::order::ORDERS;
 use serde_json::Value;
 
-use crate::harness::{Ports, Stage, forget_variables, side_by_side};
+use crate::harness::{Ports, Stage, set_variables, side_by_side};
 use crate::tools::run::{json_lines, output, scenario, text};
 
 /// How many runs go on at one time: they mostly wait.
@@ -140,7 +140,7 @@ fn links_foreign_bytes_pass_unchanged_and_are_reported() {
 /// Runs `groupcast chaos` in a folder of its own.
 fn chaos(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_groupcast"));
-    forget_variables(&mut command);
+    set_variables(&mut command);
     command.current_dir(folder).arg("chaos").args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 

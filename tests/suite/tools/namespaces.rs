@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::harness::forget_variables;
+use crate::harness::set_variables;
 use crate::tools::run::text;
 
 /// Ends with this where there is no such network.
@@ -42,7 +42,7 @@ fn namespaces_tcp_loss_and_pulled_cable_resend_everything() {
         fs::write(folder.path().join(format!("{id}.txt")), commands).unwrap();
     }
     let mut command = Command::new("unshare");
-    forget_variables(&mut command);
+    set_variables(&mut command);
     command.args([
         "--map-root-user",
         "--net",

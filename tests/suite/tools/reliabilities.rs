@@ -86,7 +86,7 @@ fn reliability_killed_sender_breaks_agreement_over_basic_alone() {
 fn reliability_that_an_order_cannot_have_is_a_usage_error() {
     let client = |arguments: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_client"));
-        crate::harness::forget_variables(&mut command);
+        crate::harness::set_variables(&mut command);
         let output = command.args(["--id", "c1", "--lines"]).args(arguments.split(' ')).output().unwrap();
         (output.status.code(), text(&output.stderr))
     };

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::{Ports, forget_variables, side_by_side};
+use crate::harness::{Ports, set_variables, side_by_side};
 
 /// Longer than any run here may take, and shorter than a hang.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -28,7 +28,7 @@ fn banks() -> PathBuf {
 /// `groupcast run` in a folder of its own, which is where its `runs/` goes.
 fn groupcast_run(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_groupcast"));
-    forget_variables(&mut command);
+    set_variables(&mut command);
     command.current_dir(folder).arg("run").args(arguments).stdin(Stdio::null());
     command
 }
