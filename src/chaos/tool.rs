@@ -54,6 +54,9 @@ pub(crate) struct Args {
     /// Runs at the same time
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
     jobs: u16,
+    /// Let the processes use keys: all connections are encrypted, and no fault acts on single packets
+    #[arg(long)]
+    keys: bool,
     #[command(flatten)]
     known_bad: KnownBad,
     #[command(flatten)]
@@ -152,7 +155,7 @@ impl Chaos<'_> {
 
     /// Performs one run, and keeps its folder if it does not pass; returns `None` if it is interrupted.
     fn one(&self, seed: u64) -> Result<Option<Report>> {
-        let drawn = draw(seed);
+        let drawn = draw(seed, self.args.keys);
         let folder = Path::new(FOLDER).join(seed.to_string());
         let cannot = || Failure::new(Exit::CannotCreate, format!("cannot fill {}", folder.display()));
         prepare(&folder, &drawn).with_context(cannot)?;
@@ -167,9 +170,10 @@ impl Chaos<'_> {
         } else {
             let known_bad =
                 self.args.known_bad.name().map_or_else(String::new, |name| format!(" --known-bad {name}"));
+            let keys = if self.args.keys { " --keys" } else { "" };
             let word = if report.exit == Exit::Undecided { "UNDECIDED" } else { "FAIL" };
             self.talk.warn(format!(
-                "seed {seed}: {word}: {}: {}; see {}/   again: groupcast chaos --runs 1 --seed {seed}{known_bad}",
+                "seed {seed}: {word}: {}: {}; see {}/   again: groupcast chaos --runs 1 --seed {seed}{keys}{known_bad}",
                 report.title,
                 report.why,
                 folder.display()
@@ -184,6 +188,7 @@ impl Chaos<'_> {
         let mut log = File::create(folder.join("run.log")).with_context(cannot)?;
         let mut command = Command::new(&self.program);
         command.args(["run", "scenario.toml", "--json"]).current_dir(folder).stdin(Stdio::null());
+        command.args(self.args.keys.then_some("--keys"));
         command.args(self.args.known_bad.name().iter().flat_map(|name| ["--known-bad", name]));
         let mut processes = Processes::new(&Interrupts::default());
         processes.start(0, "a run", command, ())?;

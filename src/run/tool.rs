@@ -153,6 +153,16 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     if settings.keys && settings.way.is_cluster() {
         bail!(Failure::new(Exit::Usage, "--keys is not for order tentative: a cluster has no keys"));
     }
+    if settings.keys
+        && let Some(fault) = settings.links.iter().find(|fault| fault.kind.is_about_packets())
+    {
+        bail!(
+            Failure::new(Exit::Usage, format!("with --keys `{fault}` cannot act: packets are encrypted"))
+                .help(
+                    "cut, delay, stall and the other faults of whole connections can; or run without --keys"
+                )
+        );
+    }
     let run = Run { args, settings, talk: args.voice.talk("run"), interrupts: Interrupts::default() };
     run.settings.passed_over.iter().for_each(|warning| run.talk.warn(warning));
     if args.dry_run { run.tell_plan() } else { run.repeat() }
