@@ -11,7 +11,7 @@ use crate::embedded::EmbeddedSequencer;
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::keys::{Admission, Reload, context};
-use crate::session::actions::{Actions, Asker, Rules};
+use crate::session::actions::{Actions, Asker, Rules, refused};
 use crate::session::registry::Registry;
 use crate::session::{SAY_EVERY, clients};
 use crate::talk::Talk;
@@ -22,8 +22,8 @@ use crate::transport::resolve;
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::zmq::{self, Context, Sent, Socket};
 use crate::units;
-use crate::wire::control::read_request;
-use crate::wire::topic;
+use crate::wire::control::{Reply, read_request};
+use crate::wire::{Header, topic};
 
 /// The options of `forwarder`.
 #[derive(Args, Clone, Debug)]
@@ -93,7 +93,7 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     talk.say(format!("{}{keys}; waiting for {}", ports(&sites), clients(usize::from(options.clients))));
     loop {
         let limit = forwarder.longest_wait();
-        let is_asked = zmq::wait(&[&forwarder.input, &forwarder.sync], signals.fds(), limit);
+        let is_asked = zmq::wait(&forwarder.sockets(), signals.fds(), limit);
         if is_asked && let Some(exit) = signals.received() {
             let failure = interruption(exit);
             let is_idle = options.stay && forwarder.registry.entries().is_empty();
@@ -170,17 +170,23 @@ impl<'a> Forwarder<'a> {
         })
     }
 
+    /// Returns the sockets at which it waits for input.
+    fn sockets(&self) -> Vec<&Socket> {
+        let subscribed = self.admission.as_ref().map(|_| &self.output);
+        [&self.input, &self.sync].into_iter().chain(subscribed).collect()
+    }
+
     /// Handles all waiting input. Returns the outcome when everything is over.
     fn turn(&mut self) -> Result<Option<Result<(), Failure>>, Failure> {
         let now = self.clock.now();
-        let known = |topic: &[u8]| topic::group(topic).is_some_and(|group| self.registry.serves(group));
         for _ in 0..PACKETS_PER_TURN {
             let mut overheard = None;
             let listen = |topic: &[u8], header: &[u8], body: &[u8]| {
                 let frames = self.sequencer.overhear(topic, header, body);
                 overheard = frames.map(|frames| (topic.to_vec(), frames));
             };
-            match self.input.forward(&self.output, known, listen) {
+            let passes = |topic: &[u8], header: &Header, user: Option<&str>| self.passes(topic, header, user);
+            match self.input.forward(&self.output, passes, listen) {
                 Some(true) => self.passed += 1,
                 Some(false) => self.dropped += 1,
                 None => break,
@@ -188,6 +194,9 @@ impl<'a> Forwarder<'a> {
             if let Some((topic, frames)) = overheard {
                 self.sequencer.receive(now, &topic, frames, &self.output);
             }
+        }
+        if let Some(admission) = &self.admission {
+            self.output.decide_subscriptions(|user, topic| admission.may_hear(user, topic));
         }
         self.sequencer.wake(now, &self.output);
         self.serve_sync(now);
@@ -201,14 +210,29 @@ impl<'a> Forwarder<'a> {
         Ok(self.registry.outcome(now))
     }
 
+    /// Returns whether a packet is one of a group that is served and, with keys, of the member as which it was published.
+    fn passes(&self, topic: &[u8], header: &Header, user: Option<&str>) -> bool {
+        let Some(admission) = &self.admission else {
+            return topic::group(topic).is_some_and(|group| self.registry.serves(group));
+        };
+        let seat = self.registry.publisher(topic, header);
+        seat.is_some_and(|seat| admission.may_publish(user, topic, seat))
+    }
+
     fn serve_sync(&mut self, now: Time) {
         let mut any = false;
         for _ in 0..PACKETS_PER_TURN {
             let Some(asked) = self.sync.asked() else { break };
             any = true;
-            if let Ok((asker, request)) = asked {
-                let (asker, request) = (Asker::Connection(asker), read_request(&request));
-                self.registry.asked(now, asker, request, &mut self.actions);
+            let Ok(asked) = asked else { continue };
+            let (asker, request) = (Asker::Connection(asked.asker), read_request(&asked.request));
+            match (&self.admission, &request) {
+                (Some(admission), Ok(request))
+                    if let Err(denied) = admission.check(asked.user.as_deref(), request) =>
+                {
+                    self.actions.replies.push((asker, Reply::new(request.seq, refused(&denied))));
+                }
+                _ => self.registry.asked(now, asker, request, &mut self.actions),
             }
         }
         if any || now.since(self.ticked) >= TICK || self.sequencer.is_due(now) {
@@ -245,19 +269,18 @@ impl<'a> Forwarder<'a> {
         }
     }
 
-    /// Tells of peers that were refused, and once of those without a key or with one for another forwarder.
+    /// Tells of peers that were refused, and once of handshakes that break off.
     fn report_handshakes(&mut self, now: Time) {
         while let Some(handshake) = self.sync.handshake() {
-            // Without keys, a handshake that breaks off is that of a scanner.
-            let is_told = handshake == Handshake::Mismatched
-                || handshake == Handshake::Failed && self.admission.is_some();
-            if is_told && !std::mem::replace(&mut self.has_failed, true) {
-                let keys = if self.admission.is_some() {
-                    "without keys, or with those of another forwarder"
+            // Often, only the other side learns why.
+            let has_failed = matches!(handshake, Handshake::Mismatched | Handshake::Failed);
+            if has_failed && !std::mem::replace(&mut self.has_failed, true) {
+                let why = if self.admission.is_some() {
+                    "it has no keys, or those of another forwarder"
                 } else {
-                    "with keys"
+                    "it has keys, which this forwarder does not use, or it is no member at all"
                 };
-                self.talk.warn(format!("a process tries to connect {keys}, and cannot"));
+                self.talk.warn(format!("a process tries to connect, and cannot: {why}"));
             }
         }
         if let Some(admission) = &self.admission {

@@ -15,12 +15,12 @@ use crate::talk::{self, Talk};
 use crate::transport::address::{Addresses, Port, Site, Use, addresses, addresses_to_listen_on};
 use crate::transport::limits;
 use crate::transport::resolve;
-use crate::transport::routed::Routed;
+use crate::transport::routed::{Connection, Routed, RoutedPacket};
 use crate::transport::signals::Signals;
-use crate::transport::zmq::{Context, Socket};
+use crate::transport::zmq::{Context, Sent, Socket};
 use crate::wire::control::{GroupEntry, Role};
 use crate::wire::packet::{bare, probe};
-use crate::wire::{Header, Kind, Malformed};
+use crate::wire::{Header, Kind};
 
 /// The options of `router`.
 #[derive(Args, Clone, Debug)]
@@ -53,6 +53,10 @@ pub struct Options {
 const PACKETS_PER_TURN: usize = 256;
 /// Most names of unreachable receivers that are remembered for the report; a peer must not make it grow.
 const MAX_NAMES: usize = 64;
+/// Most routes of members, where keys are used: one key for any id must not make them grow.
+const MAX_ROUTES: usize = 65_536;
+/// Most connections of one member.
+const MAX_CONNECTIONS: usize = 4;
 
 /// Runs the router until the forwarder reports the end of the run.
 ///
@@ -81,6 +85,7 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
         context: &context,
         reload: Reload::begin(&options.access, admission.as_ref())?,
         admission,
+        addresses: BTreeMap::new(),
         is_serving: false,
         undeliverable: BTreeMap::new(),
         passed: 0,
@@ -107,6 +112,8 @@ struct Router<'a> {
     /// The keys that are let in, if there are keys.
     admission: Option<Arc<Admission>>,
     reload: Option<Reload>,
+    /// With keys, the addresses of each member by its route, the newest last.
+    addresses: BTreeMap<String, Vec<Vec<u8>>>,
     /// Whether a run is under way, as far as the forwarder has reported.
     is_serving: bool,
     /// The undeliverable packets since the last report, counted by receiver.
@@ -125,8 +132,8 @@ impl Service for Router<'_> {
     fn turn(&mut self, now: Time) -> Result<(), Failure> {
         for _ in 0..PACKETS_PER_TURN {
             match self.socket.take_routed() {
-                Some(Ok((routed, header))) => self.route(routed, header),
-                Some(Err(Malformed)) => {}
+                Some(Ok(routed)) => self.take(routed),
+                Some(Err(_)) => {}
                 None => break,
             }
         }
@@ -168,15 +175,66 @@ impl Service for Router<'_> {
 }
 
 impl Router<'_> {
-    fn route(&mut self, mut routed: Routed, header: Header) {
-        let to = routed.to();
-        if to.is_empty() {
+    /// Takes a message, if the key of its connection is good for the route that the member announces.
+    fn take(&mut self, Routed { connection, packet }: Routed) {
+        let Connection { address, announced } = connection;
+        let route = match (&self.admission, announced) {
+            (None, _) => None,
+            (Some(admission), Some((user, route))) if admission.may_take(&user, &route) => Some(route),
+            (Some(_), _) => return,
+        };
+        match (packet, route) {
+            (Some(packet), route) => self.route(packet, route.as_deref(), &address),
+            (None, Some(route)) => self.arrives(route, address),
+            (None, None) => {}
+        }
+    }
+
+    /// Notes the address of a member that has connected. Earlier connections of it may be dead, or those of another run.
+    fn arrives(&mut self, route: String, address: Vec<u8>) {
+        if !self.addresses.contains_key(&route) && self.addresses.len() >= MAX_ROUTES {
+            return;
+        }
+        let addresses = self.addresses.entry(route).or_default();
+        if addresses.len() == MAX_CONNECTIONS {
+            addresses.remove(0);
+        }
+        addresses.push(address);
+    }
+
+    /// Passes a packet to all connections of a member, and forgets those that are gone. Returns whether there was one.
+    fn pass_to_all(&mut self, packet: &mut RoutedPacket, from: &[u8], to: &str) -> bool {
+        let Some(addresses) = self.addresses.get_mut(to) else { return false };
+        let (is_alone, mut is_passed) = (addresses.len() == 1, false);
+        addresses.retain(|address| {
+            let sent = match is_alone {
+                true => packet.pass_on(&self.socket, from, address),
+                false => packet.copy_to(&self.socket, from, address),
+            };
+            is_passed |= sent == Sent::Handed;
+            sent != Sent::Unreachable
+        });
+        if addresses.is_empty() {
+            self.addresses.remove(to);
+        }
+        is_passed
+    }
+
+    /// Passes a packet on. Without keys, the address of a member is its route.
+    fn route(&mut self, mut packet: RoutedPacket, from: Option<&str>, sender: &[u8]) {
+        let header = packet.header;
+        if packet.to().is_empty() {
             if header.kind == Kind::Probe {
-                routed.answer(&self.socket, &probe(header.run, header.sender, header.to));
+                packet.answer(&self.socket, sender, &probe(header.run, header.sender, header.to));
             }
             return;
         }
-        if routed.pass_on(&self.socket) {
+        let to = String::from_utf8_lossy(packet.to()).into_owned();
+        let is_passed = match from {
+            None => packet.pass_on(&self.socket, sender, to.as_bytes()) == Sent::Handed,
+            Some(from) => self.pass_to_all(&mut packet, from.as_bytes(), &to),
+        };
+        if is_passed {
             self.passed += 1;
             return;
         }
@@ -184,6 +242,7 @@ impl Router<'_> {
         if self.undeliverable.contains_key(&to) || self.undeliverable.len() < MAX_NAMES {
             *self.undeliverable.entry(to).or_default() += 1;
         }
-        routed.answer(&self.socket, &bare(Header { kind: Kind::Undeliverable, ..header }).frames);
+        let undeliverable = bare(Header { kind: Kind::Undeliverable, ..header }).frames;
+        packet.answer(&self.socket, sender, &undeliverable);
     }
 }

@@ -121,8 +121,8 @@ fn probe() -> Result<Duration, Failure> {
         publisher.publish(PROBE, &packet);
         zmq::wait(&[&subscriber, &answerer, &asker], [], AGAIN);
         heard |= subscriber.hear().and_then(Result::ok).is_some_and(|frames| frames == packet);
-        if let Some((who, request)) = answerer.asked().and_then(Result::ok) {
-            answerer.reply(&who, &request);
+        if let Some(asked) = answerer.asked().and_then(Result::ok) {
+            answerer.reply(&asked.asker, &asked.request);
         }
         answered |= asker.answer().and_then(Result::ok).is_some_and(|reply| reply == PROBE);
         let took = clock.now().since(Time::ZERO);

@@ -197,8 +197,8 @@ impl<'a> Barrier<'a> {
         self.waits_for = "its own probe to come back through the forwarder".to_owned();
         // The routers are the same wherever it joins: another forwarder may have started the group meanwhile.
         if sockets.dealers.is_empty() {
-            let name = route(&self.joining.group, &self.joining.id);
-            let dealer = |site: &Site| context.dealer(site, &name);
+            let route = route(&self.joining.group, &self.joining.id);
+            let dealer = |site: &Site| context.dealer(site, &route);
             sockets.dealers = self.joining.sites.iter().map(dealer).collect::<Result<_, _>>()?;
         }
         sockets.forwarders.turn_others_to(&self.asked_apart(), &self.request_to_others());
@@ -229,7 +229,7 @@ impl<'a> Barrier<'a> {
             self.reaches_forwarder |= heard.is_ok_and(|frames| is_ours(&frames));
         }
         while let Some(heard) = sockets.receive_direct() {
-            self.reaches_router |= heard.is_ok_and(|frames| is_ours(&frames));
+            self.reaches_router |= heard.is_ok_and(|(_, frames)| is_ours(&frames));
         }
     }
 

@@ -22,7 +22,7 @@ use crate::transport::zmq::Context;
 use crate::wire::control::{Ask, Post, Receipt, Role, Seat, Status, run_as_text};
 use crate::wire::packet::{OUTLINE_FROM, OUTLINE_TO};
 use crate::wire::topic::Audience;
-use crate::wire::{Frames, Kind, Malformed, Packet};
+use crate::wire::{Header, Kind, Packet};
 
 /// Most packets taken before other input gets its turn.
 const PACKETS_PER_TURN: usize = 64;
@@ -353,14 +353,34 @@ impl Node {
                 self.receive(now, packet);
                 continue;
             }
-            let packets = [self.sockets.hear_group(now), self.sockets.receive_direct()];
-            if packets.iter().all(Option::is_none) {
-                break;
-            }
-            for packet in parsed(packets) {
-                self.receive(now, packet);
-            }
+            let Some(packets) = self.hear(now) else { break };
+            packets.into_iter().flatten().for_each(|packet| self.receive(now, packet));
         }
+    }
+
+    /// Reads the next packet of the group and the next one from a router; returns those that are good, or `None` if none
+    /// was waiting.
+    fn hear(&mut self, now: Time) -> Option<[Option<Packet>; 2]> {
+        let (of_group, direct) = (self.sockets.hear_group(now), self.sockets.receive_direct());
+        if of_group.is_none() && direct.is_none() {
+            return None;
+        }
+        let of_group = of_group.and_then(|heard| Packet::parse(heard.ok()?).ok());
+        let direct = direct.and_then(|heard| {
+            let (from, frames) = heard.ok()?;
+            Packet::parse(frames).ok().filter(|packet| self.is_sent_from(&from, packet.header))
+        });
+        Some([of_group, direct])
+    }
+
+    /// Returns whether a packet from a router is one of the router itself, or of the member whose route the router names.
+    fn is_sent_from(&self, route: &[u8], header: Header) -> bool {
+        if route.is_empty() {
+            return matches!(header.kind, Kind::Undeliverable | Kind::Probe);
+        }
+        let of_group = route.strip_prefix(self.sockets.group.as_bytes());
+        let id = of_group.and_then(|rest| rest.strip_prefix(b"/"));
+        self.membership.seat(header.sender).is_some_and(|seat| id == Some(seat.id.as_bytes()))
     }
 
     /// Puts packets aside until this member listens again, except membership packets: a view change must not wait for a
@@ -368,11 +388,8 @@ impl Node {
     fn overhear(&mut self, now: Time) {
         for _ in 0..PACKETS_PER_TURN {
             self.sockets.overhears = self.aside.len() < MAX_ASIDE;
-            let packets = [self.sockets.hear_group(now), self.sockets.receive_direct()];
-            if !self.sockets.overhears || packets.iter().all(Option::is_none) {
-                break;
-            }
-            for packet in parsed(packets) {
+            let Some(packets) = self.hear(now).filter(|_| self.sockets.overhears) else { break };
+            for packet in packets.into_iter().flatten() {
                 if packet.header.kind == Kind::Membership {
                     self.receive(now, packet);
                 } else if packet.header.sender != self.me {
@@ -564,9 +581,4 @@ impl Endpoint for Node {
     fn report(&mut self, receipt: &Receipt) {
         self.sockets.forwarders.report(receipt);
     }
-}
-
-/// Returns the packets among what two sockets have received.
-fn parsed(received: [Option<Result<Frames, Malformed>>; 2]) -> impl Iterator<Item = Packet> {
-    received.into_iter().flatten().flatten().filter_map(|frames| Packet::parse(frames).ok())
 }

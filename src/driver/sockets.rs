@@ -244,7 +244,8 @@ impl Sockets {
         Ok(self.data_path.is_unsure(now))
     }
 
-    pub(super) fn receive_direct(&self) -> Option<Result<Frames, Malformed>> {
+    /// Returns the next packet from a router, if one is waiting, with the route of its sender.
+    pub(super) fn receive_direct(&self) -> Option<Result<(Vec<u8>, Frames), Malformed>> {
         self.dealers.iter().find_map(|dealer| dealer.hear_routed(&self.direct_topic))
     }
 

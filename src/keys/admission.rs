@@ -4,17 +4,33 @@ use std::sync::{Arc, Mutex};
 
 use super::folder::{FORWARDER, Folder, Keys};
 use super::refusals::Refusals;
+use super::rights::Rights;
 use crate::engine::Time;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::lock::lock;
 use crate::talk::Talk;
 use crate::transport::curve::PublicKey;
+use crate::wire::control::{Request, Seat};
+use crate::wire::topic;
 
 /// The accepted keys, which the thread of ZeroMQ's questions reads, and the refused ones.
 #[derive(Debug)]
 pub(crate) struct Admission {
-    keys: Mutex<Arc<Keys>>,
+    accepted: Mutex<Arc<Accepted>>,
     refusals: Mutex<Refusals>,
+}
+
+/// The accepted keys, and the rights of their owners.
+#[derive(Debug)]
+struct Accepted {
+    keys: Arc<Keys>,
+    rights: Rights,
+}
+
+impl Accepted {
+    fn of(keys: Keys) -> Self {
+        Self { rights: Rights::of(&keys), keys: Arc::new(keys) }
+    }
 }
 
 impl Admission {
@@ -23,17 +39,17 @@ impl Admission {
     /// # Errors
     /// As [`Folder::read`].
     pub(super) fn read(folder: &Folder) -> Result<Self, Failure> {
-        Ok(Self { keys: Mutex::new(Arc::new(folder.read()?)), refusals: Mutex::default() })
+        Ok(Self { accepted: Mutex::new(Arc::new(Accepted::of(folder.read()?))), refusals: Mutex::default() })
     }
 
     /// Returns the keys that are accepted now.
     pub(super) fn keys(&self) -> Arc<Keys> {
-        Arc::clone(&lock(&self.keys))
+        Arc::clone(&self.accepted().keys)
     }
 
     /// Accepts these keys from now on, in place of those from before.
     pub(super) fn replace(&self, keys: Keys) {
-        *lock(&self.keys) = Arc::new(keys);
+        *lock(&self.accepted) = Arc::new(Accepted::of(keys));
     }
 
     /// Returns the name of the key of a peer at this address, if it is accepted. Routers have the forwarder's, or the one
@@ -45,12 +61,60 @@ impl Admission {
         }
         let member = keys.members.get(&key);
         if member.is_none() {
-            lock(&self.refusals).add(address, key);
+            let from = if address.is_empty() { "a process of this machine" } else { address };
+            self.refuse(format!("{from} was refused: its key {} is in no file of the members", key.short()));
         }
         member.map(|member| member.name.clone())
     }
 
-    /// Tells which keys were refused.
+    /// Checks a request at the sync port; see [`Rights::check`].
+    ///
+    /// # Errors
+    /// [`Exit::Denied`].
+    pub(crate) fn check(&self, user: Option<&str>, request: &Request) -> Result<(), Failure> {
+        let user = user.ok_or_else(|| Failure::new(Exit::Denied, "a process without a key"))?;
+        let checked = self.accepted().rights.check(user, request);
+        checked.inspect_err(|failure| self.refuse(format!("a request was refused: {}", failure.message)))
+    }
+
+    /// Returns whether a user may publish under this topic, which is that of the member in this seat.
+    pub(crate) fn may_publish(&self, user: Option<&str>, topic: &[u8], seat: &Seat) -> bool {
+        let (user, group) = (user.unwrap_or_default(), topic::group(topic).unwrap_or_default());
+        let may = self.accepted().rights.may_publish(user, group, seat);
+        if !may {
+            self.refuse(format!("a packet was dropped: {user} has published it in the place of {}", seat.id));
+        }
+        may
+    }
+
+    /// Returns whether a user may hear the topics that begin like this.
+    pub(crate) fn may_hear(&self, user: &str, topic: &[u8]) -> bool {
+        let may = self.accepted().rights.may_hear(user, topic);
+        if !may {
+            let shown = String::from_utf8_lossy(topic);
+            self.refuse(format!("a subscription of {user} to `{}` was refused", shown.escape_default()));
+        }
+        may
+    }
+
+    /// Returns whether a user may have the packets for this route, and send packets as its owner.
+    pub(crate) fn may_take(&self, user: &str, route: &str) -> bool {
+        let may = self.accepted().rights.may_take(user, route);
+        if !may {
+            self.refuse(format!("{user} was refused the place of {} at the router", route.escape_default()));
+        }
+        may
+    }
+
+    fn accepted(&self) -> Arc<Accepted> {
+        Arc::clone(&lock(&self.accepted))
+    }
+
+    fn refuse(&self, sentence: String) {
+        lock(&self.refusals).add(sentence);
+    }
+
+    /// Tells which keys, requests and packets were refused.
     pub(crate) fn report(&self, now: Time, talk: &Talk) {
         let due = lock(&self.refusals).due(now);
         due.into_iter().for_each(|line| talk.warn(line));

@@ -8,7 +8,7 @@
 //!   forwarder.next.key         while the forwarder's key is being replaced, with its secret
 //!   members/c1.key             public; the name of the file is the id of the member …
 //!   members/c1.2.key           … also of a second key of the same member
-//!   members/+.key              a key for any id
+//!   members/+.key              a key for any id that has none of its own
 //!   c1.key_secret              given to c1, and removed here
 //! ```
 

@@ -2,9 +2,9 @@
 //!
 //! `certificate` is one file, in the form of `zpl`, with a `permit`; `files` reads and writes it on the disk. `folder` is
 //! all that an operator has, `own` all that a member needs. `context` has the sockets of a program with keys; at a forwarder
-//! or a router, `admission` decides which keys are accepted, and counts the `refusals`, and
-//! `reload` reads the folder again. `tool` is `groupcast keys`; its
-//! `attempt` tries the ports of a forwarder. The keys themselves are in
+//! or a router, `admission` decides which keys are accepted and, by the `rights` of their owners, which requests and packets; it
+//! counts the `refusals`, and `reload` reads the folder again. `tool` is `groupcast keys`; its `attempt` tries the ports of a
+//! forwarder. The keys themselves are in
 //! [`crate::transport::curve`].
 
 mod admission;
@@ -17,6 +17,7 @@ mod own;
 mod permit;
 mod refusals;
 mod reload;
+mod rights;
 pub(crate) mod tool;
 mod zpl;
 

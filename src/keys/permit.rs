@@ -83,6 +83,24 @@ impl Permit {
         Ok(Self { groups, roles: roles.map_err(|why| (Part::Roles, why))? })
     }
 
+    /// Checks that the owner may take part in a group as this; in an empty one that it may serve groups.
+    ///
+    /// # Errors
+    /// The limit that forbids it, for people.
+    pub(super) fn check(&self, group: &str, role: Role) -> Result<(), String> {
+        let is_listed = self.groups.as_ref().is_none_or(|groups| group.is_empty() || groups.contains(group));
+        match (is_listed, self.roles.contains(&role)) {
+            (true, true) => Ok(()),
+            (false, _) => Err(format!("the group {group}")),
+            (_, false) => Err(format!("the role {role}")),
+        }
+    }
+
+    /// Returns whether the owner may be a member of a group, in any role.
+    pub(super) fn takes_part_in(&self, group: &str) -> bool {
+        [Role::Client, Role::Sequencer, Role::Standby].iter().any(|&role| self.check(group, role).is_ok())
+    }
+
     /// Returns the list of the groups as a key file has it.
     pub(super) fn groups(&self) -> Option<String> {
         let groups = self.groups.as_ref()?;

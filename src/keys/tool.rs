@@ -27,7 +27,7 @@ Example:
     groupcast keys check keys && groupcast keys pack keys c1 > c1.keys
 
 The folder has the forwarder's key pair, and in `members` the public key of each member: the name of the file is its id, \
-and the file may name the groups that it may join and the roles that it may have. `members/+.key` is a key for any id. The \
+and the file may name the groups that it may join and the roles that it may have. `members/+.key` is a key for any id that has none of its own. The \
 files are those of CZMQ and pyzmq. A secret key, in a file that ends in .key_secret or is made by `pack`, is for its owner \
 alone: a file that others can read is refused.
 

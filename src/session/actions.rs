@@ -60,7 +60,9 @@ impl Actions {
     }
 }
 
-pub(super) fn refused(why: &Failure) -> Say {
+/// Returns the answer to a request that is refused.
+#[must_use]
+pub fn refused(why: &Failure) -> Say {
     Say::Refused { code: why.exit.code(), reason: why.message.clone() }
 }
 

@@ -15,7 +15,8 @@ use crate::order::Order;
 use crate::script::{check_client_id, check_id};
 use crate::units;
 use crate::wire::control::{Ask, GroupEntry, Identity, Request, Role, Say, Seat, run_from_text};
-use crate::wire::header::{RUN_LIMIT, VERSION};
+use crate::wire::header::{Header, RUN_LIMIT, VERSION};
+use crate::wire::topic;
 
 /// All groups and processes at this forwarder.
 #[derive(Debug)]
@@ -73,6 +74,13 @@ impl Registry {
     #[must_use]
     pub fn serves(&self, group: &str) -> bool {
         self.groups.contains_key(group)
+    }
+
+    /// Returns the seat of the member that publishes a packet with this topic and header, if the group runs here.
+    #[must_use]
+    pub fn publisher(&self, topic: &[u8], header: &Header) -> Option<&Seat> {
+        let group = self.groups.get(topic::group(topic)?).filter(|group| group.run == header.run)?;
+        group.seat_at(header.sender.0).filter(|seat| topic::slot(topic) == Some(seat.slot))
     }
 
     /// Handles a request; `Err` carries the protocol version of one that this build does not speak. The effects on the

@@ -88,17 +88,34 @@ pub(super) fn prove_key(
     socket.set_curve_secretkey(&own.secret.0)
 }
 
+/// Lets the listener of subscribers decide about each subscription.
+pub(super) fn decide_subscriptions(socket: &mut zmq::Socket) -> Result<(), zmq::Error> {
+    set_number(socket, zmq_sys::ZMQ_XPUB_MANUAL.cast_signed(), 1)
+}
+
+/// Lets a socket that is about to connect to a router announce its route on each connection.
+pub(super) fn announce(socket: &mut zmq::Socket, route: &[u8]) -> Result<(), zmq::Error> {
+    socket.set_probe_router(true)?;
+    set_bytes(socket, METADATA, &[ROUTE.as_bytes(), b":", route].concat())
+}
+
+/// The property of a connection that names the route of a member.
+pub(super) const ROUTE: &str = "X-route";
+
+/// `ZMQ_METADATA`, which `zmq-sys` does not have.
+const METADATA: i32 = 95;
+
 /// `ZMQ_ZAP_ENFORCE_DOMAIN`, which `zmq-sys` does not have.
 const ZAP_ENFORCE_DOMAIN: i32 = 93;
 
-/// Sets an option for which the `zmq` crate has no method.
-#[allow(
-    unsafe_code,
-    reason = "ZeroMQ copies a number of the size that it is told, from a socket that is open"
-)]
 fn set_number(socket: &mut zmq::Socket, option: i32, value: i32) -> Result<(), zmq::Error> {
-    let outcome = unsafe {
-        zmq_sys::zmq_setsockopt(socket.as_mut_ptr(), option, (&raw const value).cast(), size_of_val(&value))
-    };
+    set_bytes(socket, option, &value.to_ne_bytes())
+}
+
+/// Sets an option for which the `zmq` crate has no method.
+#[allow(unsafe_code, reason = "ZeroMQ copies as many bytes as it is told, from a socket that is open")]
+fn set_bytes(socket: &mut zmq::Socket, option: i32, value: &[u8]) -> Result<(), zmq::Error> {
+    let outcome =
+        unsafe { zmq_sys::zmq_setsockopt(socket.as_mut_ptr(), option, value.as_ptr().cast(), value.len()) };
     if outcome == 0 { Ok(()) } else { Err(zmq::Error::EINVAL) }
 }

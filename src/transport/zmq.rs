@@ -60,6 +60,8 @@ pub struct Socket {
     bell: Option<(Wakeup, Arc<Waker>)>,
     /// Its handshakes, if they are watched.
     monitor: Option<Monitor>,
+    /// Whether ZeroMQ tells the user of each connection: those of a listener with keys.
+    pub(super) has_users: bool,
 }
 
 /// The result of sending to one peer.
@@ -113,13 +115,14 @@ impl Context {
         max_frame: i64,
         port: Port,
         at: &[Site],
-        set_options: impl FnOnce(&zmq::Socket) -> Result<(), zmq::Error>,
+        set_options: impl FnOnce(&mut zmq::Socket) -> Result<(), zmq::Error>,
     ) -> Result<Socket, Failure> {
         let mut socket = self.socket(kind, max_frame).map_err(|error| failed("create a socket", error))?;
-        let set_up = socket.raw.set_backlog(BACKLOG).and_then(|()| set_options(&socket.raw));
+        let set_up = socket.raw.set_backlog(BACKLOG).and_then(|()| set_options(&mut socket.raw));
         set_up
             .and_then(|()| self.accept_keys(&mut socket))
             .map_err(|error| failed("set up a socket", error))?;
+        socket.has_users = self.keys.is_some();
         for site in at {
             let endpoint = site.endpoint(port);
             let listener = Listener::open(&socket.raw, &endpoint);
@@ -147,7 +150,10 @@ impl Context {
     /// # Errors
     /// [`Exit::Unavailable`] if the port is taken.
     pub fn listen_out(&self, at: &[Site]) -> Result<Socket, Failure> {
-        self.listen(zmq::PUB, MAX_SUBSCRIPTION, Port::Out, at, |_| Ok(()))
+        if self.keys.is_none() {
+            return self.listen(zmq::PUB, MAX_SUBSCRIPTION, Port::Out, at, |_| Ok(()));
+        }
+        self.listen(zmq::XPUB, MAX_SUBSCRIPTION, Port::Out, at, options::decide_subscriptions)
     }
 
     /// Returns the socket at which members join.
@@ -163,17 +169,19 @@ impl Context {
         Ok(Socket { monitor, ..socket })
     }
 
-    /// Returns the router's socket. A member that connects again takes its name over from its old connection. The
-    /// router sends no heartbeats: libzmq 4.3 aborts the process when it sends one into a connection whose name was
-    /// taken over, that had bytes queued, and that was then reset.
+    /// Returns the router's socket. Without keys, a member that connects again takes its route over from its old
+    /// connection. The router sends no heartbeats then: libzmq 4.3 aborts the process when it sends one into a connection
+    /// whose routing id was taken over, that had bytes queued, and that was then reset.
     ///
     /// # Errors
     /// [`Exit::Unavailable`] if the port is taken.
     pub fn listen_router(&self, at: &[Site]) -> Result<Socket, Failure> {
         self.listen(zmq::ROUTER, MAX_FRAME, Port::Router, at, |socket| {
             socket.set_router_mandatory(true)?;
-            socket.set_router_handover(true)?;
-            socket.set_heartbeat_ivl(0)?;
+            if self.keys.is_none() {
+                socket.set_router_handover(true)?;
+                socket.set_heartbeat_ivl(0)?;
+            }
             socket.set_tcp_keepalive(1)
         })
     }
@@ -185,10 +193,10 @@ impl Context {
         max_frame: i64,
         port: Port,
         sites: &[Site],
-        set_options: impl FnOnce(&zmq::Socket) -> Result<(), zmq::Error>,
+        set_options: impl FnOnce(&mut zmq::Socket) -> Result<(), zmq::Error>,
     ) -> Result<Socket, Failure> {
-        let socket = self.socket(kind, max_frame).map_err(|error| failed("create a socket", error))?;
-        set_options(&socket.raw).map_err(|error| failed("set up a socket", error))?;
+        let mut socket = self.socket(kind, max_frame).map_err(|error| failed("create a socket", error))?;
+        set_options(&mut socket.raw).map_err(|error| failed("set up a socket", error))?;
         for site in sites {
             let mut link = Link::new(site, port, &self.names, self.keys.as_ref());
             link.follow(&socket.raw).map_err(|error| {
@@ -222,14 +230,14 @@ impl Context {
         self.connect(zmq::SUB, MAX_FRAME, Port::Out, sites, |socket| socket.set_linger(0))
     }
 
-    /// Returns the socket by which a member sends through one router, under the name by which others reach it.
+    /// Returns the socket by which a member sends through one router, with the route by which others reach it.
     ///
     /// # Errors
     /// As [`Context::publisher`].
-    pub fn dealer(&self, site: &Site, name: &[u8]) -> Result<Socket, Failure> {
+    pub fn dealer(&self, site: &Site, route: &[u8]) -> Result<Socket, Failure> {
         self.connect(zmq::DEALER, MAX_FRAME, Port::Router, std::slice::from_ref(site), |socket| {
             socket.set_immediate(true)?;
-            socket.set_identity(name)
+            if self.keys.is_none() { socket.set_identity(route) } else { options::announce(socket, route) }
         })
     }
 
@@ -260,7 +268,8 @@ impl Context {
 impl Socket {
     pub(super) fn new(raw: zmq::Socket) -> Result<Self, zmq::Error> {
         let (is_drained, links, listeners) = (Cell::new(false), RefCell::default(), Vec::new());
-        Ok(Self { descriptor: raw.get_fd()?, raw, is_drained, listeners, links, bell: None, monitor: None })
+        let (bell, monitor, has_users, descriptor) = (None, None, false, raw.get_fd()?);
+        Ok(Self { descriptor, raw, is_drained, listeners, links, bell, monitor, has_users })
     }
 
     /// Connects to the present addresses of its host names, with the keys that are in use there, instead of earlier ones.
@@ -321,6 +330,11 @@ impl Socket {
 
     /// Returns the frames of the next message, if one is waiting. It is malformed unless they are as many.
     pub(super) fn receive<const N: usize>(&self) -> Option<Result<[zmq::Message; N], Malformed>> {
+        self.receive_some().map(|(frames, count)| if count == N { Ok(frames) } else { Err(Malformed) })
+    }
+
+    /// Returns the first frames of the next message, if one is waiting, and the number of all its frames.
+    pub(super) fn receive_some<const N: usize>(&self) -> Option<([zmq::Message; N], usize)> {
         if self.is_drained.get() {
             return None;
         }
@@ -332,7 +346,7 @@ impl Socket {
             self.receive_frame(frames.get_mut(count).unwrap_or(&mut rest))?;
             count += 1;
         }
-        Some(if count == N { Ok(frames) } else { Err(Malformed) })
+        Some((frames, count))
     }
 
     fn receive_frame(&self, into: &mut zmq::Message) -> Option<()> {
@@ -393,20 +407,24 @@ impl Socket {
         Some(message.map(|[_topic, header, body]| kept(&header, body)))
     }
 
-    /// Passes the next waiting packet on to `out`, if it is well-formed and `known` accepts its topic. Returns whether
-    /// it did, or `None` if none was waiting. `listen` gets topic, header and body.
+    /// Passes the next waiting packet on to `out`, if it is well-formed and `passes` accepts its topic, its header and the
+    /// user of the connection on which it came. Returns whether it did, or `None` if none was waiting. `listen` gets topic,
+    /// header and body.
     #[must_use]
     pub fn forward(
         &self,
         out: &Self,
-        known: impl Fn(&[u8]) -> bool,
+        passes: impl FnOnce(&[u8], &Header, Option<&str>) -> bool,
         listen: impl FnOnce(&[u8], &[u8], &[u8]),
     ) -> Option<bool> {
-        let passes = |frames: &[zmq::Message; 3]| known(&frames[0]) && Header::peek(&frames[1]).is_ok();
-        let frames = self.receive()?.ok().filter(passes);
-        let Some(frames) = frames else { return Some(false) };
-        listen(&frames[0], &frames[1], &frames[2]);
-        out.send(frames);
+        let Ok([topic, header, mut body]) = self.receive()? else { return Some(false) };
+        // ZeroMQ tells the user with each frame.
+        let user = if self.has_users { body.gets(USER) } else { None };
+        if !Header::peek(&header).is_ok_and(|header| passes(&topic, &header, user)) {
+            return Some(false);
+        }
+        listen(&topic, &header, &body);
+        out.send([topic, header, body]);
         Some(true)
     }
 
@@ -415,15 +433,14 @@ impl Socket {
         self.send([name, topic, &frames.header, &frames.body]);
     }
 
-    /// Returns the next packet from the router, if one is waiting; one of another topic is malformed.
+    /// Returns the next packet from the router, if one is waiting, with the route of its sender; one of another topic is
+    /// malformed.
     #[must_use]
-    pub fn hear_routed(&self, topic: &[u8]) -> Option<Result<Frames, Malformed>> {
+    pub fn hear_routed(&self, topic: &[u8]) -> Option<Result<(Vec<u8>, Frames), Malformed>> {
         let message = self.receive()?;
-        Some(message.and_then(
-            |[_from, name, header, body]| {
-                if *name == *topic { Ok(kept(&header, body)) } else { Err(Malformed) }
-            },
-        ))
+        Some(message.and_then(|[from, name, header, body]| {
+            if *name == *topic { Ok((from.to_vec(), kept(&header, body))) } else { Err(Malformed) }
+        }))
     }
 
     /// Drops unsent packets when it is closed: the peer does not answer.
@@ -431,40 +448,10 @@ impl Socket {
         // An error does no harm: the socket is about to be closed.
         let _ = self.raw.set_linger(0);
     }
-
-    /// Sends a request to the forwarder.
-    pub fn ask(&self, request: &[u8]) {
-        self.send([&[][..], request]);
-    }
-
-    /// Returns the forwarder's next reply, if one is waiting.
-    #[must_use]
-    pub fn answer(&self) -> Option<Result<Vec<u8>, Malformed>> {
-        let message = self.receive()?;
-        Some(message.and_then(
-            |[empty, reply]| {
-                if empty.is_empty() { Ok(reply.to_vec()) } else { Err(Malformed) }
-            },
-        ))
-    }
-
-    /// At the forwarder: returns the address and the request of the next process, if one is waiting.
-    #[must_use]
-    pub fn asked(&self) -> Option<Result<Request, Malformed>> {
-        let message = self.receive()?;
-        Some(message.and_then(|[asker, empty, request]| {
-            if empty.is_empty() { Ok((asker.to_vec(), request.to_vec())) } else { Err(Malformed) }
-        }))
-    }
-
-    /// Answers a request.
-    pub fn reply(&self, asker: &[u8], reply: &[u8]) -> Sent {
-        self.send([asker, &[][..], reply])
-    }
 }
 
-/// The address and the request of a process at the sync port.
-pub type Request = (Vec<u8>, Vec<u8>);
+/// The property of a message that names the user of its connection, as ZAP has answered.
+pub(super) const USER: &str = "User-Id";
 
 /// Bytes that ZeroMQ reads from a connection at a time. A longer message has memory of its own.
 const READ_AT_ONCE: usize = 8192;

@@ -53,6 +53,20 @@ pub fn group(topic: &[u8]) -> Option<&str> {
     std::str::from_utf8(&topic[..end]).ok()
 }
 
+/// Returns the slot of the member that publishes under a topic; nothing if it is malformed.
+#[must_use]
+pub fn slot(topic: &[u8]) -> Option<u16> {
+    let digits = topic.last_chunk::<{ DIGITS as usize }>()?;
+    let audience = topic.len().checked_sub(digits.len() + 2)?;
+    if topic[audience] != b'/' || group(topic)?.len() != audience {
+        return None;
+    }
+    digits.iter().try_fold(0, |slot, digit| match digit {
+        b'0' | b'1' => Some(slot << 1 | u16::from(digit - b'0')),
+        _ => None,
+    })
+}
+
 /// Returns whether this topic is for clients only.
 #[must_use]
 pub fn is_for_clients(topic: &[u8]) -> bool {
@@ -93,6 +107,15 @@ mod tests {
             (group(&topic), group(b"red/"), group(b"red"), group(b"\xff/")),
             (Some("red"), Some("red"), None, None)
         );
+        let slots = [
+            &topic[..],
+            b"red/0000000000000101",
+            b"redc0000000000000101",
+            b"red/c000000000000010",
+            b"red/c0000000000000102",
+        ];
+        assert_eq!(slots.map(slot), [Some(5), None, None, None, None]);
+        assert_eq!([&b"red/x1111111111111111"[..], b"0101", b""].map(slot), [Some(u16::MAX), None, None]);
         let is_for_clients = [&topic[..], b"red/a1", b"red/", b"red", b""].map(is_for_clients);
         assert_eq!(is_for_clients, [true, false, false, false, false]);
     }

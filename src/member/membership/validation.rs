@@ -17,7 +17,9 @@ pub(super) struct SentIn {
 }
 
 impl Membership {
-    fn seat(&self, member: MemberId) -> Option<&Seat> {
+    /// Returns the seat of a member of this run, of any view.
+    #[must_use]
+    pub fn seat(&self, member: MemberId) -> Option<&Seat> {
         self.seats.get(member).or_else(|| self.given.get(member))
     }
 

@@ -162,6 +162,7 @@ impl Group {
         let incarnation = self.incarnations.entry(who.id.clone()).or_default();
         *incarnation += 1;
         let member = Member::new(now, incoming, self.next_slot, *incarnation, late);
+        self.given.insert(self.next_slot, member.seat.clone());
         self.next_slot += 1;
         self.is_here(&who.id);
         self.compare_forwarders(&incoming.request, actions);

@@ -38,6 +38,8 @@ pub(super) struct Group {
     pub(super) members: BTreeMap<String, Member>,
     incarnations: BTreeMap<String, u32>,
     next_slot: u16,
+    /// The seats of this run by slot, also of members that are gone: no slot is given twice.
+    given: BTreeMap<u16, Seat>,
     /// The seats of all newcomers, in the order in which this forwarder gave or learnt them: members receive them,
     /// since they admit no process without a seat.
     newcomers: Vec<Seat>,
@@ -92,6 +94,7 @@ impl Group {
             members: BTreeMap::new(),
             incarnations: BTreeMap::new(),
             next_slot: 0,
+            given: BTreeMap::new(),
             newcomers: Vec::new(),
             posts: Posts::default(),
             phase: Phase::Gathering(gathering),
@@ -126,6 +129,11 @@ impl Group {
     /// Returns the clients with which the group starts.
     fn founders(&self) -> impl Iterator<Item = &Member> {
         self.members.values().filter(|member| member.is_founder())
+    }
+
+    /// Returns the seat of a slot, if it was given to a process.
+    pub(super) fn seat_at(&self, slot: u16) -> Option<&Seat> {
+        self.given.get(&slot)
     }
 
     fn seats(&self) -> impl Iterator<Item = Seat> {

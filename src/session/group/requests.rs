@@ -114,9 +114,8 @@ impl Group {
     fn learn<'a>(&mut self, now: Time, seats: impl IntoIterator<Item = &'a Seat>) -> Result<(), Failure> {
         for seat in seats {
             let id = &seat.id;
-            let has_slot = |member: &&Member| member.seat.id != *id && member.seat.slot == seat.slot;
-            if let Some(other) = self.members.values().find(has_slot) {
-                let why = format!("{id} is told to have the place of {}", other.seat.id);
+            if let Some(other) = self.given.get(&seat.slot).filter(|other| other.id != *id) {
+                let why = format!("{id} is told to have the place of {}", other.id);
                 return Err(Failure::new(Exit::Unavailable, why));
             }
             let newest = self.incarnations.entry(id.clone()).or_default();
@@ -126,6 +125,7 @@ impl Group {
             }
             *newest = seat.incarnation;
             self.next_slot = self.next_slot.max(seat.slot.saturating_add(1));
+            self.given.insert(seat.slot, seat.clone());
             self.members.insert(id.clone(), Member::named(now, seat));
             if seat.late {
                 self.newcomers.push(seat.clone());

@@ -3,9 +3,12 @@
 use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
+use std::path::Path;
+
+use groupcast::order::ORDERS;
 
 use super::guarded::{Guarded, keys, pack};
-use crate::harness::{Stage, all_end};
+use crate::harness::{Stage, all_end, side_by_side};
 
 #[test]
 fn keys_run_is_complete_and_strangers_hear_nothing() {
@@ -73,7 +76,7 @@ fn keys_client_that_is_not_accepted_ends_with_77_and_says_why() {
     assert!(said.contains("uses no keys, or has another one than expected here"), "{said}");
     let (_, said) = stage.client("c1", "Multicast,c1,x\n").args(["--force", "--timeout", "5s"]).ends(77);
     assert!(said.contains("seems to use keys, and this process has none"), "{said}");
-    middle[0].says("without keys, or with those of another forwarder");
+    middle[0].says("it has no keys, or those of another forwarder");
     let mut client = guarded.client("c1", "keys").arg("--force").start();
     client.ends(0);
     all_end(&mut middle);
@@ -83,13 +86,9 @@ fn keys_client_that_is_not_accepted_ends_with_77_and_says_why() {
 fn keys_client_with_keys_does_not_talk_to_a_forwarder_without() {
     let guarded = Guarded::new(&["c1"]);
     let mut forwarder = guarded.0.forwarder(1).start();
-    // ZeroMQ tells the forwarder only if it is faster than the client, which hangs up.
-    let is_told = (0..20).any(|_| {
-        let (_, said) = guarded.client("c1", "keys").args(["--force", "--timeout", "2500ms"]).ends(77);
-        assert!(said.contains("uses no keys, or has another one than expected here"), "{said}");
-        forwarder.stderr().contains("a process tries to connect with keys, and cannot")
-    });
-    assert!(is_told && forwarder.is_running(), "{}", forwarder.stderr());
+    let (_, said) = guarded.client("c1", "keys").args(["--timeout", "5s"]).ends(77);
+    assert!(said.contains("uses no keys, or has another one than expected here"), "{said}");
+    forwarder.says("a process tries to connect, and cannot: it has keys");
 }
 
 #[test]
@@ -110,14 +109,48 @@ fn keys_that_cannot_be_used_are_refused_before_anything_connects() {
 }
 
 #[test]
-fn keys_are_made_for_a_run_of_every_method() {
+fn keys_are_made_for_a_run_of_every_order() {
+    side_by_side(ORDERS.len(), 3, |number| {
+        let (stage, order) = (Stage::new(), &ORDERS[number]);
+        let run = stage.bare("groupcast").args(["run", "--keys", "--members", "3", "--messages", "20"]);
+        let standby = order.sequencer.then_some("--standby");
+        let method = order.method.iter().flat_map(|method| ["--method", method]);
+        let run = run.args(["--order", order.name]).args(method).args(standby);
+        let (printed, _) = run.ends(0);
+        assert!(printed.contains("PASS  60 multicasts"), "{printed}");
+    });
+}
+
+#[test]
+fn keys_are_made_for_scenarios_whose_faults_can_act() {
+    let scenarios = ["detected", "elected", "ordered", "standby"];
+    side_by_side(scenarios.len(), 2, |number| {
+        let stage = Stage::new();
+        let (_, said) = scenario(&stage, scenarios[number], 0);
+        assert!(!said.contains("never acted"), "{said}");
+    });
     let stage = Stage::new();
-    for way in [&["--order", "causal"][..], &["--method", "ub", "--standby"]] {
-        let run = stage.bare("groupcast").args(["run", "--keys", "--members", "2", "--messages", "20"]);
-        let (printed, _) = run.args(way).ends(0);
-        assert!(printed.contains("PASS"), "{printed}");
-    }
+    let (_, said) = scenario(&stage, "delayed", 64);
+    assert!(said.contains("reorder 50% on in` cannot act: packets are encrypted"), "{said}");
     let run = stage.bare("groupcast").args(["run", "--keys", "--order", "tentative", "--messages", "1"]);
     let (_, said) = run.ends(64);
     assert!(said.contains("--keys is not for order tentative"), "{said}");
+}
+
+/// Runs a scenario with keys.
+fn scenario(stage: &Stage, name: &str, code: i32) -> (String, String) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/scenarios").join(name);
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), stage.dir().join(entry.file_name())).unwrap();
+    }
+    stage.bare("groupcast").args(["run", "--keys", "scenario.toml"]).ends(code)
+}
+
+#[test]
+fn keys_do_not_keep_a_run_from_surviving_chaos() {
+    let stage = Stage::new();
+    let chaos = stage.bare("groupcast").args(["chaos", "--keys", "--runs", "3", "--seed", "1"]);
+    let (printed, _) = chaos.ends(0);
+    assert!(printed.contains("PASS  3 runs"), "{printed}");
 }

@@ -3,6 +3,8 @@
 mod attempt;
 mod curve;
 mod guarded;
+mod identity;
+mod machines;
 mod refusal;
 mod reload;
 mod strangers;

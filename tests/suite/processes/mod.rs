@@ -16,7 +16,7 @@ mod files;
 mod flow_control;
 mod group;
 mod groups;
-mod hostile;
+pub(crate) mod hostile;
 mod joining;
 mod limits;
 mod load;
