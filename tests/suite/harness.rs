@@ -102,9 +102,9 @@ impl Ports {
     }
 }
 
-/// The keys of all programs of all tests, if the variable GROUPCAST_TEST_KEYS asks for them; see docs/TESTING.md.
+/// The keys of all programs of all tests, if the variable GROUPCAST_TEST_WITH_KEYS asks for them; see docs/TESTING.md.
 static KEYS: LazyLock<Option<TempDir>> = LazyLock::new(|| std::env::var_os(TEST_KEYS).map(|_| make_keys()));
-const TEST_KEYS: &str = "GROUPCAST_TEST_KEYS";
+const TEST_KEYS: &str = "GROUPCAST_TEST_WITH_KEYS";
 
 /// Makes a folder with keys of the commonest members, and one for any other id and role.
 fn make_keys() -> TempDir {

@@ -148,7 +148,7 @@ fn keys_strangers_at_every_port_of_a_run_are_not_heard_and_hear_nothing() {
     let said = programs[0].stderr();
     assert!(said.contains("passed on, 0 dropped as nonsense"), "{said}");
     assert!(said.contains("127.0.0.1 was refused: its key "), "{said}");
-    assert!(said.contains("without keys, or with those of another forwarder"), "{said}");
+    assert!(said.contains("it has no keys, or those of another forwarder"), "{said}");
 }
 
 /// The findings of a program with pyzmq at the port of packets, with the keys of each case.
