@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
-use crate::harness::{Program, Stage};
+use crate::harness::{Program, Stage, set_variables};
 
 /// No program that works takes this long for anything.
 const LIMIT: Duration = Duration::from_secs(100);
@@ -38,6 +38,7 @@ impl Middle {
     /// A client, its three standard streams still to be connected.
     fn client(&self, id: &str, flags: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_client"));
+        set_variables(&mut command);
         command.args(["--id", id, "--port-base", &self.port_base()]).args(flags);
         command
     }
@@ -203,6 +204,7 @@ fn pipes_client_with_two_sources_is_refused() {
         (&["--interactive"], "--lines multicasts each line"),
     ] {
         let mut client = Command::new(env!("CARGO_BIN_EXE_client"));
+        set_variables(&mut client);
         let output = client.args(["--id", "c1"]).args(flags).stdin(Stdio::null()).output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(64), "{flags:?}: {stderr}");
@@ -235,6 +237,7 @@ impl Person {
         let stream = || File::options().read(true).write(true).open(&path).unwrap();
         // In a session of its own, so that the terminal's Ctrl-C reaches the client.
         let mut command = Command::new("setsid");
+        set_variables(&mut command);
         command.args(["--ctty", "--wait"]).arg(program).env("TERM", "xterm").env("NO_COLOR", "1");
         command.args(flags);
         let client = command.stdin(stream()).stdout(stream()).stderr(stream()).spawn().unwrap();
