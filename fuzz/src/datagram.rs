@@ -1,23 +1,50 @@
-//! Datagrams from the network, and the messages in them. A message that is parsed is written again unchanged; packed
-//! messages come out as they went in.
+//! Datagrams from the network, open and sealed, and the messages in them. A message that is parsed is written again
+//! unchanged; packed messages come out as they went in; nothing opens that was not sealed with the key.
 
 use bytes::Bytes;
-use groupcast::ids::MemberId;
+use groupcast::ids::{MemberId, To};
 use groupcast::replica::message::Message;
-use groupcast::wire::datagram::{HEAD_LEN, Head, MOST_TOGETHER, Packer, room_of, seal, unpack};
+use groupcast::wire::datagram::{
+    HEAD_LEN, Head, MOST_TOGETHER, Messages, Packer, of_content, room_of, unpack,
+};
+use groupcast::wire::sealed::{self, Greeting, Key, Seal};
 
 use super::feed::Feed;
 
+const KEY: Key = Key([7; 32]);
 const HEAD: Head = Head { cluster: 0x4567_89ab_cdef, epoch: 1, sender: MemberId(1) };
 
 /// Runs the target: the input is the kind, then a datagram, its content, or lengths of messages to pack.
+/// Kinds from 3 on are of a cluster with a key.
 pub fn run(input: &[u8]) {
     let mut feed = Feed(input);
-    match feed.below(3) {
+    match feed.below(5) {
         0 => read(&Bytes::copy_from_slice(feed.0)),
-        1 => read(&seal(HEAD, feed.0)),
-        _ => pack(&mut feed),
+        1 => read(&of_content(HEAD, feed.0)),
+        2 => pack(&mut feed),
+        3 => assert_eq!(sealed::open(&KEY, feed.0), None, "somebody has made a code without the key"),
+        _ => seal(&mut feed),
     }
+}
+
+/// Seals any content, opens it, and changes it.
+fn seal(feed: &mut Feed<'_>) {
+    let to = if feed.below(2) == 0 { To::Group } else { To::Member(MemberId(feed.byte().into())) };
+    let seal = Seal { to, mark: feed.short().into(), number: feed.byte().into() };
+    let (at, bit, content) = (usize::from(feed.short()), feed.below(8), feed.0);
+    let mut datagram = Vec::new();
+    sealed::close(&KEY, HEAD, seal, content, &mut datagram);
+    assert_eq!(datagram.len(), of_content(HEAD, content).len() + sealed::EXTRA);
+    assert_eq!(sealed::open(&KEY, &datagram), Some((HEAD, seal, content)));
+    let of_open = unpack(of_content(HEAD, content)).map(|(_, messages)| messages.collect::<Vec<_>>());
+    let of_sealed = Messages::parse(Bytes::copy_from_slice(content)).map(Iterator::collect);
+    assert_eq!(of_open, of_sealed, "the content means the same");
+    if let Some(greeting) = Greeting::parse(content) {
+        assert_eq!(greeting.bytes(), content);
+    }
+    let length = datagram.len();
+    datagram[at % length] ^= 1 << bit;
+    assert_eq!(sealed::open(&KEY, &datagram), None);
 }
 
 fn read(datagram: &Bytes) {
@@ -33,7 +60,7 @@ fn read(datagram: &Bytes) {
     }
     assert!(!content.is_empty(), "a datagram has a message");
     content.resize(datagram.len() - HEAD_LEN, 0);
-    assert_eq!(seal(head, &content), *datagram, "a datagram is its messages and padding");
+    assert_eq!(of_content(head, &content), *datagram, "a datagram is its messages and padding");
 }
 
 fn pack(feed: &mut Feed<'_>) {

@@ -254,7 +254,7 @@ mod tests {
         drop(reserved);
         [0, 1].map(|slot| {
             let head = Head { cluster: 7, epoch: 1, sender: MemberId(slot) };
-            let settings = Settings { head, servers: servers.clone(), size: 1200, group: None };
+            let settings = Settings { head, servers: servers.clone(), size: 1200, group: None, key: None };
             Udp::open(settings).unwrap_or_else(|failure| panic!("{failure}"))
         })
     }

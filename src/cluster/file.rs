@@ -166,6 +166,7 @@ impl Cluster {
             servers: self.known_to(own).map(|server| server.udp).collect(),
             size: self.size(),
             group: self.multicast.filter(|_| !is_unicast).map(group),
+            key: None,
         }
     }
 }

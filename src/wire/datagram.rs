@@ -2,6 +2,7 @@
 //!
 //! The head tells the cluster and the sender. The checksum is our own, because that of UDP passes what a proxy or a bad
 //! card has changed. Datagrams that leave together are padded to one length, so that the system can take them as one.
+//! These are open datagrams; [`super::sealed`] has those of a cluster with a key.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -20,7 +21,7 @@ pub const MOST_TOGETHER_BYTES: usize = 65_000;
 
 const MAGIC: [u8; 2] = *b"GC";
 /// The place of the checksum, which is the end of the head.
-const CHECKSUM: usize = HEAD_LEN - 4;
+pub(super) const CHECKSUM: usize = HEAD_LEN - 4;
 /// Length of the number before each message.
 const LENGTH: usize = 2;
 /// The bits of a cluster's number.
@@ -38,12 +39,12 @@ pub struct Head {
 }
 
 impl Head {
-    /// Returns the head that these bytes begin with, whether their checksum is right or not.
+    /// Returns the head that these bytes of a version begin with, whether they are genuine or not.
     #[must_use]
-    pub fn peek(bytes: &[u8]) -> Option<Self> {
-        let head = bytes.first_chunk::<HEAD_LEN>()?;
-        let [b'G', b'C', VERSION, c0, c1, c2, c3, c4, c5, e0, e1, s0, s1, ..] = *head else { return None };
-        Some(Self {
+    pub fn peek(version: u8, bytes: &[u8]) -> Option<Self> {
+        let head = bytes.first_chunk::<CHECKSUM>()?;
+        let [b'G', b'C', found, c0, c1, c2, c3, c4, c5, e0, e1, s0, s1] = *head else { return None };
+        (found == version).then_some(Self {
             cluster: u64::from_le_bytes([c0, c1, c2, c3, c4, c5, 0, 0]),
             epoch: u16::from_le_bytes([e0, e1]),
             sender: MemberId(u16::from_le_bytes([s0, s1])),
@@ -87,7 +88,7 @@ impl Packer {
         let datagram = match self.datagrams.last_mut().filter(has_room) {
             Some(datagram) => datagram,
             None => {
-                self.datagrams.push(begin(self.head, self.size));
+                self.datagrams.push(room(self.head, self.size));
                 self.datagrams.last_mut().expect("it was just added")
             }
         };
@@ -111,22 +112,31 @@ impl Packer {
 
 /// Returns the datagram with this content, whatever it is, behind its head. A [`Packer`] writes only good ones.
 #[must_use]
-pub fn seal(head: Head, content: &[u8]) -> Bytes {
-    let mut datagram = begin(head, HEAD_LEN + content.len());
+pub fn of_content(head: Head, content: &[u8]) -> Bytes {
+    let mut datagram = room(head, HEAD_LEN + content.len());
     datagram.put_slice(content);
     finish(datagram)
 }
 
-/// Returns the head of a datagram, with room for a checksum.
-fn begin(head: Head, size: usize) -> BytesMut {
+/// Returns the head of a datagram, with room for a checksum and, in all, for `size` bytes.
+fn room(head: Head, size: usize) -> BytesMut {
     let mut datagram = BytesMut::with_capacity(size);
-    datagram.put_slice(&MAGIC);
-    datagram.put_u8(VERSION);
-    datagram.put_slice(&(head.cluster & CLUSTER).to_le_bytes()[..6]);
-    datagram.put_u16_le(head.epoch);
-    datagram.put_u16_le(head.sender.0);
+    datagram.put_slice(&begin(VERSION, head));
     datagram.put_u32_le(0);
     datagram
+}
+
+/// Returns the part of the head that open and sealed datagrams have in common.
+pub(super) fn begin(version: u8, head: Head) -> [u8; CHECKSUM] {
+    let (cluster, epoch, sender) =
+        ((head.cluster & CLUSTER).to_le_bytes(), head.epoch.to_le_bytes(), head.sender.0.to_le_bytes());
+    let mut begin = [0; CHECKSUM];
+    begin[..2].copy_from_slice(&MAGIC);
+    begin[2] = version;
+    begin[3..9].copy_from_slice(&cluster[..6]);
+    begin[9..11].copy_from_slice(&epoch);
+    begin[11..].copy_from_slice(&sender);
+    begin
 }
 
 /// Writes the checksum.
@@ -200,22 +210,32 @@ fn first_end(rest: &[u8]) -> Option<usize> {
 pub fn unpack(mut bytes: Bytes) -> Result<(Head, Messages), Malformed> {
     let head = read_head(&bytes)?;
     bytes.advance(HEAD_LEN);
-    let mut rest = &bytes[..];
-    while let Some(end) = first_end(rest) {
-        rest = &rest[end..];
+    Messages::parse(bytes).map(|messages| (head, messages))
+}
+
+impl Messages {
+    /// Returns the messages of a content, that is of what a datagram has behind its head.
+    ///
+    /// # Errors
+    /// [`Malformed`] if they do not fill it, or there is none.
+    pub fn parse(content: Bytes) -> Result<Self, Malformed> {
+        let mut rest = &content[..];
+        while let Some(end) = first_end(rest) {
+            rest = &rest[end..];
+        }
+        // Zeros behind the last message are padding.
+        let (used, is_full) = (content.len() - rest.len(), rest.iter().all(|&byte| byte == 0));
+        if used == 0 || !is_full {
+            return Err(Malformed);
+        }
+        // A message that is kept must not keep more padding than a writer makes.
+        let rest = if rest.len() > used / 4 { Bytes::copy_from_slice(&content[..used]) } else { content };
+        Ok(Self { rest })
     }
-    // Zeros behind the last message are padding.
-    let (used, is_full) = (bytes.len() - rest.len(), rest.iter().all(|&byte| byte == 0));
-    if used == 0 || !is_full {
-        return Err(Malformed);
-    }
-    // A message that is kept must not keep more padding than a writer makes.
-    let rest = if rest.len() > used / 4 { Bytes::copy_from_slice(&bytes[..used]) } else { bytes };
-    Ok((head, Messages { rest }))
 }
 
 fn read_head(bytes: &[u8]) -> Result<Head, Malformed> {
-    let head = Head::peek(bytes).ok_or(Malformed)?;
+    let head = Head::peek(VERSION, bytes).ok_or(Malformed)?;
     let sum = bytes[CHECKSUM..].first_chunk().ok_or(Malformed)?;
     if u32::from_le_bytes(*sum) != checksum(bytes) {
         return Err(Malformed);
@@ -327,16 +347,16 @@ mod tests {
             b"\0\0\x01\0a",
             b"\xff\xff\x01\0a",
         ] {
-            assert_eq!(unpack(seal(HEAD, content)).err(), Some(Malformed), "{content:?}");
+            assert_eq!(unpack(of_content(HEAD, content)).err(), Some(Malformed), "{content:?}");
         }
         for content in [&b"\x01\0a"[..], b"\x01\0a\0", b"\x01\0a\0\0", b"\x01\0a\0\0\0\0\0"] {
-            assert_eq!(messages(&[seal(HEAD, content)]), ["a"], "{content:?}");
+            assert_eq!(messages(&[of_content(HEAD, content)]), ["a"], "{content:?}");
         }
     }
 
     #[test]
     fn datagram_of_another_version_is_refused() {
-        let mut other = BytesMut::from(&seal(HEAD, b"\x01\0a")[..]);
+        let mut other = BytesMut::from(&of_content(HEAD, b"\x01\0a")[..]);
         assert!(unpack(finish(other.clone())).is_ok());
         other[2] = VERSION + 1;
         assert_eq!(unpack(finish(other)).err(), Some(Malformed));

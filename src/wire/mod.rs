@@ -2,7 +2,7 @@
 //!
 //! [`field`] has the primitives, [`batch`] the messages, [`header`] the start of every packet; [`packet`] their
 //! frames, [`topic`] has the topics of the frames, [`control`] the messages on the sync port. [`datagram`] has the packets
-//! of a cluster.
+//! of a cluster, and [`sealed`] those of a cluster with a key.
 
 pub mod batch;
 pub mod control;
@@ -10,6 +10,7 @@ pub mod datagram;
 pub mod field;
 pub mod header;
 pub mod packet;
+pub mod sealed;
 pub mod topic;
 pub mod weight;
 

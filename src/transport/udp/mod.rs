@@ -3,23 +3,18 @@
 //! A member sends from one socket, which has the address that the cluster file gives it, so that the others know a
 //! datagram's sender by its source. A second socket, bound to the group's address, receives multicasts: one that is
 //! bound to every address would receive those of all groups of the machine. `socket` sets their options, `drops` reads
-//! how many datagrams the system dropped. `sieve` drops some on purpose, for tests.
+//! how many datagrams the system dropped. `sieve` drops some on purpose, for tests. In a cluster with a key, all datagrams
+//! pass the `guard`, which knows by `replays` what came before.
 //!
 //! A datagram that cannot be sent is lost, as one that the network loses, and counted. No socket is ever connected: the
 //! system would report the end of a peer as a failure to send to it.
 
 mod drops;
+mod guard;
+mod replays;
 mod sieve;
 mod socket;
-
-/// Returns the slot of each address; of two members with one address, that of the first.
-fn slots(servers: &[SocketAddr]) -> BTreeMap<(IpAddr, u16), MemberId> {
-    let mut slots = BTreeMap::new();
-    for (address, slot) in servers.iter().zip(0..) {
-        slots.entry((address.ip(), address.port())).or_insert(MemberId(slot));
-    }
-    slots
-}
+mod troubles;
 
 #[cfg(test)]
 mod tests;
@@ -34,14 +29,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use quinn_udp::{RecvMeta, Transmit};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
 
 use super::wakeup::timespec;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::ids::{MemberId, To};
-use crate::wire::datagram::{Head, MOST_TOGETHER, MOST_TOGETHER_BYTES, unpack};
+use crate::wire::Malformed;
+use crate::wire::datagram::{self, Head, MOST_TOGETHER, MOST_TOGETHER_BYTES, Messages, unpack};
+use crate::wire::sealed::{self, Key};
+use guard::{Guard, Refusal};
+pub use replays::NUMBERS_KEPT;
 pub use sieve::Sieve;
 use socket::Socket;
+use troubles::{Trouble, Troubles, not_taken, other_key};
 
 /// Length of a buffer for received datagrams, in bytes: the system joins as many as fit.
 const BUFFER: usize = 1 << 16;
@@ -63,6 +62,22 @@ pub struct Settings {
     pub size: usize,
     /// The group of IP multicast; without it, each member is sent a datagram of its own.
     pub group: Option<Group>,
+    /// The key of the cluster; without it, anybody can speak for a member.
+    pub key: Option<Key>,
+}
+
+impl Settings {
+    /// Returns the same settings with a key, or without one.
+    #[must_use]
+    pub fn with_key(self, key: Option<Key>) -> Self {
+        Self { key, ..self }
+    }
+
+    /// Returns the length of the longest datagram that may be handed over to be sent, in bytes: a key makes it longer.
+    #[must_use]
+    pub fn packed(&self) -> usize {
+        self.size.saturating_sub(if self.key.is_some() { sealed::EXTRA } else { 0 })
+    }
 }
 
 /// A group of IP multicast.
@@ -89,6 +104,11 @@ pub struct Counts {
     pub strangers: u64,
     /// Received from a member's address, and no datagram of this version, or damaged.
     pub malformed: u64,
+    /// Received from a member's address with another key than this member's, or with one where the other has none. One that
+    /// is damaged looks so, too, where there is a key.
+    pub other_keys: u64,
+    /// Received a second time, or of a life of the sender that did not answer: an old one, or one that has just begun.
+    pub repeated: u64,
     /// Dropped by the system since the sockets were opened, mostly because their buffers were full. [`Udp::overflow`]
     /// counts them.
     pub overflow: u64,
@@ -96,15 +116,40 @@ pub struct Counts {
     pub sifted: u64,
 }
 
+impl Counts {
+    /// Words the datagrams that came and were not heard, and what that may mean; empty if there are none.
+    #[must_use]
+    pub fn objection(&self) -> String {
+        match *self {
+            Self { other_keys: 1.., .. } => format!(
+                ", and {} datagrams with another key, or none, came: have all members the same --keys?",
+                self.other_keys
+            ),
+            Self { strangers: 1.., .. } => format!(
+                ", and {} datagrams of no member came: is the cluster file the same everywhere?",
+                self.strangers
+            ),
+            _ => String::new(),
+        }
+    }
+}
+
 impl Display for Counts {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { sent, lost, received, strangers, malformed, overflow, sifted } = self;
+        let Self { sent, lost, received, strangers, malformed, other_keys, repeated, overflow, sifted } =
+            self;
         write!(
             f,
             "{sent} sent, {lost} not taken by the system, {received} received, {strangers} of no member, {malformed} \
              malformed, {overflow} dropped by the system"
         )?;
-        if *sifted > 0 { write!(f, ", {sifted} dropped by faults") } else { Ok(()) }
+        let rare = [
+            (other_keys, "with other keys"),
+            (repeated, "repeated or of old lives"),
+            (sifted, "dropped by faults"),
+        ];
+        let mut rare = rare.iter().filter(|(count, _)| **count > 0);
+        rare.try_for_each(|(count, what)| write!(f, ", {count} {what}"))
     }
 }
 
@@ -119,14 +164,11 @@ pub struct Udp {
     /// The socket with the member's address.
     own: Socket,
     joined: Option<Joined>,
+    guard: Option<Guard>,
     /// Faults on purpose.
     sieve: Option<Sieve>,
     counts: Counts,
-    /// Reasons for which datagrams were lost or ignored, until [`Udp::troubles`] takes them. Those of a member that another
-    /// address speaks for have numbers below zero, the others those of the system.
-    troubles: BTreeMap<i32, String>,
-    /// Reasons that were taken.
-    told: Vec<i32>,
+    troubles: Troubles,
     buffer: Vec<u8>,
     /// Datagrams that are handed over together.
     together: Vec<u8>,
@@ -136,8 +178,8 @@ impl Udp {
     /// Opens the sockets of a member, and joins the group.
     ///
     /// # Errors
-    /// [`crate::exit::Exit::Unavailable`] if the member's address is taken or not this machine's, or if the group
-    /// cannot be joined.
+    /// [`Exit::Unavailable`] if the member's address is taken or not this machine's, or if the group cannot be joined;
+    /// [`Exit::Io`] if there is a key, and the system has no randomness.
     ///
     /// # Panics
     /// If the head's sender has no address.
@@ -145,16 +187,19 @@ impl Udp {
         let address = settings.servers[usize::from(settings.head.sender.0)];
         let own = Socket::own(address)?;
         let joined = settings.group.as_ref().map(|group| Joined::join(group, address, &own)).transpose()?;
+        let guard = settings.key.clone().map(|key| Guard::new(key, settings.head)).transpose();
+        let guard = guard
+            .map_err(|error| Failure::new(Exit::Io, format!("cannot draw the mark of this life: {error}")))?;
         Ok(Self {
             slots: slots(&settings.servers),
             removed: BTreeSet::new(),
             settings,
             own,
             joined,
+            guard,
             sieve: None,
             counts: Counts::default(),
-            troubles: BTreeMap::new(),
-            told: Vec::new(),
+            troubles: Troubles::default(),
             buffer: vec![0; BUFFER * BUFFERS],
             together: Vec::new(),
         })
@@ -216,8 +261,7 @@ impl Udp {
 
     /// Takes the reasons for which datagrams were lost: in words, each once.
     pub fn troubles(&mut self) -> Vec<String> {
-        self.told.extend(self.troubles.keys());
-        std::mem::take(&mut self.troubles).into_values().collect()
+        self.troubles.take()
     }
 
     /// Reads how many datagrams the system has dropped at the sockets, and returns how many are new. To be called a few
@@ -240,11 +284,12 @@ impl Udp {
                 self.overflow();
                 self.joined = Some(joined);
             }
-            Err(failure) => self.note(0, failure.message),
+            Err(failure) => self.troubles.add(Trouble::System(0), failure.message),
         }
     }
 
-    /// Sends datagrams in order: to all other members, or to one. Without the group, each member is sent each.
+    /// Sends datagrams in order: to all other members, or to one. Without the group, each member is sent each. With a key,
+    /// they are sealed here.
     pub fn send(&mut self, to: To, datagrams: &[Bytes]) {
         let own = self.settings.head.sender;
         let servers = self.settings.servers.iter().enumerate();
@@ -262,29 +307,37 @@ impl Udp {
         let mut may_wait = true;
         let mut rest = datagrams;
         while !rest.is_empty() {
-            let (run, others) = rest.split_at(together(rest, self.own.most_together()));
+            let longer = if self.guard.is_some() { sealed::EXTRA } else { 0 };
+            let (run, others) = rest.split_at(together(rest, longer, self.own.most_together()));
             self.together.clear();
-            run.iter().for_each(|datagram| self.together.extend_from_slice(datagram));
+            for datagram in run {
+                match &mut self.guard {
+                    Some(guard) => guard.close(to, datagram, &mut self.together),
+                    None => self.together.extend_from_slice(datagram),
+                }
+            }
+            let size = run.first().map_or(0, |first| first.len() + longer);
             for &destination in &destinations {
-                self.send_run(destination, run, &mut may_wait);
+                self.send_run(destination, size, run.len(), &mut may_wait);
             }
             rest = others;
         }
     }
 
-    /// Sends a run of datagrams, which `self.together` has, to one address.
-    fn send_run(&mut self, destination: SocketAddr, run: &[Bytes], may_wait: &mut bool) {
-        let size = run.first().map_or(0, Bytes::len);
+    /// Sends the datagrams that `self.together` has, `count` of this size of which the last may be shorter, to one address.
+    fn send_run(&mut self, destination: SocketAddr, size: usize, count: usize, may_wait: &mut bool) {
         let mut sent = self.transmit(destination, &self.together, size, may_wait);
         // The network card does not take several as one: then one by one from now on.
-        if run.len() > 1 && sent.is_err() && self.own.most_together() == 1 {
-            for datagram in run {
+        if count > 1 && sent.is_err() && self.own.most_together() == 1 {
+            let run = std::mem::take(&mut self.together);
+            for datagram in run.chunks(size.max(1)) {
                 sent = self.transmit(destination, datagram, datagram.len(), may_wait);
                 self.count(destination, 1, &sent);
             }
+            self.together = run;
             return;
         }
-        self.count(destination, run.len(), &sent);
+        self.count(destination, count, &sent);
     }
 
     fn transmit(
@@ -314,14 +367,8 @@ impl Udp {
             Err(error) => {
                 self.counts.lost += datagrams as u64;
                 let code = error.raw_os_error().unwrap_or_default();
-                self.note(code, words(error, destination));
+                self.troubles.add(Trouble::System(code), not_taken(error, destination));
             }
-        }
-    }
-
-    fn note(&mut self, code: i32, words: String) {
-        if !self.told.contains(&code) {
-            self.troubles.insert(code, words);
         }
     }
 
@@ -334,7 +381,19 @@ impl Udp {
             is_more |= self.receive_at(is_own, &mut buffer, &mut sink);
         }
         self.buffer = buffer;
+        self.greet();
         is_more
+    }
+
+    /// Asks members whether they are what they seem, and answers those that have asked.
+    fn greet(&mut self) {
+        let Some(guard) = &mut self.guard else { return };
+        for (member, greeting) in guard.greetings() {
+            if let Some(&address) = self.settings.servers.get(usize::from(member.0)) {
+                let sent = self.transmit(address, &greeting, greeting.len(), &mut false);
+                self.count(address, 1, &sent);
+            }
+        }
     }
 
     /// Receives at the own socket, or at that of the group.
@@ -394,23 +453,53 @@ impl Udp {
             self.counts.sifted += 1;
             return;
         }
-        // A copy of its own: a message that is kept keeps no other datagrams.
-        let Ok((head, messages)) = unpack(Bytes::copy_from_slice(datagram)) else {
-            self.counts.malformed += 1;
-            return;
+        let (head, messages) = match self.opened(sender, datagram) {
+            Ok(opened) => opened,
+            Err(refusal) => return self.refuse(sender, refusal, datagram),
         };
         if head != (Head { sender, epoch: head.epoch, ..own }) {
-            self.counts.strangers += 1;
-            return;
+            return self.refuse(sender, Refusal::Stranger, datagram);
         }
         self.counts.received += 1;
         messages.for_each(|message| sink(sender, head.epoch, message));
     }
 
+    /// Returns the head and the messages of a datagram from the address of `sender`.
+    fn opened(&mut self, sender: MemberId, datagram: &[u8]) -> Result<(Head, Messages), Refusal> {
+        // Copies of their own: a message that is kept keeps no other datagrams.
+        match &mut self.guard {
+            Some(guard) => {
+                let (head, content) = guard.open(sender, datagram)?;
+                let messages = Messages::parse(Bytes::copy_from_slice(content));
+                messages.map(|messages| (head, messages)).map_err(|Malformed| Refusal::Malformed)
+            }
+            None if sealed::is_sealed(datagram) => Err(Refusal::Key),
+            None => unpack(Bytes::copy_from_slice(datagram)).map_err(|Malformed| Refusal::Malformed),
+        }
+    }
+
+    /// Counts a datagram from the address of `sender` that is not let in.
+    fn refuse(&mut self, sender: MemberId, refusal: Refusal, datagram: &[u8]) {
+        match refusal {
+            Refusal::Malformed => self.counts.malformed += 1,
+            Refusal::Stranger => self.counts.strangers += 1,
+            Refusal::Repeated => self.counts.repeated += 1,
+            Refusal::Greeting => self.counts.received += 1,
+            Refusal::Key => {
+                self.counts.other_keys += 1;
+                let address = self.settings.servers[usize::from(sender.0)];
+                let words = other_key(address, self.guard.is_some(), sealed::is_sealed(datagram));
+                self.troubles.add(Trouble::Key(sender), words);
+            }
+        }
+    }
+
     /// Notes that a datagram of no member's address names a member of this cluster, once for each member: mostly the member
     /// has another address in its own cluster file.
     fn look_for_name(&mut self, datagram: &[u8], source: SocketAddr) {
-        let Some(head) = Head::peek(datagram).filter(|head| head.cluster == self.settings.head.cluster)
+        let version = if self.guard.is_some() { sealed::VERSION } else { datagram::VERSION };
+        let Some(head) =
+            Head::peek(version, datagram).filter(|head| head.cluster == self.settings.head.cluster)
         else {
             return;
         };
@@ -419,15 +508,28 @@ impl Udp {
         else {
             return;
         };
-        let key = -1 - i32::from(head.sender.0);
+        let trouble = Trouble::Address(head.sender);
         let words = format!(
             "ignored: a datagram from {source} says that it is of the member at {address}; does its own cluster file \
              have that address?"
         );
-        if !self.told.contains(&key) && unpack(Bytes::copy_from_slice(datagram)).is_ok() {
-            self.note(key, words);
+        let is_genuine = || match &self.guard {
+            Some(guard) => guard.head(datagram).is_some(),
+            None => unpack(Bytes::copy_from_slice(datagram)).is_ok(),
+        };
+        if !self.troubles.are_told(trouble) && is_genuine() {
+            self.troubles.add(trouble, words);
         }
     }
+}
+
+/// Returns the slot of each address; of two members with one address, that of the first.
+fn slots(servers: &[SocketAddr]) -> BTreeMap<(IpAddr, u16), MemberId> {
+    let mut slots = BTreeMap::new();
+    for (address, slot) in servers.iter().zip(0..) {
+        slots.entry((address.ip(), address.port())).or_insert(MemberId(slot));
+    }
+    slots
 }
 
 /// Returns the size of a receive buffer on this machine, in bytes, as [`Udp::room`] has it; none if there is no UDP.
@@ -460,22 +562,12 @@ impl Joined {
 }
 
 /// Returns the number of the first datagrams that can be handed over as one: all but the last have one length, and the
-/// last is no longer.
-fn together(datagrams: &[Bytes], most: usize) -> usize {
+/// last is no longer. Each becomes `longer` bytes longer before.
+fn together(datagrams: &[Bytes], longer: usize, most: usize) -> usize {
     let size = datagrams.first().map_or(0, Bytes::len);
-    let most = most.min(MOST_TOGETHER).min(MOST_TOGETHER_BYTES / size.max(1)).max(1);
+    let most = most.min(MOST_TOGETHER).min(MOST_TOGETHER_BYTES / (size + longer).max(1)).max(1);
     let equal = datagrams.iter().take(most).take_while(|datagram| datagram.len() == size).count();
     let is_shorter = |last: &Bytes| !last.is_empty() && last.len() < size;
     let last = datagrams.get(equal).filter(|last| equal < most && is_shorter(last));
     equal.max(1) + usize::from(last.is_some())
-}
-
-/// Words why datagrams are lost.
-fn words(error: &io::Error, destination: SocketAddr) -> String {
-    let remedy = match error.raw_os_error().map(Errno::from_raw_os_error) {
-        Some(Errno::MSGSIZE) => "; choose a smaller mtu in the cluster file",
-        Some(Errno::PERM | Errno::ACCESS) => "; a packet filter of this machine keeps them back",
-        _ => "",
-    };
-    format!("cannot send datagrams to {destination}: {error}{remedy}")
 }

@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 
 use super::*;
 use crate::transport::wakeup::wait;
-use crate::wire::datagram::{Packer, room_of, seal};
+use crate::wire::datagram::{Packer, of_content, room_of};
 
 /// Generous: a datagram on loopback is there at once.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -25,7 +25,7 @@ fn addresses(reserved: &[UdpSocket]) -> Vec<SocketAddr> {
 
 fn settings(servers: &[SocketAddr], slot: u16, group: Option<SocketAddr>) -> Settings {
     let group = group.map(|address| Group { address, interface: None, ttl: None });
-    Settings { head: head(slot), servers: servers.to_vec(), size: 1200, group }
+    Settings { head: head(slot), servers: servers.to_vec(), size: 1200, group, key: None }
 }
 
 /// Returns the sockets of all members of a cluster.
@@ -132,8 +132,8 @@ fn udp_datagrams_of_strangers_are_dropped_and_counted() {
     let mut udp = Udp::open(settings(&servers, 0, None)).unwrap();
     let peer = reserved.next().unwrap();
     let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let good = seal(head(1), b"\x01\0x");
-    let of = |head| seal(head, b"\x01\0x").to_vec();
+    let good = of_content(head(1), b"\x01\0x");
+    let of = |head| of_content(head, b"\x01\0x").to_vec();
     let changed = |at: usize| {
         let mut datagram = good.to_vec();
         datagram[at] ^= 1;
@@ -188,7 +188,7 @@ fn udp_buffer_holds_as_many_datagrams_as_it_says_and_reports_what_it_drops() {
         let room = members[1].room_for();
         assert!(room > 10, "{room}");
         let datagram =
-            [seal(head(0), &[&((size - 19) as u16).to_le_bytes()[..], &vec![1; size - 19]].concat())];
+            [of_content(head(0), &[&((size - 19) as u16).to_le_bytes()[..], &vec![1; size - 19]].concat())];
         assert_eq!(datagram[0].len(), size);
         (0..room).for_each(|_| members[0].send(To::Group, &datagram));
         assert_eq!(members[1].overflow(), 0, "{size}: {room} have room");
@@ -229,7 +229,7 @@ fn udp_member_that_joins_again_receives_each_multicast_once() {
 fn udp_taken_address_is_refused_with_the_process_that_has_it() {
     let taken = reserved("127.0.0.1".parse().unwrap(), 1);
     let refused = Udp::open(settings(&addresses(&taken), 0, None)).unwrap_err();
-    assert_eq!(refused.exit, crate::exit::Exit::Unavailable);
+    assert_eq!(refused.exit, Exit::Unavailable);
     let pid = format!("(pid {})", std::process::id());
     assert!(refused.message.contains("cannot listen on udp://127.0.0.1:"), "{refused}");
     assert!(!cfg!(target_os = "linux") || refused.message.ends_with(&pid), "{refused}");
@@ -266,7 +266,7 @@ fn udp_datagrams_of_one_length_go_together() {
         (&[9000; 40], 64, 7),
         (&[65_500, 65_500], 64, 1),
     ] {
-        assert_eq!(together(&of(lengths), most), expected, "{lengths:?}");
+        assert_eq!(together(&of(lengths), 0, most), expected, "{lengths:?}");
     }
 }
 
@@ -283,4 +283,96 @@ fn udp_members_may_swap_their_addresses() {
     // Nobody takes the address of another one.
     udp.set(MemberId(3), servers[0]);
     assert_eq!(udp.slots.get(&(servers[0].ip(), servers[0].port())), Some(&MemberId(0)));
+}
+
+const KEY: Key = Key([7; 32]);
+
+/// Returns the members of a cluster with these keys.
+fn with_keys(keys: &[Option<Key>], is_multicast: bool) -> Vec<Udp> {
+    let reserved = reserved([127, 0, 0, 1].into(), keys.len());
+    let servers = addresses(&reserved);
+    drop(reserved);
+    let [high, low] = servers[0].port().to_be_bytes();
+    let group = is_multicast.then(|| SocketAddr::new([239, 255, high, low].into(), servers[0].port()));
+    let open = |(slot, key): (u16, &Option<Key>)| {
+        let settings = Settings { key: key.clone(), ..settings(&servers, slot, group) };
+        assert_eq!(settings.packed(), if key.is_some() { 1170 } else { 1200 });
+        Udp::open(settings).unwrap_or_else(|failure| panic!("{failure}"))
+    };
+    (0..).zip(keys).map(open).collect()
+}
+
+/// Lets all members tell something until each has heard all others.
+fn meet(members: &mut [Udp]) {
+    let mut heard = vec![BTreeSet::new(); members.len()];
+    while heard.iter().any(|heard| heard.len() + 1 < members.len()) {
+        for (slot, member) in (0..).zip(&mut *members) {
+            member.send(To::Group, &pack(slot, &[Bytes::from_static(b"meet")]));
+        }
+        for (member, heard) in members.iter_mut().zip(&mut heard) {
+            assert!(wait(member.fds(), LIMIT), "{:?}", member.counts());
+            while member.receive(|sender, _, _| heard.extend([sender])) {}
+        }
+    }
+    members.iter_mut().for_each(|member| {
+        while wait(member.fds(), Duration::from_millis(20)) {
+            drain(member);
+        }
+    });
+}
+
+#[test]
+fn udp_members_with_one_key_hear_one_another_within_the_longest_datagram() {
+    for is_multicast in [false, true] {
+        let mut members = with_keys(&vec![Some(KEY); 3], is_multicast);
+        meet(&mut members);
+        let texts: Vec<Bytes> = (0..40).map(|number| vec![number; room_of(1170)].into()).collect();
+        let mut packer = Packer::new(head(1), members[1].settings.packed());
+        texts.iter().for_each(|text| assert!(packer.push(text)));
+        let datagrams = packer.take();
+        assert_eq!(datagrams.len(), 40);
+        let before = members[1].counts().sent;
+        members[1].send(To::Group, &datagrams);
+        assert_eq!(members[1].counts().sent - before, if is_multicast { 40 } else { 80 });
+        let expected: Vec<_> = texts.into_iter().map(|text| (MemberId(1), text)).collect();
+        for slot in [0, 2] {
+            assert_eq!(gather(&mut members[slot], 40), expected, "{is_multicast} {slot}");
+        }
+        for member in &mut members {
+            let Counts { lost, strangers, malformed, other_keys, .. } = member.counts();
+            assert_eq!((lost, strangers, malformed, other_keys), (0, 0, 0, 0));
+            assert!(member.troubles().is_empty());
+        }
+        // As long as they may be, and no longer.
+        members[0].send(To::Member(MemberId(1)), &datagrams[..1]);
+        let mut buffer = [0; 2000];
+        assert!(wait(members[1].fds(), LIMIT));
+        let (length, _) =
+            rustix::net::recv(members[1].fds().next().unwrap(), &mut buffer, rustix::net::RecvFlags::empty())
+                .unwrap();
+        assert_eq!(length, 1200);
+    }
+}
+
+#[test]
+fn udp_datagrams_with_another_key_or_none_are_dropped_counted_and_told_once() {
+    for (keys, words) in [
+        ([Some(KEY), None], ["have no key, or are forged", "have a key, and this member has none"]),
+        ([Some(KEY), Some(Key([8; 32]))], ["have another key, or are forged"; 2]),
+    ] {
+        let mut members = with_keys(&keys, false);
+        for (slot, words) in [(0u16, words[1]), (1, words[0])].map(|(slot, words)| (slot, words)) {
+            let receiver = usize::from(1 - slot);
+            for round in 0..3 {
+                members[usize::from(slot)].send(To::Group, &pack(slot, &texts(1)));
+                assert!(wait(members[receiver].fds(), LIMIT));
+                assert_eq!(drain(&mut members[receiver]), 0);
+                let troubles = members[receiver].troubles();
+                assert_eq!(troubles.len(), usize::from(round == 0), "{troubles:?}");
+                assert!(troubles.iter().all(|told| told.contains(words)), "{troubles:?}");
+            }
+            let Counts { received, other_keys, sent, .. } = members[receiver].counts();
+            assert_eq!((received, other_keys), (0, 3), "{sent}");
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! change of the format is reviewed as a diff.
 
 mod names;
+mod sealed;
 mod vectors;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use bytes::Bytes;
 use groupcast::ids::MemberId;
 use groupcast::replica::message::Message;
 use groupcast::wire::Malformed;
-use groupcast::wire::datagram::{Head, seal, unpack};
+use groupcast::wire::datagram::{Head, of_content, unpack};
 
 use vectors::{RefusedBy, bad, good};
 
@@ -180,7 +181,7 @@ fn datagrams_of_the_documents_table_are_the_files() {
 
 #[test]
 fn datagrams_checksum_is_the_crc_32_of_everything_else() {
-    let datagram = seal(HEAD, b"\x01\0a");
+    let datagram = of_content(HEAD, b"\x01\0a");
     let everything_else = [&datagram[..13], &datagram[17..]].concat();
     assert_eq!(datagram[13..17], names::crc_32(&everything_else).to_le_bytes());
     assert_eq!(names::crc_32(b"123456789"), 0xcbf4_3926, "the check value of the catalogue of CRCs");

@@ -1,13 +1,14 @@
 //! The name of every byte of a datagram. Written from the document, not from the code: a second opinion on the
 //! layout, and the comments of the vectors.
 
-use groupcast::ids::MemberId;
+use groupcast::ids::{MemberId, To};
 use groupcast::replica::entry::{Content, Entry, EntryId};
 use groupcast::replica::epoch::{Ballot, Change, Request};
 use groupcast::replica::message::{Line, Message, State, Want, Word};
 use groupcast::replica::record::{Confirmed, Forgotten};
 use groupcast::wire::Batch;
 use groupcast::wire::datagram::Head;
+use groupcast::wire::sealed::{Greeting, Seal};
 
 /// A few bytes, and the name of the field.
 pub(super) struct Field {
@@ -45,21 +46,56 @@ impl Fields {
     /// The fields of a datagram with this head and these messages, and so many bytes of padding.
     pub(super) fn of(head: Head, messages: &[Message], padding: usize) -> Self {
         let mut inside = Self::default();
-        messages.iter().for_each(|message| inside.message(message));
-        if padding > 0 {
-            inside.add(vec![0; padding], format!("padding: {padding} octets"));
-        }
+        inside.messages(messages, padding);
         let mut fields = Self::default();
-        fields.add(*b"GC", "magic \"GC\"");
-        fields.add([3], "version 3");
-        fields.add(&head.cluster.to_le_bytes()[..6], format!("cluster {:012x}", head.cluster));
-        fields.add(head.epoch.to_le_bytes(), format!("epoch {}", head.epoch));
-        fields.add(head.sender.0.to_le_bytes(), format!("sender: slot {}", head.sender.0));
+        fields.head(3, head);
         let everything_else: Vec<u8> =
             fields.0.iter().chain(&inside.0).flat_map(|field| field.bytes.clone()).collect();
         fields.add(crc_32(&everything_else).to_le_bytes(), "checksum");
         fields.0.append(&mut inside.0);
         fields
+    }
+
+    /// The fields of a sealed datagram with these messages, or with a greeting, before its code.
+    pub(super) fn sealed(head: Head, seal: Seal, content: &Result<(Vec<Message>, usize), Greeting>) -> Self {
+        let mut fields = Self::default();
+        fields.head(4, head);
+        match seal.to {
+            To::Group => fields.add([0xff, 0xff], "to: all"),
+            To::Member(member) => fields.member(member, "to:"),
+        }
+        fields.add(seal.mark.to_le_bytes(), format!("mark {:016x}", seal.mark));
+        fields.add(seal.number.to_le_bytes(), format!("number {}", seal.number));
+        match content {
+            Ok((messages, padding)) => fields.messages(messages, *padding),
+            Err(Greeting { question, answer, sent }) => {
+                fields.add(question.to_le_bytes(), format!("question {question:016x}"));
+                fields.add(answer.to_le_bytes(), format!("answer {answer:016x}"));
+                fields.add(sent.to_le_bytes(), format!("sent: up to number {sent}"));
+            }
+        }
+        fields
+    }
+
+    /// Adds the code of a sealed datagram.
+    pub(super) fn code(&mut self, code: &[u8]) {
+        self.add(&code[..8], "code");
+        self.add(&code[8..], "  its second half");
+    }
+
+    fn head(&mut self, version: u8, head: Head) {
+        self.add(*b"GC", "magic \"GC\"");
+        self.add([version], format!("version {version}"));
+        self.add(&head.cluster.to_le_bytes()[..6], format!("cluster {:012x}", head.cluster));
+        self.add(head.epoch.to_le_bytes(), format!("epoch {}", head.epoch));
+        self.add(head.sender.0.to_le_bytes(), format!("sender: slot {}", head.sender.0));
+    }
+
+    fn messages(&mut self, messages: &[Message], padding: usize) {
+        messages.iter().for_each(|message| self.message(message));
+        if padding > 0 {
+            self.add(vec![0; padding], format!("padding: {padding} octets"));
+        }
     }
 
     /// The comment lines of a vector.

@@ -8,7 +8,7 @@ use groupcast::replica::entry::{Content, Entry, EntryId, Fields, Stamp};
 use groupcast::replica::epoch::{Ballot, Change, Request};
 use groupcast::replica::message::{EntryRange, Line, Message, Piece, PieceRange, Promise, State, Want, Word};
 use groupcast::replica::record::{Confirmed, Forgotten};
-use groupcast::wire::datagram::seal;
+use groupcast::wire::datagram::of_content;
 use groupcast::wire::{Batch, BatchBuilder};
 
 use super::{HEAD, names, shown};
@@ -33,7 +33,7 @@ impl Good {
 
     /// The bytes.
     pub(super) fn datagram(&self) -> Bytes {
-        seal(HEAD, &content(&self.messages, self.padding))
+        of_content(HEAD, &content(&self.messages, self.padding))
     }
 
     /// The file.
@@ -42,7 +42,7 @@ impl Good {
     }
 }
 
-fn content(messages: &[Message], padding: usize) -> Vec<u8> {
+pub(super) fn content(messages: &[Message], padding: usize) -> Vec<u8> {
     let mut content = Vec::new();
     for message in messages.iter().map(Message::bytes) {
         content.extend((message.len() as u16).to_le_bytes());
@@ -73,11 +73,11 @@ fn entry(number: u64, time: u64, content: Content) -> Message {
     }))
 }
 
-fn multicast() -> Message {
+pub(super) fn multicast() -> Message {
     entry(4, 300, Content::Multicast(batch(7, &["command7", "command8"])))
 }
 
-fn word() -> Message {
+pub(super) fn word() -> Message {
     let line = |member, sent, clock, stored: &[u64]| Line { member, sent, clock, stored: stored.to_vec() };
     Message::Word(Word {
         life: 2,
@@ -91,7 +91,7 @@ fn word() -> Message {
     })
 }
 
-fn want() -> Message {
+pub(super) fn want() -> Message {
     Message::Want(Want {
         room: 60_000,
         entries: vec![
@@ -236,11 +236,11 @@ pub(super) fn bad() -> Vec<Bad> {
         file,
         why,
         by: RefusedBy::Datagram,
-        datagram: seal(HEAD, content),
+        datagram: of_content(HEAD, content),
     };
     let message = |(file, why, message): (&'static str, &'static str, Vec<u8>)| {
         let content = [&(message.len() as u16).to_le_bytes()[..], &message].concat();
-        Bad { file, why, by: RefusedBy::Message, datagram: seal(HEAD, &content) }
+        Bad { file, why, by: RefusedBy::Message, datagram: of_content(HEAD, &content) }
     };
     let contents = CONTENTS.iter().map(whole);
     let messages = [bad_entries(), bad_words(), bad_wants(), bad_pieces(), bad_changes()]
@@ -252,7 +252,7 @@ pub(super) fn bad() -> Vec<Bad> {
 
 /// Datagrams that are changed after they were sealed.
 fn bad_heads() -> Vec<Bad> {
-    let good = seal(HEAD, &content(&[word()], 0));
+    let good = of_content(HEAD, &content(&[word()], 0));
     let changed = |file, why, at: usize, to: u8| {
         let mut datagram = good.to_vec();
         datagram[at] = to;

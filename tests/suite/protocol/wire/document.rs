@@ -11,11 +11,11 @@ use groupcast::replica::{entry, message};
 use groupcast::session::actions::{Actions, Asker, Rules};
 use groupcast::session::attendance::{self, Attendance, News};
 use groupcast::session::registry::Registry;
-use groupcast::transport::options;
+use groupcast::transport::{options, udp};
 use groupcast::wire::control::{
     self, Ask, Identity, Reply, Request, Role, Say, Seat, read_reply, read_request,
 };
-use groupcast::wire::{Batch, BatchBuilder, Malformed, batch, datagram, header, packet};
+use groupcast::wire::{Batch, BatchBuilder, Malformed, batch, datagram, header, packet, sealed};
 use groupcast::{cli, cluster, driver, forwarder, reliable, script, session};
 
 use super::files::{self, Sample, folder};
@@ -122,6 +122,10 @@ fn numbers() -> Vec<(&'static str, u64)> {
         ("DATAGRAM_VERSION", u64::from(datagram::VERSION)),
         ("DEFAULT_MTU", cluster::file::DEFAULT_MTU as u64),
         ("HEAD_LEN", datagram::HEAD_LEN as u64),
+        ("SEALED_VERSION", u64::from(sealed::VERSION)),
+        ("SEALED_HEAD_LEN", sealed::HEAD_LEN as u64),
+        ("CODE_LEN", sealed::CODE_LEN as u64),
+        ("NUMBERS_KEPT", udp::NUMBERS_KEPT),
         ("MOST_TOGETHER", datagram::MOST_TOGETHER as u64),
         ("MOST_MEMBERS", entry::MOST_MEMBERS as u64),
         ("MOST_RANGES", message::MOST_RANGES as u64),
