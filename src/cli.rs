@@ -94,7 +94,8 @@ impl KnownBad {
 #[derive(Args, Clone, Debug, Default)]
 pub struct Access {
     /// Encrypt all connections, and prove who each one is, by these keys: the folder that `groupcast keys` makes or, of one
-    /// member, the file of `groupcast keys pack`
+    /// member, the file of `groupcast keys pack`; in a cluster, prove by the key in this file, that of `groupcast keys
+    /// cluster`, that datagrams are of members
     #[arg(long, value_name = "DIR|FILE", env = "GROUPCAST_KEYS", hide_env = true)]
     pub keys: Option<PathBuf>,
     /// Let other machines in, or connect to one, without keys: nothing is encrypted, and nobody proves who it is

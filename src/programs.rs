@@ -75,7 +75,8 @@ Example:
   chat-server --id s1 --cluster cluster.toml --data data/s1
 
 The address of the page and the API is that of `web` in the cluster file. `groupcast cluster up DIR` starts a whole \
-cluster on this machine.";
+cluster on this machine. Addresses beyond this machine need --keys, with the file that `groupcast keys cluster` makes, or \
+--insecure; the page is plain HTTP in either case.";
 
 /// One server of the replicated chat: a member of a cluster, with an API and a page
 #[cfg(feature = "web")]
@@ -152,7 +153,7 @@ enum Tool {
     Cluster(operator::tool::Args),
     /// Show or check the journal of a member of a cluster
     Journal(journal::tool::Args),
-    /// Make, list and remove the keys of a forwarder and its members
+    /// Make, list and remove the keys of a forwarder and its members, or make that of a cluster
     Keys(keys::tool::Args),
     /// Show how something is done, with commands to copy
     Examples(shell::examples::Args),

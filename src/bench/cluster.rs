@@ -12,6 +12,7 @@ use crate::cluster::node::{self, Node, Settings};
 use crate::driver::clock::shared_micros;
 use crate::exit::{Exit, Failure};
 use crate::ids::MemberId;
+use crate::keys;
 use crate::order::way::Way;
 use crate::replica::entry::Content;
 use crate::replica::record::Confirmed;
@@ -33,7 +34,7 @@ const LIMIT: usize = 1 << 30;
 /// # Errors
 /// [`Exit::Violated`] for a wrong order, and any failure that ends a member; the parent gets the account in any case.
 pub(super) fn run(part: &Part, known_bad: &KnownBad, talk: &Talk) -> Result<Exit, Failure> {
-    let Role::Cluster { file, data, unicast } = &part.role else {
+    let Role::Cluster { file, data, unicast, keys } = &part.role else {
         return Err(Failure::new(Exit::Bug, "this is no part of a member of a cluster"));
     };
     let signals = Signals::catch()?;
@@ -42,6 +43,7 @@ pub(super) fn run(part: &Part, known_bad: &KnownBad, talk: &Talk) -> Result<Exit
         me: MemberId(part.me),
         data: &data.join(part.name()),
         is_unicast: *unicast,
+        key: keys.as_deref().map(keys::cluster::read).transpose()?,
         limit: LIMIT,
         patience: Duration::ZERO,
         defects: known_bad.defects(),

@@ -33,8 +33,9 @@ pub(super) struct Part {
 pub(super) enum Role {
     /// A groupcast member.
     Member { order: String, method: Option<String>, out: Option<PathBuf>, history: bool, safe: bool },
-    /// A member of a cluster: its cluster file, the folder of the journals, and whether it uses no IP multicast.
-    Cluster { file: PathBuf, data: PathBuf, unicast: bool },
+    /// A member of a cluster: its cluster file, the folder of the journals, whether it uses no IP multicast, and the file of
+    /// its key.
+    Cluster { file: PathBuf, data: PathBuf, unicast: bool, keys: Option<PathBuf> },
     /// The process in the middle of a baseline.
     Middle(Baseline),
     /// A member of a baseline.

@@ -75,7 +75,12 @@ pub(super) fn title(setting: &Setting) -> String {
 
 fn sockets(setting: &Setting) -> &'static str {
     if setting.way.is_cluster() {
-        return if setting.unicast { "udp" } else { "udp multicast" };
+        return match (setting.unicast, setting.keys) {
+            (true, false) => "udp",
+            (false, false) => "udp multicast",
+            (true, true) => "udp with a key",
+            (false, true) => "udp multicast with a key",
+        };
     }
     if setting.host.starts_with("ipc://") { "ipc" } else { "tcp" }
 }

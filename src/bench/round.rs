@@ -37,9 +37,10 @@ pub(super) enum System {
 #[derive(Clone, Debug)]
 pub(super) struct Setting {
     pub(super) way: Way,
-    /// The folder of the journals and whether members use no IP multicast, in a cluster.
+    /// The folder of the journals, and whether members use no IP multicast and have a key, in a cluster.
     pub(super) data: PathBuf,
     pub(super) unicast: bool,
+    pub(super) keys: bool,
     pub(super) workload: Workload,
     pub(super) port_base: Option<u16>,
     /// Whether the forwarder numbers multicasts, where the order allows it.
@@ -171,7 +172,7 @@ impl Round<'_> {
 
     /// Returns the role of each member. A cluster gets its folder.
     fn role(&mut self) -> Result<Role> {
-        let Setting { data, unicast, workload, out, history, safe, .. } = self.setting;
+        let Setting { data, unicast, keys, workload, out, history, safe, .. } = self.setting;
         Ok(match self.system {
             System::Ours(Way::Group(order)) => Role::Member {
                 order: order.name.to_owned(),
@@ -181,7 +182,7 @@ impl Round<'_> {
                 safe: *safe,
             },
             System::Ours(Way::Cluster) => {
-                self.folder.insert(Folder::create(data, workload.members, *unicast)?).role()
+                self.folder.insert(Folder::create(data, workload.members, (*unicast, *keys))?).role()
             }
             System::Plain(kind) => Role::Plain(kind),
         })

@@ -126,6 +126,9 @@ pub(crate) struct Args {
     /// With --order tentative: send a datagram to each member instead of one to all
     #[arg(long)]
     unicast: bool,
+    /// With --order tentative: give the members a key, which is made for the round
+    #[arg(long)]
+    keys: bool,
     /// First of the four ports; without it, free ones are found
     #[arg(long, value_name = "PORT", value_parser = cli::port_base())]
     port_base: Option<u16>,
@@ -186,6 +189,7 @@ impl Args {
             way,
             data: self.data.clone().unwrap_or_else(std::env::temp_dir),
             unicast: self.unicast,
+            keys: self.keys,
             workload,
             port_base: self.port_base,
             inside: self.inside,
@@ -213,7 +217,7 @@ impl Args {
             ];
             (given.into_iter().find(|(_, is_given)| *is_given), "is not for --order tentative")
         } else {
-            let given = [("--data", self.data.is_some()), ("--unicast", self.unicast)];
+            let given = [("--data", self.data.is_some()), ("--unicast", self.unicast), ("--keys", self.keys)];
             (given.into_iter().find(|(_, is_given)| *is_given), "is only for --order tentative")
         };
         if let Some((flag, _)) = refused {

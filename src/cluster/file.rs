@@ -28,14 +28,17 @@ use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::draft::{self, Draft, Host, Listed};
+use crate::cli::Access;
 use crate::exit::{Exit, Failure};
 use crate::ids::MemberId;
+use crate::keys;
 use crate::place::{Flaw, Source, shown, without_mark};
 use crate::talk;
 use crate::transport::resolve::look_up_within;
 use crate::transport::signals::Signals;
 use crate::transport::udp::{Group, Settings};
 use crate::wire::datagram::Head;
+use crate::wire::sealed::Key;
 
 pub use super::draft::DEFAULT_MTU;
 
@@ -156,7 +159,16 @@ impl Cluster {
         self.mtu.saturating_sub(if is_ipv4 { 20 + 8 } else { 40 + 8 })
     }
 
-    /// Returns the settings of the socket of one member; it uses no IP multicast if `is_unicast`. They have the servers
+    /// Returns the key that a member was given; none on one machine, or if the user does without.
+    ///
+    /// # Errors
+    /// [`Exit::Config`] if a member is beyond this machine, and there is neither key nor consent, or if others can read the
+    /// key; [`Exit::NoInput`] or [`Exit::BadData`] if it cannot be read.
+    pub(crate) fn key(&self, access: &Access) -> Result<Option<Key>, Failure> {
+        keys::cluster::of_member(access, self.all().map(|server| server.udp))
+    }
+
+    /// Returns the settings of the socket of one member; it has no key, and uses no IP multicast if `is_unicast`. They have the servers
     /// of the beginning, and those up to the member.
     #[must_use]
     pub fn udp(&self, own: MemberId, is_unicast: bool) -> Settings {

@@ -15,7 +15,7 @@ use crate::replica::newcomer::Newcomer;
 use crate::session::SAY_EVERY;
 use crate::talk::Talk;
 use crate::transport::signals::{Signals, interruption};
-use crate::transport::udp::Udp;
+use crate::transport::udp::{Counts, Udp};
 use crate::transport::wakeup::wait;
 use crate::wire::datagram::{Head, Packer};
 
@@ -89,7 +89,7 @@ impl Join<'_> {
                 self.talk.say(format!("waiting for the members to let {} in", self.own()));
             }
             if now.since(start) >= self.limit {
-                return Err(self.not_let_in());
+                return Err(self.not_let_in(udp.counts()));
             }
         }
     }
@@ -100,8 +100,9 @@ impl Join<'_> {
         own.map_or_else(String::new, |own| format!("{} at {}", own.id, own.udp))
     }
 
-    fn not_let_in(&self) -> Failure {
-        let why = format!("cannot join the cluster: no member has let {} in", self.own());
+    fn not_let_in(&self, counts: Counts) -> Failure {
+        let why =
+            format!("cannot join the cluster: no member has let {} in{}", self.own(), counts.objection());
         let own = self.cluster.all().nth(usize::from(self.me.0)).map_or("ID", |own| &own.id);
         Failure::new(Exit::Unavailable, why).help(format!(
             "run `groupcast cluster add DIR {own} HOST:PORT` first, with the folder of a running member. The cluster file \

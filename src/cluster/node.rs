@@ -26,6 +26,7 @@ use crate::transport::udp::{Counts, Udp};
 use crate::transport::wakeup::{Waker, Wakeup, wait, wakeup};
 use crate::wire::BatchBuilder;
 use crate::wire::datagram::{Head, Packer, room_of};
+use crate::wire::sealed::Key;
 
 /// Most bytes of entries that wait for the journal. Beyond, submissions wait, too.
 const MOST_UNSTORED: u64 = 8 << 20;
@@ -46,6 +47,8 @@ pub struct Settings<'a> {
     pub data: &'a Path,
     /// Whether it uses no IP multicast.
     pub is_unicast: bool,
+    /// The key of the cluster, if it has one.
+    pub key: Option<Key>,
     /// Most bytes of entries that members which are away still lack.
     pub limit: usize,
     /// The time for which a new member waits for the others.
@@ -89,7 +92,7 @@ pub struct Node {
     effects: Effects,
     events: Vec<Event>,
     packers: BTreeMap<To, Packer>,
-    /// The head of datagrams and their size.
+    /// The head of datagrams, and their size before they are sealed.
     head: Head,
     size: usize,
     /// The time of the last datagram, and of the last time that the multicast group was joined.
@@ -115,8 +118,8 @@ impl Node {
         let identity = Identity { cluster: cluster.number(), member: id.clone(), slot: me.0 };
         let mut faults = settings.faults.map(|path| Watch::new(path, id));
         let (mut journal, mut found) = journal::open(data, &identity)?;
-        let udp_settings = cluster.udp(me, settings.is_unicast);
-        let (head, size) = (udp_settings.head, udp_settings.size);
+        let udp_settings = cluster.udp(me, settings.is_unicast).with_key(settings.key.clone());
+        let (head, size) = (udp_settings.head, udp_settings.packed());
         let mut udp = Udp::open(udp_settings)?;
         let mut clock = Clock::start();
         if usize::from(me.0) >= cluster.servers.len() && found.next == 1 {

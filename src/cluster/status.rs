@@ -44,6 +44,9 @@ pub struct Status {
     pub waits_for: Vec<String>,
     /// The other members.
     pub others: Vec<Other>,
+    /// The number of datagrams that it has dropped because they had another key, or none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub other_keys: u64,
     /// Whether the member knows that everything is confirmed everywhere, and that nothing more comes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub settled: bool,
@@ -61,6 +64,11 @@ pub struct Other {
     pub heard_ms: Option<u64>,
     /// The number of entries of this member that it is known to lack.
     pub lacks: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The epoch of a status that names none.
@@ -93,6 +101,7 @@ impl Status {
             journal_bytes: node.journal_size(),
             waits_for: replica.waits_for().into_iter().map(|member| node.name(member).to_owned()).collect(),
             others: others.map(other).collect(),
+            other_keys: node.counts().other_keys,
             settled: replica.is_settled(),
             end: None,
         }

@@ -113,7 +113,7 @@ fn permit(entries: &[Entry<'_>]) -> Result<Permit, Flaw> {
 }
 
 /// Returns the key that is a value.
-fn key(entry: &Entry<'_>) -> Result<[u8; z85::KEY_BYTES], Flaw> {
+pub(super) fn key(entry: &Entry<'_>) -> Result<[u8; z85::KEY_BYTES], Flaw> {
     z85::decode(entry.value.as_bytes()).map_err(|at| {
         let (place, length) = (entry.span.start + at, entry.value.len());
         match entry.value.get(at..).and_then(|rest| rest.chars().next()) {

@@ -44,19 +44,28 @@ pub(super) fn read_public(path: &Path) -> Result<Certificate, Failure> {
 /// # Errors
 /// As [`read_public`]; [`Exit::Config`] if anybody but its owner may read it.
 pub(super) fn read_secret(path: &Path) -> Result<Certificate, Failure> {
-    let (source, mode) = open(path)?;
-    if mode & OF_OTHERS != 0 {
-        let (name, mode) = (&source.name, mode & 0o777);
-        let why =
-            format!("cannot use the secret key in {name}: others have rights on the file (mode {mode:03o})");
-        return Err(Failure::new(Exit::Config, why).help(format!("chmod 600 {name}")));
-    }
+    let source = read_kept(path)?;
     let certificate = parse(&source)?;
     if certificate.secret.is_none() {
         let why = format!("{} has no secret key", source.name);
         return Err(Failure::new(Exit::BadData, why).help("the file whose name ends in .key_secret has it"));
     }
     Ok(certificate)
+}
+
+/// Reads a file that is for its owner alone.
+///
+/// # Errors
+/// [`Exit::NoInput`] if it cannot be read; [`Exit::Config`] if anybody but its owner may read it.
+pub(super) fn read_kept(path: &Path) -> Result<Source, Failure> {
+    let (source, mode) = open(path)?;
+    if mode & OF_OTHERS == 0 {
+        return Ok(source);
+    }
+    let (name, mode) = (&source.name, mode & 0o777);
+    let why =
+        format!("cannot use the secret key in {name}: others have rights on the file (mode {mode:03o})");
+    Err(Failure::new(Exit::Config, why).help(format!("chmod 600 {name}")))
 }
 
 fn parse(source: &Source) -> Result<Certificate, Failure> {

@@ -1,15 +1,16 @@
-//! Keys of the forwarder and of the members: files, folders, and `groupcast keys`.
+//! Keys of the forwarder, of the members and of clusters: files, folders, and `groupcast keys`.
 //!
 //! `certificate` is one file, in the form of `zpl`, with a `permit`; `files` reads and writes it on the disk. `folder` is
 //! all that an operator has, `own` all that a member needs. `context` has the sockets of a program with keys; at a forwarder
 //! or a router, `admission` decides which keys are accepted and, by the `rights` of their owners, which requests and packets; it
-//! counts the `refusals`, and `reload` reads the folder again. `tool` is `groupcast keys`; its `attempt` tries the ports of a
-//! forwarder. The keys themselves are in
-//! [`crate::transport::curve`].
+//! counts the `refusals`, and `reload` reads the folder again. `cluster` is the one key of a cluster. `tool` is `groupcast keys`;
+//! its `attempt` tries the ports of a forwarder. The keys themselves are in [`crate::transport::curve`] and
+//! [`crate::wire::sealed`].
 
 mod admission;
 mod attempt;
 mod certificate;
+pub(crate) mod cluster;
 pub(crate) mod context;
 mod files;
 mod folder;

@@ -9,6 +9,7 @@ use clap::Subcommand;
 
 use super::attempt;
 use super::certificate::Certificate;
+use super::cluster;
 use super::files::{self, PUBLIC, SECRET, make_folder, name, read_public, read_secret, write_new};
 use super::folder::{FORWARDER, Folder, Keys, NEXT, check_name, id_of};
 use super::own::{self, OwnKeys};
@@ -30,6 +31,9 @@ The folder has the forwarder's key pair, and in `members` the public key of each
 and the file may name the groups that it may join and the roles that it may have. `members/+.key` is a key for any id that has none of its own. The \
 files are those of CZMQ and pyzmq. A secret key, in a file that ends in .key_secret or is made by `pack`, is for its owner \
 alone: a file that others can read is refused.
+
+All members of a cluster (`--order tentative`, `chat-server`) have one key, which `cluster` makes, for example in \
+cluster.key_secret.
 
 To replace the forwarder's key, `rotate` makes the next one, which members take along with the present one; when all have \
 it, `rotate --finish` puts it in the place of the old one. A running forwarder and router take every change of the folder in, \
@@ -102,9 +106,15 @@ enum Command {
         #[arg(long)]
         finish: bool,
     },
+    /// Make the key of a cluster, which all its members need
+    Cluster {
+        /// The file; never replaced
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
     /// Say whether all files are as they must be, and list the keys; or whether a forwarder lets them in
     Check {
-        /// The folder of all keys, or the file of one member
+        /// The folder of all keys, or the file of one member or a cluster
         #[arg(value_name = "DIR|FILE")]
         keys: PathBuf,
         /// Try the ports of the forwarder and the router at this address instead: HOST or HOST:PORT
@@ -127,11 +137,24 @@ fn member(id: &str) -> Result<String, String> {
 /// Does what the command line says.
 ///
 /// # Errors
-/// [`Exit::Config`] if ZeroMQ has no CURVE, or others can read a secret; [`Exit::NoInput`] or [`Exit::BadData`] if a file
+/// [`Exit::Config`] if ZeroMQ has no CURVE and is to, or others can read a secret; [`Exit::NoInput`] or [`Exit::BadData`] if a file
 /// cannot be read; [`Exit::CannotCreate`] if one cannot be written, or is there; and [`Exit::Io`].
 pub(crate) fn run(args: &Args) -> Result<Exit> {
-    curve::must_be_available()?;
     match &args.command {
+        Command::Cluster { file } => make_cluster(file)?,
+        Command::Check { keys, connect: None, .. } if keys.is_file() && cluster::read(keys).is_ok() => {
+            check_cluster(keys)?;
+        }
+        of_curve => return run_curve(of_curve),
+    }
+    Ok(Exit::Ok)
+}
+
+/// Does what concerns keys of CURVE.
+fn run_curve(command: &Command) -> Result<Exit> {
+    curve::must_be_available()?;
+    match command {
+        Command::Cluster { .. } => {}
         Command::Init { dir } => init(&Folder(dir.clone()))?,
         Command::Add { dir, ids, group, role, public, another } => {
             let new = New { permit: Permit::new(group, role), public: public.as_deref(), another: *another };
@@ -148,6 +171,18 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         Command::Check { keys, .. } => check_own(keys)?,
     }
     Ok(Exit::Ok)
+}
+
+fn make_cluster(file: &Path) -> Result<()> {
+    let key = cluster::make(file)?;
+    cli::print(&format!("cluster: key {}", key.short()))?;
+    let file = name(file);
+    cli::print(&format!("next: copy {file} to all members in a safe way; each needs --keys {file}"))
+}
+
+/// Shows the key in the file of a cluster.
+fn check_cluster(file: &Path) -> Result<()> {
+    cli::print(&format!("cluster: key {}", cluster::read(file)?.short()))
 }
 
 fn init(folder: &Folder) -> Result<()> {

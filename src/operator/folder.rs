@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cluster.toml    the servers, with their addresses on 127.0.0.1
+//! cluster.key_secret    the key of the cluster, after `up --keys`
 //! data/s1 …       the journal of each server
 //! results/        result files and histories of all
 //! log/s1.txt …    what each server says
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use super::ports::{self, Claims};
 use crate::cluster::file::{Cluster, Server};
 use crate::exit::{Exit, Failure};
+use crate::keys;
 use crate::place::obstacle;
 use crate::transport::wakeup::wait;
 
@@ -35,6 +37,7 @@ const SERVERS: u16 = 5;
 /// Names that a folder may have before `up` has written its cluster file.
 const OWN: [&str; 6] = ["data", "results", "log", ERRANDS, LOCK, STATE];
 const FILE: &str = "cluster.toml";
+const KEY: &str = "cluster.key_secret";
 const FAULTS: &str = "faults.json";
 const LOCK: &str = "up.lock";
 const STATE: &str = "up.json";
@@ -69,6 +72,21 @@ impl Folder {
     /// Returns the cluster file.
     pub(super) fn file(&self) -> PathBuf {
         self.dir.join(FILE)
+    }
+
+    /// Returns the file of the cluster's key: the one that is wanted, or the folder's own, which is made if that is wanted.
+    ///
+    /// # Errors
+    /// [`Exit::CannotCreate`] if it cannot be made; as [`keys::cluster::read`] if it is none.
+    pub(super) fn key(&self, wanted: Option<Option<&Path>>) -> Result<Option<PathBuf>, Failure> {
+        let own = self.dir.join(KEY);
+        let file = match wanted {
+            Some(Some(file)) => file.to_owned(),
+            Some(None) if !own.exists() => return keys::cluster::make(&own).map(|_| Some(own)),
+            None if !own.exists() => return Ok(None),
+            Some(None) | None => own,
+        };
+        keys::cluster::read(&file).map(|_| Some(file))
     }
 
     /// Returns the folder of a server's journal.

@@ -153,6 +153,10 @@ fn describe(Found { status, age, is_running, asked }: &Found) -> String {
             let _ = writeln!(text, "  cannot confirm without {}", status.waits_for.join(", "));
         }
     }
+    if status.other_keys > 0 {
+        let dropped = counted(status.other_keys, "datagram", "datagrams");
+        let _ = writeln!(text, "  dropped {dropped} with another key, or none");
+    }
     if let Some(asked) = asked {
         let what = match asked {
             Asked::Add { id, udp } => format!("add {id} at {udp}"),

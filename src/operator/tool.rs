@@ -90,6 +90,10 @@ enum Command {
         /// First port of the web pages; those of the datagrams begin 100 above. Without it, free ones are found
         #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=65_000))]
         port_base: Option<u16>,
+        /// Protect the datagrams by the key in this file or, without FILE, by one that is made in the folder [default: the one
+        /// in the folder, if there is one]
+        #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+        keys: Option<Option<PathBuf>>,
         /// Give up when a server has not answered for this long after its start
         #[arg(long, value_name = "TIME", default_value = "30s", value_parser = units::parse_duration)]
         start_timeout: Duration,
@@ -153,8 +157,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             change::run(dir, &Asked::Add { id: id.clone(), udp: *udp }, *timeout)
         }
         Command::Remove { dir, id, timeout } => change::run(dir, &Asked::Remove { id: id.clone() }, *timeout),
-        Command::Up { dir, servers, port_base, start_timeout } => {
-            up::run(dir, *servers, *port_base, *start_timeout)
+        Command::Up { dir, servers, port_base, keys, start_timeout } => {
+            let keys = keys.as_ref().map(Option::as_deref);
+            up::run(dir, *servers, *port_base, keys, *start_timeout)
         }
         Command::Part { dir, sides, one_way } => faults::part(dir, sides, *one_way),
         Command::Heal { dir } => faults::heal(dir),

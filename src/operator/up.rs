@@ -31,11 +31,12 @@ const GRACE: Duration = Duration::from_secs(5);
 /// The lines of a server that are shown when it ends by itself.
 const LAST_LINES: usize = 5;
 
-/// Runs the servers of a folder.
+/// Runs the servers of a folder; `keys` is the option `--keys`, with its file or without.
 pub(super) fn run(
     dir: &Path,
     servers: Option<u16>,
     port_base: Option<u16>,
+    keys: Option<Option<&Path>>,
     start_timeout: Duration,
 ) -> Result<Exit> {
     let talk = Talk::new("cluster", Level::Normal, Color::Auto);
@@ -57,9 +58,11 @@ pub(super) fn run(
             dir.display()
         ));
     }
+    let keys = folder.key(keys)?;
     let mut up = Up {
         talk,
         program,
+        keys,
         processes: Processes::new(&interrupts),
         folder: &folder,
         start_timeout,
@@ -112,6 +115,8 @@ enum End {
 struct Up<'a> {
     talk: Talk,
     program: PathBuf,
+    /// The file of the cluster's key.
+    keys: Option<PathBuf>,
     /// The servers by slot.
     processes: Processes<State>,
     folder: &'a Folder,
@@ -171,6 +176,9 @@ impl Up<'_> {
         let mut command = Command::new(&self.program);
         command.args(["--id", id]).arg("--cluster").arg(folder.file()).arg("--data").arg(folder.data(id));
         command.arg("--out").arg(folder.results()).arg("--faults").arg(folder.faults()).stdin(Stdio::null());
+        if let Some(keys) = &self.keys {
+            command.arg("--keys").arg(keys);
+        }
         let address = web(server, &folder.file())?;
         let since = Some(self.processes.now());
         let state = State {

@@ -330,11 +330,14 @@ impl Plan {
 
     /// Makes the keys of all processes.
     fn make_keys(&self, settings: &Settings) -> Result<(), Failure> {
+        if settings.way.is_cluster() {
+            return keys::cluster::make(&keys_of(settings, &self.folder)).map(drop);
+        }
         let sequencers = [("sequencer", Role::Sequencer), (STANDBY, Role::Standby)];
         let sequencers =
             sequencers.into_iter().filter(|(name, _)| settings.servers().any(|server| server == *name));
         let clients = settings.clients.iter().map(|client| (client.id.as_str(), Role::Client));
-        keys::make_all(&keys_folder(&self.folder), clients.chain(sequencers))
+        keys::make_all(&keys_of(settings, &self.folder), clients.chain(sequencers))
     }
 
     /// Returns the text of the cluster file.
@@ -458,7 +461,7 @@ fn common_arguments(settings: &Settings, folder: &Path, program: &str) -> Vec<St
     arguments.extend(settings.verbose.then(|| "--verbose".to_owned()));
     // The proxy passes on what it cannot read.
     if settings.keys && program != "groupcast" {
-        arguments.extend(["--keys".to_owned(), keys_folder(folder).display().to_string()]);
+        arguments.extend(["--keys".to_owned(), keys_of(settings, folder).display().to_string()]);
     }
     if let (Some(known_bad), "client" | "sequencer") = (&settings.known_bad, program) {
         arguments.extend(["--known-bad".to_owned(), known_bad.clone()]);
@@ -534,9 +537,9 @@ fn commands_file(folder: &Path, client: &Client) -> PathBuf {
     folder.join("commands").join(format!("{}.txt", client.id))
 }
 
-/// Returns the folder of the keys.
-fn keys_folder(folder: &Path) -> PathBuf {
-    folder.join("keys")
+/// Returns the folder of the keys, or the file of the key of a cluster.
+fn keys_of(settings: &Settings, folder: &Path) -> PathBuf {
+    folder.join(if settings.way.is_cluster() { "cluster.key_secret" } else { "keys" })
 }
 
 fn cluster_file(folder: &Path) -> PathBuf {

@@ -122,7 +122,8 @@ pub(crate) struct Args {
     /// Let the histories tell what each message waited for, for `groupcast diagram` and `explain`
     #[arg(long, env = "GROUPCAST_TRACE", hide_env = true, value_parser = FalseyValueParser::new())]
     trace: bool,
-    /// Let the processes use keys, which are made for this run: all connections are encrypted
+    /// Let the processes use keys, which are made for this run: all connections are encrypted, or, in order tentative, all
+    /// datagrams prove that they are of members
     #[arg(long)]
     keys: bool,
     /// Let clients deliver only what all have, as `client --safe` does
@@ -150,10 +151,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         keys: args.keys,
         ..Settings::new(&scenario, args.voice.verbose)?
     };
-    if settings.keys && settings.way.is_cluster() {
-        bail!(Failure::new(Exit::Usage, "--keys is not for order tentative: a cluster has no keys"));
-    }
     if settings.keys
+        && !settings.way.is_cluster()
         && let Some(fault) = settings.links.iter().find(|fault| fault.kind.is_about_packets())
     {
         bail!(

@@ -16,6 +16,7 @@ pub(crate) fn bytes<const N: usize>() -> io::Result<[u8; N]> {
 }
 
 /// Returns a random key of 32 hexadecimal digits.
+#[cfg(feature = "web")]
 pub(crate) fn random() -> String {
     // A kernel without randomness has no loopback either.
     bytes::<16>().unwrap_or_default().iter().map(|byte| format!("{byte:02x}")).collect()

@@ -16,7 +16,6 @@ pub mod address;
 pub(crate) mod attempt;
 pub mod curve;
 pub mod holder;
-#[cfg(feature = "web")]
 pub(crate) mod key;
 pub mod keyring;
 pub mod limits;

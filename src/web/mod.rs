@@ -24,7 +24,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::FalseyValueParser;
 
-use crate::cli::{self, KnownBad, Voice};
+use crate::cli::{self, Access, KnownBad, Voice};
 use crate::cluster::file::Cluster;
 use crate::cluster::ledger::Ledger;
 use crate::cluster::node::{Node, Settings};
@@ -58,6 +58,9 @@ pub struct Options {
     /// Folder for the confirmed operations and the histories; otherwise `results` in the folder of the journal
     #[arg(long, value_name = "DIR", env = "GROUPCAST_OUT", hide_env = true)]
     pub out: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub access: Access,
     /// Send a datagram to each server, also if the cluster file names a multicast group
     #[arg(long, env = "GROUPCAST_UNICAST", hide_env = true, value_parser = FalseyValueParser::new())]
     pub unicast: bool,
@@ -87,6 +90,8 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     let cluster = Cluster::read(&options.cluster, Some(&signals))?;
     let me = cluster.member(&options.id, &options.cluster)?;
     let address = address(options, &cluster, me)?;
+    let key = cluster.key(&options.access)?;
+    serve::may_listen(&address, &options.access)?;
     let is_added = usize::from(me.0) >= cluster.servers.len();
     let sources = is_added.then(|| Sources::of(&cluster, me, &options.cluster)).transpose()?;
     let listener = serve::bind(&address)?;
@@ -96,6 +101,7 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
             me,
             data: &options.data,
             is_unicast: options.unicast,
+            key,
             limit: usize::try_from(options.journal_limit).unwrap_or(usize::MAX),
             patience: LET_IN_LIMIT,
             defects: options.known_bad.defects(),

@@ -16,8 +16,10 @@ use super::desk::Desk;
 use super::earlier::Files;
 use super::page::{Page, hosts, origins};
 use super::shared::Shared;
+use crate::cli::Access;
 use crate::cluster::file::Cluster;
 use crate::exit::{Exit, Failure};
+use crate::transport::address::Site;
 use crate::transport::holder;
 
 /// Most connections at a time.
@@ -41,6 +43,23 @@ pub(super) fn bind(address: &str) -> Result<TcpListener, Failure> {
         let failure = holder::cannot_listen(&format!("tcp://{found}"), &error);
         failure.help("name another address for the page with --web HOST:PORT, or in the cluster file")
     })
+}
+
+/// Refuses an address that other machines reach, unless the server has a key, or the user consents.
+///
+/// # Errors
+/// [`Exit::Config`].
+pub(super) fn may_listen(address: &str, access: &Access) -> Result<(), Failure> {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let site = Site { host: host.to_owned(), port_base: 0 };
+    if site.is_local() || access.insecure || access.keys.is_some() {
+        return Ok(());
+    }
+    let why = format!("cannot serve the page on {address}: it lets other machines in, without keys");
+    Err(Failure::new(Exit::Config, why).help(
+        "`groupcast keys cluster cluster.key_secret` and --keys cluster.key_secret, or --insecure. In either case the page \
+         is plain HTTP, where everybody may read and write: for more, keep it on 127.0.0.1 behind a proxy with TLS",
+    ))
 }
 
 /// Returns the failure of a server that cannot serve its page.

@@ -356,12 +356,7 @@ impl<'a> Member<'a> {
     fn waits_for(&mut self) -> String {
         let now = self.node.now();
         let replica = self.node.replica();
-        let foreign = match self.node.counts().strangers {
-            0 => String::new(),
-            count => {
-                format!(", and {count} datagrams of no member came: is the cluster file the same everywhere?")
-            }
-        };
+        let foreign = self.node.counts().objection();
         let describe = |member: MemberId| {
             let name = self.node.name(member);
             match replica.heard(member) {

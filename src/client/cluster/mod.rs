@@ -47,12 +47,14 @@ pub(super) fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
         cli::print(script.to_string().trim_end())?;
         return Ok(Exit::Ok);
     }
+    let key = cluster.key(&options.address.access)?;
     let (mut node, recovered) = Node::start(
         &Settings {
             cluster: &cluster,
             me,
             data: &paths.data,
             is_unicast: options.unicast,
+            key,
             limit: usize::try_from(options.journal_limit).unwrap_or(usize::MAX),
             patience: options.timeout,
             defects: options.known_bad.defects(),

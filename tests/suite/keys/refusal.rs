@@ -35,10 +35,40 @@ fn reaching_out(stage: &Stage) -> Vec<(Launch<'_>, &'static str)> {
     all
 }
 
+/// The members of clusters with an address beyond this machine.
+fn clusters_reaching_out(stage: &Stage) -> Vec<(Launch<'_>, &'static str)> {
+    let mut all = Vec::new();
+    let commands = stage.file("s1.txt", "Multicast,s1,x\n");
+    let word = "lets other machines in, and nobody would need a key";
+    for (name, address) in [("four", "192.0.2.1:5600"), ("six", "[2001:db8::1]:5600")] {
+        let file = stage.file(name, format!("{address}\n"));
+        let member = |program| stage.bare(program).args(["--id", "s1"]).arg("--cluster").arg(&file);
+        let member = |program| member(program).arg("--data").arg(stage.dir().join("data"));
+        let client = member("client").args(["--order", "tentative"]).arg("--commands").arg(&commands);
+        all.push((client.arg("--out").arg(stage.dir().join("out")), word));
+        if cfg!(feature = "web") {
+            all.push((member("chat-server").args(["--web", "127.0.0.1:1"]), word));
+        }
+    }
+    if cfg!(feature = "web") {
+        all.extend(pages_reaching_out(stage));
+    }
+    all
+}
+
+/// Chat servers of this machine whose page others reach.
+fn pages_reaching_out(stage: &Stage) -> impl Iterator<Item = (Launch<'_>, &'static str)> {
+    let file = stage.file("here", "127.0.0.1:5600\n");
+    ["192.0.2.1:1", "0.0.0.0:1", "[::]:1", "host.example:1"].into_iter().map(move |web| {
+        let server = stage.bare("chat-server").args(["--id", "s1", "--web", web]).arg("--cluster").arg(&file);
+        (server.arg("--data").arg(stage.dir().join("data")), "the page is plain HTTP")
+    })
+}
+
 #[test]
 fn keys_addresses_beyond_this_machine_are_refused_at_once() {
     let stage = Stage::new();
-    for (launch, word) in reaching_out(&stage) {
+    for (launch, word) in reaching_out(&stage).into_iter().chain(clusters_reaching_out(&stage)) {
         let began = now();
         let (printed, said) = launch.ends(78);
         assert!(printed.is_empty() && said.contains(word) && said.contains("--insecure"), "{said}");
