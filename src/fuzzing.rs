@@ -13,7 +13,7 @@ use crate::cluster::file::Cluster;
 use crate::exit::Failure;
 use crate::fault::script;
 use crate::place::{Flaw, Source, without_mark};
-use crate::{diagram, explain, journal, run};
+use crate::{diagram, explain, journal, keys, run};
 
 /// Parses a script of faults, and returns each fault as it would be written.
 ///
@@ -44,6 +44,15 @@ pub fn cluster(file: &[u8]) -> Result<Cluster, Failure> {
         let (four, six) = (Ipv4Addr::new(10, 0, high, low), Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, sum));
         Ok(vec![IpAddr::from(four), IpAddr::from(six)])
     })
+}
+
+/// Parses a key file, of a cluster or of a member, and returns it as it would be written.
+///
+/// # Errors
+/// The first mistake, with its place.
+pub fn key_file(file: &[u8], of_cluster: bool) -> Result<String, Failure> {
+    let source = Source { name: "input".into(), text: without_mark(Bytes::copy_from_slice(file)) };
+    keys::written_again(&source.text, of_cluster).map_err(|flaw| source.failure(flaw))
 }
 
 /// Reads a folder of results, judges all properties, and reports, draws and explains the run.

@@ -26,3 +26,16 @@ pub(crate) use admission::Admission;
 pub(crate) use permit::Role;
 pub(crate) use reload::Reload;
 pub(crate) use tool::make_all;
+
+use crate::place::Flaw;
+
+/// Returns a key file, of a cluster or of a member, as it would be written.
+///
+/// # Errors
+/// The first mistake.
+pub(crate) fn written_again(file: &[u8], of_cluster: bool) -> Result<String, Flaw> {
+    if of_cluster {
+        return cluster::parse(file).map(|key| cluster::text(&key));
+    }
+    certificate::Certificate::parse(file).map(|certificate| certificate.text(&[]))
+}

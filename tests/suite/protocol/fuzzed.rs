@@ -40,6 +40,11 @@ fn engines() {
 }
 
 #[test]
+fn keys() {
+    replay("keys");
+}
+
+#[test]
 fn messages() {
     replay("messages");
 }
@@ -62,6 +67,11 @@ fn scenario() {
 #[test]
 fn wire() {
     replay("wire");
+}
+
+#[test]
+fn zap() {
+    replay("zap");
 }
 
 /// Honest members on a bad network, as an input of the target `engines`.

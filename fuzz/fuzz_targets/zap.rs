@@ -1,0 +1,5 @@
+//! Runs the target `zap` of this crate under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| groupcast_fuzz::zap::run(input));
