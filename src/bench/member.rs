@@ -14,6 +14,7 @@ use crate::driver::endpoint::{Delivery, Endpoint};
 use crate::driver::node::Joining;
 use crate::engine::{Time, To};
 use crate::exit::{Exit, Failure};
+use crate::keys;
 use crate::member::{App, DetectorConfig, MembershipConfig};
 use crate::order::Order;
 use crate::participant::slow_member::SlowMember;
@@ -23,7 +24,6 @@ use crate::session::LOST_AFTER;
 use crate::talk::{self, Talk};
 use crate::transport::address::Site;
 use crate::transport::signals::Signals;
-use crate::transport::zmq::Context;
 use crate::units;
 use crate::wire::control;
 use crate::wire::{BatchBuilder, Window};
@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// # Errors
 /// [`Exit::Violated`] for a wrong order, and any failure that ends a client; the parent gets the account in any case.
 pub(super) fn run(part: &Part, known_bad: &KnownBad, talk: &Talk) -> Result<Exit, Failure> {
-    let Role::Member { order, method, out, history, safe } = &part.role else {
+    let Role::Member { order, method, out, history, safe, keys } = &part.role else {
         return Err(Failure::new(Exit::Bug, "this is no part of a member"));
     };
     let order = cli::order(order, method.as_deref())?;
@@ -63,7 +63,7 @@ pub(super) fn run(part: &Part, known_bad: &KnownBad, talk: &Talk) -> Result<Exit
         late: false,
         leaves: Arc::default(),
     };
-    let context = Context::default();
+    let context = keys::context::of_member(keys.as_deref(), &part.name())?;
     let node = Node::join(&context, &joining, Some(signals), talk)?;
     let settings =
         Settings { batch: Window::default().messages, slow_member: SlowMember::Block, missed: None };

@@ -32,7 +32,14 @@ pub(super) struct Part {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) enum Role {
     /// A groupcast member.
-    Member { order: String, method: Option<String>, out: Option<PathBuf>, history: bool, safe: bool },
+    Member {
+        order: String,
+        method: Option<String>,
+        out: Option<PathBuf>,
+        history: bool,
+        safe: bool,
+        keys: Option<PathBuf>,
+    },
     /// A member of a cluster: its cluster file, the folder of the journals, whether it uses no IP multicast, and the file of
     /// its key.
     Cluster { file: PathBuf, data: PathBuf, unicast: bool, keys: Option<PathBuf> },
@@ -91,9 +98,16 @@ impl Part {
     pub(super) fn name(&self) -> String {
         match self.role {
             Role::Middle(_) => "middle".to_owned(),
-            _ if self.workload.groups == 1 => format!("c{}", self.me + 1),
-            _ => format!("{}-c{}", self.group_name(), self.me + 1),
+            _ => member_name(self.workload.groups, self.group, self.me),
         }
+    }
+}
+
+/// Returns the name of a member, where there are so many groups.
+pub(super) fn member_name(groups: u16, group: u16, me: u16) -> String {
+    match groups {
+        1 => format!("c{}", me + 1),
+        _ => format!("g{}-c{}", group + 1, me + 1),
     }
 }
 

@@ -82,7 +82,12 @@ fn sockets(setting: &Setting) -> &'static str {
             (false, true) => "udp multicast with a key",
         };
     }
-    if setting.host.starts_with("ipc://") { "ipc" } else { "tcp" }
+    match (setting.host.starts_with("ipc://"), setting.keys) {
+        (true, false) => "ipc",
+        (false, false) => "tcp",
+        (true, true) => "ipc with keys",
+        (false, true) => "tcp with keys",
+    }
 }
 
 /// Returns the kinds of files that members write.

@@ -133,7 +133,7 @@ struct Round<'a> {
     accounts: Vec<Account>,
     ready: usize,
     interrupted: Option<Exit>,
-    /// The folder of the cluster, if there is one.
+    /// The folder of the cluster or of the keys, if there is one.
     folder: Option<Folder>,
 }
 
@@ -144,19 +144,22 @@ impl Round<'_> {
             System::Ours(Way::Cluster) => {}
             System::Ours(Way::Group(order)) => {
                 let (base, clients) = (port_base.to_string(), workload.members.to_string());
-                let listens = ["--bind", host, "--port-base", &base];
+                let keys = self.make_keys()?;
+                let keys: Vec<&str> = keys.iter().flat_map(|folder| ["--keys", folder]).collect();
+                let listens = [&["--bind", host, "--port-base", &base], &keys[..]].concat();
                 let inside: &[&str] =
                     if self.setting.inside && !order.addressed { &["--sequencer"] } else { &[] };
                 self.spawn(
                     "forwarder",
                     "forwarder",
-                    &[&["--clients", &clients][..], &listens, inside].concat(),
+                    &[&["--clients", &clients][..], &listens[..], inside].concat(),
                 )?;
                 if order.addressed {
                     self.spawn("router", "router", &listens)?;
                 }
                 if order.sequencer && inside.is_empty() {
-                    self.spawn("sequencer", "sequencer", &["--connect", host, "--port-base", &base])?;
+                    let connects = [&["--connect", host, "--port-base", &base], &keys[..]].concat();
+                    self.spawn("sequencer", "sequencer", &connects)?;
                 }
             }
             System::Plain(kind) => self.play(&self.part(Role::Middle(kind), port_base, 0, 0))?,
@@ -170,6 +173,18 @@ impl Round<'_> {
         Ok(())
     }
 
+    /// Makes the keys of groups, if they have any. Returns their folder.
+    fn make_keys(&mut self) -> Result<Option<String>> {
+        let Setting { data, keys: true, workload, .. } = self.setting else { return Ok(None) };
+        let ids: Vec<String> = (0..workload.groups)
+            .flat_map(|group| {
+                (0..workload.members).map(move |me| part::member_name(workload.groups, group, me))
+            })
+            .collect();
+        let folder = Folder::of_keys(data, ids.iter().map(String::as_str))?;
+        Ok(Some(self.folder.insert(folder).path().display().to_string()))
+    }
+
     /// Returns the role of each member. A cluster gets its folder.
     fn role(&mut self) -> Result<Role> {
         let Setting { data, unicast, keys, workload, out, history, safe, .. } = self.setting;
@@ -180,9 +195,12 @@ impl Round<'_> {
                 out: out.clone(),
                 history: *history,
                 safe: *safe,
+                keys: self.folder.as_ref().map(|folder| folder.path().to_owned()),
             },
             System::Ours(Way::Cluster) => {
-                self.folder.insert(Folder::create(data, workload.members, (*unicast, *keys))?).role()
+                let (folder, role) = Folder::of_cluster(data, workload.members, (*unicast, *keys))?;
+                self.folder = Some(folder);
+                role
             }
             System::Plain(kind) => Role::Plain(kind),
         })

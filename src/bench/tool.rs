@@ -126,7 +126,7 @@ pub(crate) struct Args {
     /// With --order tentative: send a datagram to each member instead of one to all
     #[arg(long)]
     unicast: bool,
-    /// With --order tentative: give the members a key, which is made for the round
+    /// Use keys, which are made for the round: all connections are encrypted or, with --order tentative, all datagrams sealed
     #[arg(long)]
     keys: bool,
     /// First of the four ports; without it, free ones are found
@@ -217,7 +217,7 @@ impl Args {
             ];
             (given.into_iter().find(|(_, is_given)| *is_given), "is not for --order tentative")
         } else {
-            let given = [("--data", self.data.is_some()), ("--unicast", self.unicast), ("--keys", self.keys)];
+            let given = [("--data", self.data.is_some()), ("--unicast", self.unicast)];
             (given.into_iter().find(|(_, is_given)| *is_given), "is only for --order tentative")
         };
         if let Some((flag, _)) = refused {
