@@ -90,6 +90,28 @@ impl KnownBad {
     }
 }
 
+/// The threads of a program that listens.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Threads {
+    /// Threads that send and receive, and encrypt [default: 1, with keys one for each processor, 4 at most]
+    #[arg(long = "io-threads", value_name = "N", env = "GROUPCAST_IO_THREADS", hide_env = true, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub io: Option<u16>,
+}
+
+impl Threads {
+    /// The most threads that are used unless the user asks for more.
+    const MOST: u16 = 4;
+
+    /// Returns their number, with or without keys.
+    #[must_use]
+    pub fn number(self, has_keys: bool) -> u16 {
+        let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+        let usual =
+            || if has_keys { processors().try_into().unwrap_or(Self::MOST).min(Self::MOST) } else { 1 };
+        self.io.unwrap_or_else(usual)
+    }
+}
+
 /// The keys of a process, or the consent to addresses beyond this machine without any.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Access {

@@ -56,6 +56,9 @@ pub struct Options {
     pub no_sequencer: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub threads: cli::Threads,
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub access: cli::Access,
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -143,7 +146,7 @@ struct Forwarder<'a> {
 
 impl<'a> Forwarder<'a> {
     fn listen(options: &Options, at: &[Site], talk: &'a Talk) -> Result<Self, Failure> {
-        let (context, admission) = context::of_server(&options.access)?;
+        let (context, admission) = context::of_server(&options.access, options.threads)?;
         let rules = Rules {
             clients: usize::from(options.clients),
             start_timeout: options.start_timeout,

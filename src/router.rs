@@ -44,6 +44,9 @@ pub struct Options {
     pub forwarder: cli::Forwarder,
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub threads: cli::Threads,
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub access: cli::Access,
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -67,7 +70,7 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     limits::suffice(0)?;
     let has_keys = options.access.keys.is_some();
     let signals = if has_keys { Signals::catch_others()? } else { Signals::catch()? };
-    let (context, admission) = context::of_server(&options.access)?;
+    let (context, admission) = context::of_server(&options.access, options.threads)?;
     let own = options.bind.sites("--bind", options.port_base)?;
     options.access.check(&own, Use::Listen)?;
     let sites = match &options.connect {

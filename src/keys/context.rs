@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::admission::Admission;
 use super::folder::{FORWARDER, Folder};
 use super::own;
-use crate::cli::Access;
+use crate::cli::{Access, Threads};
 use crate::exit::{Exit, Failure};
 use crate::transport::curve;
 use crate::transport::keyring::Keyring;
@@ -41,8 +41,12 @@ pub(crate) fn of_observer(access: &Access) -> Result<Context, Failure> {
 ///
 /// # Errors
 /// As [`Folder::pair`] and [`Folder::read`]; [`Exit::Config`] if ZeroMQ has no CURVE, or the keys are those of a member.
-pub(crate) fn of_server(access: &Access) -> Result<(Context, Option<Arc<Admission>>), Failure> {
-    let Some(path) = &access.keys else { return Ok((Context::default(), None)) };
+pub(crate) fn of_server(
+    access: &Access,
+    threads: Threads,
+) -> Result<(Context, Option<Arc<Admission>>), Failure> {
+    let threads = threads.number(access.keys.is_some());
+    let Some(path) = &access.keys else { return Ok((Context::with_threads(threads)?, None)) };
     curve::must_be_available()?;
     if path.is_file() {
         let why = format!("{} is the file of one member, and no folder of keys", super::files::name(path));
@@ -55,7 +59,6 @@ pub(crate) fn of_server(access: &Access) -> Result<(Context, Option<Arc<Admissio
     folder.pair(FORWARDER)?;
     let asked = Arc::clone(&admission);
     let keys = keyring(path, FORWARDER)?;
-    let context =
-        Context::with_keys_of_others(keys, Arc::new(move |key, address| asked.admit(key, address)))?;
-    Ok((context, Some(admission)))
+    let admit = Arc::new(move |key, address: &str| asked.admit(key, address));
+    Ok((Context::with_threads(threads)?.with_keys_of_others(keys, admit)?, Some(admission)))
 }

@@ -82,14 +82,24 @@ impl Context {
         Self { keys: Some(Arc::new(keys)), ..Self::default() }
     }
 
-    /// Returns a context whose sockets also listen, and let in those that `admit` names.
+    /// Returns a context in which so many threads send, receive and encrypt.
+    ///
+    /// # Errors
+    /// [`Exit::Bug`] if ZeroMQ refuses, which it has no reason to.
+    pub fn with_threads(number: u16) -> Result<Self, Failure> {
+        let context = Self::default();
+        let set = context.raw.set_io_threads(number.into());
+        set.map_err(|error| failed("use several threads", error))?;
+        Ok(context)
+    }
+
+    /// Lets its sockets also listen with keys, and let in those that `admit` names. It has no socket yet.
     ///
     /// # Errors
     /// [`Exit::Bug`] or [`Exit::Io`] if the thread cannot be started that answers for them.
-    pub fn with_keys_of_others(keys: Keyring, admit: Arc<Admit>) -> Result<Self, Failure> {
-        let context = Self::with_keys(keys);
-        let zap = Zap::start(&context.raw, admit)?;
-        Ok(Self { _zap: Some(Arc::new(zap)), ..context })
+    pub fn with_keys_of_others(self, keys: Keyring, admit: Arc<Admit>) -> Result<Self, Failure> {
+        let zap = Zap::start(&self.raw, admit)?;
+        Ok(Self { _zap: Some(Arc::new(zap)), keys: Some(Arc::new(keys)), ..self })
     }
 
     /// Returns the public key of this process, if it has one.
