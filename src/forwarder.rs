@@ -96,7 +96,7 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     talk.say(format!("{}{keys}; waiting for {}", ports(&sites), clients(usize::from(options.clients))));
     loop {
         let limit = forwarder.longest_wait();
-        let is_asked = zmq::wait(&forwarder.sockets(), signals.fds(), limit);
+        let is_asked = zmq::wait(&[&forwarder.input, &forwarder.sync], signals.fds(), limit);
         if is_asked && let Some(exit) = signals.received() {
             let failure = interruption(exit);
             let is_idle = options.stay && forwarder.registry.entries().is_empty();
@@ -173,12 +173,6 @@ impl<'a> Forwarder<'a> {
         })
     }
 
-    /// Returns the sockets at which it waits for input.
-    fn sockets(&self) -> Vec<&Socket> {
-        let subscribed = self.admission.as_ref().map(|_| &self.output);
-        [&self.input, &self.sync].into_iter().chain(subscribed).collect()
-    }
-
     /// Handles all waiting input. Returns the outcome when everything is over.
     fn turn(&mut self) -> Result<Option<Result<(), Failure>>, Failure> {
         let now = self.clock.now();
@@ -197,9 +191,6 @@ impl<'a> Forwarder<'a> {
             if let Some((topic, frames)) = overheard {
                 self.sequencer.receive(now, &topic, frames, &self.output);
             }
-        }
-        if let Some(admission) = &self.admission {
-            self.output.decide_subscriptions(|user, topic| admission.may_hear(user, topic));
         }
         self.sequencer.wake(now, &self.output);
         self.serve_sync(now);
@@ -272,18 +263,18 @@ impl<'a> Forwarder<'a> {
         }
     }
 
-    /// Tells of peers that were refused, and once of handshakes that break off.
+    /// Tells of peers that were refused, and of handshakes that break off; without keys once, since scanners do that, too.
     fn report_handshakes(&mut self, now: Time) {
         while let Some(handshake) = self.sync.handshake() {
             // Often, only the other side learns why.
             let has_failed = matches!(handshake, Handshake::Mismatched | Handshake::Failed);
-            if has_failed && !std::mem::replace(&mut self.has_failed, true) {
-                let why = if self.admission.is_some() {
-                    "it has no keys, or those of another forwarder"
-                } else {
-                    "it has keys, which this forwarder does not use, or it is no member at all"
-                };
-                self.talk.warn(format!("a process tries to connect, and cannot: {why}"));
+            match &self.admission {
+                Some(admission) if has_failed => admission.note_broken_handshake(),
+                None if has_failed && !std::mem::replace(&mut self.has_failed, true) => {
+                    let why = "it has keys, which this forwarder does not use, or it is no member at all";
+                    self.talk.warn(format!("a process tries to connect, and cannot: {why}"));
+                }
+                _ => {}
             }
         }
         if let Some(admission) = &self.admission {

@@ -145,6 +145,8 @@ impl Service for Router<'_> {
         }
         if let Some(own) = self.reload.as_mut().and_then(|reload| reload.look(now, self.talk)) {
             self.context.listen_again(&own, &mut [&mut self.socket])?;
+            // Each member announces its route anew.
+            self.addresses.clear();
         }
         if !self.undeliverable.is_empty() && now.since(self.said) >= SAY_EVERY {
             self.said = now;
@@ -196,7 +198,8 @@ impl Router<'_> {
     /// Notes the address of a member that has connected. Earlier connections of it may be dead, or those of another run.
     fn arrives(&mut self, route: String, address: Vec<u8>) {
         if !self.addresses.contains_key(&route) && self.addresses.len() >= MAX_ROUTES {
-            return;
+            let why = format!("too many members announce themselves; {} is left out", route.escape_default());
+            return self.talk.warn(why);
         }
         let addresses = self.addresses.entry(route).or_default();
         if addresses.len() == MAX_CONNECTIONS {

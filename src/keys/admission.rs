@@ -17,6 +17,8 @@ use crate::wire::topic;
 #[derive(Debug)]
 pub(crate) struct Admission {
     accepted: Mutex<Arc<Accepted>>,
+    /// The refusals of strangers' keys, and those of members: one must not hide the other.
+    strangers: Mutex<Refusals>,
     refusals: Mutex<Refusals>,
 }
 
@@ -39,7 +41,11 @@ impl Admission {
     /// # Errors
     /// As [`Folder::read`].
     pub(super) fn read(folder: &Folder) -> Result<Self, Failure> {
-        Ok(Self { accepted: Mutex::new(Arc::new(Accepted::of(folder.read()?))), refusals: Mutex::default() })
+        Ok(Self {
+            accepted: Mutex::new(Arc::new(Accepted::of(folder.read()?))),
+            strangers: Mutex::default(),
+            refusals: Mutex::default(),
+        })
     }
 
     /// Returns the keys that are accepted now.
@@ -62,7 +68,9 @@ impl Admission {
         let member = keys.members.get(&key);
         if member.is_none() {
             let from = if address.is_empty() { "a process of this machine" } else { address };
-            self.refuse(format!("{from} was refused: its key {} is in no file of the members", key.short()));
+            let key = key.short();
+            lock(&self.strangers)
+                .add(format!("{from} was refused: its key {key} is in no file of the members"));
         }
         member.map(|member| member.name.clone())
     }
@@ -87,16 +95,6 @@ impl Admission {
         may
     }
 
-    /// Returns whether a user may hear the topics that begin like this.
-    pub(crate) fn may_hear(&self, user: &str, topic: &[u8]) -> bool {
-        let may = self.accepted().rights.may_hear(user, topic);
-        if !may {
-            let shown = String::from_utf8_lossy(topic);
-            self.refuse(format!("a subscription of {user} to `{}` was refused", shown.escape_default()));
-        }
-        may
-    }
-
     /// Returns whether a user may have the packets for this route, and send packets as its owner.
     pub(crate) fn may_take(&self, user: &str, route: &str) -> bool {
         let may = self.accepted().rights.may_take(user, route);
@@ -110,13 +108,21 @@ impl Admission {
         Arc::clone(&lock(&self.accepted))
     }
 
+    /// Notes a handshake that broke off: that of a process without keys, or with those of another forwarder.
+    pub(crate) fn note_broken_handshake(&self) {
+        let why = "it has no keys, or those of another forwarder";
+        lock(&self.strangers).add(format!("a process tries to connect, and cannot: {why}"));
+    }
+
     fn refuse(&self, sentence: String) {
         lock(&self.refusals).add(sentence);
     }
 
     /// Tells which keys, requests and packets were refused.
     pub(crate) fn report(&self, now: Time, talk: &Talk) {
-        let due = lock(&self.refusals).due(now);
-        due.into_iter().for_each(|line| talk.warn(line));
+        for refusals in [&self.strangers, &self.refusals] {
+            let due = lock(refusals).due(now);
+            due.into_iter().for_each(|line| talk.warn(line));
+        }
     }
 }

@@ -212,6 +212,7 @@ fn named(path: &Path) -> Result<String, Failure> {
     };
     match check_id(id_of(member)) {
         Err(why) if member != ANY => Err(wrong(&why)),
+        _ if id_of(member) == FORWARDER => Err(wrong("the forwarder's key does not belong here")),
         _ => Ok(member.to_owned()),
     }
 }
@@ -281,6 +282,7 @@ mod tests {
             ("members/c2.txt", Exit::BadData, "no key file"),
             ("members/c2.key_secret", Exit::BadData, "does not belong here"),
             ("members/a b.key", Exit::BadData, "consists of"),
+            ("members/forwarder.key", Exit::BadData, "does not belong here"),
             ("members/sleep.key", Exit::BadData, "reserved"),
             ("members/c2.key", Exit::BadData, "members/c2.key:1:1: this file has no public key"),
             ("forwarder.next.key", Exit::BadData, "no public key"),

@@ -9,6 +9,8 @@ use crate::engine::Time;
 const TELL_EVERY: Duration = Duration::from_secs(60);
 /// Most refusals that are told apart: strangers must not make it grow.
 const MOST: usize = 64;
+/// The sentence that tells of all others.
+const OTHERS: &str = "others were refused, too";
 
 /// The refusals, by the sentence that tells of them.
 #[derive(Debug, Default)]
@@ -24,9 +26,9 @@ struct Count {
 impl Refusals {
     /// Counts a refusal.
     pub(super) fn add(&mut self, sentence: String) {
-        if self.0.contains_key(&sentence) || self.0.len() < MOST {
-            self.0.entry(sentence).or_default().new += 1;
-        }
+        let is_told_apart = self.0.contains_key(&sentence) || self.0.len() < MOST;
+        let sentence = if is_told_apart { sentence } else { OTHERS.to_owned() };
+        self.0.entry(sentence).or_default().new += 1;
     }
 
     /// Returns a line for each refusal that is to be told now.
@@ -74,6 +76,7 @@ mod tests {
         assert_eq!(refusals.due(at(200)), [""; 0]);
         assert!(refusals.0.is_empty(), "those that came no more are forgotten");
         (0..=255).for_each(|number| refusals.add(format!("{number}")));
-        assert_eq!(refusals.due(at(201)).len(), MOST);
+        let told = refusals.due(at(201));
+        assert!(told.len() == MOST + 1 && told.contains(&format!("{OTHERS} (192 times)")), "{told:?}");
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::admission::Admission;
-use super::folder::{FORWARDER, Folder, Keys, Stamp};
+use super::folder::{ANY, FORWARDER, Folder, Keys, Stamp};
 use crate::cli::Access;
 use crate::engine::Time;
 use crate::exit::Failure;
@@ -92,7 +92,7 @@ impl Reload {
     fn accept(&mut self, keys: Keys, own: KeyPair, is_asked: bool, talk: &Talk) -> Option<KeyPair> {
         let change = Change::between(&self.admission.keys(), &keys, self.own != own.public);
         let is_back = self.complaint.take().is_some();
-        if is_asked || is_back || change != Change::default() {
+        if is_asked || is_back || change.is_any() {
             talk.say(format!("keys read again: {}", change.words(&own.public)));
         }
         self.own = own.public;
@@ -122,6 +122,8 @@ struct Change {
     own: bool,
     /// The key that is to take the place of the own one: true if there is one now, false if that from before has gone.
     next: Option<bool>,
+    /// Whether there was a key for any id: its owners may have had an id that has a key of its own now.
+    shared: bool,
 }
 
 impl Change {
@@ -133,12 +135,19 @@ impl Change {
             other: old.iter().filter(|(key, member)| new.get(key).is_some_and(|new| new != *member)).count(),
             own,
             next: (before.next != now.next && !own).then_some(before.next.is_none()),
+            shared: old.values().any(|member| member.name == ANY),
         }
+    }
+
+    /// Returns whether anything has changed.
+    fn is_any(&self) -> bool {
+        *self != Self { shared: self.shared, ..Self::default() }
     }
 
     /// Returns whether somebody who is connected may be so wrongly now.
     fn must_ask_again(&self) -> bool {
-        self.gone > 0 || self.other > 0 || self.own || self.next == Some(false)
+        let has_lost_id = self.new > 0 && self.shared;
+        self.gone > 0 || self.other > 0 || has_lost_id || self.own || self.next == Some(false)
     }
 
     fn words(&self, own: &PublicKey) -> String {

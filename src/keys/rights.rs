@@ -1,4 +1,4 @@
-//! The rights of the owners of keys at each port: what one may ask, publish, hear, and take from the router.
+//! The rights of the owners of keys at each port: what one may ask, publish, and take from the router.
 //!
 //! A user, here, is the name of an accepted key, as ZeroMQ tells it with each message.
 
@@ -8,7 +8,6 @@ use super::folder::{ANY, FORWARDER, Keys, id_of};
 use super::permit::{Permit, Role};
 use crate::exit::{Exit, Failure};
 use crate::wire::control::{self, Ask, Identity, Request, Seat};
-use crate::wire::topic;
 
 /// The permissions of all users.
 #[derive(Clone, Debug, Default)]
@@ -49,12 +48,6 @@ impl Rights {
         };
         let has_role = |permit: &Permit| roles.iter().any(|&role| permit.check(group, role).is_ok());
         self.0.get(user).is_some_and(has_role) && self.may_be(user, &seat.id)
-    }
-
-    /// Returns whether a user may hear the topics that begin like this: those of one group.
-    pub(super) fn may_hear(&self, user: &str, topic: &[u8]) -> bool {
-        let permit = self.0.get(user);
-        topic::group(topic).zip(permit).is_some_and(|(group, permit)| permit.takes_part_in(group))
     }
 
     /// Returns whether the packets of this route, `GROUP/ID`, are those of a user.
@@ -161,21 +154,6 @@ mod tests {
             let seat =
                 Seat { slot: 3, id: id.into(), incarnation: 1, role, can_sequence: false, late: false };
             assert_eq!(rights().may_publish(user, group, &seat), may, "{user} {group} {id}");
-        }
-    }
-
-    #[test]
-    fn rights_to_hear_are_those_of_the_groups() {
-        for (user, topic, may) in [
-            ("c1", "red/a", true),
-            ("c1", "", false),
-            ("c1", "red", false),
-            ("c2", "blue/c0", true),
-            ("c2", "green/", false),
-            ("eye", "red/", false),
-            ("forwarder", "red/", false),
-        ] {
-            assert_eq!(rights().may_hear(user, topic.as_bytes()), may, "{user} {topic}");
         }
     }
 

@@ -9,7 +9,7 @@
 //! [`signals`] and [`wakeup`] beside sockets. [`holder`] finds the process that holds a port, [`limits`] has those of
 //! the system; `key` draws random keys. [`curve`] has the keys by which processes encrypt and know one another, [`z85`] their
 //! form as text; [`keyring`] has those of this process, which `link` uses for each connection; [`zap`] decides which keys are
-//! let in, `subscriptions` who hears what, and [`monitor`] tells whether this side was let in. `listening` asks all peers again, `attempt`
+//! let in, and [`monitor`] tells whether this side was let in. `listening` asks all peers again, `attempt`
 //! tries whether a port lets a key in.
 
 pub mod address;
@@ -30,7 +30,6 @@ pub mod resolve;
 pub mod routed;
 pub mod signals;
 pub mod stdio;
-mod subscriptions;
 pub mod terminal;
 pub mod udp;
 pub mod wakeup;

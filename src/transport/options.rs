@@ -88,11 +88,6 @@ pub(super) fn prove_key(
     socket.set_curve_secretkey(&own.secret.0)
 }
 
-/// Lets the listener of subscribers decide about each subscription.
-pub(super) fn decide_subscriptions(socket: &mut zmq::Socket) -> Result<(), zmq::Error> {
-    set_number(socket, zmq_sys::ZMQ_XPUB_MANUAL.cast_signed(), 1)
-}
-
 /// Lets a socket that is about to connect to a router announce its route on each connection.
 pub(super) fn announce(socket: &mut zmq::Socket, route: &[u8]) -> Result<(), zmq::Error> {
     socket.set_probe_router(true)?;

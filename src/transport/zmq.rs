@@ -160,10 +160,7 @@ impl Context {
     /// # Errors
     /// [`Exit::Unavailable`] if the port is taken.
     pub fn listen_out(&self, at: &[Site]) -> Result<Socket, Failure> {
-        if self.keys.is_none() {
-            return self.listen(zmq::PUB, MAX_SUBSCRIPTION, Port::Out, at, |_| Ok(()));
-        }
-        self.listen(zmq::XPUB, MAX_SUBSCRIPTION, Port::Out, at, options::decide_subscriptions)
+        self.listen(zmq::PUB, MAX_SUBSCRIPTION, Port::Out, at, |_| Ok(()))
     }
 
     /// Returns the socket at which members join.

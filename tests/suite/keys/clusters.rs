@@ -136,7 +136,7 @@ fn keys_cluster_goes_on_through_kills_and_keeps_its_promises() {
 #[test]
 fn keys_cluster_members_with_other_keys_say_so_on_both_sides() {
     let cluster = Cluster::new();
-    let patience = ["--timeout", "5s"];
+    let patience = ["--timeout", "12s"];
     let other = cluster.keyless("run", "s2", "Multicast,s2,x\n").arg("--keys").arg(cluster.path("other"));
     let mut members = [
         cluster.member("run", "s1", "Multicast,s1,x\n").args(patience).start(),
