@@ -29,17 +29,7 @@ fn root() -> PathBuf {
 
 fn folder() -> PathBuf {
     static REWRITTEN: Once = Once::new();
-    let folder = root().join("testdata/datagrams");
-    REWRITTEN.call_once(|| {
-        if std::env::var_os("GROUPCAST_REWRITE").is_some_and(|flag| flag == "1") {
-            let _ = fs::remove_dir_all(&folder);
-            fs::create_dir_all(folder.join("bad")).expect("testdata can be written");
-            for (name, text) in expected() {
-                fs::write(folder.join(name), text).expect("testdata can be written");
-            }
-        }
-    });
-    folder
+    crate::protocol::folder::folder("testdata/datagrams", &REWRITTEN, expected)
 }
 
 /// The expected contents of every file.

@@ -3,6 +3,7 @@
 mod clusters;
 mod datagrams;
 mod flow_control;
+mod folder;
 mod fuzzed;
 mod in_memory;
 mod liars;

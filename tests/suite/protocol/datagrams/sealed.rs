@@ -129,17 +129,7 @@ fn expected() -> BTreeMap<String, String> {
 
 fn folder() -> PathBuf {
     static REWRITTEN: Once = Once::new();
-    let folder = root().join("testdata/sealed");
-    REWRITTEN.call_once(|| {
-        if std::env::var_os("GROUPCAST_REWRITE").is_some_and(|flag| flag == "1") {
-            let _ = fs::remove_dir_all(&folder);
-            fs::create_dir_all(folder.join("bad")).expect("testdata can be written");
-            for (name, text) in expected() {
-                fs::write(folder.join(name), text).expect("testdata can be written");
-            }
-        }
-    });
-    folder
+    crate::protocol::folder::folder("testdata/sealed", &REWRITTEN, expected)
 }
 
 /// Reads a datagram as a member with the key does.

@@ -18,17 +18,7 @@ pub(super) fn folder(name: &str) -> PathBuf {
 
 fn wire() -> PathBuf {
     static REWRITTEN: Once = Once::new();
-    let wire = folder("testdata/wire");
-    REWRITTEN.call_once(|| {
-        if std::env::var_os("GROUPCAST_REWRITE").is_some_and(|flag| flag == "1") {
-            let _ = fs::remove_dir_all(&wire);
-            fs::create_dir_all(wire.join("bad")).expect("testdata can be written");
-            for (name, text) in expected() {
-                fs::write(wire.join(name), text).expect("testdata can be written");
-            }
-        }
-    });
-    wire
+    crate::protocol::folder::folder("testdata/wire", &REWRITTEN, expected)
 }
 
 /// The text of a file.
