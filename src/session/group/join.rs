@@ -98,7 +98,7 @@ impl Group {
         }
         self.may_have_role(who)?;
         // The last slot stands for the whole group in packets.
-        if self.next_slot == u16::MAX {
+        if self.next_slot() == u16::MAX {
             return Err(JoinRefusal::WornOut);
         }
         let stays = |member: &&Member| member.peer.gone.is_none() && !member.can_wait;
@@ -159,11 +159,11 @@ impl Group {
     fn seat(&mut self, now: Time, incoming: &Incoming, actions: &mut Actions) {
         let who = &incoming.request.who;
         let late = who.late && (!self.is_gathering() || self.is_complete_without(who));
+        let slot = self.next_slot();
         let incarnation = self.incarnations.entry(who.id.clone()).or_default();
         *incarnation += 1;
-        let member = Member::new(now, incoming, self.next_slot, *incarnation, late);
-        self.given.insert(self.next_slot, member.seat.clone());
-        self.next_slot += 1;
+        let member = Member::new(now, incoming, slot, *incarnation, late);
+        self.given.insert(slot, member.seat.clone());
         self.is_here(&who.id);
         self.compare_forwarders(&incoming.request, actions);
         if self.is_running() && late {

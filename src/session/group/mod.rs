@@ -37,7 +37,6 @@ pub(super) struct Group {
     since: Time,
     pub(super) members: BTreeMap<String, Member>,
     incarnations: BTreeMap<String, u32>,
-    next_slot: u16,
     /// The seats of this run by slot, also of members that are gone: no slot is given twice.
     given: BTreeMap<u16, Seat>,
     /// The seats of all newcomers, in the order in which this forwarder gave or learnt them: members receive them,
@@ -93,7 +92,6 @@ impl Group {
             since: now,
             members: BTreeMap::new(),
             incarnations: BTreeMap::new(),
-            next_slot: 0,
             given: BTreeMap::new(),
             newcomers: Vec::new(),
             posts: Posts::default(),
@@ -129,6 +127,11 @@ impl Group {
     /// Returns the clients with which the group starts.
     fn founders(&self) -> impl Iterator<Item = &Member> {
         self.members.values().filter(|member| member.is_founder())
+    }
+
+    /// Returns the slot of the next newcomer; [`u16::MAX`] if there is none left.
+    fn next_slot(&self) -> u16 {
+        self.given.last_key_value().map_or(0, |(slot, _)| slot.saturating_add(1))
     }
 
     /// Returns the seat of a slot, if it was given to a process.

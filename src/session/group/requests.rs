@@ -124,7 +124,6 @@ impl Group {
                 continue;
             }
             *newest = seat.incarnation;
-            self.next_slot = self.next_slot.max(seat.slot.saturating_add(1));
             self.given.insert(seat.slot, seat.clone());
             self.members.insert(id.clone(), Member::named(now, seat));
             if seat.late {
