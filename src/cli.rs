@@ -131,7 +131,13 @@ impl Access {
     /// # Errors
     /// [`Exit::Config`].
     pub fn check(&self, sites: &[Site], used: Use) -> Result<(), Failure> {
-        if self.insecure || self.keys.is_some() { Ok(()) } else { must_be_local(sites, used) }
+        if self.may_go_beyond() { Ok(()) } else { must_be_local(sites, used) }
+    }
+
+    /// Returns whether addresses beyond this machine may be used: there are keys, or the user consents.
+    #[must_use]
+    pub const fn may_go_beyond(&self) -> bool {
+        self.insecure || self.keys.is_some()
     }
 }
 

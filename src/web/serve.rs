@@ -52,7 +52,7 @@ pub(super) fn bind(address: &str) -> Result<TcpListener, Failure> {
 pub(super) fn may_listen(address: &str, access: &Access) -> Result<(), Failure> {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     let site = Site { host: host.to_owned(), port_base: 0 };
-    if site.is_local() || access.insecure || access.keys.is_some() {
+    if site.is_local() || access.may_go_beyond() {
         return Ok(());
     }
     let why = format!("cannot serve the page on {address}: it lets other machines in, without keys");
