@@ -91,7 +91,7 @@ pub(super) struct Account {
 impl Part {
     /// Returns the name of its group.
     pub(super) fn group_name(&self) -> String {
-        format!("g{}", self.group + 1)
+        group_name(self.group)
     }
 
     /// Returns the name of the process, which is also that of the member.
@@ -107,8 +107,12 @@ impl Part {
 pub(super) fn member_name(groups: u16, group: u16, me: u16) -> String {
     match groups {
         1 => format!("c{}", me + 1),
-        _ => format!("g{}-c{}", group + 1, me + 1),
+        _ => format!("{}-c{}", group_name(group), me + 1),
     }
+}
+
+fn group_name(group: u16) -> String {
+    format!("g{}", group + 1)
 }
 
 impl Event {
