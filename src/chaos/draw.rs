@@ -45,7 +45,7 @@ pub(super) struct Drawn {
 }
 
 /// Returns the kinds of faults that are drawn; with keys, packets are encrypted, and faults of single packets cannot act.
-pub(super) fn kinds(keys: bool) -> Vec<&'static str> {
+fn kinds(keys: bool) -> Vec<&'static str> {
     let is_about_packets = |kind: &&str| matches!(*kind, "loss" | "duplicate" | "reorder");
     KINDS.into_iter().filter(|kind| !keys || !is_about_packets(kind)).collect()
 }
