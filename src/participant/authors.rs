@@ -101,6 +101,9 @@ impl Authors {
     pub fn deliver(&mut self, from: MemberId, batch: &Batch) -> Vec<(TextId, OwnMessage)> {
         self.doubled.clear();
         let mut done = Vec::new();
+        if !batch.has_authors() {
+            return done;
+        }
         for (own_number, author, _) in batch.entries() {
             let Some(author) = author else { continue };
             let message = OwnMessage { sender: from, own_number };

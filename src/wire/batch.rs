@@ -51,6 +51,8 @@ pub struct Batch {
     first: u64,
     count: u32,
     body: Bytes,
+    /// True if some message has an author.
+    has_authors: bool,
 }
 
 impl Batch {
@@ -76,6 +78,12 @@ impl Batch {
     #[must_use]
     pub const fn body(&self) -> &Bytes {
         &self.body
+    }
+
+    /// Returns whether some message has an author.
+    #[must_use]
+    pub const fn has_authors(&self) -> bool {
+        self.has_authors
     }
 
     /// Returns the same messages, numbered from `first` on.
@@ -107,11 +115,13 @@ impl Batch {
         if !is_possible(first, count) || body.len() > MAX_BODY {
             return Err(Malformed);
         }
-        let mut at = 0;
+        let (mut at, mut has_authors) = (0, false);
         for _ in 0..count {
-            at = entry_at(&body, at)?.1;
+            let (_, end, author) = entry_at(&body, at)?;
+            at = end;
+            has_authors |= author.is_some();
         }
-        if at == body.len() { Ok(Self { first, count, body }) } else { Err(Malformed) }
+        if at == body.len() { Ok(Self { first, count, body, has_authors }) } else { Err(Malformed) }
     }
 
     /// Returns the batch of an outline: all its messages are empty.
@@ -119,7 +129,8 @@ impl Batch {
         if !is_possible(first, count) {
             return Err(Malformed);
         }
-        Ok(Self { first, count, body: Bytes::from_static(&EMPTY_TEXTS[..count as usize]) })
+        let body = Bytes::from_static(&EMPTY_TEXTS[..count as usize]);
+        Ok(Self { first, count, body, has_authors: false })
     }
 }
 
@@ -207,13 +218,21 @@ pub struct BatchBuilder {
     /// The length of the longest body of several messages.
     longest: usize,
     body: BytesMut,
+    has_authors: bool,
 }
 
 impl BatchBuilder {
     /// Returns an empty batch whose first message will have the number `first`.
     #[must_use]
     pub fn new(first: u64) -> Self {
-        Self { first, count: 0, most: MAX_COUNT, longest: MAX_BODY, body: BytesMut::new() }
+        Self {
+            first,
+            count: 0,
+            most: MAX_COUNT,
+            longest: MAX_BODY,
+            body: BytesMut::new(),
+            has_authors: false,
+        }
     }
 
     /// Returns whether no further message fits.
@@ -276,6 +295,7 @@ impl BatchBuilder {
         let Author { name, key, number } = author;
         assert!(author.may_post(text) && !self.is_full(), "the caller keeps the limits of a batch");
         let length = 1 + name.len() + 16 + text.len();
+        self.has_authors = true;
         self.put_length(MAX_TEXT + length, length);
         self.body.put_u8(name.len() as u8);
         self.body.put_slice(name.as_bytes());
@@ -300,7 +320,8 @@ impl BatchBuilder {
     /// Returns the batch, or nothing if it has no message.
     #[must_use]
     pub fn finish(self) -> Option<Batch> {
-        (self.count > 0).then(|| Batch { first: self.first, count: self.count, body: self.body.freeze() })
+        let Self { first, count, has_authors, body, .. } = self;
+        (count > 0).then(|| Batch { first, count, body: body.freeze(), has_authors })
     }
 }
 
