@@ -126,6 +126,12 @@ impl ForwarderLinks {
         self.links.iter_mut().for_each(|link| link.attendance.members_are(me, members));
     }
 
+    /// Returns whether [`ForwarderLinks::turn`] has nothing to do: no reply has come, and no request is due.
+    #[must_use]
+    pub fn is_quiet(&self, now: Time) -> bool {
+        now < self.next_deadline() && self.sockets().all(Socket::is_drained)
+    }
+
     /// Reads a reply of each forwarder, sends the requests that are due, and reports silence. Returns each news with the
     /// index of its forwarder.
     ///

@@ -280,6 +280,7 @@ impl Node {
             self.membership.restart_timeouts(now);
             self.sockets.data_path.received(now);
         }
+        self.meter.note_held(self.membership.held());
         if self.sockets.look_after_data_path(now, self.run)? {
             self.membership.restart_timeouts(now);
         }
@@ -288,8 +289,11 @@ impl Node {
             self.perform();
         }
         self.is_over |= self.departs.is_some_and(|since| now.since(since) >= PARTING);
-        self.sockets.forwarders.tell(self.status());
         self.check_left_behind(now)?;
+        if self.sockets.forwarders.is_quiet(now) {
+            return Ok(());
+        }
+        self.sockets.forwarders.tell(self.status());
         let news = self.sockets.forwarders.turn(now, &self.sockets.talk)?;
         if news.iter().any(|(_, news)| *news == News::End) {
             self.sockets.forwarders.over(now, &run_as_text(self.run));
@@ -420,7 +424,6 @@ impl Node {
     }
 
     fn perform(&mut self) {
-        self.meter.note_held(self.membership.held());
         if let Some(watch) = &mut self.watch {
             let at_us = self.sockets.clock.elapsed_micros();
             let mut notes = Vec::new();

@@ -33,9 +33,18 @@ impl SlowMember {
     }
 }
 
-/// The slowest receiver, its acknowledgement, and the time since which that has not moved.
+/// Time between two looks at the acknowledgements of all receivers.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// The slowest receiver.
 #[derive(Debug, Default)]
-pub(crate) struct SlowestReceiver(Option<(MemberId, u64, Time)>);
+pub(crate) struct SlowestReceiver {
+    /// The receiver, its acknowledgement, and the time since which that has not moved.
+    slowest: Option<(MemberId, u64, Time)>,
+    /// The receiver and its acknowledgement at the last look.
+    seen: Option<(MemberId, u64)>,
+    looks_at: Time,
+}
 
 impl SlowestReceiver {
     /// Returns the member that holds `endpoint` up, and how long its acknowledgement has not moved. A member that receives nothing, or
@@ -47,8 +56,11 @@ impl SlowestReceiver {
         is_full: bool,
     ) -> Option<(MemberId, Duration)> {
         let is_in_touch = endpoint.silence() < SAY_EVERY && !is_full;
-        let behind = endpoint.slowest_receiver().filter(|_| is_in_touch);
-        self.observe(now, behind)
+        if now >= self.looks_at {
+            self.looks_at = now.after(LOOK_EVERY);
+            self.seen = endpoint.slowest_receiver();
+        }
+        self.observe(now, self.seen.filter(|_| is_in_touch))
     }
 
     /// Excludes a member that [`find`](Self::find) has returned, if its time is over.
@@ -60,7 +72,7 @@ impl SlowestReceiver {
         length: Duration,
     ) {
         if matches!(policy, SlowMember::Exclude(limit) if length >= limit) {
-            self.0 = None;
+            (self.slowest, self.seen) = (None, None);
             endpoint.exclude(member, length);
         }
     }
@@ -68,11 +80,11 @@ impl SlowestReceiver {
     /// Returns the member of `behind`, and how long its acknowledgement has not moved.
     fn observe(&mut self, now: Time, behind: Option<(MemberId, u64)>) -> Option<(MemberId, Duration)> {
         let (member, received) = behind.or_else(|| {
-            self.0 = None;
+            self.slowest = None;
             None
         })?;
-        let since = self.0.filter(|&(who, number, _)| (who, number) == (member, received));
-        let (.., since) = *self.0.insert(since.unwrap_or((member, received, now)));
+        let since = self.slowest.filter(|&(who, number, _)| (who, number) == (member, received));
+        let (.., since) = *self.slowest.insert(since.unwrap_or((member, received, now)));
         Some((member, now.since(since)))
     }
 }

@@ -321,6 +321,12 @@ impl Socket {
         self.links.borrow().iter().filter_map(Link::name).find_map(|name| name.trouble())
     }
 
+    /// Returns whether no input is waiting, as far as is known without asking ZeroMQ.
+    #[must_use]
+    pub const fn is_drained(&self) -> bool {
+        self.is_drained.get()
+    }
+
     /// Returns whether input is waiting. If not, ZeroMQ has been asked, so that the descriptor signals the next input.
     fn has_input(&self) -> bool {
         if !self.is_drained.get() {
@@ -494,8 +500,8 @@ pub fn wait<'a>(
     let watched = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
     let mut polled: Vec<PollFd<'_>> = Vec::with_capacity(sockets.len() + 4);
     polled.extend(sockets.iter().map(|socket| watched(socket.descriptor())));
-    let bells = || sockets.iter().filter_map(|socket| socket.bell.as_ref().map(|(bell, _)| bell));
-    polled.extend(bells().map(|bell| watched(bell.fd())));
+    let with_bells = || sockets.iter().filter_map(|socket| Some((socket, &socket.bell.as_ref()?.0)));
+    polled.extend(with_bells().map(|(_, bell)| watched(bell.fd())));
     let others_from = polled.len();
     polled.extend(fds.into_iter().map(watched));
     if poll(&mut polled, Some(&timespec(limit))).is_err() {
@@ -509,9 +515,10 @@ pub fn wait<'a>(
             socket.is_drained.set(false);
         }
     }
-    for (bell, polled) in bells().zip(of_bells) {
+    for ((socket, bell), polled) in with_bells().zip(of_bells) {
         if !polled.revents().is_empty() {
             bell.clear();
+            socket.is_drained.set(false);
         }
     }
     of_others.iter().any(|polled| !polled.revents().is_empty())
