@@ -16,9 +16,12 @@ const FAR: u64 = 64 * WINDOW_PACKETS;
 const MOST_KEPT: usize = 16 * WINDOW_BYTES;
 
 /// The packets to the group in the current view.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Log {
-    streams: BTreeMap<MemberId, Stream>,
+    /// All members, ascending.
+    members: Vec<MemberId>,
+    /// The packets of each of them.
+    streams: Vec<Stream>,
 }
 
 /// The packets of one sender.
@@ -28,8 +31,8 @@ struct Stream {
     /// The packets themselves, except those that are stable.
     kept: BTreeMap<u64, Frames>,
     bytes: usize,
-    /// The cumulative acknowledgement of each other member.
-    acknowledged: BTreeMap<MemberId, u64>,
+    /// The cumulative acknowledgement of each member. The sender itself has all.
+    acknowledged: Vec<u64>,
     /// The number up to which all of them have acknowledged.
     stable: u64,
     /// True if some were received without payload: they count as received here, and others cannot fetch them.
@@ -39,17 +42,34 @@ struct Stream {
 impl Log {
     /// Returns an empty log for a view with these members.
     pub(super) fn new(members: &[MemberId]) -> Self {
-        let others = |sender| members.iter().filter(move |&&member| member != sender);
+        let mut members = members.to_vec();
+        members.sort_unstable();
         let stream = |&sender| {
-            let acknowledged = others(sender).map(|&member| (member, 0)).collect();
-            (sender, Stream { acknowledged, ..Stream::default() })
+            let acknowledged = members.iter().map(|&member| if member == sender { u64::MAX } else { 0 });
+            Stream { acknowledged: acknowledged.collect(), ..Stream::default() }
         };
-        Self { streams: members.iter().map(stream).collect() }
+        let streams = members.iter().map(stream).collect();
+        Self { members, streams }
+    }
+
+    /// Returns the place of a member among all.
+    fn place(&self, member: MemberId) -> Option<usize> {
+        self.members.binary_search(&member).ok()
+    }
+
+    fn stream(&self, sender: MemberId) -> Option<&Stream> {
+        self.streams.get(self.place(sender)?)
+    }
+
+    fn stream_mut(&mut self, sender: MemberId) -> Option<&mut Stream> {
+        let place = self.place(sender)?;
+        self.streams.get_mut(place)
     }
 
     /// Adds packet `number` of `sender`. Returns false if it is known, or if no honest sender could be that far ahead.
     pub(super) fn add(&mut self, sender: MemberId, number: u64, frames: &Frames) -> bool {
-        let Some(stream) = self.streams.get_mut(&sender) else { return false };
+        let is_alone = self.members.len() == 1;
+        let Some(stream) = self.stream_mut(sender) else { return false };
         let is_too_much = stream.bytes + frames.size() > MOST_KEPT;
         let is_far = number.saturating_sub(stream.received.complete()) > FAR;
         if is_too_much || is_far || !stream.received.insert(number) {
@@ -57,7 +77,7 @@ impl Log {
         }
         if frames.is_outline() {
             stream.has_outlines = true;
-        } else if !stream.acknowledged.is_empty() {
+        } else if !is_alone {
             stream.bytes += frames.size();
             stream.kept.insert(number, frames.clone());
         }
@@ -66,10 +86,12 @@ impl Log {
 
     /// Records the cumulative acknowledgement of `member` for the packets of `sender`.
     pub(super) fn acknowledged(&mut self, member: MemberId, sender: MemberId, number: u64) {
-        let Some(stream) = self.streams.get_mut(&sender) else { return };
-        let Some(known) = stream.acknowledged.get_mut(&member).filter(|known| **known < number) else {
+        let Some(place) = self.place(member) else { return };
+        let Some(stream) = self.stream_mut(sender) else { return };
+        let known = &mut stream.acknowledged[place];
+        if *known >= number {
             return;
-        };
+        }
         let was_last = *known == stream.stable;
         *known = number;
         if was_last {
@@ -79,39 +101,44 @@ impl Log {
 
     /// Returns the highest packet number received from each sender.
     pub(super) fn highest_received(&self) -> Vec<(MemberId, u64)> {
-        self.streams.iter().map(|(&sender, stream)| (sender, stream.received.last())).collect()
+        self.each().map(|(sender, stream)| (sender, stream.received.last())).collect()
     }
 
     /// Returns the number up to which these members, but the sender, have acknowledged the packets of a sender.
     pub(super) fn acknowledged_by(&self, members: impl Iterator<Item = MemberId>, sender: MemberId) -> u64 {
-        let Some(stream) = self.streams.get(&sender) else { return u64::MAX };
-        members.filter_map(|member| stream.acknowledged.get(&member)).min().copied().unwrap_or(u64::MAX)
+        let Some(stream) = self.stream(sender) else { return u64::MAX };
+        let acknowledged = |member| Some(stream.acknowledged[self.place(member)?]);
+        members.filter_map(acknowledged).min().unwrap_or(u64::MAX)
+    }
+
+    /// Returns every sender with its packets.
+    fn each(&self) -> impl Iterator<Item = (MemberId, &Stream)> {
+        self.members.iter().copied().zip(&self.streams)
     }
 
     /// Returns the packets that others can fetch here, by sender.
     pub(super) fn have(&self) -> Vec<Have> {
-        let of = |(&sender, stream): (&MemberId, &Stream)| {
+        let of = |(sender, stream): (MemberId, &Stream)| {
             let ranges = stream.received.ranges();
             (!ranges.is_empty() && !stream.has_outlines).then_some((sender, ranges))
         };
-        self.streams.iter().filter_map(of).collect()
+        self.each().filter_map(of).collect()
     }
 
     /// Returns whether this packet has been received.
     pub(super) fn has(&self, sender: MemberId, number: u64) -> bool {
-        self.streams.get(&sender).is_some_and(|stream| stream.received.contains(number))
+        self.stream(sender).is_some_and(|stream| stream.received.contains(number))
     }
 
     /// Returns the first `most` numbers of a range that have not been received.
     pub(super) fn missing(&self, sender: MemberId, (first, last): Range, most: usize) -> Vec<u64> {
-        let from =
-            self.streams.get(&sender).map_or(first, |stream| first.max(stream.received.complete() + 1));
+        let from = self.stream(sender).map_or(first, |stream| first.max(stream.received.complete() + 1));
         (from..=last).filter(|&number| !self.has(sender, number)).take(most).collect()
     }
 
     /// Returns the kept packets of a sender in a range.
     pub(super) fn kept(&self, sender: MemberId, (first, last): Range) -> impl Iterator<Item = &Frames> {
-        let stream = self.streams.get(&sender);
+        let stream = self.stream(sender);
         stream.into_iter().flat_map(move |stream| stream.kept.range(first..=last)).map(|(_, frames)| frames)
     }
 }
@@ -119,7 +146,7 @@ impl Log {
 impl Stream {
     /// Drops the packets that have become stable.
     fn forget(&mut self) {
-        self.stable = self.acknowledged.values().copied().min().unwrap_or(0);
+        self.stable = self.acknowledged.iter().copied().min().unwrap_or(0);
         while let Some(entry) = self.kept.first_entry().filter(|entry| *entry.key() <= self.stable) {
             self.bytes -= entry.remove().size();
         }
