@@ -30,18 +30,30 @@ pub use send_window::{ANNOUNCE_FIRST, ANNOUNCE_MAX, RESEND_GAP, WINDOW_PACKETS};
 /// Most ranges in one NACK; a later one requests the rest.
 pub const MAX_NACK_RANGES: usize = 16;
 
-/// Longest time until a received packet is acknowledged; in a large group a multiple of it, see [`ack_delay`] …
+/// Longest time until a received packet is acknowledged in a small group; see [`ack_delay`] …
 pub const ACK_DELAY: Duration = Duration::from_millis(10);
 /// … or as soon as this many packets of one sender …
 pub const ACK_PACKETS: u64 = WINDOW_PACKETS / 4;
 /// … or bytes have been received.
 pub const ACK_BYTES: usize = WINDOW_BYTES / 4;
 
-/// Returns the longest time until an acknowledgement. All members of a channel receive all acknowledgements, so they
-/// are rarer in a large group, but still come before a sender that has stopped asks for them ([`ANNOUNCE_FIRST`]).
+/// Most acknowledgements that all members of a group together receive in a second because they are due …
+const ACKS_PER_SECOND: u32 = 5000;
+/// … unless that would delay one by more than this.
+const ACK_DELAY_MAX: Duration = Duration::from_millis(500);
+
+/// Returns the longest time until an acknowledgement in a channel with so many other members. All members receive all
+/// acknowledgements, so the work would grow with the square of their number.
 #[must_use]
-pub fn ack_delay(members: usize) -> Duration {
-    ACK_DELAY * (members as u32 / 8).clamp(1, 3)
+pub fn ack_delay(others: usize) -> Duration {
+    let others = u32::try_from(others).unwrap_or(u32::MAX);
+    let receptions = others.saturating_mul(others.saturating_add(1));
+    (Duration::from_secs(1) * receptions / ACKS_PER_SECOND).clamp(ACK_DELAY, ACK_DELAY_MAX)
+}
+
+/// Returns the time after which a sender that has stopped asks for acknowledgements: they would have come by then.
+fn announce_first(others: usize) -> Duration {
+    ANNOUNCE_FIRST.max(ack_delay(others) * 4 / 3)
 }
 
 /// The reliable layer's part of a packet.
@@ -98,6 +110,8 @@ pub struct Received {
 pub struct Reliable<M> {
     me: MemberId,
     channels: BTreeMap<To, Channel<M>>,
+    /// The first deadline of all channels, or an earlier time: one that has been put off since.
+    due: Option<Time>,
     jitter: Prng,
     defects: Defects,
 }
@@ -112,6 +126,8 @@ struct Channel<M> {
     incoming: BTreeMap<MemberId, ReceiveWindow>,
     ack_delay: Duration,
     ack_due: Option<Time>,
+    /// The time of the first NACK to any sender.
+    nack_due: Option<Time>,
     /// True if the next Status has to request an acknowledgement.
     asks: bool,
 }
@@ -127,7 +143,7 @@ impl<M: Wire> Reliable<M> {
         for &other in &others {
             channels.insert(To::Member(other), Channel::new(To::Member(other), &[other], window));
         }
-        Self { me, channels, jitter: Prng::new(seed), defects }
+        Self { me, channels, due: None, jitter: Prng::new(seed), defects }
     }
 
     fn receive(&mut self, now: Time, from: MemberId, segment: Segment<M>, out: &mut Out<M>) {
@@ -167,9 +183,20 @@ impl<M: Wire> Reliable<M> {
                 Ok(())
             }
         };
+        self.note(to);
         if let Err(reason) = outcome {
             out.drop(from, reason);
         }
+    }
+
+    /// Notes the deadline of a channel that has changed.
+    fn note(&mut self, to: To) {
+        self.due = sooner(self.due, self.channels.get(&to).and_then(Channel::next_deadline));
+    }
+
+    /// Notes the deadlines of all channels.
+    fn note_all(&mut self) {
+        self.due = self.channels.values().map(Channel::next_deadline).fold(None, sooner);
     }
 
     /// Sends everything that waits for a window, even beyond it.
@@ -183,14 +210,16 @@ impl<M: Wire> Reliable<M> {
                 channel.tell_status(false, self.defects, out);
             }
         }
+        self.note_all();
     }
 
     /// Notes the backlog of `sender` in this channel, in packets, and reports it with the next acknowledgement.
-    pub(crate) fn report_backlog(&mut self, now: Time, channel: To, sender: MemberId, packets: u64) {
-        let Some(channel) = self.channels.get_mut(&channel) else { return };
+    pub(crate) fn report_backlog(&mut self, now: Time, of: To, sender: MemberId, packets: u64) {
+        let Some(channel) = self.channels.get_mut(&of) else { return };
         if let Some(window) = channel.incoming.get_mut(&sender) {
             window.set_backlog(packets);
-            channel.ack_due = sooner(channel.ack_due, Some(now.after(channel.ack_delay)));
+            channel.owe(now.after(channel.ack_delay));
+            self.note(of);
         }
     }
 
@@ -198,7 +227,8 @@ impl<M: Wire> Reliable<M> {
     pub(crate) fn request_acknowledgements(&mut self, now: Time) {
         if let Some(channel) = self.channels.get_mut(&To::Group) {
             channel.asks = true;
-            channel.ack_due = sooner(channel.ack_due, Some(now));
+            channel.owe(now);
+            self.note(To::Group);
         }
     }
 
@@ -258,10 +288,11 @@ impl<M: Wire> Channel<M> {
     fn new(to: To, others: &[MemberId], window: Window) -> Self {
         Self {
             to,
-            outgoing: SendWindow::new(others, window),
+            outgoing: SendWindow::new(others, window, announce_first(others.len())),
             incoming: others.iter().map(|&other| (other, ReceiveWindow::default())).collect(),
             ack_delay: ack_delay(others.len()),
             ack_due: None,
+            nack_due: None,
             asks: false,
         }
     }
@@ -287,12 +318,13 @@ impl<M: Wire> Channel<M> {
     ) -> Result<(), DropReason> {
         let window = self.incoming.get_mut(&from).ok_or(DropReason::Stranger)?;
         let arrival = window.receive(now, number, jitter);
+        let many = arrival == Arrival::New && window.owes(weight);
+        let nack_at = window.nack_at();
+        self.note_nack(nack_at);
         if arrival != Arrival::Outside {
             // A duplicate needs an acknowledgement, since the last one may be lost, but an ordinary one: with two
             // forwarders, each packet is received twice.
-            let many = arrival == Arrival::New && window.owes(weight);
-            let due = if many { now } else { now.after(self.ack_delay) };
-            self.ack_due = sooner(self.ack_due, Some(due));
+            self.owe(if many { now } else { now.after(self.ack_delay) });
         }
         match arrival {
             Arrival::New => Ok(()),
@@ -314,8 +346,10 @@ impl<M: Wire> Channel<M> {
         if !window.announced(now, sent, jitter) {
             return Err(DropReason::OutsideWindow);
         }
+        let nack_at = window.nack_at();
+        self.note_nack(nack_at);
         if asks {
-            self.ack_due = sooner(self.ack_due, Some(now.after(self.ack_delay)));
+            self.owe(now.after(self.ack_delay));
         }
         Ok(())
     }
@@ -344,6 +378,20 @@ impl<M: Wire> Channel<M> {
     fn overhear(&mut self, now: Time, sender: MemberId, missing: &[(u64, u64)], jitter: &mut Prng) {
         if let Some(window) = self.incoming.get_mut(&sender) {
             window.overheard(now, missing, jitter);
+            let nack_at = window.nack_at();
+            self.note_nack(nack_at);
+        }
+    }
+
+    /// Owes an acknowledgement by this time.
+    fn owe(&mut self, time: Time) {
+        self.ack_due = sooner(self.ack_due, Some(time));
+    }
+
+    /// Notes that the NACK to one sender is now due at this time.
+    fn note_nack(&mut self, nack_at: Option<Time>) {
+        if nack_at.is_some() || self.nack_due.is_some() {
+            self.nack_due = self.incoming.values().map(ReceiveWindow::nack_at).fold(None, sooner);
         }
     }
 
@@ -366,6 +414,9 @@ impl<M: Wire> Channel<M> {
         if is_due(self.ack_due) || (asks && !defects.has(Defect::NoTailAnnouncement)) {
             self.tell_status(asks, defects, out);
         }
+        if !is_due(self.nack_due) {
+            return;
+        }
         for (&sender, window) in &mut self.incoming {
             if is_due(window.nack_at()) {
                 let missing = window.ask(now, jitter);
@@ -375,11 +426,11 @@ impl<M: Wire> Channel<M> {
                 out.send(self.to, Segment { to: self.to, body: Body::Nack { sender, missing } });
             }
         }
+        self.note_nack(None);
     }
 
     fn next_deadline(&self) -> Option<Time> {
-        let own = sooner(self.outgoing.announce_at(), self.ack_due);
-        self.incoming.values().map(ReceiveWindow::nack_at).fold(own, sooner)
+        sooner(sooner(self.outgoing.announce_at(), self.ack_due), self.nack_due)
     }
 }
 
@@ -393,18 +444,20 @@ impl<M: Wire> Engine for Reliable<M> {
                 let channel = self.channels.get_mut(&to).expect("the layer above knows the members");
                 channel.outgoing.submit(app);
                 channel.flow(now, out);
+                self.note(to);
             }
             Input::Receive { from, message } => self.receive(now, from, message, out),
             Input::Wake => {
                 for channel in self.channels.values_mut() {
                     channel.wake(now, &mut self.jitter, self.defects, out);
                 }
+                self.note_all();
             }
         }
     }
 
     fn next_deadline(&self) -> Option<Time> {
-        self.channels.values().map(Channel::next_deadline).fold(None, sooner)
+        self.due
     }
 
     fn window(&self, to: To) -> usize {
@@ -427,8 +480,8 @@ mod tests {
 
     #[test]
     fn acknowledgements_come_more_rarely_in_large_groups() {
-        for (others, times) in [(1, 1), (8, 1), (15, 1), (16, 2), (23, 2), (24, 3), (32, 3), (1000, 3)] {
-            assert_eq!(ack_delay(others), ACK_DELAY * times, "{others} others");
+        for (others, millis) in [(1, 10), (6, 10), (15, 48), (31, 198), (49, 490), (usize::MAX, 500)] {
+            assert_eq!(ack_delay(others).as_millis(), millis, "{others} others");
         }
     }
 

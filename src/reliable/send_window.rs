@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::engine::{MemberId, Time};
 use crate::wire::{Weight, Window, Wire};
 
-/// Time after which a sender that has stopped announces its last packet; it doubles each time …
+/// Time after which a sender that has stopped announces its last packet, in a small group; it doubles each time …
 pub const ANNOUNCE_FIRST: Duration = Duration::from_millis(40);
 /// … up to this maximum.
 pub const ANNOUNCE_MAX: Duration = Duration::from_millis(1000);
@@ -33,6 +33,7 @@ pub(super) struct SendWindow<M> {
     /// Waiting packets without messages: others may wait for them, so they overtake messages.
     urgent: VecDeque<M>,
     announce_at: Option<Time>,
+    announce_first: Duration,
     announce_gap: Duration,
 }
 
@@ -52,7 +53,7 @@ struct Sent<M> {
 }
 
 impl<M: Wire> SendWindow<M> {
-    pub(super) fn new(receivers: &[MemberId], window: Window) -> Self {
+    pub(super) fn new(receivers: &[MemberId], window: Window, announce_first: Duration) -> Self {
         Self {
             acknowledged: receivers.iter().map(|&receiver| (receiver, Progress::default())).collect(),
             received: 0,
@@ -63,7 +64,8 @@ impl<M: Wire> SendWindow<M> {
             waiting: VecDeque::new(),
             urgent: VecDeque::new(),
             announce_at: None,
-            announce_gap: ANNOUNCE_FIRST,
+            announce_first,
+            announce_gap: announce_first,
         }
     }
 
@@ -102,7 +104,7 @@ impl<M: Wire> SendWindow<M> {
         self.under_way.bytes += weight.bytes;
         self.under_way.messages += weight.messages;
         self.sent.push_back(Sent { message: message.clone(), at: now });
-        self.announce_gap = ANNOUNCE_FIRST;
+        self.announce_gap = self.announce_first;
         self.announce_at = Some(now.after(self.announce_gap));
         (self.last_sent(), message)
     }
@@ -196,7 +198,7 @@ impl<M: Wire> SendWindow<M> {
             self.under_way.messages -= weight.messages;
             self.base += 1;
         }
-        self.announce_gap = ANNOUNCE_FIRST;
+        self.announce_gap = self.announce_first;
         self.announce_at = (!self.sent.is_empty()).then(|| now.after(self.announce_gap));
     }
 
