@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use groupcast::defect::Defects;
-use groupcast::engine::{Effect, Effects, Engine, Input, MemberId, Time, View};
+use groupcast::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, View};
 use groupcast::member::StackConfig;
 use groupcast::member::view_message::{Admission, Ballot, Proposal, ViewMessage};
 use groupcast::member::{App, DetectorConfig, Membership, MembershipConfig};
@@ -308,6 +308,27 @@ fn liars_view_message_naming_another_view_is_dropped() {
                 }
                 words.iter().for_each(|word| pair.drops(RUN, from, said_in, word));
             }
+        }
+    }
+}
+
+/// The leader of a change sends the next view from the view that it leaves. A member that has missed that view, too,
+/// cannot tell whether it may.
+#[test]
+fn liars_install_of_a_view_after_a_missed_one_blames_nobody() {
+    for from in [SEATED, CLIENT, OTHER] {
+        let ballot = Ballot { attempt: 99, leader: from };
+        let named = |number| view(number, &[CLIENT, OTHER, SEATED]);
+        let install = |number| {
+            let proposal = Proposal { view: named(number), cut: Vec::new(), arrivals: Vec::new() };
+            ViewMessage::Install(ballot, proposal)
+        };
+        let dropped = |reason| [Effect::Drop { from: MemberId(from), reason }];
+        for mut pair in pairs() {
+            let beyond = pair.hear(RUN, from, VIEW + 1, &install(VIEW + 2));
+            assert_eq!(beyond, dropped(DropReason::Stranger), "{}", pair.what);
+            let nonsense = pair.hear(RUN, from, VIEW + 1, &install(VIEW + 3));
+            assert_eq!(nonsense, dropped(DropReason::BreaksContract), "{}", pair.what);
         }
     }
 }
