@@ -226,7 +226,12 @@ impl<'a> Barrier<'a> {
                 .is_ok_and(|header| header.kind == Kind::Probe && header.run == run && header.sender == me)
         };
         while let Some(heard) = sockets.subscriber.hear() {
-            self.reaches_forwarder |= heard.is_ok_and(|frames| is_ours(&frames));
+            if heard.is_ok_and(|frames| is_ours(&frames))
+                && !std::mem::replace(&mut self.reaches_forwarder, true)
+            {
+                // The router is next, at once.
+                self.probed = None;
+            }
         }
         while let Some(heard) = sockets.receive_direct() {
             self.reaches_router |= heard.is_ok_and(|(_, frames)| is_ours(&frames));
