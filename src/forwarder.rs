@@ -8,7 +8,7 @@ use clap::Args;
 use crate::cli::{self, Voice};
 use crate::driver::{Clock, clock};
 use crate::embedded::EmbeddedSequencer;
-use crate::engine::Time;
+use crate::engine::{Time, sooner};
 use crate::exit::{Exit, Failure};
 use crate::keys::{Admission, Reload, context};
 use crate::session::actions::{Actions, Asker, Rules, refused};
@@ -18,6 +18,7 @@ use crate::talk::Talk;
 use crate::transport::address::{Addresses, Port, Site, Use, addresses_to_listen_on};
 use crate::transport::limits;
 use crate::transport::monitor::Handshake;
+use crate::transport::options::LINGER_MILLIS;
 use crate::transport::resolve;
 use crate::transport::signals::{Signals, interruption};
 use crate::transport::zmq::{self, Context, Sent, Socket};
@@ -71,6 +72,10 @@ const PACKETS_PER_TURN: usize = 256;
 const TICK: Duration = Duration::from_millis(100);
 /// Time for which a forwarder that has to end still answers its members.
 pub const FAREWELL: Duration = Duration::from_millis(300);
+/// Longest time in which its last answers leave, when it ends.
+const LAST_ANSWERS: Duration = Duration::from_millis(LINGER_MILLIS.cast_unsigned() as u64);
+/// The same once all members have confirmed that they know the end.
+const CONFIRMED: Duration = Duration::from_millis(20);
 
 /// Parses the number of clients of one group.
 fn group_clients(text: &str) -> Result<(String, usize), String> {
@@ -94,22 +99,9 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     let mut forwarder = Forwarder::listen(options, &numbered, talk)?;
     let keys = if has_keys { ", with keys" } else { "" };
     talk.say(format!("{}{keys}; waiting for {}", ports(&sites), clients(usize::from(options.clients))));
-    loop {
-        let limit = forwarder.longest_wait();
-        let is_asked = zmq::wait(&[&forwarder.input, &forwarder.sync], signals.fds(), limit);
-        if is_asked && let Some(exit) = signals.received() {
-            let failure = interruption(exit);
-            let is_idle = options.stay && forwarder.registry.entries().is_empty();
-            let told = format!("the forwarder was {}", failure.message);
-            forwarder.say_farewell(&Failure::new(Exit::Unavailable, told));
-            return if is_idle { Ok(Exit::Ok) } else { Err(failure.into()) };
-        }
-        if let Some(outcome) = forwarder.turn()? {
-            forwarder.report();
-            outcome?;
-            return Ok(Exit::Ok);
-        }
-    }
+    let outcome = forwarder.serve(options.stay, &signals);
+    forwarder.sync.linger(if outcome.is_ok() { CONFIRMED } else { LAST_ANSWERS });
+    Ok(outcome?)
 }
 
 /// Returns the ports on which it listens, for people.
@@ -171,6 +163,25 @@ impl<'a> Forwarder<'a> {
             has_failed: false,
             talk,
         })
+    }
+
+    /// Serves until everything is over, or a signal comes.
+    fn serve(&mut self, stays: bool, signals: &Signals) -> Result<Exit, Failure> {
+        loop {
+            let limit = self.longest_wait();
+            let is_asked = zmq::wait(&[&self.input, &self.sync], signals.fds(), limit);
+            if is_asked && let Some(exit) = signals.received() {
+                let failure = interruption(exit);
+                let is_idle = stays && self.registry.entries().is_empty();
+                let told = format!("the forwarder was {}", failure.message);
+                self.say_farewell(&Failure::new(Exit::Unavailable, told));
+                return if is_idle { Ok(Exit::Ok) } else { Err(failure) };
+            }
+            if let Some(outcome) = self.turn()? {
+                self.report();
+                return outcome.map(|()| Exit::Ok);
+            }
+        }
     }
 
     /// Handles all waiting input. Returns the outcome when everything is over.
@@ -243,7 +254,8 @@ impl<'a> Forwarder<'a> {
         if self.sequencer.is_due(now) {
             return Duration::ZERO;
         }
-        self.sequencer.next_deadline().map_or(TICK, |due| due.since(now).min(TICK))
+        let end = self.registry.next_deadline().filter(|&due| due > now);
+        sooner(self.sequencer.next_deadline(), end).map_or(TICK, |due| due.since(now).min(TICK))
     }
 
     fn perform(&mut self, now: Time) {

@@ -319,7 +319,8 @@ impl ForwarderLinks {
             if link.is_in_touch(now) {
                 link.await_bye();
             } else {
-                link.socket.give_up();
+                // It does not answer.
+                link.socket.linger(Duration::ZERO);
             }
         }
     }

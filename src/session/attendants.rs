@@ -30,10 +30,15 @@ impl Attendants {
             Role::Standby => MAX_STANDBYS,
             Role::Sequencer | Role::Client => 1,
         };
-        let is_known = self.0.iter().any(|there| there.peer.nonce == Some(who.nonce));
+        let is_known = self.knows(who);
         let mut present = self.0.iter().filter(|there| there.role == who.role && there.peer.gone.is_none());
         let first = present.next().filter(|_| !is_known)?;
         (present.count() + 1 >= most).then_some(&*first.id)
+    }
+
+    /// Returns whether this process has a place.
+    pub(super) fn knows(&self, who: &Identity) -> bool {
+        self.0.iter().any(|there| there.peer.nonce == Some(who.nonce))
     }
 
     /// Handles a request of a process that has a place, or takes one.

@@ -37,9 +37,13 @@ pub const GONE_FOR_GOOD: Duration = Duration::from_secs(2);
 pub const END_KEPT: Duration = LOST_AFTER;
 /// Time after which a group that has not started and has no client is dropped.
 pub const EMPTY_KEPT: Duration = Duration::from_secs(5);
-/// Shortest life of a forwarder whose router or sequencer may still be starting: processes that were started together
-/// with it must hear of the end, however short the run was.
+/// Longest life of a forwarder that has nothing to do but wait for a router or sequencer that may still be starting:
+/// processes that were started together with it must hear of the end, however short the run was.
 pub const LATECOMERS: Duration = Duration::from_secs(2);
+/// Shortest such life.
+pub const FIRST_LATECOMERS: Duration = Duration::from_millis(200);
+/// Factor of the time in which the others came, within which one that was started together with them comes, too.
+pub const LATECOMERS_FACTOR: u32 = 3;
 /// Oldest age at which a forwarder takes up a run that another one began.
 pub const RESUMABLE: Duration = Duration::from_secs(2 * LOST_AFTER.as_secs());
 /// The number of ended runs, and of runs that may be taken up, that are remembered.

@@ -8,7 +8,9 @@ use super::actions::{Actions, Asker, Incoming, Rules, ended, refused};
 use super::attendants::{Attendants, Vacancy};
 use super::group::Group;
 use super::group::status::{RateLimit, report};
-use super::{LATECOMERS, MAX_GROUPS, MAX_POSTPONED, RESUMABLE, RUNS_KEPT, clients};
+use super::{
+    FIRST_LATECOMERS, LATECOMERS, LATECOMERS_FACTOR, MAX_GROUPS, MAX_POSTPONED, RESUMABLE, RUNS_KEPT, clients,
+};
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::order::Order;
@@ -31,8 +33,12 @@ pub struct Registry {
     runs: u64,
     /// Runs about which members of another forwarder have asked: they may be taken up here.
     announced: VecDeque<u64>,
+    /// Whether a run of another forwarder was taken up: its router and sequencer come when they connect again.
+    is_heir: bool,
     /// The time of the last request of a member.
     asked: Time,
+    /// The time at which the last process came.
+    came: Time,
     /// The last runs that ended here, for members that did not hear of it.
     ended: VecDeque<(u64, Result<(), Failure>)>,
     failure: Option<Failure>,
@@ -55,7 +61,9 @@ impl Registry {
             postponed: Vec::new(),
             runs: runs % RUN_LIMIT,
             announced: VecDeque::new(),
+            is_heir: false,
             asked: Time::ZERO,
+            came: Time::ZERO,
             ended: VecDeque::new(),
             failure: None,
             deserted: None,
@@ -101,7 +109,14 @@ impl Registry {
             Ok(request) if matches!(request.ask, Ask::Post { .. }) => {
                 self.post(now, Incoming { asker, since: now, request }, actions);
             }
-            Ok(request) => self.handle(now, Incoming { asker, since: now, request }, actions),
+            Ok(request) => {
+                if request.ask == Ask::Join
+                    || !self.attendants.knows(&request.who) && request.ask == Ask::Attend
+                {
+                    self.came = now;
+                }
+                self.handle(now, Incoming { asker, since: now, request }, actions);
+            }
             Err(theirs) => {
                 let reason = theirs.map_or_else(
                     || "this is not a request".to_owned(),
@@ -241,6 +256,7 @@ impl Registry {
         let opened = if let Some((run, members)) = resumed {
             let mut opened = Group::new(now, run, who, order, rules);
             opened.take_up(now, members).map_err(|why| refused(&why))?;
+            self.is_heir = true;
             actions.notice(format!("{group}: {id} goes on with a run that another forwarder began"));
             opened
         } else {
@@ -338,9 +354,24 @@ impl Registry {
         let is_here = |role: Role| self.attendants.is_here(role);
         let sequencer_came = is_here(Role::Sequencer) || !self.rules.sequencer_may_come;
         let all_came =
-            (is_alone && is_here(Role::Router) && sequencer_came) || now >= Time::ZERO.after(LATECOMERS);
+            (is_alone && is_here(Role::Router) && sequencer_came) || now >= self.awaits_latecomers_until();
         let all_answered = known && self.postponed.is_empty();
         (self.is_over() && all_answered && all_came).then(|| self.result())
+    }
+
+    /// Returns when the end comes without further input, once everything else is over.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.is_over().then(|| self.awaits_latecomers_until())
+    }
+
+    /// Returns until when a router or sequencer may come that was started together with this forwarder. Where all that
+    /// has come came soon, the machine has little to do, and another process has come as soon.
+    fn awaits_latecomers_until(&self) -> Time {
+        let others_came = self.came.since(Time::ZERO);
+        let is_first = self.announced.is_empty() && !self.is_heir;
+        let usual = others_came.saturating_mul(LATECOMERS_FACTOR).clamp(FIRST_LATECOMERS, LATECOMERS);
+        Time::ZERO.after(if is_first { usual } else { LATECOMERS })
     }
 
     /// Returns whether no client has ever joined.

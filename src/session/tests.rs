@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::actions::{Actions, Asker, Rules};
 use super::registry::Registry;
 use crate::engine::Time;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::wire::control::{Ask, Identity, Reply, Request, Role, Say, Seat};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -118,7 +118,7 @@ impl Context {
     }
 
     /// Listens on a port of each site, on a socket with options of its own, set before it is bound: most have no effect
-    /// later.
+    /// later. It keeps nothing for peers that have gone: ZeroMQ would wait for them when the socket is closed.
     fn listen(
         &self,
         kind: zmq::SocketType,
@@ -128,6 +128,7 @@ impl Context {
         set_options: impl FnOnce(&mut zmq::Socket) -> Result<(), zmq::Error>,
     ) -> Result<Socket, Failure> {
         let mut socket = self.socket(kind, max_frame).map_err(|error| failed("create a socket", error))?;
+        socket.linger(Duration::ZERO);
         let set_up = socket.raw.set_backlog(BACKLOG).and_then(|()| set_options(&mut socket.raw));
         set_up
             .and_then(|()| self.accept_keys(&mut socket))
@@ -456,10 +457,10 @@ impl Socket {
         }))
     }
 
-    /// Drops unsent packets when it is closed: the peer does not answer.
-    pub fn give_up(&self) {
+    /// Drops what it has not sent `limit` after it is closed or, to a peer that goes, after that.
+    pub fn linger(&self, limit: Duration) {
         // An error does no harm: the socket is about to be closed.
-        let _ = self.raw.set_linger(0);
+        let _ = self.raw.set_linger(i32::try_from(limit.as_millis()).unwrap_or(i32::MAX));
     }
 }
 
@@ -543,5 +544,22 @@ pub(super) fn cannot_listen(endpoint: &str, error: zmq::Error) -> Failure {
         }
         zmq::Error::EACCES => failure.help("ports below 1024 are for root: choose others with --port-base"),
         _ => failure.help("is --bind an address of this machine? 127.0.0.1 always is"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A socket takes the time that it is closed with over to a connection that ends before: later, it is too late.
+    #[test]
+    fn a_socket_that_listens_keeps_nothing_for_peers_that_go() {
+        let address = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let port_base = address.unwrap().port() - Port::Sync.number(0);
+        let context = Context::default();
+        let listens = context.listen_sync(&[Site { host: "127.0.0.1".to_owned(), port_base }]).unwrap();
+        assert_eq!(listens.raw.get_linger(), Ok(0));
+        listens.linger(Duration::from_millis(20));
+        assert_eq!(listens.raw.get_linger(), Ok(20), "its last answers leave");
     }
 }

@@ -1,7 +1,7 @@
 //! The end of a run: complete, or with the loss of members.
 
 use super::*;
-use crate::session::{LATECOMERS, LOST_AFTER, QUIET_AFTER, SILENT_AFTER};
+use crate::session::{FIRST_LATECOMERS, LATECOMERS, LOST_AFTER, QUIET_AFTER, SILENT_AFTER};
 
 #[test]
 fn finish_comes_when_all_clients_are_done_and_know_it() {
@@ -38,6 +38,50 @@ fn finish_waits_for_a_sequencer_only_if_one_may_come() {
         forwarder.pass(LATECOMERS);
         assert_eq!(forwarder.registry.outcome(forwarder.now), Some(Ok(())));
     }
+}
+
+#[test]
+fn finish_waits_for_latecomers_for_longer_where_the_others_came_slowly() {
+    let ms = Duration::from_millis;
+    for (came, ends) in [(0, FIRST_LATECOMERS), (49, FIRST_LATECOMERS), (300, ms(900)), (900, LATECOMERS)] {
+        let mut forwarder = Forwarder::of(1);
+        forwarder.pass(ms(came));
+        run_of_one(&mut forwarder, Ask::Join);
+        assert_eq!(forwarder.registry.next_deadline(), Some(Time::ZERO.after(ends)), "{came} ms");
+        assert_eq!(outcome_after(&mut forwarder, ends, ms(1)), [None, Some(Ok(()))], "{came} ms");
+    }
+}
+
+#[test]
+fn finish_waits_for_the_router_of_a_run_that_was_taken_up() {
+    let mut forwarder = Forwarder::of(1);
+    run_of_one(&mut forwarder, resume_with(8, 0, &["c1"]));
+    assert_eq!(outcome_after(&mut forwarder, LATECOMERS, Duration::from_millis(1)), [None, Some(Ok(()))]);
+}
+
+/// Lets a client join by `ask`, and do nothing.
+fn run_of_one(forwarder: &mut Forwarder, ask: Ask) {
+    let c1 = Identity { order: "fifo".to_owned(), ..who("c1", 1) };
+    let is_joining = ask == Ask::Join;
+    forwarder.ask(&c1, ask);
+    if is_joining {
+        forwarder.ready(&[&c1]);
+    }
+    assert_eq!(forwarder.ask(&c1, done(1, &[0])), Some(Say::End));
+    assert_eq!(forwarder.ask(&c1, over(8)), Some(Say::Bye));
+}
+
+/// Returns the outcome `before` a forwarder is that old, and at that age.
+fn outcome_after(
+    forwarder: &mut Forwarder,
+    age: Duration,
+    before: Duration,
+) -> [Option<Result<(), Failure>>; 2] {
+    let left = age.saturating_sub(forwarder.now.since(Time::ZERO));
+    [left.saturating_sub(before), before].map(|time| {
+        forwarder.pass(time);
+        forwarder.registry.outcome(forwarder.now)
+    })
 }
 
 #[test]
