@@ -5,19 +5,23 @@ use std::fmt;
 use std::ops::AddAssign;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::member::App;
-use crate::wire::Frames;
+use crate::wire::{Frames, Kind};
 
 /// Packets and their bytes.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Traffic {
     /// The number of packets.
     pub packets: u64,
     /// The bytes of their frames.
     pub bytes: u64,
 }
+
+/// Packets and their bytes, by the kind of the packets.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ByKind([Traffic; Kind::ALL.len()]);
 
 /// A distribution of durations, in microseconds. Mean and maximum are exact, quantiles to within two per cent.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -42,6 +46,38 @@ impl AddAssign for Traffic {
         self.packets += other.packets;
         self.bytes += other.bytes;
     }
+}
+
+impl ByKind {
+    /// Counts a packet of this kind.
+    pub fn add(&mut self, kind: Kind, frames: &Frames) {
+        self.0[place(kind)].add(frames, 1);
+    }
+
+    /// Returns the packets of this kind.
+    #[must_use]
+    pub const fn of(&self, kind: Kind) -> Traffic {
+        self.0[place(kind)]
+    }
+
+    /// Returns the packets of all kinds together.
+    #[must_use]
+    pub fn all(&self) -> Traffic {
+        let mut all = Traffic::default();
+        self.0.iter().for_each(|&traffic| all += traffic);
+        all
+    }
+}
+
+impl AddAssign for ByKind {
+    fn add_assign(&mut self, other: Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(own, traffic)| *own += traffic);
+    }
+}
+
+/// Returns the place of a kind in [`Kind::ALL`].
+const fn place(kind: Kind) -> usize {
+    kind as usize - Kind::ALL[0] as usize
 }
 
 impl Spread {
@@ -158,6 +194,20 @@ mod tests {
         let mut twice = spread.clone();
         twice += spread.clone();
         assert_eq!((twice.count(), twice.quantile(50)), (200, spread.quantile(50)));
+    }
+
+    #[test]
+    fn every_kind_is_counted_at_its_place_and_all_together() {
+        let frames = |length: usize| Frames { header: vec![0; length].into(), body: Vec::new().into() };
+        let mut traffic = ByKind::default();
+        for (number, kind) in (1..).zip(Kind::ALL) {
+            (0..number).for_each(|_| traffic.add(kind, &frames(10)));
+        }
+        traffic += traffic;
+        for (number, kind) in (1..).zip(Kind::ALL) {
+            assert_eq!(traffic.of(kind), Traffic { packets: 2 * number, bytes: 20 * number }, "{kind:?}");
+        }
+        assert_eq!(traffic.all(), Traffic { packets: 56, bytes: 560 });
     }
 
     #[test]

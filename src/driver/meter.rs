@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::cost::{Spread, Traffic, body_bytes, control_share};
+use crate::cost::{ByKind, Spread, body_bytes, control_share};
 use crate::engine::{DropReason, Time, To};
 use crate::member::App;
-use crate::wire::{Frames, Packet};
+use crate::wire::{Frames, Kind, Packet};
 
 /// Prefix of the line that reports the number of packets sent again to a parent process.
 pub const SENT_AGAIN: &str = "sent again ";
@@ -16,8 +16,8 @@ pub const UNDELIVERABLE: &str = "undeliverable ";
 /// The counters of one member. Its own packets, which come back through the forwarder, are counted once.
 #[derive(Debug, Default)]
 pub struct Meter {
-    sent: Traffic,
-    received: Traffic,
+    sent: ByKind,
+    received: ByKind,
     /// Packets sent before.
     sent_again: u64,
     /// Packets of other members that were rejected.
@@ -36,7 +36,7 @@ pub struct Meter {
 
 impl Meter {
     pub(super) fn sent(&mut self, packet: &Packet) {
-        self.sent.add(&packet.frames, 1);
+        self.sent.add(packet.header.kind, &packet.frames);
         if let Some(number) = packet.number() {
             let (to, view) = (packet.header.to, packet.header.view);
             // A packet is sent for the first time in the order of its stream.
@@ -51,14 +51,25 @@ impl Meter {
         }
     }
 
+    /// Notes that a packet was also sent as an outline.
+    pub(super) fn outlined(&mut self, outline: &Frames) {
+        self.sent.add(Kind::Outline, outline);
+    }
+
+    /// Returns the packets that this member sent and received.
+    #[must_use]
+    pub const fn packets(&self) -> (ByKind, ByKind) {
+        (self.sent, self.received)
+    }
+
     /// Returns the number of packets sent again.
     #[must_use]
     pub const fn sent_again(&self) -> u64 {
         self.sent_again
     }
 
-    pub(super) fn received(&mut self, frames: &Frames) {
-        self.received.add(frames, 1);
+    pub(super) fn received(&mut self, packet: &Packet) {
+        self.received.add(packet.header.kind, &packet.frames);
     }
 
     pub(super) fn dropped(&mut self, reason: DropReason) {
@@ -89,7 +100,8 @@ impl Meter {
 
 impl fmt::Display for Meter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { sent, received, sent_again, dropped, bodies, most_held, latency, .. } = self;
+        let Self { sent_again, dropped, bodies, most_held, latency, .. } = self;
+        let (sent, received) = (self.sent.all(), self.received.all());
         let control = 100.0 * control_share(*bodies, sent.bytes + received.bytes);
         write!(
             f,
@@ -106,7 +118,7 @@ mod tests {
     use crate::engine::MemberId;
     use crate::reliable::codec::encode;
     use crate::reliable::{Body, Segment};
-    use crate::wire::{BatchBuilder, Header, Kind};
+    use crate::wire::{BatchBuilder, Header};
 
     #[test]
     fn counts_sent_received_dropped_and_held() {
@@ -117,8 +129,9 @@ mod tests {
         let mut meter = Meter::default();
         meter.submitted(Time::ZERO, &app);
         let header = Header { kind: Kind::Probe, sender: MemberId(0), to: To::Group, run: 1, view: 1 };
-        meter.sent(&Packet { header, frames: frames.clone() });
-        meter.received(&frames);
+        let packet = Packet { header, frames };
+        meter.sent(&packet);
+        meter.received(&packet);
         meter.note_held(3);
         meter.note_held(1);
         meter.dropped(DropReason::Stranger);

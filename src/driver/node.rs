@@ -415,7 +415,7 @@ impl Node {
             _ if packet.header.sender == self.me => {}
             _ => {
                 self.last_received = now;
-                self.meter.received(&packet.frames);
+                self.meter.received(&packet);
                 let input = Input::Receive { from: packet.header.sender, message: packet };
                 self.membership.handle(now, input, &mut self.effects);
                 self.perform();
@@ -450,6 +450,7 @@ impl Node {
                 self.meter.sent(packet);
                 let is_long = (OUTLINE_FROM..=OUTLINE_TO).contains(&packet.frames.body.len());
                 let outline = if is_long && self.has_outline_receiver() { packet.outline() } else { None };
+                outline.iter().for_each(|outline| self.meter.outlined(outline));
                 self.sockets.publish(&packet.frames, outline.as_ref());
             }
             To::Member(member) => {

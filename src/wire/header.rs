@@ -39,6 +39,17 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All kinds, in the order of their bytes, which are counted from 1.
+    pub const ALL: [Self; 7] = [
+        Self::Data,
+        Self::Status,
+        Self::Nack,
+        Self::Probe,
+        Self::Undeliverable,
+        Self::Membership,
+        Self::Outline,
+    ];
+
     const fn from_byte(byte: u8) -> Result<Self, Malformed> {
         Ok(match byte {
             1 => Self::Data,
