@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::part::{Event, Part, Reports, Role};
+use super::part::{Account, Event, Packets, Part, Reports, Role};
 use super::player::Player;
 use crate::cli::{self, KnownBad};
 use crate::driver::Node;
@@ -78,7 +78,7 @@ pub(super) fn run(part: &Part, known_bad: &KnownBad, talk: &Talk) -> Result<Exit
     };
     let begun = member.begin(&joining, &participant.endpoint);
     let outcome = begun.and_then(|()| participant.run(&mut member));
-    member.send_account(outcome.is_ok())?;
+    member.send_account(&participant.endpoint, outcome.is_ok())?;
     let node = &mut participant.endpoint;
     if let Err(failure) = outcome {
         node.leave(&failure);
@@ -126,11 +126,13 @@ impl Member {
     }
 
     /// Sends the account to the parent, once.
-    fn send_account(&mut self, is_whole: bool) -> Result<(), Failure> {
+    fn send_account(&mut self, node: &Node, is_whole: bool) -> Result<(), Failure> {
         if std::mem::replace(&mut self.is_accounted, true) {
             return Ok(());
         }
-        Event::Account(Box::new(self.player.account(is_whole))).send()
+        let (sent, received) = node.meter().packets();
+        let account = self.player.account(is_whole);
+        Event::Account(Box::new(Account { packets: Some(Packets { sent, received }), ..account })).send()
     }
 }
 
@@ -179,8 +181,8 @@ impl Application<Node> for Member {
         Ok(())
     }
 
-    fn completed(&mut self, _: &mut Participant<Node>) -> Result<(), Failure> {
-        self.send_account(true)
+    fn completed(&mut self, participant: &mut Participant<Node>) -> Result<(), Failure> {
+        self.send_account(&participant.endpoint, true)
     }
 
     /// Reports the progress to the parent; fails if there has been none for too long.

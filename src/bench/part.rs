@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::delays::Counted;
 use super::ledger::Witness;
+use super::threads::Work;
 use super::usage::Usage;
 use super::workload::Workload;
+use crate::cost::ByKind;
 use crate::exit::{Exit, Failure};
 
 /// The interval of progress reports to the parent, in microseconds.
@@ -26,6 +28,8 @@ pub(super) struct Part {
     pub(super) me: u16,
     pub(super) group: u16,
     pub(super) workload: Workload,
+    /// If the work of threads is counted: the processes whose work this one tells beside its own, by role and number.
+    pub(super) watched: Option<Vec<(String, u32)>>,
 }
 
 /// The role of a process.
@@ -86,6 +90,17 @@ pub(super) struct Account {
     /// The delays of all members' multicasts.
     pub(super) delays: Counted,
     pub(super) usage: Usage,
+    /// If it was counted: the work of the threads of processes, by role, since this one began to send.
+    pub(super) work: Vec<(String, Vec<Work>)>,
+    /// The packets of a groupcast member in a group.
+    pub(super) packets: Option<Packets>,
+}
+
+/// The packets that a member sent and received.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+pub(super) struct Packets {
+    pub(super) sent: ByKind,
+    pub(super) received: ByKind,
 }
 
 impl Part {

@@ -4,6 +4,7 @@
 use super::delays::Delays;
 use super::ledger::Ledger;
 use super::part::{Account, Part};
+use super::threads::{MEMBERS, Threads};
 use super::usage::Usage;
 use super::workload::{Amount, Stamp, Workload};
 use crate::driver::clock::shared_micros;
@@ -23,6 +24,9 @@ pub(super) struct Player {
     cause: u16,
     ledger: Ledger,
     began: Option<u64>,
+    /// The processes whose work is counted, by role, and their threads when this member began.
+    watched: Vec<(String, u32)>,
+    before: Vec<(String, Threads)>,
     /// The times of the end of the warm-up and of the last delivery.
     warm: Option<u64>,
     last: u64,
@@ -33,7 +37,7 @@ pub(super) struct Player {
 impl Player {
     pub(super) fn new(part: &Part, promises: &[Promise]) -> Self {
         let workload = part.workload.clone();
-        Self {
+        let mut player = Self {
             me: part.me,
             group: part.group,
             text: vec![b'.'; workload.size],
@@ -42,12 +46,28 @@ impl Player {
             cause: 0,
             ledger: Ledger::new(workload.members, promises),
             began: None,
+            watched: part.watched.as_ref().map_or_else(Vec::new, |middle| {
+                let own = (MEMBERS.to_owned(), std::process::id());
+                middle.iter().cloned().chain([own]).collect()
+            }),
+            before: Vec::new(),
             warm: None,
             last: 0,
             round_trips: Delays::default(),
             delays: Delays::default(),
             workload,
+        };
+        if part.me >= player.workload.senders {
+            // It never begins to send.
+            player.watch();
         }
+        player
+    }
+
+    /// Notes the work until now of the processes whose work is counted.
+    fn watch(&mut self) {
+        let threads = self.watched.iter().map(|(role, process)| (role.clone(), Threads::of(*process)));
+        self.before = threads.collect();
     }
 
     /// Returns the number of the member in its group.
@@ -80,6 +100,9 @@ impl Player {
 
     /// Returns the number of multicasts that may be sent now. The clock starts with the first call.
     pub(super) fn room(&mut self, now: u64) -> u64 {
+        if self.began.is_none() {
+            self.watch();
+        }
         let began = *self.began.get_or_insert(now);
         self.last = self.last.max(began);
         if self.has_finished(now) {
@@ -181,6 +204,8 @@ impl Player {
             round_trips: self.round_trips.counted(),
             delays: self.delays.counted(),
             usage: Usage::of("self"),
+            work: self.before.iter().map(|(role, before)| (role.clone(), before.work_since())).collect(),
+            packets: None,
         }
     }
 }

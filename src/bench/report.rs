@@ -6,12 +6,13 @@ use serde_json::{Map, Value, json};
 
 use super::delays::Delays;
 use super::part::Baseline;
+use super::profile;
 use super::round::{Outcome, Setting, System};
 use super::workload::{Amount, Workload};
 use crate::units;
 
 /// The fields of a CSV line, by their names in JSON.
-const COLUMNS: [&str; 27] = [
+const COLUMNS: [&str; 30] = [
     "round",
     "peer",
     "order",
@@ -35,6 +36,9 @@ const COLUMNS: [&str; 27] = [
     "latency_max_us",
     "cpu_ms",
     "member_kib",
+    "packets_per_multicast",
+    "bytes_per_multicast",
+    "wakeups_per_multicast",
     "safe",
     "inside",
     "sockets",
@@ -152,6 +156,9 @@ pub(super) fn json(setting: &Setting, outcome: &Outcome, round: u32) -> Value {
     for (name, usage) in &outcome.middle {
         add(&format!("{name}_kib"), json!(usage.memory_kib));
     }
+    for (name, value) in profile::fields(outcome, setting.profile) {
+        add(name, value);
+    }
     Value::Object(fields)
 }
 
@@ -198,6 +205,9 @@ pub(super) fn text(setting: &Setting, outcome: &Outcome, round: u32) -> String {
     let _ = write!(line, "  {:.1} s", outcome.seconds);
     if !outcome.is_whole {
         line += "  partial";
+    }
+    if setting.profile {
+        let _ = write!(line, "\n{}", profile::text(outcome));
     }
     line
 }

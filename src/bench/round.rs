@@ -11,7 +11,8 @@ use rustix::process::Signal;
 use super::baseline;
 use super::delays::Delays;
 use super::folder::Folder;
-use super::part::{self, Account, Baseline, Part, Role};
+use super::part::{self, Account, Baseline, Packets, Part, Role};
+use super::threads::{MEMBERS, Work, together};
 use super::usage::Usage;
 use super::workload::Workload;
 use crate::engine::Time;
@@ -52,6 +53,8 @@ pub(super) struct Setting {
     /// The folder for the members' result files, if they write any, and whether they write histories, too.
     pub(super) out: Option<PathBuf>,
     pub(super) history: bool,
+    /// Whether the work of the threads is counted.
+    pub(super) profile: bool,
     pub(super) known_bad: Option<String>,
 }
 
@@ -72,6 +75,12 @@ pub(super) struct Outcome {
     pub(super) member: Usage,
     pub(super) middle: Vec<(String, Usage)>,
     pub(super) cpu_ms: u64,
+    /// All multicasts, those of the warm-up included.
+    pub(super) sent: u64,
+    /// The packets of all members, of groupcast in a group.
+    pub(super) packets: Option<Packets>,
+    /// The work of the threads of each role, if it was counted: the processes in the middle, then the members together.
+    pub(super) work: Vec<(String, Vec<Work>)>,
 }
 
 impl System {
@@ -208,7 +217,11 @@ impl Round<'_> {
 
     fn part(&self, role: Role, port_base: u16, me: u16, group: u16) -> Part {
         let (host, workload) = (self.setting.host.clone(), self.setting.workload.clone());
-        Part { role, host, port_base, me, group, workload }
+        // The clock runs at the first member.
+        let is_first = me == 0 && group == 0;
+        let watched =
+            self.setting.profile.then(|| if is_first { self.middle().collect() } else { Vec::new() });
+        Part { role, host, port_base, me, group, workload, watched }
     }
 
     /// Starts this program once more, to play this part.
@@ -334,12 +347,21 @@ impl Round<'_> {
             member: Usage::default(),
             middle: Vec::new(),
             cpu_ms: 0,
+            sent: 0,
+            packets: None,
+            work: Vec::new(),
         };
         for account in &self.accounts {
             outcome.round_trips.add_all(&account.round_trips);
             outcome.delays.add_all(&account.delays);
             outcome.member = outcome.member.max(account.usage);
             outcome.cpu_ms += account.usage.cpu_ms;
+            outcome.sent += account.multicasts;
+            if let Some(Packets { sent, received }) = account.packets {
+                let packets = outcome.packets.get_or_insert_default();
+                packets.sent += sent;
+                packets.received += received;
+            }
             if account.me == 0 {
                 let seconds = account.micros as f64 / 1e6;
                 outcome.multicasts += account.timed;
@@ -351,7 +373,31 @@ impl Round<'_> {
             outcome.cpu_ms += server.state.usage.cpu_ms;
             outcome.middle.push((server.name.clone(), server.state.usage));
         }
+        outcome.work = self.work();
         Ok(outcome)
+    }
+
+    /// Returns the work of the threads of each role, as the members have told it.
+    fn work(&self) -> Vec<(String, Vec<Work>)> {
+        let roles = self.middle().map(|(role, _)| role).chain([MEMBERS.to_owned()]);
+        let told = |role: &String| {
+            let works = self.accounts.iter().flat_map(|account| &account.work);
+            together(works.filter(|(of, _)| of == role).flat_map(|(_, works)| works.iter().copied()))
+        };
+        roles.map(|role| (role.clone(), told(&role))).collect()
+    }
+
+    /// Returns the processes in the middle, by role and number.
+    fn middle(&self) -> impl Iterator<Item = (String, u32)> {
+        let middle = self.processes.all.iter().filter(|process| !process.state.is_member);
+        middle.map(|process| {
+            let role = match self.system {
+                System::Ours(_) => &process.name,
+                System::Plain(Baseline::Proxy) => "zmq_proxy",
+                System::Plain(Baseline::Bound) => "packed sequencer",
+            };
+            (role.to_owned(), process.id())
+        })
     }
 
     /// Checks that all members of a group delivered the same.

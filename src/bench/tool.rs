@@ -30,6 +30,7 @@ Examples:
   groupcast bench --window 1 --duration 1s
   groupcast bench --rate 2000 --duration 1s
   groupcast bench --order tentative -n 5 --senders 1 --duration 1s
+  groupcast bench --profile --duration 1s
 
 A forwarder, a sequencer or router where the order needs one, and the members are started as processes on this machine. \
 Every member multicasts, and keeps --window of its own multicasts under way: when half of them have come back, it \
@@ -42,7 +43,14 @@ exit code 1 if not.
 
 --baseline runs, in turns with ours and in the same processes, plain multicast through zmq_proxy (proxy: no order, one \
 packet a message) and the most that packing and numbering allow (bound: packets that a sequencer only stamps, nothing \
-repaired), and prints what ours is in proportion, pair by pair, with the median.";
+repaired), and prints what ours is in proportion, pair by pair, with the median.
+
+--profile tells what a multicast costs while members send and deliver: of each kind of process, its main thread, those \
+of ZeroMQ and others (a sequencer has one for each group), the processor time in user and kernel mode, how often the \
+thread was woken up, and how often another one took the processor from it; and the packets that members of a group sent \
+and received, of each kind, with the multicasts in a Data packet. Linux tells processor time in hundredths of a second, \
+so measure for seconds. With --json, `profile` has the sums. System calls are not counted: `strace -fc` and `perf stat` \
+do that, before the same command.";
 
 /// The most members of all groups together: each is a process.
 const MOST_PROCESSES: u32 = 512;
@@ -99,6 +107,9 @@ pub(crate) struct Args {
     /// Measure baselines, too, in turns: proxy, bound, or both
     #[arg(long, value_name = "WHICH", num_args = 0..=1, require_equals = true, value_delimiter = ',', default_missing_value = "proxy,bound")]
     baseline: Vec<Baseline>,
+    /// Tell where the time goes: processor time and wake-ups of each kind of thread, and packets of each kind
+    #[arg(long)]
+    profile: bool,
     /// Print a line of JSON for each round
     #[arg(long, conflicts_with = "csv")]
     json: bool,
@@ -200,6 +211,7 @@ impl Args {
             ),
             out: self.out.clone(),
             history: !self.no_history,
+            profile: self.profile,
             known_bad: self.known_bad.name().map(str::to_owned),
         })
     }

@@ -5,7 +5,7 @@ use std::fs;
 use serde::{Deserialize, Serialize};
 
 /// The unit of processor time in `/proc` on every Linux: hundredths of a second.
-const TICKS_PER_SECOND: u64 = 100;
+pub(super) const TICKS_PER_SECOND: u64 = 100;
 
 /// The resources that a process has used until now.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -22,7 +22,7 @@ impl Usage {
         let read = |file: &str| fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
         Self {
             memory_kib: peak(&read("status")).unwrap_or_default(),
-            cpu_ms: ticks(&read("stat")).unwrap_or_default() * 1000 / TICKS_PER_SECOND,
+            cpu_ms: ticks(&read("stat")).map_or(0, |(user, kernel)| user + kernel) * 1000 / TICKS_PER_SECOND,
         }
     }
 
@@ -37,10 +37,11 @@ fn peak(status: &str) -> Option<u64> {
     line.trim().trim_end_matches(" kB").parse().ok()
 }
 
-/// Returns the user and system time: fields 14 and 15; the second field, a name, may contain anything.
-fn ticks(stat: &str) -> Option<u64> {
+/// Returns the processor time in user and in kernel mode: fields 14 and 15; the second field, a name, may contain
+/// anything.
+pub(super) fn ticks(stat: &str) -> Option<(u64, u64)> {
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
-    Some(fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?)
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -50,7 +51,7 @@ mod tests {
     #[test]
     fn reads_what_linux_writes() {
         assert_eq!(peak("Name:\tx\nVmPeak:\t9 kB\nVmHWM:\t   7264 kB\n"), Some(7264));
-        assert_eq!(ticks("7 (a) b) S 1 1 1 0 -1 4194304 99 0 0 0 12 30 0 0 20 0"), Some(42));
+        assert_eq!(ticks("7 (a) b) S 1 1 1 0 -1 4194304 99 0 0 0 12 30 0 0 20 0"), Some((12, 30)));
         assert_eq!((peak(""), ticks("")), (None, None));
     }
 }

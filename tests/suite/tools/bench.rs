@@ -37,6 +37,56 @@ fn bench_every_order_is_measured() {
 }
 
 #[test]
+fn bench_profile_adds_up_in_every_order() {
+    side_by_side(ORDERS.len(), 2, |number| {
+        let order = &ORDERS[number];
+        let stage = Stage::new();
+        let method = order.method.map_or_else(String::new, |method| format!(" --method {method}"));
+        let line = format!("--order {}{method} --messages 200 --window 40 --profile --json", order.name);
+        let (told, _) = bench(&stage, &line).ends(0);
+        let [round] = &lines(&told)[..] else { panic!("{told}") };
+        let profile = &round["profile"];
+        assert_eq!(profile["multicasts"], 800, "{told}");
+        let packets = profile["packets"].as_array().unwrap();
+        let sum = |field: &str| packets.iter().map(|kind| kind[field].as_u64().unwrap()).sum::<u64>();
+        for (field, all) in [("sent", "packets_per_multicast"), ("sent_bytes", "bytes_per_multicast")] {
+            let apart = round[all].as_f64().unwrap() - sum(field) as f64 / 800.0;
+            assert!(apart.abs() < 0.001, "{field}: {told}");
+        }
+        assert!(sum("received") > 0 && sum("received_bytes") > 16 * sum("received"), "{told}");
+        let data = packets.iter().find(|kind| kind["kind"] == "Data").unwrap();
+        assert!(data["sent"].as_u64() >= Some(4) && data["sent_bytes"].as_u64() >= Some(800 * 64), "{told}");
+        let threads = profile["threads"].as_array().unwrap();
+        let roles: Vec<&str> = threads.iter().map(|row| row["role"].as_str().unwrap()).collect();
+        for role in ["forwarder", "members"] {
+            assert!(roles.contains(&role), "{role}: {told}");
+        }
+        assert_eq!(roles.contains(&"sequencer"), order.sequencer, "{told}");
+        let wakeups: u64 = threads.iter().map(|row| row["wakeups"].as_u64().unwrap()).sum();
+        assert!(wakeups > 0 && round["wakeups_per_multicast"].as_f64() > Some(0.0), "{told}");
+    });
+}
+
+#[test]
+fn bench_profile_tells_of_baselines_and_clusters_and_only_if_it_is_asked_for() {
+    let stage = Stage::new();
+    let (told, _) = bench(&stage, "--messages 200 --clients 2 --baseline --profile").ends(0);
+    for word in
+        ["packed sequencer", "zmq_proxy  ", "forwarder", "members", "wake-ups", "multicasts in a Data"]
+    {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+    let cluster = "--order tentative --messages 50 --profile --json --clients 2 --data";
+    let (told, _) = bench(&stage, cluster).arg(stage.dir().join("data")).ends(0);
+    let [round] = &lines(&told)[..] else { panic!("{told}") };
+    let profile = &round["profile"];
+    assert!(profile["threads"][0]["role"] == "members" && profile["packets"].is_null(), "{told}");
+    let (told, _) = bench(&stage, "--messages 50 --clients 2 --json").ends(0);
+    let [round] = &lines(&told)[..] else { panic!("{told}") };
+    assert!(round["profile"].is_null() && round["packets_per_multicast"].as_f64() > Some(0.0), "{told}");
+}
+
+#[test]
 fn bench_clusters_are_measured() {
     side_by_side(3, 3, |number| {
         let stage = Stage::new();
