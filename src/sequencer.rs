@@ -230,6 +230,9 @@ impl Service for Groups<'_> {
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
+        // All groups are over, and so are the threads, or nearly. The last words of this process leave when its context
+        // ends, which a thread would still hold.
+        self.leave();
         self.failed.take().map_or(Ok(()), Err)
     }
 }
@@ -278,5 +281,45 @@ impl Groups<'_> {
                 Err(failure) => Ending { is_final: false, result: Err(named(failure)) },
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::talk::{Color, Level};
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn finish_leaves_no_thread_behind_that_holds_the_context() {
+        let Line { options } = Line::parse_from(["sequencer"]);
+        let (leaves, context) = (Arc::<AtomicBool>::default(), Arc::new(()));
+        let (told, held) = (Arc::clone(&leaves), Arc::clone(&context));
+        let member = std::thread::spawn(move || {
+            while !told.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+            drop(held);
+            Ending { is_final: true, result: Ok(()) }
+        });
+        let mut groups = Groups {
+            context: Context::default(),
+            options: &options,
+            sites: Vec::new(),
+            talk: &Talk::new("sequencer", Level::Quiet, Color::Never),
+            members: BTreeMap::from([("1".to_owned(), member)]),
+            leaves,
+            failed: None,
+            finished: VecDeque::new(),
+        };
+        assert_eq!(groups.finish(), Ok(()));
+        assert_eq!(Arc::strong_count(&context), 1);
     }
 }
