@@ -13,7 +13,7 @@ pub mod flood;
 mod receive_window;
 mod send_window;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -110,8 +110,8 @@ pub struct Received {
 pub struct Reliable<M> {
     me: MemberId,
     channels: BTreeMap<To, Channel<M>>,
-    /// The first deadline of all channels, or an earlier time: one that has been put off since.
-    due: Option<Time>,
+    /// The channels that have a deadline; most pairs have none.
+    active: BTreeSet<To>,
     jitter: Prng,
     defects: Defects,
 }
@@ -143,7 +143,7 @@ impl<M: Wire> Reliable<M> {
         for &other in &others {
             channels.insert(To::Member(other), Channel::new(To::Member(other), &[other], window));
         }
-        Self { me, channels, due: None, jitter: Prng::new(seed), defects }
+        Self { me, channels, active: BTreeSet::new(), jitter: Prng::new(seed), defects }
     }
 
     fn receive(&mut self, now: Time, from: MemberId, segment: Segment<M>, out: &mut Out<M>) {
@@ -189,14 +189,19 @@ impl<M: Wire> Reliable<M> {
         }
     }
 
-    /// Notes the deadline of a channel that has changed.
+    /// Notes whether a channel that has changed has a deadline.
     fn note(&mut self, to: To) {
-        self.due = sooner(self.due, self.channels.get(&to).and_then(Channel::next_deadline));
+        if self.channels.get(&to).is_some_and(|channel| channel.next_deadline().is_some()) {
+            self.active.insert(to);
+        } else {
+            self.active.remove(&to);
+        }
     }
 
-    /// Notes the deadlines of all channels.
+    /// Notes which channels have a deadline.
     fn note_all(&mut self) {
-        self.due = self.channels.values().map(Channel::next_deadline).fold(None, sooner);
+        let active = self.channels.values().filter(|channel| channel.next_deadline().is_some());
+        self.active = active.map(|channel| channel.to).collect();
     }
 
     /// Sends everything that waits for a window, even beyond it.
@@ -236,6 +241,7 @@ impl<M: Wire> Reliable<M> {
     pub(crate) fn acknowledge(&mut self, out: &mut Out<M>) {
         if let Some(channel) = self.channels.get_mut(&To::Group).filter(|channel| channel.ack_due.is_some()) {
             channel.tell_status(false, self.defects, out);
+            self.note(To::Group);
         }
     }
 
@@ -457,7 +463,11 @@ impl<M: Wire> Engine for Reliable<M> {
     }
 
     fn next_deadline(&self) -> Option<Time> {
-        self.due
+        self.active
+            .iter()
+            .filter_map(|to| self.channels.get(to))
+            .map(Channel::next_deadline)
+            .fold(None, sooner)
     }
 
     fn window(&self, to: To) -> usize {
