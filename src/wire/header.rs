@@ -50,17 +50,8 @@ impl Kind {
         Self::Outline,
     ];
 
-    const fn from_byte(byte: u8) -> Result<Self, Malformed> {
-        Ok(match byte {
-            1 => Self::Data,
-            2 => Self::Status,
-            3 => Self::Nack,
-            4 => Self::Probe,
-            5 => Self::Undeliverable,
-            6 => Self::Membership,
-            7 => Self::Outline,
-            _ => return Err(Malformed),
-        })
+    fn from_byte(byte: u8) -> Result<Self, Malformed> {
+        Self::ALL.into_iter().find(|&kind| kind as u8 == byte).ok_or(Malformed)
     }
 }
 
