@@ -168,6 +168,7 @@ pub fn body_bytes(app: &App) -> u64 {
         | App::View(..)
         | App::Replay(_)
         | App::Advance(_)
+        | App::Record(_)
         | App::Fenced(_)
         | App::Notice(_)
         | App::Undeliverable(..) => 0,

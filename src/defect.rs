@@ -57,11 +57,13 @@ pub enum Defect {
     NoCut,
     /// A member of several groups does not wait for the others before it delivers.
     GroupsUnmerged,
+    /// A sequencer tells of numbers before their records are durable.
+    SpeaksBeforeSync,
 }
 
 impl Defect {
     /// Every defect, by its name for `groupcast sim --known-bad`.
-    pub const ALL: [(&'static str, Self); 26] = [
+    pub const ALL: [(&'static str, Self); 27] = [
         ("no-hold-back", Self::NoHoldBack),
         ("no-nack", Self::NoNack),
         ("no-duplicate-filter", Self::NoDuplicateFilter),
@@ -88,6 +90,7 @@ impl Defect {
         ("no-floor", Self::NoFloor),
         ("no-cut", Self::NoCut),
         ("groups-unmerged", Self::GroupsUnmerged),
+        ("speaks-before-sync", Self::SpeaksBeforeSync),
     ];
 }
 

@@ -2,7 +2,8 @@
 //! numbers behind the messages, on the same connections.
 //!
 //! The registry treats it as a member, but its requests and the answers take no network. It serves only orders whose
-//! members multicast everything themselves.
+//! members multicast everything themselves. It also joins a group with a log, unless a thread with a log serves it, so that
+//! the group is refused.
 
 use std::collections::BTreeMap;
 
@@ -27,6 +28,8 @@ const ID: &str = "sequencer";
 /// The sequencer of every group that has none of its own.
 pub(crate) struct EmbeddedSequencer {
     is_on: bool,
+    /// Whether a thread of this process serves the other orders.
+    has_log: bool,
     /// By run number.
     groups: BTreeMap<String, GroupSequencer>,
 }
@@ -48,8 +51,8 @@ struct GroupSequencer {
 
 impl EmbeddedSequencer {
     /// Returns a sequencer that numbers for no group yet, and for none at all unless it `is_on`.
-    pub(crate) const fn new(is_on: bool) -> Self {
-        Self { is_on, groups: BTreeMap::new() }
+    pub(crate) const fn new(is_on: bool, has_log: bool) -> Self {
+        Self { is_on, has_log, groups: BTreeMap::new() }
     }
 
     /// Joins every group that needs it, and sends the requests that are due.
@@ -59,7 +62,10 @@ impl EmbeddedSequencer {
         }
         for entry in registry.entries() {
             let order = Order::find(&entry.order, &entry.method);
-            if let Some(order) = order.filter(|order| order.sequencer && !order.addressed) {
+            let lacks_log = |order: &Order| order.is_logged() && !self.has_log;
+            if let Some(order) =
+                order.filter(|order| order.sequencer && (!order.addressed || lacks_log(order)))
+            {
                 let run = entry.run.clone();
                 self.groups.entry(run).or_insert_with(|| GroupSequencer::new(now, order, entry));
             }
@@ -155,7 +161,7 @@ impl GroupSequencer {
                 // It sends and receives through the forwarder itself, so it is ready.
                 self.attendance.turn_to(Ask::Ready);
             }
-            News::Start { run, members } => self.start(now, run, &members),
+            News::Start { run, members, .. } => self.start(now, run, &members),
             News::Seated(seats) => {
                 if let Some(membership) = &mut self.membership {
                     membership.seated(&seats);

@@ -1,6 +1,8 @@
 //! Station 9, in the middle: copies each packet from one member to all, and keeps the registry of all groups.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,11 +13,13 @@ use crate::embedded::EmbeddedSequencer;
 use crate::engine::{Time, sooner};
 use crate::exit::{Exit, Failure};
 use crate::keys::{Admission, Reload, context};
+use crate::member::DetectorConfig;
+use crate::sequencer;
 use crate::session::actions::{Actions, Asker, Rules, refused};
 use crate::session::registry::Registry;
-use crate::session::{SAY_EVERY, clients};
+use crate::session::{LOST_AFTER, SAY_EVERY, clients};
 use crate::talk::Talk;
-use crate::transport::address::{Addresses, Port, Site, Use, addresses_to_listen_on};
+use crate::transport::address::{Addresses, Port, Site, Use, addresses, addresses_to_listen_on};
 use crate::transport::limits;
 use crate::transport::monitor::Handshake;
 use crate::transport::options::LINGER_MILLIS;
@@ -49,9 +53,13 @@ pub struct Options {
     /// code 0
     #[arg(long, env = "GROUPCAST_STAY", hide_env = true, value_parser = clap::builder::FalseyValueParser::new())]
     pub stay: bool,
-    /// Number the multicasts of `--order total` (bb) here, without a process `sequencer`; only where this is the one forwarder
+    /// Number the multicasts of `--order total` (bb) here, without a process `sequencer`; only where this is the one forwarder.
+    /// With a log, of all methods
     #[arg(long, env = "GROUPCAST_SEQUENCER", hide_env = true, value_parser = clap::builder::FalseyValueParser::new())]
     pub sequencer: bool,
+    /// Folder for the logs of the groups with method log, as of a process `sequencer`; with --sequencer
+    #[arg(long, value_name = "DIR", env = "GROUPCAST_LOG", hide_env = true)]
+    pub log: Option<PathBuf>,
     /// End with the clients of an order that needs no sequencer, without waiting for one that was started too
     #[arg(long, hide = true)]
     pub no_sequencer: bool,
@@ -91,6 +99,10 @@ fn group_clients(text: &str) -> Result<(String, usize), String> {
 /// in time, [`Exit::Config`] if it would let other machines in without consent, and interruption.
 pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     limits::suffice(options.clients.into())?;
+    if options.log.is_some() && !options.sequencer {
+        let why = "--log needs --sequencer: it is the folder of the sequencer's logs";
+        return Err(Failure::new(Exit::Usage, why).into());
+    }
     let has_keys = options.access.keys.is_some();
     let signals = if has_keys { Signals::catch_others()? } else { Signals::catch()? };
     let sites = options.bind.sites("--bind", options.port_base)?;
@@ -99,9 +111,46 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     let mut forwarder = Forwarder::listen(options, &numbered, talk)?;
     let keys = if has_keys { ", with keys" } else { "" };
     talk.say(format!("{}{keys}; waiting for {}", ports(&sites), clients(usize::from(options.clients))));
-    let outcome = forwarder.serve(options.stay, &signals);
+    let sequencer = sequencer_with_log(options, &sites, talk)?;
+    let outcome = forwarder.serve(options.stay, &signals, sequencer);
     forwarder.sync.linger(if outcome.is_ok() { CONFIRMED } else { LAST_ANSWERS });
     Ok(outcome?)
+}
+
+/// A sequencer that keeps logs, on a thread of this process.
+type SequencerThread = JoinHandle<Result<(), Failure>>;
+
+/// Starts the sequencer that keeps logs, if there is to be one. It connects to this forwarder as any other does.
+fn sequencer_with_log(
+    options: &Options,
+    sites: &[Site],
+    talk: &Talk,
+) -> Result<Option<SequencerThread>, Failure> {
+    let Some((log, site)) = options.log.clone().zip(sites.first()) else { return Ok(None) };
+    let host = if site.host == "*" { "127.0.0.1" } else { &site.host };
+    let connect = addresses(host).map_err(|reason| Failure::new(Exit::Usage, reason))?;
+    let address = cli::Address { connect, port_base: site.port_base, access: options.access.clone() };
+    let options = sequencer::Options {
+        id: "sequencer".to_owned(),
+        standby: false,
+        address,
+        log: Some(log),
+        stay: options.stay,
+        forwarder: cli::Forwarder { forwarder_timeout: LOST_AFTER },
+        patience: cli::Patient {
+            suspect_after: DetectorConfig::with_silence(LOST_AFTER),
+            quorum: "any".to_owned(),
+        },
+        known_bad: cli::KnownBad::default(),
+        progress: false,
+        voice: options.voice.clone(),
+    };
+    Ok(Some(sequencer::begin(options, talk)))
+}
+
+/// Waits for the end of the sequencer.
+fn ended(thread: SequencerThread) -> Result<(), Failure> {
+    thread.join().unwrap_or_else(|_| Err(Failure::new(Exit::Bug, "the sequencer ended in a panic")))
 }
 
 /// Returns the ports on which it listens, for people.
@@ -143,7 +192,7 @@ impl<'a> Forwarder<'a> {
             clients: usize::from(options.clients),
             start_timeout: options.start_timeout,
             stay: options.stay,
-            sequencer_may_come: !options.sequencer && !options.no_sequencer,
+            sequencer_may_come: (!options.sequencer && !options.no_sequencer) || options.log.is_some(),
         };
         Ok(Self {
             input: context.listen_in(at)?,
@@ -153,7 +202,7 @@ impl<'a> Forwarder<'a> {
             reload: Reload::begin(&options.access, admission.as_ref())?,
             admission,
             registry: Registry::new(rules, clock::nonce()).with_clients(&options.group_clients),
-            sequencer: EmbeddedSequencer::new(options.sequencer),
+            sequencer: EmbeddedSequencer::new(options.sequencer, options.log.is_some()),
             actions: Actions::default(),
             clock: Clock::start(),
             ticked: Time::ZERO,
@@ -165,8 +214,13 @@ impl<'a> Forwarder<'a> {
         })
     }
 
-    /// Serves until everything is over, or a signal comes.
-    fn serve(&mut self, stays: bool, signals: &Signals) -> Result<Exit, Failure> {
+    /// Serves until everything is over, a signal comes, or its sequencer with a log fails.
+    fn serve(
+        &mut self,
+        stays: bool,
+        signals: &Signals,
+        mut sequencer: Option<SequencerThread>,
+    ) -> Result<Exit, Failure> {
         loop {
             let limit = self.longest_wait();
             let is_asked = zmq::wait(&[&self.input, &self.sync], signals.fds(), limit);
@@ -179,7 +233,14 @@ impl<'a> Forwarder<'a> {
             }
             if let Some(outcome) = self.turn()? {
                 self.report();
-                return outcome.map(|()| Exit::Ok);
+                return outcome.and(sequencer.take().map_or(Ok(()), ended)).map(|()| Exit::Ok);
+            }
+            // If its sequencer ends, no group can go on; the end of a run ends both.
+            if let Some(over) = sequencer.take_if(|thread| thread.is_finished())
+                && let Err(failure) = ended(over)
+            {
+                self.say_farewell(&failure);
+                return Err(failure);
             }
         }
     }

@@ -96,6 +96,8 @@ pub mod ids;
 #[doc(hidden)]
 pub mod journal;
 #[doc(hidden)]
+pub mod log;
+#[doc(hidden)]
 pub mod member;
 #[doc(hidden)]
 pub mod order;

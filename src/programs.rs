@@ -4,7 +4,7 @@ use clap::{Command, CommandFactory, Parser, Subcommand};
 
 use crate::exit::Exit;
 use crate::{
-    bench, board, chaos, check, cli, client, diagram, doctor, exit, explain, forwarder, journal, keys,
+    bench, board, chaos, check, cli, client, diagram, doctor, exit, explain, forwarder, journal, keys, log,
     members, operator, post, proxy, router, run, sequencer, shell, sim,
 };
 
@@ -153,6 +153,8 @@ enum Tool {
     Cluster(operator::tool::Args),
     /// Show or check the journal of a member of a cluster
     Journal(journal::tool::Args),
+    /// Show or check the logs of a sequencer
+    Log(log::tool::Args),
     /// Make, list and remove the keys of a forwarder and its members, or make that of a cluster
     Keys(keys::tool::Args),
     /// Show how something is done, with commands to copy
@@ -185,6 +187,7 @@ impl Groupcast {
             Tool::Post(args) => post::run(args),
             Tool::Cluster(args) => operator::tool::run(args),
             Tool::Journal(args) => journal::tool::run(args),
+            Tool::Log(args) => log::tool::run(args),
             Tool::Keys(args) => keys::tool::run(args),
             Tool::Examples(args) => shell::examples::run(args),
             Tool::Doctor(args) => doctor::run(args, &commands()),

@@ -1,5 +1,5 @@
-//! The folder of a round: the file of a cluster and the journals of its members, or the keys of groups. It is removed at the
-//! end of the round.
+//! The folder of a round: the file of a cluster and the journals of its members, the keys of groups, or the logs of a
+//! sequencer. It is removed at the end of the round.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,7 +17,7 @@ use crate::processes::Ports;
 /// The group of all clusters of benchmarks. Each has a port of its own.
 const GROUP: Ipv4Addr = Ipv4Addr::new(239, 192, 7, 9);
 
-/// The folder of a cluster, or of the keys of groups.
+/// The folder of a cluster, of the keys of groups, or of logs.
 pub(super) struct Folder {
     path: PathBuf,
     /// Keep other runs from taking the ports.
@@ -57,6 +57,18 @@ impl Folder {
         let folder = Self { path: path(within), _ports: Vec::new() };
         let clients = clients.map(|id| (id, keys::Role::Client));
         keys::make_all(&folder.path, clients.chain([("sequencer", keys::Role::Sequencer)]))?;
+        Ok(folder)
+    }
+
+    /// Makes a folder for the logs of a sequencer, inside of another one.
+    ///
+    /// # Errors
+    /// [`Exit::CannotCreate`].
+    pub(super) fn of_logs(within: &Path) -> Result<Self> {
+        let folder = Self { path: path(within), _ports: Vec::new() };
+        fs::create_dir_all(&folder.path).with_context(|| {
+            Failure::new(Exit::CannotCreate, format!("cannot create {}", folder.path.display()))
+        })?;
         Ok(folder)
     }
 

@@ -61,12 +61,17 @@ pub(super) fn run(part: &Part, known_bad: &KnownBad, talk: &Talk) -> Result<Exit
         },
         can_sequence: false,
         late: false,
+        log: None,
         leaves: Arc::default(),
     };
     let context = keys::context::of_member(keys.as_deref(), &part.name())?;
     let node = Node::join(&context, &joining, Some(signals), talk)?;
-    let settings =
-        Settings { batch: Window::default().messages, slow_member: SlowMember::Block, missed: None };
+    let settings = Settings {
+        batch: Window::default().messages,
+        slow_member: SlowMember::Block,
+        missed: None,
+        behind: 0,
+    };
     let mut participant = Participant::new(node, settings);
     let mut member = Member {
         player: Player::new(part, order.promises),
@@ -119,6 +124,7 @@ impl Member {
             groups: (&[]).into(),
             order: joining.order.name,
             method: joining.order.method,
+            log: None,
             members: (&members).into(),
             time_us: node.elapsed_micros(),
         });

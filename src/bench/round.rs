@@ -17,8 +17,8 @@ use super::usage::Usage;
 use super::workload::Workload;
 use crate::engine::Time;
 use crate::exit::{Exit, Failure};
-use crate::order::Promise;
 use crate::order::way::Way;
+use crate::order::{Order, Promise};
 use crate::processes::{End, Event, Interrupts, Ports, Processes, Running, Stop, folder_of_programs};
 
 /// The longest silence of a round. Members report their progress twice a second.
@@ -120,6 +120,7 @@ pub(super) fn run(
         ready: 0,
         interrupted: None,
         folder: None,
+        logs: None,
     };
     round.start(ports.base)?;
     round.watch()?;
@@ -144,6 +145,8 @@ struct Round<'a> {
     interrupted: Option<Exit>,
     /// The folder of the cluster or of the keys, if there is one.
     folder: Option<Folder>,
+    /// The folder of the logs, if the order has one.
+    logs: Option<Folder>,
 }
 
 impl Round<'_> {
@@ -167,7 +170,9 @@ impl Round<'_> {
                     self.spawn("router", "router", &listens)?;
                 }
                 if order.sequencer && inside.is_empty() {
-                    let connects = [&["--connect", host, "--port-base", &base], &keys[..]].concat();
+                    let logs = self.make_logs(order)?;
+                    let log: Vec<&str> = logs.iter().flat_map(|folder| ["--log", folder]).collect();
+                    let connects = [&["--connect", host, "--port-base", &base], &keys[..], &log[..]].concat();
                     self.spawn("sequencer", "sequencer", &connects)?;
                 }
             }
@@ -192,6 +197,15 @@ impl Round<'_> {
             .collect();
         let folder = Folder::of_keys(data, ids.iter().map(String::as_str))?;
         Ok(Some(self.folder.insert(folder).path().display().to_string()))
+    }
+
+    /// Makes a folder for logs, if the order has one. Returns it.
+    fn make_logs(&mut self, order: &Order) -> Result<Option<String>> {
+        if !order.is_logged() {
+            return Ok(None);
+        }
+        let folder = Folder::of_logs(&self.setting.data)?;
+        Ok(Some(self.logs.insert(folder).path().display().to_string()))
     }
 
     /// Returns the role of each member. A cluster gets its folder.

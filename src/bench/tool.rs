@@ -131,7 +131,8 @@ pub(crate) struct Args {
     /// Let ours connect through files of this folder (UNIX sockets) instead of TCP
     #[arg(long, value_name = "DIR")]
     ipc: Option<PathBuf>,
-    /// With --order tentative: the folder for the journals, which are removed at the end [default: the system's for temporary files]
+    /// With --order tentative or --method log: the folder for the journals or the log, which are removed at the end [default:
+    /// the system's for temporary files]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// With --order tentative: send a datagram to each member instead of one to all
@@ -229,7 +230,8 @@ impl Args {
             ];
             (given.into_iter().find(|(_, is_given)| *is_given), "is not for --order tentative")
         } else {
-            let given = [("--data", self.data.is_some()), ("--unicast", self.unicast)];
+            let has_data = matches!(way, Way::Group(order) if order.is_logged());
+            let given = [("--data", self.data.is_some() && !has_data), ("--unicast", self.unicast)];
             (given.into_iter().find(|(_, is_given)| *is_given), "is only for --order tentative")
         };
         if let Some((flag, _)) = refused {

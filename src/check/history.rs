@@ -158,6 +158,8 @@ pub struct Record {
     pub left: bool,
     /// True if a later incarnation of the member joined the group that went on.
     pub replaced: bool,
+    /// True of a run with a log, whose numbers go on behind those of earlier runs.
+    pub has_log: bool,
     /// The reason why the end is unknown, if it is more specific than a missing end event.
     pub open: Option<String>,
     /// The file that the record was read from, if any.
@@ -279,12 +281,23 @@ impl Record {
         self.ended || self.stopped
     }
 
-    /// Returns the first view of a newcomer, which joined the running group without the earlier messages.
+    /// Returns the first view of a newcomer, which joined the running group, or one with a log, without the earlier
+    /// messages.
     #[must_use]
     pub fn came_late(&self) -> Option<u64> {
         let first = self.views.first()?;
         let is_delivery = |event: &Event| matches!(event, Event::Deliver { .. });
-        (first.number > 1 && !self.events[..first.at].iter().any(is_delivery)).then_some(first.number)
+        let is_without = || !self.events[..first.at].iter().any(is_delivery);
+        let is_late = first.number > 1 || self.has_log && self.first_number().is_some_and(|first| first > 1);
+        (is_late && is_without()).then_some(first.number)
+    }
+
+    /// Returns the global number of the first delivery.
+    fn first_number(&self) -> Option<u64> {
+        self.events.iter().find_map(|event| match event {
+            Event::Deliver { number, .. } => *number,
+            _ => None,
+        })
     }
 
     /// Returns true if the member was in the group for only part of the run.

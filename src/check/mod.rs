@@ -18,6 +18,7 @@ mod duplicates;
 mod fifo;
 mod history;
 mod lives;
+mod logged;
 mod message_index;
 mod numbers;
 mod parallel;

@@ -7,7 +7,8 @@ use clap::{Args as Arguments, ValueEnum};
 
 use super::checker::{self, Checker};
 use super::report::{self, Judgement};
-use super::{cluster, parallel, property_names, read};
+use super::verdict::Verdict;
+use super::{cluster, logged, parallel, property_names, read};
 use crate::cli::{self, Voice};
 use crate::exit::{Exit, Failure};
 use crate::order;
@@ -21,6 +22,7 @@ Examples:
   groupcast check results
   groupcast check results --commands testdata/banks
   groupcast check results --property total,agreement --format json
+  groupcast check results --log orders
 
 Judged are history_<id>.jsonl, test_result_<id>_<suffix>.txt and test_result_<id>_uno.txt, also with .part behind \
 the name; each group apart. Of a cluster (`--order tentative`), each life of a member has a history_<id>.<life>.jsonl. \
@@ -48,6 +50,9 @@ pub struct Args {
     /// The folder with the command files, of client c1 c1.txt: then it is known what should have happened
     #[arg(long, value_name = "DIR")]
     commands: Option<PathBuf>,
+    /// The folder of the sequencer's logs: whether all that was delivered is there, at its place
+    #[arg(long, value_name = "DIR")]
+    log: Option<PathBuf>,
     /// Properties to judge, separated by commas, or `all` [default: those that the order promises]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', hide_possible_values = true,
           value_parser = PossibleValuesParser::new(property_names().chain([ALL])))]
@@ -103,8 +108,11 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let (runs, warnings) = read::read(&args.dir, args.commands.as_deref())?;
     warnings.iter().for_each(|warning| talk.warn(warning));
     talk.detail(format!("{} has {} groups", args.dir.display(), runs.len()));
-    let judged = runs.iter().map(|run| judgement(run, &args.property, args.order.as_deref()));
-    let judgements: Vec<Judgement> = judged.collect();
+    let judged = runs.iter().map(|run| {
+        let in_log = args.log.as_ref().map(|dir| logged::judge(run, dir)).transpose()?;
+        Ok(judgement(run, &args.property, args.order.as_deref(), in_log))
+    });
+    let judgements: Vec<Judgement> = judged.collect::<Result<_, Failure>>()?;
     let text = match args.format {
         Format::Text => report::text(&judgements),
         Format::Json => report::json(&judgements),
@@ -120,18 +128,20 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
 /// As [`run`].
 pub fn judge_folder(dir: &Path, commands: &Path) -> Result<Vec<Judgement>, Failure> {
     let (runs, _) = read::read(dir, Some(commands))?;
-    Ok(runs.iter().map(|run| judgement(run, &[], None)).collect())
+    Ok(runs.iter().map(|run| judgement(run, &[], None, None)).collect())
 }
 
 /// Judges all properties of the run in `dir` and reports them in every format.
 pub(crate) fn reports(dir: &Path) -> Result<Vec<String>, Failure> {
     let (runs, _) = read::read(dir, None)?;
-    let judgements: Vec<Judgement> = runs.iter().map(|run| judgement(run, &[ALL.to_owned()], None)).collect();
+    let judgements: Vec<Judgement> =
+        runs.iter().map(|run| judgement(run, &[ALL.to_owned()], None, None)).collect();
     Ok(vec![report::text(&judgements), report::json(&judgements), report::junit(&judgements)])
 }
 
-/// Judges the properties `asked` for; if none, those that the order promises.
-fn judgement(run: &read::Run, asked: &[String], order: Option<&str>) -> Judgement {
+/// Judges the properties `asked` for; if none, those that the order promises. The verdict on its log comes last, if there is
+/// one.
+fn judgement(run: &read::Run, asked: &[String], order: Option<&str>, in_log: Option<Verdict>) -> Judgement {
     let checker = Checker::new(run, order);
     let is_named = |name: &str| asked.iter().any(|one| one == name);
     let names: Vec<&str> = if asked.is_empty() {
@@ -141,6 +151,7 @@ fn judgement(run: &read::Run, asked: &[String], order: Option<&str>) -> Judgemen
     } else {
         property_names().filter(|name| is_named(name)).collect()
     };
-    let verdicts = parallel::each(&names, |name| (*name, checker.judge(name)));
+    let mut verdicts = parallel::each(&names, |name| (*name, checker.judge(name)));
+    verdicts.extend(in_log.map(|verdict| (logged::IN_LOG, verdict)));
     Judgement::new(&checker, order, verdicts)
 }

@@ -2,6 +2,7 @@
 //! deliver, if the order is total by a sequencer: then all members of all groups agree on one order.
 
 use super::member::{Client, Taken};
+use super::resume::EarlierLife;
 use crate::driver::endpoint::{Delivery, Endpoint};
 use crate::driver::{Node, several};
 use crate::engine::{MemberId, Time, To, View};
@@ -90,11 +91,32 @@ impl Client<'_> {
         &mut self,
         participants: &mut [Participant<Node>],
         order: &Order,
+        earlier: Option<EarlierLife>,
     ) -> Result<(), Failure> {
+        earlier.as_ref().map_or(Ok(()), |earlier| earlier.check(&participants[0].endpoint))?;
         for (at, participant) in participants.iter_mut().enumerate() {
             self.begin_group(at, &mut participant.endpoint, order)?;
+        }
+        if let Some(earlier) = earlier {
+            self.copy(&mut participants[0], earlier)?;
+        }
+        for (at, participant) in participants.iter_mut().enumerate() {
             participant.begin(&mut AtGroup { client: self, at })?;
         }
+        Ok(())
+    }
+
+    /// Copies the results of an earlier life. The user has seen them.
+    fn copy(&mut self, participant: &mut Participant<Node>, mut earlier: EarlierLife) -> Result<(), Failure> {
+        self.is_copying = true;
+        loop {
+            let deliveries = earlier.next()?;
+            if deliveries.is_empty() {
+                break;
+            }
+            participant.take_past(&mut AtGroup { client: self, at: 0 }, Past::Deliveries(deliveries))?;
+        }
+        self.is_copying = false;
         Ok(())
     }
 

@@ -13,7 +13,6 @@ use crate::driver::endpoint::{Delivery, Endpoint};
 use crate::driver::{Clock, Node, words};
 use crate::engine::{MemberId, Time, To, View};
 use crate::exit::{Exit, Failure};
-use crate::member::replay::Origin;
 use crate::member::{App, Notice, Undelivered};
 use crate::order::Order;
 use crate::participant::merge::Merge;
@@ -46,6 +45,10 @@ pub(super) struct Client<'a> {
     pub(super) merge: Option<Merge<Taken>>,
     /// The time of a client in several groups, whose members have clocks of their own.
     clock: Option<Clock>,
+    /// The multicasts of earlier lives of this client that were delivered before its first view.
+    own_logged: u64,
+    /// The results of an earlier life are being copied.
+    pub(super) is_copying: bool,
     /// The counts of each group.
     counts: Vec<Counts>,
     /// The counts, and the time, when something last happened.
@@ -77,6 +80,8 @@ impl<'a> Client<'a> {
             ranks: ranks(&options.group),
             merge: merges.then(|| Merge::new(groups, options.known_bad.defects())),
             clock: (groups > 1).then(Clock::start),
+            own_logged: 0,
+            is_copying: false,
             counts: vec![Counts::default(); groups],
             progress: (Counts::default(), Time::ZERO),
             report: options.progress.then(Report::default),
@@ -126,6 +131,7 @@ impl<'a> Client<'a> {
             groups: if all.len() > 1 { all.into() } else { (&[]).into() },
             order: order.name,
             method: order.method,
+            log: node.log(),
             members: (&members).into(),
             time_us: self.started_us,
         })?;
@@ -386,15 +392,20 @@ impl Client<'_> {
                 }
             }
             // The participant handles these.
-            App::Finished(_) | App::Fenced(_) | App::Replay(_) | App::Advance(_) => {}
+            App::Finished(_) | App::Fenced(_) | App::Replay(_) | App::Advance(_) | App::Record(_) => {}
         }
         Ok(())
     }
 
     pub(super) fn first_view(&mut self, at: usize, node: &Node, view: &View) -> Result<(), Failure> {
         let has_caught_up = view.number > 1 && self.options.join == Some(JoinFrom::FromStart);
-        if has_caught_up {
-            self.talk.say(format!("caught up: {} earlier deliveries", self.counts[at].delivered));
+        let earlier = self.counts[at].delivered;
+        if self.options.resume {
+            let own = self.own_logged;
+            self.talk.say(format!("resumes behind {earlier} earlier deliveries, {own} of them its own"));
+            self.user.resume(own);
+        } else if has_caught_up || earlier > 0 {
+            self.talk.say(format!("caught up: {earlier} earlier deliveries"));
         }
         if has_caught_up || view.number == 1 {
             self.histories[at].begins_with_the_run();
@@ -405,19 +416,25 @@ impl Client<'_> {
     pub(super) fn past(&mut self, at: usize, node: &Node, past: Past) -> Result<(), Failure> {
         let Past::Deliveries(deliveries) = past else { return Ok(()) };
         let at_us = node.elapsed_micros();
-        for Replayed { origin: Origin { sender, own_number, number }, author, text } in deliveries {
-            let Some(seat) = node.find_seat(sender) else { continue };
-            let id = MessageId { member: &seat.id, incarnation: seat.incarnation, number: own_number };
-            let number = (number > 0).then_some(number);
-            if let Some((name, key, of_key)) = &author {
-                let authored = Authored { name, post: (*key, *of_key) };
-                self.results.deliver_for(authored, id, &text, number, false, at_us)?;
-                self.user.delivered(name, &text);
-            } else {
-                self.results.deliver(&seat.id, id, &text, number, at_us)?;
-                self.user.delivered(&seat.id, &text);
-            }
+        for replayed in &deliveries {
+            let Some((member, incarnation)) = replayed.sender(node) else { continue };
+            let Replayed { origin, author, text, doubled, .. } = replayed;
+            let id = MessageId { member, incarnation, number: origin.own_number };
+            let number = replayed.number();
             self.counts[at].delivered += 1;
+            if let Some((name, key, of_key)) = author {
+                let authored = Authored { name, post: (*key, *of_key) };
+                self.results.deliver_for(authored, id, text, number, *doubled, at_us)?;
+                if !doubled && !self.is_copying {
+                    self.user.delivered(name, text);
+                }
+                continue;
+            }
+            self.own_logged += u64::from(member == self.options.id);
+            self.results.deliver(member, id, text, number, at_us)?;
+            if !self.is_copying {
+                self.user.delivered(member, text);
+            }
         }
         Ok(())
     }

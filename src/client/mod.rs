@@ -11,6 +11,7 @@ mod past;
 mod pipe;
 mod progress;
 mod replay;
+mod resume;
 mod source;
 mod user;
 
@@ -46,6 +47,7 @@ use crate::wire::Window;
 use crate::wire::control::Role;
 use member::{Client, names};
 pub use progress::{PROGRESS, Progress};
+use resume::EarlierLife;
 use source::Source;
 
 /// Most groups of one client.
@@ -73,7 +75,7 @@ pub struct Options {
     #[arg(long, value_name = "ORDER", env = "GROUPCAST_ORDER", hide_env = true, default_value = "total", value_parser = PossibleValuesParser::new(order::all_names()))]
     pub order: String,
     /// Method of `total`: bb (message, then its number; the default), ub (through the sequencer), uub (ask for a number
-    /// first)
+    /// first), log (through the sequencer, which records it first)
     #[arg(long, value_name = "METHOD", env = "GROUPCAST_METHOD", hide_env = true)]
     pub method: Option<String>,
     /// How multicasts reach the members: nack (one packet to all, asked for by a member that lacks it), basic (one to each
@@ -136,6 +138,10 @@ pub struct Options {
     /// Deliver only what every member has, so that not even a client that dies was given what others never will be
     #[arg(long, env = "GROUPCAST_SAFE", hide_env = true, value_parser = FalseyValueParser::new())]
     pub safe: bool,
+    /// Go on where an earlier life of this client was, with --method log: the results in --out are continued behind the last
+    /// place that they have, and multicasts that are in the log are not sent again. Its input is the same, from the start
+    #[arg(long, env = "GROUPCAST_RESUME", hide_env = true, value_parser = FalseyValueParser::new())]
+    pub resume: bool,
     /// Join a group that is running: from-now on, or from-start, with all that was delivered before; with a group that has
     /// not started, start
     #[arg(long, value_name = "FROM", env = "GROUPCAST_JOIN", hide_env = true, num_args = 0..=1, default_missing_value = "from-now", value_enum)]
@@ -173,6 +179,7 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     }
     let order = options.order()?;
     options.check()?;
+    options.check_log(order)?;
     let sites = options.address.sites()?;
     let source = options.source()?;
     if let (true, Source::Script(script)) = (options.dry_run, &source) {
@@ -183,6 +190,7 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     // From here on a signal is an orderly end, which removes the files of a run that never began.
     let signals = Signals::catch()?;
     let context = context::of_member(options.address.access.keys.as_deref(), &options.id)?;
+    let earlier = options.earlier_life()?;
     let mut results = options.results(order)?;
     let joinings = joinings(options, &sites, order, &source);
     let nodes = match &joinings[..] {
@@ -192,10 +200,12 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     let settings = Settings {
         batch: options.window.messages,
         slow_member: options.slow_member,
-        missed: (options.join == Some(JoinFrom::FromStart)).then_some(Missed::Deliveries),
+        missed: options.missed(order),
+        behind: earlier.as_ref().map_or(0, |earlier| earlier.place),
     };
     let mut participants: Vec<_> = nodes.into_iter().map(|node| Participant::new(node, settings)).collect();
-    let (outcome, counts) = take_part(options, order, &source, &mut participants, &mut results, talk);
+    let (outcome, counts) =
+        take_part(options, order, (&source, earlier), &mut participants, &mut results, talk);
     let mut nodes: Vec<Node> = participants.into_iter().map(|participant| participant.endpoint).collect();
     nodes.iter().for_each(|node| talk.detail(format!("cost: {}", node.meter())));
     if options.progress {
@@ -255,6 +265,36 @@ fn end(results: &mut Results, reason: &str, counts: &[Counts], nodes: &[Node]) -
 }
 
 impl Options {
+    /// Returns the past that it wants if there is one.
+    fn missed(&self, order: &Order) -> Option<Missed> {
+        let wants = self.resume || self.join == Some(JoinFrom::FromStart);
+        wants.then(|| if order.is_logged() { Missed::Log } else { Missed::Deliveries })
+    }
+
+    /// Returns the results of an earlier life with which it goes on.
+    fn earlier_life(&self) -> Result<Option<EarlierLife>, Failure> {
+        let out = self.out.as_ref().filter(|_| self.resume);
+        out.map_or(Ok(None), |out| EarlierLife::find(self, out))
+    }
+
+    /// Checks the flags that a log of the sequencer makes possible, or impossible.
+    fn check_log(&self, order: &Order) -> Result<(), Failure> {
+        let wrong = match (order.is_logged(), self.resume) {
+            (true, _) if self.group.len() > 1 => "--method log is for a client in one group",
+            (true, _) if self.can_sequence => {
+                "--can-sequence is not for --method log: the sequencer has the log"
+            }
+            (false, true) => "--resume needs --method log",
+            (true, true) if self.out.is_none() => "--resume needs --out, the folder of the earlier results",
+            (true, true) if self.no_history => "--resume needs the history: it tells the places",
+            (true, true) if self.force => {
+                "--resume goes on with the earlier results, and --force replaces them"
+            }
+            _ => return Ok(()),
+        };
+        Err(Failure::new(Exit::Usage, wrong))
+    }
+
     /// Refuses the flags of a cluster for another order.
     fn check_unclustered(&self) -> Result<(), Failure> {
         let given = [
@@ -333,10 +373,10 @@ impl Options {
         match &self.out {
             Some(out) => {
                 // A client that comes back finds the results of its earlier incarnation.
-                let earlier = match (self.force, self.join) {
-                    (true, _) => Earlier::Replace,
-                    (false, Some(_)) => Earlier::Keep,
-                    (false, None) => Earlier::Refuse,
+                let earlier = match self.force {
+                    true => Earlier::Replace,
+                    false if self.resume || self.join.is_some() => Earlier::Keep,
+                    false => Earlier::Refuse,
                 };
                 let results = Results::create(out, &self.id, order.suffix, !self.no_history, earlier)?;
                 Ok(results.in_groups(&self.group))
@@ -350,7 +390,7 @@ impl Options {
 fn take_part(
     options: &Options,
     order: &Order,
-    source: &Source,
+    (source, earlier): (&Source, Option<EarlierLife>),
     participants: &mut [Participant<Node>],
     results: &mut Results,
     talk: &Talk,
@@ -361,7 +401,7 @@ fn take_part(
     };
     let mut client = Client::new(options, order, talk, user, results);
     let outcome = client
-        .begin(participants, order)
+        .begin(participants, order, earlier)
         .and_then(|()| source.check(&names(&participants[0].endpoint)))
         .and_then(|()| client.run(participants));
     (outcome, client.counts().to_vec())
@@ -422,7 +462,8 @@ fn joining(options: &Options, group: &str, sites: Vec<Site>, order: &'static Ord
         defects: options.known_bad.defects(),
         membership_config: MembershipConfig { safe: options.safe, ..options.patience.membership_config() },
         can_sequence: options.can_sequence && order.sequencer,
-        late: options.join.is_some(),
+        late: options.resume || options.join.is_some(),
+        log: None,
         leaves: Arc::default(),
     }
 }

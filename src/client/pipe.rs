@@ -20,6 +20,8 @@ pub(super) struct Pipe {
     input: Input,
     lines: Lines,
     failure: Option<Failure>,
+    /// The lines to come that earlier lives have multicast.
+    sent_before: u64,
     output: Output,
     /// Deliveries that have not been passed to the output.
     delivered: Vec<u8>,
@@ -33,6 +35,7 @@ impl Pipe {
             input: Input::stdin(waker.clone())?,
             lines: Lines::default(),
             failure: None,
+            sent_before: 0,
             output: Output::stdout(waker)?,
             delivered: Vec::new(),
             is_seen: std::io::stdout().is_terminal(),
@@ -43,7 +46,14 @@ impl Pipe {
 
 impl User for Pipe {
     fn next(&mut self, _: Time) -> Result<Next, Failure> {
-        while self.lines.wants_more()? {
+        loop {
+            if !self.lines.wants_more()? {
+                if self.sent_before == 0 || self.lines.first.take().is_none() {
+                    break;
+                }
+                self.sent_before -= 1;
+                continue;
+            }
             if let Some(failure) = &self.failure {
                 return Err(failure.clone());
             }
@@ -58,6 +68,10 @@ impl User for Pipe {
 
     fn take(&mut self) -> Option<Bytes> {
         self.lines.first.take()
+    }
+
+    fn resume(&mut self, multicasts: u64) {
+        self.sent_before = multicasts;
     }
 
     fn delivered(&mut self, from: &str, text: &[u8]) {

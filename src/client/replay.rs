@@ -74,6 +74,18 @@ impl User for Replay<'_> {
         (self.at as u64, self.script.lines().len() as u64)
     }
 
+    /// Leaves out all operations up to the last of these multicasts.
+    fn resume(&mut self, multicasts: u64) {
+        let is_multicast = |op: &Op| matches!(op, Op::Multicast(_) | Op::MulticastTo { .. });
+        let mut left = multicasts;
+        while left > 0
+            && let Some(line) = self.script.lines().get(self.at)
+        {
+            left -= u64::from(is_multicast(&line.op));
+            self.at += 1;
+        }
+    }
+
     /// Finds the receivers again: a restarted one is a new member. A message to one that is gone is undeliverable.
     fn meet_group(&mut self, node: &Node) {
         for (receiver, id) in self.receivers.iter_mut().zip(self.script.receivers()) {

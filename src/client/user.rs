@@ -34,6 +34,9 @@ pub(super) trait User {
         (0, 0)
     }
 
+    /// Leaves out so many multicasts, which earlier lives of this client have sent.
+    fn resume(&mut self, _multicasts: u64) {}
+
     /// Begins a new view.
     fn meet_group(&mut self, _node: &Node) {}
 

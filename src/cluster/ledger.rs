@@ -65,6 +65,7 @@ impl Ledger {
             groups: (&[]).into(),
             order: order::TENTATIVE,
             method: None,
+            log: None,
             members: (&members).into(),
             time_us,
         })?;

@@ -1,6 +1,6 @@
 //! The start barrier at a member: join, receive its own probes, report ready, wait for the start.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::config::Joining;
@@ -13,7 +13,7 @@ use crate::talk;
 use crate::transport::address::{Port, Site};
 use crate::transport::zmq::Context;
 use crate::units;
-use crate::wire::control::{Ask, Role, Seat, run_as_text};
+use crate::wire::control::{Ask, LogHead, LogStart, Role, Seat, run_as_text};
 use crate::wire::packet::probe;
 use crate::wire::{Frames, Header, Kind};
 
@@ -43,8 +43,17 @@ pub(super) struct Barrier<'a> {
     gives_up: Option<Time>,
 }
 
-/// The run number, this member, and the seats of all members at the start.
-pub(super) type StartInfo = (u64, MemberId, Vec<Seat>);
+/// The start of a run, as the forwarder told it.
+pub(super) struct StartInfo {
+    /// The run number.
+    pub(super) run: u64,
+    /// This member.
+    pub(super) me: MemberId,
+    /// The seats of all members.
+    pub(super) seats: Vec<Seat>,
+    /// The log of the sequencer.
+    pub(super) log: Option<LogStart>,
+}
 
 impl<'a> Barrier<'a> {
     pub(super) fn new(joining: &'a Joining) -> Self {
@@ -101,7 +110,13 @@ impl<'a> Barrier<'a> {
         let is_ours = self.at == Some(from);
         match news {
             // Accepted from any forwarder: another may know of the start although ours failed before it could report it.
-            News::Start { run, members } => return self.start(sockets, from, run, members).map(Some),
+            News::Start { run, members, log } => {
+                if let Some(LogStart { run, place }) = log.clone() {
+                    sockets.forwarders.keeps_log(&LogHead { run, place, lives: BTreeMap::new() });
+                }
+                let (me, seats) = self.start(sockets, from, run, members)?;
+                return Ok(Some(StartInfo { run, me, seats, log }));
+            }
             News::Welcome { run, slot } if is_ours => {
                 self.welcome(context, sockets, run, MemberId(slot))?;
             }
@@ -131,12 +146,12 @@ impl<'a> Barrier<'a> {
         from: usize,
         run: u64,
         members: Vec<Seat>,
-    ) -> Result<StartInfo, Failure> {
+    ) -> Result<(MemberId, Vec<Seat>), Failure> {
         check_seats(&members, self.joining)?;
         let me = members.iter().find(|seat| is_me(seat, self.joining)).expect("checked").clone();
         sockets.subscribe_others(MemberId(me.slot))?;
         sockets.forwarders.started(from, run, &me, &members);
-        Ok((run, MemberId(me.slot), members))
+        Ok((MemberId(me.slot), members))
     }
 
     /// Joins at the first forwarder that answers. Moves when that one falls silent or one named earlier answers, so that
@@ -348,6 +363,7 @@ mod tests {
             membership_config: MembershipConfig::default(),
             can_sequence: false,
             late: false,
+            log: None,
             leaves: Arc::default(),
         };
         let seat = |slot, id: &str, role| Seat {

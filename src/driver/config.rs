@@ -10,7 +10,7 @@ use crate::member::{MembershipConfig, StackConfig};
 use crate::order::Order;
 use crate::transport::address::Site;
 use crate::wire::Window;
-use crate::wire::control::Role;
+use crate::wire::control::{LogHead, Role};
 
 /// The configuration of a member.
 #[derive(Clone, Debug)]
@@ -43,6 +43,8 @@ pub struct Joining {
     pub can_sequence: bool,
     /// The group may be running already when the member joins.
     pub late: bool,
+    /// The end of the log that it keeps as the sequencer.
+    pub log: Option<LogHead>,
     /// Set when this process is to end: the member stops waiting, and leaves.
     pub leaves: Arc<AtomicBool>,
 }

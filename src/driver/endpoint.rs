@@ -46,6 +46,16 @@ pub trait Endpoint {
     /// Returns the number of multicasts of each client delivered before the current view.
     fn delivered_before(&self) -> Vec<(MemberId, u64)>;
 
+    /// Returns the highest global number that was given before the current view.
+    fn numbers_before(&self) -> u64 {
+        0
+    }
+
+    /// Returns the number of the log of the group's sequencer, [as text](crate::wire::control::run_as_text), if it keeps one.
+    fn log(&self) -> Option<&str> {
+        None
+    }
+
     /// Returns the protocol time.
     fn now(&mut self) -> Time;
 

@@ -13,7 +13,7 @@ use crate::talk::{self, Talk};
 use crate::transport::address::{Port, Site};
 use crate::transport::zmq::{Context, Socket};
 use crate::units;
-use crate::wire::control::{Ask, Identity, Receipt, Seat, Status};
+use crate::wire::control::{Ask, Identity, LogHead, Receipt, Seat, Status};
 
 /// A process's links to all its forwarders, in the order in which they were named.
 pub struct ForwarderLinks {
@@ -92,6 +92,11 @@ impl ForwarderLinks {
     /// Sets the status that the next request to every forwarder reports.
     pub fn tell(&mut self, status: Status) {
         self.links.iter_mut().for_each(|link| link.attendance.tell(status));
+    }
+
+    /// Sets the end of the log that this sequencer keeps.
+    pub fn keeps_log(&mut self, log: &LogHead) {
+        self.links.iter_mut().for_each(|link| link.attendance.keeps_log(log.clone()));
     }
 
     /// Sets whether this client multicasts texts of authors.

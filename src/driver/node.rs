@@ -1,10 +1,13 @@
-//! One member of one group: the protocol engines, its sockets, and its links to the forwarders.
+//! One member of one group: the protocol engines, its sockets, and its links to the forwarders. `access` is what a
+//! participant does with it.
+
+mod access;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::admission::{self, Admitted};
-use super::barrier::Barrier;
+use super::barrier::{Barrier, StartInfo};
 use super::clock;
 pub use super::config::Joining;
 use super::endpoint::{Delivery, Endpoint, Event};
@@ -13,13 +16,14 @@ use super::sockets::{Sockets, route};
 use super::words;
 use crate::engine::{Effect, Effects, Engine, Input, MemberId, Time, To, View};
 use crate::exit::{Exit, Failure};
+use crate::member::gate::Gate;
 use crate::member::{App, Fence, Membership, Watch};
 use crate::session::{attendance::News, founders, view_of};
 use crate::talk::{self, Talk};
 use crate::transport::signals::Signals;
 use crate::transport::wakeup::Wakeup;
 use crate::transport::zmq::Context;
-use crate::wire::control::{Ask, Post, Receipt, Role, Seat, Status, run_as_text};
+use crate::wire::control::{Ask, LogStart, Post, Receipt, Role, Seat, Status, run_as_text};
 use crate::wire::packet::{OUTLINE_FROM, OUTLINE_TO};
 use crate::wire::topic::Audience;
 use crate::wire::{Header, Kind, Packet};
@@ -64,6 +68,10 @@ pub struct Node {
     delivered_count: u64,
     /// Texts of authors that forwarders have handed to this member.
     posts: Vec<Post>,
+    /// The packets of a sequencer with a log that wait until their records are durable.
+    gate: Option<Gate<(To, Packet)>>,
+    /// The log of the sequencer.
+    log: Option<LogStart>,
 }
 
 impl Node {
@@ -79,15 +87,16 @@ impl Node {
     ) -> Result<Self, Failure> {
         let mut sockets = Sockets::connect(context, joining, signals, talk)?;
         let admission = |sockets: &mut Sockets| {
-            let (run, me, seats) = Barrier::new(joining).pass(context, sockets)?;
+            let start = Barrier::new(joining).pass(context, sockets)?;
+            let StartInfo { run, me, ref seats, .. } = start;
             let is_late = seats.iter().any(|seat| seat.slot == me.0 && seat.late);
             let admission =
-                if is_late { Some(admission::pass(joining, sockets, run, me, &seats)?) } else { None };
-            Ok((run, me, seats, admission))
+                if is_late { Some(admission::pass(joining, sockets, run, me, seats)?) } else { None };
+            Ok((start, admission))
         };
         match admission(&mut sockets) {
-            Ok((run, me, seats, None)) => Ok(Self::start(sockets, joining, run, me, seats)),
-            Ok((run, me, _, Some(admission))) => Ok(Self::start_late(sockets, joining, run, me, &admission)),
+            Ok((start, None)) => Ok(Self::start(sockets, joining, start)),
+            Ok((start, Some(admission))) => Ok(Self::start_late(sockets, joining, &start, &admission)),
             Err(failure) => {
                 let now = sockets.clock.now();
                 sockets.forwarders.leave(now, &failure);
@@ -96,23 +105,26 @@ impl Node {
         }
     }
 
-    fn start(sockets: Sockets, joining: &Joining, run: u64, me: MemberId, seats: Vec<Seat>) -> Self {
+    fn start(sockets: Sockets, joining: &Joining, start: StartInfo) -> Self {
+        let StartInfo { run, me, seats, log } = start;
         let view = view_of(&seats);
         let membership =
             Membership::new(joining.order, joining.stack(run, me, &view), joining.membership_config);
-        let mut membership = membership.with_seats(&founders(&seats));
+        let place = log.as_ref().map_or(0, |log| log.place);
+        let mut membership = membership.with_seats(&founders(&seats)).behind(place);
         membership.seated(&seats);
-        Self::begin(sockets, membership, run, me, seats)
+        Self { log, ..Self::begin(sockets, membership, run, me, seats) }
     }
 
     /// Starts in a view that is not the first.
-    fn start_late(sockets: Sockets, joining: &Joining, run: u64, me: MemberId, taken_in: &Admitted) -> Self {
-        let (admission, given) = taken_in;
+    fn start_late(sockets: Sockets, joining: &Joining, start: &StartInfo, taken_in: &Admitted) -> Self {
+        let ((admission, given), &StartInfo { run, me, .. }) = (taken_in, start);
         let config = joining.stack(run, me, &admission.view);
         let mut membership =
             Membership::admitted(joining.order, config, joining.membership_config, admission);
         membership.seated(given);
-        Self::begin(sockets, membership, run, me, admission.seats.clone())
+        let log = start.log.clone();
+        Self { log, ..Self::begin(sockets, membership, run, me, admission.seats.clone()) }
     }
 
     fn begin(
@@ -146,6 +158,20 @@ impl Node {
             meter: Meter::default(),
             delivered_count: 0,
             posts: Vec::new(),
+            gate: None,
+            log: None,
+        }
+    }
+
+    /// Lets packets wait from now on until [`Node::recorded`] has told that the records before them are durable.
+    pub fn keeps_a_log(&mut self) {
+        self.gate = Some(Gate::default());
+    }
+
+    /// Sends what has waited for the records up to this place, which are durable.
+    pub fn recorded(&mut self, place: u64) {
+        for (to, packet) in self.gate.as_mut().map(|gate| gate.open(place)).unwrap_or_default() {
+            self.send(to, &packet);
         }
     }
 
@@ -433,7 +459,13 @@ impl Node {
         let mut effects = std::mem::take(&mut self.effects);
         for effect in effects.drain() {
             match effect {
-                Effect::Send { to, message } => self.send(to, &message),
+                Effect::Send { to, message } => {
+                    let passes = match &mut self.gate {
+                        Some(gate) => gate.pass((to, message)),
+                        None => Some((to, message)),
+                    };
+                    passes.into_iter().for_each(|(to, packet)| self.send(to, &packet));
+                }
                 Effect::Deliver { from, number, app } => self.deliver(from, number, app),
                 Effect::Drop { from, reason } => {
                     self.meter.dropped(reason);
@@ -467,6 +499,11 @@ impl Node {
             App::Fenced(why) => self.fenced = Some(*why),
             App::View(_, newcomers) => self.add_seats(newcomers),
             App::Multicast(batch) => self.delivered_count += u64::from(batch.count()),
+            App::Record(batch) => {
+                self.delivered_count += u64::from(batch.count());
+                let place = number.unwrap_or_default() + u64::from(batch.count()) - 1;
+                self.gate.iter_mut().for_each(|gate| gate.record(place));
+            }
             _ => {}
         }
         if !matches!(app, App::Fenced(_)) {
@@ -488,101 +525,5 @@ impl Node {
     pub fn say_waiting(&mut self, what: &str) {
         let now = self.sockets.clock.now();
         self.sockets.say_waiting(now, what);
-    }
-}
-
-impl Endpoint for Node {
-    fn me(&self) -> MemberId {
-        self.me
-    }
-
-    fn view(&self) -> &View {
-        self.membership.view()
-    }
-
-    fn find_seat(&self, member: MemberId) -> Option<&Seat> {
-        self.seats.get(&member)
-    }
-
-    fn delivered_before(&self) -> Vec<(MemberId, u64)> {
-        self.membership.delivered_before().collect()
-    }
-
-    fn now(&mut self) -> Time {
-        self.sockets.clock.now()
-    }
-
-    fn window(&self, to: To) -> usize {
-        self.membership.window(to)
-    }
-
-    fn submit(&mut self, to: To, app: App) {
-        let now = self.sockets.clock.now();
-        self.meter.submitted(Time::from_micros(self.sockets.clock.elapsed_micros()), &app);
-        self.membership.handle(now, Input::Submit { to, app }, &mut self.effects);
-        self.perform();
-    }
-
-    fn events(&mut self) -> Vec<Event> {
-        std::mem::take(&mut self.events)
-    }
-
-    fn listen(&mut self, listens: bool) {
-        self.sockets.listens = listens;
-    }
-
-    fn is_changing(&self) -> bool {
-        self.membership.is_changing()
-    }
-
-    fn is_settled(&self) -> bool {
-        self.membership.is_settled()
-    }
-
-    fn next_number(&self) -> Option<u64> {
-        self.membership.next_number()
-    }
-
-    fn slowest_receiver(&self) -> Option<(MemberId, u64)> {
-        self.membership.slowest_receiver()
-    }
-
-    fn silence(&mut self) -> Duration {
-        self.sockets.clock.now().since(self.last_received)
-    }
-
-    fn exclude(&mut self, member: MemberId, length: Duration) {
-        self.membership.exclude(member, length, &mut self.effects);
-        self.perform();
-    }
-
-    /// Reports to the forwarders, which end the run when all have everything.
-    fn done(&mut self) {
-        self.is_done = true;
-        let View { number, clients, .. } = self.view();
-        let ask = Ask::Done { view: *number, clients: clients.iter().map(|client| client.0).collect() };
-        self.sockets.forwarders.turn_to(&ask);
-    }
-
-    /// Asks to leave. When the others have agreed, or after [`PARTING`], the run is over for this member.
-    fn depart(&mut self) {
-        if self.departs.is_none() {
-            self.departs = Some(self.sockets.clock.now());
-            self.membership.leave(&mut self.effects);
-            self.perform();
-        }
-    }
-
-    fn departs(&self) -> bool {
-        self.departs.is_some()
-    }
-
-    fn posts(&mut self, takes: bool) -> Vec<Post> {
-        self.sockets.forwarders.takes_posts(takes);
-        std::mem::take(&mut self.posts)
-    }
-
-    fn report(&mut self, receipt: &Receipt) {
-        self.sockets.forwarders.report(receipt);
     }
 }

@@ -98,6 +98,7 @@ impl Sockets {
         if joining.role == Role::Client {
             forwarders.takes_posts(false);
         }
+        joining.log.iter().for_each(|log| forwarders.keeps_log(log));
         forwarders.wait_for_lost(joining.forwarder_timeout);
         joining.joins_at().into_iter().for_each(|at| forwarders.turn_one_to(at, Ask::Join));
         Ok(Self {

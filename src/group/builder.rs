@@ -51,6 +51,8 @@ pub enum Method {
     Ub,
     /// Members ask the sequencer for numbers, and then multicast.
     Uub,
+    /// As [`Ub`](Self::Ub), and the sequencer records every message before it multicasts it; it needs a log.
+    Log,
 }
 
 /// The start of what a member delivers.
@@ -64,7 +66,8 @@ pub enum Start {
     FromNow,
     /// The same, but first the member receives [the state](super::Event::State) of another member at the beginning of that view.
     WithState,
-    /// The same, but first the member receives all earlier deliveries, from a `client` that keeps a history.
+    /// The same, but first the member receives all earlier deliveries: from a `client` that keeps a history or, with
+    /// [`Method::Log`], from the log of the sequencer.
     FromStart,
 }
 
@@ -84,6 +87,7 @@ impl Order {
             Self::Total(Method::Bb) => Algorithm::Bb,
             Self::Total(Method::Ub) => Algorithm::Ub,
             Self::Total(Method::Uub) => Algorithm::Uub,
+            Self::Total(Method::Log) => Algorithm::Log,
             Self::Lamport => Algorithm::Lamport,
             Self::Agreed => Algorithm::Agreed,
         };
@@ -272,10 +276,11 @@ impl Builder {
     pub(super) fn settings(&self) -> Settings {
         let missed = match self.start {
             Start::WithState => Some(Missed::State),
+            Start::FromStart if self.order.row().is_logged() => Some(Missed::Log),
             Start::FromStart => Some(Missed::Deliveries),
             Start::Together | Start::FromNow => None,
         };
-        Settings { batch: self.window.messages, slow_member: self.slow_member, missed }
+        Settings { batch: self.window.messages, slow_member: self.slow_member, missed, behind: 0 }
     }
 
     /// Returns the context of its sockets.
@@ -305,6 +310,7 @@ impl Builder {
             membership_config: self.membership_config,
             can_sequence: self.can_sequence && order.sequencer,
             late: self.start != Start::Together,
+            log: None,
             leaves: Arc::default(),
         })
     }

@@ -17,7 +17,6 @@ use crate::driver::node::Joining;
 use crate::driver::{Node, words};
 use crate::engine::{self, MemberId, Time, To};
 use crate::exit::{Exit, Failure};
-use crate::member::replay::Origin;
 use crate::member::{App, Fence};
 use crate::participant::{Application, Next, Participant, Past, Piece, Readiness, Replayed, Request};
 use crate::talk::Talk;
@@ -246,7 +245,7 @@ impl<E: Endpoint> Application<E> for Worker {
             }
             App::Notice(notice) => words::report(&self.talk, endpoint, from, notice),
             // The participant handles these.
-            App::Finished(_) | App::Fenced(_) | App::Replay(_) | App::Advance(_) => {}
+            App::Finished(_) | App::Fenced(_) | App::Replay(_) | App::Advance(_) | App::Record(_) => {}
         }
         Ok(())
     }
@@ -262,12 +261,13 @@ impl<E: Endpoint> Application<E> for Worker {
         self.shared.change(|queues| match past {
             Past::State(state) => queues.put_event(Event::State(state)),
             Past::Deliveries(deliveries) => {
-                for Replayed { origin: Origin { sender, own_number, number }, author, text } in deliveries {
-                    let number = (number > 0).then_some(number);
-                    let from = participant.endpoint.name(sender);
+                for replayed in deliveries.into_iter().filter(|replayed| !replayed.doubled) {
+                    let (own_number, number) = (replayed.origin.own_number, replayed.number());
+                    let sender = replayed.sender(&participant.endpoint).map(|(id, _)| id.to_owned());
+                    let from = sender.unwrap_or_else(|| replayed.origin.sender.to_string());
+                    let Replayed { author, text: payload, .. } = replayed;
                     let author = author.map(|(name, ..)| name);
-                    let delivery = Delivery { from, payload: text, number, own_number, author };
-                    queues.put_event(Event::Delivery(delivery));
+                    queues.put_event(Event::Delivery(Delivery { from, payload, number, own_number, author }));
                 }
             }
         });

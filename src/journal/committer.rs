@@ -74,6 +74,12 @@ impl Committer {
         Ok(Self { shared, thread: Some(thread.map_err(cannot)?), next })
     }
 
+    /// Returns the index of the next record.
+    #[must_use]
+    pub const fn next(&self) -> u64 {
+        self.next
+    }
+
     /// Appends a record; returns its index. It is durable when [`Committer::stored`] says so.
     pub fn append(&mut self, record: Bytes) -> u64 {
         self.change(Commit { append: vec![record], remove: Vec::new() })

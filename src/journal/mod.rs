@@ -35,7 +35,7 @@ pub(crate) use audit::first_flaw;
 pub use committer::Committer;
 pub use in_memory::InMemory;
 pub use lock::last_holder;
-pub use redb::{RedbJournal, open, read};
+pub use redb::{RedbJournal, RedbReader, open, open_each, read, read_each};
 
 /// The file of a journal in its folder.
 pub(crate) const FILE: &str = "journal.redb";

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ::redb::{Builder, Database, ReadableDatabase, ReadableTable, Table, TableDefinition};
+use bytes::Bytes;
 
 use super::head::{self, Mark};
 use super::lock::{self, Lock};
@@ -26,15 +28,25 @@ const INCOMPLETE: &str = "journal.new";
 /// A journal in a file.
 #[derive(Debug)]
 pub struct RedbJournal {
-    db: Database,
+    shared: Arc<Shared>,
     storage: Storage,
-    path: PathBuf,
     state: State,
     /// The failure after which nothing more is stored.
     failure: Option<Failure>,
+}
+
+/// The table of a journal, for the one that commits and those that read.
+#[derive(Debug)]
+struct Shared {
+    db: Database,
+    path: PathBuf,
     /// Released last.
     _lock: Option<Lock>,
 }
+
+/// Reads a journal while another thread commits to it.
+#[derive(Clone, Debug)]
+pub struct RedbReader(Arc<Shared>);
 
 /// The state of a journal after its last commit.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +66,21 @@ struct State {
 /// [`Exit::BadData`] if it is damaged, [`Exit::CannotCreate`] if it cannot be made or opened, [`Exit::Io`] if it cannot
 /// be read or written.
 pub fn open(dir: &Path, identity: &Identity) -> Result<(RedbJournal, Recovered), Failure> {
+    let mut records = Vec::new();
+    let (journal, next) = open_each(dir, identity, &mut |index, record| records.push((index, record)))?;
+    Ok((journal, Recovered { records, next }))
+}
+
+/// Opens a journal as [`open`] does, and passes its records on, ascending, without keeping them. Returns the index of the
+/// next one, too.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_each(
+    dir: &Path,
+    identity: &Identity,
+    each: &mut dyn FnMut(u64, Bytes),
+) -> Result<(RedbJournal, u64), Failure> {
     lock::make_folder(dir).map_err(|error| failed(Exit::CannotCreate, "create", dir, &error))?;
     let lock = Lock::take(dir)?;
     let path = dir.join(FILE);
@@ -62,7 +89,7 @@ pub fn open(dir: &Path, identity: &Identity) -> Result<(RedbJournal, Recovered),
         create(dir, identity)?;
     }
     let file = File::options().read(true).write(true).open(&path).map_err(cannot_open)?;
-    open_on(Box::new(file), &path, identity, Some(lock))
+    open_each_on(Box::new(file), &path, identity, Some(lock), each)
 }
 
 /// Reads the journal in a folder, and does not change it.
@@ -71,6 +98,16 @@ pub fn open(dir: &Path, identity: &Identity) -> Result<(RedbJournal, Recovered),
 /// [`Exit::NoInput`] if there is none, [`Exit::Unavailable`] if a process writes it, [`Exit::BadData`] if it is damaged,
 /// [`Exit::Io`] if it cannot be read.
 pub fn read(dir: &Path) -> Result<(Identity, Recovered), Failure> {
+    let mut records = Vec::new();
+    let (owner, next) = read_each(dir, &mut |index, record| records.push((index, record)))?;
+    Ok((owner, Recovered { records, next }))
+}
+
+/// Reads a journal as [`read`] does, and passes its records on, ascending. Returns its owner and the index of the next one.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_each(dir: &Path, each: &mut dyn FnMut(u64, Bytes)) -> Result<(Identity, u64), Failure> {
     let path = dir.join(FILE);
     let _lock = Lock::share(dir)?;
     let file = File::open(&path).map_err(|error| {
@@ -78,8 +115,8 @@ pub fn read(dir: &Path) -> Result<(Identity, Recovered), Failure> {
         failure.help("a journal is in the folder that a member of a cluster has as --data")
     })?;
     let (storage, head) = on_trial(Box::new(file), &path)?;
-    let (_, recovered, _) = recover(&storage, head.mark, &path)?;
-    Ok((head.owner, recovered))
+    let (_, state) = recover(&storage, head.mark, &path, each)?;
+    Ok((head.owner, state.next))
 }
 
 /// Makes the journal of a folder. It appears under its name when it is complete and durable.
@@ -121,12 +158,13 @@ pub(super) fn create_on(disk: Box<dyn Disk>, owner: &[u8]) -> Result<(), ::redb:
 ///
 /// # Errors
 /// As [`open`].
-pub(super) fn open_on(
+pub(super) fn open_each_on(
     disk: Box<dyn Disk>,
     path: &Path,
     identity: &Identity,
     lock: Option<Lock>,
-) -> Result<(RedbJournal, Recovered), Failure> {
+    each: &mut dyn FnMut(u64, Bytes),
+) -> Result<(RedbJournal, u64), Failure> {
     let (storage, head) = on_trial(disk, path)?;
     if head.owner != *identity {
         let owner = head.owner;
@@ -136,14 +174,14 @@ pub(super) fn open_on(
         )
         .help("give each member of each cluster a folder of its own"));
     }
-    let (db, recovered, state) = recover(&storage, head.mark, path)?;
+    let (db, state) = recover(&storage, head.mark, path, each)?;
     let accept = || storage.accept().and_then(|()| storage.write_mark(state.next, state.records));
     accept().map_err(|error| {
         storage.close();
         failed(Exit::Io, "write", path, &error)
     })?;
-    let path = path.to_owned();
-    Ok((RedbJournal { db, storage, path, state, failure: None, _lock: lock }, recovered))
+    let shared = Arc::new(Shared { db, path: path.to_owned(), _lock: lock });
+    Ok((RedbJournal { shared, storage, state, failure: None }, state.next))
 }
 
 fn on_trial(disk: Box<dyn Disk>, path: &Path) -> Result<(Storage, Head), Failure> {
@@ -156,23 +194,21 @@ fn recover(
     storage: &Storage,
     mark: Option<Mark>,
     path: &Path,
-) -> Result<(Database, Recovered, State), Failure> {
+    each: &mut dyn FnMut(u64, Bytes),
+) -> Result<(Database, State), Failure> {
     let told = |error| failure(error, "read", path);
     let db = Builder::new().set_cache_size(CACHE).create_with_backend(storage.clone());
     let db = db.map_err(|error| told(error.into()))?;
-    let found = rows(&db).map_err(told)?;
-    let mut state = State { next: found.next, records: 0, size: 0 };
-    let mut records = Vec::new();
-    for (key, row) in found.rows {
-        let row =
-            row.ok_or_else(|| damaged(path, format!("the records from {key} on have a wrong checksum")))?;
-        records.extend(row.0);
-    }
-    for (index, record) in &records {
+    let mut state = State { next: 1, records: 0, size: 0 };
+    let mut see = |index: u64, record: Bytes| {
         state.next = state.next.max(index.saturating_add(1));
         state.records += 1;
         state.size += record.len() as u64;
-    }
+        each(index, record);
+        true
+    };
+    let next = rows(&db, 0, &mut see).map_err(told)?;
+    state.next = state.next.max(next);
     if let Some(mark) = mark.filter(|mark| !mark.may_become(state.next, state.records)) {
         let (records, next) = (mark.records, mark.next);
         let cause = format!(
@@ -181,24 +217,27 @@ fn recover(
         );
         return Err(damaged(path, cause));
     }
-    Ok((db, Recovered { records, next: state.next }, state))
+    Ok((db, state))
 }
 
-/// The rows of a journal with their keys, and a lower bound of the next index. A damaged row is absent.
-struct Rows {
-    rows: Vec<(u64, Option<Row>)>,
-    next: u64,
-}
-
-fn rows(db: &Database) -> Result<Rows, ::redb::Error> {
+/// Passes on the records from the row of an index on, as long as more are wanted. Returns a lower bound of the next index.
+fn rows(db: &Database, from: u64, see: &mut dyn FnMut(u64, Bytes) -> bool) -> Result<u64, ::redb::Error> {
     let transaction = db.begin_read()?;
     let next = transaction.open_table(NEXT)?.get(())?.map_or(1, |next| next.value());
-    let mut rows = Vec::new();
-    for row in transaction.open_table(RECORDS)?.iter()? {
+    let table = transaction.open_table(RECORDS)?;
+    let first = table.range(..=from)?.next_back().transpose()?.map_or(from, |(key, _)| key.value());
+    for row in table.range(first..)? {
         let (key, row) = row?;
-        rows.push((key.value(), Row::parse(key.value(), row.value())));
+        let row = Row::parse(key.value(), row.value()).ok_or_else(|| wrong_sum(key.value()))?;
+        if !row.0.into_iter().all(|(index, record)| see(index, record)) {
+            break;
+        }
     }
-    Ok(Rows { rows, next })
+    Ok(next)
+}
+
+fn wrong_sum(key: u64) -> ::redb::Error {
+    ::redb::Error::Corrupted(format!("the records from {key} on have a wrong checksum"))
 }
 
 /// Returns the failure of redb at a file: of the system, or of a damaged file.
@@ -209,15 +248,22 @@ fn failure(error: ::redb::Error, verb: &str, path: &Path) -> Failure {
         {
             failed(Exit::Io, verb, path, &error)
         }
+        ::redb::Error::Corrupted(flaw) => damaged(path, flaw),
         other => damaged(path, other),
     }
 }
 
 impl RedbJournal {
+    /// Returns a reader of what is committed.
+    #[must_use]
+    pub fn reader(&self) -> RedbReader {
+        RedbReader(self.shared.clone())
+    }
+
     /// Makes a change durable; returns the state after it.
     fn apply(&self, commit: &Commit) -> Result<State, ::redb::Error> {
         let mut state = self.state;
-        let transaction = self.db.begin_write()?;
+        let transaction = self.shared.db.begin_write()?;
         {
             let mut table = transaction.open_table(RECORDS)?;
             for row in Row::divide(state.next, &commit.append) {
@@ -270,9 +316,18 @@ fn row_of(table: &Table<'_, u64, &[u8]>, index: u64) -> Result<Option<(u64, Row)
     let Some(row) = table.range(..=index)?.next_back() else { return Ok(None) };
     let (key, row) = row?;
     let parsed = Row::parse(key.value(), row.value());
-    let damaged =
-        || ::redb::Error::Corrupted(format!("the records from {} on have a wrong checksum", key.value()));
-    Ok(Some((key.value(), parsed.ok_or_else(damaged)?)))
+    Ok(Some((key.value(), parsed.ok_or_else(|| wrong_sum(key.value()))?)))
+}
+
+impl RedbReader {
+    /// Passes on the committed records from an index on, ascending, as long as `see` wants more.
+    ///
+    /// # Errors
+    /// [`Exit::BadData`] if the journal turns out to be damaged, [`Exit::Io`] if it cannot be read.
+    pub fn read(&self, from: u64, see: &mut dyn FnMut(u64, Bytes) -> bool) -> Result<(), Failure> {
+        let mut see = |index, record| index < from || see(index, record);
+        rows(&self.0.db, from, &mut see).map(drop).map_err(|error| failure(error, "read", &self.0.path))
+    }
 }
 
 impl Journal for RedbJournal {
@@ -288,7 +343,7 @@ impl Journal for RedbJournal {
             Err(error) => {
                 // The pages of the system may be gone: another commit would build on what the disk does not have.
                 self.storage.close();
-                let failure = failure(error, "write", &self.path);
+                let failure = failure(error, "write", &self.shared.path);
                 self.failure = Some(failure.clone());
                 return Err(failure);
             }

@@ -9,6 +9,7 @@ mod directs;
 pub mod early;
 pub mod election;
 pub mod flush;
+pub mod gate;
 mod log;
 pub mod membership;
 pub mod newcomer;

@@ -5,6 +5,7 @@
 //! change the newcomer asks again, from the piece that it has reached.
 
 use crate::ids::MemberId;
+use crate::script::check_id;
 use crate::wire::{Batch, Malformed, Reader, Weight, Wire, Writer, wire_enum, wire_struct};
 
 /// The content of a replay.
@@ -14,6 +15,8 @@ pub enum Missed {
     Deliveries,
     /// The state of the application of a member.
     State,
+    /// All messages of the log of the sequencer.
+    Log,
 }
 
 /// The identity of a replayed message.
@@ -27,6 +30,19 @@ pub struct Origin {
     pub number: u64,
 }
 
+/// Consecutive messages of a log that are of one life of a client, which perhaps no member of the group ever was.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Logged {
+    /// The id of the client.
+    pub id: String,
+    /// Its incarnation.
+    pub incarnation: u32,
+    /// The number of the first message among those of its sender.
+    pub first: u64,
+    /// The number of messages, at least 1.
+    pub count: u32,
+}
+
 /// A message between a newcomer and the member that replays.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Replay {
@@ -36,14 +52,16 @@ pub enum Replay {
         what: Missed,
         /// The number of the view in which the newcomer was taken in.
         view: u64,
-        /// The number of deliveries, or pieces of the state, that it has.
+        /// The number of deliveries, or pieces of the state, that it has; of a log, the last place that it has.
         have: u64,
     },
     /// Deliveries; [`Batch::first`] is the place of the first among all, counted from 1.
     Past(Vec<Origin>, Batch),
     /// Pieces of the state, counted in the same way.
     State(Batch),
-    /// The end of the replay, with the number of pieces.
+    /// Messages of the log, with their senders; [`Batch::first`] is the place of the first.
+    Logged(Vec<Logged>, Batch),
+    /// The end of the replay, with the number of pieces; of a log, the last place before the view.
     End(u64),
     /// This member cannot replay.
     Cannot,
@@ -61,8 +79,27 @@ impl Replay {
     }
 }
 
-wire_enum!(Missed { 0 => Deliveries, 1 => State });
+wire_enum!(Missed { 0 => Deliveries, 1 => State, 2 => Log });
 wire_struct!(Origin { sender, own_number, number });
+
+impl Wire for Logged {
+    fn write(&self, out: &mut Writer) {
+        out.u8(self.id.len() as u8);
+        out.raw(self.id.as_bytes());
+        out.u32(self.incarnation);
+        out.u64(self.first);
+        out.u32(self.count);
+    }
+
+    fn read(from: &mut Reader) -> Result<Self, Malformed> {
+        let length = from.u8()?;
+        let id = from.raw(length.into())?;
+        let id = std::str::from_utf8(&id).ok().filter(|id| check_id(id).is_ok()).ok_or(Malformed)?.to_owned();
+        let (incarnation, first, count) = (from.u32()?, from.u64()?, from.u32()?);
+        let fits = first > 0 && count > 0 && first.checked_add(u64::from(count)).is_some();
+        if fits { Ok(Self { id, incarnation, first, count }) } else { Err(Malformed) }
+    }
+}
 
 impl Wire for Replay {
     fn write(&self, out: &mut Writer) {
@@ -87,6 +124,11 @@ impl Wire for Replay {
                 out.u64(*count);
             }
             Self::Cannot => out.u8(5),
+            Self::Logged(senders, batch) => {
+                out.u8(6);
+                batch.write(out);
+                senders.iter().for_each(|sender| sender.write(out));
+            }
         }
     }
 
@@ -102,13 +144,26 @@ impl Wire for Replay {
             3 => Self::State(Batch::read(from)?),
             4 => Self::End(from.u64()?),
             5 => Self::Cannot,
+            6 => {
+                let batch = Batch::read(from)?;
+                let (mut senders, mut named) = (Vec::new(), 0);
+                while named < batch.count() {
+                    let sender = Logged::read(from)?;
+                    named = named
+                        .checked_add(sender.count)
+                        .filter(|named| *named <= batch.count())
+                        .ok_or(Malformed)?;
+                    senders.push(sender);
+                }
+                Self::Logged(senders, batch)
+            }
             _ => return Err(Malformed),
         })
     }
 
     fn weight(&self) -> Weight {
         match self {
-            Self::Past(_, batch) | Self::State(batch) => batch.weight(),
+            Self::Past(_, batch) | Self::State(batch) | Self::Logged(_, batch) => batch.weight(),
             Self::Ask { .. } | Self::End(_) | Self::Cannot => Weight::default(),
         }
     }

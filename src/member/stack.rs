@@ -18,6 +18,7 @@ use crate::order::fifo::Fifo;
 use crate::order::lamport::Lamport;
 use crate::order::roles::{ClientAndSequencer, Standby};
 use crate::order::total_bb::{SequencerBb, TotalBb};
+use crate::order::total_log::SequencerLog;
 use crate::order::total_ub::{SequencerUb, TotalUb};
 use crate::order::total_uub::{SequencerUub, TotalUub};
 use crate::order::unordered::Unordered;
@@ -109,6 +110,11 @@ pub fn build(order: &Order, config: StackConfig<'_>) -> ProtocolStack {
         Algorithm::Uub => {
             sequenced(config, |sequencer| TotalUub::new(me, view, sequencer), || SequencerUub::new(view))
         }
+        Algorithm::Log => sequenced(
+            config,
+            |sequencer| TotalUb::new(me, view, sequencer),
+            || SequencerLog::new(view, !view.clients.contains(&me), defects),
+        ),
         Algorithm::Lamport => layers(Lamport::new(me, view, defects), config),
         Algorithm::Agreed => layers(Agreed::new(me, view, defects), config),
     }
@@ -245,7 +251,9 @@ where
             App::Finished(tally) => Message::Finished(tally),
             App::Replay(replay) => Message::Replay(replay),
             // The membership delivers these; nobody submits them.
-            App::View(..) | App::Fenced(_) | App::Notice(_) | App::Undeliverable(..) => return,
+            App::View(..) | App::Fenced(_) | App::Notice(_) | App::Undeliverable(..) | App::Record(_) => {
+                return;
+            }
         };
         self.reliable.handle(now, Input::Submit { to, app: message }, &mut self.from_reliable);
     }
@@ -279,8 +287,8 @@ where
             Message::Finished(tally) => App::Finished(tally),
             Message::Replay(replay) => App::Replay(replay),
         };
-        // A member that is not a client sends no messages and has nothing to finish.
-        if self.clients.contains(&from) {
+        // A member that is not a client sends no messages and has nothing to finish. A sequencer tells of its log.
+        if self.clients.contains(&from) || matches!(app, App::Replay(_)) {
             out.deliver(from, None, app);
         } else {
             out.drop(from, DropReason::Stranger);
@@ -355,7 +363,9 @@ where
                 Effect::Send { to, message } => self.steps.push_back(Step::Carry(to, message)),
                 Effect::Deliver { from, number, app } => {
                     self.touched.push(from);
-                    out.deliver(from, number, App::Multicast(app));
+                    let is_client = self.clients.contains(&self.me);
+                    let app = if is_client { App::Multicast(app) } else { App::Record(app) };
+                    out.deliver(from, number, app);
                 }
                 Effect::Drop { from, reason } => out.drop(from, reason),
             }

@@ -15,6 +15,7 @@ pub mod roles;
 pub mod span;
 pub mod total;
 pub mod total_bb;
+pub mod total_log;
 pub mod total_ub;
 pub mod total_uub;
 pub mod unordered;
@@ -56,6 +57,8 @@ pub enum Algorithm {
     Ub,
     /// A sequencer that grants numbers (unicast, unicast, broadcast).
     Uub,
+    /// A sequencer that receives, numbers, records and multicasts every batch.
+    Log,
     /// Lamport clocks, and acknowledgements from all members.
     Lamport,
     /// Proposed and agreed numbers (ISIS).
@@ -89,7 +92,7 @@ use Promise::{Causal, Fifo, Total};
 
 /// All orders. A new order needs a file in this folder, a row here and a line in
 /// [`crate::member::stack::build`].
-pub const ORDERS: [Order; 8] = [
+pub const ORDERS: [Order; 9] = [
     Order {
         name: "unordered",
         method: None,
@@ -149,6 +152,16 @@ pub const ORDERS: [Order; 8] = [
         reliability: Reliability::Nack,
         promises: &[Fifo, Causal, Total],
         algorithm: Algorithm::Uub,
+    },
+    Order {
+        name: "total",
+        method: Some("log"),
+        suffix: "tom",
+        sequencer: true,
+        addressed: true,
+        reliability: Reliability::Nack,
+        promises: &[Fifo, Causal, Total],
+        algorithm: Algorithm::Log,
     },
     Order {
         name: "lamport",
@@ -231,6 +244,12 @@ impl Order {
     pub fn over(&'static self, reliability: Reliability) -> Option<&'static Self> {
         let is_it = |order: &&Self| (order.name, order.reliability) == (self.name, reliability);
         [self].into_iter().chain(&OVER_PAIRS).find(is_it)
+    }
+
+    /// Returns whether its sequencer keeps a log.
+    #[must_use]
+    pub fn is_logged(&self) -> bool {
+        self.algorithm == Algorithm::Log
     }
 
     /// Returns the row of this order with this reliability.

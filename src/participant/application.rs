@@ -1,5 +1,6 @@
 //! The contract between a [`Participant`] and its application: a command file, a program with the library, a benchmark.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -50,12 +51,32 @@ pub enum Past {
 /// A delivery before the first view of a newcomer.
 #[derive(Debug)]
 pub struct Replayed {
-    /// The message.
+    /// The message. Its sender is nobody in a replay of a log.
     pub origin: Origin,
+    /// In a replay of a log, the id and the incarnation of the sender.
+    pub life: Option<(Arc<str>, u32)>,
     /// The author of its text, if its sender multicast it for somebody else: the name, the key, and the number there.
     pub author: Option<(String, u64, u64)>,
     /// Its text.
     pub text: Bytes,
+    /// It is a later copy of a text of an author that was delivered before.
+    pub doubled: bool,
+}
+
+impl Replayed {
+    /// Returns the id and the incarnation of the sender, if they are known here.
+    pub fn sender<'a>(&'a self, endpoint: &'a impl Endpoint) -> Option<(&'a str, u32)> {
+        match &self.life {
+            Some((id, incarnation)) => Some((id, *incarnation)),
+            None => endpoint.find_seat(self.origin.sender).map(|seat| (seat.id.as_str(), seat.incarnation)),
+        }
+    }
+
+    /// Returns the global number, if the order has one.
+    #[must_use]
+    pub fn number(&self) -> Option<u64> {
+        (self.origin.number > 0).then_some(self.origin.number)
+    }
 }
 
 /// A newcomer's request for its past.

@@ -87,11 +87,12 @@ impl Authors {
     }
 
     /// Notes deliveries before the first view of this member.
-    pub(super) fn have_delivered(&mut self, deliveries: &[Replayed]) {
-        for Replayed { origin, author, .. } in deliveries {
+    pub(super) fn have_delivered(&mut self, deliveries: &mut [Replayed]) {
+        for Replayed { origin, author, doubled, .. } in deliveries {
             if let Some((name, key, number)) = author {
                 let author = Author { name, key: *key, number: *number };
-                self.is_again(author, OwnMessage { sender: origin.sender, own_number: origin.own_number });
+                let message = OwnMessage { sender: origin.sender, own_number: origin.own_number };
+                *doubled = self.is_again(author, message);
             }
         }
     }

@@ -2,6 +2,7 @@
 //! holds back new deliveries meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use bytes::BytesMut;
 
@@ -10,9 +11,10 @@ use crate::driver::endpoint::{Delivery, Endpoint};
 use crate::engine::{MemberId, Time, To, View};
 use crate::exit::{Exit, Failure};
 use crate::member::App;
-use crate::member::replay::{Missed, Replay};
+use crate::member::replay::{Logged, Missed, Origin, Replay};
 use crate::prefix_set::PrefixSet;
 use crate::reliable::WINDOW_PACKETS;
+use crate::wire::{Author, Batch};
 
 /// Longest state that a newcomer is given, in bytes.
 pub const MAX_STATE: usize = 256 << 20;
@@ -45,6 +47,9 @@ pub struct CatchUp {
     known: BTreeMap<MemberId, PrefixSet>,
 }
 
+/// The sender of the messages of a log: no member.
+const NOBODY: MemberId = MemberId(u16::MAX);
+
 /// The progress of a newcomer.
 pub enum CaughtUp {
     /// A part of its past, which follows from all parts before.
@@ -54,13 +59,13 @@ pub enum CaughtUp {
 }
 
 impl CatchUp {
-    /// Creates the request of a newcomer that was admitted in this view.
+    /// Creates the request of a newcomer that was admitted in this view. It has the pieces up to `have`.
     #[must_use]
-    pub fn new(what: Missed, first_view: View) -> Self {
+    pub fn new(what: Missed, first_view: View, have: u64) -> Self {
         Self {
             what,
             first_view,
-            have: 0,
+            have,
             state: BytesMut::new(),
             asked: None,
             silent: Time::ZERO,
@@ -99,7 +104,10 @@ impl CatchUp {
             return Ok(());
         }
         let able = |client: &MemberId| *client != endpoint.me() && !self.cannot.contains(client);
-        let able: Vec<MemberId> = endpoint.view().clients.iter().copied().filter(able).collect();
+        let view = endpoint.view();
+        let is_log = self.what == Missed::Log;
+        let all = if is_log { view.sequencer.as_slice() } else { &view.clients[..] };
+        let able: Vec<MemberId> = all.iter().copied().filter(able).collect();
         let asked = self
             .asked
             .filter(|asked| able.contains(asked) && now.since(self.silent) < endpoint.ask_next_after());
@@ -107,8 +115,8 @@ impl CatchUp {
             Some(_) if !self.asks_again => return Ok(()),
             Some(member) => member,
             None => {
-                // Pieces of two members make no state: each encodes it in its own way.
-                self.have = 0;
+                // Pieces of two members make no state: each encodes it in its own way. There is one log.
+                self.have = if is_log { self.have } else { 0 };
                 self.state.clear();
                 let next = able.iter().find(|&&member| Some(member) > self.asked);
                 *next.or(able.first()).ok_or_else(|| nobody(self.what))?
@@ -160,7 +168,7 @@ impl CatchUp {
             return Ok(caught_up);
         }
         match reply {
-            Replay::Past(_, ref batch) | Replay::State(ref batch) => {
+            Replay::Past(_, ref batch) | Replay::State(ref batch) | Replay::Logged(_, ref batch) => {
                 self.keep(batch.first(), reply);
             }
             Replay::End(count) => self.end = Some(count),
@@ -190,8 +198,10 @@ impl CatchUp {
                 let all =
                     origins.into_iter().zip(batch.entries()).map(|(origin, (_, author, text))| Replayed {
                         origin,
-                        author: author.map(|author| (author.name.to_owned(), author.key, author.number)),
+                        life: None,
+                        author: author.map(authored),
                         text: batch.body().slice_ref(text),
+                        doubled: false,
                     });
                 // A member that is asked in place of another replays all, each before those that follow from it, so
                 // those left out make no gap.
@@ -200,6 +210,9 @@ impl CatchUp {
                     known.entry(origin.sender).or_default().insert(origin.own_number)
                 });
                 Ok(Some(Past::Deliveries(new.collect())))
+            }
+            (Replay::Logged(senders, batch), Missed::Log) => {
+                Ok(Some(Past::Deliveries(logged(&senders, &batch))))
             }
             (Replay::State(batch), Missed::State) => {
                 batch.messages().for_each(|(_, piece)| self.state.extend_from_slice(piece));
@@ -226,7 +239,7 @@ impl CatchUp {
     fn take_next(&mut self) -> Option<Replay> {
         while let Some(entry) = self.early.first_entry().filter(|entry| *entry.key() <= self.have + 1) {
             let (first, piece) = entry.remove_entry();
-            if let Replay::Past(_, batch) | Replay::State(batch) = &piece
+            if let Replay::Past(_, batch) | Replay::State(batch) | Replay::Logged(_, batch) = &piece
                 && first == self.have + 1
             {
                 self.have += u64::from(batch.count());
@@ -242,8 +255,34 @@ impl CatchUp {
     }
 }
 
+fn authored(author: Author<'_>) -> (String, u64, u64) {
+    (author.name.to_owned(), author.key, author.number)
+}
+
+/// Returns the messages of a log; the first has the place that is the number of the batch.
+fn logged(senders: &[Logged], batch: &Batch) -> Vec<Replayed> {
+    let lives = senders.iter().flat_map(|Logged { id, incarnation, first, count }| {
+        let id: Arc<str> = id.as_str().into();
+        (*first..).take(*count as usize).map(move |own_number| (own_number, (id.clone(), *incarnation)))
+    });
+    let messages = lives.zip(batch.entries());
+    messages
+        .map(|((own_number, life), (number, author, text))| Replayed {
+            origin: Origin { sender: NOBODY, own_number, number },
+            life: Some(life),
+            author: author.map(authored),
+            text: batch.body().slice_ref(text),
+            doubled: false,
+        })
+        .collect()
+}
+
 fn nobody(what: Missed) -> Failure {
     let (why, help) = match what {
+        Missed::Log => (
+            "the sequencer cannot tell what this client lacks: its log begins later",
+            "`groupcast log info` shows where; --join from-now needs nothing of the log",
+        ),
         Missed::Deliveries => (
             "no member can tell what was delivered from the start",
             "only clients that were there from the start and keep a history can; --join from-now needs none",
@@ -261,7 +300,6 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::member::replay::Origin;
     use crate::wire::BatchBuilder;
 
     fn piece(first: u64, text: &str) -> Replay {
@@ -273,7 +311,7 @@ mod tests {
     /// A newcomer that is asking `from` for a state.
     fn asking(from: MemberId) -> CatchUp {
         let view = View { number: 2, clients: vec![from], sequencer: None, candidates: Vec::new() };
-        CatchUp { asked: Some(from), ..CatchUp::new(Missed::State, view) }
+        CatchUp { asked: Some(from), ..CatchUp::new(Missed::State, view, 0) }
     }
 
     /// The state that the newcomer has with this reply, if it is whole.

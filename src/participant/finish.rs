@@ -92,7 +92,12 @@ impl Finish {
                     self.clients.entry(client).or_default();
                 }
             }
-            App::Undeliverable(..) | App::Advance(_) | App::Replay(_) | App::Fenced(_) | App::Notice(_) => {}
+            App::Undeliverable(..)
+            | App::Advance(_)
+            | App::Record(_)
+            | App::Replay(_)
+            | App::Fenced(_)
+            | App::Notice(_) => {}
         }
     }
 

@@ -50,12 +50,13 @@ impl<E: Endpoint> Participant<E> {
                 Piece::Reading => return Ok(Given::Part),
                 Piece::NotYet => return Ok(Given::Waits),
             };
-            let goes_on = if let Replay::Past(_, batch) | Replay::State(batch) = &replay {
-                request.have += u64::from(batch.count());
-                true
-            } else {
-                false
-            };
+            let goes_on =
+                if let Replay::Past(_, batch) | Replay::State(batch) | Replay::Logged(_, batch) = &replay {
+                    request.have += u64::from(batch.count());
+                    true
+                } else {
+                    false
+                };
             self.endpoint.submit(to, App::Replay(replay));
             if !goes_on {
                 return Ok(Given::All);

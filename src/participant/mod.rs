@@ -40,8 +40,10 @@ pub struct Settings {
     pub batch: u64,
     /// The policy for a member that acknowledges nothing.
     pub slow_member: SlowMember,
-    /// The past that it wants if the group is running already.
+    /// The past that it wants if the group is running already, or has a log.
     pub missed: Option<Missed>,
+    /// The last place of the log that it has, if it wants the rest.
+    pub behind: u64,
 }
 
 /// The progress of a participant.
@@ -88,11 +90,16 @@ impl<E: Endpoint> Participant<E> {
         for (client, count) in endpoint.delivered_before() {
             finish.delivered_before(client, count);
         }
-        // A group that starts has no past.
+        // A group that starts has no past, except in a log.
         let is_late = view.number > 1;
-        let missed = settings.missed.filter(|_| is_late);
-        let stage = missed
-            .map_or(Stage::Sending, |missed| Stage::CatchingUp(Box::new(CatchUp::new(missed, view.clone()))));
+        let has_missed = |missed: &Missed| match missed {
+            Missed::Log => endpoint.numbers_before() > settings.behind,
+            Missed::Deliveries | Missed::State => is_late,
+        };
+        let missed = settings.missed.filter(has_missed);
+        let stage = missed.map_or(Stage::Sending, |missed| {
+            Stage::CatchingUp(Box::new(CatchUp::new(missed, view.clone(), settings.behind)))
+        });
         Self {
             endpoint,
             stage,
@@ -345,16 +352,22 @@ impl<E: Endpoint> Participant<E> {
         self.cannot_catch_up = received.is_err();
         for caught_up in received? {
             match caught_up {
-                CaughtUp::Part(past) => {
-                    if let Past::Deliveries(deliveries) = &past {
-                        self.authors.have_delivered(deliveries);
-                    }
-                    application.past(self, past)?;
-                }
+                CaughtUp::Part(past) => self.take_past(application, past)?,
                 CaughtUp::Whole(held) => self.take_part(application, held)?,
             }
         }
         Ok(())
+    }
+
+    /// Takes a part of what was delivered before the first view.
+    ///
+    /// # Errors
+    /// The application fails.
+    pub fn take_past(&mut self, application: &mut dyn Application<E>, mut past: Past) -> Result<(), Failure> {
+        if let Past::Deliveries(deliveries) = &mut past {
+            self.authors.have_delivered(deliveries);
+        }
+        application.past(self, past)
     }
 
     /// Begins the first view of a newcomer that has caught up, and delivers what was held back meanwhile.

@@ -30,6 +30,13 @@ pub(super) fn refuse_to_overwrite(paths: [&PathBuf; 3]) -> Result<(), Failure> {
     both.filter(|path| path.symlink_metadata().is_ok()).try_for_each(|path| Err(exists(&path)))
 }
 
+/// Returns the history of the last run of a client in a folder, complete or not, if it has one.
+#[must_use]
+pub fn earlier_history(dir: &Path, id: &str) -> Option<PathBuf> {
+    let path = dir.join(format!("history_{id}.jsonl"));
+    [part(&path), path].into_iter().find(|path| path.is_file())
+}
+
 /// Renames those of these files that exist, complete or not; returns the suffix of all of them.
 pub(super) fn keep(paths: &[PathBuf]) -> Result<Option<String>, Failure> {
     let both: Vec<PathBuf> = paths.iter().flat_map(|path| [path.clone(), part(path)]).collect();

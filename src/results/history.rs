@@ -68,6 +68,9 @@ pub struct Start<'a> {
     /// The value of `--method`, where the order has several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<&'a str>,
+    /// The number of the log of the group's sequencer, if it keeps one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<&'a str>,
     /// The members of view 1.
     pub members: Cow<'a, [&'a str]>,
     /// The time, in microseconds since the run began.

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use crate::exit::{Exit, Failure};
 use crate::member::Undelivered;
 pub use authored::Authored;
-pub use earlier::Earlier;
+pub use earlier::{Earlier, earlier_history};
 use history::HistoryEvent;
 pub(crate) use history::Reason;
 pub use history::{MessageId, Start};

@@ -29,6 +29,8 @@ pub struct Past {
     /// The group whose deliveries are wanted, of a client in several groups.
     group: Option<String>,
     line: Vec<u8>,
+    /// The number of the log that the start names, once it is read.
+    log: Option<String>,
 }
 
 impl Past {
@@ -37,17 +39,37 @@ impl Past {
     /// # Errors
     /// It cannot be opened.
     pub(super) fn open(path: &Path, length: u64, group: Option<String>) -> io::Result<Self> {
-        Ok(Self { group, history: BufReader::new(File::open(path)?).take(length), line: Vec::new() })
+        Ok(Self {
+            group,
+            history: BufReader::new(File::open(path)?).take(length),
+            line: Vec::new(),
+            log: None,
+        })
     }
 
-    /// Returns the next delivery; nothing at the end.
+    /// Opens a whole history of an earlier run.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn whole(path: &Path) -> io::Result<Self> {
+        Self::open(path, u64::MAX, None)
+    }
+
+    /// Returns the number of the log that the start names, once the start is read.
+    #[must_use]
+    pub fn log(&self) -> Option<&str> {
+        self.log.as_deref()
+    }
+
+    /// Returns the next delivery; nothing at the end. A line that a killed process has not written to its end is none.
     ///
     /// # Errors
     /// The history cannot be read, or is not as this program writes it.
     pub fn next_delivery(&mut self) -> io::Result<Option<Delivered>> {
         loop {
             self.line.clear();
-            if self.history.read_until(b'\n', &mut self.line)? == 0 {
+            self.history.read_until(b'\n', &mut self.line)?;
+            if !self.line.ends_with(b"\n") {
                 return Ok(None);
             }
             let broken = |_| io::Error::from(io::ErrorKind::InvalidData);
@@ -55,17 +77,19 @@ impl Past {
             if self.group.as_deref() != row.group().filter(|_| self.group.is_some()) {
                 continue;
             }
-            if let HistoryEvent::Deliver { id, text, number, author, doubled: false, .. } =
-                row.event().map_err(broken)?
-            {
-                let sender = (id.member.to_owned(), id.incarnation);
-                return Ok(Some(Delivered {
-                    sender,
-                    own_number: id.number,
-                    number,
-                    text: text.into_owned(),
-                    author: author.map(|author| (author.name.to_owned(), author.post.0, author.post.1)),
-                }));
+            match row.event().map_err(broken)? {
+                HistoryEvent::Start(start) => self.log = start.log.map(str::to_owned),
+                HistoryEvent::Deliver { id, text, number, author, doubled: false, .. } => {
+                    let sender = (id.member.to_owned(), id.incarnation);
+                    return Ok(Some(Delivered {
+                        sender,
+                        own_number: id.number,
+                        number,
+                        text: text.into_owned(),
+                        author: author.map(|author| (author.name.to_owned(), author.post.0, author.post.1)),
+                    }));
+                }
+                _ => {}
             }
         }
     }

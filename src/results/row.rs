@@ -57,6 +57,8 @@ pub(crate) struct Row<'a> {
     #[serde(borrow)]
     method: Option<Text<'a>>,
     #[serde(borrow)]
+    log: Option<Text<'a>>,
+    #[serde(borrow)]
     members: Option<Vec<Text<'a>>>,
     #[serde(borrow)]
     reason: Option<Text<'a>>,
@@ -123,6 +125,7 @@ impl<'a> Row<'a> {
                 groups: self.groups.iter().flatten().map(|group| &**group).collect(),
                 order: self.need(&self.order, "order")?,
                 method: self.method.as_deref(),
+                log: self.log.as_deref(),
                 members: self.members()?,
                 time_us,
             }),

@@ -16,6 +16,7 @@ const START: Start<'_> = Start {
     groups: Cow::Borrowed(&[]),
     order: "total",
     method: Some("bb"),
+    log: None,
     members: Cow::Borrowed(&["c1", "c2"]),
     time_us: 5,
 };

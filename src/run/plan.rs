@@ -171,20 +171,28 @@ impl Settings {
     }
 }
 
-/// Refuses settings that a cluster has no use for.
+/// Refuses settings that a sequencer with a log, or a cluster, has no use for.
 fn check(settings: &Settings) -> Result<(), Failure> {
-    if !settings.way.is_cluster() {
-        return Ok(());
+    let groups = settings.clients.iter().any(|client| !client.groups.is_empty());
+    let of_log = [("can_sequence", settings.can_sequence), ("standby", settings.standby), ("groups", groups)];
+    match settings.way {
+        Way::Group(order) if order.is_logged() => {
+            let given = of_log.iter().find(|(_, is_given)| *is_given);
+            return given.map_or(Ok(()), |(key, _)| {
+                let why = format!("`{key}` is not for method log: one process has the log of one group");
+                Err(Failure::new(Exit::Usage, why))
+            });
+        }
+        Way::Group(_) => return Ok(()),
+        Way::Cluster => {}
     }
-    let refused = [
+    let refused = of_log.into_iter().chain([
         ("safe", settings.safe),
-        ("can_sequence", settings.can_sequence),
-        ("standby", settings.standby),
         ("suspect_after", settings.suspect_after.is_some()),
         ("link", !settings.links.is_empty()),
         ("trace", settings.trace),
-        ("groups", settings.clients.iter().any(|client| !client.groups.is_empty())),
-    ];
+    ]);
+    let refused: Vec<_> = refused.collect();
     if let Some((key, _)) = refused.iter().find(|(_, is_given)| *is_given) {
         return Err(Failure::new(Exit::Usage, format!("`{key}` is not for order tentative")).help(
             "a cluster has no servers and no links to them; its members can be killed, restarted and paused",
@@ -264,7 +272,7 @@ impl Plan {
                     let patience = patience(settings);
                     let standby = if name == STANDBY { " --standby" } else { "" };
                     let arguments = format!("--port-base {seen} --progress{patience}{standby}");
-                    process(name, "sequencer", arguments, None)
+                    with_log(process(name, "sequencer", arguments, None), settings, &folder)
                 }
                 _ => process(name, name, server_arguments(name, settings, middle), None),
             })
@@ -453,6 +461,14 @@ impl Plan {
     pub(super) fn width(&self) -> usize {
         self.processes.iter().map(|process| process.name.len()).max().unwrap_or_default()
     }
+}
+
+/// Gives a sequencer the folder of its log, if the order has one.
+fn with_log(mut sequencer: Process, settings: &Settings, folder: &Path) -> Process {
+    if matches!(settings.way, Way::Group(order) if order.is_logged()) {
+        sequencer.arguments.extend(["--log".to_owned(), folder.join("log").display().to_string()]);
+    }
+    sequencer
 }
 
 /// Returns the arguments that do not depend on the process, but on its program.

@@ -6,8 +6,8 @@ use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::session::{CONNECT_LIMIT, LOST_AFTER};
 use crate::wire::control::{
-    Ask, GroupEntry, GroupState, HOLD_MILLIS, Identity, MAX_TOLD, Post, Receipt, Reply, Request, Say, Seat,
-    Status, run_as_text, run_from_text,
+    Ask, GroupEntry, GroupState, HOLD_MILLIS, Identity, LogHead, LogStart, MAX_TOLD, Post, Receipt, Reply,
+    Request, Say, Seat, Status, run_as_text, run_from_text,
 };
 
 /// Time after which a request without an answer counts as lost: the forwarder answers sooner, even without news.
@@ -46,6 +46,8 @@ pub enum News {
         run: u64,
         /// The members.
         members: Vec<Seat>,
+        /// The log of its sequencer, if it keeps one.
+        log: Option<LogStart>,
     },
     /// These groups are being served.
     Groups(Vec<GroupEntry>),
@@ -90,6 +92,8 @@ pub struct Attendance {
     posts: Option<bool>,
     /// The news of texts of authors for the next request.
     receipts: Vec<Receipt>,
+    /// The end of the log that this sequencer keeps, or the place at which its run began.
+    log: Option<LogHead>,
     seq: u64,
     /// The time of the next request.
     due: Time,
@@ -116,6 +120,7 @@ impl Attendance {
             told: 0,
             posts: None,
             receipts: Vec::new(),
+            log: None,
             seq: 0,
             due: now,
             heard: None,
@@ -168,6 +173,12 @@ impl Attendance {
             Request::new(self.seq, self.who.clone(), ask)
         })
         .collect()
+    }
+
+    /// Sets the end of the log that this sequencer keeps, or the place at which the run of this member began; requests to
+    /// join or resume report it.
+    pub fn keeps_log(&mut self, log: LogHead) {
+        self.log = Some(log);
     }
 
     /// Sets the progress that all later requests report.
@@ -230,6 +241,7 @@ impl Attendance {
             connect: if is_joining { self.forwarders.clone() } else { Vec::new() },
             told: self.resume.is_some().then_some(self.told),
             posts: self.posts,
+            log: self.log.clone().filter(|_| matches!(ask, Ask::Join | Ask::Resume { .. })),
             // A forwarder that misses one hands the text out again, and then hears of it again.
             receipts: if is_unknown { Vec::new() } else { std::mem::take(&mut self.receipts) },
             ..Request::new(self.seq, self.who.clone(), ask.clone())
@@ -266,8 +278,8 @@ impl Attendance {
             Say::Wait { missing, gives_up_in_ms } => {
                 News::Wait { missing, gives_up_in: gives_up_in_ms.map(Duration::from_millis) }
             }
-            Say::Start { run, members } => match run_from_text(&run) {
-                Some(run) => News::Start { run, members },
+            Say::Start { run, members, log } => match run_from_text(&run) {
+                Some(run) => News::Start { run, members, log },
                 None => News::Failed(Failure::new(Exit::Bug, format!("the run's number is `{run}`"))),
             },
             Say::Groups { groups } => News::Groups(groups),

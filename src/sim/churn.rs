@@ -58,7 +58,9 @@ impl Churn {
     /// Draws what happens to a group with this first view. All begins by `until`; the second time is that of the last
     /// end.
     pub(super) fn draw(self, prng: &mut Prng, view: &View, until: Time) -> (Vec<(Time, Fault)>, Time) {
-        let mut left = view.members();
+        // A sequencer without a candidate is not lost: the group would end with it.
+        let is_kept = |member: &MemberId| view.candidates.is_empty() && view.sequencer == Some(*member);
+        let mut left: Vec<MemberId> = view.members().into_iter().filter(|member| !is_kept(member)).collect();
         let most = (left.len() - 1) / 2;
         let kinds = [(self.crash, 0), (self.sleep, 1), (self.split, 2), (self.restart, 3)];
         let wanted = kinds.into_iter().flat_map(|(count, kind)| std::iter::repeat_n(kind, count.into()));

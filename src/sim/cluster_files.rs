@@ -71,6 +71,7 @@ impl Writer<'_> {
             groups: (&[]).into(),
             order: order::TENTATIVE,
             method: None,
+            log: None,
             members: (&members).into(),
             time_us: 0,
         })?;

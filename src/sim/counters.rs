@@ -155,6 +155,7 @@ impl Counters {
             | App::View(..)
             | App::Replay(_)
             | App::Advance(_)
+            | App::Record(_)
             | App::Fenced(_)
             | App::Notice(_)
             | App::Undeliverable(..) => {}

@@ -68,6 +68,7 @@ impl Histories {
             groups: (&[]).into(),
             order: order.name,
             method: order.method,
+            log: None,
             members: (&members).into(),
             time_us: 0,
         })?;

@@ -17,6 +17,7 @@ mod network;
 mod outages;
 mod overlap;
 pub mod process;
+mod recorder;
 mod run;
 pub mod swarm;
 pub mod tool;
@@ -221,8 +222,8 @@ impl Setup {
     fn view_of(&self, members: u16) -> View {
         let clients: Vec<MemberId> = (0..members).map(MemberId).collect();
         let sequencer = self.order.sequencer.then_some(MemberId(members));
-        // If the sequencer may be lost, any client can take its place.
-        let can_lose_it = self.churn.is_asked_for() && self.order.sequencer;
+        // If the sequencer may be lost, any client can take its place; none has its log.
+        let can_lose_it = self.churn.is_asked_for() && self.order.sequencer && !self.order.is_logged();
         let candidates = if can_lose_it { clients.clone() } else { Vec::new() };
         View { number: 1, clients, sequencer, candidates }
     }

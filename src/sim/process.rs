@@ -214,7 +214,7 @@ impl Process {
             }
             App::View(view, _) => self.history.push((now, Event::View(view))),
             App::Notice(notice) => self.history.push((now, Event::Notice(from, notice))),
-            App::Finished(_) | App::Fenced(_) | App::Replay(_) | App::Advance(_) => {}
+            App::Finished(_) | App::Fenced(_) | App::Replay(_) | App::Advance(_) | App::Record(_) => {}
         }
     }
 

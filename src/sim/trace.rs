@@ -153,6 +153,7 @@ impl fmt::Display for AppWords<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             App::Multicast(batch) => write!(f, "multicast {}", span((batch.first(), batch.next() - 1))),
+            App::Record(batch) => write!(f, "record {}", span((batch.first(), batch.next() - 1))),
             App::Direct(batch) => write!(f, "direct {}", span((batch.first(), batch.next() - 1))),
             App::Undeliverable(batch, _) => {
                 write!(f, "undeliverable {}", span((batch.first(), batch.next() - 1)))

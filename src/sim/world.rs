@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::faults::Fault;
 use super::network::{Network, Passage};
 use super::process::{End, Process, State};
+use super::recorder::Recorder;
 use super::workload::Task;
 use crate::defect::Defects;
 use crate::engine::{DropReason, Effect, Effects, Engine, Input, MemberId, Time, To, View};
@@ -91,15 +92,16 @@ pub trait Observer {
 impl Observer for () {}
 
 /// An event at its time. Deadlines are not in the queue: the engines are asked for them.
-enum Happening {
+pub(super) enum Happening {
     Arrival { to: MemberId, from: MemberId, packet: Packet },
     Task(MemberId),
+    Synced(MemberId),
     Fault(Fault),
 }
 
 /// A group and its network.
 pub struct World<O = ()> {
-    group: Group,
+    pub(super) group: Group,
     network: Network,
     prng: Prng,
     /// All processes that were ever started, by slot.
@@ -119,6 +121,8 @@ pub struct World<O = ()> {
     /// The events by time, and then in the order in which they were scheduled.
     queue: BTreeMap<(Time, u64), Happening>,
     scheduled: u64,
+    /// The logs of sequencers.
+    pub(super) recorders: BTreeMap<MemberId, Recorder>,
     /// Reused between calls, empty outside of them.
     effects: Effects<App, Packet>,
 }
@@ -155,6 +159,7 @@ impl<O: Observer> World<O> {
             observer,
             queue: BTreeMap::new(),
             scheduled: 0,
+            recorders: BTreeMap::new(),
             effects: Effects::default(),
         };
         let view = world.group.view.clone();
@@ -197,7 +202,7 @@ impl<O: Observer> World<O> {
         self.schedule(at, Happening::Fault(fault));
     }
 
-    fn schedule(&mut self, at: Time, happening: Happening) {
+    pub(super) fn schedule(&mut self, at: Time, happening: Happening) {
         self.queue.insert((at, self.scheduled), happening);
         self.scheduled += 1;
     }
@@ -266,7 +271,7 @@ impl<O: Observer> World<O> {
     fn happen(&mut self, happening: Happening) {
         let at = match happening {
             Happening::Fault(fault) => return self.apply(fault),
-            Happening::Arrival { to: at, .. } | Happening::Task(at) => at,
+            Happening::Arrival { to: at, .. } | Happening::Task(at) | Happening::Synced(at) => at,
         };
         let awake = self.awake(at, self.now);
         if self.at(at).ended.is_some() {
@@ -276,6 +281,8 @@ impl<O: Observer> World<O> {
             self.schedule(awake, happening);
         } else if let Happening::Arrival { from, packet, .. } = happening {
             self.receive(at, from, packet);
+        } else if let Happening::Synced(_) = happening {
+            self.synced(at);
         } else {
             self.submit(at);
             let now = self.now;
@@ -370,9 +377,20 @@ impl<O: Observer> World<O> {
         let mut is_fenced = false;
         for effect in effects.drain() {
             match effect {
-                Effect::Send { to, message } => self.send(at, to, &message),
+                Effect::Send { to, message } => {
+                    let passes = match self.recorders.get_mut(&at) {
+                        Some(recorder) => recorder.pass(to, message),
+                        None => Some((to, message)),
+                    };
+                    passes.into_iter().for_each(|(to, packet)| self.send(at, to, &packet));
+                }
                 Effect::Deliver { from, number, app } => {
                     self.observer.delivered(now, at, from, number, &app);
+                    match &app {
+                        App::Record(batch) => self.record(at, from, number.unwrap_or_default(), batch),
+                        App::Multicast(batch) => self.judge_log(at, from, number, batch),
+                        _ => {}
+                    }
                     is_fenced |= matches!(app, App::Fenced(_));
                     self.at(at).deliver(now, from, number, app);
                 }
@@ -407,7 +425,7 @@ impl<O: Observer> World<O> {
         }
     }
 
-    fn send(&mut self, from: MemberId, to: To, packet: &Packet) {
+    pub(super) fn send(&mut self, from: MemberId, to: To, packet: &Packet) {
         // From its bytes alone, as it leaves a real member.
         let Ok(packet) = &Packet::parse(packet.frames.clone()) else {
             self.breach.get_or_insert(format!("{from} sent something that is no packet"));

@@ -58,6 +58,12 @@ impl Signals {
         asks.map(pipe).collect::<std::io::Result<_>>().map(Self)
     }
 
+    /// Returns signals that never come, for a thread whose process catches them elsewhere.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self(Vec::new())
+    }
+
     /// Returns the descriptors to poll for reading.
     pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.0.iter().map(|(stream, _)| stream.as_fd())

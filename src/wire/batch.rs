@@ -92,6 +92,17 @@ impl Batch {
         Self { first, ..self }
     }
 
+    /// Returns the messages behind the first `count`, if there are any.
+    #[must_use]
+    pub fn behind(&self, count: u32) -> Option<Self> {
+        let mut at = 0;
+        for _ in 0..count.min(self.count) {
+            at = entry_at(&self.body, at).expect("a batch is checked when it is made").1;
+        }
+        Self::parse(self.first + u64::from(count), self.count.saturating_sub(count), self.body.slice(at..))
+            .ok()
+    }
+
     /// Returns the messages, each with its number.
     pub fn messages(&self) -> impl Iterator<Item = (u64, &[u8])> {
         self.entries().map(|(number, _, text)| (number, text))

@@ -4,6 +4,7 @@
 //! Each message is a JSON object. A member always has one request under way; the forwarder answers at once when there
 //! is news and otherwise within [`HOLD_MILLIS`], so that each knows that the other is alive.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::DeserializeOwned;
@@ -135,6 +136,31 @@ pub struct Request {
     /// The news since the last request of texts that this forwarder has handed to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub receipts: Vec<Receipt>,
+    /// Of a sequencer that joins, and that keeps a log of its group: the end of the log. Of a member that resumes a run
+    /// with a log: the place at which the run began, and no lives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogHead>,
+}
+
+/// The end of a log, from which a run goes on.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct LogHead {
+    /// The number of the log, [as text](run_as_text).
+    pub run: String,
+    /// The place of its last message; 0 of an empty log.
+    pub place: u64,
+    /// The newest incarnation of each client that has messages in it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lives: BTreeMap<String, u32>,
+}
+
+/// The log of a run, as members learn of it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct LogStart {
+    /// The number of the log, [as text](run_as_text).
+    pub run: String,
+    /// The place of the last message that was in it at the start.
+    pub place: u64,
 }
 
 /// A text that somebody who is no member sends to the group.
@@ -287,6 +313,9 @@ pub enum Say {
         run: String,
         /// Every process of the group.
         members: Vec<Seat>,
+        /// The log of its sequencer, if it keeps one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        log: Option<LogStart>,
     },
     /// To a member that has sent [`Request::told`]: the next seats that were given to processes that join the run.
     Seated {
@@ -469,6 +498,7 @@ impl Request {
             told: None,
             posts: None,
             receipts: Vec::new(),
+            log: None,
         }
     }
 

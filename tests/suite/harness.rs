@@ -207,7 +207,7 @@ impl Stage {
     }
 
     pub(crate) fn sequencer(&self) -> Launch<'_> {
-        self.program("sequencer")
+        self.program("sequencer").env("GROUPCAST_LOG", self.dir().join("log"))
     }
 
     /// Forwarder, router and sequencer, started.

@@ -76,6 +76,7 @@ impl Client {
             | App::View(..)
             | App::Replay(_)
             | App::Advance(_)
+            | App::Record(_)
             | App::Fenced(_)
             | App::Notice(_)
             | App::Undeliverable(..) => {}

@@ -195,7 +195,10 @@ impl<'r> Reader<'r> {
     fn add(&mut self, event: HistoryEvent<'_>, line: u32) -> Result<(), Failure> {
         self.history_file.lines.get_or_insert((line, 0)).1 = line;
         match event {
-            HistoryEvent::Start(start) => self.history_file.starts.push(Start::new(&start, line)),
+            HistoryEvent::Start(start) => {
+                self.record.has_log |= start.log.is_some();
+                self.history_file.starts.push(Start::new(&start, line));
+            }
             HistoryEvent::View { number, members, .. } => {
                 let (at, members) = (self.record.events.len(), names(&members));
                 self.record.views.push(Installed { at, number, members, line: Some(line) });

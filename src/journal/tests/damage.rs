@@ -6,10 +6,10 @@ use std::path::Path;
 use ::redb::{Builder, ReadableTable};
 
 use super::disk::Platter;
-use super::{append, opened, owner, random_commit, refused, setting};
+use super::{append, open_on, opened, owner, random_commit, refused, setting};
 use crate::exit::Exit;
 use crate::journal::head::{LENGTH, MARK, OWNER, PAGE};
-use crate::journal::redb::{RECORDS, open_on};
+use crate::journal::redb::RECORDS;
 use crate::journal::storage::Storage;
 use crate::journal::{FILE, InMemory, Journal, Recovered};
 use crate::prng::Prng;

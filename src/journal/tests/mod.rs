@@ -14,7 +14,10 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::head;
-use super::{Commit, FILE, Identity, InMemory, Journal, Recovered, open, read};
+use super::lock::Lock;
+use super::redb::open_each_on;
+use super::storage::Disk;
+use super::{Commit, FILE, Identity, InMemory, Journal, Recovered, RedbJournal, open, read};
 use crate::exit::{Exit, Failure};
 use crate::prng::Prng;
 
@@ -44,6 +47,19 @@ fn random_commit(dice: &mut Prng, next: u64) -> Commit {
     let end = next + append.len() as u64 + 1;
     let remove = (0..removals).map(|_| if dice.below(6) == 0 { end - 2 } else { dice.below(end) }).collect();
     Commit { append, remove }
+}
+
+/// A journal on a disk, opened.
+fn open_on(
+    disk: Box<dyn Disk>,
+    path: &Path,
+    owner: &Identity,
+    lock: Option<Lock>,
+) -> Result<(RedbJournal, Recovered), Failure> {
+    let mut records = Vec::new();
+    let each = &mut |index, record| records.push((index, record));
+    let (journal, next) = open_each_on(disk, path, owner, lock, each)?;
+    Ok((journal, Recovered { records, next }))
 }
 
 /// A journal, opened.

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::disk::Platter;
-use super::{append, owner, random_commit, setting};
+use super::{append, open_on, owner, random_commit, setting};
 use crate::exit::{Exit, Failure};
 use crate::journal::head;
-use crate::journal::redb::{create_on, open_on};
+use crate::journal::redb::create_on;
 use crate::journal::{InMemory, Journal, Recovered, RedbJournal};
 use crate::prng::Prng;
 

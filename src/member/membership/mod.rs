@@ -179,6 +179,13 @@ impl Membership {
         self
     }
 
+    /// Begins behind this global number: a log has the messages up to it.
+    #[must_use]
+    pub fn behind(mut self, number: u64) -> Self {
+        self.offsets = Offsets::after(&[], number);
+        self
+    }
+
     /// Records seats that a forwarder has given.
     pub fn seated(&mut self, seats: &[Seat]) {
         self.given.learn(seats);
@@ -229,6 +236,12 @@ impl Membership {
     /// Returns how many messages of each client were delivered before the current view.
     pub fn delivered_before(&self) -> impl Iterator<Item = (MemberId, u64)> + '_ {
         self.offsets.before()
+    }
+
+    /// Returns the highest global number that was given before the current view.
+    #[must_use]
+    pub const fn numbers_before(&self) -> u64 {
+        self.offsets.numbers_before()
     }
 
     /// Returns how many batches are held back, by the order or until they are stable.

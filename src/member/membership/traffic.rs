@@ -36,7 +36,7 @@ impl Membership {
             }
             // Only for a present receiver: a newcomer asks again after a view change.
             App::Replay(replay) => {
-                let is_there = matches!(to, To::Member(receiver) if self.view.clients.contains(&receiver));
+                let is_there = matches!(to, To::Member(receiver) if self.view.members().contains(&receiver));
                 if !is_there {
                     return;
                 }
@@ -47,7 +47,9 @@ impl Membership {
                 0 => return,
                 number => App::Advance(number),
             },
-            App::View(..) | App::Fenced(_) | App::Notice(_) | App::Undeliverable(..) => return,
+            App::View(..) | App::Fenced(_) | App::Notice(_) | App::Undeliverable(..) | App::Record(_) => {
+                return;
+            }
         };
         self.step(now, Input::Submit { to, app }, out);
     }
@@ -102,6 +104,10 @@ impl Membership {
                 } else {
                     out.deliver(from, number, App::Multicast(batch));
                 }
+            }
+            App::Record(batch) => {
+                let (number, batch) = self.offsets.deliver(from, number, batch);
+                out.deliver(from, number, App::Record(batch));
             }
             App::Direct(batch) => {
                 let queue = self.directs.incoming.entry(from).or_default();

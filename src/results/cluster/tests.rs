@@ -91,8 +91,17 @@ fn cluster_history_holds_every_event_with_its_fields() {
     let members = Cow::Borrowed(&["s1", "s2"][..]);
     let (order, group) = ("tentative", "chat");
     let groups = Cow::Borrowed(&[][..]);
-    let start =
-        Start { member: "s1", incarnation: 1, group, groups, order, method: None, members, time_us: 1 };
+    let start = Start {
+        member: "s1",
+        incarnation: 1,
+        group,
+        groups,
+        order,
+        method: None,
+        log: None,
+        members,
+        time_us: 1,
+    };
     results.start(&start).unwrap();
     results.recover(9, 4, 2, 1_700_000_000_000_000).unwrap();
     results.multicast(id("s1", 5), b"x", 3).unwrap();

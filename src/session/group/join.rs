@@ -8,7 +8,7 @@ use crate::session::MAX_STANDBYS;
 use crate::session::actions::{Actions, Incoming};
 use crate::session::member::Member;
 use crate::talk::list;
-use crate::wire::control::{Identity, Request, Role, Say, run_as_text};
+use crate::wire::control::{Identity, LogHead, LogStart, Request, Role, Say, run_as_text};
 
 /// The reason for which a process may not join.
 enum JoinRefusal {
@@ -21,6 +21,8 @@ enum JoinRefusal {
     HasSequencer(String),
     EnoughStandbys,
     NotAMember,
+    NoLog,
+    NoStandby,
 }
 
 impl Group {
@@ -53,6 +55,9 @@ impl Group {
             self.misses(&request.who.id, absence);
         }
         let failure = self.explain(&refusal, &request.who);
+        if matches!(refusal, JoinRefusal::NoLog) {
+            self.end(Err(failure.clone()), actions);
+        }
         if self.is_without_numbers(request.who.role) {
             let why = "the sequencer was started again and does not know which numbers it gave";
             self.end(Err(Failure::new(Exit::Unavailable, why)), actions);
@@ -97,6 +102,9 @@ impl Group {
             return Err(JoinRefusal::Started);
         }
         self.may_have_role(who)?;
+        if who.role == Role::Sequencer && self.order.is_logged() && request.log.is_none() {
+            return Err(JoinRefusal::NoLog);
+        }
         // The last slot stands for the whole group in packets.
         if self.next_slot() == u16::MAX {
             return Err(JoinRefusal::WornOut);
@@ -118,11 +126,14 @@ impl Group {
                 Err(JoinRefusal::OtherOrder)
             }
             Role::Sequencer | Role::Standby if !self.order.sequencer => Err(JoinRefusal::NotAMember),
+            Role::Standby if self.order.is_logged() => Err(JoinRefusal::NoStandby),
             Role::Sequencer if self.is_gathering() => match others(Role::Sequencer).next() {
                 Some((id, _)) => Err(JoinRefusal::HasSequencer(id.clone())),
                 None => Ok(()),
             },
-            Role::Sequencer if self.is_without_numbers(who.role) => Err(JoinRefusal::Started),
+            Role::Sequencer if self.order.is_logged() || self.is_without_numbers(who.role) => {
+                Err(JoinRefusal::Started)
+            }
             // A sequencer that joins a running group becomes a standby.
             Role::Sequencer | Role::Standby if others(Role::Standby).count() >= MAX_STANDBYS => {
                 Err(JoinRefusal::EnoughStandbys)
@@ -160,9 +171,14 @@ impl Group {
         let who = &incoming.request.who;
         let late = who.late && (!self.is_gathering() || self.is_complete_without(who));
         let slot = self.next_slot();
+        if let Some(log) = &incoming.request.log {
+            self.go_on_from(log);
+        }
         let incarnation = self.incarnations.entry(who.id.clone()).or_default();
-        *incarnation += 1;
-        let member = Member::new(now, incoming, slot, *incarnation, late);
+        *incarnation = incarnation.saturating_add(1);
+        let mut member = Member::new(now, incoming, slot, *incarnation, late);
+        // Only the process that has the log can number.
+        member.seat.can_sequence &= !self.order.is_logged();
         self.given.insert(slot, member.seat.clone());
         self.is_here(&who.id);
         self.compare_forwarders(&incoming.request, actions);
@@ -170,6 +186,23 @@ impl Group {
             self.newcomers.push(member.seat.clone());
         }
         self.members.insert(who.id.clone(), member);
+    }
+
+    /// Begins behind the end of a log: no life of a client has the number of one that is in the log.
+    fn go_on_from(&mut self, log: &LogHead) {
+        self.log = Some(LogStart { run: log.run.clone(), place: log.place });
+        for (id, &last) in &log.lives {
+            let newest = self.incarnations.entry(id.clone()).or_default();
+            if *newest > last {
+                continue;
+            }
+            let member = self.members.get_mut(id);
+            *newest = last.saturating_add(u32::from(member.is_some()));
+            if let Some(member) = member {
+                member.seat.incarnation = *newest;
+                self.given.insert(member.seat.slot, member.seat.clone());
+            }
+        }
     }
 
     /// Returns whether the group can start without this client, which can join later.
@@ -202,7 +235,7 @@ impl Group {
         let members = || list(&self.members.keys().collect::<Vec<_>>());
         let title = self.order.title();
         let exit = match refusal {
-            JoinRefusal::OtherOrder | JoinRefusal::NotAMember => Exit::Config,
+            JoinRefusal::OtherOrder | JoinRefusal::NotAMember | JoinRefusal::NoLog => Exit::Config,
             _ => Exit::Unavailable,
         };
         let reason = match refusal {
@@ -232,6 +265,14 @@ impl Group {
                 format!("{MAX_STANDBYS} processes stand by for group {group} already")
             }
             JoinRefusal::NotAMember => format!("group {group} has order {title}, which needs no {role}"),
+            JoinRefusal::NoLog => {
+                format!(
+                    "group {group} has order {title}, and its sequencer has no log: give it one with --log DIR"
+                )
+            }
+            JoinRefusal::NoStandby => {
+                format!("group {group} has order {title}: nobody stands by for a sequencer with a log")
+            }
         };
         Failure::new(exit, reason)
     }

@@ -24,7 +24,7 @@ use crate::exit::{Exit, Failure};
 use crate::order::Order;
 use crate::talk::list;
 use crate::units;
-use crate::wire::control::{GroupEntry, Identity, MAX_TOLD, Role, Say, Seat, run_as_text};
+use crate::wire::control::{GroupEntry, Identity, LogStart, MAX_TOLD, Role, Say, Seat, run_as_text};
 
 #[derive(Debug)]
 pub(super) struct Group {
@@ -43,6 +43,8 @@ pub(super) struct Group {
     /// since they admit no process without a seat.
     newcomers: Vec<Seat>,
     posts: Posts,
+    /// The log of its sequencer, and the place at which the run begins.
+    log: Option<LogStart>,
     pub(super) phase: Phase,
 }
 
@@ -95,6 +97,7 @@ impl Group {
             given: BTreeMap::new(),
             newcomers: Vec::new(),
             posts: Posts::default(),
+            log: None,
             phase: Phase::Gathering(gathering),
         }
     }
@@ -375,7 +378,8 @@ impl Group {
                 Phase::Over(result) => ended(result),
                 Phase::Gathering(_) if member.ready => wait(Some(left)),
                 Phase::Running(_) if member.peer.held.as_ref().is_some_and(|held| held.wants_start) => {
-                    Say::Start { run: run_as_text(self.run), members: seats.clone() }
+                    let (run, log) = (run_as_text(self.run), self.log.clone());
+                    Say::Start { run, members: seats.clone(), log }
                 }
                 Phase::Running(_) if untold.is_some() => {
                     Say::Seated { members: untold.unwrap_or_default().to_vec() }

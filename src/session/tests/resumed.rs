@@ -83,7 +83,7 @@ fn resumed_run_starts_a_member_that_was_not_told() {
     assert_eq!(forwarder.ask(&c1, resume(8, 0)), Some(Say::CarryOn));
     assert_eq!(forwarder.ask(&c2, resume_with(9, 1, &[])), Some(Say::Unknown), "another run");
     refusal(forwarder.ask(&c2, resume_with(8, 0, &[])));
-    let Some(Say::Start { run, members }) = forwarder.ask(&c2, resume_with(8, 1, &[])) else {
+    let Some(Say::Start { run, members, .. }) = forwarder.ask(&c2, resume_with(8, 1, &[])) else {
         panic!("no start")
     };
     assert_eq!((&*run, members.len()), ("0000000000000008", 3));

@@ -20,6 +20,7 @@ pub(crate) mod hostile;
 mod joining;
 mod limits;
 mod load;
+mod logs;
 mod memberships;
 mod names;
 mod open_groups;

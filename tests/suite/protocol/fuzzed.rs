@@ -96,7 +96,7 @@ fn bad_network(dice: &mut groupcast::prng::Prng) -> Vec<u8> {
 fn fuzzed_broken_engines_are_detected() {
     use groupcast::defect::{Defect, Defects};
     // Those of a membership take members that are lost: see `views` and `model`; those of replicas a cluster: `clusters`;
-    // those of several groups: `simulation`.
+    // those of several groups, and of a log: `simulation`.
     let is_of_others = |defect| {
         let all = [
             Defect::NoFencing,
@@ -117,6 +117,7 @@ fn fuzzed_broken_engines_are_detected() {
             Defect::NoCut,
             Defect::NoSendingOn,
             Defect::GroupsUnmerged,
+            Defect::SpeaksBeforeSync,
         ];
         all.contains(&defect)
     };

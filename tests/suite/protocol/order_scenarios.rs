@@ -19,6 +19,7 @@ use groupcast::order::causal::Causal;
 use groupcast::order::fifo::Fifo;
 use groupcast::order::lamport::Lamport;
 use groupcast::order::total_bb::{SequencerBb, TotalBb};
+use groupcast::order::total_log::SequencerLog;
 use groupcast::order::total_ub::{SequencerUb, TotalUb};
 use groupcast::order::total_uub::{SequencerUub, TotalUub};
 use groupcast::order::unordered::Unordered;
@@ -52,6 +53,10 @@ fn play(order: &str, text: &str) -> Result<String, String> {
         "total-uub" => perform(text, promises, |at| match at.sequencer() {
             None => Box::new(SequencerUub::new(at.view)),
             Some(sequencer) => Box::new(TotalUub::new(at.me, at.view, sequencer)),
+        }),
+        "total-log" => perform(text, promises, |at| match at.sequencer() {
+            None => Box::new(SequencerLog::new(at.view, true, Defects::NONE)),
+            Some(sequencer) => Box::new(TotalUb::new(at.me, at.view, sequencer)),
         }),
         "lamport" => perform(text, promises, |at| Box::new(Lamport::new(at.me, at.view, Defects::NONE))),
         "agreed" => perform(text, promises, |at| Box::new(Agreed::new(at.me, at.view, Defects::NONE))),

@@ -64,6 +64,32 @@ fn total_order_uub_keeps_its_promises() {
     holds_for_all_seeds("total", "uub");
 }
 
+/// Every delivery is judged as if the sequencer crashed at that moment and its disk had lost what was not synced.
+#[test]
+fn total_order_log_keeps_its_promises() {
+    holds_for_all_seeds("total", "log");
+}
+
+#[test]
+fn log_has_what_is_delivered_when_members_come_and_go() {
+    let churn = Churn { crash: 1, join: 1, restart: 1, ..Churn::NONE };
+    let setup = Setup { members: None, churn, ..setup("total", 5, 20) };
+    let order = Order::find("total", "log").expect("an order");
+    let report = swarm::run(&Setup { order, ..setup }, 1, 50);
+    assert_eq!(report.exit(), Exit::Ok, "{report:#?}");
+}
+
+#[cfg(feature = "known-bad")]
+#[test]
+fn log_spoken_of_before_its_sync_is_detected() {
+    use groupcast::defect::{Defect, Defects};
+
+    let order = Order::find("total", "log").expect("an order");
+    let defects = Defects::only(Defect::SpeaksBeforeSync);
+    let report = swarm::run(&Setup { order, defects, ..setup("total", 3, 10) }, 1, 5);
+    assert_eq!(report.exit(), Exit::Violated, "{report:#?}");
+}
+
 #[test]
 fn lamport_order_keeps_its_promises() {
     holds_for_all_seeds("lamport", "");

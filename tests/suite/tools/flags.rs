@@ -95,6 +95,7 @@ const VARIABLES: &[(&str, &str, &str, i32, &str)] = &[
     ("forwarder", "start-timeout", "soon", 64, "--start-timeout"),
     ("forwarder", "keys", "nowhere", 66, "nowhere"),
     ("forwarder", "io-threads", "0", 64, "--io-threads"),
+    ("forwarder", "log", "orders", 64, "--log needs --sequencer"),
     ("forwarder", "color", "blue", 64, "--color"),
     ("forwarder", "quiet", "yes", 75, "!listening"),
     ("forwarder", "verbose", "yes", 75, "listening"),
@@ -130,6 +131,7 @@ const VARIABLES: &[(&str, &str, &str, i32, &str)] = &[
     ("client", "window", "none", 64, "--window"),
     ("client", "slow-member", "kill", 64, "--slow-member"),
     ("client", "join", "tomorrow", 64, "--join"),
+    ("client", "resume", "yes", 64, "--resume needs --method log"),
     ("client", "keys", "nowhere", 66, "nowhere"),
     ("client", "color", "blue", 64, "--color"),
     ("client", "cluster", "c.toml", 64, "--cluster is for --order tentative"),
@@ -176,8 +178,8 @@ fn flags_invalid_environment_variable_is_named() {
 }
 
 /// Those whose variable shows in a run: below and, of `trace`, in `traces`, of `standby`, in `failover`, of `insecure`, in
-/// `keys`.
-const IN_A_RUN: [&str; 10] = [
+/// `keys`, of a sequencer's `log`, in every test.
+const IN_A_RUN: [&str; 11] = [
     "no-history",
     "force",
     "stay",
@@ -188,6 +190,7 @@ const IN_A_RUN: [&str; 10] = [
     "sequencer",
     "standby",
     "insecure",
+    "log",
 ];
 
 #[test]

@@ -50,6 +50,7 @@ fn write(dir: &Path, history: &ClusterHistory) {
                 groups: (&[]).into(),
                 order,
                 method: None,
+                log: None,
                 members,
                 time_us: 1,
             };

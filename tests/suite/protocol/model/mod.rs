@@ -46,6 +46,7 @@ const ORDERS: &[(&str, Script, usize)] = &[
     ("total (uub)", &[&[1, 2], &[1]],      1_390),
     ("total (uub)", &[&[1, 2], &[1], &[]], 7_726),
     ("total (uub)", &[&[1], &[1], &[1]],   12_572),
+    ("total (log)", &[&[1, 2], &[1]],      751),
     ("lamport",     &[&[1, 2], &[1]],      178),
     ("lamport",     &[&[1, 2], &[1], &[]], 78_723),
     ("lamport",     &[&[1], &[1], &[1]],   106_061),
@@ -64,6 +65,7 @@ const NARROW: &[(&str, Script, usize)] = &[
     ("total (bb)",  &[&[1, 1], &[1]],      2_677),
     ("total (ub)",  &[&[1, 1], &[1, 1]],   4_251),
     ("total (uub)", &[&[1, 1], &[1, 1]],   16_808),
+    ("total (log)", &[&[1, 1], &[1, 1]],   4_251),
     ("lamport",     &[&[1, 1], &[1, 1]],   1_494),
     ("agreed",      &[&[1, 1], &[1, 1]],   3_973),
 ];
@@ -164,6 +166,11 @@ fn total_ub() {
 #[test]
 fn total_uub() {
     keeps_its_promises("total (uub)");
+}
+
+#[test]
+fn total_log() {
+    keeps_its_promises("total (log)");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use groupcast::defect::Defects;
 use groupcast::engine::{MemberId, View};
 use groupcast::order::{ORDERS, Order, Promise};
-use groupcast::order::{agreed, causal, fifo, lamport, total_bb, total_ub, total_uub, unordered};
+use groupcast::order::{agreed, causal, fifo, lamport, total_bb, total_log, total_ub, total_uub, unordered};
 
 use super::check;
 use super::group::{Group, Member, Plan, Script};
@@ -66,6 +66,10 @@ fn planned(order: &Order, plan: &Plan) -> Box<dyn Checked> {
         "total (uub)" => boxed(plan, |me, view, _| {
             let client = |sequencer| total_uub::TotalUub::new(me, view, sequencer);
             seat(me, view, client, || total_uub::SequencerUub::new(view))
+        }),
+        "total (log)" => boxed(plan, |me, view, defects| {
+            let client = |sequencer| total_ub::TotalUb::new(me, view, sequencer);
+            seat(me, view, client, || total_log::SequencerLog::new(view, true, defects))
         }),
         "lamport" => boxed(plan, lamport::Lamport::new),
         "agreed" => boxed(plan, agreed::Agreed::new),

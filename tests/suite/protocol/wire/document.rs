@@ -297,7 +297,7 @@ fn document_start_message_of_the_largest_group_fits() {
     };
     let start = Reply::new(
         u64::MAX,
-        Say::Start { run: control::run_as_text(0), members: (55_000..65_001).map(seat).collect() },
+        Say::Start { run: control::run_as_text(0), members: (55_000..65_001).map(seat).collect(), log: None },
     );
     let bytes = start.to_bytes();
     assert!(bytes.len() > control::MAX_REQUEST);

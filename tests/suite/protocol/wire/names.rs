@@ -2,7 +2,7 @@
 //! layout, and the comments of the vectors.
 
 use groupcast::engine::{MemberId, To};
-use groupcast::member::replay::{Missed, Origin, Replay};
+use groupcast::member::replay::{Logged, Missed, Origin, Replay};
 use groupcast::member::{Message, Tally};
 use groupcast::order::agreed::AgreedWire;
 use groupcast::order::total::{Sequenced, Skipped};
@@ -103,8 +103,12 @@ impl Fields {
         match replay {
             Replay::Ask { what, view, have } => {
                 self.add([1], "replay 1: Ask");
-                let what = u8::from(*what == Missed::State);
-                self.add([what], if what == 1 { "what: state" } else { "what: deliveries" });
+                let (what, words) = match what {
+                    Missed::Deliveries => (0, "what: deliveries"),
+                    Missed::State => (1, "what: state"),
+                    Missed::Log => (2, "what: the log"),
+                };
+                self.add([what], words);
                 self.u64(*view, "before view");
                 self.u64(*have, "pieces that are there");
             }
@@ -126,6 +130,17 @@ impl Fields {
                 self.u64(*count, "pieces in all");
             }
             Replay::Cannot => self.add([5], "replay 5: Cannot"),
+            Replay::Logged(senders, batch) => {
+                self.add([6], "replay 6: Logged");
+                self.batch(batch);
+                for Logged { id, incarnation, first, count } in senders {
+                    self.add([id.len() as u8], format!("  id: {} bytes", id.len()));
+                    self.add(id.as_bytes(), format!("    {id:?}"));
+                    self.u32(*incarnation, "    incarnation");
+                    self.u64(*first, "    its message number");
+                    self.u32(*count, "    messages");
+                }
+            }
         }
     }
 

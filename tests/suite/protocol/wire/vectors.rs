@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use groupcast::clock::VectorClock;
 use groupcast::engine::{MemberId, To};
-use groupcast::member::replay::{Missed, Origin, Replay};
+use groupcast::member::replay::{Logged, Missed, Origin, Replay};
 use groupcast::member::{Message, Tally};
 use groupcast::order::agreed::{AgreedWire, Rank};
 use groupcast::order::total::Sequenced;
@@ -18,7 +18,8 @@ use groupcast::reliable::basic::Multicast;
 use groupcast::reliable::flood::Flooded;
 use groupcast::reliable::{Body, Received, Segment};
 use groupcast::wire::control::{
-    Ask, GroupEntry, GroupState, Identity, MemberState, Reply, Request, Role, Say, Seat, Stage, Status,
+    Ask, GroupEntry, GroupState, Identity, LogHead, LogStart, MemberState, Reply, Request, Role, Say, Seat,
+    Stage, Status,
 };
 use groupcast::wire::{Batch, BatchBuilder, Header, Kind};
 
@@ -29,6 +30,8 @@ use super::{Dialect, RUN, Value};
 
 pub(super) const C1: MemberId = MemberId(0);
 const C2: MemberId = MemberId(1);
+/// The number of a log.
+const LOG: u64 = 0x0000_4c6f_6731_0001;
 const C3: MemberId = MemberId(2);
 pub(super) const SEQUENCER: MemberId = MemberId(3);
 
@@ -268,6 +271,28 @@ fn replays() -> Vec<Row> {
             ),
         ),
         (
+            "data_replay_ask_log.hex",
+            "Data from c3, which came in view 3, to the sequencer: what does the log have behind place 40?",
+            Any,
+            replay(C3, SEQUENCER, Replay::Ask { what: Missed::Log, view: 3, have: 40 }),
+        ),
+        (
+            "data_replay_logged.hex",
+            "Data from the sequencer to c3: places 41 and 42 of the log are c2/1/7 and c1/2/1",
+            Any,
+            replay(
+                SEQUENCER,
+                C3,
+                Replay::Logged(
+                    vec![
+                        Logged { id: text("c2"), incarnation: 1, first: 7, count: 1 },
+                        Logged { id: text("c1"), incarnation: 2, first: 1, count: 1 },
+                    ],
+                    batch(41, &["one", "two"]),
+                ),
+            ),
+        ),
+        (
             "data_replay_state.hex",
             "Data from c1 to c3: the first piece of the state",
             Any,
@@ -499,6 +524,7 @@ const STATUS: Status = Status { view: 2, leader: 4, delivered: 1200, held: 0 };
 
 fn requests() -> Vec<(&'static str, Request)> {
     let serves_all = |role, id| Identity::new("", id, role, 4_711_000_002);
+    let joining_recorder = Identity { role: Role::Sequencer, id: text("sequencer"), ..client(0) };
     let joining_sequencer = Identity { role: Role::Sequencer, id: text("sequencer"), ..client(0) };
     let joining_standby =
         Identity { role: Role::Standby, id: text("second"), can_sequence: true, ..client(0) };
@@ -537,10 +563,16 @@ fn requests() -> Vec<(&'static str, Request)> {
         receipts: vec![open_groups::receipt()],
         ..Request::new(6, client(1), Ask::Alive)
     };
+    let lives = [(text("c1"), 2), (text("c2"), 1)].into();
+    let recording = Request {
+        log: Some(LogHead { run: format!("{LOG:016x}"), place: 48_123, lives }),
+        ..Request::new(1, Identity { method: text("log"), ..joining_recorder }, Ask::Join)
+    };
     let others = [
         ("request_alive_with_status.json", telling),
         ("request_alive_with_told.json", asking),
         ("request_alive_with_posts.json", posting),
+        ("request_join_log.json", recording),
     ];
     let asked = asked.into_iter().map(|(file, seq, who, ask)| (file, Request::new(seq, who, ask)));
     asked.chain(others).collect()
@@ -578,12 +610,18 @@ fn replies() -> Vec<(&'static str, u64, Say)> {
     let lost = "c2 is lost: its connection closed and it has not come back within 10 s";
     let missing = vec![text("c2 (joined, not ready)"), text("1 more client"), text("a sequencer")];
     let groups = vec![entry("main", RUN, "total", "bb"), entry("news", RUN + 1, "fifo", "")];
+    let log = LogStart { run: format!("{LOG:016x}"), place: 48_123 };
     vec![
         ("reply_welcome.json", 1, Say::Welcome { run: format!("{RUN:016x}"), slot: 0, incarnation: 1 }),
         ("reply_refused.json", 1, Say::Refused { code: 69, reason: text(taken) }),
         ("reply_wait_for_start.json", 3, Say::Wait { missing, gives_up_in_ms: Some(58_250) }),
         ("reply_wait_for_end.json", 9, Say::Wait { missing: vec![text("c2")], gives_up_in_ms: None }),
-        ("reply_start.json", 4, Say::Start { run: format!("{RUN:016x}"), members: members() }),
+        ("reply_start.json", 4, Say::Start { run: format!("{RUN:016x}"), members: members(), log: None }),
+        (
+            "reply_start_log.json",
+            4,
+            Say::Start { run: format!("{RUN:016x}"), members: members(), log: Some(log) },
+        ),
         ("reply_seated.json", 5, Say::Seated { members: vec![late] }),
         ("reply_carry_on.json", 5, Say::CarryOn),
         ("reply_unknown.json", 11, Say::Unknown),

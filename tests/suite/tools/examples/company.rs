@@ -65,8 +65,12 @@ pub(super) fn furnish(stage: &Stage, example: &Example) {
         fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
     }
     let script = example.script();
-    if script.contains(" results") && !script.contains("--out results") {
-        play_the_banks(stage);
+    let has_log = script.contains(" orders");
+    if has_log || script.contains(" results") && !script.contains("--out results") {
+        play_the_banks(stage, if has_log { "log" } else { "bb" });
+    }
+    if has_log {
+        fs::rename(stage.dir().join("log"), stage.dir().join("orders")).unwrap();
     }
     if script.contains("cluster status") {
         let run = ["run", "--order", "tentative", "--members", "2", "--messages", "2"];
@@ -77,13 +81,13 @@ pub(super) fn furnish(stage: &Stage, example: &Example) {
     }
 }
 
-/// Leaves the results of a run in the folder `results`.
-fn play_the_banks(stage: &Stage) {
+/// Leaves the results of a run by a method of `total` in the folder `results`.
+fn play_the_banks(stage: &Stage, method: &str) {
     let mut programs = Vec::from(stage.middle(BANKS.len()));
     programs.extend(BANKS.map(|id| {
         let commands = format!("testdata/banks/{id}.txt");
         let client = stage.program("client").args(["--id", id, "--commands", &commands, "--speed", "100"]);
-        client.args(["--out", "results"]).start()
+        client.args(["--out", "results", "--method", method]).start()
     }));
     all_end(&mut programs);
 }

@@ -145,6 +145,7 @@ fn write_member(dir: &Path, history: &History, record: &Record, group: &str, mem
         groups: (&[]).into(),
         order: "total",
         method: Some("bb"),
+        log: None,
         members: members.into(),
         time_us: 1,
     };

@@ -4,7 +4,10 @@
 //! the engine of the sequencer, for example [`crate::order::total_bb::SequencerBb`]. A standby (`--standby`) only keeps up, until the sequencer is lost and
 //! [`crate::member`] makes it the next one.
 
+mod keeper;
+
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -13,14 +16,16 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 
 use crate::cli::{self, Address, KnownBad, Voice};
+use crate::defect::Defects;
 use crate::driver::endpoint::{Endpoint, Event};
 use crate::driver::meter::SENT_AGAIN;
 use crate::driver::node::Joining;
 use crate::driver::service::{Server, Service};
-use crate::driver::{Node, words};
+use crate::driver::{Node, clock, words};
 use crate::engine::{MemberId, Time, View};
 use crate::exit::{Exit, Failure};
 use crate::keys::context;
+use crate::log::Opened;
 use crate::member::App;
 use crate::order::Order;
 use crate::session::clients;
@@ -31,6 +36,7 @@ use crate::transport::signals::Signals;
 use crate::transport::zmq::Context;
 use crate::wire::Window;
 use crate::wire::control::{GroupEntry, Role};
+use keeper::Keeper;
 
 /// The options of `sequencer`.
 #[derive(Args, Clone, Debug)]
@@ -44,6 +50,10 @@ pub struct Options {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub address: Address,
+    /// Folder for the logs of the groups with --method log, one for each group; made if it is not there. Started again with
+    /// the same, a group goes on where it was
+    #[arg(long, value_name = "DIR", env = "GROUPCAST_LOG", hide_env = true)]
+    pub log: Option<PathBuf>,
     /// Serve one run after the other, also those of a forwarder that is started again, instead of ending with the
     /// forwarder; a signal between two runs ends it with exit code 0
     #[arg(long, env = "GROUPCAST_STAY", hide_env = true, value_parser = FalseyValueParser::new())]
@@ -78,6 +88,17 @@ impl Options {
 pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     limits::suffice(0)?;
     let signals = Signals::catch()?;
+    Ok(serve(options, &signals, false, talk)?)
+}
+
+/// Runs the sequencer of a forwarder that keeps logs on a thread of its process: for the orders that the forwarder itself
+/// cannot number, since their members send packets to the sequencer alone.
+pub fn begin(options: Options, talk: &Talk) -> JoinHandle<Result<(), Failure>> {
+    let talk = talk.clone();
+    std::thread::spawn(move || serve(&options, &Signals::none(), true, &talk).map(drop))
+}
+
+fn serve(options: &Options, signals: &Signals, only_addressed: bool, talk: &Talk) -> Result<Exit, Failure> {
     let context = context::of_member(options.address.access.keys.as_deref(), &options.id)?;
     let sites = options.address.sites()?;
     let mut server = Server::connect(&context, &sites, (options.role(), &options.id), options.stay, talk)?;
@@ -88,6 +109,7 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
     let mut groups = Groups {
         context,
         options,
+        only_addressed,
         sites,
         talk,
         members: BTreeMap::new(),
@@ -95,13 +117,15 @@ pub fn run(options: &Options, talk: &Talk) -> anyhow::Result<Exit> {
         leaves: Arc::default(),
         failed: None,
     };
-    Ok(server.run(&signals, &mut groups)?)
+    server.run(signals, &mut groups)
 }
 
 /// The groups that this process is a member of.
 struct Groups<'a> {
     context: Context,
     options: &'a Options,
+    /// Whether it serves only orders whose members send packets to the sequencer alone.
+    only_addressed: bool,
     sites: Vec<Site>,
     talk: &'a Talk,
     /// By run number, which is the same at every forwarder.
@@ -147,13 +171,23 @@ fn tell_part(group: &str, node: &Node, view: &View, before: Option<MemberId>, ta
 }
 
 /// Takes part in a group, as its sequencer or a standby, until the run is over.
-fn take_part(node: &mut Node, group: &str, talk: &Talk) -> Result<(), Failure> {
+fn take_part(
+    node: &mut Node,
+    group: &str,
+    log: Option<(Opened, Defects)>,
+    talk: &Talk,
+) -> Result<(), Failure> {
     tell_part(group, node, node.view(), None, talk);
+    let mut keeper = log.map(|log| Keeper::begin(node, group, log, talk)).transpose()?;
     let mut numbers = node.view().sequencer;
+    let mut until = None;
     while !node.is_over() {
-        node.turn(None).inspect_err(|failure| node.leave(failure))?;
+        node.turn(until).inspect_err(|failure| node.leave(failure))?;
         for event in node.events() {
             let Event::Delivery(delivery) = event else { continue };
+            if let Some(keeper) = &mut keeper {
+                keeper.take(node, &delivery).inspect_err(|failure| node.leave(failure))?;
+            }
             match delivery.app {
                 App::View(view, _) => {
                     tell_part(group, node, &view, numbers, talk);
@@ -163,9 +197,12 @@ fn take_part(node: &mut Node, group: &str, talk: &Talk) -> Result<(), Failure> {
                 _ => {}
             }
         }
+        if let Some(keeper) = &mut keeper {
+            until = keeper.turn(node).inspect_err(|failure| node.leave(failure))?;
+        }
     }
     talk.detail(format!("{group}: cost: {}", node.meter()));
-    Ok(())
+    keeper.map_or(Ok(()), Keeper::finish)
 }
 
 /// The number of runs that are remembered.
@@ -210,8 +247,9 @@ impl Service for Groups<'_> {
                 )
             })?;
             let is_known = self.members.contains_key(&entry.run) || self.finished.contains(&entry.run);
-            if order.sequencer && !is_known {
-                self.members.insert(entry.run, self.become_member(at, entry.group, order));
+            if order.sequencer && !is_known && (order.addressed || !self.only_addressed) {
+                let log = self.open_log(&entry.group, order)?;
+                self.members.insert(entry.run, self.become_member(at, entry.group, order, log));
             }
         }
         Ok(())
@@ -238,7 +276,19 @@ impl Service for Groups<'_> {
 }
 
 impl Groups<'_> {
-    fn become_member(&self, at: usize, group: String, order: &'static Order) -> JoinHandle<Ending> {
+    /// Opens the log of a group that has one, if this process has a folder for it. Without, the forwarder refuses it.
+    fn open_log(&self, group: &str, order: &Order) -> Result<Option<Opened>, Failure> {
+        let dir = self.options.log.as_ref().filter(|_| order.is_logged() && !self.options.standby);
+        dir.map(|dir| Opened::open(dir, group, clock::nonce())).transpose()
+    }
+
+    fn become_member(
+        &self,
+        at: usize,
+        group: String,
+        order: &'static Order,
+        log: Option<Opened>,
+    ) -> JoinHandle<Ending> {
         let joining = Joining {
             sites: self.sites.clone(),
             only_at: Some(at),
@@ -254,6 +304,7 @@ impl Groups<'_> {
             membership_config: self.options.patience.membership_config(),
             can_sequence: self.options.standby,
             late: true,
+            log: log.as_ref().map(Opened::head),
             leaves: Arc::clone(&self.leaves),
         };
         let (context, talk, progress) = (self.context.clone(), self.talk.clone(), self.options.progress);
@@ -264,7 +315,8 @@ impl Groups<'_> {
             };
             match Node::join(&context, &joining, None, &talk) {
                 Ok(mut node) => {
-                    let result = take_part(&mut node, &joining.group, &talk).map_err(named);
+                    let log = log.map(|log| (log, joining.defects));
+                    let result = take_part(&mut node, &joining.group, log, &talk).map_err(named);
                     if result.is_ok() && progress {
                         talk.machine(&format!("{SENT_AGAIN}{}", node.meter().sent_again()));
                     }
@@ -316,6 +368,7 @@ mod tests {
             talk: &Talk::new("sequencer", Level::Quiet, Color::Never),
             members: BTreeMap::from([("1".to_owned(), member)]),
             leaves,
+            only_addressed: false,
             failed: None,
             finished: VecDeque::new(),
         };
