@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Node, PARTING};
+use super::Node;
 use crate::driver::endpoint::{Endpoint, Event};
 use crate::engine::{Engine, Input, MemberId, Time, To, View};
 use crate::member::App;
@@ -89,7 +89,7 @@ impl Endpoint for Node {
         self.sockets.forwarders.turn_to(&ask);
     }
 
-    /// Asks to leave. When the others have agreed, or after [`PARTING`], the run is over for this member.
+    /// Asks to leave. When the others have agreed, or after [`PARTING`](super::PARTING), the run is over for this member.
     fn depart(&mut self) {
         if self.departs.is_none() {
             self.departs = Some(self.sockets.clock.now());
