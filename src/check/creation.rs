@@ -38,7 +38,8 @@ fn unexplained(
     message: usize,
 ) -> Option<(String, Option<Place>)> {
     let Some(sender) = index.sender(message) else {
-        return Some(("whose sender is no member".to_owned(), None));
+        // A log has messages of earlier runs, also of clients that are in none of these files.
+        return (!record.has_log).then(|| ("whose sender is no member".to_owned(), None));
     };
     let Some(origin) = index.origin(message) else {
         let place = sender.place(&[]);

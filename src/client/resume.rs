@@ -1,7 +1,7 @@
 //! Station 2, beside the path: the results of a client's earlier life, behind which `--resume` goes on.
 //!
-//! The history has each delivery with its place in the log. What it has is copied into the files of this life, and the
-//! sequencer is asked for the rest. So the files of one life are those of all, whatever had not been written when the
+//! The history has each delivery with its place in the log. Its deliveries are copied into the files of this life, and the
+//! sequencer is asked for the rest. So the files of one life are those of all, also if a part had not been written when the
 //! earlier one was killed.
 
 use std::path::Path;

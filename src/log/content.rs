@@ -1,4 +1,4 @@
-//! What is known of a log without its texts, found by reading all of its records once.
+//! The content of a log without its texts, found by reading all of its records once.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::record::{Base, Entry, Record, Step};
 use super::table::Table;
 
-/// Every so many entries, the place of one is kept in memory, to find others from there.
+/// The number of entries of which the place of one is kept in memory, to find others from there.
 const MARK_EVERY: u64 = 64;
 
 /// The content of a log, without its texts.

@@ -1,4 +1,4 @@
-//! What a log knows of its entries without reading them again: the last place, and each client's last message. So every
+//! The knowledge of a log about its entries, without reading them again: the last place, and each client's last message. So every
 //! multicast is in the log once, also over the lives of its client.
 
 use std::collections::BTreeMap;

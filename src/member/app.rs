@@ -21,8 +21,8 @@ pub enum App {
     Advance(u64),
     /// To or from a newcomer: the time before it joined.
     Replay(Replay),
-    /// Delivered only, to a sequencer that keeps a log: messages that it is to record. What it sends from then on must not
-    /// leave before they are durable.
+    /// Delivered only, to a sequencer that keeps a log: messages that it is to record. Nothing that it sends from
+    /// then on may leave before they are durable.
     Record(Batch),
     /// Delivered only: a new view, with the seats of its newcomers.
     View(View, Vec<Seat>),

@@ -1,8 +1,8 @@
 //! Total order by a fixed sequencer with a log, method LOG: as method UB ([`super::total_ub`]), but the sequencer records
 //! every batch before it multicasts it with its numbers. Here is the side of the sequencer; the members are those of UB.
 //!
-//! The engine delivers each batch at the place in its effects where it is recorded. What it sends behind that must not
-//! leave before the record is durable; [`crate::member::gate`] sees to it, so that the engine knows nothing of a disk.
+//! The engine delivers each batch at the place in its effects where it is recorded. Nothing that it sends behind that
+//! may leave before the record is durable; [`crate::member::gate`] sees to it, so that the engine knows nothing of a disk.
 
 use std::fmt;
 

@@ -3,6 +3,8 @@
 //! Clients multicast what their tasks say. Members crash, pause, leave, join, come back and stand by, as the faults of
 //! the world say. The same seed gives the same run. An [`Observer`] sees every step.
 
+mod logs;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -113,6 +113,7 @@ pub(super) fn packets() -> Vec<Vector> {
         carried_data(),
         total_data(),
         replays(),
+        replays_of_a_log(),
         acknowledgements(),
         bare_packets(),
         causal_and_lamport_data(),
@@ -271,6 +272,31 @@ fn replays() -> Vec<Row> {
             ),
         ),
         (
+            "data_replay_state.hex",
+            "Data from c1 to c3: the first piece of the state",
+            Any,
+            replay(C1, C3, Replay::State(batch(1, &["x=1"]))),
+        ),
+        (
+            "data_replay_end.hex",
+            "Data from c1 to c3: there were 42 deliveries",
+            Any,
+            replay(C1, C3, Replay::End(42)),
+        ),
+        (
+            "data_replay_cannot.hex",
+            "Data from c1 to c3: c1 keeps no history",
+            Any,
+            replay(C1, C3, Replay::Cannot),
+        ),
+    ]
+}
+
+/// Data for newcomers from a log.
+fn replays_of_a_log() -> Vec<Row> {
+    use Dialect::Any;
+    vec![
+        (
             "data_replay_ask_log.hex",
             "Data from c3, which came in view 3, to the sequencer: what does the log have behind place 40?",
             Any,
@@ -291,24 +317,6 @@ fn replays() -> Vec<Row> {
                     batch(41, &["one", "two"]),
                 ),
             ),
-        ),
-        (
-            "data_replay_state.hex",
-            "Data from c1 to c3: the first piece of the state",
-            Any,
-            replay(C1, C3, Replay::State(batch(1, &["x=1"]))),
-        ),
-        (
-            "data_replay_end.hex",
-            "Data from c1 to c3: there were 42 deliveries",
-            Any,
-            replay(C1, C3, Replay::End(42)),
-        ),
-        (
-            "data_replay_cannot.hex",
-            "Data from c1 to c3: c1 keeps no history",
-            Any,
-            replay(C1, C3, Replay::Cannot),
         ),
     ]
 }
