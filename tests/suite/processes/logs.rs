@@ -199,7 +199,7 @@ fn newcomer_reads_the_log_from_the_start_when_no_member_was_there() {
     is_checked(&stage);
     let history = stage.out().join("history_c3.jsonl");
     let text = std::fs::read_to_string(&history).unwrap();
-    std::fs::write(&history, text.replace("\"number\":77,", "\"number\":78,")).unwrap();
+    std::fs::write(&history, text.replace("\"number\":77}", "\"number\":78}")).unwrap();
     let (said, _) = stage.bare("groupcast").args(["check", "out", "--log", "log"]).ends(1);
     assert!(said.lines().any(|line| line.starts_with("in-log") && line.contains("violated")), "{said}");
 }
