@@ -50,7 +50,7 @@ pub struct Options {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub address: Address,
-    /// Folder for the logs of the groups with --method log, one for each group; made if it is not there. Started again with
+    /// Folder for the logs of the groups with method log, one for each group; made if it is not there. Started again with
     /// the same, a group goes on where it was
     #[arg(long, value_name = "DIR", env = "GROUPCAST_LOG", hide_env = true)]
     pub log: Option<PathBuf>,
