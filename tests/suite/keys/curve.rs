@@ -113,7 +113,7 @@ fn keys_are_made_for_a_run_of_every_order() {
     side_by_side(ORDERS.len(), 3, |number| {
         let (stage, order) = (Stage::new(), &ORDERS[number]);
         let run = stage.bare("groupcast").args(["run", "--keys", "--members", "3", "--messages", "20"]);
-        let standby = order.sequencer.then_some("--standby");
+        let standby = (order.sequencer && !order.is_logged()).then_some("--standby");
         let method = order.method.iter().flat_map(|method| ["--method", method]);
         let run = run.args(["--order", order.name]).args(method).args(standby);
         let (printed, _) = run.ends(0);
