@@ -179,6 +179,9 @@ impl Stage {
         let mut command = Command::new(executable);
         command.stdin(Stdio::null()).current_dir(self.dir());
         set_variables(&mut command);
+        if name == "sequencer" {
+            command.env("GROUPCAST_LOG", self.dir().join("log"));
+        }
         Launch { stage: self, name: name.to_owned(), command, out: None, stdout: None }
     }
 
@@ -207,7 +210,7 @@ impl Stage {
     }
 
     pub(crate) fn sequencer(&self) -> Launch<'_> {
-        self.program("sequencer").env("GROUPCAST_LOG", self.dir().join("log"))
+        self.program("sequencer")
     }
 
     /// Forwarder, router and sequencer, started.
@@ -353,6 +356,12 @@ impl Launch<'_> {
 
     pub(crate) fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
         self.command.stdin(stdin);
+        self
+    }
+
+    /// Gives a sequencer no folder for logs, which all others have.
+    pub(crate) fn without_log(mut self) -> Self {
+        self.command.env_remove("GROUPCAST_LOG");
         self
     }
 

@@ -71,7 +71,7 @@ fn log_is_needed_by_the_sequencer_of_a_group_with_one() {
     let mut c1 = client(&stage, "c1", 1).start();
     [&mut inside, &mut c1].into_iter().for_each(|program| program.ends_saying(78, &words));
     let mut forwarder = stage.forwarder(1).start();
-    let mut sequencer = stage.program("sequencer").start();
+    let mut sequencer = stage.sequencer().without_log().start();
     let mut c1 = client(&stage, "c1", 1).start();
     [&mut forwarder, &mut sequencer, &mut c1].into_iter().for_each(|program| program.ends_saying(78, &words));
 }
