@@ -75,9 +75,11 @@ impl Membership {
         if is_late && is_of_a_view {
             return self.is_behind(now, from, sent_in.view, out);
         }
-        // The leader of a change from a view that this member has missed: it may be honest, and cannot be judged here.
+        // A change from a view that this member has missed, whose newcomers it does not know: its leader may be honest, and
+        // cannot be judged here.
         let is_beyond = matches!(message, ViewMessage::Install(_, proposal)
-            if sent_in.view > self.view.number && proposal.view.number == sent_in.view + 1);
+            if proposal.view.number > self.view.number + 1
+                && (sent_in.view..=sent_in.view + 1).contains(&proposal.view.number));
         let is_to_blame = self.has_seat(from) && !is_beyond;
         out.drop(from, if is_to_blame { DropReason::BreaksContract } else { DropReason::Stranger });
     }
