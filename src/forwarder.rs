@@ -13,6 +13,7 @@ use crate::embedded::EmbeddedSequencer;
 use crate::engine::{Time, sooner};
 use crate::exit::{Exit, Failure};
 use crate::keys::{Admission, Reload, context};
+use crate::log::Retain;
 use crate::member::DetectorConfig;
 use crate::sequencer;
 use crate::session::actions::{Actions, Asker, Rules, refused};
@@ -60,6 +61,9 @@ pub struct Options {
     /// Folder for the logs of the groups with method log, as of a process `sequencer`; with --sequencer
     #[arg(long, value_name = "DIR", env = "GROUPCAST_LOG", hide_env = true)]
     pub log: Option<PathBuf>,
+    /// The part of each log that is kept: all, a time like 7d, a size like 10GiB, or 7d,10GiB; as with `sequencer`
+    #[arg(long, value_name = "HOW", env = "GROUPCAST_RETAIN", hide_env = true, default_value = "all", requires = "log", value_parser = Retain::parse)]
+    pub retain: Retain,
     /// End with the clients of an order that needs no sequencer, without waiting for one that was started too
     #[arg(long, hide = true)]
     pub no_sequencer: bool,
@@ -135,6 +139,7 @@ fn sequencer_with_log(
         standby: false,
         address,
         log: Some(log),
+        retain: options.retain,
         stay: options.stay,
         forwarder: cli::Forwarder { forwarder_timeout: LOST_AFTER },
         patience: cli::Patient {

@@ -27,7 +27,7 @@ pub(super) fn judge(run: &Run, dir: &Path) -> Result<Verdict, Failure> {
         return Ok(Verdict::Undecided("only histories tell of which group a run was".to_owned()));
     };
     let mut messages = BTreeMap::new();
-    log::read(&dir.join(group), &mut |entry| {
+    let (_, content) = log::read(&dir.join(group), &mut |entry| {
         let (id, incarnation) = &entry.sender;
         for (place, (number, text)) in (entry.place..).zip(entry.batch.messages()) {
             let text = entry.batch.body().slice_ref(text);
@@ -36,31 +36,39 @@ pub(super) fn judge(run: &Run, dir: &Path) -> Result<Verdict, Failure> {
     })?;
     let mut compared = 0;
     for (_, record) in run.with_records() {
-        if let Some(witness) = contradiction(run, record, &messages, &mut compared) {
+        if let Some(witness) = contradiction(run, record, (&messages, content.begins_after()), &mut compared)
+        {
             return Ok(Verdict::Violated(witness));
         }
     }
     Ok(match compared {
-        0 => Verdict::Undecided("no history has a delivery with its place".to_owned()),
+        0 => Verdict::Undecided("no history has a delivery with a place of the log".to_owned()),
         _ => Verdict::Valid,
     })
 }
 
-/// Returns the first delivery of a member that the log has not at its place, or that is not behind the one before.
+/// Returns the first delivery of a member that the log has not at its place, or that is not behind the one before. Of what
+/// was removed from the log, only the places are judged.
 fn contradiction(
     run: &Run,
     record: &Record,
-    messages: &BTreeMap<u64, Logged>,
+    (messages, begins_after): (&BTreeMap<u64, Logged>, u64),
     compared: &mut u64,
 ) -> Option<Witness> {
     let mut before = None;
     for (at, event) in record.events.iter().enumerate() {
         let Event::Deliver { id, number: Some(place), text, .. } = event else { continue };
-        *compared += 1;
+        if *place > begins_after {
+            *compared += 1;
+        }
         let (name, found) = (run.history.name(*id), messages.get(place));
         let wrong = match found {
             _ if before.is_some_and(|before| before + 1 != *place) => {
                 format!("behind place {}", before.unwrap_or_default())
+            }
+            None if *place <= begins_after => {
+                before = Some(*place);
+                continue;
             }
             Some((logged, known)) if *logged == name && known == text => {
                 before = Some(*place);

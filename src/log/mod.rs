@@ -7,6 +7,7 @@
 mod content;
 mod piece;
 mod record;
+mod retain;
 mod table;
 pub(crate) mod tool;
 
@@ -21,6 +22,7 @@ use crate::wire::control::{LogHead, run_as_text};
 pub use content::Content;
 use content::Reading;
 pub use record::{Base, Entry, Life, Record, Sender, Step};
+pub use retain::Retain;
 pub use table::Table;
 
 /// The slot in the head of a journal that is a log.
@@ -41,6 +43,7 @@ pub struct Opened {
 pub struct Log {
     committer: Committer,
     content: Content,
+    retain: Retain,
     reader: RedbReader,
     /// The entries that are not durable: the index of the record, and the last place.
     undurable: VecDeque<(u64, u64)>,
@@ -65,15 +68,15 @@ impl Opened {
         let opened = journal::open_each(&dir, &identity(group), &mut each);
         let (mut journal, mut next) = opened.map_err(of_log)?;
         let mut content = reading.finish().map_err(|flaw| damaged(&dir, &flaw))?;
-        if content.base.is_none() {
+        if content.is_empty() {
             if next > 1 {
-                return Err(damaged(&dir, "its first record is gone"));
+                return Err(damaged(&dir, "all of its records are gone"));
             }
             let base = Base { run: number, place: 0, senders: Vec::new() };
             let append = vec![Record::Base(base.clone()).bytes()];
             journal.commit(Commit { append, remove: Vec::new() }).map_err(of_log)?;
+            content.begin(next, base).map_err(|flaw| damaged(&dir, &flaw))?;
             next += 1;
-            content.base = Some(base);
         }
         let named =
             content.table.senders.keys().map(|id| id.len() + r#""":4294967295,"#.len()).sum::<usize>();
@@ -88,39 +91,56 @@ impl Opened {
     /// Returns what the forwarder has to know of it before the start.
     #[must_use]
     pub fn head(&self) -> LogHead {
-        let Content { base, table, .. } = &self.content;
+        let Content { run, table, .. } = &self.content;
         LogHead {
-            run: run_as_text(base.as_ref().map_or(0, |base| base.run)),
+            run: run_as_text(*run),
             place: table.place,
             lives: table.senders.iter().map(|(id, sender)| (id.clone(), sender.incarnation)).collect(),
         }
     }
 
-    /// Begins to append. The thread calls `waker` when something has become durable, or cannot be any more.
+    /// Begins to append, and removes what is not to be kept. The thread calls `waker` when something has become durable, or
+    /// cannot be any more.
     ///
     /// # Errors
     /// [`Exit::Io`] if the process may have no more threads.
-    pub fn begin(self, waker: Waker) -> Result<Log, Failure> {
+    pub fn begin(self, retain: Retain, waker: Waker) -> Result<Log, Failure> {
         let Self { journal, next, content } = self;
         let (reader, durable) = (journal.reader(), content.table.place);
         let committer = Committer::start(journal, next, waker)?;
-        Ok(Log { committer, content, reader, undurable: VecDeque::new(), durable })
+        Ok(Log { committer, content, retain, reader, undurable: VecDeque::new(), durable })
     }
 }
 
 impl Log {
-    /// Appends messages at this place. They are durable when [`Log::durable`] says so.
+    /// Appends messages at this place. They are durable when [`Log::durable`] says so. Returns whether a segment was full,
+    /// so that there may be something to [forget](Log::forget).
     ///
     /// # Errors
     /// [`Exit::Bug`] if they are in the log already, or others are missing before them.
-    pub fn append(&mut self, place: u64, sender: Life, batch: Batch, time_us: u64) -> Result<(), Failure> {
+    pub fn append(&mut self, place: u64, sender: Life, batch: Batch, time_us: u64) -> Result<bool, Failure> {
+        let cannot = |flaw| Failure::new(Exit::Bug, format!("cannot append to the log: {flaw}"));
+        let is_full = self.content.is_full(&self.retain, time_us);
+        if is_full {
+            let base = self.content.base();
+            let index = self.committer.append(Record::Base(base.clone()).bytes());
+            self.content.begin(index, base).map_err(cannot)?;
+        }
         let entry = Entry { place, time_us, sender, batch };
         let step = entry.step();
-        let cannot = |flaw| Failure::new(Exit::Bug, format!("cannot append to the log: {flaw}"));
-        self.content.add(self.committer.next(), &step).map_err(cannot)?;
-        let index = self.committer.append(Record::Entry(entry).bytes());
+        let bytes = Record::Entry(entry).bytes();
+        self.content.add(self.committer.next(), bytes.len() as u64, &step).map_err(cannot)?;
+        let index = self.committer.append(bytes);
         self.undurable.push_back((index, step.last()));
-        Ok(())
+        Ok(is_full)
+    }
+
+    /// Removes the first segments that are not to be kept at this time, except those with places behind `needed`.
+    pub fn forget(&mut self, time_us: u64, needed: u64) {
+        let remove: Vec<u64> = self.content.forget(&self.retain, time_us, needed).collect();
+        if !remove.is_empty() {
+            self.committer.change(Commit { append: Vec::new(), remove });
+        }
     }
 
     /// Returns the last place that is durable.

@@ -1,4 +1,4 @@
-//! The records of a log, as bytes: entries in the order, and the base of what is before them.
+//! The records of a log, as bytes: entries in the order, and between them the state of all that is before.
 
 use bytes::Bytes;
 
@@ -31,14 +31,14 @@ pub struct Sender {
     pub messages: u64,
 }
 
-/// The state of a log before its first entry.
+/// The state of a log before an entry. A log begins with one, and has more: what is before any of them can be removed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Base {
     /// The number of the log, which tells it from all others.
     pub run: u64,
-    /// The last place before the first entry.
+    /// The last place before the entry.
     pub place: u64,
-    /// The clients that have entries up to that place.
+    /// The clients that have entries up to that place, sorted.
     pub senders: Vec<(String, Sender)>,
 }
 
@@ -47,7 +47,7 @@ pub struct Base {
 pub enum Record {
     /// An entry.
     Entry(Entry),
-    /// The base; the last one counts.
+    /// A base.
     Base(Base),
 }
 
@@ -59,6 +59,8 @@ const BASE: u8 = 2;
 pub struct Step {
     /// The place of the first message.
     pub place: u64,
+    /// The time at which it was recorded, in microseconds since 1970.
+    pub time_us: u64,
     /// The life that multicast it.
     pub sender: Life,
     /// The number of the first message among those of its sender.
@@ -80,7 +82,7 @@ impl Entry {
     #[must_use]
     pub fn step(&self) -> Step {
         let (first, count) = (self.batch.first(), u64::from(self.batch.count()));
-        Step { place: self.place, sender: self.sender.clone(), first, count }
+        Step { place: self.place, time_us: self.time_us, sender: self.sender.clone(), first, count }
     }
 
     /// Returns the last place.

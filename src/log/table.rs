@@ -26,7 +26,7 @@ impl Table {
     /// # Errors
     /// The reason why the entry cannot follow: its place, or the number of its first message, is not the next one.
     pub fn add(&mut self, entry: &Step) -> Result<(), String> {
-        let Step { place, sender: (id, incarnation), first, count } = entry;
+        let Step { place, sender: (id, incarnation), first, count, .. } = entry;
         if *place <= self.place {
             return Err(format!("place {place} is behind place {}", self.place));
         }
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     fn entry(place: u64, id: &str, incarnation: u32, first: u64) -> Step {
-        Step { place, sender: (id.into(), incarnation), first, count: 2 }
+        Step { place, time_us: 0, sender: (id.into(), incarnation), first, count: 2 }
     }
 
     #[test]

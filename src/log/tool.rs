@@ -72,11 +72,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         return dump(args, group);
     }
     for group in &groups {
-        let mut times = Times::default();
-        let (_, content) = read(&args.dir.join(group), &mut |entry| times.see(&entry))?;
+        let (_, content) = read(&args.dir.join(group), &mut |_| {})?;
         cli::print(&match args.json {
-            true => object(args.action, group, &content, &times).to_string(),
-            false => line(args.action, group, &content, &times),
+            true => object(args.action, group, &content).to_string(),
+            false => line(args.action, group, &content),
         })?;
     }
     Ok(Exit::Ok)
@@ -100,16 +99,6 @@ pub(crate) fn groups(dir: &Path) -> Result<Vec<String>, Failure> {
         return Err(Failure::new(Exit::NoInput, why).help("it is the folder that a sequencer has as --log"));
     }
     Ok(groups)
-}
-
-/// The times of the first and of the last entry.
-#[derive(Default)]
-struct Times(Option<(u64, u64)>);
-
-impl Times {
-    fn see(&mut self, entry: &Entry) {
-        self.0 = Some((self.0.map_or(entry.time_us, |(first, _)| first), entry.time_us));
-    }
 }
 
 fn dump(args: &Args, group: &str) -> anyhow::Result<Exit> {
@@ -147,11 +136,11 @@ fn words(entry: &Entry, in_json: bool) -> Vec<String> {
         .collect()
 }
 
-fn line(action: Action, group: &str, content: &Content, Times(times): &Times) -> String {
+fn line(action: Action, group: &str, content: &Content) -> String {
     let ok = if action == Action::Verify { "ok  " } else { "" };
     let group = printable(group);
-    let run = run_as_text(content.base.as_ref().map_or(0, |base| base.run));
-    let Some((first, last)) = times else {
+    let run = run_as_text(content.run);
+    let Some((first, last)) = content.times() else {
         return format!("{ok}{group}: log {run}, empty, last place {}", content.table.place);
     };
     let senders = content.table.senders.iter();
@@ -161,14 +150,14 @@ fn line(action: Action, group: &str, content: &Content, Times(times): &Times) ->
         "{ok}{group}: log {run}, places {} to {} in {} entries, {} to {}; messages of {}",
         content.begins_after() + 1,
         content.table.place,
-        content.entries,
-        time(*first),
-        time(*last),
+        content.entries(),
+        time(first),
+        time(last),
         list(&senders)
     )
 }
 
-fn object(action: Action, group: &str, content: &Content, Times(times): &Times) -> Value {
+fn object(action: Action, group: &str, content: &Content) -> Value {
     let senders = content.table.senders.iter().map(|(id, sender)| {
         let newest =
             json!({ "incarnation": sender.incarnation, "last": sender.last, "messages": sender.messages });
@@ -177,12 +166,12 @@ fn object(action: Action, group: &str, content: &Content, Times(times): &Times) 
     let mut object = json!({
         "v": 1,
         "group": group,
-        "log": run_as_text(content.base.as_ref().map_or(0, |base| base.run)),
+        "log": run_as_text(content.run),
         "begins_after": content.begins_after(),
         "place": content.table.place,
-        "entries": content.entries,
-        "first_us": times.map(|(first, _)| first),
-        "last_us": times.map(|(_, last)| last),
+        "entries": content.entries(),
+        "first_us": content.times().map(|(first, _)| first),
+        "last_us": content.times().map(|(_, last)| last),
         "senders": senders.collect::<serde_json::Map<_, _>>(),
     });
     if action == Action::Verify {

@@ -8,7 +8,7 @@ use crate::driver::endpoint::{Delivery, Endpoint};
 use crate::driver::{Node, clock};
 use crate::engine::{MemberId, Time, To};
 use crate::exit::Failure;
-use crate::log::{Log, Opened};
+use crate::log::{Log, Opened, Retain};
 use crate::member::App;
 use crate::member::replay::{Missed, Replay};
 use crate::talk::Talk;
@@ -22,8 +22,18 @@ pub(super) struct Keeper {
     log: Log,
     /// The last place before each view.
     before: BTreeMap<u64, u64>,
-    /// The newcomers: the last place that each one has, and the last one that it wants.
-    readers: BTreeMap<MemberId, (u64, u64)>,
+    readers: BTreeMap<MemberId, Reader>,
+}
+
+/// A newcomer that reads the log.
+#[derive(Clone, Copy)]
+struct Reader {
+    /// The last place that it has. What is behind stays in the log.
+    have: u64,
+    /// The last place that it wants.
+    last: u64,
+    /// Whether it has asked in this view: pieces in flight are lost when a view ends, and it asks again.
+    has_asked: bool,
 }
 
 impl Keeper {
@@ -34,7 +44,7 @@ impl Keeper {
     pub(super) fn begin(
         node: &mut Node,
         group: &str,
-        (log, defects): (Opened, Defects),
+        (log, retain, defects): (Opened, Retain, Defects),
         talk: &Talk,
     ) -> Result<Self, Failure> {
         let (wakeup, waker) = wakeup()?;
@@ -42,7 +52,8 @@ impl Keeper {
         if !defects.has(Defect::SpeaksBeforeSync) {
             node.keeps_a_log();
         }
-        let log = log.begin(waker)?;
+        let mut log = log.begin(retain, waker)?;
+        log.forget(now_us(), u64::MAX);
         talk.say(match log.place() {
             0 => format!("{group}: begins its log"),
             place => format!("{group}: goes on with its log behind place {place}"),
@@ -60,17 +71,20 @@ impl Keeper {
             App::Record(batch) => {
                 let seat = node.seat(delivery.from);
                 let sender = (seat.id.clone(), seat.incarnation);
-                let time_us = clock::calendar().as_micros() as u64;
-                self.log.append(delivery.number.unwrap_or(0), sender, batch.clone(), time_us)?;
+                let time_us = now_us();
+                if self.log.append(delivery.number.unwrap_or(0), sender, batch.clone(), time_us)? {
+                    let needed = self.readers.values().map(|reader| reader.have).min();
+                    self.log.forget(time_us, needed.unwrap_or(u64::MAX));
+                }
             }
             App::View(view, _) => {
                 self.before.insert(view.number, self.log.place());
-                // Pieces in flight are lost; the newcomers ask again.
-                self.readers.clear();
+                self.readers.retain(|reader, _| view.clients.contains(reader));
+                self.readers.values_mut().for_each(|reader| reader.has_asked = false);
             }
             App::Replay(Replay::Ask { what: Missed::Log, view, have }) => {
                 let last = self.before.get(view).copied().unwrap_or(0);
-                self.readers.insert(delivery.from, (*have, last));
+                self.readers.insert(delivery.from, Reader { have: *have, last, has_asked: true });
             }
             _ => {}
         }
@@ -85,23 +99,23 @@ impl Keeper {
     pub(super) fn turn(&mut self, node: &mut Node) -> Result<Option<Time>, Failure> {
         node.recorded(self.log.durable()?);
         let mut more = None;
-        for (by, (mut have, last)) in std::mem::take(&mut self.readers) {
+        for (by, mut reader) in std::mem::take(&mut self.readers) {
             let to = To::Member(by);
             let mut is_over = false;
             for _ in 0..PIECES_PER_TURN {
-                if is_over || node.window(to) == 0 {
+                if is_over || !reader.has_asked || node.window(to) == 0 {
                     break;
                 }
-                let Some(piece) = self.log.piece(have, last)? else { break };
+                let Some(piece) = self.log.piece(reader.have, reader.last)? else { break };
                 match &piece {
-                    Replay::Logged(_, batch) => have = batch.next() - 1,
+                    Replay::Logged(_, batch) => reader.have = batch.next() - 1,
                     _ => is_over = true,
                 }
                 node.submit(to, App::Replay(piece));
             }
             if !is_over {
-                self.readers.insert(by, (have, last));
-                if node.window(to) > 0 {
+                self.readers.insert(by, reader);
+                if reader.has_asked && node.window(to) > 0 {
                     more = Some(node.now());
                 }
             }
@@ -116,4 +130,8 @@ impl Keeper {
     pub(super) fn finish(self) -> Result<(), Failure> {
         self.log.finish()
     }
+}
+
+fn now_us() -> u64 {
+    clock::calendar().as_micros() as u64
 }

@@ -25,7 +25,7 @@ use crate::driver::{Node, clock, words};
 use crate::engine::{MemberId, Time, View};
 use crate::exit::{Exit, Failure};
 use crate::keys::context;
-use crate::log::Opened;
+use crate::log::{Opened, Retain};
 use crate::member::App;
 use crate::order::Order;
 use crate::session::clients;
@@ -54,6 +54,10 @@ pub struct Options {
     /// the same, a group goes on where it was
     #[arg(long, value_name = "DIR", env = "GROUPCAST_LOG", hide_env = true)]
     pub log: Option<PathBuf>,
+    /// The part of each log that is kept: all, a time like 7d, a size like 10GiB, or 7d,10GiB; what is older, or before the
+    /// last bytes, is removed in larger parts
+    #[arg(long, value_name = "HOW", env = "GROUPCAST_RETAIN", hide_env = true, default_value = "all", requires = "log", value_parser = Retain::parse)]
+    pub retain: Retain,
     /// Serve one run after the other, also those of a forwarder that is started again, instead of ending with the
     /// forwarder; a signal between two runs ends it with exit code 0
     #[arg(long, env = "GROUPCAST_STAY", hide_env = true, value_parser = FalseyValueParser::new())]
@@ -174,7 +178,7 @@ fn tell_part(group: &str, node: &Node, view: &View, before: Option<MemberId>, ta
 fn take_part(
     node: &mut Node,
     group: &str,
-    log: Option<(Opened, Defects)>,
+    log: Option<(Opened, Retain, Defects)>,
     talk: &Talk,
 ) -> Result<(), Failure> {
     tell_part(group, node, node.view(), None, talk);
@@ -307,7 +311,8 @@ impl Groups<'_> {
             log: log.as_ref().map(Opened::head),
             leaves: Arc::clone(&self.leaves),
         };
-        let (context, talk, progress) = (self.context.clone(), self.talk.clone(), self.options.progress);
+        let (context, talk) = (self.context.clone(), self.talk.clone());
+        let (progress, retain) = (self.options.progress, self.options.retain);
         std::thread::spawn(move || {
             let named = |failure: Failure| Failure {
                 message: format!("{}: {}", joining.group, failure.message),
@@ -315,7 +320,7 @@ impl Groups<'_> {
             };
             match Node::join(&context, &joining, None, &talk) {
                 Ok(mut node) => {
-                    let log = log.map(|log| (log, joining.defects));
+                    let log = log.map(|log| (log, retain, joining.defects));
                     let result = take_part(&mut node, &joining.group, log, &talk).map_err(named);
                     if result.is_ok() && progress {
                         talk.machine(&format!("{SENT_AGAIN}{}", node.meter().sent_again()));

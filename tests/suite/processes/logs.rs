@@ -204,6 +204,47 @@ fn newcomer_reads_the_log_from_the_start_when_no_member_was_there() {
     assert!(said.lines().any(|line| line.starts_with("in-log") && line.contains("violated")), "{said}");
 }
 
+/// A run of these clients with a log of which only the last 40 kB are kept.
+fn run_with_little_kept(stage: &Stage, clients: Vec<Launch<'_>>) {
+    let sequencer = stage.sequencer().args(["--retain", "40kB"]);
+    let middle = [stage.forwarder(clients.len()), stage.router(), sequencer];
+    let mut programs: Vec<Program> = middle.into_iter().chain(clients).map(Launch::start).collect();
+    all_end(&mut programs);
+}
+
+#[test]
+fn log_keeps_its_last_part_and_refuses_those_that_need_more() {
+    let stage = Stage::new();
+    run_with_little_kept(&stage, vec![client(&stage, "c1", 5)]);
+    let text = "x".repeat(1000);
+    let many: String =
+        (1..=200).map(|number| format!("Multicast,c2,{number} {text}\nsleep,0.002\n")).collect();
+    run_with_little_kept(&stage, vec![stage.client("c2", many).args(LOG)]);
+    let (told, _) = stage.bare("groupcast").args(["log", "info", "log", "--json"]).ends(0);
+    let info: Value = serde_json::from_str(&told).unwrap();
+    let [begins_after, place] = ["begins_after", "place"].map(|field| info[field].as_u64().unwrap());
+    assert_eq!(place, 205);
+    // A part is an eighth of what is kept, and one is written; some messages share a record.
+    assert!((100..=165).contains(&begins_after), "{told}");
+    assert_eq!(
+        (&info["senders"]["c1"]["messages"], &info["senders"]["c2"]["messages"]),
+        (&5.into(), &200.into())
+    );
+    let (said, _) = stage.bare("groupcast").args(["log", "verify", "log"]).ends(0);
+    assert!(said.contains(&format!(", places {} to 205 in ", begins_after + 1)), "{said}");
+    is_checked(&stage);
+    for late in
+        [client(&stage, "c1", 9).arg("--resume"), client(&stage, "c3", 9).args(["--join", "from-start"])]
+    {
+        let _middle = [stage.forwarder(1).start(), stage.router().start(), stage.sequencer().start()];
+        late.start().ends_saying(69, &["its log begins later", "`groupcast log info` shows where"]);
+    }
+    assert_eq!(lines(&stage.out().join("test_result_c1_tom.txt.old-1")).len(), 5, "the results stay");
+    // The clients of removed messages are known all the same.
+    run_with_little_kept(&stage, vec![client(&stage, "c1", 9).arg("--force")]);
+    assert_eq!(deliveries(&stage, "c1")[0], (206, "c1/2/1".to_owned()));
+}
+
 #[test]
 fn resume_with_another_log_is_refused() {
     let stage = Stage::new();
