@@ -109,7 +109,11 @@ impl<'a> Server<'a> {
                 Err(failure) if self.stays && !matches!(failure.exit, Exit::Config | Exit::Denied) => {
                     self.talk.warn(&failure.message);
                 }
-                Err(failure) => return Err(failure),
+                Err(failure) => {
+                    // Its own failure, as that of its disk, tells more than the end of the run that followed from it.
+                    let own = service.finish().err().filter(|own| own.exit != Exit::Unavailable);
+                    return Err(own.unwrap_or(failure));
+                }
             }
             service.pause();
             self.forwarders.rest(now);

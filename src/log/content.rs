@@ -22,12 +22,12 @@ pub struct Content {
     pub table: Table,
     /// The index of some records by the first place of their entries.
     pub marks: BTreeMap<u64, u64>,
-    segments: VecDeque<Segment>,
+    sections: VecDeque<Section>,
 }
 
 /// The records of a log from a base up to the next one.
 #[derive(Clone, Debug)]
-struct Segment {
+struct Section {
     /// The index of its base.
     index: u64,
     /// The last place before it.
@@ -43,48 +43,48 @@ impl Content {
     /// Returns whether it has no record.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.segments.is_empty()
+        self.sections.is_empty()
     }
 
     /// Returns the last place before the first entry: 0, unless earlier entries were removed.
     #[must_use]
     pub fn begins_after(&self) -> u64 {
-        self.segments.front().map_or(0, |first| first.place)
+        self.sections.front().map_or(0, |first| first.place)
     }
 
     /// Returns the number of its entries.
     #[must_use]
     pub fn entries(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.entries).sum()
+        self.sections.iter().map(|section| section.entries).sum()
     }
 
     /// Returns the times of the first and of the last entry, in microseconds since 1970.
     #[must_use]
     pub fn times(&self) -> Option<(u64, u64)> {
-        let mut all = self.segments.iter().filter_map(|segment| segment.times);
+        let mut all = self.sections.iter().filter_map(|section| section.times);
         let (first, last) = all.next()?;
         Some((first, all.next_back().map_or(last, |(_, last)| last)))
     }
 
-    /// Returns the base of a segment that begins now.
+    /// Returns the base of a section that begins now.
     #[must_use]
     pub fn base(&self) -> Base {
         let senders = self.table.senders.iter().map(|(id, sender)| (id.clone(), sender.clone())).collect();
         Base { run: self.run, place: self.table.place, senders }
     }
 
-    /// Begins a segment with the record of this index.
+    /// Begins a section with the record of this index.
     ///
     /// # Errors
     /// The reason why its base cannot follow.
-    pub fn begin(&mut self, index: u64, base: Base) -> Result<(), String> {
+    pub fn begin(&mut self, index: u64, base: &Base) -> Result<(), String> {
         if self.is_empty() {
-            self.table = Table::new(&base);
+            self.table = Table::new(base);
             self.run = base.run;
-        } else if base != self.base() {
+        } else if *base != self.base() {
             return Err(format!("record {index} contradicts the entries before it"));
         }
-        self.segments.push_back(Segment { index, place: base.place, entries: 0, bytes: 0, times: None });
+        self.sections.push_back(Section { index, place: base.place, entries: 0, bytes: 0, times: None });
         Ok(())
     }
 
@@ -93,42 +93,42 @@ impl Content {
     /// # Errors
     /// The reason why it cannot follow.
     pub fn add(&mut self, index: u64, bytes: u64, entry: &Step) -> Result<(), String> {
-        let Some(segment) = self.segments.back_mut() else {
+        let Some(section) = self.sections.back_mut() else {
             return Err("its first record is gone".to_owned());
         };
         self.table.add(entry)?;
-        if segment.entries.is_multiple_of(MARK_EVERY) {
+        if section.entries.is_multiple_of(MARK_EVERY) {
             self.marks.insert(entry.place, index);
         }
-        segment.entries += 1;
-        segment.bytes += bytes;
-        segment.times = Some((segment.times.map_or(entry.time_us, |(first, _)| first), entry.time_us));
+        section.entries += 1;
+        section.bytes += bytes;
+        section.times = Some((section.times.map_or(entry.time_us, |(first, _)| first), entry.time_us));
         Ok(())
     }
 
-    /// Returns whether the next entry is to begin a segment.
+    /// Returns whether the next entry is to begin a section.
     #[must_use]
     pub fn is_full(&self, retain: &Retain, now_us: u64) -> bool {
-        self.segments.back().is_some_and(|last| {
+        self.sections.back().is_some_and(|last| {
             last.times.is_some_and(|(first, _)| retain.is_full(last.bytes, age(first, now_us)))
         })
     }
 
-    /// Gives up the first segments that need not be kept, and that have no place behind `needed`; returns the indices of
-    /// their records. The last segment is kept.
+    /// Gives up the first sections that need not be kept, and that have no place behind `needed`; returns the indices of
+    /// their records. The last section is kept.
     pub fn forget(&mut self, retain: &Retain, now_us: u64, needed: u64) -> Range<u64> {
-        let from = self.segments.front().map_or(0, |first| first.index);
-        let mut behind: u64 = self.segments.iter().map(|segment| segment.bytes).sum();
-        while let (Some(first), Some(next)) = (self.segments.front(), self.segments.get(1)) {
+        let from = self.sections.front().map_or(0, |first| first.index);
+        let mut behind: u64 = self.sections.iter().map(|section| section.bytes).sum();
+        while let (Some(first), Some(next)) = (self.sections.front(), self.sections.get(1)) {
             behind -= first.bytes;
             let last_us = first.times.map_or(now_us, |(_, last)| last);
             if next.place > needed || !retain.is_over(behind, age(last_us, now_us)) {
                 break;
             }
-            self.segments.pop_front();
+            self.sections.pop_front();
         }
         self.marks = self.marks.split_off(&(self.begins_after() + 1));
-        from..self.segments.front().map_or(0, |first| first.index)
+        from..self.sections.front().map_or(0, |first| first.index)
     }
 }
 
@@ -144,7 +144,7 @@ impl Reading {
     pub(super) fn take(&mut self, index: u64, bytes: Bytes) -> Option<Entry> {
         let size = bytes.len() as u64;
         let (entry, fits) = match Record::read(bytes) {
-            Ok(Record::Base(base)) => (None, self.content.begin(index, base)),
+            Ok(Record::Base(base)) => (None, self.content.begin(index, &base)),
             Ok(Record::Entry(entry)) => {
                 let fits = self.content.add(index, size, &entry.step());
                 (Some(entry), fits)
@@ -174,15 +174,15 @@ fn age(then_us: u64, now_us: u64) -> Duration {
 mod tests {
     use super::*;
 
-    /// A log of three segments of two entries each, of 10 bytes and one message; a second between two entries.
+    /// A log of three sections of two entries each, of 10 bytes and one message; a second between two entries.
     fn log() -> Content {
         let mut content = Content::default();
         let mut index = 1;
-        content.begin(index, Base { run: 7, place: 0, senders: Vec::new() }).unwrap();
+        content.begin(index, &Base { run: 7, place: 0, senders: Vec::new() }).unwrap();
         for place in 1..=6 {
             if [3, 5].contains(&place) {
                 index += 1;
-                content.begin(index, content.base()).unwrap();
+                content.begin(index, &content.base()).unwrap();
             }
             index += 1;
             let entry =
@@ -216,9 +216,9 @@ mod tests {
     fn base_must_be_the_state_at_its_place() {
         let mut log = log();
         let base = log.base();
-        assert!(log.begin(9, Base { place: 5, ..base.clone() }).is_err());
-        assert!(log.begin(9, Base { senders: Vec::new(), ..base.clone() }).is_err());
-        assert_eq!(log.begin(9, base), Ok(()));
+        assert!(log.begin(9, &Base { place: 5, ..base.clone() }).is_err());
+        assert!(log.begin(9, &Base { senders: Vec::new(), ..base.clone() }).is_err());
+        assert_eq!(log.begin(9, &base), Ok(()));
         assert_eq!(log.times(), Some((1_000_000, 6_000_000)));
     }
 }

@@ -75,7 +75,7 @@ impl Opened {
             let base = Base { run: number, place: 0, senders: Vec::new() };
             let append = vec![Record::Base(base.clone()).bytes()];
             journal.commit(Commit { append, remove: Vec::new() }).map_err(of_log)?;
-            content.begin(next, base).map_err(|flaw| damaged(&dir, &flaw))?;
+            content.begin(next, &base).map_err(|flaw| damaged(&dir, &flaw))?;
             next += 1;
         }
         let named =
@@ -113,7 +113,7 @@ impl Opened {
 }
 
 impl Log {
-    /// Appends messages at this place. They are durable when [`Log::durable`] says so. Returns whether a segment was full,
+    /// Appends messages at this place. They are durable when [`Log::durable`] says so. Returns whether a section was full,
     /// so that there may be something to [forget](Log::forget).
     ///
     /// # Errors
@@ -124,7 +124,7 @@ impl Log {
         if is_full {
             let base = self.content.base();
             let index = self.committer.append(Record::Base(base.clone()).bytes());
-            self.content.begin(index, base).map_err(cannot)?;
+            self.content.begin(index, &base).map_err(cannot)?;
         }
         let entry = Entry { place, time_us, sender, batch };
         let step = entry.step();
@@ -135,7 +135,7 @@ impl Log {
         Ok(is_full)
     }
 
-    /// Removes the first segments that are not to be kept at this time, except those with places behind `needed`.
+    /// Removes the first sections that are not to be kept at this time, except those with places behind `needed`.
     pub fn forget(&mut self, time_us: u64, needed: u64) {
         let remove: Vec<u64> = self.content.forget(&self.retain, time_us, needed).collect();
         if !remove.is_empty() {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::units;
 
-/// Most bytes of a segment. Segments are removed whole.
-const SEGMENT: u64 = 16 << 20;
-/// The number of segments that the part to be kept is divided into, at least.
+/// Most bytes of a section. Sections are removed whole.
+const SECTION: u64 = 16 << 20;
+/// The number of sections that the part to be kept is divided into, at least.
 const PARTS: u32 = 8;
 const EXAMPLES: &str = "write all, a time like 7d, a size like 10GiB, or 7d,10GiB";
 
@@ -46,13 +46,13 @@ impl Retain {
         Ok(retain)
     }
 
-    /// Returns whether a segment with these bytes, begun so long ago, is to be followed by another.
+    /// Returns whether a section with these bytes, begun so long ago, is to be followed by another.
     pub(super) fn is_full(&self, bytes: u64, age: Duration) -> bool {
-        let most = self.bytes.map_or(SEGMENT, |kept| SEGMENT.min(kept / u64::from(PARTS)));
+        let most = self.bytes.map_or(SECTION, |kept| SECTION.min(kept / u64::from(PARTS)));
         bytes >= most || self.age.is_some_and(|kept| age >= kept / PARTS)
     }
 
-    /// Returns whether a segment is not to be kept: so many bytes follow it, and its last entry is so old.
+    /// Returns whether a section is not to be kept: so many bytes follow it, and its last entry is so old.
     pub(super) fn is_over(&self, bytes_behind: u64, age: Duration) -> bool {
         self.bytes.is_some_and(|kept| bytes_behind >= kept) || self.age.is_some_and(|kept| age > kept)
     }

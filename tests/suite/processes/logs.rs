@@ -8,6 +8,8 @@ use serde_json::Value;
 use super::support::has_delivered;
 use crate::harness::{Launch, Program, Stage, all_end, lines};
 
+/// Most bytes of the file of a log in the test with a full disk: more than that of an empty one.
+const FULL_AT: u64 = 1_100_000;
 const LOG: [&str; 4] = ["--method", "log", "--suspect-after", "2s"];
 
 /// Multicasts in small groups, for some seconds.
@@ -202,6 +204,30 @@ fn newcomer_reads_the_log_from_the_start_when_no_member_was_there() {
     std::fs::write(&history, text.replace("\"number\":77}", "\"number\":78}")).unwrap();
     let (said, _) = stage.bare("groupcast").args(["check", "out", "--log", "log"]).ends(1);
     assert!(said.lines().any(|line| line.starts_with("in-log") && line.contains("violated")), "{said}");
+}
+
+#[test]
+fn log_on_a_full_disk_ends_the_run_and_loses_nothing() {
+    let stage = Stage::new();
+    let commands = |id| (1..=30_000).map(|number| format!("Multicast,{id},{number}\n")).collect::<String>();
+    let start = |id| stage.client(id, commands(id)).args(LOG).arg("--resume").start();
+    let clients = || ["c1", "c2"].map(start);
+    let limited = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", FULL_AT / 512);
+    let mut middle = [stage.forwarder(2).start(), stage.router().start()];
+    let mut sequencer = stage.sequencer().through_shell(&limited).start();
+    let mut members = clients();
+    sequencer.ends_saying(74, &["cannot write", "journal.redb"]);
+    members.iter_mut().chain(&mut middle).for_each(|program| program.ends(69));
+    let log = main_log(&stage);
+    assert!(log.len() < 60_000, "the disk was never full");
+    for id in ["c1", "c2"] {
+        let delivered = lines(&stage.out().join(format!("test_result_{id}_tom.txt.part")));
+        assert!(texts(&log).starts_with(&delivered.iter().map(String::as_str).collect::<Vec<_>>()), "{id}");
+    }
+    let mut programs: Vec<Program> = stage.middle(2).into_iter().chain(clients()).collect();
+    all_end(&mut programs);
+    is_whole(&stage, "c1", 30_000);
+    is_whole(&stage, "c2", 30_000);
 }
 
 /// A run of these clients with a log of which only the last 40 kB are kept.
