@@ -180,7 +180,8 @@ fn check(settings: &Settings) -> Result<(), Failure> {
             let given = of_log.iter().find(|(_, is_given)| *is_given);
             return given.map_or(Ok(()), |(key, _)| {
                 let why = format!("`{key}` is not for method log: one process has the log of one group");
-                Err(Failure::new(Exit::Usage, why))
+                let help = "method bb, ub and uub allow it; what is in the log survives without";
+                Err(Failure::new(Exit::Usage, why).help(help))
             });
         }
         Way::Group(_) => return Ok(()),
