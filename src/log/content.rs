@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_are_given_up_whole_and_only_if_nobody_needs_them() {
+    fn sections_are_given_up_whole_and_only_if_nobody_needs_them() {
         let forgotten = |retain: &str, now: u64, needed| {
             let mut log = log();
             let range = log.forget(&Retain::parse(retain).unwrap(), now * 1_000_000, needed);

@@ -99,8 +99,7 @@ impl Opened {
         }
     }
 
-    /// Begins to append, and removes what is not to be kept. The thread calls `waker` when something has become durable, or
-    /// cannot be any more.
+    /// Begins to append, and keeps so much. The thread calls `waker` when something has become durable, or cannot be any more.
     ///
     /// # Errors
     /// [`Exit::Io`] if the process may have no more threads.

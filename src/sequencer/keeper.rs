@@ -28,7 +28,7 @@ pub(super) struct Keeper {
 /// A newcomer that reads the log.
 #[derive(Clone, Copy)]
 struct Reader {
-    /// The last place that it has. What is behind stays in the log.
+    /// The last place that it has: the log keeps everything behind it.
     have: u64,
     /// The last place that it wants.
     last: u64,
