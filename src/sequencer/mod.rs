@@ -273,8 +273,14 @@ impl Service for Groups<'_> {
 
     fn finish(&mut self) -> Result<(), Failure> {
         // All groups are over, and so are the threads, or nearly. The last words of this process leave when its context
-        // ends, which a thread would still hold.
-        self.leave();
+        // ends, which a thread would still hold. A thread whose disk has failed may end only now.
+        self.leaves.store(true, Ordering::Relaxed);
+        for (_, thread) in std::mem::take(&mut self.members) {
+            let ended = thread.join().ok().and_then(|ending| ending.result.err());
+            if let Some(failure) = ended.filter(|failure| failure.exit == Exit::Io) {
+                self.failed.get_or_insert(failure);
+            }
+        }
         self.failed.take().map_or(Ok(()), Err)
     }
 }
