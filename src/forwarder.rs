@@ -198,6 +198,11 @@ impl<'a> Forwarder<'a> {
             start_timeout: options.start_timeout,
             stay: options.stay,
             sequencer_may_come: (!options.sequencer && !options.no_sequencer) || options.log.is_some(),
+            port_base: at
+                .iter()
+                .map(|site| site.port_base)
+                .reduce(|one, other| if one == other { one } else { 0 })
+                .unwrap_or(0),
         };
         Ok(Self {
             input: context.listen_in(at)?,

@@ -29,7 +29,7 @@ Examples:
 
 One line a member, after one for its group: what it is, whether the forwarder has its connection, how long ago it \
 was heard, its view, and how many multicasts it has delivered and holds back; * marks who numbers or leads. Members \
-tell this about once a second. At a forwarder without a group it prints `no group yet`; with --group it waits for that one.";
+tell this about once a second. A last line tells when short packets go through the sequencer's own ports. At a forwarder without a group it prints `no group yet`; with --group it waits for that one.";
 
 /// The interval at which a watched group is shown again.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
@@ -217,6 +217,7 @@ fn as_json(group: &GroupState) -> Value {
             "view": status.map(|status| status.view),
             "delivered": status.map(|status| status.delivered),
             "held": status.map(|status| status.held),
+            "way": status.map(|status| if status.at_door { "door" } else { "forwarder" }),
             "leads": leads(group, member),
         })
     };
@@ -273,6 +274,9 @@ fn as_text(group: &GroupState) -> String {
         let numbers = Order::find(&group.order, &group.method).is_some_and(|order| order.sequencer);
         let does = if numbers { "numbers the multicasts" } else { "leads the next change of the view" };
         let _ = writeln!(text, "* {does}");
+    }
+    if group.members.iter().any(|member| member.status.is_some_and(|status| status.at_door)) {
+        let _ = writeln!(text, "short packets pass the door of the sequencer, not the forwarder");
     }
     text
 }

@@ -117,7 +117,8 @@ impl<'a> Barrier<'a> {
                 let (me, seats) = self.start(sockets, from, run, members)?;
                 return Ok(Some(StartInfo { run, me, seats, log }));
             }
-            News::Welcome { run, slot } if is_ours => {
+            News::Welcome { run, slot, port_base } if is_ours => {
+                sockets.doors.found(port_base, &self.joining.sites[from]);
                 self.welcome(context, sockets, run, MemberId(slot))?;
             }
             News::Wait { missing, gives_up_in } if is_ours => {

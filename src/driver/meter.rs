@@ -35,7 +35,8 @@ pub struct Meter {
 }
 
 impl Meter {
-    pub(super) fn sent(&mut self, packet: &Packet) {
+    /// Counts a packet. Returns whether it is a data packet, sent for the first time.
+    pub(super) fn sent(&mut self, packet: &Packet) -> bool {
         self.sent.add(packet.header.kind, &packet.frames);
         if let Some(number) = packet.number() {
             let (to, view) = (packet.header.to, packet.header.view);
@@ -45,10 +46,11 @@ impl Meter {
             let is_later = view.wrapping_sub(*last_view).cast_signed() > 0;
             if is_later || (view == *last_view && number > *last) {
                 (*last_view, *last) = (view, number);
-            } else {
-                self.sent_again += 1;
+                return true;
             }
+            self.sent_again += 1;
         }
+        false
     }
 
     /// Notes that a packet was also sent as an outline.

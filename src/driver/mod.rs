@@ -10,6 +10,7 @@ pub mod barrier;
 pub mod clock;
 mod config;
 pub mod data_path;
+pub mod door;
 pub mod endpoint;
 mod forwarder_link;
 pub mod forwarder_links;

@@ -307,6 +307,7 @@ impl Node {
             self.sockets.data_path.received(now);
         }
         self.meter.note_held(self.membership.held());
+        self.sockets.look_after_door(now, self.membership.view(), (self.run, self.me));
         if self.sockets.look_after_data_path(now, self.run)? {
             self.membership.restart_timeouts(now);
         }
@@ -319,7 +320,7 @@ impl Node {
         if self.sockets.forwarders.is_quiet(now) {
             return Ok(());
         }
-        self.sockets.forwarders.tell(self.status());
+        self.sockets.forwarders.tell(self.status(now));
         let news = self.sockets.forwarders.turn(now, &self.sockets.talk)?;
         if news.iter().any(|(_, news)| *news == News::End) {
             self.sockets.forwarders.over(now, &run_as_text(self.run));
@@ -351,11 +352,12 @@ impl Node {
     }
 
     /// Returns the progress that `groupcast members` shows.
-    fn status(&self) -> Status {
+    fn status(&self, now: Time) -> Status {
         let view = self.view();
         let leader = view.sequencer.or(view.clients.last().copied()).unwrap_or(self.me);
         let held = self.held() as u64;
-        Status { view: view.number, leader: leader.0, delivered: self.delivered_count, held }
+        let at_door = self.sockets.doors.are_used(now);
+        Status { view: view.number, leader: leader.0, delivered: self.delivered_count, held, at_door }
     }
 
     /// Handles news from the forwarder `from`.
@@ -388,11 +390,12 @@ impl Node {
         }
     }
 
-    /// Reads the next packet of the group and the next one from a router; returns those that are good, or `None` if none
+    /// Reads the next packet from a door, the next one of the group and the next one from a router; returns those that are good, or `None` if none
     /// was waiting.
-    fn hear(&mut self, now: Time) -> Option<[Option<Packet>; 2]> {
+    fn hear(&mut self, now: Time) -> Option<[Option<Packet>; 3]> {
+        let at_door = self.sockets.doors.hear(now, (self.run, self.me));
         let (of_group, direct) = (self.sockets.hear_group(now), self.sockets.receive_direct());
-        if of_group.is_none() && direct.is_none() {
+        if at_door.is_none() && of_group.is_none() && direct.is_none() {
             return None;
         }
         let of_group = of_group.and_then(|heard| Packet::parse(heard.ok()?).ok());
@@ -400,7 +403,7 @@ impl Node {
             let (from, frames) = heard.ok()?;
             Packet::parse(frames).ok().filter(|packet| self.is_sent_from(&from, packet.header))
         });
-        Some([of_group, direct])
+        Some([at_door.and_then(Result::ok), of_group, direct])
     }
 
     /// Returns whether a packet from a router is one of the router itself, or of the member whose route the router names.
@@ -436,7 +439,10 @@ impl Node {
             }
             // Clients ignore outlines; they receive the full packet.
             Kind::Outline if self.sockets.audience == Audience::Clients => {}
-            Kind::Probe => {}
+            Kind::Probe => {
+                let me = (self.run, self.me);
+                self.sockets.told_of_door(now, packet, self.membership.view(), me);
+            }
             // Its own last packets, or those of the previous member with its slot.
             _ if packet.header.sender == self.me => {}
             _ => {
@@ -479,7 +485,12 @@ impl Node {
     fn send(&mut self, to: To, packet: &Packet) {
         match to {
             To::Group => {
-                self.meter.sent(packet);
+                let is_first = self.meter.sent(packet);
+                // A longer one is worth an outline, and the forwarder's time rather than the sequencer's.
+                let is_short = packet.frames.body.len() < OUTLINE_FROM;
+                if is_first && is_short && self.sockets.publish_at_door(&packet.frames) {
+                    return;
+                }
                 let is_long = (OUTLINE_FROM..=OUTLINE_TO).contains(&packet.frames.body.len());
                 let outline = if is_long && self.has_outline_receiver() { packet.outline() } else { None };
                 outline.iter().for_each(|outline| self.meter.outlined(outline));

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::config::Joining;
 use super::data_path::{DataPath, Due};
+use super::door::Doors;
 use super::{Clock, ForwarderLinks, clock};
-use crate::engine::{MemberId, Time, To};
+use crate::engine::{MemberId, Time, To, View};
 use crate::exit::{Exit, Failure};
 use crate::session::{CONNECT_LIMIT, SAY_EVERY};
 use crate::talk::{self, Talk};
@@ -18,7 +19,8 @@ use crate::transport::wakeup::Wakeup;
 use crate::transport::zmq::{self, Context, Socket};
 use crate::units;
 use crate::wire::control::{Ask, Identity, Role};
-use crate::wire::packet::probe;
+use crate::wire::door::Door;
+use crate::wire::packet::{Packet, probe};
 use crate::wire::topic::{self, Audience};
 use crate::wire::{Frames, Malformed};
 
@@ -37,6 +39,7 @@ pub(super) struct Sockets {
     pub(super) data_path: DataPath,
     publisher: Socket,
     pub(super) subscriber: Socket,
+    pub(super) doors: Doors,
     /// One socket to each router.
     pub(super) dealers: Vec<Socket>,
     pub(super) group: String,
@@ -69,6 +72,11 @@ impl Topics {
             to_itself: to(Audience::Own),
         }
     }
+}
+
+/// Returns the prefixes of the topics of the other members that are for a member of this audience.
+fn topics_of_others(group: &str, audience: Audience, me: MemberId) -> impl Iterator<Item = Vec<u8>> {
+    [audience, Audience::All].into_iter().flat_map(move |audience| topic::of_others(group, audience, me))
 }
 
 /// Returns the name by which the router knows a member.
@@ -114,6 +122,7 @@ impl Sockets {
             data_path: DataPath::new(now, joining.forwarder_timeout),
             publisher: context.publisher(&joining.sites)?,
             subscriber: context.subscriber(&joining.sites)?,
+            doors: Doors::new(context.clone()),
             dealers: Vec::new(),
             audience: if joining.role == Role::Client { Audience::Clients } else { Audience::Sequencers },
             direct_topic: topic::of_group(&joining.group),
@@ -138,10 +147,8 @@ impl Sockets {
 
     /// Returns the topics it subscribes to. Its own comes last: once that subscription works, the others do.
     fn subscriptions_of(&self, me: MemberId) -> impl Iterator<Item = Vec<u8>> + '_ {
-        let others = [self.audience, Audience::All].into_iter();
-        let others = others.flat_map(move |audience| topic::of_others(&self.group, audience, me));
-        others
-            .chain([Audience::Own, Audience::All].map(|audience| topic::of_member(&self.group, audience, me)))
+        let own = [Audience::Own, Audience::All].map(|audience| topic::of_member(&self.group, audience, me));
+        topics_of_others(&self.group, self.audience, me).chain(own)
     }
 
     /// Sets this member's slot and subscribes to the packets of the other members.
@@ -157,6 +164,32 @@ impl Sockets {
         };
         self.publisher.publish(&self.published.to_clients, frames);
         self.publisher.publish(&self.published.to_sequencers, outline);
+    }
+
+    /// Publishes a packet at the sequencer's door, if that is open. Returns whether it did.
+    pub(super) fn publish_at_door(&mut self, frames: &Frames) -> bool {
+        let now = self.clock.now();
+        self.doors.publish(now, &self.published.to_all, frames)
+    }
+
+    /// Connects to the door of the sequencer of the view, if this probe tells of one.
+    pub(super) fn told_of_door(&mut self, now: Time, probe: Packet, view: &View, (run, me): (u64, MemberId)) {
+        let sender = probe.header.sender;
+        let is_said = probe.header.run == run && sender != me && view.sequencer == Some(sender);
+        let Some(door) = Door::read(probe).ok().filter(|_| is_said) else { return };
+        let others = topics_of_others(&self.group, self.audience, me);
+        if let Err(failure) = self.doors.told(now, sender, door, (&self.published.to_all, others)) {
+            // The way through the forwarder remains.
+            self.talk.detail(failure.message);
+        }
+    }
+
+    /// Opens or closes this member's own door and leaves that of an earlier sequencer; tells of it.
+    pub(super) fn look_after_door(&mut self, now: Time, view: &View, me: (u64, MemberId)) {
+        let may_number = view.sequencer == Some(me.1) && self.audience == Audience::Sequencers;
+        if let Some(packet) = self.doors.look_after(now, view, me, may_number, &self.published.to_all) {
+            self.publish(&packet.frames, None);
+        }
     }
 
     /// Sends to a single member through every router; with an empty route, to the routers themselves.
@@ -187,6 +220,7 @@ impl Sockets {
         let mut sockets: Vec<&Socket> = self.forwarders.sockets().collect();
         if self.listens || self.overhears {
             sockets.push(&self.subscriber);
+            sockets.extend(self.doors.sockets());
             sockets.extend(&self.dealers);
         }
         sockets

@@ -85,4 +85,6 @@ pub struct Rules {
     pub stay: bool,
     /// True if a sequencer may still come that the runs do not need: it has to hear of their end.
     pub sequencer_may_come: bool,
+    /// The first port on which the forwarder listens; 0 if it has several.
+    pub port_base: u16,
 }

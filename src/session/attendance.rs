@@ -32,6 +32,8 @@ pub enum News {
         run: u64,
         /// The member's slot.
         slot: u16,
+        /// The first port on which the forwarder listens; 0 if it has several.
+        port_base: u16,
     },
     /// The group still waits.
     Wait {
@@ -268,10 +270,10 @@ impl Attendance {
         let is_told_now = self.resume.is_some() && !was_unknown;
         self.due = if self.is_unknown && !is_told_now { now.after(STANDBY_EVERY) } else { now };
         match reply.say {
-            Say::Welcome { run, slot, incarnation } => {
+            Say::Welcome { run, slot, incarnation, port_base } => {
                 self.who.incarnation = incarnation;
                 match run_from_text(&run) {
-                    Some(run) => News::Welcome { run, slot },
+                    Some(run) => News::Welcome { run, slot, port_base },
                     None => News::Failed(Failure::new(Exit::Bug, format!("the run's number is `{run}`"))),
                 }
             }

@@ -32,7 +32,13 @@ struct Forwarder {
 
 impl Forwarder {
     fn of(clients: usize) -> Self {
-        Self::with(Rules { clients, start_timeout: 60 * SECOND, stay: false, sequencer_may_come: true })
+        Self::with(Rules {
+            clients,
+            start_timeout: 60 * SECOND,
+            stay: false,
+            sequencer_may_come: true,
+            port_base: 0,
+        })
     }
 
     fn with(rules: Rules) -> Self {

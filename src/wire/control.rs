@@ -21,6 +21,12 @@ pub const MAX_TOLD: usize = 400;
 /// Longest reply, in bytes: enough for the member list of the largest group.
 pub const MAX_REPLY: usize = 2 << 20;
 
+/// Returns whether a port is none, and stands in no message.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(port: &u16) -> bool {
+    *port == 0
+}
+
 /// Returns a run number as messages carry it: sixteen hexadecimal digits.
 #[must_use]
 pub fn run_as_text(run: u64) -> String {
@@ -205,6 +211,9 @@ pub struct Status {
     pub delivered: u64,
     /// The number of batches in its hold-back queue.
     pub held: u64,
+    /// Whether its short packets pass the door of the sequencer, instead of the forwarder.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_door: bool,
 }
 
 /// A request to the forwarder.
@@ -291,6 +300,10 @@ pub enum Say {
         slot: u16,
         /// The member's incarnation.
         incarnation: u32,
+        /// The first port on which the forwarder listens; 0 if it has several. A member that connects to another one
+        /// comes by way of something in between.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        port_base: u16,
     },
     /// Join: no.
     Refused {

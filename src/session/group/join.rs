@@ -160,11 +160,11 @@ impl Group {
         if self.members.get(&who.id).is_none_or(|member| member.peer.nonce != Some(who.nonce)) {
             self.seat(now, incoming, actions);
         }
-        let run = run_as_text(self.run);
+        let (run, port_base) = (run_as_text(self.run), self.rules.port_base);
         let member = self.members.get_mut(&who.id).expect("there, or seated above");
         let (slot, incarnation) = (member.seat.slot, member.seat.incarnation);
         member.peer.hears(now, incoming);
-        member.peer.answer(Say::Welcome { run, slot, incarnation }, actions);
+        member.peer.answer(Say::Welcome { run, slot, incarnation, port_base }, actions);
     }
 
     fn seat(&mut self, now: Time, incoming: &Incoming, actions: &mut Actions) {

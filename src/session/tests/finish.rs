@@ -24,7 +24,8 @@ fn finish_comes_when_all_clients_are_done_and_know_it() {
 #[test]
 fn finish_waits_for_a_sequencer_only_if_one_may_come() {
     for sequencer_may_come in [true, false] {
-        let rules = Rules { clients: 1, start_timeout: 60 * SECOND, stay: false, sequencer_may_come };
+        let rules =
+            Rules { clients: 1, start_timeout: 60 * SECOND, stay: false, sequencer_may_come, port_base: 0 };
         let mut forwarder = Forwarder::with(rules);
         let router = Identity { group: String::new(), role: Role::Router, ..who("router", 4) };
         let c1 = Identity { order: "fifo".to_owned(), ..who("c1", 1) };
@@ -91,6 +92,7 @@ fn finish_of_the_last_run_is_told_although_the_next_one_has_begun() {
         start_timeout: 60 * SECOND,
         stay: true,
         sequencer_may_come: true,
+        port_base: 0,
     });
     let (late, next, sequencer) = (who("c1", 1), who("c1", 2), who("sequencer", 3));
     forwarder.start(&[&late, &sequencer]);

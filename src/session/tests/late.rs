@@ -57,7 +57,7 @@ fn late_client_that_has_been_taken_in_goes_on_alone() {
     let (c1, sequencer, guest) = (who("c1", 1), who("sequencer", 2), late("guest", 3));
     forwarder.start(&[&c1, &sequencer]);
     forwarder.join(&[&guest]);
-    let status = Some(Status { view: 2, leader: 1, delivered: 0, held: 0 });
+    let status = Some(Status { view: 2, leader: 1, delivered: 0, held: 0, at_door: false });
     forwarder.request(Request { status, ..Request::new(0, guest.clone(), Ask::Alive) });
     forwarder.lose(&[&c1]);
     assert_eq!(forwarder.pass_with(&[&guest, &sequencer], LOST_AFTER * 2), None);

@@ -30,7 +30,7 @@ fn status_shows_members_to_a_process_that_takes_no_place() {
     forwarder.join(&[&c2, &sequencer]);
     forwarder.ready(&[&c1, &c2, &sequencer]);
 
-    let progress = Some(Status { view: 3, leader: 2, delivered: 7, held: 1 });
+    let progress = Some(Status { view: 3, leader: 2, delivered: 7, held: 1, at_door: true });
     forwarder.request(Request { status: progress, ..Request::new(0, c1.clone(), Ask::Alive) });
     forwarder.pass(SECOND / 2);
     let (groups, more) = status(&mut forwarder, "main", 0).unwrap();

@@ -196,7 +196,12 @@ fn forged(stranger: &Stranger, port: usize, run: u64, dice: &mut Prng) {
                     out.u64(absurd(dice));
                 });
             }
-            Kind::Probe | Kind::Undeliverable | Kind::Membership => {}
+            // The news of a door, perhaps.
+            Kind::Probe => {
+                out.u16(dice.below(1 << 16) as u16);
+                out.u8(dice.below(3) as u8);
+            }
+            Kind::Undeliverable | Kind::Membership => {}
         }
         let (header, _) = out.finish();
         let cut = if dice.chance(300_000) { dice.below(header.len() as u64) as usize } else { header.len() };
@@ -315,6 +320,6 @@ impl Stranger {
         let frames = self.socket.recv_multipart(zmq::DONTWAIT).ok()?;
         let header =
             Header::read(&mut Reader::new(frames.get(1)?.clone().into(), Default::default())).ok()?;
-        (header.kind == Kind::Data).then_some(header.run)
+        Some(header.run)
     }
 }

@@ -11,6 +11,7 @@ mod chat_page;
 mod chat_terminal;
 mod clusters;
 mod commands;
+mod door;
 mod failover;
 mod files;
 mod flow_control;

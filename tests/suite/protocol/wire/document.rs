@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use groupcast::driver::{data_path, endpoint, node};
+use groupcast::driver::{data_path, door, endpoint, node};
 use groupcast::engine::Time;
 use groupcast::member::{DetectorConfig, arrivals, early, election, flush, membership, newcomer};
 use groupcast::order::{total, total_bb};
@@ -152,6 +152,9 @@ fn times() -> Vec<(&'static str, Duration)> {
         ("ECHO_AFTER", data_path::ECHO_AFTER),
         ("ECHO_EVERY", data_path::ECHO_EVERY),
         ("HALF_OPEN", data_path::HALF_OPEN),
+        ("DOOR_ABSENT_AFTER", door::DOOR_ABSENT_AFTER),
+        ("DOOR_UNANSWERED", door::DOOR_UNANSWERED),
+        ("DOOR_EVERY", door::DOOR_EVERY),
         ("ADMIT_EVERY", newcomer::ADMIT_EVERY),
         ("ARRIVAL_KEPT", arrivals::ARRIVAL_KEPT),
         ("REPLAY_SILENCE", endpoint::ASK_NEXT),
@@ -306,7 +309,13 @@ fn document_start_message_of_the_largest_group_fits() {
 
 fn registry(clients: usize) -> Registry {
     Registry::new(
-        Rules { clients, start_timeout: Duration::from_secs(60), stay: false, sequencer_may_come: true },
+        Rules {
+            clients,
+            start_timeout: Duration::from_secs(60),
+            stay: false,
+            sequencer_may_come: true,
+            port_base: 0,
+        },
         0,
     )
 }

@@ -528,7 +528,7 @@ fn members() -> Vec<Seat> {
     clients.chain([seat(3, "sequencer", Role::Sequencer)]).collect()
 }
 
-const STATUS: Status = Status { view: 2, leader: 4, delivered: 1200, held: 0 };
+const STATUS: Status = Status { view: 2, leader: 4, delivered: 1200, held: 0, at_door: false };
 
 fn requests() -> Vec<(&'static str, Request)> {
     let serves_all = |role, id| Identity::new("", id, role, 4_711_000_002);
@@ -620,7 +620,11 @@ fn replies() -> Vec<(&'static str, u64, Say)> {
     let groups = vec![entry("main", RUN, "total", "bb"), entry("news", RUN + 1, "fifo", "")];
     let log = LogStart { run: format!("{LOG:016x}"), place: 48_123 };
     vec![
-        ("reply_welcome.json", 1, Say::Welcome { run: format!("{RUN:016x}"), slot: 0, incarnation: 1 }),
+        (
+            "reply_welcome.json",
+            1,
+            Say::Welcome { run: format!("{RUN:016x}"), slot: 0, incarnation: 1, port_base: 0 },
+        ),
         ("reply_refused.json", 1, Say::Refused { code: 69, reason: text(taken) }),
         ("reply_wait_for_start.json", 3, Say::Wait { missing, gives_up_in_ms: Some(58_250) }),
         ("reply_wait_for_end.json", 9, Say::Wait { missing: vec![text("c2")], gives_up_in_ms: None }),

@@ -1,0 +1,66 @@
+//! The packets about a sequencer's door: two ports of its own, at which the members of its group publish and hear with
+//! fewer hops than through the forwarder. They are probes, which a member that knows of no door ignores.
+
+use super::field::Malformed;
+use super::header::{Header, Kind};
+use super::packet::{Packet, bare};
+use crate::ids::{MemberId, To};
+
+/// The news of a sequencer's door, for all members of its view.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Door {
+    /// The port of this machine's loopback address on which members publish; they hear at the next one.
+    pub port: u16,
+    /// Whether all members of the view hear at the door, and so may publish there.
+    pub is_open: bool,
+}
+
+impl Door {
+    /// Returns the packet in which `sequencer` tells the group.
+    #[must_use]
+    pub fn packet(self, run: u64, sequencer: MemberId) -> Packet {
+        Packet::build(Header { kind: Kind::Probe, sender: sequencer, to: To::Group, run, view: 0 }, |out| {
+            out.u16(self.port);
+            out.u8(self.is_open.into());
+        })
+    }
+
+    /// Reads such a packet.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is none.
+    pub fn read(packet: Packet) -> Result<Self, Malformed> {
+        let is_door = packet.header.kind == Kind::Probe && packet.header.to == To::Group;
+        let mut from = packet.reader();
+        let (port, is_open) = (from.u16()?, from.u8()?);
+        from.end()?;
+        if is_door && is_open <= 1 { Ok(Self { port, is_open: is_open == 1 }) } else { Err(Malformed) }
+    }
+}
+
+/// Returns the packet by which `member` tells `sequencer`, at its door, that it hears there.
+#[must_use]
+pub fn answer(run: u64, member: MemberId, sequencer: MemberId) -> Packet {
+    bare(Header { kind: Kind::Probe, sender: member, to: To::Member(sequencer), run, view: 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn door_packet_is_read_back_and_nonsense_refused() {
+        let news = Door { port: 40_000, is_open: true };
+        let packet = news.packet(7, MemberId(3));
+        assert_eq!(Door::read(packet.clone()), Ok(news));
+        assert_eq!(Door::read(answer(7, MemberId(3), MemberId(4))), Err(Malformed));
+        for length in 0..packet.frames.header.len() {
+            let header = packet.frames.header.slice(..length);
+            let short = Packet {
+                header: packet.header,
+                frames: super::super::Frames { header, ..packet.frames.clone() },
+            };
+            assert_eq!(Door::read(short), Err(Malformed), "{length} bytes");
+        }
+    }
+}
