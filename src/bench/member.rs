@@ -60,6 +60,7 @@ pub(super) fn run(part: &Part, known_bad: &KnownBad, talk: &Talk) -> Result<Exit
             ..MembershipConfig::default()
         },
         can_sequence: false,
+        may_open_door: false,
         late: false,
         log: None,
         leaves: Arc::default(),

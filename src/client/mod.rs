@@ -462,6 +462,7 @@ fn joining(options: &Options, group: &str, sites: Vec<Site>, order: &'static Ord
         defects: options.known_bad.defects(),
         membership_config: MembershipConfig { safe: options.safe, ..options.patience.membership_config() },
         can_sequence: options.can_sequence && order.sequencer,
+        may_open_door: false,
         late: options.resume || options.join.is_some(),
         log: None,
         leaves: Arc::default(),

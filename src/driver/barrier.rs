@@ -363,6 +363,7 @@ mod tests {
             defects: Defects::NONE,
             membership_config: MembershipConfig::default(),
             can_sequence: false,
+            may_open_door: false,
             late: false,
             log: None,
             leaves: Arc::default(),

@@ -41,6 +41,8 @@ pub struct Joining {
     pub membership_config: MembershipConfig,
     /// The member can become the sequencer when the sequencer is lost.
     pub can_sequence: bool,
+    /// The member may open a [door](super::door) while it is the sequencer.
+    pub may_open_door: bool,
     /// The group may be running already when the member joins.
     pub late: bool,
     /// The end of the log that it keeps as the sequencer.

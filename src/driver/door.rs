@@ -3,8 +3,8 @@
 //!
 //! Only data packets pass the door, and each only the first time. All else, and all that is sent again, goes through the
 //! forwarders, so the door may lose anything at any time. It is open while all members of the view hear at it. It is on
-//! the loopback address: there is none where the forwarder is on another machine, has keys, or is reached by way of
-//! something in between, whose faults the door would evade.
+//! the loopback address: there is none where the forwarder is on another machine, has keys or UNIX sockets, which not
+//! everybody on this machine may use, or is reached by way of something in between, whose faults the door would evade.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -36,6 +36,8 @@ pub(super) struct Doors {
     context: Context,
     /// Whether this process connects to the ports of a forwarder of this machine itself, without keys.
     is_direct: bool,
+    /// Whether this process may have a door of its own.
+    may_open: bool,
     own: Option<OwnDoor>,
     link: Option<DoorLink>,
 }
@@ -45,6 +47,10 @@ struct OwnDoor {
     site: Site,
     input: Socket,
     output: Socket,
+    /// The topic under which this member publishes.
+    topic: Vec<u8>,
+    /// The members of the view, ascending.
+    members: Vec<MemberId>,
     /// The last time at which each member said that it hears at the door.
     heard: BTreeMap<MemberId, Time>,
     is_open: bool,
@@ -68,13 +74,14 @@ struct DoorLink {
 }
 
 impl Doors {
-    pub(super) const fn new(context: Context) -> Self {
-        Self { context, is_direct: false, own: None, link: None }
+    pub(super) const fn new(context: Context, may_open: bool) -> Self {
+        Self { context, is_direct: false, may_open, own: None, link: None }
     }
 
     /// Notes the first port of the forwarder, as it names it itself, and the site to which this member connects.
     pub(super) fn found(&mut self, port_base: u16, site: &Site) {
-        self.is_direct = self.context.key().is_none() && site.is_local() && site.port_base == port_base;
+        let is_local = site.is_local() && site.path().is_none();
+        self.is_direct = self.context.key().is_none() && is_local && site.port_base == port_base;
     }
 
     /// Returns whether this member publishes at a door.
@@ -151,18 +158,18 @@ impl Doors {
             self.own = None;
             return None;
         }
-        if self.own.is_none() && self.is_direct {
-            self.own = OwnDoor::listen(&self.context, now);
-            // If there is none now, there is none later.
-            self.is_direct = self.own.is_some();
+        if self.own.is_none() && self.is_direct && self.may_open {
+            self.own = OwnDoor::listen(&self.context, now, topic);
+            // If no ports are free now, it does not try in each turn.
+            self.may_open = self.own.is_some();
         }
-        self.own.as_mut()?.look_after(now, view, (run, me), topic)
+        self.own.as_mut()?.look_after(now, view, (run, me))
     }
 }
 
 impl OwnDoor {
     /// Listens on two ports that are free.
-    fn listen(context: &Context, now: Time) -> Option<Self> {
+    fn listen(context: &Context, now: Time, topic: &[u8]) -> Option<Self> {
         let attempt = || {
             let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).ok()?;
             let port_base = Some(free.port()).filter(|&port| port <= MAX_PORT_BASE)?;
@@ -173,6 +180,8 @@ impl OwnDoor {
                 input,
                 output,
                 site,
+                topic: topic.to_vec(),
+                members: Vec::new(),
                 heard: BTreeMap::new(),
                 is_open: false,
                 view: (0, now),
@@ -184,13 +193,16 @@ impl OwnDoor {
 
     /// Passes the next waiting packet on to all members, and returns it.
     fn pass_on(&mut self, now: Time, run: u64) -> Option<Result<Packet, Malformed>> {
-        let Self { input, output, heard, is_open, due, .. } = self;
+        let Self { input, output, topic: own, members, heard, due, .. } = self;
         let passes = |topic: &[u8], header: &Header, _: Option<&str>| {
-            let is_own = header.run == run && topic::slot(topic) == Some(header.sender.0);
-            if is_own && header.kind == Kind::Probe && heard.insert(header.sender, now).is_none() {
+            let is_member = header.run == run && members.binary_search(&header.sender).is_ok();
+            if !is_member || !topic::are_alike(topic, own) || topic::slot(topic) != Some(header.sender.0) {
+                return false;
+            }
+            if header.kind == Kind::Probe && heard.insert(header.sender, now).is_none() {
                 *due = now;
             }
-            is_own && header.kind == Kind::Data && header.to == To::Group && *is_open
+            header.kind == Kind::Data && header.to == To::Group
         };
         let mut passed = Err(Malformed);
         let keep = |_: &[u8], header: &[u8], body: &[u8]| {
@@ -202,27 +214,22 @@ impl OwnDoor {
     }
 
     /// Opens or closes the door, and tells of it at the door. Returns the packet if it must also go through the forwarders.
-    fn look_after(
-        &mut self,
-        now: Time,
-        view: &View,
-        (run, me): (u64, MemberId),
-        topic: &[u8],
-    ) -> Option<Packet> {
+    fn look_after(&mut self, now: Time, view: &View, (run, me): (u64, MemberId)) -> Option<Packet> {
         let is_new = self.view.0 != view.number;
         if now < self.due && !is_new {
             return None;
         }
         if is_new {
             self.view = (view.number, now);
+            self.members = view.members();
         }
         self.heard.retain(|_, heard| now.since(*heard) < DOOR_ABSENT_AFTER);
         let is_there = |member: &MemberId| *member == me || self.heard.contains_key(member);
-        let was_open = std::mem::replace(&mut self.is_open, view.members().iter().all(is_there));
+        let was_open = std::mem::replace(&mut self.is_open, self.members.iter().all(is_there));
         let hurries = !self.is_open && now.since(self.view.1) < HURRY_FOR;
         self.due = now.after(if hurries { HURRY_EVERY } else { DOOR_EVERY });
         let packet = Door { port: self.site.port_base, is_open: self.is_open }.packet(run, me);
-        self.output.publish(topic, &packet.frames);
+        self.output.publish(&self.topic, &packet.frames);
         (!self.is_open || !was_open).then_some(packet)
     }
 }

@@ -309,6 +309,7 @@ impl Builder {
             defects: Defects::NONE,
             membership_config: self.membership_config,
             can_sequence: self.can_sequence && order.sequencer,
+            may_open_door: false,
             late: self.start != Start::Together,
             log: None,
             leaves: Arc::default(),

@@ -209,6 +209,9 @@ fn take_part(
     keeper.map_or(Ok(()), Keeper::finish)
 }
 
+/// Most groups whose members may use a door: ZeroMQ has no more than a thousand sockets for a process, and each group needs
+/// some of them.
+const DOORS: usize = 16;
 /// The number of runs that are remembered.
 const FINISHED_KEPT: usize = 64;
 
@@ -313,6 +316,7 @@ impl Groups<'_> {
             defects: self.options.known_bad.defects(),
             membership_config: self.options.patience.membership_config(),
             can_sequence: self.options.standby,
+            may_open_door: self.members.len() < DOORS,
             late: true,
             log: log.as_ref().map(Opened::head),
             leaves: Arc::clone(&self.leaves),

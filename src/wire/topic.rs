@@ -67,6 +67,13 @@ pub fn slot(topic: &[u8]) -> Option<u16> {
     })
 }
 
+/// Returns whether these topics are of one group and one audience.
+#[must_use]
+pub fn are_alike(one: &[u8], other: &[u8]) -> bool {
+    let before = |topic: &[u8]| topic.len().checked_sub(DIGITS as usize);
+    before(one).is_some_and(|end| before(other) == Some(end) && one[..end] == other[..end])
+}
+
 /// Returns whether this topic is for clients only.
 #[must_use]
 pub fn is_for_clients(topic: &[u8]) -> bool {
@@ -97,6 +104,19 @@ mod tests {
             assert_eq!(heard(me, &of_member("red", Audience::Clients, neighbour)), 0);
             assert_eq!(heard(me, &of_group("red")), 0);
         }
+    }
+
+    #[test]
+    fn topics_of_one_group_and_audience_are_alike() {
+        let of = |group, audience, slot| of_member(group, audience, MemberId(slot));
+        let own = of("red", Audience::All, 3);
+        assert!(are_alike(&own, &of("red", Audience::All, 700)));
+        for other in
+            [of("blue", Audience::All, 3), of("red", Audience::Clients, 3), own[..5].to_vec(), Vec::new()]
+        {
+            assert!(!are_alike(&own, &other) && !are_alike(&other, &own), "{other:?}");
+        }
+        assert!(!are_alike(b"", b""));
     }
 
     #[test]
