@@ -67,12 +67,8 @@ pub(super) fn run(part: &Part, known_bad: &KnownBad, talk: &Talk) -> Result<Exit
     };
     let context = keys::context::of_member(keys.as_deref(), &part.name())?;
     let node = Node::join(&context, &joining, Some(signals), talk)?;
-    let settings = Settings {
-        batch: Window::default().messages,
-        slow_member: SlowMember::Block,
-        missed: None,
-        behind: 0,
-    };
+    let batch = Window::default().messages;
+    let settings = Settings { batch, slow_member: SlowMember::Block, missed: None, behind: 0 };
     let mut participant = Participant::new(node, settings);
     let mut member = Member {
         player: Player::new(part, order.promises),

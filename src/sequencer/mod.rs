@@ -133,7 +133,7 @@ struct Groups<'a> {
     sites: Vec<Site>,
     talk: &'a Talk,
     /// By run number, which is the same at every forwarder.
-    members: BTreeMap<String, JoinHandle<Ending>>,
+    members: BTreeMap<String, Part>,
     /// Whether this process leaves all groups.
     leaves: Arc<AtomicBool>,
     /// The first failure of a group.
@@ -141,6 +141,12 @@ struct Groups<'a> {
     /// The last runs of which it was a member: one forwarder may hear of the end later than another, and a member that
     /// was left behind does not come back.
     finished: VecDeque<String>,
+}
+
+/// The part of this process in a run.
+struct Part {
+    group: String,
+    thread: JoinHandle<Ending>,
 }
 
 /// The end of a group for this process.
@@ -222,12 +228,12 @@ impl Service for Groups<'_> {
         let over: Vec<String> = self
             .members
             .iter()
-            .filter(|(_, thread)| thread.is_finished())
+            .filter(|(_, part)| part.thread.is_finished())
             .map(|(run, _)| run.clone())
             .collect();
         for run in over {
-            let Some(thread) = self.members.remove(&run) else { continue };
-            let Ok(Ending { is_final, result }) = thread.join() else {
+            let Some(part) = self.members.remove(&run) else { continue };
+            let Ok(Ending { is_final, result }) = part.thread.join() else {
                 return Err(Failure::new(Exit::Bug, "the numbering of a group ended in a panic"));
             };
             if is_final {
@@ -254,9 +260,12 @@ impl Service for Groups<'_> {
                 )
             })?;
             let is_known = self.members.contains_key(&entry.run) || self.finished.contains(&entry.run);
-            if order.sequencer && !is_known && (order.addressed || !self.only_addressed) {
+            // An earlier run of the group, perhaps at a forwarder that has gone, keeps the log until its thread has ended.
+            let must_wait = order.is_logged() && self.members.values().any(|part| part.group == entry.group);
+            if order.sequencer && !is_known && !must_wait && (order.addressed || !self.only_addressed) {
                 let log = self.open_log(&entry.group, order)?;
-                self.members.insert(entry.run, self.become_member(at, entry.group, order, log));
+                let thread = self.become_member(at, entry.group.clone(), order, log);
+                self.members.insert(entry.run, Part { group: entry.group, thread });
             }
         }
         Ok(())
@@ -269,8 +278,8 @@ impl Service for Groups<'_> {
     /// Lets the members of each group know that this process leaves, which takes no longer than a thread waits.
     fn leave(&mut self) {
         self.leaves.store(true, Ordering::Relaxed);
-        for (_, thread) in std::mem::take(&mut self.members) {
-            let _ = thread.join();
+        for part in std::mem::take(&mut self.members).into_values() {
+            let _ = part.thread.join();
         }
     }
 
@@ -278,8 +287,8 @@ impl Service for Groups<'_> {
         // All groups are over, and so are the threads, or nearly. The last words of this process leave when its context
         // ends, which a thread would still hold. A thread whose disk has failed may end only now.
         self.leaves.store(true, Ordering::Relaxed);
-        for (_, thread) in std::mem::take(&mut self.members) {
-            let ended = thread.join().ok().and_then(|ending| ending.result.err());
+        for part in std::mem::take(&mut self.members).into_values() {
+            let ended = part.thread.join().ok().and_then(|ending| ending.result.err());
             if let Some(failure) = ended.filter(|failure| failure.exit == Exit::Io) {
                 self.failed.get_or_insert(failure);
             }
@@ -381,7 +390,7 @@ mod tests {
             options: &options,
             sites: Vec::new(),
             talk: &Talk::new("sequencer", Level::Quiet, Color::Never),
-            members: BTreeMap::from([("1".to_owned(), member)]),
+            members: BTreeMap::from([("1".to_owned(), Part { group: "main".to_owned(), thread: member })]),
             leaves,
             only_addressed: false,
             failed: None,

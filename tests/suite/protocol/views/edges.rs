@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use groupcast::engine::{MemberId, Time, To};
 use groupcast::member::Undelivered;
-use groupcast::order::{ORDERS, Order};
+use groupcast::order::Order;
 use groupcast::sim::process::Event;
 use groupcast::sim::world::CrashAt;
 use groupcast::sim::{Fault, World};
 
 use super::promises;
-use super::world::{Plan, ms, named, sequenced};
+use super::world::{Plan, ms, named, orders, sequenced};
 
 /// By then everything is well again.
 const END: u64 = 8_000;
@@ -115,7 +115,7 @@ fn e02_failover_sequencer_dies_before_sender_knows_its_number() {
 
 #[test]
 fn e03_two_view_changes_in_succession() {
-    for order in &ORDERS {
+    for order in orders() {
         for after in (0..1_600).step_by(80) {
             let mut plan = group(order, 5, 10);
             plan.window.messages = 2;
@@ -137,7 +137,7 @@ fn e03_two_view_changes_in_succession() {
 
 #[test]
 fn e04_member_stopped_too_long_resumes_and_is_left_behind() {
-    for order in &ORDERS {
+    for order in orders() {
         for (clients_of, slow) in [(3, 1_000), (3, 30_000), (5, 30_000)] {
             let mut plan = group(order, clients_of, 6);
             let sleeper = member(2);
@@ -174,7 +174,7 @@ fn e05_failover_sequencer_restarts_before_suspicion() {
 
 #[test]
 fn e05_client_restarts_before_suspicion() {
-    for order in &ORDERS {
+    for order in orders() {
         for again in [1, 20, 300, 700, 900, 2_000] {
             let mut plan = group(order, 3, 6);
             plan.faults =
@@ -187,7 +187,7 @@ fn e05_client_restarts_before_suspicion() {
 
 #[test]
 fn e06_two_members_cut_from_each_other_third_hears_both() {
-    for order in &ORDERS {
+    for order in orders() {
         for majority in [false, true] {
             for cut in [(0, 2), (0, 1), (1, 2)] {
                 let mut plan = group(order, 3, 6);
@@ -205,7 +205,7 @@ fn e06_two_members_cut_from_each_other_third_hears_both() {
 
 #[test]
 fn e06_partition_heals_while_a_member_dies() {
-    for order in &ORDERS {
+    for order in orders() {
         for death in (2_000..2_400).step_by(40) {
             let mut plan = group(order, 5, 6);
             plan.majority = true;
@@ -244,7 +244,7 @@ fn e07_sender_of_undecided_message_dies() {
 
 #[test]
 fn e08_twenty_clients_send_at_once_during_an_outage() {
-    for order in &ORDERS {
+    for order in orders() {
         let mut plan = group(order, 20, 0);
         for client in 0..20 {
             plan.tasks.extend((0..40).map(|_| (ms(0), member(client), To::Group)));
@@ -265,7 +265,7 @@ fn e08_twenty_clients_send_at_once_during_an_outage() {
 
 #[test]
 fn e09_cable_pulled_in_a_burst() {
-    for order in &ORDERS {
+    for order in orders() {
         for (until, is_too_long) in [(300, false), (5_000, true)] {
             let mut plan = group(order, 3, 20);
             // Its last messages are those that are lost.
@@ -298,7 +298,7 @@ fn e10_failover_least_informed_candidate_takes_over() {
 
 #[test]
 fn e11_view_numbers_wrap() {
-    for order in &ORDERS {
+    for order in orders() {
         let mut plan = group(order, 5, 6);
         plan.first_view = u64::from(u16::MAX) - 1;
         for number in 0..20 {
@@ -317,7 +317,7 @@ fn e11_view_numbers_wrap() {
 
 #[test]
 fn e12_leave_all_but_one_at_once() {
-    for order in &ORDERS {
+    for order in orders() {
         for apart in [0, 1, 50] {
             let mut plan = group(order, 5, 4);
             plan.faults = (1..5)
@@ -333,7 +333,7 @@ fn e12_leave_all_but_one_at_once() {
 
 #[test]
 fn e13_acknowledgement_lost_before_view_change() {
-    for order in &ORDERS {
+    for order in orders() {
         for seed in 0..10 {
             for window in [1, 2] {
                 let mut plan = group(order, 3, 10);
@@ -349,7 +349,7 @@ fn e13_acknowledgement_lost_before_view_change() {
 
 #[test]
 fn e14_flush_last_packet_of_dying_member_reaches_one_other() {
-    for order in &ORDERS {
+    for order in orders() {
         let plan = group(order, 3, 3);
         let last = plan.steps(&[], ms(20));
         for step in (1..=last).step_by(2) {
@@ -399,7 +399,7 @@ fn e16_election_highest_candidate_is_slow_but_alive() {
 
 #[test]
 fn e05_join_restarted_member_is_admitted_as_new_incarnation() {
-    for order in &ORDERS {
+    for order in orders() {
         for again in [1, 20, 300, 700, 900, 2_000] {
             let mut plan = group(order, 3, 6);
             plan.faults =
@@ -414,7 +414,7 @@ fn e05_join_restarted_member_is_admitted_as_new_incarnation() {
 
 #[test]
 fn e06_join_newcomer_dies_while_a_partition_heals() {
-    for order in &ORDERS {
+    for order in orders() {
         for death in (0..500).step_by(50) {
             let mut plan = group(order, 4, 6);
             plan.majority = true;
@@ -433,7 +433,7 @@ fn e06_join_newcomer_dies_while_a_partition_heals() {
 
 #[test]
 fn e10_join_newcomer_has_no_gap_and_no_duplicate_whichever_member_dies() {
-    for order in &ORDERS {
+    for order in orders() {
         let last = |plan: &Plan| MemberId(plan.view().members().len() as u16 - 1);
         for death in (0..400).step_by(10) {
             let mut plan = group(order, 3, 6);
@@ -470,7 +470,7 @@ fn received(world: &World, receiver: u16, sender: u16) -> Vec<u64> {
 
 #[test]
 fn undeliverable_direct_message_to_member_that_left_is_reported_not_sent() {
-    for order in &ORDERS {
+    for order in orders() {
         let mut plan = group(order, 3, 1);
         plan.faults = vec![(ms(20), Fault::Leave(member(2)))];
         plan.tasks.push((ms(1_500), member(0), To::Member(member(2))));
@@ -481,7 +481,7 @@ fn undeliverable_direct_message_to_member_that_left_is_reported_not_sent() {
 
 #[test]
 fn undeliverable_direct_messages_to_dead_member_are_reported_in_order() {
-    for order in &ORDERS {
+    for order in orders() {
         let mut plan = group(order, 3, 1);
         // One under way and the others in the window's queue when it is found lost, the last after that.
         plan.window.messages = 1;
@@ -512,7 +512,7 @@ fn undeliverable_direct_message_to_dying_member_is_received_or_reported() {
 
 #[test]
 fn leave_member_acknowledges_received_messages() {
-    for order in &ORDERS {
+    for order in orders() {
         let mut plan = group(order, 3, 1);
         // It leaves before an acknowledgement is due by itself.
         plan.tasks.push((ms(20), member(0), To::Member(member(2))));
@@ -538,7 +538,7 @@ fn join_returned_receiver_gets_direct_messages_of_its_incarnation_only() {
 }
 #[test]
 fn e11_join_and_leave_while_view_numbers_wrap() {
-    for order in &ORDERS {
+    for order in orders() {
         for loss in [0, 50_000] {
             let mut plan = group(order, 3, 6);
             (plan.first_view, plan.loss) = (65_530, loss);

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use groupcast::engine::{MemberId, Time};
 use groupcast::member::{Departure, Notice};
-use groupcast::order::ORDERS;
 use groupcast::sim::process::{Event, Process};
 use groupcast::sim::{Fault, World};
 
 use super::promises;
 use super::steps::three;
-use super::world::{Plan, ms};
+use super::world::{Plan, ms, orders};
 
 const END: Time = Time::from_micros(5_000_000);
 const C0: MemberId = MemberId(0);
@@ -41,7 +40,7 @@ fn gone(process: &Process) -> Vec<(MemberId, Departure)> {
 
 #[test]
 fn exclude_member_is_in_no_later_view() {
-    for order in &ORDERS {
+    for order in orders() {
         for time in 1..12 {
             let mut plan = three(order);
             plan.faults.push((ms(time), Fault::Exclude(C0, C2)));
@@ -62,7 +61,7 @@ fn exclude_member_is_in_no_later_view() {
 
 #[test]
 fn exclude_two_accusing_members_at_most_one_is_excluded() {
-    for order in &ORDERS {
+    for order in orders() {
         for time in 1..12 {
             let mut plan = three(order);
             plan.faults.push((ms(time), Fault::Exclude(C0, C2)));
@@ -77,7 +76,7 @@ fn exclude_two_accusing_members_at_most_one_is_excluded() {
 /// The member sends heartbeats, receives nothing, and suspects no member: a wait for its answer would never end.
 #[test]
 fn flush_leader_continues_without_silent_member() {
-    for order in &ORDERS {
+    for order in orders() {
         let mut plan = three(order);
         plan.faults.push((ms(3), Fault::Deafen(C2, ms(4_000))));
         // Something to change the view for.
@@ -108,7 +107,7 @@ fn exclude_next_view_gives_the_true_reason() {
         (&[(5, Fault::Exclude(C0, C2))], |why, _| matches!(why, Departure::Excluded(C0, _))),
         (&[(5, Fault::Crash(C2)), (100, Fault::Join(Some(C2)))], |why, _| why == Departure::Superseded),
     ];
-    for order in &ORDERS {
+    for order in orders() {
         for (faults, expected) in cases {
             let mut plan = three(order);
             plan.faults = faults.iter().map(|(time, fault)| (ms(*time), fault.clone())).collect();

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use groupcast::engine::{MemberId, Time, To};
-use groupcast::order::{ORDERS, Order};
+use groupcast::order::Order;
 use groupcast::sim::process::Event;
 use groupcast::sim::world::CrashAt;
 
 use super::promises;
-use super::world::{Plan, is_client, named};
+use super::world::{Plan, is_client, named, orders};
 
 /// By then a group in which nobody dies is at rest.
 const BUSY: Time = Time::from_micros(60_000);
@@ -188,7 +188,7 @@ fn is_uniform(title: &str) {
 #[test]
 fn safe_delivery_waits_for_no_timer() {
     let at = Time::from_micros(1_000);
-    for order in &ORDERS {
+    for order in orders() {
         let tasks = (0..3).map(|client| (at, MemberId(client), To::Group)).collect();
         let plan = Plan { safe: true, tasks, ..Plan::new(order, 3, 1) };
         let hops = Duration::from_micros(7 * plan.slow);

@@ -28,9 +28,14 @@ pub(super) fn named(title: &str) -> &'static Order {
     ORDERS.iter().flat_map(over).find(|order| order.title() == title).expect("an order of the table")
 }
 
-/// The orders that need a sequencer.
+/// The orders whose members continue without any other. With a log, a run ends with its sequencer: `groupcast sim` has these.
+pub(super) fn orders() -> impl Iterator<Item = &'static Order> {
+    ORDERS.iter().filter(|order| !order.is_logged())
+}
+
+/// The orders that need a sequencer, which another member can replace.
 pub(super) fn sequenced() -> impl Iterator<Item = &'static Order> {
-    ORDERS.iter().filter(|order| order.sequencer)
+    orders().filter(|order| order.sequencer)
 }
 
 /// How a group is made and what happens to it.
