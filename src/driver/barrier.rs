@@ -111,7 +111,10 @@ impl<'a> Barrier<'a> {
         match news {
             // Accepted from any forwarder: another may know of the start although ours failed before it could report it.
             News::Start { run, members, log } => {
-                if let Some(LogStart { run, place }) = log.clone() {
+                // The sequencer goes on telling of its clients' lives, too: a forwarder that is started again needs them.
+                if self.joining.log.is_none()
+                    && let Some(LogStart { run, place }) = log.clone()
+                {
                     sockets.forwarders.keeps_log(&LogHead { run, place, lives: BTreeMap::new() });
                 }
                 let (me, seats) = self.start(sockets, from, run, members)?;

@@ -25,8 +25,8 @@ const HURRY_EVERY: Duration = LONGEST_WAIT;
 const HURRY_FOR: Duration = Duration::from_secs(3);
 /// Time after which a member, or a door, that has said nothing at the door is not there.
 pub const DOOR_ABSENT_AFTER: Duration = Duration::from_millis(3500);
-/// Time without an answer after which a member publishes through the forwarders again: all that it publishes comes back
-/// with a number, within a millisecond or so.
+/// Time without an answer after which a member publishes through the forwarders again, in an order whose sequencer numbers
+/// all that members publish: the number takes a millisecond or so.
 pub const DOOR_UNANSWERED: Duration = Duration::from_millis(300);
 /// Pairs of ports that are tried.
 const TRIES: usize = 16;
@@ -36,6 +36,8 @@ pub(super) struct Doors {
     context: Context,
     /// Whether this process connects to the ports of a forwarder of this machine itself, without keys.
     is_direct: bool,
+    /// Whether every packet that members publish is answered with its number.
+    are_numbered: bool,
     /// Whether this process may have a door of its own.
     may_open: bool,
     own: Option<OwnDoor>,
@@ -74,8 +76,8 @@ struct DoorLink {
 }
 
 impl Doors {
-    pub(super) const fn new(context: Context, may_open: bool) -> Self {
-        Self { context, is_direct: false, may_open, own: None, link: None }
+    pub(super) const fn new(context: Context, are_numbered: bool, may_open: bool) -> Self {
+        Self { context, is_direct: false, are_numbered, may_open, own: None, link: None }
     }
 
     /// Notes the first port of the forwarder, as it names it itself, and the site to which this member connects.
@@ -104,7 +106,9 @@ impl Doors {
         }
         let Some(link) = self.link.as_mut().filter(|link| link.is_usable(now)) else { return false };
         link.publisher.publish(topic, frames);
-        link.unanswered.get_or_insert(now);
+        if self.are_numbered {
+            link.unanswered.get_or_insert(now);
+        }
         true
     }
 

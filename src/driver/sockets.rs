@@ -122,7 +122,11 @@ impl Sockets {
             data_path: DataPath::new(now, joining.forwarder_timeout),
             publisher: context.publisher(&joining.sites)?,
             subscriber: context.subscriber(&joining.sites)?,
-            doors: Doors::new(context.clone(), joining.may_open_door),
+            doors: Doors::new(
+                context.clone(),
+                joining.order.sequencer && !joining.order.addressed,
+                joining.may_open_door,
+            ),
             dealers: Vec::new(),
             audience: if joining.role == Role::Client { Audience::Clients } else { Audience::Sequencers },
             direct_topic: topic::of_group(&joining.group),

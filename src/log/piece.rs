@@ -8,6 +8,9 @@ use crate::member::replay::{Logged, Replay};
 use crate::wire::Batch;
 use crate::wire::batch::{FULL_BODY, MAX_COUNT};
 
+/// Most runs of messages of one sender in a piece, each of which takes some tens of bytes of its header.
+const MAX_SENDERS: usize = 4096;
+
 /// Consecutive messages of a log, as one piece.
 #[derive(Default)]
 struct Piece {
@@ -50,8 +53,9 @@ impl Piece {
             self.first = place;
         }
         let is_next = place == self.first + u64::from(self.count);
-        let fits =
-            self.body.len() + batch.body().len() <= FULL_BODY && self.count + batch.count() <= MAX_COUNT;
+        let fits = self.body.len() + batch.body().len() <= FULL_BODY
+            && self.count + batch.count() <= MAX_COUNT
+            && self.senders.len() < MAX_SENDERS;
         if !is_next || (self.count > 0 && !fits) {
             return false;
         }
@@ -66,5 +70,24 @@ impl Piece {
     fn finish(self) -> Replay {
         let batch = Batch::parse(self.first, self.count, self.body.freeze());
         batch.map_or(Replay::Cannot, |batch| Replay::Logged(self.senders, batch))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_names_no_more_senders_than_its_header_holds() {
+        let mut piece = Piece::default();
+        let entry = |place: u64| Entry {
+            place,
+            time_us: 0,
+            sender: ("c".repeat(64), 1),
+            batch: Batch::parse(place, 1, bytes::Bytes::from_static(b"\x01x")).unwrap(),
+        };
+        let taken = (1..).take_while(|&place| piece.take(entry(place), 0)).count();
+        assert_eq!(taken, MAX_SENDERS);
+        assert!(MAX_SENDERS * (64 + 24) < crate::wire::header::MAX_HEADER);
     }
 }

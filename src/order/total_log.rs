@@ -9,7 +9,7 @@ use std::fmt;
 use super::total::Sequenced;
 use super::total_ub::{SequencerUb, UbWire};
 use crate::defect::Defects;
-use crate::engine::{Effect, Effects, Engine, Input, OrderEngine, Time, To, View};
+use crate::engine::{DropReason, Effect, Effects, Engine, Input, OrderEngine, Time, To, View};
 use crate::wire::Batch;
 
 /// The engine of a sequencer, method LOG.
@@ -41,6 +41,12 @@ impl Engine for SequencerLog {
     type Wire = UbWire;
 
     fn handle(&mut self, now: Time, input: Input<Batch, UbWire>, out: &mut Out) {
+        // A place that is skipped would be one that the log never has.
+        if self.records
+            && let Input::Receive { from, message: UbWire::Advance(_) } = &input
+        {
+            return out.drop(*from, DropReason::BreaksContract);
+        }
         let mut numbered = Effects::default();
         self.numbers.handle(now, input, &mut numbered);
         for effect in numbered.drain() {
@@ -95,5 +101,17 @@ mod tests {
             &mut out,
         );
         assert!(matches!(out.as_slice().last(), Some(Effect::Drop { .. })));
+    }
+
+    #[test]
+    fn total_log_skips_no_place() {
+        let mut sequencer = SequencerLog::new(&view(), true, Defects::NONE);
+        let mut out = Effects::default();
+        for message in [UbWire::Advance(9), UbWire::Raw(batch(1))] {
+            sequencer.handle(Time::ZERO, Input::Receive { from: P0, message }, &mut out);
+        }
+        let recorded = Effect::Deliver { from: P0, number: Some(1), app: batch(1) };
+        let refused = Effect::Drop { from: P0, reason: DropReason::BreaksContract };
+        assert_eq!(out.as_slice()[..2], [refused, recorded]);
     }
 }

@@ -31,6 +31,8 @@ pub struct Past {
     line: Vec<u8>,
     /// The number of the log that the start names, once it is read.
     log: Option<String>,
+    /// Whether texts of authors that came twice are deliveries, too: they have places.
+    has_doubled: bool,
 }
 
 impl Past {
@@ -44,6 +46,7 @@ impl Past {
             history: BufReader::new(File::open(path)?).take(length),
             line: Vec::new(),
             log: None,
+            has_doubled: false,
         })
     }
 
@@ -52,7 +55,7 @@ impl Past {
     /// # Errors
     /// It cannot be opened.
     pub fn whole(path: &Path) -> io::Result<Self> {
-        Self::open(path, u64::MAX, None)
+        Ok(Self { has_doubled: true, ..Self::open(path, u64::MAX, None)? })
     }
 
     /// Returns the number of the log that the start names, once the start is read.
@@ -79,7 +82,9 @@ impl Past {
             }
             match row.event().map_err(broken)? {
                 HistoryEvent::Start(start) => self.log = start.log.map(str::to_owned),
-                HistoryEvent::Deliver { id, text, number, author, doubled: false, .. } => {
+                HistoryEvent::Deliver { id, text, number, author, doubled, .. }
+                    if !doubled || self.has_doubled =>
+                {
                     let sender = (id.member.to_owned(), id.incarnation);
                     return Ok(Some(Delivered {
                         sender,

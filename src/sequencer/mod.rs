@@ -237,14 +237,10 @@ impl Service for Groups<'_> {
                 return Err(Failure::new(Exit::Bug, "the numbering of a group ended in a panic"));
             };
             if is_final {
-                if self.finished.len() == FINISHED_KEPT {
-                    self.finished.pop_front();
-                }
-                self.finished.push_back(run);
+                self.note_finished(run);
             }
             if let Err(failure) = result {
-                self.talk.warn(&failure.message);
-                self.failed.get_or_insert(failure);
+                self.note_failure(failure);
             }
         }
         Ok(())
@@ -263,7 +259,16 @@ impl Service for Groups<'_> {
             // An earlier run of the group, perhaps at a forwarder that has gone, keeps the log until its thread has ended.
             let must_wait = order.is_logged() && self.members.values().any(|part| part.group == entry.group);
             if order.sequencer && !is_known && !must_wait && (order.addressed || !self.only_addressed) {
-                let log = self.open_log(&entry.group, order)?;
+                let log = match self.open_log(&entry.group, order) {
+                    Ok(log) => log,
+                    Err(failure) if self.members.is_empty() => return Err(failure),
+                    Err(failure) => {
+                        // The groups that it serves go on.
+                        self.note_failure(failure);
+                        self.note_finished(entry.run);
+                        continue;
+                    }
+                };
                 let thread = self.become_member(at, entry.group.clone(), order, log);
                 self.members.insert(entry.run, Part { group: entry.group, thread });
             }
@@ -298,6 +303,18 @@ impl Service for Groups<'_> {
 }
 
 impl Groups<'_> {
+    fn note_finished(&mut self, run: String) {
+        if self.finished.len() == FINISHED_KEPT {
+            self.finished.pop_front();
+        }
+        self.finished.push_back(run);
+    }
+
+    fn note_failure(&mut self, failure: Failure) {
+        self.talk.warn(&failure.message);
+        self.failed.get_or_insert(failure);
+    }
+
     /// Opens the log of a group that has one, if this process has a folder for it. Without, the forwarder refuses it.
     fn open_log(&self, group: &str, order: &Order) -> Result<Option<Opened>, Failure> {
         let dir = self.options.log.as_ref().filter(|_| order.is_logged() && !self.options.standby);

@@ -205,6 +205,15 @@ impl Group {
         }
     }
 
+    /// Takes up the log of a run that has begun: a client that comes later is a new life of what the log has.
+    pub(super) fn resume_log(&mut self, log: &LogHead) {
+        self.log.get_or_insert_with(|| LogStart { run: log.run.clone(), place: log.place });
+        for (id, &last) in log.lives.iter().filter(|(id, _)| !self.members.contains_key(*id)) {
+            let newest = self.incarnations.entry(id.clone()).or_default();
+            *newest = last.max(*newest);
+        }
+    }
+
     /// Returns whether the group can start without this client, which can join later.
     fn is_complete_without(&self, who: &Identity) -> bool {
         let others = self.founders().filter(|client| client.seat.id != who.id && client.peer.gone.is_none());

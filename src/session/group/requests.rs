@@ -5,7 +5,7 @@ use crate::engine::Time;
 use crate::exit::{Exit, Failure};
 use crate::session::actions::{Actions, Incoming};
 use crate::session::member::Member;
-use crate::wire::control::{Ask, LogHead, LogStart, Request, Say, Seat, run_from_text};
+use crate::wire::control::{Ask, Request, Say, Seat, run_from_text};
 
 impl Group {
     /// Handles a request of a member that has joined.
@@ -79,9 +79,8 @@ impl Group {
         let is_here = run_from_text(run) == Some(self.run) && !self.is_gathering();
         let is_told = !members.is_empty();
         let is_whole = is_here && self.empty_seats().is_empty();
-        if let Some(LogHead { run, place, .. }) = incoming.request.log.clone().filter(|_| is_here && is_told)
-        {
-            self.log.get_or_insert(LogStart { run, place });
+        if let Some(log) = incoming.request.log.as_ref().filter(|_| is_here && is_told) {
+            self.resume_log(log);
         }
         if !is_told && !is_whole {
             return actions.answer(incoming, Say::Unknown);

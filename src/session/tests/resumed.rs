@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::session::{END_KEPT, LOST_AFTER, RESUMABLE};
+use crate::wire::control::LogHead;
 
 #[test]
 fn resumed_run_is_taken_up_in_the_middle() {
@@ -146,4 +147,19 @@ fn resumed_run_is_taken_up_at_any_age_of_a_forwarder_that_was_asked_about_it() {
     refusal(forwarder.ask(&c1, resume(8, 0)));
     forwarder.ask(&c2, resume_with(8, 1, &[]));
     assert_eq!(forwarder.ask(&c1, resume(8, 0)), Some(Say::CarryOn));
+}
+
+#[test]
+fn resumed_run_with_a_log_gives_later_clients_a_life_that_is_not_in_it() {
+    let mut forwarder = Forwarder::of(2);
+    let (c1, c2, sequencer) = three();
+    let lives = [("c1", 1), ("c9", 3)].map(|(id, life)| (id.to_owned(), life));
+    let log = LogHead { run: "8".to_owned(), place: 7, lives: lives.into() };
+    let request = Request { log: Some(log), ..Request::new(0, sequencer, resume(8, 2)) };
+    assert_eq!(forwarder.request(request), Some(Say::CarryOn));
+    for (slot, client) in [(0, &c1), (1, &c2)] {
+        assert_eq!(forwarder.ask(client, resume(8, slot)), Some(Say::CarryOn));
+    }
+    let said = forwarder.ask(&late("c9", 9), Ask::Join);
+    assert!(matches!(said, Some(Say::Welcome { incarnation: 4, .. })), "{said:?}");
 }
