@@ -28,12 +28,13 @@ const C: MemberId = MemberId(2);
 const SEQUENCER: MemberId = MemberId(3);
 
 /// The reasons that the messages of an order may have to wait, by order and method.
-const REASONS: [(&str, &[&str]); 8] = [
+const REASONS: [(&str, &[&str]); 9] = [
     ("unordered", &[]),
     ("fifo", &["earlier"]),
     ("causal", &["cause", "earlier"]),
     ("total (bb)", &["number", "place"]),
     ("total (ub)", &["place"]),
+    ("total (log)", &["place"]),
     ("total (uub)", &["number", "place"]),
     ("lamport", &["acknowledgement", "earlier"]),
     ("agreed", &["agreement", "proposal", "turn"]),
