@@ -88,6 +88,6 @@ mod tests {
         };
         let taken = (1..).take_while(|&place| piece.take(entry(place), 0)).count();
         assert_eq!(taken, MAX_SENDERS);
-        assert!(MAX_SENDERS * (64 + 24) < crate::wire::header::MAX_HEADER);
+        const { assert!(MAX_SENDERS * (64 + 24) < crate::wire::header::MAX_HEADER) };
     }
 }
