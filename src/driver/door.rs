@@ -7,7 +7,6 @@
 //! everybody on this machine may use, or is reached by way of something in between, whose faults the door would evade.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::time::Duration;
 
 use super::clock::LONGEST_WAIT;
@@ -15,7 +14,8 @@ use crate::engine::{MemberId, Time, To, View};
 use crate::exit::Failure;
 use crate::transport::address::{MAX_PORT_BASE, Site};
 use crate::transport::zmq::{Context, Socket};
-use crate::wire::door::{Door, answer};
+use crate::wire::door::Door;
+use crate::wire::packet::probe;
 use crate::wire::{Frames, Header, Kind, Malformed, Packet, topic};
 
 /// Interval at which a sequencer tells of its door …
@@ -28,10 +28,9 @@ pub const DOOR_ABSENT_AFTER: Duration = Duration::from_millis(3500);
 /// Time without an answer after which a member publishes through the forwarders again, in an order whose sequencer numbers
 /// all that members publish: the number takes a millisecond or so.
 pub const DOOR_UNANSWERED: Duration = Duration::from_millis(300);
-/// Pairs of ports that are tried.
-const TRIES: usize = 16;
 
-/// The doors that a member has to do with.
+/// The doors that a member has to do with. `topic` is always the one under which this member publishes, and `me` the run and
+/// its slot.
 pub(super) struct Doors {
     context: Context,
     /// Whether this process connects to the ports of a forwarder of this machine itself, without keys.
@@ -46,11 +45,9 @@ pub(super) struct Doors {
 
 /// The door of this process, a sequencer.
 struct OwnDoor {
-    site: Site,
+    port: u16,
     input: Socket,
     output: Socket,
-    /// The topic under which this member publishes.
-    topic: Vec<u8>,
     /// The members of the view, ascending.
     members: Vec<MemberId>,
     /// The last time at which each member said that it hears at the door.
@@ -67,8 +64,6 @@ struct DoorLink {
     port: u16,
     publisher: Socket,
     subscriber: Socket,
-    /// The topic under which this member publishes.
-    topic: Vec<u8>,
     is_open: bool,
     heard: Time,
     /// The time of the first packet published since the last one heard.
@@ -116,18 +111,19 @@ impl Doors {
     pub(super) fn hear(
         &mut self,
         now: Time,
-        (run, me): (u64, MemberId),
+        me: (u64, MemberId),
+        topic: &[u8],
     ) -> Option<Result<Packet, Malformed>> {
-        if let Some(heard) = self.own.as_mut().and_then(|own| own.pass_on(now, run)) {
+        if let Some(heard) = self.own.as_mut().and_then(|own| own.pass_on(now, me.0, topic)) {
             return Some(heard);
         }
         let link = self.link.as_mut()?;
         let heard = link.subscriber.hear()?.and_then(Packet::parse);
-        Some(heard.inspect(|packet| link.heard(now, packet, (run, me))))
+        Some(heard.inspect(|packet| link.heard(now, packet, me, topic)))
     }
 
     /// Connects to the door of the sequencer of the view, of which it has told through a forwarder or the door itself;
-    /// `topics` are the one under which this member publishes, and the prefixes of those that it hears.
+    /// `heard` are the prefixes of the topics that this member hears.
     ///
     /// # Errors
     /// A failure to create a socket.
@@ -136,13 +132,13 @@ impl Doors {
         now: Time,
         sequencer: MemberId,
         door: Door,
-        topics: (&[u8], impl Iterator<Item = Vec<u8>>),
+        heard: impl Iterator<Item = Vec<u8>>,
     ) -> Result<(), Failure> {
         let known = self.link.as_mut().filter(|link| (link.sequencer, link.port) == (sequencer, door.port));
         if let Some(link) = known {
             link.is_open &= door.is_open;
         } else if self.is_direct {
-            self.link = Some(DoorLink::connect(&self.context, now, (sequencer, door.port), topics)?);
+            self.link = Some(DoorLink::connect(&self.context, now, (sequencer, door.port), heard)?);
         }
         Ok(())
     }
@@ -153,51 +149,37 @@ impl Doors {
         &mut self,
         now: Time,
         view: &View,
-        (run, me): (u64, MemberId),
+        me: (u64, MemberId),
         may_number: bool,
         topic: &[u8],
     ) -> Option<Packet> {
-        self.link = self.link.take().filter(|link| view.sequencer == Some(link.sequencer));
+        if self.link.as_ref().is_some_and(|link| view.sequencer != Some(link.sequencer)) {
+            self.link = None;
+        }
         if !may_number {
             self.own = None;
             return None;
         }
         if self.own.is_none() && self.is_direct && self.may_open {
-            self.own = OwnDoor::listen(&self.context, now, topic);
+            self.own = OwnDoor::listen(&self.context, now);
             // If no ports are free now, it does not try in each turn.
             self.may_open = self.own.is_some();
         }
-        self.own.as_mut()?.look_after(now, view, (run, me))
+        self.own.as_mut()?.look_after(now, view, me, topic)
     }
 }
 
 impl OwnDoor {
-    /// Listens on two ports that are free.
-    fn listen(context: &Context, now: Time, topic: &[u8]) -> Option<Self> {
-        let attempt = || {
-            let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).ok()?;
-            let port_base = Some(free.port()).filter(|&port| port <= MAX_PORT_BASE)?;
-            let site = Site { host: "127.0.0.1".to_owned(), port_base };
-            let at = std::slice::from_ref(&site);
-            let (input, output) = (context.listen_in(at).ok()?, context.listen_out(at).ok()?);
-            Some(Self {
-                input,
-                output,
-                site,
-                topic: topic.to_vec(),
-                members: Vec::new(),
-                heard: BTreeMap::new(),
-                is_open: false,
-                view: (0, now),
-                due: now,
-            })
-        };
-        (0..TRIES).find_map(|_| attempt())
+    /// Listens on two ports that are free; returns nothing if none were found.
+    fn listen(context: &Context, now: Time) -> Option<Self> {
+        let (port, input, output) = context.listen_on_free_ports()?;
+        let (members, heard) = (Vec::new(), BTreeMap::new());
+        Some(Self { port, input, output, members, heard, is_open: false, view: (0, now), due: now })
     }
 
     /// Passes the next waiting packet on to all members, and returns it.
-    fn pass_on(&mut self, now: Time, run: u64) -> Option<Result<Packet, Malformed>> {
-        let Self { input, output, topic: own, members, heard, due, .. } = self;
+    fn pass_on(&mut self, now: Time, run: u64, own: &[u8]) -> Option<Result<Packet, Malformed>> {
+        let Self { input, output, members, heard, due, .. } = self;
         let passes = |topic: &[u8], header: &Header, _: Option<&str>| {
             let is_member = header.run == run && members.binary_search(&header.sender).is_ok();
             if !is_member || !topic::are_alike(topic, own) || topic::slot(topic) != Some(header.sender.0) {
@@ -218,7 +200,13 @@ impl OwnDoor {
     }
 
     /// Opens or closes the door, and tells of it at the door. Returns the packet if it must also go through the forwarders.
-    fn look_after(&mut self, now: Time, view: &View, (run, me): (u64, MemberId)) -> Option<Packet> {
+    fn look_after(
+        &mut self,
+        now: Time,
+        view: &View,
+        (run, me): (u64, MemberId),
+        topic: &[u8],
+    ) -> Option<Packet> {
         let is_new = self.view.0 != view.number;
         if now < self.due && !is_new {
             return None;
@@ -232,8 +220,8 @@ impl OwnDoor {
         let was_open = std::mem::replace(&mut self.is_open, self.members.iter().all(is_there));
         let hurries = !self.is_open && now.since(self.view.1) < HURRY_FOR;
         self.due = now.after(if hurries { HURRY_EVERY } else { DOOR_EVERY });
-        let packet = Door { port: self.site.port_base, is_open: self.is_open }.packet(run, me);
-        self.output.publish(&self.topic, &packet.frames);
+        let packet = Door { port: self.port, is_open: self.is_open }.packet(run, me);
+        self.output.publish(topic, &packet.frames);
         (!self.is_open || !was_open).then_some(packet)
     }
 }
@@ -243,15 +231,14 @@ impl DoorLink {
         context: &Context,
         now: Time,
         (sequencer, port): (MemberId, u16),
-        (own, mut others): (&[u8], impl Iterator<Item = Vec<u8>>),
+        mut heard: impl Iterator<Item = Vec<u8>>,
     ) -> Result<Self, Failure> {
         let site = [Site { host: "127.0.0.1".to_owned(), port_base: port.min(MAX_PORT_BASE) }];
         let (publisher, subscriber) = (context.publisher(&site)?, context.subscriber(&site)?);
         // Nothing that leaves late is worth waiting for: it is sent again through the forwarders.
         publisher.linger(Duration::ZERO);
-        others.try_for_each(|topic| subscriber.subscribe(&topic))?;
-        let (topic, is_open) = (own.to_vec(), false);
-        Ok(Self { sequencer, port, publisher, subscriber, topic, is_open, heard: now, unanswered: None })
+        heard.try_for_each(|topic| subscriber.subscribe(&topic))?;
+        Ok(Self { sequencer, port, publisher, subscriber, is_open: false, heard: now, unanswered: None })
     }
 
     /// Returns whether packets published at the door still come back from it.
@@ -261,18 +248,17 @@ impl DoorLink {
     }
 
     /// Notes a packet from the door, and answers its sequencer.
-    fn heard(&mut self, now: Time, packet: &Packet, (run, me): (u64, MemberId)) {
+    fn heard(&mut self, now: Time, packet: &Packet, (run, me): (u64, MemberId), topic: &[u8]) {
         if packet.header.run != run {
             return;
         }
         self.heard = now;
         self.unanswered = None;
-        if packet.header.sender == self.sequencer
+        if (packet.header.kind, packet.header.sender) == (Kind::Probe, self.sequencer)
             && let Ok(door) = Door::read(packet.clone())
         {
             self.is_open = door.is_open;
-            let answer = answer(run, me, self.sequencer);
-            self.publisher.publish(&self.topic, &answer.frames);
+            self.publisher.publish(topic, &probe(run, me, To::Member(self.sequencer)));
         }
     }
 }

@@ -390,10 +390,10 @@ impl Node {
         }
     }
 
-    /// Reads the next packet from a door, the next one of the group and the next one from a router; returns those that are good, or `None` if none
+    /// Reads the next packet from a door, from a forwarder and from a router; returns those that are good, or `None` if none
     /// was waiting.
     fn hear(&mut self, now: Time) -> Option<[Option<Packet>; 3]> {
-        let at_door = self.sockets.doors.hear(now, (self.run, self.me));
+        let at_door = self.sockets.hear_at_door(now, (self.run, self.me));
         let (of_group, direct) = (self.sockets.hear_group(now), self.sockets.receive_direct());
         if at_door.is_none() && of_group.is_none() && direct.is_none() {
             return None;

@@ -172,8 +172,20 @@ impl Sockets {
 
     /// Publishes a packet at the sequencer's door, if that is open. Returns whether it did.
     pub(super) fn publish_at_door(&mut self, frames: &Frames) -> bool {
+        if self.doors.sockets().next().is_none() {
+            return false;
+        }
         let now = self.clock.now();
         self.doors.publish(now, &self.published.to_all, frames)
+    }
+
+    /// Returns the next packet from a door, if one is waiting.
+    pub(super) fn hear_at_door(
+        &mut self,
+        now: Time,
+        me: (u64, MemberId),
+    ) -> Option<Result<Packet, Malformed>> {
+        self.doors.hear(now, me, &self.published.to_all)
     }
 
     /// Connects to the door of the sequencer of the view, if this probe tells of one.
@@ -182,7 +194,7 @@ impl Sockets {
         let is_said = probe.header.run == run && sender != me && view.sequencer == Some(sender);
         let Some(door) = Door::read(probe).ok().filter(|_| is_said) else { return };
         let others = topics_of_others(&self.group, self.audience, me);
-        if let Err(failure) = self.doors.told(now, sender, door, (&self.published.to_all, others)) {
+        if let Err(failure) = self.doors.told(now, sender, door, others) {
             // The way through the forwarder remains.
             self.talk.detail(failure.message);
         }

@@ -3,6 +3,7 @@
 //! default.
 
 use std::cell::{Cell, RefCell};
+use std::net::TcpListener;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::address::{Port, Site};
+use super::address::{MAX_PORT_BASE, Port, Site};
 use super::curve::PublicKey;
 use super::holder;
 use super::keyring::Keyring;
@@ -26,6 +27,9 @@ use super::zap::{Admit, Zap};
 use crate::exit::{Exit, Failure};
 use crate::wire::control::{MAX_REPLY, MAX_REQUEST};
 use crate::wire::{Frames, Header, Malformed};
+
+/// Pairs of free ports that are tried.
+const FREE_PORTS_TRIED: usize = 16;
 
 /// The context of all sockets, one for each process. Dropping it waits for queued packets, for a limited time.
 ///
@@ -192,6 +196,19 @@ impl Context {
             }
             socket.set_tcp_keepalive(1)
         })
+    }
+
+    /// Returns a socket on which members publish and one to which they subscribe, on two ports of loopback that are free,
+    /// and the first of these; nothing if none are found.
+    #[must_use]
+    pub fn listen_on_free_ports(&self) -> Option<(u16, Socket, Socket)> {
+        let attempt = |_| {
+            let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).ok()?;
+            let port_base = Some(free.port()).filter(|&port| port <= MAX_PORT_BASE)?;
+            let at = [Site { host: "127.0.0.1".to_owned(), port_base }];
+            Some((port_base, self.listen_in(&at).ok()?, self.listen_out(&at).ok()?))
+        };
+        (0..FREE_PORTS_TRIED).find_map(attempt)
     }
 
     /// Returns a socket that connects to a port of each site: at once, or when its host name is resolved.
@@ -554,7 +571,7 @@ mod tests {
     /// A socket takes the time that it is closed with over to a connection that ends before: later, it is too late.
     #[test]
     fn a_socket_that_listens_keeps_nothing_for_peers_that_go() {
-        let address = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let port_base = address.unwrap().port() - Port::Sync.number(0);
         let context = Context::default();
         let listens = context.listen_sync(&[Site { host: "127.0.0.1".to_owned(), port_base }]).unwrap();

@@ -1,9 +1,10 @@
-//! The packets about a sequencer's door: two ports of its own, at which the members of its group publish and hear with
-//! fewer hops than through the forwarder. They are probes, which a member that knows of no door ignores.
+//! The news of a sequencer's door: two ports of its own, at which the members of its group publish and hear with fewer hops
+//! than through the forwarder. It is a probe, which a member that knows of no door ignores. A member answers at the door
+//! with a [probe](super::packet::probe) to the sequencer.
 
 use super::field::Malformed;
 use super::header::{Header, Kind};
-use super::packet::{Packet, bare};
+use super::packet::Packet;
 use crate::ids::{MemberId, To};
 
 /// The news of a sequencer's door, for all members of its view.
@@ -38,14 +39,9 @@ impl Door {
     }
 }
 
-/// Returns the packet by which `member` tells `sequencer`, at its door, that it hears there.
-#[must_use]
-pub fn answer(run: u64, member: MemberId, sequencer: MemberId) -> Packet {
-    bare(Header { kind: Kind::Probe, sender: member, to: To::Member(sequencer), run, view: 0 })
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::packet::probe;
     use super::*;
 
     #[test]
@@ -53,7 +49,8 @@ mod tests {
         let news = Door { port: 40_000, is_open: true };
         let packet = news.packet(7, MemberId(3));
         assert_eq!(Door::read(packet.clone()), Ok(news));
-        assert_eq!(Door::read(answer(7, MemberId(3), MemberId(4))), Err(Malformed));
+        let answer = probe(7, MemberId(3), To::Member(MemberId(4)));
+        assert_eq!(Packet::parse(answer).and_then(Door::read), Err(Malformed));
         for length in 0..packet.frames.header.len() {
             let header = packet.frames.header.slice(..length);
             let short = Packet {
