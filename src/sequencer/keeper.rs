@@ -101,12 +101,16 @@ impl Keeper {
         let mut more = None;
         for (by, mut reader) in std::mem::take(&mut self.readers) {
             let to = To::Member(by);
-            let mut is_over = false;
+            let (mut is_over, mut is_durable) = (false, true);
             for _ in 0..PIECES_PER_TURN {
                 if is_over || !reader.has_asked || node.window(to) == 0 {
                     break;
                 }
-                let Some(piece) = self.log.piece(reader.have, reader.last)? else { break };
+                let Some(piece) = self.log.piece(reader.have, reader.last)? else {
+                    // The disk wakes this member when it is done.
+                    is_durable = false;
+                    break;
+                };
                 match &piece {
                     Replay::Logged(_, batch) => reader.have = batch.next() - 1,
                     _ => is_over = true,
@@ -115,7 +119,7 @@ impl Keeper {
             }
             if !is_over {
                 self.readers.insert(by, reader);
-                if reader.has_asked && node.window(to) > 0 {
+                if is_durable && reader.has_asked && node.window(to) > 0 {
                     more = Some(node.now());
                 }
             }
