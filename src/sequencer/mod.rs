@@ -282,27 +282,25 @@ impl Service for Groups<'_> {
 
     /// Lets the members of each group know that this process leaves, which takes no longer than a thread waits.
     fn leave(&mut self) {
-        self.leaves.store(true, Ordering::Relaxed);
-        for part in std::mem::take(&mut self.members).into_values() {
-            let _ = part.thread.join();
-        }
+        self.end_threads();
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
         // All groups are over, and so are the threads, or nearly. The last words of this process leave when its context
         // ends, which a thread would still hold. A thread whose disk has failed may end only now.
-        self.leaves.store(true, Ordering::Relaxed);
-        for part in std::mem::take(&mut self.members).into_values() {
-            let ended = part.thread.join().ok().and_then(|ending| ending.result.err());
-            if let Some(failure) = ended.filter(|failure| failure.exit == Exit::Io) {
-                self.failed.get_or_insert(failure);
-            }
-        }
-        self.failed.take().map_or(Ok(()), Err)
+        let of_disk = self.end_threads().into_iter().find(|failure| failure.exit == Exit::Io);
+        self.failed.take().or(of_disk).map_or(Ok(()), Err)
     }
 }
 
 impl Groups<'_> {
+    /// Makes the threads of all groups end, and waits for them; returns their failures.
+    fn end_threads(&mut self) -> Vec<Failure> {
+        self.leaves.store(true, Ordering::Relaxed);
+        let ended = std::mem::take(&mut self.members).into_values().map(|part| part.thread.join());
+        ended.filter_map(|ended| ended.ok()?.result.err()).collect()
+    }
+
     fn note_finished(&mut self, run: String) {
         if self.finished.len() == FINISHED_KEPT {
             self.finished.pop_front();
