@@ -158,6 +158,12 @@ fn ended(thread: SequencerThread) -> Result<(), Failure> {
     thread.join().unwrap_or_else(|_| Err(Failure::new(Exit::Bug, "the sequencer ended in a panic")))
 }
 
+/// Returns the first port of all these sites, if it is one.
+fn common_port(at: &[Site]) -> Option<u16> {
+    let port = at.first()?.port_base;
+    at.iter().all(|site| site.port_base == port).then_some(port)
+}
+
 /// Returns the ports on which it listens, for people.
 fn ports(sites: &[Site]) -> String {
     let ports = |site: &Site| {
@@ -198,11 +204,7 @@ impl<'a> Forwarder<'a> {
             start_timeout: options.start_timeout,
             stay: options.stay,
             sequencer_may_come: (!options.sequencer && !options.no_sequencer) || options.log.is_some(),
-            port_base: at
-                .iter()
-                .map(|site| site.port_base)
-                .reduce(|one, other| if one == other { one } else { 0 })
-                .unwrap_or(0),
+            port_base: common_port(at).unwrap_or(0),
         };
         Ok(Self {
             input: context.listen_in(at)?,

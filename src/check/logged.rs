@@ -66,11 +66,7 @@ fn contradiction(
             _ if before.is_some_and(|before| before + 1 != *place) => {
                 format!("behind place {}", before.unwrap_or_default())
             }
-            None if *place <= begins_after => {
-                before = Some(*place);
-                continue;
-            }
-            Some((logged, known)) if *logged == name && known == text => {
+            _ if found.map_or(*place <= begins_after, |(logged, known)| *logged == name && known == text) => {
                 before = Some(*place);
                 continue;
             }
