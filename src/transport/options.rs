@@ -37,8 +37,11 @@ pub const TCP_TIMEOUT_MILLIS: i32 = 3000;
 pub const CONNECT_TIMEOUT_MILLIS: i32 = 1000;
 /// Shortest wait before a lost connection is tried again; it doubles each time …
 pub const RECONNECT_MILLIS: i32 = 50;
-/// … up to this maximum.
+/// … up to this maximum, …
 pub const RECONNECT_MAX_MILLIS: i32 = 500;
+/// … on the connection to the sync port to this one: a forwarder that was started last may end after 200 ms, and tells its
+/// end only to those that have reached it.
+pub const SYNC_RECONNECT_MAX_MILLIS: i32 = RECONNECT_MILLIS;
 
 /// The domain of our sockets in questions about keys.
 pub(super) const DOMAIN: &str = "groupcast";

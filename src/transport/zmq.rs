@@ -20,6 +20,7 @@ use super::listener::Listener;
 use super::monitor::{Handshake, Monitor};
 use super::options::{
     self, BACKLOG, MAX_FRAME, MAX_SUBSCRIPTION, PUBLISHED_PACKETS, SYNC_HEARTBEAT_TIMEOUT_MILLIS,
+    SYNC_RECONNECT_MAX_MILLIS,
 };
 use super::resolve::{Names, Trouble};
 use super::wakeup::{Waker, Wakeup, timespec, wakeup};
@@ -275,7 +276,8 @@ impl Context {
         let mut monitor = None;
         let mut socket = self.connect(zmq::DEALER, MAX_REPLY as i64, Port::Sync, sites, |socket| {
             monitor = Some(Monitor::of(&self.raw, socket)?);
-            socket.set_heartbeat_timeout(SYNC_HEARTBEAT_TIMEOUT_MILLIS)
+            socket.set_heartbeat_timeout(SYNC_HEARTBEAT_TIMEOUT_MILLIS)?;
+            socket.set_reconnect_ivl_max(SYNC_RECONNECT_MAX_MILLIS)
         })?;
         socket.monitor = monitor;
         if socket.links.get_mut().iter().any(|link| link.name().is_some()) {

@@ -144,3 +144,16 @@ fn barrier_forwarder_router_and_sequencer_may_restart() {
         assert_eq!(stage.lines("c2", "uno"), ["c1###x"]);
     }
 }
+
+/// A forwarder may end 200 ms after its start, and a router that has waited for it tries again in pauses that grow.
+#[test]
+fn barrier_forwarder_started_last_tells_its_end_to_all() {
+    side_by_side(8, AT_A_TIME, |number| {
+        let stage = Stage::new();
+        let mut programs = vec![stage.router().start(), stage.sequencer().start()];
+        programs.extend(["c1", "c2"].map(|id| stage.client(id, "").start()));
+        pause(Duration::from_millis(2000 + 100 * number as u64));
+        programs.push(stage.forwarder(2).start());
+        all_end(&mut programs);
+    });
+}
